@@ -1,0 +1,67 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up `.venv` from the committed lock files first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-config --require-hashes --only-binary :all:
+# A virtual display for the napari tests where there is one; they skip with a reason where there is none.
+XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
+RECORDING ?=
+OUTPUT ?=
+
+.PHONY: help demo test bench accuracy lint types layers docs lock clean
+
+help:
+	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
+	@echo "make test                                     set up and run the whole test suite"
+	@echo "make bench | accuracy | docs                  benchmarks, detection accuracy, documentation"
+	@echo "make lint types layers                        static checks;  make lock: resolve the lock files anew"
+
+$(BIN)/uv: requirements/uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "astrocast needs Python >= 3.11, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.lock
+	@touch $@
+
+$(VENV)/.core: requirements/core.lock pyproject.toml | $(BIN)/uv
+	@echo "setting up .venv ..."
+	@$(UV) -r requirements/core.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-config --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.core
+	@echo "setting up the tools and extras for development ..."
+	@$(UV) -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.core
+	@$(BIN)/astrocast demo $(if $(RECORDING),"$(RECORDING)") $(if $(OUTPUT),--output "$(OUTPUT)")
+
+test: $(VENV)/.dev
+	@$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+accuracy: $(VENV)/.core
+	@$(BIN)/python -m astrocast.simulation.benchmark $(ACCURACY_ARGS)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	@$(BIN)/lint-imports --no-cache
+
+docs: $(VENV)/.dev
+	@$(BIN)/mkdocs build --strict --quiet
+
+LOCK := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+lock: | $(BIN)/uv
+	@$(BIN)/$(LOCK) --all-extras --group dev --group bench --group build --group uv -o requirements/dev.lock
+	@$(BIN)/$(LOCK) --group build -c requirements/dev.lock -o requirements/core.lock
+	@$(BIN)/uv pip compile -q --group uv --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/dev.lock -o requirements/uv.lock
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache site

@@ -1,0 +1,1 @@
+"""Detected events as an object: load, filter, normalise, group, compare, export."""

@@ -1,0 +1,1 @@
+"""Learn the signal from the recording itself."""

@@ -1,0 +1,62 @@
+"""One tree of errors; each is also the builtin that a caller would expect to catch.
+
+A message says what was found, what was expected and what to do.
+"""
+
+
+class AstrocastError(Exception):
+    """Base of every error that astrocast raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message in quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidValueError(AstrocastError, ValueError):
+    """An argument or an array has a value that cannot be worked with."""
+
+
+class InvalidTypeError(AstrocastError, TypeError):
+    """An argument is of a type that cannot be worked with."""
+
+
+class RecordingNotFoundError(AstrocastError, FileNotFoundError):
+    """There is no file or folder at the path given."""
+
+
+class DatasetNotFoundError(AstrocastError, KeyError):
+    """The file is there, the dataset, channel or column named is not; the message lists those that are."""
+
+
+class FormatError(AstrocastError, ValueError):
+    """A file is no recording, is damaged, or is of a format that is not supported."""
+
+
+class OutputExistsError(AstrocastError, FileExistsError):
+    """The output is already there; nothing is overwritten unless asked."""
+
+
+class OutputError(AstrocastError, OSError):
+    """The output cannot be written."""
+
+
+class ResultsDifferError(AstrocastError, ValueError):
+    """Stored results belong to other parameters or another input; the message says what differs."""
+
+
+class NotRunError(AstrocastError, RuntimeError):
+    """A result was asked for before it was computed."""
+
+
+class MissingExtraError(AstrocastError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed; "
+            f"install the extra: pip install 'astrocast[{extra}]'"
+        )
+
+
+class AstrocastWarning(UserWarning):
+    """A result is valid, but the user should know something about it."""

@@ -1,0 +1,1 @@
+"""The event table: its schema, and the way between table and label volume."""

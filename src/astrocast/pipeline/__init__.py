@@ -1,0 +1,1 @@
+"""A whole run from one validated configuration."""

@@ -1,0 +1,1 @@
+"""Figures from arrays and tables: axes in, axes out."""

@@ -1,0 +1,106 @@
+"""Progress of a stage: a bar on a terminal, log lines elsewhere, silence in a library call."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+Advance = Callable[[int], None]
+
+
+class Reporter(Protocol):
+    """Shows the progress of stages."""
+
+    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        """Show one stage; the value is called with the work done since the last call."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `Reporter.stage`."""
+        yield lambda n: None
+
+
+class LogLines:
+    """A line when a stage starts and ends, and every ``seconds`` between, with rate and remaining time."""
+
+    def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
+        self.logger, self.seconds = logger, seconds
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `Reporter.stage`."""
+        begin = last = time.monotonic()
+        done = 0
+        self.logger.info("%s: started, %d %s", name, total, unit)
+
+        def advance(n: int) -> None:
+            nonlocal done, last
+            done += n
+            now = time.monotonic()
+            if now - last >= self.seconds and done:
+                last = now
+                rate = done / (now - begin)
+                left = (total - done) / rate
+                self.logger.info("%s: %d of %d %s, %.4g %s/s, %.0f s left", name, done, total, unit, rate, unit, left)
+
+        yield advance
+        spent = max(time.monotonic() - begin, 1e-9)
+        self.logger.info("%s: done, %d %s in %.1f s, %.4g %s/s", name, done, unit, spent, done / spent, unit)
+
+
+class TerminalBars:
+    """A bar per stage with its rate and remaining time."""
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `Reporter.stage`."""
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description:<18}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns) as bars:
+            task = bars.add_task(name, total=total, unit=unit, rate="")
+            begin = time.monotonic()
+            done = 0
+
+            def advance(n: int) -> None:
+                nonlocal done
+                done += n
+                rate = done / max(time.monotonic() - begin, 1e-9)
+                bars.update(task, advance=n, rate=f"{rate:.4g} {unit}/s")
+
+            yield advance
+
+
+_reporter: ContextVar[Reporter] = ContextVar("astrocast_reporter", default=Silent())  # noqa: B039 - Silent has no state
+
+
+@contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Show the progress of every stage within through ``reporter``."""
+    token = _reporter.set(reporter)
+    try:
+        yield
+    finally:
+        _reporter.reset(token)
+
+
+def track(name: str, total: int, unit: str = "frames") -> AbstractContextManager[Advance]:
+    """Return a context whose value takes the amount of work done: ``with track("delta", n) as advance: advance(10)``."""
+    return _reporter.get().stage(name, total, unit)

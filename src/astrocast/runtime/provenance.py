@@ -1,0 +1,86 @@
+"""What was done, to what, by which version: recorded beside every result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocast import __version__
+from astrocast.io.recording import Recording
+
+FORMAT_VERSION = 1
+_REPORTED = ("numpy", "scipy", "numba", "scikit-image", "connected-components-3d", "h5py", "zarr", "tifffile", "pandas")
+
+
+def content_hash(recording: Recording, block_frames: int = 64) -> str:
+    """Return a hash of shape, dtype and every value of the recording, the same whatever the file format."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode())
+    for _, block in recording.blocks(block_frames):
+        digest.update(np.ascontiguousarray(block.astype(block.dtype.newbyteorder("<"), copy=False)).data)
+    return digest.hexdigest()
+
+
+def describe_input(recording: Recording) -> dict[str, Any]:
+    """Return path, dataset, shape, dtype and content hash of a recording."""
+    return {
+        "path": str(recording.path) if recording.path else None,
+        "loc": recording.loc,
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+        "content_hash": content_hash(recording),
+        "metadata": recording.metadata.to_attributes(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"astrocast": __version__, "python": platform.python_version(), "platform": sys.platform}
+    for name in _REPORTED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a vendored or frozen installation has no metadata
+            found[name] = "unknown"
+    return found
+
+
+def record(parameters: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+    """Return the provenance record that is stored beside a result."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "parameters": parameters,
+        "input": source,
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it: paths, tuples, NumPy numbers and dtypes become text, lists and numbers."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return getattr(value, "__name__", None) or str(value)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON beside and rename: a reader never sees half of it."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(beside, path)  # noqa: PTH105 - atomic on every system

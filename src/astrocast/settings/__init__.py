@@ -1,0 +1,1 @@
+"""Every parameter, declared once with its unit, its limits and its meaning."""

@@ -1,0 +1,1 @@
+"""Seeded recordings with their ground truth."""
