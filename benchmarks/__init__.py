@@ -1,0 +1,1 @@
+"""Benchmarks: each beside a plain-library baseline timed in the same run, printed as ratios."""
