@@ -11,7 +11,7 @@ def main() -> None:
     names = sorted(p.stem.removeprefix("bench_") for p in Path(__file__).parent.glob("bench_*.py"))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(names)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="small inputs: shows that it runs, the numbers mean little")
+    parser.add_argument("--quick", action="store_true", help="small inputs: shows that it runs")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(names))
     if unknown:

@@ -44,7 +44,7 @@ def compare(
     ratio = statistics.median(b / a for a, b in pairs)
     fast, slow = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
     rate = f"  {work / fast:8.1f} {unit}/s" if work else ""
-    print(f"{title:<58} {ratio:7.2f} x {baseline_name} ({fast:.3f} s : {slow:.3f} s){rate}  {goal}".rstrip(), flush=True)
+    line(title, f"{ratio:7.2f} x {baseline_name} ({fast:.3f} s : {slow:.3f} s){rate}", goal)
     return ratio
 
 

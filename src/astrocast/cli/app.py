@@ -1,0 +1,85 @@
+"""``astrocast``: the command line. Commands only call what lies below and say what went wrong in one message."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from astrocast import __version__
+from astrocast.cli.commands import demo, info, parameters, run, simulate
+from astrocast.errors import AstrocastError
+
+USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
+
+app = typer.Typer(
+    name="astrocast",
+    help="From a fluorescence movie of astrocytes to a table of calcium events.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+COMMANDS: tuple[Callable[..., None], ...] = (run.run, demo.demo, simulate.simulate, info.info, parameters.parameters)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"astrocast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """From a fluorescence movie of astrocytes to a table of calcium events."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("astrocast").setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 something to mend in the call or the input."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    # --debug and --quiet are understood wherever they stand
+    flags = [w for w in words if w in ("--debug", "--quiet", "-q")]
+    words = flags + [w for w in words if w not in flags]
+    try:
+        result = app(args=words, standalone_mode=False)
+    except AstrocastError as error:
+        return _complain(str(error), USAGE_ERROR, debug)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, OSError) as error:
+        return _complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), USAGE_ERROR, debug)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command takes up where this one stopped", INTERRUPTED, False)
+    except typer.Abort:
+        return _complain("aborted", INTERRUPTED, False)
+    except Exception as error:  # noqa: BLE001 - the last resort of a command line; --debug shows all of it
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's errors of usage
+            return _complain(error.format_message(), int(error.exit_code), debug)
+        hint = "this is a fault of astrocast; run again with --debug and report what it prints"
+        return _complain(f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug)
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, code: int, debug: bool) -> int:
+    if debug and sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code
+
+
+def script() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""``astrocast run``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from astrocast.runtime.progress import Reporter
+
+
+def run(
+    recording: Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)],
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory of the results [default: ./<name>.astrocast].")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", help="One parameter, for example detection.temporal_prominence=5; may be repeated."
+        ),
+    ] = None,
+    loc: Annotated[str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of other parameters.")] = False,
+) -> None:
+    """Turn a recording into a table of calcium events and a report."""
+    from astrocast.pipeline.run import run_recording
+    from astrocast.pipeline.settings import read_configuration
+    from astrocast.runtime.progress import reporting
+
+    settings = read_configuration(config, set_ or [], loc_in=loc)
+    with reporting(reporter()):
+        result = run_recording(recording, output, settings, overwrite=overwrite)
+    typer.echo(result.summary())
+
+
+def reporter() -> Reporter:
+    """Return bars on a terminal, log lines elsewhere."""
+    import logging
+    import sys
+
+    from astrocast.runtime.progress import LogLines, TerminalBars
+
+    logger = logging.getLogger("astrocast.pipeline")
+    return TerminalBars() if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO) else LogLines(logger)

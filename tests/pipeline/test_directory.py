@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astrocast.errors import AstrocastWarning, FormatError, OutputExistsError, ResultsDifferError
+from astrocast.pipeline.directory import RunDirectory, Stage, open_run
+
+SOURCE = {"path": "movie.tif", "content_hash": "a"}
+
+
+class Bench:
+    """Three stages that write a file each and count how often they run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.calls, self.failing = folder, [], ""
+
+    def stage(self, name: str, **parameters: Any) -> Stage:
+        def execute() -> dict[str, Any]:
+            self.calls.append(name)
+            if name == self.failing:
+                raise KeyboardInterrupt
+            (self.folder / name).write_text("done")
+            return {"stage": name}
+
+        return Stage(name, parameters, execute, (self.folder / name).exists)
+
+    def run(self, source: dict[str, Any] = SOURCE, overwrite: bool = False, **parameters: Any) -> RunDirectory:
+        run = open_run(self.folder, source, {}, 1, overwrite)
+        self.calls = []
+        run.perform([self.stage(n, **parameters.get(n, {})) for n in ("a", "b", "c")], overwrite)
+        return run
+
+
+def test_a_second_run_reuses_everything(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run()
+    assert bench.calls == ["a", "b", "c"]
+    bench.run()
+    assert bench.calls == []
+
+
+def test_an_interrupted_run_resumes_at_the_stage_that_was_not_complete(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.failing = "b"
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    bench.failing = ""
+    bench.run()
+    assert bench.calls == ["b", "c"]
+
+
+def test_a_lost_result_is_computed_again_with_all_that_follows(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run()
+    (tmp_path / "out" / "b").unlink()
+    bench.run()
+    assert bench.calls == ["b", "c"]
+
+
+def test_other_parameters_are_refused_by_name_and_nothing_is_touched(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run(b={"window": 3})
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    with pytest.raises(ResultsDifferError, match=r"b\.window was 3, is 4"):
+        bench.run(b={"window": 4})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_overwrite_computes_only_what_differs_and_what_follows(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run(b={"window": 3})
+    bench.run(b={"window": 4}, overwrite=True)
+    assert bench.calls == ["b", "c"]
+
+
+def test_another_input_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run()
+    with pytest.raises(ResultsDifferError, match="content_hash was 'a', is 'b'"):
+        bench.run({"path": "movie.tif", "content_hash": "b"})
+
+
+def test_a_folder_of_something_else_and_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_text("cat")
+    with pytest.raises(OutputExistsError, match="not the output of a run"):
+        open_run(tmp_path / "photos", SOURCE, {}, 1, overwrite=True)
+    with pytest.raises(OutputExistsError, match="is a file"):
+        open_run(tmp_path / "photos" / "cat.png", SOURCE, {}, 1, overwrite=True)
+    assert (tmp_path / "photos" / "cat.png").read_text() == "cat"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stages": {}, "format_version": 99}'])
+def test_a_damaged_or_newer_run_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(FormatError, match=r"run\.json"):
+        open_run(tmp_path, SOURCE, {}, 1, overwrite=False)
+
+
+def test_run_json_holds_parameters_time_memory_warnings_and_facts(tmp_path: Path) -> None:
+    def execute() -> dict[str, Any]:
+        warnings.warn("clipped 3 voxels", AstrocastWarning, stacklevel=1)
+        return {"events": 3}
+
+    run = open_run(tmp_path / "o", SOURCE, {"x": 1}, 7, overwrite=False)
+    run.perform([Stage("s", {"window": 3}, execute, lambda: True)], overwrite=False)
+    stored = json.loads((tmp_path / "o" / "run.json").read_text())
+    stage = stored["stages"]["s"]
+    assert stored["seed"] == 7
+    assert stored["versions"]["astrocast"]
+    assert stage["parameters"] == {"window": 3}
+    assert stage["warnings"] == ["clipped 3 voxels"]
+    assert stage["facts"] == {"events": 3}
+    assert stage["seconds"] >= 0
+    assert stage["peak_memory_mb"] > 1
