@@ -19,7 +19,8 @@ class PeakMemory:
         self.interval = interval
         self._process = psutil.Process()
         self._stop = threading.Event()
-        self.start = self.peak = 0
+        self.start: int = 0
+        self.peak: int = 0
 
     def __enter__(self) -> Self:
         self.start = self.peak = self._process.memory_info().rss

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrocast import __version__
 from astrocast.io.recording import Recording
@@ -21,12 +22,27 @@ FORMAT_VERSION = 1
 _REPORTED = ("numpy", "scipy", "numba", "scikit-image", "connected-components-3d", "h5py", "zarr", "tifffile", "pandas")
 
 
+class ContentHash:
+    """Hash of shape, dtype and every value of a recording, fed block by block; the same whatever the file format."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest.update(f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode())
+
+    def update(self, block: NDArray[Any]) -> None:
+        """Add the next frames."""
+        self._digest.update(np.ascontiguousarray(block.astype(block.dtype.newbyteorder("<"), copy=False)).data)
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything added."""
+        return self._digest.hexdigest()
+
+
 def content_hash(recording: Recording, block_frames: int = 64) -> str:
-    """Return a hash of shape, dtype and every value of the recording, the same whatever the file format."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode())
+    """Return the `ContentHash` of a whole recording."""
+    digest = ContentHash(recording)
     for _, block in recording.blocks(block_frames):
-        digest.update(np.ascontiguousarray(block.astype(block.dtype.newbyteorder("<"), copy=False)).data)
+        digest.update(block)
     return digest.hexdigest()
 
 

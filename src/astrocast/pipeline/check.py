@@ -1,0 +1,61 @@
+"""One pass over the input before anything is computed: is this a movie that a run can work with?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.io.recording import Recording
+from astrocast.runtime.progress import track
+from astrocast.runtime.provenance import ContentHash
+
+#: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
+MIN_FRAMES = 5
+BLOCK_FRAMES = 64
+
+
+def check_recording(recording: Recording) -> dict[str, Any]:
+    """Read the recording once; return path, shape, dtype, metadata and content hash, or say why it cannot be used."""
+    name = str(recording.path or "the recording")
+    frames = recording.shape[0]
+    if frames < MIN_FRAMES:
+        raise InvalidValueError(
+            f"{name} has {frames} frame{'s' if frames > 1 else ''} of {recording.shape[1]} x {recording.shape[2]} pixels; "
+            f"events need at least {MIN_FRAMES} frames. Check that the whole movie was exported"
+        )
+    digest = ContentHash(recording)
+    low, high, bad, first_bad = np.inf, -np.inf, 0, -1
+    with track("check", frames) as advance:
+        for start, block in recording.blocks(BLOCK_FRAMES):
+            digest.update(block)
+            if block.dtype.kind == "f":
+                wrong, frame = _not_finite(block)
+                bad += wrong
+                first_bad = start + frame if wrong and first_bad < 0 else first_bad
+            low, high = min(low, float(np.min(block))), max(high, float(np.max(block)))
+            advance(len(block))
+    if bad:
+        raise InvalidValueError(
+            f"{name} has {bad} voxels that are NaN or infinite, the first in frame {first_bad}; motion correction and "
+            "bleach correction need numbers. Fill them, or leave those frames out with --set conversion.z_slice=[first,last]"
+        )
+    if low == high:
+        raise InvalidValueError(f"{name} is constant: every voxel is {low:g}. There is nothing to detect; check the export")
+    return {
+        "path": str(recording.path) if recording.path else None,
+        "loc": recording.loc,
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+        "content_hash": digest.hexdigest(),
+        "metadata": recording.metadata.to_attributes(),
+    }
+
+
+def _not_finite(block: NDArray[Any]) -> tuple[int, int]:
+    """Return how many voxels are not finite and the first frame with one."""
+    wrong = ~np.isfinite(block)
+    per_frame = wrong.reshape(len(block), -1).any(axis=1)
+    return int(wrong.sum()), int(per_frame.argmax()) if per_frame.any() else -1
