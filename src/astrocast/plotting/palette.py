@@ -1,0 +1,53 @@
+"""The colours of every figure, declared once.
+
+Categories take the eight colours of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which people with any
+common colour blindness tell apart and which stay apart in print. Ordered values take maps whose lightness rises evenly.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, ListedColormap
+
+BLACK: Final = "#000000"
+ORANGE: Final = "#E69F00"
+SKY_BLUE: Final = "#56B4E9"
+GREEN: Final = "#009E73"
+YELLOW: Final = "#F0E442"
+BLUE: Final = "#0072B2"
+VERMILION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#767676"
+
+#: for categories, in the order in which they are given out; yellow comes last, it is faint on white
+CATEGORIES: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, YELLOW)
+
+SIGNAL: Final = BLUE  # what was recorded
+EVENT: Final = VERMILION  # what was detected in it
+REFERENCE: Final = GREY  # what it is compared to: a fit, a median, the state before
+
+TISSUE: Final = "gray"
+COUNTS: Final = "cividis"
+#: where nothing was measured: no grey, which would be a value of the tissue
+MISSING: Final = "#8FB3CC"
+
+
+def category(index: int) -> str:
+    """Return the colour of the ``index``-th category; after eight they start again.
+
+    >>> category(0) == category(8) == BLUE
+    True
+    """
+    return CATEGORIES[index % len(CATEGORIES)]
+
+
+def time_map() -> Colormap:
+    """Return the map of early (violet) to late (yellow), without the dark end that would vanish on tissue.
+
+    >>> time_map().N
+    256
+    """
+    full = colormaps["plasma"].resampled(366)
+    return ListedColormap(full(range(110, 366)), name="astrocast_time")

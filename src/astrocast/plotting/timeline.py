@@ -1,0 +1,253 @@
+"""Events over the time of the recording: raster, rate, and the mean trace with the events marked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.plotting.frame import axes_or_new, drawing, nice_length, positive, say, time_label, times
+from astrocast.plotting.palette import EVENT, SIGNAL, category
+
+#: points of a line above which minimum and maximum of runs of frames stand for the frames
+_LINE_POINTS = 8000
+
+
+def raster(
+    events: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    frames: int | None = None,
+    frame_rate: float | None = None,
+    group: str | None = None,
+) -> Axes:
+    """Draw each event as a bar from its first to its last frame, a row per event, the earliest at the top.
+
+    Parameters
+    ----------
+    events
+        Event table with ``z0`` (first frame) and ``z1`` (after the last frame).
+    ax
+        Axes to draw into; a new figure where None.
+    frames
+        Length of the recording; the end of the last event where None.
+    frame_rate
+        Hz; time is in frames where None.
+    group
+        Column whose values colour the bars.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. More than 2000 bars are drawn as pixels in vector formats.
+
+    Raises
+    ------
+    InvalidValueError
+        If a column is missing; the message lists those that are there.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = raster(pd.DataFrame({"z0": [5, 0], "z1": [9, 3]}), frames=20, frame_rate=2.0)
+    >>> ax.get_xlabel(), ax.get_xlim()
+    ('time (s)', (np.float64(0.0), np.float64(10.0)))
+    """
+    begin, end = spans(events)
+    ax = axes_or_new(ax, 9.0, float(np.clip(1.4 + 0.03 * len(begin), 2.4, 4.5)))
+    order = np.lexsort((end, begin))
+    rows = np.arange(len(order), dtype=np.float64)
+    bars = np.empty((len(order), 2, 2))
+    bars[:, 0, 0], bars[:, 1, 0] = times(begin[order], frame_rate), times(end[order], frame_rate)
+    bars[:, :, 1] = rows[:, None]
+    colours, names = _colours(events, group, order)
+    thickness = float(np.clip(160.0 / max(len(order), 1), 0.6, 4.0))
+    bundle = LineCollection(list(bars), colors=colours, linewidths=thickness, capstyle="butt", **drawing(len(order)))
+    ax.add_collection(bundle, autolim=False)
+    ax.set_xlim(0.0, _end_of_time(frames, end, frame_rate))
+    ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.set(xlabel=time_label(frame_rate), ylabel="event, by onset")
+    for index, name in enumerate(names):
+        ax.plot([], [], color=category(index), linewidth=3, label=str(name))
+    if names:
+        ax.legend(frameon=False, fontsize=8, loc="best")
+    if not len(order):
+        say(ax, "no events")
+    return ax
+
+
+def event_rate(
+    events: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    frames: int | None = None,
+    frame_rate: float | None = None,
+    bin_frames: int | None = None,
+) -> Axes:
+    """Draw how many events begin per minute (per frame where the frame rate is not known) over the recording.
+
+    Parameters
+    ----------
+    events
+        Event table with ``z0`` and ``z1``.
+    ax
+        Axes to draw into; a new figure where None.
+    frames
+        Length of the recording; the end of the last event where None.
+    frame_rate
+        Hz; time is in frames where None.
+    bin_frames
+        Frames per bin; about a fortieth of the recording where None. The last bin may be shorter, its rate takes
+        that into account.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with one step line.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = event_rate(pd.DataFrame({"z0": [0, 1, 9], "z1": [4, 4, 10]}), frames=10, bin_frames=5)
+    >>> ax.patches[0].get_data().values
+    array([0.4, 0.2])
+    """
+    begin, end = spans(events)
+    ax = axes_or_new(ax, 9.0, 2.4)
+    total = max(int(frames if frames is not None else end.max(initial=1)), 1)
+    width = bin_frames if bin_frames is not None else max(1, round(nice_length(total, 1 / 25)))
+    edges = np.append(np.arange(0, total, positive(width, "bin_frames")), total)
+    counts, _ = np.histogram(begin, edges)
+    per, unit = (60.0 * frame_rate, "onsets per minute") if frame_rate is not None else (1.0, "onsets per frame")
+    ax.stairs(counts * per / np.diff(edges), times(edges, frame_rate), fill=True, color=EVENT, alpha=0.75)
+    ax.set_xlim(0.0, float(times(total, frame_rate)))
+    ax.set_ylim(bottom=0.0)
+    bin_text = f"{width / frame_rate:g} s" if frame_rate is not None else f"{width} frame{'s' if width > 1 else ''}"
+    ax.set(xlabel=time_label(frame_rate), ylabel=unit)
+    say(ax, f"bins of {bin_text}", "corner")
+    if not len(begin):
+        ax.set_ylim(0.0, 1.0)
+        say(ax, "no events")
+    return ax
+
+
+def mean_trace(
+    trace: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    events: pd.DataFrame | None = None,
+    frame_rate: float | None = None,
+    label: str = "mean dF",
+) -> Axes:
+    """Draw the mean of each frame, with a tick under it for the onset of each event.
+
+    Parameters
+    ----------
+    trace
+        (frames,), the mean over the pixels of each frame; NaN leaves a gap.
+    ax
+        Axes to draw into; a new figure where None.
+    events
+        Event table with ``z0`` and ``z1``; shaded bars show where at least one event is active.
+    frame_rate
+        Hz; time is in frames where None.
+    label
+        What the trace is, with its unit.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Very long traces are drawn as the minimum and maximum of runs of frames, so that no peak is lost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_trace(np.arange(5.0), frame_rate=5.0).lines[0].get_xdata()
+    array([0. , 0.2, 0.4, 0.6, 0.8])
+    """
+    values = np.asarray(trace, dtype=np.float64)
+    if values.ndim != 1:
+        raise InvalidValueError(f"the mean trace has shape {values.shape}; one value per frame is needed")
+    ax = axes_or_new(ax, 9.0, 2.6)
+    frames, heights = envelope(values)
+    ax.plot(times(frames, frame_rate), heights, color=SIGNAL, linewidth=1.0)
+    ax.set_xlim(0.0, float(times(max(len(values), 1), frame_rate)))
+    ax.set(xlabel=time_label(frame_rate), ylabel=label)
+    if events is not None and len(events):
+        begin, end = spans(events)
+        for first, last in _union(begin, end):
+            ax.axvspan(
+                float(times(first, frame_rate)), float(times(last, frame_rate)), color=EVENT, alpha=0.12, linewidth=0
+            )
+        onsets = np.unique(begin)
+        # x in data, y in shares of the axes: the ticks stay at the foot whatever the trace does
+        ax.vlines(
+            times(onsets, frame_rate), 0.0, 0.05, color=EVENT, linewidth=1.0, transform=ax.get_xaxis_transform(),
+            **drawing(len(onsets)),
+        )  # fmt: skip
+    return ax
+
+
+def spans(events: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return first frame and frame after the last of each event.
+
+    >>> import pandas as pd
+    >>> spans(pd.DataFrame({"z0": [3], "z1": [5]}))
+    (array([3]), array([5]))
+    """
+    missing = [name for name in ("z0", "z1") if name not in events]
+    if missing:
+        raise InvalidValueError(f"the events lack the columns {missing}; the columns are {list(events.columns)}")
+    return events["z0"].to_numpy(np.int64), events["z1"].to_numpy(np.int64)
+
+
+def envelope(values: NDArray[np.float64], points: int = _LINE_POINTS) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return frames and values of a line that looks the same with at most ``points`` points.
+
+    Runs of frames are replaced by their minimum and maximum, in the order in which they occur; short lines are returned
+    as they are.
+
+    >>> import numpy as np
+    >>> frames, heights = envelope(np.where(np.arange(1000) == 501, 7.0, 0.0), points=20)
+    >>> heights.max(), frames[heights.argmax()]
+    (np.float64(7.0), np.int64(501))
+    """
+    if len(values) <= points:
+        return np.arange(len(values)), values
+    run = -(-2 * len(values) // points)
+    whole = len(values) // run * run
+    blocks = values[:whole].reshape(-1, run)
+    low = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
+    high = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
+    inside = np.sort(np.stack([low, high], axis=1), axis=1) + run * np.arange(len(blocks))[:, None]
+    frames = np.concatenate([inside.ravel(), np.arange(whole, len(values))])
+    return frames, values[frames]
+
+
+def _union(begin: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the stretches in which at least one event is active."""
+    order = np.argsort(begin, kind="stable")
+    first, reach = begin[order], np.maximum.accumulate(end[order])
+    new = np.flatnonzero(first[1:] > reach[:-1]) + 1
+    starts, stops = np.append(0, new), np.append(new, len(first))
+    return [(int(first[a]), int(reach[b - 1])) for a, b in zip(starts, stops, strict=True)]
+
+
+def _end_of_time(frames: int | None, end: NDArray[np.int64], frame_rate: float | None) -> float:
+    """Return where the time axis ends."""
+    return float(times(frames if frames is not None else max(int(end.max(initial=1)), 1), frame_rate))
+
+
+def _colours(events: pd.DataFrame, group: str | None, order: NDArray[np.intp]) -> tuple[list[str], list[object]]:
+    """Return the colour of each bar in order, and the names of the groups."""
+    if group is None or not len(order):
+        return [EVENT], []
+    if group not in events:
+        raise InvalidValueError(f"the events have no column {group!r}; the columns are {list(events.columns)}")
+    codes, names = pd.factorize(events[group], sort=True)
+    return [category(int(code)) for code in codes[order]], list(names)

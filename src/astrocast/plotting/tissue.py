@@ -1,0 +1,297 @@
+"""Images of the tissue: projections, footprints over them, where the events are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, Normalize
+from numpy.typing import ArrayLike, NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.plotting.frame import (
+    PixelSize,
+    axes_or_new,
+    drawing,
+    figure_of,
+    nice_length,
+    pixel_sides,
+    say,
+    scale_bar,
+    time_label,
+    times,
+)
+from astrocast.plotting.palette import COUNTS, MISSING, TISSUE, time_map
+
+
+def projection(
+    image: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    pixel_size: PixelSize = None,
+    label: str = "intensity",
+    colorbar: bool = True,
+) -> Axes:
+    """Draw one image of the tissue, such as a mean, maximum or standard-deviation projection.
+
+    The grey scale runs from the 1st to the 99.8th percentile of the finite values, so that single hot pixels do not
+    darken the rest. Pixels that are not finite have a colour of their own.
+
+    Parameters
+    ----------
+    image
+        (row, column).
+    ax
+        Axes to draw into; a new figure where None.
+    pixel_size
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+    label
+        What the values are, with their unit: the label of the colour bar.
+    colorbar
+        Whether to draw the colour bar.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; rows run downwards.
+
+    Raises
+    ------
+    InvalidValueError
+        If the image is not 2-D or has no pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> projection(np.eye(8), pixel_size=0.5).get_xlabel()
+    'column (px)'
+    """
+    shown = _image(image)
+    ax = _tissue_axes(ax, shown.shape)
+    low, high = _contrast(shown)
+    drawn = ax.imshow(
+        shown,
+        cmap=_with_missing(TISSUE),
+        norm=Normalize(low, high),
+        aspect=_aspect(pixel_size),
+        interpolation="nearest",
+    )
+    scale_bar(ax, shown.shape[1], pixel_size)
+    if colorbar:
+        figure_of(ax).colorbar(drawn, ax=ax, label=label, shrink=0.8)
+    return ax
+
+
+def footprints(
+    background: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    onset_map: ArrayLike | None = None,
+    outlines: Mapping[int, ArrayLike] | None = None,
+    onsets: Mapping[int, float] | None = None,
+    frames: int | None = None,
+    frame_rate: float | None = None,
+    pixel_size: PixelSize = None,
+) -> Axes:
+    """Draw where events were, coloured by when they began, over an image of the tissue.
+
+    Parameters
+    ----------
+    background
+        (row, column), usually the maximum projection.
+    ax
+        Axes to draw into; a new figure where None.
+    onset_map
+        (row, column), frame in which the event at that pixel began, NaN where there was none.
+    outlines
+        Event id -> closed outline, (points, 2) as (row, column).
+    onsets
+        Event id -> frame of its onset, colours ``outlines``; outlines without an onset are grey.
+    frames
+        Length of the recording: the end of the colour scale; the latest onset where None.
+    frame_rate
+        Hz; onsets are shown in frames where None.
+    pixel_size
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; rows run downwards.
+
+    Raises
+    ------
+    InvalidValueError
+        If an array is not 2-D, or the onset map is not of the size of the background.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> onset = np.full((8, 8), np.nan)
+    >>> onset[2:4, 2:5] = 3
+    >>> ax = footprints(np.ones((8, 8)), onset_map=onset, frames=20)
+    >>> len(ax.images)
+    2
+    """
+    ax = projection(background, ax, pixel_size=pixel_size, colorbar=False)
+    shape = _image(background).shape
+    onset = _image(onset_map) if onset_map is not None else np.full(shape, np.nan)
+    if onset.shape != shape:
+        raise InvalidValueError(f"the onset map is {onset.shape}, the background {shape}; both must be (row, column)")
+    lines = dict(outlines or {})
+    if not lines and not np.isfinite(onset).any():
+        say(ax, "no events")
+        return ax
+    begins = np.array([(onsets or {}).get(label, np.nan) for label in lines], dtype=np.float64)
+    latest = frames if frames is not None else np.nanmax([*onset[np.isfinite(onset)], *begins, 1.0])
+    norm = Normalize(0.0, float(times(latest, frame_rate)))
+    if np.isfinite(onset).any():
+        filled = np.where(boundaries(onset), 1.0, 0.45) * np.isfinite(onset)
+        ax.imshow(
+            times(onset, frame_rate),
+            cmap=time_map(),
+            norm=norm,
+            alpha=filled,
+            aspect=_aspect(pixel_size),
+            interpolation="nearest",
+        )
+    if lines:
+        ax.add_collection(_outlines(lines, times(begins, frame_rate), norm), autolim=False)
+    shades = ScalarMappable(norm, time_map())
+    figure_of(ax).colorbar(shades, ax=ax, label=time_label(frame_rate, "onset"), shrink=0.8)
+    return ax
+
+
+def density(
+    events: pd.DataFrame,
+    shape: tuple[int, int],
+    ax: Axes | None = None,
+    *,
+    bin_size: int | None = None,
+    pixel_size: PixelSize = None,
+) -> Axes:
+    """Draw how many events lie where: a heat map of the centres of their footprints.
+
+    Parameters
+    ----------
+    events
+        Event table; centres are ``cx``, ``cy`` where they are given, else ``v_fp_cx``, ``v_fp_cy``, else the middle
+        of the bounding box ``x0``, ``x1``, ``y0``, ``y1``.
+    shape
+        (rows, columns) of the recording.
+    ax
+        Axes to draw into; a new figure where None.
+    bin_size
+        Side of a bin in pixels; about 1/24 of the longer side where None.
+    pixel_size
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; rows run downwards.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"x0": [0, 8], "x1": [4, 12], "y0": [0, 8], "y1": [4, 12]})
+    >>> density(table, (16, 16), bin_size=4).images[0].get_array().sum()
+    np.float64(2.0)
+    """
+    side = bin_size if bin_size is not None else max(1, int(nice_length(max(shape), 1 / 20)))
+    counts = np.zeros((-(-shape[0] // side), -(-shape[1] // side)))
+    rows, columns = _centres(events)
+    where = np.isfinite(rows) & np.isfinite(columns)
+    found = np.stack([rows[where], columns[where]]).astype(np.int64) // side
+    np.add.at(counts, tuple(np.clip(found, 0, np.array(counts.shape)[:, None] - 1)), 1.0)
+    ax = _tissue_axes(ax, shape)
+    extent = (-0.5, counts.shape[1] * side - 0.5, counts.shape[0] * side - 0.5, -0.5)
+    drawn = ax.imshow(
+        counts, cmap=COUNTS, extent=extent, aspect=_aspect(pixel_size), interpolation="nearest", vmin=0.0,
+        vmax=max(1.0, float(counts.max())),
+    )  # fmt: skip
+    scale_bar(ax, shape[1], pixel_size)
+    figure_of(ax).colorbar(drawn, ax=ax, label=f"events per {side} x {side} px", shrink=0.8)
+    if not where.any():
+        say(ax, "no events")
+    return ax
+
+
+def boundaries(labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the pixels of each region that touch another value or the outside; NaN is outside.
+
+    >>> import numpy as np
+    >>> boundaries(np.array([[1.0, 1, 1], [1, 1, 1], [1, 1, 1]])).sum()
+    np.int64(8)
+    """
+    padded = np.pad(labels, 1, constant_values=np.nan)
+    middle = padded[1:-1, 1:-1]
+    edge = np.zeros(labels.shape, dtype=np.bool_)
+    for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        edge |= middle != neighbour  # NaN differs from everything
+    return edge & np.isfinite(labels)
+
+
+def _outlines(lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize) -> LineCollection:
+    """Return the outlines as one collection, in columns and rows as the axes have them."""
+    paths = [np.asarray(path, dtype=np.float64)[:, ::-1] for path in lines.values()]
+    colours = time_map()(norm(begins))
+    colours[~np.isfinite(begins)] = (0.85, 0.85, 0.85, 1.0)
+    return LineCollection(paths, colors=colours, linewidths=1.2, **drawing(len(paths)))
+
+
+def _centres(events: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return row and column of each event's centre."""
+    for row, column in (("cx", "cy"), ("v_fp_cx", "v_fp_cy")):
+        if row in events and column in events:
+            return events[row].to_numpy(np.float64), events[column].to_numpy(np.float64)
+    missing = [name for name in ("x0", "x1", "y0", "y1") if name not in events]
+    if missing:
+        raise InvalidValueError(
+            f"the events have no columns cx and cy, and none of {missing}; the columns are {list(events.columns)}"
+        )
+    low, high = events[["x0", "y0"]].to_numpy(np.float64), events[["x1", "y1"]].to_numpy(np.float64)
+    centre = (low + high - 1) / 2
+    return centre[:, 0], centre[:, 1]
+
+
+def _image(image: ArrayLike) -> NDArray[np.float64]:
+    """Return a 2-D float array."""
+    found = np.asarray(image, dtype=np.float64)
+    if found.ndim != 2 or not found.size:
+        raise InvalidValueError(f"an image (row, column) with at least one pixel is needed, found shape {found.shape}")
+    return found
+
+
+def _contrast(image: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the values that are black and white."""
+    finite = image[np.isfinite(image)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, (1.0, 99.8))
+    return (float(low), float(high)) if high > low else (float(finite.min()), float(finite.min()) + 1.0)
+
+
+def _with_missing(name: str) -> Colormap:
+    """Return a colour map in which what is not finite has a colour of its own."""
+    return colormaps[name].with_extremes(bad=MISSING)
+
+
+def _aspect(pixel_size: PixelSize) -> float:
+    """Return height by width of a pixel."""
+    sides = pixel_sides(pixel_size)
+    return sides[0] / sides[1] if sides else 1.0
+
+
+def _tissue_axes(ax: Axes | None, shape: tuple[int, ...]) -> Axes:
+    """Return axes for an image: a figure in its proportions, rows downwards, few ticks."""
+    height = float(np.clip(4.6 * shape[0] / shape[1], 2.2, 7.0))
+    ax = axes_or_new(ax, 5.6, height)
+    ax.set(xlabel="column (px)", ylabel="row (px)")
+    ax.locator_params(nbins=5, integer=True)
+    return ax
