@@ -1,0 +1,358 @@
+"""Traces of unequal length as two arrays: all values end to end, and where each trace begins.
+
+Trace ``i`` is ``values[offsets[i]:offsets[i + 1]]``. A hundred thousand traces are then two allocations instead of a
+hundred thousand, and every operation is one pass of compiled code. NaN means "not measured" and is left out of every
+statistic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+MODES = ("first", "mean", "median", "min", "min_abs", "max", "max_abs", "std")
+PAD_MODES = (
+    "constant",
+    "edge",
+    "linear_ramp",
+    "maximum",
+    "mean",
+    "median",
+    "minimum",
+    "reflect",
+    "symmetric",
+    "wrap",
+)
+Floats = NDArray[np.floating[Any]]
+Offsets = NDArray[np.int64]
+
+
+def offsets_of(lengths: NDArray[Any] | Sequence[int]) -> Offsets:
+    """Return where each of the traces of these lengths begins, and where the last one ends.
+
+    >>> offsets_of([2, 0, 3])
+    array([0, 2, 2, 5])
+    """
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def flatten(traces: Sequence[Any]) -> tuple[Floats, Offsets]:
+    """Return the values and offsets of a sequence of 1-D arrays; float64 stays, everything else becomes float32.
+
+    >>> flatten([[1, 2], [3]])
+    (array([1., 2., 3.], dtype=float32), array([0, 2, 3]))
+    """
+    arrays = [np.asarray(t).ravel() for t in traces]
+    offsets = offsets_of([a.size for a in arrays])
+    wide = any(a.dtype == np.float64 for a in arrays) and all(isinstance(t, np.ndarray) for t in traces)
+    values: Floats = np.empty(int(offsets[-1]), np.float64 if wide else np.float32)
+    if arrays:
+        np.concatenate(arrays, out=values, casting="unsafe")
+    return values, offsets
+
+
+def split(values: Floats, offsets: Offsets) -> list[Floats]:
+    """Return the traces one by one, as views."""
+    bounds = offsets.tolist()
+    return [values[a:b] for a, b in pairwise(bounds)]
+
+
+@njit(cache=True, nogil=True)
+def _moments(values: Floats, begin: int, end: int) -> tuple[float, float]:
+    """Mean and standard deviation without NaN."""
+    n, total = 0, 0.0
+    for k in range(begin, end):
+        v = values[k]
+        if v == v:  # false for NaN only
+            n += 1
+            total += v
+    if n == 0:
+        return np.nan, np.nan
+    mean = total / n
+    square = 0.0
+    for k in range(begin, end):
+        v = values[k]
+        if v == v:
+            square += (v - mean) ** 2
+    return mean, np.sqrt(square / n)
+
+
+@njit(cache=True, nogil=True)
+def _extremes(values: Floats, begin: int, end: int, absolute: bool) -> tuple[float, float]:
+    """Smallest and largest value, or magnitude, without NaN."""
+    low, high = np.inf, -np.inf
+    for k in range(begin, end):
+        v = np.float64(values[k])
+        if absolute:
+            v = abs(v)
+        low = v if v < low else low
+        high = v if v > high else high
+    if low > high:
+        return np.nan, np.nan
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _reduce(values: Floats, offsets: Offsets, mode: int, out: NDArray[np.float64]) -> None:
+    for i in range(offsets.size - 1):
+        begin, end = offsets[i], offsets[i + 1]
+        if begin == end:
+            out[i] = np.nan
+        elif mode == 0:
+            out[i] = values[begin]
+        elif mode == 1:
+            out[i] = _moments(values, begin, end)[0]
+        elif mode == 2:
+            part = values[begin:end]
+            out[i] = np.nanmedian(part)
+        elif mode == 3:
+            out[i] = _extremes(values, begin, end, False)[0]
+        elif mode == 4:
+            out[i] = _extremes(values, begin, end, True)[0]
+        elif mode == 5:
+            out[i] = _extremes(values, begin, end, False)[1]
+        elif mode == 6:
+            out[i] = _extremes(values, begin, end, True)[1]
+        else:
+            out[i] = _moments(values, begin, end)[1]
+
+
+def reduce_each(values: Floats, offsets: Offsets, mode: str) -> NDArray[np.float64]:
+    """Return one statistic per trace.
+
+    Parameters
+    ----------
+    values, offsets
+        The traces.
+    mode
+        One of `MODES`; ``first`` is the first value, NaN or not, ``std`` the standard deviation with ``ddof=0``.
+
+    Returns
+    -------
+    float64, (traces,); NaN for a trace that is empty or all NaN.
+
+    >>> reduce_each(*flatten([[1, 3], [5]]), "mean")
+    array([2., 5.])
+    """
+    out = np.empty(offsets.size - 1, np.float64)
+    _reduce(values, offsets, MODES.index(mode), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _by_position(values: Floats, offsets: Offsets, out: Floats, filled: NDArray[np.int64]) -> None:
+    for i in range(offsets.size - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            position = k - offsets[i]
+            out[filled[position]] = values[k]
+            filled[position] += 1
+
+
+def by_position(values: Floats, offsets: Offsets) -> tuple[Floats, Offsets]:
+    """Return the traces transposed: one row per position in the trace, of all the traces that reach it.
+
+    >>> [v.tolist() for v in split(*by_position(*flatten([[1, 2], [3]])))]
+    [[1.0, 3.0], [2.0]]
+    """
+    lengths = np.diff(offsets)
+    longest = int(lengths.max(initial=0))
+    # how many traces are longer than each position
+    reach = np.cumsum(np.bincount(lengths, minlength=longest + 1)[::-1])[::-1][1:]
+    turned = offsets_of(reach)
+    out = np.empty_like(values)
+    _by_position(values, offsets, out, turned[:-1].copy())
+    return out, turned
+
+
+@njit(cache=True, nogil=True)
+def _combine(
+    values: Floats, offsets: Offsets, operand: NDArray[np.float64], per_position: bool, divide: bool, out: Floats
+) -> None:
+    for i in range(offsets.size - 1):
+        begin = offsets[i]
+        for k in range(begin, offsets[i + 1]):
+            by = operand[k - begin] if per_position else operand[i]
+            out[k] = values[k] / by if divide else values[k] - by
+
+
+def subtract(values: Floats, offsets: Offsets, operand: NDArray[np.float64], per_position: bool = False) -> Floats:
+    """Return the traces less a number per trace, or per position in the trace."""
+    out = np.empty_like(values)
+    _combine(values, offsets, operand, per_position, False, out)
+    return out
+
+
+def divide(values: Floats, offsets: Offsets, operand: NDArray[np.float64], per_position: bool = False) -> Floats:
+    """Return the traces divided by a number per trace, or per position; where that is 0 they stay as they are."""
+    out = np.empty_like(values)
+    _combine(values, offsets, np.where(operand == 0, 1.0, operand), per_position, True, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _difference(values: Floats, offsets: Offsets, out: Floats) -> None:
+    for i in range(offsets.size - 1):
+        begin, end = offsets[i], offsets[i + 1]
+        if begin < end:
+            out[begin] = 0
+        for k in range(begin + 1, end):
+            out[k] = values[k] - values[k - 1]
+
+
+def difference(values: Floats, offsets: Offsets) -> Floats:
+    """Return the step from frame to frame of each trace; the first is 0.
+
+    >>> difference(*flatten([[1, 4], [5]]))
+    array([0., 3., 0.], dtype=float32)
+    """
+    out = np.empty_like(values)
+    _difference(values, offsets, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _interpolate(values: Floats, offsets: Offsets, out: Floats) -> None:
+    for i in range(offsets.size - 1):
+        begin, end = offsets[i], offsets[i + 1]
+        last = begin - 1  # the last measured frame
+        for k in range(begin, end):
+            if np.isnan(values[k]):
+                continue
+            out[k] = values[k]
+            for gap in range(last + 1, k):
+                if last < begin:
+                    out[gap] = values[k]
+                else:
+                    share = (gap - last) / (k - last)
+                    out[gap] = values[last] * (1.0 - share) + values[k] * share
+            last = k
+        for gap in range(last + 1, end):
+            out[gap] = values[last] if last >= begin else np.nan
+
+
+def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
+    """Return the traces with NaN replaced by a straight line between its neighbours, by the nearest value at the ends.
+
+    A trace that is all NaN stays NaN.
+
+    >>> interpolate_nan(*flatten([[1, float("nan"), 3]]))
+    array([1., 2., 3.], dtype=float32)
+    """
+    out = np.empty_like(values)
+    _interpolate(values, offsets, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _source(k: int, n: int, mode: int) -> int:
+    """Which value of a trace of ``n`` stands at position ``k`` outside it (NumPy's pad modes)."""
+    if mode == 9:  # wrap
+        return k % n
+    if mode == 8:  # symmetric
+        j = k % (2 * n)
+        return j if j < n else 2 * n - 1 - j
+    if mode == 7 and n > 1:  # reflect
+        j = k % (2 * (n - 1))
+        return j if j < n else 2 * (n - 1) - j
+    return 0 if k < 0 else n - 1
+
+
+@njit(cache=True, nogil=True)
+def _resize(
+    values: Floats,
+    offsets: Offsets,
+    out_offsets: Offsets,
+    lead: NDArray[np.int64],
+    mode: int,
+    fill: NDArray[np.float64],
+    out: Floats,
+) -> None:
+    for i in range(offsets.size - 1):
+        begin, n = offsets[i], offsets[i + 1] - offsets[i]
+        length = out_offsets[i + 1] - out_offsets[i]
+        for k in range(length):
+            s = k - lead[i]
+            if 0 <= s < n:
+                value = np.float64(values[begin + s])
+            elif n == 0 or mode == 0 or 3 <= mode <= 6:
+                value = fill[i]
+            elif mode == 2:  # from the edge to the fill value at the very end
+                pad = lead[i] if s < 0 else length - lead[i] - n
+                step = -s if s < 0 else s - n + 1
+                edge = np.float64(values[begin if s < 0 else begin + n - 1])
+                value = edge + (fill[i] - edge) * step / pad
+            else:
+                value = np.float64(values[begin + _source(s, n, mode)])
+            out[out_offsets[i] + k] = value
+
+
+def resize(
+    values: Floats, offsets: Offsets, lengths: NDArray[np.int64], lead: NDArray[np.int64], pad_mode: str = "edge"
+) -> tuple[Floats, Offsets]:
+    """Return the traces cut or padded to given lengths.
+
+    Parameters
+    ----------
+    values, offsets
+        The traces.
+    lengths
+        Length of each trace of the result.
+    lead
+        Frames padded before each trace; negative: frames cut from its start.
+    pad_mode
+        One of `PAD_MODES`, as in `numpy.pad` (constants and the end of a ramp are 0).
+
+    >>> resize(*flatten([[1, 2]]), np.array([4]), np.array([1]))[0]
+    array([1., 1., 2., 2.], dtype=float32)
+    """
+    out_offsets = offsets_of(lengths)
+    statistics = {"maximum": "max", "mean": "mean", "median": "median", "minimum": "min"}
+    fill = reduce_each(values, offsets, statistics[pad_mode]) if pad_mode in statistics else np.zeros(len(lengths))
+    out = np.empty(int(out_offsets[-1]), values.dtype)
+    _resize(values, offsets, out_offsets, lead, PAD_MODES.index(pad_mode), fill, out)
+    return out, out_offsets
+
+
+@njit(cache=True, nogil=True)
+def _place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDArray[Any]) -> None:
+    frames = out.shape[1]
+    for i in range(offsets.size - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            frame = starts[i] + k - offsets[i]
+            if 0 <= frame < frames:
+                out[i, frame] = values[k]
+
+
+def place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], frames: int) -> Floats:
+    """Return a matrix (traces, frames), each trace from its start on and NaN elsewhere; what falls outside is cut.
+
+    >>> place(*flatten([[1, 2]]), np.array([1]), 4)
+    array([[nan,  1.,  2., nan]], dtype=float32)
+    """
+    out = np.full((offsets.size - 1, frames), np.nan, values.dtype)
+    _place(values, offsets, starts, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _take(values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64], out: Offsets, taken: NDArray[Any]) -> None:
+    for i in range(chosen.size):
+        begin = offsets[chosen[i]]
+        for k in range(out[i + 1] - out[i]):
+            taken[out[i] + k] = values[begin + k]
+
+
+def take(values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], Offsets]:
+    """Return the chosen traces, in the order asked for; -1 gives an empty one."""
+    lengths = np.where(chosen < 0, 0, np.diff(offsets, append=offsets[-1])[chosen] if offsets.size > 1 else 0)
+    out = offsets_of(lengths)
+    taken = np.empty(int(out[-1]), values.dtype)
+    _take(values, offsets, np.where(chosen < 0, 0, chosen), out, taken)
+    return taken, out
