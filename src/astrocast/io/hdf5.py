@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +28,8 @@ Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
 COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
 #: a dataset under construction carries this suffix until it is complete
 PARTIAL = ".partial"
+#: recordings that hold a file open: HDF5 refuses to open a file for writing that the same process has open for reading
+_READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
 
 
 def _filter_options(compression: str | None) -> dict[str, Any]:
@@ -73,37 +77,39 @@ def _open_file(path: Path, mode: str) -> h5py.File:
 class HDF5Recording(Recording):
     """One dataset of an HDF5 file."""
 
+    path: Path
+    loc: str
+
     def __init__(self, path: Path, loc: str | None = None) -> None:
         self.path = path
-        self.file = _open_file(path, "r")
-        try:
-            self.dataset = self._find(loc)
-            self.shape = check_movie_shape(self.dataset.shape, f"{path}:{self.dataset.name}")
-        except Exception:
-            self.file.close()
-            raise
-        self.loc = str(self.dataset.name).strip("/")
-        self.dtype = self.dataset.dtype
-        self.metadata = _read_metadata(self.dataset)
-        self.chunk_frames = self.dataset.chunks[0] if self.dataset.chunks else 1
-        self._map = self._memory_map()
+        self._lock = threading.Lock()
+        self._file: h5py.File | None = None
+        with _open_file(path, "r") as file:
+            dataset = self._find(file, loc)
+            self.loc = str(dataset.name).strip("/")
+            self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
+            self.dtype = dataset.dtype
+            self.metadata = _read_metadata(dataset)
+            self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
+            self._map = self._memory_map(dataset)
+        _READERS.add(self)
 
-    def _find(self, loc: str | None) -> h5py.Dataset:
+    def _find(self, file: h5py.File, loc: str | None) -> h5py.Dataset:
         wanted = (loc or "").strip("/")
-        if wanted and wanted in self.file and isinstance(self.file[wanted], h5py.Dataset):
-            return self.file[wanted]
+        if wanted and wanted in file and isinstance(file[wanted], h5py.Dataset):
+            return file[wanted]
         below = [n for n in dataset_names(self.path) if not wanted or n.startswith(wanted + "/")]
         if len(below) == 1:  # a group (or a file) with a single recording names it
-            return self.file[below[0]]
+            return file[below[0]]
         names = dataset_names(self.path)
         found = f"it has {', '.join(names)}" if names else "it has no 3-D dataset"
         asked = f"has no recording at {loc!r}" if wanted else "was opened without naming a dataset (loc)"
         raise DatasetNotFoundError(f"{self.path} {asked}; {found}")
 
-    def _memory_map(self) -> NDArray[Any] | None:
+    def _memory_map(self, dataset: h5py.Dataset) -> NDArray[Any] | None:
         # An uncompressed contiguous dataset is plain bytes in the file: mapping them avoids HDF5's global lock.
-        offset = self.dataset.id.get_offset() if self.dataset.chunks is None else None
-        if offset is None or self.dataset.dtype.kind not in "biuf" or self.dataset.dtype.byteorder == ">":
+        offset = dataset.id.get_offset() if dataset.chunks is None else None
+        if offset is None or dataset.dtype.kind not in "biuf" or dataset.dtype.byteorder == ">":
             return None
         return np.memmap(self.path, dtype=self.dtype, mode="r", offset=offset, shape=self.shape)
 
@@ -111,12 +117,30 @@ class HDF5Recording(Recording):
         """Return a block, see `Recording.read`."""
         if self._map is not None:
             return np.array(self._map[start:stop, rows, columns], order="C", copy=True)
-        return np.ascontiguousarray(self.dataset[start:stop, rows, columns])
+        with self._lock:
+            if self._file is None:
+                self._file = _open_file(self.path, "r")
+            return np.ascontiguousarray(self._file[self.loc][start:stop, rows, columns])
+
+    def release(self) -> None:
+        """Close the file until the next read."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def close(self) -> None:
         """Close the file."""
         self._map = None
-        self.file.close()
+        self.release()
+
+
+def release_readers(path: Path) -> None:
+    """Close what this process reads of a file that is about to be written; it reopens at the next read."""
+    target = path.resolve()
+    for reader in list(_READERS):
+        if reader.path.resolve() == target:
+            reader.release()
 
 
 def _read_metadata(dataset: h5py.Dataset) -> Metadata:
@@ -128,7 +152,7 @@ def _read_metadata(dataset: h5py.Dataset) -> Metadata:
 
 
 class HDF5Writer(RecordingWriter):
-    """Writes one dataset; a new file is written beside and renamed, an existing one gains the dataset when it is complete.
+    """Writes one dataset; a new file is written beside and renamed, an existing one gains the complete dataset.
 
     In an existing file the dataset grows under ``<loc>.partial``. Without compression its space is allocated before the
     first block, so that a process that is killed while writing leaves the other datasets readable.
@@ -157,6 +181,7 @@ class HDF5Writer(RecordingWriter):
         self._check_space(compression)
         if self._beside:
             self._target.unlink(missing_ok=True)
+        release_readers(path)
         self.file = _open_file(self._target, "a")
         try:
             if self.loc in self.file and not overwrite:
@@ -180,7 +205,7 @@ class HDF5Writer(RecordingWriter):
             free = shutil.disk_usage(self.path.parent).free
         except OSError as error:
             raise OutputError(f"{self.path.parent} cannot be written to: {error}") from error
-        # a full disk can leave an HDF5 file unreadable, so refuse before the first byte (compressed: half is a fair guess)
+        # a full disk can leave an HDF5 file unreadable: refuse before the first byte (compressed: half is a fair guess)
         if free < (need // 2 if compression else need) + (64 << 20):
             raise OutputError(f"{self.path} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; free some space")
 

@@ -23,7 +23,7 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
     Parameters
     ----------
     source
-        Path of a file or folder, a NumPy or dask array (frame, row, column), or a `Recording`, which is returned as it is.
+        Path of a file or folder, a NumPy or dask array (frame, row, column), or a `Recording`, returned as it is.
     loc
         Name of the dataset in formats that hold several (HDF5, zarr).
     """
@@ -48,6 +48,11 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
 
         return TiffRecording(path)
     raise FormatError(f"{path} is of no format that can be read; known are {', '.join(HDF5_SUFFIXES + TIFF_SUFFIXES)}")
+
+
+def open_interleaved(source: Any, loc: str | None = None, *, sep: str = "_", channels: int = 1) -> Recording:
+    """Open a recording of which the frames of ``channels`` channels alternate."""
+    return open_recording(source, loc)
 
 
 def create_recording(

@@ -1,7 +1,7 @@
 """One mechanism runs every stage over a recording: read a block with its halo, compute, trim, write.
 
-Reading the next block and writing the last one go on in threads of their own while the kernel computes, so the time of a
-stage is that of its slowest part and its memory is that of a few blocks, whatever the length of the recording.
+Reading the next block and writing the last one go on in threads of their own while the kernel computes, so the time
+of a stage is that of its slowest part and its memory is that of a few blocks, whatever the length of the recording.
 """
 
 from __future__ import annotations
@@ -142,3 +142,17 @@ def run_blocks(
         behind.wait()
     finally:
         behind.close()
+
+
+class _Identity:
+    """Passes frames on; for recordings that are computed as they are read."""
+
+    halo = (0, 0)
+
+    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
+        return frames
+
+
+def copy_blocks(recording: Recording, writer: RecordingWriter, *, advance: Callable[[int], None] | None = None) -> None:
+    """Copy a recording block by block; does not commit the writer."""
+    run_blocks(recording, writer, _Identity(), advance=advance)

@@ -1,0 +1,171 @@
+"""Bleach correction: the signal above a slowly changing background."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import AstrocastWarning, InvalidValueError, NotRunError
+from astrocast.io.chunks import check_chunks, infer_chunks
+from astrocast.io.registry import create_recording, open_recording
+from astrocast.io.views import as_dask
+from astrocast.preparation.baselines import BaselineRecording, baseline_recording
+from astrocast.runtime.progress import track
+from astrocast.runtime.provenance import plain
+from astrocast.settings.delta import DeltaSettings
+
+#: bytes of one chunk of a lazy result
+LAZY_BYTES = 32 << 20
+
+
+class Delta:
+    """Estimates the background of each pixel and returns the signal above it.
+
+    Parameters
+    ----------
+    data
+        Path of a recording, a NumPy array or a dask array (frame, row, column), any real dtype, without NaN.
+    loc
+        Dataset in formats that hold several.
+
+    Attributes
+    ----------
+    result : array
+        What `run` returned, None before.
+    floored : int
+        Voxels whose background was below the floor that ``dFF`` divides by, known once the result is computed or saved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> movie = np.array([5, 5, 9, 5, 5], dtype=np.uint16).reshape(-1, 1, 1)
+    >>> Delta(movie).run(window=2, method="dF").ravel().tolist()
+    [0.0, 0.0, 4.0, 0.0, 0.0]
+    """
+
+    def __init__(self, data: str | Path | NDArray[Any] | Any, loc: str = "") -> None:
+        self.data, self.loc = data, loc
+        self.result: Any = None
+        self._signal: BaselineRecording | None = None
+        self._settings: DeltaSettings | None = None
+
+    @property
+    def floored(self) -> int:
+        """Number of voxels whose background was raised to the floor before dividing."""
+        return self._signal.floored if self._signal else 0
+
+    def run(
+        self,
+        window: int,
+        method: Literal["background", "dF", "dFF"] = "dF",
+        chunk_strategy: Literal["balanced", "XY", "Z"] = "Z",
+        chunks: tuple[int, int, int] | None = None,
+        overwrite_first_frame: bool = True,
+        *,
+        floor: float = 1.0,
+    ) -> Any:
+        """Correct the recording; the kind of the result follows that of the input.
+
+        Parameters
+        ----------
+        window
+            Frames on each side of a frame that its background is taken from.
+        method
+            ``background``, ``dF`` = F - background, or ``dFF`` = (F - background) / background.
+        chunk_strategy, chunks
+            How a lazy result is cut, see `astrocast.io.chunks.infer_chunks`.
+        overwrite_first_frame
+            Replace frame 0 of the result by frame 1.
+        floor
+            Least background that ``dFF`` divides by.
+
+        Returns
+        -------
+        ndarray or dask array
+            float32 (frame, row, column): an array in memory for an array, a lazy dask array for a dask array or a path;
+            `save` streams it to a file without holding it in memory.
+        """
+        self._settings = DeltaSettings.checked(
+            window=window, method=method, chunk_strategy=chunk_strategy, chunks=chunks,
+            overwrite_first_frame=overwrite_first_frame, floor=floor,
+        )  # fmt: skip
+        recording = open_recording(self.data, self.loc or None)
+        if len(recording) < 2:
+            raise InvalidValueError("the recording has one frame; a background over time needs at least two")
+        self._signal = baseline_recording(recording, self._settings)
+        if isinstance(self.data, np.ndarray):
+            self.result = self._compute(self._signal)
+        else:
+            cut = self._settings.chunks or infer_chunks(
+                recording.shape, np.dtype(np.float32), self._settings.chunk_strategy, LAZY_BYTES
+            )
+            self.result = as_dask(self._signal, check_chunks(cut, recording.shape))
+        return self.result
+
+    def _compute(self, signal: BaselineRecording) -> NDArray[np.float32]:
+        with track("delta", len(signal)) as advance:
+            writer = create_recording(None, None, signal.shape, np.float32)
+            signal.stream(writer, advance)
+        self._report()
+        return writer.array  # type: ignore[attr-defined] # a writer to memory has it
+
+    def save(
+        self,
+        output_path: str | Path,
+        loc: str = "df",
+        chunk_strategy: Literal["balanced", "XY", "Z"] = "balanced",
+        chunks: tuple[int, int, int] | None = None,
+        compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the result, block by block where it is not in memory already.
+
+        Parameters
+        ----------
+        output_path
+            File to write, its suffix decides the format; the file of the input gains a dataset.
+        loc
+            Name of the dataset.
+        chunk_strategy, chunks
+            Shape of a chunk, see `astrocast.io.chunks.infer_chunks`.
+        compression
+            ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd``.
+        overwrite
+            Replace what is there under this name.
+
+        Raises
+        ------
+        NotRunError
+            `run` has not been called.
+        OutputExistsError, OutputError
+            The output is there already, or cannot be written.
+        """
+        if self._signal is None or self._settings is None:
+            raise NotRunError("there is nothing to save yet: call run(window=...) first")
+        signal = self._signal
+        with create_recording(
+            output_path, loc, signal.shape, np.float32, chunk_strategy=chunk_strategy, chunks=chunks,
+            compression=compression, metadata=signal.metadata, overwrite=overwrite,
+            attributes={"delta": json.dumps(plain(self._settings.model_dump()))},
+        ) as writer, track("delta", len(signal)) as advance:  # fmt: skip
+            if isinstance(self.result, np.ndarray):
+                writer.write(0, self.result)
+                advance(len(signal))
+            else:
+                signal.stream(writer, advance)
+        if not isinstance(self.result, np.ndarray):
+            self._report()
+
+    def _report(self) -> None:
+        if self.floored and self._settings is not None:
+            warnings.warn(
+                f"{self.floored} voxels have a background below {self._settings.floor:g}, which dFF divided by "
+                "instead; subtract the camera's offset or use method='dF'",
+                AstrocastWarning,
+                stacklevel=3,
+            )

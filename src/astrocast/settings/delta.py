@@ -1,0 +1,24 @@
+"""Parameters of `astrocast.preparation.Delta`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from astrocast.settings.base import Settings, parameter
+
+
+class DeltaSettings(Settings):
+    """How the background of each pixel is estimated and taken away."""
+
+    window: int = parameter(
+        ..., "Frames on each side of a frame that its background is taken from", unit="frames", ge=1
+    )
+    method: Literal["background", "dF", "dFF"] = parameter(
+        "dF", "What is returned: the background, F - background, or (F - background) / background"
+    )
+    chunk_strategy: Literal["balanced", "XY", "Z"] = parameter("Z", "How a lazy result is cut into chunks")
+    chunks: tuple[int, int, int] | None = parameter(
+        None, "Shape of a chunk (frame, row, column) of a lazy result; overrides the strategy"
+    )
+    overwrite_first_frame: bool = parameter(True, "Replace frame 0 of the result by frame 1")
+    floor: float = parameter(1.0, "Least background that dFF divides by", unit="grey values", gt=0)
