@@ -84,7 +84,7 @@ def bin_edges(finite: NDArray[np.float64], step: float | None = None) -> tuple[N
     if step is not None:
         widest = max(1, int(np.ceil((high - low) / step / _MOST_BINS)))
         bins = int((high - low) / step / widest + 1e-9) + 1
-        return low - step / 2 + step * widest * np.arange(bins + 1), False
+        return np.asarray(low - step / 2 + step * widest * np.arange(bins + 1), dtype=np.float64), False
     if high == low:
         half = max(abs(low), 1.0) * 0.05
         return np.array([low - half, low + half]), False

@@ -1,0 +1,136 @@
+"""What a report shows, and how its numbers read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from astrocast.errors import InvalidValueError
+from astrocast.runtime.provenance import plain
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportContent:
+    """What a report shows. Everything but name and shape may be left out; the report then says that it is not there.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    shape
+        (frames, rows, columns).
+    dtype
+        Type of its values, as text.
+    frame_rate
+        Hz; times are in frames where None.
+    pixel_size
+        Micrometres per pixel, one number or (row, column); lengths are in pixels where None.
+    signal
+        What the events' traces are, with their unit, for labels: ``"dF (counts)"``.
+    created
+        When the run was made, as text.
+    projections
+        Name -> (row, column) image. ``"max"`` is the background of the footprints.
+    onset_map
+        (row, column), frame in which the event at that pixel began, NaN where there was none.
+    outlines
+        Event id -> closed outline, (points, 2) as (row, column); drawn over the onset map when both are given.
+    events
+        The event table (see `astrocast.events.schema`), the index being the event's number; None when events were not
+        looked for, an empty table when none were found.
+    mean_trace
+        (frames,), mean over the pixels of each frame of the recording that was detected on.
+    shifts
+        (frames, 2) in pixels, row then column.
+    registration
+        Name -> (frames,), correlation of each frame with the template: ``{"before": ..., "after": ...}``.
+    registration_summary
+        Name -> number, such as the crispness of the mean image before and after.
+    bad_frames
+        Frames that could not be registered well.
+    fluorescence, baseline
+        (frames,), mean over the pixels before bleach correction, and of the background taken from it.
+    score
+        Name -> value, how well the known events of a simulation were found.
+    parameters
+        Stage -> parameter -> value.
+    stages
+        Stage -> ``{"seconds": ..., "peak_memory_mb": ...}``.
+    input
+        Name -> value: path, content hash and the like.
+    versions
+        Package -> version.
+    warnings
+        What the stages warned of, a sentence each.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    dtype: str = ""
+    frame_rate: float | None = None
+    pixel_size: float | tuple[float, float] | None = None
+    signal: str = "dF"
+    created: str = ""
+    projections: Mapping[str, ArrayLike] = field(default_factory=dict)
+    onset_map: ArrayLike | None = None
+    outlines: Mapping[int, ArrayLike] | None = None
+    events: pd.DataFrame | None = None
+    mean_trace: ArrayLike | None = None
+    shifts: ArrayLike | None = None
+    registration: Mapping[str, ArrayLike] = field(default_factory=dict)
+    registration_summary: Mapping[str, float] = field(default_factory=dict)
+    bad_frames: Sequence[int] = ()
+    fluorescence: ArrayLike | None = None
+    baseline: ArrayLike | None = None
+    score: Mapping[str, float] | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number as a reader wants it: grouped thousands, no trailing digits, a dash where there is none.
+
+    >>> number(12345), number(0.123456), number(float("nan")), number(2.0)
+    ('12,345', '0.123', '\u2013', '2')
+    """
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return "–"  # noqa: RUF001 - a dash is what a reader expects where there is no number
+    if isinstance(value, int | np.integer) or float(value).is_integer():
+        return f"{int(value):,}"
+    if abs(value) >= 10.0**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as a person says it.
+
+    >>> duration_text(0.5), duration_text(100), duration_text(7200)
+    ('0.5 s', '1 min 40 s', '2 h')
+    """
+    if not np.isfinite(seconds):
+        raise InvalidValueError(f"a duration is {seconds}; a finite number of seconds is needed")
+    if seconds < 60:
+        return f"{number(float(seconds))} s"
+    rounded = round(seconds)
+    parts = ((rounded // 3600, "h"), (rounded // 60 % 60, "min"), (rounded % 60, "s"))
+    return " ".join(f"{value} {unit}" for value, unit in parts if value)
+
+
+def as_text(value: Any) -> str:
+    """Return the value of a parameter as text: YAML-like, without the quotes of plain text.
+
+    >>> as_text((1, 2)), as_text("a"), as_text(None), as_text(True)
+    ('[1, 2]', 'a', 'null', 'true')
+    """
+    found = plain(value)
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
