@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from astrocast.preparation.delta import Delta
     from astrocast.preparation.input import Input
-    from astrocast.preparation.motion import MotionCorrection
+    from astrocast.preparation.motion_correction import MotionCorrection
 
 __all__ = ["Delta", "Input", "MotionCorrection"]
 
-_MODULES = {"Delta": "delta", "Input": "input", "MotionCorrection": "motion"}
+_MODULES = {"Delta": "delta", "Input": "input", "MotionCorrection": "motion_correction"}
 
 
 def __getattr__(name: str) -> Any:
