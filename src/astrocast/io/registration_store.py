@@ -1,0 +1,93 @@
+"""What motion correction knows of a movie, beside the movie: shifts, template, quality, border.
+
+``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its format: arrays only, no pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import FormatError
+
+SUFFIX = ".motion.npz"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Result of a motion correction.
+
+    Parameters
+    ----------
+    shifts
+        float32 (frame, 2), pixels, row then column, positive where the frame moved down or right.
+    template
+        float32 (row, column): what the frames were aligned to.
+    quality
+        One value per frame by name: ``correlation_before``, ``correlation_after`` (with the template), ``residual``
+        (pixels), ``bad_frame`` (bool).
+    border
+        Pixels at (top, bottom, left, right) that are invalid in some frame.
+    fields
+        float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None after rigid correction.
+    summary
+        Single numbers and the parameters: ``crispness_before``, ``crispness_after``, ``offset``, ``parameters``.
+    """
+
+    shifts: NDArray[np.float32]
+    template: NDArray[np.float32]
+    quality: dict[str, NDArray[Any]]
+    border: tuple[int, int, int, int]
+    fields: NDArray[np.float32] | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def registration_path(recording: Path, loc: str | None) -> Path:
+    """Return where the registration of a corrected recording is stored."""
+    last = (loc or "").strip("/").split("/")[-1]
+    return recording.with_name(f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX)
+
+
+def write_registration(path: Path, registration: Registration) -> None:
+    """Write beside and rename."""
+    arrays: dict[str, Any] = {f"quality.{name}": values for name, values in registration.quality.items()}
+    arrays |= {
+        "shifts": registration.shifts,
+        "template": registration.template,
+        "border": np.array(registration.border, np.int64),
+        "summary": np.array(json.dumps(registration.summary)),
+    }
+    if registration.fields is not None:
+        arrays["fields"] = registration.fields
+    beside = path.with_name(path.name + ".partial")
+    with beside.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+
+
+def read_registration(recording: str | Path, loc: str | None = None) -> Registration | None:
+    """Return the registration stored beside a corrected recording, None where there is none."""
+    path = registration_path(Path(recording), loc)
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read: {error}; remove it or correct the movie again") from error
+    quality = {k.removeprefix("quality."): v for k, v in arrays.items() if k.startswith("quality.")}
+    top, bottom, left, right = (int(v) for v in arrays["border"])
+    return Registration(
+        arrays["shifts"],
+        arrays["template"],
+        quality,
+        (top, bottom, left, right),
+        arrays.get("fields"),
+        json.loads(str(arrays["summary"])),
+    )

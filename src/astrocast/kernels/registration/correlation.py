@@ -1,0 +1,225 @@
+"""Cross-correlation with a template at a few lags, and the sub-pixel place of its peak.
+
+Only lags up to a small reach are needed, so the inverse transform is two small matrix products over those lags instead
+of an FFT over all of them; a map at quarter pixels around the peak costs as little (the matrix-multiply DFT of
+Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import fft
+
+Complex = NDArray[np.complex64]
+Real = NDArray[np.float32]
+
+#: multiply-adds below which a BLAS stays on the calling thread; the batches run on threads of their own
+SMALL_PRODUCT = 1 << 18
+#: resampling around the peak: lags at these distances, in pixels
+FINE_STEP = 0.25
+FINE_LAGS = np.arange(-2, 3) * FINE_STEP
+
+
+@dataclass(frozen=True)
+class Correlator:
+    """Templates ready to be compared with frames at the lags -reach ... reach.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of template and frame.
+    reach
+        Largest lag along rows and columns, in pixels.
+    spectrum
+        (template, frequency row, frequency column): conjugate spectrum of each masked template, filter included.
+    row_waves
+        (2 lags, 2 frequencies) real: the inverse transform along rows.
+    column_waves
+        (2 frequencies, 2 lags) real: the inverse transform along columns.
+    """
+
+    shape: tuple[int, int]
+    reach: tuple[int, int]
+    spectrum: Complex
+    row_waves: Real
+    column_waves: Real
+
+    @property
+    def lags(self) -> tuple[int, int]:
+        """Number of lags along rows and columns."""
+        return 2 * self.reach[0] + 1, 2 * self.reach[1] + 1
+
+
+def taper(n: int, margin: int, ramp: int) -> NDArray[np.float32]:
+    """Return a window of ``n`` pixels: zero in the outer ``margin``, a cosine over ``ramp`` pixels, one inside."""
+    place = np.arange(n)
+    depth = np.minimum(place, n - 1 - place) - margin + 0.5
+    return (0.5 - 0.5 * np.cos(np.pi * np.clip(depth / ramp, 0, 1))).astype(np.float32)
+
+
+def taper_2d(shape: tuple[int, int], margin: int, ramp: int) -> NDArray[np.float32]:
+    """Return the outer product of two `taper` windows, margin and ramp limited to what the shape allows."""
+    rows, columns = (taper(n, min(margin, n // 8), max(1, min(ramp, n // 4))) for n in shape)
+    return np.outer(rows, columns)
+
+
+def high_pass(shape: tuple[int, int], sigma: tuple[float, float] | None) -> NDArray[np.float64]:
+    """Return the transfer function of "image minus its Gaussian blur of ``sigma`` pixels", at the FFT's frequencies.
+
+    ``None`` leaves every frequency as it is.
+    """
+    rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
+    if sigma is None:
+        return np.ones((shape[0], columns.shape[1]))
+    return 1 - np.exp(-2 * np.pi**2 * ((sigma[0] * rows) ** 2 + (sigma[1] * columns) ** 2))
+
+
+def build_correlator(
+    templates: Real,
+    mask: Real,
+    reach: tuple[int, int],
+    sigma: tuple[float, float] | None = None,
+    whitening: float = 0.0,
+) -> Correlator:
+    """Prepare templates for comparison.
+
+    Parameters
+    ----------
+    templates
+        (template, row, column).
+    mask
+        (row, column), 0 to 1: which pixels of the template count.
+    reach
+        Largest lag along rows and columns.
+    sigma
+        High-pass of template and frame, see `high_pass`.
+    whitening
+        The spectrum is divided by the template's amplitude to this power: 0 is plain correlation, 1 compares phases
+        only. Between them, periodic texture and bright cells dominate less, and noise is not blown up.
+    """
+    templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(float(mask.sum()), 1e-6)
+    shape = (templates.shape[1], templates.shape[2])
+    # both sides are high-passed, hence the square; the product is linear, so it is applied here, once
+    spectrum = np.conj(fft.rfft2(templates * mask)) * high_pass(shape, sigma) ** 2
+    if whitening:
+        amplitude = np.abs(spectrum)
+        floor = 0.02 * amplitude.max((1, 2), keepdims=True)
+        spectrum = spectrum / np.maximum(amplitude + floor, 1e-30) ** whitening
+    rows = np.exp(2j * np.pi * np.outer(np.arange(-reach[0], reach[0] + 1), fft.fftfreq(shape[0])))
+    columns = column_weights(shape[1])[:, None] * np.exp(
+        2j * np.pi * np.outer(fft.rfftfreq(shape[1]), np.arange(-reach[1], reach[1] + 1))
+    )
+    # complex products written as real ones on the interleaved real and imaginary parts
+    column_waves = np.empty((2 * columns.shape[0], 2 * columns.shape[1]))
+    column_waves[0::2] = np.hstack([columns.real, columns.imag])
+    column_waves[1::2] = np.hstack([-columns.imag, columns.real])
+    return Correlator(
+        shape,
+        reach,
+        np.ascontiguousarray(spectrum, np.complex64),
+        np.ascontiguousarray(np.stack([rows.real, -rows.imag]), np.float32),
+        np.ascontiguousarray(column_waves, np.float32),
+    )
+
+
+def column_weights(n: int) -> NDArray[np.float64]:
+    """Return how often each column of a real FFT counts: twice, but for the first, and the last of an even length."""
+    weights = np.full(n // 2 + 1, 2.0)
+    weights[0] = 1
+    if n % 2 == 0:
+        weights[-1] = 1
+    return weights
+
+
+def cross_spectrum(frames: Real, correlator: Correlator) -> Complex:
+    """Return spectrum of frames times conjugate spectrum of the templates, (frame, [template,] row, column)."""
+    spectrum = fft.rfft2(frames, overwrite_x=False)
+    return np.multiply(spectrum, correlator.spectrum, out=spectrum)
+
+
+def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
+    """Return the cross-correlation at the lags -reach ... reach, (map, lag row, lag column), from `cross_spectrum`."""
+    h = spectrum.shape[-2]
+    width = 2 * spectrum.shape[-1]
+    lags_x = correlator.lags[1]
+    rows = max(1, SMALL_PRODUCT // (width * 2 * lags_x))
+    while h % rows:
+        rows -= 1
+    interleaved = spectrum.view(np.float32).reshape(-1, rows, width)
+    across = (interleaved @ correlator.column_waves).reshape(-1, h, 2 * lags_x)
+    real, imaginary = correlator.row_waves
+    return real @ across[:, :, :lags_x] + imaginary @ across[:, :, lags_x:]
+
+
+def _waves(frequencies: NDArray[np.float64], places: NDArray[np.float64]) -> Complex:
+    return np.exp(2j * np.pi * places[..., None] * frequencies).astype(np.complex64)
+
+
+def refined_peaks(spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the lags of the peaks, resampled at quarter pixels around ``lags`` (map, 2).
+
+    Parameters
+    ----------
+    spectrum
+        From `cross_spectrum`, one template, (frame, row, column).
+    correlator
+        What it was compared with.
+    lags
+        First estimate, within half a pixel of the peak.
+    """
+    h, w = correlator.shape
+    places = lags[:, :, None] + FINE_LAGS
+    rows = _waves(fft.fftfreq(h), places[:, 0])
+    columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(np.float32)
+    maps = ((rows @ spectrum) @ columns.transpose(0, 2, 1)).real
+    return lags + FINE_STEP * peaks(np.ascontiguousarray(maps, np.float32))
+
+
+@njit(cache=True, nogil=True)
+def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
+    # least-squares quadratic surface through the 3 x 3 values around the maximum
+    centre = np.float64(map_[y, x])
+    gy = gx = hyy = hxx = 0.0
+    for d in range(-1, 2):
+        lower, upper = np.float64(map_[y - 1, x + d]) - centre, np.float64(map_[y + 1, x + d]) - centre
+        left, right = np.float64(map_[y + d, x - 1]) - centre, np.float64(map_[y + d, x + 1]) - centre
+        gy += (upper - lower) / 6
+        gx += (right - left) / 6
+        hyy += (upper + lower - 2 * (np.float64(map_[y, x + d]) - centre)) / 3
+        hxx += (right + left - 2 * (np.float64(map_[y + d, x]) - centre)) / 3
+    hxy = (
+        np.float64(map_[y + 1, x + 1])
+        + np.float64(map_[y - 1, x - 1])
+        - np.float64(map_[y - 1, x + 1])
+        - np.float64(map_[y + 1, x - 1])
+    ) / 4
+    determinant = hyy * hxx - hxy * hxy
+    if not determinant > 1e-12 * centre * centre:  # flat, a ridge or NaN: there is no better place than the sample
+        return 0.0, 0.0
+    oy = -(hxx * gy - hxy * gx) / determinant
+    ox = -(hyy * gx - hxy * gy) / determinant
+    return min(max(oy, -1.0), 1.0), min(max(ox, -1.0), 1.0)
+
+
+@njit(cache=True, nogil=True)
+def peaks(maps: Real) -> NDArray[np.float64]:
+    """Return where each map is largest relative to its centre, (map, 2), in samples, to a fraction of one."""
+    n, rows, columns = maps.shape
+    places = np.zeros((n, 2))
+    for i in range(n):
+        best_y, best_x = rows // 2, columns // 2
+        best = maps[i, best_y, best_x]
+        for y in range(rows):
+            for x in range(columns):
+                if maps[i, y, x] > best:
+                    best, best_y, best_x = maps[i, y, x], y, x
+        y, x = min(max(best_y, 1), rows - 2), min(max(best_x, 1), columns - 2)
+        oy, ox = _quadratic(maps[i], y, x)
+        places[i, 0] = y - rows // 2 + oy
+        places[i, 1] = x - columns // 2 + ox
+    return places

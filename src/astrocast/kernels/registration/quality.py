@@ -1,0 +1,188 @@
+"""How well frames agree with the template, which of them cannot be trusted, and which border shifting made invalid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Real = NDArray[np.float32]
+
+#: a frame whose correlation is this many robust standard deviations below the sample's median is not trusted ...
+DEVIATIONS = 8.0
+#: ... when it also falls below this share of the median (clean recordings have tiny deviations)
+SHARE = 0.5
+#: a frame is clipped when this share of its pixels more than usual sits at its lowest or highest value
+CLIPPED = 0.2
+
+
+@dataclass(frozen=True)
+class Normal:
+    """What frames of the sample look like; others are judged by it.
+
+    Parameters
+    ----------
+    correlation
+        Least correlation with the template of a frame that is trusted.
+    clipped
+        Largest share of pixels at the extremes of a frame that is trusted.
+    """
+
+    correlation: float
+    clipped: float
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def agreement(seen: Real, template: Real, window: Real) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the correlation of frames with the template and the displacement that is left between them.
+
+    Parameters
+    ----------
+    seen
+        (frame, row, column), finite.
+    template
+        (row, column).
+    window
+        (row, column), weight of each pixel.
+
+    Returns
+    -------
+    correlation
+        (frame,), weighted Pearson correlation; 0 for a constant frame or template.
+    residual
+        (frame, 2), pixels: the displacement that explains, by least squares, the difference between frame and template
+        (one step of Lucas & Kanade 1981); exact in the limit of small displacements.
+    """
+    n, rows, columns = seen.shape
+    correlation, residual = np.zeros(n), np.zeros((n, 2))
+    for b in range(n):
+        weight = first = second = cross = mean_t = square_t = 0.0
+        for y in range(1, rows - 1):
+            w0 = t0 = f1 = f2 = c0 = t2 = np.float32(0)
+            for x in range(1, columns - 1):
+                w, t, f = window[y, x], template[y, x], seen[b, y, x]
+                w0 += w
+                f1 += w * f
+                f2 += w * f * f
+                c0 += w * f * t
+                t0 += w * t
+                t2 += w * t * t
+            weight += float(w0)
+            first += float(f1)
+            second += float(f2)
+            cross += float(c0)
+            mean_t += float(t0)
+            square_t += float(t2)
+        if weight <= 0:
+            continue
+        covariance = cross - first * mean_t / weight
+        variance_f, variance_t = second - first * first / weight, square_t - mean_t * mean_t / weight
+        if variance_f <= 1e-7 * second or variance_t <= 0 or second <= 0:
+            continue
+        correlation[b] = covariance / np.sqrt(variance_f * variance_t)
+        gain = covariance / variance_t
+        if gain <= 0:
+            continue
+        offset = (first - gain * mean_t) / weight
+        residual[b] = _displacement(seen[b], template, window, np.float32(gain), np.float32(offset))
+    return correlation, residual
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _displacement(
+    frame: Real, template: Real, window: Real, gain: np.float32, offset: np.float32
+) -> tuple[float, float]:
+    rows, columns = frame.shape
+    yy = xx = yx = dy = dx = 0.0
+    half = np.float32(0.5)
+    for y in range(1, rows - 1):
+        syy = sxx = syx = sdy = sdx = np.float32(0)
+        for x in range(1, columns - 1):
+            w = window[y, x]
+            gy = half * (template[y + 1, x] - template[y - 1, x])
+            gx = half * (template[y, x + 1] - template[y, x - 1])
+            left = gain * template[y, x] + offset - frame[y, x]
+            syy += w * gy * gy
+            sxx += w * gx * gx
+            syx += w * gy * gx
+            sdy += w * gy * left
+            sdx += w * gx * left
+        yy += float(syy)
+        xx += float(sxx)
+        yx += float(syx)
+        dy += float(sdy)
+        dx += float(sdx)
+    determinant = gain * (yy * xx - yx * yx)
+    if determinant <= 1e-9 * gain * yy * xx:
+        return 0.0, 0.0
+    return float((xx * dy - yx * dx) / determinant), float((yy * dx - yx * dy) / determinant)
+
+
+@njit(cache=True, nogil=True)
+def clipped_share(seen: Real) -> NDArray[np.float64]:
+    """Return the share of each frame's pixels that sit at its lowest or at its highest value, whichever is larger."""
+    n, rows, columns = seen.shape
+    shares = np.zeros(n)
+    for b in range(n):
+        low, high = seen[b].min(), seen[b].max()
+        at_low = at_high = 0
+        for y in range(rows):
+            for x in range(columns):
+                at_low += seen[b, y, x] == low
+                at_high += seen[b, y, x] == high
+        shares[b] = max(at_low, at_high) / (rows * columns)
+    return shares
+
+
+def normal_range(correlation: NDArray[np.float64], clipped: NDArray[np.float64]) -> Normal:
+    """Return what is normal for a recording from the correlations and clipped shares of a sample of its frames."""
+    middle = float(np.median(correlation))
+    spread = 1.4826 * float(np.median(np.abs(correlation - middle)))
+    least = min(middle - DEVIATIONS * spread, SHARE * middle)
+    return Normal(max(least, 0.0), float(np.median(clipped)) + CLIPPED)
+
+
+def crispness(image: NDArray[np.floating]) -> float:
+    """Return the crispness of an image: the root mean square of its gradient, in units of the image per pixel.
+
+    Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm; the mean compares across sizes.
+    """
+    if min(image.shape) < 2:
+        return 0.0
+    rows, columns = np.gradient(image.astype(np.float64))
+    return float(np.sqrt(np.mean(rows**2 + columns**2)))
+
+
+def valid_border(shifts: NDArray[np.float64]) -> tuple[int, int, int, int]:
+    """Return how many pixels at the (top, bottom, left, right) of the corrected frames lie outside some raw frame.
+
+    Parameters
+    ----------
+    shifts
+        (..., 2), pixels, of the frames that count.
+    """
+    flat = shifts.reshape(-1, 2)
+    if not len(flat):
+        return (0, 0, 0, 0)
+    # a residue of the estimate is no motion
+    low, high = np.minimum(flat.min(0), 0) + 0.05, np.maximum(flat.max(0), 0) - 0.05
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    return tuple(int(v) for v in np.ceil([-low[0], high[0], -low[1], high[1]]))  # type: ignore[return-value]
+
+
+def bridge(shifts: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the shifts with those of bad frames interpolated in time between the nearest good ones.
+
+    ``shifts`` is (frame, ...); where every frame is bad the result is zero.
+    """
+    if not bad.any():
+        return shifts
+    if bad.all():
+        return np.zeros_like(shifts)
+    frames = np.arange(len(shifts))
+    flat = shifts.reshape(len(shifts), -1).copy()
+    for column in flat.T:
+        column[bad] = np.interp(frames[bad], frames[~bad], column[~bad])
+    return flat.reshape(shifts.shape)
