@@ -1,8 +1,8 @@
 """Event masks as packed bits, and how area, outline and centre of an event change from frame to frame.
 
 The mask of event ``i`` has shape ``shapes[i]`` = (frames, rows, columns) and its bits, in C order, most significant
-first (as `numpy.packbits` gives them), in the bytes ``bits[offsets[i]:offsets[i + 1]]``: an eighth of the memory of
-bool arrays, and no Python object per event.
+first of the first byte (as the event store keeps them), in the bytes ``bits[offsets[i]:offsets[i + 1]]``: an eighth of
+the memory of bool arrays, and no Python object per event.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def pack_masks(masks: Sequence[NDArray[Any]]) -> Masks:
     """Return the masks (frames, rows, columns) as packed bits.
 
     >>> pack_masks([np.ones((1, 2, 2), bool)]).bits
-    array([240], dtype=uint8)
+    array([15], dtype=uint8)
     """
-    packed = [np.packbits(np.asarray(m).astype(bool).ravel()) for m in masks]
+    packed = [np.packbits(np.asarray(m).astype(bool), axis=None, bitorder="little") for m in masks]
     shapes = np.array([np.shape(m) for m in masks], np.int64).reshape(len(packed), 3)
     bits = np.concatenate(packed) if packed else np.empty(0, np.uint8)
     return Masks(bits, offsets_of([p.size for p in packed]), shapes)
@@ -64,13 +64,13 @@ def unpack_mask(masks: Masks, index: int) -> NDArray[np.bool_]:
     """Return one mask as a bool array (frames, rows, columns)."""
     shape = masks.shapes[index]
     bits = masks.bits[masks.offsets[index] : masks.offsets[index + 1]]
-    return np.unpackbits(bits, count=int(shape.prod())).view(bool).reshape(shape)
+    return np.unpackbits(bits, count=int(shape.prod()), bitorder="little").view(bool).reshape(shape)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def is_set(bits: NDArray[np.uint8], first: int, k: int) -> bool:
     """Whether bit ``k`` of the mask whose bytes begin at ``first`` is set."""
-    return bool((bits[first + (k >> 3)] >> (7 - (k & 7))) & 1)
+    return bool((bits[first + (k >> 3)] >> (k & 7)) & 1)
 
 
 @njit(cache=True, nogil=True)
