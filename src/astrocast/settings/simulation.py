@@ -49,6 +49,12 @@ class SimulationSettings(Settings):
     separation: float = parameter(
         3.0, "Gap that is kept between events that are not meant to touch", unit="pixels or frames", ge=0
     )
+    border: float = parameter(
+        4.0,
+        "Gap kept between an event and the edge of the frame; motion up to this keeps it in view",
+        unit="pixels",
+        ge=0,
+    )
     overlap: bool = parameter(False, "Place events without regard to each other, so that some overlap")
 
     snr: float | None = parameter(

@@ -111,7 +111,7 @@ def _draw(settings: SimulationSettings, kind: str, rng: np.random.Generator) -> 
 
 def _room(draft: Draft, settings: SimulationSettings) -> tuple[NDArray[Any], NDArray[Any]]:
     """Range of (start, row, column) for which the event lies within the recording; its middle where it cannot."""
-    reach = draft.values["radius"] * (1 + draft.lobes)
+    reach = draft.values["radius"] * (1 + draft.lobes) + settings.border
     track = draft.track()
     size = np.array(settings.shape, np.float64)
     before = np.array([2.0, *(reach - track.min(0))])

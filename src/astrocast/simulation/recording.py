@@ -235,8 +235,10 @@ class Simulator:
         for first in range(start, stop, group):
             last = min(first + group, stop)
             moved, courses = self.motion.displacement(first, last), self._courses(first, last)
-            target = out[first - start : last - start]
-            render_frames((coefficients, self.scene.margin), courses, events, moved, first, noise, target)
+            # one compiled version for all types: the counts of an integer type come out whole and within its limits
+            frames = np.empty((last - first, s.rows, s.columns), np.float32)
+            render_frames((coefficients, self.scene.margin), courses, events, moved, first, noise, frames)
+            out[first - start : last - start] = frames
         return out
 
 
