@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from astrocast import plotting
 from astrocast.pipeline.report_content import ReportContent, number
@@ -18,6 +18,8 @@ from astrocast.pipeline.report_measures import by_size, measures
 from astrocast.pipeline.report_tables import NOT_LOOKED_FOR
 from astrocast.plotting.frame import figure_of
 
+#: events from which on a heat map of their places says more than their footprints
+_MANY = 100
 _NO_EVENTS = "There is nothing to draw: no events were detected."
 
 
@@ -81,6 +83,14 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
         f"Maximum projection of {content.name} with {_count(content)} drawn in colours from early to late onset",
         where,
     )
+    events = content.events
+    if events is not None and len(events) >= _MANY:
+        yield panel(
+            "Event density",
+            "How many events have their centre where.",
+            f"Heat map of the centres of {_count(content)}",
+            lambda: plotting.density(events, content.shape[1:], pixel_size=content.pixel_size),
+        )
     titles = {"mean": "Mean", "max": "Maximum", "std": "Standard deviation"}
     captions = {
         "mean": "Mean of each pixel over time: the structure.",
@@ -100,34 +110,48 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
 
 
 def time_panels(content: ReportContent) -> Iterator[Panel]:
-    """Yield raster, rate and mean trace."""
-    rate, frames = content.frame_rate, content.shape[0]
+    """Yield raster, rate and mean trace, as one figure with one axis of time."""
     none = _why_no_events(content)
-    events = content.events if content.events is not None else pd.DataFrame({"z0": [], "z1": []})
-    yield panel(
-        "Raster",
-        "A row per event from its first to its last frame, the earliest at the top.",
-        f"Raster of {_count(content)} over time",
-        none or (lambda: plotting.raster(events, frames=frames, frame_rate=rate)),
-        wide=True,
-    )
-    yield panel(
-        "Event rate",
-        "Events that begin per unit of time.",
-        f"Rate of {_count(content)} over time",
-        none or (lambda: plotting.event_rate(events, frames=frames, frame_rate=rate)),
-        wide=True,
-    )
+    if none:
+        yield panel("Raster and event rate", "", "", none)
+    if content.mean_trace is None:
+        yield panel("Mean trace", "", "", "The mean trace was not computed in this run.")
+    sentences = []
+    if not none:
+        sentences.append("Each row is an event from its first to its last frame; below it, how many begin.")
+    if content.mean_trace is not None:
+        sentences.append("The line is the mean over all pixels of each frame.")
+    if len(sentences) == 2:
+        sentences.append("Ticks at its foot are onsets, the shade is where at least one event is active.")
+    if sentences:
+        yield panel(
+            "Mean trace" if none else "Events over time",
+            " ".join(sentences),
+            f"Raster of {_count(content)}, their rate and the mean trace over time",
+            lambda: time_course(content),
+            wide=True,
+        )
+
+
+def time_course(content: ReportContent) -> Axes:
+    """Draw raster, rate and mean trace above each other, what is not there being left out; return the lowest axes."""
+    rate, frames, events = content.frame_rate, content.shape[0], content.events
+    rows: list[tuple[float, Callable[[Axes], Axes]]] = []
+    if events is not None and len(events):
+        height = float(np.clip(1.0 + 0.03 * len(events), 1.6, 3.4))
+        rows.append((height, lambda ax: plotting.raster(events, ax, frames=frames, frame_rate=rate)))
+        rows.append((1.3, lambda ax: plotting.event_rate(events, ax, frames=frames, frame_rate=rate)))
     trace = content.mean_trace
-    yield panel(
-        "Mean trace",
-        "Mean over all pixels of each frame. Ticks at the foot are onsets, the shade is where an event is active.",
-        f"Mean over the pixels per frame, with the onsets of {_count(content)} marked",
-        (lambda: plotting.mean_trace(trace, events=events, frame_rate=rate, label=f"mean {content.signal}"))
-        if trace is not None
-        else "The mean trace was not computed in this run.",
-        wide=True,
-    )
+    if trace is not None:
+        label = f"mean {content.signal}"
+        rows.append((1.8, lambda ax: plotting.mean_trace(trace, ax, events=events, frame_rate=rate, label=label)))
+    heights = [height for height, _ in rows]
+    figure = Figure(figsize=(9.0, sum(heights) + 0.6), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    for ax, (_, draw) in zip(axes, rows, strict=True):
+        draw(ax).label_outer()
+    figure.align_ylabels()
+    return axes[-1]
 
 
 def event_panels(content: ReportContent) -> Iterator[Panel]:
@@ -185,6 +209,7 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
         wide=True,
     )
     summary = "; ".join(f"{name} {number(value)}" for name, value in content.registration_summary.items())
+    summary = summary[:1].upper() + summary[1:]
     yield panel(
         "Registration",
         "Agreement of each frame with the template." + (f" {summary}." if summary else ""),
@@ -221,7 +246,7 @@ def data_uri(ax: Axes) -> str:
     figure = figure_of(ax)
     buffer = io.BytesIO()
     if any(axes.images for axes in figure.axes):
-        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
         kind = "image/png"
     else:
         # the same content gives the same bytes: no random ids, no date

@@ -83,7 +83,11 @@ def score(content: ReportContent) -> Table | None:
         "f1": "harmonic mean of precision and recall",
         "mean_iou": "overlap of the matched events, intersection over union of their voxels",
     }
-    rows = [[name.replace("_", " "), number(value), meanings.get(name, "")] for name, value in content.score.items()]
+    names = {"f1": "F1", "mean_iou": "mean IoU"}
+    rows = [
+        [names.get(name, name.replace("_", " ")), number(value), meanings.get(name, "")]
+        for name, value in content.score.items()
+    ]
     return Table("Recovery of the known events of this simulation", ["measure", "value", "meaning"], rows)
 
 

@@ -51,7 +51,7 @@ def distribution(
     """
     found = np.asarray(values, dtype=np.float64).ravel()
     finite = found[np.isfinite(found)]
-    ax = axes_or_new(ax, 4.4, 3.0)
+    ax = axes_or_new(ax, 5.2, 3.2)
     ax.set(xlabel=label, ylabel="events")
     if not finite.size:
         say(ax, "no events" if not found.size else "no finite values")

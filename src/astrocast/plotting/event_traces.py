@@ -112,11 +112,11 @@ def gallery(
     _same_number(values, names, "names")
     shown = [np.asarray(trace, dtype=np.float64) for trace in values[:limit]]
     rows = max(1, -(-len(shown) // columns))
-    ax = axes_or_new(ax, 9.0, 0.9 + 1.15 * rows)
+    ax = axes_or_new(ax, 9.0, 0.6 + 1.15 * rows)
     ax.spines[:].set_visible(False)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_xlabel(time_label(frame_rate, "time since onset"), labelpad=20)
+    ax.set_xlabel(time_label(frame_rate, "time since onset"), labelpad=16)
     ax.set_ylabel(label, labelpad=30)
     finite = [trace[np.isfinite(trace)] for trace in shown]
     low = min((float(t.min()) for t in finite if t.size), default=0.0)
@@ -144,7 +144,7 @@ def average_trace(
     align: str = "onset",
     frame_rate: float | None = None,
     label: str = "dF",
-    min_share: float = 0.1,
+    min_share: float = 0.25,
 ) -> Axes:
     """Draw the mean of many traces with its standard error, a line per group.
 
@@ -180,7 +180,7 @@ def average_trace(
     if align not in ("onset", "peak"):
         raise InvalidValueError(f"align is {align!r}; it is one of 'onset', 'peak'")
     _same_number(values, groups, "groups")
-    ax = axes_or_new(ax, 6.0, 3.4)
+    ax = axes_or_new(ax, 5.2, 3.2)
     kinds = list(dict.fromkeys(groups)) if groups is not None else [None]
     for index, kind in enumerate(kinds):
         members = [t for i, t in enumerate(values) if groups is None or groups[i] == kind]

@@ -60,7 +60,7 @@ def raster(
     begin, end = spans(events)
     ax = axes_or_new(ax, 9.0, float(np.clip(1.4 + 0.03 * len(begin), 2.4, 4.5)))
     order = np.lexsort((end, begin))
-    rows = np.arange(len(order), dtype=np.float64)
+    rows = np.arange(1.0, len(order) + 1)
     bars = np.empty((len(order), 2, 2))
     bars[:, 0, 0], bars[:, 1, 0] = times(begin[order], frame_rate), times(end[order], frame_rate)
     bars[:, :, 1] = rows[:, None]
@@ -69,7 +69,7 @@ def raster(
     bundle = LineCollection(list(bars), colors=colours, linewidths=thickness, capstyle="butt", **drawing(len(order)))
     ax.add_collection(bundle, autolim=False)
     ax.set_xlim(0.0, _end_of_time(frames, end, frame_rate))
-    ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
+    ax.set_ylim(max(len(order), 1) + 0.5, 0.5)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     ax.set(xlabel=time_label(frame_rate), ylabel="event, by onset")
     for index, name in enumerate(names):
@@ -102,8 +102,8 @@ def event_rate(
     frame_rate
         Hz; time is in frames where None.
     bin_frames
-        Frames per bin; about a fortieth of the recording where None. The last bin may be shorter, its rate takes
-        that into account.
+        Frames per bin; where None, as many bins as there are events, but 10 to 40. The last bin may be
+        shorter, its rate takes that into account.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def event_rate(
     begin, end = spans(events)
     ax = axes_or_new(ax, 9.0, 2.4)
     total = max(int(frames if frames is not None else end.max(initial=1)), 1)
-    width = bin_frames if bin_frames is not None else max(1, round(nice_length(total, 1 / 25)))
+    width = bin_frames if bin_frames is not None else max(1, round(nice_length(total, 1 / np.clip(len(begin), 10, 40))))
     edges = np.append(np.arange(0, total, positive(width, "bin_frames")), total)
     counts, _ = np.histogram(begin, edges)
     per, unit = (60.0 * frame_rate, "onsets per minute") if frame_rate is not None else (1.0, "onsets per frame")

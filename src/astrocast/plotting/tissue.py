@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.plotting.frame import (
     PixelSize,
-    axes_or_new,
     drawing,
     figure_of,
     nice_length,
@@ -79,11 +79,10 @@ def projection(
         cmap=_with_missing(TISSUE),
         norm=Normalize(low, high),
         aspect=_aspect(pixel_size),
-        interpolation="nearest",
     )
     scale_bar(ax, shown.shape[1], pixel_size)
     if colorbar:
-        figure_of(ax).colorbar(drawn, ax=ax, label=label, shrink=0.8)
+        _colorbar(ax, drawn, label)
     return ax
 
 
@@ -151,19 +150,14 @@ def footprints(
     latest = frames if frames is not None else np.nanmax([*onset[np.isfinite(onset)], *begins, 1.0])
     norm = Normalize(0.0, float(times(latest, frame_rate)))
     if np.isfinite(onset).any():
-        filled = np.where(boundaries(onset), 1.0, 0.45) * np.isfinite(onset)
-        ax.imshow(
-            times(onset, frame_rate),
-            cmap=time_map(),
-            norm=norm,
-            alpha=filled,
-            aspect=_aspect(pixel_size),
-            interpolation="nearest",
-        )
+        shown = np.ma.masked_invalid(times(onset, frame_rate))
+        ax.imshow(shown, cmap=time_map(), norm=norm, alpha=0.35, aspect=_aspect(pixel_size), interpolation="nearest")
+        edges, begun = region_edges(onset)
+        shades = time_map()(norm(times(begun, frame_rate)))
+        ax.add_collection(LineCollection(list(edges), colors=shades, linewidths=1.0, rasterized=True), autolim=False)
     if lines:
         ax.add_collection(_outlines(lines, times(begins, frame_rate), norm), autolim=False)
-    shades = ScalarMappable(norm, time_map())
-    figure_of(ax).colorbar(shades, ax=ax, label=time_label(frame_rate, "onset"), shrink=0.8)
+    _colorbar(ax, ScalarMappable(norm, time_map()), time_label(frame_rate, "onset"))
     return ax
 
 
@@ -216,25 +210,45 @@ def density(
         vmax=max(1.0, float(counts.max())),
     )  # fmt: skip
     scale_bar(ax, shape[1], pixel_size)
-    figure_of(ax).colorbar(drawn, ax=ax, label=f"events per {side} x {side} px", shrink=0.8)
+    _colorbar(ax, drawn, f"events per {side} x {side} px")
     if not where.any():
         say(ax, "no events")
     return ax
 
 
-def boundaries(labels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return the pixels of each region that touch another value or the outside; NaN is outside.
+def region_edges(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sides of pixels at which a region ends, and the value of the region that they belong to.
 
+    Parameters
+    ----------
+    values
+        (row, column); a region is pixels of one value, NaN is outside. Where two regions touch, the side belongs to the
+        one of the smaller value.
+
+    Returns
+    -------
+    segments
+        (sides, 2, 2): two ends as (column, row), as matplotlib wants them; pixel centres are whole numbers.
+    values
+        (sides,).
+
+    Examples
+    --------
     >>> import numpy as np
-    >>> boundaries(np.array([[1.0, 1, 1], [1, 1, 1], [1, 1, 1]])).sum()
-    np.int64(8)
+    >>> segments, found = region_edges(np.array([[2.0, 2.0, np.nan]]))
+    >>> len(segments), found
+    (6, array([2., 2., 2., 2., 2., 2.]))
     """
-    padded = np.pad(labels, 1, constant_values=np.nan)
-    middle = padded[1:-1, 1:-1]
-    edge = np.zeros(labels.shape, dtype=np.bool_)
-    for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
-        edge |= middle != neighbour  # NaN differs from everything
-    return edge & np.isfinite(labels)
+    padded = np.pad(values, 1, constant_values=np.nan)
+    segments, found = [], []
+    for axis in (0, 1):
+        before, after = (padded[:-1, 1:-1], padded[1:, 1:-1]) if axis == 0 else (padded[1:-1, :-1], padded[1:-1, 1:])
+        differs = (before != after) & ~(np.isnan(before) & np.isnan(after))
+        row, column = (index - 0.5 for index in np.nonzero(differs))
+        end = (column + 1, row) if axis == 0 else (column, row + 1)
+        segments.append(np.stack([np.stack([column, row], -1), np.stack(end, -1)], axis=1))
+        found.append(np.fmin(before[differs], after[differs]))
+    return np.concatenate(segments), np.concatenate(found)
 
 
 def _outlines(lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize) -> LineCollection:
@@ -289,9 +303,23 @@ def _aspect(pixel_size: PixelSize) -> float:
 
 
 def _tissue_axes(ax: Axes | None, shape: tuple[int, ...]) -> Axes:
-    """Return axes for an image: a figure in its proportions, rows downwards, few ticks."""
-    height = float(np.clip(4.6 * shape[0] / shape[1], 2.2, 7.0))
-    ax = axes_or_new(ax, 5.6, height)
+    """Return axes for an image, rows downwards, few ticks.
+
+    New axes have fixed margins: images of one recording come out in one size, whatever their colour bars say.
+    """
+    if ax is None:
+        width, left, right, below = 5.2, 0.65, 0.95, 0.55
+        height = float(np.clip((width - left - right) * shape[0] / shape[1], 1.5, 8.0)) + below + 0.15
+        box = (left / width, below / height, 1 - (left + right) / width, 1 - (below + 0.15) / height)
+        ax = Figure(figsize=(width, height)).add_axes(box)
     ax.set(xlabel="column (px)", ylabel="row (px)")
     ax.locator_params(nbins=5, integer=True)
     return ax
+
+
+def _colorbar(ax: Axes, drawn: ScalarMappable, label: str) -> None:
+    """Put a colour bar beside the image, as tall as most of it."""
+    beside = ax.inset_axes((1.03, 0.1, 0.035, 0.8))
+    bar = figure_of(ax).colorbar(drawn, cax=beside, label=label)
+    bar.outline.set_visible(False)
+    beside.tick_params(labelsize=8)
