@@ -161,7 +161,7 @@ class HDF5Writer(RecordingWriter):
     def __init__(
         self,
         path: Path,
-        loc: str,
+        loc: str | None,
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
         chunks: tuple[int, int, int] | None = None,
@@ -170,7 +170,7 @@ class HDF5Writer(RecordingWriter):
         attributes: dict[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.shape, self.dtype, self.path, self.loc = shape, dtype, path, loc.strip("/")
+        self.shape, self.dtype, self.path, self.loc = shape, dtype, path, (loc or "").strip("/")
         if not self.loc:
             raise InvalidValueError(f"a dataset name (loc) is needed to write {path}, for example 'data/ch0'")
         self._beside = not path.exists()

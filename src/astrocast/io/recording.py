@@ -76,10 +76,16 @@ class Recording(ABC):
     loc: str | None = None
     #: frames that are cheapest to read together (the depth of a chunk); 1 where it does not matter
     chunk_frames: int = 1
+    #: channels whose frames alternate, when the file itself says so
+    channels: int = 1
 
     @abstractmethod
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return frames ``start`` to ``stop`` (half-open) as a new C-contiguous array (frame, row, column)."""
+
+    def read_every(self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+        """Return frames ``start, start + step, ...`` below ``stop``; formats that can leave out the others do."""
+        return np.ascontiguousarray(self.read(start, stop, rows, columns)[::step])
 
     def close(self) -> None:  # noqa: B027 - most recordings hold nothing open
         """Release what the recording holds open."""
@@ -128,8 +134,10 @@ class SlicedRecording(Recording):
         if stop <= start:
             return self.source.read(0, 0, rows, columns)
         first = self.start + start * self.step
-        block = self.source.read(first, self.start + (stop - 1) * self.step + 1, rows, columns)
-        return np.ascontiguousarray(block[:: self.step]) if self.step > 1 else block
+        last = self.start + (stop - 1) * self.step + 1
+        if self.step > 1:
+            return self.source.read_every(first, last, self.step, rows, columns)
+        return self.source.read(first, last, rows, columns)
 
     def close(self) -> None:
         """Close the recording that is sliced."""

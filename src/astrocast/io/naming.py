@@ -1,0 +1,73 @@
+"""Names: of datasets in a file, of channels in a recording, of files in a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from astrocast.errors import DatasetNotFoundError, FormatError
+
+#: what is under construction carries this suffix until it is complete
+PARTIAL = ".partial"
+
+
+def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
+    """Return the dataset that ``loc`` names: itself, or the only one below it.
+
+    Parameters
+    ----------
+    names
+        The recordings that the file has.
+    loc
+        Name of a dataset or of a group with a single one; None or "" where the file has a single one.
+    path
+        The file, for the message.
+    """
+    found = [n.strip("/") for n in names]
+    wanted = (loc or "").strip("/")
+    if wanted in found:
+        return wanted
+    below = [n for n in found if not wanted or n.startswith(wanted + "/")]
+    if len(below) == 1:
+        return below[0]
+    listing = f"it has {', '.join(found)}" if found else "it has no 3-D dataset"
+    asked = f"has no single recording at {loc!r}" if wanted else "was opened without naming a dataset (loc)"
+    raise DatasetNotFoundError(f"{path} {asked}; {listing}")
+
+
+def choose_channel(loc: str | None, count: int, names: tuple[str, ...], path: Path | None) -> int:
+    """Return the channel that ``loc`` names: ``"ch1"``, ``"data/ch1"``, or its name in the file."""
+    wanted = (loc or "").split("/")[-1]
+    if wanted in names:
+        return names.index(wanted)
+    number = re.fullmatch(r"ch(\d+)", wanted)
+    if number and int(number[1]) < count:
+        return int(number[1])
+    listing = ", ".join(
+        f"ch{i} ({n})" if n else f"ch{i}" for i, n in zip(range(count), [*names, *[""] * count], strict=False)
+    )
+    asked = f"has no channel {loc!r}" if loc else "was opened as a single recording"
+    raise DatasetNotFoundError(
+        f"{path} has {count} channels and {asked}: {listing}. Name one with loc, "
+        f"or convert it with Input().run(..., channels={count})"
+    )
+
+
+def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
+    """Return files in the order of the number after the last ``sep`` of their stems: ``a_2`` before ``a_10``.
+
+    Files are refused when one of them has no such number, or two have the same: there is no order then.
+    """
+    numbered: dict[int, Path] = {}
+    for path in sorted(paths):
+        digits = re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1]) if sep in path.stem else None
+        if digits is None:
+            raise FormatError(
+                f"{path.name} has no number after {sep!r}, by which the files of {path.parent} are sorted "
+                f"(expected for example recording{sep}01{path.suffix}); name the separator with sep"
+            )
+        other = numbered.setdefault(int(digits[1]), path)
+        if other is not path:
+            raise FormatError(f"{other.name} and {path.name} have the same number after {sep!r}; rename one of them")
+    return [numbered[n] for n in sorted(numbered)]
