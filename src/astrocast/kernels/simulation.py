@@ -125,6 +125,15 @@ def event_signal(events: NDArray[Any], start: int, scale: NDArray[Any], shape: t
     return out
 
 
+@nb.njit(cache=True, nogil=True)
+def single_event(event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return `event_signal` of one event (parameters in one row), on one thread: starting threads would cost more."""
+    out = np.zeros((len(scale), shape[0], shape[1]), np.float32)
+    for i in range(len(scale)):
+        _add_event(event, start + i, _at_rest(), 0.0, scale[i], out[i])
+    return out
+
+
 @nb.njit(cache=True, nogil=True, parallel=True)
 def event_labels(
     events: NDArray[Any], peaks: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
@@ -254,18 +263,28 @@ def _shift_baseline(c: Any, dy: float, dx: float, margin: int, out: Any) -> None
             out[y, x] = b0 * line[x] + b1 * line[x + 1] + b2 * line[x + 2] + b3 * line[x + 3]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, fastmath=True)
 def _warp_baseline(c: Any, moved: Any, margin: int, out: Any) -> None:
     """Evaluate the spline ``c`` at every pixel minus its own displacement."""
+    flat, width = c.ravel(), c.shape[1]
+    half, sixth, third, one = np.float32(0.5), np.float32(1 / 6), np.float32(2 / 3), np.float32(1)
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            py, px = y + margin - moved[0, y, x], x + margin - moved[1, y, x]
-            i, j = math.floor(py), math.floor(px)
-            a, b = _weights(py - i), _weights(px - j)
-            value = 0.0
-            for k in range(4):
-                r = i - 1 + k
-                value += a[k] * (b[0] * c[r, j - 1] + b[1] * c[r, j] + b[2] * c[r, j + 1] + b[3] * c[r, j + 2])
+            py, px = np.float32(y + margin) - moved[0, y, x], np.float32(x + margin) - moved[1, y, x]
+            i, j = np.int32(py), np.int32(px)  # never negative: the margin is larger than any displacement
+            f, u = py - np.float32(i), px - np.float32(j)
+            g, v = one - f, one - u
+            a0, a3, b0, b3 = g * g * g * sixth, f * f * f * sixth, v * v * v * sixth, u * u * u * sixth
+            a1, b1 = third - half * f * f * (one + g), third - half * u * u * (one + v)
+            a2, b2 = one - a0 - a1 - a3, one - b0 - b1 - b3
+            k = (i - 1) * width + j - 1
+            value = a0 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            k += width
+            value += a1 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            k += width
+            value += a2 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            k += width
+            value += a3 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
             out[y, x] = value
 
 

@@ -10,6 +10,7 @@ from astrocast.simulation.recording import (
     simulate_blocks,
 )
 from astrocast.simulation.scoring import Score, score
+from astrocast.simulation.storage import Truth, read_truth, write_simulation
 
 __all__ = [
     "Score",
@@ -18,7 +19,10 @@ __all__ = [
     "SimulationBlock",
     "SimulationSettings",
     "Simulator",
+    "Truth",
+    "read_truth",
     "score",
     "simulate",
     "simulate_blocks",
+    "write_simulation",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.simulation import FLOOR, LN4, PARAMETERS, TRUTH_LEVEL, event_signal
+from astrocast.kernels.simulation import FLOOR, LN4, PARAMETERS, TRUTH_LEVEL, single_event
 from astrocast.settings.simulation import SimulationSettings
 
 #: how many places are tried for an event before the recording counts as full
@@ -208,7 +208,7 @@ def trace_event(
     spans = [(a, min(a + depth, last)) for a in range(first, last, depth)]
 
     def render(span: tuple[int, int]) -> NDArray[Any]:
-        return np.asarray(event_signal(moved[None], span[0], scale[span[0] : span[1]], (int(size[0]), int(size[1]))))
+        return np.asarray(single_event(moved, span[0], scale[span[0] : span[1]], (int(size[0]), int(size[1]))))
 
     frames = np.concatenate([render(span).max(axis=(1, 2)) for span in spans])
     peak = float(frames.max())

@@ -169,45 +169,45 @@ class Simulator:
         """Return frames ``start`` to ``stop`` with their truth."""
         return SimulationBlock(start, self.movie(start, stop), self.clean(start, stop), self.labels(start, stop))
 
-    @cached_property
+    @property
     def events(self) -> pd.DataFrame:
         """Table of the true parameters, see `Simulation`."""
-        resting = self.f0 / self.settings.gain
-        smooth = ndimage.gaussian_filter(resting, sum(self.settings.radius) / 4)
-        rows: list[dict[str, Any]] = []
-        for draft, parameters, found in self._present:
-            row = describe_event(len(rows) + 1, draft, found, self.shape)
-            light = brightness_under(draft, smooth)
-            amplitude = parameters[PARAMETERS.index("amplitude")]
-            row["dff"] = amplitude / light
-            row["snr"] = amplitude / np.hypot(light**0.5, self.settings.read_noise)
-            rows.append(row)
         table = empty_table()
-        return pd.DataFrame(rows)[list(table.columns)] if rows else table
+        return pd.DataFrame([row for _, row in self._present])[list(table.columns)] if self._present else table
 
     @property
     def voxels(self) -> tuple[NDArray[np.int64], ...]:
         """True voxels of each event as flat indices of the recording; those of different events may overlap."""
-        return tuple(found[2] for _, _, found in self._present)
+        return tuple(self._trace(parameters)[2] for parameters in self._kept)
+
+    def _trace(self, parameters: NDArray[np.float64]) -> tuple[float, int, NDArray[np.int64]]:
+        return trace_event(parameters, self.bleaching * self.settings.gain, self.shape[1:])
 
     @cached_property
-    def _present(self) -> list[Any]:
-        """Drafts with parameters, peaks and voxels of the events that are in the recording."""
-        scale = self.bleaching * self.settings.gain
-        traced = [
-            (draft, row, trace_event(row, scale, self.shape[1:]))
-            for draft, row in zip(self._drafts, self._parameters, strict=True)
-        ]
-        return [entry for entry in traced if len(entry[2][2])]
+    def _present(self) -> list[tuple[NDArray[np.float64], dict[str, Any]]]:
+        """Parameters and row of the table of each event that has voxels in the recording; the voxels are not kept."""
+        smooth = ndimage.gaussian_filter(self.f0 / self.settings.gain, sum(self.settings.radius) / 4)
+        present: list[tuple[NDArray[np.float64], dict[str, Any]]] = []
+        for draft, parameters in zip(self._drafts, self._parameters, strict=True):
+            found = self._trace(parameters)
+            if not len(found[2]):
+                continue
+            row = describe_event(len(present) + 1, draft, found, self.shape)
+            light = brightness_under(draft, smooth)
+            amplitude = parameters[PARAMETERS.index("amplitude")]
+            row["dff"] = amplitude / light
+            row["snr"] = amplitude / np.hypot(light**0.5, self.settings.read_noise)
+            present.append((parameters, row))
+        return present
 
     @cached_property
     def _kept(self) -> NDArray[np.float64]:
-        rows = [row for _, row, _ in self._present]
+        rows = [parameters for parameters, _ in self._present]
         return np.array(rows).reshape(len(rows), len(PARAMETERS))
 
     @cached_property
     def _peaks(self) -> NDArray[np.float64]:
-        return np.array([found[0] for _, _, found in self._present], np.float64)
+        return np.array([row["amplitude"] for _, row in self._present], np.float64)
 
     @cached_property
     def _coefficients(self) -> NDArray[np.float32]:

@@ -1,0 +1,155 @@
+"""A simulated recording and its ground truth in files, written and read in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.errors import FormatError, InvalidValueError, OutputExistsError, RecordingNotFoundError
+from astrocast.io.recording import Metadata
+from astrocast.io.registry import create_recording
+from astrocast.runtime.progress import track
+from astrocast.runtime.provenance import write_json
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.simulation.recording import Simulator
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+#: a block of frames takes about this many bytes as float32
+BLOCK_BYTES = 32 << 20
+
+
+def write_simulation(
+    settings: SimulationSettings | None, path: str | Path, *, truth: bool = True, overwrite: bool = False
+) -> Path:
+    """Write a simulated recording with its ground truth.
+
+    Memory does not grow with the length of the recording; the voxels of one event at a time are held for the table.
+
+    Parameters
+    ----------
+    settings
+        What to simulate; the defaults where None.
+    path
+        Where the recording goes. HDF5 holds the movie at ``data/ch0`` (the structural channel, if any, at ``data/ch1``)
+        and the truth at ``truth/labels`` (int32), ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``,
+        ``truth/f0`` and ``truth/bleaching``. Any other format that can be written holds the movie; its truth goes to
+        ``<stem>.truth.h5``. The table goes to ``<stem>.events.parquet``, the settings to ``<stem>.simulation.json``.
+    truth
+        Write the volumes of the truth too (they are four times the size of the movie); the tables always are.
+    overwrite
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        That of the recording.
+
+    Raises
+    ------
+    OutputExistsError
+        If any of the files exists and ``overwrite`` is not set.
+    """
+    path = Path(path)
+    plan = Simulator(settings)
+    single = path.suffix.lower() in HDF5_SUFFIXES
+    beside = _files(path)
+    if plan.settings.second_channel and not single:
+        raise InvalidValueError(f"{path.name} holds one channel; write two to HDF5 ({', '.join(HDF5_SUFFIXES)})")
+    outputs = [path, *beside] if single else [path, path.with_name(path.stem + ".truth.h5"), *beside]
+    there = [str(p) for p in outputs if p.exists()]
+    if there and not overwrite:
+        raise OutputExistsError(f"{', '.join(there)} exists; choose another path or overwrite=True")
+    # everything gets its final name at the end, so that a recording is never there without its truth
+    unfinished = [p.with_name(f"unfinished-{p.name}") for p in outputs]
+    try:
+        for p in unfinished:
+            p.unlink(missing_ok=True)
+        _write_volumes(plan, unfinished[0], unfinished[0] if single else unfinished[1], truth)
+        plan.events.to_parquet(unfinished[-2], index=False)
+        write_json(unfinished[-1], plan.settings.model_dump())
+        for p, final in zip(unfinished, outputs, strict=True):
+            os.replace(p, final)  # noqa: PTH105 - atomic on every system
+    finally:
+        for p in unfinished:
+            with suppress(OSError):
+                p.unlink(missing_ok=True)
+    return path
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    return path.with_name(path.stem + ".events.parquet"), path.with_name(path.stem + ".simulation.json")
+
+
+def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> None:
+    s = plan.settings
+    parts: list[tuple[Path, str, Any, Callable[[int, int], NDArray[Any]]]] = [(movie, "data/ch0", s.dtype, plan.movie)]
+    if s.second_channel:
+        parts.append((movie, "data/ch1", s.dtype, plan.second))
+    if volumes:
+        parts.append((truth, "truth/labels", "int32", plan.labels))
+        parts.append((truth, "truth/clean", "float32", plan.clean))
+    metadata = Metadata((s.pixel_size, s.pixel_size), s.frame_rate)
+    n = plan.shape[0]
+    depth = max(1, BLOCK_BYTES // (4 * s.rows * s.columns))
+    with track("simulate", n * len(parts), "frames") as advance:
+        for path, loc, dtype, render in parts:
+            # the truth is almost all zero
+            compression = "lz4" if loc.startswith("truth") else None
+            writer = create_recording(path, loc, plan.shape, dtype, compression=compression, metadata=metadata)
+            with writer:
+                for start in range(0, n, depth):
+                    stop = min(start + depth, n)
+                    writer.write(start, render(start, stop))
+                    advance(stop - start)
+    with h5py.File(truth, "a") as file:
+        group = file.require_group("truth")
+        group.attrs["settings"] = s.model_dump_json()
+        group["shifts"], group["knots"] = plan.motion.shifts, plan.motion.knots
+        group["f0"], group["bleaching"] = plan.f0, plan.bleaching
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Ground truth of a recording that `write_simulation` wrote; the volumes stay in the file (``path``).
+
+    Open them with ``astrocast.io.open_recording(truth.path, "truth/labels")`` or ``"truth/clean"``. From ``settings``
+    a `Simulator` gives everything else.
+    """
+
+    path: Path
+    settings: SimulationSettings
+    events: pd.DataFrame
+    shifts: NDArray[np.float64]
+    f0: NDArray[np.float32]
+    bleaching: NDArray[np.float64]
+
+
+def read_truth(path: str | Path) -> Truth:
+    """Read the ground truth of the recording at ``path``, which `write_simulation` wrote."""
+    path = Path(path)
+    table, description = _files(path)
+    inside = path if path.suffix.lower() in HDF5_SUFFIXES else path.with_name(path.stem + ".truth.h5")
+    missing = [str(p) for p in (inside, table, description) if not p.exists()]
+    if missing:
+        raise RecordingNotFoundError(f"{', '.join(missing)} is missing; the truth lies beside the simulated recording")
+    with h5py.File(inside, "r") as file:
+        if "truth/shifts" not in file:
+            raise FormatError(f"{inside} has no ground truth; it was not written by `astrocast simulate`")
+        group = file["truth"]
+        return Truth(
+            path=inside,
+            settings=SimulationSettings.model_validate_json(str(group.attrs["settings"])),
+            events=pd.read_parquet(table),
+            shifts=group["shifts"][:],
+            f0=group["f0"][:],
+            bleaching=group["bleaching"][:],
+        )
