@@ -66,8 +66,10 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
     where: Callable[[], Axes] | str
     if background is None:
         where = "There is no maximum projection to draw the events over."
+    elif none := _why_no_events(content):
+        where = none
     elif content.onset_map is None and content.outlines is None:
-        where = _NO_EVENTS if content.events is not None else NOT_LOOKED_FOR
+        where = "The footprints of the events were not kept in this run."
     else:
 
         def where() -> Axes:
@@ -116,10 +118,12 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
         yield panel("Raster and event rate", "", "", none)
     if content.mean_trace is None:
         yield panel("Mean trace", "", "", "The mean trace was not computed in this run.")
-    sentences = []
+    sentences, shown = [], []
     if not none:
+        shown.append(f"raster of {_count(content)} and their rate")
         sentences.append("Each row is an event from its first to its last frame; below it, how many begin.")
     if content.mean_trace is not None:
+        shown.append("mean trace")
         sentences.append("The line is the mean over all pixels of each frame.")
     if len(sentences) == 2:
         sentences.append("Ticks at its foot are onsets, the shade is where at least one event is active.")
@@ -127,7 +131,7 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
         yield panel(
             "Mean trace" if none else "Events over time",
             " ".join(sentences),
-            f"Raster of {_count(content)}, their rate and the mean trace over time",
+            f"Over time: {', '.join(shown)}",
             lambda: time_course(content),
             wide=True,
         )

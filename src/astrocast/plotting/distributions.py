@@ -85,8 +85,10 @@ def bin_edges(finite: NDArray[np.float64], step: float | None = None) -> tuple[N
         widest = max(1, int(np.ceil((high - low) / step / _MOST_BINS)))
         bins = int((high - low) / step / widest + 1e-9) + 1
         return np.asarray(low - step / 2 + step * widest * np.arange(bins + 1), dtype=np.float64), False
-    if high == low:
-        half = max(abs(low), 1.0) * 0.05
-        return np.array([low - half, low + half]), False
-    bins = int(np.clip(len(np.histogram_bin_edges(finite[:10_000], "fd")) - 1, 8, _MOST_BINS))
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, up to rounding: no room for edges between
+        half = abs(low) * 0.05 or 0.5
+        return np.array([low - half, high + half]), False
+    # Freedman and Diaconis (1981), https://doi.org/10.1007/BF01025868; with bounds, for the sake of outliers
+    width = 2.0 * float(np.subtract(*np.percentile(finite, (75, 25)))) / finite.size ** (1 / 3)
+    bins = max(8, int(np.ceil((high - low) / max(width, (high - low) / _MOST_BINS))))
     return np.linspace(low, high, bins + 1, dtype=np.float64), False

@@ -106,7 +106,8 @@ def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
 def say(ax: Axes, text: str, where: Literal["centre", "corner"] = "centre") -> None:
     """Write a note into the axes: that there is nothing to show, or that only a part is shown."""
     if where == "centre":
-        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, wrap=True)
+        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "round"}
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, bbox=plate)
     else:
         ax.text(1.0, 1.01, text, transform=ax.transAxes, ha="right", va="bottom", color=GREY, fontsize=8)
 
