@@ -1,4 +1,4 @@
-"""One pass over the input before anything is computed: is this a movie that a run can work with?"""
+"""One pass over the input before anything is computed, to see that it is a movie a run can work with."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def check_recording(recording: Recording) -> dict[str, Any]:
     frames = recording.shape[0]
     if frames < MIN_FRAMES:
         raise InvalidValueError(
-            f"{name} has {frames} frame{'s' if frames > 1 else ''} of {recording.shape[1]} x {recording.shape[2]} pixels; "
-            f"events need at least {MIN_FRAMES} frames. Check that the whole movie was exported"
+            f"{name} has {frames} frame{'s' if frames > 1 else ''} of {recording.shape[1]} x {recording.shape[2]} "
+            f"pixels; events need at least {MIN_FRAMES} frames. Check that the whole movie was exported"
         )
     digest = ContentHash(recording)
     low, high, bad, first_bad = np.inf, -np.inf, 0, -1
@@ -40,10 +40,12 @@ def check_recording(recording: Recording) -> dict[str, Any]:
     if bad:
         raise InvalidValueError(
             f"{name} has {bad} voxels that are NaN or infinite, the first in frame {first_bad}; motion correction and "
-            "bleach correction need numbers. Fill them, or leave those frames out with --set conversion.z_slice=[first,last]"
+            "bleach correction need numbers. Fill them, or save the recording without those frames"
         )
     if low == high:
-        raise InvalidValueError(f"{name} is constant: every voxel is {low:g}. There is nothing to detect; check the export")
+        raise InvalidValueError(
+            f"{name} is constant: every voxel is {low:g}. There is nothing to detect; check the export"
+        )
     return {
         "path": str(recording.path) if recording.path else None,
         "loc": recording.loc,

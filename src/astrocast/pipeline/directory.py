@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class RunDirectory:
             )
 
     def _compute(self, stage: Stage, key: str) -> None:
-        entry = {"status": "running", "key": key, "parameters": stage.parameters}
+        entry: dict[str, Any] = {"status": "running", "key": key, "parameters": stage.parameters}
         self.state["stages"][stage.name] = entry
         self.save()
         begin = time.perf_counter()
@@ -151,6 +152,7 @@ def open_run(
     run = RunDirectory(path, state)
     run.state |= {
         "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "input": source,
         "seed": seed,

@@ -1,0 +1,29 @@
+"""``astrocast demo``: the main job on a recording of your own, or on a simulated one whose events are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: everything a demonstration writes goes below this directory unless another is named
+RUNS = Path("runs")
+
+
+def demo(
+    recording: Annotated[Path | None, typer.Argument(help="Recording; a simulated one when left out.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Directory of the results.")] = None,
+) -> None:
+    """Run the main job on a recording; without one, simulate it and say how well its known events were found."""
+    from astrocast.cli.commands.run import reporter
+    from astrocast.pipeline.demo import demonstrate
+    from astrocast.pipeline.run import run_recording
+    from astrocast.runtime.progress import reporting
+
+    with reporting(reporter()):
+        if recording is not None:
+            lines = run_recording(recording, output or RUNS / recording.stem).summary()
+        else:
+            lines = demonstrate(output or RUNS / "demo")
+    typer.echo(lines)

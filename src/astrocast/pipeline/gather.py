@@ -1,0 +1,125 @@
+"""What a report shows, collected from the files of a run block by block."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.events.schema import COLUMNS
+from astrocast.io import Recording, open_recording
+from astrocast.io.event_store import open_event_map, read_events
+from astrocast.io.registration_store import read_registration
+from astrocast.kernels.projections import Projections, first_label, onset_map, project
+from astrocast.pipeline.directory import RunDirectory
+from astrocast.pipeline.report_content import ReportContent
+from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.progress import track
+
+#: columns that are large and that no figure of the report uses
+LEFT_OUT = ("mask", "contours", "footprint", "noise_mask_trace")
+
+
+def gather(
+    run: RunDirectory,
+    name: str,
+    raw: tuple[Path, str],
+    corrected: tuple[Path, str],
+    signal: tuple[Path, str],
+    store: Path,
+) -> ReportContent:
+    """Return what the report of a run shows; each movie is read once, in blocks.
+
+    Parameters
+    ----------
+    run
+        The run directory, its stages complete up to detection.
+    name
+        Name of the recording, for the title.
+    raw, corrected, signal
+        File and dataset of the movie as it was converted, as it was registered, and of dF.
+    store
+        The event store.
+    """
+    with open_recording(*raw) as movie:
+        metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
+    still = _projections(*corrected)
+    active = _projections(*signal)
+    with open_recording(*raw) as movie:
+        before = still.frame_mean if raw == corrected else _reduce(movie).frame_mean
+    events = read_events(store, columns=[c.name for c in COLUMNS if c.name not in LEFT_OUT])
+    return ReportContent(
+        name=name,
+        shape=shape,
+        dtype=dtype,
+        frame_rate=metadata.frame_rate,
+        pixel_size=metadata.pixel_size,
+        signal="dF (counts)",
+        created=str(run.state.get("created", "")),
+        projections={"mean": still.mean, "max": still.maximum, "std": still.std},
+        onset_map=_onset_map(store, events),
+        events=events,
+        mean_trace=active.frame_mean,
+        fluorescence=before,
+        baseline=still.frame_mean - active.frame_mean,
+        **_registration(corrected),
+        **_provenance(run),
+    )
+
+
+def _projections(path: Path, dataset: str) -> Projections:
+    with open_recording(path, dataset) as movie:
+        return _reduce(movie)
+
+
+def _reduce(movie: Recording) -> Projections:
+    blocks = list(plan_blocks(len(movie), frames_per_block(movie)))
+
+    def parts() -> Any:
+        with track("projections", len(movie)) as advance:
+            for block, frames in read_blocks(movie, blocks):
+                yield project(frames)
+                advance(block.stop - block.start)
+
+    return reduce(Projections.merged, parts())
+
+
+def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
+    if events.empty:
+        return None
+    with open_event_map(store) as labels:
+        first = np.zeros(labels.shape[1:], np.int64)
+        for _, block in read_blocks(labels, list(plan_blocks(len(labels), frames_per_block(labels)))):
+            found = first_label(block)
+            first = np.where(first == 0, found, first)
+    return onset_map(first, events.index.to_numpy(np.int64), events["z0"].to_numpy(np.int64))
+
+
+def _registration(corrected: tuple[Path, str]) -> dict[str, Any]:
+    found = read_registration(*corrected)
+    if found is None:
+        return {}
+    quality = found.quality
+    return {
+        "shifts": found.shifts,
+        "registration": {"before": quality["correlation_before"], "after": quality["correlation_after"]},
+        "registration_summary": {k: float(v) for k, v in found.summary.items() if isinstance(v, (int, float))},
+        "bad_frames": np.flatnonzero(quality["bad_frame"]).tolist(),
+    }
+
+
+def _provenance(run: RunDirectory) -> dict[str, Any]:
+    stages = {n: s for n, s in run.state["stages"].items() if s.get("status") == "complete"}
+    source = {k: v for k, v in run.state["input"].items() if k != "metadata"} | run.state["input"].get("metadata", {})
+    return {
+        "parameters": {n: s["parameters"] for n, s in stages.items() if s["parameters"]}
+        | {"run": {"seed": run.state["seed"]}},
+        "stages": {n: {k: s[k] for k in ("seconds", "peak_memory_mb")} for n, s in stages.items()},
+        "input": source,
+        "versions": run.state["versions"],
+        "warnings": [f"{n}: {w}" for n, s in stages.items() for w in s["warnings"]],
+    }

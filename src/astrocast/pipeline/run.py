@@ -1,0 +1,201 @@
+"""The main job: from a recording to events and a report, stage by stage, resumable."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from astrocast.errors import AstrocastError, DatasetNotFoundError
+from astrocast.io import Recording, open_recording
+from astrocast.io.event_store import META, TABLE, read_events, store_path
+from astrocast.io.hdf5 import dataset_names
+from astrocast.io.registry import open_interleaved
+from astrocast.pipeline.check import check_recording
+from astrocast.pipeline.directory import RunDirectory, Stage, open_run
+from astrocast.pipeline.gather import gather
+from astrocast.pipeline.settings import RunSettings
+from astrocast.runtime.provenance import plain
+
+RECORDING, REPORT = "recording.h5", "report.html"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    events
+        Number of events found.
+    computed
+        Stages that were computed now; the others were complete and were reused.
+    store
+        The event store within it.
+    """
+
+    directory: Path
+    events: int
+    computed: tuple[str, ...]
+    store: Path
+
+    def summary(self) -> str:
+        """Return what a person wants to know at the end of a run."""
+        if self.computed:
+            first = f"{self.events} event{'' if self.events == 1 else 's'} found"
+        else:
+            first = f"everything was complete and reused: {self.events} event{'' if self.events == 1 else 's'}"
+        return f"{first}\nreport: {self.directory / REPORT}\nevents: {self.store / 'events.csv'}"
+
+
+def run_recording(
+    recording: str | Path,
+    output: str | Path | None = None,
+    settings: RunSettings | None = None,
+    *,
+    overwrite: bool = False,
+) -> RunResult:
+    """Convert, register, correct bleaching, detect events and write the report.
+
+    Parameters
+    ----------
+    recording
+        File or folder of a recording (frame, row, column), of any format that is read.
+    output
+        Directory of the results; ``<name>.astrocast`` in the current directory when None. A directory that holds the
+        same run is taken up: complete stages are reused.
+    settings
+        Parameters of all stages; the defaults when None.
+    overwrite
+        Compute stages with other parameters anew instead of refusing.
+
+    Returns
+    -------
+    RunResult
+        Where everything is.
+
+    Raises
+    ------
+    AstrocastError
+        Something is wrong with the input, the parameters or the output; the message says what to do.
+    """
+    settings = settings or RunSettings()
+    source = Path(recording)
+    directory = Path(output) if output is not None else Path(f"{source.stem or source.name}.astrocast")
+    with open_source(source, settings) as movie:
+        described = check_recording(movie)
+    run = open_run(directory, described, plain(settings.model_dump()), settings.seed, overwrite)
+    steps = Steps(run, source, settings)
+    computed = run.perform(steps.stages(), overwrite)
+    run.save()
+    return RunResult(directory, int(run.facts("detection").get("events", 0)), tuple(computed), steps.store)
+
+
+class Steps:
+    """The stages of one run: what each calls and where its result is."""
+
+    def __init__(self, run: RunDirectory, source: Path, settings: RunSettings) -> None:
+        self.run, self.source, self.settings = run, source, settings
+        self.recording = run.file(RECORDING)
+        channel = settings.channel
+        named = settings.conversion.channels
+        self.raw = channel if isinstance(named, dict) else f"{settings.conversion.loc_out}/{channel}"
+        self.corrected = f"mc/{channel.rsplit('/', 1)[-1]}" if settings.motion.enabled else self.raw
+        self.signal = f"df/{channel.rsplit('/', 1)[-1]}"
+        self.store = store_path(self.recording, self.signal)
+
+    def stages(self) -> list[Stage]:
+        """Return the stages in order."""
+        settings, conversion = self.settings, plain(self.settings.conversion.model_dump())
+        stated = {"frame_rate": settings.frame_rate, "pixel_size": settings.pixel_size, "channel": settings.channel}
+        stages = [Stage("conversion", conversion | stated, self.convert, lambda: self._has(self.raw))]
+        if settings.motion.enabled:
+            motion = plain(settings.motion.model_dump(exclude={"enabled"}))
+            stages.append(Stage("motion", motion, self.correct_motion, lambda: self._has(self.corrected)))
+        delta, detection = plain(settings.delta.model_dump()), plain(settings.detection.model_dump())
+        stages += [
+            Stage("delta", delta, self.correct_bleaching, lambda: self._has(self.signal)),
+            Stage("detection", detection, self.detect, lambda: (self.store / TABLE).exists()),
+            Stage("report", {}, self.report, self.run.file(REPORT).exists),
+        ]
+        return stages
+
+    def _has(self, dataset: str) -> bool:
+        try:
+            return self.recording.exists() and dataset in dataset_names(self.recording)
+        except AstrocastError:  # a file that an interrupted run left unreadable is not complete
+            return False
+
+    def convert(self) -> dict[str, Any]:
+        """Write the channels of the recording."""
+        from astrocast.preparation import Input
+
+        self.recording.unlink(missing_ok=True)
+        parameters = self.settings.conversion.model_dump()
+        with open_source(self.source, self.settings) as movie:
+            parameters["dtype"] = parameters["dtype"] or movie.dtype
+            Input().run(movie, output_path=self.recording, **parameters)
+        names = dataset_names(self.recording)
+        if self.raw not in names:
+            raise DatasetNotFoundError(
+                f"there is no channel {self.settings.channel!r}; the recording has {', '.join(names)}"
+            )
+        return {"datasets": names}
+
+    def correct_motion(self) -> dict[str, Any]:
+        """Undo the motion of the frames."""
+        from astrocast.preparation import MotionCorrection
+
+        motion = MotionCorrection()
+        motion.run(self.recording, loc=self.raw, **self.settings.motion.model_dump(exclude={"enabled"}))
+        motion.save(self.recording, loc=self.corrected, chunk_strategy="XY", overwrite=True)
+        found = motion.registration
+        return {
+            "bad_frames": int(found.quality["bad_frame"].sum()),
+            "border": list(found.border),
+            "largest_shift_px": round(float(abs(found.shifts).max()), 2),
+        }
+
+    def correct_bleaching(self) -> dict[str, Any]:
+        """Take the background of each pixel away."""
+        from astrocast.preparation import Delta
+
+        settings = self.settings.delta
+        with open_recording(self.recording, self.corrected) as movie:
+            window = settings.window_for(len(movie))
+        delta = Delta(self.recording, loc=self.corrected)
+        delta.run(**settings.model_dump() | {"window": window})
+        delta.save(self.recording, loc=self.signal, chunk_strategy="XY", overwrite=True)
+        return {"window": window}
+
+    def detect(self) -> dict[str, Any]:
+        """Find the events."""
+        from astrocast.detection import Detector
+
+        if (self.store / META).exists():  # of other parameters, or of an input that was computed anew
+            shutil.rmtree(self.store)
+        directory = Detector(self.recording).run(loc=self.signal, **self.settings.detection.model_dump())
+        return {"events": len(read_events(directory, columns=["z0"])), "store": directory.name}
+
+    def report(self) -> dict[str, Any]:
+        """Write the page that shows the run."""
+        from astrocast.pipeline.report import write_report
+
+        raw, corrected, signal = ((self.recording, dataset) for dataset in (self.raw, self.corrected, self.signal))
+        content = gather(self.run, self.source.name, raw, corrected, signal, self.store)
+        return {"report": write_report(self.run.path, content).name}
+
+
+def open_source(source: Path, settings: RunSettings) -> Recording:
+    """Open the input of a run; what the settings say of its pixels and frames goes before what the file says."""
+    conversion = settings.conversion
+    channels = conversion.channels if isinstance(conversion.channels, int) else len(conversion.channels)
+    movie = open_interleaved(source, conversion.loc_in, sep=conversion.sep, channels=channels)
+    known, size = movie.metadata, settings.pixel_size
+    movie.metadata = replace(
+        known, frame_rate=settings.frame_rate or known.frame_rate, pixel_size=(size, size) if size else known.pixel_size
+    )
+    return movie

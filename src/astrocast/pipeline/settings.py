@@ -1,0 +1,78 @@
+"""The parameters of a whole run: those of its stages, with defaults that suit a whole run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from astrocast.pipeline import configuration
+from astrocast.settings.base import Settings, parameter
+from astrocast.settings.conversion import ConversionSettings
+from astrocast.settings.delta import DeltaSettings
+from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.motion import MotionSettings
+
+
+class ConversionStage(ConversionSettings):
+    """Conversion in a run; the dtype of the recording is kept unless another is named."""
+
+    dtype: Any = parameter(None, "dtype of the result (values saturate); the recording's own when empty")
+    chunk_strategy: Any = parameter("XY", "How the result is cut into chunks: balanced, XY or Z")
+
+    @field_validator("dtype")
+    @classmethod
+    def _dtype(cls, value: Any) -> Any:
+        return value if value is None else ConversionSettings._dtype(value)
+
+
+class MotionStage(MotionSettings):
+    """Motion correction in a run."""
+
+    enabled: bool = parameter(True, "Correct motion; off for a recording that is registered already")
+
+
+class DeltaStage(DeltaSettings):
+    """Bleach correction in a run."""
+
+    window: int | None = parameter(  # type: ignore[assignment] # a run may leave the window to the recording's length
+        None,
+        "Frames on each side of a frame that its background is taken from; longer than an event. "
+        "A quarter of the recording, at least 20 and at most 300 frames, when empty",
+        unit="frames",
+        ge=1,
+    )
+
+    def window_for(self, frames: int) -> int:
+        """Return the window for a recording of ``frames`` frames."""
+        return self.window if self.window is not None else min(max(20, min(frames // 4, 300)), frames - 1)
+
+
+class RunSettings(Settings):
+    """Everything that `astrocast run` can be told."""
+
+    seed: int = parameter(1, "Seed of everything that is random")
+    channel: str = parameter("ch0", "Channel that events are detected in")
+    frame_rate: float | None = parameter(None, "Frames per second, where the file does not say", unit="Hz", gt=0)
+    pixel_size: float | None = parameter(None, "Size of a pixel, where the file does not say", unit="um", gt=0)
+    conversion: ConversionStage = Field(default_factory=ConversionStage)
+    motion: MotionStage = Field(default_factory=MotionStage)
+    delta: DeltaStage = Field(default_factory=DeltaStage)
+    detection: DetectionSettings = Field(default_factory=DetectionSettings)
+
+
+def read_configuration(path: Path | None, overrides: list[str], loc_in: str | None = None) -> RunSettings:
+    """Return the settings of a run from a YAML file and ``stage.parameter=value`` overrides."""
+    given = [*overrides, f"conversion.loc_in={loc_in}"] if loc_in else overrides
+    return configuration.read(RunSettings, path, given)
+
+
+def parameter_rows() -> list[configuration.ParameterRow]:
+    """Return every parameter of a run."""
+    return list(configuration.parameter_rows(RunSettings))
+
+
+def configuration_template() -> str:
+    """Return a commented YAML file with every parameter at its default."""
+    return configuration.template(RunSettings)

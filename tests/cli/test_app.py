@@ -1,0 +1,118 @@
+"""The command line says in one message what is wrong, with exit code 2, and harms nothing."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from astrocast.cli.app import main
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_stays() -> Any:
+    yield
+    logging.basicConfig(force=True, handlers=[logging.NullHandler()])
+
+
+def movie(path: Path, array: Any) -> Path:
+    tifffile.imwrite(path, array, photometric="minisblack")
+    return path
+
+
+def noise(*shape: int, dtype: str = "uint16") -> Any:
+    return np.random.default_rng(0).integers(100, 200, shape).astype(dtype)
+
+
+def with_nan() -> Any:
+    frames = noise(12, 32, 32, dtype="float32")
+    frames[7, 3, 4] = np.nan
+    return frames
+
+
+def truncated(path: Path) -> Path:
+    whole = movie(path, noise(20, 64, 64))
+    whole.write_bytes(whole.read_bytes()[: 20 * 64 * 64])
+    return whole
+
+
+BAD: dict[str, tuple[Any, list[str]]] = {
+    "missing": (lambda p: p / "none.tif", ["there is no file", "none.tif"]),
+    "no recording": (lambda p: (p / "a.tif", (p / "a.tif").write_text("hello"))[0], ["a.tif"]),
+    "unknown format": (lambda p: (p / "a.docx", (p / "a.docx").write_text("hello"))[0], ["a.docx", ".tif"]),
+    "truncated": (lambda p: truncated(p / "cut.tif"), ["cut.tif"]),
+    "4-D": (lambda p: movie(p / "four.tif", noise(6, 2, 32, 32)), ["four.tif", "(6, 2, 32, 32)", "Save one"]),
+    "one frame": (lambda p: movie(p / "one.tif", noise(32, 32)), ["one.tif", "at least"]),
+    "constant": (lambda p: movie(p / "flat.tif", np.full((12, 32, 32), 7, "uint16")), ["constant", "7"]),
+    "NaN": (lambda p: movie(p / "nan.tif", with_nan()), ["NaN", "frame 7"]),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), BAD.values(), ids=BAD)
+def test_a_bad_recording_gets_one_clear_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, words: list[str]
+) -> None:
+    recording = make(tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    code = main(["--quiet", "run", str(recording), "--output", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert code == 2, said
+    assert said.count("error:") == 1
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(tmp_path / "none.tif"), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_output_that_is_something_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = movie(tmp_path / "a.tif", noise(12, 32, 32))
+    out = tmp_path / "photos"
+    out.mkdir()
+    (out / "cat.png").write_text("cat")
+    assert main(["-q", "run", str(recording), "-o", str(out)]) == 2
+    assert "not the output of a run" in capsys.readouterr().err
+    assert (out / "cat.png").read_text() == "cat"
+
+
+def test_an_output_below_a_file_cannot_be_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = movie(tmp_path / "a.tif", noise(12, 32, 32))
+    assert main(["-q", "run", str(recording), "-o", str(recording / "out")]) == 2
+    assert "cannot be created" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], "recording"),
+        (["fly"], "fly"),
+        (["run", "x.tif", "--speed", "3"], "--speed"),
+        (["run", "x.tif", "--set", "delta.widow=3"], "widow"),
+        (["run", "x.tif", "--set", "delta.window=0"], "window"),
+        (["run", "x.tif", "--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_a_wrong_call_is_said_in_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert said.lower() in message.lower()
+    assert "Traceback" not in message
+
+
+def test_version_info_and_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from astrocast import __version__
+
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+    assert main(["info", str(movie(tmp_path / "a.tif", noise(12, 32, 40)))]) == 0
+    assert "12 frames, 32 x 40 pixels, uint16" in capsys.readouterr().out
+    assert main(["parameters"]) == 0
+    assert "delta.window = None [frames]" in capsys.readouterr().out
