@@ -126,14 +126,14 @@ def codec_chain(compression: str | None) -> list[Any]:
 
     A truncated Blosc chunk can crash the interpreter; the checksum is looked at first and makes it an error.
     """
-    if compression not in (None, *COMPRESSIONS):
+    chosen = compression or "lz4"
+    if chosen not in COMPRESSIONS:
         raise InvalidValueError(f"compression is {compression!r}; zarr is written with {', '.join(COMPRESSIONS)}")
-    name = compression or "lz4"
-    packed = (
-        codecs.GzipCodec(level=4)
-        if name == "gzip"
-        else codecs.BloscCodec(cname=name, clevel=5 if name == "lz4" else 1, shuffle="shuffle")
-    )
+    packed = {
+        "lz4": lambda: codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
+        "zstd": lambda: codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+        "gzip": lambda: codecs.GzipCodec(level=4),
+    }[chosen]()
     return [packed, codecs.Crc32cCodec()]
 
 

@@ -1,17 +1,19 @@
 """The two-sided rolling minimum as a baseline, and what is left above it.
 
 The background of frame ``t`` is the larger of ``min F[t - window .. t]`` and ``min F[t .. t + window]``: each side sees
-``window + 1`` frames, windows are cut at the ends of the recording (which equals repeating the edge value), and the larger
-of the two is kept, so that a slope such as bleaching does not pull the background down.
+``window + 1`` frames, windows are cut at the ends of the recording (which equals repeating the edge value), and the
+larger of the two is kept, so that a slope such as bleaching does not pull the background down.
 
 Both minima come from one running minimum of each direction within segments of ``window`` frames (van Herk 1992,
-https://doi.org/10.1016/0167-8655(92)90069-C; Gil and Werman 1993, https://doi.org/10.1109/34.211471): with segments as long
-as the window, ``[t - window, t]`` is the tail of the previous segment from the same position and the head of this one up to
-it. The cost per voxel does not depend on the window.
+https://doi.org/10.1016/0167-8655(92)90069-C; Gil and Werman 1993, https://doi.org/10.1109/34.211471): with segments
+as long as the window, ``[t - window, t]`` is the tail of the previous segment from the same position on and the head of
+this one up to it. The cost per voxel does not depend on the window, and a segment may be cut into blocks (`advance`),
+so that memory does not either.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any, Literal, get_args
 
 import numba as nb
@@ -19,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.parallel import spread
 
 Method = Literal["background", "dF", "dFF"]
 METHODS: tuple[str, ...] = get_args(Method)
 #: pixels that one thread works on at a time: the minima of a window of them stay in the caches
-STRIP = 256
+STRIP = 512
 
 
 def two_sided_minimum(
@@ -33,6 +36,7 @@ def two_sided_minimum(
     *,
     inner: slice = slice(None),
     floor: float = 1.0,
+    pool: Executor | None = None,
 ) -> tuple[NDArray[np.float32], int]:
     """Return the two-sided rolling minimum of a movie, or the signal above it.
 
@@ -48,11 +52,14 @@ def two_sided_minimum(
         Frames of the result; the others only serve as context (a halo).
     floor
         Least background that ``dFF`` divides by, in the units of the movie.
+    pool
+        Threads that share the pixels; the calling thread works alone when None.
 
     Returns
     -------
     result, floored
-        float32 (frame, row, column), and the number of its voxels whose background was below ``floor`` (0 unless ``dFF``).
+        float32 (frame, row, column), and the number of its voxels whose background was below ``floor`` (0 unless
+        ``dFF``).
 
     Examples
     --------
@@ -66,8 +73,53 @@ def two_sided_minimum(
     first, last, _ = inner.indices(len(frames))
     flat = np.ascontiguousarray(frames).reshape(len(frames), -1)
     result = np.empty((last - first, flat.shape[1]), np.float32)
-    floored = _whole(flat, min(int(window), len(frames)), code, first, np.float32(floor), result)
-    return result.reshape(last - first, *frames.shape[1:]), int(floored)
+    strips = -(-flat.shape[1] // STRIP)
+    floored = np.zeros(strips, np.int64)
+    real = arithmetic(flat.dtype)
+    spread(
+        pool, strips, _whole, flat, highest(flat.dtype), min(int(window), len(frames)), code, np.float32(floor),
+        real, first, result, floored,
+    )  # fmt: skip
+    return result.reshape(last - first, *frames.shape[1:]), int(floored.sum())
+
+
+def advance(
+    past: NDArray[Any] | None,
+    now: NDArray[Any],
+    future: NDArray[Any],
+    edges: NDArray[Any],
+    method: Method,
+    *,
+    floor: float = 1.0,
+    pool: Executor | None = None,
+) -> tuple[NDArray[np.float32], int]:
+    """Return the result for one block of a segment, see the module for segments.
+
+    Parameters
+    ----------
+    past, now, future
+        The frames at the same positions of the previous, this and the next segment (frame, pixel); ``past`` None in the
+        first segment, ``future`` shorter or empty where the recording ends.
+    edges
+        (4, pixel), in the dtype of the movie: the minimum of what follows the block in the previous segment and in this
+        one; and of what precedes it in this segment and in the next one. The last two are updated. Where there is
+        nothing, `highest`.
+    method, floor, pool
+        As in `two_sided_minimum`.
+
+    Returns
+    -------
+    result, floored
+        float32 (frame, pixel) and the count of floored divisions.
+    """
+    result = np.empty(now.shape, np.float32)
+    strips = -(-now.shape[1] // STRIP)
+    floored = np.zeros(strips, np.int64)
+    code = method_code(method)
+    real = arithmetic(now.dtype)
+    before = now[:0] if past is None else past
+    spread(pool, strips, _advance, before, now, future, edges, code, np.float32(floor), real, result, floored)
+    return result, int(floored.sum())
 
 
 def check_window(window: int) -> None:
@@ -88,59 +140,97 @@ def highest(dtype: np.dtype[Any]) -> Any:
     return dtype.type(np.inf) if dtype.kind == "f" else np.iinfo(dtype).max
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
-def emit(value, background, method, floor, count):  # type: ignore[no-untyped-def] # numba infers
-    """Return what ``method`` makes of a value and its background, and the count of floored divisions so far."""
-    f = np.float32(value)
-    b = np.float32(background)
+def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """Return the float that differences of ``dtype`` are exact in: float32 would round integers above 2**24."""
+    return np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64
+
+
+@nb.njit(nogil=True, cache=True)
+def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
+    """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``."""
+    following = edge
+    for i in range(frames.shape[0] - 1, -1, -1):
+        row, target = frames[i], out[i]
+        for p in range(row.size):
+            target[p] = row[p] if row[p] < following[p] else following[p]
+        following = target
+
+
+@nb.njit(nogil=True, cache=True)
+def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
+    for p in range(row.size):
+        running[p] = row[p] if row[p] < running[p] else running[p]
+
+
+@nb.njit(nogil=True, cache=True)
+def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # numba infers
+    """Each side is the tail of one segment and the head of the next; the larger of the two sides is kept."""
+    for p in range(out.size):
+        back = head[p] if head[p] < before[p] else before[p]
+        front = tail[p] if tail[p] < ahead[p] else ahead[p]
+        out[p] = back if back > front else front
+
+
+@nb.njit(nogil=True, cache=True)
+def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
+    """Write what ``method`` makes of a row of values and their background; return how many divisions were floored."""
+    floored = np.int64(0)
     if method == 0:
-        return b, count
-    # the difference of the original values: integers above 2**24 would lose it in float32
-    above = np.float32(np.float64(value) - np.float64(background)) if method != 3 else f
-    if method == 1:
-        return above, count
-    if b < floor:
-        return above / floor, count + 1
-    return above / b, count
-
-
-@nb.njit(nogil=True, cache=True, parallel=True)
-def _whole(frames, window, method, first, floor, result):  # type: ignore[no-untyped-def] # numba infers
-    n, pixels = frames.shape
-    floored = 0
-    for s in nb.prange((pixels + STRIP - 1) // STRIP):
-        floored += _strip(frames, window, method, first, floor, result, s * STRIP, min(pixels, (s + 1) * STRIP))
+        for p in range(row.size):
+            result[p] = np.float32(background[p])
+    elif method == 1:
+        for p in range(row.size):
+            result[p] = np.float32(real(row[p]) - real(background[p]))
+    else:
+        for p in range(row.size):
+            b = np.float32(background[p])
+            floored += np.int64(b < floor)
+            above = np.float32(real(row[p]) - real(background[p]))
+            result[p] = above / (b if b > floor else floor)
     return floored
 
 
 @nb.njit(nogil=True, cache=True)
-def _strip(frames, window, method, first, floor, result, p0, p1):  # type: ignore[no-untyped-def] # numba infers
-    n = frames.shape[0]
-    width = p1 - p0
-    past = np.empty((window, width), frames.dtype)
-    tail = np.empty((window, width), frames.dtype)
-    head = np.empty(width, frames.dtype)
-    ahead = np.empty(width, frames.dtype)
-    floored = 0
-    for begin in range(0, n, window):
-        end = min(begin + window, n)
-        tail[end - begin - 1] = frames[end - 1, p0:p1]
-        for i in range(end - begin - 2, -1, -1):
-            for p in range(width):
-                tail[i, p] = min(tail[i + 1, p], frames[begin + i, p0 + p])
-        for i in range(end - begin):
-            t = begin + i
-            for p in range(width):
-                v = frames[t, p0 + p]
-                head[p] = v if i == 0 else min(head[p], v)
-                back = head[p] if begin == 0 else min(past[i, p], head[p])
+def _whole(lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored):  # type: ignore[no-untyped-def] # numba infers
+    n, pixels = frames.shape
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
+        strip = frames[:, p0:p1]
+        nothing = np.empty(p1 - p0, frames.dtype)
+        nothing[:] = nothing_above
+        before = np.empty((window, p1 - p0), frames.dtype)
+        before[:] = nothing
+        tail, head, ahead, background = np.empty_like(before), nothing.copy(), nothing.copy(), nothing.copy()
+        for begin in range(0, n, window):
+            end = min(begin + window, n)
+            _tails(strip[begin:end], nothing, tail)
+            head[:] = nothing
+            ahead[:] = nothing
+            for t in range(begin, end):
+                _lower(head, strip[t])
                 if t + window < n:
-                    w = frames[t + window, p0 + p]
-                    ahead[p] = w if i == 0 else min(ahead[p], w)
-                front = tail[i, p]
-                if end < n:
-                    front = min(front, ahead[p])
+                    _lower(ahead, strip[t + window])
                 if first <= t < first + result.shape[0]:
-                    result[t - first, p0 + p], floored = emit(v, max(back, front), method, floor, floored)
-        past, tail = tail, past
-    return floored
+                    _combine(before[t - begin], head, tail[t - begin], ahead, background)
+                    floored[s] += emit(strip[t], background, method, floor, real, result[t - first, p0:p1])
+            before, tail = tail, before
+
+
+@nb.njit(nogil=True, cache=True)
+def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floored):  # type: ignore[no-untyped-def]
+    pixels = now.shape[1]
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
+        head, ahead = edges[2, p0:p1], edges[3, p0:p1]
+        # the segment before is complete where this one is cut by the end of the recording
+        before = np.empty((max(past.shape[0], now.shape[0]), p1 - p0), now.dtype)
+        before[:] = edges[0, p0:p1]
+        tail, background = np.empty_like(before), np.empty(p1 - p0, now.dtype)
+        _tails(past[:, p0:p1], edges[0, p0:p1], before)
+        _tails(now[:, p0:p1], edges[1, p0:p1], tail)
+        for i in range(now.shape[0]):
+            _lower(head, now[i, p0:p1])
+            if i < future.shape[0]:
+                _lower(ahead, future[i, p0:p1])
+            _combine(before[i], head, tail[i], ahead, background)
+            floored[s] += emit(now[i, p0:p1], background, method, floor, real, result[i, p0:p1])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,13 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.kernels.baseline import two_sided_minimum
-from astrocast.runtime.blocks import Block, run_blocks
+from astrocast.kernels.baseline import Method, advance, highest, two_sided_minimum
+from astrocast.runtime.blocks import Block, WriteBehind, frames_per_block, read_blocks, run_blocks
+from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
+
+#: frames of two windows are kept in memory up to this size, and read again beyond it
+KEPT_BYTES = 256 << 20
 
 
 class BaselineRecording(Recording):
@@ -35,7 +41,7 @@ class BaselineRecording(Recording):
             self.floored += floored
 
     @abstractmethod
-    def stream(self, writer: RecordingWriter, advance: Callable[[int], None]) -> None:
+    def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order with bounded memory."""
 
     def close(self) -> None:
@@ -43,31 +49,13 @@ class BaselineRecording(Recording):
         self.source.close()
 
 
-class HaloBaseline(BaselineRecording):
-    """A background that frames within a halo on either side decide."""
+class MinimumBaseline(BaselineRecording):
+    """The two-sided rolling minimum."""
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         super().__init__(source, settings)
-        #: one frame more behind, where frame 0 becomes frame 1
+        #: one frame more behind, for the block in which frame 0 becomes frame 1
         self.halo = (settings.window, settings.window + 1)
-
-    def kernel(self, frames: NDArray[Any], inner: slice) -> tuple[NDArray[np.float32], int]:
-        """Return the result for ``frames[inner]`` and the number of floored voxels."""
-        s = self.settings
-        return two_sided_minimum(frames, s.window, s.method, inner=inner, floor=s.floor)
-
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[np.float32]:
-        """Return the result for a block, see `astrocast.runtime.blocks.Operation`."""
-        check_finite(frames[block.inner], block.start)
-        inner = block.inner
-        first = block.start == 0 and self.settings.overwrite_first_frame
-        if first and block.stop == 1:  # a block of frame 0 alone still needs frame 1
-            inner = slice(inner.start, inner.stop + 1)
-        result, floored = self.kernel(frames, inner)
-        self.count(floored)
-        if first:
-            result[0] = result[1]
-        return result[: block.stop - block.start]
 
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return corrected frames, see `Recording.read`."""
@@ -76,10 +64,132 @@ class HaloBaseline(BaselineRecording):
         frames = self.source.read(start - lead, stop + trail, rows, columns)
         return self(frames, Block(start, stop, lead, trail))
 
-    def stream(self, writer: RecordingWriter, advance: Callable[[int], None]) -> None:
-        """Write all frames, block by block."""
+    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[np.float32]:
+        """Return the result for a block, see `astrocast.runtime.blocks.Operation`."""
+        s = self.settings
+        check_finite(frames[block.inner], block.start)
+        inner = block.inner
+        repeat_first = block.start == 0 and s.overwrite_first_frame
+        if repeat_first and block.stop == 1:
+            inner = slice(inner.start, inner.stop + 1)
+        result, floored = two_sided_minimum(
+            frames, s.window, s.method, inner=inner, floor=s.floor, pool=shared_threads()
+        )
+        self.count(floored)
+        if repeat_first:
+            result[0] = result[1]
+        return result[: block.stop - block.start]
+
+    def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
+        """Write all frames in order."""
         self.floored = 0
-        run_blocks(self.source, writer, self, advance=advance)
+        if 2 * self.settings.window <= frames_per_block(self.source) // 2:
+            run_blocks(self.source, writer, self, advance=report)
+        else:
+            self._stream_segments(writer, report)
+
+    def _stream_segments(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
+        """Go through segments as long as the window, a block at a time: memory does not depend on the window."""
+        s = self.settings
+        behind = WriteBehind(writer)
+        first: NDArray[np.float32] | None = None
+        try:
+            for start, result, floored in minimum_blocks(self.source, s.window, s.method, s.floor):
+                self.count(floored)
+                if start == 0 and s.overwrite_first_frame:
+                    if len(result) == 1:  # frame 1 comes with the next block
+                        first = result
+                        continue
+                    result[0] = result[1]
+                elif first is not None:
+                    behind.write(0, result[:1].copy())
+                    first = None
+                behind.write(start, result)
+                report(len(result))
+            behind.wait()
+        finally:
+            behind.close()
+
+
+def minimum_blocks(
+    source: Recording, window: int, method: Method, floor: float
+) -> Iterator[tuple[int, NDArray[np.float32], int]]:
+    """Yield ``(start, result, floored)`` for one block of frames after the other.
+
+    Segments are as long as the window and are cut into blocks. A block needs the frames at its positions in the
+    previous, this and the next segment; of what lies between, the minima of the blocks suffice.
+    """
+    n, rows, columns = source.shape
+    nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
+    blocks, per_segment = cut_segments(n, min(window, n), frames_per_block(source))
+    # what follows each block within its segment, of the previous, this and the next segment
+    after_past = [nothing] * per_segment
+    heads = [flat(b).min(axis=0) for _, b in read_blocks(source, blocks[:per_segment])]
+    after_now = following(heads, nothing)
+    minima: list[NDArray[Any]] = []
+    edges = np.stack([nothing] * 4)
+    for i, (past, now, future) in enumerate(neighbours(source, blocks, per_segment)):
+        position = i % per_segment
+        if position == 0 and i:
+            after_past, after_now, minima = after_now, following(minima, nothing), []
+        if position == 0:
+            edges[2:] = nothing
+        check_finite(now, blocks[i].start)
+        minima.append(flat(future).min(axis=0) if len(future) else nothing)
+        edges[0], edges[1] = after_past[position], after_now[position]
+        before = None if past is None else flat(past)
+        result, floored = advance(before, flat(now), flat(future), edges, method, floor=floor, pool=shared_threads())
+        yield blocks[i].start, result.reshape(-1, rows, columns), floored
+
+
+def flat(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return frames as (frame, pixel)."""
+    return frames.reshape(len(frames), frames.shape[1] * frames.shape[2])
+
+
+def cut_segments(n: int, window: int, depth: int) -> tuple[list[Block], int]:
+    """Return segments of ``window`` frames in blocks of at most ``depth``, and how many blocks make a segment."""
+    blocks = [
+        Block(start, min(start + depth, segment + window, n), 0, 0)
+        for segment in range(0, n, window)
+        for start in range(segment, min(segment + window, n), depth)
+    ]
+    return blocks, -(-window // depth)
+
+
+def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return for each block the minimum of the blocks after it."""
+    after = [nothing]
+    for block in minima[:0:-1]:
+        after.append(np.minimum(block, after[-1]))
+    return after[::-1]
+
+
+def neighbours(
+    source: Recording, blocks: list[Block], per_segment: int
+) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
+    """Yield for each block the frames one segment before it, its own, and those one segment after it.
+
+    Frames are kept between when they fit into `KEPT_BYTES`, and are read three times otherwise.
+    """
+    nothing = np.empty((0, *source.shape[1:]), source.dtype)
+    segment = sum(b.stop - b.start for b in blocks[:per_segment])
+    frame = source.shape[1] * source.shape[2] * source.dtype.itemsize
+    if 2 * segment * frame > KEPT_BYTES:
+        pasts = chain([None] * per_segment, (f for _, f in read_blocks(source, blocks[:-per_segment])))
+        futures = chain((f for _, f in read_blocks(source, blocks[per_segment:])), repeat(nothing))
+        for past, (_, now), future in zip(pasts, read_blocks(source, blocks), futures, strict=False):
+            yield past, now, future
+        return
+    held: deque[NDArray[Any] | None] = deque([None] * per_segment)
+    coming = (frames for _, frames in read_blocks(source, blocks))
+    held.extend(islice(coming, per_segment))
+    for _ in blocks:
+        held.append(next(coming, nothing))
+        now, future = held[per_segment], held[-1]
+        assert now is not None
+        assert future is not None
+        yield held.popleft(), now, future
 
 
 def check_finite(frames: NDArray[Any], first: int) -> None:
@@ -96,4 +206,4 @@ def check_finite(frames: NDArray[Any], first: int) -> None:
 
 def baseline_recording(source: Recording, settings: DeltaSettings) -> BaselineRecording:
     """Return the corrected recording that the settings ask for."""
-    return HaloBaseline(source, settings)
+    return MinimumBaseline(source, settings)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, NotRunError
+from astrocast.errors import AstrocastWarning, InvalidTypeError, InvalidValueError, NotRunError
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.views import as_dask
@@ -94,7 +94,10 @@ class Delta:
             window=window, method=method, chunk_strategy=chunk_strategy, chunks=chunks,
             overwrite_first_frame=overwrite_first_frame, floor=floor,
         )  # fmt: skip
-        recording = open_recording(self.data, self.loc or None)
+        try:
+            recording = open_recording(self.data, self.loc or None)
+        except InvalidTypeError as error:  # the contract of this class has a ValueError here
+            raise InvalidValueError(str(error)) from error
         if len(recording) < 2:
             raise InvalidValueError("the recording has one frame; a background over time needs at least two")
         self._signal = baseline_recording(recording, self._settings)
