@@ -132,6 +132,8 @@ def test_the_field_displaces_pixels_as_stated():
     plan = Simulator(parameters)
     field = plan.motion.field(0, 60)
     assert 2.5 < np.abs(field).max() < 3.5
+    motion = plan.motion
+    assert np.allclose(field, motion.row_basis @ motion.knots @ motion.column_basis.T, atol=1e-5)
     assert np.allclose(field.mean(axis=(2, 3)), 0, atol=1e-4)
     t = 30
     moved = plan.motion.displacement(t, t + 1)[0]

@@ -27,6 +27,8 @@ TRUTH_LEVEL = 0.25
 LN4 = math.log(4.0)
 #: an event is cut where it falls below this share of its amplitude
 FLOOR = 0.005
+#: log(k!); beyond its end Stirling's series is exact to 1e-12
+LOG_FACTORIAL = np.cumsum(np.log(np.maximum(np.arange(512.0), 1.0)))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -192,6 +194,14 @@ def _poisson_small(state: Any, mean: float) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
+def _log_factorial(k: float) -> float:
+    if k < 512.0:
+        return LOG_FACTORIAL[np.int64(k)]
+    n = k + 1.0
+    return (n - 0.5) * math.log(n) - n + 0.9189385332046727 + 1.0 / (12.0 * n) - 1.0 / (360.0 * n * n * n)
+
+
+@nb.njit(cache=True, nogil=True)
 def _poisson(state: Any, mean: float) -> float:
     """Draw a Poisson number; above 10 by transformed rejection (Hoermann 1993, doi:10.1016/0167-6687(93)90997-4)."""
     if mean < 10.0:
@@ -208,7 +218,7 @@ def _poisson(state: Any, mean: float) -> float:
         if k < 0.0 or (us < 0.013 and v > us):
             continue
         scale = math.log(v * (1.1239 + 1.1328 / (b - 3.4)) / (a / (us * us) + b))
-        if scale <= k * math.log(mean) - mean - math.lgamma(k + 1.0):
+        if scale <= k * math.log(mean) - mean - _log_factorial(k):
             return k
 
 
@@ -339,6 +349,40 @@ def render_frames(
                     out[i, y, x] = camera[2] - camera[0] * photons[y, x]
         else:
             _expose(photons, _mix(key + np.uint64(start + i)), camera, limits, out[i])
+
+
+@nb.njit(cache=True, nogil=True, parallel=True)
+def smooth_field(knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDArray[Any]) -> NDArray[Any]:
+    """Return ``row_basis @ knots @ column_basis.T`` for a stack of small matrices, float32.
+
+    BLAS would spend more on starting its threads than on the products; most weights of a B-spline are zero besides.
+
+    Parameters
+    ----------
+    knots
+        (matrix, row knot, column knot).
+    row_basis, column_basis
+        (row, row knot) and (column, column knot).
+
+    Returns
+    -------
+    float32 (matrix, row, column).
+    """
+    n, ky, kx = knots.shape
+    out = np.zeros((n, len(row_basis), len(column_basis)), np.float32)
+    for i in nb.prange(n):
+        across = np.zeros((ky, len(column_basis)), np.float32)
+        for x in range(len(column_basis)):
+            for b in range(kx):
+                if column_basis[x, b] != 0.0:
+                    for a in range(ky):
+                        across[a, x] += knots[i, a, b] * column_basis[x, b]
+        for y in range(len(row_basis)):
+            for a in range(ky):
+                if row_basis[y, a] != 0.0:
+                    for x in range(len(column_basis)):
+                        out[i, y, x] += row_basis[y, a] * across[a, x]
+    return out
 
 
 @nb.njit(cache=True, nogil=True)

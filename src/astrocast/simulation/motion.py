@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from astrocast.kernels.simulation import smooth_field
 from astrocast.settings.simulation import SimulationSettings
 
 #: the spline of the baseline needs three pixels around a sample, the rest is for rounding
@@ -43,7 +44,10 @@ class Motion:
 
     def field(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the non-rigid part of frames ``start`` to ``stop`` (frame, 2, row, column), pixels."""
-        return np.asarray(self.row_basis @ self.knots[start:stop] @ self.column_basis.T, np.float32)
+        knots = self.knots[start:stop]
+        stacked = knots.reshape(-1, *knots.shape[2:])
+        field: NDArray[np.float32] = smooth_field(stacked, self.row_basis, self.column_basis)
+        return field.reshape(*knots.shape[:2], *field.shape[1:])
 
     def displacement(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return shift plus field (frame, 2, row, column), or (frame, 2, 1, 1) where the motion is rigid."""
