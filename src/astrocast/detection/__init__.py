@@ -1,1 +1,5 @@
 """Events in space and time."""
+
+from astrocast.detection.detector import Detector
+
+__all__ = ["Detector"]

@@ -25,7 +25,7 @@ class Column:
         Name in the table.
     dtype
         ``int64``, ``float64`` and ``str`` are scalars; ``float32[]`` is one value per frame of the event; ``mask`` is
-        a bool array (dz, dx, dy), ``footprint`` a bool array (dx, dy), ``contours`` a list of float32 arrays (points, 3).
+        a bool array (dz, dx, dy), ``footprint`` one of (dx, dy), ``contours`` a list of float32 arrays (points, 3).
     unit
         Unit of the values; ``signal`` is the unit of the recording that was detected on, empty where there is none.
     description

@@ -1,0 +1,247 @@
+"""`Detector`: from a recording to its events."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.checkpoint import Checkpoint, finished, identity
+from astrocast.detection.run import detect
+from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
+from astrocast.io import open_recording
+from astrocast.io.event_store import store_path
+from astrocast.io.memory import ArrayRecording
+from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.settings.detection import DetectionSettings
+
+METHODS = ("default",)
+
+
+class Detector:
+    """Finds events: connected voxels that stand out of their frame and out of their own time course.
+
+    Parameters
+    ----------
+    input_path
+        Recording, in any format that `astrocast.io.open_recording` reads.
+    output
+        Directory of the result, which must not exist; ``<stem>.<last part of loc>.roi`` beside the input when None.
+    logging_level
+        Level of the messages, as in `logging`.
+
+    Examples
+    --------
+    >>> detector = Detector("session/recording.h5")  # doctest: +SKIP
+    >>> detector.run(loc="df/ch0")  # doctest: +SKIP
+    PosixPath('session/recording.ch0.roi')
+    """
+
+    def __init__(self, input_path: str | Path, output: str | Path | None = None, logging_level: int = 20) -> None:
+        self.input_path = Path(input_path)
+        self.output = Path(output) if output is not None else None
+        self.logger = logging.getLogger("astrocast.detection")
+        self.logger.setLevel(logging_level)
+        #: directory of the result, once `run` is done
+        self.output_directory: Path | None = None
+
+    def run(
+        self,
+        loc: str | None = None,
+        exclude_border: int | Literal["auto"] = 0,
+        threshold: float | None = None,
+        use_smoothing: bool = True,
+        smooth_radius: int = 2,
+        smooth_sigma: float = 2,
+        use_spatial: bool = True,
+        spatial_min_ratio: float = 1,
+        spatial_z_depth: int = 1,
+        use_temporal: bool = True,
+        temporal_prominence: float = 10,
+        temporal_width: float = 3,
+        temporal_rel_height: float = 0.9,
+        temporal_wlen: int | None = 60,
+        temporal_plateau_size: int | None = None,
+        comb_type: Literal["&", "|"] = "&",
+        fill_holes: bool = True,
+        area_threshold: int = 10,
+        holes_connectivity: int = 1,
+        holes_depth: int = 1,
+        remove_objects: bool = True,
+        min_size: int = 20,
+        object_connectivity: int = 1,
+        objects_depth: int = 1,
+        fill_holes_first: bool = True,
+        lazy: bool = True,
+        adjust_for_noise: bool = False,
+        z_slice: tuple[int, int] | None = None,
+        split_events: bool = False,
+        debug: bool = False,
+        event_map_export_format: Literal[".tiff", ".h5", ".zarr", ".tdb"] = ".tiff",
+        parallel: bool = True,
+        use_on_disk_sharing: bool = False,
+        *,
+        method: str = "default",
+    ) -> Path:
+        """Detect events and write them as an event store.
+
+        A run that was killed goes on where it was when it is called again with the same parameters, and gives the same
+        result. Complete results of the same run are returned as they are; those of another run are refused.
+
+        Parameters
+        ----------
+        loc
+            Dataset of the recording, in formats that hold several.
+        exclude_border
+            Pixels along each edge of the frame in which nothing is detected; "auto" takes the margin that motion correction
+            recorded with the recording.
+        threshold
+            Absolute level: active are voxels of the Gaussian-smoothed recording above it, and the smoothing radius, the
+            spatial and the temporal criterion do not apply.
+        use_smoothing, smooth_radius, smooth_sigma
+            Gaussian of ``smooth_sigma`` frames and pixels, cut at ``smooth_radius``.
+        use_spatial, spatial_min_ratio, spatial_z_depth
+            Voxels above the triangle threshold of their frame and its ``spatial_z_depth`` neighbours on either side, in
+            frames in which mean(active) > spatial_min_ratio * abs(mean(inactive)).
+        use_temporal, temporal_prominence, temporal_width, temporal_rel_height, temporal_wlen, temporal_plateau_size
+            Voxels in a peak of their time course, with the meaning of `scipy.signal.find_peaks`. ``temporal_wlen`` None or -1
+            looks for prominences over the whole recording, which is then read in spatial tiles first.
+        comb_type
+            "&": both criteria, "|": either.
+        fill_holes, area_threshold, holes_connectivity, holes_depth
+            Inactive regions of fewer than ``area_threshold`` voxels, within ``holes_depth`` frames on either side, become active.
+        remove_objects, min_size, object_connectivity, objects_depth
+            Active regions of fewer than ``min_size`` voxels, within ``objects_depth`` frames on either side, are removed.
+        fill_holes_first
+            Order of the two.
+        lazy
+            True reads block by block, whatever the size of the recording; False holds it in memory.
+        adjust_for_noise
+            Multiply ``threshold`` by the square root of the recording's noise level.
+        z_slice
+            First frame and the one after the last; events are reported in frames of the whole recording.
+        split_events
+            Divide events in which several local maxima can be followed.
+        debug
+            Keep the intermediate steps in ``debug/``.
+        event_map_export_format
+            Format of the event map.
+        parallel
+            Use all cores.
+        use_on_disk_sharing
+            With ``lazy=False``: hold the recording in a memory-mapped file instead of memory.
+        method
+            Which definition of activity is used; "default" is the one described here.
+
+        Returns
+        -------
+        pathlib.Path
+            Directory of the event store, see `astrocast.io.event_store`.
+
+        Raises
+        ------
+        astrocast.errors.ResultsDifferError
+            The output holds the results, or the interrupted run, of other parameters or another input.
+        astrocast.errors.OutputExistsError
+            An ``output`` was named that exists.
+        """
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "loc", "method")}
+        if method not in METHODS:
+            raise InvalidValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+        settings: DetectionSettings = DetectionSettings.checked(**arguments)
+        target = self.output if self.output is not None else store_path(self.input_path, loc)
+        with ExitStack() as stack:
+            recording = stack.enter_context(open_recording(self.input_path, loc))
+            pool = stack.enter_context(_threads()) if settings.parallel else None
+            self.output_directory = self._run(recording, settings, loc, target, pool)
+        return self.output_directory
+
+    def _run(
+        self, recording: Recording, settings: DetectionSettings, loc: str | None, target: Path, pool: Executor | None
+    ) -> Path:
+        worked_on = recording
+        if settings.z_slice is not None:
+            worked_on = SlicedRecording(recording, *settings.z_slice)
+        parameters = {"loc": loc, "method": "default", **settings.model_dump()}
+        who = identity(parameters, worked_on)
+        if self.output is not None and target.exists():
+            raise OutputExistsError(f"the output {target} exists; name one that does not, or remove it")
+        if finished(target, who):
+            self.logger.info("%s holds the events of the same run already", target)
+            return target
+        checkpoint = Checkpoint(target, who)
+        if checkpoint.resumed:
+            self.logger.info("going on with the interrupted run in %s", checkpoint.path)
+        with self._at_hand(worked_on, settings, checkpoint) as at_hand:
+            found = detect(at_hand, settings, checkpoint, who, parameters, pool)
+        if found.invalid_voxels:
+            warnings.warn(
+                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and left "
+                "out of the traces",
+                AstrocastWarning,
+                stacklevel=3,
+            )
+        self.logger.info("%d events in %s", found.events, target)
+        return checkpoint.finish()
+
+    @contextmanager
+    def _at_hand(
+        self, recording: Recording, settings: DetectionSettings, checkpoint: Checkpoint
+    ) -> Iterator[Recording]:
+        """Give the recording as `lazy` and `use_on_disk_sharing` ask for it."""
+        if settings.lazy:
+            yield recording
+            return
+        if not settings.use_on_disk_sharing:
+            held: Recording = ArrayRecording(recording.to_array(), recording.metadata, recording.path)
+            held.loc = recording.loc
+            yield held
+            return
+        with tempfile.TemporaryDirectory(dir=checkpoint.path, prefix="shared-") as folder:
+            path = Path(folder) / "recording.npy"
+            shared = np.lib.format.open_memmap(path, mode="w+", dtype=recording.dtype, shape=recording.shape)
+            for start, block in recording.blocks(64):
+                shared[start : start + len(block)] = block
+            held = ArrayRecording(shared, recording.metadata, recording.path)
+            held.loc = recording.loc
+            yield held
+            del held
+            self.cleanup_mmap(shared)
+
+    @staticmethod
+    def cleanup_mmap(file_path: str | Path | NDArray[Any]) -> None:
+        """Close a memory-mapped array and delete its file.
+
+        Parameters
+        ----------
+        file_path
+            Path of the file, or the array that maps it. A file that is not there is no error.
+        """
+        if isinstance(file_path, np.memmap):
+            path = Path(str(file_path.filename))
+            file_path.flush()
+            # the mapping closes with its last reference, which NumPy keeps in the array
+            file_path._mmap.close()
+        else:
+            path = Path(str(file_path))
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(_cores(), thread_name_prefix="astrocast-detect") as pool:
+        yield pool
+
+
+def _cores() -> int:
+    # the cores this process may use: a batch system gives it fewer than the machine has
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

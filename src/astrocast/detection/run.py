@@ -1,0 +1,75 @@
+"""One run of the detection: activity, segmentation, measurement, table."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from astrocast.detection.characterisation import write_table
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.measurement import measure
+from astrocast.detection.preliminary import absolute_level, border_width, whole_course_peaks
+from astrocast.detection.segmentation import segment
+from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
+from astrocast.io.recording import Recording
+from astrocast.runtime.blocks import frames_per_block
+from astrocast.runtime.progress import track
+from astrocast.runtime.provenance import record, write_json
+from astrocast.settings.detection import DetectionSettings
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run found."""
+
+    events: int
+    invalid_voxels: int
+
+
+def detect(
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    identity: dict[str, Any],
+    parameters: dict[str, Any],
+    pool: Executor | None,
+) -> Found:
+    """Run the detection into the directory of ``checkpoint``, going on with what is done."""
+    directory = checkpoint.path
+    n_frames = recording.shape[0]
+    level = absolute_level(recording, settings, pool)
+    with track("detection: time courses", recording.shape[1], "rows") as advance:
+        peaks = whole_course_peaks(recording, settings, checkpoint, pool, advance)
+    block_frames = checkpoint.block_frames(lambda: frames_per_block(recording))
+    border = border_width(recording, settings)
+    with track("detection: active voxels", n_frames) as advance:
+        segmentation = segment(
+            recording, settings, checkpoint, block_frames, pool, advance, level=level, border=border, peaks=peaks
+        )
+    boxes = segmentation.boxes
+    with track("detection: signals", n_frames) as advance:
+        with create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map:
+            measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
+    write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
+    first_frame = settings.z_slice[0] if settings.z_slice else 0
+    with track("detection: event table", len(boxes.area), "events") as advance:
+        with EventTableWriter(directory) as writer:
+            write_table(segmentation, measured, writer, first_frame=first_frame, pool=pool, advance=advance)
+    source = {
+        "path": str(recording.path) if recording.path else None,
+        "loc": recording.loc,
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+        "content_hash": content_hash,
+        "metadata": recording.metadata.to_attributes(),
+    }
+    found = Found(len(boxes.area), segmentation.invalid_voxels)
+    meta = record(parameters, source) | {
+        "run": identity,
+        "events": found.events,
+        "invalid_voxels": found.invalid_voxels,
+        "first_frame": first_frame,
+    }
+    write_json(directory / META, meta)
+    return found

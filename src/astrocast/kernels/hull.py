@@ -1,0 +1,152 @@
+"""Convex hulls of pixels, exactly, in integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True)
+def hull_rows(mask: Any, left: Any, right: Any) -> None:
+    """Write the first and the last column of the convex hull of a mask in each of its rows.
+
+    The hull is that of the middles of the edges of all pixels; a pixel is part of it when its centre is in it or on its
+    border, as in `skimage.morphology.convex_hull_image`.
+
+    Parameters
+    ----------
+    mask
+        (rows, columns), with an active pixel in the first and in the last row.
+    left, right
+        Filled: int64, (rows,); right is the last column itself.
+    """
+    rows, columns = mask.shape
+    # In units of half a pixel, with rows shifted by one: the leftmost and rightmost point at each height.
+    heights = 2 * rows + 1
+    low = np.full(heights, 4 * columns, np.int64)
+    high = np.full(heights, -4, np.int64)
+    for y in range(rows):
+        first, last = -1, -1
+        for x in range(columns):
+            if mask[y, x]:
+                if first < 0:
+                    first = x
+                last = x
+        if first < 0:
+            continue
+        low[2 * y + 1], high[2 * y + 1] = min(low[2 * y + 1], 2 * first - 1), max(high[2 * y + 1], 2 * last + 1)
+        for height in (2 * y, 2 * y + 2):
+            low[height], high[height] = min(low[height], 2 * first), max(high[height], 2 * last)
+    _envelope(low, left, 1, 4 * columns)
+    _envelope(high, right, -1, -4)
+
+
+@njit(cache=True, nogil=True)
+def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
+    """Write per pixel row the outermost column within the convex envelope of one point (or none) per height."""
+    n = len(points)
+    chain = np.empty(n, np.int64)
+    size = 0
+    for v in range(n):
+        if points[v] == none:
+            continue
+        while size >= 2:
+            a, b = chain[size - 2], chain[size - 1]
+            if sign * ((points[b] - points[a]) * (v - a) - (points[v] - points[a]) * (b - a)) < 0:
+                break
+            size -= 1
+        chain[size] = v
+        size += 1
+    k = 0
+    for y in range(len(columns)):
+        v = 2 * y + 1
+        while k < size - 2 and chain[k + 1] < v:
+            k += 1
+        a, b = chain[k], chain[k + 1]
+        # position on the edge from a to b is u / d; the pixel's centre is at 2 x
+        d = b - a
+        u = points[a] * d + (points[b] - points[a]) * (v - a)
+        columns[y] = -((-u) // (2 * d)) if sign > 0 else u // (2 * d)
+
+
+@njit(cache=True, nogil=True)
+def largest_diameter(left: Any, right: Any) -> float:
+    """Return the largest distance between points of the outline of rows of pixels, half way to the pixels outside."""
+    rows = len(left)
+    heights = 2 * rows + 1
+    low = np.empty(heights, np.int64)
+    high = np.empty(heights, np.int64)
+    for height in range(heights):
+        if height % 2:
+            low[height], high[height] = 2 * left[height // 2] - 1, 2 * right[height // 2] + 1
+            continue
+        above, below = height // 2 - 1, height // 2
+        if above < 0 or below >= rows:
+            y = below if above < 0 else above
+            low[height], high[height] = 2 * left[y], 2 * right[y]
+        else:  # the outline runs between the rows where one is longer than the other
+            low[height], high[height] = _uncovered(left[above], right[above], left[below], right[below])
+    best = np.int64(0)
+    for i in range(heights):
+        for j in range(i, heights):
+            if low[i] > high[i] or low[j] > high[j]:
+                continue
+            across = max(abs(high[i] - low[j]), abs(high[j] - low[i]))
+            best = max(best, across * across + (j - i) * (j - i))
+    return np.sqrt(np.float64(best)) / 2
+
+
+@njit(cache=True, nogil=True)
+def _uncovered(left: int, right: int, left2: int, right2: int) -> Any:
+    low, high = np.int64(1), np.int64(0)
+    found = False
+    for a, b, c, d in ((left, right, left2, right2), (left2, right2, left, right)):
+        # columns of a..b that are not in c..d: a stretch on either side
+        for first, last in ((a, min(b, c - 1)), (max(a, d + 1), b)):
+            if first <= last:
+                low = 2 * first if not found else min(low, 2 * first)
+                high = 2 * last if not found else max(high, 2 * last)
+                found = True
+    return low, high
+
+
+def hull_volume(mask: NDArray[np.bool_]) -> int:
+    """Return how many voxels the convex hull of a 3-D mask has, in the sense of `hull_rows`."""
+    from scipy.spatial import ConvexHull
+
+    points = np.unique(_outer_points(mask), axis=0)
+    hull = ConvexHull(points)
+    return int(_count_inside(np.ascontiguousarray(hull.equations), mask.shape))
+
+
+def _outer_points(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    lines = mask.any(axis=2)
+    t, y = np.nonzero(lines)
+    first = mask.argmax(axis=2)[lines]
+    last = mask.shape[2] - 1 - mask[:, :, ::-1].argmax(axis=2)[lines]
+    ends = np.concatenate([np.stack([t, y, first], 1), np.stack([t, y, last], 1)]).astype(np.float64)
+    diamond = np.concatenate([np.eye(3), -np.eye(3)]) / 2
+    return (ends[:, None] + diamond).reshape(-1, 3)
+
+
+@njit(cache=True, nogil=True)
+def _count_inside(planes: Any, shape: Any) -> int:
+    n = 0
+    for t in range(shape[0]):
+        for y in range(shape[1]):
+            low, high = 0.0, shape[2] - 1.0
+            for p in range(len(planes)):
+                rest = planes[p, 0] * t + planes[p, 1] * y + planes[p, 3] - 1e-10
+                slope = planes[p, 2]
+                if slope > 1e-9:
+                    high = min(high, -rest / slope)
+                elif slope < -1e-9:
+                    low = max(low, -rest / slope)
+                elif rest > 0:
+                    high = -1.0
+            if low <= high:
+                n += max(0, int(np.floor(high)) - int(np.ceil(low)) + 1)
+    return n

@@ -1,0 +1,247 @@
+"""In which frames each pixel is part of a peak of its own time course."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.kernels.parallel import spread
+
+#: pixels whose time courses are worked on together: two cache lines of a frame
+_TILE = 32
+
+
+@dataclass(frozen=True)
+class PeakCriteria:
+    """What makes a local maximum of a time course a peak; as the arguments of `scipy.signal.find_peaks`.
+
+    Parameters
+    ----------
+    prominence
+        Least height above the higher of the two valleys that part it from higher values.
+    width
+        Least width at ``rel_height``, in frames.
+    rel_height
+        How far below the summit the width is taken, as a share of the prominence: 1 at its foot.
+    wlen
+        Frames around the summit in which valleys are looked for; the whole time course when None.
+    plateau_size
+        Least number of equal frames on the summit; any when None.
+    """
+
+    prominence: float
+    width: float
+    rel_height: float
+    wlen: int | None = None
+    plateau_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.wlen is not None and self.wlen <= 1:
+            raise InvalidValueError(f"wlen is {self.wlen!r}; a window has at least 2 frames, None takes all")
+        if self.rel_height < 0:
+            raise InvalidValueError(f"rel_height is {self.rel_height!r}; it is a share of the prominence, 0 or more")
+
+    @property
+    def reach(self) -> int | None:
+        """How many frames from its summit a peak is looked at and can be active; None: the whole time course."""
+        return None if self.wlen is None else math.ceil(self.wlen) // 2
+
+    @property
+    def halo(self) -> int | None:
+        """How many frames before and after a frame can decide whether it is active.
+
+        A frame is active through a peak at most `reach` frames away, and that peak depends on values at most `reach`
+        frames from its summit. A plateau that is longer than the window leaves its summit no prominence, so that how far
+        it goes on does not matter.
+        """
+        return None if self.reach is None else 2 * self.reach
+
+
+def peak_mask(
+    frames: NDArray[np.float32],
+    criteria: PeakCriteria,
+    inner: slice = slice(None),
+    pool: Executor | None = None,
+    floors: NDArray[np.float32] | None = None,
+) -> NDArray[np.bool_]:
+    """Mark the frames in which each pixel is part of a peak of its time course.
+
+    Parameters
+    ----------
+    frames
+        Block of a recording, (frame, row, column), float32, finite.
+    criteria
+        What makes a peak.
+    inner
+        Frames that are wanted. With ``criteria.halo`` frames on either side (fewer only at the ends of the recording)
+        the result is that of the whole recording.
+    pool
+        Threads to share the work with.
+    floors
+        One value per frame of ``frames``; frames with values at or below it may be left unmarked. It saves work where
+        a later step asks for values above it anyway.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, the frames of ``inner``. A peak is active from ``int(left)`` up to but not including ``int(right)``, the
+        interpolated positions at ``rel_height``.
+
+    Notes
+    -----
+    Peaks are those of `scipy.signal.find_peaks` of the time course in double precision:
+    https://docs.scipy.org/doc/scipy/reference/generated/scipy.signal.find_peaks.html
+
+    Examples
+    --------
+    >>> course = np.array([0, 0, 1, 5, 9, 5, 1, 0, 0], np.float32).reshape(-1, 1, 1)
+    >>> peak_mask(course, PeakCriteria(prominence=2, width=2, rel_height=0.9))[:, 0, 0].astype(int)
+    array([0, 0, 1, 1, 1, 1, 0, 0, 0])
+    """
+    start, stop, _ = inner.indices(len(frames))
+    reach = criteria.reach if criteria.reach is not None else len(frames)
+    summits = slice(max(0, start - reach), min(len(frames), stop + reach))
+    return mark_peaks(frames, criteria, summits, pool, floors)[start:stop]
+
+
+def mark_peaks(
+    frames: NDArray[np.float32],
+    criteria: PeakCriteria,
+    summits: slice = slice(None),
+    pool: Executor | None = None,
+    floors: NDArray[np.float32] | None = None,
+) -> NDArray[np.bool_]:
+    """Mark the frames of those peaks whose summit lies in ``summits``.
+
+    The marks of consecutive ``summits``, combined by "or", are those of the whole: a stream decides each peak once. The
+    frames must reach ``criteria.reach`` beyond the summits on either side, or to the ends of the recording.
+
+    Parameters
+    ----------
+    frames, criteria, pool, floors
+        As for `peak_mask`.
+    summits
+        Frames whose peaks are wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, of the shape of ``frames``.
+    """
+    first, last, _ = summits.indices(len(frames))
+    out = np.zeros(frames.shape, np.bool_)
+    reach = criteria.reach if criteria.reach is not None else len(frames)
+    low = np.full(len(frames), -np.inf, np.float32) if floors is None else _lowest_within(floors, reach)
+    limits = (float(criteria.prominence), float(criteria.width), float(criteria.rel_height))
+    bounds = (first, last, reach, int(criteria.plateau_size or 0))
+    spread(pool, frames.shape[1], _mark_rows, np.ascontiguousarray(frames), low, limits, bounds, out)
+    return out
+
+
+def _lowest_within(floors: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    # a peak can be passed over only when its summit is below the floor of every frame it could make active
+    n = len(floors)
+    if reach >= n:
+        return np.full(n, floors.min(), np.float32)
+    padded = np.pad(floors, reach, constant_values=np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).min(axis=1).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any, out: Any) -> None:
+    n, _, columns = frames.shape
+    courses = np.empty((_TILE, n), np.float32)
+    marks = np.zeros((_TILE, n), np.uint8)
+    words = (n + 7) // 8
+    candidates = np.zeros(words * 8, np.uint8)
+    packed = candidates.view(np.uint64)
+    for y in range(lo, hi):
+        for left in range(0, columns, _TILE):
+            tile = min(_TILE, columns - left)
+            for t in range(n):
+                for k in range(tile):
+                    courses[k, t] = frames[t, y, left + k]
+            marked = False
+            for k in range(tile):
+                _summits(courses[k], low, bounds, candidates)
+                for word in range(words):
+                    if packed[word] != 0:
+                        for t in range(word * 8, word * 8 + 8):
+                            if candidates[t] and _mark_peak(courses[k], t, limits, bounds, marks[k]):
+                                marked = True
+            if marked:
+                for t in range(n):
+                    for k in range(tile):
+                        out[t, y, left + k] = marks[k, t]
+                marks[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _summits(course: Any, low: Any, bounds: Any, candidates: Any) -> None:
+    # where the course stops rising: every local maximum, and the beginnings of plateaus that may turn out to be none;
+    # a plateau that is no wider than the window begins at most its reach before the first summit
+    first, last, reach, _ = bounds
+    for t in range(max(1, first - reach), min(last, len(course) - 1)):
+        v = course[t]
+        candidates[t] = np.uint8((course[t - 1] < v) & (course[t + 1] <= v) & (v > low[t]))
+
+
+@njit(cache=True, nogil=True)
+def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) -> bool:
+    n = len(course)
+    first, last, reach, plateau = bounds
+    top = course[begin]
+    end = begin
+    while end + 1 < n - 1 and course[end + 1] == top:
+        end += 1
+    peak = (begin + end) // 2
+    if course[end + 1] >= top or end - begin + 1 < plateau or peak < first or peak >= last:
+        return False
+    prominence, width, rel_height = limits
+    left, left_low = _valley(course, peak, -1, max(peak - reach, 0) - 1)
+    if np.float64(top) - np.float64(left_low) < prominence:
+        return False  # the higher valley counts, so this one alone decides
+    right, right_low = _valley(course, peak, 1, min(peak + reach, n - 1) + 1)
+    height = np.float64(top) - np.float64(max(left_low, right_low))
+    if height < prominence:
+        return False
+    level = np.float64(top) - height * rel_height
+    rise = _crossing(course, peak, -1, left, level)
+    fall = _crossing(course, peak, 1, right, level)
+    if fall - rise < width:
+        return False
+    for t in range(int(rise), int(fall)):
+        marks[t] = 1
+    return int(fall) > int(rise)
+
+
+@njit(cache=True, nogil=True)
+def _valley(course: Any, peak: int, step: int, end: int) -> Any:
+    """Return where the lowest value lies before a higher one than the peak, and that value."""
+    top = course[peak]
+    low, base = top, peak
+    i = peak
+    while i != end and course[i] <= top:
+        if course[i] < low:
+            low, base = course[i], i
+        i += step
+    return base, low
+
+
+@njit(cache=True, nogil=True)
+def _crossing(course: Any, peak: int, step: int, base: int, level: float) -> float:
+    """Return where the course falls below the level between peak and base, interpolated."""
+    i = peak
+    while i != base and level < course[i]:
+        i += step
+    v = np.float64(course[i])
+    if v < level:
+        return i - step * (level - v) / (np.float64(course[i - step]) - v)
+    return np.float64(i)

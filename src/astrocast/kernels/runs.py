@@ -1,0 +1,109 @@
+"""Masks as runs: the stretches of active pixels in each row of each frame.
+
+Active voxels are few. What works on runs costs as much as there is activity, not as much as there are voxels, and the runs
+of a recording are a thousandth of its size.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.parallel import spread
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of active pixels in raster order.
+
+    Parameters
+    ----------
+    start, stop
+        First column of each run and the one after its last, int32, (runs,).
+    first
+        Where the runs of each row begin, int64, (frames * rows + 1,): those of row ``y`` of frame ``t`` are
+        ``first[t * rows + y]`` up to ``first[t * rows + y + 1]``.
+    shape
+        Shape of the mask, (frames, rows, columns).
+    """
+
+    start: NDArray[np.int32]
+    stop: NDArray[np.int32]
+    first: NDArray[np.int64]
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def frame(self) -> NDArray[np.int64]:
+        """Return the frame of each run."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.first[:: self.shape[1]]))
+
+    def row(self) -> NDArray[np.int64]:
+        """Return the row of each run."""
+        return np.repeat(np.arange(self.shape[0] * self.shape[1]), np.diff(self.first)) % self.shape[1]
+
+
+def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
+    """Return the runs of a mask (frame, row, column).
+
+    Examples
+    --------
+    >>> runs = find_runs(np.array([[[True, True, False, True]]]))
+    >>> runs.start.tolist(), runs.stop.tolist()
+    ([0, 3], [2, 4])
+    """
+    frames, rows, columns = mask.shape
+    lines = np.ascontiguousarray(mask).reshape(frames * rows, columns).view(np.uint8)
+    first = np.zeros(frames * rows + 1, np.int64)
+    spread(pool, len(lines), _count_runs, lines, first)
+    np.cumsum(first, out=first)
+    start, stop = np.empty(first[-1], np.int32), np.empty(first[-1], np.int32)
+    spread(pool, len(lines), _fill_runs, lines, first, start, stop)
+    return Runs(start, stop, first, (frames, rows, columns))
+
+
+def paint_runs(runs: Runs, values: NDArray[np.int32], pool: Executor | None = None) -> NDArray[np.int32]:
+    """Return a volume that holds ``values[i]`` on run i and 0 elsewhere, int32, (frame, row, column)."""
+    frames, rows, columns = runs.shape
+    out = np.zeros((frames * rows, columns), np.int32)
+    spread(pool, len(out), _paint, runs.start, runs.stop, runs.first, np.ascontiguousarray(values, np.int32), out)
+    return out.reshape(runs.shape)
+
+
+@njit(cache=True, nogil=True)
+def _count_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
+    for i in range(lo, hi):
+        line = lines[i]
+        n = np.int64(line[0] != 0)
+        for x in range(1, len(line)):
+            n += np.int64((line[x] != 0) & (line[x - 1] == 0))
+        first[i + 1] = n
+
+
+@njit(cache=True, nogil=True)
+def _fill_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any) -> None:
+    columns = lines.shape[1]
+    for i in range(lo, hi):
+        line = lines[i]
+        x = 0
+        for run in range(first[i], first[i + 1]):
+            while line[x] == 0:
+                x += 1
+            start[run] = x
+            while x < columns and line[x] != 0:
+                x += 1
+            stop[run] = x
+
+
+@njit(cache=True, nogil=True)
+def _paint(lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out: Any) -> None:
+    for i in range(lo, hi):
+        for run in range(first[i], first[i + 1]):
+            for x in range(start[run], stop[run]):
+                out[i, x] = values[run]

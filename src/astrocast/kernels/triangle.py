@@ -1,0 +1,210 @@
+"""The triangle threshold of each frame and its neighbours, and which frames it separates."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.parallel import spread
+
+BINS = 256
+#: interleaved histograms: neighbouring pixels often fall into the same bin, whose counter would have to be waited for
+_LANES = 4
+
+
+def frame_ranges(frames: NDArray[np.float32], pool: Executor | None = None) -> NDArray[np.float32]:
+    """Return the smallest and the largest value of each frame, (frames, 2)."""
+    out = np.empty((len(frames), 2), np.float32)
+    spread(pool, len(frames), _ranges, np.ascontiguousarray(frames), out)
+    return out
+
+
+def triangle_thresholds(
+    frames: NDArray[np.float32],
+    depth: int = 1,
+    inner: slice = slice(None),
+    pool: Executor | None = None,
+    ranges: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Return the triangle threshold of each frame, taken over the frame and its neighbours in time.
+
+    The histogram of fluorescence is one large peak, the background, with a long tail, the activity. The threshold is
+    the bin that lies farthest from the line between the peak and the end of the tail.
+
+    Parameters
+    ----------
+    frames
+        Block of a recording, (frame, row, column), float32, finite.
+    depth
+        Frames on either side that enter the histogram; beyond the ends of the block the end frame repeats.
+    inner
+        Frames whose threshold is wanted; with ``depth`` frames on either side the result is that of the whole recording.
+    pool
+        Threads to share the work with.
+    ranges
+        What `frame_ranges` gives for ``frames``, where it is known.
+
+    Returns
+    -------
+    numpy.ndarray
+        Threshold of each frame of ``inner``, float32; active are values above it. Where all values are the same, that
+        value: nothing is active.
+
+    Notes
+    -----
+    Equals `skimage.filters.threshold_triangle` of ``frames[t - depth : t + depth + 1]`` with 256 bins exactly: Zack,
+    Rogers & Latt 1977, https://doi.org/10.1177/25.7.70454
+
+    Examples
+    --------
+    >>> frames = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32)
+    >>> frames[1, :4, :4] += 10
+    >>> bool(1 < triangle_thresholds(frames)[1] < 8)
+    True
+    """
+    start, stop, _ = inner.indices(len(frames))
+    n = max(0, stop - start)
+    if n == 0:
+        return np.empty(0, np.float32)
+    if ranges is None:
+        ranges = frame_ranges(frames, pool)
+    neighbours = np.clip(np.arange(start, stop)[:, None] + np.arange(-depth, depth + 1), 0, len(frames) - 1)
+    low, high = ranges[neighbours, 0].min(axis=1), ranges[neighbours, 1].max(axis=1)
+    counts = np.zeros((len(frames), 2 * depth + 1, _LANES, BINS), np.int32)
+    spread(pool, len(frames), _count, np.ascontiguousarray(frames), depth, start, low, high, counts)
+    out = np.empty(n, np.float32)
+    for i in range(n):
+        if low[i] == high[i]:
+            out[i] = low[i]
+            continue
+        histogram = np.zeros(BINS, np.int64)
+        for frame in neighbours[i]:
+            histogram += counts[frame, start + i - frame + depth].sum(axis=0)
+        edges = np.linspace(low[i], high[i], BINS + 1, dtype=np.float32)
+        level = _triangle_level(histogram)
+        out[i] = (edges[level] + edges[level + 1]) / np.float32(2)
+    return out
+
+
+def active_thresholds(
+    frames: NDArray[np.float32], thresholds: NDArray[np.float32], min_ratio: float, pool: Executor | None = None
+) -> NDArray[np.float32]:
+    r"""Return the thresholds, infinite for frames in which what is active does not stand out.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), float32.
+    thresholds
+        One per frame; active are the pixels above it.
+    min_ratio
+        A frame keeps its threshold when mean(active) > min_ratio * \|mean(inactive)\|, and both are there.
+    pool
+        Threads to share the work with.
+    """
+    out = np.array(thresholds, np.float32)
+    spread(pool, len(frames), _stand_out, np.ascontiguousarray(frames), float(min_ratio), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _ranges(lo: int, hi: int, frames: Any, out: Any) -> None:
+    rows, columns = frames.shape[1:]
+    for t in range(lo, hi):
+        # the extremes of each column, so that the comparisons run in vector lanes
+        low, high = frames[t, 0].copy(), frames[t, 0].copy()
+        for y in range(1, rows):
+            for x in range(columns):
+                v = frames[t, y, x]
+                low[x] = v if v < low[x] else low[x]
+                high[x] = v if v > high[x] else high[x]
+        out[t, 0], out[t, 1] = low.min(), high.max()
+
+
+@njit(cache=True, nogil=True)
+def _count(lo: int, hi: int, frames: Any, depth: int, start: int, low: Any, high: Any, counts: Any) -> None:
+    columns = frames.shape[2]
+    bins = np.empty(columns, np.int32)
+    for t in range(lo, hi):
+        for y in range(frames.shape[1]):
+            for k in range(2 * depth + 1):
+                w = t - start + k - depth
+                if w < 0 or w >= len(low) or low[w] == high[w]:
+                    continue
+                _bins(frames[t, y], low[w], high[w], bins)
+                _tally(bins, counts[t, k])
+
+
+@njit(cache=True, nogil=True)
+def _bins(line: Any, first: float, last: float, bins: Any) -> None:
+    # np.histogram in float32, step by step: an estimate, then a comparison with the edges on either side of it
+    extent = last - first
+    step = extent / np.float32(BINS)
+    for x in range(len(line)):
+        v = line[x]
+        i = np.int32((v - first) / extent * np.float32(BINS))
+        i = min(i, np.int32(BINS - 1))
+        i -= np.int32(v < np.float32(i) * step + first)
+        i += np.int32((v >= np.float32(i + np.int32(1)) * step + first) and (i != np.int32(BINS - 1)))
+        bins[x] = max(i, np.int32(0))  # values that span more than float32 can subtract
+
+
+@njit(cache=True, nogil=True)
+def _tally(bins: Any, counts: Any) -> None:
+    whole = len(bins) - len(bins) % _LANES
+    for x in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            counts[lane, bins[x + lane]] += 1
+    for x in range(whole, len(bins)):
+        counts[0, bins[x]] += 1
+
+
+@njit(cache=True, nogil=True)
+def _triangle_level(histogram: Any) -> int:
+    peak = np.argmax(histogram)
+    occupied = np.flatnonzero(histogram)
+    low, high = occupied[0], occupied[-1]
+    flip = peak - low < high - peak
+    if flip:
+        low, peak = BINS - high - 1, BINS - peak - 1
+    height, width = float(histogram[BINS - 1 - peak if flip else peak]), float(peak - low)
+    norm = np.sqrt(height**2 + width**2)
+    height, width = height / norm, width / norm
+    best, farthest = 0, -np.inf
+    for i in range(peak - low):
+        level = low + i
+        distance = height * i - width * histogram[BINS - 1 - level if flip else level]
+        if distance > farthest:
+            best, farthest = i, distance
+    return BINS - 1 - (best + low) if flip else best + low
+
+
+@njit(cache=True, nogil=True)
+def _stand_out(lo: int, hi: int, frames: Any, min_ratio: float, out: Any) -> None:
+    rows, columns = frames.shape[1:]
+    total = np.empty(columns, np.float64)
+    above = np.empty(columns, np.float64)
+    count = np.empty(columns, np.int64)
+    for t in range(lo, hi):
+        total[:] = 0
+        above[:] = 0
+        count[:] = 0
+        level = out[t]
+        for y in range(rows):
+            for x in range(columns):
+                v = frames[t, y, x]
+                total[x] += v
+                above[x] += v if v > level else np.float32(0)
+                count[x] += v > level
+        active, n = count.sum(), rows * columns
+        if active == 0 or active == n:
+            out[t] = np.inf
+            continue
+        inside = above.sum() / active
+        outside = (total.sum() - above.sum()) / (n - active)
+        if not inside > min_ratio * abs(outside):
+            out[t] = np.inf
