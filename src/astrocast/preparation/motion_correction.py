@@ -3,57 +3,89 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import InvalidValueError, NotRunError
+from astrocast.errors import InvalidTypeError, InvalidValueError, NotRunError
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
+from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
 from astrocast.io.registration_store import Registration, registration_path, write_registration
-from astrocast.kernels.registration.engine import CpuEngine, Estimate
-from astrocast.kernels.registration.quality import (
-    Normal,
-    agreement,
-    bridge,
-    clipped_share,
-    crispness,
-    normal_range,
-    valid_border,
-)
-from astrocast.kernels.registration.rigid import RigidModel
-from astrocast.kernels.registration.template import rigid_template
-from astrocast.kernels.registration.view import SMALLEST, plan_view, view_frames
-from astrocast.kernels.registration.warp import shift_frames
-from astrocast.runtime.blocks import Block, frames_per_block, plan_blocks, read_blocks, run_blocks
+from astrocast.kernels.registration.engine import Finish, correct, estimate, threads_available
+from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
+from astrocast.runtime.blocks import Block, run_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 logger = logging.getLogger(__name__)
 
-#: the template is built from at most this many frames, and this many bytes of them
-SAMPLE_FRAMES = 200
-SAMPLE_BYTES = 96 << 20
-#: consecutive frames of the sample that are read together where the file is stored in deep chunks
-SAMPLE_RUN = 8
-
 
 class MotionCorrection:
-    """Motion correction."""
+    """Finds how far every frame of a recording has moved, and undoes it.
 
-    shifts: NDArray[np.float64]
-    template: NDArray[np.float32]
-    quality: dict[str, NDArray[Any]]
-    border: tuple[int, int, int, int]
-    crispness: tuple[float, float]
+    `run` estimates the motion in one pass; `save` reads the recording again, moves every frame back and writes it. The
+    recording is never held in memory: peak memory does not grow with its length.
+
+    Parameters
+    ----------
+    working_directory
+        Folder for intermediate results. When it is given, every finished block of `run` is kept there, and a run with
+        the same input and parameters that was interrupted goes on where it stopped. Without it nothing is kept.
+    logging_level
+        Level of this module's log lines (10 debug ... 50 critical).
+
+    Attributes
+    ----------
+    shifts : numpy.ndarray
+        (frame, 2), pixels, row then column, positive where the frame moved down or right:
+        ``corrected[p] = frame[p + shift]``. Bad frames have the shift interpolated between their good neighbours.
+    fields : numpy.ndarray
+        float32 (frame, 2, patch row, patch column), pixels: shifts of the patches of a piecewise-rigid correction.
+    template : numpy.ndarray
+        float32 (row, column): mean of the aligned sample; its position is the median position of the sample.
+    quality : dict
+        Per frame: ``correlation_before`` and ``correlation_after`` (with the template), ``residual`` (pixels that are
+        left between frame and template, by least squares; mostly noise in dim recordings), ``bad_frame``.
+    bad_frames : numpy.ndarray
+        bool (frame,): frames that look too little like the template, are clipped or blank, or reached `max_shifts`.
+    crispness : tuple of float
+        Crispness of the mean image before and after: root mean square of its gradient.
+    border : tuple of int
+        Pixels at (top, bottom, left, right) of the corrected movie that lie outside the raw frame in some good frame.
+
+    Notes
+    -----
+    After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031); where it differs is told in
+    ``docs/algorithms/motion.md``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import ndimage
+    >>> from astrocast.preparation import MotionCorrection
+    >>> scene = ndimage.gaussian_filter(np.random.default_rng(0).random((80, 80)), 1.5) * 100
+    >>> movie = np.stack([scene[8 + d : 72 + d, 8:72] for d in (0, 0, 0, 3, 0)])
+    >>> mc = MotionCorrection()
+    >>> mc.run(movie, max_shifts=(6, 6))
+    >>> [round(float(row)) for row, _ in mc.shifts]
+    [0, 0, 0, -3, 0]
+    >>> mc.save().shape
+    (5, 64, 64)
+    """
 
     def __init__(self, working_directory: str | Path | None = None, logging_level: int = 20) -> None:
         self.working_directory = Path(working_directory) if working_directory is not None else None
         logger.setLevel(logging_level)
         self._source: tuple[Any, str | None] | None = None
+        self._motion: Motion | None = None
 
     def run(
         self,
@@ -75,63 +107,69 @@ class MotionCorrection:
         bigtiff: bool = True,
         *,
         engine: str = "auto",
+        also: Sequence[Any] = (),
     ) -> None:
-        """Estimate the shifts."""
-        given = {k: v for k, v in locals().items() if k not in ("self", "path", "loc")}
+        """Estimate the motion of a recording.
+
+        Parameters
+        ----------
+        path
+            Recording: a path of any format that is read, a NumPy or dask array (frame, row, column), or a `Recording`;
+            integer or float of any width, at least 8 x 8 pixels. NaN and infinity are left out of the comparison.
+        loc
+            Dataset, in formats that hold several.
+        max_shifts
+            Largest shift along rows and columns, pixels; more than half of the frame cannot be told from its opposite
+            and is not searched.
+        niter_rig
+            Rounds of aligning and averaging the sample that the template is made from.
+        splits_rig
+            Parts the recording is worked on in; steers the size of blocks only, within what memory allows.
+        num_splits_to_process_rig
+            Parts, spread evenly, that the sample comes from; None for all.
+        strides, overlaps
+            A patch is stride + overlap pixels long, and the next begins a stride further.
+        pw_rigid
+            Estimate the shift of every patch instead of one per frame.
+        splits_els, num_splits_to_process_els
+            The same as for the rigid correction, in a piecewise-rigid one.
+        upsample_factor_grid
+            Nodes of the smooth field (a cubic spline through the patches) per patch; 1 is linear between the patches.
+        max_deviation_rigid
+            Largest distance of a patch's shift from the frame's, pixels.
+        nonneg_movie
+            Keep the corrected movie at or above zero: a recording with negative values is lifted by its lowest, and
+            what the interpolation undershoots becomes zero.
+        gSig_filt
+            Sigma of the high-pass of the fine comparison, pixels: image minus its Gaussian blur. None for none.
+        bigtiff
+            Without effect: TIFF files that need it are written as BigTIFF by themselves.
+        engine
+            ``'cpu'``, ``'jax'``, or ``'auto'``: JAX where it is installed and sees a GPU.
+        also
+            Further channels that moved along (names of datasets in the same file, paths, or arrays): the motion is
+            estimated on all of them together. `save` applies it to any.
+
+        Raises
+        ------
+        InvalidValueError
+            A parameter, or the shape of the recording, cannot be worked with.
+        """
+        given = {k: v for k, v in locals().items() if k in MotionSettings.model_fields}
         self.settings: MotionSettings = MotionSettings.checked(**given)
-        recording = open_recording(path, loc or None)
-        try:
-            check_size(recording)
-            sample = read_sample(recording, self.settings)
-            model, normal = self._build(recording, sample)
-            self._estimate(recording, model, normal)
-        finally:
-            if recording is not path:
-                recording.close()
+        compute = choose_engine(self.settings.engine)
+        with ExitStack() as stack:
+            recording = opened(stack, path, loc or None)
+            if also:
+                others = [opened(stack, *channel(path, other)) for other in also]
+                recording = SummedChannels([recording, *others])
+            pool = stack.enter_context(ThreadPoolExecutor(threads_available(), thread_name_prefix="astrocast-motion"))
+            self._motion = estimate_motion(recording, self.settings, pool, compute, self.working_directory)
         self._source = (path, loc or None)
-
-    def _build(self, recording: Recording, sample: NDArray[Any]) -> tuple[RigidModel, Normal]:
-        settings = self.settings
-        view = plan_view(recording.shape[1:])
-        seen = view_frames(sample, view)
-        model, shifts = rigid_template(seen, view, settings.max_shifts, settings.gSig_filt, settings.niter_rig)
-        correlation, _ = agreement(shift_frames(seen, shifts / view.factor), model.template, model.window)
-        normal = normal_range(correlation, clipped_share(seen))
-        self.template = mean_aligned(sample, shifts, correlation >= normal.correlation)
-        return model, normal
-
-    def _estimate(self, recording: Recording, model: RigidModel, normal: Normal) -> None:
-        engine = CpuEngine(model)
-        parts: list[Estimate] = []
-        low = 0.0
-        try:
-            with track("motion correction: shifts", recording.shape[0]) as advance:
-                frames = block_frames(recording, self.settings.splits_rig)
-                for block, data in read_blocks(recording, list(plan_blocks(recording.shape[0], frames))):
-                    parts.append(engine.estimate(data))
-                    low = min(low, lowest(data))
-                    advance(block.stop - block.start)
-        finally:
-            engine.close()
-        found = Estimate.joined(parts)
-        bad = untrusted(found, normal, model)
-        self.shifts = bridge(found.shifts, bad)
-        self.offset = -low if self.settings.nonneg_movie else 0.0
-        self.quality = {
-            "correlation_before": found.correlation_before,
-            "correlation_after": found.correlation_after,
-            "residual": found.residual,
-            "bad_frame": bad,
-        }
-        self.border = valid_border(self.shifts[~bad])
-        n = recording.shape[0]
-        self.crispness = crispness(found.sum_before[0] / n), crispness(found.sum_after[0] / n)
-        self._model = model
-
-    @property
-    def bad_frames(self) -> NDArray[np.bool_]:
-        """Frames whose shift cannot be trusted, (frame,)."""
-        return self.quality["bad_frame"]
+        logger.info(
+            "motion: up to %.1f px, %d of %d frames cannot be trusted, crispness %.3g -> %.3g",
+            float(np.abs(self.shifts).max()), int(self.bad_frames.sum()), len(self.shifts), *self.crispness,
+        )  # fmt: skip
 
     def save(
         self,
@@ -147,135 +185,157 @@ class MotionCorrection:
         source_loc: str | None = None,
         overwrite: bool = False,
     ) -> NDArray[Any] | None:
-        """Write the corrected movie."""
-        if self._source is None:
-            raise NotRunError("there is nothing to save yet: call run() first")
-        where, dataset = self._source if source is None else (source, source_loc)
-        recording = open_recording(where, dataset)
-        try:
-            if recording.shape[0] != len(self.shifts):
-                raise InvalidValueError(
-                    f"{recording.shape[0]} frames are to be corrected, shifts are known of {len(self.shifts)}; "
-                    "channels of one recording have the same number of frames"
-                )
-            return self._write(recording, output, loc, as_dtype(dtype), chunk_strategy, chunks, compression, overwrite)
-        finally:
-            if recording is not where:
-                recording.close()
+        """Move every frame back and write the movie, or return it.
 
-    def _write(
-        self, recording: Recording, output: str | Path | None, loc: str, dtype: np.dtype[Any],
-        chunk_strategy: ChunkStrategy, chunks: tuple[int, int, int] | None, compression: str | None, overwrite: bool,
-    ) -> NDArray[Any] | None:  # fmt: skip
-        writer = create_recording(
-            output, loc, recording.shape, dtype, chunk_strategy=chunk_strategy, chunks=chunks, compression=compression,
-            metadata=recording.metadata, attributes={"border": list(self.border)}, overwrite=overwrite,
-        )  # fmt: skip
-        operation = _MoveBack(CpuEngine(self._model), self.shifts, dtype, self.offset, self.settings.nonneg_movie)
-        try:
+        Parameters
+        ----------
+        output
+            Path of the corrected movie, its suffix decides the format; None returns the movie in memory. Shifts and
+            quality are written beside it (`astrocast.io.registration_store`).
+        loc
+            Dataset, in formats that hold several.
+        chunk_strategy, chunks, compression
+            How it is stored, see `astrocast.io.create_recording`.
+        remove_intermediate
+            Remove what `run` kept in the working directory for this recording (never the directory itself).
+        dtype
+            Of the corrected movie: float32, or an integer type (rounded and clipped to its range).
+        source, source_loc
+            Another channel of the same number of frames to correct by the same motion; the one of `run` when None.
+            A name in ``source_loc`` alone is a dataset in the file of `run`.
+        overwrite
+            Replace a dataset that is already there.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            The corrected movie (frame, row, column) where there is no output.
+        """
+        motion = self._known()
+        assert self._source is not None
+        where = self._source
+        if source is not None:
+            where = (source, source_loc)
+        elif source_loc is not None:
+            where = (self._source[0], source_loc)
+        with ExitStack() as stack:
+            recording = opened(stack, *where)
+            expected = (len(motion.shifts), *motion.template.shape)
+            if recording.shape != expected:
+                raise InvalidValueError(
+                    f"a recording of shape {recording.shape} is to be corrected, the motion is known of {expected}; "
+                    "channels that moved together have the same shape"
+                )
+            pool = stack.enter_context(ThreadPoolExecutor(threads_available(), thread_name_prefix="astrocast-motion"))
+            writer = create_recording(
+                output, loc, recording.shape, as_dtype(dtype), chunk_strategy=chunk_strategy, chunks=chunks,
+                compression=compression, metadata=recording.metadata, attributes={"border": list(motion.border)},
+                overwrite=overwrite,
+            )  # fmt: skip
+            finish = Finish(writer.dtype, motion.offset, self.settings.nonneg_movie)
             with writer, track("motion correction: movie", recording.shape[0]) as advance:
-                run_blocks(recording, writer, operation, advance=advance)
+                run_blocks(recording, writer, MoveBack(motion, finish, pool), advance=advance)
                 if output is not None:
                     write_registration(registration_path(Path(output), loc), self.registration)
-        finally:
-            operation.engine.close()
-        return writer.array if output is None else None  # type: ignore[attr-defined]  # an ArrayWriter has it
+        if remove_intermediate and motion.kept is not None:
+            shutil.rmtree(motion.kept, ignore_errors=True)
+        return writer.array if isinstance(writer, ArrayWriter) else None
+
+    def _known(self) -> Motion:
+        if self._motion is None:
+            raise NotRunError("the motion is not known yet: call run() first")
+        return self._motion
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """Shift of every frame (frame, 2), pixels."""
+        return self._known().shifts
+
+    @property
+    def fields(self) -> NDArray[np.float32] | None:
+        """Shifts of the patches (frame, 2, patch row, patch column), pixels; None after rigid correction."""
+        return self._known().fields if self.settings.pw_rigid else None
+
+    @property
+    def template(self) -> NDArray[np.float32]:
+        """Mean of the aligned sample (row, column)."""
+        return self._known().template
+
+    @property
+    def quality(self) -> dict[str, NDArray[Any]]:
+        """Values per frame by name."""
+        return self._known().quality
+
+    @property
+    def bad_frames(self) -> NDArray[np.bool_]:
+        """Frames whose shift cannot be trusted (frame,)."""
+        return self._known().quality["bad_frame"]
+
+    @property
+    def border(self) -> tuple[int, int, int, int]:
+        """Invalid pixels at (top, bottom, left, right)."""
+        return self._known().border
+
+    @property
+    def crispness(self) -> tuple[float, float]:
+        """Crispness of the mean image before and after."""
+        return self._known().crispness
 
     @property
     def registration(self) -> Registration:
         """Everything that is stored beside the corrected movie."""
+        motion = self._known()
         return Registration(
-            self.shifts.astype(np.float32),
-            self.template,
-            self.quality,
-            self.border,
-            None,
+            motion.shifts.astype(np.float32),
+            motion.template,
+            motion.quality,
+            motion.border,
+            self.fields,
             {
-                "crispness_before": self.crispness[0],
-                "crispness_after": self.crispness[1],
-                "offset": self.offset,
+                "crispness_before": motion.crispness[0],
+                "crispness_after": motion.crispness[1],
+                "offset": motion.offset,
                 "parameters": self.settings.model_dump(mode="json"),
             },
         )
 
 
-class _MoveBack:
+class MoveBack:
     """The correction as an operation on blocks."""
 
     halo = (0, 0)
 
-    def __init__(
-        self, engine: CpuEngine, shifts: NDArray[np.float64], dtype: np.dtype[Any], offset: float, nonnegative: bool
-    ) -> None:
-        self.engine, self.shifts, self.dtype = engine, shifts, dtype
-        self.offset, self.nonnegative = offset, nonnegative
+    def __init__(self, motion: Motion, finish: Finish, pool: Executor) -> None:
+        self.motion, self.finish, self.pool = motion, finish, pool
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the frames of the block, moved back."""
-        own = self.shifts[block.start : block.stop]
-        return self.engine.apply(frames[block.inner], own, self.dtype, self.offset, self.nonnegative)
-
-
-def check_size(recording: Recording) -> None:
-    """Refuse frames that are too small to hold structure."""
-    if min(recording.shape[1:]) < SMALLEST:
-        raise InvalidValueError(
-            f"frames of {recording.shape[1]} x {recording.shape[2]} pixels are too small to be registered; "
-            f"at least {SMALLEST} x {SMALLEST} are needed"
+        own = slice(block.start, block.stop)
+        motion = self.motion
+        return correct(
+            frames[block.inner], motion.shifts[own], motion.fields[own], motion.model, self.finish, self.pool
         )
 
 
-def block_frames(recording: Recording, splits: int) -> int:
-    """Return the frames of a block: those of a split, as far as memory allows."""
-    frames = max(16, -(-recording.shape[0] // splits))
-    if frames > recording.chunk_frames:
-        frames -= frames % recording.chunk_frames
-    return min(frames, frames_per_block(recording))
+def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
+    """Return the recording; it is closed with the stack, unless the caller opened it."""
+    recording = open_recording(source, loc)
+    if recording is not source:
+        stack.callback(recording.close)
+    return recording
 
 
-def read_sample(recording: Recording, settings: MotionSettings) -> NDArray[Any]:
-    """Return frames spread evenly over the recording, or over some of its splits."""
-    n = recording.shape[0]
-    frame_bytes = recording.nbytes // n
-    count = int(min(n, max(16, min(SAMPLE_FRAMES, SAMPLE_BYTES // frame_bytes))))
-    splits, use = settings.splits_rig, settings.num_splits_to_process_rig
-    allowed = np.arange(n)
-    if use is not None and use < splits:
-        edges = np.linspace(0, n, splits + 1).astype(int)
-        chosen = np.unique(np.linspace(0, splits - 1, use).round().astype(int))
-        allowed = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in chosen])
-        allowed = allowed if len(allowed) else np.arange(n)
-        count = min(count, len(allowed))
-    run = SAMPLE_RUN if recording.chunk_frames > 1 else 1
-    starts = np.linspace(0, max(len(allowed) - run, 0), -(-count // run)).round().astype(int)
-    picked = np.unique(allowed[np.minimum(starts[:, None] + np.arange(run), len(allowed) - 1)])
-    groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
-    return np.concatenate([recording.read(int(g[0]), int(g[-1]) + 1) for g in groups])
+def channel(path: Any, other: Any) -> tuple[Any, str | None]:
+    """Return (source, loc) of a further channel: the name of a dataset beside the first one, or a recording itself."""
+    if isinstance(other, str) and isinstance(path, (str, Path)) and not Path(other).exists():
+        return path, other
+    if isinstance(other, tuple):
+        if len(other) != 2:
+            raise InvalidTypeError(f"a channel is a recording, a dataset's name or (recording, name), got {other!r}")
+        return other[0], other[1]
+    return other, None
 
 
-def mean_aligned(sample: NDArray[Any], shifts: NDArray[np.float64], use: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the mean of the sample's frames, moved back, at full resolution."""
-    picked = np.flatnonzero(use) if use.any() else np.arange(len(sample))
-    total = np.zeros(sample.shape[1:], np.float64)
-    for i in range(0, len(picked), 8):
-        part = picked[i : i + 8]
-        total += shift_frames(sample[part], shifts[part]).sum(0, dtype=np.float64)
-    return (total / len(picked)).astype(np.float32)
-
-
-def lowest(frames: NDArray[Any]) -> float:
-    """Return the lowest finite value of the frames, 0 at most."""
-    if frames.dtype.kind in "bu":
-        return 0.0
-    value = float(frames.min())
-    if not np.isfinite(value):
-        finite = frames[np.isfinite(frames)]
-        value = float(finite.min()) if finite.size else 0.0
-    return min(value, 0.0)
-
-
-def untrusted(found: Estimate, normal: Normal, model: RigidModel) -> NDArray[np.bool_]:
-    """Return which frames look too little like the template, are clipped, or moved to the limit of what is allowed."""
-    at_limit = (np.abs(found.shifts) >= np.array(model.limit) - 1e-6).any(1) & (np.array(model.limit) > 0).any()
-    low = (found.correlation_after < normal.correlation) | (found.correlation_after <= 0)
-    return low | (found.clipped > normal.clipped) | at_limit
+def choose_engine(name: str) -> EstimateBlock:
+    """Return the function that estimates a block."""
+    return estimate

@@ -34,7 +34,9 @@ class Correlator:
     shape
         Rows and columns of template and frame.
     reach
-        Largest lag along rows and columns, in pixels.
+        Largest lag along rows and columns, in samples of the map.
+    step
+        Pixels from one sample of the map to the next.
     spectrum
         (template, frequency row, frequency column): conjugate spectrum of each masked template, filter included.
     row_waves
@@ -45,6 +47,7 @@ class Correlator:
 
     shape: tuple[int, int]
     reach: tuple[int, int]
+    step: float
     spectrum: Complex
     row_waves: Real
     column_waves: Real
@@ -85,6 +88,7 @@ def build_correlator(
     reach: tuple[int, int],
     sigma: tuple[float, float] | None = None,
     whitening: float = 0.0,
+    step: float = 1.0,
 ) -> Correlator:
     """Prepare templates for comparison.
 
@@ -95,12 +99,14 @@ def build_correlator(
     mask
         (row, column), 0 to 1: which pixels of the template count.
     reach
-        Largest lag along rows and columns.
+        Largest lag along rows and columns, in samples of the map.
     sigma
         High-pass of template and frame, see `high_pass`.
     whitening
         The spectrum is divided by the template's amplitude to this power: 0 is plain correlation, 1 compares phases
         only. Between them, periodic texture and bright cells dominate less, and noise is not blown up.
+    step
+        Pixels from one sample of the map to the next.
     """
     templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(float(mask.sum()), 1e-6)
     shape = (templates.shape[1], templates.shape[2])
@@ -110,10 +116,9 @@ def build_correlator(
         amplitude = np.abs(spectrum)
         floor = 0.02 * amplitude.max((1, 2), keepdims=True)
         spectrum = spectrum / np.maximum(amplitude + floor, 1e-30) ** whitening
-    rows = np.exp(2j * np.pi * np.outer(np.arange(-reach[0], reach[0] + 1), fft.fftfreq(shape[0])))
-    columns = column_weights(shape[1])[:, None] * np.exp(
-        2j * np.pi * np.outer(fft.rfftfreq(shape[1]), np.arange(-reach[1], reach[1] + 1))
-    )
+    lags_y, lags_x = (step * np.arange(-r, r + 1) for r in reach)
+    rows = np.exp(2j * np.pi * np.outer(lags_y, fft.fftfreq(shape[0])))
+    columns = np.exp(2j * np.pi * np.outer(fft.rfftfreq(shape[1]), lags_x)) * column_weights(shape[1])[:, None]
     # complex products written as real ones on the interleaved real and imaginary parts
     column_waves = np.empty((2 * columns.shape[0], 2 * columns.shape[1]))
     column_waves[0::2] = np.hstack([columns.real, columns.imag])
@@ -121,6 +126,7 @@ def build_correlator(
     return Correlator(
         shape,
         reach,
+        step,
         np.ascontiguousarray(spectrum, np.complex64),
         np.ascontiguousarray(np.stack([rows.real, -rows.imag]), np.float32),
         np.ascontiguousarray(column_waves, np.float32),

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from astrocast.kernels.registration.piecewise import PiecewiseModel, spread_fields, view_fields, warp_view
 from astrocast.kernels.registration.quality import agreement, clipped_share
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
 from astrocast.kernels.registration.view import view_frames
-from astrocast.kernels.registration.warp import finish, shift_frames
+from astrocast.kernels.registration.warp import finish, shift_frames, warp_frames
 
-#: frames a thread works on at a time: few enough to stay in its cache
-BATCH = 8
+Model = RigidModel | PiecewiseModel
+
+#: pixels of the view that a thread works on at a time: few enough to stay in its cache
+BATCH_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,20 @@ class Estimate:
     ----------
     shifts
         (frame, 2), pixels.
+    fields
+        float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a rigid estimate.
     correlation_before, correlation_after
         (frame,), correlation of the raw and of the aligned view with the template.
     residual
         (frame,), pixels: displacement that is left.
     clipped
         (frame,), share of pixels at the frame's lowest or highest value.
-    mean_before, mean_after
-        (1, row, column): sum of the raw and of the aligned views.
+    sum_before, sum_after
+        (row, column): sum of the raw and of the aligned views.
     """
 
     shifts: NDArray[np.float64]
+    fields: NDArray[np.float32]
     correlation_before: NDArray[np.float64]
     correlation_after: NDArray[np.float64]
     residual: NDArray[np.float64]
@@ -49,12 +55,10 @@ class Estimate:
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
         """Return one estimate of consecutive runs: frames one after the other, sums added."""
-        joined = {
-            f.name: sum(getattr(p, f.name) for p in parts)
-            if f.name.startswith("sum_")
-            else np.concatenate([getattr(p, f.name) for p in parts])
-            for f in fields(cls)
-        }
+        joined: dict[str, Any] = {}
+        for f in fields(cls):
+            values = [getattr(p, f.name) for p in parts]
+            joined[f.name] = np.sum(values, axis=0) if f.name.startswith("sum_") else np.concatenate(values)
         return cls(**joined)
 
 
@@ -65,50 +69,91 @@ def threads_available() -> int:
     return os.cpu_count() or 1
 
 
-class CpuEngine:
-    """Estimates and applies shifts, batch by batch on a pool of threads; results do not depend on their number."""
-
-    def __init__(self, model: RigidModel, threads: int | None = None) -> None:
-        self.model = model
-        self._pool = ThreadPoolExecutor(threads or threads_available(), thread_name_prefix="astrocast-motion")
-
-    def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=True)
-
-    def _batches(self, n: int, work: Callable[[slice], Any]) -> list[Any]:
-        return list(self._pool.map(work, [slice(i, min(i + BATCH, n)) for i in range(0, n, BATCH)]))
-
-    def estimate(self, frames: NDArray[Any]) -> Estimate:
-        """Return the `Estimate` of a block of frames (frame, row, column)."""
-        return Estimate.joined(self._batches(len(frames), lambda part: estimate(frames[part], self.model)))
-
-    def apply(
-        self, frames: NDArray[Any], shifts: NDArray[np.float64], dtype: DTypeLike, offset: float, nonnegative: bool
-    ) -> NDArray[Any]:
-        """Return the frames moved back, see `shift_frames` and `finish`."""
-        out = np.empty(frames.shape, dtype)
-
-        def work(part: slice) -> None:
-            finish(shift_frames(frames[part], shifts[part]), offset, nonnegative, out[part])
-
-        self._batches(len(frames), work)
-        return out
+def in_batches(work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None) -> list[Any]:
+    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the threads of ``pool``."""
+    parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
+    return list(map(work, parts) if pool is None else pool.map(work, parts))
 
 
-def estimate(frames: NDArray[Any], model: RigidModel) -> Estimate:
+def rigid_part(model: Model) -> RigidModel:
+    """Return the rigid model, or that within a piecewise one."""
+    return model if isinstance(model, RigidModel) else model.rigid
+
+
+def batch_of(model: Model) -> int:
+    """Return how many frames a thread works on at a time."""
+    return max(1, min(8, BATCH_PIXELS // int(np.prod(rigid_part(model).view.shape))))
+
+
+def align(
+    seen: NDArray[np.float32], model: Model
+) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return (shifts, fields, aligned views) of viewed frames; fields of no patches for a rigid model."""
+    if isinstance(model, RigidModel):
+        shifts = view_shifts(seen, model)
+        return shifts, np.empty((len(seen), 2, 0, 0), np.float32), shift_frames(seen, shifts / model.view.factor)
+    shifts, found = view_fields(seen, model)
+    return shifts, found, warp_view(seen, found, model.grid, model.rigid.view)
+
+
+def estimate_batch(frames: NDArray[Any], model: Model) -> Estimate:
     """Compare a few frames with the template."""
-    seen = view_frames(frames, model.view)
-    shifts = view_shifts(seen, model)
-    aligned = shift_frames(seen, shifts / model.view.factor)
-    before, _ = agreement(seen, model.template, model.window)
-    after, residual = agreement(aligned, model.template, model.window)
-    return Estimate(
-        shifts,
-        before,
-        after,
-        np.hypot(*residual.T) * model.view.factor,
-        clipped_share(seen),
-        seen.sum(0, dtype=np.float64)[None],
-        aligned.sum(0, dtype=np.float64)[None],
-    )
+    rigid = rigid_part(model)
+    seen = view_frames(frames, rigid.view)
+    shifts, found, aligned = align(seen, model)
+    before, _ = agreement(seen, rigid.template, rigid.window)
+    after, residual = agreement(aligned, rigid.template, rigid.window)
+    left = np.hypot(*residual.T) * rigid.view.factor
+    sums = seen.sum(0, dtype=np.float64), aligned.sum(0, dtype=np.float64)
+    return Estimate(shifts, found, before, after, left, clipped_share(seen), *sums)
+
+
+def estimate(frames: NDArray[Any], model: Model, pool: Executor | None = None) -> Estimate:
+    """Compare a block of frames (frame, row, column) with the template.
+
+    The result does not depend on ``pool``: each frame is worked on alone.
+    """
+    parts = in_batches(lambda part: estimate_batch(frames[part], model), len(frames), batch_of(model), pool)
+    return Estimate.joined(parts)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How corrected values are stored.
+
+    Parameters
+    ----------
+    dtype
+        Of the result; integers are rounded and clipped.
+    offset
+        Added to every value.
+    nonnegative
+        Whether values below zero become zero.
+    """
+
+    dtype: DTypeLike = np.float32
+    offset: float = 0.0
+    nonnegative: bool = False
+
+
+def correct(
+    frames: NDArray[Any],
+    shifts: NDArray[np.float64],
+    fields: NDArray[np.float32],
+    model: Model,
+    store: Finish,
+    pool: Executor | None = None,
+) -> NDArray[Any]:
+    """Return a block of frames moved back by their shifts, or by their fields where the model is piecewise."""
+    out = np.empty(frames.shape, store.dtype)
+
+    def work(part: slice) -> None:
+        if isinstance(model, RigidModel):
+            moved = shift_frames(frames[part], shifts[part])
+        else:
+            nodes = spread_fields(fields[part], model.grid)
+            moved = warp_frames(frames[part], nodes, model.grid.row_nodes, model.grid.column_nodes)
+        finish(moved, store.offset, store.nonnegative, out[part])
+
+    in_batches(work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool)
+    return out

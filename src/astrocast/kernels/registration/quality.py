@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Real = NDArray[np.float32]
+Shifts = TypeVar("Shifts", NDArray[np.float32], NDArray[np.float64])
 
 #: a frame whose correlation is this many robust standard deviations below the sample's median is not trusted ...
 DEVIATIONS = 8.0
@@ -155,7 +157,7 @@ def crispness(image: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(rows**2 + columns**2)))
 
 
-def valid_border(shifts: NDArray[np.float64]) -> tuple[int, int, int, int]:
+def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
     """Return how many pixels at the (top, bottom, left, right) of the corrected frames lie outside some raw frame.
 
     Parameters
@@ -172,7 +174,7 @@ def valid_border(shifts: NDArray[np.float64]) -> tuple[int, int, int, int]:
     return tuple(int(v) for v in np.ceil([-low[0], high[0], -low[1], high[1]]))  # type: ignore[return-value]
 
 
-def bridge(shifts: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
     """Return the shifts with those of bad frames interpolated in time between the nearest good ones.
 
     ``shifts`` is (frame, ...); where every frame is bad the result is zero.
@@ -186,3 +188,35 @@ def bridge(shifts: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.fl
     for column in flat.T:
         column[bad] = np.interp(frames[bad], frames[~bad], column[~bad])
     return flat.reshape(shifts.shape)
+
+
+def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """Return `valid_border` of fields (frame, 2, row node, column node): what the frame's edges moved by counts."""
+    if not len(nodes):
+        return (0, 0, 0, 0)
+    rows, columns = nodes[:, 0], nodes[:, 1]
+    edges = (rows[:, 0], rows[:, -1], columns[:, :, 0], columns[:, :, -1])
+    moved = [np.repeat(edge.reshape(-1, 1), 2, axis=1) for edge in edges]
+    return tuple(valid_border(m)[i] for i, m in enumerate(moved))  # type: ignore[return-value]
+
+
+def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
+    """Return how many lines at the (top, bottom, left, right) of every frame show nothing.
+
+    A border that stays where it is while the tissue moves (a dark frame, zeros of an earlier correction) would pull
+    every shift towards zero. A line counts as dark when its mean is within a tenth of the way from the darkest line to
+    the median line, and its contrast over space and time below a tenth of the median line's. At most a quarter of the
+    frame is taken from each side.
+    """
+    values = np.nan_to_num(sample[:: max(1, len(sample) // 32)].astype(np.float32), posinf=0, neginf=0)
+    borders: list[int] = []
+    for axis in (1, 2):
+        rest = tuple(a for a in range(3) if a != axis)
+        mean, spread = values.mean(axis=rest), values.std(axis=rest)
+        level = mean.min() + 0.1 * (np.median(mean) - mean.min())
+        dark = (mean <= level) & (spread <= 0.1 * np.median(spread))
+        most = len(mean) // 4
+        for side in (dark, dark[::-1]):
+            lit = np.flatnonzero(~side)
+            borders.append(min(int(lit[0]) if len(lit) else 0, most))
+    return borders[0], borders[1], borders[2], borders[3]

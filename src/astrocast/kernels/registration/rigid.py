@@ -1,9 +1,9 @@
 """One shift per frame, in two stages.
 
 The coarse stage looks over the whole range of allowed shifts on a frame binned once more, both sides tapered,
-high-passed and partly whitened. The fine stage compares the frame, displaced by that whole-pixel shift, with the template masked at
-its edges, a few lags around zero, and resamples the peak at quarter pixels. Masking only the template avoids the pull
-towards zero that two equal windows give.
+high-passed and partly whitened. The fine stage displaces the frame by that shift in whole pixels, compares it with the
+template masked at its edges at a few lags around zero, and resamples the peak at quarter pixels. Masking the template
+only avoids the pull towards zero that two equal windows give.
 
 The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017, doi:10.1016/j.jneumeth.2017.07.031).
 """

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.kernels.registration.quality import agreement, clipped_share, normal_range
-from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
+from astrocast.kernels.registration.engine import Model, align, batch_of, in_batches, rigid_part
+from astrocast.kernels.registration.piecewise import Grid, PiecewiseModel, build_piecewise, warp_view
+from astrocast.kernels.registration.quality import Normal, agreement, clipped_share, normal_range
+from astrocast.kernels.registration.rigid import RigidModel, build_rigid
 from astrocast.kernels.registration.view import View, halve
 from astrocast.kernels.registration.warp import shift_frames
 
+Real = NDArray[np.float32]
+
 #: the first template is the mean of this many frames that look most alike
 ALIKE = 20
-#: frames per call: their spectra stay in the cache
-BATCH = 8
+#: rounds of aligning and averaging with patches; the rigid rounds have come first
+PIECEWISE_ROUNDS = 2
 
 
-def first_template(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Sample:
+    """Viewed frames that the template is made from, and how they are compared.
+
+    Parameters
+    ----------
+    seen
+        From `view_frames`.
+    view, max_shifts, sigma
+        See `build_rigid`.
+    pool
+        Threads that share the work; the result does not depend on them.
+    """
+
+    seen: Real
+    view: View
+    max_shifts: tuple[float, float]
+    sigma: tuple[float, float] | None = None
+    pool: Executor | None = field(default=None, compare=False)
+
+
+def first_template(seen: Real) -> Real:
     """Return the mean of the frames of the sample that look most alike, (row, column).
 
     Nothing is aligned: of all frames the one is taken that correlates best with its closest neighbours, averaged with
@@ -31,49 +59,63 @@ def first_template(seen: NDArray[np.float32]) -> NDArray[np.float32]:
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
 
-def sample_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return `view_shifts` of many frames, in batches that stay in the cache."""
-    return np.concatenate([view_shifts(seen[i : i + BATCH], model) for i in range(0, len(seen), BATCH)])
+def aligned_sample(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Real]:
+    """Return shifts and fields of the frames of the sample."""
+    seen = sample.seen
+    parts = in_batches(lambda part: align(seen[part], model)[:2], len(seen), batch_of(model), sample.pool)
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def trusted(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.bool_]:
-    """Return which of the aligned frames of a sample look like the template and are not clipped."""
-    correlation, _ = agreement(seen, model.template, model.window)
-    clipped = clipped_share(seen)
+def trusted_mean(aligned: Real, model: RigidModel) -> Real:
+    """Return the mean of the aligned frames that look like the template and are not clipped."""
+    correlation, _ = agreement(aligned, model.template, model.window)
+    clipped = clipped_share(aligned)
     normal = normal_range(correlation, clipped)
     good = (correlation >= normal.correlation) & (clipped <= normal.clipped)
-    return good if good.any() else np.ones(len(seen), np.bool_)
+    return aligned[good].mean(0) if good.any() else aligned.mean(0)
 
 
-def rigid_template(
-    seen: NDArray[np.float32],
-    view: View,
-    max_shifts: tuple[float, float],
-    sigma: tuple[float, float] | None,
-    rounds: int,
-) -> tuple[RigidModel, NDArray[np.float64]]:
-    """Refine a template on a sample and return it with the sample's shifts.
+def rigid_template(sample: Sample, rounds: int) -> RigidModel:
+    """Refine a template on a sample: align, average, ``rounds`` times.
 
-    Parameters
-    ----------
-    seen
-        Sample, from `view_frames`.
-    view, max_shifts, sigma
-        See `build_rigid`.
-    rounds
-        How often the sample is aligned to the template and averaged again.
-
-    Returns
-    -------
-    model
-        The template prepared; its geometry is the median position of the sample.
-    shifts
-        (frame, 2), pixels: of the sample, relative to it.
+    Its geometry is the median position of the sample.
     """
-    model = build_rigid(first_template(seen), view, max_shifts, sigma)
+    view = sample.view
+    model = build_rigid(first_template(sample.seen), view, sample.max_shifts, sample.sigma)
     for _ in range(rounds):
-        shifts = sample_shifts(seen, model)
-        shifts -= np.median(shifts, axis=0)
-        aligned = shift_frames(seen, shifts / view.factor)
-        model = build_rigid(aligned[trusted(aligned, model)].mean(0), view, max_shifts, sigma)
-    return model, sample_shifts(seen, model)
+        shifts, _ = aligned_sample(sample, model)
+        aligned = shift_frames(sample.seen, (shifts - np.median(shifts, axis=0)) / view.factor)
+        model = build_rigid(trusted_mean(aligned, model), view, sample.max_shifts, sample.sigma)
+    return model
+
+
+def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation: float) -> PiecewiseModel:
+    """Refine a rigid template patch by patch.
+
+    The fields of the sample are centred, patch by patch, before each average: without that the geometry of the template
+    is free to drift from round to round.
+    """
+    model = build_piecewise(rigid, grid, deviation, sample.sigma)
+    for _ in range(PIECEWISE_ROUNDS):
+        _, fields = aligned_sample(sample, model)
+        aligned = warp_view(sample.seen, fields - np.median(fields, axis=0).astype(np.float32), grid, sample.view)
+        template = trusted_mean(aligned, model.rigid)
+        model = build_piecewise(
+            build_rigid(template, sample.view, sample.max_shifts, sample.sigma), grid, deviation, sample.sigma
+        )
+    return model
+
+
+def sample_range(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
+    """Return (shifts, fields, trusted, normal) of the sample against its final template."""
+    rigid = rigid_part(model)
+
+    def judge(part: slice) -> tuple[NDArray[np.float64], Real, NDArray[np.float64]]:
+        shifts, fields, aligned = align(sample.seen[part], model)
+        return shifts, fields, agreement(aligned, rigid.template, rigid.window)[0]
+
+    parts = in_batches(judge, len(sample.seen), batch_of(model), sample.pool)
+    shifts, fields, correlation = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    clipped = clipped_share(sample.seen)
+    normal = normal_range(correlation, clipped)
+    return shifts, fields, (correlation >= normal.correlation) & (clipped <= normal.clipped), normal

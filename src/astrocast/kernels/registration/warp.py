@@ -73,6 +73,100 @@ def shift_frames(frames: NDArray[Any], shifts: NDArray[np.float64]) -> Real:
 
 
 @njit(cache=True, nogil=True)
+def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]:
+    """For each of n pixels the node before it and how far it is to the next (0 to 1; clamped outside the nodes)."""
+    index, share = np.zeros(n, np.int64), np.zeros(n, np.float32)
+    k = 0
+    for i in range(n):
+        while k < len(nodes) - 2 and nodes[k + 1] < i:
+            k += 1
+        width = nodes[k + 1] - nodes[k]
+        index[i] = k
+        if width > 0:
+            share[i] = min(max((i - nodes[k]) / width, 0.0), 1.0)
+    return index, share
+
+
+@njit(cache=True, nogil=True)
+def _padded(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
+    rows, columns = frame.shape
+    for y in range(out.shape[0]):
+        source, row = frame[min(max(y - top, 0), rows - 1)], out[y]
+        row[:left] = source[0]
+        row[left + columns :] = source[columns - 1]
+        for x in range(columns):
+            row[left + x] = source[x]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
+def _warp(
+    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64], out: Real
+) -> None:
+    n, rows, columns = frames.shape
+    iy, wy = _place(row_nodes, rows)
+    ix, wx = _place(column_nodes, columns)
+    one = np.float32(1)
+    reach = 0
+    for value in nodes.flat:
+        reach = max(reach, int(abs(value)) + 1)
+    pad = min(reach, max(rows, columns)) + 3  # beyond its own size all of a frame is edge
+    limit = np.float32(pad - 3)
+    padded = np.empty((rows + 2 * pad, columns + 2 * pad), np.float32)
+    flat, stride = padded.ravel(), columns + 2 * pad
+    line = np.empty((2, nodes.shape[3]), np.float32)
+    sy, sx = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for b in range(n):
+        _padded(frames[b], pad, pad, padded)
+        for y in range(rows):
+            i, w = iy[y], wy[y]
+            for a in range(2):
+                for g in range(nodes.shape[3]):
+                    line[a, g] = nodes[b, a, i, g] * (one - w) + nodes[b, a, i + 1, g] * w
+            for x in range(columns):
+                j, u = ix[x], wx[x]
+                sy[x] = min(max(line[0, j] + (line[0, j + 1] - line[0, j]) * u, -limit), limit)
+                sx[x] = min(max(line[1, j] + (line[1, j + 1] - line[1, j]) * u, -limit), limit)
+            for x in range(columns):
+                py, px = np.float32(y + pad) + sy[x], np.float32(x + pad) + sx[x]
+                ky, kx = np.int32(py), np.int32(px)  # both positive: truncation is floor
+                a0, a1, a2, a3 = _cubic(py - np.float32(ky))
+                c0, c1, c2, c3 = _cubic(px - np.float32(kx))
+                k = (ky - 1) * stride + kx - 1
+                t0 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
+                k += stride
+                t1 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
+                k += stride
+                t2 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
+                k += stride
+                t3 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
+                out[b, y, x] = a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
+
+
+def warp_frames(
+    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64]
+) -> Real:
+    """Return the frames moved back by a field of shifts: ``out[p] = frame[p + shift(p)]``.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), any real dtype.
+    nodes
+        float32 (frame, 2, row node, column node), pixels: shifts at the nodes, bilinear between them, constant outside.
+    row_nodes, column_nodes
+        Places of the nodes, in pixels, ascending; at least two along each axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, the shape of ``frames``.
+    """
+    out = np.empty(frames.shape, np.float32)
+    _warp(as_native(frames), np.ascontiguousarray(nodes, np.float32), row_nodes, column_nodes, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _finish(moved: Real, offset: np.float32, low: np.float32, high: np.float32, whole: bool, out: NDArray[Any]) -> None:
     values, result = moved.ravel(), out.ravel()  # views: both are contiguous
     for i in range(values.size):

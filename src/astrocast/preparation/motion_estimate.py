@@ -1,0 +1,265 @@
+"""One pass over a recording: a template from a sample, then the shifts of every frame, block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.io.recording import ALL, Recording
+from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, rigid_part
+from astrocast.kernels.registration.piecewise import PiecewiseModel, plan_grid, spread_fields
+from astrocast.kernels.registration.quality import Normal, bridge, crispness, dark_border, field_border, valid_border
+from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template, sample_range
+from astrocast.kernels.registration.view import SMALLEST, plan_view, view_frames
+from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.progress import track
+from astrocast.settings.motion import MotionSettings
+
+#: the template is built from at most this many frames, and this many bytes of them
+SAMPLE_FRAMES = 200
+SAMPLE_BYTES = 96 << 20
+#: consecutive frames of the sample that are read together where the file is stored in deep chunks
+SAMPLE_RUN = 8
+
+EstimateBlock = Callable[[NDArray[Any], Model, Executor], Estimate]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What is known of the motion of a recording; see `MotionCorrection` for the meaning of each."""
+
+    model: Model
+    shifts: NDArray[np.float64]
+    fields: NDArray[np.float32]
+    template: NDArray[np.float32]
+    quality: dict[str, NDArray[Any]]
+    border: tuple[int, int, int, int]
+    crispness: tuple[float, float]
+    offset: float
+    #: folder in which finished blocks were kept
+    kept: Path | None = None
+
+
+class SummedChannels(Recording):
+    """Channels of one recording added, each divided by its noise, so that both count by what they show."""
+
+    def __init__(self, channels: list[Recording]) -> None:
+        shapes = {c.shape for c in channels}
+        if len(shapes) > 1:
+            raise InvalidValueError(
+                f"channels that move together have the same shape, found {', '.join(str(s) for s in sorted(shapes))}"
+            )
+        self.members, self.shape, self.dtype = channels, channels[0].shape, np.dtype(np.float32)
+        self.metadata, self.chunk_frames = channels[0].metadata, max(c.chunk_frames for c in channels)
+        self._scales = [noise(c.read(0, min(8, self.shape[0]))) for c in channels]
+
+    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+        """Return the sum of the channels, see `Recording.read`."""
+        parts = (c.read(start, stop, rows, columns) / s for c, s in zip(self.members, self._scales, strict=True))
+        return np.asarray(np.sum(list(parts), axis=0), np.float32)
+
+
+def noise(frames: NDArray[Any]) -> np.float32:
+    """Return the standard deviation of a pixel's noise, from differences of neighbours; 1 where there is none."""
+    values = frames.astype(np.float32)
+    corner = values[:, 1:, 1:] - values[:, 1:, :-1] - values[:, :-1, 1:] + values[:, :-1, :-1]
+    found = float(np.nanmedian(np.abs(corner))) / (2 * 0.6745)
+    return np.float32(found if found > 0 else 1.0)
+
+
+def estimate_motion(
+    recording: Recording,
+    settings: MotionSettings,
+    pool: Executor,
+    estimate: EstimateBlock,
+    directory: Path | None = None,
+) -> Motion:
+    """Return the motion of a recording.
+
+    Parameters
+    ----------
+    recording
+        Read twice: a sample, then every block.
+    settings
+        What to do.
+    pool
+        Threads that share the work.
+    estimate
+        The engine.
+    directory
+        Where finished blocks are kept, so that a run that was interrupted goes on; nowhere when None.
+    """
+    if min(recording.shape[1:]) < SMALLEST:
+        raise InvalidValueError(
+            f"frames of {recording.shape[1]} x {recording.shape[2]} pixels are too small to be registered; "
+            f"at least {SMALLEST} x {SMALLEST} are needed"
+        )
+    splits, use = settings.splits_rig, settings.num_splits_to_process_rig
+    if settings.pw_rigid:
+        splits, use = settings.splits_els, settings.num_splits_to_process_els or use
+    picked = sample_frames(recording, splits, use)
+    frames = read_frames(recording, picked)
+    model, normal, template = build_model(frames, settings, pool)
+    store = BlockStore(directory, settings, recording, frames)
+    del frames
+    found, lowest = pass_over(recording, block_frames(recording, splits), model, pool, estimate, store)
+    motion = conclude(found, lowest, model, normal, template, settings)
+    return replace(motion, kept=store.folder)
+
+
+def build_model(
+    frames: NDArray[Any], settings: MotionSettings, pool: Executor
+) -> tuple[Model, Normal, NDArray[np.float32]]:
+    """Return the prepared template, what is normal for the sample, and the template at full resolution."""
+    shape = (frames.shape[1], frames.shape[2])
+    view = plan_view(shape, dark_border(frames))
+    sample = Sample(view_frames(frames, view), view, settings.max_shifts, settings.gSig_filt, pool)
+    rigid = rigid_template(sample, settings.niter_rig)
+    model: Model = rigid
+    if settings.pw_rigid:
+        grid = plan_grid(shape, view, settings.strides, settings.overlaps, settings.upsample_factor_grid)
+        model = piecewise_template(sample, rigid, grid, settings.max_deviation_rigid)
+    shifts, found, good, normal = sample_range(sample, model)
+    use = np.flatnonzero(good) if good.any() else np.arange(len(frames))
+    total = np.zeros(shape, np.float64)
+    for i in range(0, len(use), 16):
+        part = use[i : i + 16]
+        total += correct(frames[part], shifts[part], found[part], model, Finish(), pool).sum(0, dtype=np.float64)
+    return model, normal, (total / len(use)).astype(np.float32)
+
+
+def pass_over(
+    recording: Recording, size: int, model: Model, pool: Executor, estimate: EstimateBlock, store: BlockStore
+) -> tuple[Estimate, float]:
+    """Return the estimate of every frame and the lowest value of the recording (0 at most)."""
+    blocks = list(plan_blocks(recording.shape[0], size))
+    done = {b.start: kept for b in blocks if (kept := store.load(b.start)) is not None}
+    with track("motion correction: shifts", recording.shape[0]) as advance:
+        advance(sum(len(kept[0].shifts) for kept in done.values()))
+        for block, data in read_blocks(recording, [b for b in blocks if b.start not in done]):
+            done[block.start] = estimate(data, model, pool), lowest_value(data)
+            store.keep(block.start, *done[block.start])
+            advance(block.stop - block.start)
+    parts = [done[b.start] for b in blocks]
+    return Estimate.joined([p[0] for p in parts]), min(p[1] for p in parts)
+
+
+def conclude(
+    found: Estimate,
+    lowest: float,
+    model: Model,
+    normal: Normal,
+    template: NDArray[np.float32],
+    settings: MotionSettings,
+) -> Motion:
+    """Judge every frame, bridge those that cannot be trusted, and sum up."""
+    limit = np.array(rigid_part(model).limit)
+    bad = found.correlation_after < normal.correlation
+    bad |= (found.correlation_after <= 0) | (found.clipped > normal.clipped)
+    bad |= ((np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)).any(1)
+    shifts, fields_ = bridge(found.shifts, bad), bridge(found.fields, bad)
+    border = valid_border(shifts[~bad])
+    if isinstance(model, PiecewiseModel):
+        border = field_border(spread_fields(fields_[~bad], model.grid))
+    n = len(shifts)
+    quality = {
+        "correlation_before": found.correlation_before,
+        "correlation_after": found.correlation_after,
+        "residual": found.residual,
+        "bad_frame": bad,
+    }
+    sharp = crispness(found.sum_before / n), crispness(found.sum_after / n)
+    return Motion(model, shifts, fields_, template, quality, border, sharp, -lowest if settings.nonneg_movie else 0.0)
+
+
+def sample_frames(recording: Recording, splits: int, use: int | None) -> NDArray[np.int64]:
+    """Return the numbers of the sample's frames: spread evenly over the recording, or over ``use`` of its splits."""
+    n = recording.shape[0]
+    allowed = np.arange(n)
+    if use is not None and use < splits:
+        edges = np.linspace(0, n, splits + 1).astype(int)
+        chosen = np.unique(np.linspace(0, splits - 1, use).round().astype(int))
+        picked = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in chosen])
+        allowed = picked if len(picked) else allowed
+    by_memory = max(16, SAMPLE_BYTES // max(1, recording.nbytes // n))
+    count = min(len(allowed), SAMPLE_FRAMES, by_memory)
+    run = SAMPLE_RUN if recording.chunk_frames > 1 else 1
+    starts = np.linspace(0, max(len(allowed) - run, 0), -(-count // run)).round().astype(int)
+    return np.unique(allowed[np.minimum(starts[:, None] + np.arange(run), len(allowed) - 1)])
+
+
+def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the frames of those numbers (ascending); consecutive ones are read together."""
+    groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
+    out = np.empty((len(picked), *recording.shape[1:]), recording.dtype)
+    place = 0
+    for group in groups:
+        out[place : place + len(group)] = recording.read(int(group[0]), int(group[-1]) + 1)
+        place += len(group)
+    return out
+
+
+def block_frames(recording: Recording, splits: int) -> int:
+    """Return the frames of a block: those of a split, as far as memory allows."""
+    frames = max(16, -(-recording.shape[0] // splits))
+    if frames > recording.chunk_frames:
+        frames -= frames % recording.chunk_frames
+    return min(frames, frames_per_block(recording))
+
+
+def lowest_value(frames: NDArray[Any]) -> float:
+    """Return the lowest finite value of the frames, 0 at most."""
+    if frames.dtype.kind in "bu":
+        return 0.0
+    value = float(frames.min())
+    if not np.isfinite(value):
+        finite = frames[np.isfinite(frames)]
+        value = float(finite.min()) if finite.size else 0.0
+    return min(value, 0.0)
+
+
+class BlockStore:
+    """Estimates of finished blocks on disk, in a folder of their own for each input and set of parameters."""
+
+    def __init__(
+        self, directory: Path | None, settings: MotionSettings, recording: Recording, sample: NDArray[Any]
+    ) -> None:
+        self.folder: Path | None = None
+        if directory is None:
+            return
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
+        digest.update(f"{recording.shape}{recording.dtype}".encode())
+        digest.update(np.ascontiguousarray(sample).data)  # the sample stands for the recording
+        self.folder = directory / f"motion-{digest.hexdigest()}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, folder: Path, start: int) -> Path:
+        return folder / f"{start:08d}.npz"
+
+    def load(self, start: int) -> tuple[Estimate, float] | None:
+        """Return the block that begins at frame ``start`` where it is finished."""
+        if self.folder is None or not self._path(self.folder, start).exists():
+            return None
+        with np.load(self._path(self.folder, start), allow_pickle=False) as stored:
+            return Estimate(**{f.name: stored[f.name] for f in fields(Estimate)}), float(stored["lowest"])
+
+    def keep(self, start: int, found: Estimate, lowest: float) -> None:
+        """Store a finished block."""
+        if self.folder is None:
+            return
+        path = self._path(self.folder, start)
+        beside = path.with_suffix(".partial")
+        with beside.open("wb") as file:
+            np.savez(file, lowest=np.float64(lowest), **{f.name: getattr(found, f.name) for f in fields(Estimate)})
+        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
