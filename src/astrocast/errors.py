@@ -16,6 +16,10 @@ class InvalidValueError(AstrocastError, ValueError):
     """An argument or an array has a value that cannot be worked with."""
 
 
+class InvalidConditionError(InvalidValueError, AssertionError):
+    """Arguments that do not fit together, where callers of the contract catch an `AssertionError`."""
+
+
 class InvalidTypeError(AstrocastError, TypeError):
     """An argument is of a type that cannot be worked with."""
 

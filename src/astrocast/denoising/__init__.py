@@ -1,1 +1,28 @@
-"""Learn the signal from the recording itself."""
+"""Learn the signal from the recording itself.
+
+`Denoiser` denoises one recording: by a network trained on it, or without training by the patterns of its patches.
+`SubFrameGenerator` and `Network` are the parts for training networks on many recordings. They need Keras, which is
+loaded when one of them is first named.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astrocast.denoising.denoiser import Denoiser
+    from astrocast.denoising.generator import SubFrameGenerator
+    from astrocast.denoising.network import Network
+
+__all__ = ["Denoiser", "Network", "SubFrameGenerator"]
+
+_HOMES = {"Denoiser": "denoiser", "Network": "network", "SubFrameGenerator": "generator"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

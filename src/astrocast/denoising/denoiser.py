@@ -1,0 +1,263 @@
+"""Denoise one recording: by a network trained on it, or by the patterns of its patches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from astrocast.denoising.inference import PredictFrames, prediction, write_result
+from astrocast.denoising.items import Window
+from astrocast.denoising.patterns import ProjectFrames, learn_patterns
+from astrocast.denoising.sources import pixel_scaling
+from astrocast.denoising.training_pool import load_pool
+from astrocast.errors import InvalidConditionError, NotRunError
+from astrocast.io import Recording, open_recording
+from astrocast.io.recording import as_dtype
+from astrocast.kernels.denoise_quality import Quality, assess, hold_out
+from astrocast.kernels.unet_layout import UNet
+from astrocast.runtime.blocks import Block
+from astrocast.runtime.provenance import describe_input, record
+from astrocast.settings.denoising import DenoiserSettings
+
+logger = logging.getLogger("astrocast.denoising")
+
+#: frames and pixels a side that the quality is measured on
+_ASSESSED_FRAMES, _ASSESSED_SIDE = 240, 256
+
+Operation = PredictFrames | ProjectFrames
+
+
+class Denoiser:
+    """Denoise a recording with nothing but the recording itself.
+
+    ``method="train"`` trains a small U-Net for some minutes to predict each frame from its neighbours, with the recipe
+    that did best on simulated recordings: the mean image removed, mean squared error, a step size that decays to zero.
+    ``method="svd"`` needs no training and no Keras: it keeps the spatial patterns of small patches that noise cannot
+    have made, in seconds. What each costs an event is measured on the recording itself, see `quality`.
+
+    Parameters
+    ----------
+    method
+        ``train`` or ``svd``.
+    minutes
+        Time for training.
+    steps
+        Number of training steps, instead of a time: the same seed then gives the same result.
+    n_stacks, kernel
+        Resolutions of the U-Net and filters of its first convolution.
+    pre_post_frame
+        Context frames before and after each frame, one number or (before, after).
+    patch_size, batch_size
+        Side of the training patches in pixels, and patches of a step.
+    learning_rate
+        Largest step size of Adam.
+    pretrained_weights
+        Model to start from; its architecture replaces ``n_stacks`` and ``kernel``.
+    svd_patch, svd_bin
+        Side of the patches in pixels, and frames averaged before their patterns are looked for.
+    engine
+        What evaluates the network: ``auto`` takes the fastest that is present.
+    assess
+        Measure the quality after denoising.
+    seed
+        Seed of all that is random.
+    clock
+        Returns seconds for ``minutes``; ``time.process_time`` counts the processor's time.
+
+    Attributes
+    ----------
+    quality
+        `Quality` of the last run, or None.
+    engine_used
+        Name of what evaluated the network, or ``svd``.
+    training
+        Steps and losses of the training, or None.
+
+    Raises
+    ------
+    InvalidConditionError
+        When the recording has fewer frames than the window needs.
+    MissingExtraError
+        When Keras is needed and not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrocast.denoising import Denoiser
+    >>> movie = np.random.default_rng(0).poisson(20, (64, 32, 32)).astype("uint16")
+    >>> denoiser = Denoiser("svd")
+    >>> clean = denoiser.run(movie)
+    >>> clean.shape, clean.dtype, bool(clean.std() < movie.std())
+    ((64, 32, 32), dtype('float32'), True)
+    """
+
+    def __init__(
+        self,
+        method: Literal["train", "svd"] = "train",
+        *,
+        minutes: float = 5.0,
+        steps: int | None = None,
+        n_stacks: int = 2,
+        kernel: int = 32,
+        pre_post_frame: int | tuple[int, int] = 5,
+        patch_size: int = 64,
+        batch_size: int = 8,
+        learning_rate: float = 0.002,
+        pretrained_weights: str | Path | None = None,
+        svd_patch: int = 16,
+        svd_bin: int = 4,
+        engine: Literal["auto", "openvino", "jax", "keras"] = "auto",
+        assess: bool = True,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        values = {k: v for k, v in locals().items() if k in DenoiserSettings.model_fields}
+        self.settings: DenoiserSettings = DenoiserSettings.checked(**values)
+        self.clock = clock
+        self.quality: Quality | None = None
+        self.engine_used: str | None = None
+        self.training: Any = None
+
+    def run(
+        self,
+        source: Any,
+        loc: str | None = None,
+        output: str | Path | None = None,
+        out_loc: str | None = None,
+        dtype: Literal["same"] | DTypeLike = "float32",
+        chunks: tuple[int, int, int] | None = None,
+        overwrite: bool = False,
+    ) -> NDArray[Any] | Path:
+        """Denoise a recording.
+
+        Parameters
+        ----------
+        source
+            Path, array or `Recording`, (frame, row, column).
+        loc
+            Dataset in formats that hold several.
+        output
+            File to write; None returns an array.
+        out_loc
+            Dataset in the output; that of the input when None.
+        dtype
+            dtype of the output. ``same`` is that of the recording, saturating; it rounds away what denoising gained
+            where the noise is only a few grey values.
+        chunks
+            Chunks of the output.
+        overwrite
+            Replace an output that exists.
+
+        Returns
+        -------
+        numpy.ndarray or pathlib.Path
+            The denoised recording, or the path that was written.
+        """
+        recording = open_recording(source, loc)
+        try:
+            kind = recording.dtype if isinstance(dtype, str) and dtype == "same" else as_dtype(dtype)
+            operation = self._prepare(recording, kind)
+            if self.settings.assess:
+                self.quality = self._assess(recording, operation)
+            target = out_loc or recording.loc or "data/denoised"
+            return write_result(
+                recording, operation, output, target, kind, chunks, overwrite, self._parameters()
+            )  # fmt: skip
+        finally:
+            if recording is not source:
+                recording.close()
+
+    def save_model(self, folder: str | Path, prefix: str = "denoiser") -> Path:
+        """Write the trained network and return its path, for `SubFrameGenerator.infer` or ``pretrained_weights``."""
+        if self.training is None:
+            raise NotRunError("there is no trained network; call run with method='train' first")
+        from astrocast.denoising.model_files import write_network
+
+        kind = {
+            "kind": "pixel",
+            "meaning": "each pixel's mean is subtracted, the standard deviation of the rest divides",
+        }
+        made_from = {"normalisation": kind, "provenance": record(self._parameters(), self._source)}
+        return write_network(Path(folder), prefix, self.training.unet, made_from)
+
+    def _prepare(self, recording: Recording, dtype: np.dtype[Any]) -> Operation:
+        settings = self.settings
+        self._source = describe_input(recording)
+        if settings.method == "svd":
+            self.engine_used = "svd"
+            return ProjectFrames(learn_patterns(recording, settings.svd_patch, settings.svd_bin, settings.seed), dtype)
+        window = Window.of(settings)
+        scaling = pixel_scaling(recording)
+        unet = self._train(recording, scaling, window)
+        operation = prediction(recording, unet, window, scaling, rescale=True, dtype=dtype, engine=settings.engine)
+        self.engine_used = operation.engine.name
+        return operation
+
+    def _train(self, recording: Recording, scaling: Any, window: Window) -> UNet:
+        from astrocast.denoising.callbacks import Schedule
+        from astrocast.denoising.self_training import start_model, train
+
+        settings = self.settings
+        if recording.shape[0] < window.length:
+            raise InvalidConditionError(
+                f"the recording has {recording.shape[0]} frames, the window needs {window.length}; "
+                "use a smaller pre_post_frame, or method='svd'"
+            )
+        # the clock runs from before Keras is loaded and compiled: the user's minutes are all of it
+        schedule = Schedule(settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock)
+        model = start_model(settings, window.channels)
+        align = 2 ** sum(type(layer).__name__ == "MaxPooling2D" for layer in model.layers)
+        if min(recording.shape[1:]) < align:
+            raise InvalidConditionError(
+                f"frames of {recording.shape[1:]} pixels are smaller than {align}; use fewer n_stacks"
+            )
+        pool = load_pool(recording, scaling, window, settings.patch_size, align)
+        self.training = train(model, pool, settings, schedule)
+        logger.info("trained for %d steps, loss %.4f", self.training.steps, self.training.losses[-1])
+        return self.training.unet
+
+    def _assess(self, recording: Recording, operation: Operation) -> Quality:
+        count = min(recording.shape[0], _ASSESSED_FRAMES)
+        start = (recording.shape[0] - count) // 2
+        raw = recording.read(start, start + count).astype(np.float32)
+        given, held = hold_out(raw)
+        # what is measured is computed on whole frames, so that the operation sees them as in the run
+        results = [self._apply(operation, frames) for frames in (raw, given)]
+        cut = tuple(
+            slice((n - min(n, _ASSESSED_SIDE)) // 2, (n + min(n, _ASSESSED_SIDE)) // 2) for n in recording.shape[1:]
+        )
+        inner = (slice(None), *cut)
+        quality = assess(raw[inner], results[0][inner], given[inner], results[1][inner], held)
+        for remark in quality.remarks():
+            logger.warning("%s", remark)
+        return quality
+
+    def _apply(self, operation: Operation, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept, operation.dtype = operation.dtype, np.dtype(np.float32)
+        try:
+            return operation(frames, Block(0, len(frames), 0, 0))
+        finally:
+            operation.dtype = kept
+
+    def _parameters(self) -> dict[str, Any]:
+        found: dict[str, Any] = {**self.settings.model_dump(), "engine_used": self.engine_used}
+        if self.training is not None:
+            found |= {"training_steps": self.training.steps, "training_losses": self.training.losses}
+        if self.quality is not None:
+            found["quality"] = asdict(self.quality)
+        return found
+
+
+def quality_lines(quality: Quality) -> list[tuple[str, str]]:
+    """Return name and value of each measure, for a table."""
+    unit = {"noise_sd": "grey values", "bias": "noise SD"}
+    return [
+        (k, "too few events" if v is None else f"{v:.4g} {unit.get(k, '')}".strip()) for k, v in asdict(quality).items()
+    ]

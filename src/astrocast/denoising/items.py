@@ -1,0 +1,141 @@
+"""Which patches of which frames make an epoch, and how they are read without reading a frame twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.io import Recording
+from astrocast.settings.denoising import GeneratorSettings, both
+
+
+@dataclass(frozen=True)
+class Window:
+    """The frames that belong to a target: context on both sides, with a gap next to the target."""
+
+    context: tuple[int, int]
+    gap: tuple[int, int]
+
+    @classmethod
+    def of(cls, settings: Any) -> Window:
+        """Return the window of `GeneratorSettings` or `DenoiserSettings`."""
+        return cls(both(settings.pre_post_frame), both(getattr(settings, "gap_frames", 0)))
+
+    @property
+    def halo(self) -> tuple[int, int]:
+        """Frames before and after the target that are read."""
+        return self.context[0] + self.gap[0], self.context[1] + self.gap[1]
+
+    @property
+    def length(self) -> int:
+        """Frames from the first of the context to the last."""
+        return sum(self.halo) + 1
+
+    @property
+    def channels(self) -> int:
+        """Number of context frames."""
+        return sum(self.context)
+
+    @property
+    def offsets(self) -> NDArray[np.intp]:
+        """Index of each context frame in the window; the target is at ``halo[0]``."""
+        before, after = self.halo
+        return np.r_[0 : self.context[0], before + 1 + self.gap[1] : before + 1 + after].astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One training item: a patch around a target frame."""
+
+    file: int
+    frame: int
+    row: int
+    column: int
+
+
+def target_frames(n_frames: int, window: Window, settings: GeneratorSettings, rng: np.random.Generator) -> NDArray[Any]:
+    """Return the frames of a file that are targets in this epoch."""
+    valid = np.arange(window.halo[0], n_frames - window.halo[1])
+    if settings.z_select is not None:
+        return np.intersect1d(valid, np.atleast_1d(settings.z_select))
+    step = max(1, round(1 / settings.z_steps))
+    return valid[rng.integers(min(step, len(valid))) :: step]
+
+
+def patch_starts(length: int, patch: int, settings: GeneratorSettings, rng: np.random.Generator) -> range:
+    """Return where patches start along one axis of a frame."""
+    first = int(rng.integers(min(patch, length - patch + 1))) if settings.random_offset and length > patch else 0
+    step = patch - settings.overlap
+    if settings.padding is None:
+        return range(first, length - patch + 1, step)
+    return range(first, max(length - settings.overlap, 1), step)
+
+
+def plan_epoch(
+    shapes: Sequence[tuple[int, int, int]], window: Window, settings: GeneratorSettings, rng: np.random.Generator
+) -> list[Item]:
+    """Return the items of an epoch in order."""
+    items: list[Item] = []
+    for file, (n_frames, rows, columns) in enumerate(shapes):
+        frames = target_frames(n_frames, window, settings, rng)
+        tops = patch_starts(rows, settings.input_size[0], settings, rng)
+        lefts = patch_starts(columns, settings.input_size[1], settings, rng)
+        own = [Item(file, int(z), y, x) for z in frames for y in tops for x in lefts]
+        if settings.max_per_file is not None and len(own) > settings.max_per_file:
+            chosen = rng.choice(len(own), settings.max_per_file, replace=False) if settings.shuffle else None
+            own = own[: settings.max_per_file] if chosen is None else [own[i] for i in sorted(chosen)]
+        items += own
+    if settings.shuffle:
+        items = [items[i] for i in rng.permutation(len(items))]
+    return items
+
+
+def read_patches(
+    recordings: Sequence[Recording], items: Sequence[Item], window: Window, settings: GeneratorSettings
+) -> list[NDArray[Any]]:
+    """Return the frames of each item's window, (frame, row, column), each frame of a file read once."""
+    found: dict[int, NDArray[Any]] = {}
+    before, after = window.halo
+    for file in sorted({item.file for item in items}):
+        own = sorted((i for i in range(len(items)) if items[i].file == file), key=lambda i: items[i].frame)
+        for run in _runs(own, items, window.length):
+            stop = items[run[-1]].frame + after + 1
+            start = items[run[0]].frame - before
+            corner, block = _read_box(recordings[file], [items[i] for i in run], start, stop, settings)
+            for i in run:
+                first = items[i].frame - before - start
+                found[i] = _cut(block[first : first + window.length], items[i], corner, settings)
+    return [found[i] for i in range(len(items))]
+
+
+def _runs(order: list[int], items: Sequence[Item], length: int) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for i in order:
+        if runs and items[i].frame - items[runs[-1][-1]].frame < length:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
+
+
+def _read_box(
+    recording: Recording, items: list[Item], start: int, stop: int, settings: GeneratorSettings
+) -> tuple[tuple[int, int], NDArray[Any]]:
+    top, left = min(i.row for i in items), min(i.column for i in items)
+    bottom = min(max(i.row for i in items) + settings.input_size[0], recording.shape[1])
+    right = min(max(i.column for i in items) + settings.input_size[1], recording.shape[2])
+    return (top, left), recording.read(start, stop, slice(top, bottom), slice(left, right))
+
+
+def _cut(block: NDArray[Any], item: Item, corner: tuple[int, int], settings: GeneratorSettings) -> NDArray[Any]:
+    rows, columns = settings.input_size
+    y, x = item.row - corner[0], item.column - corner[1]
+    patch = block[:, y : y + rows, x : x + columns]
+    missing = (0, rows - patch.shape[1]), (0, columns - patch.shape[2])
+    if settings.padding is None or missing == ((0, 0), (0, 0)):
+        return patch
+    return np.pad(patch, ((0, 0), *missing), mode=settings.padding)

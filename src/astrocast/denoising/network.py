@@ -1,0 +1,294 @@
+"""Training a U-Net on a generator's batches."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from astrocast.denoising.architecture import build_model, unet_from_model
+from astrocast.denoising.backend import import_keras, on_device
+from astrocast.denoising.callbacks import BestWeights
+from astrocast.denoising.generator import SubFrameGenerator
+from astrocast.denoising.losses import annealed_loss, find_loss, mean_squareroot_error
+from astrocast.denoising.model_files import read_network, write_network
+from astrocast.errors import InvalidConditionError, InvalidTypeError, OutputError
+from astrocast.kernels.normalisation import Scaling
+from astrocast.runtime.provenance import describe_input, record
+from astrocast.settings.denoising import NetworkSettings, RetrainingSettings, TrainingSettings
+
+logger = logging.getLogger("astrocast.denoising")
+
+
+class Network:
+    """A U-Net that learns to predict frames from their neighbours.
+
+    Parameters
+    ----------
+    train_generator
+        Batches to learn from.
+    val_generator
+        Batches to judge by; without them the training loss decides what is best.
+    learning_rate
+        Step size of Adam at the start.
+    decay_rate
+        Factor of the step size after every ``decay_steps`` steps.
+    decay_steps
+        Steps (not epochs) between two reductions of the step size.
+    n_stacks
+        Number of resolutions.
+    kernel
+        Filters of the first convolution, doubled at each resolution.
+    batchNormalize
+        Normalise each batch between convolution and rectifier.
+    loss
+        ``annealed_loss``, ``mean_squareroot_error``, a name or object of Keras, or a function of (true, predicted).
+    pretrained_weights
+        Model to start from; its architecture replaces ``n_stacks`` and ``kernel``. See `read_network` for what is read.
+    use_cpu
+        Train on the CPU though there is a GPU.
+    seed
+        Seed of the weights at the start.
+
+    Attributes
+    ----------
+    model
+        The Keras model, for frames of any size that is a multiple of ``2 ** (n_stacks - 1)``.
+
+    Raises
+    ------
+    InvalidConditionError
+        When patches do not fit the number of resolutions, or pretrained weights take another number of context frames.
+    RecordingNotFoundError
+        When there is no model at ``pretrained_weights``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrocast.denoising import Network, SubFrameGenerator
+    >>> movie = np.random.default_rng(0).normal(100, 5, (40, 32, 32)).astype("float32")
+    >>> batches = SubFrameGenerator(movie, batch_size=4, input_size=(16, 16), normalize="global")
+    >>> network = Network(batches, n_stacks=1, kernel=4)
+    >>> len(network.run(num_epochs=1, verbose=0).history["loss"])
+    1
+    """
+
+    def __init__(
+        self,
+        train_generator: SubFrameGenerator,
+        val_generator: SubFrameGenerator | None = None,
+        learning_rate: float = 0.001,
+        decay_rate: float = 0.99,
+        decay_steps: int = 250,
+        n_stacks: int = 3,
+        kernel: int = 64,
+        batchNormalize: bool = False,  # noqa: N803 - name of the contract
+        loss: Any = "annealed_loss",
+        pretrained_weights: str | Path | None = None,
+        use_cpu: bool = False,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.settings: NetworkSettings = NetworkSettings.checked(
+            learning_rate=learning_rate, decay_rate=decay_rate, decay_steps=decay_steps, n_stacks=n_stacks,
+            kernel=kernel,
+            batchNormalize=batchNormalize, loss=loss, pretrained_weights=pretrained_weights, use_cpu=use_cpu, seed=seed,
+        )  # fmt: skip
+        for generator in (train_generator, val_generator):
+            if generator is not None and not isinstance(generator, SubFrameGenerator):
+                raise InvalidTypeError(f"a SubFrameGenerator is expected, got {type(generator).__name__}")
+        self.train_generator, self.val_generator = train_generator, val_generator
+        with on_device(use_cpu):
+            self.model = self._build()
+        self._check_sizes()
+        self._compile()
+
+    @staticmethod
+    def annealed_loss(y_true: Any, y_pred: Any) -> Any:
+        """Return the mean square root of the absolute error, as a tensor of the backend; arrays are taken too."""
+        return annealed_loss(y_true, y_pred)
+
+    @staticmethod
+    def mean_squareroot_error(y_true: Any, y_pred: Any) -> Any:
+        """Return the root of the mean squared error, as a tensor of the backend; arrays are taken too."""
+        return mean_squareroot_error(y_true, y_pred)
+
+    def run(
+        self,
+        batch_size: int = 10,
+        num_epochs: int = 25,
+        save_model: str | Path | None = None,
+        patience: int = 3,
+        min_delta: float = 0.005,
+        monitor: str = "val_loss",
+        model_prefix: str = "model",
+        verbose: int = 1,
+    ) -> Any:
+        """Train, and return to the best weights at the end.
+
+        Parameters
+        ----------
+        batch_size
+            Not used: the generators decide how many items a batch has. Kept because scripts pass it.
+        num_epochs
+            Most epochs.
+        save_model
+            Folder for ``<model_prefix>.weights.h5`` and ``<model_prefix>.json`` (architecture, normalisation,
+            provenance), renewed whenever an epoch is the best so far.
+        patience
+            Epochs without improvement before it stops.
+        min_delta
+            Least change of ``monitor`` that is an improvement.
+        monitor
+            Quantity watched; without a validation generator ``loss``.
+        model_prefix
+            Start of the file names.
+        verbose
+            0 silent, 1 a bar, 2 a line for each epoch.
+
+        Returns
+        -------
+        keras.callbacks.History
+            Losses of each epoch. Training that diverges stops, and the best weights are kept.
+        """
+        settings = TrainingSettings.checked(
+            batch_size=batch_size, num_epochs=num_epochs, save_model=save_model, patience=patience, min_delta=min_delta,
+            monitor=monitor, model_prefix=model_prefix, verbose=verbose,
+        )  # fmt: skip
+        return self._fit(settings, settings.num_epochs)
+
+    def retrain_model(
+        self,
+        frozen_epochs: int = 25,
+        unfrozen_epochs: int = 5,
+        batch_size: int = 10,
+        patience: int = 3,
+        min_delta: float = 0.005,
+        monitor: str = "val_loss",
+        save_model: str | Path | None = None,
+        model_prefix: str = "retrain",
+        verbose: int = 1,
+    ) -> Any:
+        """Adapt a trained network to new data: first the output layer alone, then all layers.
+
+        Parameters are those of `run`, with
+
+        frozen_epochs
+            Epochs in which all layers but the last are kept as they are.
+        unfrozen_epochs
+            Epochs in which all layers learn.
+
+        Returns
+        -------
+        keras.callbacks.History
+            Losses of all epochs, frozen ones first.
+        """
+        settings = RetrainingSettings.checked(
+            frozen_epochs=frozen_epochs, unfrozen_epochs=unfrozen_epochs, num_epochs=frozen_epochs + unfrozen_epochs,
+            batch_size=batch_size, patience=patience, min_delta=min_delta, monitor=monitor, save_model=save_model,
+            model_prefix=model_prefix, verbose=verbose,
+        )  # fmt: skip
+        history: Any = None
+        for epochs, trainable in ((settings.frozen_epochs, False), (settings.unfrozen_epochs, True)):
+            for layer in self.model.layers[:-1]:
+                layer.trainable = trainable
+            self._compile()  # Keras reads which layers learn when a model is compiled
+            if epochs:
+                history = _joined(history, self._fit(settings, epochs))
+        return history
+
+    def _build(self) -> Any:
+        settings, context = self.settings, self.train_generator.window.channels
+        if settings.pretrained_weights is None:
+            return build_model(context, settings.n_stacks, settings.kernel, settings.batchNormalize, settings.seed)
+        unet = read_network(settings.pretrained_weights).unet
+        if unet.context != context:
+            raise InvalidConditionError(
+                f"the pretrained weights take {unet.context} context frames, the generator gives {context}; "
+                "set pre_post_frame to match the model"
+            )
+        model = build_model(context, unet.n_stacks, unet.filters)
+        model.set_weights(unet.arrays())
+        return model
+
+    def _check_sizes(self) -> None:
+        align = 2 ** sum(type(layer).__name__ == "MaxPooling2D" for layer in self.model.layers)
+        for generator in (self.train_generator, self.val_generator):
+            if generator is None:
+                continue
+            settings = generator.settings
+            if generator.window.channels != self.train_generator.window.channels:
+                raise InvalidConditionError(
+                    f"the training generator gives {self.train_generator.window.channels} context frames, "
+                    f"the validation generator {generator.window.channels}; they must be equal"
+                )
+            if any(side % align for side in settings.input_size):
+                raise InvalidConditionError(
+                    f"input_size {settings.input_size} is no multiple of {align}, which this number of stacks needs"
+                )
+            if settings.output_size not in (None, settings.input_size):
+                raise InvalidConditionError(
+                    f"output_size {settings.output_size} differs from input_size {settings.input_size}; "
+                    "the network returns patches of the size it is given"
+                )
+
+    def _compile(self) -> None:
+        keras = import_keras("training a network")
+        rate = keras.optimizers.schedules.ExponentialDecay(
+            self.settings.learning_rate, self.settings.decay_steps, self.settings.decay_rate, staircase=True
+        )
+        self.model.compile(optimizer=keras.optimizers.Adam(rate), loss=find_loss(self.settings.loss))
+
+    def _fit(self, settings: TrainingSettings, epochs: int) -> Any:
+        monitor = settings.monitor
+        if self.val_generator is None and monitor.startswith("val_"):
+            monitor = monitor.removeprefix("val_")
+            logger.info("there is no validation generator: %s is watched instead of %s", monitor, settings.monitor)
+        save = self._saver(Path(settings.save_model), settings) if settings.save_model is not None else None
+        watch = BestWeights(self.model, monitor, save, settings.patience, settings.min_delta)
+        with on_device(self.settings.use_cpu):
+            return self.model.fit(
+                self.train_generator, validation_data=self.val_generator, epochs=epochs, callbacks=[watch.callback()],
+                verbose=settings.verbose,
+            )  # fmt: skip
+
+    def _saver(self, folder: Path, settings: TrainingSettings) -> Any:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"save_model is a folder, {folder} is a file")
+        scaling = self.train_generator.scalings[0]
+        made_from = {
+            "normalisation": {
+                "kind": self.train_generator.settings.normalize,
+                "mean": scaling.offset if isinstance(scaling, Scaling) else None,
+                "std": scaling.scale if isinstance(scaling, Scaling) else None,
+            },
+            "provenance": record(
+                {
+                    "generator": self.train_generator.settings.model_dump(),
+                    "network": self.settings.model_dump(),
+                    "training": settings.model_dump(),
+                },
+                {"recordings": [describe_input(r) for r in self.train_generator.recordings]},
+            ),
+        }
+
+        def save(model: Any, epoch: int, value: float) -> None:
+            unet = unet_from_model(model)
+            assert unet is not None
+            write_network(
+                folder,
+                settings.model_prefix,
+                unet,
+                {**made_from, "keras": model.to_json(), "epoch": epoch, "best": value},
+            )
+
+        return save
+
+
+def _joined(first: Any, second: Any) -> Any:
+    if first is None:
+        return second
+    for key, values in second.history.items():
+        first.history[key] = first.history.get(key, []) + values
+    first.epoch = list(range(len(first.epoch) + len(second.epoch)))
+    return first

@@ -1,0 +1,90 @@
+"""The way without training: patterns of patches, found and applied block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidConditionError
+from astrocast.io import Recording
+from astrocast.kernels.normalisation import saturate
+from astrocast.kernels.svd_denoise import Moments, Patterns, find_patterns, patch_windows, project, stack_bands
+from astrocast.runtime.blocks import Block, plan_blocks
+from astrocast.runtime.progress import track
+
+#: covariances that are held at once; larger frames are worked through in bands of rows
+_COVARIANCE_BYTES = 256 << 20
+_FRAMES = 128
+#: fewer bins than this have no edge between noise and pattern
+_FEWEST_BINS = 8
+
+
+@dataclass
+class ProjectFrames:
+    """Keep the patterns of each patch: an operation of `run_blocks`; frames are independent of one another."""
+
+    patterns: Patterns
+    dtype: np.dtype[Any]
+    halo: tuple[int, int] = (0, 0)
+
+    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
+        """Return the denoised frames."""
+        return saturate(project(frames.astype(np.float32, copy=False), self.patterns), self.dtype)
+
+
+def learn_patterns(recording: Recording, patch: int, bin_frames: int, seed: int) -> Patterns:
+    """Return the patterns of all patches of a recording, from one pass over it.
+
+    Parameters
+    ----------
+    recording
+        At least 16 frames.
+    patch
+        Side of a patch in pixels.
+    bin_frames
+        Frames that are averaged before patterns are looked for; fewer when the recording is short.
+    seed
+        Of the search.
+    """
+    if recording.shape[0] < 2 * _FEWEST_BINS:
+        raise InvalidConditionError(
+            f"the recording has {recording.shape[0]} frames; "
+            f"patterns need at least {2 * _FEWEST_BINS} to stand out of noise"
+        )
+    bin_frames = max(1, min(bin_frames, recording.shape[0] // _FEWEST_BINS))
+    patch = min(patch, *recording.shape[1:])
+    boxes, windows = patch_windows(recording.shape[1:], patch)
+    bands = []
+    with track("find patterns", len(boxes), "patches") as advance:
+        for own in _bands(boxes):
+            top, bottom = int(boxes[own, 0].min()), int(boxes[own, 1].max())
+            local = boxes[own] - np.array([top, top, 0, 0], np.int32)
+            moments = _sum_band(recording, slice(top, bottom), local, bin_frames)
+            bands.append((top, find_patterns(moments, windows[own], seed)))
+            advance(len(local))
+    return stack_bands(bands, recording.shape[1:])
+
+
+def _sum_band(recording: Recording, rows: slice, boxes: NDArray[np.int32], bin_frames: int) -> Moments:
+    reference = recording.read(0, min(64, recording.shape[0]), rows).mean(0, dtype=np.float64).astype(np.float32)
+    moments = Moments(reference, boxes, bin_frames)
+    for block in plan_blocks(recording.shape[0], _FRAMES):
+        moments.add(recording.read(block.start, block.stop, rows).astype(np.float32, copy=False))
+    return moments
+
+
+def _bands(boxes: NDArray[np.int32]) -> Iterator[slice]:
+    """Yield runs of patches (sorted by row) whose covariances fit into memory; a row of patches stays together."""
+    bytes_of = 4 * ((boxes[:, 1] - boxes[:, 0]).astype(np.int64) * (boxes[:, 3] - boxes[:, 2])) ** 2
+    first, used = 0, 0
+    for i in range(len(boxes)):
+        new_row = i > 0 and boxes[i, 0] != boxes[i - 1, 0]
+        if new_row and used + int(bytes_of[i : i + (boxes[:, 0] == boxes[i, 0]).sum()].sum()) > _COVARIANCE_BYTES:
+            yield slice(first, i)
+            first, used = i, 0
+        used += int(bytes_of[i])
+    yield slice(first, len(boxes))

@@ -1,0 +1,89 @@
+"""A network trained on the recording that it denoises."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from astrocast.denoising.architecture import build_model, unet_from_model
+from astrocast.denoising.backend import import_keras
+from astrocast.denoising.callbacks import Schedule
+from astrocast.denoising.model_files import read_network
+from astrocast.denoising.training_pool import TrainingPool
+from astrocast.errors import InvalidConditionError, InvalidValueError
+from astrocast.kernels.unet_layout import UNet
+from astrocast.runtime.progress import track
+from astrocast.settings.denoising import DenoiserSettings
+
+logger = logging.getLogger("astrocast.denoising")
+
+#: steps whose mean loss is one entry of the history, and after which the weights are kept
+_ROUND = 100
+
+
+@dataclass
+class Training:
+    """What a training gave."""
+
+    unet: UNet
+    steps: int
+    losses: list[float] = field(default_factory=list)
+    diverged: bool = False
+
+
+def start_model(settings: DenoiserSettings, context: int) -> Any:
+    """Return the Keras model that training starts from."""
+    if settings.pretrained_weights is None:
+        return build_model(context, settings.n_stacks, settings.kernel, seed=settings.seed)
+    unet = read_network(settings.pretrained_weights).unet
+    if unet.context != context:
+        raise InvalidConditionError(
+            f"the pretrained weights take {unet.context} context frames, "
+            f"pre_post_frame gives {context}; they must be equal"
+        )
+    model = build_model(context, unet.n_stacks, unet.filters)
+    model.set_weights(unet.arrays())
+    return model
+
+
+def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: Schedule) -> Training:
+    """Train until the schedule is over; return the weights.
+
+    The mean squared error is minimised: its minimum is the mean of what the frame can be given its neighbours, which is
+    unbiased. Losses that follow the median or the mode are biased under the skewed noise of few photons.
+    """
+    keras = import_keras("training a network")
+    model.compile(keras.optimizers.Adam(settings.learning_rate), "mean_squared_error")
+    rng = np.random.default_rng(settings.seed)
+    kept, losses, recent = model.get_weights(), [], []
+    diverged = False
+    total = settings.steps or math.ceil(schedule.seconds)
+    with track("train", total, "steps" if settings.steps else "s") as advance:
+        shown = 0
+        while schedule.progress < 1:
+            model.optimizer.learning_rate = schedule.rate()
+            recent.append(float(model.train_on_batch(*pool.draw(settings.batch_size, rng))))
+            schedule.done += 1
+            if not math.isfinite(recent[-1]):
+                logger.warning(
+                    "training diverged after %d steps: stopped, the last good weights are kept", schedule.done
+                )
+                model.set_weights(kept)
+                diverged = True
+                break
+            if len(recent) == _ROUND:
+                losses.append(float(np.mean(recent)))
+                recent, kept = [], model.get_weights()
+            now = int(schedule.progress * total)
+            advance(now - shown)
+            shown = now
+    if recent and not diverged:
+        losses.append(float(np.mean(recent)))
+    unet = unet_from_model(model)
+    if unet is None:
+        raise InvalidValueError("the network has weights that are not finite; lower the learning_rate")
+    return Training(unet, schedule.done, losses, diverged)

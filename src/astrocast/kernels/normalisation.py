@@ -1,0 +1,82 @@
+"""One mean and one standard deviation for a recording, taken from its blocks; and back to its own dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from astrocast.errors import InvalidValueError
+
+
+def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
+    """Return mean and standard deviation of all values of all blocks.
+
+    The moments of blocks are combined pairwise in float64 (Chan, Golub and LeVeque,
+    doi:10.1080/00031305.1983.10483115), so a large offset costs no digits. A standard deviation of zero is returned as
+    1: a constant recording stays finite.
+
+    Raises
+    ------
+    InvalidValueError
+        When there is no value, or one is not finite.
+    """
+    count, mean, squares = 0, 0.0, 0.0
+    for block in blocks:
+        values = np.asarray(block, np.float64)
+        if not values.size:
+            continue
+        block_mean = float(values.mean())
+        step = block_mean - mean
+        total = count + values.size
+        squares += float(np.square(values - block_mean).sum()) + step * step * count * values.size / total
+        mean += step * values.size / total
+        count = total
+    if not count:
+        raise InvalidValueError("there are no values to normalise: the recording is empty")
+    if not np.isfinite(squares):
+        raise InvalidValueError("the recording has values that are not finite (NaN or infinite); replace them first")
+    std = (squares / count) ** 0.5
+    return mean, std if std > 0 else 1.0
+
+
+def saturate(values: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
+    """Return ``values`` as ``dtype``; integers are rounded, and what is out of range becomes the nearest value.
+
+    Examples
+    --------
+    >>> saturate(np.array([-3.0, 1.6, 300.0], np.float32), np.uint8).tolist()
+    [0, 2, 255]
+    """
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        return values >= 0.5
+    if kind.kind not in "iu":
+        return values.astype(kind, copy=False)
+    limits = np.iinfo(kind)
+    # float32 cannot hold the largest int32 and int64: clip where it can, which rounds towards zero
+    high = np.nextafter(np.float32(limits.max), np.float32(0)) if limits.bits > 24 else np.float32(limits.max)
+    return np.clip(np.rint(values), np.float32(limits.min), high).astype(kind)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What is subtracted from a recording and what it is divided by: two numbers, or a frame of each."""
+
+    offset: float | NDArray[np.float32] = 0.0
+    scale: float | NDArray[np.float32] = 1.0
+
+    def apply(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the scaled frames, float32."""
+        scaled = np.subtract(frames, np.float32(self.offset), dtype=np.float32)
+        scaled /= np.float32(self.scale)
+        return scaled
+
+    def undo(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scaled frames in the units of the recording."""
+        original = frames * np.float32(self.scale)
+        original += np.float32(self.offset)
+        return original
