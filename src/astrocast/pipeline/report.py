@@ -60,7 +60,7 @@ def report_page(content: ReportContent) -> str:
     )
     return environment.get_template("report.html.j2").render(
         name=content.name,
-        created=content.created,
+        created=report_tables.moment(content.created),
         headline=report_tables.headline(content),
         facts=report_tables.facts(content),
         warnings=list(content.warnings),

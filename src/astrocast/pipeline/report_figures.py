@@ -212,7 +212,9 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
         else "Motion was not corrected in this run.",
         wide=True,
     )
-    summary = "; ".join(f"{name} {number(value)}" for name, value in content.registration_summary.items())
+    summary = "; ".join(
+        f"{name.replace('_', ' ')} {number(value)}" for name, value in content.registration_summary.items()
+    )
     summary = summary[:1].upper() + summary[1:]
     yield panel(
         "Registration",

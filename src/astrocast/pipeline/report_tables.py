@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -48,6 +49,18 @@ def headline(content: ReportContent) -> str:
     if content.frame_rate is not None:
         text += f", {number(found / frames * content.frame_rate * 60)} per minute"
     return text + "."
+
+
+def moment(created: str) -> str:
+    """Return an ISO date and time as a person writes it; anything else as it is.
+
+    >>> moment("2026-11-23T18:58:07+00:00"), moment("spring")
+    ('2026-11-23 18:58 UTC', 'spring')
+    """
+    try:
+        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return created
 
 
 def facts(content: ReportContent) -> list[tuple[str, str]]:
@@ -121,14 +134,10 @@ def largest_events(content: ReportContent) -> Table | None:
 
 def provenance(content: ReportContent) -> list[Table]:
     """Return parameters, stages, input and versions as tables."""
-    tables = []
-    if content.parameters:
-        rows = [
-            [stage, name, as_text(value)]
-            for stage, values in content.parameters.items()
-            for name, value in values.items()
-        ]
-        tables.append(Table("Parameters", ["stage", "parameter", "value"], rows))
+    tables = [
+        Table(f"Parameters of {stage}", ["parameter", "value"], [[name, as_text(v)] for name, v in values.items()])
+        for stage, values in content.parameters.items()
+    ]
     if content.stages:
         rows = [
             [stage, number(values.get("seconds")), number(values.get("peak_memory_mb"))]

@@ -82,7 +82,8 @@ def bin_edges(finite: NDArray[np.float64], step: float | None = None) -> tuple[N
     if low > 0 and np.percentile(finite, 98) > _WIDE * np.percentile(finite, 2):
         return np.geomspace(low, high * (1 + 1e-9), 26, dtype=np.float64), True
     if step is not None:
-        widest = max(1, int(np.ceil((high - low) / step / _MOST_BINS)))
+        most = np.clip(2 * np.sqrt(finite.size), 8, _MOST_BINS)
+        widest = max(1, int(np.ceil((high - low) / step / most)))
         bins = int((high - low) / step / widest + 1e-9) + 1
         return np.asarray(low - step / 2 + step * widest * np.arange(bins + 1), dtype=np.float64), False
     if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, up to rounding: no room for edges between

@@ -125,7 +125,7 @@ def gallery(
     for index, trace in enumerate(shown):
         row, column = divmod(index, columns)
         width, height = 1.0 / columns, 1.0 / rows
-        small = ax.inset_axes((column * width, 1.0 - (row + 1) * height, 0.86 * width, 0.68 * height))
+        small = ax.inset_axes((column * width, 1.0 - (row + 0.86) * height, 0.86 * width, 0.68 * height))
         small.plot(times(np.arange(len(trace)), frame_rate), trace, color=SIGNAL, linewidth=1.2)
         small.set_ylim(low - margin, high + margin)
         small.spines[["top", "right"]].set_visible(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -61,16 +61,17 @@ def raster(
     ax = axes_or_new(ax, 9.0, float(np.clip(1.4 + 0.03 * len(begin), 2.4, 4.5)))
     order = np.lexsort((end, begin))
     rows = np.arange(1.0, len(order) + 1)
-    bars = np.empty((len(order), 2, 2))
-    bars[:, 0, 0], bars[:, 1, 0] = times(begin[order], frame_rate), times(end[order], frame_rate)
-    bars[:, :, 1] = rows[:, None]
+    bars = np.empty((len(order), 4, 2))  # the corners of each
+    bars[:, :2, 0] = times(begin[order], frame_rate)[:, None]
+    bars[:, 2:, 0] = times(end[order], frame_rate)[:, None]
+    bars[:, :, 1] = rows[:, None] + np.array([-0.38, 0.38, 0.38, -0.38])
     colours, names = _colours(events, group, order)
-    thickness = float(np.clip(160.0 / max(len(order), 1), 0.6, 4.0))
-    bundle = LineCollection(list(bars), colors=colours, linewidths=thickness, capstyle="butt", **drawing(len(order)))
+    # an edge of a third of a point: bars of less than a pixel would fade away
+    bundle = PolyCollection(list(bars), facecolors=colours, edgecolors=colours, linewidths=0.3, **drawing(len(order)))
     ax.add_collection(bundle, autolim=False)
     ax.set_xlim(0.0, _end_of_time(frames, end, frame_rate))
     ax.set_ylim(max(len(order), 1) + 0.5, 0.5)
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
     ax.set(xlabel=time_label(frame_rate), ylabel="event, by onset")
     for index, name in enumerate(names):
         ax.plot([], [], color=category(index), linewidth=3, label=str(name))
