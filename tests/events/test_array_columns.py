@@ -37,6 +37,7 @@ def test_a_table_filters_sorts_joins_and_copies_them(kind, strategy):
         same(table[kept]["array"], [i for i, k in zip(items, kept, strict=True) if k])
         same(table.sort_values("number", ascending=False)["array"], items[::-1])
         same(pd.concat([table, table.iloc[:1]])["array"], [*items, items[0]])
+        assert table["array"].map(np.size).tolist() == [i.size for i in items]
         assert table["array"].dtype.name == kind._dtype.name
         copied = table.copy()
         copied.at[0, "array"] = items[-1]

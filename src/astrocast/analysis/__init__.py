@@ -1,1 +1,7 @@
 """Detected events as an object: load, filter, normalise, group, compare, export."""
+
+from astrocast.analysis.events import Events
+from astrocast.analysis.multi import MultiEvents
+from astrocast.analysis.video import Video
+
+__all__ = ["Events", "MultiEvents", "Video"]

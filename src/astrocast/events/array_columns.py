@@ -174,6 +174,10 @@ class _ArrayColumn(ExtensionArray):
         """Return an object array of the elements."""
         return self.__array__()
 
+    def _cast_pointwise_result(self, values: Any) -> Any:
+        # pandas casts the result of `map` to the column's dtype; a number per trace is no trace
+        return pd.Series(list(values)).array
+
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
         return lambda item: f"{'x'.join(map(str, item.shape))} {item.dtype}"
 

@@ -125,16 +125,16 @@ def _noise(values: Floats, offsets: Offsets, out: NDArray[np.float64]) -> None:
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         out[i] = np.nan
-        if end - begin > 1:
-            steps = np.abs(np.diff(values[begin:end].astype(np.float64)))
-            out[i] = np.nanmedian(steps)
+        if end - begin > 2:
+            bends = np.abs(np.diff(np.diff(values[begin:end].astype(np.float64))))
+            out[i] = np.nanmedian(bends)
 
 
 def noise_level(values: Floats, offsets: Offsets) -> NDArray[np.float64]:
-    """Return the standard deviation of the noise of each trace, from its steps from frame to frame.
+    """Return the standard deviation of the noise of each trace, from how its slope changes from frame to frame.
 
-    The median of ``|x[t + 1] - x[t]|`` of white noise is ``0.6745 * sqrt(2) * sigma``; slow signals hardly change it.
-    NaN for traces of fewer than two frames.
+    The median of ``|x[t + 1] - 2 x[t] + x[t - 1]|`` of white noise is ``0.6745 * sqrt(6) * sigma``; a signal that rises
+    and falls steadily does not change it, which a trace as short as its event needs. NaN for fewer than three frames.
 
     >>> from astrocast.kernels.ragged import flatten
     >>> noise = np.random.default_rng(0).normal(0, 2, 5000)
@@ -143,4 +143,4 @@ def noise_level(values: Floats, offsets: Offsets) -> NDArray[np.float64]:
     """
     out = np.empty(offsets.size - 1, np.float64)
     _noise(values, offsets, out)
-    return out / (MEDIAN_TO_SIGMA * np.sqrt(2))
+    return out / (MEDIAN_TO_SIGMA * np.sqrt(6))

@@ -36,7 +36,7 @@ class Shapes:
     """Properties per frame of each event, all events end to end; event ``i`` has ``offsets[i]:offsets[i + 1]``.
 
     ``area`` in pixels, ``perimeter`` in pixels (4-connected border, diagonal steps as the square root of 2),
-    ``circularity`` 4 pi area / perimeter² (1 for a disc, NaN where the perimeter is 0), ``row`` and ``column`` the
+    ``circularity`` 4 pi area / perimeter², at most 1 (a disc; NaN where the perimeter is 0), ``row`` and ``column`` the
     centre within the bounding box (NaN in frames without a pixel).
     """
 
@@ -152,7 +152,7 @@ def shapes_over_time(masks: Masks) -> Shapes:
     """Return area, perimeter, circularity and centre of each event in each of its frames.
 
     The perimeter is that of `skimage.measure.perimeter` (Benkrid & Crookes 2000, "Design and FPGA implementation of a
-    perimeter estimator"); of shapes of a few pixels it is short and their circularity may exceed 1.
+    perimeter estimator"). Of shapes of a few pixels it is short; their circularity is cut at 1, as ImageJ does.
 
     >>> shapes_over_time(pack_masks([np.ones((2, 3, 3), bool)])).area
     array([9., 9.])
@@ -163,7 +163,7 @@ def shapes_over_time(masks: Masks) -> Shapes:
     area, perimeter, row, column = out
     circularity = np.full(area.size, np.nan)
     np.divide(4 * np.pi * area, perimeter**2, out=circularity, where=perimeter > 0)
-    return Shapes(offsets, area, perimeter, circularity, row, column)
+    return Shapes(offsets, area, perimeter, np.minimum(circularity, 1.0), row, column)
 
 
 @njit(cache=True, nogil=True)

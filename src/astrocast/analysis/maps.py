@@ -1,0 +1,119 @@
+"""Between the table of events and the label volume that draws them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import DTypeLike, NDArray
+
+from astrocast.errors import DatasetNotFoundError, InvalidValueError, RecordingNotFoundError
+from astrocast.events.array_columns import as_masks
+from astrocast.events.schema import INDEX
+from astrocast.io import create_recording
+from astrocast.io.event_store import EVENT_MAP_LOC, TiffMapWriter, event_map_path, open_event_map
+from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
+from astrocast.io.reopened import lazy_array
+from astrocast.kernels.propagation_masks import Masks, paint
+from astrocast.runtime.progress import track
+
+#: bytes of the map that are painted at a time
+_BLOCK_BYTES = 64 << 20
+
+
+def open_map(directory: Path, z_slice: tuple[int, int] | None) -> Recording:
+    """Open the event map of a directory, or a slice of it."""
+    recording = open_event_map(directory)
+    try:
+        return SlicedRecording(recording, *z_slice) if z_slice else recording
+    except Exception:
+        recording.close()
+        raise
+
+
+def read_map(directory: Path, z_slice: tuple[int, int] | None, lazy: bool) -> tuple[Any, Any, Any]:
+    """Return (event map, shape, dtype), the map as a dask array or in memory; three None where there is no map."""
+    try:
+        event_map_path(directory)
+    except RecordingNotFoundError:
+        return None, None, None
+    opener = partial(open_map, directory, z_slice)
+    if lazy:
+        array = lazy_array(opener)
+    else:
+        with opener() as recording:
+            array = recording.to_array()
+    return array, tuple(array.shape), array.dtype
+
+
+def labels_of(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each event in the map: ``event_id``, the index where it is of integers, or 1, 2, 3 ..."""
+    if INDEX in table and table[INDEX].is_unique:
+        return table[INDEX].to_numpy(np.int64)
+    if pd.api.types.is_integer_dtype(table.index):
+        return table.index.to_numpy(np.int64)
+    return np.arange(1, len(table) + 1)
+
+
+def paint_map(
+    table: pd.DataFrame,
+    shape: tuple[int, int, int],
+    dtype: DTypeLike = int,
+    save_path: Path | None = None,
+    first_frame: int = 0,
+) -> NDArray[Any] | Any:
+    """Return the label volume of a table, see `astrocast.analysis.Events.create_event_map`."""
+    needed = {"mask", "z0", "x0", "y0"}
+    if not needed <= set(table.columns):
+        raise _MissingMaskError(
+            f"the event map is drawn from the columns {', '.join(sorted(needed))}; "
+            f"missing: {', '.join(sorted(needed - set(table.columns)))}"
+        )
+    kind = np.dtype(dtype)
+    labels = labels_of(table)
+    if len(labels) and labels.max() > np.iinfo(kind).max:
+        raise InvalidValueError(f"the largest event number is {labels.max()}, {kind} holds {np.iinfo(kind).max}")
+    masks = as_masks(table["mask"]).masks
+    origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
+    if save_path is None:
+        whole = np.zeros(shape, kind)
+        with track("event map", len(table), "events") as advance:
+            paint(masks, origins, labels, whole, first_frame)
+            advance(len(table))
+        return whole
+    with _writer(save_path, shape, kind) as writer:
+        _paint_blocks(masks, origins, labels, writer, first_frame)
+    return lazy_array(partial(_open_saved, save_path))
+
+
+class _MissingMaskError(DatasetNotFoundError, ValueError):
+    """The table lacks what a map is drawn from (the contract names ValueError)."""
+
+
+def _writer(path: Path, shape: tuple[int, int, int], kind: np.dtype[Any]) -> RecordingWriter:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return TiffMapWriter(path, shape, kind)
+    compression = "lz4" if path.suffix.lower() in (".h5", ".hdf5", ".zarr") else None
+    return create_recording(path, EVENT_MAP_LOC, shape, kind, compression=compression)
+
+
+def _open_saved(path: Path) -> Recording:
+    from astrocast.io import open_recording
+
+    return open_recording(path, EVENT_MAP_LOC if path.suffix.lower() in (".h5", ".hdf5") else None)
+
+
+def _paint_blocks(
+    masks: Masks, origins: NDArray[np.int64], labels: NDArray[np.int64], writer: RecordingWriter, first_frame: int
+) -> None:
+    frames, rows, columns = writer.shape
+    depth = max(1, _BLOCK_BYTES // (rows * columns * writer.dtype.itemsize))
+    with track("event map", frames) as advance:
+        for start in range(0, frames, depth):
+            block = np.zeros((min(depth, frames - start), rows, columns), writer.dtype)
+            paint(masks, origins, labels, block, first_frame + start)
+            writer.write(start, block)
+            advance(len(block))

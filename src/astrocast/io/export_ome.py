@@ -1,0 +1,94 @@
+"""Event maps as labels of an OME-Zarr image (OME-NGFF 0.5, zarr v3)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocast.errors import InvalidValueError, OutputError, OutputExistsError
+from astrocast.io.recording import Metadata, Recording
+
+OME_VERSION = "0.5"
+_CHUNK_BYTES = 4 << 20
+
+
+def write_labels(
+    path: Path, labels: Recording, image: Recording | None, metadata: Metadata, overwrite: bool = False
+) -> Path:
+    """Write an event map, with the recording when there is one, as OME-Zarr: ``labels/events`` over the image.
+
+    Parameters
+    ----------
+    path
+        Directory to write, ``.zarr`` or ``.ome.zarr``.
+    labels
+        Event map (frame, row, column), 0 background.
+    image
+        The recording, of the same shape; None leaves the image out.
+    metadata
+        Pixel size and frame rate, for the scale.
+    overwrite
+        Whether an existing directory is replaced.
+
+    Notes
+    -----
+    Follows OME-NGFF 0.5 (https://ngff.openmicroscopy.org/0.5/): axes t, y, x; one resolution level.
+    """
+    import zarr
+
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is already there; choose another name or overwrite=True")
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; create it first")
+    if image is not None and image.shape != labels.shape:
+        raise InvalidValueError(f"the recording has shape {image.shape}, the event map {labels.shape}")
+    beside = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        root = zarr.open_group(beside, mode="w", zarr_format=3)
+        if image is not None:
+            _level(root, image)
+            root.attrs["ome"] = {"version": OME_VERSION, "multiscales": [_multiscale("recording", metadata)]}
+        group = root.create_group("labels")
+        group.attrs["ome"] = {"version": OME_VERSION, "labels": ["events"]}
+        events = group.create_group("events")
+        _level(events, labels)
+        described: dict[str, Any] = {"version": OME_VERSION, "multiscales": [_multiscale("events", metadata)]}
+        described["image-label"] = {"source": {"image": "../../"}} if image is not None else {}
+        events.attrs["ome"] = described
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return path
+
+
+def _level(group: Any, recording: Recording) -> None:
+    """Write one resolution level, chunk by chunk."""
+    frame = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize
+    depth = min(max(1, _CHUNK_BYTES // frame), recording.shape[0])
+    array = group.create_array(
+        "0",
+        shape=recording.shape,
+        chunks=(depth, *recording.shape[1:]),
+        dtype=recording.dtype,
+        dimension_names=["t", "y", "x"],
+    )
+    for start, block in recording.blocks(depth):
+        array[start : start + len(block)] = block
+
+
+def _multiscale(name: str, metadata: Metadata) -> dict[str, Any]:
+    time = {"name": "t", "type": "time"} | ({"unit": "second"} if metadata.frame_rate else {})
+    unit = {"unit": "micrometer"} if metadata.pixel_size else {}
+    rows, columns = metadata.pixel_size or (1.0, 1.0)
+    scale = [1.0 / metadata.frame_rate if metadata.frame_rate else 1.0, rows, columns]
+    return {
+        "name": name,
+        "axes": [time, *({"name": axis, "type": "space"} | unit for axis in ("y", "x"))],
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
+    }

@@ -1,0 +1,27 @@
+"""A napari window with layers in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from astrocast.errors import MissingExtraError
+from astrocast.viewer.layers import Layer
+
+
+def open_viewer(layers: Sequence[Layer], title: str = "astrocast") -> Any:
+    """Open a napari viewer with these layers, the first at the bottom, and return it.
+
+    In a script, `napari.run()` then keeps the window open; notebooks and IPython need nothing.
+    """
+    try:
+        import napari
+    except ImportError as error:
+        raise MissingExtraError("napari", "napari", "looking at events") from error
+    viewer = napari.Viewer(title=title)
+    add = {"image": viewer.add_image, "labels": viewer.add_labels}
+    for layer in layers:
+        add[layer.kind](layer.data, name=layer.name, **layer.options)
+    if any(layer.options.get("units", ("",) * 3)[-1] == "µm" for layer in layers):
+        viewer.scale_bar.visible = True
+    return viewer
