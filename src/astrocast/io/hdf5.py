@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 import weakref
 from contextlib import suppress
@@ -16,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import (
-    DatasetNotFoundError,
     FormatError,
     InvalidValueError,
     OutputError,
     OutputExistsError,
 )
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_block, check_movie_shape
+from astrocast.io.files import check_space
+from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.slabs import SlabBuffer, chunks_of
 
 Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
 COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
-#: a dataset under construction carries this suffix until it is complete
-PARTIAL = ".partial"
 #: recordings that hold a file open: HDF5 refuses to open a file for writing that the same process has open for reading
 _READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
 
@@ -50,14 +49,19 @@ def _filter_options(compression: str | None) -> dict[str, Any]:
 
 def dataset_names(path: Path) -> list[str]:
     """Return the names of all 3-D datasets in the file, complete ones only."""
+    with _open_file(path, "r") as file:
+        return names_in(file)
+
+
+def names_in(file: h5py.File) -> list[str]:
+    """Return the names of all 3-D datasets of an open file, complete ones only."""
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 3 and not name.endswith(PARTIAL):
             names.append(name)
 
-    with _open_file(path, "r") as file:
-        file.visititems(visit)
+    file.visititems(visit)
     return names
 
 
@@ -85,7 +89,10 @@ class HDF5Recording(Recording):
         self._lock = threading.Lock()
         self._file: h5py.File | None = None
         with _open_file(path, "r") as file:
-            dataset = self._find(file, loc)
+            wanted = (loc or "").strip("/")
+            if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
+                wanted = choose_dataset(names_in(file), loc, path)
+            dataset = file[wanted]
             self.loc = str(dataset.name).strip("/")
             self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
             self.dtype = dataset.dtype
@@ -93,18 +100,6 @@ class HDF5Recording(Recording):
             self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
             self._map = self._memory_map(dataset)
         _READERS.add(self)
-
-    def _find(self, file: h5py.File, loc: str | None) -> h5py.Dataset:
-        wanted = (loc or "").strip("/")
-        if wanted and wanted in file and isinstance(file[wanted], h5py.Dataset):
-            return file[wanted]
-        below = [n for n in dataset_names(self.path) if not wanted or n.startswith(wanted + "/")]
-        if len(below) == 1:  # a group (or a file) with a single recording names it
-            return file[below[0]]
-        names = dataset_names(self.path)
-        found = f"it has {', '.join(names)}" if names else "it has no 3-D dataset"
-        asked = f"has no recording at {loc!r}" if wanted else "was opened without naming a dataset (loc)"
-        raise DatasetNotFoundError(f"{self.path} {asked}; {found}")
 
     def _memory_map(self, dataset: h5py.Dataset) -> NDArray[Any] | None:
         # An uncompressed contiguous dataset is plain bytes in the file: mapping them avoids HDF5's global lock.
@@ -178,7 +173,9 @@ class HDF5Writer(RecordingWriter):
         options = _filter_options(compression)
         if options and chunks is None:
             raise InvalidValueError("compressed HDF5 is stored in chunks: name the chunks")
-        self._check_space(compression)
+        # a full disk can leave an HDF5 file unreadable: refuse before the first byte (compressed: half is a fair guess)
+        need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        check_space(path.parent, need // 2 if compression else need, path)
         if self._beside:
             self._target.unlink(missing_ok=True)
         release_readers(path)
@@ -196,18 +193,8 @@ class HDF5Writer(RecordingWriter):
         except Exception:
             self.discard()
             raise
-        self._depth = self.dataset.chunks[0] if self.dataset.chunks else 1
-        self._next, self._pending = 0, np.empty((0, *shape[1:]), dtype)
-
-    def _check_space(self, compression: str | None) -> None:
-        need = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        try:
-            free = shutil.disk_usage(self.path.parent).free
-        except OSError as error:
-            raise OutputError(f"{self.path.parent} cannot be written to: {error}") from error
-        # a full disk can leave an HDF5 file unreadable: refuse before the first byte (compressed: half is a fair guess)
-        if free < (need // 2 if compression else need) + (64 << 20):
-            raise OutputError(f"{self.path} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; free some space")
+        self._slabs = SlabBuffer(self, self.dataset.chunks[0] if self.dataset.chunks else 1)
+        self._direct = self.dataset.chunks is not None and not options
 
     def _create(self, chunks: tuple[int, int, int] | None, options: dict[str, Any]) -> h5py.Dataset:
         if options:
@@ -226,30 +213,37 @@ class HDF5Writer(RecordingWriter):
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Write the block; frames that do not fill a chunk wait for the next block."""
-        check_block(self, start, block)
-        if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
-        self._next += len(block)
-        block = block.astype(self.dtype, copy=False)
-        if len(self._pending):
-            block = np.concatenate([self._pending, block])
-        whole = len(block) if self._next == self.shape[0] else len(block) // self._depth * self._depth
-        first = self._next - len(block)
-        if whole:
-            self.dataset[first : first + whole] = block[:whole]
-        self._pending = block[whole:].copy()
+        for first, slab in self._slabs.add(start, block):
+            try:
+                self._store(first, slab)
+            except OSError as error:
+                raise OutputError(f"{self.path} cannot be written: {error}") from error
+
+    def _store(self, first: int, slab: NDArray[Any]) -> None:
+        if not self._direct:
+            self.dataset[first : first + len(slab)] = slab
+            return
+        # whole chunks as they are: HDF5's own way through selections takes three times as long
+        chunk = self.dataset.chunks
+        for index, piece in chunks_of(first, slab, chunk):
+            offset = tuple(i * c for i, c in zip(index, chunk, strict=True))
+            self.dataset.id.write_direct_chunk(offset, piece)
 
     def commit(self) -> None:
         """Flush, rename the dataset and, where the file is new, the file."""
-        if self._next != self.shape[0]:
+        try:
+            self._slabs.check_complete(f"{self.path}:{self.loc}")
+        except InvalidValueError:
             self.discard()
-            raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}:{self.loc}")
+            raise
         self.file.flush()
         if self.loc in self.file:
             del self.file[self.loc]
         self.file.move(self._partial, self.loc)
         self.file.flush()
         self.file.close()
+        with self._target.open("rb") as file:  # the rename must not overtake the data
+            os.fsync(file.fileno())
         if self._beside:
             os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError, MissingExtraError, OutputError
 from astrocast.io.files import check_space, check_target
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_block, check_movie_shape
+from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.slabs import SlabBuffer
 
 COMPRESSIONS = ("gzip", "lz4", "zstd")
 #: key of the metadata that this package writes
@@ -99,27 +100,21 @@ class TileDBWriter(RecordingWriter):
         self.array = tiledb.open(str(self.beside), mode="w")
         known = {**(options.get("attributes") or {}), **(options.get("metadata") or Metadata()).to_attributes()}
         self.array.meta[KEY] = json.dumps(known)
-        self._depth, self._next, self._pending = chunks[0], 0, np.empty((0, *shape[1:]), dtype)
+        self._slabs = SlabBuffer(self, chunks[0])
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Write what fills tiles; the rest waits for the next block."""
-        check_block(self, start, block)
-        if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
-        self._next += len(block)
-        block = np.concatenate([self._pending, block.astype(self.dtype, copy=False)])
-        whole = len(block) if self._next == self.shape[0] else len(block) // self._depth * self._depth
-        first = self._next - len(block)
-        if whole:
-            self.array[first : first + whole] = np.ascontiguousarray(block[:whole])
-        self._pending = block[whole:].copy()
+        for first, slab in self._slabs.add(start, block):
+            self.array[first : first + len(slab)] = np.ascontiguousarray(slab)
 
     def commit(self) -> None:
         """Close and rename."""
         self.array.close()
-        if self._next != self.shape[0]:
+        try:
+            self._slabs.check_complete(str(self.path))
+        except InvalidValueError:
             self.discard()
-            raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}")
+            raise
         old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():
             os.replace(self.path, old)  # noqa: PTH105 - atomic on every system

@@ -16,8 +16,10 @@ from astrocast.errors import DatasetNotFoundError, FormatError, InvalidValueErro
 from astrocast.io.axes import Layout, read_layout
 from astrocast.io.files import check_space
 from astrocast.io.naming import PARTIAL, choose_dataset
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_block, check_movie_shape
+from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.slabs import SlabBuffer
 from astrocast.io.tiff_metadata import length, pair, rate
+from astrocast.io.zarr_chunks import DirectChunks
 
 COMPRESSIONS = ("lz4", "zstd", "gzip")
 #: what a damaged store raises: a chunk that fails its checksum, bytes that do not decode, missing or broken metadata
@@ -129,11 +131,13 @@ def codec_chain(compression: str | None) -> list[Any]:
     chosen = compression or "lz4"
     if chosen not in COMPRESSIONS:
         raise InvalidValueError(f"compression is {compression!r}; zarr is written with {', '.join(COMPRESSIONS)}")
-    packed = {
-        "lz4": lambda: codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
-        "zstd": lambda: codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
-        "gzip": lambda: codecs.GzipCodec(level=4),
-    }[chosen]()
+    packed: Any
+    if chosen == "gzip":
+        packed = codecs.GzipCodec(level=4)
+    elif chosen == "zstd":
+        packed = codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
+    else:
+        packed = codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
     return [packed, codecs.Crc32cCodec()]
 
 
@@ -166,29 +170,21 @@ class ZarrWriter(RecordingWriter):
             )  # fmt: skip
         except OSError as error:
             raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
-        self._depth = self.array.chunks[0]
-        self._next, self._pending = 0, np.empty((0, *shape[1:]), dtype)
+        self._slabs = SlabBuffer(self, self.array.chunks[0])
+        self._chunks = DirectChunks(self.beside / self.loc, self.array, options.get("compression") or "lz4")
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Write what fills chunks; the rest waits for the next block."""
-        check_block(self, start, block)
-        if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
-        self._next += len(block)
-        block = block.astype(self.dtype, copy=False)
-        if len(self._pending):
-            block = np.concatenate([self._pending, block])
-        whole = len(block) if self._next == self.shape[0] else len(block) // self._depth * self._depth
-        first = self._next - len(block)
-        if whole:
-            self.array[first : first + whole] = block[:whole]
-        self._pending = block[whole:].copy()
+        for first, slab in self._slabs.add(start, block):
+            self._chunks.write(first, slab)
 
     def commit(self) -> None:
         """Rename the array, or the store where it is new."""
-        if self._next != self.shape[0]:
+        try:
+            self._slabs.check_complete(f"{self.path}:{self.loc}")
+        except InvalidValueError:
             self.discard()
-            raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}:{self.loc}")
+            raise
         install(self.beside, self.path, self.loc)
 
     def discard(self) -> None:

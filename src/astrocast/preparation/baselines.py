@@ -186,10 +186,10 @@ def neighbours(
     held.extend(islice(coming, per_segment))
     for _ in blocks:
         held.append(next(coming, nothing))
-        now, future = held[per_segment], held[-1]
-        assert now is not None
-        assert future is not None
-        yield held.popleft(), now, future
+        own, ahead = held[per_segment], held[-1]
+        assert own is not None
+        assert ahead is not None
+        yield held.popleft(), own, ahead
 
 
 def check_finite(frames: NDArray[Any], first: int) -> None:
