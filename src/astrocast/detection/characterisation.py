@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,42 +14,77 @@ from astrocast.detection.measurement import Measured
 from astrocast.detection.segmentation import Segmentation
 from astrocast.io.event_store import EventTableWriter
 from astrocast.kernels.event_shapes import EventRuns, event_shapes
-from astrocast.kernels.features import trace_properties
+from astrocast.kernels.features import Boxes, trace_properties
 from astrocast.kernels.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES
 
 #: events, and voxels of their boxes, that are worked on together
 _EVENTS, _VOXELS = 2000, 64 << 20
 
 
+@dataclass(frozen=True)
+class EventBatch:
+    """Events whose rows are made together; all arrays are in the order of ``number``.
+
+    Parameters
+    ----------
+    number
+        Number of each event in the event map, int64, (events,).
+    boxes
+        Their boxes, in frames of what was worked on.
+    runs
+        Their voxels.
+    measured
+        Their signals.
+    """
+
+    number: NDArray[np.int64]
+    boxes: Boxes
+    runs: EventRuns
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of the frames that the events are in.
+
+    Parameters
+    ----------
+    first_frame
+        Frame of the recording that frame 0 of the boxes is (`z_slice`).
+    bad_frames
+        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+    """
+
+    first_frame: int = 0
+    bad_frames: NDArray[np.bool_] | None = None
+
+
 def write_table(
     segmentation: Segmentation,
     measured: Measured,
     writer: EventTableWriter,
-    *,
-    first_frame: int = 0,
-    bad_frames: NDArray[np.bool_] | None = None,
+    context: Context,
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Write the row of every event.
-
-    Parameters
-    ----------
-    segmentation, measured
-        What the passes before found.
-    writer
-        Of the event table.
-    first_frame
-        Frame of the recording that the segmentation's frame 0 is (`z_slice`).
-    bad_frames
-        Frames that motion correction flagged, (frames of the segmentation,).
-    pool
-        Threads to share the work with.
-    advance
-        Called with the number of events after each batch.
-    """
+    """Write the row of every event; ``advance`` is called with the number of events after each batch."""
+    boxes = segmentation.boxes
     for a, b in _batches(segmentation):
-        writer.write(np.arange(a + 1, b + 1), _rows(segmentation, measured, a, b, first_frame, bad_frames, pool))
+        values = slice(measured.offsets[a], measured.offsets[b])
+        batch = EventBatch(
+            np.arange(a + 1, b + 1),
+            Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
+            _runs_of(segmentation, a, b),
+            Measured(
+                measured.trace[values],
+                measured.noise[values],
+                measured.offsets[a : b + 1] - measured.offsets[a],
+                measured.invalid[a:b],
+            ),
+        )
+        rows = event_rows(batch, context, pool)
+        rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
+        writer.write(batch.number, rows)
         advance(b - a)
 
 
@@ -79,45 +115,33 @@ def _runs_of(segmentation: Segmentation, a: int, b: int) -> EventRuns:
     return EventRuns(frame[order], row[order], start[order], stop[order], first)
 
 
-def _rows(
-    segmentation: Segmentation,
-    measured: Measured,
-    a: int,
-    b: int,
-    first_frame: int,
-    bad_frames: NDArray[np.bool_] | None,
-    pool: Executor | None,
-) -> dict[str, Any]:
-    boxes = segmentation.boxes
-    low, high, area = boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]
+def event_rows(batch: EventBatch, context: Context, pool: Executor | None = None) -> dict[str, Any]:
+    """Return the columns of the event table for a batch of events, all but their names."""
+    low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
     size = high - low
-    shapes = event_shapes(_runs_of(segmentation, a, b), low, high, pool)
-    values = slice(measured.offsets[a], measured.offsets[b])
-    offsets = measured.offsets[a : b + 1] - measured.offsets[a]
-    trace, noise = measured.trace[values], measured.noise[values]
-    rows: dict[str, Any] = {"name": [str(i) for i in range(a + 1, b + 1)], "part_of": np.zeros(b - a, np.int64)}
+    rows: dict[str, Any] = {}
     for axis, letter in enumerate("zxy"):
-        shift = first_frame if letter == "z" else 0
+        shift = context.first_frame if letter == "z" else 0
         rows |= {f"{letter}0": low[:, axis] + shift, f"{letter}1": high[:, axis] + shift, f"d{letter}": size[:, axis]}
     rows |= {
         "v_length": size[:, 0],
         "v_diameter": np.hypot(size[:, 1], size[:, 2]),
-        "v_area": area,
+        "v_area": batch.boxes.area,
         "v_bbox_pix_num": size.prod(axis=1),
     }
+    shapes = event_shapes(batch.runs, low, high, pool)
     rows |= {f"v_mask_{name}": shapes.mask[:, i] for i, name in enumerate(MASK_PROPERTIES)}
     rows |= {f"v_fp_{name}": shapes.footprint[:, i] for i, name in enumerate(FOOTPRINT_PROPERTIES)}
     rows["v_fp_cx"] = low[:, 1] + rows["v_fp_centroid_local-0"] * size[:, 1]
     rows["v_fp_cy"] = low[:, 2] + rows["v_fp_centroid_local-1"] * size[:, 2]
-    rows |= trace_properties(trace, noise, offsets)
-    rows["error"] = np.maximum.reduceat(np.isnan(trace), offsets[:-1]).astype(np.int64)
-    rows["invalid_voxels"] = measured.invalid[a:b]
-    rows["bad_frames_share"] = _bad_share(low[:, 0], high[:, 0], bad_frames)
-    rows |= {"trace": (trace, offsets), "noise_mask_trace": (noise, offsets)}
-    rows |= {
-        "mask": (shapes.mask_bits, shapes.mask_offsets),
-        "footprint": (shapes.footprint_bits, shapes.footprint_offsets),
-    }
+    rows |= trace_properties(measured.trace, measured.noise, measured.offsets)
+    unknown = np.isnan(measured.trace)
+    rows["error"] = np.maximum.reduceat(unknown, measured.offsets[:-1]).astype(np.int64)
+    rows["invalid_voxels"] = measured.invalid
+    rows["bad_frames_share"] = _bad_share(low[:, 0], high[:, 0], context.bad_frames)
+    rows |= {"trace": (measured.trace, measured.offsets), "noise_mask_trace": (measured.noise, measured.offsets)}
+    rows["mask"] = (shapes.mask_bits, shapes.mask_offsets)
+    rows["footprint"] = (shapes.footprint_bits, shapes.footprint_offsets)
     return rows
 
 

@@ -66,6 +66,11 @@ class Checkpoint:
         """Whether block ``index`` of a step is finished."""
         return self._file(name, index).exists()
 
+    def forget(self) -> None:
+        """Remove every finished block."""
+        for path in self.blocks.glob("*.npz"):
+            path.unlink()
+
     def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
         """Keep the result of a finished block."""
         path = self._file(name, index)
@@ -82,6 +87,7 @@ class Checkpoint:
     def finish(self) -> Path:
         """Remove the state and give the directory its name."""
         shutil.rmtree(self.blocks, ignore_errors=True)
+        (self.path / "debug" / "complete").unlink(missing_ok=True)
         (self.path / RUN).unlink()
         os.replace(self.path, self.target)  # noqa: PTH105 - atomic on every system
         return self.target

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint, finished, identity
 from astrocast.detection.run import detect
+from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
 from astrocast.io.event_store import store_path
@@ -216,6 +217,44 @@ class Detector:
             yield held
             del held
             self.cleanup_mmap(shared)
+
+    def characterize_event(
+        self,
+        event_id: int,
+        t0: int,
+        t1: int,
+        data_info: SharedArray,
+        event_info: SharedArray,
+        out_path: str | Path,
+        split_events: bool = True,
+        use_on_disk_sharing: bool = False,
+    ) -> int | None:
+        """Characterise one event of an event map that is at hand. `run` does all events at once; this is for one alone.
+
+        Parameters
+        ----------
+        event_id
+            Label of the event in the event map.
+        t0, t1
+            Its first frame and the one after the last.
+        data_info, event_info
+            Recording and event map as (shape, dtype, name): the name of a `multiprocessing.shared_memory.SharedMemory`, or,
+            with ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
+        out_path
+            Directory that the event's table is written into; read it with `astrocast.io.event_store.read_events`.
+        split_events
+            Divide the event where several local maxima can be followed: a row per part, named ``<event_id>_<part>``.
+        use_on_disk_sharing
+            Whether the arrays are files rather than shared memory.
+
+        Returns
+        -------
+        int or None
+            2 when ``out_path`` holds a table already, which is then left as it is; None when it was written.
+        """
+        frames = read_shared(data_info, t0, t1, use_on_disk_sharing)
+        labels = read_shared(event_info, t0, t1, use_on_disk_sharing)
+        return characterise(event_id, t0, frames, labels, Path(out_path), split=split_events)
 
     @staticmethod
     def cleanup_mmap(file_path: str | Path | NDArray[Any]) -> None:

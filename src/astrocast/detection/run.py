@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from astrocast.detection.characterisation import write_table
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.activity import Tap
+from astrocast.detection.characterisation import Context, write_table
 from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.division import divide_events
 from astrocast.detection.measurement import measure
 from astrocast.detection.preliminary import absolute_level, border_width, whole_course_peaks
 from astrocast.detection.segmentation import segment
 from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
-from astrocast.io.recording import Recording
+from astrocast.io.recording import Recording, RecordingWriter
+from astrocast.io.registry import create_recording
 from astrocast.runtime.blocks import frames_per_block
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import record, write_json
@@ -25,6 +34,32 @@ class Found:
 
     events: int
     invalid_voxels: int
+
+
+@contextmanager
+def _steps(checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings) -> Iterator[Tap | None]:
+    """Keep the intermediate steps as recordings in ``debug/``; each is written from the first frame to the last."""
+    if not settings.debug:
+        yield None
+        return
+    folder = checkpoint.path / "debug"
+    if not (folder / "complete").exists():
+        # an interrupted run has written only a part: begin again
+        shutil.rmtree(folder, ignore_errors=True)
+        checkpoint.forget()
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        writers: dict[str, RecordingWriter] = {}
+
+        def keep(name: str, start: int, frames: NDArray[Any]) -> None:
+            if name not in writers:
+                path = folder / f"{name}.tiff"
+                writers[name] = stack.enter_context(create_recording(path, None, recording.shape, frames.dtype))
+            if len(frames):
+                writers[name].write(start, np.ascontiguousarray(frames))
+
+        yield keep
+    (folder / "complete").touch()
 
 
 def detect(
@@ -43,19 +78,32 @@ def detect(
         peaks = whole_course_peaks(recording, settings, checkpoint, pool, advance)
     block_frames = checkpoint.block_frames(lambda: frames_per_block(recording))
     border = border_width(recording, settings)
-    with track("detection: active voxels", n_frames) as advance:
+    with track("detection: active voxels", n_frames) as advance, _steps(checkpoint, recording, settings) as tap:
         segmentation = segment(
-            recording, settings, checkpoint, block_frames, pool, advance, level=level, border=border, peaks=peaks
+            recording,
+            settings,
+            checkpoint,
+            block_frames,
+            pool,
+            advance,
+            level=level,
+            border=border,
+            peaks=peaks,
+            tap=tap,
         )
+    if settings.split_events:
+        with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
+            segmentation = divide_events(recording, segmentation, advance)
     boxes = segmentation.boxes
-    with track("detection: signals", n_frames) as advance:
-        with create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map:
-            measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
+    with (
+        track("detection: signals", n_frames) as advance,
+        create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map,
+    ):
+        measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
-    first_frame = settings.z_slice[0] if settings.z_slice else 0
-    with track("detection: event table", len(boxes.area), "events") as advance:
-        with EventTableWriter(directory) as writer:
-            write_table(segmentation, measured, writer, first_frame=first_frame, pool=pool, advance=advance)
+    context = Context(settings.z_slice[0] if settings.z_slice else 0)
+    with track("detection: event table", len(boxes.area), "events") as advance, EventTableWriter(directory) as writer:
+        write_table(segmentation, measured, writer, context, pool, advance)
     source = {
         "path": str(recording.path) if recording.path else None,
         "loc": recording.loc,
@@ -69,7 +117,7 @@ def detect(
         "run": identity,
         "events": found.events,
         "invalid_voxels": found.invalid_voxels,
-        "first_frame": first_frame,
+        "first_frame": context.first_frame,
     }
     write_json(directory / META, meta)
     return found

@@ -36,6 +36,10 @@ class Segmentation:
         Bounding box and size of each event, in frames of the recording that was worked on.
     invalid_voxels
         NaN and infinite voxels of the recording.
+    step
+        Under which name the blocks are kept.
+    undivided, part
+        After events were divided: the number each event had before, and its part (0: not divided), (events,).
     """
 
     checkpoint: Checkpoint
@@ -44,10 +48,27 @@ class Segmentation:
     final: list[NDArray[np.int32]]
     boxes: Boxes
     invalid_voxels: int
+    step: str = _ACTIVE
+    undivided: NDArray[np.int64] | None = None
+    part: NDArray[np.int64] | None = None
+
+    def names(self, a: int, b: int) -> list[str]:
+        """Return the names of events ``a + 1`` to ``b``: the number, and the part where one was divided."""
+        if self.undivided is None or self.part is None:
+            return [str(i) for i in range(a + 1, b + 1)]
+        pairs = zip(self.undivided[a:b].tolist(), self.part[a:b].tolist(), strict=True)
+        return [f"{number}_{part}" if part else str(number) for number, part in pairs]
+
+    @property
+    def part_of(self) -> NDArray[np.int64]:
+        """Number of the event that each was a part of, 0 for those that were not divided."""
+        if self.undivided is None or self.part is None:
+            return np.zeros(len(self.boxes.area), np.int64)
+        return np.where(self.part > 0, self.undivided, 0)
 
     def load(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
         """Return the runs of a block and the event of each."""
-        runs, labels = load_runs(self.checkpoint, index, self.blocks[index], self.shape)
+        runs, labels = load_runs(self.checkpoint, index, self.blocks[index], self.shape, self.step)
         return runs, self.final[index][labels]
 
 
@@ -118,10 +139,10 @@ def _mask_blocks(
 
 
 def load_runs(
-    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int]
+    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int], step: str = _ACTIVE
 ) -> tuple[Runs, NDArray[np.int32]]:
     """Return the runs of a block and their labels within the block."""
-    stored = checkpoint.load(_ACTIVE, index)
+    stored = checkpoint.load(step, index)
     runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
     return runs, stored["labels"]
 

@@ -107,3 +107,23 @@ def _paint(lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out
         for run in range(first[i], first[i + 1]):
             for x in range(start[run], stop[run]):
                 out[i, x] = values[run]
+
+
+def label_runs_of_volume(labels: NDArray[np.int32]) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of a label volume, cut where the label changes, and the label of each.
+
+    Examples
+    --------
+    >>> runs, labels = label_runs_of_volume(np.array([[[1, 1, 2, 0]]], np.int32))
+    >>> runs.stop.tolist(), labels.tolist()
+    ([2, 3], [1, 2])
+    """
+    frames, rows, columns = labels.shape
+    lines = np.zeros((frames * rows, columns + 2), np.int32)
+    lines[:, 1:-1] = labels.reshape(frames * rows, columns)
+    changes = lines[:, 1:] != lines[:, :-1]
+    line, start = np.nonzero(changes[:, :-1] & (lines[:, 1:-1] != 0))
+    _, stop = np.nonzero(changes[:, 1:] & (lines[:, 1:-1] != 0))
+    first = np.searchsorted(line, np.arange(frames * rows + 1)).astype(np.int64)
+    runs = Runs(start.astype(np.int32), (stop + 1).astype(np.int32), first, (frames, rows, columns))
+    return runs, lines[line, start + 1]

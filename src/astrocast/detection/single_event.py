@@ -1,0 +1,87 @@
+"""One event of an event map that is at hand, characterised by itself."""
+
+from __future__ import annotations
+
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from astrocast.detection.characterisation import Context, EventBatch, event_rows
+from astrocast.detection.measurement import Measured
+from astrocast.errors import InvalidValueError
+from astrocast.io.event_store import TABLE, EventTableWriter
+from astrocast.kernels.event_shapes import EventRuns
+from astrocast.kernels.features import Boxes, measure_signals
+from astrocast.kernels.runs import find_runs
+from astrocast.kernels.splitting import divide
+
+#: shape, dtype, and the name of the shared memory or the path of the memory-mapped file
+SharedArray = tuple[tuple[int, ...], DTypeLike, str]
+DONE_BEFORE = 2
+
+
+def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[Any]:
+    """Return a copy of frames ``t0`` to ``t1`` of an array that another process shares."""
+    shape, dtype, name = info
+    if on_disk:
+        if str(name).endswith(".npy"):
+            return np.array(np.load(name, mmap_mode="r", allow_pickle=False)[t0:t1])
+        return np.array(np.memmap(name, dtype=dtype, mode="r", shape=tuple(shape))[t0:t1])
+    shared = SharedMemory(name=name)
+    try:
+        return np.array(np.ndarray(tuple(shape), dtype, buffer=shared.buf)[t0:t1])
+    finally:
+        shared.close()
+
+
+def characterise(
+    number: int, t0: int, frames: NDArray[Any], labels: NDArray[Any], out: Path, *, split: bool
+) -> int | None:
+    """Write the row (or, divided, the rows) of one event as an event table into the directory ``out``.
+
+    Parameters
+    ----------
+    number
+        The event's label.
+    t0
+        Frame of the recording that the first of ``frames`` is.
+    frames, labels
+        Recording and event map over the frames of the event, (frame, row, column).
+    out
+        Directory; 2 is returned when it holds a table already, None otherwise.
+    split
+        Divide the event where several local maxima can be followed.
+    """
+    if (out / TABLE).exists():
+        return DONE_BEFORE
+    mask = labels == number
+    if not mask.any():
+        raise InvalidValueError(f"event {number} has no voxel in frames {t0} to {t0 + len(labels)}")
+    parts = divide(frames, mask) if split else mask.astype(np.int32)
+    n = int(parts.max())
+    out.mkdir(parents=True, exist_ok=True)
+    with EventTableWriter(out) as writer:
+        for part in range(1, n + 1):
+            rows = event_rows(_batch(number, frames, parts == part), Context(t0))
+            name = f"{number}_{part}" if n > 1 else str(number)
+            rows |= {"name": [name], "part_of": np.array([number if n > 1 else 0])}
+            writer.write(np.array([part if n > 1 else number]), rows)
+    return None
+
+
+def _batch(number: int, frames: NDArray[Any], mask: NDArray[np.bool_]) -> EventBatch:
+    runs = find_runs(mask)
+    own = np.ones(len(runs), np.int32)
+    boxes = Boxes.empty(1)
+    boxes.add(runs, own, 0)
+    signals = measure_signals(frames, runs, own, boxes)
+    columns = (runs.frame(), runs.row(), runs.start.astype(np.int64), runs.stop.astype(np.int64))
+    return EventBatch(
+        np.array([number]),
+        boxes,
+        EventRuns(*columns, np.array([0, len(runs)])),
+        Measured(signals.mean, signals.noise, np.array([0, len(signals.mean)]), signals.invalid.sum(keepdims=True)),
+    )
