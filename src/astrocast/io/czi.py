@@ -1,0 +1,102 @@
+"""Zeiss CZI through czifile, an extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import FormatError, MissingExtraError
+from astrocast.io.axes import read_layout
+from astrocast.io.planes import PlanesRecording
+from astrocast.io.recording import Metadata, check_movie_shape
+
+
+class CziRecording(PlanesRecording):
+    """A CZI file of one scene; subblocks are read when they are needed."""
+
+    def __init__(self, path: Path, loc: str | None = None) -> None:
+        try:
+            from czifile import CziFile
+        except ImportError as error:
+            raise MissingExtraError("czifile", "formats", "reading Zeiss CZI") from error
+        super().__init__(path)
+        try:
+            self._file = CziFile(str(path))
+        except (ValueError, OSError, AssertionError) as error:
+            raise FormatError(f"{path} cannot be read as CZI: {error}") from error
+        try:
+            self._index()
+            self.metadata = parse_czi(self._file.metadata() or "")
+        except FormatError:
+            self._file.close()
+            raise
+        except (ValueError, KeyError, IndexError, OSError, TypeError) as error:
+            self._file.close()
+            raise FormatError(f"{path} is a damaged CZI file: {error}") from error
+
+    def _index(self) -> None:
+        """Find the subblock of each plane."""
+        entries = [e for e in self._file.filtered_subblock_directory if e.pyramid_type == 0]
+        if any(e.mosaic_index for e in entries):
+            raise FormatError(f"{self.path} is a mosaic of tiles; stitch it in ZEN first")
+        axes = self._file.axes.rstrip("0")
+        shape = self._file.shape[: len(axes)]
+        if self._file.shape[-1] != 1:
+            raise FormatError(f"{self.path} holds colour; expected frames of one value per pixel")
+        layout = read_layout(axes, shape, str(self.path))
+        self.channels = layout.channels
+        rows, columns = shape[-2:]
+        self.shape = check_movie_shape((layout.frames * self.channels, rows, columns), str(self.path))
+        self.dtype = np.dtype(self._file.dtype)
+        time = next((a for a, n in zip(axes[:-2], shape[:-2], strict=True) if n > 1 and a != "C"), None)
+        origin = dict(zip(self._file.axes, self._file.start, strict=True))
+        self._entries: dict[tuple[int, int], Any] = {}
+        for entry in entries:
+            at = dict(zip(entry.axes, entry.start, strict=True))
+            if entry.shape != entry.stored_shape or entry.shape[-3:-1] != (rows, columns):
+                raise FormatError(f"{self.path} stores frames in pieces or reduced; export it as OME-TIFF")
+            frame = at[time] - origin[time] if time else 0
+            self._entries[frame, at.get("C", 0) - origin.get("C", 0)] = entry
+        missing = len(self) - len(self._entries)
+        if missing:
+            raise FormatError(f"{self.path} is incomplete: {missing} of {len(self)} planes are missing")
+
+    def plane(self, frame: int, channel: int) -> NDArray[Any]:
+        """Return one plane, see `PlanesRecording.plane`."""
+        try:
+            data = self._entries[frame, channel].data_segment().data(resize=False)
+        except (ValueError, OSError, KeyError) as error:
+            raise FormatError(f"frame {frame} of {self.path} is damaged: {error}") from error
+        return np.asarray(data).reshape(self.shape[1:])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def parse_czi(xml: str) -> Metadata:
+    """Return what the XML of a CZI file says; lengths are in metres there."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:  # damaged metadata is no reason to refuse the frames
+        return Metadata()
+
+    def number(path: str) -> float | None:
+        text = root.findtext(path)
+        return float(text) if text else None
+
+    scale = {a: number(f".//Scaling/Items/Distance[@Id='{a}']/Value") for a in "XY"}
+    image = ".//Metadata/Information/Image"
+    interval = number(f"{image}/Dimensions/T/Positions/Interval/Increment")
+    channels = root.findall(f"{image}/Dimensions/Channels/Channel")
+    names = tuple(c.attrib.get("Name", "") for c in channels)
+    return Metadata(
+        pixel_size=(scale["Y"] * 1e6, scale["X"] * 1e6) if scale["X"] and scale["Y"] else None,
+        frame_rate=1.0 / interval if interval else None,
+        channel_names=names if any(names) else (),
+        acquisition_time=root.findtext(f"{image}/AcquisitionDateAndTime") or None,
+    )
