@@ -1,0 +1,187 @@
+"""The main job, from a file to a report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from astrocast.errors import DatasetNotFoundError, ResultsDifferError
+from astrocast.io import open_recording
+from astrocast.io.event_store import open_event_map, read_events, read_time_map
+from astrocast.io.hdf5 import dataset_names
+from astrocast.pipeline.demo import demonstrate
+from astrocast.pipeline.run import RunResult, Steps, run_recording
+from astrocast.pipeline.settings import RunSettings
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.simulation import simulate
+
+SMALL = SimulationSettings(seed=3, frames=120, rows=64, columns=64, events=4, kinds=("static",), snr=6.0, motion=2.0)
+STAGES = ["conversion", "motion", "delta", "detection", "report"]
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a TIFF with four bright events, two pixels of motion and bleaching."""
+    path = tmp_path_factory.mktemp("movie") / "cells.tif"
+    tifffile.imwrite(path, simulate(SMALL).movie, photometric="minisblack")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(movie: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """Return a complete run of that movie; tests that change it work on a copy."""
+    return run_recording(movie, tmp_path_factory.mktemp("run") / "out", RunSettings(frame_rate=5.0, pixel_size=0.5))
+
+
+def test_every_product_is_there_and_agrees(finished: RunResult) -> None:
+    out = finished.directory
+    assert finished.computed == tuple(STAGES)
+    assert dataset_names(out / "recording.h5") == ["data/ch0", "df/ch0", "mc/ch0"]
+    events = read_events(finished.store)
+    assert len(events) == finished.events == len(pd.read_csv(finished.store / "events.csv")) == 4
+    with open_event_map(finished.store) as labels:
+        assert labels.shape == SMALL.shape
+        volume = labels.to_array()
+    assert sorted(set(volume.ravel()) - {0}) == events.index.tolist()
+    assert np.array_equal(np.bincount(volume.ravel())[1:], events["v_area"])
+    assert read_time_map(finished.store).shape == (120, 5)
+    described = {c["name"]: c for c in json.loads((finished.store / "events.columns.json").read_text())}
+    assert described["v_area"]["unit"]
+    assert "4 events" in (out / "report.html").read_text()
+
+
+def test_run_json_says_what_was_done(finished: RunResult, movie: Path) -> None:
+    stored = json.loads((finished.directory / "run.json").read_text())
+    assert stored["input"]["path"] == str(movie)
+    assert stored["input"]["shape"] == [120, 64, 64]
+    assert stored["input"]["dtype"] == "uint16"
+    assert len(stored["input"]["content_hash"]) == 32
+    assert list(stored["stages"]) == STAGES
+    for stage in stored["stages"].values():
+        assert stage["status"] == "complete"
+        assert stage["seconds"] > 0
+        assert stage["peak_memory_mb"] > 10
+    assert stored["stages"]["delta"]["facts"]["window"] == 30
+    assert stored["configuration"]["seed"] == 1
+
+
+def test_stated_pixel_size_and_frame_rate_reach_every_dataset(finished: RunResult) -> None:
+    for dataset in ("data/ch0", "mc/ch0", "df/ch0"):
+        with open_recording(finished.directory / "recording.h5", dataset) as recording:
+            assert recording.metadata.frame_rate == 5.0
+            assert recording.metadata.pixel_size == (0.5, 0.5)
+
+
+@pytest.fixture
+def again(finished: RunResult, tmp_path: Path) -> Path:
+    shutil.copytree(finished.directory, tmp_path / "out")
+    return tmp_path / "out"
+
+
+SETTINGS = RunSettings(frame_rate=5.0, pixel_size=0.5)
+
+
+def test_the_same_run_again_reuses_everything_and_says_so(again: Path, movie: Path) -> None:
+    result = run_recording(movie, again, SETTINGS)
+    assert result.computed == ()
+    assert "reused" in result.summary()
+
+
+def test_an_interrupted_run_resumes_with_the_same_result(
+    again: Path, movie: Path, monkeypatch: pytest.MonkeyPatch, finished: RunResult
+) -> None:
+    shutil.rmtree(again)
+
+    def stop(self: Steps) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Steps, "correct_bleaching", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_recording(movie, again, SETTINGS)
+    result = run_recording(movie, again, SETTINGS)
+    assert result.computed == ("delta", "detection", "report")
+    pd.testing.assert_frame_equal(
+        read_events(result.store, ["v_area", "z0"]), read_events(finished.store, ["v_area", "z0"])
+    )
+
+
+def test_a_recording_that_a_killed_run_left_unreadable_is_made_anew(again: Path, movie: Path) -> None:
+    (again / "recording.h5").write_bytes(b"half a file")
+    assert run_recording(movie, again, SETTINGS).computed == tuple(STAGES)
+
+
+def test_other_parameters_are_refused_and_overwrite_recomputes_from_there(again: Path, movie: Path) -> None:
+    other = SETTINGS.model_copy(update={"delta": SETTINGS.delta.model_copy(update={"window": 25})})
+    with pytest.raises(ResultsDifferError, match=r"delta\.window was None, is 25"):
+        run_recording(movie, again, other)
+    assert run_recording(movie, again, other, overwrite=True).computed == ("delta", "detection", "report")
+
+
+def test_a_changed_input_is_refused(again: Path, movie: Path, tmp_path: Path) -> None:
+    changed = tifffile.imread(movie)
+    changed[3, 4, 5] += 1
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, changed, photometric="minisblack")
+    with pytest.raises(ResultsDifferError, match="content_hash"):
+        run_recording(path, again, SETTINGS)
+
+
+def test_a_recording_without_events_is_a_valid_result(tmp_path: Path) -> None:
+    frames = np.random.default_rng(5).normal(500, 5, (60, 48, 48)).astype("float32")
+    tifffile.imwrite(tmp_path / "dark.tif", frames, photometric="minisblack")
+    settings = RunSettings.checked(motion={"enabled": False})
+    result = run_recording(tmp_path / "dark.tif", tmp_path / "out", settings)
+    assert result.events == 0
+    table = read_events(result.store)
+    assert len(table) == 0
+    assert {"z0", "v_area", "trace"} <= set(table.columns)
+    assert len(pd.read_csv(result.store / "events.csv")) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "No event" in page or "no event" in page or "0 events" in page
+
+
+def test_one_of_two_interleaved_channels_is_analysed(tmp_path: Path, movie: Path) -> None:
+    frames = tifffile.imread(movie)[:60]
+    both = np.stack([np.full_like(frames, 7), frames], axis=1).reshape(120, 64, 64)
+    both[::2] += np.random.default_rng(0).integers(0, 3, both[::2].shape).astype("uint16")
+    tifffile.imwrite(tmp_path / "two.tif", both, photometric="minisblack")
+    settings = RunSettings.checked(channel="ch1", conversion={"channels": 2}, motion={"enabled": False})
+    result = run_recording(tmp_path / "two.tif", tmp_path / "out", settings)
+    with open_recording(result.directory / "recording.h5", "data/ch1") as recording:
+        assert np.array_equal(recording.to_array(), frames)
+    assert result.store.name == "recording.ch1.roi"
+    with pytest.raises(DatasetNotFoundError, match="data/ch0, data/ch1"):
+        run_recording(
+            tmp_path / "two.tif", tmp_path / "o2", RunSettings.checked(channel="red", conversion={"channels": 2})
+        )
+
+
+def test_the_demonstration_finds_the_events_it_made(tmp_path: Path) -> None:
+    said = demonstrate(tmp_path / "demo", SMALL)
+    scores = json.loads((tmp_path / "demo" / "score.json").read_text())
+    assert scores["true events"] == 4
+    assert scores["F1 at IoU 0.3"] == 1.0
+    assert "report.html" in said
+    assert "reused" in demonstrate(tmp_path / "demo", SMALL)
+
+
+@pytest.mark.parametrize("name", ["data/sample_1.tiff", "data/single_astrocyte.tif"])
+def test_real_recordings_run_to_the_end(shared: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    result = run_recording(shared(name), tmp_path / "out")
+    assert result.computed == tuple(STAGES)
+    assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
+    if "astrocyte" in name:  # the cell lights up: events on its body, few on the dark ground
+        events = read_events(result.store, ["x0", "x1", "y0", "y1", "v_area"])
+        centre = events[["x0", "x1"]].mean(axis=1), events[["y0", "y1"]].mean(axis=1)
+        on_cell = (centre[0].between(60, 420)) & (centre[1].between(120, 420))
+        assert len(events) > 0
+        assert (events["v_area"] * on_cell).sum() > 0.9 * events["v_area"].sum()
