@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def table_of(labels: np.ndarray, movie: np.ndarray) -> pd.DataFrame:
             "noise_mask_trace": np.zeros(z1 - z0, np.float32),
         }
         rows.append(row)
-    return pd.DataFrame(rows, index=pd.Index(np.unique(labels[labels > 0]), name="event_id"))
+    return pd.DataFrame(rows, index=pd.Index(np.unique(labels[labels > 0]).astype(np.int64), name="event_id"))
 
 
 def make_store(folder: Path, labels: np.ndarray, movie: np.ndarray, stem: str = "cell") -> Path:
@@ -110,3 +111,15 @@ def store(tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: n
 def another_store(tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: np.ndarray) -> Path:
     """Another subject's recording of the same name: the first 25 frames, with two events."""
     return make_store(tmp_path_factory.mktemp("another"), labels[:25], movie[:25])
+
+
+@pytest.fixture(scope="session")
+def tabulate() -> Callable[[np.ndarray, np.ndarray], pd.DataFrame]:
+    """Return the function that makes a table of a label volume by plain loops."""
+    return table_of
+
+
+@pytest.fixture(scope="session")
+def store_maker() -> Callable[..., Path]:
+    """Return the function that makes a store."""
+    return make_store
