@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from astrocast.errors import AstrocastWarning, InvalidValueError, NotRunError, OutputExistsError
 from astrocast.io import create_recording, open_recording
-from astrocast.preparation import Delta, baselines
+from astrocast.preparation import Delta, baseline_kinds, baselines
 from astrocast.settings.delta import DeltaSettings
 
 
@@ -46,7 +46,7 @@ def test_streaming_in_blocks_equals_the_definition(
 ) -> None:
     movie = movie_of(n, seed=n, dtype=dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "frames_per_block", lambda source: depth)
+        patch.setattr(baselines, "frames_per_block", lambda source, halo=(0, 0): depth)
         patch.setattr(baselines, "KEPT_BYTES", 1 << 30 if kept else 0)
         found = Delta(movie).run(window, method, overwrite_first_frame=False)
     np.testing.assert_allclose(found, plain(movie, window, method), rtol=1e-6)
@@ -60,7 +60,7 @@ def test_first_frame_is_replaced_whatever_the_blocks(window: int, depth: int) ->
     expected = plain(movie, window)
     expected[0] = expected[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "frames_per_block", lambda source: depth)
+        patch.setattr(baselines, "frames_per_block", lambda source, halo=(0, 0): depth)
         np.testing.assert_array_equal(Delta(movie).run(window), expected)
         np.testing.assert_array_equal(Delta(da.from_array(movie)).run(window, chunks=(depth, 3, 3)).compute(), expected)
 
@@ -122,6 +122,67 @@ def test_dff_is_floored_and_counted() -> None:
     assert np.isfinite(found).all()
     assert found.max() == 7.0
     assert delta.floored == 40
+
+
+def test_tiledb_is_overwritten_in_place_with_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("tiledb")
+    movie = movie_of(12)
+    path = tmp_path / "movie.tdb"
+    with create_recording(path, None, movie.shape, movie.dtype) as writer:
+        writer.write(0, movie)
+    delta = Delta(path)
+    with pytest.warns(AstrocastWarning, match="is overwritten by its dF"):
+        found = delta.run(4)
+    expected = Delta(movie).run(4)
+    np.testing.assert_array_equal(found.compute(), expected)
+    with open_recording(path) as stored:
+        np.testing.assert_array_equal(stored.to_array(), expected)
+    delta.save(tmp_path / "kept.h5", loc="df")
+    with open_recording(tmp_path / "kept.h5", "df") as saved:
+        np.testing.assert_array_equal(saved.to_array(), expected)
+
+
+def bleached(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """A field that bleaches with two known time constants, with noise of 5 and one event of 80 in a corner."""
+    t = np.arange(n)
+    decay = 200 + 100 * np.exp(-t / 25) + 150 * np.exp(-t / 180)
+    truth = np.repeat(decay, 64).reshape(n, 8, 8) * np.linspace(0.5, 1.5, 64).reshape(8, 8)
+    movie = truth + np.random.default_rng(1).normal(0, 5, truth.shape)
+    movie[100:120, :2, :2] += 80
+    return movie.astype(np.float32), truth
+
+
+@pytest.mark.parametrize(
+    ("baseline", "low", "high"),
+    # in standard deviations of the noise: a minimum and a low percentile lie below the truth, the others do not
+    [("minimum", -2.0, -1.0), ("percentile", -2.2, -1.0), ("corrected_minimum", -0.5, 0.5),
+     ("double_exponential", -0.5, 0.5)],
+)  # fmt: skip
+def test_each_baseline_recovers_the_background(baseline: str, low: float, high: float) -> None:
+    movie, truth = bleached()
+    found = Delta(movie).run(20, "background", baseline=baseline, overwrite_first_frame=False)
+    quiet = np.s_[40:260, 2:, 2:]
+    assert low < np.median(found[quiet] - truth[quiet]) / 5.0 < high
+
+
+@pytest.mark.parametrize("baseline", ["percentile", "corrected_minimum", "exponential", "double_exponential"])
+def test_chunked_equals_whole_for_every_baseline(baseline: str) -> None:
+    movie, _ = bleached(80)
+    whole = Delta(movie).run(9, baseline=baseline)
+    lazy = Delta(da.from_array(movie, chunks=(17, 8, 8))).run(9, baseline=baseline, chunks=(13, 3, 5))
+    np.testing.assert_allclose(lazy.compute(), whole, atol=1e-3)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (baselines, baseline_kinds):
+            patch.setattr(module, "frames_per_block", lambda source, halo=(0, 0): 7)
+        np.testing.assert_allclose(Delta(movie).run(9, baseline=baseline), whole, atol=1e-3)
+
+
+def test_percentile_and_smooth_have_an_effect() -> None:
+    movie, _ = bleached(60)
+    low, high = (Delta(movie).run(9, "background", baseline="percentile", percentile=p) for p in (5.0, 80.0))
+    assert (high >= low).all()
+    rough, fine = (Delta(movie).run(9, "background", baseline="corrected_minimum", smooth=s) for s in (1, 11))
+    assert np.diff(fine, axis=0).std() < np.diff(rough, axis=0).std()
 
 
 def test_bad_input_says_what_to_do(tmp_path: Path) -> None:

@@ -122,6 +122,28 @@ def advance(
     return result, int(floored.sum())
 
 
+def signal_above(
+    frames: NDArray[Any], background: NDArray[np.float32], method: Method, *, floor: float = 1.0
+) -> tuple[NDArray[np.float32], int]:
+    """Return what ``method`` makes of frames and their background, and the count of floored divisions.
+
+    Parameters
+    ----------
+    frames, background
+        Of the same shape; the background is float32.
+    method, floor
+        As in `two_sided_minimum`.
+    """
+    method_code(method)
+    if method == "background":
+        return background, 0
+    above = (frames.astype(arithmetic(frames.dtype)) - background).astype(np.float32)
+    if method == "dF":
+        return above, 0
+    above /= np.maximum(background, np.float32(floor))
+    return above, int((background < floor).sum())
+
+
 def check_window(window: int) -> None:
     """Refuse a window that is no positive number of frames."""
     if int(window) != window or window < 1:

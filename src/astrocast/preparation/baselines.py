@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
 from astrocast.kernels.baseline import Method, advance, highest, two_sided_minimum
-from astrocast.runtime.blocks import Block, WriteBehind, frames_per_block, read_blocks, run_blocks
+from astrocast.runtime.blocks import Block, WriteBehind, copy_blocks, frames_per_block, read_blocks
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -24,25 +24,76 @@ KEPT_BYTES = 256 << 20
 
 
 class BaselineRecording(Recording):
-    """The corrected recording, float32."""
+    """The corrected recording, float32; each kind of background computes it for any frames and pixels."""
+
+    #: frames of context that a block needs on either side
+    halo: tuple[int, int] = (0, 0)
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         self.source, self.settings = source, settings
         self.shape, self.dtype = source.shape, np.dtype(np.float32)
-        self.metadata, self.path, self.loc, self.chunk_frames = (
-            source.metadata, source.path, source.loc, source.chunk_frames,
-        )  # fmt: skip
+        self.metadata, self.path, self.loc = source.metadata, source.path, source.loc
+        self.chunk_frames = source.chunk_frames
         self.floored = 0
         self._lock = threading.Lock()
+
+    @abstractmethod
+    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+        """Return corrected frames and how many of their divisions were floored."""
+
+    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+        """Return corrected frames, see `Recording.read`."""
+        repeat_first = start == 0 and self.settings.overwrite_first_frame
+        result, floored = self.compute(start, max(stop, 2) if repeat_first else stop, rows, columns)
+        self.count(floored)
+        if repeat_first:
+            result[0] = result[1]
+        return result[: stop - start]
+
+    def context(self, start: int, stop: int, rows: slice, columns: slice, halo: int) -> tuple[NDArray[Any], slice]:
+        """Return the frames of a block with ``halo`` frames around them, and where the block is in these."""
+        first = max(0, start - halo)
+        frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
+        inner = slice(start - first, stop - first)
+        check_finite(frames[inner], start)
+        return frames, inner
 
     def count(self, floored: int) -> None:
         """Add to the number of floored voxels."""
         with self._lock:
             self.floored += floored
 
-    @abstractmethod
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
-        """Write all frames in order with bounded memory."""
+        """Write all frames in order; memory does not grow with their number."""
+        self.floored = 0
+        copy_blocks(self, writer, block_frames=frames_per_block(self.source, self.halo), advance=report)
+
+    def write_ordered(
+        self,
+        blocks: Iterator[tuple[int, NDArray[np.float32], int]],
+        writer: RecordingWriter,
+        report: Callable[[int], None],
+    ) -> None:
+        """Write ``(start, result, floored)`` of consecutive blocks behind the computation."""
+        behind = WriteBehind(writer)
+        self.floored = 0
+        held: NDArray[np.float32] | None = None
+        try:
+            for start, result, floored in blocks:
+                self.count(floored)
+                if start == 0 and self.settings.overwrite_first_frame:
+                    if len(result) == 1:  # frame 1 comes with the next block
+                        held = result
+                        continue
+                    result[0] = result[1]
+                elif held is not None:
+                    behind.write(0, result[:1].copy())
+                    held = None
+                behind.write(start, result)
+                report(len(result))
+            behind.wait()
+        finally:
+            behind.close()
 
     def close(self) -> None:
         """Close the source."""
@@ -54,61 +105,26 @@ class MinimumBaseline(BaselineRecording):
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         super().__init__(source, settings)
-        #: one frame more behind, for the block in which frame 0 becomes frame 1
-        self.halo = (settings.window, settings.window + 1)
+        self.halo = (settings.window, settings.window)
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
-        """Return corrected frames, see `Recording.read`."""
-        lead = min(self.halo[0], start)
-        trail = min(self.halo[1], self.shape[0] - stop)
-        frames = self.source.read(start - lead, stop + trail, rows, columns)
-        return self(frames, Block(start, stop, lead, trail))
-
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[np.float32]:
-        """Return the result for a block, see `astrocast.runtime.blocks.Operation`."""
+    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+        """Return corrected frames and how many of their divisions were floored."""
         s = self.settings
-        check_finite(frames[block.inner], block.start)
-        inner = block.inner
-        repeat_first = block.start == 0 and s.overwrite_first_frame
-        if repeat_first and block.stop == 1:
-            inner = slice(inner.start, inner.stop + 1)
-        result, floored = two_sided_minimum(
-            frames, s.window, s.method, inner=inner, floor=s.floor, pool=shared_threads()
-        )
-        self.count(floored)
-        if repeat_first:
-            result[0] = result[1]
-        return result[: block.stop - block.start]
+        frames, inner = self.context(start, stop, rows, columns, s.window)
+        return two_sided_minimum(frames, s.window, s.method, inner=inner, floor=s.floor, pool=shared_threads())
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order."""
-        self.floored = 0
         if 2 * self.settings.window <= frames_per_block(self.source) // 2:
-            run_blocks(self.source, writer, self, advance=report)
+            super().stream(writer, report)
         else:
             self._stream_segments(writer, report)
 
     def _stream_segments(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Go through segments as long as the window, a block at a time: memory does not depend on the window."""
         s = self.settings
-        behind = WriteBehind(writer)
-        first: NDArray[np.float32] | None = None
-        try:
-            for start, result, floored in minimum_blocks(self.source, s.window, s.method, s.floor):
-                self.count(floored)
-                if start == 0 and s.overwrite_first_frame:
-                    if len(result) == 1:  # frame 1 comes with the next block
-                        first = result
-                        continue
-                    result[0] = result[1]
-                elif first is not None:
-                    behind.write(0, result[:1].copy())
-                    first = None
-                behind.write(start, result)
-                report(len(result))
-            behind.wait()
-        finally:
-            behind.close()
+        blocks = minimum_blocks(self.source, s.window, s.method, s.floor)
+        self.write_ordered(blocks, writer, report)
 
 
 def minimum_blocks(
@@ -202,8 +218,3 @@ def check_finite(frames: NDArray[Any], first: int) -> None:
         f"{int(bad.sum())} values are NaN or infinite, the first in frame {frame}; a background needs finite numbers: "
         "replace them (for example with numpy.nan_to_num) or cut them off"
     )
-
-
-def baseline_recording(source: Recording, settings: DeltaSettings) -> BaselineRecording:
-    """Return the corrected recording that the settings ask for."""
-    return MinimumBaseline(source, settings)

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from astrocast.errors import AstrocastWarning, InvalidTypeError, InvalidValueError, NotRunError
 from astrocast.io.chunks import check_chunks, infer_chunks
+from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.views import as_dask
-from astrocast.preparation.baselines import BaselineRecording, baseline_recording
+from astrocast.preparation.baseline_kinds import baseline_recording
+from astrocast.preparation.baselines import BaselineRecording
+from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
 from astrocast.settings.delta import DeltaSettings
 
+Baseline = Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"]
 #: bytes of one chunk of a lazy result
 LAZY_BYTES = 32 << 20
 
@@ -52,6 +56,7 @@ class Delta:
         self.data, self.loc = data, loc
         self.result: Any = None
         self._signal: BaselineRecording | None = None
+        self._stored: Recording | None = None
         self._settings: DeltaSettings | None = None
 
     @property
@@ -67,6 +72,9 @@ class Delta:
         chunks: tuple[int, int, int] | None = None,
         overwrite_first_frame: bool = True,
         *,
+        baseline: Baseline = "minimum",
+        percentile: float = 10.0,
+        smooth: int = 9,
         floor: float = 1.0,
     ) -> Any:
         """Correct the recording; the kind of the result follows that of the input.
@@ -81,6 +89,15 @@ class Delta:
             How a lazy result is cut, see `astrocast.io.chunks.infer_chunks`.
         overwrite_first_frame
             Replace frame 0 of the result by frame 1.
+        baseline
+            ``minimum``: the two-sided rolling minimum; ``percentile``: a running percentile of the frames
+            ``t - window`` to ``t + window``; ``corrected_minimum``: the minimum of a moving average, raised by what
+            noise lowers it; ``exponential``, ``double_exponential``: a decay fitted to the mean trace, scaled to each
+            pixel (``window`` does not apply). When to use which: ``docs/algorithms/baseline.md``.
+        percentile
+            0 to 100, for ``baseline="percentile"``.
+        smooth
+            Odd number of frames that are averaged, for ``baseline="corrected_minimum"``.
         floor
             Least background that ``dFF`` divides by.
 
@@ -92,7 +109,8 @@ class Delta:
         """
         self._settings = DeltaSettings.checked(
             window=window, method=method, chunk_strategy=chunk_strategy, chunks=chunks,
-            overwrite_first_frame=overwrite_first_frame, floor=floor,
+            overwrite_first_frame=overwrite_first_frame, baseline=baseline, percentile=percentile, smooth=smooth,
+            floor=floor,
         )  # fmt: skip
         try:
             recording = open_recording(self.data, self.loc or None)
@@ -103,12 +121,37 @@ class Delta:
         self._signal = baseline_recording(recording, self._settings)
         if isinstance(self.data, np.ndarray):
             self.result = self._compute(self._signal)
+        elif recording.path is not None and recording.path.suffix.lower() == ".tdb":
+            self.result = self._overwrite(recording.path, self._signal)
         else:
             cut = self._settings.chunks or infer_chunks(
                 recording.shape, np.dtype(np.float32), self._settings.chunk_strategy, LAZY_BYTES
             )
             self.result = as_dask(self._signal, check_chunks(cut, recording.shape))
         return self.result
+
+    def _overwrite(self, path: Path, signal: BaselineRecording) -> Any:
+        """Replace a TileDB recording by its correction, written beside and renamed."""
+        warnings.warn(
+            f"{path} is overwritten by its {signal.settings.method}, as documented for .tdb: keep a copy of the "
+            "recording, or convert it to .h5 first",
+            AstrocastWarning,
+            stacklevel=3,
+        )
+        chunks = infer_chunks(signal.shape, signal.dtype, signal.settings.chunk_strategy)
+        with create_recording(
+            path, None, signal.shape, np.float32, chunks=signal.settings.chunks or chunks, metadata=signal.metadata,
+            attributes=self._attributes(), overwrite=True,
+        ) as writer, track("delta", len(signal)) as advance:  # fmt: skip
+            signal.stream(writer, advance)
+            signal.close()
+        self._report()
+        self._stored = open_recording(path)
+        return as_dask(self._stored, check_chunks(chunks, signal.shape))
+
+    def _attributes(self) -> dict[str, str]:
+        assert self._settings is not None
+        return {"delta": json.dumps(plain(self._settings.model_dump()))}
 
     def _compute(self, signal: BaselineRecording) -> NDArray[np.float32]:
         with track("delta", len(signal)) as advance:
@@ -154,14 +197,16 @@ class Delta:
         with create_recording(
             output_path, loc, signal.shape, np.float32, chunk_strategy=chunk_strategy, chunks=chunks,
             compression=compression, metadata=signal.metadata, overwrite=overwrite,
-            attributes={"delta": json.dumps(plain(self._settings.model_dump()))},
+            attributes=self._attributes(),
         ) as writer, track("delta", len(signal)) as advance:  # fmt: skip
             if isinstance(self.result, np.ndarray):
                 writer.write(0, self.result)
                 advance(len(signal))
+            elif self._stored is not None:
+                copy_blocks(self._stored, writer, advance=advance)
             else:
                 signal.stream(writer, advance)
-        if not isinstance(self.result, np.ndarray):
+        if not isinstance(self.result, np.ndarray) and self._stored is None:
             self._report()
 
     def _report(self) -> None:

@@ -153,6 +153,12 @@ class _Identity:
         return frames
 
 
-def copy_blocks(recording: Recording, writer: RecordingWriter, *, advance: Callable[[int], None] | None = None) -> None:
-    """Copy a recording block by block; does not commit the writer."""
-    run_blocks(recording, writer, _Identity(), advance=advance)
+def copy_blocks(
+    recording: Recording,
+    writer: RecordingWriter,
+    *,
+    block_frames: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Copy a recording block by block, see `run_blocks`; does not commit the writer."""
+    run_blocks(recording, writer, _Identity(), block_frames=block_frames, advance=advance)

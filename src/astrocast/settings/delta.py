@@ -21,4 +21,11 @@ class DeltaSettings(Settings):
         None, "Shape of a chunk (frame, row, column) of a lazy result; overrides the strategy"
     )
     overwrite_first_frame: bool = parameter(True, "Replace frame 0 of the result by frame 1")
+    baseline: Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"] = parameter(
+        "minimum", "How the background is estimated"
+    )
+    percentile: float = parameter(10.0, "Which percentile of the window, for baseline='percentile'", ge=0, le=100)
+    smooth: int = parameter(
+        9, "Frames (odd) that are averaged before the minimum, for baseline='corrected_minimum'", unit="frames", ge=1
+    )
     floor: float = parameter(1.0, "Least background that dFF divides by", unit="grey values", gt=0)

@@ -1,0 +1,126 @@
+"""The backgrounds besides the rolling minimum: a percentile, a corrected minimum, exponential decays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.io.recording import ALL, Recording, RecordingWriter
+from astrocast.kernels.baseline import signal_above, two_sided_minimum
+from astrocast.kernels.baseline_corrected import NoiseEstimate, minimum_bias, moving_average
+from astrocast.kernels.baseline_percentile import running_percentile
+from astrocast.kernels.bleaching import Bleaching, fit_bleaching
+from astrocast.preparation.baselines import BaselineRecording, MinimumBaseline, check_finite, minimum_blocks
+from astrocast.runtime.blocks import frames_per_block
+from astrocast.runtime.threads import shared_threads
+from astrocast.settings.delta import DeltaSettings
+
+
+class PercentileBaseline(BaselineRecording):
+    """A running percentile; memory grows with the window, not with the recording."""
+
+    def __init__(self, source: Recording, settings: DeltaSettings) -> None:
+        super().__init__(source, settings)
+        self.halo = (settings.window, settings.window)
+
+    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+        """Return corrected frames and how many of their divisions were floored."""
+        s = self.settings
+        frames, inner = self.context(start, stop, rows, columns, s.window)
+        background = running_percentile(frames, s.window, s.percentile, inner=inner, pool=shared_threads())
+        return signal_above(frames[inner], background, s.method, floor=s.floor)
+
+
+class SmoothedRecording(Recording):
+    """A moving average over time of another recording."""
+
+    def __init__(self, source: Recording, width: int) -> None:
+        self.source, self.width = source, width
+        self.shape, self.dtype, self.chunk_frames = source.shape, np.dtype(np.float32), source.chunk_frames
+
+    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+        """Return averaged frames, see `Recording.read`."""
+        first = max(0, start - self.width // 2)
+        frames = self.source.read(first, min(stop + self.width // 2, self.shape[0]), rows, columns)
+        check_finite(frames, first)
+        return moving_average(frames, self.width, inner=slice(start - first, stop - first))
+
+
+class CorrectedMinimumBaseline(BaselineRecording):
+    """The two-sided minimum of a moving average, raised by what the noise of each pixel lowers it."""
+
+    def __init__(self, source: Recording, settings: DeltaSettings) -> None:
+        super().__init__(source, settings)
+        self.halo = (settings.window, settings.window)
+        self.smoothed = SmoothedRecording(source, settings.smooth)
+        noise = NoiseEstimate(source.shape[1:])
+        for start, frames in source.blocks(frames_per_block(source)):
+            check_finite(frames, start)
+            noise.add(frames)
+        #: grey values that the minimum of each pixel is too low
+        self.bias = noise.sigma() * minimum_bias(min(settings.window, len(source)), settings.smooth)
+
+    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+        """Return corrected frames and how many of their divisions were floored."""
+        s = self.settings
+        first = max(0, start - s.window)
+        smoothed = self.smoothed.read(first, min(stop + s.window, len(self)), rows, columns)
+        inner = slice(start - first, stop - first)
+        background, _ = two_sided_minimum(smoothed, s.window, inner=inner, pool=shared_threads())
+        background += self.bias[rows, columns]
+        return signal_above(self.source.read(start, stop, rows, columns), background, s.method, floor=s.floor)
+
+    def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
+        """Write all frames in order; memory depends neither on their number nor on the window."""
+        s = self.settings
+        if 2 * s.window <= frames_per_block(self.source) // 2:
+            super().stream(writer, report)
+            return
+        self.write_ordered(self._blocks(), writer, report)
+
+    def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32], int]]:
+        s = self.settings
+        for start, background, _ in minimum_blocks(self.smoothed, s.window, "background", s.floor):
+            frames = self.source.read(start, start + len(background))
+            yield start, *signal_above(frames, background + self.bias, s.method, floor=s.floor)
+
+
+class ExponentialBaseline(BaselineRecording):
+    """A decay fitted to the mean trace; each pixel has the same one, scaled to it by least squares."""
+
+    def __init__(self, source: Recording, settings: DeltaSettings, terms: Literal[1, 2]) -> None:
+        super().__init__(source, settings)
+        trace = np.empty(len(source))
+        for start, frames in source.blocks(frames_per_block(source)):
+            check_finite(frames, start)
+            trace[start : start + len(frames)] = frames.mean(axis=(1, 2), dtype=np.float64)
+        self.bleaching: Bleaching = fit_bleaching(trace, terms)
+        self.decay = self.bleaching.at(np.arange(len(source)))
+        product = np.zeros(source.shape[1:])
+        for start, frames in source.blocks(frames_per_block(source)):
+            product += np.tensordot(self.decay[start : start + len(frames)], frames.astype(np.float64), axes=1)
+        #: how much of the mean decay each pixel has
+        self.scale = product / max(float(self.decay @ self.decay), 1e-12)
+
+    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+        """Return corrected frames and how many of their divisions were floored."""
+        s = self.settings
+        frames = self.source.read(start, stop, rows, columns)
+        background = (self.decay[start:stop, None, None] * self.scale[rows, columns]).astype(np.float32)
+        return signal_above(frames, background, s.method, floor=s.floor)
+
+
+def baseline_recording(source: Recording, settings: DeltaSettings) -> BaselineRecording:
+    """Return the corrected recording that the settings ask for."""
+    if settings.baseline == "percentile":
+        return PercentileBaseline(source, settings)
+    if settings.baseline == "corrected_minimum":
+        return CorrectedMinimumBaseline(source, settings)
+    if settings.baseline == "exponential":
+        return ExponentialBaseline(source, settings, 1)
+    if settings.baseline == "double_exponential":
+        return ExponentialBaseline(source, settings, 2)
+    return MinimumBaseline(source, settings)
