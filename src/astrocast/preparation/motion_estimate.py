@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
-from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, rigid_part
+from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, halo_of, rigid_part
 from astrocast.kernels.registration.piecewise import PiecewiseModel, plan_grid, spread_fields
 from astrocast.kernels.registration.quality import Normal, bridge, crispness, dark_border, field_border, valid_border
 from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template, sample_range
@@ -31,7 +31,7 @@ SAMPLE_BYTES = 96 << 20
 #: consecutive frames of the sample that are read together where the file is stored in deep chunks
 SAMPLE_RUN = 8
 
-EstimateBlock = Callable[[NDArray[Any], Model, Executor], Estimate]
+EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,13 @@ def pass_over(
     recording: Recording, size: int, model: Model, pool: Executor, estimate: EstimateBlock, store: BlockStore
 ) -> tuple[Estimate, float]:
     """Return the estimate of every frame and the lowest value of the recording (0 at most)."""
-    blocks = list(plan_blocks(recording.shape[0], size))
+    halo = halo_of(model)
+    blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
     done = {b.start: kept for b in blocks if (kept := store.load(b.start)) is not None}
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
         for block, data in read_blocks(recording, [b for b in blocks if b.start not in done]):
-            done[block.start] = estimate(data, model, pool), lowest_value(data)
+            done[block.start] = estimate(data, model, block.inner, pool), lowest_value(data)
             store.keep(block.start, *done[block.start])
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]

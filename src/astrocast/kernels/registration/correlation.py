@@ -34,9 +34,7 @@ class Correlator:
     shape
         Rows and columns of template and frame.
     reach
-        Largest lag along rows and columns, in samples of the map.
-    step
-        Pixels from one sample of the map to the next.
+        Largest lag along rows and columns, in pixels.
     spectrum
         (template, frequency row, frequency column): conjugate spectrum of each masked template, filter included.
     row_waves
@@ -47,7 +45,6 @@ class Correlator:
 
     shape: tuple[int, int]
     reach: tuple[int, int]
-    step: float
     spectrum: Complex
     row_waves: Real
     column_waves: Real
@@ -88,7 +85,6 @@ def build_correlator(
     reach: tuple[int, int],
     sigma: tuple[float, float] | None = None,
     whitening: float = 0.0,
-    step: float = 1.0,
 ) -> Correlator:
     """Prepare templates for comparison.
 
@@ -99,14 +95,12 @@ def build_correlator(
     mask
         (row, column), 0 to 1: which pixels of the template count.
     reach
-        Largest lag along rows and columns, in samples of the map.
+        Largest lag along rows and columns, in pixels.
     sigma
         High-pass of template and frame, see `high_pass`.
     whitening
         The spectrum is divided by the template's amplitude to this power: 0 is plain correlation, 1 compares phases
         only. Between them, periodic texture and bright cells dominate less, and noise is not blown up.
-    step
-        Pixels from one sample of the map to the next.
     """
     templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(float(mask.sum()), 1e-6)
     shape = (templates.shape[1], templates.shape[2])
@@ -116,21 +110,37 @@ def build_correlator(
         amplitude = np.abs(spectrum)
         floor = 0.02 * amplitude.max((1, 2), keepdims=True)
         spectrum = spectrum / np.maximum(amplitude + floor, 1e-30) ** whitening
-    lags_y, lags_x = (step * np.arange(-r, r + 1) for r in reach)
+    lags_y, lags_x = (np.arange(-r, r + 1) for r in reach)
     rows = np.exp(2j * np.pi * np.outer(lags_y, fft.fftfreq(shape[0])))
     columns = np.exp(2j * np.pi * np.outer(fft.rfftfreq(shape[1]), lags_x)) * column_weights(shape[1])[:, None]
-    # complex products written as real ones on the interleaved real and imaginary parts
-    column_waves = np.empty((2 * columns.shape[0], 2 * columns.shape[1]))
-    column_waves[0::2] = np.hstack([columns.real, columns.imag])
-    column_waves[1::2] = np.hstack([-columns.imag, columns.real])
     return Correlator(
         shape,
         reach,
-        step,
         np.ascontiguousarray(spectrum, np.complex64),
         np.ascontiguousarray(np.stack([rows.real, -rows.imag]), np.float32),
-        np.ascontiguousarray(column_waves, np.float32),
+        _interleaved(columns),
     )
+
+
+def _interleaved(waves: NDArray[Any]) -> Real:
+    """Complex (..., frequency, lag) as the real matrix that multiplies interleaved real and imaginary parts.
+
+    The product's first half are the real parts, its second half the imaginary ones.
+    """
+    shape = (*waves.shape[:-2], 2 * waves.shape[-2], 2 * waves.shape[-1])
+    lags = waves.shape[-1]
+    real = np.empty(shape, np.float32)
+    real[..., 0::2, :lags], real[..., 0::2, lags:] = waves.real, waves.imag
+    real[..., 1::2, :lags], real[..., 1::2, lags:] = -waves.imag, waves.real
+    return real
+
+
+def _split(n: int, work: int) -> int:
+    """Return the largest divisor of ``n`` rows whose product of ``work`` multiply-adds per row stays small."""
+    rows = max(1, min(n, SMALL_PRODUCT // work))
+    while n % rows:
+        rows -= 1
+    return rows
 
 
 def column_weights(n: int) -> NDArray[np.float64]:
@@ -153,10 +163,7 @@ def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
     h = spectrum.shape[-2]
     width = 2 * spectrum.shape[-1]
     lags_x = correlator.lags[1]
-    rows = max(1, SMALL_PRODUCT // (width * 2 * lags_x))
-    while h % rows:
-        rows -= 1
-    interleaved = spectrum.view(np.float32).reshape(-1, rows, width)
+    interleaved = spectrum.view(np.float32).reshape(-1, _split(h, width * 2 * lags_x), width)
     across = (interleaved @ correlator.column_waves).reshape(-1, h, 2 * lags_x)
     real, imaginary = correlator.row_waves
     return real @ across[:, :, :lags_x] + imaginary @ across[:, :, lags_x:]
@@ -164,6 +171,12 @@ def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
 
 def _waves(frequencies: NDArray[np.float64], places: NDArray[np.float64]) -> Complex:
     return np.exp(2j * np.pi * places[..., None] * frequencies).astype(np.complex64)
+
+
+def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
+    """Return what a cross spectrum is multiplied with to centre its map at ``shifts`` (frame, 2), in pixels."""
+    rows, columns = _waves(fft.fftfreq(shape[0]), shifts[:, :1]), _waves(fft.rfftfreq(shape[1]), shifts[:, 1:])
+    return rows.transpose(0, 2, 1) * columns
 
 
 def refined_peaks(spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,7 +195,12 @@ def refined_peaks(spectrum: Complex, correlator: Correlator, lags: NDArray[np.fl
     places = lags[:, :, None] + FINE_LAGS
     rows = _waves(fft.fftfreq(h), places[:, 0])
     columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(np.float32)
-    maps = ((rows @ spectrum) @ columns.transpose(0, 2, 1)).real
+    along = _interleaved(columns.transpose(0, 2, 1))
+    split = _split(h, 2 * (w // 2 + 1) * along.shape[2])
+    across = spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1) @ along[:, None]
+    across = across.reshape(len(spectrum), h, -1)
+    count = len(FINE_LAGS)
+    maps = rows.real @ across[:, :, :count] - rows.imag @ across[:, :, count:]
     return lags + FINE_STEP * peaks(np.ascontiguousarray(maps, np.float32))
 
 

@@ -19,6 +19,7 @@ from astrocast.kernels.registration.warp import finish, shift_frames, warp_frame
 
 Model = RigidModel | PiecewiseModel
 
+ALL = slice(None)
 #: pixels of the view that a thread works on at a time: few enough to stay in its cache
 BATCH_PIXELS = 1 << 18
 
@@ -80,27 +81,48 @@ def rigid_part(model: Model) -> RigidModel:
     return model if isinstance(model, RigidModel) else model.rigid
 
 
+def halo_of(model: Model) -> int:
+    """Return how many frames on either side the estimate of a frame depends on."""
+    return 0 if isinstance(model, RigidModel) else model.halo
+
+
 def batch_of(model: Model) -> int:
     """Return how many frames a thread works on at a time."""
-    return max(1, min(8, BATCH_PIXELS // int(np.prod(rigid_part(model).view.shape))))
+    frames = max(1, min(8, BATCH_PIXELS // int(np.prod(rigid_part(model).view.shape))))
+    return 2 * frames if halo_of(model) else frames  # the halo of a batch is worked on again
 
 
 def align(
-    seen: NDArray[np.float32], model: Model
+    seen: NDArray[np.float32], model: Model, inner: slice = ALL
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return (shifts, fields, aligned views) of viewed frames; fields of no patches for a rigid model."""
+    """Return (shifts, fields, aligned views) of the ``inner`` ones of viewed frames; a rigid model has no patches."""
     if isinstance(model, RigidModel):
-        shifts = view_shifts(seen, model)
-        return shifts, np.empty((len(seen), 2, 0, 0), np.float32), shift_frames(seen, shifts / model.view.factor)
-    shifts, found = view_fields(seen, model)
-    return shifts, found, warp_view(seen, found, model.grid, model.rigid.view)
+        shifts = view_shifts(seen[inner], model)
+        return (
+            shifts,
+            np.empty((len(shifts), 2, 0, 0), np.float32),
+            shift_frames(seen[inner], shifts / model.view.factor),
+        )
+    shifts, found = view_fields(seen, model, inner)
+    return shifts, found, warp_view(seen[inner], found, model.grid, model.rigid.view)
 
 
-def estimate_batch(frames: NDArray[Any], model: Model) -> Estimate:
-    """Compare a few frames with the template."""
+def estimate_batch(frames: NDArray[Any], model: Model, inner: slice = ALL) -> Estimate:
+    """Compare the ``inner`` ones of a few frames with the template."""
     rigid = rigid_part(model)
     seen = view_frames(frames, rigid.view)
-    shifts, found, aligned = align(seen, model)
+    shifts, found, aligned = align(seen, model, inner)
+    return judged(seen[inner], shifts, found, aligned, rigid)
+
+
+def judged(
+    seen: NDArray[np.float32],
+    shifts: NDArray[np.float64],
+    found: NDArray[np.float32],
+    aligned: NDArray[np.float32],
+    rigid: RigidModel,
+) -> Estimate:
+    """Return the estimate of viewed frames whose motion has been found."""
     before, _ = agreement(seen, rigid.template, rigid.window)
     after, residual = agreement(aligned, rigid.template, rigid.window)
     left = np.hypot(*residual.T) * rigid.view.factor
@@ -108,13 +130,21 @@ def estimate_batch(frames: NDArray[Any], model: Model) -> Estimate:
     return Estimate(shifts, found, before, after, left, clipped_share(seen), *sums)
 
 
-def estimate(frames: NDArray[Any], model: Model, pool: Executor | None = None) -> Estimate:
-    """Compare a block of frames (frame, row, column) with the template.
+def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None) -> Estimate:
+    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the template.
 
-    The result does not depend on ``pool``: each frame is worked on alone.
+    Outside ``inner`` are the frames that dim recordings are compared together with (`halo_of`). The result does not
+    depend on ``pool``, nor on how the recording is cut into blocks.
     """
-    parts = in_batches(lambda part: estimate_batch(frames[part], model), len(frames), batch_of(model), pool)
-    return Estimate.joined(parts)
+    first, last, _ = inner.indices(len(frames))
+    halo = halo_of(model)
+
+    def work(part: slice) -> Estimate:
+        start, stop = first + part.start, first + part.stop
+        low, high = max(0, start - halo), min(len(frames), stop + halo)
+        return estimate_batch(frames[low:high], model, slice(start - low, stop - low))
+
+    return Estimate.joined(in_batches(work, last - first, batch_of(model), pool))
 
 
 @dataclass(frozen=True)

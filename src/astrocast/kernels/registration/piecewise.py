@@ -5,7 +5,8 @@ After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.0
 - a patch of the frame is read where the frame's rigid shift has put it. Patches of little contrast, read in place and
   compared with the template at the same place, are pulled towards zero;
 - the correlation maps of a patch and of its neighbours are averaged before the peak is taken (as suite2p does,
-  Pachitariu et al. 2017, doi:10.1101/061507), so a patch with few photons follows its neighbours;
+  Pachitariu et al. 2017, doi:10.1101/061507), so a patch with few photons follows its neighbours; in dim recordings
+  those of the frames before and after as well;
 - the field is interpolated at the true centres of the patches, the last of which does not fall on the regular grid.
 """
 
@@ -23,6 +24,7 @@ from astrocast.kernels.registration.correlation import (
     correlation_maps,
     cross_spectrum,
     peaks,
+    phase_ramps,
     taper_2d,
 )
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
@@ -31,10 +33,12 @@ from astrocast.kernels.registration.warp import warp_frames
 
 Real = NDArray[np.float32]
 
-#: the maps of the patches are sampled at this step, in pixels of the view
-PATCH_STEP = 0.5
-#: weights of a patch and of its neighbour on either side, along each axis
-NEIGHBOURS = np.array([0.25, 0.5, 0.25], np.float32)
+#: a patch whose shift the noise makes more uncertain than this, in pixels of the view, is compared together with ...
+DIM = 0.2
+#: ... this many frames before and after
+DIM_HALO = 2
+#: weights of the neighbour on either side and of the map itself, along each axis
+NEIGHBOURS = np.float32(0.25), np.float32(0.5)
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,15 @@ class PiecewiseModel:
         The template of every patch, prepared.
     deviation
         Largest distance of a patch's shift from the rigid one, in pixels of the frame.
+    halo
+        How often the maps are averaged with those of the neighbouring frames; that many frames on either side count.
     """
 
     rigid: RigidModel
     grid: Grid
     patches: Correlator
     deviation: float
+    halo: int = 0
 
 
 def plan_grid(
@@ -121,38 +128,66 @@ def _spread(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
 
 
 def build_piecewise(
-    rigid: RigidModel, grid: Grid, deviation: float, sigma: tuple[float, float] | None = None
+    rigid: RigidModel,
+    grid: Grid,
+    deviation: float,
+    sigma: tuple[float, float] | None = None,
+    halo: int = 0,
 ) -> PiecewiseModel:
     """Prepare the template of ``rigid`` patch by patch; lengths in pixels of the frame."""
     factor = rigid.view.factor
     own = patches(rigid.template[None], grid.rows, grid.columns, grid.window, np.zeros((1, 2), np.int64))[0]
-    samples = int(-(-(deviation / factor + 0.5) // PATCH_STEP)) + 1
-    reach = min(samples, int((min(grid.window) // 2 - 1) / PATCH_STEP))
-    mask = taper_2d(grid.window, max(1, round(reach * PATCH_STEP / 2)), 7)
+    reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
+    mask = taper_2d(grid.window, max(1, reach // 2), 7)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
-    return PiecewiseModel(
-        rigid, grid, build_correlator(own, mask, (reach, reach), scaled, step=PATCH_STEP), float(deviation)
-    )
+    return PiecewiseModel(rigid, grid, build_correlator(own, mask, (reach, reach), scaled), float(deviation), halo)
 
 
-def smoothed(maps: Real) -> Real:
-    """Return maps (frame, patch row, patch column, ...) averaged with those of the neighbouring patches."""
-    side, middle, _ = NEIGHBOURS
-    for axis in (1, 2):
+def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
+    """Return the standard deviation that noise gives to the shift of a middling patch, in pixels of the view.
+
+    The Cramer-Rao bound: noise over the root of the summed squared gradient of the template. ``seen`` are some viewed
+    frames, aligned or not.
+    """
+    corner = seen[:, 1:, 1:] - seen[:, 1:, :-1] - seen[:, :-1, 1:] + seen[:, :-1, :-1]
+    noise = float(np.median(np.abs(corner))) / (2 * 0.6745)
+    rows, columns = np.gradient(rigid.template)
+    energy = np.minimum(rows**2, columns**2)
+    own = [energy[y : y + grid.window[0], x : x + grid.window[1]].sum() for y in grid.rows for x in grid.columns]
+    return noise / max(float(np.sqrt(np.median(own))), 1e-12)
+
+
+def smoothed(maps: Real, axis: int, times: int) -> Real:
+    """Return maps averaged with their neighbours along ``axis`` (1/4, 1/2, 1/4), ``times`` times.
+
+    At the ends the map itself stands for the neighbour that is not there.
+    """
+    side, middle = NEIGHBOURS
+    for _ in range(times):
         moved = np.moveaxis(maps, axis, 0)
-        result = np.empty_like(moved)
-        np.multiply(moved, middle, out=result)
+        result = np.multiply(moved, middle)
         result[1:] += side * moved[:-1]
         result[:-1] += side * moved[1:]
-        # a patch at the edge counts for the neighbour that it does not have
         result[0] += side * moved[0]
         result[-1] += side * moved[-1]
         maps = np.moveaxis(result, 0, axis)
-    return np.ascontiguousarray(maps)
+    return maps
 
 
-def view_fields(seen: Real, model: PiecewiseModel) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def view_fields(
+    seen: Real, model: PiecewiseModel, inner: slice = slice(None)
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the rigid shift and the shifts of the patches of each viewed frame.
+
+    Parameters
+    ----------
+    seen
+        Viewed frames; the model's ``halo`` frames before and after those of interest are compared with them, where the
+        recording has them.
+    model
+        From `build_piecewise`.
+    inner
+        The frames of interest.
 
     Returns
     -------
@@ -161,18 +196,19 @@ def view_fields(seen: Real, model: PiecewiseModel) -> tuple[NDArray[np.float64],
     fields
         float32 (frame, 2, patch row, patch column), pixels of the frame.
     """
-    grid, factor = model.grid, model.rigid.view.factor
-    shifts = view_shifts(seen, model.rigid)
-    whole = np.rint(shifts / factor).astype(np.int64)
-    cut = patches(seen, grid.rows, grid.columns, grid.window, whole)
-    maps = correlation_maps(cross_spectrum(cut, model.patches), model.patches)
-    lags = model.patches.lags
-    maps = smoothed(maps.reshape(len(seen), *grid.shape, *lags))
-    rest = model.patches.step * peaks(maps.reshape(-1, *lags)).reshape(len(seen), *grid.shape, 2)
-    found = (whole[:, None, None] + rest) * factor
-    centre = shifts[:, None, None]
-    fields = np.clip(found, centre - model.deviation, centre + model.deviation)
-    return shifts, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
+    grid, factor, correlator = model.grid, model.rigid.view.factor, model.patches
+    shifts = view_shifts(seen, model.rigid) / factor
+    whole = np.rint(shifts).astype(np.int64)
+    spectrum = cross_spectrum(patches(seen, grid.rows, grid.columns, grid.window, whole), correlator)
+    # centred on the rigid shift, not on its whole pixels, so that the maps of neighbouring frames can be added
+    spectrum *= phase_ramps(correlator.shape, shifts - whole)[:, None]
+    maps = correlation_maps(spectrum, correlator).reshape(len(seen), *grid.shape, *correlator.lags)
+    maps = smoothed(maps, 0, model.halo)[inner]
+    maps = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
+    rest = peaks(maps.reshape(-1, *correlator.lags)).reshape(*maps.shape[:3], 2) * factor
+    own = shifts[inner] * factor
+    fields = own[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
+    return own, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:

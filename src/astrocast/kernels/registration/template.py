@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.registration.engine import Model, align, batch_of, in_batches, rigid_part
-from astrocast.kernels.registration.piecewise import Grid, PiecewiseModel, build_piecewise, warp_view
+from astrocast.kernels.registration.piecewise import (
+    DIM,
+    DIM_HALO,
+    Grid,
+    PiecewiseModel,
+    build_piecewise,
+    uncertainty,
+    warp_view,
+)
 from astrocast.kernels.registration.quality import Normal, agreement, clipped_share, normal_range
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid
 from astrocast.kernels.registration.view import View, halve
@@ -93,7 +101,8 @@ def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation:
     """Refine a rigid template patch by patch.
 
     The fields of the sample are centred, patch by patch, before each average: without that the geometry of the template
-    is free to drift from round to round.
+    is free to drift from round to round. The frames of the sample are not consecutive: only the model that is returned
+    compares frames together with those around them, where the recording is dim.
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
@@ -103,12 +112,16 @@ def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation:
         model = build_piecewise(
             build_rigid(template, sample.view, sample.max_shifts, sample.sigma), grid, deviation, sample.sigma
         )
-    return model
+    dim = uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid) > DIM
+    return replace(model, halo=DIM_HALO if dim else 0)
 
 
 def sample_range(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
     """Return (shifts, fields, trusted, normal) of the sample against its final template."""
     rigid = rigid_part(model)
+
+    if isinstance(model, PiecewiseModel):
+        model = replace(model, halo=0)  # the frames of the sample are not consecutive
 
     def judge(part: slice) -> tuple[NDArray[np.float64], Real, NDArray[np.float64]]:
         shifts, fields, aligned = align(sample.seen[part], model)

@@ -98,48 +98,82 @@ def _padded(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
             row[left + x] = source[x]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp"})
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def _run(flat: Real, top: int, stride: int, first: int, last: int, fy: Real, fx: Real, out: Real) -> None:
+    # pixels that read at the same whole-pixel offset: their sixteen taps are contiguous, so this is done in vectors
+    n, place = last - first, top + first
+    r0, r1 = flat[place : place + n + 3], flat[place + stride : place + stride + n + 3]
+    r2, r3 = (
+        flat[place + 2 * stride : place + 2 * stride + n + 3],
+        flat[place + 3 * stride : place + 3 * stride + n + 3],
+    )
+    fy, fx, out = fy[first:last], fx[first:last], out[first:last]
+    for x in range(n):
+        a0, a1, a2, a3 = _cubic(fy[x])
+        c0, c1, c2, c3 = _cubic(fx[x])
+        t0 = c0 * r0[x] + c1 * r0[x + 1] + c2 * r0[x + 2] + c3 * r0[x + 3]
+        t1 = c0 * r1[x] + c1 * r1[x + 1] + c2 * r1[x + 2] + c3 * r1[x + 3]
+        t2 = c0 * r2[x] + c1 * r2[x + 1] + c2 * r2[x + 2] + c3 * r2[x + 3]
+        t3 = c0 * r3[x] + c1 * r3[x + 1] + c2 * r3[x + 2] + c3 * r3[x + 3]
+        out[x] = a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
+
+
+@njit(cache=True, nogil=True)
+def _along(values: Real, cut: NDArray[np.int64], share: Real, depth: Any, out: Real) -> None:
+    # linear between the nodes; a loop per interval, so that there is nothing to look up for a pixel
+    for j in range(len(values) - 1):
+        base, step = depth + values[j], values[j + 1] - values[j]
+        part, place = out[cut[j] : cut[j + 1]], share[cut[j] : cut[j + 1]]
+        for x in range(len(part)):
+            part[x] = base + step * place[x]
+
+
+@njit(cache=True, nogil=True)
+def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
+    for x in range(len(places)):
+        whole[x] = np.int32(places[x])  # positive: truncation is floor
+        places[x] -= np.float32(whole[x])
+
+
+@njit(cache=True, nogil=True)
+def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """First pixel of each interval between nodes, and the end of the last, from `_place`."""
+    cut = np.zeros(count, np.int64)
+    for x in range(len(index)):
+        cut[index[x] + 1] = x + 1
+    for j in range(1, count):
+        cut[j] = max(cut[j], cut[j - 1])
+    return cut
+
+
+@njit(cache=True, nogil=True)
 def _warp(
     frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64], out: Real
 ) -> None:
     n, rows, columns = frames.shape
     iy, wy = _place(row_nodes, rows)
     ix, wx = _place(column_nodes, columns)
-    one = np.float32(1)
-    reach = 0
-    for value in nodes.flat:
-        reach = max(reach, int(abs(value)) + 1)
-    pad = min(reach, max(rows, columns)) + 3  # beyond its own size all of a frame is edge
-    limit = np.float32(pad - 3)
-    padded = np.empty((rows + 2 * pad, columns + 2 * pad), np.float32)
-    flat, stride = padded.ravel(), columns + 2 * pad
-    line = np.empty((2, nodes.shape[3]), np.float32)
+    cut = _intervals(ix, len(column_nodes))
+    pad = int(np.abs(nodes).max()) + 4
+    depth, stride = np.float32(pad), columns + 2 * pad
+    padded = np.empty((rows + 2 * pad, stride), np.float32)
+    flat = padded.ravel()
     sy, sx = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    ky, kx = np.empty(columns, np.int32), np.empty(columns, np.int32)
     for b in range(n):
         _padded(frames[b], pad, pad, padded)
         for y in range(rows):
-            i, w = iy[y], wy[y]
-            for a in range(2):
-                for g in range(nodes.shape[3]):
-                    line[a, g] = nodes[b, a, i, g] * (one - w) + nodes[b, a, i + 1, g] * w
-            for x in range(columns):
-                j, u = ix[x], wx[x]
-                sy[x] = min(max(line[0, j] + (line[0, j + 1] - line[0, j]) * u, -limit), limit)
-                sx[x] = min(max(line[1, j] + (line[1, j + 1] - line[1, j]) * u, -limit), limit)
-            for x in range(columns):
-                py, px = np.float32(y + pad) + sy[x], np.float32(x + pad) + sx[x]
-                ky, kx = np.int32(py), np.int32(px)  # both positive: truncation is floor
-                a0, a1, a2, a3 = _cubic(py - np.float32(ky))
-                c0, c1, c2, c3 = _cubic(px - np.float32(kx))
-                k = (ky - 1) * stride + kx - 1
-                t0 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
-                k += stride
-                t1 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
-                k += stride
-                t2 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
-                k += stride
-                t3 = c0 * flat[k] + c1 * flat[k + 1] + c2 * flat[k + 2] + c3 * flat[k + 3]
-                out[b, y, x] = a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
+            line = nodes[b, :, iy[y]] + (nodes[b, :, iy[y] + 1] - nodes[b, :, iy[y]]) * wy[y]
+            _along(line[0], cut, wx, depth, sy)
+            _along(line[1], cut, wx, depth, sx)
+            _whole_and_rest(sy, ky)
+            _whole_and_rest(sx, kx)
+            first = 0
+            for x in range(1, columns + 1):
+                if x == columns or ky[x] != ky[first] or kx[x] != kx[first]:
+                    top = (y + ky[first] - 1) * stride + kx[first] - 1
+                    _run(flat, top, stride, first, x, sy, sx, out[b, y])
+                    first = x
 
 
 def warp_frames(
