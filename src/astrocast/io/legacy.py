@@ -64,7 +64,7 @@ class _Array:
             raw = data.encode("latin1") if isinstance(data, str) else data
             if not isinstance(raw, bytes) or len(raw) != math.prod(shape) * kind.dtype.itemsize:
                 raise FormatError("an array in the file is damaged: its size is not that of its data")
-            # NumPy too turns what another machine wrote into its own byte order
+            # what another machine wrote becomes of our byte order, which kernels need
             flat = np.frombuffer(raw, kind.dtype).astype(kind.dtype.newbyteorder("="))
         self.array = flat.reshape(shape, order=order)  # type: ignore[call-overload] # "C" or "F"
 
