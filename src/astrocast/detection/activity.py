@@ -118,7 +118,7 @@ class ActivityStream:
     level
         Absolute threshold, where there is one (already scaled by the noise).
     border
-        Pixels along each edge in which nothing is active.
+        Pixels at the top, bottom, left and right in which nothing is active.
     pool
         Threads to share the work with.
     peaks
@@ -134,7 +134,7 @@ class ActivityStream:
         *,
         first: int = 0,
         level: float | None = None,
-        border: int = 0,
+        border: tuple[int, int, int, int] = (0, 0, 0, 0),
         pool: Executor | None = None,
         peaks: Callable[[int, int], Frames] | None = None,
         tap: Tap | None = None,
@@ -194,10 +194,10 @@ class ActivityStream:
         if self.tap is not None:
             self.tap("smoothed", self.smoothing.done - len(smooth), smooth)
         mask = self._active(smooth)
-        if self.border:
-            b = self.border
-            mask[:, :b] = mask[:, -b:] = False
-            mask[:, :, :b] = mask[:, :, -b:] = False
+        top, bottom, left, right = self.border
+        rows, columns = mask.shape[1:]
+        mask[:, :top] = mask[:, rows - bottom :] = False
+        mask[:, :, :left] = mask[:, :, columns - right :] = False
         for t in range(len(mask)):
             if (invalid := self.invalid.pop(self.mask_frame + t, None)) is not None:
                 mask[t] &= ~invalid

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint, finished, identity
-from astrocast.detection.run import detect
+from astrocast.detection.preliminary import border_widths, known_registration
+from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
@@ -169,9 +170,12 @@ class Detector:
     def _run(
         self, recording: Recording, settings: DetectionSettings, loc: str | None, target: Path, pool: Executor | None
     ) -> Path:
-        worked_on = recording
+        worked_on, registration = recording, known_registration(recording)
+        border = border_widths(recording.shape, settings, registration)
+        bad_frames = registration.quality.get("bad_frame") if registration is not None else None
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
+            bad_frames = bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
         parameters = {"loc": loc, "method": "default", **settings.model_dump()}
         who = identity(parameters, worked_on)
         if self.output is not None and target.exists():
@@ -183,7 +187,7 @@ class Detector:
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            found = detect(at_hand, settings, checkpoint, who, parameters, pool)
+            found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool)
         if found.invalid_voxels:
             warnings.warn(
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and left "

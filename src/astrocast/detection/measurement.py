@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.segmentation import Segmentation
-from astrocast.io.recording import Recording, RecordingWriter
+from astrocast.io.event_store import EventMapWriter
+from astrocast.io.recording import Recording
 from astrocast.kernels.features import measure_signals
-from astrocast.kernels.runs import paint_runs
-from astrocast.runtime.blocks import WriteBehind, read_blocks
+from astrocast.kernels.runs import Runs
+from astrocast.runtime.blocks import read_blocks
 from astrocast.runtime.provenance import ContentHash
 
 _SIGNAL = "signal"
@@ -43,40 +44,59 @@ class Measured:
 def measure(
     recording: Recording,
     segmentation: Segmentation,
-    event_map: RecordingWriter,
+    event_map: EventMapWriter,
     pool: Executor | None,
     advance: Callable[[int], None],
 ) -> tuple[Measured, str]:
     """Measure the blocks that are not measured yet and write the event map; return the signals and the input's hash."""
-    boxes, checkpoint = segmentation.boxes, segmentation.checkpoint
+    boxes = segmentation.boxes
     offsets = np.zeros(len(boxes.area) + 1, np.int64)
     np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
-    measured = Measured(
-        np.full(offsets[-1], np.nan, np.float32),
-        np.full(offsets[-1], np.nan, np.float32),
-        offsets,
-        np.zeros(len(boxes.area), np.int64),
-    )
+    unknown = np.full(offsets[-1], np.nan, np.float32)
+    measured = Measured(unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64))
     digest = ContentHash(recording)
-    behind = WriteBehind(event_map)
-    try:
+
+    def keep(start: int, frames: NDArray[Any], runs: Runs, labels: NDArray[np.int32]) -> None:
+        event_map.write_runs(start, runs, labels)
+        digest.update(frames)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
+        last: Future[None] | None = None
         # every block is read, even one that is measured: the hash is of the whole recording
         for index, (block, frames) in enumerate(read_blocks(recording, segmentation.blocks)):
             runs, labels = segmentation.load(index)
-            behind.write(block.start, paint_runs(runs, labels, pool))
-            digest.update(frames)
-            if not checkpoint.has(_SIGNAL, index):
-                signals = measure_signals(frames, runs, labels, boxes, pool)
-                checkpoint.save(
-                    _SIGNAL, index, event=signals.event, frame=signals.frame + block.start, mean=signals.mean,
-                    noise=signals.noise, invalid=signals.invalid,
-                )  # fmt: skip
-            _place(checkpoint.load(_SIGNAL, index), measured, boxes.low[:, 0])
+            if last is not None:
+                last.result()
+            last = behind.submit(keep, block.start, frames, runs, labels)
+            signals = _signals(segmentation, index, frames, runs, labels, pool)
+            _place(signals, measured, boxes.low[:, 0])
             advance(block.stop - block.start)
-        behind.wait()
-    finally:
-        behind.close()
+        if last is not None:
+            last.result()
     return measured, digest.hexdigest()
+
+
+def _signals(
+    segmentation: Segmentation,
+    index: int,
+    frames: NDArray[Any],
+    runs: Runs,
+    labels: NDArray[np.int32],
+    pool: Executor | None,
+) -> dict[str, NDArray[Any]]:
+    checkpoint, block = segmentation.checkpoint, segmentation.blocks[index]
+    if checkpoint.has(_SIGNAL, index):
+        return checkpoint.load(_SIGNAL, index)
+    found = measure_signals(frames, runs, labels, segmentation.boxes, pool)
+    signals = {
+        "event": found.event,
+        "frame": found.frame + block.start,
+        "mean": found.mean,
+        "noise": found.noise,
+        "invalid": found.invalid,
+    }
+    checkpoint.save(_SIGNAL, index, **signals)
+    return signals
 
 
 def _place(signals: dict[str, NDArray[Any]], measured: Measured, z0: NDArray[np.int64]) -> None:

@@ -13,6 +13,7 @@ from astrocast.detection.activity import peak_criteria
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording
+from astrocast.io.registration_store import Registration, read_registration
 from astrocast.kernels.invalid import fill_invalid, frame_means
 from astrocast.kernels.noise import pixel_noise
 from astrocast.kernels.peaks import peak_mask
@@ -89,12 +90,25 @@ def whole_course_peaks(
     return marks
 
 
-def border_width(recording: Recording, settings: DetectionSettings) -> int:
-    """Return how many pixels along each edge are left out."""
-    border = 0 if settings.exclude_border == "auto" else int(settings.exclude_border)
-    rows, columns = recording.shape[1:]
-    if 2 * border >= min(rows, columns):
+def known_registration(recording: Recording) -> Registration | None:
+    """Return what motion correction recorded of this recording, where it did and it is of these frames."""
+    if recording.path is None:
+        return None
+    found = read_registration(recording.path, recording.loc)
+    return found if found is not None and len(found.shifts) == recording.shape[0] else None
+
+
+def border_widths(
+    shape: tuple[int, int, int], settings: DetectionSettings, registration: Registration | None
+) -> tuple[int, int, int, int]:
+    """Return how many pixels at the top, bottom, left and right are left out."""
+    if settings.exclude_border == "auto":
+        border = registration.border if registration is not None else (0, 0, 0, 0)
+    else:
+        border = (settings.exclude_border,) * 4
+    if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
         raise InvalidValueError(
-            f"exclude_border is {border} pixels on each side, which leaves nothing of frames of {rows} x {columns}"
+            f"exclude_border leaves out {border} pixels (top, bottom, left, right), "
+            f"which leaves nothing of frames of {shape[1]} x {shape[2]}"
         )
     return border

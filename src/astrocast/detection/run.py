@@ -17,12 +17,12 @@ from astrocast.detection.characterisation import Context, write_table
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.division import divide_events
 from astrocast.detection.measurement import measure
-from astrocast.detection.preliminary import absolute_level, border_width, whole_course_peaks
+from astrocast.detection.preliminary import absolute_level, whole_course_peaks
 from astrocast.detection.segmentation import segment
 from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
-from astrocast.runtime.blocks import frames_per_block
+from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import record, write_json
 from astrocast.settings.detection import DetectionSettings
@@ -34,6 +34,22 @@ class Found:
 
     events: int
     invalid_voxels: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the frames before they are read.
+
+    Parameters
+    ----------
+    border
+        Pixels at the top, bottom, left and right in which nothing is detected.
+    bad_frames
+        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+    """
+
+    border: tuple[int, int, int, int]
+    bad_frames: NDArray[np.bool_] | None
 
 
 @contextmanager
@@ -68,6 +84,7 @@ def detect(
     checkpoint: Checkpoint,
     identity: dict[str, Any],
     parameters: dict[str, Any],
+    known: Known,
     pool: Executor | None,
 ) -> Found:
     """Run the detection into the directory of ``checkpoint``, going on with what is done."""
@@ -76,18 +93,17 @@ def detect(
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
         peaks = whole_course_peaks(recording, settings, checkpoint, pool, advance)
-    block_frames = checkpoint.block_frames(lambda: frames_per_block(recording))
-    border = border_width(recording, settings)
+    frames = checkpoint.block_frames(lambda: block_frames(recording))
     with track("detection: active voxels", n_frames) as advance, _steps(checkpoint, recording, settings) as tap:
         segmentation = segment(
             recording,
             settings,
             checkpoint,
-            block_frames,
+            frames,
             pool,
             advance,
             level=level,
-            border=border,
+            border=known.border,
             peaks=peaks,
             tap=tap,
         )
@@ -101,7 +117,7 @@ def detect(
     ):
         measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
-    context = Context(settings.z_slice[0] if settings.z_slice else 0)
+    context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
     with track("detection: event table", len(boxes.area), "events") as advance, EventTableWriter(directory) as writer:
         write_table(segmentation, measured, writer, context, pool, advance)
     source = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,8 @@ from astrocast.events.schema import COLUMNS, INDEX, Column
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, check_block
 from astrocast.io.registry import create_recording, open_recording
+from astrocast.kernels.packbits import pack_labels
+from astrocast.kernels.runs import Runs, label_runs_of_volume, paint_runs
 
 EVENT_MAP_SUFFIXES = (".tiff", ".h5", ".zarr", ".tdb")
 TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
@@ -267,29 +270,51 @@ def _contours(frame: pd.DataFrame) -> NDArray[np.object_]:
 # ---------------------------------------------------------------------------------------------------------- event map
 
 
-class TiffMapWriter(RecordingWriter):
-    """Writes the event map as a TIFF of deflated int32 pages, which ImageJ and every TIFF reader opens."""
+class EventMapWriter(RecordingWriter):
+    """Writes an event map, from volumes of labels or from their runs."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> None:
+    @abstractmethod
+    def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
+        """Write a block that begins at frame ``start`` and has ``labels`` on its ``runs``."""
+
+
+class TiffMapWriter(EventMapWriter):
+    """Writes the event map as a TIFF, which ImageJ and every TIFF reader opens; int32 pages are PackBits-coded."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.int32) -> None:
         self.shape, self.dtype, self.path = shape, np.dtype(dtype), path
         self._partial = path.with_name(path.name + ".partial")
-        self._file = tifffile.TiffWriter(self._partial, bigtiff=True)
+        self._file = tifffile.TiffWriter(self._partial, bigtiff=True, byteorder="<")
         self._next = 0
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Append the pages of a block, see `RecordingWriter.write`."""
         check_block(self, start, block)
+        if self.dtype == np.int32:
+            self.write_runs(start, *label_runs_of_volume(block))
+            return
+        self._expect(start, len(block))
+        self._file.write(
+            block.astype(self.dtype, copy=False), photometric="minisblack", compression="zlib", metadata=None
+        )
+
+    def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
+        """Append the pages of a block, see `EventMapWriter.write_runs`."""
+        self._expect(start, runs.shape[0])
+        self._file.write(
+            iter(pack_labels(runs, labels)),
+            shape=runs.shape,
+            dtype=np.int32,
+            photometric="minisblack",
+            compression="packbits",
+            rowsperstrip=runs.shape[1],
+            metadata=None,
+        )
+
+    def _expect(self, start: int, frames: int) -> None:
         if start != self._next:
             raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
-        self._next += len(block)
-        self._file.write(
-            block.astype(self.dtype, copy=False),
-            photometric="minisblack",
-            compression="zlib",
-            compressionargs={"level": 1},
-            metadata=None,
-            maxworkers=2,
-        )
+        self._next += frames
 
     def commit(self) -> None:
         """Close and give the file its name."""
@@ -302,17 +327,42 @@ class TiffMapWriter(RecordingWriter):
         self._partial.unlink(missing_ok=True)
 
 
+class PaintedMapWriter(EventMapWriter):
+    """Writes the event map through the writer of a recording."""
+
+    def __init__(self, writer: RecordingWriter) -> None:
+        self.writer, self.shape, self.dtype = writer, writer.shape, writer.dtype
+
+    def write(self, start: int, block: NDArray[Any]) -> None:
+        """See `RecordingWriter.write`."""
+        self.writer.write(start, block)
+
+    def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
+        """Paint the runs and write them, see `EventMapWriter.write_runs`."""
+        self.writer.write(start, paint_runs(runs, labels))
+
+    def commit(self) -> None:
+        """See `RecordingWriter.commit`."""
+        self.writer.commit()
+
+    def discard(self) -> None:
+        """See `RecordingWriter.discard`."""
+        self.writer.discard()
+
+
 def create_event_map(
     directory: Path, shape: tuple[int, int, int], suffix: str = ".tiff", metadata: Metadata | None = None
-) -> RecordingWriter:
+) -> EventMapWriter:
     """Return a writer for the event map (frame, row, column), int32, in the format of ``suffix``."""
     if suffix not in EVENT_MAP_SUFFIXES:
         raise InvalidValueError(f"event_map_export_format is {suffix!r}; choose one of {', '.join(EVENT_MAP_SUFFIXES)}")
     path = directory / f"event_map{suffix}"
     if suffix == ".tiff":
-        return TiffMapWriter(path, shape, np.int32)
+        return TiffMapWriter(path, shape)
     compression = None if suffix == ".tdb" else "lz4"
-    return create_recording(path, EVENT_MAP_LOC, shape, np.int32, compression=compression, metadata=metadata)
+    return PaintedMapWriter(
+        create_recording(path, EVENT_MAP_LOC, shape, np.int32, compression=compression, metadata=metadata)
+    )
 
 
 def event_map_path(directory: Path) -> Path:

@@ -102,7 +102,7 @@ def measure_signals(
     frame, event = np.divmod(unique, len(boxes.area) + 1)
     own, count, invalid = np.zeros(len(unique)), np.zeros(len(unique), np.int64), np.zeros(len(unique), np.int64)
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
-    data = np.ascontiguousarray(frames)
+    data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
     _own(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
     spread(pool, len(unique), _in_box, data, frame, boxes.low[event - 1], boxes.high[event - 1], box, box_count)
     return Signals(event, frame, own, count, box, box_count, invalid)

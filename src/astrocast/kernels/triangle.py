@@ -84,9 +84,10 @@ def triangle_thresholds(
         histogram = np.zeros(BINS, np.int64)
         for frame in neighbours[i]:
             histogram += counts[frame, start + i - frame + depth].sum(axis=0)
-        edges = np.linspace(low[i], high[i], BINS + 1, dtype=np.float32)
         level = _triangle_level(histogram)
-        out[i] = (edges[level] + edges[level + 1]) / np.float32(2)
+        with np.errstate(over="ignore", invalid="ignore"):  # values that span more than float32 have no bins
+            edges = np.linspace(low[i], high[i], BINS + 1, dtype=np.float32)
+            out[i] = (edges[level] + edges[level + 1]) / np.float32(2)
     return out
 
 
