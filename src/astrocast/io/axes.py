@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from astrocast.errors import FormatError
 
-#: how formats call the axis of repetition; Z counts when it is the only one (many programs label time as depth)
-TIME_AXES = "TZIQRHLMVWABGPN"
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -49,6 +46,8 @@ def read_layout(axes: str, shape: tuple[int, ...], where: str) -> Layout:
             f"{text}; expected frames of one value per pixel, not colour: convert it to grey values first"
         )
     counted = [(a, n) for a, n in zip(axes[:-2], shape[:-2], strict=True) if n > 1]
+    if [a for a, _ in counted] == ["C"]:  # channels of one moment are no movie: programs that know no axes write this
+        counted = [("T", counted[0][1])]
     repeats = [(a, n) for a, n in counted if a != "C"]
     if len(repeats) > 1:
         raise FormatError(f"{text}: it varies along {', '.join(a for a, _ in repeats)}; expected one axis besides "

@@ -20,13 +20,14 @@ class CziRecording(PlanesRecording):
 
     def __init__(self, path: Path, loc: str | None = None) -> None:
         try:
-            from czifile import CziFile
+            from czifile import CziFile, SegmentNotFoundError
         except ImportError as error:
             raise MissingExtraError("czifile", "formats", "reading Zeiss CZI") from error
         super().__init__(path)
+        self._damage = (ValueError, OSError, KeyError, SegmentNotFoundError)
         try:
             self._file = CziFile(str(path))
-        except (ValueError, OSError, AssertionError) as error:
+        except (ValueError, OSError, AssertionError, SegmentNotFoundError) as error:
             raise FormatError(f"{path} cannot be read as CZI: {error}") from error
         try:
             self._index()
@@ -34,7 +35,7 @@ class CziRecording(PlanesRecording):
         except FormatError:
             self._file.close()
             raise
-        except (ValueError, KeyError, IndexError, OSError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, OSError, TypeError, SegmentNotFoundError) as error:
             self._file.close()
             raise FormatError(f"{path} is a damaged CZI file: {error}") from error
 
@@ -69,7 +70,7 @@ class CziRecording(PlanesRecording):
         """Return one plane, see `PlanesRecording.plane`."""
         try:
             data = self._entries[frame, channel].data_segment().data(resize=False)
-        except (ValueError, OSError, KeyError) as error:
+        except self._damage as error:
             raise FormatError(f"frame {frame} of {self.path} is damaged: {error}") from error
         return np.asarray(data).reshape(self.shape[1:])
 

@@ -15,11 +15,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
-from astrocast.io.axes import read_layout
+from astrocast.io.axes import Layout, read_layout
 from astrocast.io.contiguous import read_fully
 from astrocast.io.files import SequentialWriter, check_space, check_target, open_for_writing
 from astrocast.io.recording import ALL, Metadata, Recording, check_movie_shape
-from astrocast.io.tiff_metadata import OME_DTYPES, description, read_metadata
+from astrocast.io.tiff_metadata import OME_DTYPES, description, read_metadata, scanimage_channels
 
 #: a classic TIFF addresses 4 GB; what it needs besides frames is far below this
 CLASSIC_BYTES = (1 << 32) - (1 << 26)
@@ -36,7 +36,7 @@ class TiffRecording(Recording):
         try:
             with complaints(path), tifffile.TiffFile(path) as file:
                 series = self._only_series(file)
-                self.layout = read_layout(series.axes, series.shape, str(path))
+                self.layout = self._find_layout(file, series)
                 rows, columns = series.shape[-2:]
                 self.channels = self.layout.channels
                 self.shape = check_movie_shape((self.layout.frames * self.channels, rows, columns), str(path))
@@ -48,6 +48,14 @@ class TiffRecording(Recording):
         except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError) as error:
             raise FormatError(f"{path} cannot be read as TIFF: {error}") from error
         self._file: tifffile.TiffFile | None = None
+
+    def _find_layout(self, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Layout:
+        layout = read_layout(series.axes, series.shape, str(self.path))
+        if file.is_scanimage and layout.channels == 1:  # smaller files name the channels only in their software tag
+            channels = max(1, len(scanimage_channels(file)))
+            if layout.frames % channels == 0:
+                return Layout(layout.frames // channels, channels)
+        return layout
 
     def _only_series(self, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
         series = [s for s in file.series if s.kind != "thumbnail"]

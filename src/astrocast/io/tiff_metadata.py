@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
+from tifffile.tifffile import matlabstr2py
 
 from astrocast.io.recording import Metadata
 
@@ -114,20 +115,32 @@ def _resolution(file: tifffile.TiffFile, unit: str) -> tuple[float, float] | Non
 
 
 def _from_scanimage(file: tifffile.TiffFile, channels: int) -> dict[str, Any]:
-    frame = (file.scanimage_metadata or {}).get("FrameData", {}) or {}
-    if not frame:  # older files carry it in the description of each page
-        text = file.pages.first.description
-        frame = dict(re.findall(r"^\s*([\w.]+)\s*=\s*(.+?)\s*$", text, re.MULTILINE))
-    fps = frame.get("SI.hRoiManager.scanFrameRate") or frame.get("scanimage.SI.hRoiManager.scanFrameRate")
+    frame = scanimage_settings(file)
+    fps = frame.get("SI.hRoiManager.scanFrameRate")
     names = frame.get("SI.hChannels.channelName")
-    saved = frame.get("SI.hChannels.channelSave")
-    used = [int(i) - 1 for i in np.ravel(saved)] if isinstance(saved, (int, list)) else []
+    used = [i - 1 for i in scanimage_channels(file)]
     return {
         "frame_rate": float(fps) if fps else None,
         "channel_names": tuple(str(names[i]) for i in used) if isinstance(names, list) and used else (),
         "pixel_size": _centimetres(file),
         "acquisition_time": _scanimage_epoch(file.pages.first.description),
     }
+
+
+def scanimage_settings(file: tifffile.TiffFile) -> dict[str, Any]:
+    """Return the settings of ScanImage: from the file's header, its software tag, or the first page's description."""
+    found: dict[str, Any] = (file.scanimage_metadata or {}).get("FrameData") or {}
+    page = file.pages.first
+    for text in (page.software, page.description):
+        if not found and "SI." in text:
+            found = dict(matlabstr2py(text.replace("scanimage.SI.", "SI.")))
+    return found
+
+
+def scanimage_channels(file: tifffile.TiffFile) -> list[int]:
+    """Return the numbers of the channels that were saved, counted from 1."""
+    saved = scanimage_settings(file).get("SI.hChannels.channelSave")
+    return [int(i) for i in np.ravel(saved)] if isinstance(saved, (int, list)) else []
 
 
 def _centimetres(file: tifffile.TiffFile) -> tuple[float, float] | None:

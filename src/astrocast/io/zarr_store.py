@@ -93,10 +93,10 @@ def _find_array(root: Any, path: Path, loc: str | None) -> tuple[Any, str | None
         return root, None, None
     attributes = dict(root.attrs)
     multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
-    if multiscales and not loc:
+    names = [n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)]
+    if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
-    names = [n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)]
     movies = [n for n in names if root[n].ndim == 3]
     wanted = (loc or "").strip("/")
     name = wanted if wanted in names else choose_dataset(movies, loc, path)
