@@ -10,7 +10,11 @@ from typing import Annotated
 import typer
 
 from astrocast import __version__
-from astrocast.cli.commands import demo, info, parameters, run, simulate
+from astrocast.cli.commands.demo import demo
+from astrocast.cli.commands.info import info
+from astrocast.cli.commands.parameters import parameters
+from astrocast.cli.commands.run import run
+from astrocast.cli.commands.simulate import simulate
 from astrocast.errors import AstrocastError
 
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
@@ -22,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (run.run, demo.demo, simulate.simulate, info.info, parameters.parameters)
+COMMANDS: tuple[Callable[..., None], ...] = (run, demo, simulate, info, parameters)
 for _command in COMMANDS:
     app.command()(_command)
 
