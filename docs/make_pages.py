@@ -164,11 +164,21 @@ def described(name: str, item: object) -> list[str]:
     text = markdown(inspect.getdoc(item) or "")
     if isinstance(item, property) or (inspect.isclass(item) and issubclass(item, Exception)):
         return [text, ""]
-    try:
-        signature = str(inspect.signature(item))  # type: ignore[arg-type]
-    except ValueError:
-        signature = "(...)"
-    return ["```python", f"{name}{signature}", "```", "", text, ""]
+    return ["```python", f"{name}{signature(item)}", "```", "", text, ""]
+
+
+def signature(item: object) -> str:
+    """The signature without the quotes of postponed annotations, a parameter per line where it is long."""
+    found = inspect.signature(item)  # type: ignore[arg-type]
+    line = re.sub(r"(: |-> )'([^']+)'", r"\1\2", str(found))
+    if len(line) < 90:
+        return line
+    parts = [re.sub(r": '([^']+)'", r": \1", str(p)) for p in found.parameters.values()]
+    star = next((i for i, p in enumerate(found.parameters.values()) if p.kind is p.KEYWORD_ONLY), None)
+    if star is not None and not any(p.kind is p.VAR_POSITIONAL for p in found.parameters.values()):
+        parts.insert(star, "*")
+    end = line[line.rindex(") -> ") :] if ") -> " in line else ")"
+    return "(\n    " + ",\n    ".join(parts) + ",\n" + end
 
 
 def markdown(docstring: str) -> str:

@@ -11,16 +11,19 @@ from astrocast.plotting import density, footprints, projection
 from astrocast.plotting.tissue import region_edges
 
 
-def bar_text(ax) -> str:
+def bar(ax) -> tuple[str, float]:
+    """What the scale bar says, and its length in pixels of the image."""
     box = next(artist for artist in ax.artists if isinstance(artist, AnchoredOffsetbox))
-    return next(part.get_text() for part in box.get_child().get_children() if isinstance(part, TextArea))
+    drawn, text = box.get_child().get_children()
+    assert isinstance(text, TextArea)
+    return text.get_text(), drawn.get_children()[0].get_width()
 
 
 def test_a_scale_bar_is_in_micrometres_where_the_pixel_size_is_known() -> None:
     image = np.random.default_rng(0).random((50, 100))
-    assert bar_text(projection(image, pixel_size=0.5)) == "10 µm"
-    assert bar_text(projection(image, pixel_size=(2.0, 1.0))) == "20 µm"
-    assert bar_text(projection(image)) == "20 px"
+    assert bar(projection(image, pixel_size=0.5)) == ("10 µm", 20.0)
+    assert bar(projection(image, pixel_size=(2.0, 1.0))) == ("20 µm", 20.0)
+    assert bar(projection(image)) == ("20 px", 20.0)
 
 
 def test_pixels_keep_their_proportions() -> None:
@@ -95,7 +98,9 @@ def test_region_edges_close_every_region() -> None:
 def test_density_counts_every_event_once() -> None:
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"cx": rng.uniform(0, 59, 500), "cy": rng.uniform(0, 89, 500)})
-    counts = density(table, (60, 90), bin_size=7).images[0].get_array()
+    ax = density(table, (60, 90), bin_size=7)
+    counts = ax.images[0].get_array()
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 89.5), (59.5, -0.5))
     expected, _, _ = np.histogram2d(table.cx, table.cy, [np.arange(0, 64, 7), np.arange(0, 92, 7)])
     np.testing.assert_array_equal(counts, expected)
 

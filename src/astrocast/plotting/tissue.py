@@ -209,6 +209,7 @@ def density(
         counts, cmap=COUNTS, extent=extent, aspect=_aspect(pixel_size), interpolation="nearest", vmin=0.0,
         vmax=max(1.0, float(counts.max())),
     )  # fmt: skip
+    ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))  # the last bins may reach beyond the frame
     scale_bar(ax, shape[1], pixel_size)
     _colorbar(ax, drawn, f"events per {side} x {side} px")
     if not where.any():
