@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from astrocast.kernels.runs import Runs, find_runs
 from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
 from astrocast.settings.detection import DetectionSettings
 
-_ACTIVE = "active"
+#: under which name the active voxels of a block are kept
+ACTIVE = "active"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Segmentation:
         Under which name the blocks are kept.
     undivided, part
         After events were divided: the number each event had before, and its part (0: not divided), (events,).
+    measures
+        What a method of detection says of each event beyond the base table: column name -> (events,).
     """
 
     checkpoint: Checkpoint
@@ -48,9 +51,10 @@ class Segmentation:
     final: list[NDArray[np.int32]]
     boxes: Boxes
     invalid_voxels: int
-    step: str = _ACTIVE
+    step: str = ACTIVE
     undivided: NDArray[np.int64] | None = None
     part: NDArray[np.int64] | None = None
+    measures: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def names(self, a: int, b: int) -> list[str]:
         """Return the names of events ``a + 1`` to ``b``: the number, and the part where one was divided."""
@@ -98,7 +102,7 @@ def segment(
     """
     n_frames = recording.shape[0]
     blocks = list(plan_blocks(n_frames, block_frames))
-    todo = next((i for i in range(len(blocks)) if not checkpoint.has(_ACTIVE, i)), len(blocks))
+    todo = next((i for i in range(len(blocks)) if not checkpoint.has(ACTIVE, i)), len(blocks))
     advance(blocks[todo].start if todo < len(blocks) else n_frames)
     if todo < len(blocks):
         # a stream that resumes needs what the first block looks back on
@@ -108,11 +112,11 @@ def segment(
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)
             checkpoint.save(
-                _ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.int64(n),
+                ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.int64(n),
                 invalid=np.int64(invalid),
             )  # fmt: skip
             advance(len(mask))
-    return _join(checkpoint, recording.shape, blocks)
+    return join_blocks(checkpoint, recording.shape, blocks)
 
 
 def _mask_blocks(
@@ -139,7 +143,7 @@ def _mask_blocks(
 
 
 def load_runs(
-    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int], step: str = _ACTIVE
+    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int], step: str = ACTIVE
 ) -> tuple[Runs, NDArray[np.int32]]:
     """Return the runs of a block and their labels within the block."""
     stored = checkpoint.load(step, index)
@@ -154,11 +158,12 @@ def _frame_of(runs: Runs, labels: NDArray[Any], frame: int) -> tuple[Runs, NDArr
     return Runs(runs.start[part], runs.stop[part], first - first[0], (1, *runs.shape[1:])), labels[part]
 
 
-def _join(checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]) -> Segmentation:
+def join_blocks(checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]) -> Segmentation:
+    """Return the regions of all blocks, those that touch across blocks joined."""
     offsets, pairs, invalid = [0], [], 0
     last: tuple[Runs, NDArray[Any]] | None = None
     for index, block in enumerate(blocks):
-        stored = checkpoint.load(_ACTIVE, index)
+        stored = checkpoint.load(ACTIVE, index)
         runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
         labels = stored["labels"].astype(np.int64) + offsets[-1]
         if last is not None:

@@ -1,0 +1,315 @@
+"""What a stretch of a recording shows where nothing happens: level, bleaching, local drift, residual motion.
+
+All of it is taken from means over a few frames. A low quantile of these, corrected for what noise alone makes of it, is the
+first guess of each pixel's level. It holds for a pixel that is active most of the time; then what stands out of it is
+left out and the level is the mean of the rest, so it has no bias left and little noise.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.calibrated.noise_line import NoiseLine, robust_line
+from astrocast.kernels.calibrated.shake import Texture, without_shake
+from astrocast.kernels.parallel import spread
+
+#: frames that are averaged
+STEP = 8
+#: quantile of a pixel's means that is its first level, and where the normal distribution has it
+_QUANTILE, _AT = 0.15, 1.036
+#: pixels along the side of a tile: for the course that all share, and for local drift
+_COMMON_TILE, _DRIFT_TILE = 8, 16
+#: standard deviations above the level from which a mean is left out
+_OUT = 2.5
+_ROUNDS = 3
+#: half of the side of the square that is averaged before a mean is judged
+_BOX = 2
+
+
+@dataclass(frozen=True)
+class Background:
+    """The background of a stretch of a recording.
+
+    Parameters
+    ----------
+    levels
+        Background at the middle of each step of frames, (step, row, column), float32.
+    steps
+        First frame of each step and the end of the last, counted from the stretch's first frame, (step + 1,).
+    variance
+        Variance of the noise of one frame, (row, column), float32.
+    excess
+        By how much slow fluctuations exceed that noise, as a factor of its standard deviation, (row, column); at least 1.
+    line
+        Noise as a function of brightness.
+    """
+
+    levels: NDArray[np.float32]
+    steps: NDArray[np.int64]
+    variance: NDArray[np.float32]
+    excess: NDArray[np.float32]
+    line: NoiseLine
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """Background averaged over the stretch, (row, column)."""
+        return np.asarray(self.levels.mean(axis=0), np.float32)
+
+
+def step_edges(n_frames: int) -> NDArray[np.int64]:
+    """Return where the steps of a stretch begin, and its end; the last step takes what is left over.
+
+    Examples
+    --------
+    >>> step_edges(34).tolist()
+    [0, 8, 16, 24, 34]
+    """
+    length = max(1, min(STEP, n_frames // 4))
+    edges = np.arange(0, n_frames + 1, length, dtype=np.int64)
+    edges[-1] = n_frames
+    return edges
+
+
+def estimate_background(
+    means: NDArray[np.float32], steps: NDArray[np.int64], line: NoiseLine, pool: Executor | None = None
+) -> Background:
+    """Return the background of a stretch of a recording.
+
+    Parameters
+    ----------
+    means
+        Mean of the frames of each step, (step, row, column), float32, finite.
+    steps
+        Edges of the steps, see `step_edges`.
+    line
+        Noise of a frame.
+    pool
+        Threads to share the work with.
+    """
+    variance = line.variance(np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0))
+    noise = np.sqrt(variance / np.float32(np.diff(steps).mean()))
+    course, slope = _common_course(means)
+    rest = means - course[:, None, None] * slope
+    level = _low_level(rest, noise)
+    rest -= level
+    drift = np.zeros(_tile_shape(rest), np.float32)
+    for _ in range(_ROUNDS):
+        texture = Texture.of(level, variance / np.diff(steps).mean())
+        steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
+        quiet = _quiet(steady, noise, pool)
+        correction = _mean_of_quiet(steady, quiet, pool)
+        level += correction
+        rest -= correction
+        steady -= correction
+        drift = drift + _drift(steady, quiet)
+    excess = _excess(_subtract_tiles(rest, drift, pool), texture, noise, pool)
+    # what was taken away is put together again, in place of what is not needed any more
+    levels = _subtract_tiles(np.zeros_like(rest), -drift, pool)
+    levels += level
+    levels += course[:, None, None] * slope
+    return Background(levels, steps, variance, excess, line)
+
+
+def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
+    n, rows, columns = values.shape
+    return n, -(-rows // _DRIFT_TILE), -(-columns // _DRIFT_TILE)
+
+
+def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Return the means of square tiles of each frame, (frame, tile row, tile column); tiles at the edges may be smaller."""
+    rows, columns = np.arange(0, values.shape[1], side), np.arange(0, values.shape[2], side)
+    sums = np.add.reduceat(np.add.reduceat(values, rows, axis=1, dtype=np.float32), columns, axis=2, dtype=np.float32)
+    high = np.diff(np.append(rows, values.shape[1]))
+    wide = np.diff(np.append(columns, values.shape[2]))
+    return np.asarray(sums / (high[:, None] * wide).astype(np.float32))
+
+
+def _common_course(means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the course that all tiles share (step,), and by how much each pixel follows it (row, column).
+
+    Bleaching takes a share of the light, whatever the camera's offset: how much a tile follows is a line of its level.
+    """
+    tiles = tile_means(means, _COMMON_TILE).reshape(len(means), -1).astype(np.float64)
+    middle = np.median(tiles, axis=0)
+    follows = np.ones(len(middle))
+    course = np.zeros(len(means))
+    line = 0.0, 1.0
+    for _ in range(3):
+        apart = tiles - middle
+        course = np.median(apart / follows, axis=1)
+        course -= np.median(course)
+        power = (course * course).sum()
+        if power <= 0:
+            break
+        line = robust_line(middle, course @ apart / power) if len(middle) > 2 else (0.0, 1.0)
+        follows = line[0] * middle + line[1]
+        follows = np.maximum(follows, 0.2 * max(float(np.median(follows)), 1e-6))
+        follows /= follows.mean()
+        middle = np.median(tiles - np.outer(course, follows), axis=0)
+    mean = means.mean(axis=0)
+    slope = np.maximum(line[0] * mean + line[1], 0)
+    return course.astype(np.float32), (slope / max(float(slope.mean()), 1e-6)).astype(np.float32)
+
+
+def _low_level(rest: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    k = int(_QUANTILE * (len(rest) - 1))
+    low = np.partition(rest, k, axis=0)[k]
+    # of few values a low rank is not where the quantile of many would be
+    return np.asarray(low + np.float32(_AT * min(1.0, len(rest) / 8)) * noise, np.float32)
+
+
+def _subtract_tiles(
+    values: NDArray[np.float32], tiles: NDArray[np.float32], pool: Executor | None
+) -> NDArray[np.float32]:
+    """Return ``values`` less the tiles' values, which are interpolated between the middles of tiles."""
+    out = np.empty_like(values)
+    spread(pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
+    _, rows, columns = values.shape
+    high, wide = tiles.shape[1], tiles.shape[2]
+    for k in range(lo, hi):
+        for y in range(rows):
+            v = min(max((y + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(high - 1))
+            i = min(int(v), max(high - 2, 0))
+            i1 = min(i + 1, high - 1)
+            a = v - np.float32(i)
+            for x in range(columns):
+                u = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(wide - 1))
+                j = min(int(u), max(wide - 2, 0))
+                j1 = min(j + 1, wide - 1)
+                b = u - np.float32(j)
+                top = tiles[k, i, j] + b * (tiles[k, i, j1] - tiles[k, i, j])
+                low = tiles[k, i1, j] + b * (tiles[k, i1, j1] - tiles[k, i1, j])
+                out[k, y, x] = values[k, y, x] - (top + a * (low - top))
+
+
+def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Noise of the mean over the square around each pixel, (row, column)."""
+    out = np.empty((1, *noise.shape), np.float32)
+    _box_means(0, 1, noise[None] ** 2, out)
+    return np.asarray(np.sqrt(out[0] / (2 * _BOX + 1) ** 2), np.float32)
+
+
+def _quiet(values: NDArray[np.float32], noise: NDArray[np.float32], pool: Executor | None) -> NDArray[np.uint8]:
+    """Return where nothing stands out, neither there nor close by in space and time (step, row, column)."""
+    smooth = np.empty_like(values)
+    spread(pool, len(values), _box_means, values, smooth)
+    out = np.empty(values.shape, np.uint8)
+    spread(pool, len(values), _near_high, smooth, np.float32(_OUT) * _box_noise(noise), out)
+    quiet = np.empty(values.shape, np.uint8)
+    spread(pool, len(values), _no_neighbour_in_time, out, quiet)
+    return quiet
+
+
+@njit(cache=True, nogil=True)
+def _box_means(lo: int, hi: int, values: Any, out: Any) -> None:
+    _, rows, columns = values.shape
+    line = np.empty(columns, np.float32)
+    for k in range(lo, hi):
+        for y in range(rows):
+            line[:] = 0
+            for j in range(-_BOX, _BOX + 1):
+                source = values[k, min(max(y + j, 0), rows - 1)]
+                for x in range(columns):
+                    line[x] += source[x]
+            for x in range(columns):
+                total = np.float32(0)
+                for j in range(-_BOX, _BOX + 1):
+                    total += line[min(max(x + j, 0), columns - 1)]
+                out[k, y, x] = total / np.float32((2 * _BOX + 1) ** 2)
+
+
+@njit(cache=True, nogil=True)
+def _near_high(lo: int, hi: int, smooth: Any, limit: Any, out: Any) -> None:
+    _, rows, columns = smooth.shape
+    for k in range(lo, hi):
+        out[k] = 0
+        for y in range(rows):
+            for x in range(columns):
+                if smooth[k, y, x] > limit[y, x]:
+                    out[
+                        k, max(y - _BOX, 0) : min(y + _BOX + 1, rows), max(x - _BOX, 0) : min(x + _BOX + 1, columns)
+                    ] = 1
+
+
+@njit(cache=True, nogil=True)
+def _no_neighbour_in_time(lo: int, hi: int, high: Any, quiet: Any) -> None:
+    n, rows, columns = high.shape
+    for k in range(lo, hi):
+        before, after = high[max(k - 1, 0)], high[min(k + 1, n - 1)]
+        for y in range(rows):
+            for x in range(columns):
+                quiet[k, y, x] = 1 - (before[y, x] | high[k, y, x] | after[y, x])
+
+
+def _mean_of_quiet(
+    values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None
+) -> NDArray[np.float32]:
+    out = np.empty(values.shape[1:], np.float32)
+    spread(pool, values.shape[1], _quiet_means, values, quiet, max(3, len(values) // 10), out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _quiet_means(lo: int, hi: int, values: Any, quiet: Any, least: int, out: Any) -> None:
+    n, _, columns = values.shape
+    for y in range(lo, hi):
+        total = np.zeros(columns, np.float32)
+        count = np.zeros(columns, np.float32)
+        for k in range(n):
+            for x in range(columns):
+                total[x] += values[k, y, x] * quiet[k, y, x]
+                count[x] += quiet[k, y, x]
+        for x in range(columns):
+            out[y, x] = total[x] / count[x] if count[x] >= least else np.float32(0)
+
+
+def _drift(values: NDArray[np.float32], quiet: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Slow local change of the background: means of tiles, smoothed over neighbouring tiles and steps."""
+    from scipy.ndimage import gaussian_filter
+
+    sums = tile_means(values * quiet, _DRIFT_TILE)
+    share = tile_means(quiet, _DRIFT_TILE)
+    width = 2.0, 0.7, 0.7
+    # where events cover everything for long, the tiles around decide
+    above, below = gaussian_filter(sums, width, mode="nearest"), gaussian_filter(share, width, mode="nearest")
+    return np.asarray(above / np.maximum(below, 0.02), np.float32)
+
+
+def _excess(
+    values: NDArray[np.float32], texture: Texture, noise: NDArray[np.float32], pool: Executor | None
+) -> NDArray[np.float32]:
+    """Fluctuation of the means below zero over what noise makes of it. Events do not reach below zero."""
+    steady, _ = without_shake(values, texture, pool)
+    smooth = np.empty_like(steady)
+    spread(pool, len(steady), _box_means, steady, smooth)
+    found = np.ones(steady.shape[1:], np.float32)
+    spread(pool, steady.shape[1], _lower_spread, smooth, _box_noise(noise), found)
+    even = np.empty((1, *found.shape), np.float32)
+    _box_means(0, 1, found[None], even)
+    return np.maximum(even[0], np.float32(1))
+
+
+@njit(cache=True, nogil=True)
+def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
+    n, _, columns = smooth.shape
+    below = np.empty(n, np.float32)
+    for y in range(lo, hi):
+        for x in range(columns):
+            m = 0
+            for k in range(n):
+                if smooth[k, y, x] < 0:
+                    below[m] = -smooth[k, y, x]
+                    m += 1
+            # of few values a median says little
+            out[y, x] = np.median(below[:m]) / (np.float32(0.6745) * noise[y, x]) if m >= 8 else np.float32(1)

@@ -1,0 +1,187 @@
+"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores bumps of noise.
+
+Voxels are taken from the highest down. One that touches no hill begins one; one that touches several joins them where the
+lower one rises too little above the pass (its prominence, or topological persistence; Edelsbrunner et al. 2002,
+https://doi.org/10.1007/s00454-002-2885-2), and otherwise goes to the one it is steepest towards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Hills:
+    """Hills on a list of voxels.
+
+    Parameters
+    ----------
+    hill
+        Hill of each voxel, from 1 in the order of their summits' height; 0 for those far below the summit they lead to.
+    summit
+        Position in the list of each hill's highest voxel, (hill,).
+    links
+        Pairs of face neighbours in different hills, positions in the list, (pair, 2).
+    """
+
+    hill: NDArray[np.int32]
+    summit: NDArray[np.int64]
+    links: NDArray[np.int64]
+
+
+def find_hills(
+    voxels: NDArray[np.int64],
+    values: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    shape: tuple[int, int, int],
+    prominence: float,
+    foot: float,
+) -> Hills:
+    """Return the hills of a signal.
+
+    Parameters
+    ----------
+    voxels
+        Flat indices into a volume, ascending, int64.
+    values, noise
+        Signal at these voxels and the standard deviation of its noise, float32.
+    shape
+        Of the volume (frame, row, column); the first entry is not used.
+    prominence
+        Least prominence of a hill, in standard deviations of the noise.
+    foot
+        Share of its summit's height below which a hill ends.
+
+    Examples
+    --------
+    >>> line = np.array([1, 3, 5, 3, 2, 3, 6, 2], np.float32)
+    >>> find_hills(np.arange(8), line, np.ones(8, np.float32), (1, 1, 8), 1.5, 0.0).hill
+    array([2, 2, 2, 2, 1, 1, 1, 1], dtype=int32)
+    """
+    voxels = np.ascontiguousarray(voxels, np.int64)
+    neighbours = _neighbours(voxels, shape[1], shape[2])
+    order = np.argsort(-values, kind="stable")
+    hill, summit = _flood(neighbours, order, values, noise, prominence, foot)
+    return Hills(hill, summit, _links(neighbours, hill))
+
+
+@njit(cache=True, nogil=True)
+def _neighbours(voxels: Any, rows: int, columns: int) -> Any:
+    """Return the positions of the six face neighbours of each voxel in the list, -1 where there is none: (voxel, 6)."""
+    n = len(voxels)
+    out = np.full((n, 6), -1, np.int32)
+    steps = (1, columns, rows * columns)
+    for axis in range(3):
+        step = steps[axis]
+        j = 0
+        for i in range(n):
+            x = voxels[i] % columns
+            y = voxels[i] // columns % rows
+            if (axis == 0 and x == columns - 1) or (axis == 1 and y == rows - 1):
+                continue
+            wanted = voxels[i] + step
+            while j < n and voxels[j] < wanted:
+                j += 1
+            if j < n and voxels[j] == wanted:
+                out[i, 2 * axis] = j
+                out[j, 2 * axis + 1] = i
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _root(parent: Any, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float) -> Any:
+    n = len(order)
+    # a hill is known by its summit's position; -1: not reached yet, -2: below the foot of what it leads to
+    own = np.full(n, -1, np.int64)
+    parent = np.arange(n)
+    touching = np.empty(6, np.int64)
+    steepest = np.empty(6, np.float32)
+    for i in order:
+        m, below = _touched(neighbours[i], own, parent, values, touching, steepest)
+        if m == 0:
+            own[i] = -2 if below else i
+            continue
+        highest = 0
+        for q in range(1, m):
+            if values[touching[q]] > values[touching[highest]]:
+                highest = q
+        top = touching[highest]
+        for q in range(m):
+            if q != highest and values[touching[q]] - values[i] < prominence * noise[i]:
+                parent[touching[q]] = top
+                touching[q] = top
+        own[i] = -2
+        best = np.float32(-np.inf)
+        for q in range(m):
+            if steepest[q] > best and values[i] >= foot * values[touching[q]]:
+                best, own[i] = steepest[q], touching[q]
+    return _numbered(own, parent, order)
+
+
+@njit(cache=True, nogil=True)
+def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, steepest: Any) -> Any:
+    m, below = 0, False
+    for j in around:
+        if j < 0 or own[j] == -1:
+            continue
+        if own[j] == -2:
+            below = True
+            continue
+        top = _root(parent, own[j])
+        at = m
+        for q in range(m):
+            if touching[q] == top:
+                at = q
+        if at == m:
+            touching[m], steepest[m] = top, values[j]
+            m += 1
+        elif values[j] > steepest[at]:
+            steepest[at] = values[j]
+    return m, below
+
+
+@njit(cache=True, nogil=True)
+def _numbered(own: Any, parent: Any, order: Any) -> Any:
+    hill = np.zeros(len(own), np.int32)
+    number = np.zeros(len(own), np.int32)
+    summit = np.empty(len(own), np.int64)
+    count = 0
+    for i in order:
+        if own[i] >= 0:
+            top = _root(parent, own[i])
+            if number[top] == 0:
+                summit[count] = top
+                count += 1
+                number[top] = count
+            hill[i] = number[top]
+    return hill, summit[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def _links(neighbours: Any, hill: Any) -> Any:
+    count = 0
+    for fill in range(2):
+        if fill == 1:
+            out = np.empty((count, 2), np.int64)
+            count = 0
+        for i in range(len(hill)):
+            for axis in range(3):
+                j = neighbours[i, 2 * axis]
+                if j >= 0 and hill[i] > 0 and hill[j] > 0 and hill[i] != hill[j]:
+                    if fill == 1:
+                        out[count, 0], out[count, 1] = i, j
+                    count += 1
+    return out

@@ -1,0 +1,87 @@
+"""What is above the background, frame by frame, and how much of it is noise once it is smoothed."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.calibrated.background import Background
+from astrocast.kernels.calibrated.shake import Texture, without_shake
+from astrocast.kernels.parallel import spread
+from astrocast.kernels.smoothing import gaussian_weights
+
+
+def residual(
+    frames: NDArray[np.float32], start: int, background: Background, texture: Texture, pool: Executor | None = None
+) -> NDArray[np.float32]:
+    """Return what frames show above the background, without residual motion.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), float32, finite.
+    start
+        Number of the first of them, counted from the first frame of the stretch that the background is of. Frames beyond
+        the stretch take the background of its end.
+    background, texture
+        The background, and the texture of its mean with the noise of one frame.
+    pool
+        Threads to share the work with.
+    """
+    edges = background.steps
+    middle = (edges[:-1] + edges[1:] - 1) / 2
+    at = np.interp(np.arange(start, start + len(frames)), middle, np.arange(len(middle)))
+    before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
+    out = np.empty(frames.shape, np.float32)
+    spread(
+        pool, len(frames), _less, np.ascontiguousarray(frames), background.levels, before,
+        (at - before).astype(np.float32), out,
+    )  # fmt: skip
+    return without_shake(out, texture, pool)[0]
+
+
+@njit(cache=True, nogil=True)
+def _less(lo: int, hi: int, frames: Any, levels: Any, before: Any, share: Any, out: Any) -> None:
+    _, rows, columns = frames.shape
+    for t in range(lo, hi):
+        a, b = levels[before[t]], levels[min(before[t] + 1, len(levels) - 1)]
+        s = share[t]
+        for y in range(rows):
+            for x in range(columns):
+                out[t, y, x] = frames[t, y, x] - (a[y, x] + s * (b[y, x] - a[y, x]))
+
+
+def smoothed_noise(variance: NDArray[np.float32], sigma: float, radius: int) -> NDArray[np.float32]:
+    """Return the standard deviation that white noise of that variance has after a spatial Gaussian, (row, column).
+
+    At the edges, where the Gaussian sees the edge repeated, the noise is larger; that is taken into account.
+    """
+    rows, columns = (_edge_weights(n, sigma, radius) ** 2 for n in variance.shape)
+    return np.sqrt(rows @ variance @ columns.T).astype(np.float32)
+
+
+def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float32]:
+    """Return the factor by which a Gaussian over time changes the standard deviation of white noise, (frame,)."""
+    if n_frames > 4 * radius + 2:
+        ends = temporal_gain(4 * radius + 2, sigma, radius)
+        inner = np.full(n_frames - 2 * radius, ends[2 * radius])
+        return np.concatenate([ends[:radius], inner, ends[-radius:]])
+    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(np.float32)
+
+
+def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
+    """Return the matrix of a Gaussian over ``n`` samples that repeats the edge."""
+    weights = gaussian_weights(sigma, radius)
+    matrix = np.zeros((n, n))
+    for j in range(-radius, radius + 1):
+        np.add.at(matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)])
+    return matrix
+
+
+def systematic_error(background: Background, share: float) -> NDArray[np.float32]:
+    """Return by how much the background may be wrong: a share of the light of each pixel, (row, column)."""
+    return np.asarray(np.float32(share) * background.line.light(background.mean), np.float32)

@@ -1,0 +1,79 @@
+"""Means over steps of frames, and the variance of the steps from frame to frame, in one pass over a recording."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.parallel import spread
+
+
+class StepMoments:
+    """Gathers the means of groups of frames and each pixel's mean squared difference of neighbouring frames.
+
+    Parameters
+    ----------
+    edges
+        First frame of each group and the end of the last, (group + 1,).
+    shape
+        (row, column).
+
+    Examples
+    --------
+    >>> moments = StepMoments(np.array([0, 2, 4]), (1, 1))
+    >>> moments.add(np.array([1, 3, 5, 9], np.float32).reshape(4, 1, 1), 0)
+    >>> moments.means.ravel().tolist(), float(moments.step_variance[0, 0])
+    ([2.0, 7.0], 4.0)
+    """
+
+    def __init__(self, edges: NDArray[np.int64], shape: tuple[int, ...]) -> None:
+        self.edges = edges
+        self._group = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+        self._sums = np.zeros((len(edges) - 1, *shape), np.float32)
+        self._squares = np.zeros(shape, np.float64)
+        self._last: NDArray[np.float32] | None = None
+        self._steps = 0
+
+    def add(self, frames: NDArray[np.float32], start: int, pool: Executor | None = None) -> None:
+        """Add frames (frame, row, column) in order; ``start`` is the number of the first, counted from the first group."""
+        before = frames[:1] if self._last is None else self._last
+        spread(
+            pool, frames.shape[1], _add, frames, before[0], self._group[start : start + len(frames)], self._sums,
+            self._squares,
+        )  # fmt: skip
+        self._steps += len(frames) - (self._last is None)
+        self._last = frames[-1:].copy()
+
+    @property
+    def means(self) -> NDArray[np.float32]:
+        """Mean of each group, (group, row, column)."""
+        return np.asarray(self._sums / np.diff(self.edges)[:, None, None].astype(np.float32))
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over all frames, (row, column)."""
+        return np.asarray(self._sums.sum(axis=0, dtype=np.float64) / self.edges[-1])
+
+    @property
+    def step_variance(self) -> NDArray[np.float64]:
+        """Half of the mean squared difference of neighbouring frames, (row, column): the variance of white noise."""
+        return self._squares / (2 * max(self._steps, 1))
+
+
+@njit(cache=True, nogil=True)
+def _add(lo: int, hi: int, frames: Any, before: Any, group: Any, sums: Any, squares: Any) -> None:
+    n, _, columns = frames.shape
+    for y in range(lo, hi):
+        last = before[y].copy()
+        for t in range(n):
+            line = frames[t, y]
+            total = sums[group[t], y]
+            for x in range(columns):
+                total[x] += line[x]
+                step = line[x] - last[x]
+                squares[y, x] += step * step
+                last[x] = line[x]

@@ -1,0 +1,48 @@
+"""Parameters of the detection that is calibrated by the recording's own noise."""
+
+from __future__ import annotations
+
+from astrocast.settings.base import Settings, parameter
+
+
+class CalibratedSettings(Settings):
+    """What `Detector.run(method="calibrated")` works with; none of it is in units of the recording."""
+
+    smooth_sigma: float = parameter(
+        1.5, "standard deviation of the Gaussian in which events are looked for", unit="px and frames", gt=0
+    )
+    false_events: float = parameter(
+        0.1, "events that noise alone may make in 20 million voxels", unit="1/(20 Mvoxel)", gt=0, lt=100
+    )
+    candidate: float = parameter(
+        2.5, "height from which voxels are looked at, in standard deviations of the smoothed noise", ge=1, le=5
+    )
+    prominence: float = parameter(
+        3.0, "least prominence of a summit, in standard deviations of the smoothed noise", ge=0
+    )
+    dip: float = parameter(
+        0.15, "two events meet where the border between them is lower than both by this share", ge=0, le=1
+    )
+    extent: float = parameter(
+        0.3,
+        "share of its peak that a voxel of an event reaches in the smoothed signal; a quarter of the true peak, as "
+        "smoothing widens what it lowers",
+        gt=0,
+        lt=1,
+    )
+    foot: float = parameter(0.12, "share of its summit at which a hill ends", ge=0, lt=1)
+    background_error: float = parameter(
+        0.007, "share of its light that the background of a pixel may be wrong by", ge=0, le=0.5
+    )
+    stretch: int = parameter(512, "frames that a background is estimated from", unit="frames", ge=32)
+    min_size: int = parameter(8, "least number of voxels of an event", unit="voxels", ge=1)
+
+    @property
+    def reach(self) -> int:
+        """Where the Gaussian is cut, in pixels and frames."""
+        return max(1, round(2.7 * self.smooth_sigma))
+
+    @property
+    def sigma(self) -> tuple[float, float]:
+        """Standard deviation of the Gaussian in space and in time."""
+        return self.smooth_sigma, self.smooth_sigma
