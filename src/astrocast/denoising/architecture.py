@@ -60,6 +60,15 @@ def build_model(
     return keras.Model(frames, convolve(x, 1, "output"), name="unet")
 
 
+def weights_of(model: Any) -> list[Any]:
+    """Return the weights of a Keras model or layer as NumPy arrays.
+
+    As ``get_weights`` does, which warns of NumPy 2.4 (Keras 3.15).
+    """
+    ops = import_keras("reading weights").ops
+    return [np.array(ops.convert_to_numpy(v.value)) for v in model.weights]
+
+
 def model_from_unet(unet: UNet) -> Any:
     """Return a Keras model with the weights of ``unet``."""
     model = build_model(unet.context, unet.n_stacks, unet.filters)
@@ -80,7 +89,7 @@ def unet_from_model(model: Any) -> UNet | None:
         if kind == "Conv2D":
             if layer.activation.__name__ not in ("relu", "linear") or len(layer.weights) != 2:
                 return None
-            arrays += [np.asarray(v) for v in layer.get_weights()]
+            arrays += weights_of(layer)
         elif kind == "BatchNormalization":
             arrays[-2:] = _folded(arrays[-2], arrays[-1], layer)
     try:
@@ -90,6 +99,6 @@ def unet_from_model(model: Any) -> UNet | None:
 
 
 def _folded(kernel: Any, bias: Any, layer: Any) -> list[Any]:
-    gamma, beta, mean, variance = (np.asarray(v, np.float64) for v in layer.get_weights())
+    gamma, beta, mean, variance = (np.asarray(v, np.float64) for v in weights_of(layer))
     factor = gamma / np.sqrt(variance + layer.epsilon)
     return [(kernel * factor).astype(np.float32), ((bias - mean) * factor + beta).astype(np.float32)]

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
 from astrocast.errors import MissingExtraError
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Keep ``openvino_telemetry`` from being loaded."""
+    # Importing openvino, which Keras does too, sends a usage report from a forked process. Where that package is
+    # absent it does without; a recording under analysis is nobody's business, so it is absent while openvino loads.
+    hidden = "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # None makes the import say "not found"
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
 
 
 def import_keras(purpose: str) -> Any:
@@ -24,7 +40,8 @@ def import_keras(purpose: str) -> Any:
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
-        return import_module("keras")
+        with _without_reports():
+            return import_module("keras")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "keras", "denoise", purpose) from error
 
@@ -42,15 +59,8 @@ def import_openvino() -> Any:
     MissingExtraError
         When OpenVINO is not installed.
     """
-    # Importing openvino sends a usage report in a forked process. Where that package is absent it does without; a
-    # recording under analysis is nobody's business, so it is kept absent while openvino loads.
-    hidden = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
-    if hidden:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # None makes the import system say "not found"
     try:
-        return import_module("openvino")
+        with _without_reports():
+            return import_module("openvino")
     except ModuleNotFoundError as error:
         raise MissingExtraError("openvino", "openvino", "this engine") from error
-    finally:
-        if hidden:
-            del sys.modules["openvino_telemetry"]

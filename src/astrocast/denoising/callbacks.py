@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from astrocast.denoising.architecture import weights_of
 from astrocast.denoising.backend import import_keras
 
 logger = logging.getLogger("astrocast.denoising")
@@ -36,7 +37,7 @@ class BestWeights:
         self.model, self.monitor, self.save = model, monitor, save
         self.patience, self.min_delta = patience, min_delta
         self.best, self.reference, self.waited, self.diverged = math.inf, math.inf, 0, False
-        self.weights = model.get_weights()
+        self.weights = weights_of(model)
 
     def callback(self) -> Any:
         """Return the Keras callback."""
@@ -54,7 +55,7 @@ class BestWeights:
             self._stop_diverged()
             return
         if value < self.best:
-            self.best, self.weights = value, self.model.get_weights()
+            self.best, self.weights = value, weights_of(self.model)
             if self.save is not None:
                 self.save(self.model, epoch, value)
         if value < self.reference - self.min_delta:

@@ -220,7 +220,7 @@ class Denoiser:
             )
         pool = load_pool(recording, scaling, window, settings.patch_size, align)
         self.training = train(model, pool, settings, schedule)
-        logger.info("trained for %d steps, loss %.4f", self.training.steps, self.training.losses[-1])
+        logger.info("trained for %d steps, losses %s", self.training.steps, self.training.losses[-3:])
         return self.training.unet
 
     def _assess(self, recording: Recording, operation: Operation) -> Quality:

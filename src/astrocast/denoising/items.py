@@ -108,7 +108,9 @@ def read_patches(
             corner, block = _read_box(recordings[file], [items[i] for i in run], start, stop, settings)
             for i in run:
                 first = items[i].frame - before - start
-                found[i] = _cut(block[first : first + window.length], items[i], corner, settings)
+                found[i] = _cut(
+                    block[first : first + window.length], items[i], corner, recordings[file].shape, settings
+                )
     return [found[i] for i in range(len(items))]
 
 
@@ -125,17 +127,23 @@ def _runs(order: list[int], items: Sequence[Item], length: int) -> list[list[int
 def _read_box(
     recording: Recording, items: list[Item], start: int, stop: int, settings: GeneratorSettings
 ) -> tuple[tuple[int, int], NDArray[Any]]:
-    top, left = min(i.row for i in items), min(i.column for i in items)
-    bottom = min(max(i.row for i in items) + settings.input_size[0], recording.shape[1])
-    right = min(max(i.column for i in items) + settings.input_size[1], recording.shape[2])
-    return (top, left), recording.read(start, stop, slice(top, bottom), slice(left, right))
+    rows = np.concatenate([_pixels(i.row, settings.input_size[0], recording.shape[1], settings) for i in items])
+    columns = np.concatenate([_pixels(i.column, settings.input_size[1], recording.shape[2], settings) for i in items])
+    top, left = int(rows.min()), int(columns.min())
+    box = slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
+    return (top, left), recording.read(start, stop, *box)
 
 
-def _cut(block: NDArray[Any], item: Item, corner: tuple[int, int], settings: GeneratorSettings) -> NDArray[Any]:
-    rows, columns = settings.input_size
-    y, x = item.row - corner[0], item.column - corner[1]
-    patch = block[:, y : y + rows, x : x + columns]
-    missing = (0, rows - patch.shape[1]), (0, columns - patch.shape[2])
-    if settings.padding is None or missing == ((0, 0), (0, 0)):
-        return patch
-    return np.pad(patch, ((0, 0), *missing), mode=settings.padding)
+def _pixels(start: int, size: int, length: int, settings: GeneratorSettings) -> NDArray[np.intp]:
+    """Return the pixels of the frame that a patch consists of along one axis, those beyond the border mirrored."""
+    if start + size <= length or settings.padding is None:
+        return np.arange(start, start + size)
+    return np.pad(np.arange(length), (0, start + size - length), mode=settings.padding)[start:]
+
+
+def _cut(
+    block: NDArray[Any], item: Item, corner: tuple[int, int], shape: tuple[int, int, int], settings: GeneratorSettings
+) -> NDArray[Any]:
+    rows = _pixels(item.row, settings.input_size[0], shape[1], settings) - corner[0]
+    columns = _pixels(item.column, settings.input_size[1], shape[2], settings) - corner[1]
+    return block[:, rows[:, None], columns]

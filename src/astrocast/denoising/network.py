@@ -249,7 +249,7 @@ class Network:
         with on_device(self.settings.use_cpu):
             return self.model.fit(
                 self.train_generator, validation_data=self.val_generator, epochs=epochs, callbacks=[watch.callback()],
-                verbose=settings.verbose,
+                verbose=settings.verbose, shuffle=False,  # the generator has its own, seeded order
             )  # fmt: skip
 
     def _saver(self, folder: Path, settings: TrainingSettings) -> Any:

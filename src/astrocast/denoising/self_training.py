@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from astrocast.denoising.architecture import build_model, unet_from_model
+from astrocast.denoising.architecture import build_model, unet_from_model, weights_of
 from astrocast.denoising.backend import import_keras
 from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.model_files import read_network
@@ -59,7 +59,7 @@ def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: 
     keras = import_keras("training a network")
     model.compile(keras.optimizers.Adam(settings.learning_rate), "mean_squared_error")
     rng = np.random.default_rng(settings.seed)
-    kept, losses, recent = model.get_weights(), [], []
+    kept, losses, recent = weights_of(model), [], []
     diverged = False
     total = settings.steps or math.ceil(schedule.seconds)
     with track("train", total, "steps" if settings.steps else "s") as advance:
@@ -77,7 +77,7 @@ def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: 
                 break
             if len(recent) == _ROUND:
                 losses.append(float(np.mean(recent)))
-                recent, kept = [], model.get_weights()
+                recent, kept = [], weights_of(model)
             now = int(schedule.progress * total)
             advance(now - shown)
             shown = now

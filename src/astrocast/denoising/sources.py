@@ -97,10 +97,15 @@ def _is_hdf5(recording: Recording) -> bool:
 
 
 def _stored(recording: Recording) -> Scaling | None:
-    dataset = getattr(recording, "dataset", None)
-    if not _is_hdf5(recording) or dataset is None or _MEAN not in dataset.attrs or _STD not in dataset.attrs:
+    if not _is_hdf5(recording):
         return None
-    mean, std = float(dataset.attrs[_MEAN]), float(dataset.attrs[_STD])
+    import h5py
+
+    with h5py.File(recording.path, "r") as file:
+        attributes = file[recording.loc].attrs
+        if _MEAN not in attributes or _STD not in attributes:
+            return None
+        mean, std = float(attributes[_MEAN]), float(attributes[_STD])
     return Scaling(mean, std) if np.isfinite(mean) and std > 0 else None
 
 

@@ -12,10 +12,12 @@ result is a fixed linear map of each frame, so that any cut of the recording int
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
@@ -186,8 +188,8 @@ class Patterns:
 def noise_edge(pixels: int, bins: int) -> float:
     """Return the variance along a pattern that white noise of variance 1 exceeds in about one patch of a hundred.
 
-    The 99th percentile of the largest eigenvalue of a covariance of noise (Johnstone, doi:10.1214/aos/1009210544), which in
-    short recordings lies clearly above the edge of the bulk.
+    The 99th percentile of the largest eigenvalue of a covariance of noise (Johnstone, doi:10.1214/aos/1009210544),
+    which in short recordings lies clearly above the edge of the bulk.
     """
     root = np.sqrt(bins - 1) + np.sqrt(pixels)
     spread = root * (1 / np.sqrt(bins - 1) + 1 / np.sqrt(pixels)) ** (1 / 3)
@@ -322,21 +324,41 @@ def stack_bands(bands: list[tuple[int, Patterns]], shape: tuple[int, int]) -> Pa
 
 def project(frames: Array, patterns: Patterns) -> Array:
     """Return the denoised frames (frame, row, column), float32. Frames are independent of one another."""
-    return _project(
-        frames, patterns.mean, patterns.boxes, patterns.first, patterns.analysis, patterns.synthesis
-    )  # fmt: skip
+    out = np.empty(frames.shape, np.float32)
+    count = min(os.cpu_count() or 1, len(frames)) or 1
+    parts = [slice(i * len(frames) // count, (i + 1) * len(frames) // count) for i in range(count)]
+
+    def work(part: slice) -> None:
+        _project(
+            frames[part],
+            patterns.mean,
+            patterns.boxes,
+            patterns.first,
+            patterns.analysis,
+            patterns.synthesis,
+            out[part],
+        )
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, parts))
+    return out
 
 
 # reassociation lets the sums run in vector registers; NaN and infinities keep their meaning
-@njit(cache=True, nogil=True, parallel=True, fastmath={"reassoc", "contract", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _project(
-    frames: Array, mean: Array, boxes: NDArray[np.int32], first: NDArray[np.int64], analysis: Array, synthesis: Array
-) -> Array:
-    n = frames.shape[0]
-    out = np.empty(frames.shape, np.float32)
-    for t in prange(n):
+    frames: Array,
+    mean: Array,
+    boxes: NDArray[np.int32],
+    first: NDArray[np.int64],
+    analysis: Array,
+    synthesis: Array,
+    out: Array,
+) -> None:
+    centred = np.empty_like(mean)
+    for t in range(frames.shape[0]):
         out[t] = mean
-        centred = frames[t] - mean
+        centred[:] = frames[t] - mean
         for i in range(boxes.shape[0]):
             top, bottom, left, right = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
             for k in range(first[i], first[i + 1]):
@@ -347,4 +369,3 @@ def _project(
                 for y in range(bottom - top):
                     for x in range(right - left):
                         out[t, top + y, left + x] += amount * synthesis[k, y, x]
-    return out
