@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.kernels import ragged
-from astrocast.kernels.ragged_normalize import Mode, Step, apply_step, statistic
+from astrocast.kernels.ragged_normalize import Mode, Name, Step, apply_step, apply_steps, statistic
 
 traces = st.lists(
     hnp.arrays(np.float32, st.integers(1, 9), elements=st.floats(-100, 100, width=32)), min_size=1, max_size=6
@@ -82,3 +83,30 @@ def test_nan_is_left_out_of_statistics_and_stays():
     for wide in (True, False):
         found, _ = apply_step(values, offsets, Step("subtract", mode="mean", population_wide=wide))
         assert_array_equal(found, [np.nan, -1, 1])
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(get_args(Name)),
+        st.sampled_from(get_args(Mode)),
+        population_wide=st.booleans(),
+        rows=st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+@given(traces, steps, st.booleans())
+def test_steps_done_together_are_steps_done_one_by_one(items, steps, threads):
+    values, offsets = ragged.flatten(items)
+    before = values.copy()
+    with ThreadPoolExecutor(2) as pool:
+        found, zeros = apply_steps(values, offsets, steps, pool if threads else None)
+    expected, count = values, 0
+    for step in steps:
+        expected, more = apply_step(expected, offsets, step)
+        count += more
+    assert_array_equal(found, expected)
+    assert zeros == count
+    assert_array_equal(values, before)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,13 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
 from astrocast.events.array_columns import TraceArray, as_traces
 from astrocast.kernels import ragged
-from astrocast.kernels.ragged_normalize import Step, apply_step
+from astrocast.kernels.ragged_normalize import Step, apply_steps
 from astrocast.settings.analysis import LengthSettings
 
 #: first frame of a trace that begins elsewhere than its event (after an extension or an alignment)
 TRACE_START = "z0_trace"
+#: values of traces from which threads are worth their start
+_MANY_VALUES = 500_000
 
 
 def traces_of(table: pd.DataFrame, column: str = "trace") -> TraceArray:
@@ -35,15 +40,12 @@ def starts_of(table: pd.DataFrame) -> NDArray[np.int64]:
 
 def normalized(traces: TraceArray, steps: list[Step]) -> TraceArray:
     """Return the traces after all steps; warns where a divisor was 0."""
-    values = traces.flat
-    for step in steps:
-        values, zeros = apply_step(values, traces.offsets, step)
-        if zeros:
-            warnings.warn(
-                f"{step.name}: the divisor of {zeros} trace(s) is 0; they are left undivided",
-                AstrocastWarning,
-                stacklevel=3,
-            )
+    with ThreadPoolExecutor(os.cpu_count()) if traces.flat.size > _MANY_VALUES else nullcontext() as pool:
+        values, zeros = apply_steps(traces.flat, traces.offsets, steps, pool)
+    if zeros:
+        warnings.warn(
+            f"a divisor is 0 in {zeros} place(s); those traces are left undivided", AstrocastWarning, stacklevel=3
+        )
     # an instruction list without effect still gives traces of its own
     return TraceArray(values.copy() if values is traces.flat else values, traces.offsets)
 

@@ -97,23 +97,29 @@ def _border(plane: NDArray[np.uint8], rows: int, columns: int, border: NDArray[n
             border[x, y] = plane[x, y] & (1 - inside)
 
 
+def _outline_lengths() -> NDArray[np.float64]:
+    """What a border pixel adds to the outline, by the code of its neighbours."""
+    lengths = np.zeros(50)
+    lengths[[5, 7, 15, 17, 25, 27]] = 1
+    lengths[[21, 33]] = np.sqrt(2)
+    lengths[[13, 23]] = (1 + np.sqrt(2)) / 2
+    return lengths
+
+
+_LENGTHS = _outline_lengths()
+
+
 @njit(cache=True, nogil=True)
 def _outline(border: NDArray[np.uint8], rows: int, columns: int) -> float:
     """Length of a 4-connected border after Benkrid & Crookes: each pixel counts by what its neighbours are."""
-    straight, diagonal, half = 0, 0, 0
+    total = 0.0
     for x in range(2, rows + 2):
         for y in range(2, columns + 2):
             if border[x, y]:
                 side = border[x - 1, y] + border[x + 1, y] + border[x, y - 1] + border[x, y + 1]
                 corner = border[x - 1, y - 1] + border[x - 1, y + 1] + border[x + 1, y - 1] + border[x + 1, y + 1]
-                code = 1 + 2 * side + 10 * corner
-                if code in (5, 7, 15, 17, 25, 27):
-                    straight += 1
-                elif code in (21, 33):
-                    diagonal += 1
-                elif code in (13, 23):
-                    half += 1
-    return straight + diagonal * np.sqrt(2.0) + half * (1 + np.sqrt(2.0)) / 2
+                total += _LENGTHS[1 + 2 * side + 10 * corner]
+    return total
 
 
 @njit(cache=True, nogil=True)

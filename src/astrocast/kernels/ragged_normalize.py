@@ -6,15 +6,19 @@ divides by it. Statistics are computed in float64 and leave NaN out; the traces 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels import ragged
-from astrocast.kernels.ragged import Floats, Offsets
+from astrocast.kernels.parallel import spread
+from astrocast.kernels.ragged import Floats, Offsets, divide_by, less, statistic_of
 
 Mode = Literal[
     "first", "mean", "median", "min", "min_abs", "max", "max_abs", "std", "std_mean", "std_median", "std_max"
@@ -103,6 +107,85 @@ def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, in
             values = ragged.divide(values, offsets, operand, not step.rows)
         else:
             values = ragged.subtract(values, offsets, operand, not step.rows)
+    return values, zeros
+
+
+@njit(cache=True, nogil=True)
+def _less_here(trace: Floats, operand: float) -> None:
+    # one array, not two that might overlap: the compiler can use vector instructions
+    for k in range(trace.size):
+        trace[k] -= operand
+
+
+@njit(cache=True, nogil=True)
+def _divide_here(trace: Floats, operand: float) -> None:
+    for k in range(trace.size):
+        trace[k] /= operand
+
+
+@njit(cache=True, nogil=True)
+def _each(
+    lo: int,
+    hi: int,
+    values: Floats,
+    offsets: Offsets,
+    parts: NDArray[np.int64],
+    out: Floats,
+    zeros: NDArray[np.int64],
+) -> None:
+    for i in range(lo, hi):
+        source, trace = values[offsets[i] : offsets[i + 1]], out[offsets[i] : offsets[i + 1]]
+        for j in range(len(parts)):
+            # rounded to the traces' own precision, as whole columns of operands are
+            operand = out.dtype.type(statistic_of(source if j == 0 else trace, parts[j, 1]))
+            divides = parts[j, 0] == 1
+            if divides and operand == 0:
+                zeros[i] += 1
+                operand = out.dtype.type(1)
+            if j == 0 and divides:
+                divide_by(source, operand, trace)
+            elif j == 0:
+                less(source, operand, trace)
+            elif divides:
+                _divide_here(trace, operand)
+            else:
+                _less_here(trace, operand)
+
+
+def _fusible(step: Step) -> bool:
+    """Whether a step looks at one trace at a time and is made of subtractions and divisions."""
+    alone = step.rows and not step.population_wide and step.mode not in _OVER_DEVIATIONS
+    return step.name in ("subtract", "divide", "min_max", "mean_std") and alone
+
+
+def apply_steps(
+    values: Floats, offsets: Offsets, steps: Sequence[Step], pool: Executor | None = None
+) -> tuple[Floats, int]:
+    """Return the traces after all steps, and how many divisors were 0.
+
+    Steps that look at one trace at a time follow each other while the trace is in the processor's cache; the result is
+    that of `apply_step` for each.
+
+    Parameters
+    ----------
+    values, offsets
+        The traces.
+    steps
+        What is done, in order.
+    pool
+        Threads that share the traces; the result does not depend on them.
+    """
+    zeros = 0
+    for together, group in groupby(steps, key=_fusible):
+        if not together:
+            for step in group:
+                values, found = apply_step(values, offsets, step)
+                zeros += found
+            continue
+        parts = np.array([(divides, ragged.MODES.index(mode)) for s in group for divides, mode in _parts(s)], np.int64)
+        out, counts = np.empty_like(values), np.zeros(offsets.size - 1, np.int64)
+        spread(pool, offsets.size - 1, _each, values, offsets, parts, out, counts)
+        values, zeros = out, zeros + int(counts.sum())
     return values, zeros
 
 
