@@ -170,6 +170,8 @@ def test_the_demonstration_finds_the_events_it_made(tmp_path: Path) -> None:
     scores = json.loads((tmp_path / "demo" / "score.json").read_text())
     assert scores["true events"] == 4
     assert scores["F1 at IoU 0.3"] == 1.0
+    page = (tmp_path / "demo" / "run" / "report.html").read_text()
+    assert "F1 at IoU 0.3" in page
     assert "report.html" in said
     assert "reused" in demonstrate(tmp_path / "demo", SMALL)
 

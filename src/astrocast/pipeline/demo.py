@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import OutputError
+from astrocast.errors import OutputError, ResultsDifferError
 from astrocast.io.event_store import open_event_map
-from astrocast.io.hdf5 import dataset_names
 from astrocast.io.registration_store import read_registration
 from astrocast.pipeline.run import RECORDING, RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings
-from astrocast.simulation import Simulator, score, write_simulation
+from astrocast.simulation import Simulator, read_truth, score, write_simulation
 
 #: large enough to show every stage at work, small enough for a minute
 DEMO = SimulationSettings(
@@ -46,23 +45,37 @@ def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the directory {directory} cannot be created: {error.strerror or error}") from error
-    if not movie.exists() or "data/ch0" not in dataset_names(movie):
+    if not movie.exists():
         write_simulation(settings, movie)
-    result = run_recording(movie, directory / "run", RunSettings.checked(conversion={"loc_in": "data/ch0"}))
-    found = found_events(result)
-    truth = truth_as_seen(simulator, result)
-    scores = {f"F1 at IoU {iou}": score(truth, found, iou) for iou in (0.3, 0.5)}
-    best = scores["F1 at IoU 0.5"]
-    numbers = {name: round(s.f1, 3) for name, s in scores.items()} | {
-        "precision at IoU 0.5": round(best.precision, 3),
-        "recall at IoU 0.5": round(best.recall, 3),
-        "mean IoU of the matched": round(best.mean_iou, 3) if best.pairs.size else None,
-        "true events": best.n_truth,
-        "found events": best.n_found,
+    elif read_truth(movie).settings != settings:
+        raise ResultsDifferError(f"{movie} is another simulation; choose another output directory")
+
+    def judge(result: RunResult) -> dict[str, float]:
+        return recovery(simulator, result)
+
+    result = run_recording(
+        movie, directory / "run", RunSettings.checked(conversion={"loc_in": "data/ch0"}), judge=judge
+    )
+    scores = recovery(simulator, result)
+    write_json(directory / SCORE, scores)
+    return "\n".join([*(f"{name}: {value:g}" for name, value in scores.items()), result.summary()])
+
+
+def recovery(simulator: Simulator, result: RunResult) -> dict[str, float]:
+    """Return how well the known events of a simulation were found by a run."""
+    found, truth = found_events(result), truth_as_seen(simulator, result)
+    loose, strict = score(truth, found, 0.3), score(truth, found, 0.5)
+    scores = {
+        "F1 at IoU 0.3": loose.f1,
+        "F1 at IoU 0.5": strict.f1,
+        "precision at IoU 0.5": strict.precision,
+        "recall at IoU 0.5": strict.recall,
+        "true events": strict.n_truth,
+        "found events": strict.n_found,
     }
-    write_json(directory / SCORE, numbers)
-    lines = [f"{name}: {value}" for name, value in numbers.items()]
-    return "\n".join([*lines, result.summary()])
+    if len(strict.pairs):
+        scores["mean IoU of the matched"] = strict.mean_iou
+    return {name: round(value, 3) for name, value in scores.items()}
 
 
 def found_events(result: RunResult) -> NDArray[Any]:

@@ -20,6 +20,8 @@ from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 
+#: what the traces of events are, by the method of the bleach correction
+SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts)"}
 #: columns that are large and that no figure of the report uses
 LEFT_OUT = ("mask", "contours", "footprint", "noise_mask_trace")
 
@@ -58,7 +60,7 @@ def gather(
         dtype=dtype,
         frame_rate=metadata.frame_rate,
         pixel_size=metadata.pixel_size,
-        signal="dF (counts)",
+        signal=SIGNALS[run.state["stages"]["delta"]["parameters"]["method"]],
         created=str(run.state.get("created", "")),
         projections={"mean": still.mean, "max": still.maximum, "std": still.std},
         onset_map=_onset_map(store, events),
@@ -107,7 +109,7 @@ def _registration(corrected: tuple[Path, str]) -> dict[str, Any]:
     return {
         "shifts": found.shifts,
         "registration": {"before": quality["correlation_before"], "after": quality["correlation_after"]},
-        "registration_summary": {k: float(v) for k, v in found.summary.items() if isinstance(v, (int, float))},
+        "registration_summary": {k: float(v) for k, v in found.summary.items() if k.startswith("crispness")},
         "bad_frames": np.flatnonzero(quality["bad_frame"]).tolist(),
     }
 
@@ -116,10 +118,15 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
     stages = {n: s for n, s in run.state["stages"].items() if s.get("status") == "complete"}
     source = {k: v for k, v in run.state["input"].items() if k != "metadata"} | run.state["input"].get("metadata", {})
     return {
-        "parameters": {n: s["parameters"] for n, s in stages.items() if s["parameters"]}
+        "parameters": {n: _used(s) for n, s in stages.items() if s["parameters"]}
         | {"run": {"seed": run.state["seed"]}},
         "stages": {n: {k: s[k] for k in ("seconds", "peak_memory_mb")} for n, s in stages.items()},
         "input": source,
         "versions": run.state["versions"],
         "warnings": [f"{n}: {w}" for n, s in stages.items() for w in s["warnings"]],
     }
+
+
+def _used(stage: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a stage; what was left to the recording as it was then chosen."""
+    return {k: stage["facts"].get(k, v) if v is None else v for k, v in stage["parameters"].items()}

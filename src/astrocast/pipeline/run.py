@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def run_recording(
     settings: RunSettings | None = None,
     *,
     overwrite: bool = False,
+    judge: Judge | None = None,
 ) -> RunResult:
     """Convert, register, correct bleaching, detect events and write the report.
 
@@ -71,6 +73,8 @@ def run_recording(
         Parameters of all stages; the defaults when None.
     overwrite
         Compute stages with other parameters anew instead of refusing.
+    judge
+        Called with the result before the report is written: name -> number, how well known events were found.
 
     Returns
     -------
@@ -88,17 +92,21 @@ def run_recording(
     with open_source(source, settings) as movie:
         described = check_recording(movie)
     run = open_run(directory, described, plain(settings.model_dump()), settings.seed, overwrite)
-    steps = Steps(run, source, settings)
+    steps = Steps(run, source, settings, judge)
     computed = run.perform(steps.stages(), overwrite)
     run.save()
-    return RunResult(directory, int(run.facts("detection").get("events", 0)), tuple(computed), steps.store)
+    return steps.result(computed)
+
+
+#: says how well a run found events that are known
+Judge = Callable[[RunResult], dict[str, float]]
 
 
 class Steps:
     """The stages of one run: what each calls and where its result is."""
 
-    def __init__(self, run: RunDirectory, source: Path, settings: RunSettings) -> None:
-        self.run, self.source, self.settings = run, source, settings
+    def __init__(self, run: RunDirectory, source: Path, settings: RunSettings, judge: Judge | None = None) -> None:
+        self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.recording = run.file(RECORDING)
         channel = settings.channel
         named = settings.conversion.channels
@@ -106,6 +114,11 @@ class Steps:
         self.corrected = f"mc/{channel.rsplit('/', 1)[-1]}" if settings.motion.enabled else self.raw
         self.signal = f"df/{channel.rsplit('/', 1)[-1]}"
         self.store = store_path(self.recording, self.signal)
+
+    def result(self, computed: list[str]) -> RunResult:
+        """Return what is in the directory now."""
+        events = int(self.run.facts("detection").get("events", 0))
+        return RunResult(self.run.path, events, tuple(computed), self.store)
 
     def stages(self) -> list[Stage]:
         """Return the stages in order."""
@@ -186,7 +199,8 @@ class Steps:
 
         raw, corrected, signal = ((self.recording, dataset) for dataset in (self.raw, self.corrected, self.signal))
         content = gather(self.run, self.source.name, raw, corrected, signal, self.store)
-        return {"report": write_report(self.run.path, content).name}
+        score = self.judge(self.result([])) if self.judge else None
+        return {"report": write_report(self.run.path, replace(content, score=score)).name}
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:
