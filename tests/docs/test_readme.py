@@ -1,0 +1,35 @@
+"""What the README shows runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")  # a user's session: the example is about what it does, not what it warns of
+def test_the_python_example_runs_and_finds_the_flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frames = np.random.default_rng(1).normal(200, 2, (120, 64, 64))
+    rows, columns = np.mgrid[:64, :64]
+    spot = np.exp(-((rows - 30) ** 2 + (columns - 34) ** 2) / 40)
+    frames += 150 * spot * np.exp(-((np.arange(120) - 60) ** 2) / 50)[:, None, None]
+    tifffile.imwrite("movie.tif", frames.astype("uint16"), photometric="minisblack")
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)  # our own page
+    table = names["events"].events  # type: ignore[attr-defined]
+    biggest = table.loc[table["v_area"].idxmax()]
+    assert biggest["z0"] < 60 < biggest["z1"]
+    assert biggest["x0"] < 30 < biggest["x1"]
+
+
+def test_commands_of_the_first_screen_exist() -> None:
+    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
