@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -78,6 +78,14 @@ class Recording(ABC):
     chunk_frames: int = 1
     #: channels whose frames alternate, when the file itself says so
     channels: int = 1
+    #: whether it can be sent to another process, which then opens it by itself
+    portable: bool = False
+    #: what a computed recording counts as it is read (for example divisions that were floored)
+    tally: int = 0
+
+    def add(self, count: int) -> None:
+        """Add to the tally; a recording that is read by several threads does so under a lock."""
+        self.tally += count
 
     @abstractmethod
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
@@ -128,6 +136,7 @@ class SlicedRecording(Recording):
         self.shape = (n, *source.shape[1:])
         self.dtype, self.metadata, self.path, self.loc = source.dtype, source.metadata, source.path, source.loc
         self.chunk_frames = max(1, source.chunk_frames // step)
+        self.portable = source.portable
 
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return frames of the slice, see `Recording.read`."""
@@ -153,6 +162,16 @@ class RecordingWriter(ABC):
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+    #: frames of a chunk of the output
+    chunk_frames: int = 1
+
+    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None] | None:
+        """Return a function that writes whole chunks from any process, ``f(first frame, frames)``; None without one."""
+        return None
+
+    def mark_written(self, frames: int) -> None:
+        """Take note that ``frames`` frames were written by `chunk_writer`."""
+        raise NotImplementedError
 
     @abstractmethod
     def write(self, start: int, block: NDArray[Any]) -> None:

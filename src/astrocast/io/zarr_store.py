@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ class ZarrRecording(Recording):
     """One array of a zarr store. Frames of several channels alternate, whatever their order in the array."""
 
     path: Path
+    portable = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the store anew."""
+        return type(self), (self.path, self.loc)
 
     def __init__(self, path: Path, loc: str | None = None) -> None:
         self.path = path
@@ -170,13 +176,22 @@ class ZarrWriter(RecordingWriter):
             )  # fmt: skip
         except OSError as error:
             raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
-        self._slabs = SlabBuffer(self, self.array.chunks[0])
+        self.chunk_frames = self.array.chunks[0]
+        self._slabs = SlabBuffer(self, self.chunk_frames)
         self._chunks = DirectChunks(self.beside / self.loc, self.array, options.get("compression") or "lz4")
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Write what fills chunks; the rest waits for the next block."""
         for first, slab in self._slabs.add(start, block):
             self._chunks.write(first, slab)
+
+    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
+        """Return what writes whole chunks from any process."""
+        return self._chunks.write
+
+    def mark_written(self, frames: int) -> None:
+        """Take note of frames that other processes wrote."""
+        self._slabs.received += frames
 
     def commit(self) -> None:
         """Rename the array, or the store where it is new."""

@@ -15,6 +15,7 @@ from astrocast.kernels.baseline_percentile import running_percentile
 from astrocast.kernels.bleaching import Bleaching, fit_bleaching
 from astrocast.preparation.baselines import BaselineRecording, MinimumBaseline, check_finite, minimum_blocks
 from astrocast.runtime.blocks import frames_per_block
+from astrocast.runtime.cluster import can_share, connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -76,7 +77,8 @@ class CorrectedMinimumBaseline(BaselineRecording):
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; memory depends neither on their number nor on the window."""
         s = self.settings
-        if 2 * s.window <= frames_per_block(self.source) // 2:
+        on_cluster = connected_client() is not None and can_share(self, writer)
+        if on_cluster or 2 * s.window <= frames_per_block(self.source) // 2:
             super().stream(writer, report)
             return
         self.write_ordered(self._blocks(), writer, report)

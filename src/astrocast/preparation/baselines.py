@@ -16,6 +16,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
 from astrocast.kernels.baseline import Method, advance, highest, two_sided_minimum
 from astrocast.runtime.blocks import Block, WriteBehind, copy_blocks, frames_per_block, read_blocks
+from astrocast.runtime.cluster import can_share, connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -34,7 +35,16 @@ class BaselineRecording(Recording):
         self.shape, self.dtype = source.shape, np.dtype(np.float32)
         self.metadata, self.path, self.loc = source.metadata, source.path, source.loc
         self.chunk_frames = source.chunk_frames
-        self.floored = 0
+        self.portable = source.portable
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs; it makes a lock of its own."""
+        return {k: v for k, v in vars(self).items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another process."""
+        vars(self).update(state)
         self._lock = threading.Lock()
 
     @abstractmethod
@@ -45,7 +55,7 @@ class BaselineRecording(Recording):
         """Return corrected frames, see `Recording.read`."""
         repeat_first = start == 0 and self.settings.overwrite_first_frame
         result, floored = self.compute(start, max(stop, 2) if repeat_first else stop, rows, columns)
-        self.count(floored)
+        self.add(floored)
         if repeat_first:
             result[0] = result[1]
         return result[: stop - start]
@@ -58,14 +68,14 @@ class BaselineRecording(Recording):
         check_finite(frames[inner], start)
         return frames, inner
 
-    def count(self, floored: int) -> None:
-        """Add to the number of floored voxels."""
+    def add(self, count: int) -> None:
+        """Add to the number of floored divisions."""
         with self._lock:
-            self.floored += floored
+            self.tally += count
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; memory does not grow with their number."""
-        self.floored = 0
+        self.tally = 0
         copy_blocks(self, writer, block_frames=frames_per_block(self.source, self.halo), advance=report)
 
     def write_ordered(
@@ -76,11 +86,11 @@ class BaselineRecording(Recording):
     ) -> None:
         """Write ``(start, result, floored)`` of consecutive blocks behind the computation."""
         behind = WriteBehind(writer)
-        self.floored = 0
+        self.tally = 0
         held: NDArray[np.float32] | None = None
         try:
             for start, result, floored in blocks:
-                self.count(floored)
+                self.add(floored)
                 if start == 0 and self.settings.overwrite_first_frame:
                     if len(result) == 1:  # frame 1 comes with the next block
                         held = result
@@ -115,7 +125,8 @@ class MinimumBaseline(BaselineRecording):
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order."""
-        if 2 * self.settings.window <= frames_per_block(self.source) // 2:
+        on_cluster = connected_client() is not None and can_share(self, writer)
+        if on_cluster or 2 * self.settings.window <= frames_per_block(self.source) // 2:
             super().stream(writer, report)
         else:
             self._stream_segments(writer, report)

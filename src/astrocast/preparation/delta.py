@@ -62,7 +62,7 @@ class Delta:
     @property
     def floored(self) -> int:
         """Number of voxels whose background was raised to the floor before dividing."""
-        return self._signal.floored if self._signal else 0
+        return self._signal.tally if self._signal else 0
 
     def run(
         self,

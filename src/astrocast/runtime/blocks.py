@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording, RecordingWriter
+from astrocast.runtime.cluster import can_share, connected_client, run_on_cluster
 
 #: one block of input; a stage holds about six of them (read ahead, input, result, written behind)
 BLOCK_BYTES = 48 << 20
@@ -116,6 +117,9 @@ def run_blocks(
 ) -> None:
     """Run ``operation`` over the recording and write its result; does not commit the writer.
 
+    With a `dask.distributed` client connected and zarr in and out, blocks are tasks of the cluster, see
+    `astrocast.runtime.cluster`; otherwise they are computed here, one after the other.
+
     Parameters
     ----------
     recording
@@ -130,6 +134,12 @@ def run_blocks(
         Called with the number of frames after each block.
     """
     frames = block_frames or frames_per_block(recording, operation.halo)
+    client = connected_client()
+    if client is not None and can_share(recording, writer):
+        whole = max(1, round(frames / writer.chunk_frames)) * writer.chunk_frames
+        blocks = list(plan_blocks(recording.shape[0], whole, operation.halo))
+        run_on_cluster(client, recording, writer, operation, blocks, advance)
+        return
     behind = WriteBehind(writer)
     try:
         for block, data in read_blocks(recording, list(plan_blocks(recording.shape[0], frames, operation.halo))):
