@@ -1,4 +1,4 @@
-"""Draw the picture of the baseline page: backgrounds of a simulated recording, their bias, what they leave of events."""
+"""Draw the picture of the baseline page: backgrounds of a simulated recording and their bias."""
 
 from pathlib import Path
 

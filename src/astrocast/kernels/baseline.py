@@ -66,7 +66,7 @@ def two_sided_minimum(
     >>> import numpy as np
     >>> movie = np.array([5, 4, 9, 4, 3], dtype=np.uint16).reshape(-1, 1, 1)
     >>> two_sided_minimum(movie, window=1)[0].ravel().tolist()
-    [4.0, 4.0, 4.0, 4.0, 3.0]
+    [5.0, 4.0, 4.0, 4.0, 3.0]
     """
     check_window(window)
     code = method_code(method)
