@@ -19,7 +19,8 @@ from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
 from astrocast.io.registration_store import Registration, registration_path, write_registration
-from astrocast.kernels.registration.engine import Finish, correct, estimate, threads_available
+from astrocast.kernels.registration import jax_engine
+from astrocast.kernels.registration.engine import Finish, correct, dense_field, estimate, threads_available
 from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
 from astrocast.runtime.blocks import Block, run_blocks
 from astrocast.runtime.progress import track
@@ -281,6 +282,13 @@ class MotionCorrection:
         """Crispness of the mean image before and after."""
         return self._known().crispness
 
+    def field_at(self, frame: int) -> NDArray[np.float32]:
+        """Return the shift of every pixel of one corrected frame, (2, row, column), pixels; constant if it is rigid."""
+        motion = self._known()
+        if self.fields is None:
+            return np.broadcast_to(motion.shifts[frame, :, None, None], (2, *motion.template.shape)).astype(np.float32)
+        return dense_field(motion.fields[frame], motion.model, motion.template.shape)
+
     @property
     def registration(self) -> Registration:
         """Everything that is stored beside the corrected movie."""
@@ -337,5 +345,7 @@ def channel(path: Any, other: Any) -> tuple[Any, str | None]:
 
 
 def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block."""
+    """Return the function that estimates a block: JAX where it is asked for, or where there is a GPU."""
+    if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
+        return jax_engine.estimate
     return estimate

@@ -18,7 +18,15 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
 from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, halo_of, rigid_part
 from astrocast.kernels.registration.piecewise import PiecewiseModel, plan_grid, spread_fields
-from astrocast.kernels.registration.quality import Normal, bridge, crispness, dark_border, field_border, valid_border
+from astrocast.kernels.registration.quality import (
+    Normal,
+    bridge,
+    crispness,
+    dark_border,
+    field_border,
+    pixel_noise,
+    valid_border,
+)
 from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template, sample_range
 from astrocast.kernels.registration.view import SMALLEST, plan_view, view_frames
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
@@ -61,20 +69,12 @@ class SummedChannels(Recording):
             )
         self.members, self.shape, self.dtype = channels, channels[0].shape, np.dtype(np.float32)
         self.metadata, self.chunk_frames = channels[0].metadata, max(c.chunk_frames for c in channels)
-        self._scales = [noise(c.read(0, min(8, self.shape[0]))) for c in channels]
+        self._scales = [pixel_noise(c.read(0, min(8, self.shape[0]))) or 1.0 for c in channels]
 
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return the sum of the channels, see `Recording.read`."""
         parts = (c.read(start, stop, rows, columns) / s for c, s in zip(self.members, self._scales, strict=True))
         return np.asarray(np.sum(list(parts), axis=0), np.float32)
-
-
-def noise(frames: NDArray[Any]) -> np.float32:
-    """Return the standard deviation of a pixel's noise, from differences of neighbours; 1 where there is none."""
-    values = frames.astype(np.float32)
-    corner = values[:, 1:, 1:] - values[:, 1:, :-1] - values[:, :-1, 1:] + values[:, :-1, :-1]
-    found = float(np.nanmedian(np.abs(corner))) / (2 * 0.6745)
-    return np.float32(found if found > 0 else 1.0)
 
 
 def estimate_motion(

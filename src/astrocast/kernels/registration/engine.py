@@ -187,3 +187,15 @@ def correct(
 
     in_batches(work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool)
     return out
+
+
+def dense_field(field: NDArray[np.float32], model: Model, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the shift of every pixel (2, row, column) from those of the patches (2, patch row, patch column)."""
+    assert isinstance(model, PiecewiseModel)
+    grid = model.grid
+    nodes = spread_fields(field[None], grid)[0]
+    rows, columns = (
+        np.stack([np.interp(np.arange(n), places, unit) for unit in np.eye(len(places))], axis=1)
+        for n, places in zip(shape, (grid.row_nodes, grid.column_nodes), strict=True)
+    )
+    return np.asarray(rows @ nodes @ columns.T, np.float32)

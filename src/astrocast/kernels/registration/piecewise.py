@@ -27,6 +27,7 @@ from astrocast.kernels.registration.correlation import (
     phase_ramps,
     taper_2d,
 )
+from astrocast.kernels.registration.quality import pixel_noise
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
 from astrocast.kernels.registration.view import View, patches
 from astrocast.kernels.registration.warp import warp_frames
@@ -140,7 +141,9 @@ def build_piecewise(
     reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
     mask = taper_2d(grid.window, max(1, reach // 2), 7)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
-    return PiecewiseModel(rigid, grid, build_correlator(own, mask, (reach, reach), scaled), float(deviation), halo)
+    return PiecewiseModel(
+        rigid, grid, build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise), float(deviation), halo
+    )
 
 
 def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
@@ -149,12 +152,10 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
     The Cramer-Rao bound: noise over the root of the summed squared gradient of the template. ``seen`` are some viewed
     frames, aligned or not.
     """
-    corner = seen[:, 1:, 1:] - seen[:, 1:, :-1] - seen[:, :-1, 1:] + seen[:, :-1, :-1]
-    noise = float(np.median(np.abs(corner))) / (2 * 0.6745)
     rows, columns = np.gradient(rigid.template)
     energy = np.minimum(rows**2, columns**2)
     own = [energy[y : y + grid.window[0], x : x + grid.window[1]].sum() for y in grid.rows for x in grid.columns]
-    return noise / max(float(np.sqrt(np.median(own))), 1e-12)
+    return pixel_noise(seen) / max(float(np.sqrt(np.median(own))), 1e-12)
 
 
 def smoothed(maps: Real, axis: int, times: int) -> Real:

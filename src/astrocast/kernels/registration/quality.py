@@ -138,6 +138,14 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
     return shares
 
 
+def pixel_noise(frames: NDArray[np.generic]) -> float:
+    """Return the standard deviation of the noise of a pixel, from differences of neighbours: robust to structure."""
+    values = frames.astype(np.float32)
+    corner = values[:, 1:, 1:] - values[:, 1:, :-1] - values[:, :-1, 1:] + values[:, :-1, :-1]
+    finite = corner[np.isfinite(corner)]
+    return float(np.median(np.abs(finite))) / (2 * 0.6745) if finite.size else 0.0
+
+
 def normal_range(correlation: NDArray[np.float64], clipped: NDArray[np.float64]) -> Normal:
     """Return what is normal for a recording from the correlations and clipped shares of a sample of its frames."""
     middle = float(np.median(correlation))

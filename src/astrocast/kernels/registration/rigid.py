@@ -56,6 +56,8 @@ class RigidModel:
         Pixels of the view per pixel of the search.
     limit
         Largest shift along rows and columns, in pixels of the frame.
+    noise
+        Variance of the noise of a template's pixel.
     """
 
     view: View
@@ -66,6 +68,7 @@ class RigidModel:
     fine: Correlator
     step: int
     limit: tuple[float, float]
+    noise: float = 0.0
 
 
 def build_rigid(
@@ -73,11 +76,12 @@ def build_rigid(
     view: View,
     max_shifts: tuple[float, float],
     sigma: tuple[float, float] | None = None,
+    noise: float = 0.0,
 ) -> RigidModel:
     """Prepare ``template`` (shape of the view) for `rigid_shifts`.
 
-    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame. Shifts beyond half of the view cannot be told
-    from their opposite and are not searched.
+    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is the variance of a template's
+    pixel. Shifts beyond half of the view cannot be told from their opposite and are not searched.
     """
     step = 2 if min(view.shape) >= HALVED_FROM else 1
     pixel = view.factor * step
@@ -89,13 +93,13 @@ def build_rigid(
     )
     search_window = taper_2d(coarse.shape, 0, max(3, min(coarse.shape) // 12))
     search = build_correlator(
-        coarse[None], search_window, reach, (SEARCH_SIGMA, SEARCH_SIGMA), whitening=SEARCH_WHITENING
+        coarse[None], search_window, reach, (SEARCH_SIGMA, SEARCH_SIGMA), SEARCH_WHITENING, noise / step**2
     )
     window = taper_2d(view.shape, FINE_REACH - 1, 6)
     fine_reach = (min(FINE_REACH, view.shape[0] // 2 - 1), min(FINE_REACH, view.shape[1] // 2 - 1))
     scaled = None if sigma is None else (sigma[0] / view.factor, sigma[1] / view.factor)
-    fine = build_correlator(template[None], window, fine_reach, scaled)
-    return RigidModel(view, template, window, search_window, search, fine, step, limit)
+    fine = build_correlator(template[None], window, fine_reach, scaled, noise=noise)
+    return RigidModel(view, template, window, search_window, search, fine, step, limit, noise)
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:

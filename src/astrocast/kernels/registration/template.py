@@ -18,7 +18,7 @@ from astrocast.kernels.registration.piecewise import (
     uncertainty,
     warp_view,
 )
-from astrocast.kernels.registration.quality import Normal, agreement, clipped_share, normal_range
+from astrocast.kernels.registration.quality import Normal, agreement, clipped_share, normal_range, pixel_noise
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid
 from astrocast.kernels.registration.view import View, halve
 from astrocast.kernels.registration.warp import shift_frames
@@ -51,6 +51,16 @@ class Sample:
     sigma: tuple[float, float] | None = None
     pool: Executor | None = field(default=None, compare=False)
 
+    def model(self, template: Real, averaged: int) -> RigidModel:
+        """Return a template, the mean of so many frames, prepared."""
+        variance = pixel_noise(self.seen[:: max(1, len(self.seen) // 16)]) ** 2 / averaged
+        return build_rigid(template, self.view, self.max_shifts, self.sigma, variance)
+
+
+def alike(frames: int) -> int:
+    """Return how many frames of a sample the first template is the mean of."""
+    return min(ALIKE, max(1, frames // 4))
+
 
 def first_template(seen: Real) -> Real:
     """Return the mean of the frames of the sample that look most alike, (row, column).
@@ -62,7 +72,7 @@ def first_template(seen: Real) -> Real:
     flat = small.reshape(len(small), -1)
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     similarity = flat @ flat.T
-    count = min(ALIKE, max(1, len(seen) // 4))
+    count = alike(len(seen))
     best = int(np.sort(similarity, axis=1)[:, -count:].mean(1).argmax())
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
@@ -89,11 +99,11 @@ def rigid_template(sample: Sample, rounds: int) -> RigidModel:
     Its geometry is the median position of the sample.
     """
     view = sample.view
-    model = build_rigid(first_template(sample.seen), view, sample.max_shifts, sample.sigma)
+    model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
     for _ in range(rounds):
         shifts, _ = aligned_sample(sample, model)
         aligned = shift_frames(sample.seen, (shifts - np.median(shifts, axis=0)) / view.factor)
-        model = build_rigid(trusted_mean(aligned, model), view, sample.max_shifts, sample.sigma)
+        model = sample.model(trusted_mean(aligned, model), len(aligned))
     return model
 
 
@@ -109,9 +119,7 @@ def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation:
         _, fields = aligned_sample(sample, model)
         aligned = warp_view(sample.seen, fields - np.median(fields, axis=0).astype(np.float32), grid, sample.view)
         template = trusted_mean(aligned, model.rigid)
-        model = build_piecewise(
-            build_rigid(template, sample.view, sample.max_shifts, sample.sigma), grid, deviation, sample.sigma
-        )
+        model = build_piecewise(sample.model(template, len(aligned)), grid, deviation, sample.sigma)
     dim = uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid) > DIM
     return replace(model, halo=DIM_HALO if dim else 0)
 

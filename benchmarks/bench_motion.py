@@ -1,0 +1,142 @@
+"""Motion correction: speed from file to file, error against the simulator's truth, memory against length."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from astrocast.io import create_recording, open_recording
+from astrocast.preparation import MotionCorrection
+from astrocast.simulation import SimulationSettings, Simulator
+from benchmarks.harness import compare, heading, line, peak_memory
+
+#: what a throwaway prototype reached on 2 cores, frames per second from file to file
+PROTOTYPE = {(256, False): 1271, (512, False): 362, (256, True): 707, (512, True): 187}
+
+
+def simulator(size: int, frames: int, photons: float, deformation: float) -> Simulator:
+    return Simulator(
+        SimulationSettings(
+            frames=frames, rows=size, columns=size, photons=photons, motion=8.0, motion_step=0.7, seed=1, events=0,
+            bleach_fraction=0.0, deformation=deformation, deformation_scale=128.0, deformation_time=30.0,
+        )
+    )  # fmt: skip
+
+
+def write(plan: Simulator, path: Path, repeats: int = 1) -> None:
+    n, rows, columns = plan.shape
+    with create_recording(path, "data/ch0", (n * repeats, rows, columns), "uint16", chunk_strategy="XY") as writer:
+        for k in range(repeats):
+            for start in range(0, n, 50):
+                stop = min(start + 50, n)
+                writer.write(k * n + start, plan.movie(start, stop))
+
+
+def correct(source: Path, target: Path, pw_rigid: bool) -> MotionCorrection:
+    mc = MotionCorrection()
+    mc.run(source, loc="data/ch0", max_shifts=(15, 15), pw_rigid=pw_rigid)
+    target.unlink(missing_ok=True)
+    mc.save(target, loc="mc/ch0", chunk_strategy="XY")
+    return mc
+
+
+def phase_correlation(source: Path, frames: int) -> None:
+    from skimage.registration import phase_cross_correlation
+
+    with open_recording(source, "data/ch0") as recording:
+        movie = recording.read(0, frames).astype(np.float32)
+    template = movie.mean(0)
+    for frame in movie:
+        shift, _, _ = phase_cross_correlation(template, frame, upsample_factor=20)
+        ndimage.shift(frame, shift, order=3, mode="nearest")
+
+
+def speed(folder: Path, sizes: tuple[int, ...], frames: int) -> None:
+    heading("motion correction, h5 in -> corrected h5 out (float32)")
+    share = min(40, frames)
+    for size in sizes:
+        path = folder / f"speed_{size}.h5"
+        write(simulator(size, min(frames, 250), 20.0, 3.0), path, max(1, frames // 250))
+        for pw_rigid in (False, True):
+            compare(
+                f"{frames} x {size} x {size}, {'piecewise' if pw_rigid else 'rigid'}",
+                lambda p=path, w=pw_rigid: correct(p, folder / "out.h5", w),  # type: ignore[misc]
+                lambda p=path: phase_correlation(p, share),  # type: ignore[misc]
+                baseline_name="phase_cross_correlation + ndimage.shift (rigid)",
+                baseline_share=share / frames, repeats=3, work=frames, unit="frame",
+                goal=f"(goal: {PROTOTYPE[size, pw_rigid]} frame/s)" if (size, pw_rigid) in PROTOTYPE else "",
+            )  # fmt: skip
+        path.unlink()
+
+
+def true_shifts(plan: Simulator, frame: int, step: int = 16) -> np.ndarray[Any, Any]:
+    """Shift at every ``step``-th pixel of the template: the simulator states it at the pixels of the frame."""
+    n, size = plan.shape[1], plan.shape[2]
+    there = np.broadcast_to(plan.motion.displacement(frame, frame + 1)[0], (2, n, size))
+    place = np.stack(np.mgrid[step // 2 : n : step, step // 2 : size : step]).astype(float)
+    shift = np.zeros_like(place)
+    for _ in range(8):  # s(p) = d(p + s(p))
+        shift = np.stack([ndimage.map_coordinates(d, place + shift, order=1, mode="nearest") for d in there])
+    return shift
+
+
+def found_shifts(mc: MotionCorrection, frame: int, size: int, step: int = 16) -> np.ndarray[Any, Any]:
+    registration = mc.field_at(frame)
+    return registration[:, step // 2 : size : step, step // 2 : size : step]
+
+
+def error(size: int, frames: int, photons: float, deformation: float) -> None:
+    plan = simulator(size, frames, photons, deformation)
+    movie = plan.movie(0, frames)
+    mc = MotionCorrection()
+    mc.run(movie, max_shifts=(15, 15), pw_rigid=deformation > 0)
+    picked = range(0, frames, max(1, frames // 60))
+    difference = np.stack([found_shifts(mc, t, size) - true_shifts(plan, t) for t in picked])
+    off = np.abs(difference - np.median(difference, axis=0))  # where the template lies is not defined
+    gross = (off.max(1) > 1).mean()
+    title = f"{size} x {size}, {photons:g} photons, {'3 px fields' if deformation else 'rigid walk of 8 px'}"
+    line(title, f"error {np.median(off):.3f} / {np.percentile(off, 95):.3f} px (median / 95 %), > 1 px: {gross:.2%}")
+    if not deformation:
+        from skimage.registration import phase_cross_correlation
+
+        mean = mc.template
+        shifts = [-phase_cross_correlation(mean, movie[t].astype(np.float32), upsample_factor=20)[0] for t in picked]
+        off = np.abs(d := np.array(shifts) - plan.motion.shifts[list(picked)])
+        off = np.abs(d - np.median(d, axis=0))
+        line("  scikit-image, same template", f"error {np.median(off):.3f} / {np.percentile(off, 95):.3f} px")
+
+
+def memory(folder: Path, size: int, lengths: tuple[int, ...]) -> None:
+    heading("motion correction, peak memory (goal: flat, < 800 MB)")
+    plan = simulator(size, 100, 20.0, 3.0)
+    code = """
+from astrocast.preparation import MotionCorrection
+mc = MotionCorrection()
+mc.run(source, loc="data/ch0", pw_rigid=pw_rigid)
+mc.save(target, loc="mc/ch0", dtype="uint16", chunk_strategy="XY")
+"""
+    for frames in lengths:
+        path, target = folder / "long.h5", folder / "long_out.h5"
+        write(plan, path, frames // 100)
+        for pw_rigid in (False, True):
+            target.unlink(missing_ok=True)
+            peak, seconds, _ = peak_memory(code, source=str(path), target=str(target), pw_rigid=pw_rigid)
+            title = f"{frames} x {size} x {size}, {'piecewise' if pw_rigid else 'rigid'}"
+            line(title, f"{peak:.0f} MB, {frames / seconds:.0f} frame/s with start-up")
+        path.unlink()
+        target.unlink(missing_ok=True)
+
+
+def run(quick: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        speed(folder, (128,) if quick else (256, 512), 60 if quick else 1000)
+        heading("motion correction, error")
+        for photons in (20.0, 5.0, 1.0):
+            for deformation in (0.0, 3.0):
+                error(128 if quick else 512, 40 if quick else 240, photons, deformation)
+        memory(folder, 128 if quick else 512, (200,) if quick else (1000, 2000, 4000, 8000))

@@ -1,0 +1,356 @@
+"""Recordings that are hard to register, recordings that are wrong, and what each parameter does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from astrocast.errors import InvalidValueError
+from astrocast.kernels.registration.quality import crispness
+from astrocast.kernels.registration.warp import warp_frames
+from astrocast.preparation import MotionCorrection
+from astrocast.preparation import motion_estimate as stage
+from astrocast.simulation import SimulationSettings, Simulator
+
+Array = NDArray[Any]
+
+
+def simulated(**parameters: Any) -> tuple[Array, Array]:
+    """(movie, true rigid shifts) of a recording with moderate motion."""
+    settings = {"frames": 80, "rows": 128, "columns": 128, "photons": 30.0, "motion": 5.0, "motion_step": 0.6}
+    settings["events"] = 4 if parameters.get("frames", 80) >= 80 else 0
+    plan = Simulator(SimulationSettings(**(settings | parameters)))
+    return plan.movie(0, plan.shape[0]), plan.motion.shifts
+
+
+def corrected(movie: Any, **parameters: Any) -> MotionCorrection:
+    mc = MotionCorrection()
+    mc.run(movie, **parameters)
+    return mc
+
+
+def errors(found: Array, truth: Array) -> Array:
+    difference = found - truth
+    return np.abs(difference - np.median(difference, axis=0))
+
+
+def test_large_jumps_are_followed() -> None:
+    movie, truth = simulated(motion=20.0, jumps=6, seed=3)
+    assert np.abs(np.diff(truth, axis=0)).max() > 10
+    assert errors(corrected(movie).shifts, truth).max() < 0.3
+
+
+def test_an_event_that_fills_half_the_field() -> None:
+    movie, truth = simulated(seed=4)
+    bright = movie.astype(np.float32)
+    y, x = np.mgrid[:128, :128]
+    bright[30:60] += 2.0 * (bright[30:60] - 100) / (1 + np.exp(-(x + 0.3 * y - 84) / 8.0))
+    mc = corrected(bright)
+    assert errors(mc.shifts, truth).max() < 0.5
+    assert not mc.bad_frames.any()
+
+
+def test_periodic_texture() -> None:
+    movie, truth = simulated(seed=5)
+    y, x = np.mgrid[:128, :128]
+    grid = np.stack([np.sin(2 * np.pi * (y - dy) / 12) * np.sin(2 * np.pi * (x - dx) / 12) for dy, dx in truth])
+    mc = corrected(movie + (20 * grid).astype(np.float32))
+    assert errors(mc.shifts, truth).max() < 0.3
+
+
+def test_a_dark_border_does_not_hold_the_shifts_back() -> None:
+    movie, truth = simulated(seed=6)
+    movie[:, :9], movie[:, :, :14], movie[:, -6:] = 100, 100, 100
+    assert errors(corrected(movie).shifts, truth).max() < 0.4  # noise is 0.27 without the border
+
+
+def test_frames_that_cannot_be_trusted_are_flagged_and_bridged() -> None:
+    movie, truth = simulated(seed=7)
+    movie[10] = 0
+    movie[20] = 65535
+    movie[30, 40:] = 65535  # saturated from some row on
+    movie[40] = np.random.default_rng(0).poisson(130, movie[40].shape)
+    movie[50, :90] = 0  # a frame that arrived in part
+    mc = corrected(movie)
+    np.testing.assert_array_equal(np.flatnonzero(mc.bad_frames), [10, 20, 30, 40, 50])
+    assert errors(mc.shifts, truth)[~mc.bad_frames].max() < 0.3
+    np.testing.assert_allclose(mc.shifts[10], (mc.shifts[9] + mc.shifts[11]) / 2)
+
+
+def test_one_photon_per_pixel_gives_no_gross_error() -> None:
+    movie, truth = simulated(photons=1.0, rows=256, columns=256, seed=8, frames=100)
+    off = errors(corrected(movie).shifts, truth)
+    assert off.max() < 1.5
+    assert np.median(off) < 0.3
+
+
+@pytest.fixture(scope="module")
+def bending() -> tuple[Array, Simulator]:
+    """100 frames of 192 x 192 pixels, smooth field of up to 3 pixels, 30 photons."""
+    plan = Simulator(
+        SimulationSettings(
+            frames=100, rows=192, columns=192, photons=30.0, motion=4.0, motion_step=0.5, deformation=3.0,
+            deformation_scale=128.0, deformation_time=8.0, events=0, bleach_fraction=0.0, seed=2,
+        )
+    )  # fmt: skip
+    return plan.movie(0, 100), plan
+
+
+def field_errors(mc: MotionCorrection, plan: Simulator) -> Array:
+    """Distance per axis of the field at the patches, (frame, 2, patch), free of the template's geometry."""
+    grid, fields = mc._known().model.grid, mc.fields  # type: ignore[union-attr]
+    assert fields is not None
+    rows, columns = (2 * (s + (grid.window[0] - 1) / 2) + 0.5 for s in (grid.rows, grid.columns))
+    y, x = (m.ravel() for m in np.meshgrid(rows, columns, indexing="ij"))
+    found = fields.reshape(len(fields), 2, -1)
+    truth = np.empty_like(found)
+    for t, shift in enumerate(found):
+        # the truth is given at the pixel of the frame, ours at that of the template
+        iy, ix = (np.clip(np.rint(p + s), 0, 191).astype(int) for p, s in zip((y, x), shift, strict=True))
+        truth[t] = plan.motion.displacement(t, t + 1)[0][:, iy, ix]
+    difference = found - truth
+    return np.abs(difference - np.median(difference, axis=0))
+
+
+def test_a_smooth_field_is_found(bending: tuple[Array, Simulator]) -> None:
+    movie, plan = bending
+    rigid, piecewise = corrected(movie), corrected(movie, pw_rigid=True)
+    off = field_errors(piecewise, plan)
+    assert np.median(off) < 0.2
+    assert (off > 1).mean() < 0.02
+    assert piecewise.crispness[1] > rigid.crispness[1] > rigid.crispness[0]
+    after = piecewise.quality["correlation_after"]
+    assert np.median(after) > np.median(rigid.quality["correlation_after"])
+
+
+def test_the_mean_image_keeps_its_geometry() -> None:
+    """The mean of a movie that bends evenly to either side is the scene itself."""
+    plan = Simulator(
+        SimulationSettings(
+            frames=60, rows=192, columns=192, photons=200.0, motion=0.0, deformation=3.0, deformation_scale=96.0,
+            deformation_time=6.0, events=0, bleach_fraction=0.0, drift=0.0, seed=9,
+        )
+    )  # fmt: skip
+    there = plan.motion.displacement(0, 60)
+    rng = np.random.default_rng(0)
+    nodes = np.arange(192.0)
+    field = np.concatenate([there, -there]) + rng.uniform(-1, 1, (120, 2, 1, 1)).astype(np.float32)
+    scene = ndimage.gaussian_filter(plan.f0, 1.2)  # so that interpolating it to make the movie does not blur it
+    clean = np.repeat(scene[None], 120, axis=0)
+    movie = rng.poisson(np.clip(warp_frames(clean, field, nodes, nodes), 0, None)).astype(np.uint16)
+    mc = corrected(movie, pw_rigid=True)
+    mean = mc.save().mean(0)[12:-12, 12:-12]  # type: ignore[union-attr]
+    assert np.corrcoef(mean.ravel(), scene[12:-12, 12:-12].ravel())[0, 1] >= 0.999
+
+
+def test_two_channels_move_as_one(tmp_path: Path) -> None:
+    plan = Simulator(SimulationSettings(frames=60, photons=6.0, motion=5.0, second_channel=True, seed=10))
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        file["data/ch0"], file["data/ch1"] = plan.movie(0, 60), plan.second(0, 60)
+    truth = plan.motion.shifts
+    one, both = MotionCorrection(), MotionCorrection()
+    one.run(path, loc="data/ch0")
+    both.run(path, loc="data/ch0", also=["data/ch1"])
+    assert np.median(errors(both.shifts, truth)) < np.median(errors(one.shifts, truth))
+    both.save(path, loc="mc/ch0")
+    both.save(path, loc="mc/ch1", source_loc="data/ch1", dtype="uint16")
+    with h5py.File(path) as file:
+        assert file["mc/ch0"].dtype == np.float32
+        assert file["mc/ch1"].dtype == np.uint16
+        raw, still = file["data/ch1"][:].astype(float), file["mc/ch1"][:].astype(float)
+    # the second channel stands still now: its mean is sharper, once noise is averaged out
+    sharp = [crispness(ndimage.gaussian_filter(m.mean(0), 1)[12:-12, 12:-12]) for m in (raw, still)]
+    assert sharp[1] > 1.05 * sharp[0]
+
+
+def test_a_channel_of_another_shape_is_refused() -> None:
+    movie, _ = simulated(frames=20)
+    with pytest.raises(InvalidValueError, match="same shape"):
+        corrected(movie, also=[movie[:-1]])
+    with pytest.raises(InvalidValueError, match="same shape"):
+        corrected(movie).save(source=movie[:, 1:])
+
+
+@pytest.mark.parametrize("pw_rigid", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m[:1],
+        lambda m: np.full((5, 40, 40), 7, np.uint8),
+        lambda m: m[:12, :16, :16],
+        lambda m: m[:12, :61, :97],
+        lambda m: m[:12].astype(np.int64),
+        lambda m: m[:12].astype(">f4"),
+        lambda m: m[:12].astype(np.float16),
+        lambda m: m[:12] > 120,
+        lambda m: da.from_array(m[:12], chunks=(5, 64, 64)),
+        lambda m: np.where(np.random.default_rng(0).random(m[:12].shape) < 0.01, np.nan, m[:12]),
+        lambda m: np.full((4, 30, 30), np.nan),
+    ],
+    ids=[
+        "one frame",
+        "constant",
+        "16 x 16",
+        "odd",
+        "int64",
+        "big endian",
+        "half",
+        "bool",
+        "dask",
+        "some NaN",
+        "all NaN",
+    ],
+)
+def test_any_recording_is_worked_through(make: Callable[[Array], Any], pw_rigid: bool) -> None:
+    movie = make(simulated(frames=14)[0])
+    mc = corrected(movie, pw_rigid=pw_rigid)
+    assert mc.shifts.shape == (movie.shape[0], 2)
+    assert np.isfinite(mc.shifts).all()
+    out = mc.save()
+    assert out is not None
+    assert out.shape == movie.shape
+
+
+def test_frames_without_any_structure_are_not_moved() -> None:
+    mc = corrected(np.full((5, 40, 40), 7, np.uint8))
+    np.testing.assert_array_equal(mc.shifts, 0)
+    assert mc.bad_frames.all()
+    np.testing.assert_array_equal(mc.save(), 7)
+
+
+def test_frames_that_are_too_small_are_refused() -> None:
+    with pytest.raises(InvalidValueError, match="5 x 40"):
+        corrected(np.zeros((3, 5, 40)))
+
+
+def test_max_shifts_is_a_limit_and_may_exceed_the_frame() -> None:
+    movie, truth = simulated(seed=3)
+    assert np.abs(corrected(movie, max_shifts=(2, 3)).shifts).max(axis=0) <= pytest.approx((2, 3))
+    assert errors(corrected(movie, max_shifts=(500, 500)).shifts, truth).max() < 0.3
+
+
+def test_strides_larger_than_the_frame_make_one_patch() -> None:
+    movie, truth = simulated(seed=3)
+    mc = corrected(movie, pw_rigid=True, strides=(400, 400))
+    assert mc.fields is not None
+    assert mc.fields.shape == (80, 2, 1, 1)
+    assert errors(mc.fields[:, :, 0, 0], truth).max() < 0.5
+
+
+def test_strides_overlaps_and_deviation(bending: tuple[Array, Simulator]) -> None:
+    movie = bending[0][:40]
+    wide, narrow = corrected(movie, pw_rigid=True), corrected(movie, pw_rigid=True, strides=(32, 32))
+    assert wide.fields is not None
+    assert narrow.fields is not None
+    assert narrow.fields.shape[2] > wide.fields.shape[2]
+    assert corrected(movie, pw_rigid=True, overlaps=(60, 60)).fields.shape[2] < wide.fields.shape[2]  # type: ignore[union-attr]
+    tight = corrected(movie, pw_rigid=True, max_deviation_rigid=1)
+    assert tight.fields is not None
+    apart = np.abs(tight.fields - tight.shifts[:, :, None, None])[~tight.bad_frames]
+    assert apart.max() <= 1 + 1e-5
+    assert np.abs(wide.fields - wide.shifts[:, :, None, None]).max() > 1.5
+
+
+def test_upsampling_makes_the_field_smooth(bending: tuple[Array, Simulator]) -> None:
+    movie = bending[0][:40]
+    one, four = (corrected(movie, pw_rigid=True, upsample_factor_grid=f) for f in (1, 4))
+    nodes = [len(mc._known().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
+    assert nodes[1] == 4 * (nodes[0] - 1) + 1
+    assert not np.array_equal(one.save(), four.save())
+
+
+def test_the_high_pass_ignores_light_that_wanders() -> None:
+    """A broad, bright spot that moves on its own pulls the shifts, unless it is filtered out."""
+    movie, truth = simulated(seed=11)
+    y, x = np.mgrid[:128, :128]
+    spots = [30 * np.exp(-((y - 30 - 0.8 * t) ** 2 + (x - 64) ** 2) / (2 * 30**2)) for t in range(80)]
+    lit = movie + np.array(spots, np.float32)
+    with_filter, without = corrected(lit, gSig_filt=(6, 6)), corrected(lit, gSig_filt=None)
+    assert np.median(errors(with_filter.shifts, truth)) < 0.5 * np.median(errors(without.shifts, truth))
+
+
+def test_rounds_sharpen_the_template() -> None:
+    movie, truth = simulated(seed=12, photons=3.0)
+    one, three = (errors(corrected(movie, niter_rig=n).shifts, truth) for n in (1, 3))
+    assert np.median(three) <= np.median(one)
+
+
+def test_splits_choose_blocks_and_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    movie, _ = simulated()
+    recording = stage.SummedChannels.__mro__[1]  # Recording, for its type only
+    assert recording is not None
+    from astrocast.io import open_recording
+
+    opened = open_recording(movie)
+    assert stage.block_frames(opened, 2) == 40
+    assert stage.block_frames(opened, 4) == 20
+    picked = stage.sample_frames(opened, 4, 2)
+    assert set(picked) == set(range(20)) | set(range(60, 80))
+    whole = corrected(movie, splits_rig=1).shifts
+    np.testing.assert_allclose(corrected(movie, splits_rig=5).shifts, whole, atol=1e-6)
+    assert not np.array_equal(corrected(movie, num_splits_to_process_rig=1).shifts, whole)
+    fields = corrected(movie, pw_rigid=True, splits_els=1).fields
+    np.testing.assert_allclose(corrected(movie, pw_rigid=True, splits_els=5).fields, fields, atol=1e-5)
+    assert not np.array_equal(corrected(movie, pw_rigid=True, num_splits_to_process_els=1).fields, fields)
+
+
+def test_nonneg_movie_lifts_and_clips() -> None:
+    movie = simulated(frames=30)[0].astype(np.float32) - 110
+    lifted, as_it_is = corrected(movie), corrected(movie, nonneg_movie=False)
+    up, down = lifted.save(), as_it_is.save()
+    assert up is not None
+    assert down is not None
+    assert up.min() >= 0
+    assert down.min() < 0
+    assert lifted.registration.summary["offset"] == pytest.approx(-float(movie.min()))
+    np.testing.assert_allclose(np.median(up - down), -movie.min(), rtol=1e-5)
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    movie, _ = simulated()
+    whole = corrected(movie).shifts
+    estimate, calls = stage.pass_over.__globals__["lowest_value"], []
+
+    def fails(frames: Array) -> float:
+        calls.append(len(frames))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return estimate(frames)
+
+    folder = tmp_path / "work"
+    folder.mkdir()
+    mc = MotionCorrection(working_directory=folder)
+    monkeypatch.setattr(stage, "lowest_value", fails)
+    with pytest.raises(KeyboardInterrupt):
+        mc.run(movie)
+    mc.run(movie)
+    assert sum(calls) == 80 + calls[2]  # no block was worked on twice, but for the one that failed
+    np.testing.assert_allclose(mc.shifts, whole, atol=1e-9)
+    assert any(folder.iterdir())
+    mc.save(remove_intermediate=False)
+    assert any(folder.iterdir())
+    mc.save()
+    assert folder.exists()
+    assert not any(folder.iterdir())
+
+
+def test_jax_is_an_engine() -> None:
+    pytest.importorskip("jax", reason="the extra 'gpu' is not installed")
+    movie, _ = simulated(frames=20)
+    np.testing.assert_allclose(corrected(movie, engine="jax").shifts, corrected(movie).shifts, atol=1e-3)
+
+
+def test_bigtiff_and_logging_level_are_accepted() -> None:
+    movie, _ = simulated(frames=8)
+    mc = MotionCorrection(logging_level=50)
+    mc.run(movie, bigtiff=False)
+    assert mc.save().shape == movie.shape  # type: ignore[union-attr]
