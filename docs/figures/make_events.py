@@ -38,12 +38,10 @@ def draw_physiology(made, masks) -> None:
         left.axvline(frame[0] / SETTINGS.frame_rate, color=colour, lw=1.2, label=name)
     for level in (0.1, 0.5, 0.9):
         left.axhline(level * course.height[0], color=GREY, lw=0.7, ls=":")
-        left.text(
-            seconds[-1], level * course.height[0], f"{level:.0%}", ha="right", va="bottom", fontsize=8, color="0.4"
-        )
+        left.text(0, level * course.height[0], f"{level:.0%}", ha="left", va="bottom", fontsize=8, color="0.4")
     text = [f"{n} {v[0] / SETTINGS.frame_rate:.2f} s" for n, v in
             (("rise", course.rise), ("decay", course.decay), ("half width", course.half_width))]  # fmt: skip
-    left.text(0.98, 0.6, "\n".join(text), transform=left.transAxes, ha="right", va="top", fontsize=9)
+    left.text(0.98, 0.44, "\n".join(text), transform=left.transAxes, ha="right", va="top", fontsize=9)
     left.set(title="what is read off a time course", xlabel="time (s)", ylabel="dF")
     left.legend(fontsize=8, loc="upper right")
     truth, found = made.events["speed"].to_numpy(), onset.speed

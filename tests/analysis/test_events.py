@@ -509,3 +509,26 @@ def test_no_events_at_all(store):
     events.extend(2)
     assert len(events.noise_traces()) == 0
     assert Events.create_event_map(events.events, (2, 3, 4)).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "others"),
+    [
+        ("enforce_length", "LengthSettings", {"inplace"}),
+        ("extend", "ExtensionSettings", {"inplace"}),
+        ("noise_traces", "SurroundingsSettings", set()),
+        (
+            "physiology",
+            "PhysiologySettings",
+            {"inplace", "pixel_size", "frame_rate", "background", "landmarks"},
+        ),
+    ],
+)
+def test_signatures_have_the_names_and_defaults_of_their_settings(method, model, others):
+    import inspect
+
+    from astrocast.settings import analysis
+
+    found = {n: p.default for n, p in inspect.signature(getattr(Events, method)).parameters.items() if n != "self"}
+    declared = {n: f.default for n, f in getattr(analysis, model).model_fields.items()}
+    assert {n: d for n, d in found.items() if n not in others} == declared
