@@ -64,44 +64,73 @@ class Rolling:
 
 
 class PeakStream:
-    """Marks peaks in a stream of smoothed frames and combines them with the threshold of each frame."""
+    """Marks peaks in a stream of smoothed frames and passes the frames on with their marks.
+
+    Peaks look far back: the frames that they need stay where they are, and are moved to the front only when the buffer
+    is full.
+    """
 
     def __init__(self, settings: DetectionSettings, criteria: PeakCriteria, span: Span, pool: Executor | None) -> None:
         assert criteria.reach is not None
         self.settings, self.criteria, self.pool = settings, criteria, pool
         self.reach, self.n_frames = criteria.reach, span.n_frames
-        self.begin = span.first
+        #: frame of the recording that index 0 of the buffers is, and the one after the last that is in them
+        self.begin = self.have = span.first
         # the first summit whose window is complete, and the first frame that all its peaks are known of
         self.next_summit = span.first + self.reach if span.first else 0
         self.span = Span(span.first + 2 * self.reach if span.first else 0, span.n_frames)
         self.done = self.span.first
-        self.smooth: NDArray[np.float32] | None = None
+        self.smooth = np.empty((0, 0, 0), np.float32)
+        self.marks = np.empty((0, 0, 0), np.bool_)
         self.levels = np.empty(0, np.float32)
-        self.marks: NDArray[np.bool_] | None = None
 
     def push(self, smooth: NDArray[np.float32], levels: NDArray[np.float32]) -> tuple[Frames, Frames, Frames]:
-        """Take smoothed frames with their thresholds; return the decided marks, the frames and their thresholds."""
-        if self.smooth is None or self.marks is None:
-            self.smooth, self.marks = smooth, np.zeros(smooth.shape, np.bool_)
-        else:
-            self.smooth = np.concatenate([self.smooth, smooth])
-            self.marks = np.concatenate([self.marks, np.zeros(smooth.shape, np.bool_)])
-        self.levels = np.concatenate([self.levels, levels])
-        have = self.begin + len(self.smooth)
-        last = have if have == self.n_frames else max(self.next_summit, have - self.reach)
+        """Take smoothed frames with their thresholds; return decided marks, the frames and their thresholds.
+
+        What is returned is valid until the next call.
+        """
+        self._append(smooth, levels)
+        n = self.have - self.begin
+        last = self.have if self.have == self.n_frames else max(self.next_summit, self.have - self.reach)
         if last > self.next_summit:
             summits = slice(self.next_summit - self.begin, last - self.begin)
             # where both criteria must hold, a peak that stays below the other's level is not worth following
-            floors = self.levels if self.settings.comb_type == "&" and self.settings.use_spatial else None
-            self.marks |= mark_peaks(self.smooth, self.criteria, summits, self.pool, floors)
+            floors = self.levels[:n] if self.settings.comb_type == "&" and self.settings.use_spatial else None
+            first = max(0, summits.start - self.reach)
+            mark_peaks(
+                self.smooth[first:n],
+                self.criteria,
+                slice(summits.start - first, summits.stop - first),
+                self.pool,
+                floors[first:] if floors is not None else None,
+                self.marks[first:n],
+            )
             self.next_summit = last
-        stop = have if have == self.n_frames else max(self.done, last - self.reach)
+        stop = self.have if self.have == self.n_frames else max(self.done, last - self.reach)
         out = slice(self.done - self.begin, stop - self.begin)
-        result = self.marks[out], self.smooth[out], self.levels[out]
-        keep = max(0, min(stop, self.next_summit - self.reach) - self.begin)
-        self.smooth, self.marks, self.levels = self.smooth[keep:], self.marks[keep:], self.levels[keep:]
-        self.begin, self.done = self.begin + keep, stop
-        return result
+        self.done = stop
+        if not self.have - self.begin:
+            return np.zeros(smooth.shape, np.bool_), smooth, levels
+        return self.marks[out], self.smooth[out], self.levels[out]
+
+    def _append(self, smooth: NDArray[np.float32], levels: NDArray[np.float32]) -> None:
+        n, more = self.have - self.begin, len(smooth)
+        if n + more > len(self.smooth):
+            keep = max(0, min(self.done, self.next_summit - self.reach) - self.begin)
+            n -= keep
+            held = self.smooth[keep : keep + n], self.marks[keep : keep + n], self.levels[keep : keep + n]
+            if n + more > len(self.smooth):
+                room = n + more + max(4 * more, 2 * self.reach)
+                self.smooth = np.empty((room, *smooth.shape[1:]), np.float32)
+                self.marks = np.empty((room, *smooth.shape[1:]), np.bool_)
+                self.levels = np.empty(room, np.float32)
+            if n:
+                self.smooth[:n], self.marks[:n], self.levels[:n] = held
+            self.begin += keep
+        if more:
+            part = slice(n, n + more)
+            self.smooth[part], self.levels[part], self.marks[part] = smooth, levels, False
+            self.have += more
 
 
 class ActivityStream:

@@ -1,8 +1,8 @@
 """Detection in units of the recording's own noise: the glue between blocks of frames and the kernels.
 
-A recording is taken in stretches of some hundred frames. The first reading of a stretch gives its noise and its background,
-the second the signal above it in blocks, of which only the voxels that could belong to an event are kept, as runs with
-their signal. What hangs together over all blocks is then divided into events.
+A recording is taken in stretches of some hundred frames. The first reading of a stretch gives its noise and its
+background, the second the signal above it in blocks, of which only the voxels that could belong to an event are kept,
+as runs with their signal. What hangs together over all blocks is then divided into events.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
+from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
 from astrocast.kernels.calibrated.basins import find_hills
@@ -37,6 +38,13 @@ from astrocast.settings.calibrated import CalibratedSettings
 #: voxels of a block of the second reading, and candidate voxels that are divided into events together
 _BLOCK_VOXELS, _BATCH_VOXELS = 16 << 20, 4 << 20
 _EVENTS = "calibrated"
+CONFIDENCE = Column(
+    "confidence",
+    "float64",
+    "",
+    "Probability that noise alone reaches the event's peak nowhere in the recording.",
+    "detector",
+)
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,7 @@ def _blocks(recording: Recording, start: int, stop: int, halo: int = 0) -> list[
     n, rows, columns = recording.shape
     count = max(1, -(-(stop - start) * rows * columns // _BLOCK_VOXELS))
     edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [
-        Block(a, b, min(halo, a), min(halo, n - b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
-    ]
+    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
 
 
 def segment_calibrated(
@@ -103,7 +109,7 @@ def segment_calibrated(
     checkpoint: Checkpoint,
     pool: Executor | None,
     advance: Callable[[int], None],
-    border: int = 0,
+    border: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> Segmentation:
     """Return the events of a recording with their confidence, going on with the blocks that are done.
 
@@ -116,14 +122,16 @@ def segment_calibrated(
     advance
         Called with the number of frames after each block.
     border
-        Pixels along each edge in which there are no events.
+        Pixels at the top, bottom, left and right in which there are no events.
     """
     voxels = float(np.prod(recording.shape))
     threshold = height_for(settings.false_events * voxels / 20e6, voxels, settings.sigma)
     blocks: list[Block] = []
     for start, stop in stretches(recording.shape[0], settings.stretch):
         own = _blocks(recording, start, stop, settings.reach)
-        _find_candidates(recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border)
+        _find_candidates(
+            recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border
+        )
         blocks += own
     candidates = join_blocks(checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks])
     return _divide(candidates, settings, threshold)
@@ -137,7 +145,7 @@ def _find_candidates(
     checkpoint: Checkpoint,
     pool: Executor | None,
     advance: Callable[[int], None],
-    border: int,
+    border: tuple[int, int, int, int],
 ) -> None:
     """Keep the candidate voxels of each block of a stretch."""
     todo = [(index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)]
@@ -148,18 +156,23 @@ def _find_candidates(
     deviation = stretch.deviation(recording.shape[0], settings)
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
         smooth, invalid = smooth_signal(frames, block, stretch, settings, pool)
-        noise = np.stack([deviation(t) for t in range(block.start, block.stop)]) if _at_end(block, recording, settings) else np.broadcast_to(deviation(block.start), smooth.shape)
+        noise = (
+            np.stack([deviation(t) for t in range(block.start, block.stop)])
+            if _at_end(block, recording, settings)
+            else np.broadcast_to(deviation(block.start), smooth.shape)
+        )
         mask = smooth > np.float32(settings.candidate) * noise
         if invalid is not None:
             mask &= ~invalid[block.inner]
-        if border:
-            mask[:, :border] = mask[:, -border:] = False
-            mask[:, :, :border] = mask[:, :, -border:] = False
+        top, bottom, left, right = border
+        mask[:, :top] = mask[:, mask.shape[1] - bottom :] = False
+        mask[:, :, :left] = mask[:, :, mask.shape[2] - right :] = False
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
         checkpoint.save(
             ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.int64(n),
-            invalid=np.int64(0 if invalid is None else invalid[block.inner].sum()), value=smooth[mask], noise=noise[mask],
+            invalid=np.int64(0 if invalid is None else invalid[block.inner].sum()), value=smooth[mask],
+            noise=noise[mask],
         )  # fmt: skip
         advance(block.stop - block.start)
 
@@ -253,7 +266,9 @@ def _events(
 ) -> Iterator[tuple[NDArray[np.int64], float]]:
     """Yield the voxels (flat indices) and the height, in standard deviations, of each event."""
     hills = find_hills(voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot)
-    event = join_hills(hills.hill, voxels.value, hills.links, len(hills.summit), settings.dip)[hills.hill]
+    event = join_hills(hills, voxels.value, voxels.noise, (settings.dip, settings.dip_in_time), settings.certain)[
+        hills.hill
+    ]
     order = np.argsort(event, kind="stable")
     found, first = np.unique(event[order], return_index=True)
     for number, own in zip(found, np.split(order, first[1:]), strict=True):

@@ -84,6 +84,7 @@ def write_table(
         )
         rows = event_rows(batch, context, pool)
         rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
+        rows |= {name: measure[a:b] for name, measure in segmentation.measures.items()}
         writer.write(batch.number, rows)
         advance(b - a)
 

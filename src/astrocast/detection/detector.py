@@ -24,9 +24,10 @@ from astrocast.io import open_recording
 from astrocast.io.event_store import store_path
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
-METHODS = ("default",)
+METHODS = ("default", "calibrated")
 
 
 class Detector:
@@ -93,6 +94,7 @@ class Detector:
         use_on_disk_sharing: bool = False,
         *,
         method: str = "default",
+        calibration: CalibratedSettings | None = None,
     ) -> Path:
         """Detect events and write them as an event store.
 
@@ -142,7 +144,11 @@ class Detector:
         use_on_disk_sharing
             With ``lazy=False``: hold the recording in a memory-mapped file instead of memory.
         method
-            Which definition of activity is used; "default" is the one described here.
+            Which definition of activity is used: "default" is the one described here; "calibrated" takes the raw recording
+            and works in units of its own noise (`astrocast.kernels.calibrated`), so that ``threshold`` and the parameters
+            of smoothing, spatial, temporal and cleaning steps do not apply.
+        calibration
+            What the calibrated method works with; the defaults when None.
 
         Returns
         -------
@@ -156,7 +162,7 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        arguments = {k: v for k, v in locals().items() if k not in ("self", "loc", "method")}
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "loc", "method", "calibration")}
         if method not in METHODS:
             raise InvalidValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
         settings: DetectionSettings = DetectionSettings.checked(**arguments)
@@ -164,11 +170,18 @@ class Detector:
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
             pool = stack.enter_context(_threads()) if settings.parallel else None
-            self.output_directory = self._run(recording, settings, loc, target, pool)
+            calibrated = (calibration or CalibratedSettings()) if method == "calibrated" else None
+            self.output_directory = self._run(recording, settings, loc, target, pool, calibrated)
         return self.output_directory
 
     def _run(
-        self, recording: Recording, settings: DetectionSettings, loc: str | None, target: Path, pool: Executor | None
+        self,
+        recording: Recording,
+        settings: DetectionSettings,
+        loc: str | None,
+        target: Path,
+        pool: Executor | None,
+        calibrated: CalibratedSettings | None,
     ) -> Path:
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
@@ -176,7 +189,9 @@ class Detector:
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
             bad_frames = bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
-        parameters = {"loc": loc, "method": "default", **settings.model_dump()}
+        parameters = {"loc": loc, "method": "calibrated" if calibrated else "default", **settings.model_dump()}
+        if calibrated:
+            parameters["calibration"] = calibrated.model_dump()
         who = identity(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(f"the output {target} exists; name one that does not, or remove it")
@@ -187,7 +202,7 @@ class Detector:
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool)
+            found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool, calibrated)
         if found.invalid_voxels:
             warnings.warn(
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and left "

@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.activity import Tap
+from astrocast.detection.calibrated import CONFIDENCE, segment_calibrated
 from astrocast.detection.characterisation import Context, write_table
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.division import divide_events
 from astrocast.detection.measurement import measure
 from astrocast.detection.preliminary import absolute_level, whole_course_peaks
-from astrocast.detection.segmentation import segment
+from astrocast.detection.segmentation import Segmentation, segment
 from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import record, write_json
+from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
 
@@ -78,24 +80,16 @@ def _steps(checkpoint: Checkpoint, recording: Recording, settings: DetectionSett
     (folder / "complete").touch()
 
 
-def detect(
-    recording: Recording,
-    settings: DetectionSettings,
-    checkpoint: Checkpoint,
-    identity: dict[str, Any],
-    parameters: dict[str, Any],
-    known: Known,
-    pool: Executor | None,
-) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is done."""
-    directory = checkpoint.path
+def _segment_default(
+    recording: Recording, settings: DetectionSettings, checkpoint: Checkpoint, known: Known, pool: Executor | None
+) -> Segmentation:
     n_frames = recording.shape[0]
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
         peaks = whole_course_peaks(recording, settings, checkpoint, pool, advance)
     frames = checkpoint.block_frames(lambda: block_frames(recording))
     with track("detection: active voxels", n_frames) as advance, _steps(checkpoint, recording, settings) as tap:
-        segmentation = segment(
+        return segment(
             recording,
             settings,
             checkpoint,
@@ -107,6 +101,30 @@ def detect(
             peaks=peaks,
             tap=tap,
         )
+
+
+def detect(
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    identity: dict[str, Any],
+    parameters: dict[str, Any],
+    known: Known,
+    pool: Executor | None,
+    calibrated: CalibratedSettings | None = None,
+) -> Found:
+    """Run the detection into the directory of ``checkpoint``, going on with what is done.
+
+    With ``calibrated``, what is active and what is one event is decided by the recording's own noise, and each event has a
+    confidence.
+    """
+    directory = checkpoint.path
+    n_frames = recording.shape[0]
+    if calibrated is not None:
+        with track("detection: active voxels", n_frames) as advance:
+            segmentation = segment_calibrated(recording, calibrated, checkpoint, pool, advance, known.border)
+    else:
+        segmentation = _segment_default(recording, settings, checkpoint, known, pool)
     if settings.split_events:
         with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
             segmentation = divide_events(recording, segmentation, advance)
@@ -118,7 +136,11 @@ def detect(
         measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
-    with track("detection: event table", len(boxes.area), "events") as advance, EventTableWriter(directory) as writer:
+    extra = [CONFIDENCE] if calibrated is not None else []
+    with (
+        track("detection: event table", len(boxes.area), "events") as advance,
+        EventTableWriter(directory, extra) as writer,
+    ):
         write_table(segmentation, measured, writer, context, pool, advance)
     source = {
         "path": str(recording.path) if recording.path else None,

@@ -10,12 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.hull import hull_volume
 from astrocast.kernels.parallel import spread
-from astrocast.kernels.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES, footprint_values, mask_moments
-
-_SOLIDITY = MASK_PROPERTIES.index("solidity")
-_AREA = MASK_PROPERTIES.index("area")
+from astrocast.kernels.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES, footprint_values, mask_values
 
 
 @dataclass(frozen=True)
@@ -91,17 +87,13 @@ def event_shapes(
         pool, n, _shapes, runs.frame, runs.row, runs.start, runs.stop, runs.first, low, high,
         out.mask, out.footprint, out.mask_bits, mask_offsets, out.footprint_bits, footprint_offsets,
     )  # fmt: skip
-    for e in np.flatnonzero(size[:, 0] > 1):
-        bits = out.mask_bits[mask_offsets[e] : mask_offsets[e + 1]]
-        mask = np.unpackbits(bits, count=int(size[e].prod()), bitorder="little").view(bool).reshape(size[e])
-        out.mask[e, _SOLIDITY] = out.mask[e, _AREA] / hull_volume(mask)
     return out
 
 
 @njit(cache=True, nogil=True)
 def _shapes(
     lo: int, hi: int, frame: Any, row: Any, start: Any, stop: Any, first: Any, low: Any, high: Any,
-    mask_values: Any, footprint_values_: Any, mask_bits: Any, mask_offsets: Any, print_bits: Any, print_offsets: Any,
+    mask_values_: Any, footprint_values_: Any, mask_bits: Any, mask_offsets: Any, print_bits: Any, print_offsets: Any,
 ) -> None:  # fmt: skip
     for e in range(lo, hi):
         size = high[e] - low[e]
@@ -116,7 +108,7 @@ def _shapes(
         _pack(footprint.ravel(), print_bits[print_offsets[e] : print_offsets[e + 1]])
         footprint_values(footprint, footprint_values_[e])
         if size[0] > 1:
-            mask_moments(mask, mask_values[e])
+            mask_values(mask, mask_values_[e])
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,8 @@
-"""Convex hulls of pixels, exactly, in integers."""
+"""Convex hulls of pixels and voxels, exactly, in integers.
+
+In units of half a pixel the middles of the edges of pixels are whole numbers, and so is every determinant that decides
+whether a point is outside: no tolerance is needed, and flat masks have hulls like all others.
+"""
 
 from __future__ import annotations
 
@@ -111,42 +115,3 @@ def _uncovered(left: int, right: int, left2: int, right2: int) -> Any:
                 high = 2 * last if not found else max(high, 2 * last)
                 found = True
     return low, high
-
-
-def hull_volume(mask: NDArray[np.bool_]) -> int:
-    """Return how many voxels the convex hull of a 3-D mask has, in the sense of `hull_rows`."""
-    from scipy.spatial import ConvexHull
-
-    points = np.unique(_outer_points(mask), axis=0)
-    hull = ConvexHull(points)
-    return int(_count_inside(np.ascontiguousarray(hull.equations), mask.shape))
-
-
-def _outer_points(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    lines = mask.any(axis=2)
-    t, y = np.nonzero(lines)
-    first = mask.argmax(axis=2)[lines]
-    last = mask.shape[2] - 1 - mask[:, :, ::-1].argmax(axis=2)[lines]
-    ends = np.concatenate([np.stack([t, y, first], 1), np.stack([t, y, last], 1)]).astype(np.float64)
-    diamond = np.concatenate([np.eye(3), -np.eye(3)]) / 2
-    return (ends[:, None] + diamond).reshape(-1, 3)
-
-
-@njit(cache=True, nogil=True)
-def _count_inside(planes: Any, shape: Any) -> int:
-    n = 0
-    for t in range(shape[0]):
-        for y in range(shape[1]):
-            low, high = 0.0, shape[2] - 1.0
-            for p in range(len(planes)):
-                rest = planes[p, 0] * t + planes[p, 1] * y + planes[p, 3] - 1e-10
-                slope = planes[p, 2]
-                if slope > 1e-9:
-                    high = min(high, -rest / slope)
-                elif slope < -1e-9:
-                    low = max(low, -rest / slope)
-                elif rest > 0:
-                    high = -1.0
-            if low <= high:
-                n += max(0, int(np.floor(high)) - int(np.ceil(low)) + 1)
-    return n

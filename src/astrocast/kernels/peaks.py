@@ -117,6 +117,7 @@ def mark_peaks(
     summits: slice = slice(None),
     pool: Executor | None = None,
     floors: NDArray[np.float32] | None = None,
+    out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark the frames of those peaks whose summit lies in ``summits``.
 
@@ -129,19 +130,21 @@ def mark_peaks(
         As for `peak_mask`.
     summits
         Frames whose peaks are wanted.
+    out
+        Marks that these are added to; new ones when None.
 
     Returns
     -------
     numpy.ndarray
-        bool, of the shape of ``frames``.
+        ``out``, bool, of the shape of ``frames``.
     """
     first, last, _ = summits.indices(len(frames))
-    out = np.zeros(frames.shape, np.bool_)
+    out = np.zeros(frames.shape, np.bool_) if out is None else out
     reach = criteria.reach if criteria.reach is not None else len(frames)
     low = np.full(len(frames), -np.inf, np.float32) if floors is None else _lowest_within(floors, reach)
     limits = (float(criteria.prominence), float(criteria.width), float(criteria.rel_height))
     bounds = (first, last, reach, int(criteria.plateau_size or 0))
-    spread(pool, frames.shape[1], _mark_rows, np.ascontiguousarray(frames), low, limits, bounds, out)
+    spread(pool, frames.shape[1], _mark_rows, np.ascontiguousarray(frames), low, limits, bounds, out.view(np.uint8))
     return out
 
 
@@ -179,7 +182,7 @@ def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any
             if marked:
                 for t in range(n):
                     for k in range(tile):
-                        out[t, y, left + k] = marks[k, t]
+                        out[t, y, left + k] |= marks[k, t]
                 marks[:] = 0
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.hull import hull_rows, hull_volume, largest_diameter
+from astrocast.kernels.hull import hull_rows, largest_diameter
+from astrocast.kernels.hull_volume import count_hull
 
 #: properties of `mask_shape`, in order
 MASK_PROPERTIES = (
@@ -54,8 +55,7 @@ def mask_shape(mask: NDArray[np.bool_]) -> dict[str, float]:
     """
     voxels = np.ascontiguousarray(mask, np.uint8)
     values = np.empty(len(MASK_PROPERTIES))
-    mask_moments(voxels, values)
-    values[6] = values[7] / hull_volume(mask)
+    mask_values(voxels, values)
     return dict(zip(MASK_PROPERTIES, values.tolist(), strict=True))
 
 
@@ -77,8 +77,8 @@ def footprint_shape(footprint: NDArray[np.bool_]) -> dict[str, float]:
 
 
 @njit(cache=True, nogil=True)
-def mask_moments(mask: Any, out: Any) -> None:
-    """Write `MASK_PROPERTIES` of a mask into ``out``, without the solidity."""
+def mask_values(mask: Any, out: Any) -> None:
+    """Write `MASK_PROPERTIES` of a mask into ``out``."""
     frames, rows, columns = mask.shape
     n, s = 0, np.zeros(3, np.int64)
     q = np.zeros((3, 3), np.int64)
@@ -112,6 +112,7 @@ def mask_moments(mask: Any, out: Any) -> None:
     out[3] = np.sqrt(max(0.0, 10 * (largest + middle - smallest)))
     out[4] = np.sqrt(max(0.0, 10 * (smallest + middle - largest)))
     out[5] = n / mask.size
+    out[6] = n / count_hull(mask)
     out[7] = n
     out[8] = (6 * n / np.pi) ** (1 / 3)
 
