@@ -41,7 +41,7 @@ def draw_physiology(made, masks) -> None:
         left.text(0, level * course.height[0], f"{level:.0%}", ha="left", va="bottom", fontsize=8, color="0.4")
     text = [f"{n} {v[0] / SETTINGS.frame_rate:.2f} s" for n, v in
             (("rise", course.rise), ("decay", course.decay), ("half width", course.half_width))]  # fmt: skip
-    left.text(0.98, 0.44, "\n".join(text), transform=left.transAxes, ha="right", va="top", fontsize=9)
+    left.text(0.86, 0.44, "\n".join(text), transform=left.transAxes, ha="right", va="top", fontsize=9)
     left.set(title="what is read off a time course", xlabel="time (s)", ylabel="dF")
     left.legend(fontsize=8, loc="upper right")
     truth, found = made.events["speed"].to_numpy(), onset.speed
