@@ -1,0 +1,197 @@
+"""Denoising: engines beside plain `model.predict` and beside the floor of floating-point work; patterns; quality."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import compare, heading, line, peak_memory
+
+STREAM = """
+import numpy as np, tempfile
+from pathlib import Path
+from astrocast.denoising import SubFrameGenerator
+from astrocast.denoising.architecture import build_model
+from astrocast.io import create_recording
+with tempfile.TemporaryDirectory() as folder:
+    source = Path(folder) / "in.h5"
+    with create_recording(source, "data/ch0", (frames, side, side), "uint16") as writer:
+        for start in range(0, frames, 50):
+            writer.write(start, np.random.default_rng(start).poisson(50, (50, side, side)).astype("uint16"))
+    with SubFrameGenerator(source, 8, (64, 64), loc="data/ch0", normalize="global") as batches:
+        model = build_model(10, 2, 8, seed=0)
+        batches.infer(model, output=Path(folder) / "out.h5", out_loc="data/ch0")
+"""
+
+
+def flop_per_pixel(unet: Any) -> float:
+    """Multiplications and additions per pixel, each convolution at its own resolution."""
+    n, work = unet.n_stacks, 0.0
+    levels = [*range(n), *range(n - 1, 0, -1), 0]
+    for c, level in zip(unet.convolutions, levels, strict=True):
+        work += 2 * 9 * c.inputs * c.outputs / 4**level
+    return work
+
+
+def matmul_rate() -> float:
+    """Floating-point operations per second of a product of matrices, all cores."""
+    a = np.random.default_rng(0).normal(size=(1536, 1536)).astype(np.float32)
+    a @ a
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - begin)
+    return 2 * 1536**3 / statistics.median(seconds)
+
+
+def psnr(truth: np.ndarray, found: np.ndarray) -> float:
+    return float(10 * np.log10(np.ptp(truth) ** 2 / np.mean(np.square(truth.astype(float) - found))))
+
+
+def processor_seconds(call: Callable[[], Any]) -> float:
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
+
+
+def engines(quick: bool) -> None:
+    from astrocast.denoising import SubFrameGenerator
+    from astrocast.denoising.architecture import build_model, unet_from_model
+    from astrocast.denoising.engines import pick_engine
+
+    rng = np.random.default_rng(0)
+    model = build_model(10, 2, 32, seed=0)
+    unet = unet_from_model(model)
+    assert unet is not None
+    side, items = 272, 2 if quick else 6
+    batch = rng.normal(size=(items, 10, side, side)).astype(np.float32)
+    channels_last = np.ascontiguousarray(np.moveaxis(batch, 1, -1))
+    pixels = items * side * side / 1e6
+    floor = 1e6 * flop_per_pixel(unet) / matmul_rate()
+
+    def plain() -> Any:
+        return model.predict(channels_last, batch_size=items, verbose=0)
+
+    plain()
+    line("floor: the network's products at the rate of a matmul", f"{1e3 * floor:8.0f} ms/Mpixel")
+    for name in ("openvino", "jax", "keras"):
+        engine = pick_engine(name, unet, model)  # type: ignore[arg-type]
+        compare(
+            f"U-Net 2 x 32 with {name}, {items} x {side} x {side}", lambda engine=engine: engine(batch), plain,
+            baseline_name="model.predict", work=pixels, unit="Mpixel", repeats=3 if quick else 5,
+        )  # fmt: skip
+    movie = rng.poisson(50, (24 if quick else 100, 256, 256)).astype(np.uint16)
+    batches = SubFrameGenerator(movie, 8, (64, 64), normalize="global")
+    # the same work for both: every frame with its halo of 8 pixels
+    padded = np.pad((movie - movie.mean()) / movie.std(), ((5, 5), (8, 8), (8, 8)), mode="reflect").astype(np.float32)
+    context = [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
+
+    def plain_recording() -> None:
+        stacks = np.stack([np.moveaxis(padded[t : t + 11][context], 0, -1) for t in range(len(movie))])
+        model.predict(stacks, batch_size=4, verbose=0)
+
+    compare(
+        f"infer, end to end, {movie.shape} uint16", lambda: batches.infer(model), plain_recording,
+        baseline_name="model.predict over the same tiles", work=movie.size / 1e6, unit="Mpixel", goal="(goal 2)",
+        repeats=3,
+    )  # fmt: skip
+    line("  evaluated by", str(batches.engine))
+
+
+def patterns(quick: bool) -> None:
+    from scipy import ndimage
+
+    from astrocast.denoising import Denoiser
+    from astrocast.simulation import SimulationSettings, simulate
+
+    frames, side = (200, 128) if quick else (500, 256)
+    made = simulate(SimulationSettings(seed=21, frames=frames, rows=side, columns=side, photons=10, motion=0))
+    denoiser = Denoiser("svd", assess=False)
+    denoiser.run(made.movie[:40])
+    found: list[Any] = []
+    spent = processor_seconds(lambda: found.append(denoiser.run(made.movie)))
+    rate = made.movie.size / spent / 1e6
+    line(f"patterns of patches (svd), {made.movie.shape}, per core", f"{rate:8.1f} Mpixel/s", "(goal 20)")
+    gaussian = ndimage.gaussian_filter(made.movie.astype(np.float32), (1.5, 1, 1))
+    truth = expected_counts(made)
+    for name, result in (("raw", made.movie), ("Gaussian 1.5, 1, 1", gaussian), ("svd", found[0])):
+        line(f"  PSNR of {name}", f"{psnr(truth, result):8.2f} dB")
+
+
+def expected_counts(made: Any) -> np.ndarray:
+    """Return the noise-free recording in counts."""
+    from astrocast.simulation import Simulator
+
+    return Simulator(made.settings).expected(0, made.settings.frames)
+
+
+def self_training(quick: bool) -> None:
+    from astrocast.denoising import Denoiser
+    from astrocast.simulation import SimulationSettings, simulate
+
+    frames, side, minutes = (120, 96, 0.25) if quick else (500, 256, 4.4)
+    made = simulate(SimulationSettings(seed=22, frames=frames, rows=side, columns=side, photons=10, motion=0))
+    denoiser = Denoiser(minutes=minutes, clock=time.process_time)
+    found: list[Any] = []
+    spent = processor_seconds(lambda: found.append(denoiser.run(made.movie)))
+    line(
+        f"self-training, {made.movie.shape}, {spent:.0f} processor s, {denoiser.training.steps} steps",
+        f"{psnr(expected_counts(made), found[0]):8.2f} dB", "" if quick else "(goal 41.5 within 300 s)",
+    )  # fmt: skip
+    line("  quality without the truth", str(denoiser.quality))
+
+
+def detection(quick: bool) -> None:
+    """F1 of detection at an IoU of 0.3, with and without denoising, with and without the detector's own smoothing."""
+    import tempfile
+    from pathlib import Path
+
+    import tifffile
+
+    from astrocast.denoising import Denoiser
+    from astrocast.detection import Detector
+    from astrocast.preparation import Delta
+    from astrocast.simulation import SimulationSettings, score, simulate
+
+    for photons in (20,) if quick else (5, 20, 80):
+        made = simulate(
+            SimulationSettings(seed=11, photons=photons, frames=250, rows=96, columns=96, motion=0, events=20)
+        )
+        results = {
+            "raw": made.movie,
+            "svd": Denoiser("svd", assess=False).run(made.movie),
+            "network": Denoiser(steps=100 if quick else 1000, kernel=16, assess=False).run(made.movie),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, movie in results.items():
+                path = Path(folder) / f"{name}.npy"
+                np.save(path, Delta(movie.astype(np.float32)).run(window=40, method="dF"))
+                f1 = []
+                for smooth in (True, False):
+                    store = Detector(path, output=path.with_suffix(f".{smooth}")).run(use_smoothing=smooth)
+                    found = tifffile.imread(next(store.glob("event_map.tif*"))).astype(np.int32)
+                    f1.append(score(made.labels, found, 0.3).f1)
+                line(
+                    f"F1, {photons} photons, {name}",
+                    f"{f1[0]:8.2f} with, {f1[1]:.2f} without the detector's smoothing",
+                )
+
+
+def memory(quick: bool) -> None:
+    short, long = (100, 200) if quick else (200, 1000)
+    peaks = [peak_memory(STREAM, frames=n, side=256)[0] for n in (short, long)]
+    line(f"peak memory of infer, {short} and {long} frames of 256 x 256", f"{peaks[0]:8.0f} and {peaks[1]:.0f} MB")
+
+
+def run(quick: bool) -> None:
+    heading("denoising")
+    engines(quick)
+    patterns(quick)
+    self_training(quick)
+    detection(quick)
+    memory(quick)
