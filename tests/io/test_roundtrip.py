@@ -96,6 +96,11 @@ def test_zarr_chunks_are_those_that_zarr_writes(tmp_path: Path, compression: str
     )
     slow[:] = movie
     np.testing.assert_array_equal(ours[:], movie)
+    with open_recording(tmp_path / "b.zarr") as found:  # what zarr wrote, read without it
+        assert found._direct is not None  # type: ignore[attr-defined] # the point of the test
+        np.testing.assert_array_equal(found.to_array(), movie)
+        np.testing.assert_array_equal(found.read(5, 18), movie[5:18])
+        np.testing.assert_array_equal(found.read(5, 18, slice(3, 9)), movie[5:18, 3:9])
     assert (path / "data/ch0/c/1/2/1").read_bytes() == (tmp_path / "b.zarr/c/1/2/1").read_bytes()
 
 

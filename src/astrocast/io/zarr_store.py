@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from astrocast.io.slabs import SlabBuffer
 from astrocast.io.tiff_metadata import length, pair, rate
 from astrocast.io.zarr_chunks import DirectChunks
 
+#: chunks of one depth are kept for the next block up to this size
+SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
 #: what a damaged store raises: a chunk that fails its checksum, bytes that do not decode, missing or broken metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
@@ -64,15 +67,45 @@ class ZarrRecording(Recording):
         self.shape = check_movie_shape((self._layout.frames * self.channels, *shape[-2:]), where)
         self.dtype = np.dtype(self.array.dtype).newbyteorder("=")
         time = next((i for i, n in enumerate(shape[:-2]) if n > 1 and self._axes[i] != "C"), 0)
+        self._slab: tuple[int, NDArray[Any]] | None = None
+        self._lock = threading.Lock()
+        self._direct = self._find_direct()
         self.chunk_frames = (self.array.shards or self.array.chunks)[time] * self.channels if len(shape) > 2 else 1
 
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         try:
+            if self._direct is not None and (rows, columns) == (ALL, ALL):
+                return self._read_slabs(self._direct, start, stop)
             found = self._read(start, stop, rows, columns)
         except DAMAGE as error:
             raise FormatError(f"frames {start} to {stop} of {self.path}:{self.loc} are damaged: {error}") from error
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
+
+    def _find_direct(self) -> DirectChunks | None:
+        """Return a reader of the files of chunks where the array is one that this package writes, completely."""
+        compression = written_compression(self.array)
+        slab = self.array.chunks[0] * self.array.shape[-1] * self.array.shape[-2] * self.array.dtype.itemsize
+        if compression is None or self._axes != "TYX" or slab > SLAB_BYTES:
+            return None
+        return DirectChunks(self.path / (self.loc or ""), self.array, compression)
+
+    def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
+        """Read whole frames; the chunks of the last depth are kept, for blocks seldom end where chunks do."""
+        depth = self.array.chunks[0]
+        block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        for number in range(start // depth, -(-stop // depth)):
+            with self._lock:
+                if self._slab is None or self._slab[0] != number:
+                    self._slab = number, direct.read_slab(number, self.shape)
+                slab = self._slab[1]
+            first, last = max(start, number * depth), min(stop, number * depth + len(slab))
+            block[first - start : last - start] = slab[first - number * depth : last - number * depth]
+        return block
+
+    def close(self) -> None:
+        """Let go of the chunks that were kept."""
+        self._slab = None
 
     def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:
         k = self.channels
@@ -127,6 +160,18 @@ def read_multiscale(multiscale: dict[str, Any], ndim: int, attributes: dict[str,
         frame_rate=rate(step, unit) if unit else None,
         channel_names=tuple(str(c.get("label", "")) for c in labels),
     )
+
+
+def written_compression(array: Any) -> str | None:
+    """Return the compression of an array that this package wrote (by its codecs), or None."""
+    if array.metadata.zarr_format != 3 or array.shards or array.ndim != 3 or array.dtype.byteorder == ">":
+        return None
+
+    def described(chain: Any) -> list[tuple[str, str, str]]:
+        options = [(c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain]
+        return [(str(c["name"]), str(o.get("cname")), str(o.get("shuffle"))) for c, o in options]
+
+    return next((n for n in COMPRESSIONS if described(array.compressors) == described(codec_chain(n))), None)
 
 
 def codec_chain(compression: str | None) -> list[Any]:
