@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,14 +94,14 @@ def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
     """
     count = max(1, round(n_frames / length))
     edges = [n_frames * i // count for i in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _blocks(recording: Recording, start: int, stop: int, halo: int = 0) -> list[Block]:
     n, rows, columns = recording.shape
     count = max(1, -(-(stop - start) * rows * columns // _BLOCK_VOXELS))
     edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a]
 
 
 def segment_calibrated(
@@ -170,8 +171,8 @@ def _find_candidates(
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
         checkpoint.save(
-            ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.int64(n),
-            invalid=np.int64(0 if invalid is None else invalid[block.inner].sum()), value=smooth[mask],
+            ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
+            invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=smooth[mask],
             noise=noise[mask],
         )  # fmt: skip
         advance(block.stop - block.start)
@@ -236,7 +237,7 @@ def _batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[_Voxe
     sizes = np.cumsum(boxes.area[kept - 1]) // _BATCH_VOXELS
     starts = boxes.low[kept - 1, 0]
     cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         if b > a:
             yield _gather(candidates, kept[a:b]), int(starts[b]) if b < len(kept) else candidates.shape[0]
 
@@ -301,7 +302,7 @@ def _write(candidates: Segmentation, index: int, parts: list[tuple[NDArray[np.in
 
 
 def _number(candidates: Segmentation, sure: NDArray[np.float64]) -> Segmentation:
-    """Number the events in the order of their first voxels."""
+    """Return the events in the order of their first voxels."""
     n = len(sure)
     first = np.full(n + 1, np.iinfo(np.int64).max)
     identity = np.arange(n + 1, dtype=np.int32)

@@ -144,9 +144,9 @@ class Detector:
         use_on_disk_sharing
             With ``lazy=False``: hold the recording in a memory-mapped file instead of memory.
         method
-            Which definition of activity is used: "default" is the one described here; "calibrated" takes the raw recording
-            and works in units of its own noise (`astrocast.kernels.calibrated`), so that ``threshold`` and the parameters
-            of smoothing, spatial, temporal and cleaning steps do not apply.
+            Which definition of activity is used: "default" is the one described here; "calibrated" takes the raw
+            recording and works in units of its own noise (`astrocast.kernels.calibrated`), so that ``threshold`` and
+            the parameters of smoothing, spatial, temporal and cleaning steps do not apply.
         calibration
             What the calibrated method works with; the defaults when None.
 

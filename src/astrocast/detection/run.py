@@ -115,8 +115,8 @@ def detect(
 ) -> Found:
     """Run the detection into the directory of ``checkpoint``, going on with what is done.
 
-    With ``calibrated``, what is active and what is one event is decided by the recording's own noise, and each event has a
-    confidence.
+    With ``calibrated``, what is active and what is one event is decided by the recording's own noise, and each event
+    has a confidence.
     """
     directory = checkpoint.path
     n_frames = recording.shape[0]

@@ -39,7 +39,7 @@ class StepMoments:
         self._steps = 0
 
     def add(self, frames: NDArray[np.float32], start: int, pool: Executor | None = None) -> None:
-        """Add frames (frame, row, column) in order; ``start`` is the number of the first, counted from the first group."""
+        """Add frames in order, (frame, row, column); ``start`` counts the first of them from the first group."""
         before = frames[:1] if self._last is None else self._last
         spread(
             pool, frames.shape[1], _add, frames, before[0], self._group[start : start + len(frames)], self._sums,

@@ -21,7 +21,11 @@ class CalibratedSettings(Settings):
         3.0, "least prominence of a summit, in standard deviations of the smoothed noise", ge=0
     )
     dip: float = parameter(
-        0.15, "two events meet where the border between them is lower than both by this share", ge=0, le=1
+        0.08, "two events meet where the border between them is lower than both by this share", ge=0, le=1
+    )
+    dip_in_time: float = parameter(0.2, "the same for two events one after the other in the same place", ge=0, le=1)
+    certain: float = parameter(
+        5.0, "allowance for noise where two events are told apart by a single pass", unit="standard deviations", ge=0
     )
     extent: float = parameter(
         0.3,

@@ -1,8 +1,8 @@
 """What a stretch of a recording shows where nothing happens: level, bleaching, local drift, residual motion.
 
-All of it is taken from means over a few frames. A low quantile of these, corrected for what noise alone makes of it, is the
-first guess of each pixel's level. It holds for a pixel that is active most of the time; then what stands out of it is
-left out and the level is the mean of the rest, so it has no bias left and little noise.
+All of it is taken from means over a few frames. A low quantile of these, corrected for what noise alone makes of it, is
+the first guess of each pixel's level. It holds for a pixel that is active most of the time; then what stands out of it
+is left out and the level is the mean of the rest, so it has no bias left and little noise.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Background:
     variance
         Variance of the noise of one frame, (row, column), float32.
     excess
-        By how much slow fluctuations exceed that noise, as a factor of its standard deviation, (row, column); at least 1.
+        By how much slow fluctuations exceed that noise, as a factor of its standard deviation, (row, column); at least
+        1.
     line
         Noise as a function of brightness.
     """
@@ -122,7 +123,7 @@ def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
 
 
 def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return the means of square tiles of each frame, (frame, tile row, tile column); tiles at the edges may be smaller."""
+    """Return the means of square tiles, (frame, tile row, tile column); tiles at the edges may be smaller."""
     rows, columns = np.arange(0, values.shape[1], side), np.arange(0, values.shape[2], side)
     sums = np.add.reduceat(np.add.reduceat(values, rows, axis=1, dtype=np.float32), columns, axis=2, dtype=np.float32)
     high = np.diff(np.append(rows, values.shape[1]))
@@ -252,9 +253,7 @@ def _no_neighbour_in_time(lo: int, hi: int, high: Any, quiet: Any) -> None:
                 quiet[k, y, x] = 1 - (before[y, x] | high[k, y, x] | after[y, x])
 
 
-def _mean_of_quiet(
-    values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None
-) -> NDArray[np.float32]:
+def _mean_of_quiet(values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None) -> NDArray[np.float32]:
     out = np.empty(values.shape[1:], np.float32)
     spread(pool, values.shape[1], _quiet_means, values, quiet, max(3, len(values) // 10), out)
     return out

@@ -1,7 +1,7 @@
 """Hills of a signal on scattered voxels: a watershed from the summits down that ignores bumps of noise.
 
-Voxels are taken from the highest down. One that touches no hill begins one; one that touches several joins them where the
-lower one rises too little above the pass (its prominence, or topological persistence; Edelsbrunner et al. 2002,
+Voxels are taken from the highest down. One that touches no hill begins one; one that touches several joins them where
+the lower one rises too little above the pass (its prominence, or topological persistence; Edelsbrunner et al. 2002,
 https://doi.org/10.1007/s00454-002-2885-2), and otherwise goes to the one it is steepest towards.
 """
 
@@ -27,11 +27,14 @@ class Hills:
         Position in the list of each hill's highest voxel, (hill,).
     links
         Pairs of face neighbours in different hills, positions in the list, (pair, 2).
+    in_time
+        Whether such a pair is the same pixel in two frames, (pair,).
     """
 
     hill: NDArray[np.int32]
     summit: NDArray[np.int64]
     links: NDArray[np.int64]
+    in_time: NDArray[np.bool_]
 
 
 def find_hills(
@@ -67,7 +70,7 @@ def find_hills(
     neighbours = _neighbours(voxels, shape[1], shape[2])
     order = np.argsort(-values, kind="stable")
     hill, summit = _flood(neighbours, order, values, noise, prominence, foot)
-    return Hills(hill, summit, _links(neighbours, hill))
+    return Hills(hill, summit, *_links(neighbours, hill))
 
 
 @njit(cache=True, nogil=True)
@@ -176,6 +179,7 @@ def _links(neighbours: Any, hill: Any) -> Any:
     for fill in range(2):
         if fill == 1:
             out = np.empty((count, 2), np.int64)
+            in_time = np.empty(count, np.bool_)
             count = 0
         for i in range(len(hill)):
             for axis in range(3):
@@ -183,5 +187,6 @@ def _links(neighbours: Any, hill: Any) -> Any:
                 if j >= 0 and hill[i] > 0 and hill[j] > 0 and hill[i] != hill[j]:
                     if fill == 1:
                         out[count, 0], out[count, 1] = i, j
+                        in_time[count] = axis == 2
                     count += 1
-    return out
+    return out, in_time

@@ -1,8 +1,8 @@
 """How the variance of a recording's noise grows with its brightness.
 
-Photons arrive as a Poisson process and the camera adds noise of its own, so the variance of a pixel is a line of its mean
-(Foi et al. 2008, https://doi.org/10.1109/TIP.2008.2001399). It is taken from steps between neighbouring frames, which
-see neither the baseline nor, but for a few frames, the events.
+Photons arrive as a Poisson process and the camera adds noise of its own, so the variance of a pixel is a line of its
+mean (Foi et al. 2008, https://doi.org/10.1109/TIP.2008.2001399). It is taken from steps between neighbouring frames,
+which see neither the baseline nor, but for a few frames, the events.
 """
 
 from __future__ import annotations

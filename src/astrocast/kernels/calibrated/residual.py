@@ -25,8 +25,8 @@ def residual(
     frames
         (frame, row, column), float32, finite.
     start
-        Number of the first of them, counted from the first frame of the stretch that the background is of. Frames beyond
-        the stretch take the background of its end.
+        Number of the first of them, counted from the first frame of the stretch that the background is of. Frames
+        beyond the stretch take the background of its end.
     background, texture
         The background, and the texture of its mean with the noise of one frame.
     pool

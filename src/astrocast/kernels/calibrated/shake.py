@@ -1,7 +1,8 @@
 """Rigid motion that a motion correction left, taken out of what remains above the background, to second order.
 
-A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s / 2`` (Lucas and Kanade 1981, one step).
-At an edge of a bright soma a tenth of a pixel is as much as an event; in the whole frame it is known far better than that.
+A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s / 2`` (Lucas and Kanade 1981, one
+step). At an edge of a bright soma a tenth of a pixel is as much as an event; in the whole frame it is known far better
+than that.
 """
 
 from __future__ import annotations
@@ -100,11 +101,20 @@ def without_shake(
 
 @njit(cache=True, nogil=True)
 def _take_out(
-    lo: int, hi: int, frames: Any, first: Any, second: Any, weights: Any, inverse: Any, noise: Any, out: Any, shifts: Any
+    lo: int,
+    hi: int,
+    frames: Any,
+    first: Any,
+    second: Any,
+    weights: Any,
+    inverse: Any,
+    noise: Any,
+    out: Any,
+    shifts: Any,
 ) -> None:
     _, rows, columns = frames.shape
     for t in range(lo, hi):
-        a, b = 0.0, 0.0
+        a, b = np.float64(0), np.float64(0)
         for y in range(rows):
             la, lb = np.float32(0), np.float32(0)
             for x in range(columns):
@@ -112,14 +122,17 @@ def _take_out(
                 value = min(max(frames[t, y, x], -limit), limit)
                 la += weights[0, y, x] * value
                 lb += weights[1, y, x] * value
-            a += la
-            b += lb
+            a += np.float64(la)
+            b += np.float64(lb)
         dy = np.float32(-(inverse[0, 0] * a + inverse[0, 1] * b))
         dx = np.float32(-(inverse[1, 0] * a + inverse[1, 1] * b))
         shifts[t, 0], shifts[t, 1] = dy, dx
         yy, xy, xx = np.float32(0.5) * dy * dy, dy * dx, np.float32(0.5) * dx * dx
         for y in range(rows):
             for x in range(columns):
-                out[t, y, x] = frames[t, y, x] + dy * first[0, y, x] + dx * first[1, y, x] - (
-                    yy * second[0, y, x] + xy * second[1, y, x] + xx * second[2, y, x]
+                out[t, y, x] = (
+                    frames[t, y, x]
+                    + dy * first[0, y, x]
+                    + dx * first[1, y, x]
+                    - (yy * second[0, y, x] + xy * second[1, y, x] + xx * second[2, y, x])
                 )

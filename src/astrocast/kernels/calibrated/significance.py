@@ -1,8 +1,8 @@
 """How likely noise alone reaches a height anywhere in a recording.
 
-The maxima of smoothed white noise are counted by the expected Euler characteristic of the set above a level (Adler 1981;
-Worsley et al. 1996, https://doi.org/10.1002/(SICI)1097-0193(1996)4:1<58::AID-HBM4>3.0.CO;2-O): at high levels it is the
-number of places where noise exceeds the level.
+The maxima of smoothed white noise are counted by the expected Euler characteristic of the set above a level (Adler
+1981; Worsley et al. 1996, https://doi.org/10.1002/(SICI)1097-0193(1996)4:1<58::AID-HBM4>3.0.CO;2-O): at high levels it
+is the number of places where noise exceeds the level.
 """
 
 from __future__ import annotations
