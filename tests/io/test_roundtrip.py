@@ -210,6 +210,20 @@ def test_reading_changes_no_byte(tmp_path: Path, suffix: str) -> None:
     assert content() == before
 
 
+@pytest.mark.parametrize("dtype", [">u2", "<f4", ">f8"])
+@pytest.mark.parametrize("chunks", [None, (4, 8, 8)])
+def test_hdf5_written_by_others(tmp_path: Path, dtype: str, chunks: tuple[int, int, int] | None) -> None:
+    movie = movie_of().astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("some/where", data=movie, chunks=chunks)
+    found = open_recording(tmp_path / "a.h5")
+    assert found.dtype.isnative
+    for _ in range(2):
+        np.testing.assert_array_equal(found.to_array(), movie)
+        np.testing.assert_array_equal(found.read(3, 9, slice(2, 5)), movie[3:9, 2:5])
+        found.release()
+
+
 def test_paths_that_are_no_recording(tmp_path: Path) -> None:
     with pytest.raises(RecordingNotFoundError, match="check the path"):
         open_recording(tmp_path / "missing.h5")

@@ -77,6 +77,11 @@ class FolderRecording(Recording):
                 pieces.append(part.read_every(first - begin, end - begin, step, rows, columns))
         return np.concatenate(pieces) if pieces else self.parts[0].read(0, 0, rows, columns)
 
+    def release(self) -> None:
+        """Close all files until the next read."""
+        for part in self.parts:
+            part.release()
+
     def close(self) -> None:
         """Close all files."""
         for part in self.parts:

@@ -20,6 +20,7 @@ from astrocast.errors import (
     OutputError,
     OutputExistsError,
 )
+from astrocast.io.contiguous import ContiguousFrames
 from astrocast.io.files import check_space
 from astrocast.io.naming import PARTIAL, choose_dataset
 from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
@@ -95,27 +96,28 @@ class HDF5Recording(Recording):
             dataset = file[wanted]
             self.loc = str(dataset.name).strip("/")
             self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
-            self.dtype = dataset.dtype
+            self.dtype = dataset.dtype.newbyteorder("=")
             self.metadata = _read_metadata(dataset)
             self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
-            self._map = self._memory_map(dataset)
+            self._contiguous = self._plain_bytes(dataset)
         _READERS.add(self)
 
-    def _memory_map(self, dataset: h5py.Dataset) -> NDArray[Any] | None:
-        # An uncompressed contiguous dataset is plain bytes in the file: mapping them avoids HDF5's global lock.
+    def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
+        # An uncompressed contiguous dataset is plain bytes in the file: reading them avoids HDF5's global lock.
         offset = dataset.id.get_offset() if dataset.chunks is None else None
-        if offset is None or dataset.dtype.kind not in "biuf" or dataset.dtype.byteorder == ">":
+        if offset is None or dataset.dtype.kind not in "biuf":
             return None
-        return np.memmap(self.path, dtype=self.dtype, mode="r", offset=offset, shape=self.shape)
+        return ContiguousFrames(self.path, offset, self.shape, dataset.dtype)
 
     def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
-        if self._map is not None:
-            return np.array(self._map[start:stop, rows, columns], order="C", copy=True)
+        if self._contiguous is not None:
+            return self._contiguous.read(start, stop, rows, columns)
         with self._lock:
             if self._file is None:
                 self._file = _open_file(self.path, "r")
-            return np.ascontiguousarray(self._file[self.loc][start:stop, rows, columns])
+            found = np.ascontiguousarray(self._file[self.loc][start:stop, rows, columns])
+            return found.astype(self.dtype, copy=False)
 
     def release(self) -> None:
         """Close the file until the next read."""
@@ -126,7 +128,6 @@ class HDF5Recording(Recording):
 
     def close(self) -> None:
         """Close the file."""
-        self._map = None
         self.release()
 
 

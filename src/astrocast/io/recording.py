@@ -95,6 +95,9 @@ class Recording(ABC):
         """Return frames ``start, start + step, ...`` below ``stop``; formats that can leave out the others do."""
         return np.ascontiguousarray(self.read(start, stop, rows, columns)[::step])
 
+    def release(self) -> None:  # noqa: B027 - most recordings hold nothing open
+        """Close files that the next read opens again."""
+
     def close(self) -> None:  # noqa: B027 - most recordings hold nothing open
         """Release what the recording holds open."""
 
@@ -147,6 +150,10 @@ class SlicedRecording(Recording):
         if self.step > 1:
             return self.source.read_every(first, last, self.step, rows, columns)
         return self.source.read(first, last, rows, columns)
+
+    def release(self) -> None:
+        """Close files that the next read opens again."""
+        self.source.release()
 
     def close(self) -> None:
         """Close the recording that is sliced."""

@@ -137,6 +137,10 @@ class TiffRecording(Recording):
 
     def close(self) -> None:
         """Close the file."""
+        self.release()
+
+    def release(self) -> None:
+        """Close the file until the next read."""
         with self._lock:
             if self._file is not None:
                 self._file.close()

@@ -46,6 +46,10 @@ class MappedRecording(Recording):
         frames = self.function(self.source.read(start, stop))
         return np.ascontiguousarray(frames[:, rows, columns])
 
+    def release(self) -> None:
+        """Close files that the next read opens again."""
+        self.source.release()
+
     def close(self) -> None:
         """Close the source."""
         self.source.close()

@@ -105,6 +105,10 @@ class BaselineRecording(Recording):
         finally:
             behind.close()
 
+    def release(self) -> None:
+        """Close files that the next read opens again."""
+        self.source.release()
+
     def close(self) -> None:
         """Close the source."""
         self.source.close()

@@ -206,6 +206,7 @@ class Delta:
                 copy_blocks(self._stored, writer, advance=advance)
             else:
                 signal.stream(writer, advance)
+        signal.release()
         if not isinstance(self.result, np.ndarray) and self._stored is None:
             self._report()
 
