@@ -177,7 +177,7 @@ def _compiled(key: Held) -> Any:
         for _ in range(model.halo):
             # what fills the batch up stands for the last frame, as beyond the end of a recording
             maps = _smoothed(jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0)
-        return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2))
+        return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2)) - model.bias
 
     return jax.jit(run)
 

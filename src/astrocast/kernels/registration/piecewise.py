@@ -86,6 +86,10 @@ class PiecewiseModel:
         The template of every patch, prepared.
     deviation
         Largest distance of a patch's shift from the rigid one, in pixels of the frame.
+    bias
+        (patch row, patch column, 2), pixels of the view: where the template's own map peaks. A masked template that is
+        compared with itself peaks away from zero when it is brighter on one side; without taking that out, the geometry
+        of the template drifts with every round.
     halo
         How often the maps are averaged with those of the neighbouring frames; that many frames on either side count.
     """
@@ -94,6 +98,7 @@ class PiecewiseModel:
     grid: Grid
     patches: Correlator
     deviation: float
+    bias: NDArray[np.float64]
     halo: int = 0
 
 
@@ -141,9 +146,16 @@ def build_piecewise(
     reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
     mask = taper_2d(grid.window, max(1, reach // 2), 7)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
-    return PiecewiseModel(
-        rigid, grid, build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise), float(deviation), halo
-    )
+    correlator = build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise)
+    itself = correlation_maps(cross_spectrum(own, correlator), correlator).reshape(1, *grid.shape, *correlator.lags)
+    bias = peaks_of(itself)[0]
+    return PiecewiseModel(rigid, grid, correlator, float(deviation), bias, halo)
+
+
+def peaks_of(maps: Real) -> NDArray[np.float64]:
+    """Return the peaks (frame, patch row, patch column, 2) of maps averaged with those of the neighbouring patches."""
+    near = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
+    return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
 def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
@@ -205,8 +217,7 @@ def view_fields(
     spectrum *= phase_ramps(correlator.shape, shifts - whole)[:, None]
     maps = correlation_maps(spectrum, correlator).reshape(len(seen), *grid.shape, *correlator.lags)
     maps = smoothed(maps, 0, model.halo)[inner]
-    maps = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
-    rest = peaks(maps.reshape(-1, *correlator.lags)).reshape(*maps.shape[:3], 2) * factor
+    rest = (peaks_of(maps) - model.bias) * factor
     own = shifts[inner] * factor
     fields = own[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
     return own, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)

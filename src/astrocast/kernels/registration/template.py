@@ -107,17 +107,27 @@ def rigid_template(sample: Sample, rounds: int) -> RigidModel:
     return model
 
 
+def centred(shifts: NDArray[np.float64], fields: Real) -> Real:
+    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero from the rigid shift, on average.
+
+    The mean, not the median: deviations are limited, so no frame counts for much, and the median of motion that swings
+    between two sides is anywhere between them.
+    """
+    apart = fields - shifts[:, :, None, None]
+    return np.asarray(fields - apart.mean(axis=0) - np.median(shifts, axis=0)[:, None, None], np.float32)
+
+
 def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation: float) -> PiecewiseModel:
     """Refine a rigid template patch by patch.
 
-    The fields of the sample are centred, patch by patch, before each average: without that the geometry of the template
-    is free to drift from round to round. The frames of the sample are not consecutive: only the model that is returned
+    The fields of the sample are `centred` before each average: without that the geometry of the template is free to
+    drift from round to round. The frames of the sample are not consecutive: only the model that is returned
     compares frames together with those around them, where the recording is dim.
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
-        _, fields = aligned_sample(sample, model)
-        aligned = warp_view(sample.seen, fields - np.median(fields, axis=0).astype(np.float32), grid, sample.view)
+        fields = centred(*aligned_sample(sample, model))
+        aligned = warp_view(sample.seen, fields, grid, sample.view)
         template = trusted_mean(aligned, model.rigid)
         model = build_piecewise(sample.model(template, len(aligned)), grid, deviation, sample.sigma)
     dim = uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid) > DIM
