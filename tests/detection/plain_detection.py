@@ -1,4 +1,4 @@
-"""The definition of detection as a few slow lines of scipy and scikit-image: the oracle that the fast one must equal."""
+"""The definition of detection in a few slow lines of scipy and scikit-image: the oracle of the fast one."""
 
 from __future__ import annotations
 

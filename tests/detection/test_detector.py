@@ -12,13 +12,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import EVENTS, make_movie
 from plain_detection import detect, same_partition
 
 from astrocast.detection import Detector, run
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError, ResultsDifferError
 from astrocast.io.event_store import open_event_map, read_events, read_meta, read_time_map
+from conftest import EVENTS, make_movie
 
 
 def event_map(directory: Path) -> np.ndarray:

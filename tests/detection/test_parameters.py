@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain_detection import detect, same_partition
+from plain_detection import detect
 
 from astrocast.detection import Detector
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
@@ -63,7 +63,9 @@ def test_every_parameter_has_a_test():
 
 def test_the_signature_is_the_settings_model():
     signature = inspect.signature(Detector.run).parameters
-    declared = {name: p.default for name, p in signature.items() if name not in ("self", "loc", "method", "calibration")}
+    declared = {
+        name: p.default for name, p in signature.items() if name not in ("self", "loc", "method", "calibration")
+    }
     assert list(declared) == list(DetectionSettings.model_fields)
     assert declared == {name: field.default for name, field in DetectionSettings.model_fields.items()}
 

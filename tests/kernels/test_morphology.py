@@ -13,7 +13,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.morphology import fill_small_holes, remove_small_objects
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "detection"))
-from plain_detection import clean  # noqa: E402 - the oracle beside the tests of the detection
+from plain_detection import clean  # the oracle beside the tests of the detection
 
 OPERATIONS = {"holes": fill_small_holes, "objects": remove_small_objects}
 what = st.sampled_from(sorted(OPERATIONS))

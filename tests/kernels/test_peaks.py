@@ -13,7 +13,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.peaks import PeakCriteria, mark_peaks, peak_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "detection"))
-from plain_detection import temporal_mask  # noqa: E402 - the oracle beside the tests of the detection
+from plain_detection import temporal_mask  # the oracle beside the tests of the detection
 
 criteria = st.builds(
     PeakCriteria,
@@ -50,7 +50,7 @@ def test_blocks_of_any_size_with_the_halo_give_the_whole(what, seed, n, size, wh
 
 
 def test_the_halo_cannot_be_smaller():
-    # the deciding value is `halo` frames away: a peak that is active `reach` - 1 frames on, whose valley is `reach` back
+    # the deciding value is `halo` frames away: a peak active `reach` - 1 frames on, whose valley is `reach` back
     what = PeakCriteria(prominence=5, width=0, rel_height=1.0, wlen=20)
     course = np.concatenate([[0.0], np.full(9, 9.0), [10.0], np.linspace(9.9, 0, 11)]).astype(np.float32)
     frames = course.reshape(-1, 1, 1)

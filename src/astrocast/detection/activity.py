@@ -1,9 +1,9 @@
 """From a stream of frames to the frames of the active mask.
 
-Frames go in one block after the other; each step keeps as many of the last frames as it looks back on, and passes on what it
-can decide. So every frame is smoothed once and every peak is decided once, however short the blocks are, and the result
-does not depend on how the recording is cut. (A block with a halo, the way of the other stages, would be smoothed three
-times: a peak looks 60 frames back and ahead.)
+Frames go in one block after the other; each step keeps as many of the last frames as it looks back on, and passes on
+what it can decide. So every frame is smoothed once and every peak is decided once, however short the blocks are, and
+the result does not depend on how the recording is cut. (A block with a halo, the way of the other stages, would be
+smoothed three times: a peak looks 60 frames back and ahead.)
 """
 
 from __future__ import annotations

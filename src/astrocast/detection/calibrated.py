@@ -7,10 +7,12 @@ as runs with their signal. What hangs together over all blocks is then divided i
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from astrocast.kernels.features import Boxes
 from astrocast.kernels.invalid import fill_invalid
 from astrocast.kernels.labelling import label_runs
 from astrocast.kernels.moments import StepMoments
-from astrocast.kernels.runs import find_runs, label_runs_of_volume
+from astrocast.kernels.runs import find_runs, label_runs_of_volume, paint_runs
 from astrocast.kernels.smoothing import gaussian
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -136,6 +138,34 @@ def segment_calibrated(
         blocks += own
     candidates = join_blocks(checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks])
     return _divide(candidates, settings, threshold)
+
+
+def calibrated_labels(
+    recording: Recording, settings: CalibratedSettings | None = None, pool: Executor | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the events of a recording that fits into memory, without writing an event store.
+
+    Parameters
+    ----------
+    recording
+        Raw recording, or dF.
+    settings
+        Parameters; the defaults where None.
+    pool
+        Threads to share the work with.
+
+    Returns
+    -------
+    labels : numpy.ndarray
+        Number of the event of each voxel, 0 where there is none, int32 (frame, row, column).
+    confidence : numpy.ndarray
+        Of each event, (events,).
+    """
+    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
+        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
+        found = segment_calibrated(recording, settings or CalibratedSettings(), checkpoint, pool, lambda n: None)
+        volumes = [paint_runs(*found.load(index), pool) for index in range(len(found.blocks))]
+    return np.concatenate(volumes), found.measures["confidence"]
 
 
 def _find_candidates(

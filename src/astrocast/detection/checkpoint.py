@@ -1,7 +1,7 @@
 """What a run leaves beside its result until it is complete, so that a run that was killed goes on where it was.
 
-``<name>.roi.partial/run.json`` says which parameters and which input the state belongs to. Each finished block is one file,
-written beside and renamed: it is there in full or not at all.
+``<name>.roi.partial/run.json`` says which parameters and which input the state belongs to. Each finished block is one
+file, written beside and renamed: it is there in full or not at all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Checkpoint:
         path = self._file(name, index)
         beside = path.with_name(path.name + ".partial")
         with beside.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
 
     def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
@@ -97,11 +97,16 @@ class Checkpoint:
 
 
 def identity(parameters: dict[str, Any], recording: Recording) -> dict[str, Any]:
-    """Return what makes two runs the same: parameters and input. Reading a few frames is enough to tell inputs apart."""
+    """Return what makes two runs the same: parameters and input; a few frames are enough to tell inputs apart."""
     n = recording.shape[0]
     sample = sorted({0, n // 3, n // 2, 2 * n // 3, n - 1})
     sums = [float(np.nansum(recording.read(t, t + 1), dtype=np.float64)) for t in sample]
-    source = {"loc": recording.loc, "shape": list(recording.shape), "dtype": str(recording.dtype), "sums": repr(sums)}
+    source: dict[str, Any] = {
+        "loc": recording.loc,
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+        "sums": repr(sums),
+    }
     if recording.path is not None:
         stat = recording.path.stat()
         source |= {"path": str(recording.path.resolve()), "modified": stat.st_mtime_ns}
@@ -124,9 +129,8 @@ def refuse_other(found: dict[str, Any], wanted: dict[str, Any], what: str) -> No
     differences = []
     for part in ("parameters", "input"):
         old, new = found.get(part, {}), wanted[part]
-        for key in sorted(set(old) | set(new)):
-            if old.get(key) != new.get(key):
-                differences.append(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now")
+        differ = [key for key in sorted(set(old) | set(new)) if old.get(key) != new.get(key)]
+        differences += [f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ]
     if differences:
         raise ResultsDifferError(
             f"{what} belong to another run ({'; '.join(differences)}); "

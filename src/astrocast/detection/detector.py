@@ -106,8 +106,8 @@ class Detector:
         loc
             Dataset of the recording, in formats that hold several.
         exclude_border
-            Pixels along each edge of the frame in which nothing is detected; "auto" takes the margin that motion correction
-            recorded with the recording.
+            Pixels along each edge of the frame in which nothing is detected; "auto" takes the margin that motion
+            correction recorded beside the recording, and none where it did not.
         threshold
             Absolute level: active are voxels of the Gaussian-smoothed recording above it, and the smoothing radius, the
             spatial and the temporal criterion do not apply.
@@ -117,14 +117,16 @@ class Detector:
             Voxels above the triangle threshold of their frame and its ``spatial_z_depth`` neighbours on either side, in
             frames in which mean(active) > spatial_min_ratio * abs(mean(inactive)).
         use_temporal, temporal_prominence, temporal_width, temporal_rel_height, temporal_wlen, temporal_plateau_size
-            Voxels in a peak of their time course, with the meaning of `scipy.signal.find_peaks`. ``temporal_wlen`` None or -1
-            looks for prominences over the whole recording, which is then read in spatial tiles first.
+            Voxels in a peak of their time course, with the meaning of `scipy.signal.find_peaks`. ``temporal_wlen`` None
+            or -1 looks for prominences over the whole recording, which is then read in spatial tiles first.
         comb_type
             "&": both criteria, "|": either.
         fill_holes, area_threshold, holes_connectivity, holes_depth
-            Inactive regions of fewer than ``area_threshold`` voxels, within ``holes_depth`` frames on either side, become active.
+            Inactive regions of fewer than ``area_threshold`` voxels, within ``holes_depth`` frames on either side,
+            become active.
         remove_objects, min_size, object_connectivity, objects_depth
-            Active regions of fewer than ``min_size`` voxels, within ``objects_depth`` frames on either side, are removed.
+            Active regions of fewer than ``min_size`` voxels, within ``objects_depth`` frames on either side, are
+            removed.
         fill_holes_first
             Order of the two.
         lazy
@@ -205,8 +207,8 @@ class Detector:
             found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool, calibrated)
         if found.invalid_voxels:
             warnings.warn(
-                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and left "
-                "out of the traces",
+                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and "
+                "are left out of the traces",
                 AstrocastWarning,
                 stacklevel=3,
             )
@@ -257,8 +259,8 @@ class Detector:
         t0, t1
             Its first frame and the one after the last.
         data_info, event_info
-            Recording and event map as (shape, dtype, name): the name of a `multiprocessing.shared_memory.SharedMemory`, or,
-            with ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
+            Recording and event map as (shape, dtype, name): the name of a `multiprocessing.shared_memory.SharedMemory`,
+            or, with ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
         out_path
             Directory that the event's table is written into; read it with `astrocast.io.event_store.read_events`.
         split_events
@@ -288,7 +290,7 @@ class Detector:
             path = Path(str(file_path.filename))
             file_path.flush()
             # the mapping closes with its last reference, which NumPy keeps in the array
-            file_path._mmap.close()
+            file_path._mmap.close()  # type: ignore[attr-defined]  # NumPy's stubs leave it out
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)

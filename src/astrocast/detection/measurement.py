@@ -88,7 +88,7 @@ def _signals(
     if checkpoint.has(_SIGNAL, index):
         return checkpoint.load(_SIGNAL, index)
     found = measure_signals(frames, runs, labels, segmentation.boxes, pool)
-    signals = {
+    signals: dict[str, NDArray[Any]] = {
         "event": found.event,
         "frame": found.frame + block.start,
         "mean": found.mean,

@@ -112,8 +112,8 @@ def segment(
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)
             checkpoint.save(
-                ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.int64(n),
-                invalid=np.int64(invalid),
+                ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
+                invalid=np.array(invalid),
             )  # fmt: skip
             advance(len(mask))
     return join_blocks(checkpoint, recording.shape, blocks)
@@ -172,11 +172,11 @@ def join_blocks(checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: lis
         offsets.append(offsets[-1] + int(stored["n"]))
         invalid += int(stored["invalid"])
     joined, n = join_labels(offsets[-1], np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64))
-    final = []
+    final: list[NDArray[np.int32]] = []
     boxes = Boxes.empty(n)
     for index, block in enumerate(blocks):
         own = np.concatenate([np.zeros(1, np.int32), joined[offsets[index] + 1 : offsets[index + 1] + 1]])
-        runs, labels = load_runs(checkpoint, index, block, shape)
-        boxes.add(runs, own[labels], block.start)
+        runs, within = load_runs(checkpoint, index, block, shape)
+        boxes.add(runs, own[within], block.start)
         final.append(own)
     return Segmentation(checkpoint, shape, blocks, final, boxes, invalid)

@@ -105,6 +105,7 @@ class EventTableWriter:
         self.rows = 0
         self._table = pq.ParquetWriter(directory / (TABLE + ".partial"), self.schema, compression="zstd")
         self._csv = (directory / (CSV + ".partial")).open("w", encoding="utf-8", newline="")
+        self._csv.write(",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n")
 
     def write(self, event_id: NDArray[np.int64], batch: Mapping[str, Any]) -> None:
         """Append events.
@@ -127,15 +128,13 @@ class EventTableWriter:
         arrays += [_arrow_array(c, batch[c.name]) for c in self.columns]
         self._table.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
         scalars = {INDEX: event_id} | {c.name: batch[c.name] for c in self.columns if c.is_scalar}
-        pd.DataFrame(scalars).to_csv(self._csv, index=False, header=self.rows == 0)
+        pd.DataFrame(scalars).to_csv(self._csv, index=False, header=False)
         self.rows += len(event_id)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if kind is None and self.rows == 0:
-            self._csv.write(",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n")
         self._table.close()
         self._csv.close()
         for name in (TABLE, CSV):
@@ -253,8 +252,8 @@ def _split(chunk: pa.ListArray) -> list[NDArray[np.float32]]:
 
 
 def _objects(items: list[Any]) -> NDArray[np.object_]:
+    # item by item: NumPy would stack arrays of one shape
     out = np.empty(len(items), object)
-    out[:] = items if items and len({np.shape(i) for i in items}) > 1 else None
     for i, item in enumerate(items):
         out[i] = item
     return out

@@ -40,8 +40,8 @@ class EventShapes:
     Parameters
     ----------
     mask, footprint
-        `MASK_PROPERTIES` and `FOOTPRINT_PROPERTIES` of each event, (events, properties); the former NaN for events of one
-        frame.
+        `MASK_PROPERTIES` and `FOOTPRINT_PROPERTIES` of each event, (events, properties); the former NaN for events of
+        one frame.
     mask_bits, footprint_bits
         Bytes of all events one after the other.
     mask_offsets, footprint_offsets

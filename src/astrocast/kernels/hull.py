@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)
@@ -105,7 +104,7 @@ def largest_diameter(left: Any, right: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _uncovered(left: int, right: int, left2: int, right2: int) -> Any:
-    low, high = np.int64(1), np.int64(0)
+    low, high = 1, 0
     found = False
     for a, b, c, d in ((left, right, left2, right2), (left2, right2, left, right)):
         # columns of a..b that are not in c..d: a stretch on either side

@@ -18,13 +18,14 @@ def hull_volume(mask: NDArray[np.bool_]) -> int:
     Parameters
     ----------
     mask
-        (frame, row, column), with at least one active voxel; sides up to 10,000, so that determinants are exact in float64.
+        (frame, row, column), with at least one active voxel; sides up to 10,000, so that determinants are exact in
+        float64.
 
     Notes
     -----
     Incremental construction with conflict tests over all faces, after de Berg et al., Computational Geometry, chapter
-    11, https://doi.org/10.1007/978-3-540-77974-2. In units of half a voxel every coordinate is a whole number, and so is
-    every determinant, exactly, in float64: flat masks need no special case, and no tolerance is needed.
+    11, https://doi.org/10.1007/978-3-540-77974-2. In units of half a voxel every coordinate is a whole number, and so
+    is every determinant, exactly, in float64: flat masks need no special case, and no tolerance is needed.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def _simplex(points: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _hull(points: Any) -> Any:
-    """Return the corners of the faces, and their outward normals and offsets, (4, faces): inside is normal · p <= offset."""
+    """Return the corners of the faces, and outward normals and offsets, (4, faces): inside is normal · p <= offset."""
     n = len(points)
     corners = _simplex(points)
     faces = np.empty((4 * n + 16, 3), np.int64)
@@ -186,9 +187,8 @@ def _find_visible(planes: Any, count: int, point: Any, visible: Any) -> int:
     x, y, z = point[0], point[1], point[2]
     seen = 0
     for f in range(count):
-        outside = np.uint8(a[f] * x + b[f] * y + c[f] * z > d[f])
-        visible[f] = outside
-        seen += outside
+        visible[f] = a[f] * x + b[f] * y + c[f] * z > d[f]
+        seen += visible[f]
     return seen
 
 

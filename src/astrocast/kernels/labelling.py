@@ -13,7 +13,7 @@ from astrocast.kernels.runs import Runs, find_runs, paint_runs
 
 
 def label(mask: NDArray[np.bool_], pool: Executor | None = None) -> tuple[NDArray[np.int32], int]:
-    """Number the regions of a mask that are connected by faces, in raster order.
+    """Give the regions of a mask that are connected by faces their numbers, in raster order.
 
     Parameters
     ----------

@@ -14,6 +14,8 @@ from astrocast.kernels.parallel import spread
 from astrocast.kernels.runs import find_runs
 
 _UNSEEN, _SEEN, _LARGE, _SMALL = 0, 1, 2, 3
+#: lines next to a line of pixels: frames and rows away, and along how many axes
+_LINES = ((-1, -1, 2), (-1, 0, 1), (-1, 1, 2), (0, -1, 1), (0, 1, 1), (1, -1, 2), (1, 0, 1), (1, 1, 2))
 
 
 def remove_small_objects(
@@ -145,26 +147,22 @@ def _flood(
         slot, y = seen[at, 0] // rows, seen[at, 0] % rows
         a, b = start[seen[at, 1]], stop[seen[at, 1]]
         at += 1
-        for ds in range(-1, 2):
-            for dy in range(-1, 2):
-                steps = abs(ds) + abs(dy)
-                s, r = slot + ds, y + dy
-                if steps == 0 or steps > connectivity or s < 0 or s >= slots or r < 0 or r >= rows:
-                    continue
-                wider = 1 if steps < connectivity else 0
-                for run in range(first[origin[s] + r], first[origin[s] + r + 1]):
-                    if start[run] >= b + wider or large or reached >= size:
-                        break
-                    if stop[run] <= a - wider:
-                        continue
-                    k = base[s] + run - first[origin[s]]
-                    if state[k] == _LARGE:
-                        large = True
-                    elif state[k] == _UNSEEN:
-                        state[k] = _SEEN
-                        seen[n, 0], seen[n, 1] = s * rows + r, run
-                        n += 1
-                        reached += stop[run] - start[run]
+        for ds, dy, steps in _LINES:
+            s, r = slot + ds, y + dy
+            if steps > connectivity or s < 0 or s >= slots or r < 0 or r >= rows:
+                continue
+            wider = 1 if steps < connectivity else 0
+            for run in range(first[origin[s] + r], first[origin[s] + r + 1]):
+                if start[run] >= b + wider or large or reached >= size:
+                    break
+                k = base[s] + run - first[origin[s]]
+                if stop[run] > a - wider and state[k] == _LARGE:
+                    large = True
+                elif stop[run] > a - wider and state[k] == _UNSEEN:
+                    state[k] = _SEEN
+                    seen[n, 0], seen[n, 1] = s * rows + r, run
+                    n += 1
+                    reached += stop[run] - start[run]
     verdict = _LARGE if large or reached >= size else _SMALL
     for j in range(n):
         s = seen[j, 0] // rows

@@ -28,8 +28,8 @@ def pixel_noise(frames: NDArray[np.float32], pool: Executor | None = None) -> ND
     Returns
     -------
     numpy.ndarray
-        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133); NaN for pixels without a step. What is slower than a frame
-        does not count as noise.
+        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133); NaN for pixels without a step. What is slower than a
+        frame does not count as noise.
 
     Examples
     --------

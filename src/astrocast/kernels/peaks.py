@@ -58,8 +58,8 @@ class PeakCriteria:
         """How many frames before and after a frame can decide whether it is active.
 
         A frame is active through a peak at most `reach` frames away, and that peak depends on values at most `reach`
-        frames from its summit. A plateau that is longer than the window leaves its summit no prominence, so that how far
-        it goes on does not matter.
+        frames from its summit. A plateau that is longer than the window leaves its summit no prominence, so that how
+        far it goes on does not matter.
         """
         return None if self.reach is None else 2 * self.reach
 
@@ -162,8 +162,7 @@ def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any
     n, _, columns = frames.shape
     courses = np.empty((_TILE, n), np.float32)
     marks = np.zeros((_TILE, n), np.uint8)
-    words = (n + 7) // 8
-    candidates = np.zeros(words * 8, np.uint8)
+    candidates = np.zeros((n + 7) // 8 * 8, np.uint8)
     packed = candidates.view(np.uint64)
     for y in range(lo, hi):
         for left in range(0, columns, _TILE):
@@ -174,16 +173,24 @@ def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any
             marked = False
             for k in range(tile):
                 _summits(courses[k], low, bounds, candidates)
-                for word in range(words):
-                    if packed[word] != 0:
-                        for t in range(word * 8, word * 8 + 8):
-                            if candidates[t] and _mark_peak(courses[k], t, limits, bounds, marks[k]):
-                                marked = True
+                marked |= _mark_course(courses[k], candidates, packed, limits, bounds, marks[k])
             if marked:
                 for t in range(n):
                     for k in range(tile):
                         out[t, y, left + k] |= marks[k, t]
                 marks[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def _mark_course(course: Any, candidates: Any, packed: Any, limits: Any, bounds: Any, marks: Any) -> bool:
+    marked = False
+    for word in range(len(packed)):
+        if packed[word] == 0:  # eight frames at once
+            continue
+        for t in range(word * 8, word * 8 + 8):
+            if candidates[t]:
+                marked |= _mark_peak(course, t, limits, bounds, marks)
+    return marked
 
 
 @njit(cache=True, nogil=True)

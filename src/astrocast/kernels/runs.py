@@ -1,7 +1,7 @@
 """Masks as runs: the stretches of active pixels in each row of each frame.
 
-Active voxels are few. What works on runs costs as much as there is activity, not as much as there are voxels, and the runs
-of a recording are a thousandth of its size.
+Active voxels are few. What works on runs costs as much as there is activity, not as much as there are voxels, and the
+runs of a recording are a thousandth of its size.
 """
 
 from __future__ import annotations

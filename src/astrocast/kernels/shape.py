@@ -62,8 +62,8 @@ def mask_shape(mask: NDArray[np.bool_]) -> dict[str, float]:
 def footprint_shape(footprint: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shape of a footprint that fills its bounding box (row, column).
 
-    Lengths are in pixels, the centroid is divided by the size of the box, the orientation is the angle between the row axis
-    and the major axis in radians. All equal the properties of `skimage.measure.regionprops` of the same name.
+    Lengths are in pixels, the centroid is divided by the size of the box, the orientation is the angle between the row
+    axis and the major axis in radians. All equal the properties of `skimage.measure.regionprops` of the same name.
 
     Examples
     --------

@@ -20,9 +20,9 @@ PERSISTENCE = 3
 def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Divide an event into the parts that its local maxima belong to.
 
-    Each frame is smoothed, and the local maxima within the event are followed from frame to frame to the nearest one. Where
-    maxima that can be followed exist at the same time, each is the seed of a part, and a watershed of the smoothed frames
-    draws the borders.
+    Each frame is smoothed, and the local maxima within the event are followed from frame to frame to the nearest one.
+    Where maxima that can be followed exist at the same time, each is the seed of a part, and a watershed of the
+    smoothed frames draws the borders.
 
     Parameters
     ----------

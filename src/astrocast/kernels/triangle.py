@@ -42,7 +42,8 @@ def triangle_thresholds(
     depth
         Frames on either side that enter the histogram; beyond the ends of the block the end frame repeats.
     inner
-        Frames whose threshold is wanted; with ``depth`` frames on either side the result is that of the whole recording.
+        Frames whose threshold is wanted; with ``depth`` frames on either side the result is that of the whole
+        recording.
     pool
         Threads to share the work with.
     ranges

@@ -34,7 +34,7 @@ class DetectionSettings(Settings):
     """Parameters of `Detector.run`, apart from which dataset is read."""
 
     exclude_border: Border = parameter(
-        0, "pixels along each edge of the frame in which nothing is detected; 'auto' takes what motion moved out of view",
+        0, "pixels along each edge in which nothing is detected; 'auto': where motion correction has no data",
         unit="px",
     )  # fmt: skip
     threshold: float | None = parameter(
