@@ -24,31 +24,32 @@ class SlabBuffer:
     """
 
     def __init__(self, writer: RecordingWriter, depth: int) -> None:
-        self.writer, self.depth, self.received = writer, depth, 0
-        self._pending: NDArray[Any] = np.empty((0, *writer.shape[1:]), writer.dtype)
+        self.writer, self.depth, self.received = writer, min(depth, writer.shape[0]), 0
+        self._slab: NDArray[Any] | None = None
+        self._filled = 0
 
     def add(self, start: int, block: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield ``(first frame, slab)`` of what is complete: whole chunks, or less at the end of the recording."""
         check_block(self.writer, start, block)
         if start != self.received:
             raise InvalidValueError(f"blocks are written in order: expected frame {self.received}, got {start}")
-        first = start - len(self._pending)
         self.received += len(block)
         block = block.astype(self.writer.dtype, copy=False)
-        if len(self._pending):
-            # fill the chunk that is begun; the rest needs no copy
-            missing = min(self.depth - len(self._pending), len(block))
-            begun = np.concatenate([self._pending, block[:missing]])
-            block = block[missing:]
-            if len(begun) < self.depth and not self.complete:
-                self._pending = begun
-                return
-            yield first, begun
-            first += len(begun)
-        whole = len(block) if self.complete else len(block) // self.depth * self.depth
-        self._pending = block[whole:].copy()
-        if whole:
-            yield first, block[:whole]
+        while len(block):
+            first = self.received - len(block) - self._filled
+            whole = len(block) if self.complete else len(block) // self.depth * self.depth
+            if self._filled == 0 and whole:  # what fills chunks by itself needs no copy
+                yield first, block[:whole]
+                block = block[whole:]
+                continue
+            if self._slab is None:
+                self._slab = np.empty((self.depth, *self.writer.shape[1:]), self.writer.dtype)
+            taken = min(self.depth - self._filled, len(block))
+            self._slab[self._filled : self._filled + taken] = block[:taken]
+            self._filled, block = self._filled + taken, block[taken:]
+            if self._filled == self.depth or (self.complete and not len(block)):
+                yield first, self._slab[: self._filled]
+                self._filled = 0
 
     @property
     def complete(self) -> bool:
