@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from astrocast.analysis import groups, maps, measured, shapes
 from astrocast.analysis.exports import EventExports
 from astrocast.analysis.loading import CustomColumns, check_slice
 from astrocast.analysis.measurements import Measurements
-from astrocast.analysis.plots import EventPlots
 from astrocast.analysis.recordings import Source, load_recordings
 from astrocast.analysis.selection import selected
 from astrocast.analysis.times import FrameFunction, FrameMapping
@@ -29,6 +28,9 @@ from astrocast.settings.analysis import (
     LengthSettings,
     normalization_steps,
 )
+
+if TYPE_CHECKING:
+    from astrocast.analysis.plots import EventPlots
 
 
 class Events(Measurements):
@@ -151,6 +153,8 @@ class Events(Measurements):
     @property
     def plot(self) -> EventPlots:
         """Figures of these events: ``events.plot.raster()`` and others, axes in, axes out."""
+        from astrocast.analysis.plots import EventPlots  # matplotlib takes longer to import than all the rest
+
         return EventPlots(self)
 
     @property
