@@ -328,3 +328,15 @@ def test_uses_what_motion_correction_recorded(recording: Path, movie: np.ndarray
         assert row["bad_frames_share"] == pytest.approx(bad[row.z0 : row.z1].mean())
     sliced = read_events(Detector(recording, tmp_path / "slice").run("df/ch0", z_slice=(10, 60)))
     assert sliced["bad_frames_share"].max() == pytest.approx(4 / sliced["dz"][sliced["bad_frames_share"].idxmax()])
+
+
+def test_recovers_the_events_of_a_simulated_recording(tmp_path: Path):
+    from astrocast.simulation import SimulationSettings, score, simulate
+
+    truth = simulate(SimulationSettings(seed=11, frames=150, rows=80, columns=80, events=10, motion=0.0))
+    scale = 100 / truth.clean.max()
+    noise = np.random.default_rng(0).normal(0, 6, truth.clean.shape)
+    np.save(tmp_path / "simulated.npy", (truth.clean * scale + noise).astype(np.float32))
+    found = event_map(Detector(tmp_path / "simulated.npy").run())
+    # the truth reaches down to a tenth of the peak, below what stands out of the noise: a quarter overlaps at least
+    assert score(truth.labels, found, iou=0.25).f1 >= 0.9

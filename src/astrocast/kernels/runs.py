@@ -109,7 +109,7 @@ def _paint(lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out
                 out[i, x] = values[run]
 
 
-def label_runs_of_volume(labels: NDArray[np.int32]) -> tuple[Runs, NDArray[np.int32]]:
+def label_runs_of_volume(labels: NDArray[np.int32], pool: Executor | None = None) -> tuple[Runs, NDArray[np.int32]]:
     """Return the runs of a label volume, cut where the label changes, and the label of each.
 
     Examples
@@ -119,11 +119,35 @@ def label_runs_of_volume(labels: NDArray[np.int32]) -> tuple[Runs, NDArray[np.in
     ([2, 3], [1, 2])
     """
     frames, rows, columns = labels.shape
-    lines = np.zeros((frames * rows, columns + 2), np.int32)
-    lines[:, 1:-1] = labels.reshape(frames * rows, columns)
-    changes = lines[:, 1:] != lines[:, :-1]
-    line, start = np.nonzero(changes[:, :-1] & (lines[:, 1:-1] != 0))
-    _, stop = np.nonzero(changes[:, 1:] & (lines[:, 1:-1] != 0))
-    first = np.searchsorted(line, np.arange(frames * rows + 1)).astype(np.int64)
-    runs = Runs(start.astype(np.int32), (stop + 1).astype(np.int32), first, (frames, rows, columns))
-    return runs, lines[line, start + 1]
+    lines = np.ascontiguousarray(labels, np.int32).reshape(frames * rows, columns)
+    first = np.zeros(frames * rows + 1, np.int64)
+    spread(pool, len(lines), _count_label_runs, lines, first)
+    np.cumsum(first, out=first)
+    start, stop, found = (np.empty(first[-1], np.int32) for _ in range(3))
+    spread(pool, len(lines), _fill_label_runs, lines, first, start, stop, found)
+    return Runs(start, stop, first, (frames, rows, columns)), found
+
+
+@njit(cache=True, nogil=True)
+def _count_label_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
+    for i in range(lo, hi):
+        line = lines[i]
+        n = np.int64(line[0] != 0)
+        for x in range(1, len(line)):
+            n += np.int64((line[x] != 0) & (line[x] != line[x - 1]))
+        first[i + 1] = n
+
+
+@njit(cache=True, nogil=True)
+def _fill_label_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any, found: Any) -> None:
+    columns = lines.shape[1]
+    for i in range(lo, hi):
+        line = lines[i]
+        x = 0
+        for run in range(first[i], first[i + 1]):
+            while line[x] == 0:
+                x += 1
+            start[run], found[run] = x, line[x]
+            while x < columns and line[x] == found[run]:
+                x += 1
+            stop[run] = x
