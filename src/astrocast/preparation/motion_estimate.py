@@ -34,7 +34,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: the template is built from at most this many frames, and this many bytes of them
-SAMPLE_FRAMES = 200
+SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
 #: consecutive frames of the sample that are read together where the file is stored in deep chunks
 SAMPLE_RUN = 8
