@@ -40,8 +40,8 @@ def main() -> None:
     panels = [
         ("dF", movie[t], "gray", (-20, 80)),
         ("smoothed", steps["smoothed"][t], "gray", (-5, 50)),
-        ("above the frame's triangle threshold", steps["spatial"][t], "cividis", (0, 1)),
-        ("in a peak of its time course", steps["temporal"][t], "cividis", (0, 1)),
+        ("above triangle threshold", steps["spatial"][t], "cividis", (0, 1)),
+        ("in a peak of the time course", steps["temporal"][t], "cividis", (0, 1)),
         (f"events (black: the truth; F1 {found.f1:.2f})", steps["events"][t], None, None),
     ]
     for axis, (title, image, colours, limits) in zip(axes.flat, panels, strict=False):
