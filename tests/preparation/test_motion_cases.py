@@ -137,20 +137,20 @@ def test_the_mean_image_keeps_its_geometry() -> None:
     """The mean of a movie that bends evenly to either side is the scene itself."""
     plan = Simulator(
         SimulationSettings(
-            frames=30, rows=192, columns=192, photons=200.0, motion=0.0, deformation=3.0, deformation_scale=96.0,
+            frames=60, rows=192, columns=192, photons=200.0, motion=0.0, deformation=3.0, deformation_scale=96.0,
             deformation_time=6.0, events=0, bleach_fraction=0.0, drift=0.0, seed=9,
         )
     )  # fmt: skip
-    there = plan.motion.displacement(0, 30)
+    there = plan.motion.displacement(0, 60)
     rng = np.random.default_rng(0)
-    shift = np.concatenate([there, -there]) + rng.uniform(-1, 1, (60, 2, 1, 1)).astype(np.float32)
+    shift = np.concatenate([there, -there]) + rng.uniform(-1, 1, (120, 2, 1, 1)).astype(np.float32)
     field, grid = np.zeros_like(shift), np.mgrid[:192, :192]
     for t, found in enumerate(field):
         for _ in range(5):  # the frame shows the scene at q + field(q), so that p + shift(p) leads back to p
             found[:] = [-ndimage.map_coordinates(s, grid + found, order=1, mode="nearest") for s in shift[t]]
     nodes = np.arange(192.0)
     scene = ndimage.gaussian_filter(plan.f0, 1.2)  # so that interpolating it to make the movie does not blur it
-    clean = np.repeat(scene[None], 60, axis=0)
+    clean = np.repeat(scene[None], 120, axis=0)
     movie = rng.poisson(np.clip(warp_frames(clean, field, nodes, nodes), 0, None)).astype(np.uint16)
     mc = corrected(movie, pw_rigid=True)
     mean = mc.save().mean(0)[12:-12, 12:-12]  # type: ignore[union-attr]
