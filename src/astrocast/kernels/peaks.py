@@ -103,7 +103,7 @@ def peak_mask(
     --------
     >>> course = np.array([0, 0, 1, 5, 9, 5, 1, 0, 0], np.float32).reshape(-1, 1, 1)
     >>> peak_mask(course, PeakCriteria(prominence=2, width=2, rel_height=0.9))[:, 0, 0].astype(int)
-    array([0, 0, 1, 1, 1, 1, 0, 0, 0])
+    array([0, 1, 1, 1, 1, 1, 0, 0, 0])
     """
     start, stop, _ = inner.indices(len(frames))
     reach = criteria.reach if criteria.reach is not None else len(frames)

@@ -38,9 +38,9 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
     Examples
     --------
-    >>> x = np.arange(30)
-    >>> line = np.exp(-((x - 7.0) ** 2) / 8) + np.exp(-((x - 22.0) ** 2) / 8)
-    >>> int(divide(np.tile(line, (5, 9, 1)), np.ones((5, 9, 30), bool)).max())
+    >>> y, x = np.mgrid[:15, :30]
+    >>> two = sum(np.exp(-((y - 7) ** 2 + (x - column) ** 2) / 12) for column in (7, 22))
+    >>> int(divide(np.tile(two, (5, 1, 1)), np.ones((5, 15, 30), bool)).max())
     2
     """
     from scipy.ndimage import gaussian_filter
