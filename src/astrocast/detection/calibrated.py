@@ -297,7 +297,7 @@ def _events(
 ) -> Iterator[tuple[NDArray[np.int64], float]]:
     """Yield the voxels (flat indices) and the height, in standard deviations, of each event."""
     hills = find_hills(voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot)
-    event = join_hills(hills, voxels.value, voxels.noise, (settings.dip, settings.dip_in_time), settings.certain)[
+    event = join_hills(hills, voxels.value, voxels.noise, (settings.dip, settings.dip_in_time), (settings.border_doubt, settings.pass_doubt))[
         hills.hill
     ]
     order = np.argsort(event, kind="stable")

@@ -18,14 +18,17 @@ class CalibratedSettings(Settings):
         2.5, "height from which voxels are looked at, in standard deviations of the smoothed noise", ge=1, le=5
     )
     prominence: float = parameter(
-        3.0, "least prominence of a summit, in standard deviations of the smoothed noise", ge=0
+        2.0, "least prominence of a summit, in standard deviations of the smoothed noise", ge=0
     )
     dip: float = parameter(
-        0.08, "two events meet where the border between them is lower than both by this share", ge=0, le=1
+        0.04, "two events meet where the border between them is lower than both by this share", ge=0, le=1
     )
     dip_in_time: float = parameter(0.2, "the same for two events one after the other in the same place", ge=0, le=1)
-    certain: float = parameter(
-        5.0, "allowance for noise where two events are told apart by a single pass", unit="standard deviations", ge=0
+    border_doubt: float = parameter(
+        0.5, "allowance for noise where a whole border tells two events apart", unit="standard deviations", ge=0
+    )
+    pass_doubt: float = parameter(
+        4.5, "allowance for noise where a single pass tells two events apart", unit="standard deviations", ge=0
     )
     extent: float = parameter(
         0.3,

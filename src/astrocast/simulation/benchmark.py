@@ -68,15 +68,23 @@ class Plain:
 
     def __call__(self, movie: NDArray[Any]) -> Labels:
         """Return the label volume of a movie (frame, row, column)."""
-        smooth = ndimage.gaussian_filter(movie.astype(np.float32), self.sigma)
-        # a slow course that all pixels share is bleaching
-        smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[:, None, None]
-        middle = np.median(smooth, axis=0)
-        spread = 1.4826 * np.median(np.abs(smooth - middle), axis=0)
-        labels, count = ndimage.label(smooth - middle > self.height * spread)
+        return self.label(standardise(movie, self.sigma))
+
+    def label(self, heights: NDArray[np.float32]) -> Labels:
+        """Return the label volume of a standardised movie."""
+        labels, count = ndimage.label(heights > self.height)
         small = np.bincount(labels.ravel(), minlength=count + 1) < self.size
         labels[small[labels]] = 0
         return np.asarray(labels, np.int32)
+
+
+def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
+    """Return a smoothed movie in robust standard deviations of each pixel over time, above its median."""
+    smooth = ndimage.gaussian_filter(movie.astype(np.float32), sigma)
+    # a slow course that all pixels share is bleaching
+    smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[:, None, None]
+    smooth -= np.median(smooth, axis=0)
+    return np.asarray(smooth / (1.4826 * np.median(np.abs(smooth), axis=0)), np.float32)
 
 
 def calibrated(movie: NDArray[Any]) -> Labels:
@@ -151,13 +159,12 @@ def tune_plain(
     seeds: Sequence[int] = TUNING_SEEDS, kinds: Sequence[str] = KINDS, snrs: Sequence[float] = SNRS
 ) -> Plain:
     """Return the plain method with the parameters that are best on average over all kinds and noise levels."""
-    candidates = [Plain(s, h, n) for s in (1.0, 1.5, 2.0) for h in (3.0, 4.0, 5.0, 7.0) for n in (30, 100, 300)]
+    sigmas = (1.0, 1.5, 2.0)
+    candidates = [Plain(s, h, n) for s in sigmas for h in (3.0, 4.0, 5.0, 7.0) for n in (30, 100, 300)]
     sums = np.zeros(len(candidates))
-    for kind in kinds:
-        for snr in snrs:
-            for seed in seeds:
-                made = simulate(recording_settings(kind, snr, seed))
-                sums += [score(made.labels, method(made.movie)).f1 for method in candidates]
+    for made in (simulate(recording_settings(k, q, seed)) for k in kinds for q in snrs for seed in seeds):
+        heights = {sigma: standardise(made.movie, sigma) for sigma in sigmas}
+        sums += [score(made.labels, method.label(heights[method.sigma])).f1 for method in candidates]
     return candidates[int(sums.argmax())]
 
 

@@ -25,7 +25,7 @@ def upper_mean(values: NDArray[np.float32]) -> float:
 
 
 def join_hills(
-    hills: Hills, values: NDArray[np.float32], noise: NDArray[np.float32], dips: tuple[float, float], certain: float
+    hills: Hills, values: NDArray[np.float32], noise: NDArray[np.float32], dips: tuple[float, float], certain: tuple[float, float]
 ) -> NDArray[np.int32]:
     """Return for each hill (from 1; entry 0 is no hill) the event it belongs to, named by one of its hills.
 
@@ -40,7 +40,7 @@ def join_hills(
         and one in time (one event's place is the other's). Either the upper part of the border, or its very pass as
         seen from the summit.
     certain
-        Standard deviations that the pass is allowed for.
+        Standard deviations of the noise that the upper part of a border, and its pass, are allowed for.
 
     Notes
     -----
@@ -63,12 +63,12 @@ def join_hills(
     top = {h: upper_mean(inside[h]) for h in near}
     # hills are numbered from the highest summit down, and the higher of two gives its name to both
     height = np.concatenate([[0], values[hills.summit]])
-    doubt = np.concatenate([[0], certain * noise[hills.summit]])
+    doubt = np.concatenate([[0], noise[hills.summit]])
 
     def surplus(pair: tuple[int, int]) -> float:
         lower, (border, steps_in_time) = max(pair), borders[pair]
-        broad = 1 - upper_mean(border) / max(min(top[pair[0]], top[pair[1]]), 1e-30)
-        sharp = 1 - (border.max() + doubt[lower]) / height[lower]
+        broad = 1 - (upper_mean(border) + certain[0] * doubt[lower]) / max(min(top[pair[0]], top[pair[1]]), 1e-30)
+        sharp = 1 - (border.max() + certain[1] * doubt[lower]) / height[lower]
         needed = dips[0] + (dips[1] - dips[0]) * steps_in_time / len(border)
         return float(max(broad - needed, sharp - dips[0]))
 
