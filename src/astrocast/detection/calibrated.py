@@ -28,7 +28,7 @@ from astrocast.kernels.calibrated.joining import join_hills
 from astrocast.kernels.calibrated.noise_line import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual, smoothed_noise, systematic_error, temporal_gain
 from astrocast.kernels.calibrated.shake import Texture
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import as_normal, confidence, height_for, smoothed_skewness
 from astrocast.kernels.features import Boxes
 from astrocast.kernels.invalid import fill_invalid
 from astrocast.kernels.labelling import label_runs
@@ -79,9 +79,11 @@ class Stretch:
         """Return what gives the standard deviation of the smoothed signal of a frame, (row, column)."""
         gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
         error = systematic_error(self.background, settings.background_error)
+        # the level is itself a mean of as many frames, each with its noise
+        known = 1 / (self.stop - self.start)
 
         def of_frame(frame: int) -> NDArray[np.float32]:
-            return np.asarray(np.hypot(self.noise * gain[frame], error), np.float32)
+            return np.asarray(np.hypot(self.noise * np.sqrt(gain[frame] ** 2 + known), error), np.float32)
 
         return of_frame
 
@@ -185,6 +187,7 @@ def _find_candidates(
         return
     stretch = Stretch.read(recording, *span, settings, pool)
     deviation = stretch.deviation(recording.shape[0], settings)
+    skewness = smoothed_skewness(stretch.background.line, stretch.background.mean, settings.sigma)
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
         smooth, invalid = smooth_signal(frames, block, stretch, settings, pool)
         noise = (
@@ -198,12 +201,15 @@ def _find_candidates(
         top, bottom, left, right = border
         mask[:, :top] = mask[:, mask.shape[1] - bottom :] = False
         mask[:, :, :left] = mask[:, :, mask.shape[2] - right :] = False
+        value, skew = smooth[mask], np.broadcast_to(skewness, mask.shape)[mask]
+        # noise that is skewed is called as much larger as makes a height as rare as it is
+        spread = value / as_normal(value / noise[mask], skew)
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
         checkpoint.save(
             ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
-            invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=smooth[mask],
-            noise=noise[mask],
+            invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=value,
+            noise=spread,
         )  # fmt: skip
         advance(block.stop - block.start)
 
@@ -297,9 +303,13 @@ def _events(
 ) -> Iterator[tuple[NDArray[np.int64], float]]:
     """Yield the voxels (flat indices) and the height, in standard deviations, of each event."""
     hills = find_hills(voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot)
-    event = join_hills(hills, voxels.value, voxels.noise, (settings.dip, settings.dip_in_time), (settings.border_doubt, settings.pass_doubt))[
-        hills.hill
-    ]
+    event = join_hills(
+        hills,
+        voxels.value,
+        voxels.noise,
+        (settings.dip, settings.dip_in_time),
+        (settings.border_doubt, settings.pass_doubt),
+    )[hills.hill]
     order = np.argsort(event, kind="stable")
     found, first = np.unique(event[order], return_index=True)
     for number, own in zip(found, np.split(order, first[1:]), strict=True):

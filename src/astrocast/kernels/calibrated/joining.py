@@ -25,7 +25,11 @@ def upper_mean(values: NDArray[np.float32]) -> float:
 
 
 def join_hills(
-    hills: Hills, values: NDArray[np.float32], noise: NDArray[np.float32], dips: tuple[float, float], certain: tuple[float, float]
+    hills: Hills,
+    values: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    dips: tuple[float, float],
+    certain: tuple[float, float],
 ) -> NDArray[np.int32]:
     """Return for each hill (from 1; entry 0 is no hill) the event it belongs to, named by one of its hills.
 

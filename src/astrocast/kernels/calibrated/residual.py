@@ -34,7 +34,7 @@ def residual(
     """
     edges = background.steps
     middle = (edges[:-1] + edges[1:] - 1) / 2
-    at = np.interp(np.arange(start, start + len(frames)), middle, np.arange(len(middle)))
+    at = _position(np.arange(start, start + len(frames)), edges, middle)
     before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
     out = np.empty(frames.shape, np.float32)
     spread(
@@ -42,6 +42,17 @@ def residual(
         (at - before).astype(np.float32), out,
     )  # fmt: skip
     return without_shake(out, texture, pool)[0]
+
+
+def _position(frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where frames are among the middles of the steps, going on as a line up to the ends of the stretch."""
+    if len(middle) < 2:
+        return np.zeros(len(frames))
+    inside = np.clip(frames, edges[0], edges[-1] - 1)
+    at = np.interp(inside, middle, np.arange(len(middle)))
+    first, last = middle[1] - middle[0], middle[-1] - middle[-2]
+    at += np.minimum(inside - middle[0], 0) / first + np.maximum(inside - middle[-1], 0) / last
+    return np.asarray(at)
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,96 @@
+"""Hills, which of them are one event, and how far an event reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from astrocast.kernels.calibrated.basins import find_hills
+from astrocast.kernels.calibrated.extent import event_extent
+from astrocast.kernels.calibrated.joining import join_hills
+
+SHAPE = (16, 32, 40)
+
+
+def hills_of(volume: np.ndarray, prominence: float = 2.0, noise: float = 0.02, foot: float = 0.1):
+    voxels = np.flatnonzero(volume > 0.05).astype(np.int64)
+    values = volume.ravel()[voxels].astype(np.float32)
+    spread = np.full(len(values), noise, np.float32)
+    hills = find_hills(voxels, values, spread, volume.shape, prominence, foot)
+    return voxels, values, spread, hills
+
+
+def events_of(volume: np.ndarray) -> np.ndarray:
+    voxels, values, spread, hills = hills_of(volume)
+    event = join_hills(hills, values, spread, (0.04, 0.2), (0.5, 4.5))
+    out = np.zeros(volume.shape, np.int32)
+    out.ravel()[voxels] = event[hills.hill]
+    return out
+
+
+def blob(t: float, y: float, x: float, long: float = 3.0, wide: float = 4.0) -> np.ndarray:
+    z, r, c = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    return np.exp(-((z - t) ** 2) / (2 * long**2) - ((r - y) ** 2 + (c - x) ** 2) / (2 * wide**2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_every_strict_local_maximum_is_a_hill_when_nothing_is_a_bump(seed: int) -> None:
+    """With prominence 0 the hills are the watershed's catchments: one per local maximum, each connected."""
+    volume = np.random.default_rng(seed).permutation(5 * 6 * 7).reshape(5, 6, 7) + 1.0
+    voxels, values, _, hills = hills_of(volume, prominence=0.0, foot=0.0)
+    cross = ndimage.generate_binary_structure(3, 1)
+    summits = np.flatnonzero(ndimage.maximum_filter(volume, footprint=cross) == volume)
+    np.testing.assert_array_equal(np.sort(voxels[hills.summit]), summits)
+    labels = np.zeros(volume.shape, int)
+    labels.ravel()[voxels] = hills.hill
+    assert labels.min() > 0
+    assert all(ndimage.label(labels == n)[1] == 1 for n in range(1, labels.max() + 1))
+    # hills are numbered from the highest summit down
+    assert np.all(np.diff(values[hills.summit]) < 0)
+
+
+def test_a_bump_of_noise_is_no_hill() -> None:
+    volume = blob(8, 16, 20) + np.random.default_rng(0).normal(0, 0.01, SHAPE)
+    voxels, _, _, hills = hills_of(volume, prominence=6.0, noise=0.01)
+    assert set(hills.hill[volume.ravel()[voxels] > 0.3]) == {1}
+    _, _, _, bumps = hills_of(volume, prominence=0.0, noise=0.01)
+    assert len(bumps.summit) > len(hills.summit) + 3
+
+
+def test_two_sources_that_meet_are_two_events() -> None:
+    found = events_of(np.maximum(blob(8, 16, 13), 0.8 * blob(9, 16, 26)))
+    assert len(np.unique(found[found > 0])) == 2
+    assert found[8, 16, 13] != found[9, 16, 26]
+
+
+def test_an_event_that_travels_is_one() -> None:
+    z, r, c = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    moving = np.exp(-((r - 16) ** 2 + (c - 8 - 1.5 * z) ** 2) / 32) * np.clip(z / 3, 0, 1) * np.clip((15 - z) / 3, 0, 1)
+    noisy = moving + ndimage.gaussian_filter(np.random.default_rng(1).normal(size=SHAPE), 1.5) * 0.25
+    found = events_of(noisy)
+    assert len(np.unique(found[moving > 0.5])) == 1
+
+
+def test_neighbours_do_not_reach_around_the_edge_of_the_frame() -> None:
+    volume = np.zeros((1, 4, 6))
+    volume[0, 1, 5], volume[0, 2, 0] = 1.0, 0.9
+    assert len(hills_of(volume, prominence=0.0)[3].summit) == 2
+
+
+def test_the_extent_is_the_largest_part_above_the_share_without_holes() -> None:
+    volume = blob(8, 16, 20)
+    volume[8, 16, 22] = 0  # a hole
+    volume[2, 2, 2] = 0.9  # apart
+    coordinates = np.argwhere(volume >= 0.1)
+    own = event_extent(coordinates, volume[tuple(coordinates.T)].astype(np.float32), 0.25)
+    inside = np.zeros(SHAPE, bool)
+    inside[tuple(own.T)] = True
+    assert inside[8, 16, 22]
+    assert not inside[2, 2, 2]
+    truth = blob(8, 16, 20) >= 0.25
+    # the peak is a mean of the highest voxels, so the share is of a little less than the summit
+    assert (inside & truth).sum() / (inside | truth).sum() > 0.85
+    assert np.all(np.diff(np.ravel_multi_index(tuple(own.T), SHAPE)) > 0)
