@@ -291,7 +291,7 @@ def smoothing_radius(settings: DetectionSettings) -> int:
 def peak_criteria(settings: DetectionSettings) -> PeakCriteria:
     """Return what makes a peak of a time course."""
     return PeakCriteria(
-        settings.temporal_prominence,
+        float(settings.temporal_prominence),
         settings.temporal_width,
         settings.temporal_rel_height,
         settings.temporal_wlen,

@@ -19,6 +19,7 @@ from astrocast.detection.checkpoint import Checkpoint, finished, identity
 from astrocast.detection.preliminary import border_widths, known_registration
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
+from astrocast.detection.suggest import automatic_levels
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
 from astrocast.io.event_store import store_path
@@ -61,7 +62,7 @@ class Detector:
         self,
         loc: str | None = None,
         exclude_border: int | Literal["auto"] = 0,
-        threshold: float | None = None,
+        threshold: float | Literal["auto"] | None = None,
         use_smoothing: bool = True,
         smooth_radius: int = 2,
         smooth_sigma: float = 2,
@@ -69,7 +70,7 @@ class Detector:
         spatial_min_ratio: float = 1,
         spatial_z_depth: int = 1,
         use_temporal: bool = True,
-        temporal_prominence: float = 10,
+        temporal_prominence: float | Literal["auto"] = 10,
         temporal_width: float = 3,
         temporal_rel_height: float = 0.9,
         temporal_wlen: int | None = 60,
@@ -110,7 +111,7 @@ class Detector:
             correction recorded beside the recording, and none where it did not.
         threshold
             Absolute level: active are voxels of the Gaussian-smoothed recording above it, and the smoothing radius, the
-            spatial and the temporal criterion do not apply.
+            spatial and the temporal criterion do not apply. "auto": so high that noise alone hardly reaches it; for dF.
         use_smoothing, smooth_radius, smooth_sigma
             Gaussian of ``smooth_sigma`` frames and pixels, cut at ``smooth_radius``.
         use_spatial, spatial_min_ratio, spatial_z_depth
@@ -203,6 +204,9 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
+        levels = {} if calibrated else automatic_levels(worked_on, settings)
+        settings = settings.model_copy(update=levels)
+        parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
             found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool, calibrated)
         if found.invalid_voxels:

@@ -37,9 +37,10 @@ class DetectionSettings(Settings):
         0, "pixels along each edge in which nothing is detected; 'auto': where motion correction has no data",
         unit="px",
     )  # fmt: skip
-    threshold: float | None = parameter(
+    threshold: float | Literal["auto"] | None = parameter(
         None,
-        "absolute level above which voxels are active, instead of the spatial and temporal criteria",
+        "absolute level above which voxels are active, instead of the spatial and temporal criteria; 'auto' takes "
+        "it from the noise",
         unit="signal",
     )
     use_smoothing: bool = parameter(True, "smooth in space and time before thresholding")
@@ -53,7 +54,9 @@ class DetectionSettings(Settings):
         1, "frames on either side that the triangle threshold takes into account", unit="frames", ge=0
     )
     use_temporal: bool = parameter(True, "active voxels stand out of their own time course: part of a peak")
-    temporal_prominence: float = parameter(10, "least prominence of a peak", unit="signal")
+    temporal_prominence: float | Literal["auto"] = parameter(
+        10, "least prominence of a peak; 'auto' takes it from the noise", unit="signal"
+    )
     temporal_width: float = parameter(3, "least width of a peak", unit="frames", ge=0)
     temporal_rel_height: float = parameter(
         0.9, "how far down a peak its width and its ends are taken, as a share of the prominence", ge=0

@@ -30,6 +30,8 @@ _OUT = 2.5
 _ROUNDS = 3
 #: half of the side of the square that is averaged before a mean is judged
 _BOX = 2
+#: of fewer means below zero their spread is not told
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -311,4 +313,4 @@ def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
                     below[m] = -smooth[k, y, x]
                     m += 1
             # of few values a median says little
-            out[y, x] = np.median(below[:m]) / (np.float32(0.6745) * noise[y, x]) if m >= 8 else np.float32(1)
+            out[y, x] = np.median(below[:m]) / (np.float32(0.6745) * noise[y, x]) if m >= _FEW else np.float32(1)
