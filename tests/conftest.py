@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,17 @@ mpl.use("Agg")
 # Compilation of a kernel happens inside the first example: no deadline. Derandomised: the same examples every time.
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+class _NoReports:
+    """Fails the test in which openvino would load the part that reports its use; see denoising/backend.py."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "openvino_telemetry":
+            raise AssertionError("openvino was imported directly; use astrocast.denoising.backend.import_openvino")
+
+
+sys.meta_path.insert(0, _NoReports())
 
 SHARED = Path(os.environ.get("ASTROCAST_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -1,7 +1,5 @@
 """A recording goes in, a recording of the same length comes out, however it is cut and whatever evaluates it."""
 
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,20 +39,12 @@ class Mean:
 @pytest.mark.parametrize("n_stacks", [1, 2, 3])
 @pytest.mark.parametrize("engine", ["openvino", "jax"])
 def test_engines_agree_with_keras(engine: str, n_stacks: int, make_unet) -> None:
-    pytest.importorskip("openvino" if engine == "openvino" else "jax")
+    if find_spec(engine) is None:  # importorskip would import openvino with the part that reports its use
+        pytest.skip(f"{engine} is not installed")
     unet = make_unet(n_stacks)
     batch = np.random.default_rng(0).normal(size=(2, 4, 24, 16)).astype(np.float32)
     expected = KerasEngine(model_from_unet(unet))(batch)
     np.testing.assert_allclose(pick_engine(engine, unet, None)(batch), expected, atol=TOLERANCE)
-
-
-def test_openvino_is_loaded_without_its_reports() -> None:
-    if find_spec("openvino") is None:  # importing it here would load what the test looks for
-        pytest.skip("OpenVINO is not installed")
-    code = "import sys; from astrocast.denoising import backend as b; b.import_keras('a test'); b.import_openvino(); "
-    code += "print([m for m in sys.modules if m.startswith('openvino_telemetry')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("n_stacks", [2, 3])

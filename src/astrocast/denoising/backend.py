@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any
 
 from astrocast.errors import MissingExtraError
 
 
-@contextmanager
-def _without_reports() -> Iterator[None]:
-    """Keep ``openvino_telemetry`` from being loaded."""
-    # Importing openvino, which Keras does too, sends a usage report from a forked process. Where that package is
-    # absent it does without; a recording under analysis is nobody's business, so it is absent while openvino loads.
-    hidden = "openvino_telemetry" not in sys.modules
-    if hidden:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # None makes the import say "not found"
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["openvino_telemetry"]
+def _refuse_reports() -> None:
+    """Make ``openvino_telemetry`` unavailable in this process."""
+    # Importing openvino, which Keras does for some backends and exports, sends a usage report from a forked process.
+    # Where that package is absent openvino does without; a recording under analysis is nobody's business, so it is
+    # absent from here on. Not only while openvino loads: another thread may be loading it when this one is done.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes the import say "not found"
 
 
 def import_keras(purpose: str) -> Any:
@@ -39,9 +31,9 @@ def import_keras(purpose: str) -> Any:
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
+    _refuse_reports()
     try:
-        with _without_reports():
-            return import_module("keras")
+        return import_module("keras")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "keras", "denoise", purpose) from error
 
@@ -59,8 +51,8 @@ def import_openvino() -> Any:
     MissingExtraError
         When OpenVINO is not installed.
     """
+    _refuse_reports()
     try:
-        with _without_reports():
-            return import_module("openvino")
+        return import_module("openvino")
     except ModuleNotFoundError as error:
         raise MissingExtraError("openvino", "openvino", "this engine") from error
