@@ -37,7 +37,7 @@ demo: $(VENV)/.core
 	@$(BIN)/astrocast demo $(if $(RECORDING),"$(RECORDING)") $(if $(OUTPUT),--output "$(OUTPUT)")
 
 test: $(VENV)/.dev
-	@$(XVFB) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

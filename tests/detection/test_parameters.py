@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from plain_detection import detect
@@ -63,9 +64,8 @@ def test_every_parameter_has_a_test():
 
 def test_the_signature_is_the_settings_model():
     signature = inspect.signature(Detector.run).parameters
-    declared = {
-        name: p.default for name, p in signature.items() if name not in ("self", "loc", "method", "calibration")
-    }
+    beyond = ("self", "loc", "method", "calibration", "signal_loc")
+    declared = {name: p.default for name, p in signature.items() if name not in beyond}
     assert list(declared) == list(DetectionSettings.model_fields)
     assert declared == {name: field.default for name, field in DetectionSettings.model_fields.items()}
 
@@ -168,3 +168,17 @@ def test_wrong_values_are_named(recording: Path, tmp_path: Path, wrong: dict, me
 def test_everything_wrong_is_said_at_once(recording: Path):
     with pytest.raises(InvalidValueError, match=r"smooth_radius.*min_size"):
         Detector(recording).run("df/ch0", smooth_radius=-1, min_size=-4)
+
+
+def test_traces_are_taken_from_another_dataset_where_one_is_named(recording: Path, movie: np.ndarray, tmp_path: Path):
+    with h5py.File(recording, "a") as file:
+        file["twice/ch0"] = 2 * movie
+        file["short/ch0"] = movie[:-1]
+    own = Detector(recording, tmp_path / "own").run("df/ch0")
+    other = Detector(recording, tmp_path / "other").run("df/ch0", signal_loc="twice/ch0")
+    np.testing.assert_array_equal(event_map(own), event_map(other))
+    for single, double in zip(read_events(own)["trace"], read_events(other)["trace"], strict=True):
+        np.testing.assert_allclose(double, 2 * single, rtol=1e-6)
+    assert read_meta(other)["parameters"]["signal_loc"] == "twice/ch0"
+    with pytest.raises(InvalidValueError, match="same shape"):
+        Detector(recording, tmp_path / "third").run("df/ch0", signal_loc="short/ch0")

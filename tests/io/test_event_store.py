@@ -135,10 +135,13 @@ def test_event_map_of_every_format(tmp_path: Path, suffix: str, frames: int):
 
 
 def test_an_event_map_that_is_not_finished_is_not_there(tmp_path: Path):
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the error comes while the map is being written
+    def interrupted() -> None:
         with create_event_map(tmp_path, (5, 4, 4)) as writer:
             writer.write(0, np.zeros((2, 4, 4), np.int32))
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not list(tmp_path.iterdir())
     with pytest.raises(RecordingNotFoundError, match=r"event_map\.tiff"):
         open_event_map(tmp_path)

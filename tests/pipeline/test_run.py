@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy import ndimage
 
 from astrocast.errors import DatasetNotFoundError, ResultsDifferError
 from astrocast.io import open_recording
@@ -181,9 +182,10 @@ def test_real_recordings_run_to_the_end(shared: Callable[[str], Path], tmp_path:
     result = run_recording(shared(name), tmp_path / "out")
     assert result.computed == tuple(STAGES)
     assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
-    if "astrocyte" in name:  # the cell lights up: events on its body, few on the dark ground
+    if "astrocyte" in name:  # events are where the cell is: by chance a fifth of them would be on the brightest fifth
+        mean = ndimage.gaussian_filter(tifffile.imread(shared(name)).mean(axis=0), 4)
         events = read_events(result.store, ["x0", "x1", "y0", "y1", "v_area"])
-        centre = events[["x0", "x1"]].mean(axis=1), events[["y0", "y1"]].mean(axis=1)
-        on_cell = (centre[0].between(60, 420)) & (centre[1].between(120, 420))
-        assert len(events) > 0
-        assert (events["v_area"] * on_cell).sum() > 0.9 * events["v_area"].sum()
+        row, column = (events["x0"] + events["x1"]) // 2, (events["y0"] + events["y1"]) // 2
+        on_cell = mean[row, column] > np.percentile(mean, 80)
+        assert events["v_area"].max() > 1000
+        assert events["v_area"][on_cell].sum() > 0.6 * events["v_area"].sum()

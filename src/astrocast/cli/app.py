@@ -15,6 +15,7 @@ from astrocast.cli.commands.info import info
 from astrocast.cli.commands.parameters import parameters
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
+from astrocast.cli.commands.suggest import suggest
 from astrocast.errors import AstrocastError
 
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (run, demo, simulate, info, parameters)
+COMMANDS: tuple[Callable[..., None], ...] = (run, suggest, demo, simulate, info, parameters)
 for _command in COMMANDS:
     app.command()(_command)
 
@@ -46,8 +47,11 @@ def options(
     ] = False,
 ) -> None:
     """From a fluorescence movie of astrocytes to a table of calcium events."""
+    # the handler decides what is shown: every public class sets the level of its own logger
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    logging.getLogger("astrocast").setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
+    logging.getLogger().handlers[0].setLevel(level)
+    logging.getLogger("astrocast").setLevel(level)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -96,6 +96,7 @@ class Detector:
         *,
         method: str = "default",
         calibration: CalibratedSettings | None = None,
+        signal_loc: str | None = None,
     ) -> Path:
         """Detect events and write them as an event store.
 
@@ -152,6 +153,9 @@ class Detector:
             the parameters of smoothing, spatial, temporal and cleaning steps do not apply.
         calibration
             What the calibrated method works with; the defaults when None.
+        signal_loc
+            Dataset of the same file and shape that the traces are taken from, where events are looked for in another:
+            events in the raw recording, their traces in dF. The dataset ``loc`` itself when None.
 
         Returns
         -------
@@ -165,7 +169,8 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        arguments = {k: v for k, v in locals().items() if k not in ("self", "loc", "method", "calibration")}
+        beyond = ("self", "loc", "method", "calibration", "signal_loc")
+        arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
             raise InvalidValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
         settings: DetectionSettings = DetectionSettings.checked(**arguments)
@@ -173,28 +178,38 @@ class Detector:
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
             pool = stack.enter_context(_threads()) if settings.parallel else None
+            signal = stack.enter_context(open_recording(self.input_path, signal_loc)) if signal_loc else None
             calibrated = (calibration or CalibratedSettings()) if method == "calibrated" else None
-            self.output_directory = self._run(recording, settings, loc, target, pool, calibrated)
+            self.output_directory = self._run(recording, signal, settings, loc, target, pool, calibrated)
         return self.output_directory
 
     def _run(
         self,
         recording: Recording,
+        signal: Recording | None,
         settings: DetectionSettings,
         loc: str | None,
         target: Path,
         pool: Executor | None,
         calibrated: CalibratedSettings | None,
     ) -> Path:
+        if signal is not None and signal.shape != recording.shape:
+            raise InvalidValueError(
+                f"{signal.loc} has shape {signal.shape} and {recording.loc} {recording.shape}; traces are taken from a "
+                "dataset of the same shape"
+            )
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
         bad_frames = registration.quality.get("bad_frame") if registration is not None else None
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
+            signal = SlicedRecording(signal, *settings.z_slice) if signal is not None else None
             bad_frames = bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
         parameters = {"loc": loc, "method": "calibrated" if calibrated else "default", **settings.model_dump()}
         if calibrated:
             parameters["calibration"] = calibrated.model_dump()
+        if signal is not None:
+            parameters |= {"signal_loc": signal.loc, "signal": identity({}, signal)["input"]}
         who = identity(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(f"the output {target} exists; name one that does not, or remove it")
@@ -208,7 +223,8 @@ class Detector:
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            found = detect(at_hand, settings, checkpoint, who, parameters, Known(border, bad_frames), pool, calibrated)
+            known = Known(border, bad_frames, signal)
+            found = detect(at_hand, settings, checkpoint, who, parameters, known, pool, calibrated)
         if found.invalid_voxels:
             warnings.warn(
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and "

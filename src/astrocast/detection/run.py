@@ -48,10 +48,13 @@ class Known:
         Pixels at the top, bottom, left and right in which nothing is detected.
     bad_frames
         Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+    signal
+        Recording that the traces are taken from, where it is not the one that is detected in.
     """
 
     border: tuple[int, int, int, int]
     bad_frames: NDArray[np.bool_] | None
+    signal: Recording | None = None
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def detect(
         track("detection: signals", n_frames) as advance,
         create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map,
     ):
-        measured, content_hash = measure(recording, segmentation, event_map, pool, advance)
+        measured, content_hash = measure(known.signal or recording, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
     extra = [CONFIDENCE] if calibrated is not None else []
@@ -147,6 +150,7 @@ def detect(
         "loc": recording.loc,
         "shape": list(recording.shape),
         "dtype": str(recording.dtype),
+        # the hash is of the frames that the traces were taken from
         "content_hash": content_hash,
         "metadata": recording.metadata.to_attributes(),
     }

@@ -190,7 +190,14 @@ class Steps:
 
         if (self.store / META).exists():  # of other parameters, or of an input that was computed anew
             shutil.rmtree(self.store)
-        directory = Detector(self.recording).run(loc=self.signal, **self.settings.detection.model_dump())
+        settings = self.settings.detection
+        parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
+        # the noise is known in the movie itself; traces are of dF
+        calibrated = settings.method == "calibrated"
+        parameters["loc"] = self.corrected if calibrated else self.signal
+        parameters["signal_loc"] = self.signal if calibrated else None
+        detector = Detector(self.recording, output=self.store)
+        directory = detector.run(calibration=settings.calibration, **parameters)
         return {"events": len(read_events(directory, columns=["z0"])), "store": directory.name}
 
     def report(self) -> dict[str, Any]:

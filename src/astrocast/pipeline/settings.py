@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from astrocast.pipeline import configuration
 from astrocast.settings.base import Settings, parameter
+from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.conversion import ConversionSettings
 from astrocast.settings.delta import DeltaSettings
-from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.detection import Border, DetectionSettings
 from astrocast.settings.motion import MotionSettings
 
 
@@ -36,6 +37,9 @@ class MotionStage(MotionSettings):
 class DeltaStage(DeltaSettings):
     """Bleach correction in a run."""
 
+    baseline: Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"] = parameter(
+        "corrected_minimum", "How the background is estimated; the plain minimum lies below it by about two noise sd"
+    )
     window: int | None = parameter(  # type: ignore[assignment] # a run may leave the window to the recording's length
         None,
         "Frames on each side of a frame that its background is taken from; longer than an event. "
@@ -49,6 +53,22 @@ class DeltaStage(DeltaSettings):
         return self.window if self.window is not None else min(max(20, min(frames // 4, 300)), frames - 1)
 
 
+class DetectionStage(DetectionSettings):
+    """Detection in a run."""
+
+    method: Literal["calibrated", "default"] = parameter(
+        "calibrated",
+        "'calibrated' looks for events in the registered movie in units of its own noise; 'default' looks in dF, by "
+        "the parameters below",
+    )
+    exclude_border: Border = parameter(
+        "auto",
+        "Pixels along each edge of the frame in which nothing is detected; 'auto' takes what motion moved out of view",
+        unit="px",
+    )
+    calibration: CalibratedSettings = Field(default_factory=CalibratedSettings)
+
+
 class RunSettings(Settings):
     """Everything that `astrocast run` can be told."""
 
@@ -59,7 +79,7 @@ class RunSettings(Settings):
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
-    detection: DetectionSettings = Field(default_factory=DetectionSettings)
+    detection: DetectionStage = Field(default_factory=DetectionStage)
 
 
 def read_configuration(path: Path | None, overrides: list[str], loc_in: str | None = None) -> RunSettings:

@@ -170,5 +170,14 @@ def copy_blocks(
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Copy a recording block by block, see `run_blocks`; does not commit the writer."""
-    run_blocks(recording, writer, _Identity(), block_frames=block_frames, advance=advance)
+    """Copy a recording block by block, see `run_blocks`; does not commit the writer.
+
+    Blocks end where chunks of the output end, where that fits: what does not fill a chunk is copied once more to wait
+    for the rest.
+    """
+    frames = block_frames or frames_per_block(recording)
+    whole = writer.chunk_frames
+    fits = BLOCK_BYTES // max(1, recording.nbytes // recording.shape[0])
+    if block_frames is None and whole <= fits:
+        frames = max(whole, frames - frames % whole)
+    run_blocks(recording, writer, _Identity(), block_frames=frames, advance=advance)

@@ -102,5 +102,5 @@ def reporting(reporter: Reporter) -> Iterator[None]:
 
 
 def track(name: str, total: int, unit: str = "frames") -> AbstractContextManager[Advance]:
-    """Return a context whose value takes the amount of work done: ``with track("delta", n) as advance: advance(10)``."""
+    """Return a context whose value takes the amount of work done: ``with track("delta", n) as done: done(10)``."""
     return _reporter.get().stage(name, total, unit)

@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
 
 def parameter(default: Any, description: str, *, unit: str | None = None, **limits: Any) -> Any:
-    """Declare a parameter: its default, what it means, its unit, and limits as for `pydantic.Field` (ge, gt, le, lt)."""
+    """Declare a parameter: default, meaning, unit, and limits as for `pydantic.Field` (ge, gt, le, lt)."""
     return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
 
 

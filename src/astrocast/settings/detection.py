@@ -55,7 +55,7 @@ class DetectionSettings(Settings):
     )
     use_temporal: bool = parameter(True, "active voxels stand out of their own time course: part of a peak")
     temporal_prominence: float | Literal["auto"] = parameter(
-        10, "least prominence of a peak; 'auto' takes it from the noise", unit="signal"
+        10.0, "least prominence of a peak; 'auto' takes it from the noise", unit="signal"
     )
     temporal_width: float = parameter(3, "least width of a peak", unit="frames", ge=0)
     temporal_rel_height: float = parameter(
