@@ -16,6 +16,7 @@ from astrocast.errors import InvalidValueError, NotRunError, OutputExistsError
 from astrocast.io import open_recording
 from astrocast.io.registration_store import read_registration
 from astrocast.preparation import MotionCorrection
+from astrocast.preparation.motion_correction import frames_moved
 from astrocast.settings.motion import MotionSettings
 
 BORDER = 16
@@ -105,3 +106,13 @@ def test_settings_are_the_signature() -> None:
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InvalidValueError, match=r"max_shifts.*niter_rig"):
         MotionCorrection().run(np.zeros((3, 16, 16)), max_shifts=(-1, 2), niter_rig=0)
+
+
+def test_what_is_moved_at_a_time_is_whole_chunks() -> None:
+    recording = open_recording(np.zeros((400, 64, 64), np.uint16))
+    assert frames_moved(recording, 1) == 400  # small frames: all that the budget holds
+    wide = open_recording(np.zeros((400, 512, 512), np.uint8))
+    assert frames_moved(wide, 1) == 8
+    assert frames_moved(wide, 20) == 20
+    wide.chunk_frames = 12
+    assert frames_moved(wide, 20) == 24

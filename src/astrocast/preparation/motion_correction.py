@@ -22,11 +22,15 @@ from astrocast.io.registration_store import Registration, registration_path, wri
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import Finish, correct, dense_field, estimate, threads_available
 from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
-from astrocast.runtime.blocks import Block, run_blocks
+from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 logger = logging.getLogger(__name__)
+
+#: moving back is done for at least so many frames at a time, and about so many bytes of result
+MOVED_FRAMES = 8
+MOVED_BYTES = 8 << 20
 
 
 class MotionCorrection:
@@ -235,7 +239,8 @@ class MotionCorrection:
             )  # fmt: skip
             finish = Finish(writer.dtype, motion.offset, self.settings.nonneg_movie)
             with writer, track("motion correction: movie", recording.shape[0]) as advance:
-                run_blocks(recording, writer, MoveBack(motion, finish, pool), advance=advance)
+                operation, frames = MoveBack(motion, finish, pool), frames_moved(recording, writer.chunk_frames)
+                run_blocks(recording, writer, operation, block_frames=frames, advance=advance)
                 if output is not None:
                     write_registration(registration_path(Path(output), loc), self.registration)
         if remove_intermediate and motion.kept is not None:
@@ -323,6 +328,17 @@ class MoveBack:
         return correct(
             frames[block.inner], motion.shifts[own], motion.fields[own], motion.model, self.finish, self.pool
         )
+
+
+def frames_moved(recording: Recording, depth: int) -> int:
+    """Return how many frames are moved back at a time.
+
+    Few, so that their memory is used again instead of asked for anew; but whole chunks of the recording, and of the
+    target where they are ``depth`` frames deep, as far as a block may hold them.
+    """
+    frames = max(MOVED_FRAMES, MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]), depth)
+    whole = -(-frames // recording.chunk_frames) * recording.chunk_frames
+    return min(whole, frames_per_block(recording))
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:

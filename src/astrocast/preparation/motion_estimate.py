@@ -134,7 +134,7 @@ def build_model(
     total = np.zeros(shape, np.float64)
     for i in range(0, len(use), 16):
         part = use[i : i + 16]
-        total += correct(frames[part], shifts[part], found[part], model, Finish(), pool).sum(0, dtype=np.float64)
+        total += correct(frames[part], shifts[part], found[part], model, Finish(), pool).sum(0)
     return model, normal, (total / len(use)).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from astrocast.kernels.registration.warp import finish, shift_frames, warp_frames
+from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
 
 def keys(x: NDArray[Any]) -> NDArray[Any]:
@@ -71,18 +71,25 @@ def test_a_constant_field_is_a_shift(dy: float, dx: float) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
 def test_integers_are_rounded_and_clipped(dtype: str) -> None:
-    values = np.array([[[-1e30, -3.6, 0.4, 1.6, 100.5, 1e30, np.nan]]], np.float32)
+    values = np.array([-1e30, -3.6, 0.4, 1.6, 100.5, 1e30, np.nan], np.float32)[:, None, None]  # a pixel a frame
     out = np.empty(values.shape, dtype)
-    finish(values, 0.0, False, out)
+    shift_frames(values, np.zeros((7, 2)), stored_as(dtype), out)
     limits = np.iinfo(dtype)
-    assert out[0, 0, 3] == 2
-    assert out[0, 0, 1] == (-4 if limits.min < 0 else 0)
+    assert out[3, 0, 0] == 2
+    assert out[1, 0, 0] == (-4 if limits.min < 0 else 0)
     assert out[0, 0, 0] == limits.min
-    assert limits.max * (1 - 1e-6) <= float(out[0, 0, 5]) <= limits.max
-    assert out[0, 0, 6] == 0
+    assert limits.max * (1 - 1e-6) <= float(out[5, 0, 0]) <= limits.max
+    assert out[6, 0, 0] == 0
 
 
 def test_offset_and_floor() -> None:
     out = np.empty((1, 1, 3), np.float32)
-    finish(np.array([[[-2.5, -1.0, 4.0]]], np.float32), 2.0, True, out)
+    values = np.array([[[-2.5, -1.0, 4.0]]], np.float32)
+    shift_frames(values, np.zeros((1, 2)), stored_as(np.float32, 2.0, True), out)
     np.testing.assert_array_equal(out[0, 0], [0, 1, 6])
+    moved = np.random.default_rng(0).normal(size=(1, 9, 8))
+    nodes = np.full((1, 2, 2, 2), 0.3, np.float32)
+    plain = warp_frames(moved, nodes, np.array([1.0, 7.0]), np.array([1.0, 6.0]))
+    whole = np.empty((1, 9, 8), np.uint8)
+    warp_frames(moved, nodes, np.array([1.0, 7.0]), np.array([1.0, 6.0]), stored_as(np.uint8, 2.0), whole)
+    np.testing.assert_array_equal(whole, np.clip(np.rint(plain + np.float32(2)), 0, 255))

@@ -15,7 +15,7 @@ from astrocast.kernels.registration.piecewise import PiecewiseModel, spread_fiel
 from astrocast.kernels.registration.quality import agreement, clipped_share
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
 from astrocast.kernels.registration.view import view_frames
-from astrocast.kernels.registration.warp import finish, shift_frames, warp_frames
+from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
 Model = RigidModel | PiecewiseModel
 
@@ -50,8 +50,8 @@ class Estimate:
     correlation_after: NDArray[np.float64]
     residual: NDArray[np.float64]
     clipped: NDArray[np.float64]
-    sum_before: NDArray[np.float64]
-    sum_after: NDArray[np.float64]
+    sum_before: NDArray[np.floating]
+    sum_after: NDArray[np.floating]
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
@@ -59,8 +59,15 @@ class Estimate:
         joined: dict[str, Any] = {}
         for f in fields(cls):
             values = [getattr(p, f.name) for p in parts]
-            joined[f.name] = np.sum(values, axis=0) if f.name.startswith("sum_") else np.concatenate(values)
+            joined[f.name] = _sum(values) if f.name.startswith("sum_") else np.concatenate(values)
         return cls(**joined)
+
+
+def _sum(values: list[NDArray[Any]]) -> NDArray[np.float64]:
+    total = values[0].astype(np.float64)
+    for value in values[1:]:
+        total += value
+    return total
 
 
 def threads_available() -> int:
@@ -126,8 +133,8 @@ def judged(
     before, _ = agreement(seen, rigid.template, rigid.window)
     after, residual = agreement(aligned, rigid.template, rigid.window)
     left = np.hypot(*residual.T) * rigid.view.factor
-    sums = seen.sum(0, dtype=np.float64), aligned.sum(0, dtype=np.float64)
-    return Estimate(shifts, found, before, after, left, clipped_share(seen), *sums)
+    # a few frames: float32 is exact enough, and no copy in float64 is made of them
+    return Estimate(shifts, found, before, after, left, clipped_share(seen), seen.sum(0), aligned.sum(0))
 
 
 def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None) -> Estimate:
@@ -176,14 +183,14 @@ def correct(
 ) -> NDArray[Any]:
     """Return a block of frames moved back by their shifts, or by their fields where the model is piecewise."""
     out = np.empty(frames.shape, store.dtype)
+    rule = stored_as(out.dtype, store.offset, store.nonnegative)
 
     def work(part: slice) -> None:
         if isinstance(model, RigidModel):
-            moved = shift_frames(frames[part], shifts[part])
+            shift_frames(frames[part], shifts[part], rule, out[part])
         else:
             nodes = spread_fields(fields[part], model.grid)
-            moved = warp_frames(frames[part], nodes, model.grid.row_nodes, model.grid.column_nodes)
-        finish(moved, store.offset, store.nonnegative, out[part])
+            warp_frames(frames[part], nodes, model.grid.row_nodes, model.grid.column_nodes, rule, out[part])
 
     in_batches(work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool)
     return out

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from astrocast.kernels.registration.view import as_native
 
 Real = NDArray[np.float32]
 Shifts = TypeVar("Shifts", NDArray[np.float32], NDArray[np.float64])
@@ -122,18 +124,23 @@ def _displacement(
     return float((xx * dy - yx * dx) / determinant), float((yy * dx - yx * dy) / determinant)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def clipped_share(seen: Real) -> NDArray[np.float64]:
     """Return the share of each frame's pixels that sit at its lowest or at its highest value, whichever is larger."""
     n, rows, columns = seen.shape
     shares = np.zeros(n)
     for b in range(n):
-        low, high = seen[b].min(), seen[b].max()
-        at_low = at_high = 0
-        for y in range(rows):
+        low = high = seen[b, 0, 0]
+        for row in seen[b]:
             for x in range(columns):
-                at_low += seen[b, y, x] == low
-                at_high += seen[b, y, x] == high
+                low, high = min(low, row[x]), max(high, row[x])
+        at_low = at_high = 0
+        for row in seen[b]:
+            least = most = np.int32(0)
+            for x in range(columns):
+                least += np.int32(row[x] == low)
+                most += np.int32(row[x] == high)
+            at_low, at_high = at_low + int(least), at_high + int(most)
         shares[b] = max(at_low, at_high) / (rows * columns)
     return shares
 
@@ -208,6 +215,27 @@ def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
     return tuple(valid_border(m)[i] for i, m in enumerate(moved))  # type: ignore[return-value]
 
 
+@njit(cache=True, nogil=True)
+def _line_sums(frames: NDArray[Any], step: int) -> Any:
+    """(sum, sum of squares, number of values) of each row and of each column of every ``step``-th frame."""
+    n, rows, columns = frames.shape
+    row_sum, row_square, sums, squares = np.zeros(rows), np.zeros(rows), np.zeros(columns), np.zeros(columns)
+    for b in range(0, n, step):
+        for y in range(rows):
+            line, first, second = frames[b, y], 0.0, 0.0
+            for x in range(columns):
+                value = np.float64(line[x])
+                value = value if np.isfinite(value) else np.float64(0)
+                sums[x] += value
+                squares[x] += value * value
+                first += value
+                second += value * value
+            row_sum[y] += first
+            row_square[y] += second
+    count = (n + step - 1) // step
+    return (row_sum, row_square, count * columns), (sums, squares, count * rows)
+
+
 def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
     """Return how many lines at the (top, bottom, left, right) of every frame show nothing.
 
@@ -216,11 +244,10 @@ def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
     the median line, and its contrast over space and time below a tenth of the median line's. At most a quarter of the
     frame is taken from each side.
     """
-    values = np.nan_to_num(sample[:: max(1, len(sample) // 32)].astype(np.float32), posinf=0, neginf=0)
     borders: list[int] = []
-    for axis in (1, 2):
-        rest = tuple(a for a in range(3) if a != axis)
-        mean, spread = values.mean(axis=rest), values.std(axis=rest)
+    for total, square, count in _line_sums(as_native(sample), max(1, len(sample) // 32)):
+        mean = total / count
+        spread = np.sqrt(np.maximum(square / count - mean**2, 0))
         level = mean.min() + 0.1 * (np.median(mean) - mean.min())
         dark = (mean <= level) & (spread <= 0.1 * np.median(spread))
         most = len(mean) // 4

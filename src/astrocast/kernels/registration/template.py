@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ Real = NDArray[np.float32]
 ALIKE = 20
 #: rounds of aligning and averaging with patches; the rigid rounds have come first
 PIECEWISE_ROUNDS = 2
+#: the rigid rounds before the last average every k-th frame of the sample, at least so many of a large one
+ROUND_FRAMES = 60
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,14 @@ class Sample:
     sigma: tuple[float, float] | None = None
     pool: Executor | None = field(default=None, compare=False)
 
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of the noise of a pixel of the view."""
+        return pixel_noise(self.seen[:: max(1, len(self.seen) // 16)])
+
     def model(self, template: Real, averaged: int) -> RigidModel:
         """Return a template, the mean of so many frames, prepared."""
-        variance = pixel_noise(self.seen[:: max(1, len(self.seen) // 16)]) ** 2 / averaged
-        return build_rigid(template, self.view, self.max_shifts, self.sigma, variance)
+        return build_rigid(template, self.view, self.max_shifts, self.sigma, self.noise**2 / averaged)
 
 
 def alike(frames: int) -> int:
@@ -77,33 +85,46 @@ def first_template(seen: Real) -> Real:
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
 
-def aligned_sample(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Real]:
-    """Return shifts and fields of the frames of the sample."""
-    seen = sample.seen
+def aligned_sample(sample: Sample, model: Model, seen: Real) -> tuple[NDArray[np.float64], Real]:
+    """Return shifts and fields of ``seen``, frames of the sample."""
     parts = in_batches(lambda part: align(seen[part], model)[:2], len(seen), batch_of(model), sample.pool)
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def trusted_mean(aligned: Real, model: RigidModel) -> Real:
-    """Return the mean of the aligned frames that look like the template and are not clipped."""
-    correlation, _ = agreement(aligned, model.template, model.window)
-    clipped = clipped_share(aligned)
+def trusted_mean(sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]) -> Real:
+    """Return the mean of the moved frames that look like the template and are not clipped.
+
+    ``move(part)`` returns part of ``range(frames)``, moved back.
+    """
+    aligned = np.empty((frames, *model.view.shape), np.float32)
+
+    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        aligned[part] = move(part)
+        return agreement(aligned[part], model.template, model.window)[0], clipped_share(aligned[part])
+
+    parts = in_batches(work, frames, batch_of(model), sample.pool)
+    correlation, clipped = (np.concatenate([p[i] for p in parts]) for i in range(2))
     normal = normal_range(correlation, clipped)
     good = (correlation >= normal.correlation) & (clipped <= normal.clipped)
-    return aligned[good].mean(0) if good.any() else aligned.mean(0)
+    return aligned[good].mean(0) if good.any() and not good.all() else aligned.mean(0)
 
 
 def rigid_template(sample: Sample, rounds: int) -> RigidModel:
     """Refine a template on a sample: align, average, ``rounds`` times.
 
-    Its geometry is the median position of the sample.
+    Its geometry is the median position of the sample. Rounds that only prepare the last one use part of the sample.
     """
-    view = sample.view
     model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
-    for _ in range(rounds):
-        shifts, _ = aligned_sample(sample, model)
-        aligned = shift_frames(sample.seen, (shifts - np.median(shifts, axis=0)) / view.factor)
-        model = sample.model(trusted_mean(aligned, model), len(aligned))
+    few = np.ascontiguousarray(sample.seen[:: max(1, len(sample.seen) // ROUND_FRAMES)])
+    for i in range(rounds):
+        seen = few if i < rounds - 1 else sample.seen
+        shifts, _ = aligned_sample(sample, model, seen)
+        moves = (shifts - np.median(shifts, axis=0)) / sample.view.factor
+
+        def move(part: slice, seen: Real = seen, moves: NDArray[np.float64] = moves) -> Real:
+            return shift_frames(seen[part], moves[part])
+
+        model = sample.model(trusted_mean(sample, model, len(seen), move), len(seen))
     return model
 
 
@@ -126,10 +147,13 @@ def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation:
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
-        fields = centred(*aligned_sample(sample, model))
-        aligned = warp_view(sample.seen, fields, grid, sample.view)
-        template = trusted_mean(aligned, model.rigid)
-        model = build_piecewise(sample.model(template, len(aligned)), grid, deviation, sample.sigma)
+        fields = centred(*aligned_sample(sample, model, sample.seen))
+
+        def move(part: slice, fields: Real = fields) -> Real:
+            return warp_view(sample.seen[part], fields[part], grid, sample.view)
+
+        template = trusted_mean(sample, model.rigid, len(sample.seen), move)
+        model = build_piecewise(sample.model(template, len(sample.seen)), grid, deviation, sample.sigma)
     dim = uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid) > DIM
     return replace(model, halo=DIM_HALO if dim else 0)
 

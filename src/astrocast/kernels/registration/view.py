@@ -50,21 +50,39 @@ def plan_view(shape: tuple[int, int], border: tuple[int, int, int, int] = (0, 0,
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _bin(frames: NDArray[Any], top: int, left: int, factor: int, out: NDArray[np.float32]) -> None:
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _bin(
+    frames: NDArray[Any], top: int, left: int, factor: int, out: NDArray[np.float32], mean: NDArray[np.float64]
+) -> None:
     n, rows, columns = out.shape
+    both = np.empty(2 * columns, np.float32)
     for b in range(n):
         for y in range(rows):
+            row, total = out[b, y], np.float32(0)
             if factor == 1:
+                upper = frames[b, top + y, left : left + columns]
                 for x in range(columns):
-                    out[b, y, x] = frames[b, top + y, left + x]
+                    row[x] = upper[x]
             else:
-                upper, lower = frames[b, top + 2 * y], frames[b, top + 2 * y + 1]
+                upper = frames[b, top + 2 * y, left : left + 2 * columns]
+                lower = frames[b, top + 2 * y + 1, left : left + 2 * columns]
+                for x in range(2 * columns):
+                    both[x] = np.float32(upper[x]) + np.float32(lower[x])
                 for x in range(columns):
-                    i = left + 2 * x
-                    left_pair = np.float32(upper[i]) + np.float32(lower[i])
-                    right_pair = np.float32(upper[i + 1]) + np.float32(lower[i + 1])
-                    out[b, y, x] = (left_pair + right_pair) * np.float32(0.25)
+                    row[x] = (both[2 * x] + both[2 * x + 1]) * np.float32(0.25)
+            for x in range(columns):
+                total += row[x]
+            mean[b] += total
+        mean[b] /= rows * columns
+
+
+@njit(cache=True, nogil=True)
+def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
+    for b in range(len(seen)):
+        value = np.float32(mean[b])
+        for row in seen[b]:
+            for x in range(len(row)):
+                row[x] -= value
 
 
 def as_native(frames: NDArray[Any]) -> NDArray[Any]:
@@ -91,15 +109,14 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
     numpy.ndarray
         float32 (frame, view row, view column); the mean of each frame is zero.
     """
-    seen = np.empty((len(frames), *view.shape), np.float32)
-    _bin(as_native(frames), view.top, view.left, view.factor, seen)
-    mean = seen.mean(axis=(1, 2), keepdims=True)
+    seen, mean = np.empty((len(frames), *view.shape), np.float32), np.zeros(len(frames))
+    _bin(as_native(frames), view.top, view.left, view.factor, seen, mean)
     if not np.isfinite(mean).all():
         finite = np.isfinite(seen)
-        count = np.maximum(finite.sum(axis=(1, 2), keepdims=True), 1)
-        mean = (np.where(finite, seen, 0).sum(axis=(1, 2), keepdims=True) / count).astype(np.float32)
-        seen = np.where(finite, seen, mean)
-    seen -= mean
+        count = np.maximum(finite.sum(axis=(1, 2)), 1)
+        mean = (np.where(finite, seen, 0).sum(axis=(1, 2)) / count).astype(np.float32).astype(np.float64)
+        seen = np.where(finite, seen, mean.astype(np.float32)[:, None, None])
+    _subtract(seen, mean)
     return seen
 
 
@@ -133,8 +150,8 @@ def displaced(seen: NDArray[np.float32], shifts: NDArray[np.int64]) -> NDArray[n
             row = out[b, y]
             row[:first] = source[0]
             row[last:] = source[columns - 1]
-            for x in range(first, last):
-                row[x] = source[x + dx]
+            if last > first:
+                row[first:last] = source[first + dx : last + dx]
     return out
 
 

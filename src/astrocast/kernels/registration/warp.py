@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from astrocast.kernels.registration.view import as_native
 
@@ -26,9 +26,27 @@ def _cubic(f: Any) -> Any:
     return a, b, one - a - b - d, d
 
 
+#: what is done to a value before it is stored: added, at least, at most, rounded to whole numbers
+Rule = tuple[np.float32, np.float32, np.float32, bool]
+AS_IT_IS: Rule = (np.float32(0), np.float32(-np.inf), np.float32(np.inf), False)
+
+
 @njit(cache=True, nogil=True)
-def _shift(frames: NDArray[Any], shifts: NDArray[np.float64], out: Real) -> None:
+def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
+    offset, low, high, whole = rule
+    for i in range(len(values)):
+        value = values[i] + offset
+        value = low if value < low else value
+        value = high if value > high else value
+        if whole:
+            value = np.float32(0) if np.isnan(value) else np.rint(value)
+        result[i] = value
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _shift(frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: NDArray[Any]) -> None:
     n, rows, columns = frames.shape
+    line = np.empty(columns, np.float32)
     for b in range(n):
         dy, dx = int(np.floor(shifts[b, 0])), int(np.floor(shifts[b, 1]))
         a0, a1, a2, a3 = _cubic(np.float32(shifts[b, 0] - dy))
@@ -41,18 +59,22 @@ def _shift(frames: NDArray[Any], shifts: NDArray[np.float64], out: Real) -> None
             r1 = frames[b, min(max(y + dy, 0), rows - 1)]
             r2 = frames[b, min(max(y + dy + 1, 0), rows - 1)]
             r3 = frames[b, min(max(y + dy + 2, 0), rows - 1)]
+            middle = row[pad : pad + columns]  # slices: an index that may be negative would keep the loop from vectors
             for x in range(columns):
-                row[pad + x] = (
+                middle[x] = (
                     a0 * np.float32(r0[x]) + a1 * np.float32(r1[x]) + a2 * np.float32(r2[x]) + a3 * np.float32(r3[x])
                 )
             row[:pad] = row[pad]
             row[pad + columns :] = row[pad + columns - 1]
-            q = pad + dx - 1
+            taps = row[pad + dx - 1 : pad + dx + columns + 2]
             for x in range(columns):
-                out[b, y, x] = c0 * row[q + x] + c1 * row[q + x + 1] + c2 * row[q + x + 2] + c3 * row[q + x + 3]
+                line[x] = c0 * taps[x] + c1 * taps[x + 1] + c2 * taps[x + 2] + c3 * taps[x + 3]
+            _finish(line, rule, out[b, y])
 
 
-def shift_frames(frames: NDArray[Any], shifts: NDArray[np.float64]) -> Real:
+def shift_frames(
+    frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule = AS_IT_IS, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return the frames moved back by ``shifts``: ``out[p] = frame[p + shift]``.
 
     Parameters
@@ -61,14 +83,13 @@ def shift_frames(frames: NDArray[Any], shifts: NDArray[np.float64]) -> Real:
         (frame, row, column), any real dtype. A NaN spreads to the pixels interpolated from it (at most 4 x 4).
     shifts
         (frame, 2), pixels, row then column, finite.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, the shape of ``frames``.
+    rule
+        How values are stored, from `stored_as`.
+    out
+        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when None.
     """
-    out = np.empty(frames.shape, np.float32)
-    _shift(as_native(frames), np.asarray(shifts, np.float64), out)
+    out = np.empty(frames.shape, np.float32) if out is None else out
+    _shift(as_native(frames), np.asarray(shifts, np.float64), rule, out)
     return out
 
 
@@ -148,9 +169,11 @@ def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def _warp(
-    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64], out: Real
-) -> None:
+    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64], rule: Rule,
+    out: NDArray[Any],
+) -> None:  # fmt: skip
     n, rows, columns = frames.shape
+    moved = np.empty(columns, np.float32)
     iy, wy = _place(row_nodes, rows)
     ix, wx = _place(column_nodes, columns)
     cut = _intervals(ix, len(column_nodes))
@@ -172,13 +195,15 @@ def _warp(
             for x in range(1, columns + 1):
                 if x == columns or ky[x] != ky[first] or kx[x] != kx[first]:
                     top = (y + ky[first] - 1) * stride + kx[first] - 1
-                    _run(flat, top, stride, first, x, sy, sx, out[b, y])
+                    _run(flat, top, stride, first, x, sy, sx, moved)
                     first = x
+            _finish(moved, rule, out[b, y])
 
 
 def warp_frames(
-    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64]
-) -> Real:
+    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64],
+    rule: Rule = AS_IT_IS, out: NDArray[Any] | None = None,
+) -> NDArray[Any]:  # fmt: skip
     """Return the frames moved back by a field of shifts: ``out[p] = frame[p + shift(p)]``.
 
     Parameters
@@ -189,42 +214,29 @@ def warp_frames(
         float32 (frame, 2, row node, column node), pixels: shifts at the nodes, bilinear between them, constant outside.
     row_nodes, column_nodes
         Places of the nodes, in pixels, ascending; at least two along each axis.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, the shape of ``frames``.
+    rule
+        How values are stored, from `stored_as`.
+    out
+        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when None.
     """
-    out = np.empty(frames.shape, np.float32)
-    _warp(as_native(frames), np.ascontiguousarray(nodes, np.float32), row_nodes, column_nodes, out)
+    out = np.empty(frames.shape, np.float32) if out is None else out
+    _warp(as_native(frames), np.ascontiguousarray(nodes, np.float32), row_nodes, column_nodes, rule, out)
     return out
 
 
-@njit(cache=True, nogil=True)
-def _finish(moved: Real, offset: np.float32, low: np.float32, high: np.float32, whole: bool, out: NDArray[Any]) -> None:
-    values, result = moved.ravel(), out.ravel()  # views: both are contiguous
-    for i in range(values.size):
-        value = values[i] + offset
-        value = low if value < low else value
-        value = high if value > high else value
-        if whole:
-            value = np.float32(0) if np.isnan(value) else np.rint(value)
-        result[i] = value
-
-
-def finish(moved: Real, offset: float, nonnegative: bool, out: NDArray[Any]) -> None:
-    """Add ``offset`` and write the result into ``out``, in its dtype.
+def stored_as(dtype: DTypeLike, offset: float = 0.0, nonnegative: bool = False) -> Rule:
+    """Return how values are stored in ``dtype``: ``offset`` is added, then they are brought into its range.
 
     With ``nonnegative`` values below zero become zero. Integers are rounded and clipped to what their dtype holds; NaN
     becomes 0 in them.
     """
-    low, high = -np.inf, np.inf
-    if out.dtype.kind in "iu":
-        limits = np.iinfo(out.dtype)
+    kind, low, high = np.dtype(dtype), -np.inf, np.inf
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
         # the largest float32 that the dtype holds
         low, high = float(limits.min), float(np.nextafter(np.float32(limits.max), np.float32(0)))
         if float(np.float32(limits.max)) <= limits.max:
             high = float(limits.max)
     if nonnegative:
         low = max(low, 0.0)
-    _finish(moved, np.float32(offset), np.float32(low), np.float32(high), out.dtype.kind in "iu", out)
+    return np.float32(offset), np.float32(low), np.float32(high), kind.kind in "iu"
