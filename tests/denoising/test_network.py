@@ -71,10 +71,10 @@ def test_the_step_size_decays_with_steps(batches) -> None:
 
 
 def test_retraining_moves_the_last_layer_first_then_all(batches, make_unet, write_legacy, tmp_path: Path) -> None:
-    path = write_legacy(tmp_path / "old.h5", make_unet())
-    network = Network(batches, pretrained_weights=path, n_stacks=5, kernel=99)
+    unet = make_unet(filters=2)
+    network = Network(batches, pretrained_weights=write_legacy(tmp_path / "old.h5", unet), n_stacks=5, kernel=99)
     start = weights_of(network.model)
-    np.testing.assert_array_equal(start[0], make_unet().arrays()[0])
+    np.testing.assert_array_equal(start[0], unet.arrays()[0])
     history = network.retrain_model(1, 0, verbose=0)
     changed = [not np.array_equal(a, b) for a, b in zip(start, weights_of(network.model), strict=True)]
     assert changed == [False] * (len(start) - 2) + [True, True]

@@ -212,12 +212,7 @@ class Denoiser:
             )
         # the clock runs from before Keras is loaded and compiled: the user's minutes are all of it
         schedule = Schedule(settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock)
-        model = start_model(settings, window.channels)
-        align = 2 ** sum(type(layer).__name__ == "MaxPooling2D" for layer in model.layers)
-        if min(recording.shape[1:]) < align:
-            raise InvalidConditionError(
-                f"frames of {recording.shape[1:]} pixels are smaller than {align}; use fewer n_stacks"
-            )
+        model, align = start_model(settings, window.channels, (recording.shape[1], recording.shape[2]))
         pool = load_pool(recording, scaling, window, settings.patch_size, align)
         self.training = train(model, pool, settings, schedule)
         logger.info("trained for %d steps, losses %s", self.training.steps, self.training.losses[-3:])

@@ -35,19 +35,22 @@ class Training:
     diverged: bool = False
 
 
-def start_model(settings: DenoiserSettings, context: int) -> Any:
-    """Return the Keras model that training starts from."""
-    if settings.pretrained_weights is None:
-        return build_model(context, settings.n_stacks, settings.kernel, seed=settings.seed)
-    unet = read_network(settings.pretrained_weights).unet
-    if unet.context != context:
+def start_model(settings: DenoiserSettings, context: int, frame: tuple[int, int]) -> tuple[Any, int]:
+    """Return the Keras model that training starts from, and what the sides of its patches are multiples of."""
+    unet = None if settings.pretrained_weights is None else read_network(settings.pretrained_weights).unet
+    if unet is not None and unet.context != context:
         raise InvalidConditionError(
             f"the pretrained weights take {unet.context} context frames, "
             f"pre_post_frame gives {context}; they must be equal"
         )
+    align = 2 ** ((settings.n_stacks if unet is None else unet.n_stacks) - 1)
+    if min(frame) < align:
+        raise InvalidConditionError(f"frames of {frame} pixels are smaller than {align}; use fewer n_stacks")
+    if unet is None:
+        return build_model(context, settings.n_stacks, settings.kernel, seed=settings.seed), align
     model = build_model(context, unet.n_stacks, unet.filters)
     model.set_weights(unet.arrays())
-    return model
+    return model, align
 
 
 def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: Schedule) -> Training:
