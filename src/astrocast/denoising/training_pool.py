@@ -42,7 +42,7 @@ class TrainingPool:
         """Return ``count`` random items: context (item, row, column, frame) and target (item, row, column, 1).
 
         Each is turned and flipped at random, and where the window is symmetric reversed in time. Every other item is
-        the liveliest of four: events are rare, and a network that seldom sees them flattens them. Since only the
+        the liveliest of four, since events are rare; what that gains has not been measured by itself. Since only the
         context decides, the target's noise has no part in the choice and the prediction stays unbiased.
         """
         rows, columns = self.patch
