@@ -65,6 +65,38 @@ def minimum_bias(window: int, width: int, seed: int = 0) -> float:
     return -float(background.mean(dtype=np.float64))
 
 
+def minimum_bias_over_time(n_frames: int, window: int, width: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return `minimum_bias` for each frame of a recording: near its ends the windows are cut short and lose less.
+
+    At the first frame one of the two windows holds that frame alone, so that nothing is lost there and a correction by
+    the bias of whole windows would put the background above the signal.
+
+    Parameters
+    ----------
+    n_frames, window, width
+        Length of the recording, frames on each side of a frame, and of the moving average.
+    seed
+        Of the noise that it is measured on.
+
+    Examples
+    --------
+    >>> bias = minimum_bias_over_time(400, 50, 1)
+    >>> bool(abs(bias[0]) < 0.1), bool(abs(bias[200] - minimum_bias(50, 1)) < 1e-6)
+    (True, True)
+    """
+    edge = min(window + width, (n_frames + 1) // 2)
+    length = min(n_frames, edge + window + width)
+    noise = np.random.default_rng(seed).standard_normal((length, 1, TRACES), dtype=np.float32)
+    background, _ = two_sided_minimum(moving_average(noise, width), min(window, length))
+    lost = -background[:, 0].mean(axis=1, dtype=np.float64)
+    # both ends are alike: where the whole recording was simulated, that gives each frame twice the traces
+    begin = (lost[:edge] + lost[::-1][:edge]) / 2 if length == n_frames else lost[:edge]
+    bias = np.full(n_frames, minimum_bias(window, width) if n_frames > 2 * edge else 0.0)
+    bias[:edge] = begin
+    bias[n_frames - edge :] = begin[::-1]
+    return bias.astype(np.float32)
+
+
 class NoiseEstimate:
     """Standard deviation of the noise of each pixel from the steps between neighbouring frames, block by block.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording, RecordingWriter
 from astrocast.kernels.baseline import signal_above, two_sided_minimum
-from astrocast.kernels.baseline_corrected import NoiseEstimate, minimum_bias, moving_average
+from astrocast.kernels.baseline_corrected import NoiseEstimate, minimum_bias_over_time, moving_average
 from astrocast.kernels.baseline_percentile import running_percentile
 from astrocast.kernels.bleaching import Bleaching, fit_bleaching
 from astrocast.preparation.baselines import BaselineRecording, MinimumBaseline, check_finite, minimum_blocks
@@ -61,8 +61,9 @@ class CorrectedMinimumBaseline(BaselineRecording):
         for start, frames in source.blocks(frames_per_block(source)):
             check_finite(frames, start)
             noise.add(frames)
-        #: grey values that the minimum of each pixel is too low
-        self.bias = noise.sigma() * minimum_bias(min(settings.window, len(source)), settings.smooth)
+        self.noise = noise.sigma()
+        #: standard deviations of the noise that the minimum is too low, in each frame
+        self.lost = minimum_bias_over_time(len(source), min(settings.window, len(source)), settings.smooth)
 
     def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
@@ -71,7 +72,7 @@ class CorrectedMinimumBaseline(BaselineRecording):
         smoothed = self.smoothed.read(first, min(stop + s.window, len(self)), rows, columns)
         inner = slice(start - first, stop - first)
         background, _ = two_sided_minimum(smoothed, s.window, inner=inner, pool=shared_threads())
-        background += self.bias[rows, columns]
+        background += self.lost[start:stop, None, None] * self.noise[rows, columns]
         return signal_above(self.source.read(start, stop, rows, columns), background, s.method, floor=s.floor)
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
@@ -86,8 +87,9 @@ class CorrectedMinimumBaseline(BaselineRecording):
     def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32], int]]:
         s = self.settings
         for start, background, _ in minimum_blocks(self.smoothed, s.window, "background", s.floor):
-            frames = self.source.read(start, start + len(background))
-            yield start, *signal_above(frames, background + self.bias, s.method, floor=s.floor)
+            stop = start + len(background)
+            background += self.lost[start:stop, None, None] * self.noise
+            yield start, *signal_above(self.source.read(start, stop), background, s.method, floor=s.floor)
 
 
 class ExponentialBaseline(BaselineRecording):
