@@ -8,7 +8,7 @@ XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
 RECORDING ?=
 OUTPUT ?=
 
-.PHONY: help demo test bench accuracy lint types layers docs lock clean
+.PHONY: help demo test bench accuracy lint types layers docs lock clean clean-cache
 
 help:
 	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
@@ -63,5 +63,8 @@ lock: | $(BIN)/uv
 	@$(BIN)/$(LOCK) --group build -c requirements/dev.lock -o requirements/core.lock
 	@$(BIN)/uv pip compile -q --group uv --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/dev.lock -o requirements/uv.lock
 
-clean:
+clean-cache:
+	@find src -name '*.nb[ic]' -delete
+
+clean: clean-cache
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache site
