@@ -33,14 +33,21 @@ def compare(
     unit: str = "Mvoxel",
     baseline_share: float = 1.0,
     goal: str = "",
+    before: Callable[[], Any] = lambda: None,
 ) -> float:
     """Time both in turn (after a warm-up of ours) and print the median ratio baseline / ours: above 1 we are faster.
 
     ``work`` is what one call of ours does, in ``unit``; ``baseline_share`` the share of that work the baseline does
-    (a slow baseline is timed on a part). ``goal`` is what the ratio should reach, for the reader.
+    (a slow baseline is timed on a part). ``goal`` is what the ratio should reach, for the reader. ``before`` is called
+    before each, untimed.
     """
-    ours()
-    pairs = [(timed(ours), timed(baseline) / baseline_share) for _ in range(repeats)]
+
+    def clean(call: Callable[[], Any]) -> float:
+        before()
+        return timed(call)
+
+    clean(ours)
+    pairs = [(clean(ours), clean(baseline) / baseline_share) for _ in range(repeats)]
     ratio = statistics.median(b / a for a, b in pairs)
     fast, slow = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
     rate = f"  {work / fast:8.1f} {unit}/s" if work else ""

@@ -22,9 +22,10 @@ from astrocast.errors import (
 )
 from astrocast.io.contiguous import ContiguousFrames
 from astrocast.io.files import check_space
+from astrocast.io.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL, choose_dataset
 from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
-from astrocast.io.slabs import SlabBuffer, chunks_of
+from astrocast.io.slabs import SlabBuffer
 
 Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
 COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
@@ -167,6 +168,7 @@ class HDF5Writer(RecordingWriter):
         overwrite: bool = False,
     ) -> None:
         self.shape, self.dtype, self.path, self.loc = shape, dtype, path, (loc or "").strip("/")
+        self._direct: AllocatedChunks | None = None
         if not self.loc:
             raise InvalidValueError(f"a dataset name (loc) is needed to write {path}, for example 'data/ch0'")
         self._beside = not path.exists()
@@ -191,11 +193,13 @@ class HDF5Writer(RecordingWriter):
             self.dataset.attrs.update((metadata or Metadata()).to_attributes())
             self.dataset.attrs.update(attributes or {})
             self.file.flush()
+            if self.dataset.chunks is not None and not options:
+                self._direct = AllocatedChunks(self._target, self.dataset)
         except Exception:
             self.discard()
             raise
-        self._slabs = SlabBuffer(self, self.dataset.chunks[0] if self.dataset.chunks else 1)
-        self._direct = self.dataset.chunks is not None and not options
+        self.chunk_frames = self.dataset.chunks[0] if self.dataset.chunks else 1
+        self._slabs = SlabBuffer(self, self.chunk_frames)
 
     def _create(self, chunks: tuple[int, int, int] | None, options: dict[str, Any]) -> h5py.Dataset:
         if options:
@@ -221,14 +225,11 @@ class HDF5Writer(RecordingWriter):
                 raise OutputError(f"{self.path} cannot be written: {error}") from error
 
     def _store(self, first: int, slab: NDArray[Any]) -> None:
-        if not self._direct:
+        if self._direct is None:
             self.dataset[first : first + len(slab)] = slab
             return
         # whole chunks as they are: HDF5's own way through selections takes three times as long
-        chunk = self.dataset.chunks
-        for index, piece in chunks_of(first, slab, chunk):
-            offset = tuple(i * c for i, c in zip(index, chunk, strict=True))
-            self.dataset.id.write_direct_chunk(offset, piece)
+        self._direct.write(first, slab)
 
     def commit(self) -> None:
         """Flush, rename the dataset and, where the file is new, the file."""
@@ -237,6 +238,7 @@ class HDF5Writer(RecordingWriter):
         except InvalidValueError:
             self.discard()
             raise
+        self._close_direct()
         self.file.flush()
         if self.loc in self.file:
             del self.file[self.loc]
@@ -248,8 +250,13 @@ class HDF5Writer(RecordingWriter):
         if self._beside:
             os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
 
+    def _close_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.close()
+
     def discard(self) -> None:
         """Close and remove what was written."""
+        self._close_direct()
         if self._beside:
             with suppress(Exception):  # closing may fail on a full disk; the file goes anyway
                 self.file.close()

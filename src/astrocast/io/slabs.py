@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,9 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import RecordingWriter, check_block
+
+#: more than these wait for the disk rather than work
+THREADS = min(4, os.cpu_count() or 1)
 
 
 class SlabBuffer:
@@ -62,19 +68,37 @@ class SlabBuffer:
             raise InvalidValueError(f"{self.received} of {self.writer.shape[0]} frames were written to {where}")
 
 
-def chunks_of(
-    first: int, slab: NDArray[Any], chunk: tuple[int, int, int]
-) -> Iterator[tuple[tuple[int, int, int], NDArray[Any]]]:
-    """Yield ``(chunk index, contiguous chunk)`` of a slab that begins at a chunk; the last ones are padded with 0."""
-    frames, rows, columns = slab.shape
-    for z in range(0, frames, chunk[0]):
-        for x in range(0, rows, chunk[1]):
-            for y in range(0, columns, chunk[2]):
-                piece = slab[z : z + chunk[0], x : x + chunk[1], y : y + chunk[2]]
-                index = ((first + z) // chunk[0], x // chunk[1], y // chunk[2])
-                if piece.shape == chunk:
-                    yield index, np.ascontiguousarray(piece)
-                else:
-                    padded = np.zeros(chunk, slab.dtype)
-                    padded[: piece.shape[0], : piece.shape[1], : piece.shape[2]] = piece
-                    yield index, padded
+def store_chunks(
+    first: int,
+    slab: NDArray[Any],
+    chunk: tuple[int, int, int],
+    store: Callable[[tuple[int, int, int], NDArray[Any]], None],
+    threads: int = THREADS,
+) -> None:
+    """Call ``store(chunk index, contiguous chunk)`` for each chunk of a slab that begins at a chunk, in threads.
+
+    Chunks that the slab does not fill are padded with 0. A chunk is only valid during the call: each thread gathers
+    all of its chunks in one buffer, for a new one costs as much as the copy (its pages are fetched from the system).
+    """
+    places = list(product(*(range(0, n, c) for n, c in zip(slab.shape, chunk, strict=True))))
+
+    def store_some(own: list[tuple[int, ...]]) -> None:
+        buffer: NDArray[Any] | None = None
+        for z, x, y in own:
+            piece = slab[z : z + chunk[0], x : x + chunk[1], y : y + chunk[2]]
+            index = ((first + z) // chunk[0], x // chunk[1], y // chunk[2])
+            if piece.shape == chunk and piece.flags.c_contiguous:
+                store(index, piece)
+                continue
+            if buffer is None:
+                buffer = np.empty(chunk, slab.dtype)
+            if piece.shape != chunk:
+                buffer[:] = 0
+            buffer[tuple(slice(n) for n in piece.shape)] = piece
+            store(index, buffer)
+
+    # neighbours go to different threads, so that a file grows in order
+    shares = [places[i::threads] for i in range(min(threads, len(places)))]
+    with ThreadPoolExecutor(threads, thread_name_prefix="astrocast-chunks") as pool:
+        for _ in pool.map(store_some, shares):
+            pass

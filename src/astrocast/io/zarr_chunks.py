@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from numcodecs import GZip, blosc
 from numpy.typing import NDArray
 
 from astrocast.errors import OutputError
-from astrocast.io.slabs import chunks_of
+from astrocast.io.files import write_fully
+from astrocast.io.slabs import THREADS, store_chunks
 
 #: of numcodecs: bytes of equal significance together
 SHUFFLE = 1
-THREADS = min(4, os.cpu_count() or 1)
 
 
 class DirectChunks:
@@ -40,18 +39,18 @@ class DirectChunks:
         self.fill = array.fill_value
         self._gzip = GZip(level=4)
 
-    def encode(self, chunk: NDArray[Any]) -> bytes:
-        """Return the bytes of a chunk: compressed, then the checksum of that."""
+    def encode(self, chunk: NDArray[Any]) -> tuple[bytes, bytes]:
+        """Return a chunk compressed, and the checksum that follows it in the file."""
         little = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
         if self.compression == "gzip":
             packed = bytes(self._gzip.encode(little))
         else:
             name, level = (b"lz4", 5) if self.compression == "lz4" else (b"zstd", 1)
             packed = blosc.compress(little, name, level, SHUFFLE)
-        return packed + np.uint32(google_crc32c.value(packed)).astype("<u4").tobytes()
+        return packed, np.uint32(google_crc32c.value(packed)).astype("<u4").tobytes()
 
     def decode(self, content: bytes) -> NDArray[Any]:
-        """Return the chunk that `encode` made ``content`` from; a wrong checksum is a ValueError."""
+        """Return the chunk of a file's ``content``; a wrong checksum is a ValueError."""
         packed, checksum = content[:-4], int.from_bytes(content[-4:], "little")
         if google_crc32c.value(packed) != checksum:
             raise ValueError("a chunk does not match its checksum")
@@ -80,16 +79,19 @@ class DirectChunks:
 
     def write(self, first: int, slab: NDArray[Any]) -> None:
         """Write the chunks of a slab that begins at a chunk."""
-        pieces = chunks_of(first, slab, self.chunk)
         try:
-            with ThreadPoolExecutor(THREADS, thread_name_prefix="astrocast-zarr") as pool:
-                for _ in pool.map(self._write_one, pieces):
-                    pass
+            store_chunks(first, slab, self.chunk, self._write_one)
         except OSError as error:
             raise OutputError(f"{self.folder} cannot be written: {error.strerror}") from error
 
-    def _write_one(self, piece: tuple[tuple[int, int, int], NDArray[Any]]) -> None:
-        (z, x, y), chunk = piece
-        path = self.folder / "c" / str(z) / str(x) / str(y)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.encode(chunk))
+    def _write_one(self, index: tuple[int, int, int], chunk: NDArray[Any]) -> None:
+        path = self.folder / "c" / "/".join(map(str, index))
+        parts = self.encode(chunk)
+        try:
+            file = path.open("wb", buffering=0)
+        except FileNotFoundError:  # the first chunk of its folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("wb", buffering=0)
+        with file:
+            for part in parts:
+                write_fully(file, memoryview(part))
