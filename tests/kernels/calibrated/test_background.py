@@ -87,3 +87,14 @@ def test_steps_cover_every_frame_once(frames: int) -> None:
     assert edges[0] == 0
     assert edges[-1] == frames
     assert np.all(np.diff(edges) > 0)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.6], ids=["white", "interpolated"])
+def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
+    """What is left out must not leave a mean below zero, nor where interpolation made neighbours' noise alike."""
+    rng = np.random.default_rng(5)
+    noise = ndimage.gaussian_filter(rng.normal(size=(320, 64, 64)), (0, alike, alike))
+    movie = (100 + READ * noise / noise.std()).astype(np.float32)
+    found = estimate(movie)
+    smooth = ndimage.gaussian_filter(movie - found.levels.mean(axis=0), 1.5)
+    assert abs(float((movie.mean(axis=0) - found.mean).mean())) < 0.2 * smooth.std()

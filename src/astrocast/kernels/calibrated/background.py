@@ -102,10 +102,12 @@ def estimate_background(
     level = _low_level(rest, noise)
     rest -= level
     drift = np.zeros(_tile_shape(rest), np.float32)
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         texture = Texture.of(level, variance / np.diff(steps).mean())
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
-        quiet = _quiet(steady, noise, pool)
+        # what is left out on one side only leaves the mean of noise below zero; in the first round the level may still
+        # be too high, and what is below it is to pull it down
+        quiet = _quiet(steady, noise, round_ > 0, pool)
         correction = _mean_of_quiet(steady, quiet, pool)
         level += correction
         rest -= correction
@@ -203,12 +205,21 @@ def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(out[0] / (2 * _BOX + 1) ** 2), np.float32)
 
 
-def _quiet(values: NDArray[np.float32], noise: NDArray[np.float32], pool: Executor | None) -> NDArray[np.uint8]:
-    """Return where nothing stands out, neither there nor close by in space and time (step, row, column)."""
+def _quiet(
+    values: NDArray[np.float32], noise: NDArray[np.float32], both: bool, pool: Executor | None
+) -> NDArray[np.uint8]:
+    """Return where nothing stands out, neither there nor close by in space and time (step, row, column).
+
+    What is above stands out, and what is as far below too where ``both``.
+    """
     smooth = np.empty_like(values)
     spread(pool, len(values), _box_means, values, smooth)
     out = np.empty(values.shape, np.uint8)
-    spread(pool, len(values), _near_high, smooth, np.float32(_OUT) * _box_noise(noise), out)
+    even = _box_noise(noise)
+    scale = _low_spread(smooth, even)
+    if both:
+        np.abs(smooth, out=smooth)
+    spread(pool, len(values), _near_high, smooth, np.float32(_OUT) * even, scale, out)
     quiet = np.empty(values.shape, np.uint8)
     spread(pool, len(values), _no_neighbour_in_time, out, quiet)
     return quiet
@@ -232,14 +243,26 @@ def _box_means(lo: int, hi: int, values: Any, out: Any) -> None:
                 out[k, y, x] = total / np.float32((2 * _BOX + 1) ** 2)
 
 
+def _low_spread(smooth: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the spread of each step's means over squares, in units of what white noise makes of them; at least 1.
+
+    Interpolation by a motion correction makes the noise of neighbours alike: their mean has more of it than steps from
+    frame to frame tell. It is taken from low values, where no event reaches: half and one and a half deviations below.
+    """
+    apart = (slice(None), slice(None, None, 2 * _BOX + 1), slice(None, None, 2 * _BOX + 1))
+    heights = (smooth[apart] / noise[apart[1:]]).reshape(len(smooth), -1)
+    low, middle = np.quantile(heights, (0.0668, 0.3085), axis=1)
+    return np.maximum(middle - low, 1).astype(np.float32)
+
+
 @njit(cache=True, nogil=True)
-def _near_high(lo: int, hi: int, smooth: Any, limit: Any, out: Any) -> None:
+def _near_high(lo: int, hi: int, smooth: Any, limit: Any, scale: Any, out: Any) -> None:
     _, rows, columns = smooth.shape
     for k in range(lo, hi):
         out[k] = 0
         for y in range(rows):
             for x in range(columns):
-                if smooth[k, y, x] > limit[y, x]:
+                if smooth[k, y, x] > limit[y, x] * scale[k]:
                     out[
                         k, max(y - _BOX, 0) : min(y + _BOX + 1, rows), max(x - _BOX, 0) : min(x + _BOX + 1, columns)
                     ] = 1
