@@ -179,6 +179,8 @@ def test_traces_are_taken_from_another_dataset_where_one_is_named(recording: Pat
     np.testing.assert_array_equal(event_map(own), event_map(other))
     for single, double in zip(read_events(own)["trace"], read_events(other)["trace"], strict=True):
         np.testing.assert_allclose(double, 2 * single, rtol=1e-6)
-    assert read_meta(other)["parameters"]["signal_loc"] == "twice/ch0"
+    meta = read_meta(other)
+    assert (meta["parameters"]["loc"], meta["parameters"]["signal_loc"]) == ("df/ch0", "twice/ch0")
+    assert meta["input"]["loc"] == "twice/ch0"  # the dataset that the content hash is of
     with pytest.raises(InvalidValueError, match="same shape"):
         Detector(recording, tmp_path / "third").run("df/ch0", signal_loc="short/ch0")

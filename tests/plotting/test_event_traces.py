@@ -41,7 +41,9 @@ def test_no_traces_say_so(draw) -> None:
 @pytest.mark.parametrize("draw", [traces, gallery, average_trace])
 @pytest.mark.parametrize("one", [[1.0], [np.nan, np.nan], [0.0, np.nan, 2.0]])
 def test_one_trace_of_any_kind_is_drawn(draw, one: list[float]) -> None:
-    draw([one]).figure.canvas.draw()
+    ax = draw([one])
+    ax.figure.canvas.draw()
+    assert ax.get_xlabel()
 
 
 def test_the_gallery_shows_the_first_on_one_scale() -> None:

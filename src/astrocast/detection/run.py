@@ -25,7 +25,7 @@ from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
-from astrocast.runtime.provenance import record, write_json
+from astrocast.runtime.provenance import describe_input, record, write_json
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
@@ -132,11 +132,12 @@ def detect(
         with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
             segmentation = divide_events(recording, segmentation, advance)
     boxes = segmentation.boxes
+    measured_on = known.signal or recording
     with (
         track("detection: signals", n_frames) as advance,
         create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map,
     ):
-        measured, content_hash = measure(known.signal or recording, segmentation, event_map, pool, advance)
+        measured, content_hash = measure(measured_on, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
     extra = [CONFIDENCE] if calibrated is not None else []
@@ -145,15 +146,7 @@ def detect(
         EventTableWriter(directory, extra) as writer,
     ):
         write_table(segmentation, measured, writer, context, pool, advance)
-    source = {
-        "path": str(recording.path) if recording.path else None,
-        "loc": recording.loc,
-        "shape": list(recording.shape),
-        "dtype": str(recording.dtype),
-        # the hash is of the frames that the traces were taken from
-        "content_hash": content_hash,
-        "metadata": recording.metadata.to_attributes(),
-    }
+    source = describe_input(measured_on, content_hash)
     found = Found(len(boxes.area), segmentation.invalid_voxels)
     meta = record(parameters, source) | {
         "run": identity,

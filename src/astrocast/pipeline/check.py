@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording
 from astrocast.runtime.progress import track
-from astrocast.runtime.provenance import ContentHash
+from astrocast.runtime.provenance import ContentHash, describe_input
 
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
@@ -46,14 +46,7 @@ def check_recording(recording: Recording) -> dict[str, Any]:
         raise InvalidValueError(
             f"{name} is constant: every voxel is {low:g}. There is nothing to detect; check the export"
         )
-    return {
-        "path": str(recording.path) if recording.path else None,
-        "loc": recording.loc,
-        "shape": list(recording.shape),
-        "dtype": str(recording.dtype),
-        "content_hash": digest.hexdigest(),
-        "metadata": recording.metadata.to_attributes(),
-    }
+    return describe_input(recording, digest.hexdigest())
 
 
 def _not_finite(block: NDArray[Any]) -> tuple[int, int]:

@@ -46,14 +46,14 @@ def content_hash(recording: Recording, block_frames: int = 64) -> str:
     return digest.hexdigest()
 
 
-def describe_input(recording: Recording) -> dict[str, Any]:
-    """Return path, dataset, shape, dtype and content hash of a recording."""
+def describe_input(recording: Recording, digest: str | None = None) -> dict[str, Any]:
+    """Return path, dataset, shape, dtype and content hash of a recording, which is read where its hash is not known."""
     return {
         "path": str(recording.path) if recording.path else None,
         "loc": recording.loc,
         "shape": list(recording.shape),
         "dtype": str(recording.dtype),
-        "content_hash": content_hash(recording),
+        "content_hash": digest or content_hash(recording),
         "metadata": recording.metadata.to_attributes(),
     }
 
