@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError, OutputError, OutputExistsError
+from astrocast.io.early_sync import EarlySync
 from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import RecordingWriter, check_block
 
@@ -67,6 +68,7 @@ class SequentialWriter(RecordingWriter):
     ) -> None:
         self.path, self.beside, self.file, self.shape, self.dtype = path, beside, file, shape, dtype
         self._next = 0
+        self._sync = EarlySync(file.fileno())
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Append the block."""
@@ -76,6 +78,7 @@ class SequentialWriter(RecordingWriter):
         stored = np.ascontiguousarray(block, dtype=self.dtype)
         try:
             write_fully(self.file, stored.reshape(-1).view(np.uint8).data)
+            self._sync.wrote(stored.nbytes)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         self._next += len(block)
@@ -85,11 +88,18 @@ class SequentialWriter(RecordingWriter):
         if self._next != self.shape[0]:
             self.discard()
             raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}")
-        sync(self.file)
+        try:
+            self._sync.wait()
+            sync(self.file)
+        except OSError as error:
+            self.discard()
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+        self._sync.close()
         self.file.close()
         os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system
 
     def discard(self) -> None:
         """Close and remove what was written."""
+        self._sync.close()
         self.file.close()
         self.beside.unlink(missing_ok=True)

@@ -238,6 +238,12 @@ class HDF5Writer(RecordingWriter):
         except InvalidValueError:
             self.discard()
             raise
+        if self._direct is not None:
+            try:
+                self._direct.finish()
+            except OSError as error:
+                self.discard()
+                raise OutputError(f"{self.path} cannot be written: {error}") from error
         self._close_direct()
         self.file.flush()
         if self.loc in self.file:

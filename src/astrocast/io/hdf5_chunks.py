@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.io.early_sync import EarlySync
 from astrocast.io.slabs import store_chunks
 
 
@@ -32,6 +33,7 @@ class AllocatedChunks:
         self.dataset, self.chunk = dataset, tuple(dataset.chunks)
         self._places = chunk_places(dataset)
         self._file = path.open("r+b", buffering=0) if self._places else None
+        self._sync = EarlySync(self._file.fileno()) if self._file else None
 
     def write(self, first: int, slab: NDArray[Any]) -> None:
         """Write the chunks of a slab that begins at a chunk."""
@@ -40,10 +42,18 @@ class AllocatedChunks:
             store_chunks(first, slab, self.chunk, self._write_through, threads=1)
         else:
             store_chunks(first, slab, self.chunk, self._write_straight)
+            assert self._sync is not None
+            self._sync.wrote(slab.nbytes)
+
+    def finish(self) -> None:
+        """Wait for what is on its way to the disk."""
+        if self._sync is not None:
+            self._sync.wait()
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
+        if self._file is not None and self._sync is not None:
+            self._sync.close()
             self._file.close()
 
     def _write_through(self, index: tuple[int, int, int], chunk: NDArray[Any]) -> None:
