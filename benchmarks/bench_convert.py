@@ -82,13 +82,13 @@ def run(quick: bool) -> None:
                 Input(logging_level=40).run(source, output_path=target, dtype="uint16")
 
             compare(
-                f"TIFF -> {suffix}", convert, baseline, baseline_name="plain sequential write", repeats=3,
+                f"TIFF -> {suffix}", convert, baseline, baseline_name="plain sequential write", repeats=7,
                 work=frames * side * side / 1e6, goal="goal 0.70", before=clear,
             )  # fmt: skip
             remove(target)
         compare(
             "plain sequential write (the slower one)", baseline, lambda: plain_read(source),
-            baseline_name="plain sequential read", repeats=3,
+            baseline_name="plain sequential read", repeats=7,
         )  # fmt: skip
         source.unlink()
         for n in (100, 200) if quick else (1000, 2000, 4000, 8000):

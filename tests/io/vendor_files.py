@@ -83,3 +83,59 @@ def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
     ).encode("utf-16-le")
     head = struct.pack("<IIBI", 0x70, len(text) + 5, 0x2A, len(text) // 2)
     path.write_bytes(head + text + blocks)
+
+
+def write_nd2(path: Path, movie: np.ndarray, announced: int | None = None, absent: tuple[int, ...] = ()) -> None:
+    """An ND2 file (version 2.1) of uint16 frames (frame, channel, row, column), laid out as the nd2 package reads it.
+
+    ``announced`` is the number of frames the experiment was set up for, and ``absent`` are frames that are not there.
+    """
+    frames, channels, rows, columns = movie.shape
+    number = {int: "lx_uint32", float: "double", bool: "bool", str: "CLxStringW"}
+
+    def xml(name: str, value: object) -> str:
+        if isinstance(value, dict):
+            return f"<{name} runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
+        return f"<{name} runtype='{number[type(value)]}' value='{value}'/>"
+
+    def variant(values: dict[str, object]) -> bytes:
+        return f"<variant version='1.0'>{xml('no_name', values)}</variant>".encode()
+
+    probe = {"m_ExcitationSpectrum": {"uiCount": 1, "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": 488.0}}}}
+    planes = {f"a{i}": {"sDescription": name, "uiCompCount": 1, "pFluorescentProbe": probe}
+              for i, name in zip(range(channels), ("green", "red"), strict=False)}  # fmt: skip
+    described = {
+        b"ImageAttributes!": {
+            "uiWidth": columns, "uiWidthBytes": columns * channels * 2, "uiHeight": rows, "uiComp": channels,
+            "uiBpcInMemory": 16, "uiBpcSignificant": 16, "uiSequenceCount": frames - len(absent), "eCompression": 2,
+        },
+        b"ImageMetadataSeq|0!": {
+            "bCalibrated": True, "dCalibration": 0.25,
+            "sPicturePlanes": {"uiCount": channels, "sPlaneNew": planes},
+        },
+        b"ImageMetadata!": {
+            "eType": 1,
+            "uLoopPars": {"uiCount": announced or frames, "dStart": 0.0, "dPeriod": 250.0, "dDuration": 250.0 * frames},
+        },
+        b"ImageTextInfo!": {"TextInfoItem_9": "2/1/2024  3:04:05 AM"},
+    }  # fmt: skip
+
+    def chunk(name: bytes, data: bytes, reserve: int = 4072) -> bytes:
+        return struct.pack("<IIQ", 0x0ABECEDA, reserve, len(data)) + name.ljust(reserve, b"\0") + data
+
+    content = chunk(b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver2.1".ljust(64, b"\0"), 32)
+    places = b""
+    chunks = {name: variant(values) for name, values in described.items()}
+    for i in range(frames):
+        if i not in absent:
+            # channels of a pixel lie beside each other; 8 bytes before them hold the time
+            pixels = np.ascontiguousarray(movie[i].transpose(1, 2, 0)).astype("<u2").tobytes()
+            chunks[f"ImageDataSeq|{i}!".encode()] = struct.pack("<d", 250.0 * i) + pixels
+    for name, data in chunks.items():
+        places += name + struct.pack("<QQ", len(content), len(data))
+        content += chunk(name, data)
+    signature = b"ND2 CHUNK MAP SIGNATURE 0000001!"
+    places += signature
+    at = len(content)
+    content += chunk(b"ND2 FILEMAP SIGNATURE NAME 0001!", places + struct.pack("<Q", at))
+    path.write_bytes(content)

@@ -24,7 +24,8 @@ class CziRecording(PlanesRecording):
         except ImportError as error:
             raise MissingExtraError("czifile", "formats", "reading Zeiss CZI") from error
         super().__init__(path)
-        self._damage = (ValueError, OSError, KeyError, SegmentNotFoundError)
+        # codecs raise RuntimeError
+        self._damage = (ValueError, OSError, KeyError, RuntimeError, SegmentNotFoundError)
         try:
             self._file = CziFile(str(path))
         except (ValueError, OSError, AssertionError, SegmentNotFoundError) as error:
@@ -68,15 +69,44 @@ class CziRecording(PlanesRecording):
 
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane, see `PlanesRecording.plane`."""
+        entry = self._entries[frame, channel]
         try:
-            data = self._entries[frame, channel].data_segment().data(resize=False)
+            content = entry.data_segment().data(raw=True)
+            return decode_pixels(content, entry.compression, self.dtype).reshape(self.shape[1:])
+        except FormatError as error:
+            raise FormatError(f"{self.path}: {error}") from error
         except self._damage as error:
             raise FormatError(f"frame {frame} of {self.path} is damaged: {error}") from error
-        return np.asarray(data).reshape(self.shape[1:])
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def decode_pixels(content: bytes, compression: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the pixels of a subblock, whatever its shape.
+
+    czifile knows the older compressions only; ZEN writes Zstandard by default. Compression 5 is its plain stream; 6 has
+    a header (its length, and whether the bytes were divided) before it. The numbers are those of the CZI format.
+    """
+    import imagecodecs
+
+    if compression == 0:
+        return np.frombuffer(content, dtype)
+    if compression == 5:
+        return np.frombuffer(imagecodecs.zstd_decode(content), dtype)
+    if compression == 6:
+        header, divided = content[0], content[0] >= 3 and content[1] == 1 and bool(content[2] & 1)
+        plain = np.frombuffer(imagecodecs.zstd_decode(content[header:]), np.uint8)
+        if divided and dtype.itemsize == 2:  # all low bytes, then all high ones
+            plain = np.ascontiguousarray(plain.reshape(2, -1).T)
+        return plain.reshape(-1).view(dtype)
+    named = {1: imagecodecs.jpeg8_decode, 2: imagecodecs.lzw_decode, 4: imagecodecs.jpegxr_decode}
+    if compression not in named:
+        raise FormatError(f"its frames are compressed in a way (number {compression}) that is not known; "
+                          "save it uncompressed or with Zstandard in ZEN")  # fmt: skip
+    found = named[compression](content)
+    return np.frombuffer(found, dtype) if isinstance(found, bytes) else np.asarray(found)
 
 
 def parse_czi(xml: str) -> Metadata:
