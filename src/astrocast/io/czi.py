@@ -101,7 +101,7 @@ def decode_pixels(content: bytes, compression: int, dtype: np.dtype[Any]) -> NDA
         if divided and dtype.itemsize == 2:  # all low bytes, then all high ones
             plain = np.ascontiguousarray(plain.reshape(2, -1).T)
         return plain.reshape(-1).view(dtype)
-    named = {1: imagecodecs.jpeg8_decode, 2: imagecodecs.lzw_decode, 4: imagecodecs.jpegxr_decode}
+    named: dict[int, Any] = {1: imagecodecs.jpeg8_decode, 2: imagecodecs.lzw_decode, 4: imagecodecs.jpegxr_decode}
     if compression not in named:
         raise FormatError(f"its frames are compressed in a way (number {compression}) that is not known; "
                           "save it uncompressed or with Zstandard in ZEN")  # fmt: skip
