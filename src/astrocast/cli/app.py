@@ -10,8 +10,12 @@ from typing import Annotated
 import typer
 
 from astrocast import __version__
+from astrocast.cli.commands.convert import convert
+from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
+from astrocast.cli.commands.detect import detect
 from astrocast.cli.commands.info import info
+from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
@@ -27,7 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (run, suggest, demo, simulate, info, parameters)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    run, convert, motion, delta, detect, suggest, demo, simulate, info, parameters,
+)  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)
 

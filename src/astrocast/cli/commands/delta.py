@@ -1,0 +1,34 @@
+"""``astrocast delta``: bleach correction alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from astrocast.cli.commands.options import Config, Loc, Output, Overwrite, Recording, Set, settings_of
+
+
+def delta(
+    recording: Recording,
+    output: Output,
+    loc: Loc = None,
+    loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "df/ch0",
+    config: Config = None,
+    set_: Set = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Take the slowly changing background of every pixel away (dF, or dF/F with --set method=dFF)."""
+    from astrocast.cli.commands.run import reporter
+    from astrocast.io import open_recording
+    from astrocast.preparation import Delta
+    from astrocast.runtime.progress import reporting
+
+    settings = settings_of("delta", config, set_).delta
+    with open_recording(recording, loc) as movie:
+        window = settings.window_for(len(movie))
+    correction = Delta(recording, loc=loc or "")
+    with reporting(reporter()):
+        correction.run(**settings.model_dump() | {"window": window})
+        correction.save(output, loc=loc_out, chunk_strategy="XY", overwrite=overwrite)
+    typer.echo(f"{output} {loc_out}\nwindow: {window} frames, background: {settings.baseline}")

@@ -1,0 +1,39 @@
+"""``astrocast detect``: event detection alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astrocast.cli.commands.options import Config, Loc, Recording, Set, settings_of
+
+
+def detect(
+    recording: Recording,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory of the result [default: <name>.<dataset>.roi].")
+    ] = None,
+    loc: Loc = None,
+    signal_loc: Annotated[
+        str | None, typer.Option(help="Dataset that the traces are taken from [default: the one events are found in].")
+    ] = None,
+    config: Config = None,
+    set_: Set = None,
+) -> None:
+    """Find events: in a raw or registered recording by its own noise, or with --set method=default in dF."""
+    from astrocast.cli.commands.run import reporter
+    from astrocast.detection import Detector
+    from astrocast.io.event_store import read_events
+    from astrocast.runtime.progress import reporting
+
+    settings = settings_of("detection", config, set_).detection
+    detector = Detector(recording, output=output)
+    with reporting(reporter()):
+        store = detector.run(
+            loc=loc, signal_loc=signal_loc, calibration=settings.calibration,
+            **settings.model_dump(exclude={"calibration"}),
+        )  # fmt: skip
+    found = len(read_events(store, ["z0"]))
+    typer.echo(f"{found} event{'' if found == 1 else 's'} found\nevents: {store / 'events.csv'}")
