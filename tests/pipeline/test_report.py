@@ -55,7 +55,12 @@ def content(count: int = 12) -> ReportContent:
         bad_frames=[3],
         fluorescence=100 - trace,
         baseline=90 - trace,
-        score={"precision": 0.95, "recall": 0.9, "f1": 0.924, "mean_iou": 0.8},
+        score={
+            "precision at IoU 0.5": 0.95,
+            "recall at IoU 0.5": 0.9,
+            "F1 at IoU 0.3": 0.924,
+            "mean IoU of the matched": 0.8,
+        },
         parameters={"delta": {"window": 20, "method": "dF"}},
         stages={"delta": {"seconds": 1.5, "peak_memory_mb": 210.0}},
         input={"path": "slice_3.tif", "content_hash": "00ff"},
@@ -104,7 +109,8 @@ def test_the_report_has_every_part(page: Page) -> None:
     ):  # fmt: skip
         assert part in alts
     for text in ("slice_3.tif", "12 events were detected in 60 frames (30 s), 24 per minute.", "0.924", "content hash",
-                 "00ff", "window", "one frame could not be registered well", "210", "0.1.0", "12 x 16 µm"):  # fmt: skip
+                 "00ff", "window", "one frame could not be registered well", "210", "0.1.0", "12 x 16 µm",
+                 "harmonic mean", "share of the true events", "share of the events found", "intersection over union"):  # fmt: skip
         assert text in page.text
 
 

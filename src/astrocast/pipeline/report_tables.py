@@ -90,15 +90,17 @@ def score(content: ReportContent) -> Table | None:
     """Return how well the known events of a simulation were found."""
     if content.score is None:
         return None
+    #: by how a measure's name begins; the rest of the name says at which overlap events count as matched
     meanings = {
         "precision": "share of the events found that are true",
         "recall": "share of the true events that were found",
-        "f1": "harmonic mean of precision and recall",
-        "mean_iou": "overlap of the matched events, intersection over union of their voxels",
+        "F1": "harmonic mean of precision and recall",
+        "mean IoU": "overlap of the matched events, intersection over union of their voxels",
+        "true events": "events of the simulation that are in view",
+        "found events": "rows of the event table",
     }
-    names = {"f1": "F1", "mean_iou": "mean IoU"}
     rows = [
-        [names.get(name, name.replace("_", " ")), number(value), meanings.get(name, "")]
+        [name, number(value), next((text for begin, text in meanings.items() if name.startswith(begin)), "")]
         for name, value in content.score.items()
     ]
     return Table("Recovery of the known events of this simulation", ["measure", "value", "meaning"], rows)
