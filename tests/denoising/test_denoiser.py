@@ -9,7 +9,14 @@ import pytest
 from astrocast.denoising import Denoiser
 from astrocast.denoising.items import Window
 from astrocast.denoising.training_pool import load_pool
-from astrocast.errors import InvalidConditionError, InvalidValueError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    InvalidValueError,
+    NotRunError,
+    OutputError,
+    OutputExistsError,
+)
 from astrocast.io import open_recording
 from astrocast.kernels.normalisation import Scaling
 from astrocast.settings.denoising import DenoiserSettings
@@ -40,7 +47,8 @@ def test_signature_and_settings_declare_the_same() -> None:
 def test_training_on_the_recording_itself_removes_noise_and_is_repeatable(tmp_path: Path) -> None:
     clean, noisy = truth()
     denoiser = Denoiser(**QUICK)
-    found = denoiser.run(noisy)
+    with pytest.warns(AstrocastWarning, match="no better than by a mean of neighbours"):  # it trained for a second
+        found = denoiser.run(noisy)
     assert found.dtype == np.float32
     assert np.square(found - clean).mean() < np.square(noisy - clean).mean() / 4
     assert abs((found - noisy).mean()) < 0.1 * np.std(noisy - clean)
@@ -67,6 +75,32 @@ def test_patterns_remove_noise_and_are_written_with_their_quality(tmp_path: Path
     assert np.square(found - clean).mean() < np.square(noisy - clean).mean() / 10
     same = Denoiser("svd", svd_patch=8, assess=False).run(noisy, dtype="same")
     np.testing.assert_array_equal(same, np.rint(found).astype(np.uint16))
+
+
+def test_an_output_that_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Path, monkeypatch) -> None:
+    noisy = truth()[1]
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["data/ch0"] = noisy
+    before = (tmp_path / "in.h5").read_bytes()
+    monkeypatch.setattr(Denoiser, "_prepare", lambda *a: pytest.fail("it began to compute"))
+    with pytest.raises(OutputExistsError, match="data/ch0"):
+        Denoiser("svd").run(tmp_path / "in.h5", "data/ch0", tmp_path / "in.h5")
+    with pytest.raises(OutputError, match="nowhere"):
+        Denoiser("svd").run(noisy, output=tmp_path / "nowhere" / "out.h5")
+    assert (tmp_path / "in.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["in.h5"]
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.tif", "out.npy", "out.zarr"])
+def test_a_result_is_replaced_only_when_asked(name: str, tmp_path: Path) -> None:
+    noisy = truth()[1]
+    Denoiser("svd", svd_patch=8, assess=False).run(noisy[:40], output=tmp_path / name)
+    with pytest.raises(OutputExistsError):
+        Denoiser("svd", svd_patch=8, assess=False).run(noisy, output=tmp_path / name)
+    Denoiser("svd", svd_patch=8, assess=False).run(noisy, output=tmp_path / name, overwrite=True)
+    with open_recording(tmp_path / name) as found:
+        assert found.shape == noisy.shape
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
 
 
 def test_minutes_are_kept() -> None:

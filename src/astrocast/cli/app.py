@@ -11,6 +11,7 @@ import typer
 
 from astrocast import __version__
 from astrocast.cli.commands.demo import demo
+from astrocast.cli.commands.denoise import denoise
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.parameters import parameters
 from astrocast.cli.commands.run import run
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS: tuple[Callable[..., None], ...] = (run, suggest, demo, simulate, info, parameters)
+COMMANDS: tuple[Callable[..., None], ...] = (run, denoise, suggest, demo, simulate, info, parameters)
 for _command in COMMANDS:
     app.command()(_command)
 
