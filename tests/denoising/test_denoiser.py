@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from astrocast.denoising import Denoiser
+from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.items import Window
 from astrocast.denoising.training_pool import load_pool
 from astrocast.errors import (
@@ -110,7 +111,23 @@ def test_minutes_are_kept() -> None:
     assert 5 < denoiser.training.steps < 30
 
 
-def test_a_training_that_diverges_keeps_the_last_good_weights(caplog) -> None:
+@pytest.mark.parametrize("fatal", [1e3, 1e30])  # the loss becomes large, and not a number
+def test_a_training_that_diverges_later_keeps_the_best_weights(fatal: float, monkeypatch, caplog) -> None:
+    rates = {"good": 0.01, "then": 0.0}
+    monkeypatch.setattr(Schedule, "rate", lambda self: rates["good" if self.done < 100 else "then"])
+    noisy, good = truth()[1], Denoiser(**SMALL | {"steps": 100})
+    expected = good.run(noisy)
+    rates["then"] = fatal
+    with caplog.at_level(logging.WARNING, "astrocast.denoising"):
+        denoiser = Denoiser(**SMALL | {"steps": 300})
+        found = denoiser.run(noisy)
+    assert denoiser.training.diverged
+    assert 100 < denoiser.training.steps <= 200
+    assert "diverged" in caplog.text
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_training_that_diverges_at_once_keeps_what_it_began_with(caplog) -> None:
     with caplog.at_level(logging.WARNING, "astrocast.denoising"):
         denoiser = Denoiser(**SMALL | {"learning_rate": 1e30})
         found = denoiser.run(truth()[1])
@@ -150,6 +167,18 @@ def test_frames_larger_than_the_memory_for_covariances_are_worked_in_bands(monke
 def test_recordings_that_are_too_small_are_refused(options, shape, said: str) -> None:
     with pytest.raises(InvalidConditionError, match=said):
         Denoiser(steps=1, kernel=2, **options).run(np.zeros(shape, np.uint8))
+
+
+def test_pretrained_weights_of_another_context_are_refused_in_numbers(tmp_path: Path, make_unet, write_legacy) -> None:
+    path = write_legacy(tmp_path / "a.h5", make_unet(context=6))
+    with pytest.raises(InvalidConditionError, match="take 6 context frames, pre_post_frame gives 4"):
+        Denoiser(**SMALL | {"pretrained_weights": path}).run(truth()[1])
+
+
+def test_a_patch_larger_than_the_frame_is_cut_to_it() -> None:
+    noisy = truth()[1][:40, :22, :18]
+    for options in (SMALL | {"patch_size": 64, "steps": 1}, {"method": "svd", "assess": False, "svd_patch": 64}):
+        assert Denoiser(**options).run(noisy).shape == noisy.shape
 
 
 def test_wrong_parameters_are_said_together_and_nothing_trained_is_not_saved(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Denoiser:
         pre_post_frame: int | tuple[int, int] = 5,
         patch_size: int = 64,
         batch_size: int = 8,
-        learning_rate: float = 0.002,
+        learning_rate: float = 0.004,
         pretrained_weights: str | Path | None = None,
         svd_patch: int = 16,
         svd_bin: int = 4,
