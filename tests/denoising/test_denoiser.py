@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 
 from astrocast.denoising import Denoiser
+from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.items import Window
 from astrocast.denoising.training_pool import load_pool
-from astrocast.errors import InvalidConditionError, InvalidValueError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    InvalidValueError,
+    NotRunError,
+    OutputError,
+    OutputExistsError,
+)
 from astrocast.io import open_recording
 from astrocast.kernels.normalisation import Scaling
 from astrocast.settings.denoising import DenoiserSettings
@@ -40,7 +48,8 @@ def test_signature_and_settings_declare_the_same() -> None:
 def test_training_on_the_recording_itself_removes_noise_and_is_repeatable(tmp_path: Path) -> None:
     clean, noisy = truth()
     denoiser = Denoiser(**QUICK)
-    found = denoiser.run(noisy)
+    with pytest.warns(AstrocastWarning, match="no better than by a mean of neighbours"):  # it trained for a second
+        found = denoiser.run(noisy)
     assert found.dtype == np.float32
     assert np.square(found - clean).mean() < np.square(noisy - clean).mean() / 4
     assert abs((found - noisy).mean()) < 0.1 * np.std(noisy - clean)
@@ -69,6 +78,32 @@ def test_patterns_remove_noise_and_are_written_with_their_quality(tmp_path: Path
     np.testing.assert_array_equal(same, np.rint(found).astype(np.uint16))
 
 
+def test_an_output_that_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Path, monkeypatch) -> None:
+    noisy = truth()[1]
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["data/ch0"] = noisy
+    before = (tmp_path / "in.h5").read_bytes()
+    monkeypatch.setattr(Denoiser, "_prepare", lambda *a: pytest.fail("it began to compute"))
+    with pytest.raises(OutputExistsError, match="data/ch0"):
+        Denoiser("svd").run(tmp_path / "in.h5", "data/ch0", tmp_path / "in.h5")
+    with pytest.raises(OutputError, match="nowhere"):
+        Denoiser("svd").run(noisy, output=tmp_path / "nowhere" / "out.h5")
+    assert (tmp_path / "in.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["in.h5"]
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.tif", "out.npy", "out.zarr"])
+def test_a_result_is_replaced_only_when_asked(name: str, tmp_path: Path) -> None:
+    noisy = truth()[1]
+    Denoiser("svd", svd_patch=8, assess=False).run(noisy[:40], output=tmp_path / name)
+    with pytest.raises(OutputExistsError):
+        Denoiser("svd", svd_patch=8, assess=False).run(noisy, output=tmp_path / name)
+    Denoiser("svd", svd_patch=8, assess=False).run(noisy, output=tmp_path / name, overwrite=True)
+    with open_recording(tmp_path / name) as found:
+        assert found.shape == noisy.shape
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
 def test_minutes_are_kept() -> None:
     ticks = iter(np.arange(0, 1000, 1.0))
     denoiser = Denoiser(**SMALL | {"steps": None, "minutes": 0.5}, clock=lambda: next(ticks))
@@ -76,7 +111,23 @@ def test_minutes_are_kept() -> None:
     assert 5 < denoiser.training.steps < 30
 
 
-def test_a_training_that_diverges_keeps_the_last_good_weights(caplog) -> None:
+@pytest.mark.parametrize("fatal", [1e3, 1e30])  # the loss becomes large, and not a number
+def test_a_training_that_diverges_later_keeps_the_best_weights(fatal: float, monkeypatch, caplog) -> None:
+    rates = {"good": 0.01, "then": 0.0}
+    monkeypatch.setattr(Schedule, "rate", lambda self: rates["good" if self.done < 100 else "then"])
+    noisy, good = truth()[1], Denoiser(**SMALL | {"steps": 100})
+    expected = good.run(noisy)
+    rates["then"] = fatal
+    with caplog.at_level(logging.WARNING, "astrocast.denoising"):
+        denoiser = Denoiser(**SMALL | {"steps": 300})
+        found = denoiser.run(noisy)
+    assert denoiser.training.diverged
+    assert 100 < denoiser.training.steps <= 200
+    assert "diverged" in caplog.text
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_training_that_diverges_at_once_keeps_what_it_began_with(caplog) -> None:
     with caplog.at_level(logging.WARNING, "astrocast.denoising"):
         denoiser = Denoiser(**SMALL | {"learning_rate": 1e30})
         found = denoiser.run(truth()[1])
@@ -116,6 +167,18 @@ def test_frames_larger_than_the_memory_for_covariances_are_worked_in_bands(monke
 def test_recordings_that_are_too_small_are_refused(options, shape, said: str) -> None:
     with pytest.raises(InvalidConditionError, match=said):
         Denoiser(steps=1, kernel=2, **options).run(np.zeros(shape, np.uint8))
+
+
+def test_pretrained_weights_of_another_context_are_refused_in_numbers(tmp_path: Path, make_unet, write_legacy) -> None:
+    path = write_legacy(tmp_path / "a.h5", make_unet(context=6))
+    with pytest.raises(InvalidConditionError, match="take 6 context frames, pre_post_frame gives 4"):
+        Denoiser(**SMALL | {"pretrained_weights": path}).run(truth()[1])
+
+
+def test_a_patch_larger_than_the_frame_is_cut_to_it() -> None:
+    noisy = truth()[1][:40, :22, :18]
+    for options in (SMALL | {"patch_size": 64, "steps": 1}, {"method": "svd", "assess": False, "svd_patch": 64}):
+        assert Denoiser(**options).run(noisy).shape == noisy.shape
 
 
 def test_wrong_parameters_are_said_together_and_nothing_trained_is_not_saved(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from astrocast.denoising import Network, SubFrameGenerator
 from astrocast.denoising.architecture import weights_of
-from astrocast.denoising.callbacks import Schedule
+from astrocast.denoising.callbacks import BestWeights, Schedule
 from astrocast.denoising.model_files import read_network
 from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidValueError, RecordingNotFoundError
 from astrocast.settings.denoising import NetworkSettings, RetrainingSettings, TrainingSettings
@@ -96,6 +96,26 @@ def test_a_training_that_diverges_stops_and_keeps_the_best(batches, caplog) -> N
     assert len(history.history["loss"]) == 1
     assert "diverged" in caplog.text
     for a, b in zip(start, weights_of(network.model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_training_that_diverges_later_keeps_the_best_and_not_the_last(batches) -> None:
+    model = Network(batches, n_stacks=1, kernel=2).model
+    best = BestWeights(model, "val_loss", None, patience=9, min_delta=0.0)
+    callback = best.callback()
+
+    def epoch(number: int, value: float) -> list[np.ndarray]:
+        model.set_weights([w + 1 for w in weights_of(model)])
+        kept = weights_of(model)
+        callback.on_train_batch_end(0, {"loss": value})
+        callback.on_epoch_end(number, {"val_loss": value})
+        return kept
+
+    _, expected, _, _ = epoch(0, 0.5), epoch(1, 0.3), epoch(2, 0.4), epoch(3, float("nan"))
+    callback.on_train_end({})
+    assert best.diverged
+    assert model.stop_training
+    for a, b in zip(expected, weights_of(model), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

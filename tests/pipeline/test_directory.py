@@ -29,10 +29,12 @@ class Bench:
 
         return Stage(name, parameters, execute, (self.folder / name).exists)
 
-    def run(self, source: dict[str, Any] = SOURCE, overwrite: bool = False, **parameters: Any) -> RunDirectory:
+    def run(
+        self, source: dict[str, Any] = SOURCE, overwrite: bool = False, names: str = "abc", **parameters: Any
+    ) -> RunDirectory:
         run = open_run(self.folder, source, {}, 1, overwrite)
         self.calls = []
-        run.perform([self.stage(n, **parameters.get(n, {})) for n in ("a", "b", "c")], overwrite)
+        run.perform([self.stage(n, **parameters.get(n, {})) for n in names], overwrite)
         return run
 
 
@@ -118,3 +120,26 @@ def test_run_json_holds_parameters_time_memory_warnings_and_facts(tmp_path: Path
     assert stage["facts"] == {"events": 3}
     assert stage["seconds"] >= 0
     assert stage["peak_memory_mb"] > 1
+
+
+def test_a_stage_that_is_switched_on_or_off_is_a_difference(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.run(names="ac")
+    with pytest.raises(ResultsDifferError, match=r"b\.enabled was False, is True"):
+        bench.run()
+    assert list(bench.run(overwrite=True).state["stages"]) == ["a", "b", "c"]
+    assert bench.calls == ["b", "c"]
+    with pytest.raises(ResultsDifferError, match=r"b\.enabled was True, is False"):
+        bench.run(names="ac")
+    assert list(bench.run(names="ac", overwrite=True).state["stages"]) == ["a", "c"]
+    assert bench.calls == ["c"]
+
+
+def test_a_stage_may_be_switched_on_before_anything_after_it_was_computed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "out")
+    bench.failing = "a"
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(names="ac")
+    bench.failing = ""
+    bench.run()
+    assert bench.calls == ["a", "b", "c"]

@@ -189,3 +189,62 @@ def test_real_recordings_run_to_the_end(shared: Callable[[str], Path], tmp_path:
         on_cell = mean[row, column] > np.percentile(mean, 80)
         assert events["v_area"].max() > 1000
         assert events["v_area"][on_cell].sum() > 0.6 * events["v_area"].sum()
+
+
+QUIET = RunSettings.checked(
+    frame_rate=5.0, pixel_size=0.5, denoising={"enabled": True, "method": "svd", "svd_patch": 8}
+)
+
+
+@pytest.fixture(scope="module")
+def denoised(movie: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """Return a complete run of that movie with denoising."""
+    return run_recording(movie, tmp_path_factory.mktemp("denoised") / "out", QUIET)
+
+
+def test_denoising_changes_the_traces_and_not_which_events_are_found(denoised: RunResult, finished: RunResult) -> None:
+    assert denoised.computed == ("conversion", "motion", "denoising", "delta", "detection", "report")
+    file = denoised.directory / "recording.h5"
+    assert dataset_names(file) == ["data/ch0", "denoised/ch0", "df/ch0", "mc/ch0"]
+    for dataset in ("mc/ch0", "denoised/ch0", "df/ch0"):
+        with open_recording(file, dataset) as now, open_recording(finished.directory / "recording.h5", "mc/ch0") as was:
+            assert now.metadata == was.metadata
+            assert np.array_equal(now.to_array(), was.to_array()) == (dataset == "mc/ch0")
+    with open_event_map(denoised.store) as now, open_event_map(finished.store) as was:
+        assert np.array_equal(now.to_array(), was.to_array())
+    with open_recording(file, "df/ch0") as now, open_recording(finished.directory / "recording.h5", "df/ch0") as was:
+        steps = [np.diff(movie.to_array(), axis=0).std() for movie in (now, was)]  # mostly noise
+    assert steps[0] < 0.3 * steps[1]
+    heights = [read_events(run.store, ["v_max_height"])["v_max_height"] for run in (denoised, finished)]
+    assert ((heights[0] != heights[1]) & (heights[0] > 0.7 * heights[1])).all()
+
+
+def test_what_denoising_did_and_cost_is_in_the_record_and_the_report(denoised: RunResult) -> None:
+    stage = json.loads((denoised.directory / "run.json").read_text())["stages"]["denoising"]
+    assert stage["parameters"]["svd_patch"] == 8
+    assert stage["parameters"]["seed"] == QUIET.seed == 1
+    assert stage["facts"]["engine_used"] == "svd"
+    page = (denoised.directory / "report.html").read_text()
+    for words in ("Parameters of denoising", "Quality of the denoising", "held out error"):
+        assert words in page
+    said = f"denoising: events keep only {100 * stage['facts']['quality']['amplitude']:.0f} % of their amplitude"
+    assert (said in page) == (stage["facts"]["quality"]["amplitude"] < 0.9)
+
+
+def test_a_run_with_denoising_resumes_and_is_not_mixed_with_one_without(
+    denoised: RunResult, movie: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(denoised.directory, out)
+    assert run_recording(movie, out, QUIET).computed == ()
+    with pytest.raises(ResultsDifferError, match=r"denoising\.enabled was True, is False"):
+        run_recording(movie, out, SETTINGS)
+    assert run_recording(movie, out, SETTINGS, overwrite=True).computed == ("delta", "detection", "report")
+    assert "denoising" not in json.loads((out / "run.json").read_text())["stages"]
+    with pytest.raises(ResultsDifferError, match=r"denoising\.enabled was False, is True"):
+        run_recording(movie, out, QUIET)
+    assert run_recording(movie, out, QUIET, overwrite=True).computed == ("denoising", "delta", "detection", "report")
+    assert list(json.loads((out / "run.json").read_text())["stages"])[2] == "denoising"
+    other = QUIET.model_copy(update={"denoising": QUIET.denoising.model_copy(update={"svd_patch": 16})})
+    with pytest.raises(ResultsDifferError, match=r"denoising\.svd_patch was 8, is 16"):
+        run_recording(movie, out, other)

@@ -13,6 +13,7 @@ from astrocast import __version__
 from astrocast.cli.commands.convert import convert
 from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
+from astrocast.cli.commands.denoise import denoise
 from astrocast.cli.commands.detect import detect
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    run, convert, motion, delta, detect, suggest, demo, simulate, info, parameters,
+    run, convert, motion, denoise, delta, detect, suggest, demo, simulate, info, parameters,
 )  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.denoising.inference import PredictFrames, prediction, write_result
+from astrocast.denoising.inference import PredictFrames, check_output, prediction, write_result
 from astrocast.denoising.items import Window
 from astrocast.denoising.patterns import ProjectFrames, learn_patterns
 from astrocast.denoising.sources import pixel_scaling
 from astrocast.denoising.training_pool import load_pool
-from astrocast.errors import InvalidConditionError, NotRunError
+from astrocast.errors import AstrocastWarning, InvalidConditionError, NotRunError
 from astrocast.io import Recording, open_recording
 from astrocast.io.recording import as_dtype
 from astrocast.kernels.denoise_quality import Quality, assess, hold_out
@@ -84,8 +85,15 @@ class Denoiser:
     ------
     InvalidConditionError
         When the recording has fewer frames than the window needs.
+    OutputExistsError, OutputError
+        When the output is there already or cannot be written: said before anything is computed.
     MissingExtraError
         When Keras is needed and not installed.
+
+    Warns
+    -----
+    AstrocastWarning
+        When the measured quality is poor: what is lost, in numbers.
 
     Examples
     --------
@@ -109,7 +117,7 @@ class Denoiser:
         pre_post_frame: int | tuple[int, int] = 5,
         patch_size: int = 64,
         batch_size: int = 8,
-        learning_rate: float = 0.002,
+        learning_rate: float = 0.004,
         pretrained_weights: str | Path | None = None,
         svd_patch: int = 16,
         svd_bin: int = 4,
@@ -163,10 +171,12 @@ class Denoiser:
         recording = open_recording(source, loc)
         try:
             kind = recording.dtype if isinstance(dtype, str) and dtype == "same" else as_dtype(dtype)
+            target = out_loc or recording.loc or "data/denoised"
+            if output is not None:
+                check_output(recording, output, target, kind, chunks, overwrite)
             operation = self._prepare(recording, kind)
             if self.settings.assess:
                 self.quality = self._assess(recording, operation)
-            target = out_loc or recording.loc or "data/denoised"
             return write_result(
                 recording, operation, output, target, kind, chunks, overwrite, self._parameters()
             )  # fmt: skip
@@ -231,7 +241,7 @@ class Denoiser:
         inner = (slice(None), *cut)
         quality = assess(raw[inner], results[0][inner], given[inner], results[1][inner], held)
         for remark in quality.remarks():
-            logger.warning("%s", remark)
+            warnings.warn(remark, AstrocastWarning, stacklevel=3)
         return quality
 
     def _apply(self, operation: Operation, frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -241,18 +251,14 @@ class Denoiser:
         finally:
             operation.dtype = kept
 
-    def _parameters(self) -> dict[str, Any]:
-        found: dict[str, Any] = {**self.settings.model_dump(), "engine_used": self.engine_used}
+    def measured(self) -> dict[str, Any]:
+        """Return what the last run used and measured, as plain values for a record."""
+        found: dict[str, Any] = {"engine_used": self.engine_used}
         if self.training is not None:
             found |= {"training_steps": self.training.steps, "training_losses": self.training.losses}
         if self.quality is not None:
             found["quality"] = asdict(self.quality)
         return found
 
-
-def quality_lines(quality: Quality) -> list[tuple[str, str]]:
-    """Return name and value of each measure, for a table."""
-    unit = {"noise_sd": "grey values", "bias": "noise SD"}
-    return [
-        (k, "too few events" if v is None else f"{v:.4g} {unit.get(k, '')}".strip()) for k, v in asdict(quality).items()
-    ]
+    def _parameters(self) -> dict[str, Any]:
+        return {**self.settings.model_dump(), **self.measured()}

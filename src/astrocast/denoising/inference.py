@@ -190,6 +190,15 @@ def write_result(
     return writer.array if isinstance(writer, ArrayWriter) else Path(str(output))
 
 
+def check_output(
+    recording: Recording, output: str | Path, loc: str | None, dtype: np.dtype[Any], chunks: Any, overwrite: bool
+) -> None:
+    """Raise at once what writing the result would raise after minutes of training; nothing is left behind."""
+    create_recording(
+        output, loc, recording.shape, dtype, chunks=chunk_shape(chunks, recording), overwrite=overwrite
+    ).discard()
+
+
 def chunk_shape(chunks: Any, recording: Recording) -> tuple[int, int, int] | None:
     """Return the chunks that were asked for: a shape, a number of frames, or None for the choice of the format."""
     if chunks is None or chunks == "infer":

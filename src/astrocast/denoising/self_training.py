@@ -23,6 +23,9 @@ logger = logging.getLogger("astrocast.denoising")
 
 #: steps whose mean loss is one entry of the history, and after which the weights are kept
 _ROUND = 100
+#: a round whose mean loss exceeds this many variances of the recording has diverged, though it is finite; to predict
+#: the mean image and nothing else costs about 1
+_DIVERGED = 10.0
 
 
 @dataclass
@@ -33,6 +36,20 @@ class Training:
     steps: int
     losses: list[float] = field(default_factory=list)
     diverged: bool = False
+
+
+@dataclass
+class Best:
+    """The best weights so far, to return to when a training diverges."""
+
+    weights: Any
+    loss: float = math.inf
+
+    def is_left_behind(self, loss: float, model: Any) -> bool:
+        """Keep the weights of ``model`` if ``loss`` is the least so far; return whether the training has diverged."""
+        if loss < self.loss:
+            self.loss, self.weights = loss, weights_of(model)
+        return loss > _DIVERGED
 
 
 def start_model(settings: DenoiserSettings, context: int, frame: tuple[int, int]) -> tuple[Any, int]:
@@ -62,7 +79,7 @@ def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: 
     keras = import_keras("training a network")
     model.compile(keras.optimizers.Adam(settings.learning_rate), "mean_squared_error")
     rng = np.random.default_rng(settings.seed)
-    kept, losses, recent = weights_of(model), [], []
+    best, losses, recent = Best(weights_of(model)), [], []
     diverged = False
     total = settings.steps or math.ceil(schedule.seconds)
     with track("train", total, "steps" if settings.steps else "s") as advance:
@@ -71,16 +88,15 @@ def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: 
             model.optimizer.learning_rate = schedule.rate()
             recent.append(float(model.train_on_batch(*pool.draw(settings.batch_size, rng))))
             schedule.done += 1
-            if not math.isfinite(recent[-1]):
-                logger.warning(
-                    "training diverged after %d steps: stopped, the last good weights are kept", schedule.done
-                )
-                model.set_weights(kept)
-                diverged = True
-                break
-            if len(recent) == _ROUND:
+            diverged = not math.isfinite(recent[-1])
+            if len(recent) == _ROUND and not diverged:
                 losses.append(float(np.mean(recent)))
-                recent, kept = [], weights_of(model)
+                diverged = best.is_left_behind(losses[-1], model)
+                recent = []
+            if diverged:
+                logger.warning("training diverged after %d steps: stopped, the best weights are kept", schedule.done)
+                model.set_weights(best.weights)
+                break
             now = int(schedule.progress * total)
             advance(now - shown)
             shown = now

@@ -226,7 +226,10 @@ def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> Non
 
 def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the NumPy dtype, refusing what is not a real number."""
-    found = np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise InvalidValueError(f"dtype {dtype!r} is not known; use for example uint16 or float32") from error
     if found.kind not in "biuf":
         raise InvalidValueError(f"dtype {found} is not a real number; use for example uint16 or float32")
     return found

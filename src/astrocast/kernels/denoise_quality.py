@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,14 @@ class Quality:
     bias: float
     residual_temporal: float
     residual_spatial: float
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return name and value of each measure, for a table."""
+        unit = {"noise_sd": " grey values", "bias": " noise SD"}
+        return [
+            (name.replace("_", " "), "too few events" if value is None else f"{value:.4g}{unit.get(name, '')}")
+            for name, value in asdict(self).items()
+        ]
 
     def remarks(self) -> list[str]:
         """Return what a user should know, in sentences; an empty list when nothing stands out."""

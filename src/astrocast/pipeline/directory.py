@@ -77,6 +77,8 @@ class RunDirectory:
             keys.append(key)
         if not overwrite:
             self._refuse_other_parameters(stages)
+        # in the order of the run, and without stages that are off now
+        self.state["stages"] = {stage.name: self.state["stages"].get(stage.name, {}) for stage in stages}
         for stage, key in zip(stages, keys, strict=True):
             done = self.state["stages"].get(stage.name, {})
             if not computed and done.get("key") == key and done.get("status") == "complete" and stage.is_there():
@@ -87,7 +89,7 @@ class RunDirectory:
         return computed
 
     def _refuse_other_parameters(self, stages: list[Stage]) -> None:
-        lines = []
+        lines = self._switched(stages)
         for stage in stages:
             before = self.state["stages"].get(stage.name, {}).get("parameters")
             if before is not None and before != plain(stage.parameters):
@@ -97,6 +99,14 @@ class RunDirectory:
                 f"{self.path} holds the results of other parameters: {'; '.join(lines)}. "
                 "Choose another output directory, or overwrite to compute what differs anew"
             )
+
+    def _switched(self, stages: list[Stage]) -> list[str]:
+        """Return a line per stage that was off when the stages after it were computed and is on now, or was on."""
+        stored = [name for name, entry in self.state["stages"].items() if entry]
+        names = [stage.name for stage in stages]
+        last = max((i for i, name in enumerate(names) if name in stored), default=0)
+        on = [f"{name}.enabled was False, is True" for name in names[:last] if name not in stored]
+        return on + [f"{name}.enabled was True, is False" for name in stored if name not in names]
 
     def _compute(self, stage: Stage, key: str) -> None:
         entry: dict[str, Any] = {"status": "running", "key": key, "parameters": stage.parameters}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,27 @@ SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts
 LEFT_OUT = ("mask", "contours", "footprint", "noise_mask_trace")
 
 
-def gather(
-    run: RunDirectory,
-    name: str,
-    raw: tuple[Path, str],
-    corrected: tuple[Path, str],
-    signal: tuple[Path, str],
-    store: Path,
-) -> ReportContent:
+@dataclass(frozen=True)
+class Movies:
+    """Where the movies of a run are.
+
+    Parameters
+    ----------
+    path
+        The file.
+    raw, corrected, quiet, signal
+        Datasets in it: as converted, as registered, what dF was made from, and dF. Those of stages that are off are
+        those of the stage before.
+    """
+
+    path: Path
+    raw: str
+    corrected: str
+    quiet: str
+    signal: str
+
+
+def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportContent:
     """Return what the report of a run shows; each movie is read once, in blocks.
 
     Parameters
@@ -42,17 +56,16 @@ def gather(
         The run directory, its stages complete up to detection.
     name
         Name of the recording, for the title.
-    raw, corrected, signal
-        File and dataset of the movie as it was converted, as it was registered, and of dF.
+    movies
+        The movies.
     store
         The event store.
     """
-    with open_recording(*raw) as movie:
+    with open_recording(movies.path, movies.raw) as movie:
         metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
-    still = _projections(*corrected)
-    active = _projections(*signal)
-    with open_recording(*raw) as movie:
-        before = still.frame_mean if raw == corrected else _reduce(movie).frame_mean
+    # those that are one and the same are read once
+    found = {dataset: _projections(movies.path, dataset) for dataset in dict.fromkeys(astuple(movies)[1:])}
+    still, active = found[movies.corrected], found[movies.signal]
     events = read_events(store, columns=[c.name for c in COLUMNS if c.name not in LEFT_OUT])
     return ReportContent(
         name=name,
@@ -66,9 +79,10 @@ def gather(
         onset_map=_onset_map(store, events),
         events=events,
         mean_trace=active.frame_mean,
-        fluorescence=before,
-        baseline=still.frame_mean - active.frame_mean,
-        **_registration(corrected),
+        fluorescence=found[movies.raw].frame_mean,
+        baseline=found[movies.quiet].frame_mean - active.frame_mean,
+        quality=run.facts("denoising").get("quality"),
+        **_registration(movies.path, movies.corrected),
         **_provenance(run),
     )
 
@@ -101,8 +115,8 @@ def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
     return onset_map(first, events.index.to_numpy(np.int64), events["z0"].to_numpy(np.int64))
 
 
-def _registration(corrected: tuple[Path, str]) -> dict[str, Any]:
-    found = read_registration(*corrected)
+def _registration(path: Path, corrected: str) -> dict[str, Any]:
+    found = read_registration(path, corrected)
     if found is None:
         return {}
     quality = found.quality

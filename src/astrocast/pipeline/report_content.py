@@ -58,6 +58,8 @@ class ReportContent:
         (frames,), mean over the pixels before bleach correction, and of the background taken from it.
     score
         Name -> value, how well the known events of a simulation were found.
+    quality
+        Name -> number, the measures of denoising (`astrocast.kernels.denoise_quality.Quality`); None without it.
     parameters
         Stage -> parameter -> value.
     stages
@@ -89,6 +91,7 @@ class ReportContent:
     fluorescence: ArrayLike | None = None
     baseline: ArrayLike | None = None
     score: Mapping[str, float] | None = None
+    quality: Mapping[str, float | None] | None = None
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     input: Mapping[str, Any] = field(default_factory=dict)

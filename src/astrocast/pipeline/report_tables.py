@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from astrocast.kernels.denoise_quality import Quality
 from astrocast.pipeline.report_content import ReportContent, as_text, duration_text, number
 from astrocast.pipeline.report_measures import by_size, measures
 from astrocast.plotting.frame import pixel_sides
@@ -140,6 +141,9 @@ def provenance(content: ReportContent) -> list[Table]:
         Table(f"Parameters of {stage}", ["parameter", "value"], [[name, as_text(v)] for name, v in values.items()])
         for stage, values in content.parameters.items()
     ]
+    if content.quality is not None:
+        lines = Quality(**content.quality).lines()  # type: ignore[arg-type] # as they were stored
+        tables.append(Table("Quality of the denoising", ["measure", "value"], [list(line) for line in lines]))
     if content.stages:
         rows = [
             [stage, number(values.get("seconds")), number(values.get("peak_memory_mb"))]

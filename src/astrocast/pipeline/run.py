@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from astrocast.errors import AstrocastError, DatasetNotFoundError
 from astrocast.io import Recording, open_recording
+from astrocast.io.chunks import infer_chunks
 from astrocast.io.event_store import META, TABLE, read_events, store_path
 from astrocast.io.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import RunDirectory, Stage, open_run
-from astrocast.pipeline.gather import gather
+from astrocast.pipeline.gather import Movies, gather
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
@@ -60,7 +63,7 @@ def run_recording(
     overwrite: bool = False,
     judge: Judge | None = None,
 ) -> RunResult:
-    """Convert, register, correct bleaching, detect events and write the report.
+    """Convert, register, denoise where asked, correct bleaching, detect events and write the report.
 
     Parameters
     ----------
@@ -111,8 +114,10 @@ class Steps:
         channel = settings.channel
         named = settings.conversion.channels
         self.raw = channel if isinstance(named, dict) else f"{settings.conversion.loc_out}/{channel}"
-        self.corrected = f"mc/{channel.rsplit('/', 1)[-1]}" if settings.motion.enabled else self.raw
-        self.signal = f"df/{channel.rsplit('/', 1)[-1]}"
+        last = channel.rsplit("/", 1)[-1]
+        self.corrected = f"mc/{last}" if settings.motion.enabled else self.raw
+        self.quiet = f"denoised/{last}" if settings.denoising.enabled else self.corrected
+        self.signal = f"df/{last}"
         self.store = store_path(self.recording, self.signal)
 
     def result(self, computed: list[str]) -> RunResult:
@@ -128,6 +133,10 @@ class Steps:
         if settings.motion.enabled:
             motion = plain(settings.motion.model_dump(exclude={"enabled"}))
             stages.append(Stage("motion", motion, self.correct_motion, lambda: self._has(self.corrected)))
+        if settings.denoising.enabled:
+            stages.append(
+                Stage("denoising", plain(self._denoiser_parameters()), self.denoise, lambda: self._has(self.quiet))
+            )
         delta, detection = plain(settings.delta.model_dump()), plain(settings.detection.model_dump())
         stages += [
             Stage("delta", delta, self.correct_bleaching, lambda: self._has(self.signal)),
@@ -172,14 +181,29 @@ class Steps:
             "largest_shift_px": round(float(abs(found.shifts).max()), 2),
         }
 
+    def _denoiser_parameters(self) -> dict[str, Any]:
+        chosen = self.settings.denoising
+        seed = self.settings.seed if chosen.seed is None else chosen.seed
+        return chosen.model_dump(exclude={"enabled"}) | {"seed": seed}
+
+    def denoise(self) -> dict[str, Any]:
+        """Take the noise out of the registered movie."""
+        from astrocast.denoising import Denoiser
+
+        with open_recording(self.recording, self.corrected) as movie:
+            chunks = infer_chunks(movie.shape, np.dtype(np.float32), "XY")
+        denoiser = Denoiser(**self._denoiser_parameters())
+        denoiser.run(self.recording, self.corrected, self.recording, self.quiet, chunks=chunks, overwrite=True)
+        return denoiser.measured()
+
     def correct_bleaching(self) -> dict[str, Any]:
         """Take the background of each pixel away."""
         from astrocast.preparation import Delta
 
         settings = self.settings.delta
-        with open_recording(self.recording, self.corrected) as movie:
+        with open_recording(self.recording, self.quiet) as movie:
             window = settings.window_for(len(movie))
-        delta = Delta(self.recording, loc=self.corrected)
+        delta = Delta(self.recording, loc=self.quiet)
         delta.run(**settings.model_dump() | {"window": window})
         delta.save(self.recording, loc=self.signal, chunk_strategy="XY", overwrite=True)
         return {"window": window}
@@ -204,8 +228,8 @@ class Steps:
         """Write the page that shows the run."""
         from astrocast.pipeline.report import write_report
 
-        raw, corrected, signal = ((self.recording, dataset) for dataset in (self.raw, self.corrected, self.signal))
-        content = gather(self.run, self.source.name, raw, corrected, signal, self.store)
+        movies = Movies(self.recording, self.raw, self.corrected, self.quiet, self.signal)
+        content = gather(self.run, self.source.name, movies, self.store)
         score = self.judge(self.result([])) if self.judge else None
         return {"report": write_report(self.run.path, replace(content, score=score)).name}
 

@@ -12,6 +12,7 @@ from astrocast.settings.base import Settings, parameter
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.conversion import ConversionSettings
 from astrocast.settings.delta import DeltaSettings
+from astrocast.settings.denoising import DenoiserSettings
 from astrocast.settings.detection import Border, DetectionSettings
 from astrocast.settings.motion import MotionSettings
 
@@ -32,6 +33,19 @@ class MotionStage(MotionSettings):
     """Motion correction in a run."""
 
     enabled: bool = parameter(True, "Correct motion; off for a recording that is registered already")
+
+
+class DenoisingStage(DenoiserSettings):
+    """Denoising in a run, off unless asked for."""
+
+    enabled: bool = parameter(
+        False,
+        "Denoise the registered movie; dF and the traces are then of the denoised one. Calibrated detection still "
+        "looks for events in the registered movie",
+    )
+    seed: int | None = parameter(  # type: ignore[assignment] # a run may leave the seed to the run
+        None, "Seed of all that is random; that of the run when empty"
+    )
 
 
 class DeltaStage(DeltaSettings):
@@ -78,6 +92,7 @@ class RunSettings(Settings):
     pixel_size: float | None = parameter(None, "Size of a pixel, where the file does not say", unit="um", gt=0)
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)
+    denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
 

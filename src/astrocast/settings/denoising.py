@@ -166,7 +166,7 @@ class DenoiserSettings(Settings):
     pre_post_frame: Pair = parameter(5, "Context frames before and after", unit="frames")
     patch_size: int = parameter(64, "Side of a training patch", unit="pixels", ge=4)
     batch_size: int = parameter(8, "Patches of a training step", ge=1)
-    learning_rate: float = parameter(0.002, "Largest step size of the optimizer (Adam)", gt=0)
+    learning_rate: float = parameter(0.004, "Largest step size of the optimizer (Adam)", gt=0)
     pretrained_weights: str | Path | None = parameter(None, "Model file or folder to start training from")
     svd_patch: int = parameter(16, "Side of a patch whose patterns are found", unit="pixels", ge=2)
     svd_bin: int = parameter(4, "Frames averaged before patterns are looked for", unit="frames", ge=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from astrocast.cli.commands.options import Config, Loc, Output, Recording, Set, settings_of
+from astrocast.cli.options import Config, Loc, Output, Recording, Set, settings_of
 
 
 def convert(recording: Recording, output: Output, loc: Loc = None, config: Config = None, set_: Set = None) -> None:

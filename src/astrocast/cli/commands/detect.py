@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from astrocast.cli.commands.options import Config, Loc, Recording, Set, settings_of
+from astrocast.cli.options import Config, Loc, Recording, Set, settings_of
 
 
 def detect(
     recording: Recording,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the result [default: <name>.<dataset>.roi].")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Directory of the result (default: <name>.<dataset>.roi beside the recording)."
+        ),
     ] = None,
     loc: Loc = None,
     signal_loc: Annotated[
-        str | None, typer.Option(help="Dataset that the traces are taken from [default: the one events are found in].")
+        str | None, typer.Option(help="Dataset that the traces are taken from (default: the one events are found in).")
     ] = None,
     config: Config = None,
     set_: Set = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from astrocast.cli.commands.options import Config, Loc, Output, Overwrite, Recording, Set, settings_of
+from astrocast.cli.options import Config, Loc, Output, Overwrite, Recording, Set, settings_of
 
 
 def motion(

@@ -15,7 +15,7 @@ def run(
     recording: Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the results [default: ./<name>.astrocast].")
+        Path | None, typer.Option("--output", "-o", help="Directory of the results (default: ./<name>.astrocast).")
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -1,0 +1,53 @@
+"""``astrocast denoise``: one recording, by a network trained on it or by the patterns of its patches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from astrocast.cli.options import Loc, Output, Overwrite, Recording, checked, with_options
+from astrocast.settings.denoising import DenoiserSettings
+
+if TYPE_CHECKING:
+    from astrocast.denoising import Denoiser
+
+
+@with_options(DenoiserSettings)
+def denoise(
+    recording: Recording,
+    output: Output,
+    loc: Loc = None,
+    loc_out: Annotated[str | None, typer.Option(help="Dataset to write; that of the recording when left out.")] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Type of the result; 'same' is the recording's, saturating and rounded.")
+    ] = "float32",
+    overwrite: Overwrite = False,
+    **settings: Any,
+) -> None:
+    """Take the noise out of a recording with nothing but the recording itself, and say what that cost."""
+    from astrocast.cli.commands.run import reporter
+    from astrocast.denoising import Denoiser
+    from astrocast.runtime.progress import reporting
+
+    chosen: DenoiserSettings = checked(DenoiserSettings, settings)
+    denoiser = Denoiser(**chosen.model_dump())
+    with reporting(reporter()), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        denoiser.run(recording, loc, output, loc_out, dtype, overwrite=overwrite)
+    for text in summary(denoiser):
+        typer.echo(text)
+    for remark in dict.fromkeys(str(w.message) for w in caught):
+        typer.echo(f"note: {remark}")
+    typer.echo(str(output))
+
+
+def summary(denoiser: Denoiser) -> list[str]:
+    """Return what was done and how good it is, a line each."""
+    said = [f"engine: {denoiser.engine_used}"]
+    if denoiser.training is not None:
+        said.append(f"training: {denoiser.training.steps} steps")
+    if denoiser.quality is not None:
+        said += [f"{name}: {value}" for name, value in denoiser.quality.lines()]
+    return said
