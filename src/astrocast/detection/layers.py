@@ -50,7 +50,7 @@ def write_layers(
 
 
 def number_events(
-    segmentation: Segmentation, step: str, count: int, measures: dict[str, NDArray[Any]]
+    segmentation: Segmentation, step: str, count: int, measures: dict[str, NDArray[Any]], layered: bool = True
 ) -> tuple[Segmentation, NDArray[np.int64]]:
     """Return the events that `write_layers` kept in the order of their first voxels, and what each was called there.
 
@@ -64,10 +64,12 @@ def number_events(
         Number of events.
     measures
         What is said of each event, in the order of the numbers there.
+    layered
+        Whether events may share voxels.
     """
     first = np.full(count + 1, np.iinfo(np.int64).max)
     identity = np.arange(count + 1, dtype=np.int32)
-    found = replace(segmentation, step=step, layered=True, final=[identity] * len(segmentation.blocks))
+    found = replace(segmentation, step=step, layered=layered, final=[identity] * len(segmentation.blocks))
     for index, block in enumerate(found.blocks):
         runs, labels = found.load_events(index)
         np.minimum.at(first, labels, first_voxels(runs) + block.start * runs.shape[1] * runs.shape[2])
