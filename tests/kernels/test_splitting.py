@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from astrocast.kernels.splitting import divide
 
@@ -31,9 +33,50 @@ def test_one_that_travels_stays_one():
     np.testing.assert_array_equal(divide(movie, mask), mask.astype(np.int32))
 
 
-def test_one_after_the_other_stays_one():
+def test_one_after_the_other_elsewhere_are_two():
     movie = blobs((12, 12, 0, range(6)), (12, 26, 0, range(6, 12)))
-    assert divide(movie, np.ones_like(movie, bool)).max() == 1
+    parts = divide(movie, movie > 5)
+    assert parts.max() == 2
+    assert (parts[2, 12, 12], parts[9, 12, 26]) == (1, 2)
+
+
+def test_one_after_the_other_in_the_same_place_are_two_where_the_signal_sinks_between():
+    course = 100 * np.exp(-((np.arange(40)[:, None] - [10, 24]) ** 2) / 50)
+    noise = np.random.default_rng(0).normal(0, 5, (40, 24, 40))
+    movie = blobs((12, 20, 0, range(40)), shape=(40, 24, 40)) / 100 * course.sum(axis=1)[:, None, None] + noise
+    mask = ndimage.binary_opening(ndimage.gaussian_filter(movie, 1) > 15)
+    parts = divide(movie, mask)
+    assert parts.max() == 2
+    assert (parts[10, 12, 20], parts[24, 12, 20]) == (1, 2)
+    once = blobs((12, 20, 0, range(40)), shape=(40, 24, 40)) / 100 * course.max(axis=1)[:, None, None].cumsum(axis=0)
+    assert divide(once + noise, mask).max() == 1
+
+
+def test_neither_the_unit_nor_a_pedestal_matters():
+    rng = np.random.default_rng(3)
+    movie = blobs((12, 10, 0, range(12)), (12, 28, 0, range(12))) + rng.normal(0, 8, (12, 24, 40))
+    mask = blobs((12, 10, 0, range(12)), (12, 28, 0, range(12))) > 5
+    parts = divide(movie, mask)
+    assert parts.max() == 2
+    np.testing.assert_array_equal(divide(movie * 1e-3 + 7, mask), parts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_does_not_divide(seed: int):
+    noise = np.random.default_rng(seed).normal(0, 60, (24, 24, 60))
+    movie = blobs((12, 14, 1.2, range(24)), shape=(24, 24, 60))
+    mask = movie > 30
+    assert divide(movie + noise, mask).max() == 1
+    loose = mask.copy()
+    loose[0, 0, 50] = True  # touches the event nowhere
+    assert divide(movie + noise, loose).max() == 1
+
+
+def test_short_events_and_single_frames_are_no_error():
+    movie = blobs((12, 10, 0, range(1)), (12, 28, 0, range(1)), shape=(1, 24, 40))
+    assert divide(movie, movie > 5).max() == 1  # one frame says too little of its noise
+    assert divide(np.zeros((1, 1, 1)), np.ones((1, 1, 1), bool)).max() == 1
+    assert divide(np.full((2, 3, 3), np.nan), np.ones((2, 3, 3), bool)).max() == 1
 
 
 def test_a_single_noisy_maximum_does_not_divide():

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from astrocast.errors import DatasetNotFoundError, InvalidValueError, RecordingNotFoundError
 from astrocast.events.array_columns import as_masks
-from astrocast.events.schema import INDEX
+from astrocast.events.schema import HIDDEN, INDEX
 from astrocast.io import create_recording
 from astrocast.io.event_store import EVENT_MAP_LOC, TiffMapWriter, event_map_path, open_event_map
 from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
@@ -76,17 +76,36 @@ def paint_map(
     labels = labels_of(table)
     if len(labels) and labels.max() > np.iinfo(kind).max:
         raise InvalidValueError(f"the largest event number is {labels.max()}, {kind} holds {np.iinfo(kind).max}")
-    masks = as_masks(table["mask"]).masks
+    layers = _in_layers(table)
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     if save_path is None:
         whole = np.zeros(shape, kind)
         with track("event map", len(table), "events") as advance:
-            paint(masks, origins, labels, whole, first_frame)
+            for masks in layers:
+                paint(masks, origins, labels, whole, first_frame)
             advance(len(table))
         return whole
     with _writer(save_path, shape, kind) as writer:
-        _paint_blocks(masks, origins, labels, writer, first_frame)
+        _paint_blocks(layers, origins, labels, writer, first_frame)
     return lazy_array(partial(_open_saved, save_path))
+
+
+def _in_layers(table: pd.DataFrame) -> list[Masks]:
+    """Return what is painted one over the other: the events, then what of them is not hidden where any of it is."""
+    whole = as_masks(table["mask"]).masks
+    if HIDDEN.name not in table:
+        return [whole]
+    hidden = as_masks(table[HIDDEN.name])
+    # events of other methods in the same table have no hidden voxels
+    have = np.flatnonzero(np.diff(hidden.offsets) == np.diff(whole.offsets))
+    if not hidden.flat.any() or not len(have):
+        return [whole]
+    if len(have) == len(whole.shapes):
+        return [whole, whole._replace(bits=whole.bits & ~hidden.flat)]
+    bits = whole.bits.copy()
+    for i in have:
+        bits[whole.offsets[i] : whole.offsets[i + 1]] &= ~hidden.flat[hidden.offsets[i] : hidden.offsets[i + 1]]
+    return [whole, whole._replace(bits=bits)]
 
 
 class _MissingMaskError(DatasetNotFoundError, ValueError):
@@ -107,13 +126,14 @@ def _open_saved(path: Path) -> Recording:
 
 
 def _paint_blocks(
-    masks: Masks, origins: NDArray[np.int64], labels: NDArray[np.int64], writer: RecordingWriter, first_frame: int
+    layers: list[Masks], origins: NDArray[np.int64], labels: NDArray[np.int64], writer: RecordingWriter, first_frame: int
 ) -> None:
     frames, rows, columns = writer.shape
     depth = max(1, _BLOCK_BYTES // (rows * columns * writer.dtype.itemsize))
     with track("event map", frames) as advance:
         for start in range(0, frames, depth):
             block = np.zeros((min(depth, frames - start), rows, columns), writer.dtype)
-            paint(masks, origins, labels, block, first_frame + start)
+            for masks in layers:
+                paint(masks, origins, labels, block, first_frame + start)
             writer.write(start, block)
             advance(len(block))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,22 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.layers import Part, number_events, parts_by_block, write_layers
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
 from astrocast.kernels.calibrated.basins import find_hills
-from astrocast.kernels.calibrated.extent import event_extent
+from astrocast.kernels.calibrated.extent import event_extent, peak_height
 from astrocast.kernels.calibrated.joining import join_hills
 from astrocast.kernels.calibrated.noise_line import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual, smoothed_noise, systematic_error, temporal_gain
 from astrocast.kernels.calibrated.shake import Texture
+from astrocast.kernels.calibrated.sharing import Layered, give_back, layer_events, shared_voxels
 from astrocast.kernels.calibrated.significance import as_normal, confidence, height_for, smoothed_skewness
-from astrocast.kernels.features import Boxes
 from astrocast.kernels.invalid import fill_invalid
 from astrocast.kernels.labelling import label_runs
 from astrocast.kernels.moments import StepMoments
-from astrocast.kernels.runs import find_runs, label_runs_of_volume, paint_runs
+from astrocast.kernels.runs import find_runs, list_voxels, paint_runs
 from astrocast.kernels.smoothing import gaussian
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -41,6 +42,8 @@ from astrocast.settings.calibrated import CalibratedSettings
 #: voxels of a block of the second reading, and candidate voxels that are divided into events together
 _BLOCK_VOXELS, _BATCH_VOXELS = 16 << 20, 4 << 20
 _EVENTS = "calibrated"
+#: share of its peak from which a voxel is its basin's, whatever reaches it, so that every event is seen in the map
+_CORE = 0.75
 CONFIDENCE = Column(
     "confidence",
     "float64",
@@ -170,6 +173,27 @@ def calibrated_labels(
     return np.concatenate(volumes), found.measures["confidence"]
 
 
+def calibrated_events(
+    recording: Recording, settings: CalibratedSettings | None = None, pool: Executor | None = None
+) -> list[NDArray[np.int64]]:
+    """Return the voxels of each event as flat indices of the recording; those of different events may overlap.
+
+    Takes what `calibrated_labels` takes, which shows a voxel that several events share as the strongest's.
+    """
+    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
+        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
+        found = segment_calibrated(recording, settings or CalibratedSettings(), checkpoint, pool, lambda n: None)
+        layers = [found.load_events(index) for index in range(len(found.blocks))]
+    size = recording.shape[1] * recording.shape[2]
+    at = np.concatenate([
+        list_voxels(runs) + block.start * size for (runs, _), block in zip(layers, found.blocks, strict=True)
+    ])
+    label = np.concatenate([np.repeat(labels, runs.stop - runs.start) for runs, labels in layers])
+    order = np.argsort(label, kind="stable")
+    cuts = np.searchsorted(label[order], np.arange(2, len(found.boxes.area) + 1))
+    return np.split(at[order], cuts) if len(found.boxes.area) else []
+
+
 def _find_candidates(
     recording: Recording,
     span: tuple[int, int],
@@ -241,20 +265,27 @@ class _Voxels:
 def _divide(candidates: Segmentation, settings: CalibratedSettings, threshold: float) -> Segmentation:
     """Return the events among connected candidates; blocks are written as soon as nothing more can come to them."""
     shape, n_voxels = candidates.shape, float(np.prod(candidates.shape))
-    open_at: dict[int, list[tuple[NDArray[np.int64], int]]] = {}
+    open_at: dict[int, list[Part]] = {}
     heights: list[float] = []
     written = 0
+
+    def write(index: int) -> None:
+        block = candidates.blocks[index]
+        size = (block.stop - block.start, *shape[1:])
+        write_layers(candidates.checkpoint, _EVENTS, index, size, open_at.pop(index, []))
+
     for batch, following in _batches(candidates, threshold):
-        for voxels, height in _events(batch, shape, settings, threshold):
+        for event, height in _events(batch, shape, settings, threshold):
             heights.append(height)
-            for index, part in _by_block(voxels, candidates):
-                open_at.setdefault(index, []).append((part, len(heights)))
+            for index, voxels, hidden in parts_by_block(event, candidates.blocks, shape):
+                open_at.setdefault(index, []).append((voxels, hidden, len(heights)))
         while written < len(candidates.blocks) and candidates.blocks[written].stop <= following:
-            _write(candidates, written, open_at.pop(written, []))
+            write(written)
             written += 1
     for index in range(written, len(candidates.blocks)):
-        _write(candidates, index, open_at.pop(index, []))
-    return _number(candidates, confidence(np.array(heights), n_voxels, settings.sigma))
+        write(index)
+    sure = confidence(np.array(heights), n_voxels, settings.sigma)
+    return number_events(candidates, _EVENTS, len(heights), {CONFIDENCE.name: sure})[0]
 
 
 def _batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[_Voxels, int]]:
@@ -300,7 +331,7 @@ def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> _Voxels:
 
 def _events(
     voxels: _Voxels, shape: tuple[int, int, int], settings: CalibratedSettings, threshold: float
-) -> Iterator[tuple[NDArray[np.int64], float]]:
+) -> Iterator[tuple[Layered, float]]:
     """Yield the voxels (flat indices) and the height, in standard deviations, of each event."""
     hills = find_hills(voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot)
     event = join_hills(
@@ -312,50 +343,47 @@ def _events(
     )[hills.hill]
     order = np.argsort(event, kind="stable")
     found, first = np.unique(event[order], return_index=True)
-    for number, own in zip(found, np.split(order, first[1:]), strict=True):
+    heights: dict[int, float] = {}
+    peaks: dict[int, float] = {}
+    extents: dict[int, NDArray[np.int64]] = {}
+    for number, own in zip(found.tolist(), np.split(order, first[1:]), strict=True):
         height = float((voxels.value[own] / voxels.noise[own]).max())
         if number == 0 or height < threshold:
             continue
-        t, y, x = np.unravel_index(voxels.at[own], shape)
-        extent = event_extent(np.stack([t, y, x], axis=1), voxels.value[own], settings.extent)
+        places = np.stack(np.unravel_index(voxels.at[own], shape), axis=1)
+        extent = event_extent(places, voxels.value[own], settings.extent)
         if len(extent) >= settings.min_size:
-            yield np.ravel_multi_index(tuple(extent.T), shape), height
+            heights[number], peaks[number] = height, peak_height(voxels.value[own])
+            extents[number] = np.ravel_multi_index(tuple(extent.T), shape)
+    layered = _share(voxels, event, extents, peaks, event[hills.links], shape, settings)
+    yield from ((layered[number], height) for number, height in heights.items())
 
 
-def _by_block(voxels: NDArray[np.int64], candidates: Segmentation) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    size = candidates.shape[1] * candidates.shape[2]
-    edges = np.array([b.start * size for b in candidates.blocks] + [candidates.shape[0] * size])
-    cuts = np.searchsorted(voxels, edges)
-    for index in np.flatnonzero(np.diff(cuts)):
-        yield int(index), voxels[cuts[index] : cuts[index + 1]] - edges[index]
+def _share(
+    voxels: _Voxels,
+    event: NDArray[np.int32],
+    extents: dict[int, NDArray[np.int64]],
+    peaks: dict[int, float],
+    touching: NDArray[np.int32],
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+) -> dict[int, Layered]:
+    """Return all voxels of each event, those below a neighbour included."""
+    levels = {number: settings.extent * peak for number, peak in peaks.items()}
+    shared = (
+        shared_voxels(voxels.at, voxels.value, voxels.noise, event, extents, levels, touching, shape)
+        if settings.overlap
+        else {}
+    )
 
+    def strengths(of: dict[int, NDArray[np.int64]]) -> dict[int, NDArray[np.float64]]:
+        out: dict[int, NDArray[np.float64]] = {}
+        for number, extent in of.items():
+            place = np.minimum(np.searchsorted(voxels.at, extent), len(voxels.at) - 1)
+            own = (voxels.at[place] == extent) & (event[place] == number)
+            out[number] = np.where(own, voxels.value[place], np.nan)
+        return out
 
-def _write(candidates: Segmentation, index: int, parts: list[tuple[NDArray[np.int64], int]]) -> None:
-    block = candidates.blocks[index]
-    volume = np.zeros((block.stop - block.start, *candidates.shape[1:]), np.int32)
-    flat = volume.reshape(-1)
-    for voxels, number in parts:
-        # a hole of one event may be another: who has a voxel keeps it
-        flat[voxels[flat[voxels] == 0]] = number
-    runs, labels = label_runs_of_volume(volume)
-    candidates.checkpoint.save(_EVENTS, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels)
-
-
-def _number(candidates: Segmentation, sure: NDArray[np.float64]) -> Segmentation:
-    """Return the events in the order of their first voxels."""
-    n = len(sure)
-    first = np.full(n + 1, np.iinfo(np.int64).max)
-    identity = np.arange(n + 1, dtype=np.int32)
-    found = replace(candidates, step=_EVENTS, final=[identity] * len(candidates.blocks))
-    for index, block in enumerate(found.blocks):
-        runs, labels = found.load(index)
-        at = ((runs.frame() + block.start) * runs.shape[1] + runs.row()) * runs.shape[2] + runs.start
-        np.minimum.at(first, labels, at)
-    order = np.argsort(first[1:], kind="stable")
-    number = np.zeros(n + 1, np.int32)
-    number[1 + order] = np.arange(1, n + 1)
-    boxes = Boxes.empty(n)
-    for index, block in enumerate(found.blocks):
-        runs, labels = found.load(index)
-        boxes.add(runs, number[labels], block.start)
-    return replace(found, final=[number] * len(found.blocks), boxes=boxes, measures={"confidence": sure[order]})
+    cores = {number: _CORE * peak for number, peak in peaks.items()}
+    kept = give_back(extents, strengths(extents), shared, levels, cores, settings.min_size, shape)
+    return layer_events(kept, strengths(kept), shared, cores)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from astrocast.detection.measurement import Measured
 from astrocast.detection.segmentation import Segmentation
+from astrocast.events.schema import HIDDEN
 from astrocast.io.event_store import EventTableWriter
-from astrocast.kernels.event_shapes import EventRuns, event_shapes
+from astrocast.kernels.event_shapes import EventRuns, event_shapes, pack_runs
 from astrocast.kernels.features import Boxes, trace_properties
+from astrocast.kernels.runs import Runs
 from astrocast.kernels.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES
 
 #: events, and voxels of their boxes, that are worked on together
@@ -74,7 +76,7 @@ def write_table(
         batch = EventBatch(
             np.arange(a + 1, b + 1),
             Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
-            _runs_of(segmentation, a, b),
+            _runs_of(segmentation.load_events, segmentation, a, b),
             Measured(
                 measured.trace[values],
                 measured.noise[values],
@@ -85,6 +87,9 @@ def write_table(
         rows = event_rows(batch, context, pool)
         rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
         rows |= {name: measure[a:b] for name, measure in segmentation.measures.items()}
+        if segmentation.layered:
+            hidden = _runs_of(segmentation.load_hidden, segmentation, a, b)
+            rows[HIDDEN.name] = pack_runs(hidden, batch.boxes.low, batch.boxes.high)
         writer.write(batch.number, rows)
         advance(b - a)
 
@@ -100,13 +105,15 @@ def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
         a = b
 
 
-def _runs_of(segmentation: Segmentation, a: int, b: int) -> EventRuns:
+def _runs_of(
+    load: Callable[[int], tuple[Runs, NDArray[np.int32]]], segmentation: Segmentation, a: int, b: int
+) -> EventRuns:
     boxes = segmentation.boxes
     z0, z1 = boxes.low[a:b, 0].min(), boxes.high[a:b, 0].max()
     parts: list[NDArray[np.int64]] = []
     for index, block in enumerate(segmentation.blocks):
         if block.start < z1 and block.stop > z0:
-            runs, labels = segmentation.load(index)
+            runs, labels = load(index)
             own = np.flatnonzero((labels > a) & (labels <= b))
             columns = (labels, runs.frame() + block.start, runs.row(), runs.start, runs.stop)
             parts.append(np.stack([c[own].astype(np.int64) for c in columns]))

@@ -3,96 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.layers import Part, number_events, parts_by_block, write_layers
 from astrocast.detection.segmentation import Segmentation
 from astrocast.io.recording import Recording
-from astrocast.kernels.features import Boxes
-from astrocast.kernels.runs import label_runs_of_volume, paint_runs
+from astrocast.kernels.calibrated.sharing import Layered
+from astrocast.kernels.runs import list_voxels
 from astrocast.kernels.splitting import divide
+from astrocast.runtime.blocks import read_blocks
 
 _DIVIDED = "divided"
+#: voxels of the box of the largest event that is looked at: its frames are held in memory
+_BOX_VOXELS = 64 << 20
 
 
 def divide_events(recording: Recording, segmentation: Segmentation, advance: Callable[[int], None]) -> Segmentation:
-    """Return the segmentation with events divided where several maxima can be followed through them.
+    """Return the segmentation with events divided where the signal sinks between their maxima.
 
-    Events are numbered in raster order again; their names keep the number from before.
+    The recording is read once, block by block; each event is divided when its last block has been, and each block
+    is written when its last event has been. Events are numbered in raster order again; their names keep the number from
+    before.
     """
-    parts: dict[int, NDArray[np.int32]] = {}
-    for event in range(len(segmentation.boxes.area)):
-        found = _parts(recording, segmentation, event)
-        if found.max() > 1:
-            parts[event] = found
-        advance(1)
-    return _renumber(segmentation, parts)
+    boxes, blocks = segmentation.boxes, segmentation.blocks
+    ends = np.array([b.stop for b in blocks])
+    last = np.searchsorted(ends, boxes.high[:, 0])
+    first = np.searchsorted(ends, boxes.low[:, 0], side="right")
+    # from which block on one is still waiting for events that end in or after each block
+    waiting = np.full(len(blocks) + 1, len(blocks))
+    np.minimum.at(waiting, last, first)
+    waiting = np.minimum.accumulate(waiting[::-1])[::-1]
+    collected: dict[int, _Event] = {}
+    done = _Divided(segmentation)
+    for index, (block, frames) in enumerate(read_blocks(recording, blocks)):
+        for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
+            if event not in collected:
+                collected[event] = _Event.of(boxes.low[event], boxes.high[event])
+            collected[event].see(block.start, frames)
+        _collect(segmentation, index, collected)
+        for event in np.flatnonzero(last == index).tolist():
+            done.add(event, *collected.pop(event).parts(segmentation.shape))
+            advance(1)
+        done.write(int(waiting[index + 1]))
+    return done.numbered()
 
 
-def _parts(recording: Recording, segmentation: Segmentation, event: int) -> NDArray[np.int32]:
-    low, high = segmentation.boxes.low[event], segmentation.boxes.high[event]
-    rows, columns = slice(low[1], high[1]), slice(low[2], high[2])
-    mask = np.zeros(high - low, np.bool_)
-    for index, block in enumerate(segmentation.blocks):
-        if block.start < high[0] and block.stop > low[0]:
-            a, b = max(block.start, low[0]), min(block.stop, high[0])
-            volume = paint_runs(*segmentation.load(index))
-            mask[a - low[0] : b - low[0]] = volume[a - block.start : b - block.start, rows, columns] == event + 1
-    return divide(recording.read(int(low[0]), int(high[0]), rows, columns), mask)
+@dataclass
+class _Event:
+    """What has been read of an event: its voxels, which of them are hidden, and its box."""
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    box: NDArray[Any] | None
+    voxels: list[NDArray[np.int64]] = field(default_factory=list)
+    hidden: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, low: NDArray[np.int64], high: NDArray[np.int64]) -> _Event:
+        size = high - low
+        return cls(low, high, np.zeros(size, np.float32) if size.prod() <= _BOX_VOXELS else None)
+
+    def see(self, start: int, frames: NDArray[Any]) -> None:
+        """Keep what of a block that begins at ``start`` is in the box."""
+        if self.box is not None:
+            a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
+            inside = frames[a - start : b - start, self.low[1] : self.high[1], self.low[2] : self.high[2]]
+            self.box[a - self.low[0] : b - self.low[0]] = inside
+
+    def parts(self, shape: tuple[int, int, int]) -> tuple[Layered, NDArray[np.int32]]:
+        """Return the event's voxels and the part (from 1) of each."""
+        voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
+        order = np.argsort(voxels, kind="stable")
+        event = Layered(voxels[order], hidden[order])
+        if self.box is None:
+            return event, np.ones(len(voxels), np.int32)
+        place = tuple(at - low for at, low in zip(np.unravel_index(event.voxels, shape), self.low, strict=True))
+        mask = np.zeros(self.box.shape, np.bool_)
+        mask[place] = True
+        return event, divide(self.box, mask)[place]
 
 
-def _renumber(segmentation: Segmentation, parts: dict[int, NDArray[np.int32]]) -> Segmentation:
-    n = len(segmentation.boxes.area)
-    # a provisional number for every part; the first part keeps the event's
-    undivided, part, more = list(range(1, n + 1)), [0] * n, n
-    tables: dict[int, NDArray[np.int32]] = {}
-    for event, found in parts.items():
-        count = int(found.max())
-        part[event] = 1
-        tables[event] = np.concatenate([[0, event + 1], np.arange(more + 1, more + count)]).astype(np.int32)
-        undivided += [event + 1] * (count - 1)
-        part += range(2, count + 1)
-        more += count - 1
-    volumes = _overlay(segmentation, parts, tables)
-    order = np.full(more + 1, np.iinfo(np.int64).max)
-    for index, block in enumerate(segmentation.blocks):
-        runs, labels = label_runs_of_volume(volumes(index))
-        at = ((runs.frame() + block.start) * runs.shape[1] + runs.row()) * runs.shape[2] + runs.start
-        np.minimum.at(order, labels, at)
-    number = np.zeros(more + 1, np.int32)
-    number[1 + np.argsort(order[1:], kind="stable")] = np.arange(1, more + 1)
-    boxes = Boxes.empty(more)
-    for index, block in enumerate(segmentation.blocks):
-        runs, labels = label_runs_of_volume(number[volumes(index)])
-        segmentation.checkpoint.save(_DIVIDED, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels)
-        boxes.add(runs, labels, block.start)
-    before = np.argsort(number[1:])
-    identity = np.arange(more + 1, dtype=np.int32)
-    return replace(
-        segmentation,
-        boxes=boxes,
-        final=[identity] * len(segmentation.blocks),
-        step=_DIVIDED,
-        undivided=np.array(undivided, np.int64)[before],
-        part=np.array(part, np.int64)[before],
-    )
+def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) -> None:
+    """Give each event its voxels in a block."""
+    start = segmentation.blocks[index].start * segmentation.shape[1] * segmentation.shape[2]
+    for load, hidden in ((segmentation.load, False), (segmentation.load_hidden, True)):
+        runs, labels = load(index)
+        if not len(runs):
+            continue
+        voxels = list_voxels(runs) + start
+        label = np.repeat(labels, runs.stop - runs.start)
+        order = np.argsort(label, kind="stable")
+        found, cuts = np.unique(label[order], return_index=True)
+        for event, own in zip(found.tolist(), np.split(voxels[order], cuts[1:]), strict=True):
+            events[event - 1].voxels.append(own)
+            events[event - 1].hidden.append(np.full(len(own), hidden))
 
 
-def _overlay(
-    segmentation: Segmentation, parts: dict[int, NDArray[np.int32]], tables: dict[int, NDArray[np.int32]]
-) -> Callable[[int], NDArray[np.int32]]:
-    def volume(index: int) -> NDArray[np.int32]:
-        block = segmentation.blocks[index]
-        out = paint_runs(*segmentation.load(index))
-        for event, found in parts.items():
-            low, high = segmentation.boxes.low[event], segmentation.boxes.high[event]
-            a, b = max(block.start, low[0]), min(block.stop, high[0])
-            if a < b:
-                box = out[a - block.start : b - block.start, low[1] : high[1], low[2] : high[2]]
-                own = found[a - low[0] : b - low[0]]
-                box[own > 0] = tables[event][own[own > 0]]
-        return out
+class _Divided:
+    """The divided events so far; each part has a provisional number."""
 
-    return volume
+    def __init__(self, segmentation: Segmentation) -> None:
+        self.segmentation = segmentation
+        self.waiting: dict[int, list[Part]] = {}
+        self.event: list[int] = []
+        self.part: list[int] = []
+        self.written = 0
+
+    def add(self, event: int, whole: Layered, part: NDArray[np.int32]) -> None:
+        """Add an event with the part of each of its voxels."""
+        count = int(part.max())
+        for number in range(1, count + 1):
+            self.event.append(event)
+            self.part.append(number if count > 1 else 0)
+            own = part == number
+            piece = Layered(whole.voxels[own], whole.hidden[own])
+            for index, voxels, hidden in parts_by_block(piece, self.segmentation.blocks, self.segmentation.shape):
+                self.waiting.setdefault(index, []).append((voxels, hidden, len(self.event)))
+
+    def write(self, stop: int) -> None:
+        """Write the blocks before ``stop``: nothing more comes to them."""
+        for index in range(self.written, stop):
+            block = self.segmentation.blocks[index]
+            shape = (block.stop - block.start, *self.segmentation.shape[1:])
+            write_layers(self.segmentation.checkpoint, _DIVIDED, index, shape, self.waiting.pop(index, []))
+        self.written = max(self.written, stop)
+
+    def numbered(self) -> Segmentation:
+        """Return the events in raster order."""
+        event, part = np.array(self.event, np.int64), np.array(self.part, np.int64)
+        measures = {name: values[event] for name, values in self.segmentation.measures.items()}
+        layered = self.segmentation.layered
+        found, was = number_events(self.segmentation, _DIVIDED, len(event), measures, layered)
+        return replace(found, undivided=1 + event[was - 1], part=part[was - 1])

@@ -64,11 +64,10 @@ def measure(
         last: Future[None] | None = None
         # every block is read, even one that is measured: the hash is of the whole recording
         for index, (block, frames) in enumerate(read_blocks(recording, segmentation.blocks)):
-            runs, labels = segmentation.load(index)
             if last is not None:
                 last.result()
-            last = behind.submit(keep, block.start, frames, runs, labels)
-            signals = _signals(segmentation, index, frames, runs, labels, pool)
+            last = behind.submit(keep, block.start, frames, *segmentation.load(index))
+            signals = _signals(segmentation, index, frames, pool)
             _place(signals, measured, boxes.low[:, 0])
             advance(block.stop - block.start)
         if last is not None:
@@ -80,14 +79,12 @@ def _signals(
     segmentation: Segmentation,
     index: int,
     frames: NDArray[Any],
-    runs: Runs,
-    labels: NDArray[np.int32],
     pool: Executor | None,
 ) -> dict[str, NDArray[Any]]:
     checkpoint, block = segmentation.checkpoint, segmentation.blocks[index]
     if checkpoint.has(_SIGNAL, index):
         return checkpoint.load(_SIGNAL, index)
-    found = measure_signals(frames, runs, labels, segmentation.boxes, pool)
+    found = measure_signals(frames, *segmentation.load_events(index), segmentation.boxes, pool)
     signals: dict[str, NDArray[Any]] = {
         "event": found.event,
         "frame": found.frame + block.start,

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from astrocast.detection.calibrated import CONFIDENCE, segment_calibrated
 from astrocast.detection.characterisation import Context, write_table
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.division import divide_events
+from astrocast.detection.layers import count_shared
 from astrocast.detection.measurement import measure
 from astrocast.detection.preliminary import absolute_level, whole_course_peaks
 from astrocast.detection.segmentation import Segmentation, segment
+from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
@@ -131,6 +133,9 @@ def detect(
     if settings.split_events:
         with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
             segmentation = divide_events(recording, segmentation, advance)
+    if segmentation.layered:
+        shared = {OVERLAP_VOXELS.name: count_shared(segmentation)}
+        segmentation = replace(segmentation, measures=segmentation.measures | shared)
     boxes = segmentation.boxes
     measured_on = known.signal or recording
     with (
@@ -140,7 +145,7 @@ def detect(
         measured, content_hash = measure(measured_on, segmentation, event_map, pool, advance)
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
-    extra = [CONFIDENCE] if calibrated is not None else []
+    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,

@@ -15,7 +15,7 @@ from astrocast.detection.checkpoint import Checkpoint
 from astrocast.io.recording import Recording
 from astrocast.kernels.features import Boxes
 from astrocast.kernels.labelling import face_pairs, join_labels, label_runs
-from astrocast.kernels.runs import Runs, find_runs
+from astrocast.kernels.runs import Runs, find_runs, merge_runs
 from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
 from astrocast.settings.detection import DetectionSettings
 
@@ -43,6 +43,8 @@ class Segmentation:
         After events were divided: the number each event had before, and its part (0: not divided), (events,).
     measures
         What a method of detection says of each event beyond the base table: column name -> (events,).
+    layered
+        Whether events may share voxels, of which `load` gives each to one event.
     """
 
     checkpoint: Checkpoint
@@ -54,7 +56,8 @@ class Segmentation:
     step: str = ACTIVE
     undivided: NDArray[np.int64] | None = None
     part: NDArray[np.int64] | None = None
-    measures: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    measures: dict[str, NDArray[Any]] = field(default_factory=dict)
+    layered: bool = False
 
     def names(self, a: int, b: int) -> list[str]:
         """Return the names of events ``a + 1`` to ``b``: the number, and the part where one was divided."""
@@ -71,9 +74,25 @@ class Segmentation:
         return np.where(self.part > 0, self.undivided, 0)
 
     def load(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block and the event of each."""
+        """Return the runs of a block in the event map and the event of each."""
         runs, labels = load_runs(self.checkpoint, index, self.blocks[index], self.shape, self.step)
         return runs, self.final[index][labels]
+
+    def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
+        """Return the runs of a block in which the map shows a stronger event than theirs, and the event of each."""
+        block = self.blocks[index]
+        shape = (block.stop - block.start, *self.shape[1:])
+        if not self.layered:
+            none = np.empty(0, np.int32)
+            return Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape), none
+        stored = self.checkpoint.load(self.step, index)
+        runs = Runs(*(stored[f"below_{name}"] for name in ("start", "stop", "first")), shape)
+        return runs, self.final[index][stored["below_labels"]]
+
+    def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
+        """Return the runs of a block of all voxels of each event, whatever the map shows, and the event of each."""
+        shown = self.load(index)
+        return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 
 
 def segment(

@@ -195,6 +195,18 @@ _QUALITY = (
     ),
 )
 
+#: columns of methods of detection whose events may share voxels
+OVERLAP_VOXELS = Column(
+    "overlap_voxels", "int64", "voxel", "Voxels of the event that other events have as well.", "detector"
+)
+HIDDEN = Column(
+    "mask_hidden",
+    "mask",
+    "",
+    "Which of the event's voxels the event map shows as a stronger event's, (dz, dx, dy).",
+    "detector",
+)
+
 #: every column of the base table, in order; the index is the event's number in the event map
 COLUMNS: tuple[Column, ...] = (*_QUALITY[:2], *_BOX, *_MASK, *_FOOTPRINT, *_SIGNAL, *_QUALITY[2:], *_ARRAYS)
 #: name of the table's index: the event's number in the event map, from 1

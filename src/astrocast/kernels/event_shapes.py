@@ -90,6 +90,32 @@ def event_shapes(
     return out
 
 
+def pack_runs(
+    runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the runs of events as packed bits of their boxes, and where each event's bytes begin.
+
+    See `EventShapes`; the voxels of an event may be fewer than those its box is of.
+    """
+    offsets = np.zeros(len(low) + 1, np.int64)
+    np.cumsum(-(-(high - low).prod(axis=1) // 8), out=offsets[1:])
+    bits = np.zeros(offsets[-1], np.uint8)
+    _set_bits(runs.frame, runs.row, runs.start, runs.stop, runs.first, low, high, bits, offsets)
+    return bits, offsets
+
+
+@njit(cache=True, nogil=True)
+def _set_bits(
+    frame: Any, row: Any, start: Any, stop: Any, first: Any, low: Any, high: Any, bits: Any, offsets: Any
+) -> None:
+    for e in range(len(low)):
+        rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
+        for r in range(first[e], first[e + 1]):
+            line = ((frame[r] - low[e, 0]) * rows + row[r] - low[e, 1]) * columns - low[e, 2]
+            for i in range(line + start[r], line + stop[r]):
+                bits[offsets[e] + (i >> 3)] |= np.uint8(1 << (i & 7))
+
+
 @njit(cache=True, nogil=True)
 def _shapes(
     lo: int, hi: int, frame: Any, row: Any, start: Any, stop: Any, first: Any, low: Any, high: Any,

@@ -49,6 +49,24 @@ class Runs:
         return np.repeat(np.arange(self.shape[0] * self.shape[1]), np.diff(self.first)) % self.shape[1]
 
 
+def list_voxels(runs: Runs) -> NDArray[np.int64]:
+    """Return the voxels of runs, in their order, as flat indices of the mask.
+
+    Examples
+    --------
+    >>> list_voxels(find_runs(np.array([[[True, True, False, True]]])))
+    array([0, 1, 3])
+    """
+    length = (runs.stop - runs.start).astype(np.int64)
+    first = first_voxels(runs) - (np.cumsum(length) - length)
+    return np.repeat(first, length) + np.arange(length.sum())
+
+
+def first_voxels(runs: Runs) -> NDArray[np.int64]:
+    """Return the first voxel of each run as a flat index of the mask."""
+    return (runs.frame() * runs.shape[1] + runs.row()) * runs.shape[2] + runs.start
+
+
 def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
     """Return the runs of a mask (frame, row, column).
 
@@ -151,3 +169,57 @@ def _fill_label_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop:
             while x < columns and line[x] == found[run]:
                 x += 1
             stop[run] = x
+
+
+def list_runs(
+    voxels: NDArray[np.int64], labels: NDArray[np.int32], shape: tuple[int, int, int]
+) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of voxels that may have several labels, in the order of their first voxel, and their labels.
+
+    Parameters
+    ----------
+    voxels
+        Flat indices into a volume of ``shape``, each once per label.
+    labels
+        Label of each.
+    shape
+        (frame, row, column).
+
+    Examples
+    --------
+    >>> runs, labels = list_runs(np.array([1, 2, 2, 5]), np.array([7, 7, 9, 7], np.int32), (1, 2, 4))
+    >>> runs.start.tolist(), runs.stop.tolist(), labels.tolist()
+    ([1, 2, 1], [3, 3, 2], [7, 9, 7])
+    """
+    order = np.lexsort((voxels, labels))
+    at, owner = voxels[order], labels[order]
+    line, column = np.divmod(at, shape[2])
+    begins = np.ones(len(at), bool)
+    begins[1:] = (np.diff(at) != 1) | (np.diff(owner) != 0) | (np.diff(line) != 0)
+    first = np.flatnonzero(begins)
+    length = np.diff(np.append(first, len(at)))
+    order = np.lexsort((owner[first], at[first]))
+    first, length = first[order], length[order]
+    start = column[first].astype(np.int32)
+    lines = np.searchsorted(line[first], np.arange(shape[0] * shape[1] + 1))
+    return Runs(start, (start + length).astype(np.int32), lines, shape), owner[first].astype(np.int32)
+
+
+def merge_runs(
+    a: Runs, labels_a: NDArray[np.int32], b: Runs, labels_b: NDArray[np.int32]
+) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of two layers of one shape in the order of their first voxel, and their labels.
+
+    Examples
+    --------
+    >>> one = find_runs(np.array([[[True, True, False, False]]]))
+    >>> two = find_runs(np.array([[[False, True, True, False]]]))
+    >>> runs, labels = merge_runs(one, np.array([1], np.int32), two, np.array([2], np.int32))
+    >>> runs.start.tolist(), labels.tolist()
+    ([0, 1], [1, 2])
+    """
+    lines = [np.repeat(np.arange(len(r.first) - 1), np.diff(r.first)) for r in (a, b)]
+    line, start = np.concatenate(lines), np.concatenate([a.start, b.start])
+    order = np.lexsort((start, line))
+    stop, labels = np.concatenate([a.stop, b.stop]), np.concatenate([labels_a, labels_b])
+    return Runs(start[order], stop[order], a.first + b.first, a.shape), labels[order]

@@ -1,4 +1,10 @@
-"""Dividing an event that is several: where more than one local maximum can be followed through it."""
+"""Dividing an event that is several: where what is between two maxima of it is lower than both beyond the noise.
+
+The smoothed frames are divided as the calibrated detection divides what hangs together: into hills
+(`astrocast.kernels.calibrated.basins`), of which those are one event between which the signal does not sink
+(`astrocast.kernels.calibrated.joining`). A maximum that moves drags no dip behind it, so an event that travels stays
+one; between two that meet, and between two one after the other in the same place, there is one.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +13,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: of the Gaussian that each frame is smoothed with, in pixels
-SIGMA = 2.0
-#: least distance of two maxima, and the farthest one moves from frame to frame, in pixels
+from astrocast.kernels.calibrated.basins import Hills, find_hills
+from astrocast.kernels.calibrated.joining import join_hills
+from astrocast.kernels.calibrated.residual import temporal_gain
+
+#: of the Gaussian that frames are smoothed with, in pixels, and in frames
+SIGMA, SIGMA_IN_TIME = 2.0, 1.5
+#: where the latter is cut, in frames
+_REACH = 6
+#: least distance of two maxima, in pixels and frames
 DISTANCE = 5
 #: least height of a maximum, as a share of the highest of its frame
 RELATIVE_HEIGHT = 0.5
-#: frames through which a maximum is followed at least; noise has maxima too, but not in the same place
+#: frames through which a part goes on at least; noise has maxima too, but not in the same place
 PERSISTENCE = 3
+#: dips in space and in time, and doubts, of `join_hills`; least prominence of a hill in deviations of the noise
+_DIPS, _DOUBTS, _PROMINENCE = (0.04, 0.2), (0.5, 4.5), 2.0
+#: noise is told from a whole box, and is larger where the event is bright
+_BRIGHT = 1.5
+#: share of the event's voxels below the height that heights are counted from: it may lie on a pedestal
+_GROUND = 0.05
+#: deviations of the noise by which a value of one frame stands out of both neighbours that is no signal
+_SPIKE = 8.0
 
 
 def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Divide an event into the parts that its local maxima belong to.
-
-    Each frame is smoothed, and the local maxima within the event are followed from frame to frame to the nearest one.
-    Where maxima that can be followed exist at the same time, each is the seed of a part, and a watershed of the
-    smoothed frames draws the borders.
+    """Divide an event into the parts that its maxima belong to.
 
     Parameters
     ----------
     frames
-        Recording within the event's bounding box, (frame, row, column).
+        Recording in which the event is, (frame, row, column); what is beyond its bounding box is left out.
     mask
         Voxels of the event, of the same shape.
 
@@ -43,60 +59,98 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     >>> int(divide(np.tile(two, (5, 1, 1)), np.ones((5, 15, 30), bool)).max())
     2
     """
-    from scipy.ndimage import gaussian_filter
-    from skimage.segmentation import watershed
-
-    values = np.where(np.isfinite(frames), frames, 0).astype(np.float64)
-    smooth = gaussian_filter(values, (0, SIGMA, SIGMA))
-    tracks = [t for t in _follow(_maxima(smooth, mask)) if len(t) >= min(PERSISTENCE, len(mask))]
-    at_once = np.zeros(len(mask), np.int64)
-    for track in tracks:
-        at_once[[t for t, _ in track]] += 1
-    if len(tracks) < 2 or at_once.max() < 2:
-        return mask.astype(np.int32)
-    seeds = np.zeros(mask.shape, np.int32)
-    for number, track in enumerate(tracks, 1):
-        for t, (y, x) in track:
-            seeds[t, y, x] = number
-    parts = watershed(-smooth, seeds, mask=mask)
-    # what no seed reaches is a piece that touches the event nowhere else: it stays with the first part
-    parts[mask & (parts == 0)] = 1
-    _, first, inverse = np.unique(parts[mask], return_index=True, return_inverse=True)
+    places = np.argwhere(mask)
+    box = tuple(slice(a, b) for a, b in zip(places.min(axis=0), places.max(axis=0) + 1, strict=True))
+    inside = mask[box]
+    voxels = np.flatnonzero(inside)
+    values, noise = _heights(frames[box], inside)
+    hills = find_hills(voxels, values, noise, inside.shape, _PROMINENCE, 0.0)
+    part = join_hills(hills, values, noise, _DIPS, _DOUBTS)[hills.hill]
+    part = _join_loose(_join_weak(part, hills, values, places), hills.links)
+    _, first, inverse = np.unique(part, return_index=True, return_inverse=True)
     out = np.zeros(mask.shape, np.int32)
     out[mask] = (np.argsort(np.argsort(first)) + 1)[inverse]
     return out
 
 
-def _maxima(smooth: NDArray[np.float64], mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    from skimage.feature import peak_local_max
+def _heights(frames: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smoothed signal of an event's voxels above its ground, and the standard deviation of its noise."""
+    from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-    return [
-        peak_local_max(
-            frame,
-            min_distance=DISTANCE,
-            threshold_rel=RELATIVE_HEIGHT,
-            labels=own.astype(np.int32),
-            exclude_border=False,
-        )
-        for frame, own in zip(smooth, mask, strict=True)
-    ]
+    finite = np.isfinite(frames)
+    values = np.where(finite, frames, np.median(frames[finite]) if finite.any() else 0).astype(np.float32)
+    flat = gaussian_filter(_without_spikes(values), (0, SIGMA, SIGMA))
+    ground = float(np.quantile(flat[mask], _GROUND))
+    # beyond its box an event is at its ground: an edge that repeats would make the ends of one that travels its summits
+    height = gaussian_filter1d(flat - ground, SIGMA_IN_TIME, axis=0, radius=_REACH, mode="constant")[mask]
+    least = 1e-6 * max(float(height.max()), 1e-30)
+    middle = float(temporal_gain(2 * _REACH + 1, SIGMA_IN_TIME, _REACH)[_REACH])
+    noise = max(_BRIGHT * middle * _deviation(flat), least)
+    return np.maximum(height, least).astype(np.float32), np.full(len(height), noise, np.float32)
 
 
-def _follow(maxima: list[NDArray[np.int64]]) -> list[list[tuple[int, tuple[int, int]]]]:
-    """Link each maximum to the nearest one of the next frame, each at most once and the closest first."""
-    done: list[list[tuple[int, tuple[int, int]]]] = []
-    open_: list[list[tuple[int, tuple[int, int]]]] = []
-    for t, points in enumerate(maxima):
-        ends = np.array([track[-1][1] for track in open_]).reshape(-1, 2)
-        distance = np.sqrt(((ends[:, None] - points[None]) ** 2).sum(axis=2))
-        goes_on: list[list[tuple[int, tuple[int, int]]]] = []
-        free, ending = set(range(len(points))), set(range(len(open_)))
-        for flat in np.argsort(distance, axis=None, kind="stable"):
-            i, j = divmod(int(flat), len(points))
-            if i in ending and j in free and distance[i, j] <= DISTANCE:
-                goes_on.append([*open_[i], (t, (int(points[j, 0]), int(points[j, 1])))])
-                ending.discard(i)
-                free.discard(j)
-        done += [open_[i] for i in sorted(ending)]
-        open_ = goes_on + [[(t, (int(points[j, 0]), int(points[j, 1])))] for j in sorted(free)]
-    return done + open_
+def _deviation(frames: NDArray[np.float32]) -> float:
+    """Return the standard deviation of noise that differs from frame to frame.
+
+    Second differences have six times its variance and hardly any of a signal that rises over some frames.
+    """
+    n = len(frames)
+    if n == 1:
+        return float(1.4826 * np.median(np.abs(frames - np.median(frames))))
+    order = min(2, n - 1)
+    return float(1.4826 * np.median(np.abs(np.diff(frames, order, axis=0))) / np.sqrt((1, 2, 6)[order]))
+
+
+def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return frames without single values that stand far out of the same pixel before and after."""
+    if len(frames) < 3:
+        return frames
+    around = np.maximum(frames[:-2], frames[2:])
+    high = frames[1:-1] > around + _SPIKE * _deviation(frames)
+    out = frames.copy()
+    out[1:-1][high] = around[high]
+    return out
+
+
+def _join_weak(
+    part: NDArray[np.int32], hills: Hills, values: NDArray[np.float32], places: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Join parts that are too short or too low, or whose maxima are too near, to the one they are least apart from."""
+    part = part.copy()
+    frame = places[:, 0]
+    highest = np.zeros(int(frame.max()) + 1)
+    np.maximum.at(highest, frame, values)
+    lasting = min(PERSISTENCE, len(np.unique(frame)))
+    height = values[hills.links].min(axis=1)
+    joined = True
+    while joined:
+        joined = False
+        tops = {int(n): _top(part, n, values) for n in np.unique(part)}
+        for n in sorted(tops, key=lambda n: values[tops[n]]):
+            sides = part[hills.links]
+            border = np.flatnonzero((sides == n).any(axis=1) & (sides[:, 0] != sides[:, 1]))
+            if not len(border):
+                continue
+            pair = sides[border[height[border].argmax()]]
+            other = int(pair[pair != n][0])
+            near = np.linalg.norm(places[tops[n]] - places[tops[other]]) < DISTANCE
+            short = len(np.unique(frame[part == n])) < lasting
+            if near or short or values[tops[n]] < RELATIVE_HEIGHT * highest[frame[tops[n]]]:
+                part[part == n] = other
+                joined = True
+                break
+    return part
+
+
+def _top(part: NDArray[np.int32], number: int, values: NDArray[np.float32]) -> int:
+    own = np.flatnonzero(part == number)
+    return int(own[values[own].argmax()])
+
+
+def _join_loose(part: NDArray[np.int32], links: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Join parts that touch no other by a face to the largest: a dip between them and others cannot be seen."""
+    sides = part[links]
+    linked = np.unique(sides[sides[:, 0] != sides[:, 1]])
+    sizes = np.bincount(part)
+    loose = np.setdiff1d(np.flatnonzero(sizes), linked)
+    return np.where(np.isin(part, loose), sizes.argmax(), part).astype(np.int32)

@@ -37,6 +37,9 @@ class CalibratedSettings(Settings):
         gt=0,
         lt=1,
     )
+    overlap: bool = parameter(
+        True, "an event also has the voxels that it reaches below a stronger one; the map shows the stronger"
+    )
     foot: float = parameter(0.12, "share of its summit at which a hill ends", ge=0, lt=1)
     background_error: float = parameter(
         0.007, "share of its light that the background of a pixel may be wrong by", ge=0, le=0.5
