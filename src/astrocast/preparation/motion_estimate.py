@@ -165,8 +165,7 @@ def conclude(
 ) -> Motion:
     """Judge every frame, bridge those that cannot be trusted, and sum up."""
     limit = np.array(rigid_part(model).limit)
-    bad = found.correlation_after < normal.correlation
-    bad |= (found.correlation_after <= 0) | (found.clipped > normal.clipped)
+    bad = ~normal.trusts(found.correlation_after, found.structure, found.clipped)
     bad |= ((np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)).any(1)
     shifts, fields_ = bridge(found.shifts, bad), bridge(found.fields, bad)
     border = valid_border(shifts[~bad])

@@ -65,6 +65,12 @@ def test_blocks_and_threads_change_nothing(frames: NDArray[Any], models: dict[st
 def test_jax_finds_the_same_shifts(frames: NDArray[Any], models: dict[str, Model], kind: str) -> None:
     pytest.importorskip("jax", reason="the extra 'gpu' is not installed")
     assert_same(jax_engine.estimate(frames, models[kind]), estimate(frames, models[kind]), 1e-3)
+    lit = frames.copy()
+    lit[::3, :, 60:] *= 3  # some frames with an event, compared by finer structure
+    found, expected = jax_engine.estimate(lit, models[kind]), estimate(lit, models[kind])
+    assert_same(found, expected, 1e-3)
+    np.testing.assert_array_equal(np.isfinite(expected.structure), np.arange(len(lit)) % 3 == 0)
+    np.testing.assert_allclose(found.structure, expected.structure, atol=1e-4)
 
 
 def test_correction_is_the_same_on_any_number_of_threads(frames: NDArray[Any], models: dict[str, Model]) -> None:

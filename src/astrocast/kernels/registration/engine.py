@@ -13,7 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from astrocast.kernels.registration.piecewise import PiecewiseModel, spread_fields, view_fields, warp_view
 from astrocast.kernels.registration.quality import agreement, clipped_share
-from astrocast.kernels.registration.rigid import RigidModel, view_shifts
+from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
+from astrocast.kernels.registration.uneven import evened
 from astrocast.kernels.registration.view import view_frames
 from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
@@ -36,6 +37,8 @@ class Estimate:
         float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a rigid estimate.
     correlation_before, correlation_after
         (frame,), correlation of the raw and of the aligned view with the template.
+    structure
+        (frame,), of unevenly lit frames the correlation of their fine structure with the template's; NaN of others.
     residual
         (frame,), pixels: displacement that is left.
     clipped
@@ -48,6 +51,7 @@ class Estimate:
     fields: NDArray[np.float32]
     correlation_before: NDArray[np.float64]
     correlation_after: NDArray[np.float64]
+    structure: NDArray[np.float64]
     residual: NDArray[np.float64]
     clipped: NDArray[np.float64]
     sum_before: NDArray[np.floating]
@@ -133,8 +137,32 @@ def judged(
     before, _ = agreement(seen, rigid.template, rigid.window)
     after, residual = agreement(aligned, rigid.template, rigid.window)
     left = np.hypot(*residual.T) * rigid.view.factor
+    fine = structure(aligned, rigid)
     # a few frames: float32 is exact enough, and no copy in float64 is made of them
-    return Estimate(shifts, found, before, after, left, clipped_share(seen), seen.sum(0), aligned.sum(0))
+    return Estimate(shifts, found, before, after, fine, left, clipped_share(seen), seen.sum(0), aligned.sum(0))
+
+
+def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.float64]:
+    """Return how much the fine structure of unevenly lit ones of aligned views is like the template's; NaN of others.
+
+    A frame is not to be mistrusted for an event that fills it.
+    """
+    correlation = np.full(len(aligned), np.nan)
+    uneven = is_uneven(aligned, np.zeros((len(aligned), 2), np.int64), rigid)
+    if uneven.any():
+        correlation[uneven] = fine_agreement(aligned[uneven], rigid)
+    return correlation
+
+
+def fine_agreement(aligned: NDArray[np.float32], rigid: RigidModel, share: float = 0.0) -> NDArray[np.float64]:
+    """Return the correlation (frame,) of aligned views with the template by what unevenly lit frames are compared by.
+
+    ``share`` is that of each frame in the template; without its own noise there, it compares as any other frame does.
+    """
+    sigma = None if rigid.finer is None else rigid.finer.sigma
+    template, frames = evened(rigid.template[None], sigma)[0], evened(aligned, sigma)
+    one_by_one = (agreement(f[None], template - np.float32(share) * f, rigid.window)[0] for f in frames)
+    return np.concatenate(list(one_by_one))
 
 
 def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None) -> Estimate:

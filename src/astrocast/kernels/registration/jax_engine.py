@@ -5,6 +5,7 @@ Shifts agree with those of the CPU to 1e-3 pixels. JAX is imported when a functi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import lru_cache
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from astrocast.kernels.registration.correlation import (
 from astrocast.kernels.registration.engine import ALL, Estimate, Model, halo_of, judged, rigid_part
 from astrocast.kernels.registration.piecewise import NEIGHBOURS, PiecewiseModel, warp_view
 from astrocast.kernels.registration.rigid import RigidModel
+from astrocast.kernels.registration.uneven import block_size
 from astrocast.kernels.registration.view import view_frames
 from astrocast.kernels.registration.warp import shift_frames
 
@@ -101,15 +103,65 @@ def _rigid(seen: Any, model: RigidModel) -> Any:
     coarse = seen.reshape(n, h // 2, 2, w // 2, 2).mean((2, 4)) if model.step == 2 else seen
     whole = jnp.rint(model.step * _peaks(_maps(_cross(coarse * model.search_window, model.search), model.search)))
     whole = whole.astype(int)
-    spectrum = _cross(_displaced(seen, whole), model.fine)
-    first = _peaks(_maps(spectrum, model.fine))
+    moved = _displaced(seen, whole)
+    rest = _either(
+        _uneven(moved, whole, model),
+        lambda: _fine_shifts(moved, model.fine),
+        None if model.finer is None else lambda: _fine_shifts(moved, model.finer.fine),  # type: ignore[union-attr]
+    )
+    limit = np.array(model.limit) / model.view.factor
+    return jnp.clip(whole + rest, -limit, limit)
+
+
+def _fine_shifts(moved: Any, fine: Correlator) -> Any:
+    """`rigid._fine_shifts`."""
+    jnp = _jax().numpy
+    _, h, w = moved.shape
+    spectrum = _cross(moved, fine)
+    first = _peaks(_maps(spectrum, fine))
     places = first[:, :, None] + jnp.asarray(FINE_LAGS, np.float32)
     rows = _waves(np.fft.fftfreq(h), places[:, 0])
     columns = _waves(np.fft.rfftfreq(w), places[:, 1]) * jnp.asarray(column_weights(w), np.float32)
     across = jnp.einsum("nly,nyx->nlx", rows, spectrum, precision="highest")
     maps = jnp.einsum("nlx,nmx->nlm", across, columns, precision="highest").real
-    limit = np.array(model.limit) / model.view.factor
-    return jnp.clip(whole + first + FINE_STEP * _peaks(maps), -limit, limit)
+    return first + FINE_STEP * _peaks(maps)
+
+
+def _uneven(moved: Any, whole: Any, model: RigidModel) -> Any:
+    """`rigid.is_uneven` of frames that are moved already."""
+    jnp = _jax().numpy
+    n, h, w = moved.shape
+    if model.finer is None:
+        return jnp.zeros(n, bool)
+    size, light = block_size((h, w)), model.finer.light
+    rows, columns = light.shape
+    cut = moved[:, : rows * size, : columns * size]
+    means = cut.reshape(n, rows, size, columns, size).mean((2, 4))
+
+    def inside(count: int, length: int, by: Any) -> Any:
+        first = np.arange(count) * size + by[:, None]
+        return (first >= 0) & (first + size <= length)
+
+    use = inside(rows, h, whole[:, 0])[:, :, None] & inside(columns, w, whole[:, 1])[:, None]
+    number = jnp.maximum(use.sum((1, 2), keepdims=True), 1)
+
+    def centred(values: Any) -> Any:
+        return jnp.where(use, values - jnp.where(use, values, 0).sum((1, 2), keepdims=True) / number, 0)
+
+    found, wanted = centred(means), centred(light)
+    power = (wanted**2).sum((1, 2), keepdims=True)
+    gain = jnp.where(power > 0, (found * wanted).sum((1, 2), keepdims=True) / jnp.where(power > 0, power, 1), 0)
+    return jnp.abs(found - gain * wanted).max((1, 2)) > model.finer.least
+
+
+def _either(uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None) -> Any:
+    """Return what ``even`` gives, and what ``other`` gives for uneven frames; it runs only where there are some."""
+    found = even()
+    if other is None:
+        return found
+    jax = _jax()
+    second = jax.lax.cond(uneven.any(), other, lambda: found)
+    return jax.numpy.where(uneven.reshape(-1, *(1,) * (found.ndim - 1)), second, found)
 
 
 def _displaced(seen: Any, shifts: Any) -> Any:
@@ -130,23 +182,30 @@ def _smoothed(maps: Any, axis: int) -> Any:
     return middle * maps + side * (before + after)
 
 
-def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
-    """Correlation maps of the patches, centred on the rigid shift, (frame, patch row, patch column, lag, lag)."""
+def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any]:
+    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch column, lag, lag), and the bias."""
     jnp = _jax().numpy
-    grid, correlator = model.grid, model.patches
+    grid, finer = model.grid, model.finer
     n, h, w = seen.shape
     whole = jnp.rint(shifts).astype(int)
     y = jnp.clip((grid.rows[:, None] + np.arange(grid.window[0]))[None] + whole[:, 0, None, None], 0, h - 1)
     x = jnp.clip((grid.columns[:, None] + np.arange(grid.window[1]))[None] + whole[:, 1, None, None], 0, w - 1)
     frame = jnp.arange(n)[:, None, None, None, None]
     cut = seen[frame, y[:, :, None, :, None], x[:, None, :, None, :]]
-    cut = cut - cut.mean((-2, -1), keepdims=True)
-    spectrum = _cross(cut.reshape(n, -1, *grid.window), correlator)
+    cut = (cut - cut.mean((-2, -1), keepdims=True)).reshape(n, -1, *grid.window)
     rest = shifts - whole
     rows = _waves(np.fft.fftfreq(grid.window[0]), rest[:, 0])
     columns = _waves(np.fft.rfftfreq(grid.window[1]), rest[:, 1])
-    spectrum = spectrum * (rows[:, :, None] * columns[:, None, :])[:, None]
-    return _maps(spectrum, correlator).reshape(n, *grid.shape, *correlator.lags)
+    ramps = (rows[:, :, None] * columns[:, None, :])[:, None]
+
+    def compared(correlator: Correlator) -> Any:
+        return _maps(_cross(cut, correlator) * ramps, correlator).reshape(n, *grid.shape, *correlator.lags)
+
+    uneven = _uneven(_displaced(seen, whole), whole, model.rigid)
+    other = None if finer is None else lambda: compared(finer.correlator)
+    maps = _either(uneven, lambda: compared(model.patches.correlator), other)
+    bias = model.patches.bias if finer is None else finer.bias
+    return maps, jnp.where(uneven[:, None, None, None], bias, model.patches.bias)
 
 
 class Held:
@@ -173,11 +232,11 @@ def _compiled(key: Held) -> Any:
         shifts = _rigid(seen, rigid)
         if isinstance(model, RigidModel):
             return shifts, jnp.zeros((len(seen), 2, 0, 0))
-        maps = _patch_maps(seen, shifts, model)
+        maps, bias = _patch_maps(seen, shifts, model)
         for _ in range(model.halo):
             # what fills the batch up stands for the last frame, as beyond the end of a recording
             maps = _smoothed(jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0)
-        return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2)) - model.bias
+        return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2)) - bias
 
     return jax.jit(run)
 

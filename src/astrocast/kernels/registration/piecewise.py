@@ -12,7 +12,7 @@ After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.0
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from astrocast.kernels.registration.correlation import (
     taper_2d,
 )
 from astrocast.kernels.registration.quality import pixel_noise
-from astrocast.kernels.registration.rigid import RigidModel, view_shifts
+from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
 from astrocast.kernels.registration.view import View, patches
 from astrocast.kernels.registration.warp import warp_frames
 
@@ -73,6 +73,24 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class PatchTemplates:
+    """The template of every patch, prepared.
+
+    Parameters
+    ----------
+    correlator
+        What the patches are compared with.
+    bias
+        (patch row, patch column, 2), pixels of the view: where the template's own map peaks. A masked template that is
+        compared with itself peaks away from zero when it is brighter on one side; without taking that out, the geometry
+        of the template drifts with every round.
+    """
+
+    correlator: Correlator
+    bias: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class PiecewiseModel:
     """A template as the patches need it.
 
@@ -83,22 +101,20 @@ class PiecewiseModel:
     grid
         The patches.
     patches
-        The template of every patch, prepared.
+        What they are compared with.
     deviation
         Largest distance of a patch's shift from the rigid one, in pixels of the frame.
-    bias
-        (patch row, patch column, 2), pixels of the view: where the template's own map peaks. A masked template that is
-        compared with itself peaks away from zero when it is brighter on one side; without taking that out, the geometry
-        of the template drifts with every round.
+    finer
+        What the patches of uneven frames are compared with, see `RigidModel`.
     halo
         How often the maps are averaged with those of the neighbouring frames; that many frames on either side count.
     """
 
     rigid: RigidModel
     grid: Grid
-    patches: Correlator
+    patches: PatchTemplates
     deviation: float
-    bias: NDArray[np.float64]
+    finer: PatchTemplates | None = None
     halo: int = 0
 
 
@@ -144,12 +160,27 @@ def build_piecewise(
     factor = rigid.view.factor
     own = patches(rigid.template[None], grid.rows, grid.columns, grid.window, np.zeros((1, 2), np.int64))[0]
     reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
-    mask = taper_2d(grid.window, max(1, reach // 2), 7)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
-    correlator = build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise)
-    itself = correlation_maps(cross_spectrum(own, correlator), correlator).reshape(1, *grid.shape, *correlator.lags)
-    bias = peaks_of(itself)[0]
-    return PiecewiseModel(rigid, grid, correlator, float(deviation), bias, halo)
+    plain, height = _patch_templates(own, grid, reach, scaled, rigid.noise)
+    finer = None
+    if rigid.finer is not None:
+        finer, low = _patch_templates(own, grid, reach, rigid.finer.sigma, rigid.noise)
+        # so that the maps of even and uneven frames weigh the same where they are averaged
+        scale = np.divide(height, low, out=np.ones_like(height), where=low > 0)[:, None, None]
+        spectrum = finer.correlator.spectrum * scale
+        finer = replace(finer, correlator=replace(finer.correlator, spectrum=spectrum))
+    return PiecewiseModel(rigid, grid, plain, float(deviation), finer, halo)
+
+
+def _patch_templates(
+    own: Real, grid: Grid, reach: int, sigma: tuple[float, float] | None, noise: float
+) -> tuple[PatchTemplates, Real]:
+    """Prepare the templates of the patches ``own``; return them and the height of each one's map with itself."""
+    mask = taper_2d(grid.window, max(1, reach // 2), 7)
+    correlator = build_correlator(own, mask, (reach, reach), sigma, noise=noise)
+    itself = correlation_maps(cross_spectrum(own, correlator), correlator)
+    bias = peaks_of(itself.reshape(1, *grid.shape, *correlator.lags))[0]
+    return PatchTemplates(correlator, bias), itself[:, reach, reach]
 
 
 def peaks_of(maps: Real) -> NDArray[np.float64]:
@@ -209,18 +240,30 @@ def view_fields(
     fields
         float32 (frame, 2, patch row, patch column), pixels of the frame.
     """
-    grid, factor, correlator = model.grid, model.rigid.view.factor, model.patches
+    grid, factor = model.grid, model.rigid.view.factor
     shifts = view_shifts(seen, model.rigid) / factor
     whole = np.rint(shifts).astype(np.int64)
-    spectrum = cross_spectrum(patches(seen, grid.rows, grid.columns, grid.window, whole), correlator)
-    # centred on the rigid shift, not on its whole pixels, so that the maps of neighbouring frames can be added
-    spectrum *= phase_ramps(correlator.shape, shifts - whole)[:, None]
-    maps = correlation_maps(spectrum, correlator).reshape(len(seen), *grid.shape, *correlator.lags)
+    cut = patches(seen, grid.rows, grid.columns, grid.window, whole)
+    uneven = is_uneven(seen, whole, model.rigid)
+    maps = np.empty((len(seen), *grid.shape, *model.patches.correlator.lags), np.float32)
+    bias = np.where(uneven[inner, None, None, None], model.finer.bias if model.finer else 0, model.patches.bias)
+    for templates, own in ((model.patches, ~uneven), (model.finer, uneven)):
+        if templates is not None and own.any():
+            some = slice(None) if own.all() else own
+            found = _patch_maps(cut[some], (shifts - whole)[some], templates.correlator)
+            maps[some] = found.reshape(-1, *maps.shape[1:])
     maps = smoothed(maps, 0, model.halo)[inner]
-    rest = (peaks_of(maps) - model.bias) * factor
-    own = shifts[inner] * factor
-    fields = own[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
-    return own, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
+    rest = (peaks_of(maps) - bias) * factor
+    own_shifts = shifts[inner] * factor
+    fields = own_shifts[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
+    return own_shifts, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
+
+
+def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -> Real:
+    """Return maps of patches, centred ``ahead`` of where they were read: those of neighbouring frames can be added."""
+    spectrum = cross_spectrum(cut, correlator)
+    spectrum *= phase_ramps(correlator.shape, ahead)[:, None]
+    return correlation_maps(spectrum, correlator)
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:

@@ -3,7 +3,8 @@
 The coarse stage looks over the whole range of allowed shifts on a frame binned once more, both sides tapered,
 high-passed and partly whitened. The fine stage displaces the frame by that shift in whole pixels, compares it with the
 template masked at its edges at a few lags around zero, and resamples the peak at quarter pixels. Masking the template
-only avoids the pull towards zero that two equal windows give.
+only avoids the pull towards zero that two equal windows give. Frames that are lit otherwise than the template
+(`uneven`) are compared by finer structure in the fine stage.
 
 The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017, doi:10.1016/j.jneumeth.2017.07.031).
 """
@@ -25,6 +26,7 @@ from astrocast.kernels.registration.correlation import (
     refined_peaks,
     taper_2d,
 )
+from astrocast.kernels.registration.uneven import UNEVEN, block_means, finer_sigma, spread, unevenness
 from astrocast.kernels.registration.view import View, displaced, halve, view_frames
 
 #: views at least this large are searched at half their resolution
@@ -34,6 +36,28 @@ FINE_REACH = 4
 #: the search compares structure smaller than this many of its pixels, half whitened
 SEARCH_SIGMA = 4.0
 SEARCH_WHITENING = 0.5
+
+
+@dataclass(frozen=True)
+class Finer:
+    """The fine stage of frames that are lit otherwise than the template.
+
+    Parameters
+    ----------
+    sigma
+        Of its high-pass, pixels of the view.
+    fine
+        The template prepared.
+    light
+        float32 (block row, block column): its `block_means`.
+    least
+        From this `unevenness` on.
+    """
+
+    sigma: tuple[float, float]
+    fine: Correlator
+    light: NDArray[np.float32]
+    least: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +82,8 @@ class RigidModel:
         Largest shift along rows and columns, in pixels of the frame.
     noise
         Variance of the noise of a template's pixel.
+    finer
+        What uneven frames are compared with; None where there is no high-pass, or none finer.
     """
 
     view: View
@@ -69,6 +95,7 @@ class RigidModel:
     step: int
     limit: tuple[float, float]
     noise: float = 0.0
+    finer: Finer | None = None
 
 
 def build_rigid(
@@ -99,7 +126,12 @@ def build_rigid(
     fine_reach = (min(FINE_REACH, view.shape[0] // 2 - 1), min(FINE_REACH, view.shape[1] // 2 - 1))
     scaled = None if sigma is None else (sigma[0] / view.factor, sigma[1] / view.factor)
     fine = build_correlator(template[None], window, fine_reach, scaled, noise=noise)
-    return RigidModel(view, template, window, search_window, search, fine, step, limit, noise)
+    finer = None
+    if (second := finer_sigma(template, window, scaled, noise)) is not None:
+        correlator = build_correlator(template[None], window, fine_reach, second, noise=noise)
+        light = block_means(template[None], np.zeros((1, 2), np.int64))[0]
+        finer = Finer(second, correlator, light, UNEVEN * spread(template, window, scaled)[0])
+    return RigidModel(view, template, window, search_window, search, fine, step, limit, noise, finer)
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:
@@ -109,11 +141,27 @@ def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.in
     return np.rint(model.step * peaks(maps)).astype(np.int64)
 
 
+def is_uneven(seen: NDArray[np.float32], whole: NDArray[np.int64], model: RigidModel) -> NDArray[np.bool_]:
+    """Return which of the viewed frames, moved by ``whole`` pixels, are lit otherwise than the template."""
+    if model.finer is None:
+        return np.zeros(len(seen), np.bool_)
+    return unevenness(block_means(seen, whole), model.finer.light) > model.finer.least
+
+
+def _fine_shifts(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.float64]:
+    spectrum = cross_spectrum(moved, fine)
+    return refined_peaks(spectrum, fine, peaks(correlation_maps(spectrum, fine)))
+
+
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
     """Return the shift of each viewed frame, (frame, 2), in pixels of the frame, within the limit."""
     whole = search_shifts(seen, model)
-    spectrum = cross_spectrum(displaced(seen, whole), model.fine)
-    rest = refined_peaks(spectrum, model.fine, peaks(correlation_maps(spectrum, model.fine)))
+    moved, rest = displaced(seen, whole), np.empty(whole.shape)
+    uneven = is_uneven(seen, whole, model)
+    stages = [(model.fine, ~uneven), *([] if model.finer is None else [(model.finer.fine, uneven)])]
+    for fine, own in stages:
+        if own.any():
+            rest[own] = _fine_shifts(moved if own.all() else moved[own], fine)
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)
 

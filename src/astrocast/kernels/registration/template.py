@@ -6,11 +6,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.kernels.registration.engine import Model, align, batch_of, in_batches, rigid_part
+from astrocast.kernels.registration.engine import (
+    Model,
+    align,
+    batch_of,
+    fine_agreement,
+    in_batches,
+    rigid_part,
+    structure,
+)
 from astrocast.kernels.registration.piecewise import (
     DIM,
     DIM_HALO,
@@ -20,8 +29,9 @@ from astrocast.kernels.registration.piecewise import (
     uncertainty,
     warp_view,
 )
-from astrocast.kernels.registration.quality import Normal, agreement, clipped_share, normal_range, pixel_noise
-from astrocast.kernels.registration.rigid import RigidModel, build_rigid
+from astrocast.kernels.registration.quality import SHARE, Normal, agreement, clipped_share, normal_range, pixel_noise
+from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven
+from astrocast.kernels.registration.uneven import evenly_lit
 from astrocast.kernels.registration.view import View, halve
 from astrocast.kernels.registration.warp import shift_frames
 
@@ -74,13 +84,16 @@ def first_template(seen: Real) -> Real:
     """Return the mean of the frames of the sample that look most alike, (row, column).
 
     Nothing is aligned: of all frames the one is taken that correlates best with its closest neighbours, averaged with
-    them. It is sharp where a mean over all frames would be smeared.
+    them. It is sharp where a mean over all frames would be smeared. Frames of an event that fills much of the field
+    look alike, whatever their motion: frames that are not `evenly_lit` are left out.
     """
+    count = alike(len(seen))
+    even = evenly_lit(seen)
+    seen = seen if even.all() else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
     flat = small.reshape(len(small), -1)
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     similarity = flat @ flat.T
-    count = alike(len(seen))
     best = int(np.sort(similarity, axis=1)[:, -count:].mean(1).argmax())
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
@@ -92,20 +105,22 @@ def aligned_sample(sample: Sample, model: Model, seen: Real) -> tuple[NDArray[np
 
 
 def trusted_mean(sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]) -> Real:
-    """Return the mean of the moved frames that look like the template and are not clipped.
+    """Return the mean of the moved frames that look like the template, are lit like it and are not clipped.
 
     ``move(part)`` returns part of ``range(frames)``, moved back.
     """
     aligned = np.empty((frames, *model.view.shape), np.float32)
 
-    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        aligned[part] = move(part)
-        return agreement(aligned[part], model.template, model.window)[0], clipped_share(aligned[part])
+    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        own = aligned[part] = move(part)
+        still = np.zeros((len(own), 2), np.int64)
+        return agreement(own, model.template, model.window)[0], clipped_share(own), is_uneven(own, still, model)
 
     parts = in_batches(work, frames, batch_of(model), sample.pool)
-    correlation, clipped = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    correlation, clipped, uneven = (np.concatenate([p[i] for p in parts]) for i in range(3))
     normal = normal_range(correlation, clipped)
     good = (correlation >= normal.correlation) & (clipped <= normal.clipped)
+    good = mostly(good, uneven)
     return aligned[good].mean(0) if good.any() and not good.all() else aligned.mean(0)
 
 
@@ -165,12 +180,22 @@ def sample_range(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Rea
     if isinstance(model, PiecewiseModel):
         model = replace(model, halo=0)  # the frames of the sample are not consecutive
 
-    def judge(part: slice) -> tuple[NDArray[np.float64], Real, NDArray[np.float64]]:
+    def usual(aligned: Real) -> NDArray[np.float64]:
+        return fine_agreement(aligned, rigid, 1 / len(sample.seen))
+
+    def judge(part: slice) -> tuple[NDArray[Any], ...]:
         shifts, fields, aligned = align(sample.seen[part], model)
-        return shifts, fields, agreement(aligned, rigid.template, rigid.window)[0]
+        correlation = agreement(aligned, rigid.template, rigid.window)[0]
+        return shifts, fields, correlation, structure(aligned, rigid), usual(aligned[:1])
 
     parts = in_batches(judge, len(sample.seen), batch_of(model), sample.pool)
-    shifts, fields, correlation = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    shifts, fields, correlation, fine, others = (np.concatenate([p[i] for p in parts]) for i in range(5))
     clipped = clipped_share(sample.seen)
-    normal = normal_range(correlation, clipped)
-    return shifts, fields, (correlation >= normal.correlation) & (clipped <= normal.clipped), normal
+    normal = replace(normal_range(correlation, clipped), structure=SHARE * max(float(np.median(others)), 0.0))
+    return shifts, fields, mostly(normal.trusts(correlation, fine, clipped), ~np.isnan(fine)), normal
+
+
+def mostly(good: NDArray[np.bool_], uneven: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the good frames that are evenly lit; all good ones where most are not, as the light changes anyway."""
+    even = good & ~uneven
+    return even if 2 * np.count_nonzero(even) >= len(good) else good
