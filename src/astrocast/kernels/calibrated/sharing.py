@@ -9,7 +9,7 @@ extent, and share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,11 +117,29 @@ def shared_voxels(
     True
     """
     neighbours = _neighbours(touching, extents)
-    windows = {
-        n: window
-        for n in sorted(neighbours)
-        if (window := _window(n, extents[n], neighbours[n], (voxels, values, noise, owner), shape)) is not None
-    }
+    known = voxels, values, noise, owner
+    found: dict[int, Shared] = {}
+    # windows are held of one group of events at a time
+    for group in _groups(neighbours):
+        windows = {n: w for n in group if (w := _window(n, extents[n], neighbours[n], known, shape)) is not None}
+        _fit_all(windows, neighbours)
+        found |= {n: _reached(window, levels[n], extents[n], shape) for n, window in windows.items()}
+    return {n: shared for n, shared in found.items() if len(shared.voxels)}
+
+
+def _groups(neighbours: dict[int, list[int]]) -> Iterator[list[int]]:
+    """Yield events that touch each other, directly or through others, ascending."""
+    left = set(neighbours)
+    while left:
+        group, new = set(), {min(left)}
+        while new:
+            group |= new
+            new = {other for n in new for other in neighbours[n]} - group
+        left -= group
+        yield sorted(group)
+
+
+def _fit_all(windows: dict[int, _Window], neighbours: dict[int, list[int]]) -> None:
     meeting = {n: _meeting(n, neighbours[n], windows) for n in windows}
     # at first nothing is known of the others; then each is fitted to what their latest models leave
     for n, (model, told) in {n: _fit(n, windows, {}) for n in windows}.items():
@@ -129,8 +147,6 @@ def shared_voxels(
     for _ in range(_ROUNDS - 1):
         for n, window in windows.items():
             window.model, window.told = _fit(n, windows, meeting[n])
-    found = {n: _reached(window, levels[n], extents[n], shape) for n, window in windows.items()}
-    return {n: shared for n, shared in found.items() if len(shared.voxels)}
 
 
 def _neighbours(touching: NDArray[np.integer], extents: dict[int, NDArray[np.int64]]) -> dict[int, list[int]]:
