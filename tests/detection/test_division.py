@@ -101,7 +101,7 @@ def test_calibrated_events_that_share_voxels_can_be_divided_too(
     path, _ = touching
     whole = read_events(Detector(path, tmp_path / "whole").run(method="calibrated"))
 
-    def halves(frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def halves(frames: np.ndarray, mask: np.ndarray, still: bool) -> np.ndarray:
         """Divide every event in the middle of its rows, so that there are parts to be named."""
         return np.where(mask, 1 + (np.arange(mask.shape[1]) >= mask.shape[1] // 2)[:, None], 0)
 
@@ -114,6 +114,16 @@ def test_calibrated_events_that_share_voxels_can_be_divided_too(
     np.testing.assert_array_equal(parts["overlap_voxels"].sum(), whole["overlap_voxels"])
     assert whole["overlap_voxels"].sum() > 0
     np.testing.assert_array_equal(parts["confidence"].min(), whole["confidence"])
+
+
+def test_bright_structures_of_a_raw_recording_divide_nothing() -> None:
+    settings = SimulationSettings(
+        seed=7402, frames=120, rows=96, columns=96, snr=8, events=6, kinds=("travelling",), motion=0, contrast=3
+    )
+    made = simulate(settings)
+    masks = [ndimage.binary_dilation(made.labels == n, iterations=2) for n in range(1, made.labels.max() + 1)]
+    assert [int(divide(made.movie, mask, still=True).max()) for mask in masks] == [1] * 6
+    assert max(int(divide(made.movie, mask).max()) for mask in masks) > 1
 
 
 @pytest.mark.parametrize(("kind", "snr"), [("travelling", 1.0), ("travelling", 4.0), ("static", 1.0)])

@@ -147,3 +147,20 @@ def test_exclusive_events_have_nothing_in_common(movie: np.ndarray, tmp_path: Pa
     assert not any(m.any() for m in table["mask_hidden"])
     found = np.concatenate(voxels_of(table))
     assert len(np.unique(found)) == len(found)
+
+
+def test_exports_hold_every_voxel_of_each_event(directory: Path, tmp_path: Path) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    events = Events(directory, data="infer")
+    events.export.nwb(tmp_path / "events.nwb")
+    with pynwb.NWBHDF5IO(tmp_path / "events.nwb", "r") as file:
+        (segmentation,) = (o for o in file.read().objects.values() if o.name == "Footprints")
+        exported = [{(int(p[1]), int(p[0])) for p in pixels} for pixels in segmentation["pixel_mask"][:]]
+    table = events.events
+    assert exported == [
+        {(int(x + x0), int(y + y0)) for x, y in np.argwhere(mask.any(axis=0))}
+        for mask, x0, y0 in zip(table["mask"], table["x0"], table["y0"], strict=True)
+    ]
+    events.export.ome_zarr(tmp_path / "events.ome.zarr")
+    with open_event_map(directory) as shown, open_recording(tmp_path / "events.ome.zarr/labels/events/0") as labels:
+        np.testing.assert_array_equal(labels.to_array(), shown.to_array())
