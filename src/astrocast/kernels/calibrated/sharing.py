@@ -65,9 +65,9 @@ class _Window:
     extent: NDArray[np.bool_]
     own: NDArray[np.bool_]
     contested: NDArray[np.bool_]
-    value: NDArray[np.float64]
-    noise: NDArray[np.float64]
-    model: NDArray[np.float64]
+    value: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    model: NDArray[np.float32]
     told: NDArray[np.bool_]
 
 
@@ -180,8 +180,8 @@ def _window(
     owned = np.where(voxels[place] == grid, owner[place], 0)
     own, contested = owned == number, np.isin(owned, neighbours)
     # what is not looked at is low, and so are the voxels of events that this one does not touch
-    value = np.where(own | contested, values[place], 0.0)
-    spread, unknown = noise[place].astype(np.float64), np.zeros(grid.shape)
+    value = np.where(own | contested, values[place], 0).astype(np.float32)
+    spread, unknown = noise[place].astype(np.float32), np.zeros(grid.shape, np.float32)
     return _Window(
         grid.ravel(), _among(grid, extent), own, contested, value, spread, unknown, np.zeros(len(frames), bool)
     )
@@ -207,10 +207,10 @@ def _meeting(number: int, neighbours: Sequence[int], windows: dict[int, _Window]
     return out
 
 
-def _fit(number: int, windows: dict[int, _Window], meeting: _Meeting) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _fit(number: int, windows: dict[int, _Window], meeting: _Meeting) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the footprint times time course that an event has where it is seen alone, and the frames it is told of."""
     window = windows[number]
-    left = window.value.copy()
+    left = window.value.astype(np.float64)
     for other, (here, there) in meeting.items():
         left.flat[here] -= windows[other].model.flat[there]
     seen = ~window.contested
@@ -222,7 +222,7 @@ def _fit(number: int, windows: dict[int, _Window], meeting: _Meeting) -> tuple[N
         course = (left @ footprint) / np.maximum(weight @ footprint**2, 1e-30)
         footprint = (course @ left) / np.maximum(course**2 @ weight, 1e-30)
     course, told = decay_on(course, window.own.sum(axis=1) >= _LEAST)
-    return np.outer(course, footprint), told
+    return np.outer(course, footprint).astype(np.float32), told
 
 
 def decay_on(course: NDArray[np.float64], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -271,7 +271,7 @@ def _reached(window: _Window, level: float, extent: NDArray[np.int64], shape: tu
     sure = (window.own.sum(axis=0) >= _LEAST) & window.told[:, None]
     possible = window.model <= window.value + _DOUBT * window.noise
     told = (window.contested & sure & possible).ravel()
-    voxels, model = window.at[told], window.model.ravel()[told]
+    voxels, model = window.at[told], window.model.ravel()[told].astype(np.float64)
     reached = (above & ~window.extent).ravel()[told]
     reached[reached] = _connected(voxels[reached], extent, shape)
     return Shared(voxels, model, reached)
