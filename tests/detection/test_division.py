@@ -60,14 +60,13 @@ def test_pairs_that_touch_become_two(touching: tuple[Path, np.ndarray], tmp_path
         assert [name.split("_") for name in parts["name"]] == [[str(number), str(k + 1)] for k in range(len(parts))]
 
 
-@pytest.mark.parametrize("frames", [3, 41])
 def test_blocks_do_not_change_the_parts(
-    touching: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
+    touching: tuple[Path, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = touching
     options = {"temporal_prominence": "auto", "split_events": True}
     whole = Detector(path, tmp_path / "whole").run(**options)
-    monkeypatch.setattr(run, "block_frames", lambda recording: frames)
+    monkeypatch.setattr(run, "block_frames", lambda recording: 11)
     blocks = Detector(path, tmp_path / "blocks").run(**options)
     np.testing.assert_array_equal(event_map(blocks), event_map(whole))
     assert read_events(blocks)["name"].tolist() == read_events(whole)["name"].tolist()
@@ -101,7 +100,7 @@ def test_calibrated_events_that_share_voxels_can_be_divided_too(
     path, _ = touching
     whole = read_events(Detector(path, tmp_path / "whole").run(method="calibrated"))
 
-    def halves(frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def halves(frames: np.ndarray, mask: np.ndarray, still: bool) -> np.ndarray:
         """Divide every event in the middle of its rows, so that there are parts to be named."""
         return np.where(mask, 1 + (np.arange(mask.shape[1]) >= mask.shape[1] // 2)[:, None], 0)
 
@@ -116,7 +115,17 @@ def test_calibrated_events_that_share_voxels_can_be_divided_too(
     np.testing.assert_array_equal(parts["confidence"].min(), whole["confidence"])
 
 
-@pytest.mark.parametrize(("kind", "snr"), [("travelling", 1.0), ("travelling", 4.0), ("static", 1.0)])
+def test_bright_structures_of_a_raw_recording_divide_nothing() -> None:
+    settings = SimulationSettings(
+        seed=7402, frames=120, rows=96, columns=96, snr=8, events=6, kinds=("travelling",), motion=0, contrast=3
+    )
+    made = simulate(settings)
+    masks = [ndimage.binary_dilation(made.labels == n, iterations=2) for n in range(1, made.labels.max() + 1)]
+    assert [int(divide(made.movie, mask, still=True).max()) for mask in masks] == [1] * 6
+    assert max(int(divide(made.movie, mask).max()) for mask in masks) > 1
+
+
+@pytest.mark.parametrize(("kind", "snr"), [("travelling", 1.0), ("static", 1.0)])
 def test_a_single_event_stays_one(kind: str, snr: float) -> None:
     settings = SimulationSettings(
         seed=7402, frames=120, rows=96, columns=96, snr=snr, events=6, kinds=(kind,), motion=0.3, motion_step=0.1

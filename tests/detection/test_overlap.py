@@ -58,7 +58,7 @@ def voxels_of(table: pd.DataFrame) -> list[np.ndarray]:
     """Flat indices of each event, from its row."""
     out = []
     for row in table.itertuples():
-        place = np.argwhere(row.mask) + (row.z0, row.x0, row.y0)
+        place = np.argwhere(row.mask) + np.array([row.z0, row.x0, row.y0])
         out.append(np.ravel_multi_index(tuple(place.T), SHAPE))
     return out
 
@@ -120,7 +120,9 @@ def test_the_map_is_drawn_from_the_table_as_it_is_stored(directory: Path, tmp_pa
 
 def test_a_table_with_events_of_another_method_is_drawn(directory: Path) -> None:
     table = Events(directory).events
-    mixed = pd.concat([table, table.drop(columns=["mask_hidden", "overlap_voxels"]).assign(event_id=table.event_id + 9)])
+    mixed = pd.concat(
+        [table, table.drop(columns=["mask_hidden", "overlap_voxels"]).assign(event_id=table.event_id + 9)]
+    )
     drawn = Events.create_event_map(mixed, SHAPE)
     assert set(np.unique(drawn)) == {0, *mixed["event_id"]} - set(table.event_id) | set(drawn[drawn > 0])
     assert ((drawn > 0) == (Events.create_event_map(table, SHAPE) > 0)).all()
@@ -145,3 +147,20 @@ def test_exclusive_events_have_nothing_in_common(movie: np.ndarray, tmp_path: Pa
     assert not any(m.any() for m in table["mask_hidden"])
     found = np.concatenate(voxels_of(table))
     assert len(np.unique(found)) == len(found)
+
+
+def test_exports_hold_every_voxel_of_each_event(directory: Path, tmp_path: Path) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    events = Events(directory, data="infer")
+    events.export.nwb(tmp_path / "events.nwb")
+    with pynwb.NWBHDF5IO(tmp_path / "events.nwb", "r") as file:
+        (segmentation,) = (o for o in file.read().objects.values() if o.name == "Footprints")
+        exported = [{(int(p[1]), int(p[0])) for p in pixels} for pixels in segmentation["pixel_mask"][:]]
+    table = events.events
+    assert exported == [
+        {(int(x + x0), int(y + y0)) for x, y in np.argwhere(mask.any(axis=0))}
+        for mask, x0, y0 in zip(table["mask"], table["x0"], table["y0"], strict=True)
+    ]
+    events.export.ome_zarr(tmp_path / "events.ome.zarr")
+    with open_event_map(directory) as shown, open_recording(tmp_path / "events.ome.zarr/labels/events/0") as labels:
+        np.testing.assert_array_equal(labels.to_array(), shown.to_array())

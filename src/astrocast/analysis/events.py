@@ -349,7 +349,9 @@ class Events(Measurements):
         Parameters
         ----------
         events
-            Events with ``mask``, ``z0``, ``x0``, ``y0``; their number is ``event_id``, or the index.
+            Events with ``mask``, ``z0``, ``x0``, ``y0``; their number is ``event_id``, or the index. Where events share
+            a voxel the one that does not have it in ``mask_hidden`` is drawn; where the table has no such column, or
+            only the hidden are left, the last.
         video_dim
             (frames, rows, columns).
         dtype

@@ -138,7 +138,7 @@ class Detector:
         z_slice
             First frame and the one after the last; events are reported in frames of the whole recording.
         split_events
-            Divide events in which several local maxima can be followed.
+            Divide events between whose maxima the signal sinks beyond the noise.
         debug
             Keep the intermediate steps in ``debug/``.
         event_map_export_format
@@ -284,7 +284,7 @@ class Detector:
         out_path
             Directory that the event's table is written into; read it with `astrocast.io.event_store.read_events`.
         split_events
-            Divide the event where several local maxima can be followed: a row per part, named ``<event_id>_<part>``.
+            Divide the event where the signal sinks between its maxima: a row per part, named ``<event_id>_<part>``.
         use_on_disk_sharing
             Whether the arrays are files rather than shared memory.
 

@@ -22,12 +22,14 @@ _DIVIDED = "divided"
 _BOX_VOXELS = 64 << 20
 
 
-def divide_events(recording: Recording, segmentation: Segmentation, advance: Callable[[int], None]) -> Segmentation:
+def divide_events(
+    recording: Recording, segmentation: Segmentation, advance: Callable[[int], None], still: bool = False
+) -> Segmentation:
     """Return the segmentation with events divided where the signal sinks between their maxima.
 
     The recording is read once, block by block; each event is divided when its last block has been, and each block
     is written when its last event has been. Events are numbered in raster order again; their names keep the number from
-    before.
+    before. ``still`` says that the recording holds light that stands still: it is raw.
     """
     boxes, blocks = segmentation.boxes, segmentation.blocks
     ends = np.array([b.stop for b in blocks])
@@ -46,7 +48,7 @@ def divide_events(recording: Recording, segmentation: Segmentation, advance: Cal
             collected[event].see(block.start, frames)
         _collect(segmentation, index, collected)
         for event in np.flatnonzero(last == index).tolist():
-            done.add(event, *collected.pop(event).parts(segmentation.shape))
+            done.add(event, *collected.pop(event).parts(segmentation.shape, still))
             advance(1)
         done.write(int(waiting[index + 1]))
     return done.numbered()
@@ -74,7 +76,7 @@ class _Event:
             inside = frames[a - start : b - start, self.low[1] : self.high[1], self.low[2] : self.high[2]]
             self.box[a - self.low[0] : b - self.low[0]] = inside
 
-    def parts(self, shape: tuple[int, int, int]) -> tuple[Layered, NDArray[np.int32]]:
+    def parts(self, shape: tuple[int, int, int], still: bool) -> tuple[Layered, NDArray[np.int32]]:
         """Return the event's voxels and the part (from 1) of each."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
@@ -84,7 +86,7 @@ class _Event:
         place = tuple(at - low for at, low in zip(np.unravel_index(event.voxels, shape), self.low, strict=True))
         mask = np.zeros(self.box.shape, np.bool_)
         mask[place] = True
-        return event, divide(self.box, mask)[place]
+        return event, divide(self.box, mask, still)[place]
 
 
 def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) -> None:

@@ -44,9 +44,10 @@ def write_layers(
     below = np.concatenate([np.empty(0, np.int64), *(voxels[hidden] for voxels, hidden, _ in parts)])
     owner = np.repeat(np.array([n for _, _, n in parts], np.int32), [int(h.sum()) for _, h, _ in parts])
     runs, below_labels = list_runs(below, owner, shape)
-    arrays = {"start": shown.start, "stop": shown.stop, "first": shown.first, "labels": labels}
-    arrays |= {"below_start": runs.start, "below_stop": runs.stop, "below_first": runs.first}
-    checkpoint.save(step, index, **arrays, below_labels=below_labels)
+    checkpoint.save(
+        step, index, start=shown.start, stop=shown.stop, first=shown.first, labels=labels,
+        below_start=runs.start, below_stop=runs.stop, below_first=runs.first, below_labels=below_labels,
+    )  # fmt: skip
 
 
 def number_events(

@@ -130,14 +130,16 @@ def detect(
             segmentation = segment_calibrated(recording, calibrated, checkpoint, pool, advance, known.border)
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
+    measured_on = known.signal or recording
     if settings.split_events:
+        # what the calibrated method takes is raw, unless dF is named beside it
+        raw = calibrated is not None and known.signal is None
         with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
-            segmentation = divide_events(recording, segmentation, advance)
+            segmentation = divide_events(measured_on, segmentation, advance, raw)
     if segmentation.layered:
         shared = {OVERLAP_VOXELS.name: count_shared(segmentation)}
         segmentation = replace(segmentation, measures=segmentation.measures | shared)
     boxes = segmentation.boxes
-    measured_on = known.signal or recording
     with (
         track("detection: signals", n_frames) as advance,
         create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map,

@@ -86,7 +86,7 @@ class Segmentation:
             none = np.empty(0, np.int32)
             return Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape), none
         stored = self.checkpoint.load(self.step, index)
-        runs = Runs(*(stored[f"below_{name}"] for name in ("start", "stop", "first")), shape)
+        runs = Runs(stored["below_start"], stored["below_stop"], stored["below_first"], shape)
         return runs, self.final[index][stored["below_labels"]]
 
     def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:

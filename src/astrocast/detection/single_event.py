@@ -53,7 +53,7 @@ def characterise(
     out
         Directory; 2 is returned when it holds a table already, None otherwise.
     split
-        Divide the event where several local maxima can be followed.
+        Divide the event where the signal sinks between its maxima.
     """
     if (out / TABLE).exists():
         return DONE_BEFORE

@@ -37,7 +37,7 @@ _GROUND = 0.05
 _SPIKE = 8.0
 
 
-def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def divide(frames: NDArray[Any], mask: NDArray[np.bool_], still: bool = False) -> NDArray[np.int32]:
     """Divide an event into the parts that its maxima belong to.
 
     Parameters
@@ -46,6 +46,9 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
         Recording in which the event is, (frame, row, column); what is beyond its bounding box is left out.
     mask
         Voxels of the event, of the same shape.
+    still
+        The frames hold light that stands still, as a raw recording does: heights are counted from the lowest that each
+        pixel is within the box. Bright structures would be maxima.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     box = tuple(slice(a, b) for a, b in zip(places.min(axis=0), places.max(axis=0) + 1, strict=True))
     inside = mask[box]
     voxels = np.flatnonzero(inside)
-    values, noise = _heights(frames[box], inside)
+    values, noise = _heights(frames[box], inside, still)
     hills = find_hills(voxels, values, noise, inside.shape, _PROMINENCE, 0.0)
     part = join_hills(hills, values, noise, _DIPS, _DOUBTS)[hills.hill]
     part = _join_loose(_join_weak(part, hills, values, places), hills.links)
@@ -73,13 +76,17 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     return out
 
 
-def _heights(frames: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _heights(
+    frames: NDArray[Any], mask: NDArray[np.bool_], still: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the smoothed signal of an event's voxels above its ground, and the standard deviation of its noise."""
     from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
     finite = np.isfinite(frames)
     values = np.where(finite, frames, np.median(frames[finite]) if finite.any() else 0).astype(np.float32)
     flat = gaussian_filter(_without_spikes(values), (0, SIGMA, SIGMA))
+    if still:
+        flat = flat - gaussian_filter1d(flat, SIGMA_IN_TIME, axis=0, radius=_REACH, mode="nearest").min(axis=0)
     ground = float(np.quantile(flat[mask], _GROUND))
     # beyond its box an event is at its ground: an edge that repeats would make the ends of one that travels its summits
     height = gaussian_filter1d(flat - ground, SIGMA_IN_TIME, axis=0, radius=_REACH, mode="constant")[mask]

@@ -82,7 +82,7 @@ class DetectionSettings(Settings):
     lazy: bool = parameter(True, "read the recording block by block; False holds it in memory")
     adjust_for_noise: bool = parameter(False, "scale `threshold` by the square root of the recording's noise level")
     z_slice: Frames = parameter(None, "first frame and the one after the last that are worked on", unit="frames")
-    split_events: bool = parameter(False, "divide events in which several local maxima can be followed")
+    split_events: bool = parameter(False, "divide events between whose maxima the signal sinks beyond the noise")
     debug: bool = parameter(False, "keep the intermediate steps as recordings in `debug/`")
     event_map_export_format: Literal[".tiff", ".h5", ".zarr", ".tdb"] = parameter(".tiff", "format of the event map")
     parallel: bool = parameter(True, "use all cores; the result is the same")

@@ -9,7 +9,7 @@ extent, and share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +65,9 @@ class _Window:
     extent: NDArray[np.bool_]
     own: NDArray[np.bool_]
     contested: NDArray[np.bool_]
-    value: NDArray[np.float64]
-    noise: NDArray[np.float64]
-    model: NDArray[np.float64]
+    value: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    model: NDArray[np.float32]
     told: NDArray[np.bool_]
 
 
@@ -117,11 +117,29 @@ def shared_voxels(
     True
     """
     neighbours = _neighbours(touching, extents)
-    windows = {
-        n: window
-        for n in sorted(neighbours)
-        if (window := _window(n, extents[n], neighbours[n], (voxels, values, noise, owner), shape)) is not None
-    }
+    known = voxels, values, noise, owner
+    found: dict[int, Shared] = {}
+    # windows are held of one group of events at a time
+    for group in _groups(neighbours):
+        windows = {n: w for n in group if (w := _window(n, extents[n], neighbours[n], known, shape)) is not None}
+        _fit_all(windows, neighbours)
+        found |= {n: _reached(window, levels[n], extents[n], shape) for n, window in windows.items()}
+    return {n: shared for n, shared in found.items() if len(shared.voxels)}
+
+
+def _groups(neighbours: dict[int, list[int]]) -> Iterator[list[int]]:
+    """Yield events that touch each other, directly or through others, ascending."""
+    left = set(neighbours)
+    while left:
+        group, new = set(), {min(left)}
+        while new:
+            group |= new
+            new = {other for n in new for other in neighbours[n]} - group
+        left -= group
+        yield sorted(group)
+
+
+def _fit_all(windows: dict[int, _Window], neighbours: dict[int, list[int]]) -> None:
     meeting = {n: _meeting(n, neighbours[n], windows) for n in windows}
     # at first nothing is known of the others; then each is fitted to what their latest models leave
     for n, (model, told) in {n: _fit(n, windows, {}) for n in windows}.items():
@@ -129,8 +147,6 @@ def shared_voxels(
     for _ in range(_ROUNDS - 1):
         for n, window in windows.items():
             window.model, window.told = _fit(n, windows, meeting[n])
-    found = {n: _reached(window, levels[n], extents[n], shape) for n, window in windows.items()}
-    return {n: shared for n, shared in found.items() if len(shared.voxels)}
 
 
 def _neighbours(touching: NDArray[np.integer], extents: dict[int, NDArray[np.int64]]) -> dict[int, list[int]]:
@@ -164,8 +180,8 @@ def _window(
     owned = np.where(voxels[place] == grid, owner[place], 0)
     own, contested = owned == number, np.isin(owned, neighbours)
     # what is not looked at is low, and so are the voxels of events that this one does not touch
-    value = np.where(own | contested, values[place], 0.0)
-    spread, unknown = noise[place].astype(np.float64), np.zeros(grid.shape)
+    value = np.where(own | contested, values[place], 0).astype(np.float32)
+    spread, unknown = noise[place].astype(np.float32), np.zeros(grid.shape, np.float32)
     return _Window(
         grid.ravel(), _among(grid, extent), own, contested, value, spread, unknown, np.zeros(len(frames), bool)
     )
@@ -184,17 +200,17 @@ def _meeting(number: int, neighbours: Sequence[int], windows: dict[int, _Window]
     out: _Meeting = {}
     for other in neighbours:
         if other in windows:
-            _, here, there = np.intersect1d(windows[number].at, windows[other].at, assume_unique=True, return_indices=True)
+            _, here, there = np.intersect1d(
+                windows[number].at, windows[other].at, assume_unique=True, return_indices=True
+            )
             out[other] = here, there
     return out
 
 
-def _fit(
-    number: int, windows: dict[int, _Window], meeting: _Meeting
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _fit(number: int, windows: dict[int, _Window], meeting: _Meeting) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the footprint times time course that an event has where it is seen alone, and the frames it is told of."""
     window = windows[number]
-    left = window.value.copy()
+    left = window.value.astype(np.float64)
     for other, (here, there) in meeting.items():
         left.flat[here] -= windows[other].model.flat[there]
     seen = ~window.contested
@@ -206,7 +222,7 @@ def _fit(
         course = (left @ footprint) / np.maximum(weight @ footprint**2, 1e-30)
         footprint = (course @ left) / np.maximum(course**2 @ weight, 1e-30)
     course, told = decay_on(course, window.own.sum(axis=1) >= _LEAST)
-    return np.outer(course, footprint), told
+    return np.outer(course, footprint).astype(np.float32), told
 
 
 def decay_on(course: NDArray[np.float64], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -255,7 +271,7 @@ def _reached(window: _Window, level: float, extent: NDArray[np.int64], shape: tu
     sure = (window.own.sum(axis=0) >= _LEAST) & window.told[:, None]
     possible = window.model <= window.value + _DOUBT * window.noise
     told = (window.contested & sure & possible).ravel()
-    voxels, model = window.at[told], window.model.ravel()[told]
+    voxels, model = window.at[told], window.model.ravel()[told].astype(np.float64)
     reached = (above & ~window.extent).ravel()[told]
     reached[reached] = _connected(voxels[reached], extent, shape)
     return Shared(voxels, model, reached)
@@ -397,13 +413,13 @@ def layer_events(
     visits = np.arange(len(voxel)) >= sum(len(extents[n]) for n in numbers)
     core = np.concatenate([np.full(len(v), cores[n]) for n, v, _ in pieces])
     hole = np.isnan(strength)
-    rank = np.where(visits, strength, np.where(strength >= core, np.inf, strength - _model_at(voxel, _strongest(shared))))
+    rank = np.where(
+        visits, strength, np.where(strength >= core, np.inf, strength - _model_at(voxel, _strongest(shared)))
+    )
     order = np.lexsort((event, -np.where(hole, -np.inf, rank), voxel))
     first = np.zeros(len(voxel), bool)
     first[order[np.concatenate([[True], np.diff(voxel[order]) > 0])]] = True
     kept = np.flatnonzero(first | ~hole)
     kept = kept[np.lexsort((voxel[kept], event[kept]))]
     cuts = np.searchsorted(event[kept], numbers)[1:]
-    return {
-        n: Layered(voxel[own], ~first[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)
-    }
+    return {n: Layered(voxel[own], ~first[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)}
