@@ -93,7 +93,7 @@ class Denoiser:
     Warns
     -----
     AstrocastWarning
-        When the measured quality is poor: what is lost, in numbers.
+        When the measured quality is poor: what is lost, in numbers. When the training diverged.
 
     Examples
     --------

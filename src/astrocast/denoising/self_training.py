@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,10 @@ from astrocast.denoising.backend import import_keras
 from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.model_files import read_network
 from astrocast.denoising.training_pool import TrainingPool
-from astrocast.errors import InvalidConditionError, InvalidValueError
+from astrocast.errors import AstrocastWarning, InvalidConditionError, InvalidValueError
 from astrocast.kernels.unet_layout import UNet
 from astrocast.runtime.progress import track
 from astrocast.settings.denoising import DenoiserSettings
-
-logger = logging.getLogger("astrocast.denoising")
 
 #: steps whose mean loss is one entry of the history, and after which the weights are kept
 _ROUND = 100
@@ -94,7 +92,12 @@ def train(model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: 
                 diverged = best.is_left_behind(losses[-1], model)
                 recent = []
             if diverged:
-                logger.warning("training diverged after %d steps: stopped, the best weights are kept", schedule.done)
+                warnings.warn(
+                    f"training diverged after {schedule.done} steps: stopped, the best weights are kept; "
+                    f"lower the learning_rate, which is {settings.learning_rate:g}",
+                    AstrocastWarning,
+                    stacklevel=2,
+                )
                 model.set_weights(best.weights)
                 break
             now = int(schedule.progress * total)
