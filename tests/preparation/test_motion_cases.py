@@ -70,6 +70,22 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     assert not mc.bad_frames.any()
 
 
+@pytest.mark.parametrize("frames", [slice(20, 60), slice(0, 80)], ids=["half of the time", "always"])
+def test_a_travelling_event(frames: slice) -> None:
+    """A spot three times as bright crosses the field, on the tissue; frames with it at one place look alike."""
+    movie, truth = simulated(seed=4)
+    bright = movie.astype(np.float32)
+    y, x = np.mgrid[:128, :128]
+    for t in range(80)[frames]:
+        dy, dx = truth[t]
+        spot = np.exp(-((y - 64 - dy) ** 2 + (x - (20 + 1.5 * t) % 128 - dx) ** 2) / (2 * 10.0**2))
+        bright[t] += 2 * (bright[t] - 100) * spot
+    mc = corrected(bright)
+    assert errors(mc.shifts, truth).max() < 0.6
+    assert np.median(errors(mc.shifts, truth)) < 0.12
+    assert not mc.bad_frames.any()
+
+
 def test_a_small_event_does_not_pull_its_patches(bending: tuple[Array, Simulator]) -> None:
     movie, plan = bending
     y, x = np.mgrid[:192, :192]
