@@ -18,6 +18,7 @@ from astrocast.errors import DatasetNotFoundError, ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.event_store import open_event_map, read_events, read_time_map
 from astrocast.io.hdf5 import dataset_names
+from astrocast.io.registration_store import read_registration
 from astrocast.pipeline.demo import demonstrate
 from astrocast.pipeline.run import RunResult, Steps, run_recording
 from astrocast.pipeline.settings import RunSettings
@@ -72,6 +73,29 @@ def test_run_json_says_what_was_done(finished: RunResult, movie: Path) -> None:
         assert stage["peak_memory_mb"] > 10
     assert stored["stages"]["delta"]["facts"]["window"] == 30
     assert stored["configuration"]["seed"] == 1
+
+
+def test_frames_that_cannot_be_trusted_are_told_by_events_and_report(tmp_path: Path) -> None:
+    """Three saturated frames: the events on them say so, and the report shows them."""
+    recording = simulate(SMALL).movie.copy()
+    recording[[47, 100, 101]] = 65535
+    tifffile.imwrite(tmp_path / "flash.tif", recording, photometric="minisblack")
+    run = run_recording(tmp_path / "flash.tif", tmp_path / "out", RunSettings(frame_rate=5.0, pixel_size=0.5))
+    known = read_registration(run.directory / "recording.h5", "mc/ch0")
+    assert known is not None
+    bad = known.quality["bad_frame"]
+    np.testing.assert_array_equal(np.flatnonzero(bad), [47, 100, 101])
+    events = read_events(run.store)
+    expected = [bad[z0:z1].mean() for z0, z1 in zip(events["z0"], events["z1"], strict=True)]
+    np.testing.assert_allclose(events["bad_frames_share"], expected)
+    on_them = (events["z0"] <= 47) & (events["z1"] > 47) | (events["z0"] <= 101) & (events["z1"] > 100)
+    assert on_them.any()
+    assert (events["bad_frames_share"][on_them] > 0).all()
+    page = (run.directory / "report.html").read_text()
+    for said in ("crispness before", "crispness after", "frames that cannot be trusted 3", "median residual"):
+        assert said in page.replace("Crispness", "crispness")
+    for figure in ("Shift of each frame along rows", "Correlation of each frame with the template before and after"):
+        assert figure in page
 
 
 def test_stated_pixel_size_and_frame_rate_reach_every_dataset(finished: RunResult) -> None:

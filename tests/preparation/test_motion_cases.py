@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
+from astrocast.io import open_recording
+from astrocast.kernels.registration.engine import estimate
 from astrocast.kernels.registration.quality import crispness
 from astrocast.kernels.registration.warp import warp_frames
 from astrocast.preparation import MotionCorrection
+from astrocast.preparation import motion_correction as save_stage
 from astrocast.preparation import motion_estimate as stage
 from astrocast.simulation import SimulationSettings, Simulator
 
@@ -63,6 +67,22 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     assert np.median(off) < 0.1
     assert off.max() < 0.2
     assert before.max() < 0.2
+    assert not mc.bad_frames.any()
+
+
+@pytest.mark.parametrize("frames", [slice(20, 60), slice(0, 80)], ids=["half of the time", "always"])
+def test_a_travelling_event(frames: slice) -> None:
+    """A spot three times as bright crosses the field, on the tissue; frames with it at one place look alike."""
+    movie, truth = simulated(seed=4)
+    bright = movie.astype(np.float32)
+    y, x = np.mgrid[:128, :128]
+    for t in range(80)[frames]:
+        dy, dx = truth[t]
+        spot = np.exp(-((y - 64 - dy) ** 2 + (x - (20 + 1.5 * t) % 128 - dx) ** 2) / (2 * 10.0**2))
+        bright[t] += 2 * (bright[t] - 100) * spot
+    mc = corrected(bright)
+    assert errors(mc.shifts, truth).max() < 0.6
+    assert np.median(errors(mc.shifts, truth)) < 0.12
     assert not mc.bad_frames.any()
 
 
@@ -314,15 +334,15 @@ def test_splits_choose_blocks_and_sample(monkeypatch: pytest.MonkeyPatch) -> Non
     movie, _ = simulated()
     recording = stage.SummedChannels.__mro__[1]  # Recording, for its type only
     assert recording is not None
-    from astrocast.io import open_recording
-
     opened = open_recording(movie)
     assert stage.block_frames(opened, 2) == 40
     assert stage.block_frames(opened, 4) == 20
     picked = stage.sample_frames(opened, 4, 2)
     assert set(picked) == set(range(20)) | set(range(60, 80))
-    whole = corrected(movie, splits_rig=1).shifts
-    np.testing.assert_allclose(corrected(movie, splits_rig=5).shifts, whole, atol=1e-6)
+    one, five = corrected(movie, splits_rig=1), corrected(movie, splits_rig=5)
+    whole = one.shifts
+    np.testing.assert_allclose(five.shifts, whole, atol=1e-6)
+    np.testing.assert_allclose(five.crispness, one.crispness, rtol=1e-5)
     assert not np.array_equal(corrected(movie, num_splits_to_process_rig=1).shifts, whole)
     fields = corrected(movie, pw_rigid=True, splits_els=1).fields
     np.testing.assert_allclose(corrected(movie, pw_rigid=True, splits_els=5).fields, fields, atol=1e-5)
@@ -344,13 +364,13 @@ def test_nonneg_movie_lifts_and_clips() -> None:
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     movie, _ = simulated()
     whole = corrected(movie).shifts
-    estimate, calls = stage.pass_over.__globals__["lowest_value"], []
+    lowest, calls = stage.lowest_value, []
 
     def fails(frames: Array) -> float:
         calls.append(len(frames))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return estimate(frames)
+        return lowest(frames)
 
     folder = tmp_path / "work"
     folder.mkdir()
@@ -369,10 +389,47 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not any(folder.iterdir())
 
 
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr"])
+def test_an_interrupted_save_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    recording, _ = simulated(frames=60)
+    mc = MotionCorrection(working_directory=tmp_path)
+    mc.run(recording)
+    expected, moved, move = mc.save(remove_intermediate=False), [], save_stage.correct
+
+    def fails(frames: Array, *rest: Any) -> Array:
+        moved.append(len(frames))
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        return move(frames, *rest)
+
+    monkeypatch.setattr(save_stage, "correct", fails)
+    monkeypatch.setattr(save_stage, "frames_moved", lambda *_: 12)
+    with pytest.raises(KeyboardInterrupt):
+        mc.save(tmp_path / name, chunks=(6, 64, 64))
+    again = MotionCorrection(working_directory=tmp_path)  # as a new process does
+    again.run(recording)
+    again.save(tmp_path / name, chunks=(6, 64, 64))
+    assert moved[3:] == [12, 12, 12]  # of five blocks the first two were there
+    with open_recording(tmp_path / name, "mc/ch0") as stored:
+        np.testing.assert_array_equal(stored.to_array(), expected)
+    assert {p.name for p in tmp_path.iterdir()} == {name, f"{Path(name).stem}.ch0.motion.npz"}
+
+
 def test_jax_is_an_engine() -> None:
     pytest.importorskip("jax", reason="the extra 'gpu' is not installed")
     movie, _ = simulated(frames=20)
     np.testing.assert_allclose(corrected(movie, engine="jax").shifts, corrected(movie).shifts, atol=1e-3)
+
+
+def test_no_image_is_kept_of_a_block() -> None:
+    """What is kept of a block until the end is a few numbers per frame, or memory would grow with the recording."""
+    movie, _ = simulated(frames=40)
+    found = estimate(movie, corrected(movie)._known().model)
+    sums = stage.Sums()
+    parts = [sums.taken(found, 0.0)[0] for _ in range(2)]
+    assert sum(getattr(parts[0], f.name).nbytes for f in dataclasses.fields(parts[0])) < 40 * 100
+    np.testing.assert_allclose(sums.before, 2 * found.sum_before, rtol=1e-6)
+    np.testing.assert_allclose(sums.after, 2 * found.sum_after, rtol=1e-6)
 
 
 def test_bigtiff_and_logging_level_are_accepted() -> None:

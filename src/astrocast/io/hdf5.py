@@ -25,6 +25,7 @@ from astrocast.io.files import check_space
 from astrocast.io.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL, choose_dataset
 from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.resume import ATTRIBUTE, Resume
 from astrocast.io.slabs import SlabBuffer
 
 Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
@@ -152,8 +153,11 @@ class HDF5Writer(RecordingWriter):
     """Writes one dataset; a new file is written beside and renamed, an existing one gains the complete dataset.
 
     In an existing file the dataset grows under ``<loc>.partial``. Without compression its space is allocated before the
-    first block, so that a process that is killed while writing leaves the other datasets readable.
+    first block, so that a process that is killed while writing leaves the other datasets readable, and the next one can
+    go on with it: the places of the chunks are known, and nothing of HDF5's own changes until all are written.
     """
+
+    resumable = True
 
     def __init__(
         self,
@@ -166,9 +170,11 @@ class HDF5Writer(RecordingWriter):
         metadata: Metadata | None = None,
         attributes: dict[str, Any] | None = None,
         overwrite: bool = False,
+        resume: Resume | None = None,
     ) -> None:
         self.shape, self.dtype, self.path, self.loc = shape, dtype, path, (loc or "").strip("/")
         self._direct: AllocatedChunks | None = None
+        self._resume: Resume | None = None
         if not self.loc:
             raise InvalidValueError(f"a dataset name (loc) is needed to write {path}, for example 'data/ch0'")
         self._beside = not path.exists()
@@ -179,7 +185,8 @@ class HDF5Writer(RecordingWriter):
         # a full disk can leave an HDF5 file unreadable: refuse before the first byte (compressed: half is a fair guess)
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need // 2 if compression else need, path)
-        if self._beside:
+        there = resume.frames() if resume is not None else 0
+        if self._beside and not there:
             self._target.unlink(missing_ok=True)
         release_readers(path)
         self.file = _open_file(self._target, "a")
@@ -187,12 +194,12 @@ class HDF5Writer(RecordingWriter):
             if self.loc in self.file and not overwrite:
                 raise OutputExistsError(f"{path} already has {self.loc!r}; choose another loc or overwrite=True")
             self._partial = self.loc + PARTIAL
-            if self._partial in self.file:  # what an earlier, interrupted run left
-                del self.file[self._partial]
-            self.dataset = self._create(chunks, options)
-            self.dataset.attrs.update((metadata or Metadata()).to_attributes())
-            self.dataset.attrs.update(attributes or {})
-            self.file.flush()
+            unfinished = self._unfinished(resume, chunks) if there and resume is not None else None
+            if unfinished is None:
+                there = 0
+                described = {**(metadata or Metadata()).to_attributes(), **(attributes or {})}
+                unfinished = self._begin_anew(chunks, options, described, resume)
+            self.dataset = unfinished
             if self.dataset.chunks is not None and not options:
                 self._direct = AllocatedChunks(self._target, self.dataset)
         except Exception:
@@ -200,6 +207,33 @@ class HDF5Writer(RecordingWriter):
             raise
         self.chunk_frames = self.dataset.chunks[0] if self.dataset.chunks else 1
         self._slabs = SlabBuffer(self, self.chunk_frames)
+        if resume is not None and self._direct is not None and self._direct.straight:
+            self._resume, self.resumed, self._slabs.received = resume, there, there
+
+    def _unfinished(self, resume: Resume, chunks: tuple[int, int, int] | None) -> h5py.Dataset | None:
+        """Return the dataset that the journal tells of, None where it is not there."""
+        found = self.file.get(self._partial)
+        if not isinstance(found, h5py.Dataset) or found.attrs.get(ATTRIBUTE) != resume.key:
+            return None
+        same = found.shape == self.shape and found.dtype == self.dtype and found.chunks == chunks
+        return found if same else None
+
+    def _begin_anew(
+        self,
+        chunks: tuple[int, int, int] | None,
+        options: dict[str, Any],
+        attributes: dict[str, Any],
+        resume: Resume | None,
+    ) -> h5py.Dataset:
+        if resume is not None:
+            resume.note(0)
+            attributes[ATTRIBUTE] = resume.key
+        if self._partial in self.file:  # what an earlier, interrupted run left
+            del self.file[self._partial]
+        dataset = self._create(chunks, options)
+        dataset.attrs.update(attributes)
+        self.file.flush()
+        return dataset
 
     def _create(self, chunks: tuple[int, int, int] | None, options: dict[str, Any]) -> h5py.Dataset:
         if options:
@@ -221,6 +255,8 @@ class HDF5Writer(RecordingWriter):
         for first, slab in self._slabs.add(start, block):
             try:
                 self._store(first, slab)
+                if self._resume is not None:
+                    self._resume.note(first + len(slab))
             except OSError as error:
                 raise OutputError(f"{self.path} cannot be written: {error}") from error
 
@@ -245,6 +281,8 @@ class HDF5Writer(RecordingWriter):
                 self.discard()
                 raise OutputError(f"{self.path} cannot be written: {error}") from error
         self._close_direct()
+        if ATTRIBUTE in self.dataset.attrs:
+            del self.dataset.attrs[ATTRIBUTE]
         self.file.flush()
         if self.loc in self.file:
             del self.file[self.loc]
@@ -255,15 +293,19 @@ class HDF5Writer(RecordingWriter):
             os.fsync(file.fileno())
         if self._beside:
             os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
+        if self._resume is not None:
+            self._resume.remove()
 
     def _close_direct(self) -> None:
         if self._direct is not None:
             self._direct.close()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove what was written; what can be gone on with stays."""
         self._close_direct()
-        if self._beside:
+        if self._resume is not None:
+            self.file.close()
+        elif self._beside:
             with suppress(Exception):  # closing may fail on a full disk; the file goes anyway
                 self.file.close()
             self._target.unlink(missing_ok=True)

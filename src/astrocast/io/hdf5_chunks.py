@@ -35,6 +35,11 @@ class AllocatedChunks:
         self._file = path.open("r+b", buffering=0) if self._places else None
         self._sync = EarlySync(self._file.fileno()) if self._file else None
 
+    @property
+    def straight(self) -> bool:
+        """Whether chunks go straight to their places, past the library."""
+        return self._file is not None
+
     def write(self, first: int, slab: NDArray[Any]) -> None:
         """Write the chunks of a slab that begins at a chunk."""
         if self._file is None:

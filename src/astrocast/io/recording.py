@@ -171,6 +171,8 @@ class RecordingWriter(ABC):
     dtype: np.dtype[Any]
     #: frames of a chunk of the output
     chunk_frames: int = 1
+    #: frames, from the first on, that an interrupted process had written: the next block begins there
+    resumed: int = 0
 
     def chunk_writer(self) -> Callable[[int, NDArray[Any]], None] | None:
         """Return a function that writes whole chunks from any process, ``f(first frame, frames)``; None without one."""

@@ -16,6 +16,7 @@ from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.naming import choose_channel
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, SlicedRecording, as_dtype, check_movie_shape
+from astrocast.io.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def create_recording(
     metadata: Metadata | None = None,
     attributes: dict[str, Any] | None = None,
     overwrite: bool = False,
+    resume: Resume | None = None,
 ) -> RecordingWriter:
     """Create a writer for a recording; the suffix of ``path`` decides the format, None writes to memory.
 
@@ -194,6 +196,9 @@ def create_recording(
         Physical metadata, and whatever else is worth keeping as plain numbers and strings.
     overwrite
         Replace what is there.
+    resume
+        Journal by which a recording that was interrupted goes on, in formats that can: zarr, and HDF5 without
+        compression. The writer says in ``resumed`` where.
     """
     kind = as_dtype(dtype)
     shape = check_movie_shape(tuple(shape), str(path) if path else "the result")
@@ -206,8 +211,10 @@ def create_recording(
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
     cut = check_chunks(chunks, shape) if chunks else infer_chunks(shape, kind, chunk_strategy)
-    writer: RecordingWriter = _load(target.writer)(
+    make = _load(target.writer)
+    going_on = {"resume": resume} if getattr(make, "resumable", False) else {}
+    writer: RecordingWriter = make(
         path, loc, shape, kind,
-        chunks=cut, compression=compression, metadata=metadata, attributes=attributes, overwrite=overwrite,
+        chunks=cut, compression=compression, metadata=metadata, attributes=attributes, overwrite=overwrite, **going_on,
     )  # fmt: skip
     return writer

@@ -19,6 +19,7 @@ from astrocast.io.axes import Layout, read_layout
 from astrocast.io.files import check_space
 from astrocast.io.naming import PARTIAL, choose_dataset
 from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.resume import ATTRIBUTE, Resume
 from astrocast.io.slabs import SlabBuffer
 from astrocast.io.tiff_metadata import length, pair, rate
 from astrocast.io.zarr_chunks import DirectChunks
@@ -199,6 +200,8 @@ class ZarrWriter(RecordingWriter):
     whole chunks, so that each chunk is written once, by one task.
     """
 
+    resumable = True
+
     def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
         self.path, self.loc, self.shape, self.dtype = path, (loc or "").strip("/"), shape, dtype
         if path.exists() and not is_store(path):
@@ -212,23 +215,49 @@ class ZarrWriter(RecordingWriter):
         #: everything is made in a store of its own; complete arrays are renamed from there into place
         self.beside = path.with_name(path.name + PARTIAL)
         attributes = {**(options.get("metadata") or Metadata()).to_attributes(), **(options.get("attributes") or {})}
+        self._resume: Resume | None = options.get("resume")
+        if self._resume is not None:
+            attributes[ATTRIBUTE] = self._resume.key
+            self.resumed = self._resume.frames()
         try:
-            if self.beside.exists():
-                shutil.rmtree(self.beside)
-            self.array = zarr.create_array(
-                store=str(self.beside), name=self.loc or None, shape=shape, dtype=dtype, chunks=options["chunks"],
-                compressors=codec_chain(options.get("compression")), attributes=attributes, zarr_format=3,
-            )  # fmt: skip
+            unfinished = self._unfinished(options["chunks"]) if self.resumed else None
+            if unfinished is None:
+                self._begin_anew()
+                unfinished = zarr.create_array(
+                    store=str(self.beside), name=self.loc or None, shape=shape, dtype=dtype, chunks=options["chunks"],
+                    compressors=codec_chain(options.get("compression")), attributes=attributes, zarr_format=3,
+                )  # fmt: skip
+            self.array = unfinished
         except OSError as error:
             raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
         self.chunk_frames = self.array.chunks[0]
         self._slabs = SlabBuffer(self, self.chunk_frames)
+        self._slabs.received = self.resumed
         self._chunks = DirectChunks(self.beside / self.loc, self.array, options.get("compression") or "lz4")
+
+    def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
+        """Return the array that the journal tells of, None where it is not there."""
+        try:
+            found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
+        except (OSError, ValueError, KeyError):
+            return None
+        assert self._resume is not None
+        same = found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
+        return found if same and found.dtype == self.dtype and tuple(found.chunks) == tuple(chunks) else None
+
+    def _begin_anew(self) -> None:
+        self.resumed = 0
+        if self._resume is not None:
+            self._resume.note(0)
+        if self.beside.exists():
+            shutil.rmtree(self.beside)
 
     def write(self, start: int, block: NDArray[Any]) -> None:
         """Write what fills chunks; the rest waits for the next block."""
         for first, slab in self._slabs.add(start, block):
             self._chunks.write(first, slab)
+            if self._resume is not None:
+                self._resume.note(first + len(slab))
 
     def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
         """Return what writes whole chunks from any process."""
@@ -245,11 +274,16 @@ class ZarrWriter(RecordingWriter):
         except InvalidValueError:
             self.discard()
             raise
+        if self._resume is not None:
+            del self.array.attrs[ATTRIBUTE]
         install(self.beside, self.path, self.loc)
+        if self._resume is not None:
+            self._resume.remove()
 
     def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.beside, ignore_errors=True)
+        """Remove what was written; what can be gone on with stays."""
+        if self._resume is None:
+            shutil.rmtree(self.beside, ignore_errors=True)
 
 
 def install(beside: Path, path: Path, loc: str) -> None:

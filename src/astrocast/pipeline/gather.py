@@ -120,11 +120,16 @@ def _registration(path: Path, corrected: str) -> dict[str, Any]:
     if found is None:
         return {}
     quality = found.quality
+    bad = quality["bad_frame"]
+    summary = {k: float(v) for k, v in found.summary.items() if k.startswith("crispness")}
+    summary["frames that cannot be trusted"] = int(bad.sum())
+    if not bad.all():
+        summary["median residual of the others in pixels"] = float(np.median(quality["residual"][~bad]))
     return {
         "shifts": found.shifts,
         "registration": {"before": quality["correlation_before"], "after": quality["correlation_after"]},
-        "registration_summary": {k: float(v) for k, v in found.summary.items() if k.startswith("crispness")},
-        "bad_frames": np.flatnonzero(quality["bad_frame"]).tolist(),
+        "registration_summary": summary,
+        "bad_frames": np.flatnonzero(bad).tolist(),
     }
 
 

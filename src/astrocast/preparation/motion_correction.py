@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
 from astrocast.io.registration_store import Registration, registration_path, write_registration
+from astrocast.io.resume import Resume
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import Finish, correct, dense_field, estimate, threads_available
 from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
@@ -43,7 +45,8 @@ class MotionCorrection:
     ----------
     working_directory
         Folder for intermediate results. When it is given, every finished block of `run` is kept there, and a run with
-        the same input and parameters that was interrupted goes on where it stopped. Without it nothing is kept.
+        the same input and parameters that was interrupted goes on where it stopped; so does `save` to zarr, and to HDF5
+        without compression. Without it nothing is kept.
     logging_level
         Level of this module's log lines (10 debug ... 50 critical).
 
@@ -232,10 +235,13 @@ class MotionCorrection:
                     "channels that moved together have the same shape"
                 )
             pool = stack.enter_context(ThreadPoolExecutor(threads_available(), thread_name_prefix="astrocast-motion"))
+            resume = None
+            if output is not None and motion.kept is not None:
+                resume = journal(motion, recording, f"{Path(output).resolve()} {loc} {np.dtype(dtype)}")
             writer = create_recording(
                 output, loc, recording.shape, as_dtype(dtype), chunk_strategy=chunk_strategy, chunks=chunks,
                 compression=compression, metadata=recording.metadata, attributes={"border": list(motion.border)},
-                overwrite=overwrite,
+                overwrite=overwrite, resume=resume,
             )  # fmt: skip
             finish = Finish(writer.dtype, motion.offset, self.settings.nonneg_movie)
             with writer, track("motion correction: movie", recording.shape[0]) as advance:
@@ -339,6 +345,19 @@ def frames_moved(recording: Recording, depth: int) -> int:
     frames = max(MOVED_FRAMES, MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]), depth)
     whole = -(-frames // recording.chunk_frames) * recording.chunk_frames
     return min(whole, frames_per_block(recording))
+
+
+def journal(motion: Motion, recording: Recording, target: str) -> Resume:
+    """Return the journal of a corrected movie that is written to ``target`` (where, and as what)."""
+    assert motion.kept is not None
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(f"{target} {motion.offset}".encode())
+    digest.update(np.ascontiguousarray(motion.shifts).data)
+    digest.update(np.ascontiguousarray(motion.fields).data)
+    for frame in sorted({0, len(recording) // 2, len(recording) - 1}):  # these stand for the recording
+        digest.update(np.ascontiguousarray(recording.read(frame, frame + 1)).data)
+    motion.kept.mkdir(parents=True, exist_ok=True)
+    return Resume(motion.kept / f"save-{digest.hexdigest()}.json", digest.hexdigest())
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:

@@ -144,15 +144,32 @@ def pass_over(
     """Return the estimate of every frame and the lowest value of the recording (0 at most)."""
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
-    done = {b.start: kept for b in blocks if (kept := store.load(b.start)) is not None}
+    sums = Sums()
+    done = {b.start: sums.taken(*kept) for b in blocks if (kept := store.load(b.start)) is not None}
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
         for block, data in read_blocks(recording, [b for b in blocks if b.start not in done]):
-            done[block.start] = estimate(data, model, block.inner, pool), lowest_value(data)
-            store.keep(block.start, *done[block.start])
+            found = estimate(data, model, block.inner, pool), lowest_value(data)
+            store.keep(block.start, *found)
+            done[block.start] = sums.taken(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
-    return Estimate.joined([p[0] for p in parts]), min(p[1] for p in parts)
+    joined = replace(Estimate.joined([p[0] for p in parts]), sum_before=sums.before, sum_after=sums.after)
+    return joined, min(p[1] for p in parts)
+
+
+class Sums:
+    """Adds up the images of blocks, so that only what is known per frame is kept of each: memory stays flat."""
+
+    def __init__(self) -> None:
+        self.before: Any = 0.0
+        self.after: Any = 0.0
+
+    def taken(self, found: Estimate, lowest: float) -> tuple[Estimate, float]:
+        """Add the sums of a block, and return it without them."""
+        self.before, self.after = self.before + found.sum_before, self.after + found.sum_after
+        nothing = np.zeros((0, 0))
+        return replace(found, sum_before=nothing, sum_after=nothing), lowest
 
 
 def conclude(

@@ -61,9 +61,9 @@ def frames_per_block(recording: Recording, halo: tuple[int, int] = (0, 0), budge
     return min(frames, recording.shape[0])
 
 
-def plan_blocks(n_frames: int, frames: int, halo: tuple[int, int] = (0, 0)) -> Iterator[Block]:
-    """Yield the blocks of a recording of ``n_frames`` frames in order."""
-    for start in range(0, n_frames, frames):
+def plan_blocks(n_frames: int, frames: int, halo: tuple[int, int] = (0, 0), first: int = 0) -> Iterator[Block]:
+    """Yield the blocks of a recording of ``n_frames`` frames in order, from frame ``first`` on."""
+    for start in range(first, n_frames, frames):
         stop = min(start + frames, n_frames)
         yield Block(start, stop, min(halo[0], start), min(halo[1], n_frames - stop))
 
@@ -125,7 +125,7 @@ def run_blocks(
     recording
         Input, read block by block with the operation's halo.
     writer
-        Output of the same number of frames.
+        Output of the same number of frames; what an interrupted process had ``resumed`` is not computed again.
     operation
         What to compute.
     block_frames
@@ -134,15 +134,18 @@ def run_blocks(
         Called with the number of frames after each block.
     """
     frames = block_frames or frames_per_block(recording, operation.halo)
+    if advance is not None:
+        advance(writer.resumed)
     client = connected_client()
     if client is not None and can_share(recording, writer):
         whole = max(1, round(frames / writer.chunk_frames)) * writer.chunk_frames
-        blocks = list(plan_blocks(recording.shape[0], whole, operation.halo))
+        blocks = list(plan_blocks(recording.shape[0], whole, operation.halo, writer.resumed))
         run_on_cluster(client, recording, writer, operation, blocks, advance)
         return
     behind = WriteBehind(writer)
+    blocks = list(plan_blocks(recording.shape[0], frames, operation.halo, writer.resumed))
     try:
-        for block, data in read_blocks(recording, list(plan_blocks(recording.shape[0], frames, operation.halo))):
+        for block, data in read_blocks(recording, blocks):
             result = operation(data, block)
             if len(result) != block.stop - block.start:
                 raise AssertionError(f"{operation!r} returned {len(result)} frames for {block}")

@@ -58,7 +58,7 @@ def run_on_cluster(
         if advance is not None:
             advance(frames)
         future.release()
-    writer.mark_written(recording.shape[0])
+    writer.mark_written(recording.shape[0] - writer.resumed)
 
 
 def _task(block: Any, shared: tuple[Recording, Any, ChunkWriter]) -> tuple[int, int]:

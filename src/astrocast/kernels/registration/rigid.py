@@ -26,7 +26,7 @@ from astrocast.kernels.registration.correlation import (
     refined_peaks,
     taper_2d,
 )
-from astrocast.kernels.registration.uneven import UNEVEN, block_means, finer_sigma, spread, unevenness
+from astrocast.kernels.registration.uneven import block_means, finer_sigma, least_uneven, spread, unevenness
 from astrocast.kernels.registration.view import View, displaced, halve, view_frames
 
 #: views at least this large are searched at half their resolution
@@ -104,11 +104,13 @@ def build_rigid(
     max_shifts: tuple[float, float],
     sigma: tuple[float, float] | None = None,
     noise: float = 0.0,
+    averaged: int = 1,
 ) -> RigidModel:
     """Prepare ``template`` (shape of the view) for `rigid_shifts`.
 
     ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is the variance of a template's
-    pixel. Shifts beyond half of the view cannot be told from their opposite and are not searched.
+    pixel, the mean of ``averaged`` frames. Shifts beyond half of the view cannot be told from their opposite and are
+    not searched.
     """
     step = 2 if min(view.shape) >= HALVED_FROM else 1
     pixel = view.factor * step
@@ -130,7 +132,8 @@ def build_rigid(
     if (second := finer_sigma(template, window, scaled, noise)) is not None:
         correlator = build_correlator(template[None], window, fine_reach, second, noise=noise)
         light = block_means(template[None], np.zeros((1, 2), np.int64))[0]
-        finer = Finer(second, correlator, light, UNEVEN * spread(template, window, scaled)[0])
+        contrast = spread(template, window, scaled)[0]
+        finer = Finer(second, correlator, light, least_uneven(view.shape, contrast, (noise * averaged) ** 0.5))
     return RigidModel(view, template, window, search_window, search, fine, step, limit, noise, finer)
 
 

@@ -39,6 +39,8 @@ Real = NDArray[np.float32]
 
 #: the first template is the mean of this many frames that look most alike
 ALIKE = 20
+#: percentiles over time between which a pixel counts in the search for frames that look alike
+USUAL = 20, 80
 #: rounds of aligning and averaging with patches; the rigid rounds have come first
 PIECEWISE_ROUNDS = 2
 #: the rigid rounds before the last average every k-th frame of the sample, at least so many of a large one
@@ -72,7 +74,7 @@ class Sample:
 
     def model(self, template: Real, averaged: int) -> RigidModel:
         """Return a template, the mean of so many frames, prepared."""
-        return build_rigid(template, self.view, self.max_shifts, self.sigma, self.noise**2 / averaged)
+        return build_rigid(template, self.view, self.max_shifts, self.sigma, self.noise**2 / averaged, averaged)
 
 
 def alike(frames: int) -> int:
@@ -84,14 +86,15 @@ def first_template(seen: Real) -> Real:
     """Return the mean of the frames of the sample that look most alike, (row, column).
 
     Nothing is aligned: of all frames the one is taken that correlates best with its closest neighbours, averaged with
-    them. It is sharp where a mean over all frames would be smeared. Frames of an event that fills much of the field
-    look alike, whatever their motion: frames that are not `evenly_lit` are left out.
+    them. It is sharp where a mean over all frames would be smeared. Frames look alike by their events as well, whatever
+    their motion: frames that are not `evenly_lit` are left out, and no pixel counts as brighter or darker than it is in
+    most frames.
     """
     count = alike(len(seen))
     even = evenly_lit(seen)
     seen = seen if even.all() else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
-    flat = small.reshape(len(small), -1)
+    flat = np.clip(small, *np.percentile(small, USUAL, axis=0)).reshape(len(small), -1)
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     similarity = flat @ flat.T
     best = int(np.sort(similarity, axis=1)[:, -count:].mean(1).argmax())

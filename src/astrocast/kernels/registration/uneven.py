@@ -16,10 +16,12 @@ from astrocast.kernels.registration.correlation import NOISE_WEIGHT, column_weig
 Real = NDArray[np.float32]
 
 #: pixels of the view along a block; a quarter of a view that is smaller than four of them
-BLOCK = 16
-#: a frame is uneven when a block differs by this much, in standard deviations of the filtered template. Measured at 1
-#: to 200 photons: 0.1 to 0.8 without events (up to 1.5 at one photon), 3 to 13 with events of three times the light
+BLOCK = 8
+#: a frame is uneven when a block differs by this many standard deviations of the filtered template (measured: less than
+#: that without events, 8 to 15 with events of three times the light) ...
 UNEVEN = 1.25
+#: ... and this many of the noise of a block's mean: the noise of the largest of a thousand
+UNEVEN_NOISE = 3.5
 #: before anything is aligned: this many robust standard deviations more than the others
 OUTSTANDING = 6.0
 #: sigmas of the finer high-pass, in pixels of the view; the first is taken that ...
@@ -32,15 +34,6 @@ LOSS = 1.5
 def block_size(shape: tuple[int, int]) -> int:
     """Return how many pixels of a view of ``shape`` a block is long."""
     return max(1, min(BLOCK, shape[0] // 4, shape[1] // 4))
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _block_mean(frame: Real, top: int, left: int, size: int) -> np.float32:
-    total = np.float32(0)
-    for y in range(top, top + size):
-        for value in frame[y, left : left + size]:
-            total += value
-    return total / np.float32(size * size)
 
 
 @njit(cache=True, nogil=True)
@@ -62,13 +55,21 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
     n, h, w = seen.shape
     size = block_size((h, w))
     out = np.full((n, h // size, w // size), np.nan, np.float32)
+    added, share = np.empty(w, np.float32), np.float32(1 / size**2)
     for b in range(n):
         for i in range(out.shape[1]):
             top = i * size + shifts[b, 0]
+            if not 0 <= top <= h - size:
+                continue
+            added[:] = 0  # whole rows are added first, so that this is done in vectors
+            for y in range(top, top + size):
+                row = seen[b, y]
+                for x in range(w):
+                    added[x] += row[x]
             for j in range(out.shape[2]):
                 left = j * size + shifts[b, 1]
-                if 0 <= top <= h - size and 0 <= left <= w - size:
-                    out[b, i, j] = _block_mean(seen[b], top, left, size)
+                if 0 <= left <= w - size:
+                    out[b, i, j] = added[left : left + size].sum() * share
     return out
 
 
@@ -167,6 +168,14 @@ def spread(template: Real, mask: Real, sigma: tuple[float, float] | None, noise:
         lost = float((slope * power * weights**2).sum()) ** 0.5
         worst = max(worst, lost / gained if gained > 0 else np.inf)
     return contrast, worst
+
+
+def least_uneven(shape: tuple[int, int], contrast: float, noise: float) -> float:
+    """Return from which `unevenness` on a frame is uneven.
+
+    ``contrast`` is that of the template (`spread`), ``noise`` the standard deviation of a frame's pixel.
+    """
+    return UNEVEN * contrast + UNEVEN_NOISE * noise / block_size(shape)
 
 
 def finer_sigma(

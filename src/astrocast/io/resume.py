@@ -1,0 +1,57 @@
+"""How far a recording had been written when its process ended, so that the next one goes on there.
+
+A journal beside says how many frames are in place. It is written after them, and believed only on the same computer
+since it was started: what a process has written is there after it was killed, not after the power failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+#: attribute of an incomplete dataset: which content it is to have
+ATTRIBUTE = "astrocast_incomplete"
+#: seconds by which the time of the start may differ: the clock is set while a computer runs
+START_TOLERANCE = 60.0
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The journal of a recording that is being written.
+
+    Parameters
+    ----------
+    path
+        File of the journal.
+    key
+        Says of what the recording is made: a target that was begun under another key is begun anew.
+    """
+
+    path: Path
+    key: str
+
+    def frames(self) -> int:
+        """Return how many frames, from the first on, are known to be in place."""
+        try:
+            stored = json.loads(self.path.read_text())
+            same = stored["computer"] == platform.node()
+            same &= abs(float(stored["started"]) - psutil.boot_time()) < START_TOLERANCE
+            return int(stored["frames"]) if same and stored["key"] == self.key else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def note(self, frames: int) -> None:
+        """Take note that ``frames`` frames are in place."""
+        content = {"key": self.key, "frames": frames, "computer": platform.node(), "started": psutil.boot_time()}
+        beside = self.path.with_name(self.path.name + ".new")
+        beside.write_text(json.dumps(content))
+        os.replace(beside, self.path)  # noqa: PTH105 - atomic on every system
+
+    def remove(self) -> None:
+        """Remove the journal: the recording is complete."""
+        self.path.unlink(missing_ok=True)
