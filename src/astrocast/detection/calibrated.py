@@ -23,12 +23,13 @@ from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
 from astrocast.kernels.calibrated.basins import find_hills
+from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
 from astrocast.kernels.calibrated.extent import event_extent
 from astrocast.kernels.calibrated.joining import join_hills
 from astrocast.kernels.calibrated.noise_line import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual, smoothed_noise, systematic_error, temporal_gain
 from astrocast.kernels.calibrated.shake import Texture
-from astrocast.kernels.calibrated.significance import as_normal, confidence, height_for, smoothed_skewness
+from astrocast.kernels.calibrated.significance import confidence, height_for, smoothed_skewness
 from astrocast.kernels.features import Boxes
 from astrocast.kernels.invalid import fill_invalid
 from astrocast.kernels.labelling import label_runs
@@ -75,17 +76,20 @@ class Stretch:
         white = smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
         return cls(start, stop, background, texture, white * background.excess)
 
-    def deviation(self, n_frames: int, settings: CalibratedSettings) -> Callable[[int], NDArray[np.float32]]:
-        """Return what gives the standard deviation of the smoothed signal of a frame, (row, column)."""
+    def deviation(
+        self, block: Block, n_frames: int, settings: CalibratedSettings
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the standard deviation of the smoothed signal, (kind of frame, row, column), and each frame's kind.
+
+        The frames of a block are of one kind, but for those at the ends of the recording.
+        """
         gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
+        gains, which = np.unique(gain[block.start : block.stop], return_inverse=True)
         error = systematic_error(self.background, settings.background_error)
         # the level is itself a mean of as many frames, each with its noise
         known = 1 / (self.stop - self.start)
-
-        def of_frame(frame: int) -> NDArray[np.float32]:
-            return np.asarray(np.hypot(self.noise * np.sqrt(gain[frame] ** 2 + known), error), np.float32)
-
-        return of_frame
+        kinds = [np.hypot(self.noise * np.sqrt(g**2 + known), error) for g in gains]
+        return np.stack(kinds).astype(np.float32), which.astype(np.int64)
 
 
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
@@ -186,36 +190,22 @@ def _find_candidates(
     if not todo:
         return
     stretch = Stretch.read(recording, *span, settings, pool)
-    deviation = stretch.deviation(recording.shape[0], settings)
     skewness = smoothed_skewness(stretch.background.line, stretch.background.mean, settings.sigma)
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
         smooth, invalid = smooth_signal(frames, block, stretch, settings, pool)
-        noise = (
-            np.stack([deviation(t) for t in range(block.start, block.stop)])
-            if _at_end(block, recording, settings)
-            else np.broadcast_to(deviation(block.start), smooth.shape)
-        )
-        mask = smooth > np.float32(settings.candidate) * noise
+        noise, which = stretch.deviation(block, recording.shape[0], settings)
+        mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
         if invalid is not None:
             mask &= ~invalid[block.inner]
-        top, bottom, left, right = border
-        mask[:, :top] = mask[:, mask.shape[1] - bottom :] = False
-        mask[:, :, :left] = mask[:, :, mask.shape[2] - right :] = False
-        value, skew = smooth[mask], np.broadcast_to(skewness, mask.shape)[mask]
-        # noise that is skewed is called as much larger as makes a height as rare as it is
-        spread = value / as_normal(value / noise[mask], skew)
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
+        value, spread = heights_on_runs(runs, smooth, noise, which, skewness, pool)
         checkpoint.save(
             ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
             invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=value,
             noise=spread,
         )  # fmt: skip
         advance(block.stop - block.start)
-
-
-def _at_end(block: Block, recording: Recording, settings: CalibratedSettings) -> bool:
-    return block.start < settings.reach or block.stop > recording.shape[0] - settings.reach
 
 
 def smooth_signal(

@@ -181,21 +181,31 @@ def _subtract_tiles(
 @njit(cache=True, nogil=True)
 def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
     _, rows, columns = values.shape
-    high, wide = tiles.shape[1], tiles.shape[2]
+    wide = tiles.shape[2]
+    left, share = _between_middles(columns, wide, side)
+    up, part = _between_middles(rows, tiles.shape[1], side)
+    line = np.empty(wide, np.float32)
     for k in range(lo, hi):
         for y in range(rows):
-            v = min(max((y + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(high - 1))
-            i = min(int(v), max(high - 2, 0))
-            i1 = min(i + 1, high - 1)
-            a = v - np.float32(i)
+            i = up[y]
+            i1 = min(i + 1, tiles.shape[1] - 1)
+            for j in range(wide):
+                line[j] = tiles[k, i, j] + part[y] * (tiles[k, i1, j] - tiles[k, i, j])
+            source, into = values[k, y], out[k, y]
             for x in range(columns):
-                u = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(wide - 1))
-                j = min(int(u), max(wide - 2, 0))
-                j1 = min(j + 1, wide - 1)
-                b = u - np.float32(j)
-                top = tiles[k, i, j] + b * (tiles[k, i, j1] - tiles[k, i, j])
-                low = tiles[k, i1, j] + b * (tiles[k, i1, j1] - tiles[k, i1, j])
-                out[k, y, x] = values[k, y, x] - (top + a * (low - top))
+                j = left[x]
+                into[x] = source[x] - (line[j] + share[x] * (line[min(j + 1, wide - 1)] - line[j]))
+
+
+@njit(cache=True, nogil=True)
+def _between_middles(n: int, count: int, side: Any) -> Any:
+    """Return which middle of a tile is before each of ``n`` pixels, and how far on the way to the next the pixel is."""
+    before, share = np.empty(n, np.int64), np.empty(n, np.float32)
+    for x in range(n):
+        at = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(count - 1))
+        before[x] = min(int(at), max(count - 2, 0))
+        share[x] = at - np.float32(before[x])
+    return before, share
 
 
 def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
