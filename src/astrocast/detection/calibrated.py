@@ -39,8 +39,10 @@ from astrocast.kernels.smoothing import gaussian
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: voxels of a block of the second reading, and candidate voxels that are divided into events together
+#: most voxels of a block, and candidate voxels that are divided into events together
 _BLOCK_VOXELS, _BATCH_VOXELS = 16 << 20, 4 << 20
+#: half a block is faster, as its memory is used anew, where that many frames make its halo a small part
+_WIDE_FRAMES = 64
 _EVENTS = "calibrated"
 CONFIDENCE = Column(
     "confidence",
@@ -107,7 +109,8 @@ def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
 
 def _blocks(recording: Recording, start: int, stop: int, halo: int = 0) -> list[Block]:
     n, rows, columns = recording.shape
-    count = max(1, -(-(stop - start) * rows * columns // _BLOCK_VOXELS))
+    voxels = min(_BLOCK_VOXELS, max(_BLOCK_VOXELS // 2, _WIDE_FRAMES * rows * columns))
+    count = max(1, -(-(stop - start) * rows * columns // voxels))
     edges = [start + (stop - start) * i // count for i in range(count + 1)]
     return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a]
 
