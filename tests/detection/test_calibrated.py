@@ -105,7 +105,7 @@ def test_the_detector_writes_events_with_their_confidence(recording: Path) -> No
 def test_an_interrupted_run_goes_on(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read_events(Detector(recording, recording.parent / "whole.roi").run("data/ch0", method="calibrated"))
     monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 35 * SHAPE[1] * SHAPE[2])
-    kept, calls = calibrated.smooth_signal, []
+    kept, calls = calibrated.signal_of, []
 
     def stop_at_the_third(*args, **kwargs):
         calls.append(1)
@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on(recording: Path, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
         return kept(*args, **kwargs)
 
-    monkeypatch.setattr(calibrated, "smooth_signal", stop_at_the_third)
+    monkeypatch.setattr(calibrated, "signal_of", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         Detector(recording).run("data/ch0", method="calibrated")
     table = read_events(Detector(recording).run("data/ch0", method="calibrated"))

@@ -19,30 +19,23 @@ from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
+from astrocast.detection.stretch import BLOCK_VOXELS, Stretch, blocks_of, signal_of, stretches
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
 from astrocast.kernels.calibrated.basins import find_hills
 from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
 from astrocast.kernels.calibrated.extent import event_extent
 from astrocast.kernels.calibrated.joining import join_hills
-from astrocast.kernels.calibrated.noise_line import fit_noise_line
-from astrocast.kernels.calibrated.residual import residual, smoothed_noise, systematic_error, temporal_gain
-from astrocast.kernels.calibrated.shake import Texture
-from astrocast.kernels.calibrated.significance import confidence, height_for, smoothed_skewness
+from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.features import Boxes
-from astrocast.kernels.invalid import fill_invalid
 from astrocast.kernels.labelling import label_runs
-from astrocast.kernels.moments import StepMoments
 from astrocast.kernels.runs import find_runs, label_runs_of_volume, paint_runs
-from astrocast.kernels.smoothing import gaussian
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: most voxels of a block, and candidate voxels that are divided into events together
-_BLOCK_VOXELS, _BATCH_VOXELS = 16 << 20, 4 << 20
-#: half a block is faster, as its memory is used anew, where that many frames make its halo a small part
-_WIDE_FRAMES = 64
+#: candidate voxels that are divided into events together
+_BATCH_VOXELS = 4 << 20
+_BLOCK_VOXELS = BLOCK_VOXELS
 _EVENTS = "calibrated"
 CONFIDENCE = Column(
     "confidence",
@@ -51,68 +44,6 @@ CONFIDENCE = Column(
     "Probability that noise alone reaches the event's peak nowhere in the recording.",
     "detector",
 )
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """What is known of a stretch of the recording before its frames are judged."""
-
-    start: int
-    stop: int
-    background: Background
-    texture: Texture
-    noise: NDArray[np.float32]
-
-    @classmethod
-    def read(
-        cls, recording: Recording, start: int, stop: int, settings: CalibratedSettings, pool: Executor | None
-    ) -> Stretch:
-        """Read a stretch once and return what its noise and background are."""
-        edges = step_edges(stop - start)
-        moments = StepMoments(edges, recording.shape[1:])
-        for block, frames in read_blocks(recording, _blocks(recording, start, stop)):
-            moments.add(fill_invalid(frames)[0], block.start - start, pool)
-        line = fit_noise_line(moments.mean, moments.step_variance)
-        background = estimate_background(moments.means, edges, line, pool)
-        texture = Texture.of(background.mean, background.variance)
-        white = smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
-        return cls(start, stop, background, texture, white * background.excess)
-
-    def deviation(
-        self, block: Block, n_frames: int, settings: CalibratedSettings
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the standard deviation of the smoothed signal, (kind of frame, row, column), and each frame's kind.
-
-        The frames of a block are of one kind, but for those at the ends of the recording.
-        """
-        gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
-        gains, which = np.unique(gain[block.start : block.stop], return_inverse=True)
-        error = systematic_error(self.background, settings.background_error)
-        # the level is itself a mean of as many frames, each with its noise
-        known = 1 / (self.stop - self.start)
-        kinds = [np.hypot(self.noise * np.sqrt(g**2 + known), error) for g in gains]
-        return np.stack(kinds).astype(np.float32), which.astype(np.int64)
-
-
-def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of the stretches of a recording, about ``length`` frames each.
-
-    Examples
-    --------
-    >>> stretches(1300, 512)
-    [(0, 433), (433, 866), (866, 1300)]
-    """
-    count = max(1, round(n_frames / length))
-    edges = [n_frames * i // count for i in range(count + 1)]
-    return list(pairwise(edges))
-
-
-def _blocks(recording: Recording, start: int, stop: int, halo: int = 0) -> list[Block]:
-    n, rows, columns = recording.shape
-    voxels = min(_BLOCK_VOXELS, max(_BLOCK_VOXELS // 2, _WIDE_FRAMES * rows * columns))
-    count = max(1, -(-(stop - start) * rows * columns // voxels))
-    edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a]
 
 
 def segment_calibrated(
@@ -140,7 +71,7 @@ def segment_calibrated(
     threshold = height_for(settings.false_events * voxels / 20e6, voxels, settings.sigma)
     blocks: list[Block] = []
     for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = _blocks(recording, start, stop, settings.reach)
+        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
         _find_candidates(
             recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border
         )
@@ -193,33 +124,22 @@ def _find_candidates(
     if not todo:
         return
     stretch = Stretch.read(recording, *span, settings, pool)
-    skewness = smoothed_skewness(stretch.background.line, stretch.background.mean, settings.sigma)
+    worth = stretch.classes, stretch.tables, stretch.measured.shift
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
-        smooth, invalid = smooth_signal(frames, block, stretch, settings, pool)
+        _, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
         noise, which = stretch.deviation(block, recording.shape[0], settings)
         mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
         if invalid is not None:
             mask &= ~invalid[block.inner]
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
-        value, spread = heights_on_runs(runs, smooth, noise, which, skewness, pool)
+        value, spread = heights_on_runs(runs, smooth, noise, which, worth, pool)
         checkpoint.save(
             ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
             invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=value,
             noise=spread,
         )  # fmt: skip
         advance(block.stop - block.start)
-
-
-def smooth_signal(
-    frames: NDArray[np.generic], block: Block, stretch: Stretch, settings: CalibratedSettings, pool: Executor | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the smoothed signal above the background of a block's own frames, and which voxels were no numbers."""
-    values, invalid = fill_invalid(frames)
-    above = residual(values, block.start - block.lead - stretch.start, stretch.background, stretch.texture, pool)
-    if invalid is not None:
-        above[invalid] = 0
-    return gaussian(above, settings.smooth_sigma, settings.reach, "nearest", block.inner, pool), invalid
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.significance import skewed_as_normal
+from astrocast.kernels.calibrated.tails import translated
 from astrocast.kernels.parallel import spread
 from astrocast.kernels.runs import Runs
+
+#: what stands out is worth at least this many standard deviations
+_LEAST_HEIGHT = 0.5
 
 
 def stand_out(
@@ -67,7 +70,7 @@ def heights_on_runs(
     smooth: NDArray[np.float32],
     noise: NDArray[np.float32],
     which: NDArray[np.int64],
-    skewness: NDArray[np.float32],
+    worth: tuple[NDArray[np.uint8], NDArray[np.float32], float],
     pool: Executor | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return signal and noise of the voxels on runs, run after run.
@@ -78,9 +81,9 @@ def heights_on_runs(
         Of voxels that stand out.
     smooth, noise, which
         As for `stand_out`.
-    skewness
-        Of the smoothed noise, (row, column), float32. Noise that is skewed is called as much larger as makes a height
-        as rare as it is, see `as_normal`.
+    worth
+        Class of each pixel, (row, column), uint8, the table of each class (see `normal_heights`), and the height of the
+        background. Noise that is not normal is called as much larger as makes a height as rare as it is.
     pool
         Threads to share the work with.
     """
@@ -88,17 +91,18 @@ def heights_on_runs(
     value, size = np.empty(first[-1], np.float32), np.empty(first[-1], np.float32)
     spread(
         pool, runs.shape[0] * runs.shape[1], _gather, (runs.start, runs.stop, runs.first), first, smooth, noise, which,
-        skewness, value, size,
+        (worth[0], worth[1], np.float32(worth[2])), value, size,
     )  # fmt: skip
     return value, size
 
 
 @njit(cache=True, nogil=True)
 def _gather(
-    lo: int, hi: int, runs: Any, first: Any, smooth: Any, noise: Any, which: Any, skewness: Any, value: Any, size: Any
+    lo: int, hi: int, runs: Any, first: Any, smooth: Any, noise: Any, which: Any, worth: Any, value: Any, size: Any
 ) -> None:
     rows = smooth.shape[1]
     start, stop, of_row = runs
+    classes, tables, shift = worth
     for row in range(lo, hi):
         t, y = row // rows, row % rows
         for run in range(of_row[row], of_row[row + 1]):
@@ -106,5 +110,6 @@ def _gather(
             for x in range(start[run], stop[run]):
                 signal = smooth[t, y, x]
                 value[k] = signal
-                size[k] = signal / skewed_as_normal(signal / noise[which[t], y, x], skewness[y, x])
+                height = translated(signal / noise[which[t], y, x] - shift, tables[classes[y, x]])
+                size[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
                 k += 1

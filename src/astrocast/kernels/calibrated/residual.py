@@ -94,8 +94,3 @@ def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
     for j in range(-radius, radius + 1):
         np.add.at(matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)])
     return matrix
-
-
-def systematic_error(background: Background, share: float) -> NDArray[np.float32]:
-    """Return by how much the background may be wrong: a share of the light of each pixel, (row, column)."""
-    return np.asarray(np.float32(share) * background.line.light(background.mean), np.float32)

@@ -145,8 +145,5 @@ def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
         along_yy, along_xy, along_xx = second[0, y], second[1, y], second[2, y]
         for x in range(columns):
             into[x] = (
-                line[x]
-                + dy * along_y[x]
-                + dx * along_x[x]
-                - (yy * along_yy[x] + xy * along_xy[x] + xx * along_xx[x])
+                line[x] + dy * along_y[x] + dx * along_x[x] - (yy * along_yy[x] + xy * along_xy[x] + xx * along_xx[x])
             )
