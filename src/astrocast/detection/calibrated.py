@@ -8,6 +8,7 @@ as runs with their signal. What hangs together over all blocks is then divided i
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
 from astrocast.detection.stretch import BLOCK_VOXELS, Stretch, blocks_of, signal_of, stretches
+from astrocast.errors import AstrocastWarning
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.basins import find_hills
@@ -37,6 +39,8 @@ from astrocast.settings.calibrated import CalibratedSettings
 _BATCH_VOXELS = 4 << 20
 _BLOCK_VOXELS = BLOCK_VOXELS
 _EVENTS = "calibrated"
+#: slow fluctuations over the noise between frames from which the input is said to be unfit
+_MOST_ALIKE = 2.0
 CONFIDENCE = Column(
     "confidence",
     "float64",
@@ -70,12 +74,23 @@ def segment_calibrated(
     voxels = float(np.prod(recording.shape))
     threshold = height_for(settings.false_events * voxels / 20e6, voxels, settings.sigma)
     blocks: list[Block] = []
+    alike = 0.0
     for start, stop in stretches(recording.shape[0], settings.stretch):
         own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
-        _find_candidates(
+        found = _find_candidates(
             recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border
         )
+        alike = max(alike, found)
         blocks += own
+    if alike > _MOST_ALIKE:
+        warnings.warn(
+            f"what fluctuates slowly is {alike:.1f} times what steps between frames tell of the noise (1 where noise "
+            "differs from frame to frame): the recording was denoised or smoothed before, or everything in it is in "
+            "motion. Traces of events that a denoiser leaves elsewhere are then far above the noise and come out as "
+            "events of their own; detect in the raw recording and take the traces from this one (signal_loc)",
+            AstrocastWarning,
+            stacklevel=2,
+        )
     candidates = join_blocks(checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks])
     return _divide(candidates, settings, threshold)
 
@@ -117,12 +132,12 @@ def _find_candidates(
     pool: Executor | None,
     advance: Callable[[int], None],
     border: tuple[int, int, int, int],
-) -> None:
-    """Keep the candidate voxels of each block of a stretch."""
+) -> float:
+    """Keep the candidate voxels of each block of a stretch; return by how much slow fluctuations exceed its noise."""
     todo = [(index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)]
     advance(sum(block.stop - block.start for _, block in blocks) - sum(b.stop - b.start for _, b in todo))
     if not todo:
-        return
+        return 0.0
     stretch = Stretch.read(recording, *span, settings, pool)
     worth = stretch.classes, stretch.tables, stretch.measured.shift
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
@@ -140,6 +155,7 @@ def _find_candidates(
             noise=spread,
         )  # fmt: skip
         advance(block.stop - block.start)
+    return stretch.excess
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,17 @@ class Stretch:
         texture = Texture.of(background.mean, background.variance)
         noise = smoothed_noise(background.variance, settings.smooth_sigma, settings.reach) * background.excess
         mean, light = (_smooth_frame(v, settings) for v in (background.mean, line.light(background.mean)))
-        rank = np.argsort(np.argsort(background.mean, axis=None, kind="stable"), kind="stable").reshape(noise.shape)
+        rank = np.argsort(np.argsort(mean, axis=None, kind="stable"), kind="stable").reshape(noise.shape)
         classes = (rank * _CLASSES // rank.size).astype(np.uint8)
         slope = np.hypot(*np.gradient(mean)).astype(np.float32)
         unknown = np.empty((0, 0), np.float32)
         known = cls(start, stop, background, texture, noise, light, slope, classes, unknown, Measured())
         return known._measured(recording, settings, pool)
+
+    @property
+    def excess(self) -> float:
+        """By how much slow fluctuations exceed what steps between frames tell of the noise, as a factor; median."""
+        return float(np.median(self.background.excess)) * self.measured.factor
 
     def _measured(self, recording: Recording, settings: CalibratedSettings, pool: Executor | None) -> Stretch:
         """Return the stretch with what a sample of it shows of its noise."""

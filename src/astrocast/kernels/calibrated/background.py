@@ -229,9 +229,9 @@ def _box_weights(n: int) -> NDArray[np.float32]:
 def _quiet(
     values: NDArray[np.float32], noise: NDArray[np.float32], limit: float, both: bool, pool: Executor | None
 ) -> NDArray[np.uint8]:
-    """Return where nothing stands out by ``limit`` standard deviations, neither there nor close by in space and time (step, row, column).
+    """Return where nothing stands out, neither there nor close by in space and time (step, row, column).
 
-    What is above stands out, and what is as far below too where ``both``.
+    What is ``limit`` standard deviations above stands out, and what is as far below too where ``both``.
     """
     smooth = np.empty_like(values)
     spread(pool, len(values), _box_means, values, smooth)

@@ -18,12 +18,14 @@ _BY_SLOPE, _BY_LIGHT = 6, 4
 #: the spread is told from this share of the values below the background, which normal ones reach at that many standard
 #: deviations: well out, as it is about rare heights
 _SHARE, _AT = 0.9545, 2.0
+#: what steps between frames show of noise is there, whatever else seems to explain it
+_LEAST_FACTOR = 0.95
 #: values below the background that a group must have
 _FEW = 100
 #: voxels apart from each other by this along each axis count as independent
 _APART = 3
 #: how far the background may be off as a whole, in standard deviations
-_LARGEST_SHIFT = 0.3
+_LARGEST_SHIFT = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def measure_noise(
     if not rows:
         return Measured()
     factor, flicker, jitter = (float(v) for v in np.sqrt(_squares(np.array(rows), np.array(spreads))))
-    return Measured(factor, flicker, jitter, centre / max(float(np.median(spreads)), 1e-6))
+    shift = centre / max(float(np.median(spreads)), 1e-6)
+    return Measured(factor, flicker, jitter, float(np.clip(shift, -_LARGEST_SHIFT, _LARGEST_SHIFT)))
 
 
 def _groups(slope: NDArray[np.float64], light: NDArray[np.float64]) -> list[NDArray[np.int64]]:
@@ -106,12 +109,15 @@ def _groups(slope: NDArray[np.float64], light: NDArray[np.float64]) -> list[NDAr
 
 
 def _squares(parts: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the squares, none below zero, that best make up the relative spread of each group."""
+    """Return the squares that best make up the relative spread of each group, that of the noise at least what it is."""
     from scipy.optimize import nnls
 
     scale = np.maximum(parts.max(axis=0), 1e-30)
     weight = 1 / np.maximum(spreads, 1e-6) ** 2
-    return np.asarray(nnls(parts / scale * weight[:, None], np.ones(len(parts)))[0] / scale)
+    rest = np.maximum(spreads**2 - _LEAST_FACTOR**2, 0)
+    found = nnls(parts / scale * weight[:, None], rest * weight)[0] / scale
+    found[0] += _LEAST_FACTOR**2
+    return np.asarray(found)
 
 
 def _centre(values: NDArray[Any]) -> float:
@@ -119,4 +125,4 @@ def _centre(values: NDArray[Any]) -> float:
     below = values[values < 0]
     spread = float(np.median(-below)) / 0.6745 if len(below) else 1.0
     low, high = ((values > -spread / 2) & (values < 0)).sum(), ((values > 0) & (values < spread / 2)).sum()
-    return spread * float(np.clip(2 * np.log(max(high, 1) / max(low, 1)), -_LARGEST_SHIFT, _LARGEST_SHIFT))
+    return spread * float(2 * np.log(max(high, 1) / max(low, 1)))

@@ -20,6 +20,8 @@ from astrocast.kernels.smoothing import gaussian_weights
 LOWEST, WIDTH, BINS = -12.0, 0.2, 400
 #: heights of the smoothed noise that are translated: the first, the step, and how many
 FIRST, STEP, HEIGHTS = -6.0, 0.25, 73
+#: share of a class's distribution that is taken from all classes
+_POOLED = 0.25
 #: probabilities smaller than this drown in rounding; there normal noise is 7 standard deviations high
 _RAREST = 1e-12
 #: standard deviations beyond the farthest single value that a sum is followed to, and its highest frequency
@@ -94,6 +96,8 @@ def normal_heights(counts: NDArray[np.int64], sigma: float, radius: int) -> NDAr
     weights, times = _weights_of_smoothing(sigma, radius)
     grid = FIRST + STEP * np.arange(HEIGHTS)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # what is rare is seen in few classes and happens in all
+    share = (1 - _POOLED) * share + _POOLED * counts.sum(axis=0) / max(counts.sum(), 1)
     out = np.tile(grid, (len(counts), 1))
     for c in np.flatnonzero(counts.any(axis=1)):
         seen = share[c] > 0
