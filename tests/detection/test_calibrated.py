@@ -139,3 +139,26 @@ def test_nothing_is_found_in_the_border(recording: Path) -> None:
     assert len(table) > 0
     assert table["x0"].min() >= 12
     assert table["y0"].min() >= 12
+
+
+@pytest.mark.parametrize("kind", ["unequal photons", "heavy tails"])
+def test_nothing_is_found_in_noise_that_is_not_normal(kind: str) -> None:
+    """An empty scene of 5 photons behind an electron multiplier, or with noise that has no fourth moment."""
+    rng = np.random.default_rng(9)
+    shape = (150, 96, 96)
+    light = 5 * np.clip(1 + ndimage.gaussian_filter(rng.normal(size=shape[1:]), 2) * 3, 0.4, 3)
+    photons = rng.poisson(np.broadcast_to(light, shape))
+    movie = (
+        rng.gamma(0.3 * photons + 1e-9) / 0.3 if kind == "unequal photons" else photons + rng.standard_t(4, shape) * 3
+    )
+    labels, _ = calibrated_labels(open_recording(movie.astype(np.float32)))
+    assert labels.max() == 0
+
+
+def test_noise_that_is_alike_in_time_is_named(recording: Path, tmp_path: Path) -> None:
+    movie = ndimage.gaussian_filter1d(make_movie(8, 30.0, 0.7).astype(np.float32), 2, axis=0)
+    path = tmp_path / "smoothed.npy"
+    np.save(path, movie)
+    with pytest.warns(AstrocastWarning, match="denoised or smoothed"):
+        Detector(path).run(method="calibrated")
+    Detector(recording).run("data/ch0", method="calibrated")  # warnings are errors: there is none

@@ -22,8 +22,8 @@ _SHARE, _AT = 0.9545, 2.0
 _LEAST_FACTOR = 0.95
 #: values below the background that a group must have
 _FEW = 100
-#: voxels apart from each other by this along each axis count as independent
-_APART = 3
+#: voxels are taken this far apart along each axis: nearer ones hardly add to what is known
+_APART = 2
 #: how far the background may be off as a whole, in standard deviations
 _LARGEST_SHIFT = 0.5
 
