@@ -105,7 +105,7 @@ def test_the_detector_writes_events_with_their_confidence(recording: Path) -> No
 def test_an_interrupted_run_goes_on(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read_events(Detector(recording, recording.parent / "whole.roi").run("data/ch0", method="calibrated"))
     monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 35 * SHAPE[1] * SHAPE[2])
-    kept, calls = calibrated.smooth_signal, []
+    kept, calls = calibrated.signal_of, []
 
     def stop_at_the_third(*args, **kwargs):
         calls.append(1)
@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on(recording: Path, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
         return kept(*args, **kwargs)
 
-    monkeypatch.setattr(calibrated, "smooth_signal", stop_at_the_third)
+    monkeypatch.setattr(calibrated, "signal_of", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         Detector(recording).run("data/ch0", method="calibrated")
     table = read_events(Detector(recording).run("data/ch0", method="calibrated"))
@@ -139,3 +139,26 @@ def test_nothing_is_found_in_the_border(recording: Path) -> None:
     assert len(table) > 0
     assert table["x0"].min() >= 12
     assert table["y0"].min() >= 12
+
+
+@pytest.mark.parametrize("kind", ["unequal photons", "heavy tails"])
+def test_nothing_is_found_in_noise_that_is_not_normal(kind: str) -> None:
+    """An empty scene of 5 photons behind an electron multiplier, or with noise that has no fourth moment."""
+    rng = np.random.default_rng(9)
+    shape = (150, 96, 96)
+    light = 5 * np.clip(1 + ndimage.gaussian_filter(rng.normal(size=shape[1:]), 2) * 3, 0.4, 3)
+    photons = rng.poisson(np.broadcast_to(light, shape))
+    movie = (
+        rng.gamma(0.3 * photons + 1e-9) / 0.3 if kind == "unequal photons" else photons + rng.standard_t(4, shape) * 3
+    )
+    labels, _ = calibrated_labels(open_recording(movie.astype(np.float32)))
+    assert labels.max() == 0
+
+
+def test_noise_that_is_alike_in_time_is_named(recording: Path, tmp_path: Path) -> None:
+    movie = ndimage.gaussian_filter1d(make_movie(8, 30.0, 0.7).astype(np.float32), 2, axis=0)
+    path = tmp_path / "smoothed.npy"
+    np.save(path, movie)
+    with pytest.warns(AstrocastWarning, match="denoised or smoothed"):
+        Detector(path).run(method="calibrated")
+    Detector(recording).run("data/ch0", method="calibrated")  # warnings are errors: there is none

@@ -10,7 +10,17 @@ import pytest
 from scipy import ndimage
 
 from astrocast.simulation import simulate
-from astrocast.simulation.benchmark import Plain, calibrated, format_row, main, measure, recording_settings, run
+from astrocast.simulation.benchmark import (
+    Plain,
+    calibrated,
+    confidence_table,
+    format_row,
+    highest_confidences,
+    main,
+    measure,
+    recording_settings,
+    run,
+)
 
 SHAPE = (120, 64, 64)
 
@@ -46,7 +56,10 @@ def test_the_command_prints_a_table_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("astrocast.simulation.benchmark.run.__defaults__", (*run.__defaults__[:-1], (40, 48, 48)))
-    assert main(["--kinds", "none", "--snr", "4", "--seeds", "1", "--json", str(tmp_path / "table.json")]) == 0
+    assert (
+        main(["--kinds", "none", "--snr", "4", "--seeds", "1", "--empty", "0", "--json", str(tmp_path / "table.json")])
+        == 0
+    )
     assert "none" in capsys.readouterr().out
     assert {row["method"] for row in json.loads((tmp_path / "table.json").read_text())} == {"calibrated", "plain"}
 
@@ -57,3 +70,18 @@ def test_the_plain_method_removes_what_is_small() -> None:
     heights[2, 7, 7] = 9
     assert Plain(size=10).label(heights).max() > 0
     assert Plain(size=10).label(heights)[2, 7, 7] == 0
+
+
+def test_noise_reaches_a_confidence_as_often_as_it_says() -> None:
+    """The highest maximum of each of twelve empty recordings: confidence is uniform, so its mean is near a half."""
+    found = highest_confidences(range(100, 112), 10.0, (200, 64, 64))
+    assert 0.25 < found.mean() < 0.75
+    assert (found >= 0.99).sum() <= 2
+
+
+def test_the_table_of_confidence_counts_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "astrocast.simulation.benchmark.highest_confidences", lambda seeds, light: np.linspace(0, 1, len(seeds))
+    )
+    lines = list(confidence_table(101, [4.0]))
+    assert lines[-1].split()[1:] == ["0.802", "0.505", "0.208", "0.109", "0.059", "0.020"]

@@ -8,6 +8,7 @@ as runs with their signal. What hangs together over all blocks is then divided i
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,30 +21,29 @@ from numpy.typing import NDArray
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.layers import Part, number_events, parts_by_block, write_layers
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
+from astrocast.detection.stretch import BLOCK_VOXELS, Stretch, blocks_of, signal_of, stretches
+from astrocast.errors import AstrocastWarning
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
 from astrocast.kernels.calibrated.basins import find_hills
+from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
 from astrocast.kernels.calibrated.extent import event_extent, peak_height
 from astrocast.kernels.calibrated.joining import join_hills
-from astrocast.kernels.calibrated.noise_line import fit_noise_line
-from astrocast.kernels.calibrated.residual import residual, smoothed_noise, systematic_error, temporal_gain
-from astrocast.kernels.calibrated.shake import Texture
 from astrocast.kernels.calibrated.sharing import Layered, give_back, layer_events, shared_voxels
-from astrocast.kernels.calibrated.significance import as_normal, confidence, height_for, smoothed_skewness
-from astrocast.kernels.invalid import fill_invalid
+from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.labelling import label_runs
-from astrocast.kernels.moments import StepMoments
 from astrocast.kernels.runs import find_runs, list_voxels, paint_runs
-from astrocast.kernels.smoothing import gaussian
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: voxels of a block of the second reading, and candidate voxels that are divided into events together
-_BLOCK_VOXELS, _BATCH_VOXELS = 16 << 20, 4 << 20
+#: candidate voxels that are divided into events together
+_BATCH_VOXELS = 4 << 20
+_BLOCK_VOXELS = BLOCK_VOXELS
 _EVENTS = "calibrated"
 #: share of its peak from which a voxel is its basin's, whatever reaches it, so that every event is seen in the map
 _CORE = 0.75
+#: slow fluctuations over the noise between frames from which the input is said to be unfit
+_MOST_ALIKE = 2.0
 CONFIDENCE = Column(
     "confidence",
     "float64",
@@ -51,64 +51,6 @@ CONFIDENCE = Column(
     "Probability that noise alone reaches the event's peak nowhere in the recording.",
     "detector",
 )
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """What is known of a stretch of the recording before its frames are judged."""
-
-    start: int
-    stop: int
-    background: Background
-    texture: Texture
-    noise: NDArray[np.float32]
-
-    @classmethod
-    def read(
-        cls, recording: Recording, start: int, stop: int, settings: CalibratedSettings, pool: Executor | None
-    ) -> Stretch:
-        """Read a stretch once and return what its noise and background are."""
-        edges = step_edges(stop - start)
-        moments = StepMoments(edges, recording.shape[1:])
-        for block, frames in read_blocks(recording, _blocks(recording, start, stop)):
-            moments.add(fill_invalid(frames)[0], block.start - start, pool)
-        line = fit_noise_line(moments.mean, moments.step_variance)
-        background = estimate_background(moments.means, edges, line, pool)
-        texture = Texture.of(background.mean, background.variance)
-        white = smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
-        return cls(start, stop, background, texture, white * background.excess)
-
-    def deviation(self, n_frames: int, settings: CalibratedSettings) -> Callable[[int], NDArray[np.float32]]:
-        """Return what gives the standard deviation of the smoothed signal of a frame, (row, column)."""
-        gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
-        error = systematic_error(self.background, settings.background_error)
-        # the level is itself a mean of as many frames, each with its noise
-        known = 1 / (self.stop - self.start)
-
-        def of_frame(frame: int) -> NDArray[np.float32]:
-            return np.asarray(np.hypot(self.noise * np.sqrt(gain[frame] ** 2 + known), error), np.float32)
-
-        return of_frame
-
-
-def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of the stretches of a recording, about ``length`` frames each.
-
-    Examples
-    --------
-    >>> stretches(1300, 512)
-    [(0, 433), (433, 866), (866, 1300)]
-    """
-    count = max(1, round(n_frames / length))
-    edges = [n_frames * i // count for i in range(count + 1)]
-    return list(pairwise(edges))
-
-
-def _blocks(recording: Recording, start: int, stop: int, halo: int = 0) -> list[Block]:
-    n, rows, columns = recording.shape
-    count = max(1, -(-(stop - start) * rows * columns // _BLOCK_VOXELS))
-    edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a]
 
 
 def segment_calibrated(
@@ -135,12 +77,23 @@ def segment_calibrated(
     voxels = float(np.prod(recording.shape))
     threshold = height_for(settings.false_events * voxels / 20e6, voxels, settings.sigma)
     blocks: list[Block] = []
+    alike = 0.0
     for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = _blocks(recording, start, stop, settings.reach)
-        _find_candidates(
+        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
+        found = _find_candidates(
             recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border
         )
+        alike = max(alike, found)
         blocks += own
+    if alike > _MOST_ALIKE:
+        warnings.warn(
+            f"what fluctuates slowly is {alike:.1f} times what steps between frames tell of the noise (1 where noise "
+            "differs from frame to frame): the recording was denoised or smoothed before, or everything in it is in "
+            "motion. Traces of events that a denoiser leaves elsewhere are then far above the noise and come out as "
+            "events of their own; detect in the raw recording and take the traces from this one (signal_loc)",
+            AstrocastWarning,
+            stacklevel=2,
+        )
     candidates = join_blocks(checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks])
     return _divide(candidates, settings, threshold)
 
@@ -203,54 +156,30 @@ def _find_candidates(
     pool: Executor | None,
     advance: Callable[[int], None],
     border: tuple[int, int, int, int],
-) -> None:
-    """Keep the candidate voxels of each block of a stretch."""
+) -> float:
+    """Keep the candidate voxels of each block of a stretch; return by how much slow fluctuations exceed its noise."""
     todo = [(index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)]
     advance(sum(block.stop - block.start for _, block in blocks) - sum(b.stop - b.start for _, b in todo))
     if not todo:
-        return
+        return 0.0
     stretch = Stretch.read(recording, *span, settings, pool)
-    deviation = stretch.deviation(recording.shape[0], settings)
-    skewness = smoothed_skewness(stretch.background.line, stretch.background.mean, settings.sigma)
+    worth = stretch.classes, stretch.tables, stretch.measured.shift
     for (index, block), (_, frames) in zip(todo, read_blocks(recording, [b for _, b in todo]), strict=True):
-        smooth, invalid = smooth_signal(frames, block, stretch, settings, pool)
-        noise = (
-            np.stack([deviation(t) for t in range(block.start, block.stop)])
-            if _at_end(block, recording, settings)
-            else np.broadcast_to(deviation(block.start), smooth.shape)
-        )
-        mask = smooth > np.float32(settings.candidate) * noise
+        _, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
+        noise, which = stretch.deviation(block, recording.shape[0], settings)
+        mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
         if invalid is not None:
             mask &= ~invalid[block.inner]
-        top, bottom, left, right = border
-        mask[:, :top] = mask[:, mask.shape[1] - bottom :] = False
-        mask[:, :, :left] = mask[:, :, mask.shape[2] - right :] = False
-        value, skew = smooth[mask], np.broadcast_to(skewness, mask.shape)[mask]
-        # noise that is skewed is called as much larger as makes a height as rare as it is
-        spread = value / as_normal(value / noise[mask], skew)
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
+        value, spread = heights_on_runs(runs, smooth, noise, which, worth, pool)
         checkpoint.save(
             ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
             invalid=np.array(0 if invalid is None else invalid[block.inner].sum()), value=value,
             noise=spread,
         )  # fmt: skip
         advance(block.stop - block.start)
-
-
-def _at_end(block: Block, recording: Recording, settings: CalibratedSettings) -> bool:
-    return block.start < settings.reach or block.stop > recording.shape[0] - settings.reach
-
-
-def smooth_signal(
-    frames: NDArray[np.generic], block: Block, stretch: Stretch, settings: CalibratedSettings, pool: Executor | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the smoothed signal above the background of a block's own frames, and which voxels were no numbers."""
-    values, invalid = fill_invalid(frames)
-    above = residual(values, block.start - block.lead - stretch.start, stretch.background, stretch.texture, pool)
-    if invalid is not None:
-        above[invalid] = 0
-    return gaussian(above, settings.smooth_sigma, settings.reach, "nearest", block.inner, pool), invalid
+    return stretch.excess
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated import Stretch, calibrated_labels
+from astrocast.detection.calibrated import calibrated_labels
+from astrocast.detection.stretch import Stretch
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording, SlicedRecording
 from astrocast.kernels.calibrated.significance import height_for

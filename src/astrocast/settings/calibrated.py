@@ -42,7 +42,7 @@ class CalibratedSettings(Settings):
     )
     foot: float = parameter(0.12, "share of its summit at which a hill ends", ge=0, lt=1)
     background_error: float = parameter(
-        0.007, "share of its light that the background of a pixel may be wrong by", ge=0, le=0.5
+        0.002, "least share of its light that the background of a pixel may be wrong by", ge=0, le=0.5
     )
     stretch: int = parameter(512, "frames that a background is estimated from", unit="frames", ge=32)
     min_size: int = parameter(8, "least number of voxels of an event", unit="voxels", ge=1)

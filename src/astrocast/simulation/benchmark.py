@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from astrocast.detection.calibrated import calibrated_labels
 from astrocast.io import open_recording
+from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import Kind, SimulationSettings
 from astrocast.simulation.recording import Simulation, simulate
 from astrocast.simulation.scoring import score
@@ -42,6 +43,9 @@ TUNING_SEEDS = (9000,)
 SHAPE = (400, 128, 128)
 #: events that fit into a recording of that shape with a gap between them
 EVENTS = {"static": 20, "growing": 20, "travelling": 16, "touching": 20, "long": 8, EMPTY: 0}
+#: shape, first seed and photons per pixel and frame of the empty recordings that confidence is judged by, and where
+EMPTY_SHAPE, EMPTY_SEED, PHOTONS = (200, 96, 96), 8000, (4.0, 20.0, 100.0)
+CONFIDENCES = (0.2, 0.5, 0.8, 0.9, 0.95, 0.99)
 #: F1 at IoU 0.5 that is to be reached at SNR 1, 2, 4 and 8
 TARGETS = {
     "static": (0.85, 0.93, 0.97, 0.97),
@@ -213,6 +217,35 @@ def _means(values: list[dict[str, float]]) -> dict[str, float]:
     return {k: float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for k, v in columns.items()}
 
 
+def highest_confidences(
+    seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
+) -> NDArray[np.float64]:
+    """Return the confidence of the highest maximum of recordings without events, (recording,).
+
+    Confidence is the probability that noise alone reaches a height nowhere, so it is uniform between 0 and 1 where it
+    is right. To see maxima at all, many false events are allowed; 0 stands for a recording without one.
+    """
+    settings = CalibratedSettings(false_events=99, min_size=1)
+    found = []
+    for seed in seeds:
+        made = SimulationSettings(
+            seed=seed, frames=shape[0], rows=shape[1], columns=shape[2], photons=photons, events=0, motion=0.3,
+            motion_step=0.1,
+        )  # fmt: skip
+        found.append(max(calibrated_labels(open_recording(simulate(made).movie), settings)[1], default=0.0))
+    return np.array(found)
+
+
+def confidence_table(seeds: int, photons: Sequence[float] = PHOTONS) -> Iterator[str]:
+    """Yield the lines of a table: how often the highest maximum of an empty recording reaches a confidence."""
+    yield f"empty recordings {EMPTY_SHAPE}: share whose highest maximum reaches a confidence, and what it should be"
+    yield f"{'photons':>8}" + "".join(f"{c:>8g}" for c in CONFIDENCES)
+    yield f"{'right':>8}" + "".join(f"{1 - c:>8.3f}" for c in CONFIDENCES)
+    for light in photons:
+        found = highest_confidences(range(EMPTY_SEED, EMPTY_SEED + seeds), light)
+        yield f"{light:>8g}" + "".join(f"{(found >= c).mean():>8.3f}" for c in CONFIDENCES)
+
+
 HEADER = (
     f"{'kind':<11}{'SNR':>4}  {'method':<11}{'F1@0.3':>7}{'F1@0.5':>7}{'IoU':>6}"
     f"{'ampl.':>7}{'dur.':>6}{'speed':>6}{'false/M':>8}  target"
@@ -240,11 +273,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", default=[*KINDS, EMPTY], choices=[*KINDS, EMPTY])
     parser.add_argument("--snr", nargs="+", type=float, default=list(SNRS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--empty", type=int, default=100, help="small empty recordings per brightness, for confidence")
     parser.add_argument("--tune", action="store_true", help="tune the plain method anew first (slow)")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
-        chosen.seeds, chosen.snr = chosen.seeds[:1], [2.0, 4.0]
+        chosen.seeds, chosen.snr, chosen.empty = chosen.seeds[:1], [2.0, 4.0], min(chosen.empty, 10)
     plain = tune_plain() if chosen.tune else Plain()
     say = partial(print, flush=True)  # the table is this command's product
     say(f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults; seeds {chosen.seeds}\n{HEADER}")
@@ -252,6 +286,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in run({"calibrated": calibrated, "plain": plain}, chosen.kinds, chosen.snr, chosen.seeds):
         say(format_row(row))
         rows.append(row)
+    for row_of_table in confidence_table(chosen.empty) if chosen.empty else ():
+        say(row_of_table)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     return 0

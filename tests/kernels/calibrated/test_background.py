@@ -98,3 +98,26 @@ def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
     found = estimate(movie)
     smooth = ndimage.gaussian_filter(movie - found.levels.mean(axis=0), 1.5)
     assert abs(float((movie.mean(axis=0) - found.mean).mean())) < 0.2 * smooth.std()
+
+
+@pytest.mark.parametrize("frames", [40, 60, 150])
+def test_the_level_of_noise_alone_is_its_mean_however_few_frames(frames: int) -> None:
+    """What is left out because the first level was noisy would never come back, and leave maxima too high."""
+    rng = np.random.default_rng(6)
+    movie = (100 + READ * rng.normal(size=(frames, 64, 64))).astype(np.float32)
+    found = estimate(movie)
+    off = (movie.mean(axis=0) - found.mean) / (READ / np.sqrt(frames))
+    assert abs(float(off.mean())) < 0.1
+    assert float(off.std()) < 0.6
+    assert float(np.median(found.excess)) == 1
+    assert float((found.excess > 1).mean()) < 0.1
+
+
+def test_excess_is_found_where_noise_is_slow_and_at_no_edge() -> None:
+    rng = np.random.default_rng(7)
+    noise = rng.normal(size=(512, 64, 64))
+    slow = ndimage.gaussian_filter(rng.normal(size=(512, 64, 64)), (6, 2, 2), mode="wrap")
+    noise[:, :, 32:] += 0.6 * (slow / slow.std())[:, :, 32:]
+    found = estimate((100 + READ * noise).astype(np.float32))
+    assert float(np.median(found.excess[:, 40:])) > 2
+    assert float((found.excess[:, :24] > 1.2).mean()) < 0.02

@@ -94,3 +94,14 @@ def test_the_extent_is_the_largest_part_above_the_share_without_holes() -> None:
     # the peak is a mean of the highest voxels, so the share is of a little less than the summit
     assert (inside & truth).sum() / (inside | truth).sum() > 0.85
     assert np.all(np.diff(np.ravel_multi_index(tuple(own.T), SHAPE)) > 0)
+
+
+def test_holes_are_those_that_scipy_fills() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        volume = rng.random((6, 9, 8)) < 0.75
+        coordinates = np.argwhere(np.ones(volume.shape, bool))
+        own = event_extent(coordinates, volume.ravel().astype(np.float32), 0.5)
+        regions, _ = ndimage.label(volume, np.ones((3, 3, 3)))
+        largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
+        np.testing.assert_array_equal(own, np.argwhere(ndimage.binary_fill_holes(largest)))

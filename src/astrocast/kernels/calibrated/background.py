@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,17 @@ from astrocast.kernels.parallel import spread
 
 #: frames that are averaged
 STEP = 8
-#: quantile of a pixel's means that is its first level, and where the normal distribution has it
-_QUANTILE, _AT = 0.15, 1.036
+#: quantile of a pixel's means that is its first level
+_QUANTILE = 0.15
 #: pixels along the side of a tile: for the course that all share, and for local drift
 _COMMON_TILE, _DRIFT_TILE = 8, 16
-#: standard deviations above the level from which a mean is left out
-_OUT = 2.5
-_ROUNDS = 3
+#: standard deviations above the level from which a mean is left out, round by round: the first level is noisy, and what
+#: is left out because of that would never come back
+_OUT = 4.0, 3.5, 3.0
 #: half of the side of the square that is averaged before a mean is judged
 _BOX = 2
+#: standard deviation of what white noise shows as its excess, times the root of the number of steps (simulated)
+_SPREAD_OF_EXCESS = 0.61
 #: of fewer means below zero their spread is not told
 _FEW = 5
 
@@ -102,12 +105,12 @@ def estimate_background(
     level = _low_level(rest, noise)
     rest -= level
     drift = np.zeros(_tile_shape(rest), np.float32)
-    for round_ in range(_ROUNDS):
+    for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, variance / np.diff(steps).mean())
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
         # what is left out on one side only leaves the mean of noise below zero; in the first round the level may still
         # be too high, and what is below it is to pull it down
-        quiet = _quiet(steady, noise, round_ > 0, pool)
+        quiet = _quiet(steady, noise, limit, round_ > 0, pool)
         correction = _mean_of_quiet(steady, quiet, pool)
         level += correction
         rest -= correction
@@ -163,10 +166,12 @@ def _common_course(means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
 
 
 def _low_level(rest: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    k = int(_QUANTILE * (len(rest) - 1))
+    n = len(rest)
+    k = int(_QUANTILE * (n - 1))
     low = np.partition(rest, k, axis=0)[k]
-    # of few values a low rank is not where the quantile of many would be
-    return np.asarray(low + np.float32(_AT * min(1.0, len(rest) / 8)) * noise, np.float32)
+    # where a value of that rank among so many is expected (Blom 1958, Statistical Estimates and Transformed Variables)
+    below = NormalDist().inv_cdf((k + 0.625) / (n + 0.25))
+    return np.asarray(low - np.float32(below) * noise, np.float32)
 
 
 def _subtract_tiles(
@@ -181,36 +186,52 @@ def _subtract_tiles(
 @njit(cache=True, nogil=True)
 def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
     _, rows, columns = values.shape
-    high, wide = tiles.shape[1], tiles.shape[2]
+    wide = tiles.shape[2]
+    left, share = _between_middles(columns, wide, side)
+    up, part = _between_middles(rows, tiles.shape[1], side)
+    line = np.empty(wide, np.float32)
     for k in range(lo, hi):
         for y in range(rows):
-            v = min(max((y + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(high - 1))
-            i = min(int(v), max(high - 2, 0))
-            i1 = min(i + 1, high - 1)
-            a = v - np.float32(i)
+            i = up[y]
+            i1 = min(i + 1, tiles.shape[1] - 1)
+            for j in range(wide):
+                line[j] = tiles[k, i, j] + part[y] * (tiles[k, i1, j] - tiles[k, i, j])
+            source, into = values[k, y], out[k, y]
             for x in range(columns):
-                u = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(wide - 1))
-                j = min(int(u), max(wide - 2, 0))
-                j1 = min(j + 1, wide - 1)
-                b = u - np.float32(j)
-                top = tiles[k, i, j] + b * (tiles[k, i, j1] - tiles[k, i, j])
-                low = tiles[k, i1, j] + b * (tiles[k, i1, j1] - tiles[k, i1, j])
-                out[k, y, x] = values[k, y, x] - (top + a * (low - top))
+                j = left[x]
+                into[x] = source[x] - (line[j] + share[x] * (line[min(j + 1, wide - 1)] - line[j]))
+
+
+@njit(cache=True, nogil=True)
+def _between_middles(n: int, count: int, side: Any) -> Any:
+    """Return which middle of a tile is before each of ``n`` pixels, and how far on the way to the next the pixel is."""
+    before, share = np.empty(n, np.int64), np.empty(n, np.float32)
+    for x in range(n):
+        at = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(count - 1))
+        before[x] = min(int(at), max(count - 2, 0))
+        share[x] = at - np.float32(before[x])
+    return before, share
 
 
 def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Noise of the mean over the square around each pixel, (row, column)."""
-    out = np.empty((1, *noise.shape), np.float32)
-    _box_means(0, 1, noise[None] ** 2, out)
-    return np.asarray(np.sqrt(out[0] / (2 * _BOX + 1) ** 2), np.float32)
+    """Noise of the mean over the square around each pixel, in which pixels at the edges count repeatedly."""
+    rows, columns = (_box_weights(n) ** 2 for n in noise.shape)
+    return np.asarray(np.sqrt(rows @ noise**2 @ columns.T), np.float32)
+
+
+def _box_weights(n: int) -> NDArray[np.float32]:
+    weights = np.zeros((n, n), np.float32)
+    for j in range(-_BOX, _BOX + 1):
+        np.add.at(weights, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), np.float32(1 / (2 * _BOX + 1)))
+    return weights
 
 
 def _quiet(
-    values: NDArray[np.float32], noise: NDArray[np.float32], both: bool, pool: Executor | None
+    values: NDArray[np.float32], noise: NDArray[np.float32], limit: float, both: bool, pool: Executor | None
 ) -> NDArray[np.uint8]:
     """Return where nothing stands out, neither there nor close by in space and time (step, row, column).
 
-    What is above stands out, and what is as far below too where ``both``.
+    What is ``limit`` standard deviations above stands out, and what is as far below too where ``both``.
     """
     smooth = np.empty_like(values)
     spread(pool, len(values), _box_means, values, smooth)
@@ -219,7 +240,7 @@ def _quiet(
     scale = _low_spread(smooth, even)
     if both:
         np.abs(smooth, out=smooth)
-    spread(pool, len(values), _near_high, smooth, np.float32(_OUT) * even, scale, out)
+    spread(pool, len(values), _near_high, smooth, np.float32(limit) * even, scale, out)
     quiet = np.empty(values.shape, np.uint8)
     spread(pool, len(values), _no_neighbour_in_time, out, quiet)
     return quiet
@@ -321,7 +342,9 @@ def _excess(
     spread(pool, steady.shape[1], _lower_spread, smooth, _box_noise(noise), found)
     even = np.empty((1, *found.shape), np.float32)
     _box_means(0, 1, found[None], even)
-    return np.maximum(even[0], np.float32(1))
+    # what an estimate from that few steps may differ by is no excess
+    doubt = 2 * _SPREAD_OF_EXCESS / np.sqrt(len(values))
+    return np.maximum(even[0] - np.float32(doubt), np.float32(1))
 
 
 @njit(cache=True, nogil=True)

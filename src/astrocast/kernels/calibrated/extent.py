@@ -45,4 +45,12 @@ def event_extent(coordinates: NDArray[np.int64], values: NDArray[np.float32], sh
     regions, count = ndimage.label(box, np.ones((3, 3, 3), int))
     if count > 1:
         box = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
-    return np.argwhere(ndimage.binary_fill_holes(box)) + low
+    return np.argwhere(_filled(box)) + low
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask with its holes filled: what the outside does not reach over faces."""
+    from scipy import ndimage
+
+    regions, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return np.asarray(regions[1:-1, 1:-1, 1:-1] != regions[0, 0, 0])

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.background import Background
-from astrocast.kernels.calibrated.shake import Texture, without_shake
+from astrocast.kernels.calibrated.shake import Texture, displacement, take_out
 from astrocast.kernels.parallel import spread
 from astrocast.kernels.smoothing import gaussian_weights
 
@@ -38,10 +38,10 @@ def residual(
     before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
     out = np.empty(frames.shape, np.float32)
     spread(
-        pool, len(frames), _less, np.ascontiguousarray(frames), background.levels, before,
-        (at - before).astype(np.float32), out,
+        pool, len(frames), _above, np.ascontiguousarray(frames), background.levels, before,
+        (at - before).astype(np.float32), texture.arrays, out,
     )  # fmt: skip
-    return without_shake(out, texture, pool)[0]
+    return out
 
 
 def _position(frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,14 +56,17 @@ def _position(frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArr
 
 
 @njit(cache=True, nogil=True)
-def _less(lo: int, hi: int, frames: Any, levels: Any, before: Any, share: Any, out: Any) -> None:
+def _above(lo: int, hi: int, frames: Any, levels: Any, before: Any, share: Any, texture: Any, out: Any) -> None:
     _, rows, columns = frames.shape
     for t in range(lo, hi):
         a, b = levels[before[t]], levels[min(before[t] + 1, len(levels) - 1)]
         s = share[t]
         for y in range(rows):
+            line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
-                out[t, y, x] = frames[t, y, x] - (a[y, x] + s * (b[y, x] - a[y, x]))
+                into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
+        # a frame is taken through both steps while it is at hand
+        take_out(out[t], displacement(out[t], texture), texture, out[t])
 
 
 def smoothed_noise(variance: NDArray[np.float32], sigma: float, radius: int) -> NDArray[np.float32]:
@@ -91,8 +94,3 @@ def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
     for j in range(-radius, radius + 1):
         np.add.at(matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)])
     return matrix
-
-
-def systematic_error(background: Background, share: float) -> NDArray[np.float32]:
-    """Return by how much the background may be wrong: a share of the light of each pixel, (row, column)."""
-    return np.asarray(np.float32(share) * background.line.light(background.mean), np.float32)

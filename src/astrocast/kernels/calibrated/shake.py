@@ -62,6 +62,11 @@ class Texture:
         inverse = np.linalg.inv(matrix + np.eye(2) / _EXPECTED**2)
         return cls(first, second.astype(np.float32), weights, inverse, np.sqrt(variance).astype(np.float32))
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The five arrays, as compiled kernels take them."""
+        return tuple(map(np.ascontiguousarray, (self.first, self.second, self.weights, self.inverse, self.noise)))
+
 
 def without_shake(
     frames: NDArray[np.float32], texture: Texture, pool: Executor | None = None
@@ -92,47 +97,53 @@ def without_shake(
     array([[0.1, 0. ]])
     """
     shifts, out = np.zeros((len(frames), 2)), np.empty_like(frames)
-    spread(
-        pool, len(frames), _take_out, frames, texture.first, texture.second, texture.weights,
-        np.ascontiguousarray(texture.inverse), texture.noise, out, shifts,
-    )  # fmt: skip
+    spread(pool, len(frames), _take_out, frames, texture.arrays, out, shifts)
     return out, shifts
 
 
 @njit(cache=True, nogil=True)
-def _take_out(
-    lo: int,
-    hi: int,
-    frames: Any,
-    first: Any,
-    second: Any,
-    weights: Any,
-    inverse: Any,
-    noise: Any,
-    out: Any,
-    shifts: Any,
-) -> None:
-    _, rows, columns = frames.shape
+def _take_out(lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any) -> None:
     for t in range(lo, hi):
-        a, b = np.float64(0), np.float64(0)
-        for y in range(rows):
-            la, lb = np.float32(0), np.float32(0)
-            for x in range(columns):
-                limit = np.float32(_CLIP) * noise[y, x]
-                value = min(max(frames[t, y, x], -limit), limit)
-                la += weights[0, y, x] * value
-                lb += weights[1, y, x] * value
-            a += np.float64(la)
-            b += np.float64(lb)
-        dy = np.float32(-(inverse[0, 0] * a + inverse[0, 1] * b))
-        dx = np.float32(-(inverse[1, 0] * a + inverse[1, 1] * b))
-        shifts[t, 0], shifts[t, 1] = dy, dx
-        yy, xy, xx = np.float32(0.5) * dy * dy, dy * dx, np.float32(0.5) * dx * dx
-        for y in range(rows):
-            for x in range(columns):
-                out[t, y, x] = (
-                    frames[t, y, x]
-                    + dy * first[0, y, x]
-                    + dx * first[1, y, x]
-                    - (yy * second[0, y, x] + xy * second[1, y, x] + xx * second[2, y, x])
-                )
+        shifts[t] = displacement(frames[t], texture)
+        take_out(frames[t], shifts[t], texture, out[t])
+
+
+# sums in any order are sums of vectors, many times as fast; frames are finite
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
+def displacement(frame: Any, texture: Any) -> Any:
+    """Return the displacement of a frame (row, column), (2,), for other compiled kernels; see `without_shake`."""
+    _, _, weights, inverse, noise = texture
+    rows, columns = frame.shape
+    sums = np.zeros(2, np.float64)
+    for y in range(rows):
+        line, limits, down, right = frame[y], noise[y], weights[0, y], weights[1, y]
+        la, lb = np.float32(0), np.float32(0)
+        for x in range(columns):
+            limit = np.float32(_CLIP) * limits[x]
+            value = min(max(line[x], -limit), limit)
+            la += down[x] * value
+            lb += right[x] * value
+        sums[0] += np.float64(la)
+        sums[1] += np.float64(lb)
+    out = np.empty(2, np.float64)
+    for i in range(2):
+        # frames are corrected in single precision
+        out[i] = np.float32(-(inverse[i, 0] * sums[0] + inverse[i, 1] * sums[1]))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
+    """Write a frame less what the shift makes of the background into ``out``, which may be the frame itself."""
+    first, second, _, _, _ = texture
+    dy, dx = np.float32(shift[0]), np.float32(shift[1])
+    yy, xy, xx = np.float32(0.5) * dy * dy, dy * dx, np.float32(0.5) * dx * dx
+    rows, columns = frame.shape
+    for y in range(rows):
+        line, into = frame[y], out[y]
+        along_y, along_x = first[0, y], first[1, y]
+        along_yy, along_xy, along_xx = second[0, y], second[1, y], second[2, y]
+        for x in range(columns):
+            into[x] = (
+                line[x] + dy * along_y[x] + dx * along_x[x] - (yy * along_yy[x] + xy * along_xy[x] + xx * along_xx[x])
+            )

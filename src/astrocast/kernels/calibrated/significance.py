@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.noise_line import NoiseLine
-
 #: levels between which a threshold is looked for; beyond the highest, real noise is not normal any more
 _LOWEST, _HIGHEST = 3.0, 12.0
 
@@ -59,22 +57,3 @@ def confidence(height: Any, voxels: float, sigma: tuple[float, float]) -> NDArra
     array([0.128, 0.999])
     """
     return np.exp(-false_maxima(np.maximum(height, 2.0), voxels, sigma))
-
-
-def smoothed_skewness(line: NoiseLine, brightness: NDArray[Any], sigma: tuple[float, float]) -> NDArray[np.float32]:
-    """Return the skewness that photon noise has left after a Gaussian, at each brightness; 0 without light."""
-    light = line.light(brightness)
-    single = np.sqrt(max(line.slope, 0.0) / np.maximum(light, max(line.slope, 1e-12)))
-    # sum of the cubed weights over the sum of the squared ones to the power of 3/2, along two axes in space and time
-    share = math.prod(0.6124 / math.sqrt(s) for s in (sigma[0], sigma[0], sigma[1]))
-    return np.asarray(np.where(light > 0, single * share, 0), np.float32)
-
-
-def as_normal(height: NDArray[np.float32], skewness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the heights that normal noise exceeds as rarely as noise of that skewness exceeds the given ones.
-
-    The first term of Cornish and Fisher's expansion (1938, https://doi.org/10.2307/1400905), which holds for small
-    skewness and moderate heights; what is higher than 8 is lowered as if it were 8.
-    """
-    low = np.minimum(height, np.float32(8))
-    return np.asarray(height - (low * low - 1) * skewness / 6, np.float32)
