@@ -74,6 +74,25 @@ def test_an_event_that_travels_is_one() -> None:
     assert len(np.unique(found[moving > 0.5])) == 1
 
 
+def test_bumps_in_the_long_tail_of_an_event_are_no_events() -> None:
+    """The tail is far below the foot and far above the noise, whose bumps there are all that has summits."""
+    z, r, c = np.mgrid[:60, :20, :24]
+    tail = 100 * np.exp(-z / 12) * np.exp(-((r - 10) ** 2 + (c - 12) ** 2) / 60)
+    rng = np.random.default_rng(3)
+    noise = ndimage.gaussian_filter(rng.normal(size=z.shape), 1.5)
+    noisy = tail + noise / noise.std()
+    assert (noisy[30:50, 10, 12] > 0.5).all()
+    later = noisy + 25 * np.exp(-((z - 50) ** 2) / 18 - ((r - 10) ** 2 + (c - 12) ** 2) / 30)
+    for volume, count in ((noisy, 1), (later, 2)):
+        voxels = np.flatnonzero(volume > 2.5).astype(np.int64)
+        values = volume.ravel()[voxels].astype(np.float32)
+        spread = np.ones(len(values), np.float32)
+        hills = find_hills(voxels, values, spread, volume.shape, 2.0, 0.12)
+        event = join_hills(hills, values, spread, (0.04, 0.2), (0.5, 4.5))[hills.hill]
+        high = [n for n in np.unique(event[event > 0]) if values[event == n].max() > 5.5]
+        assert len(high) == count
+
+
 def test_neighbours_do_not_reach_around_the_edge_of_the_frame() -> None:
     volume = np.zeros((1, 4, 6))
     volume[0, 1, 5], volume[0, 2, 0] = 1.0, 0.9

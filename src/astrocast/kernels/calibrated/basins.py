@@ -23,15 +23,19 @@ class Hills:
     ----------
     hill
         Hill of each voxel, from 1 in the order of their summits' height; 0 for those far below the summit they lead to.
+    basin
+        Hill that each voxel leads to, however far below its summit, (voxel,).
     summit
         Position in the list of each hill's highest voxel, (hill,).
     links
-        Pairs of face neighbours in different hills, positions in the list, (pair, 2).
+        Pairs of face neighbours in different hills, positions in the list, (pair, 2). Of hills that touch nowhere else,
+        those of a voxel of the one and one that leads to the other.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
     """
 
     hill: NDArray[np.int32]
+    basin: NDArray[np.int32]
     summit: NDArray[np.int64]
     links: NDArray[np.int64]
     in_time: NDArray[np.bool_]
@@ -69,8 +73,12 @@ def find_hills(
     voxels = np.ascontiguousarray(voxels, np.int64)
     neighbours = _neighbours(voxels, shape[1], shape[2])
     order = np.argsort(-values, kind="stable")
-    hill, summit = _flood(neighbours, order, values, noise, prominence, foot)
-    return Hills(hill, summit, *_links(neighbours, hill))
+    hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
+    links, in_time = _links(neighbours, hill, basin)
+    sides = np.sort(basin[links], axis=1).astype(np.int64)
+    pair, direct = sides[:, 0] * (len(summit) + 1) + sides[:, 1], np.all(hill[links] > 0, axis=1)
+    kept = direct | ~np.isin(pair, pair[direct])
+    return Hills(hill, basin, summit, links[kept], in_time[kept])
 
 
 @njit(cache=True, nogil=True)
@@ -107,15 +115,17 @@ def _root(parent: Any, i: int) -> int:
 @njit(cache=True, nogil=True)
 def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float) -> Any:
     n = len(order)
-    # a hill is known by its summit's position; -1: not reached yet, -2: below the foot of what it leads to
+    # a hill is known by its summit's position; -1: not reached yet. Below its foot, a voxel leads to a hill and is none
+    # of it: without that, a bump of noise in the long tail of an event would touch nothing and be an event of its own
     own = np.full(n, -1, np.int64)
+    low = np.zeros(n, np.bool_)
     parent = np.arange(n)
     touching = np.empty(6, np.int64)
     steepest = np.empty(6, np.float32)
     for i in order:
-        m, below = _touched(neighbours[i], own, parent, values, touching, steepest)
+        m = _touched(neighbours[i], own, low, parent, values, touching, steepest)
         if m == 0:
-            own[i] = -2 if below else i
+            own[i] = i
             continue
         highest = 0
         for q in range(1, m):
@@ -126,22 +136,19 @@ def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: flo
             if q != highest and values[touching[q]] - values[i] < prominence * noise[i]:
                 parent[touching[q]] = top
                 touching[q] = top
-        own[i] = -2
+        own[i], low[i] = top, True
         best = np.float32(-np.inf)
         for q in range(m):
             if steepest[q] > best and values[i] >= foot * values[touching[q]]:
-                best, own[i] = steepest[q], touching[q]
-    return _numbered(own, parent, order)
+                best, own[i], low[i] = steepest[q], touching[q], False
+    return _numbered(own, low, parent, order)
 
 
 @njit(cache=True, nogil=True)
-def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, steepest: Any) -> Any:
-    m, below = 0, False
+def _touched(around: Any, own: Any, low: Any, parent: Any, values: Any, touching: Any, steepest: Any) -> Any:
+    m = 0
     for j in around:
         if j < 0 or own[j] == -1:
-            continue
-        if own[j] == -2:
-            below = True
             continue
         top = _root(parent, own[j])
         at = m
@@ -149,32 +156,34 @@ def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, ste
             if touching[q] == top:
                 at = q
         if at == m:
-            touching[m], steepest[m] = top, values[j]
+            touching[m], steepest[m] = top, -np.inf
             m += 1
-        elif values[j] > steepest[at]:
+        if not low[j] and values[j] > steepest[at]:
             steepest[at] = values[j]
-    return m, below
+    return m
 
 
 @njit(cache=True, nogil=True)
-def _numbered(own: Any, parent: Any, order: Any) -> Any:
+def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
     hill = np.zeros(len(own), np.int32)
+    basin = np.zeros(len(own), np.int32)
     number = np.zeros(len(own), np.int32)
     summit = np.empty(len(own), np.int64)
     count = 0
     for i in order:
-        if own[i] >= 0:
-            top = _root(parent, own[i])
-            if number[top] == 0:
-                summit[count] = top
-                count += 1
-                number[top] = count
+        top = _root(parent, own[i])
+        if number[top] == 0:
+            summit[count] = top
+            count += 1
+            number[top] = count
+        basin[i] = number[top]
+        if not low[i]:
             hill[i] = number[top]
-    return hill, summit[:count].copy()
+    return hill, basin, summit[:count].copy()
 
 
 @njit(cache=True, nogil=True)
-def _links(neighbours: Any, hill: Any) -> Any:
+def _links(neighbours: Any, hill: Any, basin: Any) -> Any:
     count = 0
     for fill in range(2):
         if fill == 1:
@@ -184,7 +193,7 @@ def _links(neighbours: Any, hill: Any) -> Any:
         for i in range(len(hill)):
             for axis in range(3):
                 j = neighbours[i, 2 * axis]
-                if j >= 0 and hill[i] > 0 and hill[j] > 0 and hill[i] != hill[j]:
+                if j >= 0 and basin[i] != basin[j] and (hill[i] > 0 or hill[j] > 0):
                     if fill == 1:
                         out[count, 0], out[count, 1] = i, j
                         in_time[count] = axis == 2

@@ -116,7 +116,7 @@ def _both(a: Border, b: Border) -> Border:
 
 def _borders(hills: Hills, values: NDArray[np.float32]) -> dict[tuple[int, int], Border]:
     """Return the border between each two hills that touch: the lower voxel of each pair of neighbours."""
-    sides = np.sort(hills.hill[hills.links], axis=1)
+    sides = np.sort(hills.basin[hills.links], axis=1)
     height = values[hills.links].min(axis=1)
     order = np.lexsort((sides[:, 1], sides[:, 0]))
     sides, height, in_time = sides[order], height[order], hills.in_time[order]
