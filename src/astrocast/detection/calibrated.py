@@ -162,7 +162,7 @@ def calibrated_labels(
     Returns
     -------
     labels : numpy.ndarray
-        Number of the event of each voxel, 0 where there is none, int32 (frame, row, column).
+        Number of the event of each voxel, of several the strongest, 0 where there is none, int32 (frame, row, column).
     confidence : numpy.ndarray
         Of each event, (events,).
     """
