@@ -11,8 +11,11 @@ import pytest
 from astrocast.analysis import Events
 from astrocast.detection import Detector, calibrated
 from astrocast.detection.calibrated import calibrated_events, calibrated_labels
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.layers import write_layers
 from astrocast.io import create_recording, open_recording
 from astrocast.io.event_store import open_event_map, read_events
+from astrocast.kernels.calibrated.sharing import Layered
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.simulation.scoring import score
 
@@ -137,6 +140,22 @@ def test_neither_blocks_nor_batches_change_what_is_shared(movie: np.ndarray, mon
     for a, b in zip(blocks, whole, strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(calibrated_labels(open_recording(movie))[0], labels)
+
+
+def test_an_event_in_the_hole_of_another_keeps_its_voxels_whichever_comes_first(tmp_path: Path) -> None:
+    """An event that is filled and one within it, of another batch: neither is hidden, both claim the voxels."""
+    inner, outer = np.array([6, 7]), np.arange(12)
+    none = np.zeros(12, bool)
+    filled = none.copy()
+    filled[5:8] = True
+    parts = [(Layered(inner, none[:2], none[:2]), 1), (Layered(outer, none, filled), 2)]
+    for turn, order in enumerate((parts, parts[::-1])):
+        checkpoint = Checkpoint(tmp_path / f"{turn}.roi", {})
+        write_layers(checkpoint, "events", 0, (1, 1, 12), order)
+        stored = checkpoint.load("events", 0)
+        assert stored["start"].tolist() == [0, 6, 8]
+        assert stored["labels"].tolist() == [2, 1, 2]
+        assert not len(stored["below_labels"])
 
 
 def test_exclusive_events_have_nothing_in_common(movie: np.ndarray, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from astrocast.kernels.splitting import divide
+from astrocast.kernels.calibrated.basins import find_hills
+from astrocast.kernels.splitting import DISTANCE, PERSISTENCE, RELATIVE_HEIGHT, _join_weak, divide
 
 
 def blobs(*paths: tuple[float, float, float, range], shape: tuple[int, int, int] = (12, 24, 40)) -> np.ndarray:
@@ -85,3 +86,37 @@ def test_a_single_noisy_maximum_does_not_divide():
     assert divide(movie, np.ones_like(movie, bool)).max() == 1
     movie[5, 12, 30] = np.nan
     assert divide(movie, np.ones_like(movie, bool)).max() == 1
+
+
+def plain_join_weak(part: np.ndarray, links: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """`_join_weak` on the voxels themselves, all of it looked at again after each pair."""
+    part, frame = part.copy(), places[:, 0]
+    height = values[links].min(axis=1)
+    while True:
+        tops = {n: np.flatnonzero(part == n)[values[part == n].argmax()] for n in np.unique(part)}
+        for n in sorted(tops, key=lambda n: values[tops[n]]):
+            sides = part[links]
+            border = (sides == n).any(axis=1) & (sides[:, 0] != sides[:, 1])
+            if not border.any():
+                continue
+            other = next(m for m in sides[border][height[border].argmax()] if m != n)
+            near = np.linalg.norm(places[tops[n]] - places[tops[other]]) < DISTANCE
+            short = len(np.unique(frame[part == n])) < PERSISTENCE
+            if near or short or values[tops[n]] < RELATIVE_HEIGHT * values[frame == frame[tops[n]]].max():
+                part[part == n] = other
+                break
+        else:
+            return part
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_weak_parts_are_joined_as_by_a_plain_loop(seed: int):
+    shape = (9, 16, 18)
+    volume = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, shape), 1.5) + 1
+    values, voxels = volume.ravel().astype(np.float32), np.arange(volume.size)
+    hills = find_hills(voxels, values, np.full(len(values), 0.01, np.float32), shape, 1.0, 0.0)
+    places = np.argwhere(np.ones(shape, bool))
+    found = _join_weak(hills.hill, hills, values, places)
+    expected = plain_join_weak(hills.hill, hills.links, values, places)
+    pairs = np.unique(np.stack([found, expected]), axis=1)
+    assert 1 < len(np.unique(found)) == len(np.unique(expected)) == pairs.shape[1] < len(hills.summit)

@@ -115,7 +115,7 @@ def calibrated_labels(
     Returns
     -------
     labels : numpy.ndarray
-        Number of the event of each voxel, 0 where there is none, int32 (frame, row, column).
+        Number of the event of each voxel, of several the strongest, 0 where there is none, int32 (frame, row, column).
     confidence : numpy.ndarray
         Of each event, (events,).
     """
@@ -206,8 +206,8 @@ def _divide(candidates: Segmentation, settings: CalibratedSettings, threshold: f
     for batch, following in _batches(candidates, threshold):
         for event, height in _events(batch, shape, settings, threshold):
             heights.append(height)
-            for index, voxels, hidden in parts_by_block(event, candidates.blocks, shape):
-                open_at.setdefault(index, []).append((voxels, hidden, len(heights)))
+            for index, part in parts_by_block(event, candidates.blocks, shape):
+                open_at.setdefault(index, []).append((part, len(heights)))
         while written < len(candidates.blocks) and candidates.blocks[written].stop <= following:
             write(written)
             written += 1

@@ -80,7 +80,7 @@ class _Event:
         """Return the event's voxels and the part (from 1) of each."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
-        event = Layered(voxels[order], hidden[order])
+        event = Layered(voxels[order], hidden[order], np.zeros(len(voxels), np.bool_))
         if self.box is None:
             return event, np.ones(len(voxels), np.int32)
         place = tuple(at - low for at, low in zip(np.unravel_index(event.voxels, shape), self.low, strict=True))
@@ -122,9 +122,9 @@ class _Divided:
             self.event.append(event)
             self.part.append(number if count > 1 else 0)
             own = part == number
-            piece = Layered(whole.voxels[own], whole.hidden[own])
-            for index, voxels, hidden in parts_by_block(piece, self.segmentation.blocks, self.segmentation.shape):
-                self.waiting.setdefault(index, []).append((voxels, hidden, len(self.event)))
+            piece = Layered(whole.voxels[own], whole.hidden[own], whole.filled[own])
+            for index, inside in parts_by_block(piece, self.segmentation.blocks, self.segmentation.shape):
+                self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:
         """Write the blocks before ``stop``: nothing more comes to them."""

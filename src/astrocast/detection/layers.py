@@ -16,20 +16,20 @@ from astrocast.kernels.features import Boxes
 from astrocast.kernels.runs import first_voxels, label_runs_of_volume, list_runs, list_voxels
 from astrocast.runtime.blocks import Block
 
-#: an event's voxels in one block (flat indices in the block), which of them the map gives to another, its number
-Part = tuple[NDArray[np.int64], NDArray[np.bool_], int]
+#: an event in one block, by flat indices in the block, and its number
+Part = tuple[Layered, int]
 
 
 def parts_by_block(
     event: Layered, blocks: Sequence[Block], shape: tuple[int, int, int]
-) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.bool_]]]:
-    """Yield the blocks that an event has voxels in, and those voxels."""
+) -> Iterator[tuple[int, Layered]]:
+    """Yield the blocks that an event has voxels in, and those voxels by their flat indices in the block."""
     size = shape[1] * shape[2]
     edges = np.array([b.start * size for b in blocks] + [shape[0] * size])
     cuts = np.searchsorted(event.voxels, edges)
     for index in np.flatnonzero(np.diff(cuts)):
         part = slice(cuts[index], cuts[index + 1])
-        yield int(index), event.voxels[part] - edges[index], event.hidden[part]
+        yield int(index), Layered(event.voxels[part] - edges[index], event.hidden[part], event.filled[part])
 
 
 def write_layers(
@@ -38,11 +38,13 @@ def write_layers(
     """Keep the events of a block of ``shape`` (frame, row, column)."""
     volume = np.zeros(shape, np.int32)
     flat = volume.reshape(-1)
-    for voxels, hidden, number in parts:
-        flat[voxels[~hidden]] = number
+    # what fills a hole of one event may be another event, whose the voxels are
+    for filled in (True, False):
+        for event, number in parts:
+            flat[event.voxels[~event.hidden & (event.filled == filled)]] = number
     shown, labels = label_runs_of_volume(volume)
-    below = np.concatenate([np.empty(0, np.int64), *(voxels[hidden] for voxels, hidden, _ in parts)])
-    owner = np.repeat(np.array([n for _, _, n in parts], np.int32), [int(h.sum()) for _, h, _ in parts])
+    below = np.concatenate([np.empty(0, np.int64), *(event.voxels[event.hidden] for event, _ in parts)])
+    owner = np.repeat(np.array([n for _, n in parts], np.int32), [int(event.hidden.sum()) for event, _ in parts])
     runs, below_labels = list_runs(below, owner, shape)
     checkpoint.save(
         step, index, start=shown.start, stop=shown.stop, first=shown.first, labels=labels,

@@ -8,6 +8,7 @@ one; between two that meet, and between two one after the other in the same plac
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def divide(frames: NDArray[Any], mask: NDArray[np.bool_], still: bool = False) -
     voxels = np.flatnonzero(inside)
     values, noise = _heights(frames[box], inside, still)
     hills = find_hills(voxels, values, noise, inside.shape, _PROMINENCE, 0.0)
-    part = join_hills(hills, values, noise, _DIPS, _DOUBTS)[hills.hill]
-    part = _join_loose(_join_weak(part, hills, values, places), hills.links)
+    event = join_hills(hills, values, noise, _DIPS, _DOUBTS)[hills.hill]
+    part = _join_loose(_join_weak(event, hills, values, places), hills.links)
     _, first, inverse = np.unique(part, return_index=True, return_inverse=True)
     out = np.zeros(mask.shape, np.int32)
     out[mask] = (np.argsort(np.argsort(first)) + 1)[inverse]
@@ -119,45 +120,94 @@ def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
+@dataclass
+class _Parts:
+    """What parts are told apart by; index: their number from 0.
+
+    Parameters
+    ----------
+    top
+        Position of the highest voxel of each.
+    frames
+        In which frames each is, (part, frame).
+    borders
+        For each, the parts it touches with the highest value of the border.
+    """
+
+    top: NDArray[np.int64]
+    frames: NDArray[np.bool_]
+    borders: list[dict[int, float]]
+
+    @classmethod
+    def of(cls, part: NDArray[np.int64], links: NDArray[np.int64], values: NDArray[np.float32], frame: Any) -> _Parts:
+        count = int(part.max()) + 1
+        rising = np.lexsort((values, part))
+        frames = np.zeros((count, int(frame.max()) + 1), bool)
+        frames[part, frame] = True
+        borders: list[dict[int, float]] = [{} for _ in range(count)]
+        between = links[part[links[:, 0]] != part[links[:, 1]]]
+        sides, height = np.sort(part[between], axis=1), values[between].min(axis=1)
+        order = np.lexsort((height, sides[:, 1], sides[:, 0]))
+        sides, height = sides[order], height[order]
+        # the last of each pair of parts
+        highest = np.ones(len(sides), bool)
+        highest[:-1] = np.any(sides[1:] != sides[:-1], axis=1)
+        for (a, b), h in zip(sides[highest].tolist(), height[highest].tolist(), strict=True):
+            borders[a][b] = borders[b][a] = h
+        return cls(rising[np.searchsorted(part[rising], np.arange(count), side="right") - 1], frames, borders)
+
+    def join(self, gone: int, kept: int, values: NDArray[np.float32]) -> None:
+        """Make one part of two."""
+        if values[self.top[gone]] > values[self.top[kept]]:
+            self.top[kept] = self.top[gone]
+        self.frames[kept] |= self.frames[gone]
+        for other, height in self.borders[gone].items():
+            del self.borders[other][gone]
+            if other != kept:
+                highest = max(height, self.borders[kept].get(other, -np.inf))
+                self.borders[kept][other] = self.borders[other][kept] = highest
+        self.borders[gone] = {}
+
+
 def _join_weak(
     part: NDArray[np.int32], hills: Hills, values: NDArray[np.float32], places: NDArray[np.int64]
-) -> NDArray[np.int32]:
+) -> NDArray[np.int64]:
     """Join parts that are too short or too low, or whose maxima are too near, to the one they are least apart from."""
-    part = part.copy()
+    _, number = np.unique(part, return_inverse=True)
     frame = places[:, 0]
+    parts = _Parts.of(number, hills.links, values, frame)
     highest = np.zeros(int(frame.max()) + 1)
     np.maximum.at(highest, frame, values)
-    lasting = min(PERSISTENCE, len(np.unique(frame)))
-    height = values[hills.links].min(axis=1)
-    joined = True
-    while joined:
-        joined = False
-        tops = {int(n): _top(part, n, values) for n in np.unique(part)}
-        for n in sorted(tops, key=lambda n: values[tops[n]]):
-            sides = part[hills.links]
-            border = np.flatnonzero((sides == n).any(axis=1) & (sides[:, 0] != sides[:, 1]))
-            if not len(border):
-                continue
-            pair = sides[border[height[border].argmax()]]
-            other = int(pair[pair != n][0])
-            near = np.linalg.norm(places[tops[n]] - places[tops[other]]) < DISTANCE
-            short = len(np.unique(frame[part == n])) < lasting
-            if near or short or values[tops[n]] < RELATIVE_HEIGHT * highest[frame[tops[n]]]:
-                part[part == n] = other
-                joined = True
+    lasting = min(PERSISTENCE, int(parts.frames.any(axis=0).sum()))
+
+    def joins(n: int) -> int | None:
+        """Return the part that a weak one is joined to."""
+        if not parts.borders[n]:
+            return None
+        other = max(parts.borders[n], key=lambda o: (parts.borders[n][o], -o))
+        top = parts.top[n]
+        near = np.linalg.norm(places[top] - places[parts.top[other]]) < DISTANCE
+        low = values[top] < RELATIVE_HEIGHT * highest[frame[top]]
+        return other if near or low or parts.frames[n].sum() < lasting else None
+
+    name = np.arange(len(parts.top))
+    weak = True
+    while weak:
+        weak = False
+        for n in np.argsort(values[parts.top], kind="stable").tolist():
+            other = joins(n)
+            if other is not None:
+                parts.join(n, other, values)
+                name[name == n] = other
+                weak = True
                 break
-    return part
+    return name[number]
 
 
-def _top(part: NDArray[np.int32], number: int, values: NDArray[np.float32]) -> int:
-    own = np.flatnonzero(part == number)
-    return int(own[values[own].argmax()])
-
-
-def _join_loose(part: NDArray[np.int32], links: NDArray[np.int64]) -> NDArray[np.int32]:
+def _join_loose(part: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.int64]:
     """Join parts that touch no other by a face to the largest: a dip between them and others cannot be seen."""
     sides = part[links]
     linked = np.unique(sides[sides[:, 0] != sides[:, 1]])
     sizes = np.bincount(part)
     loose = np.setdiff1d(np.flatnonzero(sizes), linked)
-    return np.where(np.isin(part, loose), sizes.argmax(), part).astype(np.int32)
+    return np.where(np.isin(part, loose), sizes.argmax(), part)

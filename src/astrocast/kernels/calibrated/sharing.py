@@ -373,10 +373,13 @@ class Layered:
         Flat indices, ascending, int64.
     hidden
         Those that the map gives to a stronger event.
+    filled
+        Those of holes: the event's only as long as no other has them.
     """
 
     voxels: NDArray[np.int64]
     hidden: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
 
 
 def layer_events(
@@ -422,4 +425,6 @@ def layer_events(
     kept = np.flatnonzero(first | ~hole)
     kept = kept[np.lexsort((voxel[kept], event[kept]))]
     cuts = np.searchsorted(event[kept], numbers)[1:]
-    return {n: Layered(voxel[own], ~first[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)}
+    return {
+        n: Layered(voxel[own], ~first[own], hole[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)
+    }
