@@ -231,7 +231,9 @@ def _events(
     voxels: _Voxels, shape: tuple[int, int, int], settings: CalibratedSettings, threshold: float
 ) -> Iterator[tuple[NDArray[np.int64], float]]:
     """Yield the voxels (flat indices) and the height, in standard deviations, of each event."""
-    hills = find_hills(voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot)
+    hills = find_hills(
+        voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot, settings.pass_doubt
+    )
     event = join_hills(
         hills,
         voxels.value,

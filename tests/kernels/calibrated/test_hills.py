@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -18,7 +19,7 @@ def hills_of(volume: np.ndarray, prominence: float = 2.0, noise: float = 0.02, f
     voxels = np.flatnonzero(volume > 0.05).astype(np.int64)
     values = volume.ravel()[voxels].astype(np.float32)
     spread = np.full(len(values), noise, np.float32)
-    hills = find_hills(voxels, values, spread, volume.shape, prominence, foot)
+    hills = find_hills(voxels, values, spread, volume.shape, prominence, foot, 4.5)
     return voxels, values, spread, hills
 
 
@@ -105,3 +106,12 @@ def test_holes_are_those_that_scipy_fills() -> None:
         regions, _ = ndimage.label(volume, np.ones((3, 3, 3)))
         largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
         np.testing.assert_array_equal(own, np.argwhere(ndimage.binary_fill_holes(largest)))
+
+
+@pytest.mark.parametrize(("doubt", "hills"), [(4.5, [1, 1, 0, 0, 0, 0, 0]), (1.5, [1, 1, 0, 2, 2, 2, 2])])
+def test_a_bump_of_noise_on_a_tail_is_no_hill(doubt: float, hills: list[int]) -> None:
+    """The third value is below the foot of the first; the fifth rises 2 above the place where the two meet."""
+    line = np.array([100, 60, 10, 7, 9, 7, 6], np.float32)
+    found = find_hills(np.arange(7), line, np.ones(7, np.float32), (1, 1, 7), 1.0, 0.12, doubt)
+    assert found.hill.tolist() == hills
+    assert len(found.summit) == max(hills)

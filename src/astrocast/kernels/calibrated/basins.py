@@ -44,6 +44,7 @@ def find_hills(
     shape: tuple[int, int, int],
     prominence: float,
     foot: float,
+    doubt: float,
 ) -> Hills:
     """Return the hills of a signal.
 
@@ -59,17 +60,20 @@ def find_hills(
         Least prominence of a hill, in standard deviations of the noise.
     foot
         Share of its summit's height below which a hill ends.
+    doubt
+        Standard deviations by which a summit must rise above the place where it meets what is below the foot of
+        another: less is a bump of noise on the tail of an event.
 
     Examples
     --------
     >>> line = np.array([1, 3, 5, 3, 2, 3, 6, 2], np.float32)
-    >>> find_hills(np.arange(8), line, np.ones(8, np.float32), (1, 1, 8), 1.5, 0.0).hill
+    >>> find_hills(np.arange(8), line, np.ones(8, np.float32), (1, 1, 8), 1.5, 0.0, 4.5).hill
     array([2, 2, 2, 2, 1, 1, 1, 1], dtype=int32)
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
     neighbours = _neighbours(voxels, shape[1], shape[2])
     order = np.argsort(-values, kind="stable")
-    hill, summit = _flood(neighbours, order, values, noise, prominence, foot)
+    hill, summit = _flood(neighbours, order, values, noise, (prominence, foot, doubt))
     return Hills(hill, summit, *_links(neighbours, hill))
 
 
@@ -105,15 +109,19 @@ def _root(parent: Any, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float) -> Any:
+def _flood(neighbours: Any, order: Any, values: Any, noise: Any, limits: Any) -> Any:
     n = len(order)
+    prominence, foot, doubt = limits
     # a hill is known by its summit's position; -1: not reached yet, -2: below the foot of what it leads to
     own = np.full(n, -1, np.int64)
     parent = np.arange(n)
+    met, bump = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     touching = np.empty(6, np.int64)
     steepest = np.empty(6, np.float32)
     for i in order:
-        m, below = _touched(neighbours[i], own, parent, values, touching, steepest)
+        m, below = _touched(neighbours[i], own, parent, bump, values, touching, steepest)
+        if below:
+            m = _without_bumps(m, touching, steepest, values, values[i] + doubt * noise[i], met, bump)
         if m == 0:
             own[i] = -2 if below else i
             continue
@@ -131,11 +139,26 @@ def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: flo
         for q in range(m):
             if steepest[q] > best and values[i] >= foot * values[touching[q]]:
                 best, own[i] = steepest[q], touching[q]
-    return _numbered(own, parent, order)
+    return _numbered(own, parent, bump, order)
 
 
 @njit(cache=True, nogil=True)
-def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, steepest: Any) -> Any:
+def _without_bumps(m: int, touching: Any, steepest: Any, values: Any, least: Any, met: Any, bump: Any) -> int:
+    """Leave out the hills that rise too little above the first, highest place where they meet what is below a foot."""
+    kept = 0
+    for q in range(m):
+        top = touching[q]
+        if not met[top]:
+            met[top] = True
+            bump[top] = values[top] < least
+        if not bump[top]:
+            touching[kept], steepest[kept] = top, steepest[q]
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _touched(around: Any, own: Any, parent: Any, bump: Any, values: Any, touching: Any, steepest: Any) -> Any:
     m, below = 0, False
     for j in around:
         if j < 0 or own[j] == -1:
@@ -144,6 +167,9 @@ def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, ste
             below = True
             continue
         top = _root(parent, own[j])
+        if bump[top]:
+            below = True
+            continue
         at = m
         for q in range(m):
             if touching[q] == top:
@@ -157,7 +183,7 @@ def _touched(around: Any, own: Any, parent: Any, values: Any, touching: Any, ste
 
 
 @njit(cache=True, nogil=True)
-def _numbered(own: Any, parent: Any, order: Any) -> Any:
+def _numbered(own: Any, parent: Any, bump: Any, order: Any) -> Any:
     hill = np.zeros(len(own), np.int32)
     number = np.zeros(len(own), np.int32)
     summit = np.empty(len(own), np.int64)
@@ -165,6 +191,8 @@ def _numbered(own: Any, parent: Any, order: Any) -> Any:
     for i in order:
         if own[i] >= 0:
             top = _root(parent, own[i])
+            if bump[top]:
+                continue
             if number[top] == 0:
                 summit[count] = top
                 count += 1
