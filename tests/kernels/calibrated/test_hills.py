@@ -19,7 +19,7 @@ def hills_of(volume: np.ndarray, prominence: float = 2.0, noise: float = 0.02, f
     voxels = np.flatnonzero(volume > 0.05).astype(np.int64)
     values = volume.ravel()[voxels].astype(np.float32)
     spread = np.full(len(values), noise, np.float32)
-    hills = find_hills(voxels, values, spread, volume.shape, prominence, foot, 4.5)
+    hills = find_hills(voxels, values, spread, volume.shape, prominence, foot, 0.0)
     return voxels, values, spread, hills
 
 
