@@ -1,4 +1,7 @@
-"""Three pictures of one simulated recording: what the defaults find, what the calibrated detection finds, the truth."""
+"""Three pictures of one simulated recording: what the defaults find, what the calibrated detection finds, the truth.
+
+A second figure shows how often noise reaches a confidence.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from astrocast.io import open_recording
 from astrocast.io.event_store import open_event_map
 from astrocast.preparation import Delta
 from astrocast.simulation import SimulationSettings, score, simulate
+from astrocast.simulation.benchmark import highest_confidences
 
 
 def main() -> None:
@@ -49,5 +53,21 @@ def main() -> None:
     figure.savefig(Path(__file__).with_name("calibrated.png"), dpi=90)
 
 
+def confidence() -> None:
+    """Write ``calibrated_confidence.png`` beside this file."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    ax = figure.subplots()
+    ax.plot([0, 1], [1, 0], color="0.6", linewidth=3, label="right")
+    for photons, seeds, colour in ((4, 60, "#0072b2"), (20, 60, "#d55e00"), (100, 40, "#009e73")):
+        found = np.sort(highest_confidences(range(9000, 9000 + seeds), float(photons)))
+        share = 1 - np.arange(seeds) / seeds
+        ax.step(np.append(found, 1), np.append(share, 0), where="pre", color=colour, label=f"{photons} photons")
+    ax.set(xlabel="confidence c", ylabel="share of empty recordings\nwhose highest maximum reaches c")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.legend(frameon=False)
+    figure.savefig(Path(__file__).with_name("calibrated_confidence.png"), dpi=90)
+
+
 if __name__ == "__main__":
     main()
+    confidence()

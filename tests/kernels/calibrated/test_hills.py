@@ -124,3 +124,15 @@ def test_holes_are_those_that_scipy_fills() -> None:
         regions, _ = ndimage.label(volume, np.ones((3, 3, 3)))
         largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
         np.testing.assert_array_equal(own, np.argwhere(ndimage.binary_fill_holes(largest)))
+
+
+def test_a_hill_in_the_tail_of_another_is_compared_with_it() -> None:
+    """The third value is below the foot of the first; the fifth rises 2 above the place where the two meet."""
+    line = np.array([100, 60, 10, 7, 9, 7, 6], np.float32)
+    found = find_hills(np.arange(7), line, np.ones(7, np.float32), (1, 1, 7), 1.0, 0.12)
+    assert found.hill.tolist() == [1, 1, 0, 2, 2, 2, 2]
+    assert found.basin.tolist() == [1, 1, 1, 2, 2, 2, 2]
+    # they touch only below the first one's foot
+    assert found.links.tolist() == [[2, 3]]
+    bump = find_hills(np.arange(7), line, np.ones(7, np.float32), (1, 1, 7), 3.0, 0.12)
+    assert len(bump.summit) == 1

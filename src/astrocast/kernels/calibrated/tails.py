@@ -114,7 +114,7 @@ def _weights_of_smoothing(sigma: float, radius: int) -> tuple[NDArray[np.float64
     one = gaussian_weights(sigma, radius)
     one = np.concatenate([one[:0:-1], one])
     weights, times = np.unique(np.round(np.multiply.outer(np.multiply.outer(one, one), one), 12), return_counts=True)
-    return weights, times.astype(np.float64)
+    return np.asarray(weights, np.float64), times.astype(np.float64)
 
 
 def _heights_of_sum(
