@@ -120,7 +120,9 @@ def test_the_map_is_drawn_from_the_table_as_it_is_stored(directory: Path, tmp_pa
 
 def test_a_table_with_events_of_another_method_is_drawn(directory: Path) -> None:
     table = Events(directory).events
-    mixed = pd.concat([table, table.drop(columns=["mask_hidden", "overlap_voxels"]).assign(event_id=table.event_id + 9)])
+    mixed = pd.concat(
+        [table, table.drop(columns=["mask_hidden", "overlap_voxels"]).assign(event_id=table.event_id + 9)]
+    )
     drawn = Events.create_event_map(mixed, SHAPE)
     assert set(np.unique(drawn)) == {0, *mixed["event_id"]} - set(table.event_id) | set(drawn[drawn > 0])
     assert ((drawn > 0) == (Events.create_event_map(table, SHAPE) > 0)).all()

@@ -126,7 +126,11 @@ def _open_saved(path: Path) -> Recording:
 
 
 def _paint_blocks(
-    layers: list[Masks], origins: NDArray[np.int64], labels: NDArray[np.int64], writer: RecordingWriter, first_frame: int
+    layers: list[Masks],
+    origins: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    writer: RecordingWriter,
+    first_frame: int,
 ) -> None:
     frames, rows, columns = writer.shape
     depth = max(1, _BLOCK_BYTES // (rows * columns * writer.dtype.itemsize))

@@ -185,9 +185,9 @@ def calibrated_events(
         found = segment_calibrated(recording, settings or CalibratedSettings(), checkpoint, pool, lambda n: None)
         layers = [found.load_events(index) for index in range(len(found.blocks))]
     size = recording.shape[1] * recording.shape[2]
-    at = np.concatenate([
-        list_voxels(runs) + block.start * size for (runs, _), block in zip(layers, found.blocks, strict=True)
-    ])
+    at = np.concatenate(
+        [list_voxels(runs) + block.start * size for (runs, _), block in zip(layers, found.blocks, strict=True)]
+    )
     label = np.concatenate([np.repeat(labels, runs.stop - runs.start) for runs, labels in layers])
     order = np.argsort(label, kind="stable")
     cuts = np.searchsorted(label[order], np.arange(2, len(found.boxes.area) + 1))

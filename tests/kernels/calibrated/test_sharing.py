@@ -27,7 +27,9 @@ def travelling(onset: float, column: float) -> np.ndarray:
     return np.exp(-((y - 10) ** 2 + (x - centre) ** 2) / 18) * ((t >= onset) & (t < onset + 14))
 
 
-def share(events: list[np.ndarray], noise: float = 0.01) -> tuple[list[np.ndarray], dict[int, Shared], list[np.ndarray]]:
+def share(
+    events: list[np.ndarray], noise: float = 0.01
+) -> tuple[list[np.ndarray], dict[int, Shared], list[np.ndarray]]:
     """Return the exclusive extents, what is shared, and the truth: each event's voxels above the level.
 
     The hills of the sum are the basins, and there are as many events as there should be, in the order given.
@@ -184,6 +186,8 @@ def test_layers_are_those_of_a_plain_loop(seed: int) -> None:
 def test_every_event_is_seen_in_the_map() -> None:
     extents = {1: np.arange(5), 2: np.arange(5, 8)}
     strengths = {1: np.full(5, 9.0), 2: np.array([1.0, 2.0, 1.0])}
-    found = layer_events(extents, strengths, {1: Shared(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))}, {1: 4.5, 2: 1.5})
+    found = layer_events(
+        extents, strengths, {1: Shared(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))}, {1: 4.5, 2: 1.5}
+    )
     assert found[1].voxels.tolist() == [*range(8)]
     assert found[2].hidden.tolist() == [True, False, True]

@@ -184,14 +184,14 @@ def _meeting(number: int, neighbours: Sequence[int], windows: dict[int, _Window]
     out: _Meeting = {}
     for other in neighbours:
         if other in windows:
-            _, here, there = np.intersect1d(windows[number].at, windows[other].at, assume_unique=True, return_indices=True)
+            _, here, there = np.intersect1d(
+                windows[number].at, windows[other].at, assume_unique=True, return_indices=True
+            )
             out[other] = here, there
     return out
 
 
-def _fit(
-    number: int, windows: dict[int, _Window], meeting: _Meeting
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _fit(number: int, windows: dict[int, _Window], meeting: _Meeting) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the footprint times time course that an event has where it is seen alone, and the frames it is told of."""
     window = windows[number]
     left = window.value.copy()
@@ -397,13 +397,13 @@ def layer_events(
     visits = np.arange(len(voxel)) >= sum(len(extents[n]) for n in numbers)
     core = np.concatenate([np.full(len(v), cores[n]) for n, v, _ in pieces])
     hole = np.isnan(strength)
-    rank = np.where(visits, strength, np.where(strength >= core, np.inf, strength - _model_at(voxel, _strongest(shared))))
+    rank = np.where(
+        visits, strength, np.where(strength >= core, np.inf, strength - _model_at(voxel, _strongest(shared)))
+    )
     order = np.lexsort((event, -np.where(hole, -np.inf, rank), voxel))
     first = np.zeros(len(voxel), bool)
     first[order[np.concatenate([[True], np.diff(voxel[order]) > 0])]] = True
     kept = np.flatnonzero(first | ~hole)
     kept = kept[np.lexsort((voxel[kept], event[kept]))]
     cuts = np.searchsorted(event[kept], numbers)[1:]
-    return {
-        n: Layered(voxel[own], ~first[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)
-    }
+    return {n: Layered(voxel[own], ~first[own]) for n, own in zip(numbers, np.split(kept, cuts), strict=True)}
