@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.denoising_scene import Scene, make_scene
 from benchmarks.harness import compare, heading, line, peak_memory
@@ -118,8 +117,7 @@ def patterns(quick: bool) -> None:
     denoiser = Denoiser("svd", assess=False)
     denoiser.run(made.movie[:40])
     found: list[Any] = []
-    with threadpool_limits(1):  # per core; threads of BLAS that wait for a processor count as work besides
-        spent = processor_seconds(lambda: found.append(denoiser.run(made.movie)))
+    spent = processor_seconds(lambda: found.append(denoiser.run(made.movie)))
     rate = made.movie.size / spent / 1e6
     line(f"patterns of patches (svd), {made.movie.shape}, per core", f"{rate:8.1f} Mpixel/s", "(goal 20)")
     gaussian = ndimage.gaussian_filter(made.movie.astype(np.float32), (1.5, 1, 1))
@@ -170,8 +168,7 @@ def scene(quick: bool) -> None:
         report_scene(made, f"Gaussian {best}", lambda movie, best=best: ndimage.gaussian_filter(movie, best))
         svd = Denoiser("svd", assess=False)
         svd.run(made.movie[:40])  # its kernels are compiled before they are timed
-        with threadpool_limits(1):
-            report_scene(made, "svd", svd.run, f"(goal 39 dB in {made.movie.size / 20e6:.1f} s)")
+        report_scene(made, "svd", svd.run, f"(goal 39 dB in {made.movie.size / 20e6:.1f} s)")
         for path in public_networks():
             report_scene(made, f"public network {path.name[:10]}, untrained", lambda m, path=path: pretrained(m, path))
         if seed in (7, 301):

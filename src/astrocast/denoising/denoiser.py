@@ -6,6 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from astrocast.kernels.denoise_quality import Quality, assess, hold_out
 from astrocast.kernels.unet_layout import UNet
 from astrocast.runtime.blocks import Block
 from astrocast.runtime.provenance import describe_input, record
+from astrocast.runtime.threads import one_blas_thread
 from astrocast.settings.denoising import DenoiserSettings
 
 logger = logging.getLogger("astrocast.denoising")
@@ -169,7 +171,11 @@ class Denoiser:
             The denoised recording, or the path that was written.
         """
         recording = open_recording(source, loc)
-        try:
+        with ExitStack() as stack:
+            if recording is not source:
+                stack.callback(recording.close)
+            if self.settings.method == "svd":
+                stack.enter_context(one_blas_thread())
             kind = recording.dtype if isinstance(dtype, str) and dtype == "same" else as_dtype(dtype)
             target = out_loc or recording.loc or "data/denoised"
             if output is not None:
@@ -180,9 +186,6 @@ class Denoiser:
             return write_result(
                 recording, operation, output, target, kind, chunks, overwrite, self._parameters()
             )  # fmt: skip
-        finally:
-            if recording is not source:
-                recording.close()
 
     def save_model(self, folder: str | Path, prefix: str = "denoiser") -> Path:
         """Write the trained network and return its path, for `SubFrameGenerator.infer` or ``pretrained_weights``."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -23,6 +25,19 @@ def shared_threads() -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(available(), thread_name_prefix="astrocast-kernel")
         return _pool
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Multiply matrices in the calling thread alone, for as long as the context lasts.
+
+    For many products of small matrices: the threads of a BLAS library spin while they wait, which on a busy machine
+    takes several times as long as the work.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _forget() -> None:
