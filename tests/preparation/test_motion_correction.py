@@ -91,6 +91,28 @@ def test_file_to_file(walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path
         mc.save(output=path, loc="mc/ch0")
 
 
+def test_the_corrected_movie_is_stored_as_asked(walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path) -> None:
+    mc, path = MotionCorrection(), tmp_path / "out.h5"
+    mc.run(walking[0])
+    mc.save(path, loc="mc/ch0", chunks=(7, 30, 20), compression="gzip")
+    mc.save(path, loc="mc/ch1", chunk_strategy="XY")
+    mc.save(path, loc="mc/ch2", chunk_strategy="Z", dtype="int16")
+    expected = mc.save()
+    assert expected is not None
+    with h5py.File(path) as file:
+        one, two, three = (file[f"mc/ch{i}"] for i in range(3))
+        assert (one.chunks, one.compression) == ((7, 30, 20), "gzip")
+        assert two.chunks[1:] == expected.shape[1:]
+        assert two.compression is None
+        assert three.chunks[0] == len(expected)
+        assert tuple(one.attrs["border"]) == mc.border
+        np.testing.assert_array_equal(one[:], expected)
+        np.testing.assert_array_equal(three[:], np.rint(expected))
+    mc.save(path, loc="mc/ch2", overwrite=True)
+    with h5py.File(path) as file:
+        assert file["mc/ch2"].dtype == np.float32
+
+
 def test_saving_before_running_says_so() -> None:
     with pytest.raises(NotRunError, match=r"run\(\)"):
         MotionCorrection().save()
