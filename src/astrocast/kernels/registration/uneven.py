@@ -111,8 +111,8 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        (frame,): largest distance of a block from offset + gain x the one wanted, by least squares. Not over the gain: an
-        event that happens to lie where the template is bright makes it many times too large.
+        (frame,): largest distance of a block from offset + gain x the one wanted, by least squares. Not divided by the
+        gain: an event that happens to lie where the template is bright makes that many times too large.
     """
     largest = np.zeros(len(means))
     _most_apart(means, wanted, largest)
