@@ -95,7 +95,7 @@ def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None
         for i in range(len(block)):
             if not np.isnan(block[i]):
                 apart = abs(block[i] - first - gain * (light[i] - own))
-                largest[b] = max(largest[b], apart / max(gain, 1.0))
+                largest[b] = max(largest[b], apart)
 
 
 def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
@@ -111,8 +111,8 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        (frame,): largest distance of a block from offset + gain x the one wanted, by least squares; over the gain where
-        that is above 1.
+        (frame,): largest distance of a block from offset + gain x the one wanted, by least squares. Not divided by the
+        gain: an event that happens to lie where the template is bright makes that many times too large.
     """
     largest = np.zeros(len(means))
     _most_apart(means, wanted, largest)
