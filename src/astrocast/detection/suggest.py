@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated import calibrated_labels
 from astrocast.detection.stretch import Stretch
-from astrocast.errors import InvalidValueError
+from astrocast.errors import AstrocastWarning, InvalidValueError
 from astrocast.io.recording import Recording, SlicedRecording
 from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.smoothing import gaussian_radius, gaussian_weights
@@ -79,7 +80,10 @@ def suggest(recording: Recording, settings: CalibratedSettings | None = None) ->
     start, stretch = _sample(recording, chosen)
     span = start, start + stretch.stop
     sample = SlicedRecording(recording, *span)
-    labels, _ = calibrated_labels(sample, chosen)
+    with warnings.catch_warnings():
+        # noise that is alike in time is among the doubts below
+        warnings.filterwarnings("ignore", "what fluctuates slowly", AstrocastWarning)
+        labels, _ = calibrated_labels(sample, chosen)
     heights = _event_heights(labels, sample, stretch)
     background = stretch.background
     noise = float(np.sqrt(np.median(background.variance)))
