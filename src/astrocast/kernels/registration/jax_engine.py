@@ -151,7 +151,7 @@ def _uneven(moved: Any, whole: Any, model: RigidModel) -> Any:
     found, wanted = centred(means), centred(light)
     power = (wanted**2).sum((1, 2), keepdims=True)
     gain = jnp.where(power > 0, (found * wanted).sum((1, 2), keepdims=True) / jnp.where(power > 0, power, 1), 0)
-    return (jnp.abs(found - gain * wanted) / jnp.maximum(gain, 1)).max((1, 2)) > model.finer.least
+    return jnp.abs(found - gain * wanted).max((1, 2)) > model.finer.least
 
 
 def _either(uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None) -> Any:
