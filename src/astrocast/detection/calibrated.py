@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.bad_frames import mended
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.layers import Part, number_events, parts_by_block, write_layers
 from astrocast.detection.segmentation import ACTIVE, Segmentation, join_blocks
@@ -60,6 +61,7 @@ def segment_calibrated(
     pool: Executor | None,
     advance: Callable[[int], None],
     border: tuple[int, int, int, int] = (0, 0, 0, 0),
+    bad_frames: NDArray[np.bool_] | None = None,
 ) -> Segmentation:
     """Return the events of a recording with their confidence, going on with the blocks that are done.
 
@@ -73,7 +75,10 @@ def segment_calibrated(
         Called with the number of frames after each block.
     border
         Pixels at the top, bottom, left and right in which there are no events.
+    bad_frames
+        Frames that hold no picture, (frames,): what happens in a few of them is taken from their neighbours.
     """
+    recording, unknown = mended(recording, bad_frames)
     voxels = float(np.prod(recording.shape))
     threshold = height_for(settings.false_events * voxels / 20e6, voxels, settings.sigma)
     blocks: list[Block] = []
@@ -81,16 +86,18 @@ def segment_calibrated(
     for start, stop in stretches(recording.shape[0], settings.stretch):
         own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
         found = _find_candidates(
-            recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border
-        )
+            recording, (start, stop), list(enumerate(own, len(blocks))), settings, checkpoint, pool, advance, border,
+            unknown,
+        )  # fmt: skip
         alike = max(alike, found)
         blocks += own
     if alike > _MOST_ALIKE:
         warnings.warn(
             f"what fluctuates slowly is {alike:.1f} times what steps between frames tell of the noise (1 where noise "
-            "differs from frame to frame): the recording was denoised or smoothed before, or everything in it is in "
-            "motion. Traces of events that a denoiser leaves elsewhere are then far above the noise and come out as "
-            "events of their own; detect in the raw recording and take the traces from this one (signal_loc)",
+            "differs from frame to frame): the recording was denoised or smoothed before, has blank frames that motion "
+            "correction has not flagged, or everything in it moves. What a denoiser leaves of events elsewhere is then "
+            "far above the noise and comes out as events of its own; detect in the raw recording and take the traces "
+            "from this one (signal_loc)",
             AstrocastWarning,
             stacklevel=2,
         )
@@ -156,6 +163,7 @@ def _find_candidates(
     pool: Executor | None,
     advance: Callable[[int], None],
     border: tuple[int, int, int, int],
+    unknown: NDArray[np.bool_] | None,
 ) -> float:
     """Keep the candidate voxels of each block of a stretch; return by how much slow fluctuations exceed its noise."""
     todo = [(index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)]
@@ -170,6 +178,8 @@ def _find_candidates(
         mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
         if invalid is not None:
             mask &= ~invalid[block.inner]
+        if unknown is not None:
+            mask[unknown[block.start : block.stop]] = False
         runs = find_runs(mask, pool)
         labels, n = label_runs(runs)
         value, spread = heights_on_runs(runs, smooth, noise, which, worth, pool)

@@ -127,7 +127,9 @@ def detect(
     n_frames = recording.shape[0]
     if calibrated is not None:
         with track("detection: active voxels", n_frames) as advance:
-            segmentation = segment_calibrated(recording, calibrated, checkpoint, pool, advance, known.border)
+            segmentation = segment_calibrated(
+                recording, calibrated, checkpoint, pool, advance, known.border, known.bad_frames
+            )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
     measured_on = known.signal or recording
