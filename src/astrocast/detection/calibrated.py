@@ -28,7 +28,7 @@ from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.basins import find_hills
 from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
-from astrocast.kernels.calibrated.extent import event_extent, peak_height
+from astrocast.kernels.calibrated.extent import event_extent, laplacian, peak_height, sharpened
 from astrocast.kernels.calibrated.joining import join_hills
 from astrocast.kernels.calibrated.sharing import Layered, give_back, layer_events, shared_voxels
 from astrocast.kernels.calibrated.significance import confidence, height_for
@@ -282,20 +282,25 @@ def _events(
     )[hills.hill]
     order = np.argsort(event, kind="stable")
     found, first = np.unique(event[order], return_index=True)
-    heights: dict[int, float] = {}
+    own_of = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
+    heights = {number: float((voxels.value[own] / voxels.noise[own]).max()) for number, own in own_of.items()}
+    events = [number for number, height in heights.items() if number > 0 and height >= threshold]
+    touching = event[hills.links]
+    meet = set(touching[np.isin(touching, events).all(axis=1)].ravel().tolist())
+    bent = laplacian(voxels.at, voxels.value, shape)
     peaks: dict[int, float] = {}
     extents: dict[int, NDArray[np.int64]] = {}
-    for number, own in zip(found.tolist(), np.split(order, first[1:]), strict=True):
-        height = float((voxels.value[own] / voxels.noise[own]).max())
-        if number == 0 or height < threshold:
-            continue
-        places = np.stack(np.unravel_index(voxels.at[own], shape), axis=1)
-        extent = event_extent(places, voxels.value[own], settings.extent)
+    for number in events:
+        own = own_of[number]
+        signal, share = voxels.value[own], settings.extent
+        if number not in meet:  # what events share is told from the smoothed signal as it is
+            signal, share = sharpened(signal, bent[own], heights[number], share)
+        extent = event_extent(np.stack(np.unravel_index(voxels.at[own], shape), axis=1), signal, share)
         if len(extent) >= settings.min_size:
-            heights[number], peaks[number] = height, peak_height(voxels.value[own])
+            peaks[number] = peak_height(voxels.value[own])
             extents[number] = np.ravel_multi_index(tuple(extent.T), shape)
-    layered = _share(voxels, event, extents, peaks, event[hills.links], shape, settings)
-    yield from ((layered[number], height) for number, height in heights.items())
+    layered = _share(voxels, event, extents, peaks, touching, shape, settings)
+    yield from ((layered[number], heights[number]) for number in extents)
 
 
 def _share(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.basins import find_hills
-from astrocast.kernels.calibrated.extent import event_extent
+from astrocast.kernels.calibrated.extent import event_extent, laplacian, sharpened
 from astrocast.kernels.calibrated.joining import join_hills
 
 SHAPE = (16, 32, 40)
@@ -113,6 +113,41 @@ def test_the_extent_is_the_largest_part_above_the_share_without_holes() -> None:
     # the peak is a mean of the highest voxels, so the share is of a little less than the summit
     assert (inside & truth).sum() / (inside | truth).sum() > 0.85
     assert np.all(np.diff(np.ravel_multi_index(tuple(own.T), SHAPE)) > 0)
+
+
+def test_the_laplacian_is_that_of_scipy_where_all_neighbours_are_known() -> None:
+    volume = np.random.default_rng(4).normal(size=(7, 8, 9)).astype(np.float32)
+    found = laplacian(np.arange(volume.size), volume.ravel(), volume.shape).reshape(volume.shape)
+    inner = (slice(1, -1),) * 3
+    np.testing.assert_allclose(found[inner], ndimage.laplace(volume)[inner], atol=1e-5)
+    some = np.flatnonzero(np.random.default_rng(5).random(volume.size) < 0.6)
+    known = np.zeros(volume.size, bool)
+    known[some] = True
+    whole = ndimage.minimum_filter(known.reshape(volume.shape), footprint=ndimage.generate_binary_structure(3, 1))
+    sparse = laplacian(some, volume.ravel()[some], volume.shape)
+    at = whole.ravel()[some] & np.isin(some, np.flatnonzero(np.pad(np.ones((5, 6, 7), bool), 1)))
+    assert at.sum() > 5
+    np.testing.assert_allclose(sparse[at], ndimage.laplace(volume).ravel()[some[at]], atol=1e-5)
+
+
+def test_the_extent_of_a_high_event_is_told_more_exactly() -> None:
+    """A spot that rises at once, travels and decays: smoothed, it begins too early and is too wide."""
+    z, r, c = np.mgrid[:40, :40, :40]
+    spot = np.exp(-((r - 20) ** 2 + (c - 8 - z / 2) ** 2) / 18)
+    clean = np.where(z >= 12, spot * np.exp(-np.maximum(z - 12, 0) / 6), 0)
+    truth = clean >= 0.25
+    smooth = ndimage.gaussian_filter(clean, 1.5).astype(np.float32)
+    coordinates, flat = np.argwhere(smooth > 0.02), np.flatnonzero(smooth > 0.02)
+    bent = laplacian(flat, smooth.ravel()[flat], smooth.shape)
+
+    def overlap(height: float) -> float:
+        own = event_extent(coordinates, *sharpened(smooth.ravel()[flat], bent, height, 0.3))
+        inside = np.zeros(truth.shape, bool)
+        inside[tuple(own.T)] = True
+        return float((inside & truth).sum() / (inside | truth).sum())
+
+    assert overlap(100) > overlap(50) > overlap(10) + 0.01
+    assert overlap(20) == overlap(10)
 
 
 def test_holes_are_those_that_scipy_fills() -> None:

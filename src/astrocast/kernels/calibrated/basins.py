@@ -71,7 +71,7 @@ def find_hills(
     array([2, 2, 2, 2, 1, 1, 1, 1], dtype=int32)
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
-    neighbours = _neighbours(voxels, shape[1], shape[2])
+    neighbours = face_neighbours(voxels, shape[1], shape[2])
     order = np.argsort(-values, kind="stable")
     hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
     links, in_time = _links(neighbours, hill, basin)
@@ -82,7 +82,7 @@ def find_hills(
 
 
 @njit(cache=True, nogil=True)
-def _neighbours(voxels: Any, rows: int, columns: int) -> Any:
+def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
     """Return the positions of the six face neighbours of each voxel in the list, -1 where there is none: (voxel, 6)."""
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
