@@ -25,7 +25,7 @@ class CalibratedSettings(Settings):
     )
     dip_in_time: float = parameter(0.2, "the same for two events one after the other in the same place", ge=0, le=1)
     border_doubt: float = parameter(
-        0.5, "allowance for noise where a whole border tells two events apart", unit="standard deviations", ge=0
+        0.4, "allowance for noise where a whole border tells two events apart", unit="standard deviations", ge=0
     )
     pass_doubt: float = parameter(
         4.5, "allowance for noise where a single pass tells two events apart", unit="standard deviations", ge=0
