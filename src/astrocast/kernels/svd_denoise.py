@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.linalg.blas import ssyrk
 
 from astrocast.errors import InvalidValueError
 
@@ -97,7 +98,8 @@ class Moments:
         self.total, self.binned_total = np.zeros(shape), np.zeros(shape)
         self.curvature = np.zeros(shape)
         areas = (self.boxes[:, 1] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 2])
-        self.covariance = [np.zeros((n, n), np.float32) for n in areas]
+        #: of which the upper half is summed, the other being the same
+        self.covariance = [np.zeros((n, n), np.float32, order="F") for n in areas]
         self._tail = np.empty((0, *shape), np.float32)
         self._last = np.empty((0, *shape), np.float32)
 
@@ -120,9 +122,9 @@ class Moments:
     def _add_bins(self, binned: Array) -> None:
         self.bins += len(binned)
         self.binned_total += binned.sum(0, dtype=np.float64)
-        for covariance, (top, bottom, left, right) in zip(self.covariance, self.boxes, strict=True):
+        for i, (top, bottom, left, right) in enumerate(self.boxes):
             patch = np.ascontiguousarray(binned[:, top:bottom, left:right]).reshape(len(binned), -1)
-            covariance += patch.T @ patch
+            self.covariance[i] = ssyrk(1.0, patch.T, beta=1.0, c=self.covariance[i], overwrite_c=True)
 
     def mean(self) -> Array:
         """Return the mean frame."""
@@ -273,7 +275,10 @@ def _scaled_covariance(moments: Moments, i: int, sigma: Array, out: Array) -> No
     top, bottom, left, right = moments.boxes[i]
     inverse = (1 / sigma[top:bottom, left:right]).ravel()
     mean = (moments.binned_total[top:bottom, left:right] / moments.bins).ravel().astype(np.float32) * inverse
-    np.multiply(moments.covariance[i], inverse * np.float32(1 / moments.bins), out=out)
+    upper = moments.covariance[i]
+    np.add(upper, upper.T, out=out)
+    out.ravel()[:: len(out) + 1] *= np.float32(0.5)  # the diagonal is in both halves
+    out *= inverse * np.float32(1 / moments.bins)
     out *= inverse[:, None]
     out -= mean[:, None] * mean
 
