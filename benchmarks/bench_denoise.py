@@ -117,7 +117,7 @@ def patterns(quick: bool) -> None:
     denoiser = Denoiser("svd", assess=False)
     denoiser.run(made.movie[:40])
     found: list[Any] = []
-    spent = processor_seconds(lambda: found.append(denoiser.run(made.movie)))
+    spent = statistics.median(processor_seconds(lambda: found.append(denoiser.run(made.movie))) for _ in range(5))
     rate = made.movie.size / spent / 1e6
     line(f"patterns of patches (svd), {made.movie.shape}, per core", f"{rate:8.1f} Mpixel/s", "(goal 20)")
     gaussian = ndimage.gaussian_filter(made.movie.astype(np.float32), (1.5, 1, 1))
