@@ -69,15 +69,15 @@ def _kernels(frames: int) -> None:
     from skimage.filters import threshold_triangle
     from skimage.measure import regionprops_table
 
-    from astrocast.detection.characterisation import Context, EventBatch, event_rows
-    from astrocast.detection.measurement import Measured
-    from astrocast.kernels.event_shapes import EventRuns
-    from astrocast.kernels.features import Boxes, measure_signals
-    from astrocast.kernels.labelling import label
-    from astrocast.kernels.peaks import PeakCriteria, peak_mask
-    from astrocast.kernels.runs import label_runs_of_volume
-    from astrocast.kernels.smoothing import gaussian
-    from astrocast.kernels.triangle import triangle_thresholds
+    from astrocast.detection.events.table_rows import Context, EventBatch, event_rows
+    from astrocast.detection.events.traces_and_map import Measured
+    from astrocast.kernels.activity.peaks import PeakCriteria, peak_mask
+    from astrocast.kernels.activity.triangle import triangle_thresholds
+    from astrocast.kernels.event_features.event_shapes import EventRuns
+    from astrocast.kernels.event_features.features import Boxes, measure_signals
+    from astrocast.kernels.frames.smoothing import gaussian
+    from astrocast.kernels.masks.runs import label_runs_of_volume
+    from astrocast.kernels.segmentation.labelling import label
 
     data = movie_block(0, frames)
     mega = data.size / 1e6
@@ -155,7 +155,7 @@ def _whole(folder: Path, frames: int) -> None:
 
     from astrocast.detection import Detector
     from astrocast.io import open_recording
-    from astrocast.io.event_store import read_events
+    from astrocast.io.stores.event_store import read_events
 
     path = folder / "movie.h5"
     write_movie(path, frames)

@@ -12,14 +12,14 @@ import pandas as pd
 from astrocast.analysis import Events
 from astrocast.events.array_columns import MaskArray, TraceArray
 from astrocast.events.schema import COLUMNS
-from astrocast.io.event_store import TABLE, EventTableWriter
-from astrocast.io.event_table import read_event_table
-from astrocast.kernels.neighbours import same_place
-from astrocast.kernels.physiology import time_courses
-from astrocast.kernels.propagation import fronts
-from astrocast.kernels.propagation_masks import shapes_over_time
-from astrocast.kernels.ragged import offsets_of
-from astrocast.kernels.traces import list_pixels
+from astrocast.io.stores.event_store import TABLE, EventTableWriter
+from astrocast.io.stores.event_table import read_event_table
+from astrocast.kernels.event_features.neighbours import same_place
+from astrocast.kernels.event_features.physiology import time_courses
+from astrocast.kernels.event_features.propagation import fronts
+from astrocast.kernels.masks.packed_masks import shapes_over_time
+from astrocast.kernels.ragged.ragged import offsets_of
+from astrocast.kernels.traces.traces import list_pixels
 from benchmarks.harness import compare, heading, line, peak_memory, timed
 
 FRAMES, ROWS, COLUMNS_ = 5000, 512, 512

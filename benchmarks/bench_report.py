@@ -8,7 +8,7 @@ from benchmarks.harness import compare, heading
 
 
 def run(quick: bool) -> None:
-    from astrocast.kernels.projections import project
+    from astrocast.kernels.frames.projections import project
 
     heading("report")
     frames = 64 if quick else 512

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocast.detection import Detector
-from astrocast.detection.calibrated import calibrated_labels
+from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.io import open_recording
-from astrocast.io.event_store import open_event_map
+from astrocast.io.stores.event_store import open_event_map
 from astrocast.preparation import Delta
 from astrocast.simulation import SimulationSettings, score, simulate
 from astrocast.simulation.benchmark import highest_confidences

@@ -13,7 +13,7 @@ import numpy as np
 
 from astrocast.detection import Detector
 from astrocast.io import open_recording
-from astrocast.io.event_store import open_event_map, read_events
+from astrocast.io.stores.event_store import open_event_map, read_events
 from astrocast.simulation import SimulationSettings, score, simulate
 
 OUT = Path(__file__).with_name("detection.png")

@@ -9,11 +9,11 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from scipy.ndimage import find_objects
 
-from astrocast.kernels import ragged
-from astrocast.kernels.physiology import time_courses
-from astrocast.kernels.propagation import fronts
-from astrocast.kernels.propagation_masks import pack_masks
-from astrocast.kernels.ragged_normalize import Step, apply_steps
+from astrocast.kernels.event_features.physiology import time_courses
+from astrocast.kernels.event_features.propagation import fronts
+from astrocast.kernels.masks.packed_masks import pack_masks
+from astrocast.kernels.ragged import ragged
+from astrocast.kernels.ragged.normalize import Step, apply_steps
 from astrocast.simulation import SimulationSettings, simulate
 
 FOLDER = Path(__file__).parent

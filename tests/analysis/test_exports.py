@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.analysis import Events
 from astrocast.errors import NotRunError, OutputError, OutputExistsError
-from astrocast.io.export_roi import outlines
+from astrocast.io.export.roi import outlines
 
 
 @pytest.fixture(scope="module")

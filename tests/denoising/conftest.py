@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from astrocast.kernels.unet_layout import UNet, expected_maps, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import UNet, expected_maps, unet_from_arrays
 
 
 @pytest.fixture(scope="session")

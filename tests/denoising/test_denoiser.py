@@ -18,7 +18,7 @@ from astrocast.errors import (
     OutputExistsError,
 )
 from astrocast.io import open_recording
-from astrocast.kernels.normalisation import Scaling
+from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.settings.denoising import DenoiserSettings
 
 QUICK = {"steps": 150, "kernel": 8, "pre_post_frame": 2, "patch_size": 16, "batch_size": 4, "engine": "jax"}

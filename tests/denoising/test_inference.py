@@ -14,8 +14,8 @@ from astrocast.denoising.inference import prediction
 from astrocast.denoising.items import Window
 from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidValueError, OutputExistsError
 from astrocast.io import create_recording, open_recording
-from astrocast.kernels.normalisation import Scaling
-from astrocast.kernels.unet_layout import UNet
+from astrocast.kernels.denoising.scaling import Scaling
+from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.blocks import run_blocks
 
 WINDOW = Window((2, 2), (0, 0))

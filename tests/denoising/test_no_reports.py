@@ -46,7 +46,7 @@ def test_inference_with_openvino_starts_no_report_even_later(run) -> None:
     code = """
 import numpy
 from astrocast.denoising.engines import pick_engine
-from astrocast.kernels.unet_layout import expected_maps, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import expected_maps, unet_from_arrays
 arrays = [a for i, o in expected_maps(2, 2, 4) for a in (numpy.ones((3, 3, i, o)), numpy.ones(o))]
 engine = pick_engine("openvino", unet_from_arrays(arrays), None)
 print(engine(numpy.ones((1, 4, 8, 8), "float32")).shape)

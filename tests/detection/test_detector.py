@@ -17,7 +17,7 @@ from plain_detection import detect, same_partition
 from astrocast.detection import Detector, run
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError, ResultsDifferError
-from astrocast.io.event_store import open_event_map, read_events, read_meta, read_time_map
+from astrocast.io.stores.event_store import open_event_map, read_events, read_meta, read_time_map
 from conftest import EVENTS, make_movie
 
 
@@ -116,7 +116,8 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
 def test_a_process_that_is_killed_leaves_nothing_under_a_final_name(recording: Path, tmp_path: Path):
     code = f"""
     import os
-    from astrocast.detection import Detector, measurement, run
+    from astrocast.detection import Detector, run
+    from astrocast.detection.events import traces_and_map as measurement
     run.block_frames = lambda recording: 16
     paint, calls = measurement.measure_signals, []
     def killed(*a):
@@ -310,7 +311,7 @@ def test_make_movie_is_what_the_fixture_says(movie: np.ndarray):
 
 
 def test_uses_what_motion_correction_recorded(recording: Path, movie: np.ndarray, tmp_path: Path):
-    from astrocast.io.registration_store import Registration, registration_path, write_registration
+    from astrocast.io.stores.registration_store import Registration, registration_path, write_registration
 
     bad = np.zeros(len(movie), bool)
     bad[28:32] = True

@@ -13,7 +13,7 @@ from plain_detection import detect
 
 from astrocast.detection import Detector
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
-from astrocast.io.event_store import open_event_map, read_events, read_meta, read_time_map
+from astrocast.io.stores.event_store import open_event_map, read_events, read_meta, read_time_map
 from astrocast.settings.detection import DetectionSettings
 
 #: noise is active too: there are holes and small regions

@@ -14,7 +14,7 @@ from astrocast.detection import Detector
 from astrocast.detection.suggest import automatic_levels, suggest
 from astrocast.errors import InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
-from astrocast.io.event_store import read_events, read_meta
+from astrocast.io.stores.event_store import read_events, read_meta
 from astrocast.settings.detection import DetectionSettings
 
 

@@ -16,9 +16,9 @@ from scipy import ndimage
 
 from astrocast.errors import DatasetNotFoundError, ResultsDifferError
 from astrocast.io import open_recording
-from astrocast.io.event_store import open_event_map, read_events, read_time_map
-from astrocast.io.hdf5 import dataset_names
-from astrocast.io.registration_store import read_registration
+from astrocast.io.formats.hdf5 import dataset_names
+from astrocast.io.stores.event_store import open_event_map, read_events, read_time_map
+from astrocast.io.stores.registration_store import read_registration
 from astrocast.pipeline.demo import demonstrate
 from astrocast.pipeline.run import RunResult, Steps, run_recording
 from astrocast.pipeline.settings import RunSettings

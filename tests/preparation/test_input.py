@@ -17,8 +17,8 @@ from PIL import Image
 
 from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError, OutputExistsError
 from astrocast.io import Metadata, create_recording, open_recording
-from astrocast.kernels.convert import saturate
-from astrocast.kernels.resample import resample
+from astrocast.kernels.frames.convert import saturate
+from astrocast.kernels.frames.resample import resample
 from astrocast.preparation import Input
 from astrocast.settings.conversion import ConversionSettings
 

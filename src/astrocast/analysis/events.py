@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.analysis import groups, maps, measured, shapes
+from astrocast.analysis import groups, maps
+from astrocast.analysis import trace_formats as shapes
 from astrocast.analysis.exports import EventExports
 from astrocast.analysis.loading import CustomColumns, check_slice
-from astrocast.analysis.measurements import Measurements
-from astrocast.analysis.recordings import Source, load_recordings
+from astrocast.analysis.measurements import compute as measured
+from astrocast.analysis.measurements.methods import Measurements
 from astrocast.analysis.selection import selected
+from astrocast.analysis.sources import Source, load_recordings
 from astrocast.analysis.times import FrameFunction, FrameMapping
 from astrocast.analysis.video import Video
 from astrocast.errors import AstrocastWarning
@@ -202,7 +204,7 @@ class Events(Measurements):
             ``divide`` take ``mode`` (first, mean, median, min, min_abs, max, max_abs, std, std_mean, std_median,
             std_max), ``population_wide`` (one number for all traces) and ``rows`` (False: per frame of the trace
             instead of per trace); ``min_max`` and ``mean_std`` take the last two; ``diff``; ``impute_nan`` takes
-            ``fixed_value``. See `astrocast.kernels.ragged_normalize`.
+            ``fixed_value``. See `astrocast.kernels.ragged.normalize`.
         inplace
             Change the column ``trace`` and return None, or return the traces as an object array of arrays.
         """

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from astrocast.analysis.maps import open_map
 from astrocast.events.physiology_schema import physiology_columns, region_columns
 from astrocast.events.schema import COLUMNS, Column
-from astrocast.io import export_nwb, export_ome, export_roi, export_tables
+from astrocast.io.export import nwb as export_nwb
+from astrocast.io.export import ome as export_ome
+from astrocast.io.export import roi as export_roi
+from astrocast.io.export import tables as export_tables
 
 if TYPE_CHECKING:
     from astrocast.analysis.events import Events

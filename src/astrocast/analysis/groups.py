@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.analysis.shapes import traces_of
+from astrocast.analysis.trace_formats import traces_of
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
-from astrocast.kernels.physiology import time_courses
-from astrocast.kernels.statistics import average_traces, counts_around, counts_over_time
+from astrocast.kernels.event_features.physiology import time_courses
+from astrocast.kernels.traces.statistics import average_traces, counts_around, counts_over_time
 
 
 def _identity(value: Any) -> Any:

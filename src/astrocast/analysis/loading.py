@@ -17,9 +17,9 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.events.schema import INDEX
-from astrocast.io.event_store import TABLE
-from astrocast.io.event_table import read_event_table
-from astrocast.io.legacy import LEGACY_TABLE, read_legacy_events
+from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table import read_event_table
+from astrocast.io.stores.legacy import LEGACY_TABLE, read_legacy_events
 
 ColumnFunction = Callable[[pd.DataFrame], Any]
 CustomColumns = Iterable[str | Mapping[str, ColumnFunction]] | Mapping[str, ColumnFunction] | str | None

@@ -14,10 +14,10 @@ from astrocast.errors import DatasetNotFoundError, InvalidValueError, RecordingN
 from astrocast.events.array_columns import as_masks
 from astrocast.events.schema import HIDDEN, INDEX
 from astrocast.io import create_recording
-from astrocast.io.event_store import EVENT_MAP_LOC, TiffMapWriter, event_map_path, open_event_map
 from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
 from astrocast.io.reopened import lazy_array
-from astrocast.kernels.propagation_masks import Masks, paint
+from astrocast.io.stores.event_store import EVENT_MAP_LOC, TiffMapWriter, event_map_path, open_event_map
+from astrocast.kernels.masks.packed_masks import Masks, paint
 from astrocast.runtime.progress import track
 
 #: bytes of the map that are painted at a time

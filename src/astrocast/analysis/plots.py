@@ -8,9 +8,9 @@ import numpy as np
 
 from astrocast import plotting
 from astrocast.analysis.groups import column_of
-from astrocast.analysis.shapes import starts_of, traces_of
+from astrocast.analysis.trace_formats import starts_of, traces_of
 from astrocast.events.array_columns import as_masks
-from astrocast.kernels.propagation_masks import unpack_mask
+from astrocast.kernels.masks.packed_masks import unpack_mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -108,7 +108,7 @@ def inferred_path(directory: Path) -> Path:
 def inferred_loc(directory: Path, path: Path) -> str | None:
     """Return the dataset that a directory's events were detected in, as its name says, where a file holds several."""
     from astrocast.errors import AstrocastError
-    from astrocast.io.event_store import read_meta
+    from astrocast.io.stores.event_store import read_meta
 
     if path.suffix.lower() not in (".h5", ".hdf5", ".zarr"):
         return None

@@ -8,7 +8,7 @@ import numpy as np
 
 from astrocast.denoising.backend import import_keras
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.unet_layout import UNet, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 
 #: what a U-Net consists of; a file that names anything else is refused
 KNOWN_LAYERS = (

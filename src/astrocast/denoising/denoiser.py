@@ -22,8 +22,8 @@ from astrocast.denoising.training_pool import load_pool
 from astrocast.errors import AstrocastWarning, InvalidConditionError, NotRunError
 from astrocast.io import Recording, open_recording
 from astrocast.io.recording import as_dtype
-from astrocast.kernels.denoise_quality import Quality, assess, hold_out
-from astrocast.kernels.unet_layout import UNet
+from astrocast.kernels.denoising.denoise_quality import Quality, assess, hold_out
+from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.blocks import Block
 from astrocast.runtime.provenance import describe_input, record
 from astrocast.runtime.threads import one_blas_thread

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from astrocast.denoising.backend import import_openvino
 from astrocast.errors import InvalidValueError, MissingExtraError
-from astrocast.kernels.pixel_shuffle import phase_kernel
-from astrocast.kernels.unet_layout import Convolution, UNet
+from astrocast.kernels.denoising.pixel_shuffle import phase_kernel
+from astrocast.kernels.denoising.unet_layout import Convolution, UNet
 
 logger = logging.getLogger("astrocast.denoising")
 

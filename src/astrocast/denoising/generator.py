@@ -16,7 +16,7 @@ from astrocast.denoising.sources import global_scaling, open_sources, store_scal
 from astrocast.errors import InvalidConditionError, InvalidValueError
 from astrocast.io import Recording
 from astrocast.io.memory import ArrayRecording
-from astrocast.kernels.normalisation import Scaling
+from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.settings.denoising import GeneratorSettings
 
 logger = logging.getLogger("astrocast.denoising")

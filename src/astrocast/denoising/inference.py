@@ -17,9 +17,9 @@ from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidVal
 from astrocast.io import Recording, create_recording
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
-from astrocast.kernels.normalisation import Scaling, saturate
-from astrocast.kernels.tiles import Tiling, plan_tiles
-from astrocast.kernels.unet_layout import UNet
+from astrocast.kernels.denoising.scaling import Scaling, saturate
+from astrocast.kernels.denoising.tiles import Tiling, plan_tiles
+from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.blocks import Block, run_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, plain, record

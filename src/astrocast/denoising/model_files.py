@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from astrocast.denoising.architecture import KNOWN_LAYERS
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
-from astrocast.kernels.unet_layout import UNet, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 from astrocast.runtime.provenance import write_json
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -13,7 +13,7 @@ from astrocast.denoising.generator import SubFrameGenerator
 from astrocast.denoising.losses import annealed_loss, find_loss, mean_squareroot_error
 from astrocast.denoising.model_files import read_network, write_network
 from astrocast.errors import InvalidConditionError, InvalidTypeError, OutputError
-from astrocast.kernels.normalisation import Scaling
+from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.runtime.provenance import describe_input, record
 from astrocast.settings.denoising import NetworkSettings, RetrainingSettings, TrainingSettings
 

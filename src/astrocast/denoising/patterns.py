@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidConditionError
 from astrocast.io import Recording
-from astrocast.kernels.normalisation import saturate
-from astrocast.kernels.svd_denoise import Moments, Patterns, find_patterns, patch_windows, project, stack_bands
+from astrocast.kernels.denoising.scaling import saturate
+from astrocast.kernels.denoising.svd_denoise import (
+    Moments,
+    Patterns,
+    find_patterns,
+    patch_windows,
+    project,
+    stack_bands,
+)
 from astrocast.runtime.blocks import Block, plan_blocks
 from astrocast.runtime.progress import track
 

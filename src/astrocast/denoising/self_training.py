@@ -15,7 +15,7 @@ from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.model_files import read_network
 from astrocast.denoising.training_pool import TrainingPool
 from astrocast.errors import AstrocastWarning, InvalidConditionError, InvalidValueError
-from astrocast.kernels.unet_layout import UNet
+from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.progress import track
 from astrocast.settings.denoising import DenoiserSettings
 

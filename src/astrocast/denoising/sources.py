@@ -12,7 +12,7 @@ import numpy as np
 from astrocast.denoising.items import Window
 from astrocast.errors import InvalidConditionError, InvalidValueError
 from astrocast.io import Recording, open_recording
-from astrocast.kernels.normalisation import Scaling, running_moments
+from astrocast.kernels.denoising.scaling import Scaling, running_moments
 from astrocast.settings.denoising import GeneratorSettings
 
 logger = logging.getLogger("astrocast.denoising")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astrocast.denoising.items import Window
 from astrocast.io import Recording
-from astrocast.kernels.normalisation import Scaling
+from astrocast.kernels.denoising.scaling import Scaling
 
 Array = NDArray[np.float32]
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import OutputExistsError, ResultsDifferError
-from astrocast.io.event_store import META, read_meta
 from astrocast.io.recording import Recording
+from astrocast.io.stores.event_store import META, read_meta
 from astrocast.runtime.provenance import plain, write_json
 
 #: parameters that change how a run works, not what it finds

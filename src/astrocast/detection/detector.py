@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint, finished, identity
-from astrocast.detection.preliminary import border_widths, known_registration
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.suggest import automatic_levels
+from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
-from astrocast.io.event_store import store_path
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.io.stores.event_store import store_path
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
@@ -160,7 +160,7 @@ class Detector:
         Returns
         -------
         pathlib.Path
-            Directory of the event store, see `astrocast.io.event_store`.
+            Directory of the event store, see `astrocast.io.stores.event_store`.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class Detector:
             Recording and event map as (shape, dtype, name): the name of a `multiprocessing.shared_memory.SharedMemory`,
             or, with ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
         out_path
-            Directory that the event's table is written into; read it with `astrocast.io.event_store.read_events`.
+            Directory that the event's table is written into; read it with `astrocast.io.stores.event_store.read_events`.
         split_events
             Divide the event where the signal sinks between its maxima: a row per part, named ``<event_id>_<part>``.
         use_on_disk_sharing

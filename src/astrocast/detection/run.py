@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.activity import Tap
-from astrocast.detection.calibrated import CONFIDENCE, segment_calibrated
-from astrocast.detection.characterisation import Context, write_table
+from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.division import divide_events
-from astrocast.detection.layers import count_shared
-from astrocast.detection.measurement import measure
-from astrocast.detection.preliminary import absolute_level, whole_course_peaks
-from astrocast.detection.segmentation import Segmentation, segment
+from astrocast.detection.events.division import divide_events
+from astrocast.detection.events.layers import count_shared
+from astrocast.detection.events.segmentation import Segmentation, segment
+from astrocast.detection.events.table_rows import Context, write_table
+from astrocast.detection.events.traces_and_map import measure
+from astrocast.detection.threshold.activity import Tap
+from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
-from astrocast.io.event_store import META, EventTableWriter, create_event_map, write_time_map
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
+from astrocast.io.stores.event_store import META, EventTableWriter, create_event_map, write_time_map
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, record, write_json

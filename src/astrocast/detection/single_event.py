@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.detection.characterisation import Context, EventBatch, event_rows
-from astrocast.detection.measurement import Measured
+from astrocast.detection.events.table_rows import Context, EventBatch, event_rows
+from astrocast.detection.events.traces_and_map import Measured
 from astrocast.errors import InvalidValueError
-from astrocast.io.event_store import TABLE, EventTableWriter
-from astrocast.kernels.event_shapes import EventRuns
-from astrocast.kernels.features import Boxes, measure_signals
-from astrocast.kernels.runs import find_runs
-from astrocast.kernels.splitting import divide
+from astrocast.io.stores.event_store import TABLE, EventTableWriter
+from astrocast.kernels.event_features.event_shapes import EventRuns
+from astrocast.kernels.event_features.features import Boxes, measure_signals
+from astrocast.kernels.masks.runs import find_runs
+from astrocast.kernels.segmentation.splitting import divide
 
 #: shape, dtype, and the name of the shared memory or the path of the memory-mapped file
 SharedArray = tuple[tuple[int, ...], DTypeLike, str]

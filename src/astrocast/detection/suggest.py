@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated import calibrated_labels
-from astrocast.detection.stretch import Stretch
+from astrocast.detection.calibrated.segment import calibrated_labels
+from astrocast.detection.calibrated.stretch import Stretch
 from astrocast.errors import AstrocastWarning, InvalidValueError
 from astrocast.io.recording import Recording, SlicedRecording
 from astrocast.kernels.calibrated.significance import height_for
-from astrocast.kernels.smoothing import gaussian_radius, gaussian_weights
+from astrocast.kernels.frames.smoothing import gaussian_radius, gaussian_weights
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 

@@ -18,8 +18,8 @@ from pandas.api.extensions import ExtensionArray, ExtensionDtype, register_exten
 from pandas.api.indexers import check_array_indexer
 
 from astrocast.errors import InvalidTypeError, InvalidValueError
-from astrocast.kernels import ragged
-from astrocast.kernels.propagation_masks import Masks
+from astrocast.kernels.masks.packed_masks import Masks
+from astrocast.kernels.ragged import ragged
 
 
 @register_extension_dtype

@@ -16,7 +16,7 @@ from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.naming import choose_channel
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, SlicedRecording, as_dtype, check_movie_shape
-from astrocast.io.resume import Resume
+from astrocast.io.writing.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Format:
 
 
 FORMATS = (
-    Format("HDF5", (".h5", ".hdf5"), "hdf5:HDF5Recording", "hdf5:HDF5Writer", several=True),
-    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "tiff:TiffRecording", "tiff:TiffWriter"),
-    Format("zarr", (".zarr",), "zarr_store:ZarrRecording", "zarr_store:ZarrWriter", folder=True, several=True),
-    Format("NumPy", (".npy",), "npy:open_npy", "npy:NpyWriter"),
-    Format("TileDB", (".tdb",), "tiledb_array:TileDBRecording", "tiledb_array:TileDBWriter", folder=True),
-    Format("video", (".mp4", ".avi"), "video:VideoRecording", "video:VideoWriter"),
-    Format("Zeiss CZI", (".czi",), "czi:CziRecording"),
-    Format("Leica LIF", (".lif",), "lif:LifRecording"),
-    Format("Nikon ND2", (".nd2",), "nd2_file:ND2Recording"),
+    Format("HDF5", (".h5", ".hdf5"), "formats.hdf5:HDF5Recording", "formats.hdf5:HDF5Writer", several=True),
+    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "formats.tiff:TiffRecording", "formats.tiff:TiffWriter"),
+    Format("zarr", (".zarr",), "formats.zarr_store:ZarrRecording", "formats.zarr_store:ZarrWriter", folder=True, several=True),
+    Format("NumPy", (".npy",), "formats.npy:open_npy", "formats.npy:NpyWriter"),
+    Format("TileDB", (".tdb",), "formats.tiledb_array:TileDBRecording", "formats.tiledb_array:TileDBWriter", folder=True),
+    Format("video", (".mp4", ".avi"), "formats.video:VideoRecording", "formats.video:VideoWriter"),
+    Format("Zeiss CZI", (".czi",), "formats.czi:CziRecording"),
+    Format("Leica LIF", (".lif",), "formats.lif:LifRecording"),
+    Format("Nikon ND2", (".nd2",), "formats.nd2_file:ND2Recording"),
 )
 
 
@@ -157,9 +157,9 @@ def _open_path_or_array(source: Any, loc: str | None, sep: str) -> tuple[Recordi
 def _open_folder(path: Path, loc: str | None, sep: str) -> tuple[Recording, str | None]:
     """Open a zarr or TileDB store of any name, or a folder of TIFFs."""
     if any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        return _load("zarr_store:ZarrRecording")(path, loc), loc
+        return _load("formats.zarr_store:ZarrRecording")(path, loc), loc
     if (path / "__schema").exists():
-        return _load("tiledb_array:TileDBRecording")(path, loc), loc
+        return _load("formats.tiledb_array:TileDBRecording")(path, loc), loc
     return _load("folder:FolderRecording")(path, loc, sep), loc
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from astrocast.events.schema import COLUMNS
 from astrocast.io import Recording, open_recording
-from astrocast.io.event_store import open_event_map, read_events
-from astrocast.io.registration_store import read_registration
-from astrocast.kernels.projections import Projections, first_label, onset_map, project
+from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.registration_store import read_registration
+from astrocast.kernels.frames.projections import Projections, first_label, onset_map, project
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks

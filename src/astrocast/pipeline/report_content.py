@@ -59,7 +59,7 @@ class ReportContent:
     score
         Name -> value, how well the known events of a simulation were found.
     quality
-        Name -> number, the measures of denoising (`astrocast.kernels.denoise_quality.Quality`); None without it.
+        Name -> number, the measures of denoising (`astrocast.kernels.denoising.denoise_quality.Quality`); None without it.
     parameters
         Stage -> parameter -> value.
     stages

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from astrocast.kernels.denoise_quality import Quality
+from astrocast.kernels.denoising.denoise_quality import Quality
 from astrocast.pipeline.report_content import ReportContent, as_text, duration_text, number
 from astrocast.pipeline.report_measures import by_size, measures
 from astrocast.plotting.frame import pixel_sides

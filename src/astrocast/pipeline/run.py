@@ -13,9 +13,9 @@ import numpy as np
 from astrocast.errors import AstrocastError, DatasetNotFoundError
 from astrocast.io import Recording, open_recording
 from astrocast.io.chunks import infer_chunks
-from astrocast.io.event_store import META, TABLE, read_events, store_path
-from astrocast.io.hdf5 import dataset_names
+from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
+from astrocast.io.stores.event_store import META, TABLE, read_events, store_path
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import RunDirectory, Stage, open_run
 from astrocast.pipeline.gather import Movies, gather

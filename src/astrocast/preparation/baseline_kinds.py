@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.kernels.baseline import signal_above, two_sided_minimum
-from astrocast.kernels.baseline_corrected import NoiseEstimate, minimum_bias_over_time, moving_average
-from astrocast.kernels.baseline_percentile import running_percentile
-from astrocast.kernels.bleaching import Bleaching, fit_bleaching
+from astrocast.kernels.baseline.corrected_minimum import NoiseEstimate, minimum_bias_over_time, moving_average
+from astrocast.kernels.baseline.exponential import Bleaching, fit_bleaching
+from astrocast.kernels.baseline.percentile import running_percentile
+from astrocast.kernels.baseline.rolling_minimum import signal_above, two_sided_minimum
 from astrocast.preparation.baselines import BaselineRecording, MinimumBaseline, check_finite, minimum_blocks
 from astrocast.runtime.blocks import frames_per_block
 from astrocast.runtime.cluster import can_share, connected_client

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.kernels.baseline import Method, advance, highest, two_sided_minimum
+from astrocast.kernels.baseline.rolling_minimum import Method, advance, highest, two_sided_minimum
 from astrocast.runtime.blocks import Block, WriteBehind, copy_blocks, frames_per_block, read_blocks
 from astrocast.runtime.cluster import can_share, connected_client
 from astrocast.runtime.threads import shared_threads

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
 from astrocast.io.recording import Metadata, Recording, SlicedRecording
 from astrocast.io.views import MappedRecording
-from astrocast.kernels.convert import can_clip, saturate
-from astrocast.kernels.resample import resample
+from astrocast.kernels.frames.convert import can_clip, saturate
+from astrocast.kernels.frames.resample import resample
 
 #: bytes of background that are in memory at a time when whole time courses are needed
 TIME_COURSE_BYTES = 64 << 20

@@ -103,7 +103,7 @@ class Input:
             called as ``f(frames, axis=0)``, for example `numpy.median`.
         rescale
             A float (or two, row and column) is a factor; an int (or two) the final size in pixels. Anti-aliased, see
-            `astrocast.kernels.resample`.
+            `astrocast.kernels.frames.resample`.
         dtype
             dtype of the result. Values are rounded and saturate at the limits of an integer type, with one warning that
             counts them. The default gives int64.

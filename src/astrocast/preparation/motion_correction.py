@@ -19,8 +19,8 @@ from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
-from astrocast.io.registration_store import Registration, registration_path, write_registration
-from astrocast.io.resume import Resume
+from astrocast.io.stores.registration_store import Registration, registration_path, write_registration
+from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import Finish, correct, dense_field, estimate, threads_available
 from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
@@ -199,7 +199,7 @@ class MotionCorrection:
         ----------
         output
             Path of the corrected movie, its suffix decides the format; None returns the movie in memory. Shifts and
-            quality are written beside it (`astrocast.io.registration_store`).
+            quality are written beside it (`astrocast.io.stores.registration_store`).
         loc
             Dataset, in formats that hold several.
         chunk_strategy, chunks, compression

@@ -18,6 +18,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
 from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, halo_of, rigid_part
 from astrocast.kernels.registration.piecewise import PiecewiseModel, plan_grid, spread_fields
+from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_frames
 from astrocast.kernels.registration.quality import (
     Normal,
     bridge,
@@ -28,7 +29,6 @@ from astrocast.kernels.registration.quality import (
     valid_border,
 )
 from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template, sample_range
-from astrocast.kernels.registration.view import SMALLEST, plan_view, view_frames
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from astrocast.errors import InvalidTypeError, InvalidValueError
-from astrocast.kernels.ragged_normalize import Mode, Name, Step
+from astrocast.kernels.ragged.normalize import Mode, Name, Step
 from astrocast.settings.base import Settings, parameter
 
 PadMode = Literal[

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.detection.calibrated import calibrated_labels
+from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.io import open_recording
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import Kind, SimulationSettings

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.simulation import FLOOR, LN4, PARAMETERS, TRUTH_LEVEL, single_event
+from astrocast.kernels.rendering import FLOOR, LN4, PARAMETERS, TRUTH_LEVEL, single_event
 from astrocast.settings.simulation import SimulationSettings
 
 #: how many places are tried for an event before the recording counts as full

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from astrocast.kernels.simulation import smooth_field
+from astrocast.kernels.rendering import smooth_field
 from astrocast.settings.simulation import SimulationSettings
 
 #: the spline of the baseline needs three pixels around a sample, the rest is for rounding

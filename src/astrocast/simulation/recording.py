@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.io.recording import ALL, Metadata, Recording
-from astrocast.kernels.simulation import PARAMETERS, event_labels, event_signal, render_frames
+from astrocast.kernels.rendering import PARAMETERS, event_labels, event_signal, render_frames
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.events import (
     brightness_under,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.kernels.simulation import draw_strokes
+from astrocast.kernels.rendering import draw_strokes
 from astrocast.settings.simulation import SimulationSettings
 
 #: length of a step along a process, in pixels

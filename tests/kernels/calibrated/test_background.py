@@ -9,10 +9,10 @@ import pytest
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.background import estimate_background, step_edges
-from astrocast.kernels.calibrated.noise_line import fit_noise_line
+from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
-from astrocast.kernels.calibrated.shake import Texture, without_shake
-from astrocast.kernels.moments import StepMoments
+from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
+from astrocast.kernels.frames.moments import StepMoments
 
 SHAPE = (320, 48, 56)
 READ = 3.0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
-from astrocast.kernels.calibrated.tails import FIRST, HEIGHTS, STEP
-from astrocast.kernels.runs import find_runs
+from astrocast.kernels.calibrated.noise_tails import FIRST, HEIGHTS, STEP
+from astrocast.kernels.masks.runs import find_runs
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from astrocast.kernels.calibrated.basins import find_hills
 from astrocast.kernels.calibrated.extent import event_extent, laplacian, sharpened
-from astrocast.kernels.calibrated.joining import join_hills
+from astrocast.kernels.segmentation.merge_hills import join_hills
+from astrocast.kernels.segmentation.watershed import find_hills
 
 SHAPE = (16, 32, 40)
 

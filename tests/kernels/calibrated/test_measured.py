@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrocast.kernels.calibrated.measured import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
 
 SHAPE = (90, 120, 120)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from astrocast.kernels.calibrated.noise_line import fit_noise_line
+from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import smoothed_noise, temporal_gain
 from astrocast.kernels.calibrated.significance import confidence, false_maxima, height_for
-from astrocast.kernels.moments import StepMoments
+from astrocast.kernels.frames.moments import StepMoments
 
 SIGMA = 1.5, 1.5
 

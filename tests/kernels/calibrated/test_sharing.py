@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from astrocast.kernels.calibrated.basins import find_hills
-from astrocast.kernels.calibrated.joining import join_hills
-from astrocast.kernels.calibrated.sharing import Shared, give_back, layer_events, shared_voxels
+from astrocast.kernels.calibrated.overlap import Shared, give_back, layer_events, shared_voxels
+from astrocast.kernels.segmentation.merge_hills import join_hills
+from astrocast.kernels.segmentation.watershed import find_hills
 
 SHAPE = (30, 20, 32)
 LEVEL = 0.3

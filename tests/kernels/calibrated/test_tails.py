@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 from scipy.stats import norm
 
-from astrocast.kernels.calibrated.tails import (
+from astrocast.kernels.calibrated.noise_tails import (
     BINS,
     FIRST,
     HEIGHTS,

@@ -14,8 +14,8 @@ from scipy import ndimage
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, estimate
 from astrocast.kernels.registration.piecewise import plan_grid, spread_fields
+from astrocast.kernels.registration.preprocess import plan_view, view_frames
 from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template
-from astrocast.kernels.registration.view import plan_view, view_frames
 
 SHAPE = (120, 112)
 

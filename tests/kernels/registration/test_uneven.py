@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.kernels.registration.correlation import taper_2d
-from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven, view_shifts
-from astrocast.kernels.registration.template import first_template, mostly
-from astrocast.kernels.registration.uneven import (
+from astrocast.kernels.registration.illumination import (
     BLOCK,
     block_means,
     block_size,
@@ -22,7 +20,9 @@ from astrocast.kernels.registration.uneven import (
     spread,
     unevenness,
 )
-from astrocast.kernels.registration.view import plan_view, view_frames
+from astrocast.kernels.registration.preprocess import plan_view, view_frames
+from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven, view_shifts
+from astrocast.kernels.registration.template import first_template, mostly
 
 SIZE = 128
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrocast.kernels.registration.view import displaced, halve, patches, plan_view, view_frames
+from astrocast.kernels.registration.preprocess import displaced, halve, patches, plan_view, view_frames
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (61, 64), (95, 200), (97, 131), (256, 256), (513, 480)])

@@ -28,7 +28,7 @@ def detect(
     """Find events: in a raw or registered recording by its own noise, or with --set method=default in dF."""
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
-    from astrocast.io.event_store import read_events
+    from astrocast.io.stores.event_store import read_events
     from astrocast.runtime.progress import reporting
 
     settings = settings_of("detection", config, set_).detection

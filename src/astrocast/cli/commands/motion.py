@@ -25,7 +25,7 @@ def motion(
 ) -> None:
     """Find how far every frame has moved, and undo it; shifts and quality are written beside the movie."""
     from astrocast.cli.commands.run import reporter
-    from astrocast.io.registration_store import registration_path
+    from astrocast.io.stores.registration_store import registration_path
     from astrocast.preparation import MotionCorrection
     from astrocast.runtime.progress import reporting
 

@@ -16,8 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.noise_line import NoiseLine, robust_line
-from astrocast.kernels.calibrated.shake import Texture, without_shake
+from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
+from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
 from astrocast.kernels.parallel import spread
 
 #: frames that are averaged

@@ -9,9 +9,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.tails import translated
+from astrocast.kernels.calibrated.noise_tails import translated
+from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import spread
-from astrocast.kernels.runs import Runs
 
 #: what stands out is worth at least this many standard deviations
 _LEAST_HEIGHT = 0.5

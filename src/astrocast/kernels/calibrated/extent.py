@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.basins import face_neighbours
+from astrocast.kernels.segmentation.watershed import face_neighbours
 
 #: share of an event's voxels, and how many at least, whose mean is its peak: one voxel's maximum would be that of noise
 _TOP, _LEAST = 0.02, 8

@@ -10,9 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.background import Background
-from astrocast.kernels.calibrated.shake import Texture, displacement, take_out
+from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
+from astrocast.kernels.frames.smoothing import gaussian_weights
 from astrocast.kernels.parallel import spread
-from astrocast.kernels.smoothing import gaussian_weights
 
 
 def residual(

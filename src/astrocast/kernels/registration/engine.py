@@ -11,11 +11,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from astrocast.kernels.registration.illumination import evened
 from astrocast.kernels.registration.piecewise import PiecewiseModel, spread_fields, view_fields, warp_view
+from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.quality import agreement, clipped_share
 from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
-from astrocast.kernels.registration.uneven import evened
-from astrocast.kernels.registration.view import view_frames
 from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
 Model = RigidModel | PiecewiseModel

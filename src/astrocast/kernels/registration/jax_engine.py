@@ -22,10 +22,10 @@ from astrocast.kernels.registration.correlation import (
     column_weights,
 )
 from astrocast.kernels.registration.engine import ALL, Estimate, Model, halo_of, judged, rigid_part
+from astrocast.kernels.registration.illumination import block_size
 from astrocast.kernels.registration.piecewise import NEIGHBOURS, PiecewiseModel, warp_view
+from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.rigid import RigidModel
-from astrocast.kernels.registration.uneven import block_size
-from astrocast.kernels.registration.view import view_frames
 from astrocast.kernels.registration.warp import shift_frames
 
 #: frames per call: a compiled function has one shape, the last call is filled up

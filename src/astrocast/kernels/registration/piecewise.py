@@ -27,9 +27,9 @@ from astrocast.kernels.registration.correlation import (
     phase_ramps,
     taper_2d,
 )
+from astrocast.kernels.registration.preprocess import View, patches
 from astrocast.kernels.registration.quality import pixel_noise
 from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
-from astrocast.kernels.registration.view import View, patches
 from astrocast.kernels.registration.warp import warp_frames
 
 Real = NDArray[np.float32]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.registration.view import as_native
+from astrocast.kernels.registration.preprocess import as_native
 
 Real = NDArray[np.float32]
 Shifts = TypeVar("Shifts", NDArray[np.float32], NDArray[np.float64])

@@ -26,8 +26,8 @@ from astrocast.kernels.registration.correlation import (
     refined_peaks,
     taper_2d,
 )
-from astrocast.kernels.registration.uneven import block_means, finer_sigma, least_uneven, spread, unevenness
-from astrocast.kernels.registration.view import View, displaced, halve, view_frames
+from astrocast.kernels.registration.illumination import block_means, finer_sigma, least_uneven, spread, unevenness
+from astrocast.kernels.registration.preprocess import View, displaced, halve, view_frames
 
 #: views at least this large are searched at half their resolution
 HALVED_FROM = 48

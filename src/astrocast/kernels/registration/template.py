@@ -20,6 +20,7 @@ from astrocast.kernels.registration.engine import (
     rigid_part,
     structure,
 )
+from astrocast.kernels.registration.illumination import evenly_lit
 from astrocast.kernels.registration.piecewise import (
     DIM,
     DIM_HALO,
@@ -29,10 +30,9 @@ from astrocast.kernels.registration.piecewise import (
     uncertainty,
     warp_view,
 )
+from astrocast.kernels.registration.preprocess import View, halve
 from astrocast.kernels.registration.quality import SHARE, Normal, agreement, clipped_share, normal_range, pixel_noise
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven
-from astrocast.kernels.registration.uneven import evenly_lit
-from astrocast.kernels.registration.view import View, halve
 from astrocast.kernels.registration.warp import shift_frames
 
 Real = NDArray[np.float32]

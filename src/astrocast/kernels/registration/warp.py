@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.kernels.registration.view import as_native
+from astrocast.kernels.registration.preprocess import as_native
 
 Real = NDArray[np.float32]
 

@@ -1,0 +1,167 @@
+"""The recordings that events are of: where they lie, what they are called, what is known of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from astrocast.analysis.loading import CustomColumns, add_custom_columns, add_identity, join, read_directory, within
+from astrocast.analysis.maps import open_map
+from astrocast.analysis.times import add_times, one_per_recording
+from astrocast.analysis.video import Video, inferred_loc, inferred_path
+from astrocast.errors import AstrocastError, InvalidValueError, RecordingNotFoundError
+from astrocast.io.recording import Metadata
+from astrocast.io.stores.event_store import read_meta
+
+
+class Source:
+    """A directory of events and its recording.
+
+    Parameters
+    ----------
+    directory
+        Where the events are.
+    name
+        What the recording is called in the table (``file_name``).
+    video
+        The recording, None where none was given.
+    z_slice
+        Frames that are looked at.
+    extent
+        Frames, rows and columns that the events reach to: the shape where nothing better is known.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        video: Video | None,
+        z_slice: tuple[int, int] | None,
+        extent: tuple[int, int, int],
+    ) -> None:
+        self.directory, self.name, self.video, self.z_slice, self.extent = directory, name, video, z_slice, extent
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """What detection recorded of its run; nothing where the directory is of the older package."""
+        try:
+            return read_meta(self.directory)
+        except AstrocastError:
+            return {}
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """Pixel size and frame rate, of the recording or as detection recorded them."""
+        if self.video is not None and self.video.metadata.to_attributes():
+            return self.video.metadata
+        recorded = self.meta.get("input")
+        known = recorded.get("metadata") if isinstance(recorded, dict) else None
+        return Metadata.from_attributes(known or {})
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames (of the slice), rows and columns: of the recording, the event map, or as far as the events reach."""
+        if self.video is not None:
+            return self.video.shape
+        try:
+            with open_map(self.directory, self.z_slice) as recording:
+                return recording.shape
+        except RecordingNotFoundError:
+            first = self.z_slice[0] if self.z_slice else 0
+            return (self.extent[0] - first, *self.extent[1:])
+
+    @property
+    def first_frame(self) -> int:
+        """Frame of the recording that the slice begins with."""
+        return self.z_slice[0] if self.z_slice else 0
+
+
+def recording_names(directories: Sequence[Path]) -> list[str]:
+    """Return a name per directory: its own without ``.roi``; the folders above it too where two are called the same.
+
+    The name of a directory does not depend on the order, nor on others of other names.
+
+    >>> recording_names([Path("a/x.roi"), Path("b/x.roi"), Path("b/y.roi")])
+    ['a/x', 'b/x', 'y']
+    """
+    parts = [(*d.resolve().parts[:-1], d.name.removesuffix(".roi")) for d in directories]
+    counts = Counter(p[-1] for p in parts)
+    names = []
+    for own in parts:
+        depth = 1
+        if counts[own[-1]] > 1:
+            twins = [p for p in parts if p[-1] == own[-1]]
+            while depth < len(own) and len({p[-depth:] for p in twins}) < len(twins):
+                depth += 1
+        names.append("/".join(own[-depth:]))
+    if len(set(names)) < len(names):
+        raise InvalidValueError(
+            f"a directory was given twice: {', '.join(n for n, c in Counter(names).items() if c > 1)}"
+        )
+    return names
+
+
+def _each(value: Any, count: int, name: str) -> list[Any]:
+    """Return a value per recording; only a list or tuple is of several."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * count
+    if len(value) != count:
+        raise InvalidValueError(
+            f"{name} has {len(value)} entries for {count} directories; give one each, or one for all"
+        )
+    return list(value)
+
+
+def _video(data: Any, loc: str | None, z_slice: tuple[int, int] | None, directory: Path) -> Video | None:
+    if data is None:
+        return None
+    if isinstance(data, str) and data == "infer":
+        path = inferred_path(directory)
+        return Video(path, loc if loc is not None else inferred_loc(directory, path), z_slice)
+    return Video(data, loc, z_slice)
+
+
+def load_recordings(
+    event_dir: str | Path | Sequence[str | Path],
+    *,
+    data: Any,
+    loc: str | None,
+    z_slice: tuple[int, int] | None,
+    identity: dict[str, Any],
+    custom_columns: CustomColumns,
+    times: tuple[Any, Any],
+) -> tuple[pd.DataFrame, list[Source]]:
+    """Return the table of all events and the recordings they are of, see `astrocast.analysis.Events`."""
+    several = not isinstance(event_dir, (str, Path))
+    directories = [Path(event_dir)] if isinstance(event_dir, (str, Path)) else [Path(d) for d in event_dir]
+    if not directories:
+        raise InvalidValueError("no directory of events was given")
+    names, count = recording_names(directories), len(directories)
+    per = {key: _each(value, count, key) for key, value in {**identity, "data": data}.items()}
+    mappings = one_per_recording(times[0], count, "frame_to_time_mapping")
+    functions = one_per_recording(times[1], count, "frame_to_time_function")
+    tables, sources = [], []
+    for i, (directory, name) in enumerate(zip(directories, names, strict=True)):
+        table = read_directory(directory)
+        extent = _extent(table)
+        table = add_custom_columns(within(table, z_slice), custom_columns)
+        table = add_times(table, mappings[i], functions[i])
+        table = add_identity(table, per["group"][i], per["subject_id"][i], name)
+        prefix = per["index_prefix"][i]
+        if several or prefix is not None:
+            table.index = pd.Index(
+                [f"{prefix or ''}{name + ':' if several else ''}{n}" for n in table.index], dtype=object
+            )
+        tables.append(table)
+        sources.append(Source(directory, name, _video(per["data"][i], loc, z_slice, directory), z_slice, extent))
+    return join(tables), sources
+
+
+def _extent(table: pd.DataFrame) -> tuple[int, int, int]:
+    return tuple(int(np.max(table[c].to_numpy(), initial=1)) for c in ("z1", "x1", "y1"))  # type: ignore[return-value] # three

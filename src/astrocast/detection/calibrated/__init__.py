@@ -1,0 +1,1 @@
+"""Events by a noise model of the recording."""

@@ -1,0 +1,1 @@
+"""From labelled voxels to the event table."""

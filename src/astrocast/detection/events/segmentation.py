@@ -1,0 +1,201 @@
+"""First pass: the runs of active voxels of each block, labelled within the block, then joined over all blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.threshold.activity import ActivityStream, lead_frames
+from astrocast.io.recording import Recording
+from astrocast.kernels.event_features.features import Boxes
+from astrocast.kernels.masks.runs import Runs, find_runs, merge_runs
+from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label_runs
+from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
+from astrocast.settings.detection import DetectionSettings
+
+#: under which name the active voxels of a block are kept
+ACTIVE = "active"
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The events of a recording as labelled runs, block by block on disk.
+
+    Parameters
+    ----------
+    blocks
+        Frames of each block.
+    final
+        For each block, the event (from 1) of each of its labels.
+    boxes
+        Bounding box and size of each event, in frames of the recording that was worked on.
+    invalid_voxels
+        NaN and infinite voxels of the recording.
+    step
+        Under which name the blocks are kept.
+    undivided, part
+        After events were divided: the number each event had before, and its part (0: not divided), (events,).
+    measures
+        What a method of detection says of each event beyond the base table: column name -> (events,).
+    layered
+        Whether events may share voxels, of which `load` gives each to one event.
+    """
+
+    checkpoint: Checkpoint
+    shape: tuple[int, int, int]
+    blocks: list[Block]
+    final: list[NDArray[np.int32]]
+    boxes: Boxes
+    invalid_voxels: int
+    step: str = ACTIVE
+    undivided: NDArray[np.int64] | None = None
+    part: NDArray[np.int64] | None = None
+    measures: dict[str, NDArray[Any]] = field(default_factory=dict)
+    layered: bool = False
+
+    def names(self, a: int, b: int) -> list[str]:
+        """Return the names of events ``a + 1`` to ``b``: the number, and the part where one was divided."""
+        if self.undivided is None or self.part is None:
+            return [str(i) for i in range(a + 1, b + 1)]
+        pairs = zip(self.undivided[a:b].tolist(), self.part[a:b].tolist(), strict=True)
+        return [f"{number}_{part}" if part else str(number) for number, part in pairs]
+
+    @property
+    def part_of(self) -> NDArray[np.int64]:
+        """Number of the event that each was a part of, 0 for those that were not divided."""
+        if self.undivided is None or self.part is None:
+            return np.zeros(len(self.boxes.area), np.int64)
+        return np.where(self.part > 0, self.undivided, 0)
+
+    def load(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
+        """Return the runs of a block in the event map and the event of each."""
+        runs, labels = load_runs(self.checkpoint, index, self.blocks[index], self.shape, self.step)
+        return runs, self.final[index][labels]
+
+    def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
+        """Return the runs of a block in which the map shows a stronger event than theirs, and the event of each."""
+        block = self.blocks[index]
+        shape = (block.stop - block.start, *self.shape[1:])
+        if not self.layered:
+            none = np.empty(0, np.int32)
+            return Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape), none
+        stored = self.checkpoint.load(self.step, index)
+        runs = Runs(stored["below_start"], stored["below_stop"], stored["below_first"], shape)
+        return runs, self.final[index][stored["below_labels"]]
+
+    def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
+        """Return the runs of a block of all voxels of each event, whatever the map shows, and the event of each."""
+        shown = self.load(index)
+        return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
+
+
+def segment(
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    block_frames: int,
+    pool: Executor | None,
+    advance: Callable[[int], None],
+    **how: Any,
+) -> Segmentation:
+    """Find the active voxels of each block that is not finished yet, and join the blocks.
+
+    Parameters
+    ----------
+    recording
+        Input.
+    settings, checkpoint, pool
+        Of the run.
+    block_frames
+        Frames of a block.
+    advance
+        Called with the number of frames after each block.
+    how
+        ``level``, ``border``, ``peaks`` and ``tap`` of `ActivityStream`.
+    """
+    n_frames = recording.shape[0]
+    blocks = list(plan_blocks(n_frames, block_frames))
+    todo = next((i for i in range(len(blocks)) if not checkpoint.has(ACTIVE, i)), len(blocks))
+    advance(blocks[todo].start if todo < len(blocks) else n_frames)
+    if todo < len(blocks):
+        # a stream that resumes needs what the first block looks back on
+        first = max(0, blocks[todo].start - lead_frames(settings))
+        stream = ActivityStream(settings, n_frames, first=first, pool=pool, **how)
+        for index, mask, invalid in _mask_blocks(recording, stream, blocks, todo):
+            runs = find_runs(mask, pool)
+            labels, n = label_runs(runs)
+            checkpoint.save(
+                ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
+                invalid=np.array(invalid),
+            )  # fmt: skip
+            advance(len(mask))
+    return join_blocks(checkpoint, recording.shape, blocks)
+
+
+def _mask_blocks(
+    recording: Recording, stream: ActivityStream, blocks: list[Block], todo: int
+) -> Iterator[tuple[int, NDArray[np.bool_], int]]:
+    step = blocks[0].stop - blocks[0].start
+    first = stream.begin
+    reads = [Block(s, min(s + step, recording.shape[0]), 0, 0) for s in range(first, recording.shape[0], step)]
+    pieces: list[NDArray[np.bool_]] = []
+    begin, index = stream.first, todo
+    for _, frames in read_blocks(recording, reads):
+        mask = stream.push(frames)
+        if not len(mask):
+            continue
+        pieces.append(mask)
+        have = begin + sum(map(len, pieces))
+        while index < len(blocks) and have >= blocks[index].stop:
+            whole = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+            block = blocks[index]
+            invalid = stream.count_invalid(block.start, block.stop)
+            yield index, whole[block.start - begin : block.stop - begin], invalid
+            pieces, begin = [whole[block.stop - begin :]], block.stop
+            index += 1
+
+
+def load_runs(
+    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int], step: str = ACTIVE
+) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of a block and their labels within the block."""
+    stored = checkpoint.load(step, index)
+    runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
+    return runs, stored["labels"]
+
+
+def _frame_of(runs: Runs, labels: NDArray[Any], frame: int) -> tuple[Runs, NDArray[Any]]:
+    rows = runs.shape[1]
+    first = runs.first[frame * rows : (frame + 1) * rows + 1]
+    part = slice(first[0], first[-1])
+    return Runs(runs.start[part], runs.stop[part], first - first[0], (1, *runs.shape[1:])), labels[part]
+
+
+def join_blocks(checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]) -> Segmentation:
+    """Return the regions of all blocks, those that touch across blocks joined."""
+    offsets, pairs, invalid = [0], [], 0
+    last: tuple[Runs, NDArray[Any]] | None = None
+    for index, block in enumerate(blocks):
+        stored = checkpoint.load(ACTIVE, index)
+        runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
+        labels = stored["labels"].astype(np.int64) + offsets[-1]
+        if last is not None:
+            pairs.append(face_pairs(*last, *_frame_of(runs, labels, 0)))
+        last = _frame_of(runs, labels, runs.shape[0] - 1)
+        offsets.append(offsets[-1] + int(stored["n"]))
+        invalid += int(stored["invalid"])
+    joined, n = join_labels(offsets[-1], np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64))
+    final: list[NDArray[np.int32]] = []
+    boxes = Boxes.empty(n)
+    for index, block in enumerate(blocks):
+        own = np.concatenate([np.zeros(1, np.int32), joined[offsets[index] + 1 : offsets[index + 1] + 1]])
+        runs, within = load_runs(checkpoint, index, block, shape)
+        boxes.add(runs, own[within], block.start)
+        final.append(own)
+    return Segmentation(checkpoint, shape, blocks, final, boxes, invalid)

@@ -1,0 +1,162 @@
+"""Third pass: the rows of the event table, in batches of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.events.segmentation import Segmentation
+from astrocast.detection.events.traces_and_map import Measured
+from astrocast.events.schema import HIDDEN
+from astrocast.io.stores.event_store import EventTableWriter
+from astrocast.kernels.event_features.event_shapes import EventRuns, event_shapes, pack_runs
+from astrocast.kernels.event_features.features import Boxes, trace_properties
+from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES
+from astrocast.kernels.masks.runs import Runs
+
+#: events, and voxels of their boxes, that are worked on together
+_EVENTS, _VOXELS = 2000, 64 << 20
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Events whose rows are made together; all arrays are in the order of ``number``.
+
+    Parameters
+    ----------
+    number
+        Number of each event in the event map, int64, (events,).
+    boxes
+        Their boxes, in frames of what was worked on.
+    runs
+        Their voxels.
+    measured
+        Their signals.
+    """
+
+    number: NDArray[np.int64]
+    boxes: Boxes
+    runs: EventRuns
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of the frames that the events are in.
+
+    Parameters
+    ----------
+    first_frame
+        Frame of the recording that frame 0 of the boxes is (`z_slice`).
+    bad_frames
+        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+    """
+
+    first_frame: int = 0
+    bad_frames: NDArray[np.bool_] | None = None
+
+
+def write_table(
+    segmentation: Segmentation,
+    measured: Measured,
+    writer: EventTableWriter,
+    context: Context,
+    pool: Executor | None = None,
+    advance: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Write the row of every event; ``advance`` is called with the number of events after each batch."""
+    boxes = segmentation.boxes
+    for a, b in _batches(segmentation):
+        values = slice(measured.offsets[a], measured.offsets[b])
+        batch = EventBatch(
+            np.arange(a + 1, b + 1),
+            Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
+            _runs_of(segmentation.load_events, segmentation, a, b),
+            Measured(
+                measured.trace[values],
+                measured.noise[values],
+                measured.offsets[a : b + 1] - measured.offsets[a],
+                measured.invalid[a:b],
+            ),
+        )
+        rows = event_rows(batch, context, pool)
+        rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
+        rows |= {name: measure[a:b] for name, measure in segmentation.measures.items()}
+        if segmentation.layered:
+            hidden = _runs_of(segmentation.load_hidden, segmentation, a, b)
+            rows[HIDDEN.name] = pack_runs(hidden, batch.boxes.low, batch.boxes.high)
+        writer.write(batch.number, rows)
+        advance(b - a)
+
+
+def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
+    boxes = segmentation.boxes
+    voxels = np.cumsum((boxes.high - boxes.low).prod(axis=1))
+    a = 0
+    while a < len(voxels):
+        limit = (voxels[a - 1] if a else 0) + _VOXELS
+        b = int(min(a + _EVENTS, max(a + 1, np.searchsorted(voxels, limit, side="right"))))
+        yield a, b
+        a = b
+
+
+def _runs_of(
+    load: Callable[[int], tuple[Runs, NDArray[np.int32]]], segmentation: Segmentation, a: int, b: int
+) -> EventRuns:
+    boxes = segmentation.boxes
+    z0, z1 = boxes.low[a:b, 0].min(), boxes.high[a:b, 0].max()
+    parts: list[NDArray[np.int64]] = []
+    for index, block in enumerate(segmentation.blocks):
+        if block.start < z1 and block.stop > z0:
+            runs, labels = load(index)
+            own = np.flatnonzero((labels > a) & (labels <= b))
+            columns = (labels, runs.frame() + block.start, runs.row(), runs.start, runs.stop)
+            parts.append(np.stack([c[own].astype(np.int64) for c in columns]))
+    label, frame, row, start, stop = np.concatenate(parts, axis=1)
+    order = np.argsort(label, kind="stable")
+    first = np.searchsorted(label[order], np.arange(a + 1, b + 2))
+    return EventRuns(frame[order], row[order], start[order], stop[order], first)
+
+
+def event_rows(batch: EventBatch, context: Context, pool: Executor | None = None) -> dict[str, Any]:
+    """Return the columns of the event table for a batch of events, all but their names."""
+    low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
+    size = high - low
+    rows: dict[str, Any] = {}
+    for axis, letter in enumerate("zxy"):
+        shift = context.first_frame if letter == "z" else 0
+        rows |= {f"{letter}0": low[:, axis] + shift, f"{letter}1": high[:, axis] + shift, f"d{letter}": size[:, axis]}
+    rows |= {
+        "v_length": size[:, 0],
+        "v_diameter": np.hypot(size[:, 1], size[:, 2]),
+        "v_area": batch.boxes.area,
+        "v_bbox_pix_num": size.prod(axis=1),
+    }
+    shapes = event_shapes(batch.runs, low, high, pool)
+    rows |= {f"v_mask_{name}": shapes.mask[:, i] for i, name in enumerate(MASK_PROPERTIES)}
+    rows |= {f"v_fp_{name}": shapes.footprint[:, i] for i, name in enumerate(FOOTPRINT_PROPERTIES)}
+    rows["v_fp_cx"] = low[:, 1] + rows["v_fp_centroid_local-0"] * size[:, 1]
+    rows["v_fp_cy"] = low[:, 2] + rows["v_fp_centroid_local-1"] * size[:, 2]
+    rows |= trace_properties(measured.trace, measured.noise, measured.offsets)
+    unknown = np.isnan(measured.trace)
+    rows["error"] = np.maximum.reduceat(unknown, measured.offsets[:-1]).astype(np.int64)
+    rows["invalid_voxels"] = measured.invalid
+    rows["bad_frames_share"] = _bad_share(low[:, 0], high[:, 0], context.bad_frames)
+    rows |= {"trace": (measured.trace, measured.offsets), "noise_mask_trace": (measured.noise, measured.offsets)}
+    rows["mask"] = (shapes.mask_bits, shapes.mask_offsets)
+    rows["footprint"] = (shapes.footprint_bits, shapes.footprint_offsets)
+    return rows
+
+
+def _bad_share(
+    z0: NDArray[np.int64], z1: NDArray[np.int64], bad_frames: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    if bad_frames is None:
+        return np.full(len(z0), np.nan)
+    before = np.concatenate([[0], np.cumsum(bad_frames)])
+    return (before[z1] - before[z0]) / (z1 - z0)

@@ -1,0 +1,1 @@
+"""Active voxels by the documented thresholds."""

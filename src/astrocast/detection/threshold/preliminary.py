@@ -1,0 +1,114 @@
+"""What is known of the whole recording before the first frame is judged: noise, border, peaks without a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.threshold.activity import peak_criteria
+from astrocast.errors import InvalidValueError
+from astrocast.io.recording import Recording
+from astrocast.io.stores.registration_store import Registration, read_registration
+from astrocast.kernels.activity.peaks import peak_mask
+from astrocast.kernels.frames.invalid import fill_invalid, frame_means
+from astrocast.kernels.frames.noise import pixel_noise
+from astrocast.kernels.frames.smoothing import gaussian
+from astrocast.runtime.blocks import frames_per_block
+from astrocast.settings.detection import DetectionSettings
+
+#: time courses that are held at once, as float32
+_TILE_BYTES = 128 << 20
+_PEAKS = "peaks"
+
+
+def row_tiles(recording: Recording) -> Iterator[slice]:
+    """Yield stretches of rows whose whole time courses fit into memory."""
+    n, rows, columns = recording.shape
+    step = max(1, _TILE_BYTES // (4 * n * columns))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def absolute_level(recording: Recording, settings: DetectionSettings, pool: Executor | None) -> float | None:
+    """Return the absolute threshold, scaled by the noise level where that is asked for; None where there is none."""
+    if settings.threshold is None:
+        return None
+    if not settings.adjust_for_noise:
+        return float(settings.threshold)
+    if recording.shape[0] < 2:
+        raise InvalidValueError("adjust_for_noise compares neighbouring frames; this recording has only one")
+    tiles = [
+        pixel_noise(recording.read(0, recording.shape[0], rows=rows).astype(np.float32, copy=False), pool)
+        for rows in row_tiles(recording)
+    ]
+    return float(settings.threshold) * float(np.sqrt(np.nanmedian(np.concatenate(tiles))))
+
+
+def whole_course_peaks(
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    pool: Executor | None,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Callable[[int, int], NDArray[np.bool_]] | None:
+    """Mark peaks whose prominence is looked for over the whole recording; None where a window bounds it.
+
+    The recording is read in stretches of rows, with the rows that smoothing looks at around them; the marks are kept on
+    disk, a bit per voxel.
+    """
+    criteria = peak_criteria(settings)
+    if settings.threshold is not None or not settings.use_temporal or criteria.reach is not None:
+        return None
+    n, rows, columns = recording.shape
+    width = -(-columns // 8)
+    path: Path = checkpoint.blocks / "peaks.bits"
+    if not path.exists():
+        path.touch()
+    bits = np.memmap(path, np.uint8, "r+", shape=(n, rows, width))
+    sigma, radius, mode = settings.smoothing
+    reach = 0 if sigma == 0 else (radius or 0)
+    fills = np.concatenate([frame_means(block) for _, block in recording.blocks(frames_per_block(recording))])
+    for index, tile in enumerate(row_tiles(recording)):
+        if not checkpoint.has(_PEAKS, index):
+            around = slice(max(0, tile.start - reach), min(rows, tile.stop + reach))
+            frames, _ = fill_invalid(recording.read(0, n, rows=around), fills)
+            smooth = frames if sigma == 0 else gaussian(frames, sigma, radius, mode, pool=pool)
+            own = np.ascontiguousarray(smooth[:, tile.start - around.start : tile.stop - around.start])
+            bits[:, tile] = np.packbits(peak_mask(own, criteria, pool=pool), axis=2)
+            bits.flush()
+            checkpoint.save(_PEAKS, index)
+        advance(tile.stop - tile.start)
+
+    def marks(start: int, stop: int) -> NDArray[np.bool_]:
+        return np.unpackbits(bits[start:stop], axis=2, count=columns).view(np.bool_)
+
+    return marks
+
+
+def known_registration(recording: Recording) -> Registration | None:
+    """Return what motion correction recorded of this recording, where it did and it is of these frames."""
+    if recording.path is None:
+        return None
+    found = read_registration(recording.path, recording.loc)
+    return found if found is not None and len(found.shifts) == recording.shape[0] else None
+
+
+def border_widths(
+    shape: tuple[int, int, int], settings: DetectionSettings, registration: Registration | None
+) -> tuple[int, int, int, int]:
+    """Return how many pixels at the top, bottom, left and right are left out."""
+    if settings.exclude_border == "auto":
+        border = registration.border if registration is not None else (0, 0, 0, 0)
+    else:
+        border = (settings.exclude_border,) * 4
+    if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
+        raise InvalidValueError(
+            f"exclude_border leaves out {border} pixels (top, bottom, left, right), "
+            f"which leaves nothing of frames of {shape[1]} x {shape[2]}"
+        )
+    return border

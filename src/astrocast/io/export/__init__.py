@@ -1,0 +1,1 @@
+"""Event tables and label volumes in formats of other programs."""

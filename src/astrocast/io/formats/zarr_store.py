@@ -1,0 +1,308 @@
+"""Zarr: versions 2 and 3, plain arrays, groups of them, and OME-Zarr."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr import codecs
+
+from astrocast.errors import DatasetNotFoundError, FormatError, InvalidValueError, OutputError, OutputExistsError
+from astrocast.io.formats.axes import Layout, read_layout
+from astrocast.io.formats.tiff_metadata import length, pair, rate
+from astrocast.io.formats.zarr_chunks import DirectChunks
+from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.writing.files import check_space
+from astrocast.io.writing.resume import ATTRIBUTE, Resume
+from astrocast.io.writing.slabs import SlabBuffer
+
+#: chunks of one depth are kept for the next block up to this size
+SLAB_BYTES = 160 << 20
+COMPRESSIONS = ("lz4", "zstd", "gzip")
+#: what a damaged store raises: a chunk that fails its checksum, bytes that do not decode, missing or broken metadata
+DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
+
+
+def is_store(path: Path) -> bool:
+    """Return whether a folder is a zarr store, whatever its name."""
+    return any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup"))
+
+
+class ZarrRecording(Recording):
+    """One array of a zarr store. Frames of several channels alternate, whatever their order in the array."""
+
+    path: Path
+    portable = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the store anew."""
+        return type(self), (self.path, self.loc)
+
+    def __init__(self, path: Path, loc: str | None = None) -> None:
+        self.path = path
+        try:
+            root = zarr.open(store=str(path), mode="r")
+        except DAMAGE as error:
+            raise FormatError(f"{path} cannot be read as zarr: {error}") from error
+        self.array, self.loc, multiscale = _find_array(root, path, loc)
+        shape = self.array.shape
+        where = f"{path}:{self.loc}" if self.loc else str(path)
+        if self.array.dtype.kind not in "biuf":
+            raise FormatError(f"{where} holds {self.array.dtype}; expected real numbers")
+        if multiscale is None:
+            check_movie_shape(shape, where)
+            self._axes = "TYX"
+            self.metadata = Metadata.from_attributes(dict(self.array.attrs))
+        else:
+            self._axes, self.metadata = read_multiscale(multiscale, len(shape), dict(root.attrs))
+        self._layout: Layout = read_layout(self._axes, shape, where)
+        self.channels = self._layout.channels
+        self.shape = check_movie_shape((self._layout.frames * self.channels, *shape[-2:]), where)
+        self.dtype = np.dtype(self.array.dtype).newbyteorder("=")
+        time = next((i for i, n in enumerate(shape[:-2]) if n > 1 and self._axes[i] != "C"), 0)
+        self._slab: tuple[int, NDArray[Any]] | None = None
+        self._lock = threading.Lock()
+        self._direct = self._find_direct()
+        self.chunk_frames = (self.array.shards or self.array.chunks)[time] * self.channels if len(shape) > 2 else 1
+
+    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+        """Return a block, see `Recording.read`."""
+        try:
+            if self._direct is not None and (rows, columns) == (ALL, ALL):
+                return self._read_slabs(self._direct, start, stop)
+            found = self._read(start, stop, rows, columns)
+        except DAMAGE as error:
+            raise FormatError(f"frames {start} to {stop} of {self.path}:{self.loc} are damaged: {error}") from error
+        return np.ascontiguousarray(found).astype(self.dtype, copy=False)
+
+    def _find_direct(self) -> DirectChunks | None:
+        """Return a reader of the files of chunks where the array is one that this package writes, completely."""
+        compression = written_compression(self.array)
+        slab = self.array.chunks[0] * self.array.shape[-1] * self.array.shape[-2] * self.array.dtype.itemsize
+        if compression is None or self._axes != "TYX" or slab > SLAB_BYTES:
+            return None
+        return DirectChunks(self.path / (self.loc or ""), self.array, compression)
+
+    def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
+        """Read whole frames; the chunks of the last depth are kept, for blocks seldom end where chunks do."""
+        depth = self.array.chunks[0]
+        block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        for number in range(start // depth, -(-stop // depth)):
+            with self._lock:
+                if self._slab is None or self._slab[0] != number:
+                    self._slab = number, direct.read_slab(number, self.shape)
+                slab = self._slab[1]
+            first, last = max(start, number * depth), min(stop, number * depth + len(slab))
+            block[first - start : last - start] = slab[first - number * depth : last - number * depth]
+        return block
+
+    def close(self) -> None:
+        """Let go of the chunks that were kept."""
+        self._slab = None
+
+    def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:
+        k = self.channels
+        t0, t1 = start // k, -(-stop // k)
+        select = [
+            slice(t0, t1) if n > 1 and a != "C" else ALL
+            for a, n in zip(self._axes[:-2], self.array.shape, strict=False)
+        ]
+        if self._layout.frames == 1:
+            t0 = 0
+        block = np.asarray(self.array[(*select, rows, columns)])
+        # axes of one element go; time before channel
+        kept = [i for i, n in enumerate(self.array.shape[:-2]) if n > 1]
+        order = sorted(kept, key=lambda i: self._axes[i] == "C")
+        block = block.transpose(*order, *[i for i in range(block.ndim - 2) if i not in order], -2, -1)
+        return block.reshape(-1, *block.shape[-2:])[start - t0 * k : stop - t0 * k]
+
+
+def _find_array(root: Any, path: Path, loc: str | None) -> tuple[Any, str | None, dict[str, Any] | None]:
+    """Return the array that ``loc`` names, its name, and the OME-Zarr description it belongs to."""
+    if isinstance(root, zarr.Array):
+        if loc and loc.strip("/"):
+            raise DatasetNotFoundError(f"{path} is a single array, it has no {loc!r}; leave loc out")
+        return root, None, None
+    attributes = dict(root.attrs)
+    multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
+    names = [n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)]
+    if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
+        name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
+        return root[name], name, multiscales[0]
+    movies = [n for n in names if root[n].ndim == 3]
+    wanted = (loc or "").strip("/")
+    name = wanted if wanted in names else choose_dataset(movies, loc, path)
+    return root[name], name, None
+
+
+def read_multiscale(multiscale: dict[str, Any], ndim: int, attributes: dict[str, Any]) -> tuple[str, Metadata]:
+    """Return axes and physical metadata of OME-Zarr (https://ngff.openmicroscopy.org)."""
+    axes = multiscale.get("axes") or ["t", "c", "z", "y", "x"][-ndim:]
+    described = [a if isinstance(a, dict) else {"name": a} for a in axes]
+    letters = "".join(str(a["name"])[0].upper() for a in described)
+    steps = next(
+        (t["scale"] for t in multiscale["datasets"][0].get("coordinateTransformations", []) if t["type"] == "scale"),
+        None,
+    )
+    units = {letter: (step, a.get("unit")) for letter, step, a in zip(letters, steps or [], described, strict=False)}
+    labels = (attributes.get("ome") or attributes).get("omero", attributes.get("omero", {})).get("channels", [])
+    size = pair(*(length(*units[a]) if a in units and units[a][1] else None for a in "YX"))
+    step, unit = units.get("T", (None, None))
+    return letters, Metadata(
+        pixel_size=size,
+        frame_rate=rate(step, unit) if unit else None,
+        channel_names=tuple(str(c.get("label", "")) for c in labels),
+    )
+
+
+def written_compression(array: Any) -> str | None:
+    """Return the compression of an array that this package wrote (by its codecs), or None."""
+    if array.metadata.zarr_format != 3 or array.shards or array.ndim != 3 or array.dtype.byteorder == ">":
+        return None
+
+    def described(chain: Any) -> list[tuple[str, str, str]]:
+        options = [(c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain]
+        return [(str(c["name"]), str(o.get("cname")), str(o.get("shuffle"))) for c, o in options]
+
+    return next((n for n in COMPRESSIONS if described(array.compressors) == described(codec_chain(n))), None)
+
+
+def codec_chain(compression: str | None) -> list[Any]:
+    """Return the codecs of a chunk: Blosc, or gzip, each followed by a checksum.
+
+    A truncated Blosc chunk can crash the interpreter; the checksum is looked at first and makes it an error.
+    """
+    chosen = compression or "lz4"
+    if chosen not in COMPRESSIONS:
+        raise InvalidValueError(f"compression is {compression!r}; zarr is written with {', '.join(COMPRESSIONS)}")
+    packed: Any
+    if chosen == "gzip":
+        packed = codecs.GzipCodec(level=4)
+    elif chosen == "zstd":
+        packed = codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
+    else:
+        packed = codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+    return [packed, codecs.Crc32cCodec()]
+
+
+class ZarrWriter(RecordingWriter):
+    """Writes one array of a zarr v3 store; it gets its name when it is complete.
+
+    A new store is written beside and renamed; an existing one gains an array. Blocks are held back until they fill
+    whole chunks, so that each chunk is written once, by one task.
+    """
+
+    resumable = True
+
+    def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
+        self.path, self.loc, self.shape, self.dtype = path, (loc or "").strip("/"), shape, dtype
+        if path.exists() and not is_store(path):
+            raise OutputExistsError(f"{path} exists and is no zarr store; choose another name")
+        overwrite = bool(options.get("overwrite", False))
+        if path.exists() and not overwrite and (not self.loc or (path / self.loc).exists()):
+            raise OutputExistsError(
+                f"{path} already has {self.loc or 'an array'!r}; choose another loc or overwrite=True"
+            )
+        check_space(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path)
+        #: everything is made in a store of its own; complete arrays are renamed from there into place
+        self.beside = path.with_name(path.name + PARTIAL)
+        attributes = {**(options.get("metadata") or Metadata()).to_attributes(), **(options.get("attributes") or {})}
+        self._resume: Resume | None = options.get("resume")
+        if self._resume is not None:
+            attributes[ATTRIBUTE] = self._resume.key
+            self.resumed = self._resume.frames()
+        try:
+            unfinished = self._unfinished(options["chunks"]) if self.resumed else None
+            if unfinished is None:
+                self._begin_anew()
+                unfinished = zarr.create_array(
+                    store=str(self.beside), name=self.loc or None, shape=shape, dtype=dtype, chunks=options["chunks"],
+                    compressors=codec_chain(options.get("compression")), attributes=attributes, zarr_format=3,
+                )  # fmt: skip
+            self.array = unfinished
+        except OSError as error:
+            raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
+        self.chunk_frames = self.array.chunks[0]
+        self._slabs = SlabBuffer(self, self.chunk_frames)
+        self._slabs.received = self.resumed
+        self._chunks = DirectChunks(self.beside / self.loc, self.array, options.get("compression") or "lz4")
+
+    def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
+        """Return the array that the journal tells of, None where it is not there."""
+        try:
+            found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
+        except (OSError, ValueError, KeyError):
+            return None
+        assert self._resume is not None
+        same = found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
+        return found if same and found.dtype == self.dtype and tuple(found.chunks) == tuple(chunks) else None
+
+    def _begin_anew(self) -> None:
+        self.resumed = 0
+        if self._resume is not None:
+            self._resume.note(0)
+        if self.beside.exists():
+            shutil.rmtree(self.beside)
+
+    def write(self, start: int, block: NDArray[Any]) -> None:
+        """Write what fills chunks; the rest waits for the next block."""
+        for first, slab in self._slabs.add(start, block):
+            self._chunks.write(first, slab)
+            if self._resume is not None:
+                self._resume.note(first + len(slab))
+
+    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
+        """Return what writes whole chunks from any process."""
+        return self._chunks.write
+
+    def mark_written(self, frames: int) -> None:
+        """Take note of frames that other processes wrote."""
+        self._slabs.received += frames
+
+    def commit(self) -> None:
+        """Rename the array, or the store where it is new."""
+        try:
+            self._slabs.check_complete(f"{self.path}:{self.loc}")
+        except InvalidValueError:
+            self.discard()
+            raise
+        if self._resume is not None:
+            del self.array.attrs[ATTRIBUTE]
+        install(self.beside, self.path, self.loc)
+        if self._resume is not None:
+            self._resume.remove()
+
+    def discard(self) -> None:
+        """Remove what was written; what can be gone on with stays."""
+        if self._resume is None:
+            shutil.rmtree(self.beside, ignore_errors=True)
+
+
+def install(beside: Path, path: Path, loc: str) -> None:
+    """Move the array ``loc`` of a store that was written beside into its final place."""
+    if not path.exists():
+        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+        return
+    if not loc:
+        old = path.with_name(path.name + ".old")
+        os.replace(path, old)  # noqa: PTH105
+        os.replace(beside, path)  # noqa: PTH105
+        shutil.rmtree(old)
+        return
+    target = path / loc
+    parent = ""
+    for part in loc.split("/")[:-1]:
+        parent = f"{parent}/{part}" if parent else part
+        zarr.open_group(store=str(path), mode="a").require_group(parent)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(beside / loc, target)  # noqa: PTH105
+    shutil.rmtree(beside)

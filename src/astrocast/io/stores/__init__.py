@@ -1,0 +1,1 @@
+"""Results on disk: events, registration, results of other programs."""

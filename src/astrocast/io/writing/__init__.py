@@ -1,0 +1,1 @@
+"""Files that take their final name when they are complete."""

@@ -1,0 +1,1 @@
+"""Active voxels by a threshold in time and space."""

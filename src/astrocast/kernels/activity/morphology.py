@@ -1,0 +1,169 @@
+"""Removing small objects and filling small holes, judged in each frame together with its neighbours in time."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidValueError
+from astrocast.kernels.masks.runs import find_runs
+from astrocast.kernels.parallel import spread
+
+_UNSEEN, _SEEN, _LARGE, _SMALL = 0, 1, 2, 3
+#: lines next to a line of pixels: frames and rows away, and along how many axes
+_LINES = ((-1, -1, 2), (-1, 0, 1), (-1, 1, 2), (0, -1, 1), (0, 1, 1), (1, -1, 2), (1, 0, 1), (1, 1, 2))
+
+
+def remove_small_objects(
+    mask: NDArray[np.bool_],
+    min_size: int,
+    depth: int = 1,
+    connectivity: int = 1,
+    inner: slice = slice(None),
+    pool: Executor | None = None,
+) -> NDArray[np.bool_]:
+    """Remove active regions of fewer than ``min_size`` voxels.
+
+    Each frame is judged by the window of frames around it: a region is what is connected within frames t - depth to
+    t + depth, and of the outcome frame t is kept. Frames beyond the ends repeat the end frame (and count).
+
+    Parameters
+    ----------
+    mask
+        Block of a mask, (frame, row, column), bool.
+    min_size
+        Regions of fewer voxels are removed; 0 or 1 removes none.
+    depth
+        Frames on either side; 0 judges each frame alone.
+    connectivity
+        1: voxels that share a face are connected, 2: an edge, 3: a corner.
+    inner
+        Frames that are wanted; with ``depth`` frames on either side the result is that of the whole recording.
+    pool
+        Threads to share the work with.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, frames of ``inner``. Equals `skimage.morphology.remove_small_objects` on each window.
+
+    Examples
+    --------
+    >>> mask = np.zeros((1, 4, 4), bool)
+    >>> mask[0, 0, 0] = mask[0, 2:, 2:] = True
+    >>> int(remove_small_objects(mask, 3, depth=0).sum())
+    4
+    """
+    return _without_small(mask, min_size, (depth, connectivity), inner, pool, active=True)
+
+
+def fill_small_holes(
+    mask: NDArray[np.bool_],
+    area_threshold: int,
+    depth: int = 1,
+    connectivity: int = 1,
+    inner: slice = slice(None),
+    pool: Executor | None = None,
+) -> NDArray[np.bool_]:
+    """Fill inactive regions of fewer than ``area_threshold`` voxels; see `remove_small_objects`.
+
+    Examples
+    --------
+    >>> mask = np.ones((1, 5, 5), bool)
+    >>> mask[0, 2, 2] = False
+    >>> bool(fill_small_holes(mask, 2, depth=0).all())
+    True
+    """
+    return _without_small(mask, area_threshold, (depth, connectivity), inner, pool, active=False)
+
+
+def _without_small(
+    mask: NDArray[np.bool_],
+    size: int,
+    window: tuple[int, int],
+    inner: slice,
+    pool: Executor | None,
+    active: bool,
+) -> NDArray[np.bool_]:
+    depth, connectivity = window
+    if connectivity not in (1, 2, 3):
+        raise InvalidValueError(f"connectivity is {connectivity!r}; 1 connects faces, 2 edges, 3 corners")
+    if depth < 0:
+        raise InvalidValueError(f"depth is {depth!r}; it is a number of frames, 0 or more")
+    start, stop, _ = inner.indices(len(mask))
+    out = np.array(mask[start:stop], np.bool_, order="C")
+    if size <= 1 or not len(out):
+        return out
+    runs = find_runs(mask if active else ~mask, pool)
+    how = (int(size), int(depth), int(connectivity), start)
+    spread(pool, len(out), _judge, runs.start, runs.stop, runs.first, len(mask), how, not active, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _judge(lo: int, hi: int, start: Any, stop: Any, first: Any, frames: int, how: Any, value: bool, out: Any) -> None:
+    size, depth, _, begin = how
+    rows = (len(first) - 1) // frames
+    slots = 2 * depth + 1
+    base = np.zeros(slots + 1, np.int64)  # where the runs of each frame of the window begin in `state`
+    origin = np.zeros(slots, np.int64)
+    state = np.zeros(0, np.uint8)
+    seen = np.empty((size + 1, 2), np.int64)  # (slot, row) and run of what a flood has reached
+    for i in range(lo, hi):
+        for s in range(slots):
+            t = min(max(begin + i + s - depth, 0), frames - 1)
+            origin[s] = t * rows
+            base[s + 1] = base[s] + first[(t + 1) * rows] - first[t * rows]
+        if len(state) < base[slots]:
+            state = np.zeros(2 * base[slots], np.uint8)
+        state[: base[slots]] = _UNSEEN
+        for y in range(rows):
+            line = origin[depth] + y
+            for run in range(first[line], first[line + 1]):
+                at = base[depth] + run - first[origin[depth]]
+                if state[at] == _UNSEEN:
+                    _flood((depth * rows + y, run), start, stop, first, (rows, slots), how, base, origin, state, seen)
+                if state[at] == _SMALL:
+                    for x in range(start[run], stop[run]):
+                        out[i, y, x] = value
+
+
+@njit(cache=True, nogil=True)
+def _flood(
+    seed: Any, start: Any, stop: Any, first: Any, extent: Any, how: Any, base: Any, origin: Any, state: Any, seen: Any
+) -> None:
+    """Follow a region until it is large enough or ends, and note for every run reached which of the two it was."""
+    size, _, connectivity, _ = how
+    rows, slots = extent
+    n, reached, large = 1, stop[seed[1]] - start[seed[1]], False
+    seen[0, 0], seen[0, 1] = seed
+    state[base[seed[0] // rows] + seed[1] - first[origin[seed[0] // rows]]] = _SEEN
+    at = 0
+    while at < n and reached < size and not large:
+        slot, y = seen[at, 0] // rows, seen[at, 0] % rows
+        a, b = start[seen[at, 1]], stop[seen[at, 1]]
+        at += 1
+        for ds, dy, steps in _LINES:
+            s, r = slot + ds, y + dy
+            if steps > connectivity or s < 0 or s >= slots or r < 0 or r >= rows:
+                continue
+            wider = 1 if steps < connectivity else 0
+            for run in range(first[origin[s] + r], first[origin[s] + r + 1]):
+                if start[run] >= b + wider or large or reached >= size:
+                    break
+                k = base[s] + run - first[origin[s]]
+                if stop[run] > a - wider and state[k] == _LARGE:
+                    large = True
+                elif stop[run] > a - wider and state[k] == _UNSEEN:
+                    state[k] = _SEEN
+                    seen[n, 0], seen[n, 1] = s * rows + r, run
+                    n += 1
+                    reached += stop[run] - start[run]
+    verdict = _LARGE if large or reached >= size else _SMALL
+    for j in range(n):
+        s = seen[j, 0] // rows
+        state[base[s] + seen[j, 1] - first[origin[s]]] = verdict

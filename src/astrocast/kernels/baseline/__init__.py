@@ -1,0 +1,1 @@
+"""Baselines over time: rolling minimum, percentile, exponential."""

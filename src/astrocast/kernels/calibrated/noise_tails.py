@@ -1,0 +1,177 @@
+"""How rare heights of smoothed noise are when the noise of a voxel is not normal.
+
+A smoothed voxel is a weighted sum of some hundred voxels. What that makes of the distribution that the recording itself
+shows is computed from its characteristic function (Gil-Pelaez 1951, https://doi.org/10.2307/2332598), up to the rare
+heights that decide about events: photon noise in the dark, photons that count unequally, as behind an electron
+multiplier or a photomultiplier, bright spikes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astrocast.kernels.frames.smoothing import gaussian_weights
+
+#: bins of the deviations of single voxels, in standard deviations
+LOWEST, WIDTH, BINS = -12.0, 0.2, 400
+#: heights of the smoothed noise that are translated: the first, the step, and how many
+FIRST, STEP, HEIGHTS = -6.0, 0.25, 73
+#: share of a class's distribution that is taken from all classes
+_POOLED = 0.25
+#: probabilities smaller than this drown in rounding; there normal noise is 7 standard deviations high
+_RAREST = 1e-12
+#: standard deviations beyond the farthest single value that a sum is followed to, and its highest frequency
+_MARGIN, _FINEST = 12.0, 9.0
+
+
+def histogram_of_noise(
+    above: NDArray[np.float32],
+    smooth: NDArray[np.float32],
+    noise: tuple[NDArray[np.float32], NDArray[np.float32]],
+    classes: NDArray[np.uint8],
+    own: float,
+    limit: float = 2.0,
+) -> NDArray[np.int64]:
+    """Return how often voxels in which nothing happens are that far from the background, (class, bin).
+
+    Parameters
+    ----------
+    above, smooth
+        Signal above the background of the same frames, and that smoothed, (frame, row, column), float32.
+    noise
+        Standard deviation of a voxel, and of a smoothed one, (row, column).
+    classes
+        Class of each pixel, (row, column), uint8.
+    own
+        Weight of a voxel in its own smoothed value. That nothing happens is judged by its neighbours alone: a voxel
+        must not be left out for being high.
+    limit
+        How high they may be, in standard deviations.
+    """
+    counts = np.zeros((int(classes.max()) + 1, BINS), np.int64)
+    _count(above, smooth, *noise, classes, np.float32(own), np.float32(limit), counts)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _count(above: Any, smooth: Any, single: Any, noise: Any, classes: Any, own: Any, limit: Any, counts: Any) -> None:
+    n, rows, columns = above.shape
+    for t in range(n):
+        for y in range(rows):
+            for x in range(columns):
+                value = above[t, y, x]
+                # exactly nothing is what stands for voxels that hold no number
+                if value == 0 or abs(smooth[t, y, x] - own * value) > limit * noise[y, x]:
+                    continue
+                k = int((value / single[y, x] - np.float32(LOWEST)) / np.float32(WIDTH))
+                counts[classes[y, x], min(max(k, 0), BINS - 1)] += 1
+
+
+def normal_heights(counts: NDArray[np.int64], sigma: float, radius: int) -> NDArray[np.float32]:
+    """Return for heights of smoothed noise those that normal noise exceeds as rarely, (class, height).
+
+    Parameters
+    ----------
+    counts
+        Of single voxels, see `histogram_of_noise`.
+    sigma, radius
+        Of the Gaussian in space and time.
+
+    Notes
+    -----
+    Only the shape counts: heights are in standard deviations of the smoothed noise. The first is for height `FIRST`,
+    each next one `STEP` higher.
+
+    Examples
+    --------
+    >>> z = LOWEST + WIDTH * (np.arange(BINS) + 0.5)
+    >>> normal = np.round(1e9 * np.exp(-z * z / 2)).astype(np.int64)[None]
+    >>> float(normal_heights(normal, 1.5, 4)[0, int((5 - FIRST) / STEP)].round(2))
+    5.0
+    """
+    weights, times = _weights_of_smoothing(sigma, radius)
+    grid = FIRST + STEP * np.arange(HEIGHTS)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # what is rare is seen in few classes and happens in all
+    share = (1 - _POOLED) * share + _POOLED * counts.sum(axis=0) / max(counts.sum(), 1)
+    out = np.tile(grid, (len(counts), 1))
+    for c in np.flatnonzero(counts.any(axis=1)):
+        seen = share[c] > 0
+        z = LOWEST + WIDTH * (np.flatnonzero(seen) + 0.5)
+        z -= share[c, seen] @ z
+        spread = np.sqrt((share[c, seen] @ z**2) * (times * weights**2).sum())
+        if spread > 0:
+            out[c] = _heights_of_sum(grid, z, share[c, seen], weights / spread, times)
+    return out.astype(np.float32)
+
+
+def _weights_of_smoothing(sigma: float, radius: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the different weights of a Gaussian over three axes, and how many voxels have each."""
+    one = gaussian_weights(sigma, radius)
+    one = np.concatenate([one[:0:-1], one])
+    weights, times = np.unique(np.round(np.multiply.outer(np.multiply.outer(one, one), one), 12), return_counts=True)
+    return np.asarray(weights, np.float64), times.astype(np.float64)
+
+
+def _heights_of_sum(
+    grid: NDArray[Any], z: NDArray[Any], share: NDArray[Any], weights: NDArray[Any], times: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the normal heights of those of a sum of ``times`` values ``z`` each with ``weights``, of unit variance."""
+    from scipy.special import ndtri
+
+    # the sum as one period of a Fourier series: wide enough for the farthest value, fine enough for double precision
+    half = _MARGIN + float(np.abs(z).max() * weights.max())
+    frequency = np.pi / half * np.arange(1, int(_FINEST * half / np.pi) + 2)
+    log_factor = np.zeros(len(frequency), np.complex128)
+    for weight, n in zip(weights, times, strict=True):
+        log_factor += n * np.log(np.exp(1j * weight * np.outer(frequency, z)) @ share + 1e-300)
+    factor = np.exp(log_factor) / frequency
+    turn = np.exp(-1j * np.outer(grid, frequency)) - np.exp(-1j * half * frequency)
+    above = (half - grid) / (2 * half) + (turn @ factor).imag / half
+    known = (above > _RAREST) & (above < 1 - _RAREST)
+    first, last = (int(k) for k in np.flatnonzero(known)[[0, -1]])
+    normal = -ndtri(np.where(known, above, 0.5))
+    # beyond what double precision tells, heights go on in proportion
+    normal[last + 1 :] = normal[last] * grid[last + 1 :] / grid[last]
+    normal[:first] = normal[first] * grid[:first] / grid[first]
+    return np.asarray(np.maximum.accumulate(normal))
+
+
+@njit(cache=True, nogil=True)
+def translated(height: Any, table: Any) -> Any:
+    """Return a height in a table of `normal_heights`, (height,), as a line beyond its ends; for compiled kernels."""
+    at = (height - np.float32(FIRST)) / np.float32(STEP)
+    k = min(max(int(at), 0), len(table) - 2)
+    return table[k] + (at - np.float32(k)) * (table[k + 1] - table[k])
+
+
+@njit(cache=True, nogil=True)
+def _translate(heights: Any, classes: Any, tables: Any, out: Any) -> None:
+    n, rows, columns = heights.shape
+    for t in range(n):
+        for y in range(rows):
+            for x in range(columns):
+                out[t, y, x] = translated(heights[t, y, x], tables[classes[y, x]])
+
+
+def as_normal(
+    heights: NDArray[np.float32], classes: NDArray[np.uint8], tables: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the heights (frame, row, column) that normal noise exceeds as rarely as this noise exceeds those given.
+
+    Parameters
+    ----------
+    heights
+        In standard deviations of the smoothed noise, float32.
+    classes
+        Class of each pixel, (row, column).
+    tables
+        Of each class, see `normal_heights`.
+    """
+    out = np.empty_like(heights)
+    _translate(heights, classes, tables, out)
+    return out

@@ -1,0 +1,1 @@
+"""Array parts of the denoisers."""

@@ -1,0 +1,1 @@
+"""Properties of events: shape, physiology, propagation, neighbours."""

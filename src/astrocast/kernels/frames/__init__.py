@@ -1,0 +1,1 @@
+"""Single frames and pixels of a movie: conversion, smoothing, noise, projections."""

@@ -1,0 +1,1 @@
+"""Sets of voxels: runs, packed bits, outlines."""

@@ -1,0 +1,1 @@
+"""Traces of unequal length in one flat array."""

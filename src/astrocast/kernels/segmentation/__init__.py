@@ -1,0 +1,1 @@
+"""From active voxels to separate events."""

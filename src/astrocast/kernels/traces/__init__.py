@@ -1,0 +1,1 @@
+"""Traces of events: extraction, extension, statistics."""
