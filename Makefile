@@ -59,7 +59,7 @@ docs: $(VENV)/.dev
 
 LOCK := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock: | $(BIN)/uv
-	@$(BIN)/$(LOCK) --all-extras --group dev --group bench --group build --group uv -o requirements/dev.lock
+	@$(BIN)/$(LOCK) --all-extras --group dev --group docs --group bench --group build --group uv -o requirements/dev.lock
 	@$(BIN)/$(LOCK) --group build -c requirements/dev.lock -o requirements/core.lock
 	@$(BIN)/uv pip compile -q --group uv --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/dev.lock -o requirements/uv.lock
 
