@@ -1,1 +1,3 @@
-"""Benchmarks: each beside a plain-library baseline timed in the same run, printed as ratios."""
+"""Benchmarks: each beside a plain-library baseline timed in the same run, printed as
+ratios.
+"""

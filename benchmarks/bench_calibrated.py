@@ -1,4 +1,6 @@
-"""The detection that is calibrated by the recording's noise: its time beside the default detection, and its memory."""
+"""The detection that is calibrated by the recording's noise: its time beside the
+default detection, and its memory.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from benchmarks.harness import heading, line, peak_memory
 
 SIDE = 256
 
-#: the simulator writes block by block, so what is measured is the detection's own memory
+#: the simulator writes block by block, so what is measured is the detection's own
+#: memory
 MEMORY = """
 from pathlib import Path
 from astrocast.detection import Detector
@@ -24,14 +27,23 @@ result = len(read_events(found, ["v_area"]))
 
 
 def write_movie(path: Path, frames: int) -> None:
-    """Write a simulated raw recording of that many frames of 256 x 256 pixels, two events per ten frames."""
+    """Write a simulated raw recording of that many frames of 256 x 256 pixels, two
+    events per ten frames.
+    """
     from astrocast.settings.simulation import SimulationSettings
     from astrocast.simulation import write_simulation
 
     settings = SimulationSettings(
-        seed=7, frames=frames, rows=SIDE, columns=SIDE, snr=4.0, events=int(frames * 0.2),
-        kinds=("static", "growing", "travelling"), motion=0.3, motion_step=0.1,
-    )  # fmt: skip
+        seed=7,
+        frames=frames,
+        rows=SIDE,
+        columns=SIDE,
+        snr=4.0,
+        events=int(frames * 0.2),
+        kinds=("static", "growing", "travelling"),
+        motion=0.3,
+        motion_step=0.1,
+    )
     write_simulation(settings, path, truth=False)
 
 
@@ -43,7 +55,9 @@ def run(quick: bool) -> None:
         for frames in (500, 2000) if quick else (500, 2000, 8000):
             source = folder / f"{frames}.h5"
             write_movie(source, frames)
-            peak, spent, events = peak_memory(MEMORY, frames=frames, source=str(source), folder=name)
+            peak, spent, events = peak_memory(
+                MEMORY, frames=frames, source=str(source), folder=name
+            )
             title = f"peak memory, {frames} x {SIDE} x {SIDE}, {events} events"
             line(title, f"{peak:.0f} MB ({spent:.1f} s)", "goal 1500 MB, +10%")
 
@@ -57,16 +71,32 @@ def _speed(folder: Path, repeats: int, frames: int = 400) -> None:
     outputs = iter(range(1000))
 
     def detect(method: str) -> Path:
-        return Detector(path, folder / f"{next(outputs)}.roi").run("data/ch0", method=method)
+        return Detector(path, folder / f"{next(outputs)}.roi").run(
+            "data/ch0", method=method
+        )
 
-    found = {method: len(read_events(detect(method), ["v_area"])) for method in ("default", "calibrated")}
-    pairs = [[_spent(lambda m=method: detect(m)) for method in found] for _ in range(repeats)]
+    found = {
+        method: len(read_events(detect(method), ["v_area"]))
+        for method in ("default", "calibrated")
+    }
+    pairs = [
+        [_spent(lambda m=method: detect(m)) for method in found] for _ in range(repeats)
+    ]
     title = f"calibrated over default, {frames} x {SIDE} x {SIDE}"
     for what, goal in enumerate(("", "goal at most 2 x")):
         ratio = statistics.median(ours[what] / default[what] for default, ours in pairs)
-        default, ours = (statistics.median(pair[i][what] for pair in pairs) for i in (0, 1))
-        line(f"{title}, {('CPU', 'wall')[what]}", f"{ratio:.2f} x ({ours:.2f} s : {default:.2f} s)", goal)
-    line("  events found: calibrated, default", f"{found['calibrated']}, {found['default']}")
+        default, ours = (
+            statistics.median(pair[i][what] for pair in pairs) for i in (0, 1)
+        )
+        line(
+            f"{title}, {('CPU', 'wall')[what]}",
+            f"{ratio:.2f} x ({ours:.2f} s : {default:.2f} s)",
+            goal,
+        )
+    line(
+        "  events found: calibrated, default",
+        f"{found['calibrated']}, {found['default']}",
+    )
 
 
 def _spent(call: Callable[[], Any]) -> tuple[float, float]:

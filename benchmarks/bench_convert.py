@@ -1,4 +1,6 @@
-"""Conversion of a recording: TIFF to HDF5 and zarr beside plain sequential reading and writing of the same bytes."""
+"""Conversion of a recording: TIFF to HDF5 and zarr beside plain sequential reading and
+writing of the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ Input(logging_level=40).run(source, output_path=target, dtype="uint16")
 def make_tiff(path: Path, frames: int, side: int) -> None:
     """A recording on disk that compresses about as well as one of a camera."""
     rng = np.random.default_rng(7)
-    # the same hundred frames again and again: making new ones would take longer than all that is measured
+    # the same hundred frames again and again: making new ones would take longer than
+    # all that is measured
     movie = rng.poisson(200, (min(100, frames), side, side)).astype(np.uint16)
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         tiff.write(
-            (movie[i % len(movie)] for i in range(frames)), shape=(frames, side, side), dtype=np.uint16,
+            (movie[i % len(movie)] for i in range(frames)),
+            shape=(frames, side, side),
+            dtype=np.uint16,
             photometric="minisblack",
-        )  # fmt: skip
+        )
 
 
 def plain_read(path: Path) -> None:
@@ -73,7 +78,8 @@ def run(quick: bool) -> None:
             target = folder / f"converted{suffix}"
 
             def clear(target: Path = target) -> None:
-                # both begin with a new file and an idle disk; removing and what the last one left are not their work
+                # both begin with a new file and an idle disk; removing and what the
+                # last one left are not their work
                 remove(target)
                 remove(folder / "plain.bin")
                 os.sync()
@@ -82,20 +88,35 @@ def run(quick: bool) -> None:
                 Input(logging_level=40).run(source, output_path=target, dtype="uint16")
 
             compare(
-                f"TIFF -> {suffix}", convert, baseline, baseline_name="plain sequential write", repeats=7,
-                work=frames * side * side / 1e6, goal="goal 0.70", before=clear,
-            )  # fmt: skip
+                f"TIFF -> {suffix}",
+                convert,
+                baseline,
+                baseline_name="plain sequential write",
+                repeats=7,
+                work=frames * side * side / 1e6,
+                goal="goal 0.70",
+                before=clear,
+            )
             remove(target)
         compare(
-            "plain sequential write (the slower one)", baseline, lambda: plain_read(source),
-            baseline_name="plain sequential read", repeats=7,
-        )  # fmt: skip
+            "plain sequential write (the slower one)",
+            baseline,
+            lambda: plain_read(source),
+            baseline_name="plain sequential read",
+            repeats=7,
+        )
         source.unlink()
         for n in (100, 200) if quick else (1000, 2000, 4000, 8000):
             make_tiff(source, n, side)
             for suffix in (".h5", ".zarr"):
                 target = folder / f"memory{suffix}"
-                peak, _, _ = peak_memory(CONVERT, source=str(source), target=str(target))
-                line(f"peak memory, {n} frames -> {suffix}", f"{peak:7.0f} MB", "goal < 1000, flat")
+                peak, _, _ = peak_memory(
+                    CONVERT, source=str(source), target=str(target)
+                )
+                line(
+                    f"peak memory, {n} frames -> {suffix}",
+                    f"{peak:7.0f} MB",
+                    "goal < 1000, flat",
+                )
                 remove(target)
             source.unlink()

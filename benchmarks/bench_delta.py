@@ -1,4 +1,6 @@
-"""Bleach correction from file to file beside scipy's minimum filter over the same recording in memory."""
+"""Bleach correction from file to file beside scipy's minimum filter over the same
+recording in memory.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,28 @@ delta.save(target, loc="df/ch0")
 def make_recording(path: Path, frames: int, side: int) -> None:
     from astrocast.io import create_recording
 
-    movie = np.random.default_rng(7).poisson(200, (min(100, frames), side, side)).astype(np.uint16)
+    movie = (
+        np.random.default_rng(7)
+        .poisson(200, (min(100, frames), side, side))
+        .astype(np.uint16)
+    )
     with create_recording(path, "data/ch0", (frames, side, side), np.uint16) as writer:
         for start in range(0, frames, 100):
             writer.write(start, movie[: frames - start])
 
 
 def vectorised(movie: np.ndarray, window: int) -> np.ndarray:
-    """The same correction with one scipy filter over the array, and the larger of its two sides."""
+    """The same correction with one scipy filter over the array, and the larger of its
+    two sides.
+    """
     size = window + 1
     padded = np.pad(movie, ((window, window), (0, 0), (0, 0)), mode="edge")
     centred = minimum_filter1d(padded, size, axis=0, mode="nearest")
     n = len(movie)
     first = size // 2
-    background = np.maximum(centred[first : first + n], centred[first + window : first + window + n])
+    background = np.maximum(
+        centred[first : first + n], centred[first + window : first + window + n]
+    )
     return movie.astype(np.float32) - background
 
 
@@ -46,7 +56,9 @@ def per_pixel(movie: np.ndarray, window: int) -> np.ndarray:
     result = np.empty(movie.shape, np.float32)
     for x in range(movie.shape[1]):
         for y in range(movie.shape[2]):
-            result[:, x, y] = vectorised(movie[:, x : x + 1, y : y + 1], window)[:, 0, 0]
+            result[:, x, y] = vectorised(movie[:, x : x + 1, y : y + 1], window)[
+                :, 0, 0
+            ]
     return result
 
 
@@ -55,14 +67,17 @@ def run(quick: bool) -> None:
     from astrocast.preparation import Delta
 
     frames, side = (300, 128) if quick else (2000, 512)
-    heading(f"Bleach correction, {frames} x {side} x {side} uint16 on disk, window {WINDOW}")
+    heading(
+        f"Bleach correction, {frames} x {side} x {side} uint16 on disk, window {WINDOW}"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source, target = folder / "recording.h5", folder / "corrected.h5"
         make_recording(source, frames, side)
 
         def clear() -> None:
-            # as for a conversion: removing the last result, and what the disk still does, are not its work
+            # as for a conversion: removing the last result, and what the disk still
+            # does, are not its work
             remove(target)
             os.sync()
 
@@ -77,23 +92,41 @@ def run(quick: bool) -> None:
             strip = recording.read(0, frames, slice(0, 1), slice(0, 64))
         work = frames * side * side / 1e6
         compare(
-            "file to file", correct, lambda: vectorised(part, WINDOW), baseline_name="scipy over the array, in memory",
-            repeats=3, work=work, baseline_share=part.size / (frames * side * side), goal="goal 3", before=clear,
-        )  # fmt: skip
+            "file to file",
+            correct,
+            lambda: vectorised(part, WINDOW),
+            baseline_name="scipy over the array, in memory",
+            repeats=3,
+            work=work,
+            baseline_share=part.size / (frames * side * side),
+            goal="goal 3",
+            before=clear,
+        )
         compare(
-            "file to file", correct, lambda: per_pixel(strip, WINDOW), baseline_name="scipy per pixel, in memory",
-            repeats=3, work=work, baseline_share=strip.size / (frames * side * side), goal="goal 8", before=clear,
-        )  # fmt: skip
+            "file to file",
+            correct,
+            lambda: per_pixel(strip, WINDOW),
+            baseline_name="scipy per pixel, in memory",
+            repeats=3,
+            work=work,
+            baseline_share=strip.size / (frames * side * side),
+            goal="goal 8",
+            before=clear,
+        )
         remove(target)
         for n in (100, 200) if quick else (1000, 2000, 4000, 8000):
             remove(source)
             make_recording(source, n, side)
-            peak, _, _ = peak_memory(CORRECT, source=str(source), target=str(target), window=WINDOW)
+            peak, _, _ = peak_memory(
+                CORRECT, source=str(source), target=str(target), window=WINDOW
+            )
             line(f"peak memory, {n} frames", f"{peak:7.0f} MB", "goal < 1000, flat")
             remove(target)
         remove(source)
         make_recording(source, 1200 if not quick else 200, side)
         for window in (20, 100, 500):
-            peak, _, _ = peak_memory(CORRECT, source=str(source), target=str(target), window=window)
+            peak, _, _ = peak_memory(
+                CORRECT, source=str(source), target=str(target), window=window
+            )
             line(f"peak memory, window {window}", f"{peak:7.0f} MB", "goal < 1000")
             remove(target)

@@ -1,4 +1,6 @@
-"""Event detection: each kernel against the library it replaces, the whole run, and its memory."""
+"""Event detection: each kernel against the library it replaces, the whole run, and its
+memory.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,31 @@ SIDE = 512
 
 
 def movie_block(start: int, frames: int, seed: int = 0) -> np.ndarray:
-    """Frames of an endless dF recording with about one event per frame of 512 x 512 pixels; the same for any cut."""
-    noise = np.random.default_rng(seed).normal(0, 10, (16, SIDE, SIDE)).astype(np.float32)
+    """Frames of an endless dF recording with about one event per frame of 512 x 512
+    pixels; the same for any cut.
+    """
+    noise = (
+        np.random.default_rng(seed).normal(0, 10, (16, SIDE, SIDE)).astype(np.float32)
+    )
     y, x = np.mgrid[-16:17, -16:17]
     out = np.empty((frames, SIDE, SIDE), np.float32)
     for t in range(start, start + frames):
-        frame = np.roll(noise[t * 7 % 16], (t * 131 % SIDE, t * 277 % SIDE), axis=(0, 1))
+        frame = np.roll(
+            noise[t * 7 % 16], (t * 131 % SIDE, t * 277 % SIDE), axis=(0, 1)
+        )
         for event in range(t - 30, t):
             rng = np.random.default_rng((seed, abs(event)))
             row, column = rng.integers(20, SIDE - 20, 2)
-            long, wide, high = rng.uniform(12, 30), rng.uniform(2, 4), rng.uniform(40, 90)
+            long, wide, high = (
+                rng.uniform(12, 30),
+                rng.uniform(2, 4),
+                rng.uniform(40, 90),
+            )
             if event >= 0 and t - event < long:
                 height = high * np.sin(np.pi * (t - event) / long)
-                frame[row - 16 : row + 17, column - 16 : column + 17] += height * np.exp(-(y**2 + x**2) / (2 * wide**2))
+                frame[row - 16 : row + 17, column - 16 : column + 17] += (
+                    height * np.exp(-(y**2 + x**2) / (2 * wide**2))
+                )
         out[t - start] = frame
     return out
 
@@ -89,65 +103,153 @@ def _kernels(frames: int) -> None:
         out = np.zeros((frames, part, SIDE), bool)
         for row, column in np.ndindex(part, SIDE):
             _, p = signal.find_peaks(
-                smooth[:, row, column].astype(float), prominence=10, width=3, rel_height=0.9, wlen=60
+                smooth[:, row, column].astype(float),
+                prominence=10,
+                width=3,
+                rel_height=0.9,
+                wlen=60,
             )
-            for a, b in zip(p["left_ips"].astype(int), p["right_ips"].astype(int), strict=True):
+            for a, b in zip(
+                p["left_ips"].astype(int), p["right_ips"].astype(int), strict=True
+            ):
                 out[a:b, row, column] = True
         return out
 
     with ThreadPoolExecutor(2) as pool:
-        compare("smoothing, sigma 2 radius 2, to the last bit", lambda: gaussian(data, 2, 2, pool=pool),
-                lambda: ndimage.gaussian_filter(data, 2, radius=2, mode="nearest"), baseline_name="scipy",
-                work=mega)  # fmt: skip
-        compare("triangle threshold, 3 frames, exact", lambda: triangle_thresholds(smooth, 1, pool=pool),
-                lambda: [threshold_triangle(smooth[t : t + 3]) for t in range(0, frames, 8)],
-                baseline_name="scikit-image", work=mega, baseline_share=1 / 8)  # fmt: skip
-        compare("temporal threshold, one thread", lambda: peak_mask(smooth, criteria), loop,
-                baseline_name="find_peaks loop", work=mega, baseline_share=part / SIDE, repeats=3)  # fmt: skip
-        compare("temporal threshold, two threads", lambda: peak_mask(smooth, criteria, pool=pool), loop,
-                baseline_name="find_peaks loop", work=mega, baseline_share=part / SIDE, repeats=3,
-                goal="goal 12 x")  # fmt: skip
+        compare(
+            "smoothing, sigma 2 radius 2, to the last bit",
+            lambda: gaussian(data, 2, 2, pool=pool),
+            lambda: ndimage.gaussian_filter(data, 2, radius=2, mode="nearest"),
+            baseline_name="scipy",
+            work=mega,
+        )
+        compare(
+            "triangle threshold, 3 frames, exact",
+            lambda: triangle_thresholds(smooth, 1, pool=pool),
+            lambda: [
+                threshold_triangle(smooth[t : t + 3]) for t in range(0, frames, 8)
+            ],
+            baseline_name="scikit-image",
+            work=mega,
+            baseline_share=1 / 8,
+        )
+        compare(
+            "temporal threshold, one thread",
+            lambda: peak_mask(smooth, criteria),
+            loop,
+            baseline_name="find_peaks loop",
+            work=mega,
+            baseline_share=part / SIDE,
+            repeats=3,
+        )
+        compare(
+            "temporal threshold, two threads",
+            lambda: peak_mask(smooth, criteria, pool=pool),
+            loop,
+            baseline_name="find_peaks loop",
+            work=mega,
+            baseline_share=part / SIDE,
+            repeats=3,
+            goal="goal 12 x",
+        )
         same = np.array_equal(peak_mask(smooth, criteria)[:, :part], loop())
         line("  the same mask", str(same))
         mask = smooth > 12
-        compare("labelling, one thread", lambda: label(mask), lambda: cc3d.connected_components(mask, connectivity=6),
-                baseline_name="cc3d", work=mega, goal="goal 1 x")  # fmt: skip
-        compare("labelling, two threads", lambda: label(mask, pool),
-                lambda: cc3d.connected_components(mask, connectivity=6), baseline_name="cc3d", work=mega)  # fmt: skip
+        compare(
+            "labelling, one thread",
+            lambda: label(mask),
+            lambda: cc3d.connected_components(mask, connectivity=6),
+            baseline_name="cc3d",
+            work=mega,
+            goal="goal 1 x",
+        )
+        compare(
+            "labelling, two threads",
+            lambda: label(mask, pool),
+            lambda: cc3d.connected_components(mask, connectivity=6),
+            baseline_name="cc3d",
+            work=mega,
+        )
         labels, n = label(mask)
-        labels, n = label(np.isin(labels, np.flatnonzero(np.bincount(labels.ravel()) >= 60)[1:]))
+        labels, n = label(
+            np.isin(labels, np.flatnonzero(np.bincount(labels.ravel()) >= 60)[1:])
+        )
 
         def features() -> None:
             runs, of = label_runs_of_volume(labels, pool)
             boxes = Boxes.empty(n)
             boxes.add(runs, of, 0)
             found = measure_signals(data, runs, of, boxes, pool)
-            offsets = np.concatenate([[0], np.cumsum(boxes.high[:, 0] - boxes.low[:, 0])])
+            offsets = np.concatenate(
+                [[0], np.cumsum(boxes.high[:, 0] - boxes.low[:, 0])]
+            )
             by_event = np.argsort(found.event, kind="stable")
             order = np.argsort(of, kind="stable")
             first = np.searchsorted(of[order], np.arange(1, n + 2))
-            columns = [np.asarray(c, np.int64)[order] for c in (runs.frame(), runs.row(), runs.start, runs.stop)]
-            measured = Measured(found.mean[by_event], found.noise[by_event], offsets, np.zeros(n, np.int64))
-            event_rows(EventBatch(np.arange(1, n + 1), boxes, EventRuns(*columns, first), measured), Context(), pool)
+            columns = [
+                np.asarray(c, np.int64)[order]
+                for c in (runs.frame(), runs.row(), runs.start, runs.stop)
+            ]
+            measured = Measured(
+                found.mean[by_event],
+                found.noise[by_event],
+                offsets,
+                np.zeros(n, np.int64),
+            )
+            event_rows(
+                EventBatch(
+                    np.arange(1, n + 1), boxes, EventRuns(*columns, first), measured
+                ),
+                Context(),
+                pool,
+            )
 
         few = min(n, 40)
 
         def plain() -> None:
             some = np.where(labels <= few, labels, 0)
-            regionprops_table(some, properties=("label", "area", "bbox", "centroid", "axis_major_length", "solidity"))
+            regionprops_table(
+                some,
+                properties=(
+                    "label",
+                    "area",
+                    "bbox",
+                    "centroid",
+                    "axis_major_length",
+                    "solidity",
+                ),
+            )
             for event, box in enumerate(ndimage.find_objects(some), 1):
                 own = labels[box] == event
                 footprint = own.any(axis=0).astype(np.uint8)
-                regionprops_table(footprint, properties=(
-                    "centroid", "axis_major_length", "axis_minor_length", "eccentricity", "extent",
-                    "feret_diameter_max", "orientation", "perimeter", "solidity", "area_convex",
-                ))  # fmt: skip
+                regionprops_table(
+                    footprint,
+                    properties=(
+                        "centroid",
+                        "axis_major_length",
+                        "axis_minor_length",
+                        "eccentricity",
+                        "extent",
+                        "feret_diameter_max",
+                        "orientation",
+                        "perimeter",
+                        "solidity",
+                        "area_convex",
+                    ),
+                )
                 for t in range(len(own)):
                     np.ma.masked_array(data[box][t], ~own[t]).mean()
                     np.ma.masked_array(data[box][t], own[t]).mean()
 
-        compare(f"all features of {n} events", features, plain, baseline_name="regionprops_table + masked means",
-                baseline_share=few / n, repeats=3, goal="goal 20 x")  # fmt: skip
+        compare(
+            f"all features of {n} events",
+            features,
+            plain,
+            baseline_name="regionprops_table + masked means",
+            baseline_share=few / n,
+            repeats=3,
+            goal="goal 20 x",
+        )
 
 
 def _whole(folder: Path, frames: int) -> None:
@@ -172,8 +274,16 @@ def _whole(folder: Path, frames: int) -> None:
     out = np.empty_like(data)
     begin = time.perf_counter()
     for t in range(len(data)):
-        cv2.GaussianBlur(data[t], (5, 5), 2, dst=out[t], borderType=cv2.BORDER_REPLICATE)
-    cv2.sepFilter2D(out.reshape(len(out), -1), -1, np.ones((1, 1), np.float32), kernel, borderType=cv2.BORDER_REPLICATE)
+        cv2.GaussianBlur(
+            data[t], (5, 5), 2, dst=out[t], borderType=cv2.BORDER_REPLICATE
+        )
+    cv2.sepFilter2D(
+        out.reshape(len(out), -1),
+        -1,
+        np.ones((1, 1), np.float32),
+        kernel,
+        borderType=cv2.BORDER_REPLICATE,
+    )
     floor = reading + (time.perf_counter() - begin) * frames / len(data)
     begin = time.perf_counter()
     directory = Detector(path, folder / "found.roi").run("df/ch0")
@@ -181,10 +291,18 @@ def _whole(folder: Path, frames: int) -> None:
     events = len(read_events(directory, ["v_area"]))
     title = f"Detector.run, {frames} x {SIDE} x {SIDE}, {events} events"
     line(title, f"{spent:.1f} s, {mega / spent:.1f} Mvoxel/s", "goal 40 Mvoxel/s")
-    line("  over reading once + OpenCV's Gaussian", f"{spent / floor:.2f} x ({floor:.2f} s)", "goal at most 4 x")
+    line(
+        "  over reading once + OpenCV's Gaussian",
+        f"{spent / floor:.2f} x ({floor:.2f} s)",
+        "goal at most 4 x",
+    )
 
 
 def _memory(folder: Path, lengths: tuple[int, ...]) -> None:
     for frames in lengths:
         peak, spent, _ = peak_memory(MEMORY, frames=frames, folder=str(folder))
-        line(f"peak memory, {frames} frames, generated lazily", f"{peak:.0f} MB ({spent:.0f} s)", "goal 1500 MB, +10%")
+        line(
+            f"peak memory, {frames} frames, generated lazily",
+            f"{peak:.0f} MB ({spent:.0f} s)",
+            "goal 1500 MB, +10%",
+        )

@@ -26,9 +26,14 @@ FRAMES, ROWS, COLUMNS_ = 5000, 512, 512
 
 
 def make_columns(n: int, seed: int = 0) -> dict[str, Any]:
-    """Events of 20-200 frames and 6 x 6 to 12 x 12 pixels, filled to half, as the writer takes them."""
+    """Events of 20-200 frames and 6 x 6 to 12 x 12 pixels, filled to half, as the
+    writer takes them.
+    """
     rng = np.random.default_rng(seed)
-    shapes = np.stack([rng.integers(20, 201, n), rng.integers(6, 13, n), rng.integers(6, 13, n)], axis=1)
+    shapes = np.stack(
+        [rng.integers(20, 201, n), rng.integers(6, 13, n), rng.integers(6, 13, n)],
+        axis=1,
+    )
     origins = np.stack(
         [
             rng.integers(0, FRAMES - shapes[:, 0]),
@@ -41,17 +46,29 @@ def make_columns(n: int, seed: int = 0) -> dict[str, Any]:
     bit_offsets = offsets_of((shapes.prod(axis=1) + 7) // 8)
     footprint_offsets = offsets_of((shapes[:, 1] * shapes[:, 2] + 7) // 8)
     columns: dict[str, Any] = {
-        "trace": (rng.normal(1, 0.2, trace_offsets[-1]).astype(np.float32), trace_offsets),
-        "noise_mask_trace": (rng.normal(0, 0.2, trace_offsets[-1]).astype(np.float32), trace_offsets),
+        "trace": (
+            rng.normal(1, 0.2, trace_offsets[-1]).astype(np.float32),
+            trace_offsets,
+        ),
+        "noise_mask_trace": (
+            rng.normal(0, 0.2, trace_offsets[-1]).astype(np.float32),
+            trace_offsets,
+        ),
         "mask": (rng.integers(0, 256, bit_offsets[-1], dtype=np.uint8), bit_offsets),
         "footprint": (np.full(footprint_offsets[-1], 255, np.uint8), footprint_offsets),
         "name": [str(i) for i in range(1, n + 1)],
     }
     for axis, name in enumerate("zxy"):
-        columns |= {f"{name}0": origins[:, axis], f"{name}1": (origins + shapes)[:, axis], f"d{name}": shapes[:, axis]}
+        columns |= {
+            f"{name}0": origins[:, axis],
+            f"{name}1": (origins + shapes)[:, axis],
+            f"d{name}": shapes[:, axis],
+        }
     for c in COLUMNS:
         if c.name not in columns and c.is_scalar:
-            columns[c.name] = rng.random(n) if c.dtype == "float64" else rng.integers(0, 9, n)
+            columns[c.name] = (
+                rng.random(n) if c.dtype == "float64" else rng.integers(0, 9, n)
+            )
     return columns
 
 
@@ -61,7 +78,10 @@ def write_store(directory: Path, n: int, part: int = 10_000) -> None:
         for begin in range(0, n, part):
             count = min(part, n - begin)
             columns = make_columns(count, begin)
-            writer.write(np.arange(begin + 1, begin + count + 1), {c.name: columns[c.name] for c in writer.columns})
+            writer.write(
+                np.arange(begin + 1, begin + count + 1),
+                {c.name: columns[c.name] for c in writer.columns},
+            )
 
 
 def loop_normalize(traces: list[np.ndarray]) -> list[np.ndarray]:
@@ -119,13 +139,27 @@ def _shapes(events: Events, n: int) -> None:
         baseline_share=part / n,
         goal="goal: 20",
     )
-    _per_event("normalize(inplace=False), as an object array", lambda: events.normalize(instructions, inplace=False), n)
     _per_event(
-        "to_numpy, 5,000 frames (first tenth of the events)", lambda: events.to_numpy(events.events.iloc[:part]), part
+        "normalize(inplace=False), as an object array",
+        lambda: events.normalize(instructions, inplace=False),
+        n,
+    )
+    _per_event(
+        "to_numpy, 5,000 frames (first tenth of the events)",
+        lambda: events.to_numpy(events.events.iloc[:part]),
+        part,
     )
     _per_event("to_numpy(ragged=True)", lambda: events.to_numpy(ragged=True), n)
-    _per_event("enforce_length(100, 100)", lambda: events.enforce_length(100, max_length=100), n)
-    _per_event("filter by two columns", lambda: events.filter({"dz": (50, 150), "x0": (None, 300)}, inplace=False), n)
+    _per_event(
+        "enforce_length(100, 100)",
+        lambda: events.enforce_length(100, max_length=100),
+        n,
+    )
+    _per_event(
+        "filter by two columns",
+        lambda: events.filter({"dz": (50, 150), "x0": (None, 300)}, inplace=False),
+        n,
+    )
     _per_event("to_tsfresh", events.to_tsfresh, n)
     shape = (500, ROWS, COLUMNS_)
     few = events.events[events.events["z1"] <= shape[0]]
@@ -137,7 +171,11 @@ def _shapes(events: Events, n: int) -> None:
     few = Events.__new__(Events)
     few.__dict__.update(events.__dict__)
     few.events = events.events.iloc[:part]
-    _per_event("physiology, all columns (first tenth)", lambda: few.physiology(inplace=False), part)
+    _per_event(
+        "physiology, all columns (first tenth)",
+        lambda: few.physiology(inplace=False),
+        part,
+    )
 
 
 #: loads the table, gives back what loading needed, and begins to watch from there
@@ -161,14 +199,25 @@ def _memory(directory: Path) -> None:
         ("enforce_length", "events.enforce_length(100, max_length=100)"),
         ("filter", "events.filter({'dz': (50, 150)})"),
         ("normalize", "events.normalize({0: ['subtract', {'mode': 'min'}]})"),
-        ("to_numpy of 10,000 events, 5,000 frames", "events.to_numpy(events.events.iloc[:10000])"),
-        ("create_event_map to a file, 500 frames", (
-            "t = events.events; t = t[t.z1 <= 500]\n"
-            "Events.create_event_map(t, (500, 512, 512), 'int32', save_path=pathlib.Path(tempfile.mkdtemp()) / 'a.h5')"
-        )),
-    ):  # fmt: skip
-        peak, _, held = peak_memory(f"{LOADED}{code}\nresult = held", directory=str(directory))
-        line(f"memory: {title}", f"{peak - held:8.0f} MB above {held:.0f} MB with the table loaded")
+        (
+            "to_numpy of 10,000 events, 5,000 frames",
+            "events.to_numpy(events.events.iloc[:10000])",
+        ),
+        (
+            "create_event_map to a file, 500 frames",
+            (
+                "t = events.events; t = t[t.z1 <= 500]\n"
+                "Events.create_event_map(t, (500, 512, 512), 'int32', save_path=pathlib.Path(tempfile.mkdtemp()) / 'a.h5')"
+            ),
+        ),
+    ):
+        peak, _, held = peak_memory(
+            f"{LOADED}{code}\nresult = held", directory=str(directory)
+        )
+        line(
+            f"memory: {title}",
+            f"{peak - held:8.0f} MB above {held:.0f} MB with the table loaded",
+        )
 
 
 def _kernels(n: int) -> None:

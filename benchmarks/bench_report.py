@@ -12,7 +12,9 @@ def run(quick: bool) -> None:
 
     heading("report")
     frames = 64 if quick else 512
-    movie = np.random.default_rng(0).normal(5000, 20, (frames, 256, 256)).astype(np.float32)
+    movie = (
+        np.random.default_rng(0).normal(5000, 20, (frames, 256, 256)).astype(np.float32)
+    )
 
     def numpy_passes() -> None:
         movie.mean(0, dtype=np.float64)

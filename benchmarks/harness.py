@@ -35,11 +35,12 @@ def compare(
     goal: str = "",
     before: Callable[[], Any] = lambda: None,
 ) -> float:
-    """Time both in turn (after a warm-up of ours) and print the median ratio baseline / ours: above 1 we are faster.
+    """Time both in turn (after a warm-up of ours) and print the median ratio baseline /
+    ours: above 1 we are faster.
 
-    ``work`` is what one call of ours does, in ``unit``; ``baseline_share`` the share of that work the baseline does
-    (a slow baseline is timed on a part). ``goal`` is what the ratio should reach, for the reader. ``before`` is called
-    before each, untimed.
+    ``work`` is what one call of ours does, in ``unit``; ``baseline_share`` the share of
+    that work the baseline does (a slow baseline is timed on a part). ``goal`` is what
+    the ratio should reach, for the reader. ``before`` is called before each, untimed.
     """
 
     def clean(call: Callable[[], Any]) -> float:
@@ -49,9 +50,16 @@ def compare(
     clean(ours)
     pairs = [(clean(ours), clean(baseline) / baseline_share) for _ in range(repeats)]
     ratio = statistics.median(b / a for a, b in pairs)
-    fast, slow = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+    fast, slow = (
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+    )
     rate = f"  {work / fast:8.1f} {unit}/s" if work else ""
-    line(title, f"{ratio:7.2f} x {baseline_name} ({fast:.3f} s : {slow:.3f} s){rate}", goal)
+    line(
+        title,
+        f"{ratio:7.2f} x {baseline_name} ({fast:.3f} s : {slow:.3f} s){rate}",
+        goal,
+    )
     return ratio
 
 
@@ -64,11 +72,12 @@ def heading(text: str) -> None:
 
 
 def peak_memory(code: str, **values: Any) -> tuple[float, float, Any]:
-    """Run ``code`` in a fresh interpreter; return (peak MB, seconds, what it assigned to ``result``).
+    """Run ``code`` in a fresh interpreter; return (peak MB, seconds, what it assigned
+    to ``result``).
 
-    ``values`` are available in the code as variables (JSON). The peak is the largest resident memory of the process,
-    sampled, without pages of memory-mapped files that the system may drop (``rss - shared``).
-    """
+    ``values`` are available in the code as variables (JSON). The peak is the largest
+    resident memory of the process, sampled, without pages of memory-mapped files that
+    the system may drop (``rss - shared``)."""
     script = f"""
 import json, sys, threading, time, psutil
 globals().update(json.loads(sys.argv[1]))
@@ -90,8 +99,12 @@ print("\\n" + json.dumps([peak / 1e6, spent, result]))
         path.write_text(script)
         done = subprocess.run(
             [sys.executable, str(path), json.dumps(values)],
-            capture_output=True, text=True, check=False, cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     peak, spent, result = json.loads(done.stdout.strip().splitlines()[-1])

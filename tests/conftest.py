@@ -12,32 +12,50 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 mpl.use("Agg")
-# Compilation of a kernel happens inside the first example: no deadline. Derandomised: the same examples every time.
-settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# Compilation of a kernel happens inside the first example: no deadline. Derandomised:
+# the same examples every time.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("suite")
 
 
 class _NoReports:
-    """Fails the test in which openvino would load the part that reports its use; see denoising/backend.py."""
+    """Fails the test in which openvino would load the part that reports its use; see
+    denoising/backend.py.
+    """
 
     def find_spec(self, name: str, *_: object) -> None:
         if name == "openvino_telemetry":
-            raise AssertionError("openvino was imported directly; use astrocast.denoising.backend.import_openvino")
+            raise AssertionError(
+                "openvino was imported directly; use"
+                " astrocast.denoising.backend.import_openvino"
+            )
 
 
 sys.meta_path.insert(0, _NoReports())
 
-SHARED = Path(os.environ.get("ASTROCAST_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = Path(
+    os.environ.get("ASTROCAST_SHARED", Path(__file__).resolve().parents[2] / "shared")
+)
 
 
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
-    """Return the path of a file of the material beside the project; the test skips where it is absent."""
+    """Return the path of a file of the material beside the project; the test skips
+    where it is absent.
+    """
 
     def find(name: str) -> Path:
         path = SHARED / name
         if not path.exists():
-            pytest.skip(f"{name} is not beside the project (real recordings and references are not part of it)")
+            pytest.skip(
+                f"{name} is not beside the project (real recordings and references are"
+                " not part of it)"
+            )
         return path
 
     return find

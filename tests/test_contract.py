@@ -17,17 +17,26 @@ CONTRACT: dict[str, dict[str, list[list[Any]]]] = json.loads(
 METHODS = [(path, method) for path, methods in CONTRACT.items() for method in methods]
 
 
-@pytest.mark.parametrize(("path", "method"), METHODS, ids=[f"{p.split('.')[-1]}.{m}" for p, m in METHODS])
+@pytest.mark.parametrize(
+    ("path", "method"), METHODS, ids=[f"{p.split('.')[-1]}.{m}" for p, m in METHODS]
+)
 def test_signature_starts_with_the_contract(path: str, method: str) -> None:
     module, name = path.rsplit(".", 1)
     signature = inspect.signature(getattr(getattr(import_module(module), name), method))
     parameters = [p for p in signature.parameters.values() if p.name != "self"]
     expected = CONTRACT[path][method]
-    assert [p.name for p in parameters[: len(expected)]] == [name for name, _ in expected]
+    assert [p.name for p in parameters[: len(expected)]] == [
+        name for name, _ in expected
+    ]
     for found, (name, default) in zip(parameters, expected, strict=False):
         if default is None:
             assert found.default is inspect.Parameter.empty, name
         else:
-            assert found.default == eval(default, vars(builtins)), name  # the defaults are literals or builtin types
-    for extra in parameters[len(expected) :]:  # what goes beyond the contract is optional and named
-        assert extra.kind is inspect.Parameter.KEYWORD_ONLY or extra.default is not inspect.Parameter.empty, extra.name
+            # the defaults are literals or builtin types
+            assert found.default == eval(default, vars(builtins)), name
+    # what goes beyond the contract is optional and named
+    for extra in parameters[len(expected) :]:
+        assert (
+            extra.kind is inspect.Parameter.KEYWORD_ONLY
+            or extra.default is not inspect.Parameter.empty
+        ), extra.name

@@ -1,4 +1,6 @@
-"""Draw the picture of the baseline page: backgrounds of a simulated recording and their bias."""
+"""Draw the picture of the baseline page: backgrounds of a simulated recording and their
+bias.
+"""
 
 from pathlib import Path
 
@@ -12,9 +14,19 @@ from astrocast.preparation import Delta
 from astrocast.simulation import SimulationSettings, simulate
 
 SETTINGS = SimulationSettings(
-    seed=11, frames=600, rows=96, columns=96, events=30, motion=0.0, drift=0.0, bleach_fraction=0.3, bleach_time=250.0,
-    bleach_fast_fraction=0.1, bleach_fast_time=25.0, snr=6.0,
-)  # fmt: skip
+    seed=11,
+    frames=600,
+    rows=96,
+    columns=96,
+    events=30,
+    motion=0.0,
+    drift=0.0,
+    bleach_fraction=0.3,
+    bleach_time=250.0,
+    bleach_fast_fraction=0.1,
+    bleach_fast_time=25.0,
+    snr=6.0,
+)
 WINDOW = 60
 BASELINES = {
     "minimum": "#0072b2",
@@ -28,7 +40,9 @@ def main() -> None:
     made = simulate(SETTINGS)
     truth = made.f0 * made.bleaching[:, None, None] + SETTINGS.offset
     noise = np.sqrt(np.mean((made.movie - truth - made.clean)[:, ::4, ::4] ** 2))
-    event = made.events.loc[(made.events["amplitude"] - made.events["amplitude"].median()).abs().idxmin()]
+    event = made.events.loc[
+        (made.events["amplitude"] - made.events["amplitude"].median()).abs().idxmin()
+    ]
     pixel = np.s_[:, int(event["row"]), int(event["column"])]
     seconds = np.arange(SETTINGS.frames) / SETTINGS.frame_rate
     quiet = made.clean < 0.01 * noise
@@ -39,9 +53,17 @@ def main() -> None:
     left.plot(seconds, truth[pixel], color="black", lw=1.5, label="true background")
     for position, (name, colour) in enumerate(BASELINES.items()):
         background = Delta(made.movie).run(WINDOW, "background", baseline=name)
-        left.plot(seconds, background[pixel], color=colour, lw=1.2, label=name.replace("_", " "))
+        left.plot(
+            seconds,
+            background[pixel],
+            color=colour,
+            lw=1.2,
+            label=name.replace("_", " "),
+        )
         bias = ((background - truth) / noise)[quiet][::97]
-        parts = middle.violinplot(bias, [position], showmedians=True, showextrema=False, widths=0.8)
+        parts = middle.violinplot(
+            bias, [position], showmedians=True, showextrema=False, widths=0.8
+        )
         for body in parts["bodies"]:
             body.set_facecolor(colour)
         middle.text(position, 3.1, f"{np.median(bias):+.2f}", ha="center", fontsize=9)
@@ -50,15 +72,30 @@ def main() -> None:
         kept = np.polyfit(made.clean[inside], signal[inside], 1)
         right.scatter(kept[0], position, color=colour, s=60)
         right.text(kept[0], position + 0.16, f"{kept[0]:.2f}", ha="center", fontsize=9)
-        print(name, "bias/noise", round(float(np.median(bias)), 2), "slope", kept.round(2))
-    left.set(title=f"one pixel with an event, window {WINDOW}", xlabel="time (s)", ylabel="counts")
+        print(
+            name, "bias/noise", round(float(np.median(bias)), 2), "slope", kept.round(2)
+        )
+    left.set(
+        title=f"one pixel with an event, window {WINDOW}",
+        xlabel="time (s)",
+        ylabel="counts",
+    )
     left.legend(fontsize=8, ncols=2)
     names = [n.replace("_", "\n") for n in BASELINES]
     middle.axhline(0, color="black", lw=0.8)
-    middle.set(title="error where nothing happens", ylabel="background - truth (noise sd)", ylim=(-5, 3.6))
+    middle.set(
+        title="error where nothing happens",
+        ylabel="background - truth (noise sd)",
+        ylim=(-5, 3.6),
+    )
     middle.set_xticks(range(len(names)), names, fontsize=7)
     right.axvline(1, color="black", lw=0.8)
-    right.set(title="what is left of events", xlabel="slope of dF against true dF", xlim=(0, 1.25), ylim=(-0.5, 3.6))
+    right.set(
+        title="what is left of events",
+        xlabel="slope of dF against true dF",
+        xlim=(0, 1.25),
+        ylim=(-0.5, 3.6),
+    )
     right.set_yticks(range(len(names)), names, fontsize=7)
     figure.savefig(Path(__file__).with_name("baseline.png"), dpi=80)
 

@@ -1,4 +1,6 @@
-"""Figure of docs/algorithms/motion.md: a simulated recording before and after motion correction."""
+"""Figure of docs/algorithms/motion.md: a simulated recording before and after motion
+correction.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,20 @@ FRAMES = 200
 def main() -> None:
     plan = Simulator(
         SimulationSettings(
-            frames=FRAMES, rows=192, columns=192, photons=20.0, motion=5.0, motion_step=0.6, jumps=2, deformation=2.0,
-            deformation_scale=96.0, deformation_time=20.0, events=0, seed=5,
+            frames=FRAMES,
+            rows=192,
+            columns=192,
+            photons=20.0,
+            motion=5.0,
+            motion_step=0.6,
+            jumps=2,
+            deformation=2.0,
+            deformation_scale=96.0,
+            deformation_time=20.0,
+            events=0,
+            seed=5,
         )
-    )  # fmt: skip
+    )
     movie = plan.movie(0, FRAMES)
     movie[120] = 0  # a dropped frame
     mc = MotionCorrection()
@@ -38,7 +50,13 @@ def main() -> None:
         axis.set_title(f"mean image {name}: crispness {sharp:.2f}", fontsize=9)
         axis.plot([150, 182], [182, 182], color="white", lw=3)
         axis.text(
-            166, 178, f"{32 * plan.settings.pixel_size:g} µm", color="white", ha="center", va="bottom", fontsize=8
+            166,
+            178,
+            f"{32 * plan.settings.pixel_size:g} µm",
+            color="white",
+            ha="center",
+            va="bottom",
+            fontsize=8,
         )
         axis.set_xticks([])
         axis.set_yticks([])
@@ -50,9 +68,17 @@ def main() -> None:
     axes[1, 0].set(xlabel="frame", ylabel="rigid shift (pixel)")
     axes[1, 0].legend(fontsize=8)
     axes[1, 1].plot(mc.quality["correlation_before"], color="0.6", lw=1, label="before")
-    axes[1, 1].plot(mc.quality["correlation_after"], color="#009E73", lw=1, label="after")
+    axes[1, 1].plot(
+        mc.quality["correlation_after"], color="#009E73", lw=1, label="after"
+    )
     bad = np.flatnonzero(mc.bad_frames)
-    axes[1, 1].plot(bad, mc.quality["correlation_after"][bad], "x", color="#D55E00", label="not trusted")
+    axes[1, 1].plot(
+        bad,
+        mc.quality["correlation_after"][bad],
+        "x",
+        color="#D55E00",
+        label="not trusted",
+    )
     axes[1, 1].set(xlabel="frame", ylabel="correlation with the template")
     axes[1, 1].legend(fontsize=8)
     figure.savefig(Path(__file__).with_name("motion.png"), dpi=76)

@@ -17,7 +17,9 @@ class InvalidValueError(AstrocastError, ValueError):
 
 
 class InvalidConditionError(InvalidValueError, AssertionError):
-    """Arguments that do not fit together, where callers of the contract catch an `AssertionError`."""
+    """Arguments that do not fit together, where callers of the contract catch an
+    `AssertionError`.
+    """
 
 
 class InvalidTypeError(AstrocastError, TypeError):
@@ -29,7 +31,9 @@ class RecordingNotFoundError(AstrocastError, FileNotFoundError):
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
-    """The file is there, the dataset, channel or column named is not; the message lists those that are."""
+    """The file is there, the dataset, channel or column named is not; the message lists
+    those that are.
+    """
 
 
 class FormatError(AstrocastError, ValueError):
@@ -45,7 +49,9 @@ class OutputError(AstrocastError, OSError):
 
 
 class ResultsDifferError(AstrocastError, ValueError):
-    """Stored results belong to other parameters or another input; the message says what differs."""
+    """Stored results belong to other parameters or another input; the message says what
+    differs.
+    """
 
 
 class NotRunError(AstrocastError, RuntimeError):

@@ -22,7 +22,9 @@ PIXEL, RATE = (0.5, 0.5), 10.0
 
 
 def draw_labels() -> np.ndarray:
-    """Event 1: a square that stays; 2: a bar that grows to the right; 3: one pixel for one frame, where 1 was."""
+    """Event 1: a square that stays; 2: a bar that grows to the right; 3: one pixel for
+    one frame, where 1 was.
+    """
     labels = np.zeros(SHAPE, np.int32)
     labels[5:15, 2:6, 3:7] = 1
     for t in range(6):
@@ -53,7 +55,13 @@ def table_of(labels: np.ndarray, movie: np.ndarray) -> pd.DataFrame:
         footprint = mask.any(axis=0)
         row: dict[str, Any] = {c.name: np.nan for c in COLUMNS if c.dtype == "float64"}
         row |= {c.name: 0 for c in COLUMNS if c.dtype == "int64"}
-        row |= dict(zip(("z0", "z1", "x0", "x1", "y0", "y1"), (z0, z1, x0, x1, y0, y1), strict=True))
+        row |= dict(
+            zip(
+                ("z0", "z1", "x0", "x1", "y0", "y1"),
+                (z0, z1, x0, x1, y0, y1),
+                strict=True,
+            )
+        )
         row |= dict(zip(("dz", "dx", "dy"), mask.shape, strict=True))
         centre = np.argwhere(footprint).mean(axis=0)
         row |= {
@@ -67,19 +75,33 @@ def table_of(labels: np.ndarray, movie: np.ndarray) -> pd.DataFrame:
             "v_fp_centroid_local-1": centre[1] / mask.shape[2],
             "mask": mask,
             "footprint": footprint,
-            "trace": np.array([movie[box][t][mask[t]].mean() for t in range(z1 - z0)], np.float32),
+            "trace": np.array(
+                [movie[box][t][mask[t]].mean() for t in range(z1 - z0)], np.float32
+            ),
             "noise_mask_trace": np.zeros(z1 - z0, np.float32),
         }
         rows.append(row)
-    return pd.DataFrame(rows, index=pd.Index(np.unique(labels[labels > 0]).astype(np.int64), name="event_id"))
+    return pd.DataFrame(
+        rows,
+        index=pd.Index(np.unique(labels[labels > 0]).astype(np.int64), name="event_id"),
+    )
 
 
-def make_store(folder: Path, labels: np.ndarray, movie: np.ndarray, stem: str = "cell") -> Path:
-    """Write the recording ``<stem>.h5`` and its events beside it; returns the directory of the events."""
+def make_store(
+    folder: Path, labels: np.ndarray, movie: np.ndarray, stem: str = "cell"
+) -> Path:
+    """Write the recording ``<stem>.h5`` and its events beside it; returns the directory
+    of the events.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     metadata = Metadata(pixel_size=PIXEL, frame_rate=RATE)
     with create_recording(
-        folder / f"{stem}.h5", "df/ch0", movie.shape, np.float32, metadata=metadata, overwrite=True
+        folder / f"{stem}.h5",
+        "df/ch0",
+        movie.shape,
+        np.float32,
+        metadata=metadata,
+        overwrite=True,
     ) as writer:
         writer.write(0, movie)
     directory = folder / f"{stem}.ch0.roi"
@@ -102,14 +124,20 @@ def movie(labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: np.ndarray) -> Path:
+def store(
+    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: np.ndarray
+) -> Path:
     """A directory of three events, its recording beside it; tests only read it."""
     return make_store(tmp_path_factory.mktemp("session"), labels, movie)
 
 
 @pytest.fixture(scope="session")
-def another_store(tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: np.ndarray) -> Path:
-    """Another subject's recording of the same name: the first 25 frames, with two events."""
+def another_store(
+    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, movie: np.ndarray
+) -> Path:
+    """Another subject's recording of the same name: the first 25 frames, with two
+    events.
+    """
     return make_store(tmp_path_factory.mktemp("another"), labels[:25], movie[:25])
 
 

@@ -1,4 +1,6 @@
-"""A kept result is found by exactly what it came from, and a damaged one is computed again."""
+"""A kept result is found by exactly what it came from, and a damaged one is computed
+again.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,16 @@ def test_the_same_is_found_and_anything_else_is_not(tmp_path, monkeypatch):
     done = []
     inputs = {"table": "abc", "frames": (1, 2)}
     first = ResultCache(tmp_path, 1).arrays("extend", inputs, counted(done))
-    assert_array_equal(ResultCache(tmp_path, 1).arrays("extend", dict(inputs), counted(done))["value"], first["value"])
+    assert_array_equal(
+        ResultCache(tmp_path, 1).arrays("extend", dict(inputs), counted(done))["value"],
+        first["value"],
+    )
     assert len(done) == 1
     ResultCache(tmp_path, 2).arrays("extend", inputs, counted(done))
     ResultCache(tmp_path, 1).arrays("noise", inputs, counted(done))
-    ResultCache(tmp_path, 1).arrays("extend", inputs | {"frames": (1, 3)}, counted(done))
+    ResultCache(tmp_path, 1).arrays(
+        "extend", inputs | {"frames": (1, 3)}, counted(done)
+    )
     ResultCache(tmp_path, 1).arrays("extend", inputs | {"new": None}, counted(done))
     assert len(done) == 5
     monkeypatch.setattr(cache, "code_hash", lambda: "another version of the code")
@@ -90,8 +97,12 @@ CHANGES = {
     "an object": lambda t: t.assign(objects=[[1, 3], np.array([3.0])]),
     "a value of a trace": lambda t: t.assign(trace=as_traces([[1.0, 2.5], [3.0]])),
     "where traces end": lambda t: t.assign(trace=as_traces([[1.0], [2.0, 3.0]])),
-    "a voxel": lambda t: t.assign(mask=as_masks([np.ones((1, 2, 2), bool), np.array([[[0, 1, 0]]])])),
-    "the shape of a mask": lambda t: t.assign(mask=as_masks([np.ones((2, 1, 2), bool), np.zeros((1, 1, 3), bool)])),
+    "a voxel": lambda t: t.assign(
+        mask=as_masks([np.ones((1, 2, 2), bool), np.array([[[0, 1, 0]]])])
+    ),
+    "the shape of a mask": lambda t: t.assign(
+        mask=as_masks([np.ones((2, 1, 2), bool), np.zeros((1, 1, 3), bool)])
+    ),
     "the index": lambda t: t.set_axis([7, 9]),
     "the order": lambda t: t.iloc[::-1],
     "the name of a column": lambda t: t.rename(columns={"v": "w"}),
@@ -100,7 +111,9 @@ CHANGES = {
 }
 
 
-@given(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=1), st.booleans())
+@given(
+    st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=1), st.booleans()
+)
 def test_no_change_of_a_table_goes_unnoticed(changes, copied):
     table = a_table()
     before = table_hash(table)
@@ -111,13 +124,19 @@ def test_no_change_of_a_table_goes_unnoticed(changes, copied):
 
 @given(data=st.data())
 @settings(max_examples=12)
-def test_a_cached_result_is_always_that_of_a_fresh_computation(store, movie, tmp_path_factory, data):
-    """Tries to get a stale hit: change table, recording, seed and parameters in any order over one cache directory."""
+def test_a_cached_result_is_always_that_of_a_fresh_computation(
+    store, movie, tmp_path_factory, data
+):
+    """Tries to get a stale hit: change table, recording, seed and parameters in any
+    order over one cache directory.
+    """
     folder = tmp_path_factory.mktemp("cache")
     recording = movie.copy()
     events = Events(store, data=recording, cache_path=folder)
     for _ in range(data.draw(st.integers(1, 4))):
-        what = data.draw(st.sampled_from(["filter", "trace", "recording", "seed", "nothing"]))
+        what = data.draw(
+            st.sampled_from(["filter", "trace", "recording", "seed", "nothing"])
+        )
         if what == "filter":
             events.filter({"dz": (data.draw(st.integers(0, 6)), None)})
         elif what == "trace":
@@ -130,7 +149,12 @@ def test_a_cached_result_is_always_that_of_a_fresh_computation(store, movie, tmp
         frames = data.draw(st.integers(0, 2))
         fresh = copy.copy(events)
         fresh.cache_path = None
-        for call in (lambda e: e.extend(frames, inplace=False)["trace"].array.flat, lambda e: e.noise_traces().flat):  # noqa: B023 - called at once
+        for call in (
+            lambda e, frames=frames: (
+                e.extend(frames, inplace=False)["trace"].array.flat
+            ),
+            lambda e: e.noise_traces().flat,
+        ):
             assert_array_equal(call(events), call(fresh))
     assert list(folder.glob("*.npz"))
 
@@ -141,5 +165,7 @@ def test_physiology_comes_back_from_the_cache_as_it_was(store, tmp_path):
     written = kept.stat().st_mtime_ns
     again = Events(store, data="infer", cache_path=tmp_path).physiology("dF")
     assert kept.stat().st_mtime_ns == written
-    pd.testing.assert_frame_equal(first.select_dtypes("number"), again.select_dtypes("number"))
+    pd.testing.assert_frame_equal(
+        first.select_dtypes("number"), again.select_dtypes("number")
+    )
     assert (first["area_path"].array == again["area_path"].array).all()

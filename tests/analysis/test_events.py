@@ -1,4 +1,6 @@
-"""Every method and parameter of `Events`, for its effect on three events whose numbers are known."""
+"""Every method and parameter of `Events`, for its effect on three events whose numbers
+are known.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import label
 
 from astrocast.analysis import Events
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidTypeError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    InvalidTypeError,
+    InvalidValueError,
+)
 from astrocast.events.array_columns import as_traces
 
 
@@ -22,13 +29,18 @@ def events(store):
     return Events(store)
 
 
-# ---------------------------------------------------------------------------------------------------------- loading
+# ----------------------------------------------------------------------------------------------------------
+# loading
 
 
 def test_the_table_holds_what_detection_stored(events, labels, movie):
     assert events.events.index.tolist() == [1, 2, 3]
     for n, event in events.events.iterrows():
-        box = (slice(event.z0, event.z1), slice(event.x0, event.x1), slice(event.y0, event.y1))
+        box = (
+            slice(event.z0, event.z1),
+            slice(event.x0, event.x1),
+            slice(event.y0, event.y1),
+        )
         assert_array_equal(event["mask"], labels[box] == n)
         assert_array_equal(event["footprint"], (labels[box] == n).any(axis=0))
         assert len(event["trace"]) == event["dz"]
@@ -42,7 +54,9 @@ def test_the_event_map_is_lazy_or_in_memory(store, labels, lazy):
     array, shape, dtype = Events.get_event_map(store, lazy=lazy)
     assert (shape, dtype) == (labels.shape, labels.dtype)
     assert_array_equal(np.asarray(array), labels)
-    assert_array_equal(np.asarray(Events.get_event_map(store, (3, 12), lazy)[0]), labels[3:12])
+    assert_array_equal(
+        np.asarray(Events.get_event_map(store, (3, 12), lazy)[0]), labels[3:12]
+    )
 
 
 def test_a_directory_without_map_gives_three_none(tmp_path):
@@ -70,14 +84,17 @@ def test_data_is_a_path_an_array_a_dask_array_or_inferred(store, movie):
 
 def test_z_slice_cuts_map_table_and_recording_alike(store, labels, movie):
     events = Events(store, data="infer", z_slice=(4, 15))
-    assert events.events.index.tolist() == [1]  # event 2 reaches to frame 15 inclusive, event 3 comes later
+    # event 2 reaches to frame 15 inclusive, event 3 comes later
+    assert events.events.index.tolist() == [1]
     assert events.events.loc[1, "z0"] == 5
     assert_array_equal(np.asarray(events.event_map), labels[4:15])
     assert_array_equal(events.data.to_numpy(), movie[4:15])
     matrix = events.to_numpy()
     assert matrix.shape == (1, 11)
     assert_array_equal(np.flatnonzero(~np.isnan(matrix[0])), np.arange(1, 11))
-    redrawn = Events.create_event_map(events.events, (11, *labels.shape[1:]), first_frame=4)
+    redrawn = Events.create_event_map(
+        events.events, (11, *labels.shape[1:]), first_frame=4
+    )
     assert_array_equal(redrawn, np.where(labels[4:15] == 1, 1, 0))
     with pytest.raises(InvalidValueError, match="z_slice"):
         Events(store, z_slice=(9, 3))
@@ -93,7 +110,10 @@ def test_group_subject_and_prefix(store):
 
 
 def test_custom_columns_by_name_and_by_function(store):
-    table = Events(store, custom_columns=["v_area_footprint", {"twice": lambda t: 2 * t["dz"]}, "cx"]).events
+    table = Events(
+        store,
+        custom_columns=["v_area_footprint", {"twice": lambda t: 2 * t["dz"]}, "cx"],
+    ).events
     assert table["v_area_footprint"].tolist() == [16, 33, 1]
     assert table["twice"].tolist() == [20, 12, 2]
     assert_allclose(table["cx"], table["v_fp_cx"])
@@ -130,7 +150,8 @@ def test_bad_times_are_refused(store):
         Events(store, frame_to_time_function=3)
 
 
-# ------------------------------------------------------------------------------------------------------------ copy
+# ------------------------------------------------------------------------------------------------------------
+# copy
 
 
 def test_a_copy_is_independent(store):
@@ -149,7 +170,8 @@ def test_a_copy_is_independent(store):
     assert events.event_map.max() == 3
 
 
-# ---------------------------------------------------------------------------------------------------------- filter
+# ----------------------------------------------------------------------------------------------------------
+# filter
 
 
 @pytest.mark.parametrize(
@@ -168,7 +190,9 @@ def test_a_copy_is_independent(store):
     ],
 )
 def test_filter_by_ranges_and_categories(events, filters, kept):
-    events.events = events.events.assign(flag=[True, False, True], maybe=[1.0, np.nan, 9.0])
+    events.events = events.events.assign(
+        flag=[True, False, True], maybe=[1.0, np.nan, 9.0]
+    )
     assert events.filter(filters, inplace=False).index.tolist() == kept
     assert len(events) == 3
     assert events.filter(filters) is None
@@ -184,13 +208,15 @@ def test_filter_says_what_is_wrong(events):
         events.filter({"dz": 3})
 
 
-# -------------------------------------------------------------------------------------------------------- normalize
+# --------------------------------------------------------------------------------------------------------
+# normalize
 
 
 def test_normalize_in_the_order_of_the_keys(events):
     before = [t.copy() for t in events.events["trace"]]
     instructions = {1: ["divide", {"mode": "max"}], 0: ["subtract", {"mode": "min"}]}
-    with pytest.warns(AstrocastWarning, match="in 1 place"):  # the event of one frame becomes 0 / 0
+    # the event of one frame becomes 0 / 0
+    with pytest.warns(AstrocastWarning, match="in 1 place"):
         found = events.normalize(instructions, inplace=False)
     for trace, old, new in zip(before, found, events.events["trace"], strict=True):
         assert_array_equal(new, trace)  # not in place
@@ -202,14 +228,22 @@ def test_normalize_in_the_order_of_the_keys(events):
 
 def test_normalize_over_the_population_and_over_frames(events):
     whole = np.concatenate(list(events.events["trace"]))
-    found = events.normalize({0: ["subtract", {"mode": "mean", "population_wide": True}]}, inplace=False)
-    assert_allclose(np.concatenate(list(found)), whole - whole.mean(dtype=np.float64), atol=1e-5)
+    found = events.normalize(
+        {0: ["subtract", {"mode": "mean", "population_wide": True}]}, inplace=False
+    )
+    assert_allclose(
+        np.concatenate(list(found)), whole - whole.mean(dtype=np.float64), atol=1e-5
+    )
     first = np.mean([t[0] for t in events.events["trace"]])
-    found = events.normalize({0: ["subtract", {"mode": "mean", "rows": False}]}, inplace=False)
+    found = events.normalize(
+        {0: ["subtract", {"mode": "mean", "rows": False}]}, inplace=False
+    )
     assert_allclose(found[0][0], events.events["trace"].iloc[0][0] - first, rtol=1e-5)
 
 
-@pytest.mark.parametrize("step", ["diff", "impute_nan", "mean_std", ["impute_nan", {"fixed_value": 0}]])
+@pytest.mark.parametrize(
+    "step", ["diff", "impute_nan", "mean_std", ["impute_nan", {"fixed_value": 0}]]
+)
 def test_names_alone_are_instructions(events, step):
     events.events = events.events[events.events["dz"] > 1]
     assert len(events.normalize({0: step}, inplace=False)) == 2
@@ -237,7 +271,8 @@ def test_traces_as_plain_lists_work_too(events):
     assert events.to_numpy(ragged=True)[0].tolist() == [1, 3]
 
 
-# ------------------------------------------------------------------------------------------------- lengths and shapes
+# -------------------------------------------------------------------------------------------------
+# lengths and shapes
 
 
 @pytest.mark.parametrize(
@@ -263,11 +298,16 @@ def test_enforce_length_pads_and_cuts_at_the_end(events, options, lengths):
 
 def test_enforce_length_in_place_by_other_modes_and_alignment(events):
     last = events.events["trace"].iloc[1].copy()
-    found = events.enforce_length(min_length=10, pad_mode="constant", inplace=True, align="end")
-    assert_array_equal(events.events["trace"].iloc[1], np.concatenate([np.zeros(4, np.float32), last]))
+    found = events.enforce_length(
+        min_length=10, pad_mode="constant", inplace=True, align="end"
+    )
+    assert_array_equal(
+        events.events["trace"].iloc[1], np.concatenate([np.zeros(4, np.float32), last])
+    )
     assert found["z0_trace"].tolist() == [5, 6, 21]
     matrix = events.to_numpy()
-    assert_array_equal(matrix[1, 10:16], last)  # the event stays at its place in the recording
+    # the event stays at its place in the recording
+    assert_array_equal(matrix[1, 10:16], last)
     with pytest.raises(InvalidValueError, match="min_length 5 is above"):
         events.enforce_length(min_length=5, max_length=2)
     with pytest.raises(InvalidValueError, match="symmetric"):
@@ -298,9 +338,12 @@ def test_to_tsfresh_is_long_and_without_nan(events):
     assert long["dim_0"][2] == 0
 
 
-@pytest.mark.filterwarnings("ignore")  # tsfresh and what it imports warn of their own future
+# tsfresh and what it imports warn of their own future
+@pytest.mark.filterwarnings("ignore")
 def test_tsfresh_extracts_features_of_it(events):
-    tsfresh = pytest.importorskip("tsfresh", reason="the extra tsfresh is not installed")
+    tsfresh = pytest.importorskip(
+        "tsfresh", reason="the extra tsfresh is not installed"
+    )
     features = tsfresh.extract_features(
         events.to_tsfresh(),
         column_id="id",
@@ -311,10 +354,13 @@ def test_tsfresh_extracts_features_of_it(events):
     )
     assert features.index.tolist() == [1, 2, 3]
     assert features["dim_0__length"].tolist() == [10, 6, 1]
-    assert_allclose(features["dim_0__maximum"], [t.max() for t in events.events["trace"]])
+    assert_allclose(
+        features["dim_0__maximum"], [t.max() for t in events.events["trace"]]
+    )
 
 
-# --------------------------------------------------------------------------------------------------------- clusters
+# ---------------------------------------------------------------------------------------------------------
+# clusters
 
 
 def test_clustering_by_a_lookup_table(events):
@@ -342,36 +388,48 @@ def test_counts_per_cluster_and_group(events):
         events.get_counts_per_cluster("kind")
 
 
-# ---------------------------------------------------------------------------------------------------------- the map
+# ----------------------------------------------------------------------------------------------------------
+# the map
 
 
 def test_map_to_table_to_map_is_identity(events, labels, tmp_path):
     assert_array_equal(Events.create_event_map(events.events, labels.shape), labels)
-    narrow = Events.create_event_map(events.events, labels.shape, dtype=np.uint8, show_progress=False)
+    narrow = Events.create_event_map(
+        events.events, labels.shape, dtype=np.uint8, show_progress=False
+    )
     assert narrow.dtype == np.uint8
     for name in ("map.tiff", "map.h5"):
-        saved = Events.create_event_map(events.events, labels.shape, np.int32, save_path=tmp_path / name)
+        saved = Events.create_event_map(
+            events.events, labels.shape, np.int32, save_path=tmp_path / name
+        )
         assert_array_equal(saved.compute(), labels)
     with pytest.raises(ValueError, match="mask"):
         Events.create_event_map(events.events.drop(columns="mask"), labels.shape)
     with pytest.raises(InvalidValueError, match="holds"):
-        Events.create_event_map(events.events.assign(event_id=[1, 2, 300]), labels.shape, np.uint8)
+        Events.create_event_map(
+            events.events.assign(event_id=[1, 2, 300]), labels.shape, np.uint8
+        )
 
 
 @given(seed=st.integers(0, 2**16))
 @settings(max_examples=8)
 def test_any_map_survives_the_table(tabulate, seed):
-    volume = label(np.random.default_rng(seed).random((5, 6, 7)) < 0.2)[0].astype(np.int32)
+    volume = label(np.random.default_rng(seed).random((5, 6, 7)) < 0.2)[0].astype(
+        np.int32
+    )
     table = tabulate(volume, np.zeros(volume.shape, np.float32))
     assert_array_equal(Events.create_event_map(table, volume.shape, np.int32), volume)
-    again = tabulate(Events.create_event_map(table, volume.shape), np.zeros(volume.shape, np.float32))
+    again = tabulate(
+        Events.create_event_map(table, volume.shape), np.zeros(volume.shape, np.float32)
+    )
     for one, other in zip(table["mask"], again["mask"], strict=True):
         assert_array_equal(one, other)
     numbers = ["z0", "z1", "x0", "x1", "y0", "y1", "v_area"]
     pd.testing.assert_frame_equal(table[numbers], again[numbers])
 
 
-# ----------------------------------------------------------------------------------------------------------- beyond
+# -----------------------------------------------------------------------------------------------------------
+# beyond
 
 
 @pytest.mark.parametrize("by", ["footprint", "edge"])
@@ -380,7 +438,13 @@ def test_traces_are_continued_by_the_pixels_asked_for(store, movie, labels, fram
     events = Events(store, data="infer")
     own = [t.copy() for t in events.events["trace"]]
     found = events.extend(frames, by, inplace=False)
-    before, after = (40, 40) if frames is None else (frames, frames) if isinstance(frames, int) else frames
+    before, after = (
+        (40, 40)
+        if frames is None
+        else (frames, frames)
+        if isinstance(frames, int)
+        else frames
+    )
     for n, row in found.iterrows():
         start, stop = max(0, row.z0 - before), min(40, row.z1 + after)
         assert row["z0_trace"] == start
@@ -411,7 +475,13 @@ def test_noise_is_that_of_the_surroundings_without_other_events(store, movie, la
     noise = Events(store, data="infer").noise_traces(gap=1, width=2)
     footprint = (labels == 1).any(axis=0)
     rows, columns = np.mgrid[:16, :20]
-    away = np.min([np.maximum(abs(rows - x), abs(columns - y)) for x, y in np.argwhere(footprint)], axis=0)
+    away = np.min(
+        [
+            np.maximum(abs(rows - x), abs(columns - y))
+            for x, y in np.argwhere(footprint)
+        ],
+        axis=0,
+    )
     ring = (away > 1) & (away <= 3)
     expected = [movie[t][ring & (labels[t] == 0)].mean() for t in range(5, 15)]
     assert_allclose(noise[0], expected, rtol=1e-5)
@@ -424,13 +494,18 @@ def test_average_frequency_summary_and_trials(store):
     assert set(average["group"]) == {"a", "b"}
     peak = average[(average["group"] == "b") & (average["frame"] == 0)]
     assert peak["n"].item() == 2
-    assert_allclose(peak["mean"], np.mean([t.max() for t in events.events["trace"].iloc[1:]]), rtol=1e-6)
+    assert_allclose(
+        peak["mean"],
+        np.mean([t.max() for t in events.events["trace"].iloc[1:]]),
+        rtol=1e-6,
+    )
 
     rate = events.frequency(10, "group", time="z0")
     assert rate.index.tolist() == [0, 10, 20, 30]
     assert_allclose(rate["a"], [0.1, 0, 0, 0])
     assert_allclose(rate["b"], [0, 0.1, 0, 0.1])
-    assert_allclose(events.frequency(1.0)["all"].to_numpy(), [1, 1, 0, 1])  # by t0, per second
+    # by t0, per second
+    assert_allclose(events.frequency(1.0)["all"].to_numpy(), [1, 1, 0, 1])
 
     summary = events.summary("group", ["dz"])
     assert summary.loc[("b", "dz"), "mean"] == 3.5
@@ -438,7 +513,8 @@ def test_average_frequency_summary_and_trials(store):
 
     around = events.trials([0.5, 3.0], before=0.5, after=0.6, bin_width=0.1)
     assert around.shape == (2, 11)
-    assert around.loc[0.5].to_numpy().nonzero()[0].tolist() == [5, 10]  # at 0 and 0.5 s after
+    # at 0 and 0.5 s after
+    assert around.loc[0.5].to_numpy().nonzero()[0].tolist() == [5, 10]
     assert around.loc[3.0].sum() == 1
     with pytest.raises(InvalidValueError, match="bin_width"):
         events.trials([1], 1, 1, 0)
@@ -453,7 +529,8 @@ def test_physiology_in_physical_units(store, movie):
     assert_allclose(one["v_distance_soma"], 10 * 0.5)
     assert one["v_direction_soma"] == 0
     two = found.loc[2]
-    assert_allclose(two["v_onset_speed"], 2 * 0.5 * 10, rtol=0.05)  # two pixels a frame, 0.5 µm, 10 Hz
+    # two pixels a frame, 0.5 µm, 10 Hz
+    assert_allclose(two["v_onset_speed"], 2 * 0.5 * 10, rtol=0.05)
     assert_allclose(two["v_onset_direction"], 0, atol=1e-9)
     assert_allclose(two["v_centroid_displacement"], 2.5)
     assert found["v_same_place"].tolist() == [1, 0, 1]
@@ -462,14 +539,18 @@ def test_physiology_in_physical_units(store, movie):
     plain = events.physiology("F", pixel_size=1, frame_rate=1, inplace=False)
     assert_allclose(plain.loc[1, "v_area_max"], 16)
     assert_allclose(
-        plain.loc[1, "v_dff_max"], plain.loc[1, "v_df_max"] / as_traces(events.events["trace"])[0].min(), rtol=1e-5
+        plain.loc[1, "v_dff_max"],
+        plain.loc[1, "v_df_max"] / as_traces(events.events["trace"])[0].min(),
+        rtol=1e-5,
     )
 
 
 def test_physiology_with_context_and_background(store, movie):
     events = Events(store, data=movie)
     alone = events.physiology("dF", inplace=False)
-    with_context = events.physiology("dF", context=4, background=np.full_like(movie, 2.0), inplace=False)
+    with_context = events.physiology(
+        "dF", context=4, background=np.full_like(movie, 2.0), inplace=False
+    )
     assert np.isnan(alone.loc[3, "v_half_width"])  # one frame has no rise of its own
     assert with_context.loc[3, "v_half_width"] > 0
     assert_allclose(with_context["v_dff_max"], with_context["v_df_max"] / 2, rtol=1e-6)
@@ -495,7 +576,8 @@ def test_physiology_refuses_what_it_cannot_use(store):
         events.physiology(pixel_size=0)
 
 
-# ------------------------------------------------------------------------------------------------------------ none
+# ------------------------------------------------------------------------------------------------------------
+# none
 
 
 def test_no_events_at_all(store):
@@ -524,11 +606,17 @@ def test_no_events_at_all(store):
         ),
     ],
 )
-def test_signatures_have_the_names_and_defaults_of_their_settings(method, model, others):
+def test_signatures_have_the_names_and_defaults_of_their_settings(
+    method, model, others
+):
     import inspect
 
     from astrocast.settings import analysis
 
-    found = {n: p.default for n, p in inspect.signature(getattr(Events, method)).parameters.items() if n != "self"}
+    found = {
+        n: p.default
+        for n, p in inspect.signature(getattr(Events, method)).parameters.items()
+        if n != "self"
+    }
     declared = {n: f.default for n, f in getattr(analysis, model).model_fields.items()}
     assert {n: d for n, d in found.items() if n not in others} == declared

@@ -70,7 +70,9 @@ def test_existing_files_are_kept_and_folders_needed(events, tmp_path):
 def inside(lines, shape):
     """Pixels whose centre lies within an odd number of outlines."""
     centres = np.argwhere(np.ones(shape))
-    return np.logical_xor.reduce([Outline(line).contains_points(centres) for line in lines]).reshape(shape)
+    return np.logical_xor.reduce(
+        [Outline(line).contains_points(centres) for line in lines]
+    ).reshape(shape)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -93,18 +95,26 @@ def test_imagej_regions_are_the_footprints(events, tmp_path, labels):
     assert [r.position for r in rois] == [6, 11, 31]
     for n, roi in enumerate(rois, start=1):
         points = roi.coordinates()[:, ::-1] - 0.5
-        assert_array_equal(inside([points], labels.shape[1:]), (labels == n).any(axis=0))
+        assert_array_equal(
+            inside([points], labels.shape[1:]), (labels == n).any(axis=0)
+        )
 
 
 @pytest.mark.parametrize("recording", [True, False])
-def test_ome_zarr_labels_lie_over_the_recording(events, tmp_path, labels, movie, recording):
+def test_ome_zarr_labels_lie_over_the_recording(
+    events, tmp_path, labels, movie, recording
+):
     path = events.export.ome_zarr(tmp_path / "a.ome.zarr", recording=recording)
     root = zarr.open_group(path, mode="r")
     assert_array_equal(root["labels/events/0"][:], labels)
     assert root["labels"].attrs["ome"]["labels"] == ["events"]
-    scale = root["labels/events"].attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    scale = root["labels/events"].attrs["ome"]["multiscales"][0]["datasets"][0][
+        "coordinateTransformations"
+    ][0]["scale"]
     assert scale == [0.1, 0.5, 0.5]
-    described = json.loads((path / "labels" / "events" / "zarr.json").read_text())["attributes"]["ome"]
+    described = json.loads((path / "labels" / "events" / "zarr.json").read_text())[
+        "attributes"
+    ]["ome"]
     assert described["version"] == "0.5"
     assert ("image-label" in described) is True
     assert ("0" in root) is recording
@@ -120,18 +130,25 @@ def test_ome_zarr_labels_lie_over_the_recording(events, tmp_path, labels, movie,
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of hdmf's own dependencies
-def test_nwb_is_valid_and_holds_recording_footprints_and_events(events, tmp_path, labels, movie):
+def test_nwb_is_valid_and_holds_recording_footprints_and_events(
+    events, tmp_path, labels, movie
+):
     pynwb = pytest.importorskip("pynwb", reason="the extra export is not installed")
     start = datetime(2024, 5, 1, 12, tzinfo=UTC)
     path = events.export.nwb(
-        tmp_path / "a.nwb", start=start, indicator="GCaMP6f", subject={"subject_id": "m1", "species": "Mus musculus"}
+        tmp_path / "a.nwb",
+        start=start,
+        indicator="GCaMP6f",
+        subject={"subject_id": "m1", "species": "Mus musculus"},
     )
     errors = pynwb.validate(path=str(path))
     assert not errors
     with pynwb.NWBHDF5IO(path, "r") as io:
         file = io.read()
         assert file.session_start_time == start
-        assert_array_equal(file.acquisition["Recording"].data[:].transpose(0, 2, 1), movie)
+        assert_array_equal(
+            file.acquisition["Recording"].data[:].transpose(0, 2, 1), movie
+        )
         assert file.acquisition["Recording"].rate == 10
         module = file.processing["ophys"]
         regions = module["ImageSegmentation"]["Footprints"]
@@ -141,8 +158,12 @@ def test_nwb_is_valid_and_holds_recording_footprints_and_events(events, tmp_path
         assert_allclose(table["v_onset_speed"], events.events["v_onset_speed"])
         for n in (1, 2, 3):
             pixels = regions["pixel_mask"][n - 1]
-            assert {(p[1], p[0]) for p in pixels} == set(map(tuple, np.argwhere((labels == n).any(axis=0))))
-            assert_array_equal(table["trace"].iloc[n - 1], events.events["trace"].iloc[n - 1])
+            assert {(p[1], p[0]) for p in pixels} == set(
+                map(tuple, np.argwhere((labels == n).any(axis=0)))
+            )
+            assert_array_equal(
+                table["trace"].iloc[n - 1], events.events["trace"].iloc[n - 1]
+            )
 
 
 def test_an_event_map_is_needed_to_show_it(events, tmp_path, store):

@@ -1,4 +1,6 @@
-"""Many recordings: indices stay, whatever else is loaded; every recording is measured on its own."""
+"""Many recordings: indices stay, whatever else is loaded; every recording is measured
+on its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.analysis import Events, MultiEvents, Video
-from astrocast.errors import DatasetNotFoundError, InvalidValueError, RecordingNotFoundError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    InvalidValueError,
+    RecordingNotFoundError,
+)
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +23,9 @@ def third_store(tmp_path_factory, store_maker, labels, movie):
 
 def test_indices_do_not_depend_on_order_or_company(store, another_store, third_store):
     both = MultiEvents([store, third_store]).events
-    assert both.index.tolist() == [f"cell.ch0:{n}" for n in (1, 2, 3)] + [f"slice.ch0:{n}" for n in (1, 2, 3)]
+    assert both.index.tolist() == [f"cell.ch0:{n}" for n in (1, 2, 3)] + [
+        f"slice.ch0:{n}" for n in (1, 2, 3)
+    ]
     turned = MultiEvents([third_store, store]).events
     for index in both.index:
         assert_array_equal(both.loc[index, "trace"], turned.loc[index, "trace"])

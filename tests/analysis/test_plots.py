@@ -31,7 +31,9 @@ def test_every_figure_is_labelled_and_takes_axes(events):
         "raster": events.plot.raster,
         "footprints": events.plot.footprints,
         "density": events.plot.density,
-        "distribution": lambda ax: events.plot.distribution("dz", ax, label="duration (frames)"),
+        "distribution": lambda ax: events.plot.distribution(
+            "dz", ax, label="duration (frames)"
+        ),
         "average": lambda ax: events.plot.average_trace("cluster", ax),
     }
     _, axes = plt.subplots(2, 3)
@@ -56,15 +58,21 @@ def some_counts():
     """Two kinds of groups: a and b have the first two clusters, c and d the last two."""
     values = [[30, 28, 2, 1], [20, 22, 1, 2], [1, 2, 25, 26], [3, 1, 18, 20]]
     columns = pd.Index(["a", "b", "c", "d"], name="group")
-    return pd.DataFrame(values, index=pd.Index(range(4), name="cluster"), columns=columns)
+    return pd.DataFrame(
+        values, index=pd.Index(range(4), name="cluster"), columns=columns
+    )
 
 
-@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # seaborn calls what matplotlib will drop
+# seaborn calls what matplotlib will drop
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_cluster_counts_are_ordered_by_similarity_and_scored(events):
     pytest.importorskip("seaborn", reason="the extra analysis is not installed")
     grid, scores = events.plot_cluster_counts(some_counts(), group_cmap="auto")
     order = [some_counts().columns[i] for i in grid.dendrogram_col.reordered_ind]
-    assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset("ab"), frozenset("cd")}
+    assert {frozenset(order[:2]), frozenset(order[2:])} == {
+        frozenset("ab"),
+        frozenset("cd"),
+    }
     assert scores["columns_clusters"] == 2
     assert scores["columns_silhouette"] > 0.8
     assert grid.ax_heatmap.get_xlabel() == "group"
@@ -76,7 +84,11 @@ def test_cluster_counts_are_ordered_by_similarity_and_scored(events):
     assert turned.data.shape == (4, 4)
     assert turned.data.loc["a", 0] == 30
     share, _ = events.plot_cluster_counts(
-        some_counts(), {0: ["divide", {"mode": "max"}]}, z_score=None, center=0.5, cmap="mako"
+        some_counts(),
+        {0: ["divide", {"mode": "max"}]},
+        z_score=None,
+        center=0.5,
+        cmap="mako",
     )
     assert_allclose(share.data.max(axis=1), 1)
     with pytest.raises(InvalidValueError, match="no colour for"):

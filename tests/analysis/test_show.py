@@ -37,7 +37,9 @@ def shown():
 
 
 @pytest.mark.parametrize("lazy", [True, False])
-def test_recording_and_events_are_shown_slice_for_slice(store, shown, labels, movie, lazy):
+def test_recording_and_events_are_shown_slice_for_slice(
+    store, shown, labels, movie, lazy
+):
     import napari
 
     events = Events(store, data="infer")

@@ -1,4 +1,6 @@
-"""The command line says in one message what is wrong, with exit code 2, and harms nothing."""
+"""The command line says in one message what is wrong, with exit code 2, and harms
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,27 @@ def truncated(path: Path) -> Path:
 
 BAD: dict[str, tuple[Any, list[str]]] = {
     "missing": (lambda p: p / "none.tif", ["there is no file", "none.tif"]),
-    "no recording": (lambda p: (p / "a.tif", (p / "a.tif").write_text("hello"))[0], ["a.tif"]),
-    "unknown format": (lambda p: (p / "a.docx", (p / "a.docx").write_text("hello"))[0], ["a.docx", ".tif"]),
+    "no recording": (
+        lambda p: (p / "a.tif", (p / "a.tif").write_text("hello"))[0],
+        ["a.tif"],
+    ),
+    "unknown format": (
+        lambda p: (p / "a.docx", (p / "a.docx").write_text("hello"))[0],
+        ["a.docx", ".tif"],
+    ),
     "truncated": (lambda p: truncated(p / "cut.tif"), ["cut.tif"]),
-    "4-D": (lambda p: movie(p / "four.tif", noise(6, 2, 32, 32)), ["four.tif", "(6, 2, 32, 32)", "Save one"]),
-    "one frame": (lambda p: movie(p / "one.tif", noise(32, 32)), ["one.tif", "at least"]),
-    "constant": (lambda p: movie(p / "flat.tif", np.full((12, 32, 32), 7, "uint16")), ["constant", "7"]),
+    "4-D": (
+        lambda p: movie(p / "four.tif", noise(6, 2, 32, 32)),
+        ["four.tif", "(6, 2, 32, 32)", "Save one"],
+    ),
+    "one frame": (
+        lambda p: movie(p / "one.tif", noise(32, 32)),
+        ["one.tif", "at least"],
+    ),
+    "constant": (
+        lambda p: movie(p / "flat.tif", np.full((12, 32, 32), 7, "uint16")),
+        ["constant", "7"],
+    ),
     "NaN": (lambda p: movie(p / "nan.tif", with_nan()), ["NaN", "frame 7"]),
 }
 
@@ -68,12 +85,16 @@ def test_a_bad_recording_gets_one_clear_message(
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
-def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", str(tmp_path / "none.tif"), "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_an_output_that_is_something_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_is_something_else_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recording = movie(tmp_path / "a.tif", noise(12, 32, 32))
     out = tmp_path / "photos"
     out.mkdir()
@@ -83,7 +104,9 @@ def test_an_output_that_is_something_else_is_left_alone(tmp_path: Path, capsys: 
     assert (out / "cat.png").read_text() == "cat"
 
 
-def test_an_output_below_a_file_cannot_be_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_below_a_file_cannot_be_created(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recording = movie(tmp_path / "a.tif", noise(12, 32, 32))
     assert main(["-q", "run", str(recording), "-o", str(recording / "out")]) == 2
     assert "cannot be created" in capsys.readouterr().err
@@ -100,14 +123,18 @@ def test_an_output_below_a_file_cannot_be_created(tmp_path: Path, capsys: pytest
         (["run", "x.tif", "--config", "none.yaml"], "none.yaml"),
     ],
 )
-def test_a_wrong_call_is_said_in_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_call_is_said_in_words(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     message = capsys.readouterr().err
     assert said.lower() in message.lower()
     assert "Traceback" not in message
 
 
-def test_version_info_and_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_info_and_parameters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from astrocast import __version__
 
     assert main(["--version"]) == 0

@@ -1,4 +1,6 @@
-"""``astrocast denoise`` takes its options from the settings, says what it cost, and overwrites nothing unasked."""
+"""``astrocast denoise`` takes its options from the settings, says what it cost, and
+overwrites nothing unasked.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,18 @@ import typer
 from astrocast.cli.app import app, main
 from astrocast.settings.denoising import DenoiserSettings
 
-TRAIN = ["--steps", "2", "--kernel", "2", "--n-stacks", "1", "--pre-post-frame", "2,1", "--patch-size", "8"]
+TRAIN = [
+    "--steps",
+    "2",
+    "--kernel",
+    "2",
+    "--n-stacks",
+    "1",
+    "--pre-post-frame",
+    "2,1",
+    "--patch-size",
+    "8",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +65,21 @@ def test_patterns_are_written_where_asked_and_the_quality_is_said(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = recording.with_name("out.h5")
-    words = ["-q", "denoise", str(recording), "-o", str(out), "--loc", "data/ch0", "--method", "svd"]
-    assert main([*words, "--svd-patch", "8", "--loc-out", "clean/ch0", "--dtype", "same"]) == 0
+    words = [
+        "-q",
+        "denoise",
+        str(recording),
+        "-o",
+        str(out),
+        "--loc",
+        "data/ch0",
+        "--method",
+        "svd",
+    ]
+    assert (
+        main([*words, "--svd-patch", "8", "--loc-out", "clean/ch0", "--dtype", "same"])
+        == 0
+    )
     said = capsys.readouterr().out
     assert said.splitlines()[0] == "engine: svd"
     assert said.splitlines()[-1] == str(out)
@@ -65,19 +91,51 @@ def test_patterns_are_written_where_asked_and_the_quality_is_said(
     assert found.dtype == np.uint16
     with h5py.File(recording) as file:
         raw = file["data/ch0"][:]
-    assert np.diff(found.astype(float), axis=0).std() < 0.5 * np.diff(raw.astype(float), axis=0).std()
+    assert (
+        np.diff(found.astype(float), axis=0).std()
+        < 0.5 * np.diff(raw.astype(float), axis=0).std()
+    )
 
 
 def test_a_network_is_trained_by_the_options_and_a_poor_one_is_called_that(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = recording.with_name("out.npy")
-    assert main(["-q", "denoise", str(recording), "-o", str(out), "--loc", "data/ch0", *TRAIN, "--engine", "jax"]) == 0
+    assert (
+        main(
+            [
+                "-q",
+                "denoise",
+                str(recording),
+                "-o",
+                str(out),
+                "--loc",
+                "data/ch0",
+                *TRAIN,
+                "--engine",
+                "jax",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == ["engine: jax", "training: 2 steps"]
-    assert any(line.startswith("note: held-out frames are predicted no better") for line in said)
+    assert any(
+        line.startswith("note: held-out frames are predicted no better")
+        for line in said
+    )
     assert np.load(out).shape == (64, 24, 24)
-    quiet = ["denoise", str(recording), "-o", str(out), "--loc", "data/ch0", "--method", "svd", "--no-assess"]
+    quiet = [
+        "denoise",
+        str(recording),
+        "-o",
+        str(out),
+        "--loc",
+        "data/ch0",
+        "--method",
+        "svd",
+        "--no-assess",
+    ]
     assert main([*quiet, "--overwrite"]) == 0
     assert "error" not in capsys.readouterr().out
 
@@ -85,8 +143,14 @@ def test_a_network_is_trained_by_the_options_and_a_poor_one_is_called_that(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--loc", "other/ch0", "--pre-post-frame", "30"], "20 frames, the window needs 61"),
-        (["--loc", "data/ch0", "--method", "magic", "--minutes", "-1"], "method: input should be 'train' or 'svd'"),
+        (
+            ["--loc", "other/ch0", "--pre-post-frame", "30"],
+            "20 frames, the window needs 61",
+        ),
+        (
+            ["--loc", "data/ch0", "--method", "magic", "--minutes", "-1"],
+            "method: input should be 'train' or 'svd'",
+        ),
         (["--loc", "data/ch0", "--pre-post-frame", "3,x"], "pre_post_frame"),
         (["--loc", "none/ch0"], "data/ch0"),
         (["--loc", "data/ch0", "--pretrained-weights", "nowhere.h5"], "nowhere.h5"),
@@ -106,8 +170,25 @@ def test_what_cannot_work_is_one_message_and_nothing_is_written(
     assert [p.name for p in recording.parent.iterdir()] == ["in.h5"]
 
 
-def test_a_result_that_exists_is_refused(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_that_exists_is_refused(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = recording.read_bytes()
-    assert main(["-q", "denoise", str(recording), "-o", str(recording), "--loc", "data/ch0", "--method", "svd"]) == 2
+    assert (
+        main(
+            [
+                "-q",
+                "denoise",
+                str(recording),
+                "-o",
+                str(recording),
+                "--loc",
+                "data/ch0",
+                "--method",
+                "svd",
+            ]
+        )
+        == 2
+    )
     assert "already has 'data/ch0'" in capsys.readouterr().err
     assert recording.read_bytes() == before

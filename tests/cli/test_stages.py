@@ -15,7 +15,15 @@ from astrocast.io.stores.event_store import read_events
 from astrocast.simulation import SimulationSettings, write_simulation
 
 SETTINGS = SimulationSettings(
-    seed=3, frames=120, rows=64, columns=64, events=4, snr=6.0, motion=2.0, frame_rate=5.0, border=8.0
+    seed=3,
+    frames=120,
+    rows=64,
+    columns=64,
+    events=4,
+    snr=6.0,
+    motion=2.0,
+    frame_rate=5.0,
+    border=8.0,
 )
 
 
@@ -38,15 +46,44 @@ def call(*words: object) -> int:
 
 def test_stages_in_turn_give_what_a_run_gives(tmp_path: Path, recording: Path) -> None:
     out = tmp_path / "work.h5"
-    assert call("convert", recording, "-o", out, "--loc", "data/ch0", "-s", "chunk_strategy=XY") == 0
-    assert call("motion", out, "-o", out, "--loc", "data/ch0", "-s", "max_shifts=6") == 0
+    assert (
+        call(
+            "convert",
+            recording,
+            "-o",
+            out,
+            "--loc",
+            "data/ch0",
+            "-s",
+            "chunk_strategy=XY",
+        )
+        == 0
+    )
+    assert (
+        call("motion", out, "-o", out, "--loc", "data/ch0", "-s", "max_shifts=6") == 0
+    )
     assert call("delta", out, "-o", out, "--loc", "mc/ch0", "-s", "window=40") == 0
-    assert call("detect", out, "--loc", "mc/ch0", "--signal-loc", "df/ch0", "-o", tmp_path / "events.roi") == 0
+    assert (
+        call(
+            "detect",
+            out,
+            "--loc",
+            "mc/ch0",
+            "--signal-loc",
+            "df/ch0",
+            "-o",
+            tmp_path / "events.roi",
+        )
+        == 0
+    )
     run = ["-s", "motion.max_shifts=6", "-s", "delta.window=40", "--loc", "data/ch0"]
     assert call("run", recording, "-o", tmp_path / "run", *run) == 0
     whole = tmp_path / "run" / "recording.h5"
     for dataset in ("data/ch0", "mc/ch0", "df/ch0"):
-        with open_recording(out, dataset) as ours, open_recording(whole, dataset) as theirs:
+        with (
+            open_recording(out, dataset) as ours,
+            open_recording(whole, dataset) as theirs,
+        ):
             np.testing.assert_array_equal(ours.to_array(), theirs.to_array())
             assert ours.metadata.frame_rate == 5.0
     ours, theirs = (
@@ -60,10 +97,30 @@ def test_stages_in_turn_give_what_a_run_gives(tmp_path: Path, recording: Path) -
 def test_a_stage_takes_its_section_of_a_configuration(
     tmp_path: Path, recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "run.yaml").write_text("delta:\n  window: 33\n  baseline: minimum\nframe_rate: 2.5\n")
-    call("delta", recording, "-o", tmp_path / "a.h5", "--loc", "data/ch0", "-c", tmp_path / "run.yaml")
+    (tmp_path / "run.yaml").write_text(
+        "delta:\n  window: 33\n  baseline: minimum\nframe_rate: 2.5\n"
+    )
+    call(
+        "delta",
+        recording,
+        "-o",
+        tmp_path / "a.h5",
+        "--loc",
+        "data/ch0",
+        "-c",
+        tmp_path / "run.yaml",
+    )
     assert "window: 33 frames, background: minimum" in capsys.readouterr().out
-    call("convert", recording, "-o", tmp_path / "b.zarr", "--loc", "data/ch0", "-c", tmp_path / "run.yaml")
+    call(
+        "convert",
+        recording,
+        "-o",
+        tmp_path / "b.zarr",
+        "--loc",
+        "data/ch0",
+        "-c",
+        tmp_path / "run.yaml",
+    )
     with open_recording(tmp_path / "b.zarr") as converted:
         assert converted.metadata.frame_rate == 2.5
 
@@ -82,9 +139,13 @@ def test_a_stage_takes_its_section_of_a_configuration(
     ],
 )
 def test_a_wrong_call_is_one_message_and_writes_nothing(
-    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    words: list[str], said: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    recording: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     before = recording.read_bytes()
     assert call(*(recording if w == "MOVIE" else w for w in words)) == 2

@@ -1,4 +1,6 @@
-"""What the tests of denoising share: a small movie, a small network, a model file as older Keras wrote it."""
+"""What the tests of denoising share: a small movie, a small network, a model file as
+older Keras wrote it.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,24 @@ import h5py
 import numpy as np
 import pytest
 
-from astrocast.kernels.denoising.unet_layout import UNet, expected_maps, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import (
+    UNet,
+    expected_maps,
+    unet_from_arrays,
+)
 
 
 @pytest.fixture(scope="session")
 def movie() -> np.ndarray:
-    """A spot that brightens slowly on a bright background, uint16, with the noise of few photons."""
+    """A spot that brightens slowly on a bright background, uint16, with the noise of
+    few photons.
+    """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:40, :36]
     course = np.exp(-((np.arange(48) - 20) ** 2) / 100)
-    light = 20 + 30 * course[:, None, None] * np.exp(-((y - 20) ** 2 + (x - 15) ** 2) / 40)
+    light = 20 + 30 * course[:, None, None] * np.exp(
+        -((y - 20) ** 2 + (x - 15) ** 2) / 40
+    )
     return (rng.poisson(light) + 100).astype(np.uint16)
 
 
@@ -28,11 +38,16 @@ def movie() -> np.ndarray:
 def make_unet() -> Callable[..., UNet]:
     """Return a U-Net with random weights of the size that training starts with."""
 
-    def make(n_stacks: int = 2, filters: int = 4, context: int = 4, seed: int = 0) -> UNet:
+    def make(
+        n_stacks: int = 2, filters: int = 4, context: int = 4, seed: int = 0
+    ) -> UNet:
         rng = np.random.default_rng(seed)
         arrays: list[np.ndarray] = []
         for before, after in expected_maps(n_stacks, filters, context):
-            arrays += [rng.normal(0, (9 * before) ** -0.5, (3, 3, before, after)), rng.normal(0, 0.1, after)]
+            arrays += [
+                rng.normal(0, (9 * before) ** -0.5, (3, 3, before, after)),
+                rng.normal(0, 0.1, after),
+            ]
         return unet_from_arrays(arrays)
 
     return make
@@ -40,18 +55,30 @@ def make_unet() -> Callable[..., UNet]:
 
 def legacy_config(unet: UNet, extra: dict[str, object] | None = None) -> str:
     layers: list[dict[str, object]] = [
-        {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 64, 64, unet.context]}}
+        {
+            "class_name": "InputLayer",
+            "config": {"batch_input_shape": [None, 64, 64, unet.context]},
+        }
     ]
-    layers += [{"class_name": "Conv2D", "config": {"name": f"conv2d_{9 + i}"}} for i in range(len(unet.convolutions))]
-    return json.dumps({"class_name": "Functional", "config": {"layers": layers + ([extra] if extra else [])}})
+    layers += [
+        {"class_name": "Conv2D", "config": {"name": f"conv2d_{9 + i}"}}
+        for i in range(len(unet.convolutions))
+    ]
+    return json.dumps(
+        {
+            "class_name": "Functional",
+            "config": {"layers": layers + ([extra] if extra else [])},
+        }
+    )
 
 
 @pytest.fixture(scope="session")
 def write_legacy() -> Callable[..., Path]:
-    """Return a writer of model files in the layout of Keras 2: fixed input size, optimizer state.
+    """Return a writer of model files in the layout of Keras 2: fixed input size,
+    optimizer state.
 
-    Layers are numbered from 9 on: the order of their names (conv2d_10 before conv2d_9) is not that of evaluation.
-    """
+    Layers are numbered from 9 on: the order of their names (conv2d_10 before conv2d_9)
+    is not that of evaluation."""
 
     def write(path: Path, unet: UNet, extra: dict[str, object] | None = None) -> Path:
         names = [f"conv2d_{9 + i}" for i in range(len(unet.convolutions))]
@@ -64,7 +91,9 @@ def write_legacy() -> Callable[..., Path]:
             for name, c in zip(names, unet.convolutions, strict=True):
                 weights[f"{name}/{name}/kernel:0"] = c.kernel
                 weights[f"{name}/{name}/bias:0"] = c.bias
-                file[f"optimizer_weights/Adam/m/{name}/kernel:0"] = np.zeros_like(c.kernel)
+                file[f"optimizer_weights/Adam/m/{name}/kernel:0"] = np.zeros_like(
+                    c.kernel
+                )
         return path
 
     return write
@@ -72,7 +101,9 @@ def write_legacy() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let networks of one shape share what XLA compiled: nearly all of the time of these tests is compilation."""
+    """Let networks of one shape share what XLA compiled: nearly all of the time of
+    these tests is compilation.
+    """
     if find_spec("jax") is None:
         yield
         return

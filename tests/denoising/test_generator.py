@@ -14,8 +14,12 @@ from astrocast.settings.denoising import GeneratorSettings
 
 
 def numbered(frames: int = 30, rows: int = 12, columns: int = 10) -> np.ndarray:
-    """Every voxel has its own number, so that where an item came from can be read off its values."""
-    return np.arange(frames * rows * columns, dtype=np.float32).reshape(frames, rows, columns)
+    """Every voxel has its own number, so that where an item came from can be read off
+    its values.
+    """
+    return np.arange(frames * rows * columns, dtype=np.float32).reshape(
+        frames, rows, columns
+    )
 
 
 class Counting(ArrayRecording):
@@ -54,7 +58,9 @@ def test_it_is_what_keras_trains_on() -> None:
 @settings(max_examples=25)
 def test_an_item_is_a_frame_and_its_neighbours(context, gap, data) -> None:
     movie = numbered()
-    g = SubFrameGenerator(movie, 3, (4, 5), context, gap, z_steps=0.5, seed=data.draw(st.integers(0, 9)))
+    g = SubFrameGenerator(
+        movie, 3, (4, 5), context, gap, z_steps=0.5, seed=data.draw(st.integers(0, 9))
+    )
     x, y = g[data.draw(st.integers(0, len(g) - 1))]
     assert x.dtype == y.dtype == np.float32
     for item, target in zip(x, y[..., 0], strict=True):
@@ -63,7 +69,9 @@ def test_an_item_is_a_frame_and_its_neighbours(context, gap, data) -> None:
         np.testing.assert_array_equal(target, patch[frame])
         before = range(frame - gap[0] - context[0], frame - gap[0])
         after = range(frame + gap[1] + 1, frame + gap[1] + 1 + context[1])
-        np.testing.assert_array_equal(np.moveaxis(item, -1, 0), patch[[*before, *after]])
+        np.testing.assert_array_equal(
+            np.moveaxis(item, -1, 0), patch[[*before, *after]]
+        )
 
 
 def test_an_epoch_covers_the_frame_once_and_its_share_of_targets() -> None:
@@ -80,11 +88,15 @@ def test_an_epoch_covers_the_frame_once_and_its_share_of_targets() -> None:
 @pytest.mark.parametrize("padding", ["symmetric", "edge"])
 def test_padding_extends_the_frame_to_whole_patches(padding: str) -> None:
     movie = numbered()
-    g = SubFrameGenerator(movie, 100, (8, 8), 1, z_select=5, padding=padding, shuffle=False)
+    g = SubFrameGenerator(
+        movie, 100, (8, 8), 1, z_select=5, padding=padding, shuffle=False
+    )
     y = g[0][1][..., 0]
     assert len(y) == 4
     whole = np.block([[y[0], y[1]], [y[2], y[3]]])
-    np.testing.assert_array_equal(whole, np.pad(movie[5], ((0, 4), (0, 6)), mode=padding))
+    np.testing.assert_array_equal(
+        whole, np.pad(movie[5], ((0, 4), (0, 6)), mode=padding)
+    )
 
 
 def test_offset_and_overlap_move_the_patches() -> None:
@@ -94,18 +106,26 @@ def test_offset_and_overlap_move_the_patches() -> None:
         found = set()
         g = SubFrameGenerator(movie, 500, (4, 4), 1, z_select=[5], **options)
         for _ in range(12):
-            found |= {tuple(np.argwhere(movie[5] == t[0, 0])[0]) for t in g[0][1][..., 0]}
+            found |= {
+                tuple(np.argwhere(movie[5] == t[0, 0])[0]) for t in g[0][1][..., 0]
+            }
             g.on_epoch_end()
         return found
 
     assert corners() == {(y, x) for y in (0, 4, 8) for x in (0, 4, 8, 12)}
-    assert corners(overlap=2) == {(y, x) for y in range(0, 10, 2) for x in range(0, 14, 2)}
+    assert corners(overlap=2) == {
+        (y, x) for y in range(0, 10, 2) for x in range(0, 14, 2)
+    }
     assert {y % 4 for y, _ in corners(random_offset=True)} == {0, 1, 2, 3}
 
 
-def test_turns_and_flips_are_those_allowed_and_the_same_for_context_and_target() -> None:
+def test_turns_and_flips_are_those_allowed_and_the_same_for_context_and_target() -> (
+    None
+):
     movie = np.repeat(numbered(frames=1, rows=4, columns=4), 9, 0)
-    g = SubFrameGenerator(movie, 64, (4, 4), 1, z_steps=1, allowed_rotation=[1, 2], allowed_flip=[-1, 0])
+    g = SubFrameGenerator(
+        movie, 64, (4, 4), 1, z_steps=1, allowed_rotation=[1, 2], allowed_flip=[-1, 0]
+    )
     turned = [np.rot90(movie[0], k) for k in (1, 2)]
     allowed = {m.tobytes() for t in turned for m in (t, t[::-1])}
     seen = set()
@@ -119,7 +139,15 @@ def test_turns_and_flips_are_those_allowed_and_the_same_for_context_and_target()
 
 def test_the_same_seed_gives_the_same_batches_and_epochs_differ() -> None:
     def epochs(seed: int | None) -> list[np.ndarray]:
-        g = SubFrameGenerator(numbered(), 5, (4, 4), 2, add_noise=True, drop_frame_probability=0.5, seed=seed)
+        g = SubFrameGenerator(
+            numbered(),
+            5,
+            (4, 4),
+            2,
+            add_noise=True,
+            drop_frame_probability=0.5,
+            seed=seed,
+        )
         found = []
         for _ in range(2):
             found.append(g[0][0])
@@ -136,7 +164,9 @@ def test_the_same_seed_gives_the_same_batches_and_epochs_differ() -> None:
 
 def test_noise_and_dropped_frames_touch_the_context_only() -> None:
     movie = np.ones((20, 8, 8), np.float32)
-    x, y = SubFrameGenerator(movie, 99, (4, 4), 2, z_steps=1, drop_frame_probability=1.0)[0]
+    x, y = SubFrameGenerator(
+        movie, 99, (4, 4), 2, z_steps=1, drop_frame_probability=1.0
+    )[0]
     assert ((x == 0).all((1, 2)).sum(1) == 1).all()
     assert (y == 1).all()
     x, y = SubFrameGenerator(movie, 99, (4, 4), 2, z_steps=1, add_noise=0.5)[0]
@@ -148,7 +178,9 @@ def test_normalisation_per_recording_and_per_item() -> None:
     movie = np.random.default_rng(0).normal(500, 20, (40, 16, 16))
     x, y = SubFrameGenerator(movie, 200, (8, 8), 3, z_steps=1, normalize="global")[0]
     assert [x.mean(), x.std(), y.mean()] == pytest.approx([0, 1, 0], abs=0.05)
-    x, _ = SubFrameGenerator(movie * np.arange(1, 41)[:, None, None], 20, (8, 8), 3, normalize="local")[0]
+    x, _ = SubFrameGenerator(
+        movie * np.arange(1, 41)[:, None, None], 20, (8, 8), 3, normalize="local"
+    )[0]
     np.testing.assert_allclose(x.mean((1, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(x.std((1, 2, 3)), 1, atol=1e-5)
 
@@ -166,7 +198,9 @@ def test_no_frame_is_read_twice_for_a_batch_and_reading_is_lazy() -> None:
 
 def test_in_memory_and_cached_batches_are_the_same_batches() -> None:
     plain = SubFrameGenerator(numbered(), 4, (4, 4), 2)
-    kept = SubFrameGenerator(numbered(), 4, (4, 4), 2, in_memory=True, cache_results=True)
+    kept = SubFrameGenerator(
+        numbered(), 4, (4, 4), 2, in_memory=True, cache_results=True
+    )
     np.testing.assert_array_equal(plain[1][0], kept[1][0])
     first = kept[1][0]
     kept.on_epoch_end()
@@ -174,7 +208,15 @@ def test_in_memory_and_cached_batches_are_the_same_batches() -> None:
 
 
 def test_size_of_the_target_and_number_of_items() -> None:
-    g = SubFrameGenerator([numbered(), numbered()], 4, (6, 6), 1, output_size=(2, 4), max_per_file=5, z_steps=1)
+    g = SubFrameGenerator(
+        [numbered(), numbered()],
+        4,
+        (6, 6),
+        1,
+        output_size=(2, 4),
+        max_per_file=5,
+        z_steps=1,
+    )
     assert len(g.items) == 10
     assert len(g) == 3
     assert len(g[2][0]) == 2
@@ -189,7 +231,12 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
     with h5py.File(path, "w") as file:
         file["data/ch0"] = movie
     before = path.read_bytes()
-    options = {"input_size": (4, 4), "pre_post_frame": 1, "normalize": "global", "loc": "data/ch0"}
+    options = {
+        "input_size": (4, 4),
+        "pre_post_frame": 1,
+        "normalize": "global",
+        "loc": "data/ch0",
+    }
     with SubFrameGenerator(str(path), 4, save_global_descriptive=False, **options) as g:
         x = g[0][0]
     assert path.read_bytes() == before
@@ -214,14 +261,19 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
         ({"overlap": 4}, "overlap 4"),
         ({"pre_post_frame": 20}, "30 frames, the window needs 41"),
         ({"pre_post_frame": 0}, "no context"),
-        ({"input_size": (100, 100)}, r"\(100, 100\) is larger than the frames .*\(12, 10\)"),
+        (
+            {"input_size": (100, 100)},
+            r"\(100, 100\) is larger than the frames .*\(12, 10\)",
+        ),
         ({"input_size": (4, 5), "allowed_rotation": [1]}, "not square"),
         ({"output_size": (9, 9)}, "larger than input_size"),
         ({"z_select": [0]}, "nothing to train on"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )
-def test_arguments_that_cannot_work_are_refused_in_words(change: dict, said: str) -> None:
+def test_arguments_that_cannot_work_are_refused_in_words(
+    change: dict, said: str
+) -> None:
     options = {"batch_size": 2, "input_size": (4, 4), "pre_post_frame": 2, **change}
     with pytest.raises(InvalidConditionError, match=said) as caught:
         SubFrameGenerator(numbered(), **options)
@@ -235,6 +287,12 @@ def test_everything_wrong_with_several_files_is_said_at_once(tmp_path: Path) -> 
         SubFrameGenerator(files, 2, (4, 4), 2)
     for said in ("3 frames", "(2, 10)", "float32, uint16"):
         assert said in str(caught.value)
-    SubFrameGenerator([numbered(rows=9), numbered().astype(np.uint16)], 2, (4, 4), 2, normalize="global")
+    SubFrameGenerator(
+        [numbered(rows=9), numbered().astype(np.uint16)],
+        2,
+        (4, 4),
+        2,
+        normalize="global",
+    )
     with pytest.raises(RecordingNotFoundError, match="nowhere"):
         SubFrameGenerator(tmp_path / "nowhere.h5", 2)

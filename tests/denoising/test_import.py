@@ -7,7 +7,9 @@ import pytest
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -33,7 +35,9 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize(("chosen", "expected"), [(None, "jax"), ("torch", "torch")])
-def test_the_backend_is_jax_unless_the_user_chose(chosen: str | None, expected: str) -> None:
+def test_the_backend_is_jax_unless_the_user_chose(
+    chosen: str | None, expected: str
+) -> None:
     code = f"""
 import os, sys, types
 os.environ.pop("KERAS_BACKEND", None)

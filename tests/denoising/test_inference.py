@@ -1,4 +1,6 @@
-"""A recording goes in, a recording of the same length comes out, however it is cut and whatever evaluates it."""
+"""A recording goes in, a recording of the same length comes out, however it is cut and
+whatever evaluates it.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,11 +10,21 @@ import numpy as np
 import pytest
 
 from astrocast.denoising import SubFrameGenerator
-from astrocast.denoising.architecture import build_model, model_from_unet, unet_from_model, weights_of
+from astrocast.denoising.architecture import (
+    build_model,
+    model_from_unet,
+    unet_from_model,
+    weights_of,
+)
 from astrocast.denoising.engines import KerasEngine, pick_engine
 from astrocast.denoising.inference import prediction
 from astrocast.denoising.items import Window
-from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    InvalidConditionError,
+    InvalidTypeError,
+    InvalidValueError,
+    OutputExistsError,
+)
 from astrocast.io import create_recording, open_recording
 from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.kernels.denoising.unet_layout import UNet
@@ -24,7 +36,9 @@ TOLERANCE = 2e-6
 
 
 def generator(movie: np.ndarray, **options) -> SubFrameGenerator:
-    return SubFrameGenerator(movie, 4, (8, 8), **{"pre_post_frame": 2, "normalize": "global", **options})
+    return SubFrameGenerator(
+        movie, 4, (8, 8), **{"pre_post_frame": 2, "normalize": "global", **options}
+    )
 
 
 class Mean:
@@ -39,16 +53,21 @@ class Mean:
 @pytest.mark.parametrize("n_stacks", [1, 2, 3])
 @pytest.mark.parametrize("engine", ["openvino", "jax"])
 def test_engines_agree_with_keras(engine: str, n_stacks: int, make_unet) -> None:
-    if find_spec(engine) is None:  # importorskip would import openvino with the part that reports its use
+    # importorskip would import openvino with the part that reports its use
+    if find_spec(engine) is None:
         pytest.skip(f"{engine} is not installed")
     unet = make_unet(n_stacks)
     batch = np.random.default_rng(0).normal(size=(2, 4, 24, 16)).astype(np.float32)
     expected = KerasEngine(model_from_unet(unet))(batch)
-    np.testing.assert_allclose(pick_engine(engine, unet, None)(batch), expected, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        pick_engine(engine, unet, None)(batch), expected, atol=TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("n_stacks", [2, 3])
-def test_tiles_and_blocks_leave_no_trace(n_stacks: int, movie: np.ndarray, make_unet) -> None:
+def test_tiles_and_blocks_leave_no_trace(
+    n_stacks: int, movie: np.ndarray, make_unet
+) -> None:
     unet = make_unet(n_stacks)
 
     def result(tile: int, block: int | None) -> np.ndarray:
@@ -72,13 +91,21 @@ def test_tiles_and_blocks_leave_no_trace(n_stacks: int, movie: np.ndarray, make_
     np.testing.assert_allclose(result(64, 5), whole, atol=1e-6)
 
 
-def test_every_frame_is_predicted_from_its_neighbours_and_the_ends_are_mirrored(movie: np.ndarray, monkeypatch) -> None:
+def test_every_frame_is_predicted_from_its_neighbours_and_the_ends_are_mirrored(
+    movie: np.ndarray, monkeypatch
+) -> None:
     monkeypatch.setattr("astrocast.denoising.inference.pick_engine", lambda *a: Mean())
     unet = UNet.__new__(UNet)
     object.__setattr__(unet, "convolutions", [type("C", (), {"inputs": 4})] * 4)
     before = movie.copy()
     operation = prediction(
-        open_recording(movie), unet, Window((2, 2), (1, 0)), Scaling(), rescale=True, dtype="float32", engine="auto"
+        open_recording(movie),
+        unet,
+        Window((2, 2), (1, 0)),
+        Scaling(),
+        rescale=True,
+        dtype="float32",
+        engine="auto",
     )
     with create_recording(None, None, movie.shape, "float32") as writer:
         run_blocks(open_recording(movie), writer, operation, block_frames=7)
@@ -89,7 +116,9 @@ def test_every_frame_is_predicted_from_its_neighbours_and_the_ends_are_mirrored(
 
 
 @pytest.mark.parametrize("normalize", ["global", "local", None])
-def test_rescaling_is_exact_and_the_dtype_is_that_of_the_input(normalize, movie: np.ndarray, make_unet) -> None:
+def test_rescaling_is_exact_and_the_dtype_is_that_of_the_input(
+    normalize, movie: np.ndarray, make_unet
+) -> None:
     g = generator(movie, normalize=normalize)
     unet = make_unet()
     found = g.infer(unet, dtype="float32", engine="jax")
@@ -101,7 +130,9 @@ def test_rescaling_is_exact_and_the_dtype_is_that_of_the_input(normalize, movie:
     if normalize == "local":
         mirrored = np.pad(movie.astype(float), ((2, 2), (0, 0), (0, 0)), mode="reflect")
         context = mirrored[[10, 11, 13, 14]]  # around frame 10
-        np.testing.assert_allclose(found[10], plain[10] * context.std() + context.mean(), rtol=1e-4)
+        np.testing.assert_allclose(
+            found[10], plain[10] * context.std() + context.mean(), rtol=1e-4
+        )
     same = g.infer(unet, engine="jax")
     assert same.dtype == np.uint16
     np.testing.assert_array_equal(same, np.clip(np.rint(found), 0, 65535))
@@ -114,8 +145,12 @@ def test_a_file_is_written_with_its_record_and_nothing_is_overwritten(
     with h5py.File(source, "w") as file:
         file["data/ch0"] = movie
     model = write_legacy(tmp_path / "model.h5", make_unet())
-    with SubFrameGenerator(source, 4, (8, 8), 2, loc="data/ch0", normalize="global") as g:
-        assert g.infer(model, output=output, out_loc="data/clean", chunk_size=16) == output
+    with SubFrameGenerator(
+        source, 4, (8, 8), 2, loc="data/ch0", normalize="global"
+    ) as g:
+        assert (
+            g.infer(model, output=output, out_loc="data/clean", chunk_size=16) == output
+        )
         expected = g.infer(model)
         assert g.engine in ("openvino", "jax", "keras")
         with pytest.raises(OutputExistsError):
@@ -133,14 +168,22 @@ def test_batch_normalisation_is_folded_into_its_convolution() -> None:
     unet = unet_from_model(model)
     assert unet is not None
     batch = rng.normal(size=(1, 4, 8, 8)).astype(np.float32)
-    np.testing.assert_allclose(pick_engine("jax", unet, None)(batch), KerasEngine(model)(batch), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        pick_engine("jax", unet, None)(batch),
+        KerasEngine(model)(batch),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_another_architecture_runs_in_keras_on_whole_frames(movie: np.ndarray) -> None:
     import keras
 
     frames = keras.Input((None, None, 4))
-    model = keras.Model(frames, keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer="ones")(frames))
+    model = keras.Model(
+        frames,
+        keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer="ones")(frames),
+    )
     g = generator(movie[:12], normalize=None)
     found = g.infer(model, dtype="float32", tile=8)
     assert g.engine == "keras"
@@ -149,8 +192,12 @@ def test_another_architecture_runs_in_keras_on_whole_frames(movie: np.ndarray) -
         g.infer(model, engine="jax")
 
 
-def test_what_cannot_be_inferred_is_said_in_numbers(movie: np.ndarray, make_unet) -> None:
-    with pytest.raises(InvalidConditionError, match="takes 6 context frames, the generator gives 4"):
+def test_what_cannot_be_inferred_is_said_in_numbers(
+    movie: np.ndarray, make_unet
+) -> None:
+    with pytest.raises(
+        InvalidConditionError, match="takes 6 context frames, the generator gives 4"
+    ):
         generator(movie).infer(make_unet(context=6))
     with pytest.raises(InvalidConditionError, match="has 2"):
         generator([movie, movie]).infer(make_unet())

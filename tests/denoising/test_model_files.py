@@ -12,7 +12,10 @@ from astrocast.denoising.architecture import build_model, unet_from_model
 from astrocast.denoising.model_files import read_network, write_network
 from astrocast.errors import FormatError, RecordingNotFoundError
 
-LAMBDA = {"class_name": "Lambda", "config": {"name": "evil", "function": ["4wEAAAAA", None, None]}}
+LAMBDA = {
+    "class_name": "Lambda",
+    "config": {"name": "evil", "function": ["4wEAAAAA", None, None]},
+}
 PUBLIC = [
     "data/1p_exvivo_input_size_64_64-pre_post_frame_5-gap_frames_0-train_rotation_1_2_3-architecture_2_32.h5",
     "data/2p_Glusnfr_input_size_64_64-pre_post_frame_5-gap_frames_0-train_rotation_1_2_3-architecture_2_32.h5",
@@ -31,11 +34,18 @@ def test_what_is_written_is_read(tmp_path: Path, make_unet) -> None:
         found = read_network(source)
         same(found.unet, unet)
         assert found.record["note"] == 1
-        assert found.record["architecture"] == {"kind": "unet", "n_stacks": 3, "kernel": 4, "context": 4}
+        assert found.record["architecture"] == {
+            "kind": "unet",
+            "n_stacks": 3,
+            "kernel": 4,
+            "context": 4,
+        }
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_models_of_older_keras_are_read_in_order_of_evaluation(tmp_path: Path, make_unet, write_legacy) -> None:
+def test_models_of_older_keras_are_read_in_order_of_evaluation(
+    tmp_path: Path, make_unet, write_legacy
+) -> None:
     unet = make_unet()
     same(read_network(write_legacy(tmp_path / "old.h5", unet)).unet, unet)
 
@@ -47,7 +57,9 @@ def test_the_public_networks_are_read(name: str, shared) -> None:
     with h5py.File(shared(name)) as file:
         group = file["model_weights"]
         last = group[sorted(k for k in group if k.startswith("conv2d"))[-1]]
-        np.testing.assert_array_equal(unet.arrays()[-2], next(iter(last.values()))["kernel:0"][()])
+        np.testing.assert_array_equal(
+            unet.arrays()[-2], next(iter(last.values()))["kernel:0"][()]
+        )
 
 
 # Keras 3.15 under NumPy 2.4, while saving
@@ -62,7 +74,9 @@ def test_what_keras_saves_today_is_read(tmp_path: Path, suffix: str) -> None:
     same(read_network(path).unet, expected)
 
 
-def test_a_lambda_layer_is_refused_and_not_run(tmp_path: Path, make_unet, write_legacy) -> None:
+def test_a_lambda_layer_is_refused_and_not_run(
+    tmp_path: Path, make_unet, write_legacy
+) -> None:
     with pytest.raises(FormatError, match="Lambda"):
         read_network(write_legacy(tmp_path / "a.h5", make_unet(), LAMBDA))
     archive = tmp_path / "a.keras"
@@ -87,19 +101,31 @@ def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
 def test_weights_elsewhere_are_refused(tmp_path: Path, make_unet, write_legacy) -> None:
     other = write_legacy(tmp_path / "other.h5", make_unet())
-    linked, outside, huge = tmp_path / "linked.h5", tmp_path / "outside.h5", tmp_path / "huge.h5"
+    linked, outside, huge = (
+        tmp_path / "linked.h5",
+        tmp_path / "outside.h5",
+        tmp_path / "huge.h5",
+    )
     with h5py.File(linked, "w") as file:
         file["conv2d"] = h5py.ExternalLink(str(other), "model_weights/conv2d_9")
     with h5py.File(outside, "w") as file:
-        file.create_dataset("conv2d/kernel", (3, 3, 1, 1), "f4", external=[(str(other), 0, 36)])
+        file.create_dataset(
+            "conv2d/kernel", (3, 3, 1, 1), "f4", external=[(str(other), 0, 36)]
+        )
     with h5py.File(huge, "w") as file:
         file.create_dataset("conv2d/kernel", (1 << 20, 1 << 20), "f4", chunks=(64, 64))
-    for path, said in ((linked, "elsewhere"), (outside, "another file"), (huge, "refused")):
+    for path, said in (
+        (linked, "elsewhere"),
+        (outside, "another file"),
+        (huge, "refused"),
+    ):
         with pytest.raises(FormatError, match=said):
             read_network(path)
 
 
-def test_damaged_and_missing_files_are_named(tmp_path: Path, make_unet, write_legacy) -> None:
+def test_damaged_and_missing_files_are_named(
+    tmp_path: Path, make_unet, write_legacy
+) -> None:
     with pytest.raises(RecordingNotFoundError, match="nowhere"):
         read_network(tmp_path / "nowhere.h5")
     with pytest.raises(RecordingNotFoundError, match=r"weights\.h5"):
@@ -115,6 +141,9 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path, make_unet, write_le
     with pytest.raises(FormatError, match=r"config\.json"):
         read_network(tmp_path / "b.keras")
     with h5py.File(tmp_path / "c.h5", "w") as file:
-        file["dense/kernel"], file["dense/bias"] = np.zeros((4, 4), "f4"), np.zeros(4, "f4")
+        file["dense/kernel"], file["dense/bias"] = (
+            np.zeros((4, 4), "f4"),
+            np.zeros(4, "f4"),
+        )
     with pytest.raises(FormatError, match="convolutions"):
         read_network(tmp_path / "c.h5")

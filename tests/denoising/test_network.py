@@ -10,8 +10,17 @@ from astrocast.denoising import Network, SubFrameGenerator
 from astrocast.denoising.architecture import weights_of
 from astrocast.denoising.callbacks import BestWeights, Schedule
 from astrocast.denoising.model_files import read_network
-from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidValueError, RecordingNotFoundError
-from astrocast.settings.denoising import NetworkSettings, RetrainingSettings, TrainingSettings
+from astrocast.errors import (
+    InvalidConditionError,
+    InvalidTypeError,
+    InvalidValueError,
+    RecordingNotFoundError,
+)
+from astrocast.settings.denoising import (
+    NetworkSettings,
+    RetrainingSettings,
+    TrainingSettings,
+)
 
 
 @pytest.fixture
@@ -21,10 +30,16 @@ def batches(movie: np.ndarray) -> SubFrameGenerator:
 
 @pytest.mark.parametrize(
     ("method", "model"),
-    [("__init__", NetworkSettings), ("run", TrainingSettings), ("retrain_model", RetrainingSettings)],
+    [
+        ("__init__", NetworkSettings),
+        ("run", TrainingSettings),
+        ("retrain_model", RetrainingSettings),
+    ],
 )
 def test_signatures_and_settings_declare_the_same(method: str, model) -> None:
-    for name, parameter in inspect.signature(getattr(Network, method)).parameters.items():
+    for name, parameter in inspect.signature(
+        getattr(Network, method)
+    ).parameters.items():
         if name not in ("self", "train_generator", "val_generator"):
             assert parameter.default == model.model_fields[name].default, name
 
@@ -43,53 +58,96 @@ def test_losses_are_their_definitions_as_tensors_of_the_backend() -> None:
         assert float(loss(a, b)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_training_learns_is_repeatable_and_keeps_the_best(batches, movie, tmp_path: Path) -> None:
+def test_training_learns_is_repeatable_and_keeps_the_best(
+    batches, movie, tmp_path: Path
+) -> None:
     def train(folder: Path):
-        watched = SubFrameGenerator(movie, 8, (16, 16), 2, z_steps=0.25, normalize="global", seed=9)
+        watched = SubFrameGenerator(
+            movie, 8, (16, 16), 2, z_steps=0.25, normalize="global", seed=9
+        )
         network = Network(
-            SubFrameGenerator(movie, 8, (16, 16), 2, z_steps=0.25, normalize="global"), watched,
-            learning_rate=0.01, n_stacks=2, kernel=4, loss="mean_squareroot_error",
-        )  # fmt: skip
-        return network, network.run(num_epochs=4, save_model=folder, min_delta=0, verbose=0)
+            SubFrameGenerator(movie, 8, (16, 16), 2, z_steps=0.25, normalize="global"),
+            watched,
+            learning_rate=0.01,
+            n_stacks=2,
+            kernel=4,
+            loss="mean_squareroot_error",
+        )
+        return network, network.run(
+            num_epochs=4, save_model=folder, min_delta=0, verbose=0
+        )
 
     network, history = train(tmp_path / "a")
     assert history.history["val_loss"][-1] < history.history["val_loss"][0]
     saved = read_network(tmp_path / "a")
-    for found, expected in zip(weights_of(network.model), saved.unet.arrays(), strict=True):
+    for found, expected in zip(
+        weights_of(network.model), saved.unet.arrays(), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
     assert saved.record["best"] == pytest.approx(min(history.history["val_loss"]))
-    assert saved.record["normalisation"]["mean"] == pytest.approx(movie.mean(), rel=1e-3)
+    assert saved.record["normalisation"]["mean"] == pytest.approx(
+        movie.mean(), rel=1e-3
+    )
     assert saved.record["provenance"]["input"]["recordings"][0]["content_hash"]
     assert json.loads(saved.record["keras"])["class_name"] == "Functional"
     assert train(tmp_path / "b")[1].history == history.history
 
 
 def test_the_step_size_decays_with_steps(batches) -> None:
-    network = Network(batches, learning_rate=0.1, decay_rate=0.5, decay_steps=2, n_stacks=1, kernel=2)
+    network = Network(
+        batches, learning_rate=0.1, decay_rate=0.5, decay_steps=2, n_stacks=1, kernel=2
+    )
     network.run(num_epochs=1, verbose=0)
-    assert float(network.model.optimizer.learning_rate) == pytest.approx(0.1 * 0.5 ** (len(batches) // 2))
+    assert float(network.model.optimizer.learning_rate) == pytest.approx(
+        0.1 * 0.5 ** (len(batches) // 2)
+    )
 
 
-def test_retraining_moves_the_last_layer_first_then_all(batches, make_unet, write_legacy, tmp_path: Path) -> None:
+def test_retraining_moves_the_last_layer_first_then_all(
+    batches, make_unet, write_legacy, tmp_path: Path
+) -> None:
     unet = make_unet(filters=2)
-    network = Network(batches, pretrained_weights=write_legacy(tmp_path / "old.h5", unet), n_stacks=5, kernel=99)
+    network = Network(
+        batches,
+        pretrained_weights=write_legacy(tmp_path / "old.h5", unet),
+        n_stacks=5,
+        kernel=99,
+    )
     start = weights_of(network.model)
     np.testing.assert_array_equal(start[0], unet.arrays()[0])
     history = network.retrain_model(1, 0, verbose=0)
-    changed = [not np.array_equal(a, b) for a, b in zip(start, weights_of(network.model), strict=True)]
+    changed = [
+        not np.array_equal(a, b)
+        for a, b in zip(start, weights_of(network.model), strict=True)
+    ]
     assert changed == [False] * (len(start) - 2) + [True, True]
     history = network.retrain_model(1, 2, verbose=0, patience=5)
     assert len(history.history["loss"]) == 3
-    assert all(not np.array_equal(a, b) for a, b in zip(start, weights_of(network.model), strict=True))
+    assert all(
+        not np.array_equal(a, b)
+        for a, b in zip(start, weights_of(network.model), strict=True)
+    )
 
 
 def test_it_stops_when_nothing_improves(batches) -> None:
     network = Network(batches, n_stacks=1, kernel=2)
-    assert len(network.run(num_epochs=9, patience=1, min_delta=1e6, verbose=0).history["loss"]) == 3
+    assert (
+        len(
+            network.run(num_epochs=9, patience=1, min_delta=1e6, verbose=0).history[
+                "loss"
+            ]
+        )
+        == 3
+    )
 
 
 def test_a_training_that_diverges_stops_and_keeps_the_best(batches, caplog) -> None:
-    network = Network(batches, n_stacks=1, kernel=2, loss=lambda y, p: Network.annealed_loss(y, p) * float("nan"))
+    network = Network(
+        batches,
+        n_stacks=1,
+        kernel=2,
+        loss=lambda y, p: Network.annealed_loss(y, p) * float("nan"),
+    )
     start = weights_of(network.model)
     with caplog.at_level(logging.WARNING, "astrocast.denoising"):
         history = network.run(num_epochs=5, verbose=0)
@@ -99,7 +157,9 @@ def test_a_training_that_diverges_stops_and_keeps_the_best(batches, caplog) -> N
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_training_that_diverges_later_keeps_the_best_and_not_the_last(batches) -> None:
+def test_a_training_that_diverges_later_keeps_the_best_and_not_the_last(
+    batches,
+) -> None:
     model = Network(batches, n_stacks=1, kernel=2).model
     best = BestWeights(model, "val_loss", None, patience=9, min_delta=0.0)
     callback = best.callback()
@@ -111,7 +171,12 @@ def test_a_training_that_diverges_later_keeps_the_best_and_not_the_last(batches)
         callback.on_epoch_end(number, {"val_loss": value})
         return kept
 
-    _, expected, _, _ = epoch(0, 0.5), epoch(1, 0.3), epoch(2, 0.4), epoch(3, float("nan"))
+    _, expected, _, _ = (
+        epoch(0, 0.5),
+        epoch(1, 0.3),
+        epoch(2, 0.4),
+        epoch(3, float("nan")),
+    )
     callback.on_train_end({})
     assert best.diverged
     assert model.stop_training
@@ -119,19 +184,30 @@ def test_a_training_that_diverges_later_keeps_the_best_and_not_the_last(batches)
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_does_not_fit_is_refused(batches, movie, make_unet, write_legacy, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(
+    batches, movie, make_unet, write_legacy, tmp_path: Path
+) -> None:
     odd = SubFrameGenerator(movie, 8, (18, 18), 2)
     with pytest.raises(InvalidConditionError, match="no multiple of 4"):
         Network(odd, n_stacks=3, kernel=2)
-    with pytest.raises(InvalidConditionError, match="4 context frames, the validation generator 2"):
+    with pytest.raises(
+        InvalidConditionError, match="4 context frames, the validation generator 2"
+    ):
         Network(batches, SubFrameGenerator(movie, 8, (16, 16), 1), n_stacks=1, kernel=2)
-    with pytest.raises(InvalidConditionError, match="take 6 context frames, the generator gives 4"):
-        Network(batches, pretrained_weights=write_legacy(tmp_path / "a.h5", make_unet(context=6)))
+    with pytest.raises(
+        InvalidConditionError, match="take 6 context frames, the generator gives 4"
+    ):
+        Network(
+            batches,
+            pretrained_weights=write_legacy(tmp_path / "a.h5", make_unet(context=6)),
+        )
     with pytest.raises(RecordingNotFoundError, match="nowhere"):
         Network(batches, pretrained_weights=tmp_path / "nowhere.h5")
     with pytest.raises(InvalidValueError, match="annealed_loss"):
         Network(batches, loss="anneled", n_stacks=1, kernel=2)
-    with pytest.raises(InvalidValueError, match=r"kernel.*learning_rate|learning_rate.*kernel"):
+    with pytest.raises(
+        InvalidValueError, match=r"kernel.*learning_rate|learning_rate.*kernel"
+    ):
         Network(batches, learning_rate=-1, kernel=0)
     with pytest.raises(InvalidTypeError, match="ndarray"):
         Network(movie)

@@ -23,7 +23,9 @@ SPY = "print('a report was started', flush=True)"
 
 @pytest.fixture
 def run(tmp_path: Path):
-    """Return a runner of code in a fresh interpreter whose ``openvino_telemetry`` is the spy."""
+    """Return a runner of code in a fresh interpreter whose ``openvino_telemetry`` is
+    the spy.
+    """
     if find_spec("openvino") is None:
         pytest.skip("OpenVINO is not installed")
     (tmp_path / "openvino_telemetry").mkdir()
@@ -32,7 +34,9 @@ def run(tmp_path: Path):
 
     def run(code: str) -> str:
         code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
         return done.stdout.strip()
 
     return run
@@ -59,7 +63,12 @@ except ImportError: print("refused")
 
 @pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "docs"])
 def test_openvino_is_imported_in_one_place_only(folder: str) -> None:
-    files = [p for p in (ROOT / folder).rglob("*.py") if p not in (BACKEND, Path(__file__).resolve())]
+    files = [
+        p
+        for p in (ROOT / folder).rglob("*.py")
+        if p not in (BACKEND, Path(__file__).resolve())
+    ]
     if folder == "src":
-        assert DIRECT.search(BACKEND.read_text(encoding="utf-8"))  # the pattern finds what it is to find
+        # the pattern finds what it is to find
+        assert DIRECT.search(BACKEND.read_text(encoding="utf-8"))
     assert [str(p) for p in files if DIRECT.search(p.read_text(encoding="utf-8"))] == []

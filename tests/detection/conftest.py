@@ -27,7 +27,9 @@ def make_movie(seed: int = 5) -> np.ndarray:
     z, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     movie = np.random.default_rng(seed).normal(0, 8, SHAPE)
     for t, row, column, long, wide, height in EVENTS:
-        distance = (z - t) ** 2 / (2 * long**2) + ((y - row) ** 2 + (x - column) ** 2) / (2 * wide**2)
+        distance = (z - t) ** 2 / (2 * long**2) + (
+            (y - row) ** 2 + (x - column) ** 2
+        ) / (2 * wide**2)
         movie += height * np.exp(-distance)
     return movie.astype(np.float32)
 

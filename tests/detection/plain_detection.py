@@ -1,4 +1,6 @@
-"""The definition of detection in a few slow lines of scipy and scikit-image: the oracle of the fast one."""
+"""The definition of detection in a few slow lines of scipy and scikit-image: the oracle
+of the fast one.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def spatial_mask(smooth: NDArray[np.float32], depth: int, min_ratio: float) -> B
     for t, frame in enumerate(smooth):
         active = frame > threshold_triangle(window(smooth, t, depth))
         if active.any() and not active.all():
-            inside, outside = frame[active].mean(dtype=float), frame[~active].mean(dtype=float)
+            inside, outside = (
+                frame[active].mean(dtype=float),
+                frame[~active].mean(dtype=float),
+            )
             if inside > min_ratio * abs(outside):
                 out[t] = active
     return out
@@ -45,7 +50,9 @@ def clean(mask: Bools, size: int, depth: int, connectivity: int, what: str) -> B
     out = np.empty_like(mask)
     operation = remove_small_holes if what == "holes" else remove_small_objects
     for t in range(len(mask)):
-        out[t] = operation(window(mask, t, depth), max_size=size - 1, connectivity=connectivity)[depth]
+        out[t] = operation(
+            window(mask, t, depth), max_size=size - 1, connectivity=connectivity
+        )[depth]
     return out
 
 
@@ -82,12 +89,21 @@ def detect(
     if threshold is not None:
         noise = 1.0
         if adjust_for_noise:
-            noise = float(np.median(np.sqrt(np.median(np.diff(data.astype(float), axis=0) ** 2, axis=0) / 0.9133)))
+            noise = float(
+                np.median(
+                    np.sqrt(
+                        np.median(np.diff(data.astype(float), axis=0) ** 2, axis=0)
+                        / 0.9133
+                    )
+                )
+            )
         mask = ndimage.gaussian_filter(data, smooth_sigma) > threshold * np.sqrt(noise)
     else:
         smooth = data
         if use_smoothing:
-            smooth = ndimage.gaussian_filter(data, smooth_sigma, radius=smooth_radius, mode="nearest")
+            smooth = ndimage.gaussian_filter(
+                data, smooth_sigma, radius=smooth_radius, mode="nearest"
+            )
         masks = []
         if use_spatial:
             masks.append(spatial_mask(smooth, spatial_z_depth, spatial_min_ratio))
@@ -102,7 +118,11 @@ def detect(
                     plateau_size=temporal_plateau_size,
                 )
             )
-        mask = masks[0] if len(masks) == 1 else (masks[0] & masks[1] if comb_type == "&" else masks[0] | masks[1])
+        mask = (
+            masks[0]
+            if len(masks) == 1
+            else (masks[0] & masks[1] if comb_type == "&" else masks[0] | masks[1])
+        )
     if exclude_border:
         inner = np.zeros_like(mask)
         b = exclude_border

@@ -16,8 +16,18 @@ from plain_detection import detect, same_partition
 
 from astrocast.detection import Detector, run
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError, ResultsDifferError
-from astrocast.io.stores.event_store import open_event_map, read_events, read_meta, read_time_map
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    OutputExistsError,
+    ResultsDifferError,
+)
+from astrocast.io.stores.event_store import (
+    open_event_map,
+    read_events,
+    read_meta,
+    read_time_map,
+)
 from conftest import EVENTS, make_movie
 
 
@@ -27,8 +37,14 @@ def event_map(directory: Path) -> np.ndarray:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Every file but the times in its provenance; the pages of the event map without how they are laid out."""
-    found = {p.name: p.read_bytes() for p in directory.iterdir() if p.name not in ("meta.json", "event_map.tiff")}
+    """Every file but the times in its provenance; the pages of the event map without
+    how they are laid out.
+    """
+    found = {
+        p.name: p.read_bytes()
+        for p in directory.iterdir()
+        if p.name not in ("meta.json", "event_map.tiff")
+    }
     found["event_map"] = event_map(directory).tobytes()
     meta = read_meta(directory)
     del meta["created"]
@@ -38,16 +54,26 @@ def contents(directory: Path) -> dict[str, bytes]:
 def test_finds_what_is_in_the_recording(recording: Path, movie: np.ndarray):
     directory = Detector(recording).run("df/ch0")
     assert directory == recording.with_name("slice.ch0.roi")
-    labels, table, time_map = event_map(directory), read_events(directory), read_time_map(directory)
-    assert sorted(labels[t, row, column] for t, row, column, *_ in EVENTS) == list(range(1, len(EVENTS) + 1))
+    labels, table, time_map = (
+        event_map(directory),
+        read_events(directory),
+        read_time_map(directory),
+    )
+    assert sorted(labels[t, row, column] for t, row, column, *_ in EVENTS) == list(
+        range(1, len(EVENTS) + 1)
+    )
     assert table.index.tolist() == list(range(1, labels.max() + 1))
     for event, row in table.iterrows():
         box = np.s_[row.z0 : row.z1, row.x0 : row.x1, row.y0 : row.y1]
         np.testing.assert_array_equal(row["mask"], labels[box] == event)
         np.testing.assert_array_equal(row["footprint"], row["mask"].any(axis=0))
         own = np.where(row["mask"], movie[box], np.nan)
-        np.testing.assert_allclose(row["trace"], np.nanmean(own, axis=(1, 2), dtype=float), rtol=1e-6)
-        np.testing.assert_array_equal(time_map[:, event], (labels == event).any(axis=(1, 2)))
+        np.testing.assert_allclose(
+            row["trace"], np.nanmean(own, axis=(1, 2), dtype=float), rtol=1e-6
+        )
+        np.testing.assert_array_equal(
+            time_map[:, event], (labels == event).any(axis=(1, 2))
+        )
         assert row["v_area"] == row["mask"].sum()
         assert row["error"] == 0
     meta = read_meta(directory)
@@ -74,21 +100,27 @@ def test_every_event_has_the_row_of_its_own_voxels(tmp_path: Path):
 
 
 @pytest.mark.parametrize("frames", [1, 7, 16, 33, 110])
-def test_does_not_depend_on_the_size_of_blocks(recording: Path, tmp_path: Path, monkeypatch, frames: int):
+def test_does_not_depend_on_the_size_of_blocks(
+    recording: Path, tmp_path: Path, monkeypatch, frames: int
+):
     expected = contents(Detector(recording, tmp_path / "whole").run("df/ch0"))
     monkeypatch.setattr(run, "block_frames", lambda recording: frames)
     assert contents(Detector(recording, tmp_path / "cut").run("df/ch0")) == expected
 
 
 @pytest.mark.parametrize("survive", [0, 1, 3, 7, 9, 13])
-@pytest.mark.parametrize("options", [{}, {"temporal_wlen": None}, {"split_events": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"temporal_wlen": None}, {"split_events": True}], ids=str
+)
 def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
     recording: Path, tmp_path: Path, monkeypatch, survive: int, options: dict
 ):
     if options and survive not in (1, 9):
         pytest.skip("one early and one late stop are enough for the variants")
     monkeypatch.setattr(run, "block_frames", lambda recording: 16)
-    expected = contents(Detector(recording, tmp_path / "whole").run("df/ch0", **options))
+    expected = contents(
+        Detector(recording, tmp_path / "whole").run("df/ch0", **options)
+    )
     save, saved = Checkpoint.save, []
 
     def stop(self, name, index, **arrays):
@@ -108,12 +140,20 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
         save(self, name, index, **arrays)
 
     monkeypatch.setattr(Checkpoint, "save", note)
-    monkeypatch.setattr(run, "block_frames", lambda recording: 50)  # the cut of the first run is kept
-    assert contents(Detector(recording, tmp_path / "stopped").run("df/ch0", **options)) == expected
-    assert not {b for b in before if b[0] != "divided"} & set(again), "a finished block was computed twice"
+    # the cut of the first run is kept
+    monkeypatch.setattr(run, "block_frames", lambda recording: 50)
+    assert (
+        contents(Detector(recording, tmp_path / "stopped").run("df/ch0", **options))
+        == expected
+    )
+    assert not {b for b in before if b[0] != "divided"} & set(again), (
+        "a finished block was computed twice"
+    )
 
 
-def test_a_process_that_is_killed_leaves_nothing_under_a_final_name(recording: Path, tmp_path: Path):
+def test_a_process_that_is_killed_leaves_nothing_under_a_final_name(
+    recording: Path, tmp_path: Path
+):
     code = f"""
     import os
     from astrocast.detection import Detector, run
@@ -128,7 +168,9 @@ def test_a_process_that_is_killed_leaves_nothing_under_a_final_name(recording: P
     measurement.measure_signals = killed
     Detector({str(recording)!r}).run("df/ch0")
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=os.environ, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=os.environ, check=False
+    )
     assert done.returncode == -9
     target = recording.with_name("slice.ch0.roi")
     assert not target.exists()
@@ -150,7 +192,9 @@ def test_results_are_reused_only_when_they_are_of_the_same_run(recording: Path):
         Detector(recording).run("df/ch0")
 
 
-def test_an_interrupted_run_of_other_parameters_is_refused(recording: Path, monkeypatch):
+def test_an_interrupted_run_of_other_parameters_is_refused(
+    recording: Path, monkeypatch
+):
     def stop(self, name, index, **arrays):
         raise KeyboardInterrupt
 
@@ -158,7 +202,9 @@ def test_an_interrupted_run_of_other_parameters_is_refused(recording: Path, monk
         patch.setattr(Checkpoint, "save", stop)
         with pytest.raises(KeyboardInterrupt):
             Detector(recording).run("df/ch0")
-    with pytest.raises(ResultsDifferError, match=r"interrupted run.*temporal_prominence: 10.*there, 20"):
+    with pytest.raises(
+        ResultsDifferError, match=r"interrupted run.*temporal_prominence: 10.*there, 20"
+    ):
         Detector(recording).run("df/ch0", temporal_prominence=20)
 
 
@@ -196,7 +242,9 @@ def test_missing_values_are_counted_and_left_out(tmp_path: Path, movie: np.ndarr
     ],
     ids=["constant", "nothing finite", "one frame", "fewer frames than the window"],
 )
-@pytest.mark.parametrize("options", [{}, {"threshold": 100.0}, {"temporal_wlen": -1}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"threshold": 100.0}, {"temporal_wlen": -1}], ids=str
+)
 def test_no_events_is_a_result(tmp_path: Path, data: np.ndarray, options: dict):
     np.save(tmp_path / "empty.npy", data)
     with warnings.catch_warnings():
@@ -218,7 +266,9 @@ def test_any_type_of_number(tmp_path: Path, movie: np.ndarray, dtype: str):
     np.testing.assert_array_equal(event_map(directory), detect(data.astype(np.float32)))
 
 
-def test_characterises_one_event_as_the_run_does(recording: Path, movie: np.ndarray, tmp_path: Path):
+def test_characterises_one_event_as_the_run_does(
+    recording: Path, movie: np.ndarray, tmp_path: Path
+):
     directory = Detector(recording).run("df/ch0")
     table, labels = read_events(directory), event_map(directory)
     row = table.loc[2]
@@ -244,10 +294,14 @@ def test_characterises_one_event_as_the_run_does(recording: Path, movie: np.ndar
     with pytest.raises(InvalidValueError, match="event 99 has no voxel"):
         shared_event(one, movie, labels, 99, row, tmp_path / "none")
     assert shared_event(one, movie, labels, 2, row, tmp_path / "shared") is None
-    np.testing.assert_array_equal(read_events(tmp_path / "shared").loc[2, "trace"], row["trace"])
+    np.testing.assert_array_equal(
+        read_events(tmp_path / "shared").loc[2, "trace"], row["trace"]
+    )
 
 
-def shared_event(detector: Detector, movie, labels, event: int, row, out: Path) -> int | None:
+def shared_event(
+    detector: Detector, movie, labels, event: int, row, out: Path
+) -> int | None:
     memories, infos = [], []
     for array in (movie, labels):
         memory = SharedMemory(create=True, size=array.nbytes)
@@ -263,8 +317,14 @@ def shared_event(detector: Detector, movie, labels, event: int, row, out: Path) 
 
 
 VARIANTS = (
-    "absolute", "default", "either", "no_morphology", "objects_first_border", "spatial_only", "temporal_only",
-)  # fmt: skip
+    "absolute",
+    "default",
+    "either",
+    "no_morphology",
+    "objects_first_border",
+    "spatial_only",
+    "temporal_only",
+)
 
 
 @pytest.mark.parametrize("seed", [61, 62])
@@ -274,18 +334,30 @@ def test_agrees_with_the_reference(shared, tmp_path: Path, variant: str, seed: i
     labels = np.load(shared(f"reference/{variant}_{seed}.npz"))["event_map"]
     with h5py.File(tmp_path / "recording.h5", "w") as file:
         file["df/ch0"] = np.load(shared(f"reference/recording_{seed}.npz"))["df"]
-    directory = Detector(tmp_path / "recording.h5").run("df/ch0", **reference["parameters"])
+    directory = Detector(tmp_path / "recording.h5").run(
+        "df/ch0", **reference["parameters"]
+    )
     found = event_map(directory)
     assert same_partition(found, labels)
     table = read_events(directory)
     for k, event in enumerate(map(int, reference["ids"])):
         at = np.nonzero(labels == event)
         around = tuple(slice(max(0, i.min() - 1), i.max() + 2) for i in at)
-        if set(np.unique(labels[around])) <= {0, event}:  # others have their neighbour's row there
+        # others have their neighbour's row there
+        if set(np.unique(labels[around])) <= {0, event}:
             row = table.loc[found[tuple(i[0] for i in at)]]
-            check_row(row, {name: values[k] for name, values in reference["columns"].items()})
-            np.testing.assert_allclose(row["trace"], reference["trace"][k], rtol=1e-6, atol=1e-5)
-            np.testing.assert_allclose(row["noise_mask_trace"], reference["noise_mask_trace"][k], rtol=1e-6, atol=1e-5)
+            check_row(
+                row, {name: values[k] for name, values in reference["columns"].items()}
+            )
+            np.testing.assert_allclose(
+                row["trace"], reference["trace"][k], rtol=1e-6, atol=1e-5
+            )
+            np.testing.assert_allclose(
+                row["noise_mask_trace"],
+                reference["noise_mask_trace"][k],
+                rtol=1e-6,
+                atol=1e-5,
+            )
 
 
 def check_row(row, expected: dict[str, float | None]) -> None:
@@ -303,23 +375,38 @@ def check_row(row, expected: dict[str, float | None]) -> None:
             )
         elif not np.isinf(truth):  # the hull of a flat mask failed there
             # sums of float32 there, of float64 here: the mean of noise is close to 0
-            assert row[name] == pytest.approx(truth, rel=1e-6, abs=1e-6, nan_ok=True), name
+            assert row[name] == pytest.approx(truth, rel=1e-6, abs=1e-6, nan_ok=True), (
+                name
+            )
 
 
 def test_make_movie_is_what_the_fixture_says(movie: np.ndarray):
     np.testing.assert_array_equal(movie, make_movie())
 
 
-def test_uses_what_motion_correction_recorded(recording: Path, movie: np.ndarray, tmp_path: Path):
-    from astrocast.io.stores.registration_store import Registration, registration_path, write_registration
+def test_uses_what_motion_correction_recorded(
+    recording: Path, movie: np.ndarray, tmp_path: Path
+):
+    from astrocast.io.stores.registration_store import (
+        Registration,
+        registration_path,
+        write_registration,
+    )
 
     bad = np.zeros(len(movie), bool)
     bad[28:32] = True
     write_registration(
         registration_path(recording, "df/ch0"),
-        Registration(np.zeros((len(movie), 2), np.float32), movie[0], {"bad_frame": bad}, (5, 0, 2, 1)),
+        Registration(
+            np.zeros((len(movie), 2), np.float32),
+            movie[0],
+            {"bad_frame": bad},
+            (5, 0, 2, 1),
+        ),
     )
-    directory = Detector(recording, tmp_path / "auto").run("df/ch0", exclude_border="auto")
+    directory = Detector(recording, tmp_path / "auto").run(
+        "df/ch0", exclude_border="auto"
+    )
     labels, table = event_map(directory), read_events(directory)
     assert not labels[:, :5].any()
     assert not labels[:, :, :2].any()
@@ -327,17 +414,28 @@ def test_uses_what_motion_correction_recorded(recording: Path, movie: np.ndarray
     assert labels[:, -1:].any() == (detect(movie) > 0)[:, -1:].any()
     for _, row in table.iterrows():
         assert row["bad_frames_share"] == pytest.approx(bad[row.z0 : row.z1].mean())
-    sliced = read_events(Detector(recording, tmp_path / "slice").run("df/ch0", z_slice=(10, 60)))
-    assert sliced["bad_frames_share"].max() == pytest.approx(4 / sliced["dz"][sliced["bad_frames_share"].idxmax()])
+    sliced = read_events(
+        Detector(recording, tmp_path / "slice").run("df/ch0", z_slice=(10, 60))
+    )
+    assert sliced["bad_frames_share"].max() == pytest.approx(
+        4 / sliced["dz"][sliced["bad_frames_share"].idxmax()]
+    )
 
 
 def test_recovers_the_events_of_a_simulated_recording(tmp_path: Path):
     from astrocast.simulation import SimulationSettings, score, simulate
 
-    truth = simulate(SimulationSettings(seed=11, frames=150, rows=80, columns=80, events=10, motion=0.0))
+    truth = simulate(
+        SimulationSettings(
+            seed=11, frames=150, rows=80, columns=80, events=10, motion=0.0
+        )
+    )
     scale = 100 / truth.clean.max()
     noise = np.random.default_rng(0).normal(0, 6, truth.clean.shape)
-    np.save(tmp_path / "simulated.npy", (truth.clean * scale + noise).astype(np.float32))
+    np.save(
+        tmp_path / "simulated.npy", (truth.clean * scale + noise).astype(np.float32)
+    )
     found = event_map(Detector(tmp_path / "simulated.npy").run())
-    # the truth ends at a quarter of each peak; the default follows peaks almost to their foot, so outlines are wider
+    # the truth ends at a quarter of each peak; the default follows peaks almost to
+    # their foot, so outlines are wider
     assert score(truth.labels, found, iou=0.25).f1 >= 0.9

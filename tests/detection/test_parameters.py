@@ -1,4 +1,6 @@
-"""Each parameter of `Detector.run` does what it says: the result is the definition's, and not that of the default."""
+"""Each parameter of `Detector.run` does what it says: the result is the definition's,
+and not that of the default.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,18 @@ from plain_detection import detect
 
 from astrocast.detection import Detector
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
-from astrocast.io.stores.event_store import open_event_map, read_events, read_meta, read_time_map
+from astrocast.io.stores.event_store import (
+    open_event_map,
+    read_events,
+    read_meta,
+    read_time_map,
+)
 from astrocast.settings.detection import DetectionSettings
 
 #: noise is active too: there are holes and small regions
 NOISY = {"temporal_prominence": 4, "use_spatial": False}
-#: parameters that change what is found, each with a value of its own, and what else must be set for it to matter
+#: parameters that change what is found, each with a value of its own, and what else
+#: must be set for it to matter
 CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"exclude_border": 5}, {}),
     ({"threshold": 9.0}, {}),
@@ -49,8 +57,14 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 #: parameters with tests of their own below
 OTHERS = {
-    "lazy", "z_slice", "split_events", "debug", "event_map_export_format", "parallel", "use_on_disk_sharing",
-}  # fmt: skip
+    "lazy",
+    "z_slice",
+    "split_events",
+    "debug",
+    "event_map_export_format",
+    "parallel",
+    "use_on_disk_sharing",
+}
 
 
 def event_map(directory: Path) -> np.ndarray:
@@ -59,7 +73,9 @@ def event_map(directory: Path) -> np.ndarray:
 
 
 def test_every_parameter_has_a_test():
-    assert {name for change, _ in CHANGES for name in change} | OTHERS == set(DetectionSettings.model_fields)
+    assert {name for change, _ in CHANGES for name in change} | OTHERS == set(
+        DetectionSettings.model_fields
+    )
 
 
 def test_the_signature_is_the_settings_model():
@@ -67,44 +83,74 @@ def test_the_signature_is_the_settings_model():
     beyond = ("self", "loc", "method", "calibration", "signal_loc")
     declared = {name: p.default for name, p in signature.items() if name not in beyond}
     assert list(declared) == list(DetectionSettings.model_fields)
-    assert declared == {name: field.default for name, field in DetectionSettings.model_fields.items()}
+    assert declared == {
+        name: field.default for name, field in DetectionSettings.model_fields.items()
+    }
 
 
-@pytest.mark.parametrize(("change", "given"), CHANGES, ids=[f"{next(iter(c.items()))}" for c, _ in CHANGES])
-def test_has_its_effect(recording: Path, movie: np.ndarray, tmp_path: Path, change: dict, given: dict):
-    found = event_map(Detector(recording, tmp_path / "found").run("df/ch0", **given, **change))
+@pytest.mark.parametrize(
+    ("change", "given"), CHANGES, ids=[f"{next(iter(c.items()))}" for c, _ in CHANGES]
+)
+def test_has_its_effect(
+    recording: Path, movie: np.ndarray, tmp_path: Path, change: dict, given: dict
+):
+    found = event_map(
+        Detector(recording, tmp_path / "found").run("df/ch0", **given, **change)
+    )
     np.testing.assert_array_equal(found, detect(movie, **given, **change))
     assert not np.array_equal(found > 0, detect(movie, **given) > 0)
 
 
-@pytest.mark.parametrize("how", [{"lazy": False}, {"lazy": False, "use_on_disk_sharing": True}, {"parallel": False}])
-def test_how_it_is_computed_does_not_change_the_result(recording: Path, movie: np.ndarray, tmp_path: Path, how: dict):
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"lazy": False},
+        {"lazy": False, "use_on_disk_sharing": True},
+        {"parallel": False},
+    ],
+)
+def test_how_it_is_computed_does_not_change_the_result(
+    recording: Path, movie: np.ndarray, tmp_path: Path, how: dict
+):
     directory = Detector(recording, tmp_path / "found").run("df/ch0", **how)
     np.testing.assert_array_equal(event_map(directory), detect(movie))
     assert sorted(p.name for p in directory.iterdir()) == [
-        "event_map.tiff", "events.columns.json", "events.csv", "events.parquet", "meta.json", "time_map.npy",
-    ]  # fmt: skip
+        "event_map.tiff",
+        "events.columns.json",
+        "events.csv",
+        "events.parquet",
+        "meta.json",
+        "time_map.npy",
+    ]
     assert read_meta(directory)["parameters"]["lazy"] == how.get("lazy", True)
 
 
 @pytest.mark.parametrize("suffix", [".tiff", ".h5", ".zarr", ".tdb"])
-def test_event_map_in_every_format(recording: Path, movie: np.ndarray, tmp_path: Path, suffix: str):
+def test_event_map_in_every_format(
+    recording: Path, movie: np.ndarray, tmp_path: Path, suffix: str
+):
     pytest.importorskip("tiledb" if suffix == ".tdb" else "numpy")
-    directory = Detector(recording, tmp_path / "found").run("df/ch0", event_map_export_format=suffix)
+    directory = Detector(recording, tmp_path / "found").run(
+        "df/ch0", event_map_export_format=suffix
+    )
     assert (directory / f"event_map{suffix}").exists()
     found = event_map(directory)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, detect(movie))
 
 
-def test_z_slice_reports_frames_of_the_whole_recording(recording: Path, movie: np.ndarray, tmp_path: Path):
+def test_z_slice_reports_frames_of_the_whole_recording(
+    recording: Path, movie: np.ndarray, tmp_path: Path
+):
     directory = Detector(recording, tmp_path / "found").run("df/ch0", z_slice=(50, 105))
     np.testing.assert_array_equal(event_map(directory), detect(movie[50:105]))
     table, time_map = read_events(directory), read_time_map(directory)
     assert table["z0"].min() >= 50
     assert time_map.shape == (55, len(table) + 1)
     for event, row in table.iterrows():
-        assert np.flatnonzero(time_map[:, event]).tolist() == list(range(row.z0 - 50, row.z1 - 50))
+        assert np.flatnonzero(time_map[:, event]).tolist() == list(
+            range(row.z0 - 50, row.z1 - 50)
+        )
     assert read_meta(directory)["first_frame"] == 50
     with pytest.raises(InvalidValueError, match="frames 50 to 500"):
         Detector(recording, tmp_path / "other").run("df/ch0", z_slice=(50, 500))
@@ -118,26 +164,44 @@ def test_debug_keeps_every_step(recording: Path, movie: np.ndarray, tmp_path: Pa
     for path in (directory / "debug").iterdir():
         with open_recording(path) as step:
             steps[path.stem] = step.to_array()
-    assert sorted(steps) == ["combined", "holes", "objects", "smoothed", "spatial", "temporal"]
+    assert sorted(steps) == [
+        "combined",
+        "holes",
+        "objects",
+        "smoothed",
+        "spatial",
+        "temporal",
+    ]
     assert all(s.shape == movie.shape for s in steps.values())
-    np.testing.assert_array_equal(steps["combined"], steps["spatial"] & steps["temporal"])
+    np.testing.assert_array_equal(
+        steps["combined"], steps["spatial"] & steps["temporal"]
+    )
     np.testing.assert_array_equal(steps["objects"] > 0, event_map(directory) > 0)
     assert steps["smoothed"].std() < movie.std()
 
 
 def test_split_events_divides_and_names_the_parts(tmp_path: Path):
     z, y, x = np.mgrid[:80, :24, :44]
-    two = [np.exp(-((z - 40) ** 2) / 50 - ((y - 12) ** 2 + (x - c) ** 2) / 32) for c in (14, 29)]
+    two = [
+        np.exp(-((z - 40) ** 2) / 50 - ((y - 12) ** 2 + (x - c) ** 2) / 32)
+        for c in (14, 29)
+    ]
     alone = np.exp(-((z - 15) ** 2) / 18 - ((y - 12) ** 2 + (x - 36) ** 2) / 10)
-    movie = (100 * (two[0] + two[1] + alone) + np.random.default_rng(0).normal(0, 2, z.shape)).astype(np.float32)
+    movie = (
+        100 * (two[0] + two[1] + alone) + np.random.default_rng(0).normal(0, 2, z.shape)
+    ).astype(np.float32)
     np.save(tmp_path / "two.npy", movie)
     whole = read_events(Detector(tmp_path / "two.npy", tmp_path / "whole").run())
-    directory = Detector(tmp_path / "two.npy", tmp_path / "parts").run(split_events=True)
+    directory = Detector(tmp_path / "two.npy", tmp_path / "parts").run(
+        split_events=True
+    )
     table, labels = read_events(directory), event_map(directory)
     np.testing.assert_array_equal(labels > 0, event_map(tmp_path / "whole") > 0)
     divided = table[table["part_of"] > 0]
     assert len(whole) + 1 == len(table)
-    assert divided["name"].tolist() == [f"{divided['part_of'].iloc[0]}_{k}" for k in (1, 2)]
+    assert divided["name"].tolist() == [
+        f"{divided['part_of'].iloc[0]}_{k}" for k in (1, 2)
+    ]
     assert table["v_area"].sum() == whole["v_area"].sum()
     assert labels[40, 12, 14] != labels[40, 12, 29]
     for event, row in table.iterrows():
@@ -159,7 +223,9 @@ def test_split_events_divides_and_names_the_parts(tmp_path: Path):
         ({"loc": "mc/ch0"}, "df/ch0"),
     ],
 )
-def test_wrong_values_are_named(recording: Path, tmp_path: Path, wrong: dict, message: str):
+def test_wrong_values_are_named(
+    recording: Path, tmp_path: Path, wrong: dict, message: str
+):
     with pytest.raises((InvalidValueError, DatasetNotFoundError), match=message):
         Detector(recording, tmp_path / "found").run(**({"loc": "df/ch0"} | wrong))
     assert not (tmp_path / "found").exists()
@@ -170,17 +236,27 @@ def test_everything_wrong_is_said_at_once(recording: Path):
         Detector(recording).run("df/ch0", smooth_radius=-1, min_size=-4)
 
 
-def test_traces_are_taken_from_another_dataset_where_one_is_named(recording: Path, movie: np.ndarray, tmp_path: Path):
+def test_traces_are_taken_from_another_dataset_where_one_is_named(
+    recording: Path, movie: np.ndarray, tmp_path: Path
+):
     with h5py.File(recording, "a") as file:
         file["twice/ch0"] = 2 * movie
         file["short/ch0"] = movie[:-1]
     own = Detector(recording, tmp_path / "own").run("df/ch0")
-    other = Detector(recording, tmp_path / "other").run("df/ch0", signal_loc="twice/ch0")
+    other = Detector(recording, tmp_path / "other").run(
+        "df/ch0", signal_loc="twice/ch0"
+    )
     np.testing.assert_array_equal(event_map(own), event_map(other))
-    for single, double in zip(read_events(own)["trace"], read_events(other)["trace"], strict=True):
+    for single, double in zip(
+        read_events(own)["trace"], read_events(other)["trace"], strict=True
+    ):
         np.testing.assert_allclose(double, 2 * single, rtol=1e-6)
     meta = read_meta(other)
-    assert (meta["parameters"]["loc"], meta["parameters"]["signal_loc"]) == ("df/ch0", "twice/ch0")
-    assert meta["input"]["loc"] == "twice/ch0"  # the dataset that the content hash is of
+    assert (meta["parameters"]["loc"], meta["parameters"]["signal_loc"]) == (
+        "df/ch0",
+        "twice/ch0",
+    )
+    # the dataset that the content hash is of
+    assert meta["input"]["loc"] == "twice/ch0"
     with pytest.raises(InvalidValueError, match="same shape"):
         Detector(recording, tmp_path / "third").run("df/ch0", signal_loc="short/ch0")

@@ -1,4 +1,6 @@
-"""Parameters that follow from a recording's noise. What is in the recordings is stated in `test_calibrated`."""
+"""Parameters that follow from a recording's noise. What is in the recordings is stated
+in `test_calibrated`.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,16 @@ from astrocast.settings.detection import DetectionSettings
 
 
 def noisy(noise: float, height: float = 0.0, seed: int = 0) -> np.ndarray:
-    """Noise about 0 with an event of a stated height at frame 60, row 20, column 20; as dF."""
+    """Noise about 0 with an event of a stated height at frame 60, row 20, column 20; as
+    dF.
+    """
     z, y, x = np.mgrid[:120, :40, :44]
-    event = height * np.exp(-((z - 60) ** 2) / 30 - ((y - 20) ** 2 + (x - 20) ** 2) / 30)
-    return (np.random.default_rng(seed).normal(0, noise, event.shape) + event).astype(np.float32)
+    event = height * np.exp(
+        -((z - 60) ** 2) / 30 - ((y - 20) ** 2 + (x - 20) ** 2) / 30
+    )
+    return (np.random.default_rng(seed).normal(0, noise, event.shape) + event).astype(
+        np.float32
+    )
 
 
 def test_noise_and_snr_are_those_of_the_recording() -> None:
@@ -34,19 +42,29 @@ def test_noise_and_snr_are_those_of_the_recording() -> None:
 
 
 def test_it_says_that_a_recording_is_poor() -> None:
-    assert any("no event" in doubt for doubt in suggest(open_recording(noisy(7.0))).warnings)
+    assert any(
+        "no event" in doubt for doubt in suggest(open_recording(noisy(7.0))).warnings
+    )
     smoothed = ndimage.gaussian_filter1d(noisy(7.0, 35.0), 3, axis=0)
-    assert any("slow fluctuations" in doubt for doubt in suggest(open_recording(smoothed)).warnings)
+    assert any(
+        "slow fluctuations" in doubt
+        for doubt in suggest(open_recording(smoothed)).warnings
+    )
     with pytest.raises(InvalidValueError, match="20 frames"):
         suggest(open_recording(noisy(1.0)[:20]))
 
 
 def test_automatic_levels_follow_the_noise() -> None:
     wanted = DetectionSettings(temporal_prominence="auto", threshold=None)
-    low, high = (automatic_levels(open_recording(noisy(s)), wanted)["temporal_prominence"] for s in (1.0, 10.0))
+    low, high = (
+        automatic_levels(open_recording(noisy(s)), wanted)["temporal_prominence"]
+        for s in (1.0, 10.0)
+    )
     assert high == pytest.approx(10 * low, rel=0.1)
     assert automatic_levels(open_recording(noisy(1.0)), DetectionSettings()) == {}
-    level = automatic_levels(open_recording(noisy(5.0)), DetectionSettings(threshold="auto"))["threshold"]
+    level = automatic_levels(
+        open_recording(noisy(5.0)), DetectionSettings(threshold="auto")
+    )["threshold"]
     smooth = ndimage.gaussian_filter(noisy(5.0, seed=1), 2)
     inside = smooth[8:-8, 8:-8, 8:-8]  # a mirrored edge doubles its noise
     assert inside.max() < level < 2.5 * inside.max()
@@ -54,7 +72,9 @@ def test_automatic_levels_follow_the_noise() -> None:
 
 @pytest.mark.parametrize("name", ["threshold", "temporal_prominence"])
 @pytest.mark.parametrize("noise", [0.01, 20.0])
-def test_auto_finds_the_event_whatever_the_units(tmp_path: Path, name: str, noise: float) -> None:
+def test_auto_finds_the_event_whatever_the_units(
+    tmp_path: Path, name: str, noise: float
+) -> None:
     path = tmp_path / "recording.npy"
     np.save(path, noisy(noise, 6 * noise))
     directory = Detector(path).run(**{name: "auto"})
@@ -66,7 +86,9 @@ def test_auto_finds_the_event_whatever_the_units(tmp_path: Path, name: str, nois
     assert isinstance(read_meta(directory)["parameters"][f"{name} (auto)"], float)
 
 
-def test_the_command_writes_a_configuration_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_configuration_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "recording.npy"
     np.save(path, noisy(7.0, 35.0))
     command(path, None, None)

@@ -12,8 +12,11 @@ import tifffile
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.filterwarnings("ignore")  # a user's session: the example is about what it does, not what it warns of
-def test_the_python_example_runs_and_finds_the_flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# a user's session: the example is about what it does, not what it warns of
+@pytest.mark.filterwarnings("ignore")
+def test_the_python_example_runs_and_finds_the_flash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     frames = np.random.default_rng(1).normal(200, 2, (120, 64, 64))
     rows, columns = np.mgrid[:64, :64]
@@ -30,6 +33,8 @@ def test_the_python_example_runs_and_finds_the_flash(tmp_path: Path, monkeypatch
 
 
 def test_commands_of_the_first_screen_exist() -> None:
-    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
+    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(
+        encoding="utf-8"
+    )
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -11,13 +11,27 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
 from astrocast.errors import InvalidTypeError, InvalidValueError
-from astrocast.events.array_columns import FootprintArray, MaskArray, TraceArray, as_masks, as_traces
+from astrocast.events.array_columns import (
+    FootprintArray,
+    MaskArray,
+    TraceArray,
+    as_masks,
+    as_traces,
+)
 
 traces = st.lists(
-    hnp.arrays(np.float32, st.integers(1, 6), elements=st.floats(-9, 9, width=32)), min_size=1, max_size=6
+    hnp.arrays(np.float32, st.integers(1, 6), elements=st.floats(-9, 9, width=32)),
+    min_size=1,
+    max_size=6,
 )
-masks = st.lists(hnp.arrays(bool, st.tuples(*[st.integers(1, 4)] * 3)), min_size=1, max_size=6)
-KINDS = [(TraceArray, traces), (MaskArray, masks), (FootprintArray, masks.map(lambda m: [a[0] for a in m]))]
+masks = st.lists(
+    hnp.arrays(bool, st.tuples(*[st.integers(1, 4)] * 3)), min_size=1, max_size=6
+)
+KINDS = [
+    (TraceArray, traces),
+    (MaskArray, masks),
+    (FootprintArray, masks.map(lambda m: [a[0] for a in m])),
+]
 
 
 def same(column, items):
@@ -31,7 +45,9 @@ def test_a_table_filters_sorts_joins_and_copies_them(kind, strategy):
     @given(strategy, st.data())
     def check(items, data):
         n = len(items)
-        table = pd.DataFrame({"number": np.arange(n), "array": kind._from_sequence(items)})
+        table = pd.DataFrame(
+            {"number": np.arange(n), "array": kind._from_sequence(items)}
+        )
         same(table["array"], items)
         kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
         same(table[kept]["array"], [i for i, k in zip(items, kept, strict=True) if k])
@@ -73,7 +89,9 @@ def test_parquet_holds_what_the_table_held(some_traces, some_masks):
     traces_back = pa.array(TraceArray._from_sequence(some_traces)).to_pylist()
     same([np.array(t, np.float32) for t in traces_back], some_traces)
     packed = pa.array(MaskArray._from_sequence(some_masks)).to_pylist()
-    assert packed == [np.packbits(m, axis=None, bitorder="little").tobytes() for m in some_masks]
+    assert packed == [
+        np.packbits(m, axis=None, bitorder="little").tobytes() for m in some_masks
+    ]
 
 
 def test_wrong_shapes_and_sorting_are_refused():
@@ -84,7 +102,11 @@ def test_wrong_shapes_and_sorting_are_refused():
 
 
 def test_they_are_shown_by_their_shape():
-    text = repr(pd.DataFrame({"mask": as_masks([np.ones((2, 3, 4), bool)]), "trace": as_traces([[1, 2]])}))
+    text = repr(
+        pd.DataFrame(
+            {"mask": as_masks([np.ones((2, 3, 4), bool)]), "trace": as_traces([[1, 2]])}
+        )
+    )
     assert "2x3x4 bool" in text
     assert "2 float32" in text
 

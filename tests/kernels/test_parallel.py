@@ -27,5 +27,8 @@ def test_an_error_in_a_thread_is_raised():
     def kernel(lo: int, hi: int) -> None:
         raise ValueError("from the kernel")
 
-    with ThreadPoolExecutor(2) as pool, pytest.raises(ValueError, match="from the kernel"):
+    with (
+        ThreadPoolExecutor(2) as pool,
+        pytest.raises(ValueError, match="from the kernel"),
+    ):
         spread(pool, 8, kernel)

@@ -51,9 +51,12 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [("[1, 2]", FormatError), ("a: [", FormatError), (None, RecordingNotFoundError)]
+    ("text", "error"),
+    [("[1, 2]", FormatError), ("a: [", FormatError), (None, RecordingNotFoundError)],
 )
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str | None, error: type[Exception]) -> None:
+def test_a_file_that_is_no_configuration_is_refused(
+    tmp_path: Path, text: str | None, error: type[Exception]
+) -> None:
     file = tmp_path / "c.yaml"
     if text is not None:
         file.write_text(text)
@@ -61,7 +64,9 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str | 
         read(Outer, file, [])
 
 
-@pytest.mark.parametrize("override", ["stage.window", "=3", "stage.=3", "stage.window=["])
+@pytest.mark.parametrize(
+    "override", ["stage.window", "=3", "stage.=3", "stage.window=["]
+)
 def test_an_override_that_sets_nothing_is_refused(override: str) -> None:
     with pytest.raises(InvalidValueError, match=r"expected|read"):
         read(Outer, None, [override])

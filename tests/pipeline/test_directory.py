@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from astrocast.errors import AstrocastWarning, FormatError, OutputExistsError, ResultsDifferError
+from astrocast.errors import (
+    AstrocastWarning,
+    FormatError,
+    OutputExistsError,
+    ResultsDifferError,
+)
 from astrocast.pipeline.directory import RunDirectory, Stage, open_run
 
 SOURCE = {"path": "movie.tif", "content_hash": "a"}
@@ -30,7 +35,11 @@ class Bench:
         return Stage(name, parameters, execute, (self.folder / name).exists)
 
     def run(
-        self, source: dict[str, Any] = SOURCE, overwrite: bool = False, names: str = "abc", **parameters: Any
+        self,
+        source: dict[str, Any] = SOURCE,
+        overwrite: bool = False,
+        names: str = "abc",
+        **parameters: Any,
     ) -> RunDirectory:
         run = open_run(self.folder, source, {}, 1, overwrite)
         self.calls = []
@@ -46,7 +55,9 @@ def test_a_second_run_reuses_everything(tmp_path: Path) -> None:
     assert bench.calls == []
 
 
-def test_an_interrupted_run_resumes_at_the_stage_that_was_not_complete(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_at_the_stage_that_was_not_complete(
+    tmp_path: Path,
+) -> None:
     bench = Bench(tmp_path / "out")
     bench.failing = "b"
     with pytest.raises(KeyboardInterrupt):
@@ -64,7 +75,9 @@ def test_a_lost_result_is_computed_again_with_all_that_follows(tmp_path: Path) -
     assert bench.calls == ["b", "c"]
 
 
-def test_other_parameters_are_refused_by_name_and_nothing_is_touched(tmp_path: Path) -> None:
+def test_other_parameters_are_refused_by_name_and_nothing_is_touched(
+    tmp_path: Path,
+) -> None:
     bench = Bench(tmp_path / "out")
     bench.run(b={"window": 3})
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
@@ -104,7 +117,9 @@ def test_a_damaged_or_newer_run_file_is_refused(tmp_path: Path, text: str) -> No
         open_run(tmp_path, SOURCE, {}, 1, overwrite=False)
 
 
-def test_run_json_holds_parameters_time_memory_warnings_and_facts(tmp_path: Path) -> None:
+def test_run_json_holds_parameters_time_memory_warnings_and_facts(
+    tmp_path: Path,
+) -> None:
     def execute() -> dict[str, Any]:
         warnings.warn("clipped 3 voxels", AstrocastWarning, stacklevel=1)
         return {"events": 3}
@@ -135,7 +150,9 @@ def test_a_stage_that_is_switched_on_or_off_is_a_difference(tmp_path: Path) -> N
     assert bench.calls == ["c"]
 
 
-def test_a_stage_may_be_switched_on_before_anything_after_it_was_computed(tmp_path: Path) -> None:
+def test_a_stage_may_be_switched_on_before_anything_after_it_was_computed(
+    tmp_path: Path,
+) -> None:
     bench = Bench(tmp_path / "out")
     bench.failing = "a"
     with pytest.raises(KeyboardInterrupt):

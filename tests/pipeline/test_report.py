@@ -18,18 +18,24 @@ FRAMES, ROWS, COLUMNS = 60, 24, 32
 
 
 def table(count: int) -> pd.DataFrame:
-    """Events of 2 to 12 frames and 4 to 40 pixels, with the columns of the event table that the report reads."""
+    """Events of 2 to 12 frames and 4 to 40 pixels, with the columns of the event table
+    that the report reads.
+    """
     rng = np.random.default_rng(0)
     begin, length = rng.integers(0, 48, count), rng.integers(2, 12, count)
     return pd.DataFrame(
         {
-            "z0": begin, "z1": begin + length, "v_fp_area": rng.integers(4, 40, count).astype(float),
-            "v_fp_cx": rng.uniform(0, ROWS, count), "v_fp_cy": rng.uniform(0, COLUMNS, count),
-            "v_max_height": rng.uniform(1, 9, count), "v_signal_to_noise_ratio_fold": rng.uniform(2, 20, count),
+            "z0": begin,
+            "z1": begin + length,
+            "v_fp_area": rng.integers(4, 40, count).astype(float),
+            "v_fp_cx": rng.uniform(0, ROWS, count),
+            "v_fp_cy": rng.uniform(0, COLUMNS, count),
+            "v_max_height": rng.uniform(1, 9, count),
+            "v_signal_to_noise_ratio_fold": rng.uniform(2, 20, count),
             "trace": [rng.random(n).astype(np.float32) for n in length],
         },
         index=pd.Index(np.arange(1, count + 1), name="event_id"),
-    )  # fmt: skip
+    )
 
 
 def content(count: int = 12) -> ReportContent:
@@ -45,7 +51,9 @@ def content(count: int = 12) -> ReportContent:
         pixel_size=(0.5, 0.5),
         signal="dF (counts)",
         created="2026-01-01",
-        projections={name: rng.random((ROWS, COLUMNS)) for name in ("mean", "max", "std")},
+        projections={
+            name: rng.random((ROWS, COLUMNS)) for name in ("mean", "max", "std")
+        },
         onset_map=onset if count else np.full((ROWS, COLUMNS), np.nan),
         events=table(count),
         mean_trace=trace,
@@ -103,14 +111,38 @@ def page() -> Page:
 def test_the_report_has_every_part(page: Page) -> None:
     alts = " | ".join(str(image["alt"]) for image in page.images())
     for part in (
-        "with 12 events drawn", "Mean of each pixel", "Maximum of each", "Standard deviation", "raster of 12 events",
-        "mean trace", "Grid of the traces", "Mean trace around the peak", "duration", "area", "amplitude",
-        "Shift of each frame", "Correlation of each frame", "Mean fluorescence",
-    ):  # fmt: skip
+        "with 12 events drawn",
+        "Mean of each pixel",
+        "Maximum of each",
+        "Standard deviation",
+        "raster of 12 events",
+        "mean trace",
+        "Grid of the traces",
+        "Mean trace around the peak",
+        "duration",
+        "area",
+        "amplitude",
+        "Shift of each frame",
+        "Correlation of each frame",
+        "Mean fluorescence",
+    ):
         assert part in alts
-    for text in ("slice_3.tif", "12 events were detected in 60 frames (30 s), 24 per minute.", "0.924", "content hash",
-                 "00ff", "window", "one frame could not be registered well", "210", "0.1.0", "12 x 16 µm",
-                 "harmonic mean", "share of the true events", "share of the events found", "intersection"):  # fmt: skip
+    for text in (
+        "slice_3.tif",
+        "12 events were detected in 60 frames (30 s), 24 per minute.",
+        "0.924",
+        "content hash",
+        "00ff",
+        "window",
+        "one frame could not be registered well",
+        "210",
+        "0.1.0",
+        "12 x 16 µm",
+        "harmonic mean",
+        "share of the true events",
+        "share of the events found",
+        "intersection",
+    ):
         assert text in page.text
 
 
@@ -141,16 +173,26 @@ def test_the_file_is_written_whole_and_alone(tmp_path: Path) -> None:
 
 
 def test_the_same_content_gives_the_same_bytes() -> None:
-    few = replace(content(1), projections={}, shifts=None, registration={}, fluorescence=None)
+    few = replace(
+        content(1), projections={}, shifts=None, registration={}, fluorescence=None
+    )
     assert report_page(few) == report_page(few)
 
 
 def test_text_from_outside_is_escaped() -> None:
     bad = "<script>alert(1)</script>&\"'"
     found = replace(
-        content(0), name=bad, warnings=[bad], versions={bad: bad}, parameters={bad: {bad: bad}}, input={bad: bad},
-        registration_summary={bad: 1.0}, created=bad, signal=bad, dtype=bad,
-    )  # fmt: skip
+        content(0),
+        name=bad,
+        warnings=[bad],
+        versions={bad: bad},
+        parameters={bad: {bad: bad}},
+        input={bad: bad},
+        registration_summary={bad: 1.0},
+        created=bad,
+        signal=bad,
+        dtype=bad,
+    )
     text = report_page(found)
     assert "<script" not in text
     assert Page(text).text.count(bad) >= 8
@@ -164,25 +206,37 @@ def test_no_events_are_a_valid_result() -> None:
 
 
 def test_one_event() -> None:
-    few = replace(content(1), projections={}, shifts=None, registration={}, fluorescence=None)
+    few = replace(
+        content(1), projections={}, shifts=None, registration={}, fluorescence=None
+    )
     assert "1 event was detected" in Page(report_page(few)).text
 
 
 def test_nothing_but_a_name_and_a_shape() -> None:
     page = Page(report_page(ReportContent(name="bare", shape=(10, 4, 5))))
     assert page.images() == []
-    for text in ("Events were not looked for", "No projections were computed", "Motion was not corrected",
-                 "mean trace was not computed", "Parameters and versions were not recorded"):  # fmt: skip
+    for text in (
+        "Events were not looked for",
+        "No projections were computed",
+        "Motion was not corrected",
+        "mean trace was not computed",
+        "Parameters and versions were not recorded",
+    ):
         assert text in page.text
 
 
 @pytest.mark.parametrize(
     "parts",
-    [("projections", "mean_trace", "registration", "baseline"), ("onset_map", "shifts", "fluorescence", "score")],
+    [
+        ("projections", "mean_trace", "registration", "baseline"),
+        ("onset_map", "shifts", "fluorescence", "score"),
+    ],
 )
 def test_parts_may_be_missing(parts: tuple[str, ...]) -> None:
     empty: dict[str, object] = {"projections": {}, "registration": {}}
-    page = Page(report_page(replace(content(2), **{part: empty.get(part) for part in parts})))
+    page = Page(
+        report_page(replace(content(2), **{part: empty.get(part) for part in parts}))
+    )
     assert "2 events were detected" in page.text
     assert page.text.count("in this run.") == 3
 
@@ -193,7 +247,13 @@ def test_an_event_table_of_few_columns() -> None:
 
 
 def test_many_events_stay_a_small_file(tmp_path: Path) -> None:
-    many = replace(content(), shape=(20_000, ROWS, COLUMNS), events=table(5000), shifts=None, registration={})
+    many = replace(
+        content(),
+        shape=(20_000, ROWS, COLUMNS),
+        events=table(5000),
+        shifts=None,
+        registration={},
+    )
     path = write_report(tmp_path, many)
     assert path.stat().st_size < 3_000_000
     assert "Heat map of the centres of 5,000 events" in path.read_text(encoding="utf-8")
@@ -201,11 +261,22 @@ def test_many_events_stay_a_small_file(tmp_path: Path) -> None:
 
 def test_measures_are_physical_where_units_are_known() -> None:
     known = {measure.name: measure for measure in measures(content())}
-    plain = {measure.name: measure for measure in measures(replace(content(), frame_rate=None, pixel_size=None))}
+    plain = {
+        measure.name: measure
+        for measure in measures(replace(content(), frame_rate=None, pixel_size=None))
+    }
     np.testing.assert_allclose(known["duration"].values, plain["duration"].values / 2)
     np.testing.assert_allclose(known["area"].values, plain["area"].values / 4)
-    assert [known[name].label for name in known] == ["duration (s)", "area (µm²)", "amplitude (counts)"]
-    assert [plain[name].label for name in plain] == ["duration (frames)", "area (px)", "amplitude (counts)"]
+    assert [known[name].label for name in known] == [
+        "duration (s)",
+        "area (µm²)",
+        "amplitude (counts)",
+    ]
+    assert [plain[name].label for name in plain] == [
+        "duration (frames)",
+        "area (px)",
+        "amplitude (counts)",
+    ]
 
 
 def test_a_directory_that_is_not_there_is_reported(tmp_path: Path) -> None:
@@ -216,16 +287,30 @@ def test_a_directory_that_is_not_there_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "\u2013"), (np.nan, "\u2013"), (0, "0"), (1234567, "1,234,567"), (1234.5, "1,234"), (2.5, "2.5"),
-        (0.00012, "0.00012"), (np.float32(3.0), "3"), (-0.5, "-0.5"),
+        (None, "\u2013"),
+        (np.nan, "\u2013"),
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (1234.5, "1,234"),
+        (2.5, "2.5"),
+        (0.00012, "0.00012"),
+        (np.float32(3.0), "3"),
+        (-0.5, "-0.5"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_written_for_readers(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(1.25, "1.25 s"), (59.6, "59.6 s"), (61, "1 min 1 s"), (3600, "1 h"), (7325, "2 h 2 min 5 s")]
+    ("seconds", "text"),
+    [
+        (1.25, "1.25 s"),
+        (59.6, "59.6 s"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (7325, "2 h 2 min 5 s"),
+    ],
 )
 def test_durations_are_written_for_readers(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
@@ -245,6 +330,12 @@ def test_parameters_are_written_as_in_a_configuration_file() -> None:
 def test_the_template_is_part_of_the_package() -> None:
     from importlib.resources import files
 
-    names = {path.name for path in files("astrocast.pipeline").joinpath("templates").iterdir()}
+    names = {
+        path.name
+        for path in files("astrocast.pipeline").joinpath("templates").iterdir()
+    }
     assert {"report.html.j2", "report.css"} <= names
-    assert not re.search(r"\|\s*safe", files("astrocast.pipeline").joinpath("templates/report.html.j2").read_text())
+    assert not re.search(
+        r"\|\s*safe",
+        files("astrocast.pipeline").joinpath("templates/report.html.j2").read_text(),
+    )

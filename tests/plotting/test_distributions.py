@@ -26,7 +26,9 @@ def test_every_duration_is_in_a_bin_of_whole_frames(frames: list[int]) -> None:
     edges, wide = bin_edges(durations, step=0.1)
     assert np.histogram(durations, edges)[0].sum() == len(frames)
     if not wide:
-        np.testing.assert_allclose(np.diff(edges) / 0.1, round(float(edges[1] - edges[0]) / 0.1))
+        np.testing.assert_allclose(
+            np.diff(edges) / 0.1, round(float(edges[1] - edges[0]) / 0.1)
+        )
 
 
 def test_areas_over_decades_are_on_a_logarithmic_axis() -> None:
@@ -43,13 +45,17 @@ def test_the_median_is_drawn_and_named() -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("amplitude (dF/F)", "events")
 
 
-@pytest.mark.parametrize(("values", "note"), [([], "no events"), ([np.nan, np.inf], "no finite values")])
+@pytest.mark.parametrize(
+    ("values", "note"), [([], "no events"), ([np.nan, np.inf], "no finite values")]
+)
 def test_nothing_to_count_says_so(values: list[float], note: str) -> None:
     assert texts(distribution(values, label="x")) == [note]
 
 
 def test_values_left_out_are_counted() -> None:
-    assert texts(distribution([1.0, 2.0, np.nan], label="x")) == ["1 without a value are left out"]
+    assert texts(distribution([1.0, 2.0, np.nan], label="x")) == [
+        "1 without a value are left out"
+    ]
 
 
 def test_many_values() -> None:

@@ -19,12 +19,16 @@ def texts(ax) -> list[str]:
 
 
 def test_traces_lie_at_their_place_in_time() -> None:
-    ax = traces([[0, 1, 0], [0, 2]], starts=[10, 20], names=["first", "second"], frame_rate=2.0)
+    ax = traces(
+        [[0, 1, 0], [0, 2]], starts=[10, 20], names=["first", "second"], frame_rate=2.0
+    )
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [5.0, 5.5, 6.0])
     np.testing.assert_array_equal(ax.lines[1].get_xdata(), [10.0, 10.5])
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["first", "second"]
     # one scale for all: the second is twice as tall as the first
-    assert np.ptp(ax.lines[1].get_ydata()) == pytest.approx(2 * np.ptp(ax.lines[0].get_ydata()))
+    assert np.ptp(ax.lines[1].get_ydata()) == pytest.approx(
+        2 * np.ptp(ax.lines[0].get_ydata())
+    )
 
 
 def test_of_many_traces_a_sample_is_shown_and_said() -> None:
@@ -70,15 +74,25 @@ def test_the_mean_of_ragged_traces_is_that_of_a_plain_loop(align: str) -> None:
         assert count[i] == len(found)
         assert mean[i] == pytest.approx(np.mean(found))
         if len(found) > 1:
-            assert error[i] == pytest.approx(np.std(found, ddof=1) / np.sqrt(len(found)))
+            assert error[i] == pytest.approx(
+                np.std(found, ddof=1) / np.sqrt(len(found))
+            )
 
 
 def test_averages_have_a_line_and_a_band_per_group() -> None:
-    ax = average_trace([[0, 1, 0], [0, 3, 0], [5, 5, 5]], groups=["a", "a", "b"], align="onset", frame_rate=1.0)
+    ax = average_trace(
+        [[0, 1, 0], [0, 3, 0], [5, 5, 5]],
+        groups=["a", "a", "b"],
+        align="onset",
+        frame_rate=1.0,
+    )
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0, 2, 0])
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), [5, 5, 5])
     assert len(ax.collections) == 2
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a (n = 2)", "b (n = 1)"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "a (n = 2)",
+        "b (n = 1)",
+    ]
     assert ax.get_xlabel() == "time from onset (s)"
 
 

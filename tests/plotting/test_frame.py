@@ -15,7 +15,10 @@ from astrocast.plotting.palette import CATEGORIES, time_map
 
 def luminance(colour: str) -> float:
     """Relative luminance as WCAG 2 defines it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in to_rgb(colour)
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -24,7 +27,11 @@ def test_a_scale_bar_is_a_round_length_of_a_fair_size(extent: float) -> None:
     length = nice_length(extent)
     assert 0.1 * extent <= length * (1 + 1e-9)
     assert length <= 0.25 * extent * (1 + 1e-6)
-    assert round(length / 10.0 ** np.floor(np.log10(length * (1 + 1e-9))), 6) in (1, 2, 5)
+    assert round(length / 10.0 ** np.floor(np.log10(length * (1 + 1e-9))), 6) in (
+        1,
+        2,
+        5,
+    )
 
 
 @given(st.integers(0, 10_000), st.integers(1, 50))
@@ -62,13 +69,24 @@ def test_later_is_lighter() -> None:
 def test_figures_are_drawn_into_the_axes_given() -> None:
     import pandas as pd
 
-    events = pd.DataFrame({"z0": [1, 5], "z1": [4, 9], "cx": [1.0, 2.0], "cy": [1.0, 2.0]})
+    events = pd.DataFrame(
+        {"z0": [1, 5], "z1": [4, 9], "cx": [1.0, 2.0], "cy": [1.0, 2.0]}
+    )
     calls = {
-        "average_trace": ([[0, 1], [0, 2]],), "bleaching": ([3.0, 2.0],), "density": (events, (9, 9)),
-        "distribution": ([1.0, 2.0],), "event_rate": (events,), "footprints": (np.eye(9),), "gallery": ([[0, 1]],),
-        "mean_trace": ([0.0, 1.0],), "projection": (np.eye(9),), "raster": (events,),
-        "registration": ({"after": [1.0]},), "shifts": (np.zeros((4, 2)),), "traces": ([[0, 1]],),
-    }  # fmt: skip
+        "average_trace": ([[0, 1], [0, 2]],),
+        "bleaching": ([3.0, 2.0],),
+        "density": (events, (9, 9)),
+        "distribution": ([1.0, 2.0],),
+        "event_rate": (events,),
+        "footprints": (np.eye(9),),
+        "gallery": ([[0, 1]],),
+        "mean_trace": ([0.0, 1.0],),
+        "projection": (np.eye(9),),
+        "raster": (events,),
+        "registration": ({"after": [1.0]},),
+        "shifts": (np.zeros((4, 2)),),
+        "traces": ([[0, 1]],),
+    }
     assert set(calls) <= set(plotting.__all__)
     for name, arguments in calls.items():
         ax = Figure().add_subplot()

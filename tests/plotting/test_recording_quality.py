@@ -24,7 +24,9 @@ def test_shifts_of_another_shape_are_refused() -> None:
 
 
 def test_registration_gives_the_medians() -> None:
-    ax = registration({"before": [0.5, np.nan, 0.7], "after": [0.9, 0.9, 0.9]}, bad_frames=[1])
+    ax = registration(
+        {"before": [0.5, np.nan, 0.7], "after": [0.9, 0.9, 0.9]}, bad_frames=[1]
+    )
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["before, median 0.600", "after, median 0.900", "1 bad frame"]
 
@@ -39,7 +41,9 @@ def test_bleaching_says_what_is_left() -> None:
     assert len(ax.lines) == 2
     assert ax.get_xlim() == (0.0, 50.0)
     left = trace[-20:].mean() / trace[:20].mean()
-    assert [text.get_text() for text in ax.texts] == [f"at the end {left:.0%} of the start"]
+    assert [text.get_text() for text in ax.texts] == [
+        f"at the end {left:.0%} of the start"
+    ]
 
 
 @pytest.mark.parametrize("trace", [[1.0], [0.0, 0.0], [np.nan, np.nan], [-1.0, 1.0]])

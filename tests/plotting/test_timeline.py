@@ -16,7 +16,10 @@ def table(count: int, frames: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Events of 1 to 40 frames anywhere in the recording."""
     rng = np.random.default_rng(seed)
     begin = rng.integers(0, frames - 40, count)
-    return pd.DataFrame({"z0": begin, "z1": begin + rng.integers(1, 40, count)}, index=np.arange(1, count + 1))
+    return pd.DataFrame(
+        {"z0": begin, "z1": begin + rng.integers(1, 40, count)},
+        index=np.arange(1, count + 1),
+    )
 
 
 def texts(ax) -> list[str]:
@@ -68,7 +71,9 @@ def test_missing_columns_are_named() -> None:
 
 @settings(max_examples=15)
 @given(st.integers(1, 60), st.integers(1, 997))
-def test_the_rate_times_the_time_is_the_number_of_events(count: int, bin_frames: int) -> None:
+def test_the_rate_times_the_time_is_the_number_of_events(
+    count: int, bin_frames: int
+) -> None:
     ax = event_rate(table(count), frames=1000, frame_rate=5.0, bin_frames=bin_frames)
     steps = ax.patches[0].get_data()
     assert ax.get_ylabel() == "onsets per minute"
@@ -76,7 +81,9 @@ def test_the_rate_times_the_time_is_the_number_of_events(count: int, bin_frames:
 
 
 def test_the_rate_says_how_wide_its_bins_are() -> None:
-    assert texts(event_rate(table(5), frames=1000, frame_rate=4.0, bin_frames=10)) == ["bins of 2.5 s"]
+    assert texts(event_rate(table(5), frames=1000, frame_rate=4.0, bin_frames=10)) == [
+        "bins of 2.5 s"
+    ]
     assert texts(event_rate(table(5), frames=1000, bin_frames=1)) == ["bins of 1 frame"]
 
 
@@ -84,8 +91,12 @@ def test_the_mean_trace_marks_onsets_and_active_stretches() -> None:
     events = pd.DataFrame({"z0": [10, 12, 40], "z1": [20, 15, 45]})
     ax = mean_trace(np.zeros(100), events=events, frame_rate=10.0)
     (ticks,) = [c for c in ax.collections if isinstance(c, LineCollection)]
-    np.testing.assert_allclose([segment[0, 0] for segment in ticks.get_segments()], [1.0, 1.2, 4.0])
-    shaded = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
+    np.testing.assert_allclose(
+        [segment[0, 0] for segment in ticks.get_segments()], [1.0, 1.2, 4.0]
+    )
+    shaded = [
+        (patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches
+    ]
     np.testing.assert_allclose(shaded, [(1.0, 2.0), (4.0, 4.5)])
 
 
@@ -95,7 +106,9 @@ def test_a_trace_that_is_none_is_refused() -> None:
 
 
 @given(st.integers(1, 3000), st.integers(2, 200))
-def test_the_envelope_keeps_the_extremes_and_stays_small(size: int, points: int) -> None:
+def test_the_envelope_keeps_the_extremes_and_stays_small(
+    size: int, points: int
+) -> None:
     values = np.random.default_rng(size).standard_normal(size)
     frames, heights = envelope(values, points)
     assert heights.min() == values.min()

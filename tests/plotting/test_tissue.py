@@ -36,15 +36,22 @@ def test_a_hot_pixel_does_not_darken_the_image() -> None:
     assert projection(image).images[0].norm.vmax < 2
 
 
-@pytest.mark.parametrize("image", [np.full((4, 5), np.nan), np.full((4, 5), 3.0), np.zeros((1, 1))])
+@pytest.mark.parametrize(
+    "image", [np.full((4, 5), np.nan), np.full((4, 5), 3.0), np.zeros((1, 1))]
+)
 def test_an_image_without_contrast_is_drawn(image: np.ndarray) -> None:
     ax = projection(image)
     assert ax.images[0].norm.vmin < ax.images[0].norm.vmax
 
 
 def test_images_of_one_recording_come_out_in_one_size() -> None:
-    small, large = projection(np.ones((40, 60))), projection(np.full((40, 60), 1e6), label="a long label (counts)")
-    np.testing.assert_array_equal(small.get_position().bounds, large.get_position().bounds)
+    small, large = (
+        projection(np.ones((40, 60))),
+        projection(np.full((40, 60), 1e6), label="a long label (counts)"),
+    )
+    np.testing.assert_array_equal(
+        small.get_position().bounds, large.get_position().bounds
+    )
 
 
 @pytest.mark.parametrize("image", [np.zeros(5), np.zeros((2, 3, 4)), np.zeros((0, 4))])
@@ -67,10 +74,13 @@ def test_footprints_are_coloured_by_onset() -> None:
 
 def test_outlines_are_drawn_in_columns_and_rows() -> None:
     square = np.array([[2, 3], [2, 8], [6, 8], [6, 3], [2, 3]])
-    ax = footprints(np.zeros((20, 30)), outlines={4: square, 9: square + 5}, onsets={4: 1.0})
+    ax = footprints(
+        np.zeros((20, 30)), outlines={4: square, 9: square + 5}, onsets={4: 1.0}
+    )
     (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
     np.testing.assert_array_equal(lines.get_segments()[0], square[:, ::-1])
-    assert tuple(lines.get_colors()[1]) == (0.85, 0.85, 0.85, 1.0)  # no onset is known of this one
+    # no onset is known of this one
+    assert tuple(lines.get_colors()[1]) == (0.85, 0.85, 0.85, 1.0)
 
 
 def test_no_footprints_say_so() -> None:
@@ -87,7 +97,8 @@ def test_region_edges_close_every_region() -> None:
     values = np.full((6, 7), np.nan)
     values[1:4, 1:4], values[1:4, 4:6] = 1.0, 2.0
     segments, found = region_edges(values)
-    # each of the corners of pixels on a closed line is the end of an even number of sides
+    # each of the corners of pixels on a closed line is the end of an even number of
+    # sides
     corners, count = np.unique(segments.reshape(-1, 2), axis=0, return_counts=True)
     assert len(corners)
     assert len(segments) == 2 * (3 + 5) + 3
@@ -101,7 +112,9 @@ def test_density_counts_every_event_once() -> None:
     ax = density(table, (60, 90), bin_size=7)
     counts = ax.images[0].get_array()
     assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 89.5), (59.5, -0.5))
-    expected, _, _ = np.histogram2d(table.cx, table.cy, [np.arange(0, 64, 7), np.arange(0, 92, 7)])
+    expected, _, _ = np.histogram2d(
+        table.cx, table.cy, [np.arange(0, 64, 7), np.arange(0, 92, 7)]
+    )
     np.testing.assert_array_equal(counts, expected)
 
 

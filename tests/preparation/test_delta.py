@@ -11,22 +11,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, NotRunError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    NotRunError,
+    OutputExistsError,
+)
 from astrocast.io import create_recording, open_recording
 from astrocast.preparation import Delta, baseline_kinds, baselines
 from astrocast.settings.delta import DeltaSettings
 
 
-def plain(movie: np.ndarray, window: int, method: str = "dF", floor: float = 1.0) -> np.ndarray:
+def plain(
+    movie: np.ndarray, window: int, method: str = "dF", floor: float = 1.0
+) -> np.ndarray:
     """The definition, frame by frame."""
     n = len(movie)
-    past = np.stack([movie[max(0, t - window) : t + 1].min(axis=0) for t in range(n)]).astype(np.float64)
-    future = np.stack([movie[t : t + window + 1].min(axis=0) for t in range(n)]).astype(np.float64)
+    past = np.stack(
+        [movie[max(0, t - window) : t + 1].min(axis=0) for t in range(n)]
+    ).astype(np.float64)
+    future = np.stack([movie[t : t + window + 1].min(axis=0) for t in range(n)]).astype(
+        np.float64
+    )
     background = np.maximum(past, future)
     if method == "background":
         return background.astype(np.float32)
     above = movie - background
-    return (above if method == "dF" else above.astype(np.float32) / np.maximum(background, floor)).astype(np.float32)
+    return (
+        above
+        if method == "dF"
+        else above.astype(np.float32) / np.maximum(background, floor)
+    ).astype(np.float32)
 
 
 def movie_of(n: int, seed: int = 0, dtype: str = "uint16") -> np.ndarray:
@@ -62,7 +77,10 @@ def test_first_frame_is_replaced_whatever_the_blocks(window: int, depth: int) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "frames_per_block", lambda source, halo=(0, 0): depth)
         np.testing.assert_array_equal(Delta(movie).run(window), expected)
-        np.testing.assert_array_equal(Delta(da.from_array(movie)).run(window, chunks=(depth, 3, 3)).compute(), expected)
+        np.testing.assert_array_equal(
+            Delta(da.from_array(movie)).run(window, chunks=(depth, 3, 3)).compute(),
+            expected,
+        )
 
 
 def test_result_follows_the_kind_of_the_input(tmp_path: Path) -> None:
@@ -72,13 +90,19 @@ def test_result_follows_the_kind_of_the_input(tmp_path: Path) -> None:
         writer.write(0, movie)
     expected = Delta(movie).run(8)
     assert isinstance(expected, np.ndarray)
-    for data, loc in ((da.from_array(movie), ""), (path, "data/ch0"), (str(path), "data/ch0")):
+    for data, loc in (
+        (da.from_array(movie), ""),
+        (path, "data/ch0"),
+        (str(path), "data/ch0"),
+    ):
         found = Delta(data, loc).run(8)
         assert isinstance(found, da.Array)
         np.testing.assert_array_equal(found.compute(), expected)
 
 
-@pytest.mark.parametrize("target", ["same.h5", "other.h5", "other.zarr", "other.tif", "other.npy"])
+@pytest.mark.parametrize(
+    "target", ["same.h5", "other.h5", "other.zarr", "other.tif", "other.npy"]
+)
 def test_save_streams_the_result(tmp_path: Path, target: str) -> None:
     movie = movie_of(30)
     source = tmp_path / "same.h5"
@@ -87,7 +111,9 @@ def test_save_streams_the_result(tmp_path: Path, target: str) -> None:
     delta = Delta(source, "data/ch0")
     delta.run(8)
     delta.save(tmp_path / target, loc="df/ch0")
-    with open_recording(tmp_path / target, "df/ch0" if target.endswith(("h5", "zarr")) else None) as saved:
+    with open_recording(
+        tmp_path / target, "df/ch0" if target.endswith(("h5", "zarr")) else None
+    ) as saved:
         np.testing.assert_array_equal(saved.to_array(), Delta(movie).run(8))
     with pytest.raises(OutputExistsError):
         delta.save(tmp_path / target, loc="df/ch0")
@@ -143,10 +169,14 @@ def test_tiledb_is_overwritten_in_place_with_a_warning(tmp_path: Path) -> None:
 
 
 def bleached(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """A field that bleaches with two known time constants, with noise of 5 and one event of 80 in a corner."""
+    """A field that bleaches with two known time constants, with noise of 5 and one
+    event of 80 in a corner.
+    """
     t = np.arange(n)
     decay = 200 + 100 * np.exp(-t / 25) + 150 * np.exp(-t / 180)
-    truth = np.repeat(decay, 64).reshape(n, 8, 8) * np.linspace(0.5, 1.5, 64).reshape(8, 8)
+    truth = np.repeat(decay, 64).reshape(n, 8, 8) * np.linspace(0.5, 1.5, 64).reshape(
+        8, 8
+    )
     movie = truth + np.random.default_rng(1).normal(0, 5, truth.shape)
     movie[100:120, :2, :2] += 80
     return movie.astype(np.float32), truth
@@ -154,34 +184,55 @@ def bleached(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("baseline", "low", "high"),
-    # in standard deviations of the noise: a minimum and a low percentile lie below the truth, the others do not
-    [("minimum", -2.0, -1.0), ("percentile", -2.2, -1.0), ("corrected_minimum", -0.5, 0.5),
-     ("double_exponential", -0.5, 0.5)],
-)  # fmt: skip
-def test_each_baseline_recovers_the_background(baseline: str, low: float, high: float) -> None:
+    # in standard deviations of the noise: a minimum and a low percentile lie below the
+    # truth, the others do not
+    [
+        ("minimum", -2.0, -1.0),
+        ("percentile", -2.2, -1.0),
+        ("corrected_minimum", -0.5, 0.5),
+        ("double_exponential", -0.5, 0.5),
+    ],
+)
+def test_each_baseline_recovers_the_background(
+    baseline: str, low: float, high: float
+) -> None:
     movie, truth = bleached()
-    found = Delta(movie).run(20, "background", baseline=baseline, overwrite_first_frame=False)
+    found = Delta(movie).run(
+        20, "background", baseline=baseline, overwrite_first_frame=False
+    )
     quiet = np.s_[40:260, 2:, 2:]
     assert low < np.median(found[quiet] - truth[quiet]) / 5.0 < high
 
 
-@pytest.mark.parametrize("baseline", ["percentile", "corrected_minimum", "exponential", "double_exponential"])
+@pytest.mark.parametrize(
+    "baseline", ["percentile", "corrected_minimum", "exponential", "double_exponential"]
+)
 def test_chunked_equals_whole_for_every_baseline(baseline: str) -> None:
     movie, _ = bleached(80)
     whole = Delta(movie).run(9, baseline=baseline)
-    lazy = Delta(da.from_array(movie, chunks=(17, 8, 8))).run(9, baseline=baseline, chunks=(13, 3, 5))
+    lazy = Delta(da.from_array(movie, chunks=(17, 8, 8))).run(
+        9, baseline=baseline, chunks=(13, 3, 5)
+    )
     np.testing.assert_allclose(lazy.compute(), whole, atol=1e-3)
     with pytest.MonkeyPatch.context() as patch:
         for module in (baselines, baseline_kinds):
             patch.setattr(module, "frames_per_block", lambda source, halo=(0, 0): 7)
-        np.testing.assert_allclose(Delta(movie).run(9, baseline=baseline), whole, atol=1e-3)
+        np.testing.assert_allclose(
+            Delta(movie).run(9, baseline=baseline), whole, atol=1e-3
+        )
 
 
 def test_percentile_and_smooth_have_an_effect() -> None:
     movie, _ = bleached(60)
-    low, high = (Delta(movie).run(9, "background", baseline="percentile", percentile=p) for p in (5.0, 80.0))
+    low, high = (
+        Delta(movie).run(9, "background", baseline="percentile", percentile=p)
+        for p in (5.0, 80.0)
+    )
     assert (high >= low).all()
-    rough, fine = (Delta(movie).run(9, "background", baseline="corrected_minimum", smooth=s) for s in (1, 11))
+    rough, fine = (
+        Delta(movie).run(9, "background", baseline="corrected_minimum", smooth=s)
+        for s in (1, 11)
+    )
     assert np.diff(fine, axis=0).std() < np.diff(rough, axis=0).std()
 
 
@@ -192,7 +243,9 @@ def test_bad_input_says_what_to_do(tmp_path: Path) -> None:
         Delta(movie_of(5)).run(0)
     holes = movie_of(9, dtype="float32")
     holes[4, 1, 1] = np.nan
-    with pytest.raises(InvalidValueError, match="1 values are NaN or infinite, the first in frame 4"):
+    with pytest.raises(
+        InvalidValueError, match="1 values are NaN or infinite, the first in frame 4"
+    ):
         Delta(holes).run(3)
     with pytest.raises(NotRunError):
         Delta(movie_of(5)).save(tmp_path / "x.h5")

@@ -1,4 +1,6 @@
-"""Conversion: every parameter of the contract has an effect, memory is bounded, nothing wraps round."""
+"""Conversion: every parameter of the contract has an effect, memory is bounded, nothing
+wraps round.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    InvalidValueError,
+    OutputExistsError,
+)
 from astrocast.io import Metadata, create_recording, open_recording
 from astrocast.kernels.frames.convert import saturate
 from astrocast.kernels.frames.resample import resample
@@ -24,7 +31,11 @@ from astrocast.settings.conversion import ConversionSettings
 
 
 def movie_of(frames: int = 12, rows: int = 10, columns: int = 14) -> np.ndarray:
-    return np.random.default_rng(frames).integers(0, 4000, (frames, rows, columns)).astype(np.uint16)
+    return (
+        np.random.default_rng(frames)
+        .integers(0, 4000, (frames, rows, columns))
+        .astype(np.uint16)
+    )
 
 
 def run(source: object, **options: object) -> dict:
@@ -43,12 +54,18 @@ def test_channels_are_split_round_robin() -> None:
 
 
 @pytest.mark.parametrize("z_slice", [(0, 4), (3, 9), (4, 12)])
-def test_z_slice_is_half_open_and_keeps_the_channel_of_a_frame(z_slice: tuple[int, int]) -> None:
+def test_z_slice_is_half_open_and_keeps_the_channel_of_a_frame(
+    z_slice: tuple[int, int],
+) -> None:
     movie = movie_of()
-    np.testing.assert_array_equal(run(movie, z_slice=z_slice)["data/ch0"], movie[slice(*z_slice)])
+    np.testing.assert_array_equal(
+        run(movie, z_slice=z_slice)["data/ch0"], movie[slice(*z_slice)]
+    )
     for i in range(2):
         frames = [t for t in range(*z_slice) if t % 2 == i]
-        np.testing.assert_array_equal(run(movie, z_slice=z_slice, channels=2)[f"data/ch{i}"], movie[frames])
+        np.testing.assert_array_equal(
+            run(movie, z_slice=z_slice, channels=2)[f"data/ch{i}"], movie[frames]
+        )
 
 
 def test_in_memory_and_lazy() -> None:
@@ -57,11 +74,17 @@ def test_in_memory_and_lazy() -> None:
     assert isinstance(lazy, da.Array)
     assert lazy.chunksize[1:] == movie.shape[1:]
     np.testing.assert_array_equal(lazy.compute(), movie)
-    assert run(movie, in_memory=False, chunks=(5, 4, 4))["data/ch0"].chunksize == (5, 4, 4)
+    assert run(movie, in_memory=False, chunks=(5, 4, 4))["data/ch0"].chunksize == (
+        5,
+        4,
+        4,
+    )
     np.testing.assert_array_equal(run(movie, lazy=False)["data/ch0"], movie)
 
 
-def test_lazy_false_reads_the_source_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_lazy_false_reads_the_source_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     np.save(tmp_path / "a.npy", movie_of())
     found = Input().run(tmp_path / "a.npy", dtype="uint16", lazy=False)
     (tmp_path / "a.npy").unlink()
@@ -74,20 +97,36 @@ def test_background_is_subtracted_without_wrapping(reduction: object) -> None:
     function = getattr(np, reduction) if isinstance(reduction, str) else reduction
     background = function(movie[1::2].astype(float), axis=0)
     for name in ("ch1", "data/ch1"):
-        found = run(movie, channels=2, subtract_background=name, subtract_func=reduction, dtype="float32")
+        found = run(
+            movie,
+            channels=2,
+            subtract_background=name,
+            subtract_func=reduction,
+            dtype="float32",
+        )
         assert list(found) == ["data/ch0"]  # the background channel is dropped
-        np.testing.assert_allclose(found["data/ch0"], movie[0::2] - background, atol=1e-3)
+        np.testing.assert_allclose(
+            found["data/ch0"], movie[0::2] - background, atol=1e-3
+        )
     frame = np.full((10, 14), 1000.0)
     np.testing.assert_array_equal(
-        run(movie, subtract_background=frame, dtype="int32")["data/ch0"], movie.astype(int) - 1000
+        run(movie, subtract_background=frame, dtype="int32")["data/ch0"],
+        movie.astype(int) - 1000,
     )
-    stack = run(movie, subtract_background=movie[:5], subtract_func=reduction, dtype="float32")
-    np.testing.assert_allclose(stack["data/ch0"], movie - function(movie[:5].astype(float), axis=0), atol=1e-3)
+    stack = run(
+        movie, subtract_background=movie[:5], subtract_func=reduction, dtype="float32"
+    )
+    np.testing.assert_allclose(
+        stack["data/ch0"], movie - function(movie[:5].astype(float), axis=0), atol=1e-3
+    )
 
 
 def test_conversion_saturates_and_says_so() -> None:
     movie = movie_of()
-    with pytest.warns(AstrocastWarning, match=r"data/ch0: \d+ of 1680 values were beyond the range of uint16"):
+    with pytest.warns(
+        AstrocastWarning,
+        match=r"data/ch0: \d+ of 1680 values were beyond the range of uint16",
+    ):
         found = run(movie, subtract_background=np.full((10, 14), 1000))["data/ch0"]
     np.testing.assert_array_equal(found, np.clip(movie.astype(int) - 1000, 0, None))
     with pytest.warns(AstrocastWarning, match="8 bytes per pixel"):
@@ -106,29 +145,47 @@ def test_saturate_equals_clip_and_round(values: list[float], dtype: str) -> None
         np.testing.assert_array_equal(found, array.astype(dtype))
     else:
         limits = np.iinfo(dtype)
-        np.testing.assert_array_equal(found, np.clip(np.rint(array), limits.min, limits.max))
-        assert clipped == ((np.rint(array) < limits.min) | (np.rint(array) > limits.max)).sum()
+        np.testing.assert_array_equal(
+            found, np.clip(np.rint(array), limits.min, limits.max)
+        )
+        assert (
+            clipped
+            == ((np.rint(array) < limits.min) | (np.rint(array) > limits.max)).sum()
+        )
 
 
 def test_saturate_at_the_ends_of_64_bits_and_nan() -> None:
     found, clipped = saturate(np.array([1e30, -1e30, np.inf]), "int64")
     assert found.tolist() == [2**63 - 1, -(2**63), 2**63 - 1]
     assert clipped == 3
-    with pytest.raises(InvalidValueError, match="1 values are NaN, which uint8 cannot hold"):
+    with pytest.raises(
+        InvalidValueError, match="1 values are NaN, which uint8 cannot hold"
+    ):
         saturate(np.array([np.nan, 1.0]), "uint8")
     assert np.isnan(saturate(np.array([np.nan]), "float32")[0][0])
 
 
 @pytest.mark.parametrize(
     ("rescale", "size"),
-    [(0.5, (5, 7)), ((0.5, 1.0), (5, 14)), (1.5, (15, 21)), (6, (6, 6)), ((4, 20), (4, 20)), ((0.33, 0.5), (3, 7))],
+    [
+        (0.5, (5, 7)),
+        ((0.5, 1.0), (5, 14)),
+        (1.5, (15, 21)),
+        (6, (6, 6)),
+        ((4, 20), (4, 20)),
+        ((0.33, 0.5), (3, 7)),
+    ],
 )
-def test_rescale_gives_the_exact_size_whatever_the_chunks(rescale: object, size: tuple[int, int]) -> None:
+def test_rescale_gives_the_exact_size_whatever_the_chunks(
+    rescale: object, size: tuple[int, int]
+) -> None:
     movie = movie_of()
     whole = run(movie, rescale=rescale, dtype="float32")["data/ch0"]
     assert whole.shape == (12, *size)
     for chunks in ((1, 2, 3), (5, 20, 20)):
-        lazy = run(movie, rescale=rescale, dtype="float32", in_memory=False, chunks=chunks)["data/ch0"]
+        lazy = run(
+            movie, rescale=rescale, dtype="float32", in_memory=False, chunks=chunks
+        )["data/ch0"]
         np.testing.assert_allclose(lazy.compute(), whole, rtol=1e-5)
     both = run(movie, rescale=rescale, dtype="float32", channels=2)
     np.testing.assert_allclose(both["data/ch1"], whole[1::2], rtol=1e-5)
@@ -136,16 +193,31 @@ def test_rescale_gives_the_exact_size_whatever_the_chunks(rescale: object, size:
 
 @settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-def test_resample_equals_pillow(rows: int, columns: int, new_rows: int, new_columns: int) -> None:
-    frame = np.random.default_rng(rows * 41 + columns).random((1, rows, columns), dtype=np.float32)
-    expected = Image.fromarray(frame[0]).resize((new_columns, new_rows), Image.Resampling.BILINEAR)
-    np.testing.assert_allclose(resample(frame, (new_rows, new_columns))[0], np.asarray(expected), atol=1e-5)
+def test_resample_equals_pillow(
+    rows: int, columns: int, new_rows: int, new_columns: int
+) -> None:
+    frame = np.random.default_rng(rows * 41 + columns).random(
+        (1, rows, columns), dtype=np.float32
+    )
+    expected = Image.fromarray(frame[0]).resize(
+        (new_columns, new_rows), Image.Resampling.BILINEAR
+    )
+    np.testing.assert_allclose(
+        resample(frame, (new_rows, new_columns))[0], np.asarray(expected), atol=1e-5
+    )
 
 
 def test_metadata_is_carried_and_scaled(tmp_path: Path) -> None:
     movie = movie_of()
-    metadata = {"axes": "TYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.4, "TimeIncrement": 0.1}
-    tifffile.imwrite(tmp_path / "a.ome.tif", movie, photometric="minisblack", metadata=metadata)
+    metadata = {
+        "axes": "TYX",
+        "PhysicalSizeX": 0.2,
+        "PhysicalSizeY": 0.4,
+        "TimeIncrement": 0.1,
+    }
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", movie, photometric="minisblack", metadata=metadata
+    )
     Input().run(tmp_path / "a.ome.tif", tmp_path / "b.h5", dtype="uint16", rescale=0.5)
     with open_recording(tmp_path / "b.h5") as found:
         assert found.metadata == Metadata((0.8, 0.4), 10.0)
@@ -157,12 +229,21 @@ def test_chunks_and_compression_reach_the_file(tmp_path: Path) -> None:
     movie = np.zeros((64, 32, 32), np.uint16)
     shapes = {}
     for strategy in ("balanced", "XY", "Z"):
-        Input().run(movie, tmp_path / f"{strategy}.h5", dtype="uint16", chunk_strategy=strategy)
+        Input().run(
+            movie, tmp_path / f"{strategy}.h5", dtype="uint16", chunk_strategy=strategy
+        )
         with h5py.File(tmp_path / f"{strategy}.h5") as file:
             shapes[strategy] = file["data/ch0"].chunks
     assert shapes["XY"][1:] == (32, 32)
     assert shapes["Z"][0] == 64
-    Input().run(movie, tmp_path / "c.h5", dtype="uint16", chunks=(8, 16, 16), compression="gzip", loc_out="raw")
+    Input().run(
+        movie,
+        tmp_path / "c.h5",
+        dtype="uint16",
+        chunks=(8, 16, 16),
+        compression="gzip",
+        loc_out="raw",
+    )
     with h5py.File(tmp_path / "c.h5") as file:
         assert file["raw/ch0"].chunks == (8, 16, 16)
         assert file["raw/ch0"].compression == "gzip"
@@ -175,7 +256,9 @@ def test_two_channels_to_every_format(tmp_path: Path, suffix: str) -> None:
     written = Input().run(movie, tmp_path / f"a.{suffix}", channels=2, dtype="uint16")
     for i in range(2):
         path = written[f"data/ch{i}"]
-        with open_recording(path, f"data/ch{i}" if suffix in ("h5", "zarr") else None) as found:
+        with open_recording(
+            path, f"data/ch{i}" if suffix in ("h5", "zarr") else None
+        ) as found:
             np.testing.assert_array_equal(found.to_array(), movie[i::2])
     with pytest.raises(OutputExistsError):
         Input().run(movie, tmp_path / f"a.{suffix}", channels=2, dtype="uint16")
@@ -188,18 +271,26 @@ def test_sep_and_loc_in(tmp_path: Path) -> None:
     for i in range(12):
         tifffile.imwrite(folder / f"x_9-{i}.tif", movie[i])
     np.testing.assert_array_equal(run(folder, sep="-")["data/ch0"], movie)
-    with create_recording(tmp_path / "a.h5", "one/ch0", movie.shape, movie.dtype) as writer:
+    with create_recording(
+        tmp_path / "a.h5", "one/ch0", movie.shape, movie.dtype
+    ) as writer:
         writer.write(0, movie)
-    with create_recording(tmp_path / "a.h5", "two/ch0", movie.shape, movie.dtype) as writer:
+    with create_recording(
+        tmp_path / "a.h5", "two/ch0", movie.shape, movie.dtype
+    ) as writer:
         writer.write(0, movie + 1)
-    np.testing.assert_array_equal(run(tmp_path / "a.h5", loc_in="two/ch0")["data/ch0"], movie + 1)
+    np.testing.assert_array_equal(
+        run(tmp_path / "a.h5", loc_in="two/ch0")["data/ch0"], movie + 1
+    )
     with pytest.raises(DatasetNotFoundError, match="one/ch0, two/ch0"):
         run(tmp_path / "a.h5")
 
 
 def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
     movie = movie_of()
-    with pytest.raises(InvalidValueError, match=r"no multiple of 5 channels.*z_slice=\(0, 10\)"):
+    with pytest.raises(
+        InvalidValueError, match=r"no multiple of 5 channels.*z_slice=\(0, 10\)"
+    ):
         run(movie, channels=5)
     with pytest.raises(InvalidValueError, match="has 12 frames"):
         run(movie, z_slice=(4, 40))
@@ -211,7 +302,12 @@ def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
         run(movie, subtract_background=np.zeros((3, 3)))
     with pytest.raises(InvalidValueError, match="chunk_strategy"):
         run(movie, chunk_strategy="Q")
-    tifffile.imwrite(tmp_path / "two.tif", movie.reshape(6, 2, 10, 14), imagej=True, metadata={"axes": "TCYX"})
+    tifffile.imwrite(
+        tmp_path / "two.tif",
+        movie.reshape(6, 2, 10, 14),
+        imagej=True,
+        metadata={"axes": "TCYX"},
+    )
     with pytest.raises(InvalidValueError, match=r"has 2 channels .* pass channels=2"):
         run(tmp_path / "two.tif")
     assert len(run(tmp_path / "two.tif", channels=2)) == 2

@@ -1,4 +1,6 @@
-"""Recordings that are hard to register, recordings that are wrong, and what each parameter does."""
+"""Recordings that are hard to register, recordings that are wrong, and what each
+parameter does.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,14 @@ Array = NDArray[Any]
 
 def simulated(**parameters: Any) -> tuple[Array, Array]:
     """(movie, true rigid shifts) of a recording with moderate motion."""
-    settings = {"frames": 80, "rows": 128, "columns": 128, "photons": 30.0, "motion": 5.0, "motion_step": 0.6}
+    settings = {
+        "frames": 80,
+        "rows": 128,
+        "columns": 128,
+        "photons": 30.0,
+        "motion": 5.0,
+        "motion_step": 0.6,
+    }
     settings["events"] = 4 if parameters.get("frames", 80) >= 80 else 0
     plan = Simulator(SimulationSettings(**(settings | parameters)))
     return plan.movie(0, plan.shape[0]), plan.motion.shifts
@@ -70,15 +79,21 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     assert not mc.bad_frames.any()
 
 
-@pytest.mark.parametrize("frames", [slice(20, 60), slice(0, 80)], ids=["half of the time", "always"])
+@pytest.mark.parametrize(
+    "frames", [slice(20, 60), slice(0, 80)], ids=["half of the time", "always"]
+)
 def test_a_travelling_event(frames: slice) -> None:
-    """A spot three times as bright crosses the field, on the tissue; frames with it at one place look alike."""
+    """A spot three times as bright crosses the field, on the tissue; frames with it at
+    one place look alike.
+    """
     movie, truth = simulated(seed=4)
     bright = movie.astype(np.float32)
     y, x = np.mgrid[:128, :128]
     for t in range(80)[frames]:
         dy, dx = truth[t]
-        spot = np.exp(-((y - 64 - dy) ** 2 + (x - (20 + 1.5 * t) % 128 - dx) ** 2) / (2 * 10.0**2))
+        spot = np.exp(
+            -((y - 64 - dy) ** 2 + (x - (20 + 1.5 * t) % 128 - dx) ** 2) / (2 * 10.0**2)
+        )
         bright[t] += 2 * (bright[t] - 100) * spot
     mc = corrected(bright)
     assert errors(mc.shifts, truth).max() < 0.6
@@ -86,7 +101,9 @@ def test_a_travelling_event(frames: slice) -> None:
     assert not mc.bad_frames.any()
 
 
-def test_a_small_event_does_not_pull_its_patches(bending: tuple[Array, Simulator]) -> None:
+def test_a_small_event_does_not_pull_its_patches(
+    bending: tuple[Array, Simulator],
+) -> None:
     movie, plan = bending
     y, x = np.mgrid[:192, :192]
     spot = np.exp(-((y - 80) ** 2 + (x - 110) ** 2) / (2 * 15.0**2))
@@ -101,7 +118,12 @@ def test_a_small_event_does_not_pull_its_patches(bending: tuple[Array, Simulator
 def test_periodic_texture() -> None:
     movie, truth = simulated(seed=5)
     y, x = np.mgrid[:128, :128]
-    grid = np.stack([np.sin(2 * np.pi * (y - dy) / 12) * np.sin(2 * np.pi * (x - dx) / 12) for dy, dx in truth])
+    grid = np.stack(
+        [
+            np.sin(2 * np.pi * (y - dy) / 12) * np.sin(2 * np.pi * (x - dx) / 12)
+            for dy, dx in truth
+        ]
+    )
     mc = corrected(movie + (20 * grid).astype(np.float32))
     assert errors(mc.shifts, truth).max() < 0.3
 
@@ -109,7 +131,8 @@ def test_periodic_texture() -> None:
 def test_a_dark_border_does_not_hold_the_shifts_back() -> None:
     movie, truth = simulated(seed=6)
     movie[:, :9], movie[:, :, :14], movie[:, -6:] = 100, 100, 100
-    assert errors(corrected(movie).shifts, truth).max() < 0.4  # noise is 0.27 without the border
+    # noise is 0.27 without the border
+    assert errors(corrected(movie).shifts, truth).max() < 0.4
 
 
 def test_frames_that_cannot_be_trusted_are_flagged_and_bridged() -> None:
@@ -137,24 +160,41 @@ def bending() -> tuple[Array, Simulator]:
     """100 frames of 192 x 192 pixels, smooth field of up to 3 pixels, 30 photons."""
     plan = Simulator(
         SimulationSettings(
-            frames=100, rows=192, columns=192, photons=30.0, motion=4.0, motion_step=0.5, deformation=3.0,
-            deformation_scale=128.0, deformation_time=8.0, events=0, bleach_fraction=0.0, seed=2,
+            frames=100,
+            rows=192,
+            columns=192,
+            photons=30.0,
+            motion=4.0,
+            motion_step=0.5,
+            deformation=3.0,
+            deformation_scale=128.0,
+            deformation_time=8.0,
+            events=0,
+            bleach_fraction=0.0,
+            seed=2,
         )
-    )  # fmt: skip
+    )
     return plan.movie(0, 100), plan
 
 
 def field_errors(mc: MotionCorrection, plan: Simulator) -> Array:
-    """Distance per axis of the field at the patches, (frame, 2, patch), free of the template's geometry."""
+    """Distance per axis of the field at the patches, (frame, 2, patch), free of the
+    template's geometry.
+    """
     grid, fields = mc._known().model.grid, mc.fields  # type: ignore[union-attr]
     assert fields is not None
-    rows, columns = (2 * (s + (grid.window[0] - 1) / 2) + 0.5 for s in (grid.rows, grid.columns))
+    rows, columns = (
+        2 * (s + (grid.window[0] - 1) / 2) + 0.5 for s in (grid.rows, grid.columns)
+    )
     y, x = (m.ravel() for m in np.meshgrid(rows, columns, indexing="ij"))
     found = fields.reshape(len(fields), 2, -1)
     truth = np.empty_like(found)
     for t, shift in enumerate(found):
         # the truth is given at the pixel of the frame, ours at that of the template
-        iy, ix = (np.clip(np.rint(p + s), 0, 191).astype(int) for p, s in zip((y, x), shift, strict=True))
+        iy, ix = (
+            np.clip(np.rint(p + s), 0, 191).astype(int)
+            for p, s in zip((y, x), shift, strict=True)
+        )
         truth[t] = plan.motion.displacement(t, t + 1)[0][:, iy, ix]
     difference = found - truth
     return np.abs(difference - np.median(difference, axis=0))
@@ -175,28 +215,52 @@ def test_the_mean_image_keeps_its_geometry() -> None:
     """The mean of a movie that bends evenly to either side is the scene itself."""
     plan = Simulator(
         SimulationSettings(
-            frames=60, rows=192, columns=192, photons=200.0, motion=0.0, deformation=3.0, deformation_scale=96.0,
-            deformation_time=6.0, events=0, bleach_fraction=0.0, drift=0.0, seed=9,
+            frames=60,
+            rows=192,
+            columns=192,
+            photons=200.0,
+            motion=0.0,
+            deformation=3.0,
+            deformation_scale=96.0,
+            deformation_time=6.0,
+            events=0,
+            bleach_fraction=0.0,
+            drift=0.0,
+            seed=9,
         )
-    )  # fmt: skip
+    )
     there = plan.motion.displacement(0, 60)
     rng = np.random.default_rng(0)
-    shift = np.concatenate([there, -there]) + rng.uniform(-1, 1, (120, 2, 1, 1)).astype(np.float32)
+    shift = np.concatenate([there, -there]) + rng.uniform(-1, 1, (120, 2, 1, 1)).astype(
+        np.float32
+    )
     field, grid = np.zeros_like(shift), np.mgrid[:192, :192]
     for t, found in enumerate(field):
-        for _ in range(5):  # the frame shows the scene at q + field(q), so that p + shift(p) leads back to p
-            found[:] = [-ndimage.map_coordinates(s, grid + found, order=1, mode="nearest") for s in shift[t]]
+        # the frame shows the scene at q + field(q), so that p + shift(p) leads back to
+        # p
+        for _ in range(5):
+            found[:] = [
+                -ndimage.map_coordinates(s, grid + found, order=1, mode="nearest")
+                for s in shift[t]
+            ]
     nodes = np.arange(192.0)
-    scene = ndimage.gaussian_filter(plan.f0, 1.2)  # so that interpolating it to make the movie does not blur it
+    # so that interpolating it to make the movie does not blur it
+    scene = ndimage.gaussian_filter(plan.f0, 1.2)
     clean = np.repeat(scene[None], 120, axis=0)
-    movie = rng.poisson(np.clip(warp_frames(clean, field, nodes, nodes), 0, None)).astype(np.uint16)
+    movie = rng.poisson(
+        np.clip(warp_frames(clean, field, nodes, nodes), 0, None)
+    ).astype(np.uint16)
     mc = corrected(movie, pw_rigid=True)
     mean = mc.save().mean(0)[12:-12, 12:-12]  # type: ignore[union-attr]
     assert np.corrcoef(mean.ravel(), scene[12:-12, 12:-12].ravel())[0, 1] >= 0.999
 
 
 def test_two_channels_move_as_one(tmp_path: Path) -> None:
-    plan = Simulator(SimulationSettings(frames=60, photons=6.0, motion=5.0, second_channel=True, seed=10))
+    plan = Simulator(
+        SimulationSettings(
+            frames=60, photons=6.0, motion=5.0, second_channel=True, seed=10
+        )
+    )
     path = tmp_path / "two.h5"
     with h5py.File(path, "w") as file:
         file["data/ch0"], file["data/ch1"] = plan.movie(0, 60), plan.second(0, 60)
@@ -211,8 +275,12 @@ def test_two_channels_move_as_one(tmp_path: Path) -> None:
         assert file["mc/ch0"].dtype == np.float32
         assert file["mc/ch1"].dtype == np.uint16
         raw, still = file["data/ch1"][:].astype(float), file["mc/ch1"][:].astype(float)
-    # the second channel stands still now: its mean is sharper, once noise is averaged out
-    sharp = [crispness(ndimage.gaussian_filter(m.mean(0), 1)[12:-12, 12:-12]) for m in (raw, still)]
+    # the second channel stands still now: its mean is sharper, once noise is averaged
+    # out
+    sharp = [
+        crispness(ndimage.gaussian_filter(m.mean(0), 1)[12:-12, 12:-12])
+        for m in (raw, still)
+    ]
     assert sharp[1] > 1.02 * sharp[0]
 
 
@@ -237,7 +305,9 @@ def test_a_channel_of_another_shape_is_refused() -> None:
         lambda m: m[:12].astype(np.float16),
         lambda m: m[:12] > 120,
         lambda m: da.from_array(m[:12], chunks=(5, 64, 64)),
-        lambda m: np.where(np.random.default_rng(0).random(m[:12].shape) < 0.01, np.nan, m[:12]),
+        lambda m: np.where(
+            np.random.default_rng(0).random(m[:12].shape) < 0.01, np.nan, m[:12]
+        ),
         lambda m: np.full((4, 30, 30), np.nan),
     ],
     ids=[
@@ -254,7 +324,9 @@ def test_a_channel_of_another_shape_is_refused() -> None:
         "all NaN",
     ],
 )
-def test_any_recording_is_worked_through(make: Callable[[Array], Any], pw_rigid: bool) -> None:
+def test_any_recording_is_worked_through(
+    make: Callable[[Array], Any], pw_rigid: bool
+) -> None:
     movie = make(simulated(frames=14)[0])
     mc = corrected(movie, pw_rigid=pw_rigid)
     assert mc.shifts.shape == (movie.shape[0], 2)
@@ -294,11 +366,17 @@ def test_strides_larger_than_the_frame_make_one_patch() -> None:
 
 def test_strides_overlaps_and_deviation(bending: tuple[Array, Simulator]) -> None:
     movie = bending[0][:40]
-    wide, narrow = corrected(movie, pw_rigid=True), corrected(movie, pw_rigid=True, strides=(32, 32))
+    wide, narrow = (
+        corrected(movie, pw_rigid=True),
+        corrected(movie, pw_rigid=True, strides=(32, 32)),
+    )
     assert wide.fields is not None
     assert narrow.fields is not None
     assert narrow.fields.shape[2] > wide.fields.shape[2]
-    assert corrected(movie, pw_rigid=True, overlaps=(60, 60)).fields.shape[2] < wide.fields.shape[2]  # type: ignore[union-attr]
+    assert (
+        corrected(movie, pw_rigid=True, overlaps=(60, 60)).fields.shape[2]
+        < wide.fields.shape[2]
+    )  # type: ignore[union-attr]
     tight = corrected(movie, pw_rigid=True, max_deviation_rigid=1)
     assert tight.fields is not None
     apart = np.abs(tight.fields - tight.shifts[:, :, None, None])[~tight.bad_frames]
@@ -308,20 +386,32 @@ def test_strides_overlaps_and_deviation(bending: tuple[Array, Simulator]) -> Non
 
 def test_upsampling_makes_the_field_smooth(bending: tuple[Array, Simulator]) -> None:
     movie = bending[0][:40]
-    one, four = (corrected(movie, pw_rigid=True, upsample_factor_grid=f) for f in (1, 4))
+    one, four = (
+        corrected(movie, pw_rigid=True, upsample_factor_grid=f) for f in (1, 4)
+    )
     nodes = [len(mc._known().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
     assert nodes[1] == 4 * (nodes[0] - 1) + 1
     assert not np.array_equal(one.save(), four.save())
 
 
 def test_the_high_pass_ignores_light_that_wanders() -> None:
-    """A broad, bright spot that moves on its own pulls the shifts, unless it is filtered out."""
+    """A broad, bright spot that moves on its own pulls the shifts, unless it is
+    filtered out.
+    """
     movie, truth = simulated(seed=11)
     y, x = np.mgrid[:128, :128]
-    spots = [30 * np.exp(-((y - 30 - 0.8 * t) ** 2 + (x - 64) ** 2) / (2 * 30**2)) for t in range(80)]
+    spots = [
+        30 * np.exp(-((y - 30 - 0.8 * t) ** 2 + (x - 64) ** 2) / (2 * 30**2))
+        for t in range(80)
+    ]
     lit = movie + np.array(spots, np.float32)
-    with_filter, without = corrected(lit, gSig_filt=(6, 6)), corrected(lit, gSig_filt=None)
-    assert np.median(errors(with_filter.shifts, truth)) < 0.5 * np.median(errors(without.shifts, truth))
+    with_filter, without = (
+        corrected(lit, gSig_filt=(6, 6)),
+        corrected(lit, gSig_filt=None),
+    )
+    assert np.median(errors(with_filter.shifts, truth)) < 0.5 * np.median(
+        errors(without.shifts, truth)
+    )
 
 
 def test_rounds_sharpen_the_template() -> None:
@@ -343,10 +433,16 @@ def test_splits_choose_blocks_and_sample(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = one.shifts
     np.testing.assert_allclose(five.shifts, whole, atol=1e-6)
     np.testing.assert_allclose(five.crispness, one.crispness, rtol=1e-5)
-    assert not np.array_equal(corrected(movie, num_splits_to_process_rig=1).shifts, whole)
+    assert not np.array_equal(
+        corrected(movie, num_splits_to_process_rig=1).shifts, whole
+    )
     fields = corrected(movie, pw_rigid=True, splits_els=1).fields
-    np.testing.assert_allclose(corrected(movie, pw_rigid=True, splits_els=5).fields, fields, atol=1e-5)
-    assert not np.array_equal(corrected(movie, pw_rigid=True, num_splits_to_process_els=1).fields, fields)
+    np.testing.assert_allclose(
+        corrected(movie, pw_rigid=True, splits_els=5).fields, fields, atol=1e-5
+    )
+    assert not np.array_equal(
+        corrected(movie, pw_rigid=True, num_splits_to_process_els=1).fields, fields
+    )
 
 
 def test_nonneg_movie_lifts_and_clips() -> None:
@@ -361,7 +457,9 @@ def test_nonneg_movie_lifts_and_clips() -> None:
     np.testing.assert_allclose(np.median(up - down), -movie.min(), rtol=1e-5)
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     movie, _ = simulated()
     whole = corrected(movie).shifts
     lowest, calls = stage.lowest_value, []
@@ -379,7 +477,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         mc.run(movie)
     mc.run(movie)
-    assert sum(calls) == 80 + calls[2]  # no block was worked on twice, but for the one that failed
+    # no block was worked on twice, but for the one that failed
+    assert sum(calls) == 80 + calls[2]
     np.testing.assert_allclose(mc.shifts, whole, atol=1e-9)
     assert any(folder.iterdir())
     mc.save(remove_intermediate=False)
@@ -390,7 +489,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.zarr"])
-def test_an_interrupted_save_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_interrupted_save_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     recording, _ = simulated(frames=60)
     mc = MotionCorrection(working_directory=tmp_path)
     mc.run(recording)
@@ -412,22 +513,32 @@ def test_an_interrupted_save_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert moved[3:] == [12, 12, 12]  # of five blocks the first two were there
     with open_recording(tmp_path / name, "mc/ch0") as stored:
         np.testing.assert_array_equal(stored.to_array(), expected)
-    assert {p.name for p in tmp_path.iterdir()} == {name, f"{Path(name).stem}.ch0.motion.npz"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        name,
+        f"{Path(name).stem}.ch0.motion.npz",
+    }
 
 
 def test_jax_is_an_engine() -> None:
     pytest.importorskip("jax", reason="the extra 'gpu' is not installed")
     movie, _ = simulated(frames=20)
-    np.testing.assert_allclose(corrected(movie, engine="jax").shifts, corrected(movie).shifts, atol=1e-3)
+    np.testing.assert_allclose(
+        corrected(movie, engine="jax").shifts, corrected(movie).shifts, atol=1e-3
+    )
 
 
 def test_no_image_is_kept_of_a_block() -> None:
-    """What is kept of a block until the end is a few numbers per frame, or memory would grow with the recording."""
+    """What is kept of a block until the end is a few numbers per frame, or memory would
+    grow with the recording.
+    """
     movie, _ = simulated(frames=40)
     found = estimate(movie, corrected(movie)._known().model)
     sums = stage.Sums()
     parts = [sums.taken(found, 0.0)[0] for _ in range(2)]
-    assert sum(getattr(parts[0], f.name).nbytes for f in dataclasses.fields(parts[0])) < 40 * 100
+    assert (
+        sum(getattr(parts[0], f.name).nbytes for f in dataclasses.fields(parts[0]))
+        < 40 * 100
+    )
     np.testing.assert_allclose(sums.before, 2 * found.sum_before, rtol=1e-6)
     np.testing.assert_allclose(sums.after, 2 * found.sum_after, rtol=1e-6)
 

@@ -22,15 +22,21 @@ from astrocast.settings.motion import MotionSettings
 BORDER = 16
 
 
-def texture(shape: tuple[int, int], seed: int = 0, size: float = 1.6) -> NDArray[np.float64]:
+def texture(
+    shape: tuple[int, int], seed: int = 0, size: float = 1.6
+) -> NDArray[np.float64]:
     """A smooth random texture between 0.3 and 1.3, periodic."""
     noise = np.random.default_rng(seed).standard_normal(shape)
     smooth = ndimage.gaussian_filter(noise, size, mode="wrap")
     return 0.3 + (smooth - smooth.min()) / (smooth.max() - smooth.min())
 
 
-def moved(scene: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scene moved down and right by each shift (exact, by its Fourier series), its border cut off."""
+def moved(
+    scene: NDArray[np.float64], shifts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The scene moved down and right by each shift (exact, by its Fourier series), its
+    border cut off.
+    """
     spectrum = fft.rfft2(scene)
     rows, columns = fft.fftfreq(scene.shape[0])[:, None], fft.rfftfreq(scene.shape[1])
     waves = [np.exp(-2j * np.pi * (rows * y + columns * x)) for y, x in shifts]
@@ -43,12 +49,20 @@ def walk(n: int, reach: float = 6, seed: int = 0) -> NDArray[np.float64]:
     return reach * np.tanh(steps / reach)
 
 
-def recorded(clean: NDArray[np.float64], photons: float = 40, seed: int = 1) -> NDArray[np.uint16]:
-    return np.random.default_rng(seed).poisson(np.clip(clean, 0, None) * photons).astype(np.uint16)
+def recorded(
+    clean: NDArray[np.float64], photons: float = 40, seed: int = 1
+) -> NDArray[np.uint16]:
+    return (
+        np.random.default_rng(seed)
+        .poisson(np.clip(clean, 0, None) * photons)
+        .astype(np.uint16)
+    )
 
 
 def error(found: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
-    """Distance per axis; where the template lies is not defined, so the median offset is taken out."""
+    """Distance per axis; where the template lies is not defined, so the median offset
+    is taken out.
+    """
     difference = found - truth
     return np.abs(difference - np.median(difference, axis=0))
 
@@ -60,7 +74,9 @@ def walking() -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     return recorded(moved(texture((160, 144)), shifts)), shifts
 
 
-def test_rigid_shifts_of_a_walk_are_found(walking: tuple[NDArray[Any], NDArray[Any]]) -> None:
+def test_rigid_shifts_of_a_walk_are_found(
+    walking: tuple[NDArray[Any], NDArray[Any]],
+) -> None:
     movie, truth = walking
     mc = MotionCorrection()
     mc.run(movie)
@@ -68,10 +84,14 @@ def test_rigid_shifts_of_a_walk_are_found(walking: tuple[NDArray[Any], NDArray[A
     assert np.median(error(mc.shifts, truth)) < 0.03
     assert error(mc.shifts, truth).max() < 0.15
     assert not mc.bad_frames.any()
-    assert np.all(mc.quality["correlation_after"] > mc.quality["correlation_before"] - 0.01)
+    assert np.all(
+        mc.quality["correlation_after"] > mc.quality["correlation_before"] - 0.01
+    )
 
 
-def test_file_to_file(walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path) -> None:
+def test_file_to_file(
+    walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path
+) -> None:
     movie, _ = walking
     path = tmp_path / "recording.h5"
     with h5py.File(path, "w") as file:
@@ -91,7 +111,9 @@ def test_file_to_file(walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path
         mc.save(output=path, loc="mc/ch0")
 
 
-def test_the_corrected_movie_is_stored_as_asked(walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path) -> None:
+def test_the_corrected_movie_is_stored_as_asked(
+    walking: tuple[NDArray[Any], NDArray[Any]], tmp_path: Path
+) -> None:
     mc, path = MotionCorrection(), tmp_path / "out.h5"
     mc.run(walking[0])
     mc.save(path, loc="mc/ch0", chunks=(7, 30, 20), compression="gzip")
@@ -119,7 +141,9 @@ def test_saving_before_running_says_so() -> None:
 
 
 def test_settings_are_the_signature() -> None:
-    parameters = dict(list(inspect.signature(MotionCorrection.run).parameters.items())[3:])
+    parameters = dict(
+        list(inspect.signature(MotionCorrection.run).parameters.items())[3:]
+    )
     declared = MotionSettings.model_fields
     for name, field in declared.items():
         assert parameters[name].default == field.default, name

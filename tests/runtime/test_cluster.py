@@ -16,24 +16,41 @@ distributed = pytest.importorskip("distributed")
 
 
 @pytest.mark.filterwarnings("default")
-def test_stages_run_on_a_connected_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_run_on_a_connected_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     movie = np.random.default_rng(0).integers(0, 900, (57, 24, 20)).astype(np.uint16)
-    with create_recording(tmp_path / "a.zarr", "data/ch0", movie.shape, movie.dtype, chunks=(8, 8, 8)) as writer:
+    with create_recording(
+        tmp_path / "a.zarr", "data/ch0", movie.shape, movie.dtype, chunks=(8, 8, 8)
+    ) as writer:
         writer.write(0, movie)
     here = Delta(movie).run(6, "dF")
     used = []
     run = cluster.run_on_cluster
-    monkeypatch.setattr("astrocast.runtime.blocks.run_on_cluster", lambda *a: (used.append(len(a[4])), run(*a)))
+    monkeypatch.setattr(
+        "astrocast.runtime.blocks.run_on_cluster",
+        lambda *a: (used.append(len(a[4])), run(*a)),
+    )
     for module in ("astrocast.runtime.blocks", "astrocast.preparation.baselines"):
-        monkeypatch.setattr(f"{module}.frames_per_block", lambda source, halo=(0, 0): 10)
+        monkeypatch.setattr(
+            f"{module}.frames_per_block", lambda source, halo=(0, 0): 10
+        )
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
+            n_workers=1,
+            threads_per_worker=2,
+            processes=True,
+            dashboard_address=None,
+            host="127.0.0.1",
         ) as local,
         distributed.Client(local),
     ):
         Input(logging_level=40).run(
-            tmp_path / "a.zarr", tmp_path / "b.zarr", dtype="uint16", loc_in="data/ch0", chunks=(5, 9, 9)
+            tmp_path / "a.zarr",
+            tmp_path / "b.zarr",
+            dtype="uint16",
+            loc_in="data/ch0",
+            chunks=(5, 9, 9),
         )
         delta = Delta(tmp_path / "b.zarr", "data/ch0")
         delta.run(6, "dF")

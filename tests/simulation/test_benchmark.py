@@ -44,7 +44,15 @@ def test_errors_have_the_right_sign() -> None:
 
 
 def test_both_methods_find_what_is_easy_and_the_empty_recording_is_empty() -> None:
-    rows = list(run({"calibrated": calibrated, "plain": Plain()}, ["static", "none"], [4.0], [3], SHAPE))
+    rows = list(
+        run(
+            {"calibrated": calibrated, "plain": Plain()},
+            ["static", "none"],
+            [4.0],
+            [3],
+            SHAPE,
+        )
+    )
     by = {(row.method, row.kind): row.values for row in rows}
     assert by["calibrated", "static"]["f1_05"] == 1
     assert by["plain", "static"]["f1_03"] > 0
@@ -55,13 +63,31 @@ def test_both_methods_find_what_is_easy_and_the_empty_recording_is_empty() -> No
 def test_the_command_prints_a_table_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astrocast.simulation.benchmark.run.__defaults__", (*run.__defaults__[:-1], (40, 48, 48)))
+    monkeypatch.setattr(
+        "astrocast.simulation.benchmark.run.__defaults__",
+        (*run.__defaults__[:-1], (40, 48, 48)),
+    )
     assert (
-        main(["--kinds", "none", "--snr", "4", "--seeds", "1", "--empty", "0", "--json", str(tmp_path / "table.json")])
+        main(
+            [
+                "--kinds",
+                "none",
+                "--snr",
+                "4",
+                "--seeds",
+                "1",
+                "--empty",
+                "0",
+                "--json",
+                str(tmp_path / "table.json"),
+            ]
+        )
         == 0
     )
     assert "none" in capsys.readouterr().out
-    assert {row["method"] for row in json.loads((tmp_path / "table.json").read_text())} == {"calibrated", "plain"}
+    assert {
+        row["method"] for row in json.loads((tmp_path / "table.json").read_text())
+    } == {"calibrated", "plain"}
 
 
 def test_the_plain_method_removes_what_is_small() -> None:
@@ -73,15 +99,27 @@ def test_the_plain_method_removes_what_is_small() -> None:
 
 
 def test_noise_reaches_a_confidence_as_often_as_it_says() -> None:
-    """The highest maximum of each of twelve empty recordings: confidence is uniform, so its mean is near a half."""
+    """The highest maximum of each of twelve empty recordings: confidence is uniform, so
+    its mean is near a half.
+    """
     found = highest_confidences(range(100, 112), 10.0, (200, 64, 64))
     assert 0.25 < found.mean() < 0.75
     assert (found >= 0.99).sum() <= 2
 
 
-def test_the_table_of_confidence_counts_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_confidence_counts_recordings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(
-        "astrocast.simulation.benchmark.highest_confidences", lambda seeds, light: np.linspace(0, 1, len(seeds))
+        "astrocast.simulation.benchmark.highest_confidences",
+        lambda seeds, light: np.linspace(0, 1, len(seeds)),
     )
     lines = list(confidence_table(101, [4.0]))
-    assert lines[-1].split()[1:] == ["0.802", "0.505", "0.208", "0.109", "0.059", "0.020"]
+    assert lines[-1].split()[1:] == [
+        "0.802",
+        "0.505",
+        "0.208",
+        "0.109",
+        "0.059",
+        "0.020",
+    ]

@@ -1,4 +1,6 @@
-"""Scores agree with a plain search through all matchings, and with what must hold for any."""
+"""Scores agree with a plain search through all matchings, and with what must hold for
+any.
+"""
 
 from itertools import permutations
 
@@ -12,7 +14,10 @@ from astrocast.errors import InvalidValueError
 from astrocast.simulation import score
 
 volumes = arrays(np.int32, (2, 3, 5), elements=st.integers(0, 4))
-lists = st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=8).map(lambda v: np.unique(v)), max_size=4)
+lists = st.lists(
+    st.lists(st.integers(0, 15), min_size=1, max_size=8).map(lambda v: np.unique(v)),
+    max_size=4,
+)
 thresholds = st.sampled_from([0.1, 0.3, 0.5, 0.9])
 
 
@@ -22,14 +27,22 @@ def voxel_lists(labels):
 
 def search_all(truth, found, iou):
     """Number of matches and sum of overlaps of the best of all matchings."""
-    table = np.array([[len(np.intersect1d(t, f)) / len(np.union1d(t, f)) for f in found] for t in truth])
+    table = np.array(
+        [
+            [len(np.intersect1d(t, f)) / len(np.union1d(t, f)) for f in found]
+            for t in truth
+        ]
+    )
     if not truth or not found:
         return 0, 0.0
     if len(truth) > len(found):
         table = table.T
     table = np.where(table >= iou, table, 0)
     rows = np.arange(len(table))
-    tried = (table[rows, list(order)] for order in permutations(range(table.shape[1]), len(rows)))
+    tried = (
+        table[rows, list(order)]
+        for order in permutations(range(table.shape[1]), len(rows))
+    )
     return max(((values > 0).sum(), round(values.sum(), 9)) for values in tried)
 
 
@@ -48,7 +61,11 @@ def test_volumes_are_matched_as_well_as_possible(truth, found, iou):
 def test_overlapping_events_are_matched_as_well_as_possible(truth, found, iou):
     result = score(truth, found, iou)
     n, total = search_all(truth, found, iou)
-    assert (len(result.pairs), result.n_truth, result.n_found) == (n, len(truth), len(found))
+    assert (len(result.pairs), result.n_truth, result.n_found) == (
+        n,
+        len(truth),
+        len(found),
+    )
     assert result.ious.sum() == pytest.approx(total)
 
 
@@ -56,7 +73,11 @@ def test_overlapping_events_are_matched_as_well_as_possible(truth, found, iou):
 def test_a_volume_and_its_voxel_lists_score_alike(truth, found):
     whole = score(truth, found)
     for mixed in (score(voxel_lists(truth), found), score(truth, voxel_lists(found))):
-        assert (mixed.precision, mixed.recall, mixed.f1) == (whole.precision, whole.recall, whole.f1)
+        assert (mixed.precision, mixed.recall, mixed.f1) == (
+            whole.precision,
+            whole.recall,
+            whole.f1,
+        )
         assert np.allclose(mixed.ious.sum(), whole.ious.sum())
 
 
@@ -96,7 +117,11 @@ def test_nothing_to_find():
     nothing, something = np.zeros((2, 3, 4), np.int32), np.ones((2, 3, 4), np.int32)
     assert score(nothing, nothing).f1 == 1
     assert score([], []).f1 == 1
-    for result in (score(nothing, something), score(something, nothing), score(something, [])):
+    for result in (
+        score(nothing, something),
+        score(something, nothing),
+        score(something, []),
+    ):
         assert (result.precision, result.recall, result.f1) == (0, 0, 0)
         assert np.isnan(result.mean_iou)
         assert result.pairs.shape == (0, 2)
@@ -105,7 +130,12 @@ def test_nothing_to_find():
 @pytest.mark.parametrize(
     ("truth", "found", "iou", "message"),
     [
-        (np.zeros((2, 2, 2), int), np.zeros((2, 2, 3), int), 0.5, r"\(2, 2, 2\).*\(2, 2, 3\)"),
+        (
+            np.zeros((2, 2, 2), int),
+            np.zeros((2, 2, 3), int),
+            0.5,
+            r"\(2, 2, 2\).*\(2, 2, 3\)",
+        ),
         (np.zeros((2, 2, 2)), np.zeros((2, 2, 2), int), 0.5, "float64"),
         (np.full((2, 2, 2), -1), np.zeros((2, 2, 2), int), 0.5, "-1"),
         (np.zeros((2, 2, 2), int), np.zeros((2, 2, 2), int), 0.0, "above 0"),

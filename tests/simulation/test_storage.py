@@ -3,11 +3,25 @@
 import numpy as np
 import pytest
 
-from astrocast.errors import FormatError, InvalidValueError, OutputError, OutputExistsError, RecordingNotFoundError
+from astrocast.errors import (
+    FormatError,
+    InvalidValueError,
+    OutputError,
+    OutputExistsError,
+    RecordingNotFoundError,
+)
 from astrocast.io import open_recording
-from astrocast.simulation import SimulationSettings, read_truth, simulate, storage, write_simulation
+from astrocast.simulation import (
+    SimulationSettings,
+    read_truth,
+    simulate,
+    storage,
+    write_simulation,
+)
 
-SETTINGS = SimulationSettings(frames=37, rows=48, columns=40, events=2, radius=(3.0, 4.0), kinds=("static",))
+SETTINGS = SimulationSettings(
+    frames=37, rows=48, columns=40, events=2, radius=(3.0, 4.0), kinds=("static",)
+)
 
 
 def test_the_files_hold_the_recording_and_its_truth(tmp_path, monkeypatch):
@@ -30,11 +44,17 @@ def test_the_files_hold_the_recording_and_its_truth(tmp_path, monkeypatch):
     assert np.array_equal(truth.shifts, whole.shifts)
     assert np.array_equal(truth.bleaching, whole.bleaching)
     assert np.array_equal(truth.f0, whole.f0)
-    assert {p.name for p in tmp_path.iterdir()} == {"made.h5", "made.events.parquet", "made.simulation.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "made.h5",
+        "made.events.parquet",
+        "made.simulation.json",
+    }
 
 
 def test_a_recording_without_events_can_be_written_without_volumes(tmp_path):
-    path = write_simulation(SETTINGS.model_copy(update={"events": 0}), tmp_path / "made.h5", truth=False)
+    path = write_simulation(
+        SETTINGS.model_copy(update={"events": 0}), tmp_path / "made.h5", truth=False
+    )
     truth = read_truth(path)
     assert len(truth.events) == 0
     assert "event" in truth.events
@@ -66,7 +86,9 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
     with pytest.raises(OutputError, match="folder"):
         write_simulation(SETTINGS, tmp_path / "absent" / "made.h5")
     with pytest.raises(InvalidValueError, match="one channel"):
-        write_simulation(SETTINGS.model_copy(update={"second_channel": True}), tmp_path / "made.tif")
+        write_simulation(
+            SETTINGS.model_copy(update={"second_channel": True}), tmp_path / "made.tif"
+        )
     with pytest.raises(FormatError):
         write_simulation(SETTINGS, tmp_path / "made.xyz")
     with pytest.raises(RecordingNotFoundError, match="absent"):

@@ -46,7 +46,10 @@ def test_napari_shows_recording_and_events(tmp_path):
     labels[2:4, 1:4, 2:5] = 1
     metadata = Metadata(pixel_size=(0.5, 0.25))
     features = pd.DataFrame({"index": [1], "dz": [2]})
-    viewer = open_viewer([recording_layer(movie, metadata), events_layer(labels, metadata, features)], "a title")
+    viewer = open_viewer(
+        [recording_layer(movie, metadata), events_layer(labels, metadata, features)],
+        "a title",
+    )
     try:
         image, events = viewer.layers
         assert (image.name, events.name) == ("recording", "events")

@@ -1,8 +1,9 @@
 """Results that are kept on disk under what they were computed from.
 
-The name of a result is a hash of everything it depends on: what was computed, with which parameters, the content of the
-table and the recording, the seed, and the code itself. A change of any of them is another name, so an old result cannot
-be found by mistake, and a result that is found needs no check but that of its own bytes.
+The name of a result is a hash of everything it depends on: what was computed, with
+which parameters, the content of the table and the recording, the seed, and the code
+itself. A change of any of them is another name, so an old result cannot be found by
+mistake, and a result that is found needs no check but that of its own bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _CODE = ("analysis", "events", "kernels")
 
 @once
 def code_hash() -> str:
-    """Return a hash of the source that computes results; a new version of it finds no results of the old one."""
+    """Return a hash of the source that computes results; a new version of it finds no
+    results of the old one.
+    """
     digest = hashlib.blake2b(digest_size=16)
     root = Path(__file__).resolve().parent.parent
     for package in _CODE:
@@ -63,7 +66,11 @@ def table_hash(table: pd.DataFrame) -> str:
             _feed(digest, column.to_numpy())
         else:
             for value in column:
-                text = repr(value.tolist()) if isinstance(value, np.ndarray) else f"{type(value).__name__}{value!r}"
+                text = (
+                    repr(value.tolist())
+                    if isinstance(value, np.ndarray)
+                    else f"{type(value).__name__}{value!r}"
+                )
                 digest.update(f"{len(text)}:{text}".encode())
     return digest.hexdigest()
 
@@ -82,7 +89,9 @@ class ResultCache:
     def __init__(self, directory: Path | None, seed: int) -> None:
         self.directory, self.seed = directory, seed
 
-    def arrays(self, name: str, inputs: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+    def arrays(
+        self, name: str, inputs: dict[str, Any], compute: Callable[[], Arrays]
+    ) -> Arrays:
         """Return the arrays of a result, computing them where they are not kept yet.
 
         Parameters
@@ -97,7 +106,10 @@ class ResultCache:
         if self.directory is None:
             return compute()
         key = json.dumps([name, plain(inputs), self.seed, code_hash()], sort_keys=True)
-        path = self.directory / f"{name}-{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npz"
+        path = (
+            self.directory
+            / f"{name}-{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npz"
+        )
         kept = _read(path)
         if kept is None:
             kept = compute()
@@ -122,7 +134,14 @@ def _read(path: Path) -> Arrays | None:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
         written = held.pop("_checksum")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # damaged: compute again
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):  # damaged: compute again
         return None
     return held if np.array_equal(written, _checksum(held)) else None
 
@@ -132,7 +151,9 @@ def _write(path: Path, arrays: Arrays) -> None:
     handle, beside = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **{"_checksum": _checksum(arrays), **arrays})
+            np.savez(
+                file, allow_pickle=False, **{"_checksum": _checksum(arrays), **arrays}
+            )
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
     except BaseException:
         Path(beside).unlink(missing_ok=True)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class EventExports:
-    """``events.export``: each method writes one file and returns its path; an existing one is kept unless asked."""
+    """``events.export``: each method writes one file and returns its path; an existing
+    one is kept unless asked.
+    """
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -29,7 +31,11 @@ class EventExports:
         table, metadata = self._events.events, self._events.metadata
         space, time = metadata.pixel_size is not None, metadata.frame_rate is not None
         known = {c.name: c for c in (*COLUMNS, *physiology_columns(space, time))}
-        names = [str(c).removeprefix("v_distance_") for c in table if str(c).startswith("v_distance_")]
+        names = [
+            str(c).removeprefix("v_distance_")
+            for c in table
+            if str(c).startswith("v_distance_")
+        ]
         known |= {c.name: c for name in names for c in region_columns(name, space)}
         return [known[c] for c in table if c in known]
 
@@ -38,19 +44,34 @@ class EventExports:
         return export_tables.write_csv(Path(path), self._events.events, overwrite)
 
     def parquet(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the whole table, with traces and packed masks, and what each column means."""
-        return export_tables.write_parquet(Path(path), self._events.events, self.described, overwrite)
+        """Write the whole table, with traces and packed masks, and what each column
+        means.
+        """
+        return export_tables.write_parquet(
+            Path(path), self._events.events, self.described, overwrite
+        )
 
     def excel(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write numbers and texts as a sheet of Excel, what columns mean as another."""
-        return export_tables.write_excel(Path(path), self._events.events, self.described, overwrite)
+        return export_tables.write_excel(
+            Path(path), self._events.events, self.described, overwrite
+        )
 
     def rois(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the footprints as ImageJ regions (``.zip``)."""
         return export_roi.write_rois(Path(path), self._events.events, overwrite)
 
-    def nwb(self, path: str | Path, *, recording: bool = True, overwrite: bool = False, **session: Any) -> Path:
-        """Write recording, footprints and events as NWB; ``session`` are the fields of `io.export_nwb.Session`."""
+    def nwb(
+        self,
+        path: str | Path,
+        *,
+        recording: bool = True,
+        overwrite: bool = False,
+        **session: Any,
+    ) -> Path:
+        """Write recording, footprints and events as NWB; ``session`` are the fields of
+        `io.export_nwb.Session`.
+        """
         source = self._events.source
         known = export_nwb.Session(**session)
         options: dict[str, Any] = {
@@ -61,15 +82,27 @@ class EventExports:
         }
         table = self._events.events
         if source.video is None or not recording:
-            return export_nwb.write_nwb(Path(path), table, None, source.metadata, **options)
+            return export_nwb.write_nwb(
+                Path(path), table, None, source.metadata, **options
+            )
         with source.video.open() as movie:
-            return export_nwb.write_nwb(Path(path), table, movie, source.metadata, **options)
+            return export_nwb.write_nwb(
+                Path(path), table, movie, source.metadata, **options
+            )
 
-    def ome_zarr(self, path: str | Path, *, recording: bool = True, overwrite: bool = False) -> Path:
-        """Write the event map as labels of an OME-Zarr image, over the recording when there is one."""
+    def ome_zarr(
+        self, path: str | Path, *, recording: bool = True, overwrite: bool = False
+    ) -> Path:
+        """Write the event map as labels of an OME-Zarr image, over the recording when
+        there is one.
+        """
         source = self._events.source
         with open_map(source.directory, source.z_slice) as labels:
             if source.video is None or not recording:
-                return export_ome.write_labels(Path(path), labels, None, source.metadata, overwrite)
+                return export_ome.write_labels(
+                    Path(path), labels, None, source.metadata, overwrite
+                )
             with source.video.open() as movie:
-                return export_ome.write_labels(Path(path), labels, movie, source.metadata, overwrite)
+                return export_ome.write_labels(
+                    Path(path), labels, movie, source.metadata, overwrite
+                )

@@ -10,13 +10,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import DatasetNotFoundError, InvalidValueError, RecordingNotFoundError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    InvalidValueError,
+    RecordingNotFoundError,
+)
 from astrocast.events.array_columns import as_masks
 from astrocast.events.schema import HIDDEN, INDEX
 from astrocast.io import create_recording
 from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
 from astrocast.io.reopened import lazy_array
-from astrocast.io.stores.event_store import EVENT_MAP_LOC, TiffMapWriter, event_map_path, open_event_map
+from astrocast.io.stores.event_store import (
+    EVENT_MAP_LOC,
+    TiffMapWriter,
+    event_map_path,
+    open_event_map,
+)
 from astrocast.kernels.masks.packed_masks import Masks, paint
 from astrocast.runtime.progress import track
 
@@ -34,8 +43,12 @@ def open_map(directory: Path, z_slice: tuple[int, int] | None) -> Recording:
         raise
 
 
-def read_map(directory: Path, z_slice: tuple[int, int] | None, lazy: bool) -> tuple[Any, Any, Any]:
-    """Return (event map, shape, dtype), the map as a dask array or in memory; three None where there is no map."""
+def read_map(
+    directory: Path, z_slice: tuple[int, int] | None, lazy: bool
+) -> tuple[Any, Any, Any]:
+    """Return (event map, shape, dtype), the map as a dask array or in memory; three
+    None where there is no map.
+    """
     try:
         event_map_path(directory)
     except RecordingNotFoundError:
@@ -50,7 +63,9 @@ def read_map(directory: Path, z_slice: tuple[int, int] | None, lazy: bool) -> tu
 
 
 def labels_of(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the number of each event in the map: ``event_id``, the index where it is of integers, or 1, 2, 3 ..."""
+    """Return the number of each event in the map: ``event_id``, the index where it is
+    of integers, or 1, 2, 3 ...
+    """
     if INDEX in table and table[INDEX].is_unique:
         return table[INDEX].to_numpy(np.int64)
     if pd.api.types.is_integer_dtype(table.index):
@@ -65,7 +80,9 @@ def paint_map(
     save_path: Path | None = None,
     first_frame: int = 0,
 ) -> NDArray[Any] | Any:
-    """Return the label volume of a table, see `astrocast.analysis.Events.create_event_map`."""
+    """Return the label volume of a table, see
+    `astrocast.analysis.Events.create_event_map`.
+    """
     needed = {"mask", "z0", "x0", "y0"}
     if not needed <= set(table.columns):
         raise _MissingMaskError(
@@ -75,7 +92,10 @@ def paint_map(
     kind = np.dtype(dtype)
     labels = labels_of(table)
     if len(labels) and labels.max() > np.iinfo(kind).max:
-        raise InvalidValueError(f"the largest event number is {labels.max()}, {kind} holds {np.iinfo(kind).max}")
+        raise InvalidValueError(
+            f"the largest event number is {labels.max()}, {kind} holds"
+            f" {np.iinfo(kind).max}"
+        )
     layers = _in_layers(table)
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     if save_path is None:
@@ -91,7 +111,9 @@ def paint_map(
 
 
 def _in_layers(table: pd.DataFrame) -> list[Masks]:
-    """Return what is painted one over the other: the events, then what of them is not hidden where any of it is."""
+    """Return what is painted one over the other: the events, then what of them is not
+    hidden where any of it is.
+    """
     whole = as_masks(table["mask"]).masks
     if HIDDEN.name not in table:
         return [whole]
@@ -104,7 +126,9 @@ def _in_layers(table: pd.DataFrame) -> list[Masks]:
         return [whole, whole._replace(bits=whole.bits & ~hidden.flat)]
     bits = whole.bits.copy()
     for i in have:
-        bits[whole.offsets[i] : whole.offsets[i + 1]] &= ~hidden.flat[hidden.offsets[i] : hidden.offsets[i + 1]]
+        bits[whole.offsets[i] : whole.offsets[i + 1]] &= ~hidden.flat[
+            hidden.offsets[i] : hidden.offsets[i + 1]
+        ]
     return [whole, whole._replace(bits=bits)]
 
 
@@ -112,7 +136,9 @@ class _MissingMaskError(DatasetNotFoundError, ValueError):
     """The table lacks what a map is drawn from (the contract names ValueError)."""
 
 
-def _writer(path: Path, shape: tuple[int, int, int], kind: np.dtype[Any]) -> RecordingWriter:
+def _writer(
+    path: Path, shape: tuple[int, int, int], kind: np.dtype[Any]
+) -> RecordingWriter:
     if path.suffix.lower() in (".tif", ".tiff"):
         return TiffMapWriter(path, shape, kind)
     compression = "lz4" if path.suffix.lower() in (".h5", ".hdf5", ".zarr") else None
@@ -122,7 +148,9 @@ def _writer(path: Path, shape: tuple[int, int, int], kind: np.dtype[Any]) -> Rec
 def _open_saved(path: Path) -> Recording:
     from astrocast.io import open_recording
 
-    return open_recording(path, EVENT_MAP_LOC if path.suffix.lower() in (".h5", ".hdf5") else None)
+    return open_recording(
+        path, EVENT_MAP_LOC if path.suffix.lower() in (".h5", ".hdf5") else None
+    )
 
 
 def _paint_blocks(

@@ -11,11 +11,12 @@ from astrocast.errors import DatasetNotFoundError
 
 
 class MultiEvents(Events):
-    """Events of several recordings in one table, each of which keeps its index whatever else is loaded.
+    """Events of several recordings in one table, each of which keeps its index whatever
+    else is loaded.
 
-    The index of an event is ``<recording>:<number>``: the name of its directory without ``.roi`` (with the folders
-    above it where two are called the same) and its number in the event map. It does not depend on the order of the
-    directories.
+    The index of an event is ``<recording>:<number>``: the name of its directory without
+    ``.roi`` (with the folders above it where two are called the same) and its number in
+    the event map. It does not depend on the order of the directories.
 
     Parameters
     ----------
@@ -24,11 +25,14 @@ class MultiEvents(Events):
     groups, subjects
         What each recording belongs to, in the order of the directories, or one for all.
     **options
-        Those of `Events`; ``data`` and the frame-to-time options may be lists, one per directory.
+        Those of `Events`; ``data`` and the frame-to-time options may be lists, one per
+        directory.
 
     Examples
     --------
-    >>> both = MultiEvents(["a.roi", "b.roi"], groups=["control", "drug"])  # doctest: +SKIP
+    >>> both = MultiEvents(
+    ...     ["a.roi", "b.roi"], groups=["control", "drug"]
+    ... )  # doctest: +SKIP
     >>> both.frequency(100, group="group")  # doctest: +SKIP
     """
 
@@ -48,10 +52,14 @@ class MultiEvents(Events):
         return [source.name for source in self.sources]
 
     def of(self, name: str) -> Events:
-        """Return the events of one recording, with its recording and event map; indices stay as they are."""
+        """Return the events of one recording, with its recording and event map; indices
+        stay as they are.
+        """
         chosen = [s for s in self.sources if s.name == name]
         if not chosen:
-            raise DatasetNotFoundError(f"there is no recording {name!r}; there are {', '.join(self.names)}")
+            raise DatasetNotFoundError(
+                f"there is no recording {name!r}; there are {', '.join(self.names)}"
+            )
         one = Events.__new__(Events)
         one.__dict__.update(self.__dict__)
         one.sources, one.event_dir, one._map = chosen, chosen[0].directory, None

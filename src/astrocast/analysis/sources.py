@@ -1,4 +1,6 @@
-"""The recordings that events are of: where they lie, what they are called, what is known of them."""
+"""The recordings that events are of: where they lie, what they are called, what is
+known of them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astrocast.analysis.loading import CustomColumns, add_custom_columns, add_identity, join, read_directory, within
+from astrocast.analysis.loading import (
+    CustomColumns,
+    add_custom_columns,
+    add_identity,
+    join,
+    read_directory,
+    within,
+)
 from astrocast.analysis.maps import open_map
 from astrocast.analysis.times import add_times, one_per_recording
 from astrocast.analysis.video import Video, inferred_loc, inferred_path
@@ -34,7 +43,8 @@ class Source:
     z_slice
         Frames that are looked at.
     extent
-        Frames, rows and columns that the events reach to: the shape where nothing better is known.
+        Frames, rows and columns that the events reach to: the shape where nothing
+        better is known.
     """
 
     def __init__(
@@ -45,11 +55,19 @@ class Source:
         z_slice: tuple[int, int] | None,
         extent: tuple[int, int, int],
     ) -> None:
-        self.directory, self.name, self.video, self.z_slice, self.extent = directory, name, video, z_slice, extent
+        self.directory, self.name, self.video, self.z_slice, self.extent = (
+            directory,
+            name,
+            video,
+            z_slice,
+            extent,
+        )
 
     @cached_property
     def meta(self) -> dict[str, Any]:
-        """What detection recorded of its run; nothing where the directory is of the older package."""
+        """What detection recorded of its run; nothing where the directory is of the
+        older package.
+        """
         try:
             return read_meta(self.directory)
         except AstrocastError:
@@ -66,7 +84,9 @@ class Source:
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
-        """Frames (of the slice), rows and columns: of the recording, the event map, or as far as the events reach."""
+        """Frames (of the slice), rows and columns: of the recording, the event map, or
+        as far as the events reach.
+        """
         if self.video is not None:
             return self.video.shape
         try:
@@ -83,14 +103,17 @@ class Source:
 
 
 def recording_names(directories: Sequence[Path]) -> list[str]:
-    """Return a name per directory: its own without ``.roi``; the folders above it too where two are called the same.
+    """Return a name per directory: its own without ``.roi``; the folders above it too
+    where two are called the same.
 
     The name of a directory does not depend on the order, nor on others of other names.
 
     >>> recording_names([Path("a/x.roi"), Path("b/x.roi"), Path("b/y.roi")])
     ['a/x', 'b/x', 'y']
     """
-    parts = [(*d.resolve().parts[:-1], d.name.removesuffix(".roi")) for d in directories]
+    parts = [
+        (*d.resolve().parts[:-1], d.name.removesuffix(".roi")) for d in directories
+    ]
     counts = Counter(p[-1] for p in parts)
     names = []
     for own in parts:
@@ -102,7 +125,8 @@ def recording_names(directories: Sequence[Path]) -> list[str]:
         names.append("/".join(own[-depth:]))
     if len(set(names)) < len(names):
         raise InvalidValueError(
-            f"a directory was given twice: {', '.join(n for n, c in Counter(names).items() if c > 1)}"
+            "a directory was given twice:"
+            f" {', '.join(n for n, c in Counter(names).items() if c > 1)}"
         )
     return names
 
@@ -113,17 +137,22 @@ def _each(value: Any, count: int, name: str) -> list[Any]:
         return [value] * count
     if len(value) != count:
         raise InvalidValueError(
-            f"{name} has {len(value)} entries for {count} directories; give one each, or one for all"
+            f"{name} has {len(value)} entries for {count} directories; give one each,"
+            " or one for all"
         )
     return list(value)
 
 
-def _video(data: Any, loc: str | None, z_slice: tuple[int, int] | None, directory: Path) -> Video | None:
+def _video(
+    data: Any, loc: str | None, z_slice: tuple[int, int] | None, directory: Path
+) -> Video | None:
     if data is None:
         return None
     if isinstance(data, str) and data == "infer":
         path = inferred_path(directory)
-        return Video(path, loc if loc is not None else inferred_loc(directory, path), z_slice)
+        return Video(
+            path, loc if loc is not None else inferred_loc(directory, path), z_slice
+        )
     return Video(data, loc, z_slice)
 
 
@@ -137,13 +166,22 @@ def load_recordings(
     custom_columns: CustomColumns,
     times: tuple[Any, Any],
 ) -> tuple[pd.DataFrame, list[Source]]:
-    """Return the table of all events and the recordings they are of, see `astrocast.analysis.Events`."""
+    """Return the table of all events and the recordings they are of, see
+    `astrocast.analysis.Events`.
+    """
     several = not isinstance(event_dir, (str, Path))
-    directories = [Path(event_dir)] if isinstance(event_dir, (str, Path)) else [Path(d) for d in event_dir]
+    directories = (
+        [Path(event_dir)]
+        if isinstance(event_dir, (str, Path))
+        else [Path(d) for d in event_dir]
+    )
     if not directories:
         raise InvalidValueError("no directory of events was given")
     names, count = recording_names(directories), len(directories)
-    per = {key: _each(value, count, key) for key, value in {**identity, "data": data}.items()}
+    per = {
+        key: _each(value, count, key)
+        for key, value in {**identity, "data": data}.items()
+    }
     mappings = one_per_recording(times[0], count, "frame_to_time_mapping")
     functions = one_per_recording(times[1], count, "frame_to_time_function")
     tables, sources = [], []
@@ -156,12 +194,26 @@ def load_recordings(
         prefix = per["index_prefix"][i]
         if several or prefix is not None:
             table.index = pd.Index(
-                [f"{prefix or ''}{name + ':' if several else ''}{n}" for n in table.index], dtype=object
+                [
+                    f"{prefix or ''}{name + ':' if several else ''}{n}"
+                    for n in table.index
+                ],
+                dtype=object,
             )
         tables.append(table)
-        sources.append(Source(directory, name, _video(per["data"][i], loc, z_slice, directory), z_slice, extent))
+        sources.append(
+            Source(
+                directory,
+                name,
+                _video(per["data"][i], loc, z_slice, directory),
+                z_slice,
+                extent,
+            )
+        )
     return join(tables), sources
 
 
 def _extent(table: pd.DataFrame) -> tuple[int, int, int]:
-    return tuple(int(np.max(table[c].to_numpy(), initial=1)) for c in ("z1", "x1", "y1"))  # type: ignore[return-value] # three
+    return tuple(
+        int(np.max(table[c].to_numpy(), initial=1)) for c in ("z1", "x1", "y1")
+    )  # type: ignore[return-value] # three

@@ -24,7 +24,8 @@ class Video:
     Parameters
     ----------
     data
-        Path of a recording, a NumPy or dask array (frame, row, column), or a `Recording`.
+        Path of a recording, a NumPy or dask array (frame, row, column), or a
+        `Recording`.
     loc
         Dataset in formats that hold several.
     z_slice
@@ -37,7 +38,9 @@ class Video:
     (2, 4, 4)
     """
 
-    def __init__(self, data: Any, loc: str | None = None, z_slice: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, data: Any, loc: str | None = None, z_slice: tuple[int, int] | None = None
+    ) -> None:
         self.source, self.loc = data, loc
         self.z_slice = check_slice(z_slice) if z_slice is not None else None
         self._is_file = isinstance(data, (str, Path))
@@ -49,10 +52,14 @@ class Video:
             recording.close()
 
     def open(self) -> Recording:
-        """Return the recording, opened for reading; close it, or use it in a `with` block."""
+        """Return the recording, opened for reading; close it, or use it in a `with`
+        block.
+        """
         recording = open_recording(self.source, self.loc)
         try:
-            return SlicedRecording(recording, *self.z_slice) if self.z_slice else recording
+            return (
+                SlicedRecording(recording, *self.z_slice) if self.z_slice else recording
+            )
         except Exception:
             if self._is_file:
                 recording.close()
@@ -79,7 +86,9 @@ class Video:
     def mean(self) -> NDArray[Any]:
         """Return the mean over frames, float64 (row, column), reading in blocks."""
         with self.open() as recording:
-            total = sum(block.sum(axis=0, dtype="float64") for _, block in recording.blocks(64))
+            total = sum(
+                block.sum(axis=0, dtype="float64") for _, block in recording.blocks(64)
+            )
         return total / self.shape[0]
 
     def show(self) -> Any:
@@ -100,13 +109,15 @@ def inferred_path(directory: Path) -> Path:
             if path.exists():
                 return path
     raise RecordingNotFoundError(
-        f"no recording lies beside {directory}; looked for {stem.rsplit('.', 1)[0]} with "
-        f"{', '.join(INFERRED_SUFFIXES)}. Give its path as data"
+        f"no recording lies beside {directory}; looked for {stem.rsplit('.', 1)[0]}"
+        f" with {', '.join(INFERRED_SUFFIXES)}. Give its path as data"
     )
 
 
 def inferred_loc(directory: Path, path: Path) -> str | None:
-    """Return the dataset that a directory's events were detected in, as its name says, where a file holds several."""
+    """Return the dataset that a directory's events were detected in, as its name says,
+    where a file holds several.
+    """
     from astrocast.errors import AstrocastError
     from astrocast.io.stores.event_store import read_meta
 
@@ -114,7 +125,9 @@ def inferred_loc(directory: Path, path: Path) -> str | None:
         return None
     try:
         meta = read_meta(directory)
-    except AstrocastError:  # a directory of the older package may lack it; the name is then all there is
+    except (
+        AstrocastError
+    ):  # a directory of the older package may lack it; the name is then all there is
         meta = {}
     source = meta.get("input")
     found = source.get("loc") if isinstance(source, dict) else meta.get("loc")

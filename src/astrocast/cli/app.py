@@ -1,4 +1,6 @@
-"""``astrocast``: the command line. Commands only call what lies below and say what went wrong in one message."""
+"""``astrocast``: the command line. Commands only call what lies below and say what went
+wrong in one message.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    run, convert, motion, denoise, delta, detect, suggest, demo, simulate, info, parameters,
-)  # fmt: skip
+    run,
+    convert,
+    motion,
+    denoise,
+    delta,
+    detect,
+    suggest,
+    demo,
+    simulate,
+    info,
+    parameters,
+)
 for _command in COMMANDS:
     app.command()(_command)
 
@@ -47,22 +59,37 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
     """From a fluorescence movie of astrocytes to a table of calcium events."""
-    # the handler decides what is shown: every public class sets the level of its own logger
+    # the handler decides what is shown: every public class sets the level of its own
+    # logger
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
+    )
     logging.getLogger().handlers[0].setLevel(level)
     logging.getLogger("astrocast").setLevel(level)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 something to mend in the call or the input."""
+    """Run the command line and return its exit code: 0 done, 2 something to mend in the
+    call or the input.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     # --debug and --quiet are understood wherever they stand
@@ -73,16 +100,30 @@ def main(arguments: list[str] | None = None) -> int:
     except AstrocastError as error:
         return _complain(str(error), USAGE_ERROR, debug)
     except (FileNotFoundError, PermissionError, IsADirectoryError, OSError) as error:
-        return _complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), USAGE_ERROR, debug)
+        return _complain(
+            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
+            USAGE_ERROR,
+            debug,
+        )
     except KeyboardInterrupt:
-        return _complain("interrupted; the same command takes up where this one stopped", INTERRUPTED, False)
+        return _complain(
+            "interrupted; the same command takes up where this one stopped",
+            INTERRUPTED,
+            False,
+        )
     except typer.Abort:
         return _complain("aborted", INTERRUPTED, False)
     except Exception as error:  # noqa: BLE001 - the last resort of a command line; --debug shows all of it
-        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's errors of usage
+        # click's errors of usage
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             return _complain(error.format_message(), int(error.exit_code), debug)
-        hint = "this is a fault of astrocast; run again with --debug and report what it prints"
-        return _complain(f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug)
+        hint = (
+            "this is a fault of astrocast; run again with --debug and report what it"
+            " prints"
+        )
+        return _complain(
+            f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug
+        )
     return result if isinstance(result, int) else 0
 
 

@@ -1,4 +1,6 @@
-"""What commands of single stages share: their options, from the settings that declare each parameter once."""
+"""What commands of single stages share: their options, from the settings that declare
+each parameter once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-Recording = Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)]
+Recording = Annotated[
+    Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+]
 Output = Annotated[
     Path,
     typer.Option(
@@ -33,35 +37,59 @@ Loc = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="YAML file of a whole run; the stage takes its section.", show_default=False),
+    typer.Option(
+        "--config",
+        "-c",
+        help="YAML file of a whole run; the stage takes its section.",
+        show_default=False,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="A parameter of this stage, NAME=VALUE; may be repeated.", show_default=False),
+    typer.Option(
+        "--set",
+        "-s",
+        help="A parameter of this stage, NAME=VALUE; may be repeated.",
+        show_default=False,
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there already.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a dataset that is there already.")
+]
 
 
-def settings_of(stage: str, config: Path | None, overrides: list[str] | None) -> RunSettings:
-    """Return the settings of a run; overrides name parameters of one stage, or of the run itself."""
+def settings_of(
+    stage: str, config: Path | None, overrides: list[str] | None
+) -> RunSettings:
+    """Return the settings of a run; overrides name parameters of one stage, or of the
+    run itself.
+    """
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
     given = []
     for override in overrides or []:
         name = override.partition("=")[0].strip()
-        given.append(override if name in RunSettings.model_fields else f"{stage}.{override}")
+        given.append(
+            override if name in RunSettings.model_fields else f"{stage}.{override}"
+        )
     return read_configuration(config, given)
 
 
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an option for every parameter of ``model``; they reach it as its keyword arguments.
+    """Give a command an option for every parameter of ``model``; they reach it as its
+    keyword arguments.
 
-    An option that is not used is None. `checked` makes settings of them, so that the limits are those of the settings.
+    An option that is not used is None. `checked` makes settings of them, so that the
+    limits are those of the settings.
     """
 
     def extend(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True)
-        stated = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        stated = [
+            p
+            for p in own.parameters.values()
+            if p.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
         options = [_option(name, field) for name, field in model.model_fields.items()]
         # typer reads the signature, not the function
         command.__signature__ = own.replace(parameters=stated + options)  # type: ignore[attr-defined]
@@ -71,26 +99,43 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checked(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; everything that is wrong with them is said at once."""
-    given = {name: _parts(model.model_fields[name], v) for name, v in values.items() if v is not None}
+    """Return the settings that options give; everything that is wrong with them is said
+    at once.
+    """
+    given = {
+        name: _parts(model.model_fields[name], v)
+        for name, v in values.items()
+        if v is not None
+    }
     return model.checked(**given)
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     extra = field.json_schema_extra
-    unit = f" ({extra['unit']})" if isinstance(extra, dict) and extra.get("unit") else ""
+    unit = (
+        f" ({extra['unit']})" if isinstance(extra, dict) and extra.get("unit") else ""
+    )
     default = "none" if field.default is None else str(field.default)
     text = f"{field.description}{unit}."
     if field.annotation is bool:
         default = f"--{'' if field.default else 'no-'}{_spelled(name)}"
-        option = typer.Option(f"--{_spelled(name)}/--no-{_spelled(name)}", help=text, show_default=default)
+        option = typer.Option(
+            f"--{_spelled(name)}/--no-{_spelled(name)}", help=text, show_default=default
+        )
         return _parameter(name, Annotated[bool | None, option])
-    option = typer.Option(f"--{_spelled(name)}", help=text, show_default=default, metavar=_metavar(field.annotation))
+    option = typer.Option(
+        f"--{_spelled(name)}",
+        help=text,
+        show_default=default,
+        metavar=_metavar(field.annotation),
+    )
     return _parameter(name, Annotated[str | None, option])
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
 
 
 def _spelled(name: str) -> str:
@@ -104,10 +149,18 @@ def _metavar(annotation: Any) -> str:
     if Path in kinds:
         return "PATH"
     number = "INTEGER" if int in kinds else "NUMBER"
-    return f"{number}[,{number}]" if any(get_origin(kind) is tuple for kind in kinds) else number
+    return (
+        f"{number}[,{number}]"
+        if any(get_origin(kind) is tuple for kind in kinds)
+        else number
+    )
 
 
 def _parts(field: FieldInfo, value: Any) -> Any:
     """Return ``3,5`` as its parts where a parameter may be a pair."""
     paired = any(get_origin(kind) is tuple for kind in get_args(field.annotation))
-    return tuple(value.split(",")) if paired and isinstance(value, str) and "," in value else value
+    return (
+        tuple(value.split(","))
+        if paired and isinstance(value, str) and "," in value
+        else value
+    )

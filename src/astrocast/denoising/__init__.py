@@ -1,8 +1,9 @@
 """Learn the signal from the recording itself.
 
-`Denoiser` denoises one recording: by a network trained on it, or without training by the patterns of its patches.
-`SubFrameGenerator` and `Network` are the parts for training networks on many recordings. They need Keras, which is
-loaded when one of them is first named.
+`Denoiser` denoises one recording: by a network trained on it, or without training by
+the patterns of its patches. `SubFrameGenerator` and `Network` are the parts for
+training networks on many recordings. They need Keras, which is loaded when one of them
+is first named.
 """
 
 from importlib import import_module
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Denoiser", "Network", "SubFrameGenerator"]
 
-_HOMES = {"Denoiser": "denoiser", "Network": "network", "SubFrameGenerator": "generator"}
+_HOMES = {
+    "Denoiser": "denoiser",
+    "Network": "network",
+    "SubFrameGenerator": "generator",
+}
 
 
 def __getattr__(name: str) -> Any:

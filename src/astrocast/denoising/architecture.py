@@ -12,14 +12,26 @@ from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 
 #: what a U-Net consists of; a file that names anything else is refused
 KNOWN_LAYERS = (
-    "InputLayer", "Conv2D", "BatchNormalization", "Activation", "ReLU", "MaxPooling2D", "UpSampling2D", "Concatenate",
-)  # fmt: skip
+    "InputLayer",
+    "Conv2D",
+    "BatchNormalization",
+    "Activation",
+    "ReLU",
+    "MaxPooling2D",
+    "UpSampling2D",
+    "Concatenate",
+)
 
 
 def build_model(
-    context: int, n_stacks: int, kernel: int, batch_normalize: bool = False, seed: int | None = None
+    context: int,
+    n_stacks: int,
+    kernel: int,
+    batch_normalize: bool = False,
+    seed: int | None = None,
 ) -> Any:
-    """Return the Keras model of a U-Net for frames of any size that is a multiple of ``2 ** (n_stacks - 1)``.
+    """Return the Keras model of a U-Net for frames of any size that is a multiple of
+    ``2 ** (n_stacks - 1)``.
 
     Parameters
     ----------
@@ -39,8 +51,12 @@ def build_model(
     seeds = None if seed is None else np.random.default_rng(seed)
 
     def convolve(x: Any, filters: int, name: str) -> Any:
-        start = keras.initializers.GlorotUniform(None if seeds is None else int(seeds.integers(2**31)))
-        x = layers.Conv2D(filters, 3, padding="same", kernel_initializer=start, name=name)(x)
+        start = keras.initializers.GlorotUniform(
+            None if seeds is None else int(seeds.integers(2**31))
+        )
+        x = layers.Conv2D(
+            filters, 3, padding="same", kernel_initializer=start, name=name
+        )(x)
         if name == "output":
             return x
         if batch_normalize:
@@ -77,9 +93,11 @@ def model_from_unet(unet: UNet) -> Any:
 
 
 def unet_from_model(model: Any) -> UNet | None:
-    """Return the weights of a Keras model as plain arrays, or None when it is no U-Net of this kind.
+    """Return the weights of a Keras model as plain arrays, or None when it is no U-Net
+    of this kind.
 
-    Batch normalisation is folded into the convolution before it, which is exact but for rounding.
+    Batch normalisation is folded into the convolution before it, which is exact but for
+    rounding.
     """
     kinds = [type(layer).__name__ for layer in model.layers]
     if not set(kinds) <= set(KNOWN_LAYERS):
@@ -87,7 +105,10 @@ def unet_from_model(model: Any) -> UNet | None:
     arrays: list[Any] = []
     for layer, kind in zip(model.layers, kinds, strict=True):
         if kind == "Conv2D":
-            if layer.activation.__name__ not in ("relu", "linear") or len(layer.weights) != 2:
+            if (
+                layer.activation.__name__ not in ("relu", "linear")
+                or len(layer.weights) != 2
+            ):
                 return None
             arrays += weights_of(layer)
         elif kind == "BatchNormalization":
@@ -101,4 +122,7 @@ def unet_from_model(model: Any) -> UNet | None:
 def _folded(kernel: Any, bias: Any, layer: Any) -> list[Any]:
     gamma, beta, mean, variance = (np.asarray(v, np.float64) for v in weights_of(layer))
     factor = gamma / np.sqrt(variance + layer.epsilon)
-    return [(kernel * factor).astype(np.float32), ((bias - mean) * factor + beta).astype(np.float32)]
+    return [
+        (kernel * factor).astype(np.float32),
+        ((bias - mean) * factor + beta).astype(np.float32),
+    ]

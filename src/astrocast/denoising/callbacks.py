@@ -1,4 +1,6 @@
-"""What happens between the steps of a training: keep the best, stop when it diverges or the time is over."""
+"""What happens between the steps of a training: keep the best, stop when it diverges or
+the time is over.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ logger = logging.getLogger("astrocast.denoising")
 
 
 class BestWeights:
-    """Watches a training: keeps the best weights, stops early, stops when the loss is not finite.
+    """Watches a training: keeps the best weights, stops early, stops when the loss is
+    not finite.
 
     Parameters
     ----------
@@ -32,17 +35,29 @@ class BestWeights:
     """
 
     def __init__(
-        self, model: Any, monitor: str, save: Callable[[Any, int, float], None] | None, patience: int, min_delta: float
+        self,
+        model: Any,
+        monitor: str,
+        save: Callable[[Any, int, float], None] | None,
+        patience: int,
+        min_delta: float,
     ) -> None:
         self.model, self.monitor, self.save = model, monitor, save
         self.patience, self.min_delta = patience, min_delta
-        self.best, self.reference, self.waited, self.diverged = math.inf, math.inf, 0, False
+        self.best, self.reference, self.waited, self.diverged = (
+            math.inf,
+            math.inf,
+            0,
+            False,
+        )
         self.weights = weights_of(model)
 
     def callback(self) -> Any:
         """Return the Keras callback."""
         return import_keras("training").callbacks.LambdaCallback(
-            on_train_batch_end=self._batch_end, on_epoch_end=self._epoch_end, on_train_end=self._train_end
+            on_train_batch_end=self._batch_end,
+            on_epoch_end=self._epoch_end,
+            on_train_end=self._train_end,
         )
 
     def _batch_end(self, batch: int, logs: Any) -> None:
@@ -63,7 +78,12 @@ class BestWeights:
         else:
             self.waited += 1
         if self.waited > self.patience:
-            logger.info("stopped after epoch %d: %s has not improved for %d", epoch + 1, self.monitor, self.waited)
+            logger.info(
+                "stopped after epoch %d: %s has not improved for %d",
+                epoch + 1,
+                self.monitor,
+                self.waited,
+            )
             self.model.stop_training = True
 
     def _train_end(self, logs: Any) -> None:
@@ -71,16 +91,20 @@ class BestWeights:
 
     def _stop_diverged(self) -> None:
         if not self.diverged:
-            logger.warning("training diverged (the loss is not finite): stopped, the best weights so far are kept")
+            logger.warning(
+                "training diverged (the loss is not finite): stopped, the best weights"
+                " so far are kept"
+            )
         self.diverged = True
         self.model.stop_training = True
 
 
 class Schedule:
-    """Step size over a training whose length is a time or a number of steps: short rise, then half a cosine.
+    """Step size over a training whose length is a time or a number of steps: short
+    rise, then half a cosine.
 
-    The final decay is what turns a noisy optimum into a good one, so it has to happen whatever the machine: progress
-    is the larger of the shares of steps and of time.
+    The final decay is what turns a noisy optimum into a good one, so it has to happen
+    whatever the machine: progress is the larger of the shares of steps and of time.
 
     Parameters
     ----------
@@ -91,11 +115,16 @@ class Schedule:
     seconds
         Length in seconds, used when ``steps`` is None.
     clock
-        Returns seconds; the processor's time makes results independent of what else runs.
+        Returns seconds; the processor's time makes results independent of what else
+        runs.
     """
 
     def __init__(
-        self, peak: float, steps: int | None, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        peak: float,
+        steps: int | None,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.peak, self.steps, self.seconds, self.clock = peak, steps, seconds, clock
         self.begin, self.done = clock(), 0
@@ -109,4 +138,9 @@ class Schedule:
 
     def rate(self) -> float:
         """Return the step size for the next step."""
-        return self.peak * 0.5 * (1 + math.cos(math.pi * self.progress)) * min(1.0, (self.done + 1) / 50)
+        return (
+            self.peak
+            * 0.5
+            * (1 + math.cos(math.pi * self.progress))
+            * min(1.0, (self.done + 1) / 50)
+        )

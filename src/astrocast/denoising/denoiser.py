@@ -14,7 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.denoising.inference import PredictFrames, check_output, prediction, write_result
+from astrocast.denoising.inference import (
+    PredictFrames,
+    check_output,
+    prediction,
+    write_result,
+)
 from astrocast.denoising.items import Window
 from astrocast.denoising.patterns import ProjectFrames, learn_patterns
 from astrocast.denoising.sources import pixel_scaling
@@ -40,10 +45,12 @@ Operation = PredictFrames | ProjectFrames
 class Denoiser:
     """Denoise a recording with nothing but the recording itself.
 
-    ``method="train"`` trains a small U-Net for some minutes to predict each frame from its neighbours, with the recipe
-    that did best on simulated recordings: the mean image removed, mean squared error, a step size that decays to zero.
-    ``method="svd"`` needs no training and no Keras: it keeps the spatial patterns of small patches that noise cannot
-    have made, in seconds. What each costs an event is measured on the recording itself, see `quality`.
+    ``method="train"`` trains a small U-Net for some minutes to predict each frame from
+    its neighbours, with the recipe that did best on simulated recordings: the mean
+    image removed, mean squared error, a step size that decays to zero. ``method="svd"``
+    needs no training and no Keras: it keeps the spatial patterns of small patches that
+    noise cannot have made, in seconds. What each costs an event is measured on the
+    recording itself, see `quality`.
 
     Parameters
     ----------
@@ -52,7 +59,8 @@ class Denoiser:
     minutes
         Time for training.
     steps
-        Number of training steps, instead of a time: the same seed then gives the same result.
+        Number of training steps, instead of a time: the same seed then gives the same
+        result.
     n_stacks, kernel
         Resolutions of the U-Net and filters of its first convolution.
     pre_post_frame
@@ -64,7 +72,8 @@ class Denoiser:
     pretrained_weights
         Model to start from; its architecture replaces ``n_stacks`` and ``kernel``.
     svd_patch, svd_bin
-        Side of the patches in pixels, and frames averaged before their patterns are looked for.
+        Side of the patches in pixels, and frames averaged before their patterns are
+        looked for.
     engine
         What evaluates the network: ``auto`` takes the fastest that is present.
     assess
@@ -72,7 +81,8 @@ class Denoiser:
     seed
         Seed of all that is random.
     clock
-        Returns seconds for ``minutes``; ``time.process_time`` counts the processor's time.
+        Returns seconds for ``minutes``; ``time.process_time`` counts the processor's
+        time.
 
     Attributes
     ----------
@@ -88,14 +98,16 @@ class Denoiser:
     InvalidConditionError
         When the recording has fewer frames than the window needs.
     OutputExistsError, OutputError
-        When the output is there already or cannot be written: said before anything is computed.
+        When the output is there already or cannot be written: said before anything is
+        computed.
     MissingExtraError
         When Keras is needed and not installed.
 
     Warns
     -----
     AstrocastWarning
-        When the measured quality is poor: what is lost, in numbers. When the training diverged.
+        When the measured quality is poor: what is lost, in numbers. When the training
+        diverged.
 
     Examples
     --------
@@ -128,7 +140,9 @@ class Denoiser:
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        values = {k: v for k, v in locals().items() if k in DenoiserSettings.model_fields}
+        values = {
+            k: v for k, v in locals().items() if k in DenoiserSettings.model_fields
+        }
         self.settings: DenoiserSettings = DenoiserSettings.checked(**values)
         self.clock = clock
         self.quality: Quality | None = None
@@ -158,8 +172,8 @@ class Denoiser:
         out_loc
             Dataset in the output; that of the input when None.
         dtype
-            dtype of the output. ``same`` is that of the recording, saturating; it rounds away what denoising gained
-            where the noise is only a few grey values.
+            dtype of the output. ``same`` is that of the recording, saturating; it
+            rounds away what denoising gained where the noise is only a few grey values.
         chunks
             Chunks of the output.
         overwrite
@@ -176,7 +190,11 @@ class Denoiser:
                 stack.callback(recording.close)
             if self.settings.method == "svd":
                 stack.enter_context(one_blas_thread())
-            kind = recording.dtype if isinstance(dtype, str) and dtype == "same" else as_dtype(dtype)
+            kind = (
+                recording.dtype
+                if isinstance(dtype, str) and dtype == "same"
+                else as_dtype(dtype)
+            )
             target = out_loc or recording.loc or "data/denoised"
             if output is not None:
                 check_output(recording, output, target, kind, chunks, overwrite)
@@ -184,20 +202,37 @@ class Denoiser:
             if self.settings.assess:
                 self.quality = self._assess(recording, operation)
             return write_result(
-                recording, operation, output, target, kind, chunks, overwrite, self._parameters()
-            )  # fmt: skip
+                recording,
+                operation,
+                output,
+                target,
+                kind,
+                chunks,
+                overwrite,
+                self._parameters(),
+            )
 
     def save_model(self, folder: str | Path, prefix: str = "denoiser") -> Path:
-        """Write the trained network and return its path, for `SubFrameGenerator.infer` or ``pretrained_weights``."""
+        """Write the trained network and return its path, for `SubFrameGenerator.infer`
+        or ``pretrained_weights``.
+        """
         if self.training is None:
-            raise NotRunError("there is no trained network; call run with method='train' first")
+            raise NotRunError(
+                "there is no trained network; call run with method='train' first"
+            )
         from astrocast.denoising.model_files import write_network
 
         kind = {
             "kind": "pixel",
-            "meaning": "each pixel's mean is subtracted, the standard deviation of the rest divides",
+            "meaning": (
+                "each pixel's mean is subtracted, the standard deviation of the rest"
+                " divides"
+            ),
         }
-        made_from = {"normalisation": kind, "provenance": record(self._parameters(), self._source)}
+        made_from = {
+            "normalisation": kind,
+            "provenance": record(self._parameters(), self._source),
+        }
         return write_network(Path(folder), prefix, self.training.unet, made_from)
 
     def _prepare(self, recording: Recording, dtype: np.dtype[Any]) -> Operation:
@@ -205,11 +240,24 @@ class Denoiser:
         self._source = describe_input(recording)
         if settings.method == "svd":
             self.engine_used = "svd"
-            return ProjectFrames(learn_patterns(recording, settings.svd_patch, settings.svd_bin, settings.seed), dtype)
+            return ProjectFrames(
+                learn_patterns(
+                    recording, settings.svd_patch, settings.svd_bin, settings.seed
+                ),
+                dtype,
+            )
         window = Window.of(settings)
         scaling = pixel_scaling(recording)
         unet = self._train(recording, scaling, window)
-        operation = prediction(recording, unet, window, scaling, rescale=True, dtype=dtype, engine=settings.engine)
+        operation = prediction(
+            recording,
+            unet,
+            window,
+            scaling,
+            rescale=True,
+            dtype=dtype,
+            engine=settings.engine,
+        )
         self.engine_used = operation.engine.name
         return operation
 
@@ -220,15 +268,24 @@ class Denoiser:
         settings = self.settings
         if recording.shape[0] < window.length:
             raise InvalidConditionError(
-                f"the recording has {recording.shape[0]} frames, the window needs {window.length}; "
-                "use a smaller pre_post_frame, or method='svd'"
+                f"the recording has {recording.shape[0]} frames, the window needs"
+                f" {window.length}; use a smaller pre_post_frame, or method='svd'"
             )
-        # the clock runs from before Keras is loaded and compiled: the user's minutes are all of it
-        schedule = Schedule(settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock)
-        model, align = start_model(settings, window.channels, (recording.shape[1], recording.shape[2]))
+        # the clock runs from before Keras is loaded and compiled: the user's minutes
+        # are all of it
+        schedule = Schedule(
+            settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock
+        )
+        model, align = start_model(
+            settings, window.channels, (recording.shape[1], recording.shape[2])
+        )
         pool = load_pool(recording, scaling, window, settings.patch_size, align)
         self.training = train(model, pool, settings, schedule)
-        logger.info("trained for %d steps, losses %s", self.training.steps, self.training.losses[-3:])
+        logger.info(
+            "trained for %d steps, losses %s",
+            self.training.steps,
+            self.training.losses[-3:],
+        )
         return self.training.unet
 
     def _assess(self, recording: Recording, operation: Operation) -> Quality:
@@ -236,18 +293,24 @@ class Denoiser:
         start = (recording.shape[0] - count) // 2
         raw = recording.read(start, start + count).astype(np.float32)
         given, held = hold_out(raw)
-        # what is measured is computed on whole frames, so that the operation sees them as in the run
+        # what is measured is computed on whole frames, so that the operation sees them
+        # as in the run
         results = [self._apply(operation, frames) for frames in (raw, given)]
         cut = tuple(
-            slice((n - min(n, _ASSESSED_SIDE)) // 2, (n + min(n, _ASSESSED_SIDE)) // 2) for n in recording.shape[1:]
+            slice((n - min(n, _ASSESSED_SIDE)) // 2, (n + min(n, _ASSESSED_SIDE)) // 2)
+            for n in recording.shape[1:]
         )
         inner = (slice(None), *cut)
-        quality = assess(raw[inner], results[0][inner], given[inner], results[1][inner], held)
+        quality = assess(
+            raw[inner], results[0][inner], given[inner], results[1][inner], held
+        )
         for remark in quality.remarks():
             warnings.warn(remark, AstrocastWarning, stacklevel=3)
         return quality
 
-    def _apply(self, operation: Operation, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _apply(
+        self, operation: Operation, frames: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         kept, operation.dtype = operation.dtype, np.dtype(np.float32)
         try:
             return operation(frames, Block(0, len(frames), 0, 0))
@@ -258,7 +321,10 @@ class Denoiser:
         """Return what the last run used and measured, as plain values for a record."""
         found: dict[str, Any] = {"engine_used": self.engine_used}
         if self.training is not None:
-            found |= {"training_steps": self.training.steps, "training_losses": self.training.losses}
+            found |= {
+                "training_steps": self.training.steps,
+                "training_losses": self.training.losses,
+            }
         if self.quality is not None:
             found["quality"] = asdict(self.quality)
         return found

@@ -1,4 +1,6 @@
-"""What evaluates a U-Net: OpenVINO, JAX or Keras. All take (item, context, row, column) and agree to rounding."""
+"""What evaluates a U-Net: OpenVINO, JAX or Keras. All take (item, context, row, column)
+and agree to rounding.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Engine(Protocol):
 
 
 class KerasEngine:
-    """Any Keras model; the way of reference, and the only one for models that are no U-Net of ours."""
+    """Any Keras model; the way of reference, and the only one for models that are no
+    U-Net of ours.
+    """
 
     name = "keras"
 
@@ -42,11 +46,15 @@ class KerasEngine:
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
-        return np.asarray(self.model.predict_on_batch(np.moveaxis(batch, 1, -1)))[..., 0]
+        return np.asarray(self.model.predict_on_batch(np.moveaxis(batch, 1, -1)))[
+            ..., 0
+        ]
 
 
 class JaxEngine:
-    """The U-Net as one compiled function, what follows an upsampling evaluated before it."""
+    """The U-Net as one compiled function, what follows an upsampling evaluated before
+    it.
+    """
 
     name = "jax"
 
@@ -61,29 +69,47 @@ class JaxEngine:
 
 
 def split_decoder(skipped: int, convolution: Convolution) -> tuple[Array, Array]:
-    """Return the kernel of the small map, for all phases, and that of the map it is concatenated with."""
+    """Return the kernel of the small map, for all phases, and that of the map it is
+    concatenated with.
+    """
     small = convolution.inputs - skipped
-    return phase_kernel(convolution.kernel[:, :, :small]), np.ascontiguousarray(convolution.kernel[:, :, small:])
+    return phase_kernel(convolution.kernel[:, :, :small]), np.ascontiguousarray(
+        convolution.kernel[:, :, small:]
+    )
 
 
 def jax_unet(unet: UNet) -> Callable[[Any], Any]:
-    """Return the U-Net as a function of (item, context, row, column) that JAX can trace."""
+    """Return the U-Net as a function of (item, context, row, column) that JAX can
+    trace.
+    """
     import jax
     import jax.numpy as jnp
 
     n = unet.n_stacks
     down, up = unet.convolutions[:n], unet.convolutions[n:]
-    decoders = [split_decoder(down[n - 2 - i].outputs, c) for i, c in enumerate(up[1:])] if n > 1 else []
+    decoders = (
+        [split_decoder(down[n - 2 - i].outputs, c) for i, c in enumerate(up[1:])]
+        if n > 1
+        else []
+    )
 
     def convolve(x: Any, kernel: Array) -> Any:
-        return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
 
     def pool(x: Any) -> Any:
-        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        return jax.lax.reduce_window(
+            x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
+        )
 
     def enlarge(x: Any) -> Any:
         b, h, w, c = x.shape
-        return x.reshape(b, h, w, c // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(b, 2 * h, 2 * w, c // 4)
+        return (
+            x.reshape(b, h, w, c // 4, 2, 2)
+            .transpose(0, 1, 4, 2, 5, 3)
+            .reshape(b, 2 * h, 2 * w, c // 4)
+        )
 
     def run(batch: Any) -> Any:
         x, skips = jnp.moveaxis(batch, 1, -1), []
@@ -93,7 +119,11 @@ def jax_unet(unet: UNet) -> Callable[[Any], Any]:
         if n > 1:
             x = jax.nn.relu(convolve(x, up[0].kernel) + up[0].bias)
         for i, (small, beside) in enumerate(decoders):
-            x = enlarge(convolve(x, small)) + convolve(skips[n - 2 - i], beside) + up[i + 1].bias
+            x = (
+                enlarge(convolve(x, small))
+                + convolve(skips[n - 2 - i], beside)
+                + up[i + 1].bias
+            )
             x = jax.nn.relu(x) if i < n - 2 else x
         return (x if n > 1 else convolve(x, up[0].kernel) + up[0].bias)[..., 0]
 
@@ -119,11 +149,15 @@ class OpenVINOEngine:
         openvino = import_openvino()
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         model = openvino_unet(self.unet, shape)
-        return openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+        return (
+            openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+        )
 
 
 def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
-    """Return the U-Net as a graph of OpenVINO for batches of ``shape`` (item, context, row, column)."""
+    """Return the U-Net as a graph of OpenVINO for batches of ``shape`` (item, context,
+    row, column).
+    """
     openvino = import_openvino()
     ops = import_module("openvino.opset13")
     n = unet.n_stacks
@@ -149,7 +183,10 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
             x = convolve(x, c.kernel)
         else:
             small, beside = split_decoder(down[n - 1 - i].outputs, c)
-            x = ops.add(ops.depth_to_space(convolve(x, small), "depth_first", 2), convolve(skips[n - 1 - i], beside))
+            x = ops.add(
+                ops.depth_to_space(convolve(x, small), "depth_first", 2),
+                convolve(skips[n - 1 - i], beside),
+            )
         x = biased(x, c.bias)
         x = ops.relu(x) if i < n - 1 else x
     return openvino.Model([x], [batch], "unet")
@@ -161,23 +198,32 @@ def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Eng
     Parameters
     ----------
     wanted
-        ``auto`` prefers OpenVINO, then JAX, then Keras; with a GPU that JAX can use, JAX.
+        ``auto`` prefers OpenVINO, then JAX, then Keras; with a GPU that JAX can use,
+        JAX.
     unet
-        The network as plain arrays; None for a Keras model of another architecture, which only Keras evaluates.
+        The network as plain arrays; None for a Keras model of another architecture,
+        which only Keras evaluates.
     model
         The Keras model; made from ``unet`` when it is needed and None.
     """
     if wanted not in ("auto", "openvino", "jax", "keras"):
-        raise InvalidValueError(f"engine is {wanted!r}; choose one of auto, openvino, jax, keras")
+        raise InvalidValueError(
+            f"engine is {wanted!r}; choose one of auto, openvino, jax, keras"
+        )
     if unet is None:
         if wanted not in ("auto", "keras"):
             raise InvalidValueError(
-                f"the engine {wanted!r} evaluates U-Nets of SubFrameGenerator only; use engine='keras'"
+                f"the engine {wanted!r} evaluates U-Nets of SubFrameGenerator only; use"
+                " engine='keras'"
             )
         return KerasEngine(model)
     name = _fastest() if wanted == "auto" else wanted
     if name != "keras" and find_spec(name) is None:
-        raise MissingExtraError(name, "openvino" if name == "openvino" else "denoise", f"the engine {name!r}")
+        raise MissingExtraError(
+            name,
+            "openvino" if name == "openvino" else "denoise",
+            f"the engine {name!r}",
+        )
     logger.info("the network is evaluated by %s", name)
     if name == "openvino":
         return OpenVINOEngine(unet)

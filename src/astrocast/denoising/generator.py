@@ -1,4 +1,6 @@
-"""Batches of training items from recordings; loaded when `astrocast.denoising.SubFrameGenerator` is first named."""
+"""Batches of training items from recordings; loaded when
+`astrocast.denoising.SubFrameGenerator` is first named.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +27,32 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
-    """Batches of patches with their temporal context, for training a network to predict a frame from its neighbours.
+    """Batches of patches with their temporal context, for training a network to predict
+    a frame from its neighbours.
 
-    A batch is ``(x, y)``, float32: ``x`` (item, row, column, context frame), ``y`` (item, row, column, 1), the frame in
-    between. Every epoch takes other frames, in another order, decided by ``seed``. Recordings are read lazily, and for
-    one batch no frame of a file is read twice. DeepInterpolation (doi:10.1038/s41592-021-01285-2) is the idea.
+    A batch is ``(x, y)``, float32: ``x`` (item, row, column, context frame), ``y``
+    (item, row, column, 1), the frame in between. Every epoch takes other frames, in
+    another order, decided by ``seed``. Recordings are read lazily, and for one batch no
+    frame of a file is read twice. DeepInterpolation (doi:10.1038/s41592-021-01285-2) is
+    the idea.
 
     Parameters
     ----------
     paths
-        A recording or a list of them: paths of any format that astrocast reads, arrays, or opened recordings.
+        A recording or a list of them: paths of any format that astrocast reads, arrays,
+        or opened recordings.
     batch_size
         Items of a batch; the last batch of an epoch may be smaller.
     input_size
         Size of a patch (row, column) in pixels.
     pre_post_frame
-        Number of context frames before and after the target, one number or (before, after).
+        Number of context frames before and after the target, one number or (before,
+        after).
     gap_frames
         Frames that are left out next to the target, one number or (before, after).
     z_steps
-        Share of the frames that are targets in one epoch: every ``1 / z_steps``-th, from a random start.
+        Share of the frames that are targets in one epoch: every ``1 / z_steps``-th,
+        from a random start.
     z_select
         Only these frames are targets, in every epoch.
     allowed_rotation
@@ -52,10 +60,11 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     allowed_flip
         Axes along which an item may be flipped: -1 none, 0 rows, 1 columns.
     random_offset
-        Shift the grid of patches by a random number of pixels in each epoch. Excludes ``overlap``.
+        Shift the grid of patches by a random number of pixels in each epoch. Excludes
+        ``overlap``.
     add_noise
-        Add Gaussian noise to the context: True for a standard deviation of 1 in units of the network's input, or a
-        number.
+        Add Gaussian noise to the context: True for a standard deviation of 1 in units
+        of the network's input, or a number.
     drop_frame_probability
         Probability that one context frame of an item is set to zero.
     max_per_file
@@ -63,12 +72,14 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     overlap
         Pixels by which neighbouring patches overlap.
     padding
-        ``symmetric`` or ``edge``: extend frames that are no multiple of the patch. None leaves the rest out.
+        ``symmetric`` or ``edge``: extend frames that are no multiple of the patch. None
+        leaves the rest out.
     shuffle
         Give the items of an epoch a random order.
     normalize
-        ``global``: subtract the mean and divide by the standard deviation of the recording; ``local``: those of the
-        context of each item. None gives the network grey values.
+        ``global``: subtract the mean and divide by the standard deviation of the
+        recording; ``local``: those of the context of each item. None gives the network
+        grey values.
     loc
         Dataset in formats that hold several.
     output_size
@@ -78,8 +89,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     in_memory
         Load the recordings at the start.
     save_global_descriptive
-        Store mean and standard deviation as attributes ``global_mean`` and ``global_std`` of an HDF5 dataset. This is
-        the one case in which an input file is written to; a file without permission is left as it is.
+        Store mean and standard deviation as attributes ``global_mean`` and
+        ``global_std`` of an HDF5 dataset. This is the one case in which an input file
+        is written to; a file without permission is left as it is.
     logging_level
         Level of the logger ``astrocast.denoising``.
     seed
@@ -88,8 +100,8 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     Raises
     ------
     InvalidConditionError
-        (a ValueError and an AssertionError) when parameters do not fit together or to the recordings; the message
-        lists all.
+        (a ValueError and an AssertionError) when parameters do not fit together or to
+        the recordings; the message lists all.
     RecordingNotFoundError
         When a path does not exist.
 
@@ -98,7 +110,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     >>> import numpy as np
     >>> from astrocast.denoising import SubFrameGenerator
     >>> movie = np.random.default_rng(0).normal(100, 5, (40, 32, 32)).astype("float32")
-    >>> batches = SubFrameGenerator(movie, batch_size=4, input_size=(16, 16), normalize="global")
+    >>> batches = SubFrameGenerator(
+    ...     movie, batch_size=4, input_size=(16, 16), normalize="global"
+    ... )
     >>> x, y = batches[0]
     >>> x.shape, y.shape
     ((4, 16, 16, 10), (4, 16, 16, 1))
@@ -132,7 +146,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         *,
         seed: int | None = 0,
     ) -> None:
-        values = {k: v for k, v in locals().items() if k in GeneratorSettings.model_fields}
+        values = {
+            k: v for k, v in locals().items() if k in GeneratorSettings.model_fields
+        }
         try:
             self.settings: GeneratorSettings = GeneratorSettings.checked(**values)
         except InvalidValueError as error:
@@ -144,7 +160,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         self.scalings = self._normalise()
         if in_memory:
             self._load()
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self.seed = (
+            int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        )
         self.epoch = 0
         self.items: list[Item] = []
         self.cache: dict[int, Batch] = {}
@@ -156,14 +174,18 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
 
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} batches, batch {index} was asked for")
+            raise IndexError(
+                f"there are {len(self)} batches, batch {index} was asked for"
+            )
         if index in self.cache:
             return self.cache[index]
         size = self.settings.batch_size
         items = self.items[index * size : (index + 1) * size]
         rng = np.random.default_rng([self.seed, self.epoch, index])
         patches = read_patches(self.recordings, items, self.window, self.settings)
-        made = [self._item(p, item, rng) for p, item in zip(patches, items, strict=True)]
+        made = [
+            self._item(p, item, rng) for p, item in zip(patches, items, strict=True)
+        ]
         batch = np.stack([x for x, _ in made]), np.stack([y for _, y in made])
         if self.settings.cache_results:
             self.cache[index] = batch
@@ -181,7 +203,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             recording.close()
 
     def on_epoch_end(self) -> None:
-        """Choose the items of the next epoch; Keras calls this at the end of every epoch."""
+        """Choose the items of the next epoch; Keras calls this at the end of every
+        epoch.
+        """
         self.epoch += 1
         if not self.settings.cache_results:
             self._plan()
@@ -199,17 +223,19 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         tile: int = 256,
         overwrite: bool = False,
     ) -> NDArray[Any] | Path:
-        """Denoise the recording of this generator with a model, frame by frame, in bounded memory.
+        """Denoise the recording of this generator with a model, frame by frame, in
+        bounded memory.
 
-        Every frame of the recording has its frame in the output: at both ends in time, and at the border of the frame,
-        the recording is mirrored. Large frames are computed in tiles with as much around them as the result depends
-        on, so that tiles leave no trace.
+        Every frame of the recording has its frame in the output: at both ends in time,
+        and at the border of the frame, the recording is mirrored. Large frames are
+        computed in tiles with as much around them as the result depends on, so that
+        tiles leave no trace.
 
         Parameters
         ----------
         model
-            A Keras model, or the path of a model file or of a folder that `Network` wrote. Files are read without
-            running any code that they may contain.
+            A Keras model, or the path of a model file or of a folder that `Network`
+            wrote. Files are read without running any code that they may contain.
         output
             File to write; None returns an array.
         out_loc
@@ -217,12 +243,14 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         dtype
             dtype of the output, saturating; ``same`` is that of the recording.
         chunk_size
-            Chunks of the output: a shape, a number of frames, or None and ``infer`` for chunks of about 1 MB.
+            Chunks of the output: a shape, a number of frames, or None and ``infer`` for
+            chunks of about 1 MB.
         rescale
-            Return to the grey values of the recording; False leaves mean 0 and standard deviation 1.
+            Return to the grey values of the recording; False leaves mean 0 and standard
+            deviation 1.
         engine
-            What evaluates the network: the fastest that is present, or the one that is named. Which one it was is
-            logged and kept as ``engine``.
+            What evaluates the network: the fastest that is present, or the one that is
+            named. Which one it was is logged and kept as ``engine``.
         tile
             Largest side of a tile in pixels.
         overwrite
@@ -238,17 +266,29 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         RecordingNotFoundError
             When there is no model at the path.
         InvalidConditionError
-            When the model takes another number of context frames than the generator gives.
+            When the model takes another number of context frames than the generator
+            gives.
         """
         if len(self.recordings) != 1:
             raise InvalidConditionError(
-                f"infer works on one recording, this generator has {len(self.recordings)}; make a generator for each"
+                "infer works on one recording, this generator has"
+                f" {len(self.recordings)}; make a generator for each"
             )
         result, self.engine = infer_recording(
-            self.recordings[0], model, self.window, "local" if self.settings.normalize == "local" else self.scalings[0],
-            output=output, loc=out_loc, dtype=dtype, chunks=chunk_size, rescale=rescale, engine=engine, tile=tile,
-            overwrite=overwrite, parameters=self.settings.model_dump(exclude={"loc"}),
-        )  # fmt: skip
+            self.recordings[0],
+            model,
+            self.window,
+            "local" if self.settings.normalize == "local" else self.scalings[0],
+            output=output,
+            loc=out_loc,
+            dtype=dtype,
+            chunks=chunk_size,
+            rescale=rescale,
+            engine=engine,
+            tile=tile,
+            overwrite=overwrite,
+            parameters=self.settings.model_dump(exclude={"loc"}),
+        )
         return result
 
     def _normalise(self) -> list[Scaling]:
@@ -256,39 +296,56 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             return [Scaling()] * len(self.recordings)
         scalings = [global_scaling(r) for r in self.recordings]
         if self.settings.save_global_descriptive:
-            self.recordings = [store_scaling(r, s) for r, s in zip(self.recordings, scalings, strict=True)]
+            self.recordings = [
+                store_scaling(r, s)
+                for r, s in zip(self.recordings, scalings, strict=True)
+            ]
         return scalings
 
     def _load(self) -> None:
         loaded: list[Recording] = []
         for recording in self.recordings:
-            loaded.append(ArrayRecording(recording.to_array(), recording.metadata, recording.path))
+            loaded.append(
+                ArrayRecording(recording.to_array(), recording.metadata, recording.path)
+            )
             recording.close()
         self.recordings = loaded
 
     def _plan(self) -> None:
         rng = np.random.default_rng([self.seed, self.epoch])
-        self.items = plan_epoch([r.shape for r in self.recordings], self.window, self.settings, rng)
+        self.items = plan_epoch(
+            [r.shape for r in self.recordings], self.window, self.settings, rng
+        )
         if not self.items:
             raise InvalidConditionError(
-                f"there is nothing to train on: z_select {self.settings.z_select} holds none of the frames "
-                f"{self.window.halo[0]} to last - {self.window.halo[1]} that have their whole context"
+                f"there is nothing to train on: z_select {self.settings.z_select} holds"
+                f" none of the frames {self.window.halo[0]} to last -"
+                f" {self.window.halo[1]} that have their whole context"
             )
 
     def _item(self, patch: NDArray[Any], item: Item, rng: np.random.Generator) -> Batch:
         frames = self.scalings[item.file].apply(patch)
         if self.settings.normalize == "local":
             context = frames[self.window.offsets]
-            frames = Scaling(float(context.mean()), float(context.std()) or 1.0).apply(frames)
-        frames = np.rot90(frames, rng.choice(self.settings.allowed_rotation), axes=(1, 2))
+            frames = Scaling(float(context.mean()), float(context.std()) or 1.0).apply(
+                frames
+            )
+        frames = np.rot90(
+            frames, rng.choice(self.settings.allowed_rotation), axes=(1, 2)
+        )
         flip = rng.choice(self.settings.allowed_flip)
         if flip >= 0:
             frames = np.flip(frames, axis=1 + flip)
         x = np.moveaxis(frames[self.window.offsets], 0, -1).copy()
         y = frames[self.window.halo[0]][..., None]
         if self.settings.add_noise:
-            x += rng.normal(0, float(self.settings.add_noise), x.shape).astype(np.float32)
-        if self.settings.drop_frame_probability and rng.random() < self.settings.drop_frame_probability:
+            x += rng.normal(0, float(self.settings.add_noise), x.shape).astype(
+                np.float32
+            )
+        if (
+            self.settings.drop_frame_probability
+            and rng.random() < self.settings.drop_frame_probability
+        ):
             x[..., rng.integers(x.shape[-1])] = 0
         if self.settings.output_size is not None:
             rows, columns = self.settings.output_size

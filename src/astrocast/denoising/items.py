@@ -1,4 +1,6 @@
-"""Which patches of which frames make an epoch, and how they are read without reading a frame twice."""
+"""Which patches of which frames make an epoch, and how they are read without reading a
+frame twice.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from astrocast.settings.denoising import GeneratorSettings, both
 
 @dataclass(frozen=True)
 class Window:
-    """The frames that belong to a target: context on both sides, with a gap next to the target."""
+    """The frames that belong to a target: context on both sides, with a gap next to the
+    target.
+    """
 
     context: tuple[int, int]
     gap: tuple[int, int]
@@ -23,7 +27,9 @@ class Window:
     @classmethod
     def of(cls, settings: Any) -> Window:
         """Return the window of `GeneratorSettings` or `DenoiserSettings`."""
-        return cls(both(settings.pre_post_frame), both(getattr(settings, "gap_frames", 0)))
+        return cls(
+            both(settings.pre_post_frame), both(getattr(settings, "gap_frames", 0))
+        )
 
     @property
     def halo(self) -> tuple[int, int]:
@@ -44,7 +50,9 @@ class Window:
     def offsets(self) -> NDArray[np.intp]:
         """Index of each context frame in the window; the target is at ``halo[0]``."""
         before, after = self.halo
-        return np.r_[0 : self.context[0], before + 1 + self.gap[1] : before + 1 + after].astype(np.intp)
+        return np.r_[
+            0 : self.context[0], before + 1 + self.gap[1] : before + 1 + after
+        ].astype(np.intp)
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,9 @@ class Item:
     column: int
 
 
-def target_frames(n_frames: int, window: Window, settings: GeneratorSettings, rng: np.random.Generator) -> NDArray[Any]:
+def target_frames(
+    n_frames: int, window: Window, settings: GeneratorSettings, rng: np.random.Generator
+) -> NDArray[Any]:
     """Return the frames of a file that are targets in this epoch."""
     valid = np.arange(window.halo[0], n_frames - window.halo[1])
     if settings.z_select is not None:
@@ -66,9 +76,15 @@ def target_frames(n_frames: int, window: Window, settings: GeneratorSettings, rn
     return valid[rng.integers(min(step, len(valid))) :: step]
 
 
-def patch_starts(length: int, patch: int, settings: GeneratorSettings, rng: np.random.Generator) -> range:
+def patch_starts(
+    length: int, patch: int, settings: GeneratorSettings, rng: np.random.Generator
+) -> range:
     """Return where patches start along one axis of a frame."""
-    first = int(rng.integers(min(patch, length - patch + 1))) if settings.random_offset and length > patch else 0
+    first = (
+        int(rng.integers(min(patch, length - patch + 1)))
+        if settings.random_offset and length > patch
+        else 0
+    )
     step = patch - settings.overlap
     if settings.padding is None:
         return range(first, length - patch + 1, step)
@@ -76,7 +92,10 @@ def patch_starts(length: int, patch: int, settings: GeneratorSettings, rng: np.r
 
 
 def plan_epoch(
-    shapes: Sequence[tuple[int, int, int]], window: Window, settings: GeneratorSettings, rng: np.random.Generator
+    shapes: Sequence[tuple[int, int, int]],
+    window: Window,
+    settings: GeneratorSettings,
+    rng: np.random.Generator,
 ) -> list[Item]:
     """Return the items of an epoch in order."""
     items: list[Item] = []
@@ -86,8 +105,16 @@ def plan_epoch(
         lefts = patch_starts(columns, settings.input_size[1], settings, rng)
         own = [Item(file, int(z), y, x) for z in frames for y in tops for x in lefts]
         if settings.max_per_file is not None and len(own) > settings.max_per_file:
-            chosen = rng.choice(len(own), settings.max_per_file, replace=False) if settings.shuffle else None
-            own = own[: settings.max_per_file] if chosen is None else [own[i] for i in sorted(chosen)]
+            chosen = (
+                rng.choice(len(own), settings.max_per_file, replace=False)
+                if settings.shuffle
+                else None
+            )
+            own = (
+                own[: settings.max_per_file]
+                if chosen is None
+                else [own[i] for i in sorted(chosen)]
+            )
         items += own
     if settings.shuffle:
         items = [items[i] for i in rng.permutation(len(items))]
@@ -95,21 +122,35 @@ def plan_epoch(
 
 
 def read_patches(
-    recordings: Sequence[Recording], items: Sequence[Item], window: Window, settings: GeneratorSettings
+    recordings: Sequence[Recording],
+    items: Sequence[Item],
+    window: Window,
+    settings: GeneratorSettings,
 ) -> list[NDArray[Any]]:
-    """Return the frames of each item's window, (frame, row, column), each frame of a file read once."""
+    """Return the frames of each item's window, (frame, row, column), each frame of a
+    file read once.
+    """
     found: dict[int, NDArray[Any]] = {}
     before, after = window.halo
     for file in sorted({item.file for item in items}):
-        own = sorted((i for i in range(len(items)) if items[i].file == file), key=lambda i: items[i].frame)
+        own = sorted(
+            (i for i in range(len(items)) if items[i].file == file),
+            key=lambda i: items[i].frame,
+        )
         for run in _runs(own, items, window.length):
             stop = items[run[-1]].frame + after + 1
             start = items[run[0]].frame - before
-            corner, block = _read_box(recordings[file], [items[i] for i in run], start, stop, settings)
+            corner, block = _read_box(
+                recordings[file], [items[i] for i in run], start, stop, settings
+            )
             for i in run:
                 first = items[i].frame - before - start
                 found[i] = _cut(
-                    block[first : first + window.length], items[i], corner, recordings[file].shape, settings
+                    block[first : first + window.length],
+                    items[i],
+                    corner,
+                    recordings[file].shape,
+                    settings,
                 )
     return [found[i] for i in range(len(items))]
 
@@ -125,25 +166,51 @@ def _runs(order: list[int], items: Sequence[Item], length: int) -> list[list[int
 
 
 def _read_box(
-    recording: Recording, items: list[Item], start: int, stop: int, settings: GeneratorSettings
+    recording: Recording,
+    items: list[Item],
+    start: int,
+    stop: int,
+    settings: GeneratorSettings,
 ) -> tuple[tuple[int, int], NDArray[Any]]:
-    rows = np.concatenate([_pixels(i.row, settings.input_size[0], recording.shape[1], settings) for i in items])
-    columns = np.concatenate([_pixels(i.column, settings.input_size[1], recording.shape[2], settings) for i in items])
+    rows = np.concatenate(
+        [
+            _pixels(i.row, settings.input_size[0], recording.shape[1], settings)
+            for i in items
+        ]
+    )
+    columns = np.concatenate(
+        [
+            _pixels(i.column, settings.input_size[1], recording.shape[2], settings)
+            for i in items
+        ]
+    )
     top, left = int(rows.min()), int(columns.min())
     box = slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
     return (top, left), recording.read(start, stop, *box)
 
 
-def _pixels(start: int, size: int, length: int, settings: GeneratorSettings) -> NDArray[np.intp]:
-    """Return the pixels of the frame that a patch consists of along one axis, those beyond the border mirrored."""
+def _pixels(
+    start: int, size: int, length: int, settings: GeneratorSettings
+) -> NDArray[np.intp]:
+    """Return the pixels of the frame that a patch consists of along one axis, those
+    beyond the border mirrored.
+    """
     if start + size <= length or settings.padding is None:
         return np.arange(start, start + size)
-    return np.pad(np.arange(length), (0, start + size - length), mode=settings.padding)[start:]
+    return np.pad(np.arange(length), (0, start + size - length), mode=settings.padding)[
+        start:
+    ]
 
 
 def _cut(
-    block: NDArray[Any], item: Item, corner: tuple[int, int], shape: tuple[int, int, int], settings: GeneratorSettings
+    block: NDArray[Any],
+    item: Item,
+    corner: tuple[int, int],
+    shape: tuple[int, int, int],
+    settings: GeneratorSettings,
 ) -> NDArray[Any]:
     rows = _pixels(item.row, settings.input_size[0], shape[1], settings) - corner[0]
-    columns = _pixels(item.column, settings.input_size[1], shape[2], settings) - corner[1]
+    columns = (
+        _pixels(item.column, settings.input_size[1], shape[2], settings) - corner[1]
+    )
     return block[:, rows[:, None], columns]

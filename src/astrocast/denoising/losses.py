@@ -9,9 +9,11 @@ from astrocast.errors import InvalidValueError
 
 
 def annealed_loss(y_true: Any, y_pred: Any) -> Any:
-    """Return the mean of the square root of the absolute error, a tensor of the backend.
+    """Return the mean of the square root of the absolute error, a tensor of the
+    backend.
 
-    Rare large errors, which events are to a network that sees noise, weigh less than in a mean square.
+    Rare large errors, which events are to a network that sees noise, weigh less than in
+    a mean square.
     """
     ops = import_keras("a loss").ops
     difference = ops.abs(ops.cast(y_true, "float32") - ops.cast(y_pred, "float32"))
@@ -38,5 +40,6 @@ def find_loss(loss: Any) -> Any:
         return import_keras("a loss").losses.get(loss)
     except ValueError as error:
         raise InvalidValueError(
-            f"loss is {loss!r}; choose one of {', '.join(NAMED)}, a loss of Keras, or a function of (true, predicted)"
+            f"loss is {loss!r}; choose one of {', '.join(NAMED)}, a loss of Keras, or a"
+            " function of (true, predicted)"
         ) from error

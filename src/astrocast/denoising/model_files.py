@@ -1,7 +1,9 @@
-"""Networks on disk: read without running anything that a file may contain, written with everything that made them.
+"""Networks on disk: read without running anything that a file may contain, written with
+everything that made them.
 
-A model file is taken as a container of named arrays. Its shapes say what the network is; code, pickles and
-configurations that could build arbitrary layers are never executed.
+A model file is taken as a container of named arrays. Its shapes say what the network
+is; code, pickles and configurations that could build arbitrary layers are never
+executed.
 """
 
 from __future__ import annotations
@@ -40,16 +42,17 @@ class SavedNetwork:
 def read_network(path: str | Path) -> SavedNetwork:
     """Return the U-Net of a model file.
 
-    Reads what `Network` writes (the folder, the JSON file or the weights), weights of Keras (``.weights.h5``), Keras
-    archives (``.keras``) and legacy Keras HDF5 such as the public pretrained networks, whatever input size they were
-    made for.
+    Reads what `Network` writes (the folder, the JSON file or the weights), weights of
+    Keras (``.weights.h5``), Keras archives (``.keras``) and legacy Keras HDF5 such as
+    the public pretrained networks, whatever input size they were made for.
 
     Raises
     ------
     RecordingNotFoundError
         When there is nothing at the path.
     FormatError
-        When the file is of another kind, damaged, or not a U-Net; pickles and models with code in them are refused.
+        When the file is of another kind, damaged, or not a U-Net; pickles and models
+        with code in them are refused.
     """
     found = _locate(Path(path))
     with found.open("rb") as file:
@@ -61,8 +64,9 @@ def read_network(path: str | Path) -> SavedNetwork:
             arrays = _read_archive(found)
         else:
             raise FormatError(
-                f"{found} is neither HDF5 nor a Keras archive (it starts with {start!r}). Pickled models are never "
-                "loaded: they can run any code; save the weights with model.save_weights('name.weights.h5')"
+                f"{found} is neither HDF5 nor a Keras archive (it starts with"
+                f" {start!r}). Pickled models are never loaded: they can run any code;"
+                " save the weights with model.save_weights('name.weights.h5')"
             )
         unet = unet_from_arrays(arrays)
     except InvalidValueError as error:
@@ -71,7 +75,8 @@ def read_network(path: str | Path) -> SavedNetwork:
         if isinstance(error, FormatError):
             raise
         raise FormatError(
-            f"{found} cannot be read as a model: {error}. The file is damaged or of another kind"
+            f"{found} cannot be read as a model: {error}. The file is damaged or of"
+            " another kind"
         ) from error
     return SavedNetwork(unet, found, _read_record(found))
 
@@ -81,7 +86,10 @@ def _locate(path: Path) -> Path:
         files = sorted(path.glob("*.weights.h5"))
         if len(files) != 1:
             names = ", ".join(f.name for f in files) or "none"
-            raise RecordingNotFoundError(f"one file *.weights.h5 is expected in {path}, found: {names}; name the file")
+            raise RecordingNotFoundError(
+                f"one file *.weights.h5 is expected in {path}, found: {names}; name the"
+                " file"
+            )
         return files[0]
     if path.suffix == ".json":
         path = path.with_name(path.name.removesuffix(".json") + ".weights.h5")
@@ -94,22 +102,38 @@ def _read_archive(path: Path) -> list[NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:
-            raise FormatError(f"{path} is an archive without config.json and model.weights.h5, found {names[:8]}")
+            raise FormatError(
+                f"{path} is an archive without config.json and model.weights.h5, found"
+                f" {names[:8]}"
+            )
         if archive.getinfo("config.json").file_size > 16 << 20:
-            raise FormatError(f"{path} has a configuration of more than 16 MB; this is no U-Net")
+            raise FormatError(
+                f"{path} has a configuration of more than 16 MB; this is no U-Net"
+            )
         _check_layers(json.loads(archive.read("config.json")), path)
         if archive.getinfo("model.weights.h5").file_size > 4 * _MOST_VALUES:
-            raise FormatError(f"{path} holds more than {4 * _MOST_VALUES >> 30} GB of weights")
+            raise FormatError(
+                f"{path} holds more than {4 * _MOST_VALUES >> 30} GB of weights"
+            )
         return _read_hdf5(io.BytesIO(archive.read("model.weights.h5")), path)
 
 
 def _check_layers(config: Any, path: Path) -> None:
-    layers = config.get("config", {}).get("layers", []) if isinstance(config, dict) else []
-    strange = sorted({str(layer.get("class_name")) for layer in layers} - set(KNOWN_LAYERS))
+    layers = (
+        config.get("config", {}).get("layers", []) if isinstance(config, dict) else []
+    )
+    strange = sorted(
+        {str(layer.get("class_name")) for layer in layers} - set(KNOWN_LAYERS)
+    )
     if strange or not layers:
-        found = f"has layers of the kind {', '.join(strange)}" if strange else "names no layers"
+        found = (
+            f"has layers of the kind {', '.join(strange)}"
+            if strange
+            else "names no layers"
+        )
         raise FormatError(
-            f"{path} {found}; only U-Nets of {', '.join(KNOWN_LAYERS)} are read (Lambda layers carry code)"
+            f"{path} {found}; only U-Nets of {', '.join(KNOWN_LAYERS)} are read (Lambda"
+            " layers carry code)"
         )
 
 
@@ -122,27 +146,37 @@ def _read_hdf5(source: Any, path: Path) -> list[NDArray[Any]]:
         datasets = _datasets(root, path)
         total = sum(int(np.prod(d.shape, dtype=np.int64)) for d in datasets.values())
         if total > _MOST_VALUES:
-            raise FormatError(f"{path} declares {total} weights; more than {_MOST_VALUES} are refused")
+            raise FormatError(
+                f"{path} declares {total} weights; more than {_MOST_VALUES} are refused"
+            )
         return _ordered(datasets, _layer_order(root), path)
 
 
 def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
-    """Return the arrays below ``root``; links to other files and data outside of the file are refused."""
+    """Return the arrays below ``root``; links to other files and data outside of the
+    file are refused.
+    """
     found: dict[str, h5py.Dataset] = {}
 
     def descend(group: h5py.Group, prefix: str) -> None:
         for key in group:
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise FormatError(f"{path} links {prefix + key!r} to elsewhere; a model file holds its weights itself")
+                raise FormatError(
+                    f"{path} links {prefix + key!r} to elsewhere; a model file holds"
+                    " its weights itself"
+                )
             if prefix.count("/") > 8:
-                raise FormatError(f"{path} nests groups more than 8 deep; this is no model")
+                raise FormatError(
+                    f"{path} nests groups more than 8 deep; this is no model"
+                )
             child = group[key]
             if isinstance(child, h5py.Group):
                 if not key.startswith("optimizer"):
                     descend(child, f"{prefix}{key}/")
             elif child.external or child.is_virtual:
                 raise FormatError(
-                    f"{path} keeps {prefix + key!r} in another file; a model file holds its weights itself"
+                    f"{path} keeps {prefix + key!r} in another file; a model file holds"
+                    " its weights itself"
                 )
             elif child.dtype.kind == "f":
                 found[prefix + key] = child
@@ -156,8 +190,12 @@ def _layer_order(root: h5py.Group) -> list[str]:
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
 
-def _ordered(datasets: dict[str, h5py.Dataset], order: list[str], path: Path) -> list[NDArray[Any]]:
-    """Return kernel, bias, kernel, bias ... in order of evaluation, batch normalisation folded in."""
+def _ordered(
+    datasets: dict[str, h5py.Dataset], order: list[str], path: Path
+) -> list[NDArray[Any]]:
+    """Return kernel, bias, kernel, bias ... in order of evaluation, batch normalisation
+    folded in.
+    """
     layers: dict[str, dict[str, h5py.Dataset]] = {}
     for name, dataset in datasets.items():
         layer, leaf = _layer_and_leaf(name)
@@ -172,8 +210,9 @@ def _ordered(datasets: dict[str, h5py.Dataset], order: list[str], path: Path) ->
             arrays += [weights["0"][()], weights["1"][()]]
         else:
             raise FormatError(
-                f"{path}: layer {layer!r} has the weights {sorted(weights)}; expected the kernel and bias of a "
-                "convolution. A network with batch normalisation is read from the folder that Network wrote"
+                f"{path}: layer {layer!r} has the weights {sorted(weights)}; expected"
+                " the kernel and bias of a convolution. A network with batch"
+                " normalisation is read from the folder that Network wrote"
             )
     return arrays
 
@@ -199,24 +238,37 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(beside.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise FormatError(f"{beside} is damaged: {error}; remove it to read the weights alone") from error
+        raise FormatError(
+            f"{beside} is damaged: {error}; remove it to read the weights alone"
+        ) from error
     return record if isinstance(record, dict) else {}
 
 
-def write_network(folder: Path, prefix: str, unet: UNet, record: dict[str, Any]) -> Path:
-    """Write weights and record as ``<prefix>.weights.h5`` and ``<prefix>.json``; return the path of the weights.
+def write_network(
+    folder: Path, prefix: str, unet: UNet, record: dict[str, Any]
+) -> Path:
+    """Write weights and record as ``<prefix>.weights.h5`` and ``<prefix>.json``; return
+    the path of the weights.
 
-    The weights are stored as the convolutions that are evaluated (batch normalisation folded in), a group for each.
+    The weights are stored as the convolutions that are evaluated (batch normalisation
+    folded in), a group for each.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{prefix}.weights.h5"
     beside = path.with_name(path.name + ".partial")
     with h5py.File(beside, "w") as file:
-        file.attrs["layer_names"] = [f"convolution_{i}" for i in range(len(unet.convolutions))]
+        file.attrs["layer_names"] = [
+            f"convolution_{i}" for i in range(len(unet.convolutions))
+        ]
         for i, c in enumerate(unet.convolutions):
             file[f"convolution_{i}/kernel"] = c.kernel
             file[f"convolution_{i}/bias"] = c.bias
     os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-    architecture = {"kind": "unet", "n_stacks": unet.n_stacks, "kernel": unet.filters, "context": unet.context}
+    architecture = {
+        "kind": "unet",
+        "n_stacks": unet.n_stacks,
+        "kernel": unet.filters,
+        "context": unet.context,
+    }
     write_json(folder / f"{prefix}.json", {"architecture": architecture, **record})
     return path

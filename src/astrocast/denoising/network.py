@@ -15,7 +15,11 @@ from astrocast.denoising.model_files import read_network, write_network
 from astrocast.errors import InvalidConditionError, InvalidTypeError, OutputError
 from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.runtime.provenance import describe_input, record
-from astrocast.settings.denoising import NetworkSettings, RetrainingSettings, TrainingSettings
+from astrocast.settings.denoising import (
+    NetworkSettings,
+    RetrainingSettings,
+    TrainingSettings,
+)
 
 logger = logging.getLogger("astrocast.denoising")
 
@@ -42,9 +46,11 @@ class Network:
     batchNormalize
         Normalise each batch between convolution and rectifier.
     loss
-        ``annealed_loss``, ``mean_squareroot_error``, a name or object of Keras, or a function of (true, predicted).
+        ``annealed_loss``, ``mean_squareroot_error``, a name or object of Keras, or a
+        function of (true, predicted).
     pretrained_weights
-        Model to start from; its architecture replaces ``n_stacks`` and ``kernel``. See `read_network` for what is read.
+        Model to start from; its architecture replaces ``n_stacks`` and ``kernel``. See
+        `read_network` for what is read.
     use_cpu
         Train on the CPU though there is a GPU.
     seed
@@ -53,12 +59,14 @@ class Network:
     Attributes
     ----------
     model
-        The Keras model, for frames of any size that is a multiple of ``2 ** (n_stacks - 1)``.
+        The Keras model, for frames of any size that is a multiple of ``2 ** (n_stacks -
+        1)``.
 
     Raises
     ------
     InvalidConditionError
-        When patches do not fit the number of resolutions, or pretrained weights take another number of context frames.
+        When patches do not fit the number of resolutions, or pretrained weights take
+        another number of context frames.
     RecordingNotFoundError
         When there is no model at ``pretrained_weights``.
 
@@ -67,7 +75,9 @@ class Network:
     >>> import numpy as np
     >>> from astrocast.denoising import Network, SubFrameGenerator
     >>> movie = np.random.default_rng(0).normal(100, 5, (40, 32, 32)).astype("float32")
-    >>> batches = SubFrameGenerator(movie, batch_size=4, input_size=(16, 16), normalize="global")
+    >>> batches = SubFrameGenerator(
+    ...     movie, batch_size=4, input_size=(16, 16), normalize="global"
+    ... )
     >>> network = Network(batches, n_stacks=1, kernel=4)
     >>> len(network.run(num_epochs=1, verbose=0).history["loss"])
     1
@@ -90,13 +100,22 @@ class Network:
         seed: int = 0,
     ) -> None:
         self.settings: NetworkSettings = NetworkSettings.checked(
-            learning_rate=learning_rate, decay_rate=decay_rate, decay_steps=decay_steps, n_stacks=n_stacks,
+            learning_rate=learning_rate,
+            decay_rate=decay_rate,
+            decay_steps=decay_steps,
+            n_stacks=n_stacks,
             kernel=kernel,
-            batchNormalize=batchNormalize, loss=loss, pretrained_weights=pretrained_weights, use_cpu=use_cpu, seed=seed,
-        )  # fmt: skip
+            batchNormalize=batchNormalize,
+            loss=loss,
+            pretrained_weights=pretrained_weights,
+            use_cpu=use_cpu,
+            seed=seed,
+        )
         for generator in (train_generator, val_generator):
             if generator is not None and not isinstance(generator, SubFrameGenerator):
-                raise InvalidTypeError(f"a SubFrameGenerator is expected, got {type(generator).__name__}")
+                raise InvalidTypeError(
+                    f"a SubFrameGenerator is expected, got {type(generator).__name__}"
+                )
         self.train_generator, self.val_generator = train_generator, val_generator
         with on_device(use_cpu):
             self.model = self._build()
@@ -105,12 +124,16 @@ class Network:
 
     @staticmethod
     def annealed_loss(y_true: Any, y_pred: Any) -> Any:
-        """Return the mean square root of the absolute error, as a tensor of the backend; arrays are taken too."""
+        """Return the mean square root of the absolute error, as a tensor of the
+        backend; arrays are taken too.
+        """
         return annealed_loss(y_true, y_pred)
 
     @staticmethod
     def mean_squareroot_error(y_true: Any, y_pred: Any) -> Any:
-        """Return the root of the mean squared error, as a tensor of the backend; arrays are taken too."""
+        """Return the root of the mean squared error, as a tensor of the backend; arrays
+        are taken too.
+        """
         return mean_squareroot_error(y_true, y_pred)
 
     def run(
@@ -129,12 +152,14 @@ class Network:
         Parameters
         ----------
         batch_size
-            Not used: the generators decide how many items a batch has. Kept because scripts pass it.
+            Not used: the generators decide how many items a batch has. Kept because
+            scripts pass it.
         num_epochs
             Most epochs.
         save_model
-            Folder for ``<model_prefix>.weights.h5`` and ``<model_prefix>.json`` (architecture, normalisation,
-            provenance), renewed whenever an epoch is the best so far.
+            Folder for ``<model_prefix>.weights.h5`` and ``<model_prefix>.json``
+            (architecture, normalisation, provenance), renewed whenever an epoch is the
+            best so far.
         patience
             Epochs without improvement before it stops.
         min_delta
@@ -149,12 +174,19 @@ class Network:
         Returns
         -------
         keras.callbacks.History
-            Losses of each epoch. Training that diverges stops, and the best weights are kept.
+            Losses of each epoch. Training that diverges stops, and the best weights are
+            kept.
         """
         settings = TrainingSettings.checked(
-            batch_size=batch_size, num_epochs=num_epochs, save_model=save_model, patience=patience, min_delta=min_delta,
-            monitor=monitor, model_prefix=model_prefix, verbose=verbose,
-        )  # fmt: skip
+            batch_size=batch_size,
+            num_epochs=num_epochs,
+            save_model=save_model,
+            patience=patience,
+            min_delta=min_delta,
+            monitor=monitor,
+            model_prefix=model_prefix,
+            verbose=verbose,
+        )
         return self._fit(settings, settings.num_epochs)
 
     def retrain_model(
@@ -169,7 +201,8 @@ class Network:
         model_prefix: str = "retrain",
         verbose: int = 1,
     ) -> Any:
-        """Adapt a trained network to new data: first the output layer alone, then all layers.
+        """Adapt a trained network to new data: first the output layer alone, then all
+        layers.
 
         Parameters are those of `run`, with
 
@@ -184,12 +217,22 @@ class Network:
             Losses of all epochs, frozen ones first.
         """
         settings = RetrainingSettings.checked(
-            frozen_epochs=frozen_epochs, unfrozen_epochs=unfrozen_epochs, num_epochs=frozen_epochs + unfrozen_epochs,
-            batch_size=batch_size, patience=patience, min_delta=min_delta, monitor=monitor, save_model=save_model,
-            model_prefix=model_prefix, verbose=verbose,
-        )  # fmt: skip
+            frozen_epochs=frozen_epochs,
+            unfrozen_epochs=unfrozen_epochs,
+            num_epochs=frozen_epochs + unfrozen_epochs,
+            batch_size=batch_size,
+            patience=patience,
+            min_delta=min_delta,
+            monitor=monitor,
+            save_model=save_model,
+            model_prefix=model_prefix,
+            verbose=verbose,
+        )
         history: Any = None
-        for epochs, trainable in ((settings.frozen_epochs, False), (settings.unfrozen_epochs, True)):
+        for epochs, trainable in (
+            (settings.frozen_epochs, False),
+            (settings.unfrozen_epochs, True),
+        ):
             for layer in self.model.layers[:-1]:
                 layer.trainable = trainable
             self._compile()  # Keras reads which layers learn when a model is compiled
@@ -200,57 +243,89 @@ class Network:
     def _build(self) -> Any:
         settings, context = self.settings, self.train_generator.window.channels
         if settings.pretrained_weights is None:
-            return build_model(context, settings.n_stacks, settings.kernel, settings.batchNormalize, settings.seed)
+            return build_model(
+                context,
+                settings.n_stacks,
+                settings.kernel,
+                settings.batchNormalize,
+                settings.seed,
+            )
         unet = read_network(settings.pretrained_weights).unet
         if unet.context != context:
             raise InvalidConditionError(
-                f"the pretrained weights take {unet.context} context frames, the generator gives {context}; "
-                "set pre_post_frame to match the model"
+                f"the pretrained weights take {unet.context} context frames, the"
+                f" generator gives {context}; set pre_post_frame to match the model"
             )
         model = build_model(context, unet.n_stacks, unet.filters)
         model.set_weights(unet.arrays())
         return model
 
     def _check_sizes(self) -> None:
-        align = 2 ** sum(type(layer).__name__ == "MaxPooling2D" for layer in self.model.layers)
+        align = 2 ** sum(
+            type(layer).__name__ == "MaxPooling2D" for layer in self.model.layers
+        )
         for generator in (self.train_generator, self.val_generator):
             if generator is None:
                 continue
             settings = generator.settings
             if generator.window.channels != self.train_generator.window.channels:
                 raise InvalidConditionError(
-                    f"the training generator gives {self.train_generator.window.channels} context frames, "
-                    f"the validation generator {generator.window.channels}; they must be equal"
+                    "the training generator gives"
+                    f" {self.train_generator.window.channels} context frames, the"
+                    f" validation generator {generator.window.channels}; they must be"
+                    " equal"
                 )
             if any(side % align for side in settings.input_size):
                 raise InvalidConditionError(
-                    f"input_size {settings.input_size} is no multiple of {align}, which this number of stacks needs"
+                    f"input_size {settings.input_size} is no multiple of {align}, which"
+                    " this number of stacks needs"
                 )
             if settings.output_size not in (None, settings.input_size):
                 raise InvalidConditionError(
-                    f"output_size {settings.output_size} differs from input_size {settings.input_size}; "
-                    "the network returns patches of the size it is given"
+                    f"output_size {settings.output_size} differs from input_size"
+                    f" {settings.input_size}; the network returns patches of the size"
+                    " it is given"
                 )
 
     def _compile(self) -> None:
         keras = import_keras("training a network")
         rate = keras.optimizers.schedules.ExponentialDecay(
-            self.settings.learning_rate, self.settings.decay_steps, self.settings.decay_rate, staircase=True
+            self.settings.learning_rate,
+            self.settings.decay_steps,
+            self.settings.decay_rate,
+            staircase=True,
         )
-        self.model.compile(optimizer=keras.optimizers.Adam(rate), loss=find_loss(self.settings.loss))
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(rate), loss=find_loss(self.settings.loss)
+        )
 
     def _fit(self, settings: TrainingSettings, epochs: int) -> Any:
         monitor = settings.monitor
         if self.val_generator is None and monitor.startswith("val_"):
             monitor = monitor.removeprefix("val_")
-            logger.info("there is no validation generator: %s is watched instead of %s", monitor, settings.monitor)
-        save = self._saver(Path(settings.save_model), settings) if settings.save_model is not None else None
-        watch = BestWeights(self.model, monitor, save, settings.patience, settings.min_delta)
+            logger.info(
+                "there is no validation generator: %s is watched instead of %s",
+                monitor,
+                settings.monitor,
+            )
+        save = (
+            self._saver(Path(settings.save_model), settings)
+            if settings.save_model is not None
+            else None
+        )
+        watch = BestWeights(
+            self.model, monitor, save, settings.patience, settings.min_delta
+        )
         with on_device(self.settings.use_cpu):
             return self.model.fit(
-                self.train_generator, validation_data=self.val_generator, epochs=epochs, callbacks=[watch.callback()],
-                verbose=settings.verbose, shuffle=False,  # the generator has its own, seeded order
-            )  # fmt: skip
+                self.train_generator,
+                validation_data=self.val_generator,
+                epochs=epochs,
+                callbacks=[watch.callback()],
+                # the generator has its own, seeded order
+                verbose=settings.verbose,
+                shuffle=False,
+            )
 
     def _saver(self, folder: Path, settings: TrainingSettings) -> Any:
         if folder.exists() and not folder.is_dir():
@@ -268,7 +343,11 @@ class Network:
                     "network": self.settings.model_dump(),
                     "training": settings.model_dump(),
                 },
-                {"recordings": [describe_input(r) for r in self.train_generator.recordings]},
+                {
+                    "recordings": [
+                        describe_input(r) for r in self.train_generator.recordings
+                    ]
+                },
             ),
         }
 

@@ -32,7 +32,9 @@ _FEWEST_BINS = 8
 
 @dataclass
 class ProjectFrames:
-    """Keep the patterns of each patch: an operation of `run_blocks`; frames are independent of one another."""
+    """Keep the patterns of each patch: an operation of `run_blocks`; frames are
+    independent of one another.
+    """
 
     patterns: Patterns
     dtype: np.dtype[Any]
@@ -40,10 +42,14 @@ class ProjectFrames:
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the denoised frames."""
-        return saturate(project(frames.astype(np.float32, copy=False), self.patterns), self.dtype)
+        return saturate(
+            project(frames.astype(np.float32, copy=False), self.patterns), self.dtype
+        )
 
 
-def learn_patterns(recording: Recording, patch: int, bin_frames: int, seed: int) -> Patterns:
+def learn_patterns(
+    recording: Recording, patch: int, bin_frames: int, seed: int
+) -> Patterns:
     """Return the patterns of all patches of a recording, from one pass over it.
 
     Parameters
@@ -53,7 +59,8 @@ def learn_patterns(recording: Recording, patch: int, bin_frames: int, seed: int)
     patch
         Side of a patch in pixels.
     bin_frames
-        Frames that are averaged before patterns are looked for; fewer when the recording is short.
+        Frames that are averaged before patterns are looked for; fewer when the
+        recording is short.
     seed
         Of the search.
     """
@@ -76,21 +83,39 @@ def learn_patterns(recording: Recording, patch: int, bin_frames: int, seed: int)
     return stack_bands(bands, recording.shape[1:])
 
 
-def _sum_band(recording: Recording, rows: slice, boxes: NDArray[np.int32], bin_frames: int) -> Moments:
-    reference = recording.read(0, min(64, recording.shape[0]), rows).mean(0, dtype=np.float64).astype(np.float32)
+def _sum_band(
+    recording: Recording, rows: slice, boxes: NDArray[np.int32], bin_frames: int
+) -> Moments:
+    reference = (
+        recording.read(0, min(64, recording.shape[0]), rows)
+        .mean(0, dtype=np.float64)
+        .astype(np.float32)
+    )
     moments = Moments(reference, boxes, bin_frames)
     for block in plan_blocks(recording.shape[0], _FRAMES):
-        moments.add(recording.read(block.start, block.stop, rows).astype(np.float32, copy=False))
+        moments.add(
+            recording.read(block.start, block.stop, rows).astype(np.float32, copy=False)
+        )
     return moments
 
 
 def _bands(boxes: NDArray[np.int32]) -> Iterator[slice]:
-    """Yield runs of patches (sorted by row) whose covariances fit into memory; a row of patches stays together."""
-    bytes_of = 4 * ((boxes[:, 1] - boxes[:, 0]).astype(np.int64) * (boxes[:, 3] - boxes[:, 2])) ** 2
+    """Yield runs of patches (sorted by row) whose covariances fit into memory; a row of
+    patches stays together.
+    """
+    bytes_of = (
+        4
+        * ((boxes[:, 1] - boxes[:, 0]).astype(np.int64) * (boxes[:, 3] - boxes[:, 2]))
+        ** 2
+    )
     first, used = 0, 0
     for i in range(len(boxes)):
         new_row = i > 0 and boxes[i, 0] != boxes[i - 1, 0]
-        if new_row and used + int(bytes_of[i : i + (boxes[:, 0] == boxes[i, 0]).sum()].sum()) > _COVARIANCE_BYTES:
+        if (
+            new_row
+            and used + int(bytes_of[i : i + (boxes[:, 0] == boxes[i, 0]).sum()].sum())
+            > _COVARIANCE_BYTES
+        ):
             yield slice(first, i)
             first, used = i, 0
         used += int(bytes_of[i])

@@ -14,7 +14,8 @@ from astrocast.kernels.denoising.scaling import Scaling
 
 Array = NDArray[np.float32]
 
-#: scaled frames that are kept for training; more do not train better within the minutes that anyone waits
+#: scaled frames that are kept for training; more do not train better within the minutes
+#: that anyone waits
 _POOL_BYTES = 384 << 20
 
 
@@ -37,15 +38,19 @@ class TrainingPool:
     patch: tuple[int, int]
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return ``count`` random items: context (item, row, column, frame) and target (item, row, column, 1).
+        """Return ``count`` random items: context (item, row, column, frame) and target
+        (item, row, column, 1).
 
-        Each is turned and flipped at random, and where the window is symmetric reversed in time. All are drawn alike:
-        to draw lively ones more often did not help (`docs/algorithms/denoising.md`).
+        Each is turned and flipped at random, and where the window is symmetric reversed
+        in time. All are drawn alike: to draw lively ones more often did not help
+        (`docs/algorithms/denoising.md`).
         """
         rows, columns = self.patch
         x = np.empty((count, rows, columns, self.window.channels), np.float32)
         y = np.empty((count, rows, columns, 1), np.float32)
-        targets = np.array([len(r) - self.window.length + 1 for r in self.runs], np.float64)
+        targets = np.array(
+            [len(r) - self.window.length + 1 for r in self.runs], np.float64
+        )
         for i in range(count):
             run = self.runs[rng.choice(len(self.runs), p=targets / targets.sum())]
             frames = self._turned(self._cut(run, rng), rng)
@@ -57,21 +62,36 @@ class TrainingPool:
         start = rng.integers(len(run) - self.window.length + 1)
         top = rng.integers(run.shape[1] - self.patch[0] + 1)
         left = rng.integers(run.shape[2] - self.patch[1] + 1)
-        return run[start : start + self.window.length, top : top + self.patch[0], left : left + self.patch[1]]
+        return run[
+            start : start + self.window.length,
+            top : top + self.patch[0],
+            left : left + self.patch[1],
+        ]
 
     def _turned(self, frames: Array, rng: np.random.Generator) -> Array:
         square = self.patch[0] == self.patch[1]
-        frames = np.rot90(frames, int(rng.integers(4) if square else 2 * rng.integers(2)), (1, 2))
+        frames = np.rot90(
+            frames, int(rng.integers(4) if square else 2 * rng.integers(2)), (1, 2)
+        )
         if rng.random() < 0.5:
             frames = frames[:, ::-1]
-        if self.window.halo[0] == self.window.halo[1] and self.window.context[0] == self.window.context[1]:
+        if (
+            self.window.halo[0] == self.window.halo[1]
+            and self.window.context[0] == self.window.context[1]
+        ):
             frames = frames[::-1] if rng.random() < 0.5 else frames
         return frames
 
 
-def load_pool(recording: Recording, scaling: Scaling, window: Window, patch: int, align: int) -> TrainingPool:
-    """Return the training patches of a recording: all of its frames, or runs spread evenly over it when it is large."""
-    sides: Any = tuple(min(patch, length) // align * align for length in recording.shape[1:])
+def load_pool(
+    recording: Recording, scaling: Scaling, window: Window, patch: int, align: int
+) -> TrainingPool:
+    """Return the training patches of a recording: all of its frames, or runs spread
+    evenly over it when it is large.
+    """
+    sides: Any = tuple(
+        min(patch, length) // align * align for length in recording.shape[1:]
+    )
     per_frame = 4 * recording.shape[1] * recording.shape[2]
     affordable = max(_POOL_BYTES // per_frame, 2 * window.length)
     n_frames = recording.shape[0]
@@ -79,4 +99,8 @@ def load_pool(recording: Recording, scaling: Scaling, window: Window, patch: int
         return TrainingPool([scaling.apply(recording.to_array())], window, sides)
     length = min(4 * window.length, affordable)
     starts = np.linspace(0, n_frames - length, affordable // length).astype(int)
-    return TrainingPool([scaling.apply(recording.read(int(s), int(s) + length)) for s in starts], window, sides)
+    return TrainingPool(
+        [scaling.apply(recording.read(int(s), int(s) + length)) for s in starts],
+        window,
+        sides,
+    )

@@ -1,7 +1,9 @@
-"""What a run leaves beside its result until it is complete, so that a run that was killed goes on where it was.
+"""What a run leaves beside its result until it is complete, so that a run that was
+killed goes on where it was.
 
-``<name>.roi.partial/run.json`` says which parameters and which input the state belongs to. Each finished block is one
-file, written beside and renamed: it is there in full or not at all.
+``<name>.roi.partial/run.json`` says which parameters and which input the state belongs
+to. Each finished block is one file, written beside and renamed: it is there in full or
+not at all.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ class Checkpoint:
         run = self.path / RUN
         if not run.exists():
             if any(p for p in self.path.iterdir() if p.name != "blocks"):
-                raise OutputExistsError(f"{self.path} is there and holds no interrupted detection; move it away")
+                raise OutputExistsError(
+                    f"{self.path} is there and holds no interrupted detection; move it"
+                    " away"
+                )
             self.blocks.mkdir(exist_ok=True)
             write_json(run, identity)
             return
@@ -56,7 +61,9 @@ class Checkpoint:
             left.unlink()
 
     def block_frames(self, choose: Callable[[], int]) -> int:
-        """Return the frames of a block: those of the interrupted run, or what ``choose`` says for a new one."""
+        """Return the frames of a block: those of the interrupted run, or what
+        ``choose`` says for a new one.
+        """
         path = self.blocks / "frames.json"
         if not path.exists():
             write_json(path, choose())
@@ -97,10 +104,14 @@ class Checkpoint:
 
 
 def identity(parameters: dict[str, Any], recording: Recording) -> dict[str, Any]:
-    """Return what makes two runs the same: parameters and input; a few frames are enough to tell inputs apart."""
+    """Return what makes two runs the same: parameters and input; a few frames are
+    enough to tell inputs apart.
+    """
     n = recording.shape[0]
     sample = sorted({0, n // 3, n // 2, 2 * n // 3, n - 1})
-    sums = [float(np.nansum(recording.read(t, t + 1), dtype=np.float64)) for t in sample]
+    sums = [
+        float(np.nansum(recording.read(t, t + 1), dtype=np.float64)) for t in sample
+    ]
     source: dict[str, Any] = {
         "loc": recording.loc,
         "shape": list(recording.shape),
@@ -115,22 +126,33 @@ def identity(parameters: dict[str, Any], recording: Recording) -> dict[str, Any]
 
 
 def finished(target: Path, wanted: dict[str, Any]) -> bool:
-    """Whether ``target`` holds the complete result of the same run; refuse it when it holds another's."""
+    """Whether ``target`` holds the complete result of the same run; refuse it when it
+    holds another's.
+    """
     if not target.exists():
         return False
     if not (target / META).is_file():
-        raise OutputExistsError(f"{target} is there and holds no events; choose another output or move it away")
+        raise OutputExistsError(
+            f"{target} is there and holds no events; choose another output or move it"
+            " away"
+        )
     refuse_other(read_meta(target).get("run", {}), wanted, f"the results in {target}")
     return True
 
 
 def refuse_other(found: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
-    """Raise when stored results belong to other parameters or another input, saying which."""
+    """Raise when stored results belong to other parameters or another input, saying
+    which.
+    """
     differences = []
     for part in ("parameters", "input"):
         old, new = found.get(part, {}), wanted[part]
-        differ = [key for key in sorted(set(old) | set(new)) if old.get(key) != new.get(key)]
-        differences += [f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ]
+        differ = [
+            key for key in sorted(set(old) | set(new)) if old.get(key) != new.get(key)
+        ]
+        differences += [
+            f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ
+        ]
     if differences:
         raise ResultsDifferError(
             f"{what} belong to another run ({'; '.join(differences)}); "

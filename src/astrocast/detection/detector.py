@@ -32,14 +32,16 @@ METHODS = ("default", "calibrated")
 
 
 class Detector:
-    """Finds events: connected voxels that stand out of their frame and out of their own time course.
+    """Finds events: connected voxels that stand out of their frame and out of their own
+    time course.
 
     Parameters
     ----------
     input_path
         Recording, in any format that `astrocast.io.open_recording` reads.
     output
-        Directory of the result, which must not exist; ``<stem>.<last part of loc>.roi`` beside the input when None.
+        Directory of the result, which must not exist; ``<stem>.<last part of loc>.roi``
+        beside the input when None.
     logging_level
         Level of the messages, as in `logging`.
 
@@ -50,7 +52,12 @@ class Detector:
     PosixPath('session/recording.ch0.roi')
     """
 
-    def __init__(self, input_path: str | Path, output: str | Path | None = None, logging_level: int = 20) -> None:
+    def __init__(
+        self,
+        input_path: str | Path,
+        output: str | Path | None = None,
+        logging_level: int = 20,
+    ) -> None:
         self.input_path = Path(input_path)
         self.output = Path(output) if output is not None else None
         self.logger = logging.getLogger("astrocast.detection")
@@ -100,43 +107,52 @@ class Detector:
     ) -> Path:
         """Detect events and write them as an event store.
 
-        A run that was killed goes on where it was when it is called again with the same parameters, and gives the same
-        result. Complete results of the same run are returned as they are; those of another run are refused.
+        A run that was killed goes on where it was when it is called again with the same
+        parameters, and gives the same result. Complete results of the same run are
+        returned as they are; those of another run are refused.
 
         Parameters
         ----------
         loc
             Dataset of the recording, in formats that hold several.
         exclude_border
-            Pixels along each edge of the frame in which nothing is detected; "auto" takes the margin that motion
-            correction recorded beside the recording, and none where it did not.
+            Pixels along each edge of the frame in which nothing is detected; "auto"
+            takes the margin that motion correction recorded beside the recording, and
+            none where it did not.
         threshold
-            Absolute level: active are voxels of the Gaussian-smoothed recording above it, and the smoothing radius, the
-            spatial and the temporal criterion do not apply. "auto": so high that noise alone hardly reaches it; for dF.
+            Absolute level: active are voxels of the Gaussian-smoothed recording above
+            it, and the smoothing radius, the spatial and the temporal criterion do not
+            apply. "auto": so high that noise alone hardly reaches it; for dF.
         use_smoothing, smooth_radius, smooth_sigma
             Gaussian of ``smooth_sigma`` frames and pixels, cut at ``smooth_radius``.
         use_spatial, spatial_min_ratio, spatial_z_depth
-            Voxels above the triangle threshold of their frame and its ``spatial_z_depth`` neighbours on either side, in
-            frames in which mean(active) > spatial_min_ratio * abs(mean(inactive)).
-        use_temporal, temporal_prominence, temporal_width, temporal_rel_height, temporal_wlen, temporal_plateau_size
-            Voxels in a peak of their time course, with the meaning of `scipy.signal.find_peaks`. ``temporal_wlen`` None
-            or -1 looks for prominences over the whole recording, which is then read in spatial tiles first.
+            Voxels above the triangle threshold of their frame and its
+            ``spatial_z_depth`` neighbours on either side, in frames in which
+            mean(active) > spatial_min_ratio * abs(mean(inactive)).
+        use_temporal, temporal_prominence, temporal_width, temporal_rel_height,
+        temporal_wlen, temporal_plateau_size
+            Voxels in a peak of their time course, with the meaning of
+            `scipy.signal.find_peaks`. ``temporal_wlen`` None or -1 looks for
+            prominences over the whole recording, which is then read in spatial tiles
+            first.
         comb_type
             "&": both criteria, "|": either.
         fill_holes, area_threshold, holes_connectivity, holes_depth
-            Inactive regions of fewer than ``area_threshold`` voxels, within ``holes_depth`` frames on either side,
-            become active.
+            Inactive regions of fewer than ``area_threshold`` voxels, within
+            ``holes_depth`` frames on either side, become active.
         remove_objects, min_size, object_connectivity, objects_depth
-            Active regions of fewer than ``min_size`` voxels, within ``objects_depth`` frames on either side, are
-            removed.
+            Active regions of fewer than ``min_size`` voxels, within ``objects_depth``
+            frames on either side, are removed.
         fill_holes_first
             Order of the two.
         lazy
-            True reads block by block, whatever the size of the recording; False holds it in memory.
+            True reads block by block, whatever the size of the recording; False holds
+            it in memory.
         adjust_for_noise
             Multiply ``threshold`` by the square root of the recording's noise level.
         z_slice
-            First frame and the one after the last; events are reported in frames of the whole recording.
+            First frame and the one after the last; events are reported in frames of the
+            whole recording.
         split_events
             Divide events between whose maxima the signal sinks beyond the noise.
         debug
@@ -146,16 +162,19 @@ class Detector:
         parallel
             Use all cores.
         use_on_disk_sharing
-            With ``lazy=False``: hold the recording in a memory-mapped file instead of memory.
+            With ``lazy=False``: hold the recording in a memory-mapped file instead of
+            memory.
         method
-            Which definition of activity is used: "default" is the one described here; "calibrated" takes the raw
-            recording and works in units of its own noise (`astrocast.kernels.calibrated`), so that ``threshold`` and
-            the parameters of smoothing, spatial, temporal and cleaning steps do not apply.
+            Which definition of activity is used: "default" is the one described here;
+            "calibrated" takes the raw recording and works in units of its own noise
+            (`astrocast.kernels.calibrated`), so that ``threshold`` and the parameters
+            of smoothing, spatial, temporal and cleaning steps do not apply.
         calibration
             What the calibrated method works with; the defaults when None.
         signal_loc
-            Dataset of the same file and shape that the traces are taken from, where events are looked for in another:
-            events in the raw recording, their traces in dF. The dataset ``loc`` itself when None.
+            Dataset of the same file and shape that the traces are taken from, where
+            events are looked for in another: events in the raw recording, their traces
+            in dF. The dataset ``loc`` itself when None.
 
         Returns
         -------
@@ -165,22 +184,37 @@ class Detector:
         Raises
         ------
         astrocast.errors.ResultsDifferError
-            The output holds the results, or the interrupted run, of other parameters or another input.
+            The output holds the results, or the interrupted run, of other parameters or
+            another input.
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
         beyond = ("self", "loc", "method", "calibration", "signal_loc")
         arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
-            raise InvalidValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+            raise InvalidValueError(
+                f"method is {method!r}; choose one of {', '.join(METHODS)}"
+            )
         settings: DetectionSettings = DetectionSettings.checked(**arguments)
-        target = self.output if self.output is not None else store_path(self.input_path, loc)
+        target = (
+            self.output if self.output is not None else store_path(self.input_path, loc)
+        )
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
             pool = stack.enter_context(_threads()) if settings.parallel else None
-            signal = stack.enter_context(open_recording(self.input_path, signal_loc)) if signal_loc else None
-            calibrated = (calibration or CalibratedSettings()) if method == "calibrated" else None
-            self.output_directory = self._run(recording, signal, settings, loc, target, pool, calibrated)
+            signal = (
+                stack.enter_context(open_recording(self.input_path, signal_loc))
+                if signal_loc
+                else None
+            )
+            calibrated = (
+                (calibration or CalibratedSettings())
+                if method == "calibrated"
+                else None
+            )
+            self.output_directory = self._run(
+                recording, signal, settings, loc, target, pool, calibrated
+            )
         return self.output_directory
 
     def _run(
@@ -195,24 +229,41 @@ class Detector:
     ) -> Path:
         if signal is not None and signal.shape != recording.shape:
             raise InvalidValueError(
-                f"{signal.loc} has shape {signal.shape} and {recording.loc} {recording.shape}; traces are taken from a "
-                "dataset of the same shape"
+                f"{signal.loc} has shape {signal.shape} and {recording.loc}"
+                f" {recording.shape}; traces are taken from a dataset of the same shape"
             )
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
-        bad_frames = registration.quality.get("bad_frame") if registration is not None else None
+        bad_frames = (
+            registration.quality.get("bad_frame") if registration is not None else None
+        )
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
-            signal = SlicedRecording(signal, *settings.z_slice) if signal is not None else None
-            bad_frames = bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
-        parameters = {"loc": loc, "method": "calibrated" if calibrated else "default", **settings.model_dump()}
+            signal = (
+                SlicedRecording(signal, *settings.z_slice)
+                if signal is not None
+                else None
+            )
+            bad_frames = (
+                bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
+            )
+        parameters = {
+            "loc": loc,
+            "method": "calibrated" if calibrated else "default",
+            **settings.model_dump(),
+        }
         if calibrated:
             parameters["calibration"] = calibrated.model_dump()
         if signal is not None:
-            parameters |= {"signal_loc": signal.loc, "signal": identity({}, signal)["input"]}
+            parameters |= {
+                "signal_loc": signal.loc,
+                "signal": identity({}, signal)["input"],
+            }
         who = identity(parameters, worked_on)
         if self.output is not None and target.exists():
-            raise OutputExistsError(f"the output {target} exists; name one that does not, or remove it")
+            raise OutputExistsError(
+                f"the output {target} exists; name one that does not, or remove it"
+            )
         if finished(target, who):
             self.logger.info("%s holds the events of the same run already", target)
             return target
@@ -224,11 +275,13 @@ class Detector:
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
             known = Known(border, bad_frames, signal)
-            found = detect(at_hand, settings, checkpoint, who, parameters, known, pool, calibrated)
+            found = detect(
+                at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
+            )
         if found.invalid_voxels:
             warnings.warn(
-                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or infinite; they are never active and "
-                "are left out of the traces",
+                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
+                " infinite; they are never active and are left out of the traces",
                 AstrocastWarning,
                 stacklevel=3,
             )
@@ -244,13 +297,19 @@ class Detector:
             yield recording
             return
         if not settings.use_on_disk_sharing:
-            held: Recording = ArrayRecording(recording.to_array(), recording.metadata, recording.path)
+            held: Recording = ArrayRecording(
+                recording.to_array(), recording.metadata, recording.path
+            )
             held.loc = recording.loc
             yield held
             return
-        with tempfile.TemporaryDirectory(dir=checkpoint.path, prefix="shared-") as folder:
+        with tempfile.TemporaryDirectory(
+            dir=checkpoint.path, prefix="shared-"
+        ) as folder:
             path = Path(folder) / "recording.npy"
-            shared = np.lib.format.open_memmap(path, mode="w+", dtype=recording.dtype, shape=recording.shape)
+            shared = np.lib.format.open_memmap(
+                path, mode="w+", dtype=recording.dtype, shape=recording.shape
+            )
             for start, block in recording.blocks(64):
                 shared[start : start + len(block)] = block
             held = ArrayRecording(shared, recording.metadata, recording.path)
@@ -270,7 +329,8 @@ class Detector:
         split_events: bool = True,
         use_on_disk_sharing: bool = False,
     ) -> int | None:
-        """Characterise one event of an event map that is at hand. `run` does all events at once; this is for one alone.
+        """Characterise one event of an event map that is at hand. `run` does all events
+        at once; this is for one alone.
 
         Parameters
         ----------
@@ -279,23 +339,29 @@ class Detector:
         t0, t1
             Its first frame and the one after the last.
         data_info, event_info
-            Recording and event map as (shape, dtype, name): the name of a `multiprocessing.shared_memory.SharedMemory`,
-            or, with ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
+            Recording and event map as (shape, dtype, name): the name of a
+            `multiprocessing.shared_memory.SharedMemory`, or, with
+            ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
         out_path
-            Directory that the event's table is written into; read it with `astrocast.io.stores.event_store.read_events`.
+            Directory that the event's table is written into; read it with
+            `astrocast.io.stores.event_store.read_events`.
         split_events
-            Divide the event where the signal sinks between its maxima: a row per part, named ``<event_id>_<part>``.
+            Divide the event where the signal sinks between its maxima: a row per part,
+            named ``<event_id>_<part>``.
         use_on_disk_sharing
             Whether the arrays are files rather than shared memory.
 
         Returns
         -------
         int or None
-            2 when ``out_path`` holds a table already, which is then left as it is; None when it was written.
+            2 when ``out_path`` holds a table already, which is then left as it is; None
+            when it was written.
         """
         frames = read_shared(data_info, t0, t1, use_on_disk_sharing)
         labels = read_shared(event_info, t0, t1, use_on_disk_sharing)
-        return characterise(event_id, t0, frames, labels, Path(out_path), split=split_events)
+        return characterise(
+            event_id, t0, frames, labels, Path(out_path), split=split_events
+        )
 
     @staticmethod
     def cleanup_mmap(file_path: str | Path | NDArray[Any]) -> None:
@@ -304,7 +370,8 @@ class Detector:
         Parameters
         ----------
         file_path
-            Path of the file, or the array that maps it. A file that is not there is no error.
+            Path of the file, or the array that maps it. A file that is not there is no
+            error.
         """
         if isinstance(file_path, np.memmap):
             path = Path(str(file_path.filename))
@@ -324,4 +391,8 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 def _cores() -> int:
     # the cores this process may use: a batch system gives it fewer than the machine has
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )

@@ -24,7 +24,12 @@ from astrocast.detection.threshold.preliminary import absolute_level, whole_cour
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
-from astrocast.io.stores.event_store import META, EventTableWriter, create_event_map, write_time_map
+from astrocast.io.stores.event_store import (
+    META,
+    EventTableWriter,
+    create_event_map,
+    write_time_map,
+)
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, record, write_json
@@ -49,9 +54,11 @@ class Known:
     border
         Pixels at the top, bottom, left and right in which nothing is detected.
     bad_frames
-        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+        Frames that motion correction flagged, bool, (frames,); None where nothing is
+        known.
     signal
-        Recording that the traces are taken from, where it is not the one that is detected in.
+        Recording that the traces are taken from, where it is not the one that is
+        detected in.
     """
 
     border: tuple[int, int, int, int]
@@ -60,8 +67,12 @@ class Known:
 
 
 @contextmanager
-def _steps(checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings) -> Iterator[Tap | None]:
-    """Keep the intermediate steps as recordings in ``debug/``; each is written from the first frame to the last."""
+def _steps(
+    checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
+) -> Iterator[Tap | None]:
+    """Keep the intermediate steps as recordings in ``debug/``; each is written from the
+    first frame to the last.
+    """
     if not settings.debug:
         yield None
         return
@@ -77,7 +88,9 @@ def _steps(checkpoint: Checkpoint, recording: Recording, settings: DetectionSett
         def keep(name: str, start: int, frames: NDArray[Any]) -> None:
             if name not in writers:
                 path = folder / f"{name}.tiff"
-                writers[name] = stack.enter_context(create_recording(path, None, recording.shape, frames.dtype))
+                writers[name] = stack.enter_context(
+                    create_recording(path, None, recording.shape, frames.dtype)
+                )
             if len(frames):
                 writers[name].write(start, np.ascontiguousarray(frames))
 
@@ -86,14 +99,21 @@ def _steps(checkpoint: Checkpoint, recording: Recording, settings: DetectionSett
 
 
 def _segment_default(
-    recording: Recording, settings: DetectionSettings, checkpoint: Checkpoint, known: Known, pool: Executor | None
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    known: Known,
+    pool: Executor | None,
 ) -> Segmentation:
     n_frames = recording.shape[0]
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
         peaks = whole_course_peaks(recording, settings, checkpoint, pool, advance)
     frames = checkpoint.block_frames(lambda: block_frames(recording))
-    with track("detection: active voxels", n_frames) as advance, _steps(checkpoint, recording, settings) as tap:
+    with (
+        track("detection: active voxels", n_frames) as advance,
+        _steps(checkpoint, recording, settings) as tap,
+    ):
         return segment(
             recording,
             settings,
@@ -118,17 +138,24 @@ def detect(
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
 ) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is done.
+    """Run the detection into the directory of ``checkpoint``, going on with what is
+    done.
 
-    With ``calibrated``, what is active and what is one event is decided by the recording's own noise, and each event
-    has a confidence.
+    With ``calibrated``, what is active and what is one event is decided by the
+    recording's own noise, and each event has a confidence.
     """
     directory = checkpoint.path
     n_frames = recording.shape[0]
     if calibrated is not None:
         with track("detection: active voxels", n_frames) as advance:
             segmentation = segment_calibrated(
-                recording, calibrated, checkpoint, pool, advance, known.border, known.bad_frames
+                recording,
+                calibrated,
+                checkpoint,
+                pool,
+                advance,
+                known.border,
+                known.bad_frames,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
@@ -136,7 +163,9 @@ def detect(
     if settings.split_events:
         # what the calibrated method takes is raw, unless dF is named beside it
         raw = calibrated is not None and known.signal is None
-        with track("detection: dividing events", len(segmentation.boxes.area), "events") as advance:
+        with track(
+            "detection: dividing events", len(segmentation.boxes.area), "events"
+        ) as advance:
             segmentation = divide_events(measured_on, segmentation, advance, raw)
     if segmentation.layered:
         shared = {OVERLAP_VOXELS.name: count_shared(segmentation)}
@@ -144,9 +173,13 @@ def detect(
     boxes = segmentation.boxes
     with (
         track("detection: signals", n_frames) as advance,
-        create_event_map(directory, recording.shape, settings.event_map_export_format) as event_map,
+        create_event_map(
+            directory, recording.shape, settings.event_map_export_format
+        ) as event_map,
     ):
-        measured, content_hash = measure(measured_on, segmentation, event_map, pool, advance)
+        measured, content_hash = measure(
+            measured_on, segmentation, event_map, pool, advance
+        )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
     extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []

@@ -29,7 +29,9 @@ def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[A
     if on_disk:
         if str(name).endswith(".npy"):
             return np.array(np.load(name, mmap_mode="r", allow_pickle=False)[t0:t1])
-        return np.array(np.memmap(name, dtype=dtype, mode="r", shape=tuple(shape))[t0:t1])
+        return np.array(
+            np.memmap(name, dtype=dtype, mode="r", shape=tuple(shape))[t0:t1]
+        )
     shared = SharedMemory(name=name)
     try:
         return np.array(np.ndarray(tuple(shape), dtype, buffer=shared.buf)[t0:t1])
@@ -38,9 +40,16 @@ def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[A
 
 
 def characterise(
-    number: int, t0: int, frames: NDArray[Any], labels: NDArray[Any], out: Path, *, split: bool
+    number: int,
+    t0: int,
+    frames: NDArray[Any],
+    labels: NDArray[Any],
+    out: Path,
+    *,
+    split: bool,
 ) -> int | None:
-    """Write the row (or, divided, the rows) of one event as an event table into the directory ``out``.
+    """Write the row (or, divided, the rows) of one event as an event table into the
+    directory ``out``.
 
     Parameters
     ----------
@@ -59,7 +68,9 @@ def characterise(
         return DONE_BEFORE
     mask = labels == number
     if not mask.any():
-        raise InvalidValueError(f"event {number} has no voxel in frames {t0} to {t0 + len(labels)}")
+        raise InvalidValueError(
+            f"event {number} has no voxel in frames {t0} to {t0 + len(labels)}"
+        )
     parts = divide(frames, mask) if split else mask.astype(np.int32)
     n = int(parts.max())
     out.mkdir(parents=True, exist_ok=True)
@@ -78,10 +89,20 @@ def _batch(number: int, frames: NDArray[Any], mask: NDArray[np.bool_]) -> EventB
     boxes = Boxes.empty(1)
     boxes.add(runs, own, 0)
     signals = measure_signals(frames, runs, own, boxes)
-    columns = (runs.frame(), runs.row(), runs.start.astype(np.int64), runs.stop.astype(np.int64))
+    columns = (
+        runs.frame(),
+        runs.row(),
+        runs.start.astype(np.int64),
+        runs.stop.astype(np.int64),
+    )
     return EventBatch(
         np.array([number]),
         boxes,
         EventRuns(*columns, np.array([0, len(runs)])),
-        Measured(signals.mean, signals.noise, np.array([0, len(signals.mean)]), signals.invalid.sum(keepdims=True)),
+        Measured(
+            signals.mean,
+            signals.noise,
+            np.array([0, len(signals.mean)]),
+            signals.invalid.sum(keepdims=True),
+        ),
     )

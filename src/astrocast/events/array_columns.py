@@ -1,8 +1,9 @@
 """Columns of the event table that hold an array per event: traces, masks, footprints.
 
-To pandas they are columns like any other; an element is a NumPy array. Beneath, all values of a column lie end to end,
-masks as packed bits that are unpacked when an element is looked at. A hundred thousand events are then loaded, filtered
-and normalised as a few large arrays, and kernels work on them without a Python object per event.
+To pandas they are columns like any other; an element is a NumPy array. Beneath, all
+values of a column lie end to end, masks as packed bits that are unpacked when an
+element is looked at. A hundred thousand events are then loaded, filtered and normalised
+as a few large arrays, and kernels work on them without a Python object per event.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.extensions import ExtensionArray, ExtensionDtype, register_extension_dtype
+from pandas.api.extensions import (
+    ExtensionArray,
+    ExtensionDtype,
+    register_extension_dtype,
+)
 from pandas.api.indexers import check_array_indexer
 
 from astrocast.errors import InvalidTypeError, InvalidValueError
@@ -65,13 +70,16 @@ class FootprintDtype(ExtensionDtype):
 
 
 class _ArrayColumn(ExtensionArray):
-    """What the columns share: ``flat``, all values end to end, and ``offsets``, where each element begins."""
+    """What the columns share: ``flat``, all values end to end, and ``offsets``, where
+    each element begins.
+    """
 
     flat: NDArray[Any]
     offsets: NDArray[np.int64]
     _dtype: ClassVar[ExtensionDtype]
 
-    # -------------------------------------------------------------------------- what a column of a kind says of itself
+    # -------------------------------------------------------------------------- what a
+    # column of a kind says of itself
 
     @classmethod
     def _from_items(cls, items: Sequence[Any]) -> Self:
@@ -93,10 +101,13 @@ class _ArrayColumn(ExtensionArray):
         """Whether each element is missing (has no values)."""
         raise NotImplementedError
 
-    # --------------------------------------------------------------------------------------- what pandas asks of them
+    # ---------------------------------------------------------------------------------------
+    # what pandas asks of them
 
     @classmethod
-    def _from_sequence(cls, scalars: Iterable[Any], *, dtype: Any = None, copy: bool = False) -> Self:
+    def _from_sequence(
+        cls, scalars: Iterable[Any], *, dtype: Any = None, copy: bool = False
+    ) -> Self:
         if isinstance(scalars, cls):
             return scalars.copy() if copy else scalars
         return cls._from_items(list(scalars))
@@ -133,8 +144,12 @@ class _ArrayColumn(ExtensionArray):
             raise InvalidValueError("this column is read-only; copy the table first")
         places = np.atleast_1d(np.arange(len(self))[check_array_indexer(self, key)])
         items: list[Any] = list(self)
-        single = value is None or (isinstance(value, np.ndarray) and value.dtype != object)
-        for place, item in zip(places, [value] * len(places) if single else value, strict=True):
+        single = value is None or (
+            isinstance(value, np.ndarray) and value.dtype != object
+        )
+        for place, item in zip(
+            places, [value] * len(places) if single else value, strict=True
+        ):
             items[place] = item
         self.__dict__.update(self._from_items(items).__dict__)
 
@@ -144,18 +159,30 @@ class _ArrayColumn(ExtensionArray):
     def __eq__(self, other: object) -> Any:
         if isinstance(other, (pd.Series, pd.Index, pd.DataFrame)):
             return NotImplemented
-        if not isinstance(other, Sequence | np.ndarray | _ArrayColumn) or len(other) != len(self):
+        if not isinstance(other, Sequence | np.ndarray | _ArrayColumn) or len(
+            other
+        ) != len(self):
             return np.zeros(len(self), bool)
-        return np.array([np.array_equal(a, b, equal_nan=True) for a, b in zip(self, other, strict=True)], bool)
+        return np.array(
+            [
+                np.array_equal(a, b, equal_nan=True)
+                for a, b in zip(self, other, strict=True)
+            ],
+            bool,
+        )
 
-    def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
+    def take(
+        self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None
+    ) -> Self:
         """Return the chosen elements; with ``allow_fill`` -1 gives a missing one."""
         chosen = np.asarray(indices, np.int64)
         lowest = -1 if allow_fill else -len(self)
         if chosen.size and (chosen.min() < lowest or chosen.max() >= len(self)):
             if allow_fill and chosen.min() < lowest:
                 raise ValueError(f"indices below -1 were asked for: {chosen.min()}")
-            raise IndexError(f"an event beyond the {len(self)} of the column was asked for")
+            raise IndexError(
+                f"an event beyond the {len(self)} of the column was asked for"
+            )
         if not allow_fill:
             chosen = np.where(chosen < 0, chosen + len(self), chosen)
         return self._taken(chosen)
@@ -170,19 +197,24 @@ class _ArrayColumn(ExtensionArray):
             out[i] = item
         return out
 
-    def to_numpy(self, dtype: Any = None, copy: bool = False, na_value: object = None) -> NDArray[Any]:
+    def to_numpy(
+        self, dtype: Any = None, copy: bool = False, na_value: object = None
+    ) -> NDArray[Any]:
         """Return an object array of the elements."""
         return self.__array__()
 
     def _cast_pointwise_result(self, values: Any) -> Any:
-        # pandas casts the result of `map` to the column's dtype; a number per trace is no trace
+        # pandas casts the result of `map` to the column's dtype; a number per trace is
+        # no trace
         return pd.Series(list(values)).array
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
         return lambda item: f"{'x'.join(map(str, item.shape))} {item.dtype}"
 
     def _values_for_factorize(self) -> tuple[NDArray[Any], Any]:
-        raise InvalidTypeError("events cannot be grouped or sorted by a column of arrays")
+        raise InvalidTypeError(
+            "events cannot be grouped or sorted by a column of arrays"
+        )
 
 
 class TraceArray(_ArrayColumn):
@@ -195,7 +227,11 @@ class TraceArray(_ArrayColumn):
 
     @classmethod
     def _from_items(cls, items: Sequence[Any]) -> Self:
-        return cls(*ragged.flatten([np.empty(0, np.float32) if _is_missing(i) else i for i in items]))
+        return cls(
+            *ragged.flatten(
+                [np.empty(0, np.float32) if _is_missing(i) else i for i in items]
+            )
+        )
 
     def _item(self, index: int) -> NDArray[Any]:
         return self.flat[self.offsets[index] : self.offsets[index + 1]]
@@ -219,13 +255,17 @@ class TraceArray(_ArrayColumn):
     @classmethod
     def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
         lengths = np.concatenate([np.diff(c.offsets) for c in to_concat])
-        return cls(np.concatenate([c.flat for c in to_concat]), ragged.offsets_of(lengths))
+        return cls(
+            np.concatenate([c.flat for c in to_concat]), ragged.offsets_of(lengths)
+        )
 
     def __arrow_array__(self, type: Any = None) -> Any:
         import pyarrow as pa
 
         kind = pa.LargeListArray if self.offsets[-1] >= 2**31 else pa.ListArray
-        offsets = pa.array(self.offsets, pa.int64() if kind is pa.LargeListArray else pa.int32())
+        offsets = pa.array(
+            self.offsets, pa.int64() if kind is pa.LargeListArray else pa.int32()
+        )
         return kind.from_arrays(offsets, pa.array(self.flat))
 
 
@@ -235,24 +275,43 @@ class MaskArray(_ArrayColumn):
     _dtype: ClassVar[ExtensionDtype] = MaskDtype()
     _axes = 3
 
-    def __init__(self, flat: NDArray[np.uint8], offsets: NDArray[np.int64], shapes: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        flat: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        shapes: NDArray[np.int64],
+    ) -> None:
         self.flat, self.offsets, self.shapes = flat, offsets, shapes
 
     @classmethod
     def _from_items(cls, items: Sequence[Any]) -> Self:
-        arrays = [np.zeros((0,) * cls._axes, bool) if _is_missing(i) else np.asarray(i) for i in items]
+        arrays = [
+            np.zeros((0,) * cls._axes, bool) if _is_missing(i) else np.asarray(i)
+            for i in items
+        ]
         wrong = [a.shape for a in arrays if a.ndim != cls._axes]
         if wrong:
-            raise InvalidValueError(f"a {cls._dtype.name} has {cls._axes} axes, found one of shape {wrong[0]}")
-        packed = [np.packbits(a.astype(bool), axis=None, bitorder="little") for a in arrays]
-        shapes = np.array([a.shape for a in arrays], np.int64).reshape(len(arrays), cls._axes)
+            raise InvalidValueError(
+                f"a {cls._dtype.name} has {cls._axes} axes, found one of shape"
+                f" {wrong[0]}"
+            )
+        packed = [
+            np.packbits(a.astype(bool), axis=None, bitorder="little") for a in arrays
+        ]
+        shapes = np.array([a.shape for a in arrays], np.int64).reshape(
+            len(arrays), cls._axes
+        )
         flat = np.concatenate(packed) if packed else np.empty(0, np.uint8)
         return cls(flat, ragged.offsets_of([p.size for p in packed]), shapes)
 
     def _item(self, index: int) -> NDArray[np.bool_]:
         bits = self.flat[self.offsets[index] : self.offsets[index + 1]]
         shape = self.shapes[index]
-        return np.unpackbits(bits, count=int(shape.prod()), bitorder="little").view(np.bool_).reshape(shape)
+        return (
+            np.unpackbits(bits, count=int(shape.prod()), bitorder="little")
+            .view(np.bool_)
+            .reshape(shape)
+        )
 
     def _taken(self, chosen: NDArray[np.int64]) -> Self:
         shapes = np.vstack([self.shapes, np.zeros((1, self._axes), np.int64)])[chosen]
@@ -272,7 +331,11 @@ class MaskArray(_ArrayColumn):
     def _concat_same_type(cls, to_concat: Sequence[Self]) -> Self:
         lengths = np.concatenate([np.diff(c.offsets) for c in to_concat])
         shapes = np.concatenate([c.shapes for c in to_concat])
-        return cls(np.concatenate([c.flat for c in to_concat]), ragged.offsets_of(lengths), shapes)
+        return cls(
+            np.concatenate([c.flat for c in to_concat]),
+            ragged.offsets_of(lengths),
+            shapes,
+        )
 
     @property
     def masks(self) -> Masks:
@@ -302,7 +365,8 @@ def _is_missing(item: Any) -> bool:
 
 
 def as_traces(column: Any) -> TraceArray:
-    """Return a column of traces, whatever it is: packed already, or arrays and lists in an object column.
+    """Return a column of traces, whatever it is: packed already, or arrays and lists in
+    an object column.
 
     >>> as_traces([[1, 2], [3]]).offsets
     array([0, 2, 3])
@@ -312,6 +376,8 @@ def as_traces(column: Any) -> TraceArray:
 
 
 def as_masks(column: Any) -> MaskArray:
-    """Return a column of masks, whatever it is: packed already, or bool arrays (frames, rows, columns)."""
+    """Return a column of masks, whatever it is: packed already, or bool arrays (frames,
+    rows, columns).
+    """
     array = getattr(column, "array", column)
     return array if type(array) is MaskArray else MaskArray._from_sequence(array)

@@ -1,4 +1,5 @@
-"""The columns that `astrocast.analysis.Events.physiology` adds: name, dtype, unit, meaning, source.
+"""The columns that `astrocast.analysis.Events.physiology` adds: name, dtype, unit,
+meaning, source.
 
 Units are physical where pixel size and frame rate are known, else pixels and frames.
 """
@@ -10,22 +11,77 @@ from astrocast.events.schema import Column
 _SECONDS, _MICRONS, _AREA, _SPEED = "{time}", "{length}", "{length}²", "{length}/{time}"
 
 _TIME_COURSE = (
-    ("v_onset_time", _SECONDS, "Crossing of 10% of the height before the peak, from the recording's start.", "trace"),
-    ("v_peak_time", _SECONDS, "Time of the largest value, from the start of the recording.", "trace"),
-    ("v_offset_time", _SECONDS, "Crossing of 10% of the height after the peak, from the recording's start.", "trace"),
-    ("v_rise_time", _SECONDS, "From 10% to 90% of the height, before the peak.", "trace"),
-    ("v_decay_time", _SECONDS, "From 90% to 10% of the height, after the peak.", "trace"),
-    ("v_half_width", _SECONDS, "From 50% of the height before the peak to 50% after it.", "trace"),
-    ("v_df_max", "signal", "Largest dF of the trace; none where the recording is dF/F.", "trace"),
-    ("v_df_noise", "signal", "Standard deviation of the noise of dF, from changes of slope.", "trace"),
-    ("v_dff_max", "", "Largest dF/F of the trace; none where F0 is not known.", "trace"),
-    ("v_dff_noise", "", "Standard deviation of the noise of dF/F, from changes of slope.", "trace"),
+    (
+        "v_onset_time",
+        _SECONDS,
+        "Crossing of 10% of the height before the peak, from the recording's start.",
+        "trace",
+    ),
+    (
+        "v_peak_time",
+        _SECONDS,
+        "Time of the largest value, from the start of the recording.",
+        "trace",
+    ),
+    (
+        "v_offset_time",
+        _SECONDS,
+        "Crossing of 10% of the height after the peak, from the recording's start.",
+        "trace",
+    ),
+    (
+        "v_rise_time",
+        _SECONDS,
+        "From 10% to 90% of the height, before the peak.",
+        "trace",
+    ),
+    (
+        "v_decay_time",
+        _SECONDS,
+        "From 90% to 10% of the height, after the peak.",
+        "trace",
+    ),
+    (
+        "v_half_width",
+        _SECONDS,
+        "From 50% of the height before the peak to 50% after it.",
+        "trace",
+    ),
+    (
+        "v_df_max",
+        "signal",
+        "Largest dF of the trace; none where the recording is dF/F.",
+        "trace",
+    ),
+    (
+        "v_df_noise",
+        "signal",
+        "Standard deviation of the noise of dF, from changes of slope.",
+        "trace",
+    ),
+    (
+        "v_dff_max",
+        "",
+        "Largest dF/F of the trace; none where F0 is not known.",
+        "trace",
+    ),
+    (
+        "v_dff_noise",
+        "",
+        "Standard deviation of the noise of dF/F, from changes of slope.",
+        "trace",
+    ),
     ("v_auc", "signal·{time}", "Integral of the trace less its minimum.", "trace"),
 )
 _SHAPE = (
     ("v_area_max", _AREA, "Largest area in any frame.", "mask"),
     ("v_area_mean", _AREA, "Mean area over the frames of the event.", "mask"),
-    ("v_area_footprint_total", _AREA, "Area of the footprint: all pixels that were part of the event.", "footprint"),
+    (
+        "v_area_footprint_total",
+        _AREA,
+        "Area of the footprint: all pixels that were part of the event.",
+        "footprint",
+    ),
     (
         "v_perimeter_max",
         _MICRONS,
@@ -35,25 +91,68 @@ _SHAPE = (
     (
         "v_circularity_mean",
         "",
-        "Mean over frames of 4π area / perimeter², cut at 1: a disc; branches have less.",
+        (
+            "Mean over frames of 4π area / perimeter², cut at 1: a disc; branches have"
+            " less."
+        ),
         "mask",
     ),
-    ("v_centroid_path", _MICRONS, "Length of the path of the centre from frame to frame.", "mask"),
-    ("v_centroid_displacement", _MICRONS, "Distance between the centre in the first and the last frame.", "mask"),
+    (
+        "v_centroid_path",
+        _MICRONS,
+        "Length of the path of the centre from frame to frame.",
+        "mask",
+    ),
+    (
+        "v_centroid_displacement",
+        _MICRONS,
+        "Distance between the centre in the first and the last frame.",
+        "mask",
+    ),
 )
 _PROPAGATION = tuple(
     column
     for end, what in (("onset", "first active"), ("offset", "last active"))
     for column in (
-        (f"v_{end}_speed", _SPEED, f"Speed of the plane wave fitted to when each pixel was {what}.", "mask"),
-        (f"v_{end}_direction", "°", "Direction of that wave: 0 right (columns), 90 down (rows).", "mask"),
-        (f"v_{end}_r2", "", f"Share of the variance of the {end} times that the plane wave explains.", "mask"),
+        (
+            f"v_{end}_speed",
+            _SPEED,
+            f"Speed of the plane wave fitted to when each pixel was {what}.",
+            "mask",
+        ),
+        (
+            f"v_{end}_direction",
+            "°",
+            "Direction of that wave: 0 right (columns), 90 down (rows).",
+            "mask",
+        ),
+        (
+            f"v_{end}_r2",
+            "",
+            f"Share of the variance of the {end} times that the plane wave explains.",
+            "mask",
+        ),
     )
 )
 _COMPANY = (
-    ("v_same_place", "event", "Other events whose footprint overlaps this one's.", "footprint"),
-    ("v_same_size", "event", "Of those, the ones of similar footprint size.", "footprint"),
-    ("v_simultaneous", "event", "Other events that share at least one frame with this one.", "labels"),
+    (
+        "v_same_place",
+        "event",
+        "Other events whose footprint overlaps this one's.",
+        "footprint",
+    ),
+    (
+        "v_same_size",
+        "event",
+        "Of those, the ones of similar footprint size.",
+        "footprint",
+    ),
+    (
+        "v_simultaneous",
+        "event",
+        "Other events that share at least one frame with this one.",
+        "labels",
+    ),
 )
 _PATHS = (
     ("area_path", _AREA, "Area per frame.", "mask"),
@@ -64,13 +163,19 @@ _PATHS = (
 )
 
 
-def physiology_columns(calibrated_space: bool = True, calibrated_time: bool = True) -> tuple[Column, ...]:
-    """Return the columns with the units they have when pixel size and frame rate are known, or are not.
+def physiology_columns(
+    calibrated_space: bool = True, calibrated_time: bool = True
+) -> tuple[Column, ...]:
+    """Return the columns with the units they have when pixel size and frame rate are
+    known, or are not.
 
     >>> physiology_columns()[0].unit, physiology_columns(calibrated_time=False)[0].unit
     ('s', 'frame')
     """
-    units = {"length": "µm" if calibrated_space else "px", "time": "s" if calibrated_time else "frame"}
+    units = {
+        "length": "µm" if calibrated_space else "px",
+        "time": "s" if calibrated_time else "frame",
+    }
     numbers = (*_TIME_COURSE, *_SHAPE, *_PROPAGATION, *_COMPANY)
     return tuple(
         Column(name, kind, unit.format(**units), text, source)  # type: ignore[arg-type] # literals, through a table
@@ -83,8 +188,18 @@ def region_columns(name: str, calibrated: bool = True) -> tuple[Column, Column]:
     """Return the two columns of a landmark or region mask called ``name``."""
     unit = "µm" if calibrated else "px"
     return (
-        Column(f"v_distance_{name}", "float64", unit, f"From the centre to the nearest pixel of {name}.", "footprint"),
         Column(
-            f"v_direction_{name}", "float64", "°", f"Direction to {name}: 0 right, 90 down; none within.", "footprint"
+            f"v_distance_{name}",
+            "float64",
+            unit,
+            f"From the centre to the nearest pixel of {name}.",
+            "footprint",
+        ),
+        Column(
+            f"v_direction_{name}",
+            "float64",
+            "°",
+            f"Direction to {name}: 0 right, 90 down; none within.",
+            "footprint",
         ),
     )

@@ -3,4 +3,10 @@
 from astrocast.io.recording import Metadata, Recording, RecordingWriter
 from astrocast.io.registry import create_recording, open_recording
 
-__all__ = ["Metadata", "Recording", "RecordingWriter", "create_recording", "open_recording"]
+__all__ = [
+    "Metadata",
+    "Recording",
+    "RecordingWriter",
+    "create_recording",
+    "open_recording",
+]

@@ -9,7 +9,8 @@ import numpy as np
 from astrocast.errors import InvalidValueError
 
 ChunkStrategy = Literal["balanced", "XY", "Z"]
-#: large enough that a chunk's overhead is small, small enough for the caches and for a browser
+#: large enough that a chunk's overhead is small, small enough for the caches and for a
+#: browser
 TARGET_BYTES = 1 << 20
 
 
@@ -28,14 +29,17 @@ def infer_chunks(
     dtype
         Its dtype.
     strategy
-        ``balanced``: powers of two on all axes, for stages that need frames as well as time courses.
-        ``XY``: whole frames, few of them, for reading frame by frame.
+        ``balanced``: powers of two on all axes, for stages that need frames as well as
+        time courses. ``XY``: whole frames, few of them, for reading frame by frame.
         ``Z``: whole time courses of a small square patch, for work per pixel.
     target_bytes
         Size to aim for.
     """
     if strategy not in get_args(ChunkStrategy):
-        raise InvalidValueError(f"chunk_strategy is {strategy!r}; choose one of {', '.join(get_args(ChunkStrategy))}")
+        raise InvalidValueError(
+            f"chunk_strategy is {strategy!r}; choose one of"
+            f" {', '.join(get_args(ChunkStrategy))}"
+        )
     voxels = max(1, target_bytes // dtype.itemsize)
     frames, rows, columns = shape
     if strategy == "XY":
@@ -53,8 +57,19 @@ def infer_chunks(
         chunk[axis] *= 2
 
 
-def check_chunks(chunks: tuple[int, int, int], shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return ``chunks`` clipped to ``shape``; refuse what is not three positive integers."""
+def check_chunks(
+    chunks: tuple[int, int, int], shape: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Return ``chunks`` clipped to ``shape``; refuse what is not three positive
+    integers.
+    """
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
-        raise InvalidValueError(f"chunks is {chunks!r}; expected three positive integers (frames, rows, columns)")
-    return min(int(chunks[0]), shape[0]), min(int(chunks[1]), shape[1]), min(int(chunks[2]), shape[2])
+        raise InvalidValueError(
+            f"chunks is {chunks!r}; expected three positive integers (frames, rows,"
+            " columns)"
+        )
+    return (
+        min(int(chunks[0]), shape[0]),
+        min(int(chunks[1]), shape[1]),
+        min(int(chunks[2]), shape[2]),
+    )

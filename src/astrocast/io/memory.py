@@ -8,20 +8,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_block, check_movie_shape
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    RecordingWriter,
+    check_block,
+    check_movie_shape,
+)
 
 
 class ArrayRecording(Recording):
     """A NumPy array (in memory or memory-mapped) as a recording."""
 
-    def __init__(self, array: NDArray[Any], metadata: Metadata | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        array: NDArray[Any],
+        metadata: Metadata | None = None,
+        path: Path | None = None,
+    ) -> None:
         self.array = array
         self.shape = check_movie_shape(array.shape, str(path) if path else "the array")
         self.dtype = array.dtype
         self.metadata = metadata or Metadata()
         self.path = path
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a copy, see `Recording.read`."""
         return np.array(self.array[start:stop, rows, columns], order="C", copy=True)
 
@@ -36,7 +50,9 @@ class DaskRecording(Recording):
         self.metadata = metadata or Metadata()
         self.chunk_frames = int(array.chunks[0][0])
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Compute and return the block, see `Recording.read`."""
         return np.ascontiguousarray(self.array[start:stop, rows, columns].compute())
 

@@ -20,7 +20,8 @@ def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
     names
         The recordings that the file has.
     loc
-        Name of a dataset or of a group with a single one; None or "" where the file has a single one.
+        Name of a dataset or of a group with a single one; None or "" where the file has
+        a single one.
     path
         The file, for the message.
     """
@@ -32,12 +33,20 @@ def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
     if len(below) == 1:
         return below[0]
     listing = f"it has {', '.join(found)}" if found else "it has no 3-D dataset"
-    asked = f"has no single recording at {loc!r}" if wanted else "was opened without naming a dataset (loc)"
+    asked = (
+        f"has no single recording at {loc!r}"
+        if wanted
+        else "was opened without naming a dataset (loc)"
+    )
     raise DatasetNotFoundError(f"{path} {asked}; {listing}")
 
 
-def choose_channel(loc: str | None, count: int, names: tuple[str, ...], path: Path | None) -> int:
-    """Return the channel that ``loc`` names: ``"ch1"``, ``"data/ch1"``, or its name in the file."""
+def choose_channel(
+    loc: str | None, count: int, names: tuple[str, ...], path: Path | None
+) -> int:
+    """Return the channel that ``loc`` names: ``"ch1"``, ``"data/ch1"``, or its name in
+    the file.
+    """
     wanted = (loc or "").split("/")[-1]
     if wanted in names:
         return names.index(wanted)
@@ -45,7 +54,8 @@ def choose_channel(loc: str | None, count: int, names: tuple[str, ...], path: Pa
     if number and int(number[1]) < count:
         return int(number[1])
     listing = ", ".join(
-        f"ch{i} ({n})" if n else f"ch{i}" for i, n in zip(range(count), [*names, *[""] * count], strict=False)
+        f"ch{i} ({n})" if n else f"ch{i}"
+        for i, n in zip(range(count), [*names, *[""] * count], strict=False)
     )
     asked = f"has no channel {loc!r}" if loc else "was opened as a single recording"
     raise DatasetNotFoundError(
@@ -55,19 +65,29 @@ def choose_channel(loc: str | None, count: int, names: tuple[str, ...], path: Pa
 
 
 def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
-    """Return files in the order of the number after the last ``sep`` of their stems: ``a_2`` before ``a_10``.
+    """Return files in the order of the number after the last ``sep`` of their stems:
+    ``a_2`` before ``a_10``.
 
-    Files are refused when one of them has no such number, or two have the same: there is no order then.
+    Files are refused when one of them has no such number, or two have the same: there
+    is no order then.
     """
     numbered: dict[int, Path] = {}
     for path in sorted(paths):
-        digits = re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1]) if sep in path.stem else None
+        digits = (
+            re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1])
+            if sep in path.stem
+            else None
+        )
         if digits is None:
             raise FormatError(
-                f"{path.name} has no number after {sep!r}, by which the files of {path.parent} are sorted "
-                f"(expected for example recording{sep}01{path.suffix}); name the separator with sep"
+                f"{path.name} has no number after {sep!r}, by which the files of"
+                f" {path.parent} are sorted (expected for example"
+                f" recording{sep}01{path.suffix}); name the separator with sep"
             )
         other = numbered.setdefault(int(digits[1]), path)
         if other is not path:
-            raise FormatError(f"{other.name} and {path.name} have the same number after {sep!r}; rename one of them")
+            raise FormatError(
+                f"{other.name} and {path.name} have the same number after {sep!r};"
+                " rename one of them"
+            )
     return [numbered[n] for n in sorted(numbered)]

@@ -40,8 +40,14 @@ class Metadata:
     acquisition_time: str | None = None
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the known values as plain numbers, strings and lists, for attributes of a file."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if v not in (None, ())}
+        """Return the known values as plain numbers, strings and lists, for attributes
+        of a file.
+        """
+        return {
+            k: list(v) if isinstance(v, tuple) else v
+            for k, v in asdict(self).items()
+            if v not in (None, ())
+        }
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
@@ -74,25 +80,37 @@ class Recording(ABC):
     metadata: Metadata = Metadata()
     path: Path | None = None
     loc: str | None = None
-    #: frames that are cheapest to read together (the depth of a chunk); 1 where it does not matter
+    #: frames that are cheapest to read together (the depth of a chunk); 1 where it does
+    #: not matter
     chunk_frames: int = 1
     #: channels whose frames alternate, when the file itself says so
     channels: int = 1
     #: whether it can be sent to another process, which then opens it by itself
     portable: bool = False
-    #: what a computed recording counts as it is read (for example divisions that were floored)
+    #: what a computed recording counts as it is read (for example divisions that were
+    #: floored)
     tally: int = 0
 
     def add(self, count: int) -> None:
-        """Add to the tally; a recording that is read by several threads does so under a lock."""
+        """Add to the tally; a recording that is read by several threads does so under a
+        lock.
+        """
         self.tally += count
 
     @abstractmethod
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
-        """Return frames ``start`` to ``stop`` (half-open) as a new C-contiguous array (frame, row, column)."""
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return frames ``start`` to ``stop`` (half-open) as a new C-contiguous array
+        (frame, row, column).
+        """
 
-    def read_every(self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
-        """Return frames ``start, start + step, ...`` below ``stop``; formats that can leave out the others do."""
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return frames ``start, start + step, ...`` below ``stop``; formats that can
+        leave out the others do.
+        """
         return np.ascontiguousarray(self.read(start, stop, rows, columns)[::step])
 
     def release(self) -> None:  # noqa: B027 - most recordings hold nothing open
@@ -107,7 +125,12 @@ class Recording(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self.close()
 
     @property
@@ -126,22 +149,32 @@ class Recording(ABC):
 
 
 class SlicedRecording(Recording):
-    """Frames ``start, start + step, ...`` below ``stop`` of another recording (a `z_slice`, an interleaved channel)."""
+    """Frames ``start, start + step, ...`` below ``stop`` of another recording (a
+    `z_slice`, an interleaved channel).
+    """
 
     def __init__(self, source: Recording, start: int, stop: int, step: int = 1) -> None:
         self.source, self.start, self.step = source, start, step
         n = len(range(start, stop, step))
         if n == 0 or start < 0 or stop > source.shape[0]:
             raise InvalidValueError(
-                f"frames {start} to {stop} were asked for, the recording has frames 0 to {source.shape[0]}; "
-                "a z_slice is (first, last + 1) with at least one frame"
+                f"frames {start} to {stop} were asked for, the recording has frames 0"
+                f" to {source.shape[0]}; a z_slice is (first, last + 1) with at least"
+                " one frame"
             )
         self.shape = (n, *source.shape[1:])
-        self.dtype, self.metadata, self.path, self.loc = source.dtype, source.metadata, source.path, source.loc
+        self.dtype, self.metadata, self.path, self.loc = (
+            source.dtype,
+            source.metadata,
+            source.path,
+            source.loc,
+        )
         self.chunk_frames = max(1, source.chunk_frames // step)
         self.portable = source.portable
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return frames of the slice, see `Recording.read`."""
         if stop <= start:
             return self.source.read(0, 0, rows, columns)
@@ -163,19 +196,23 @@ class SlicedRecording(Recording):
 class RecordingWriter(ABC):
     """A recording that is being written; it takes its final name when it is complete.
 
-    Used as a context manager: leaving it normally commits, leaving it by an error discards what was written.
-    Blocks are written in order of frames; a writer buffers what does not fill a chunk.
+    Used as a context manager: leaving it normally commits, leaving it by an error
+    discards what was written. Blocks are written in order of frames; a writer buffers
+    what does not fill a chunk.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     #: frames of a chunk of the output
     chunk_frames: int = 1
-    #: frames, from the first on, that an interrupted process had written: the next block begins there
+    #: frames, from the first on, that an interrupted process had written: the next
+    #: block begins there
     resumed: int = 0
 
     def chunk_writer(self) -> Callable[[int, NDArray[Any]], None] | None:
-        """Return a function that writes whole chunks from any process, ``f(first frame, frames)``; None without one."""
+        """Return a function that writes whole chunks from any process, ``f(first frame,
+        frames)``; None without one.
+        """
         return None
 
     def mark_written(self, frames: int) -> None:
@@ -184,7 +221,9 @@ class RecordingWriter(ABC):
 
     @abstractmethod
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write ``block`` (frame, row, column), the first of its frames being frame ``start``."""
+        """Write ``block`` (frame, row, column), the first of its frames being frame
+        ``start``.
+        """
 
     @abstractmethod
     def commit(self) -> None:
@@ -197,7 +236,12 @@ class RecordingWriter(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         if kind is None:
             self.commit()
         else:
@@ -209,20 +253,30 @@ def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int
     """Return ``shape`` when it is that of a movie, otherwise say what was found."""
     if len(shape) != 3:
         raise InvalidValueError(
-            f"{where} has {len(shape)} dimensions, shape {tuple(shape)}; a recording has three: (frame, row, column). "
-            "Choose one channel or plane, or split interleaved channels with `channels`"
+            f"{where} has {len(shape)} dimensions, shape {tuple(shape)}; a recording"
+            " has three: (frame, row, column). Choose one channel or plane, or split"
+            " interleaved channels with `channels`"
         )
     if 0 in shape:
-        raise InvalidValueError(f"{where} is empty, shape {tuple(shape)}; at least one frame of one pixel is needed")
+        raise InvalidValueError(
+            f"{where} is empty, shape {tuple(shape)}; at least one frame of one pixel"
+            " is needed"
+        )
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
 def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> None:
     """Raise when ``block`` does not fit into what ``writer`` was created for."""
     stop = start + block.shape[0]
-    if block.ndim != 3 or block.shape[1:] != writer.shape[1:] or start < 0 or stop > writer.shape[0]:
+    if (
+        block.ndim != 3
+        or block.shape[1:] != writer.shape[1:]
+        or start < 0
+        or stop > writer.shape[0]
+    ):
         raise InvalidValueError(
-            f"a block of shape {block.shape} at frame {start} does not fit into a recording of shape {writer.shape}"
+            f"a block of shape {block.shape} at frame {start} does not fit into a"
+            f" recording of shape {writer.shape}"
         )
 
 
@@ -231,7 +285,11 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = np.dtype(dtype)
     except TypeError as error:
-        raise InvalidValueError(f"dtype {dtype!r} is not known; use for example uint16 or float32") from error
+        raise InvalidValueError(
+            f"dtype {dtype!r} is not known; use for example uint16 or float32"
+        ) from error
     if found.kind not in "biuf":
-        raise InvalidValueError(f"dtype {found} is not a real number; use for example uint16 or float32")
+        raise InvalidValueError(
+            f"dtype {found} is not a real number; use for example uint16 or float32"
+        )
     return found

@@ -11,11 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from astrocast.errors import FormatError, InvalidTypeError, InvalidValueError, OutputError, RecordingNotFoundError
+from astrocast.errors import (
+    FormatError,
+    InvalidTypeError,
+    InvalidValueError,
+    OutputError,
+    RecordingNotFoundError,
+)
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.naming import choose_channel
-from astrocast.io.recording import Metadata, Recording, RecordingWriter, SlicedRecording, as_dtype, check_movie_shape
+from astrocast.io.recording import (
+    Metadata,
+    Recording,
+    RecordingWriter,
+    SlicedRecording,
+    as_dtype,
+    check_movie_shape,
+)
 from astrocast.io.writing.resume import Resume
 
 
@@ -30,8 +43,9 @@ class Format:
     suffixes
         Endings of its files, lower case.
     reader, writer
-        ``module:callable`` below `astrocast.io`, imported when they are needed; None where there is none.
-        The reader is called with (path, loc), the writer with (path, loc, shape, dtype, **options).
+        ``module:callable`` below `astrocast.io`, imported when they are needed; None
+        where there is none. The reader is called with (path, loc), the writer with
+        (path, loc, shape, dtype, **options).
     folder
         Whether it is a folder rather than a file.
     several
@@ -47,12 +61,41 @@ class Format:
 
 
 FORMATS = (
-    Format("HDF5", (".h5", ".hdf5"), "formats.hdf5:HDF5Recording", "formats.hdf5:HDF5Writer", several=True),
-    Format("TIFF", (".tif", ".tiff", ".btf", ".tf8"), "formats.tiff:TiffRecording", "formats.tiff:TiffWriter"),
-    Format("zarr", (".zarr",), "formats.zarr_store:ZarrRecording", "formats.zarr_store:ZarrWriter", folder=True, several=True),
+    Format(
+        "HDF5",
+        (".h5", ".hdf5"),
+        "formats.hdf5:HDF5Recording",
+        "formats.hdf5:HDF5Writer",
+        several=True,
+    ),
+    Format(
+        "TIFF",
+        (".tif", ".tiff", ".btf", ".tf8"),
+        "formats.tiff:TiffRecording",
+        "formats.tiff:TiffWriter",
+    ),
+    Format(
+        "zarr",
+        (".zarr",),
+        "formats.zarr_store:ZarrRecording",
+        "formats.zarr_store:ZarrWriter",
+        folder=True,
+        several=True,
+    ),
     Format("NumPy", (".npy",), "formats.npy:open_npy", "formats.npy:NpyWriter"),
-    Format("TileDB", (".tdb",), "formats.tiledb_array:TileDBRecording", "formats.tiledb_array:TileDBWriter", folder=True),
-    Format("video", (".mp4", ".avi"), "formats.video:VideoRecording", "formats.video:VideoWriter"),
+    Format(
+        "TileDB",
+        (".tdb",),
+        "formats.tiledb_array:TileDBRecording",
+        "formats.tiledb_array:TileDBWriter",
+        folder=True,
+    ),
+    Format(
+        "video",
+        (".mp4", ".avi"),
+        "formats.video:VideoRecording",
+        "formats.video:VideoWriter",
+    ),
     Format("Zeiss CZI", (".czi",), "formats.czi:CziRecording"),
     Format("Leica LIF", (".lif",), "formats.lif:LifRecording"),
     Format("Nikon ND2", (".nd2",), "formats.nd2_file:ND2Recording"),
@@ -81,10 +124,11 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
     Parameters
     ----------
     source
-        Path of a file or folder, a NumPy or dask array (frame, row, column), or a `Recording`, returned as it is.
+        Path of a file or folder, a NumPy or dask array (frame, row, column), or a
+        `Recording`, returned as it is.
     loc
-        Name of the dataset in formats that hold several (HDF5, zarr), or of the channel in a file that says that it has
-        several: ``"ch1"``, or the channel's name.
+        Name of the dataset in formats that hold several (HDF5, zarr), or of the channel
+        in a file that says that it has several: ``"ch1"``, or the channel's name.
 
     Raises
     ------
@@ -107,32 +151,41 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
     if recording.channels == 1:
         return recording
     try:
-        channel = choose_channel(loc, recording.channels, recording.metadata.channel_names, recording.path)
+        channel = choose_channel(
+            loc, recording.channels, recording.metadata.channel_names, recording.path
+        )
     except Exception:
         recording.close()
         raise
     return SlicedRecording(recording, channel, len(recording), recording.channels)
 
 
-def open_interleaved(source: Any, loc: str | None = None, *, sep: str = "_", channels: int = 1) -> Recording:
+def open_interleaved(
+    source: Any, loc: str | None = None, *, sep: str = "_", channels: int = 1
+) -> Recording:
     """Open a recording of which the frames of ``channels`` channels alternate.
 
-    A file that says how many channels it has must agree. ``sep`` sorts the files of a folder, see `open_recording` for
-    the rest.
+    A file that says how many channels it has must agree. ``sep`` sorts the files of a
+    folder, see `open_recording` for the rest.
     """
     recording, _ = _open_path_or_array(source, loc, sep)
     if recording.channels not in (1, channels):
         names = ", ".join(recording.metadata.channel_names) or "without names"
         recording.close()
         raise InvalidValueError(
-            f"{recording.path} has {recording.channels} channels ({names}), channels={channels} was asked for; "
-            f"pass channels={recording.channels}, or a name for each"
+            f"{recording.path} has {recording.channels} channels ({names}),"
+            f" channels={channels} was asked for; pass channels={recording.channels},"
+            " or a name for each"
         )
     return recording
 
 
-def _open_path_or_array(source: Any, loc: str | None, sep: str) -> tuple[Recording, str | None]:
-    """Return the recording and what is left of ``loc``: the channel, in formats of one recording per file."""
+def _open_path_or_array(
+    source: Any, loc: str | None, sep: str
+) -> tuple[Recording, str | None]:
+    """Return the recording and what is left of ``loc``: the channel, in formats of one
+    recording per file.
+    """
     if isinstance(source, Recording):
         return source, None
     if isinstance(source, np.ndarray):
@@ -140,15 +193,22 @@ def _open_path_or_array(source: Any, loc: str | None, sep: str) -> tuple[Recordi
     if hasattr(source, "dask") and hasattr(source, "chunks"):
         return DaskRecording(source), None
     if not isinstance(source, (str, Path)):
-        raise InvalidTypeError(f"a recording is a path or an array, got {type(source).__name__}")
+        raise InvalidTypeError(
+            f"a recording is a path or an array, got {type(source).__name__}"
+        )
     path = Path(source)
     if not path.exists():
-        raise RecordingNotFoundError(f"there is no file or folder {path}; check the path")
+        raise RecordingNotFoundError(
+            f"there is no file or folder {path}; check the path"
+        )
     kind = find_format(path)
     if path.is_dir() and (kind is None or not kind.folder):
         return _open_folder(path, loc, sep)
     if kind is None:
-        raise FormatError(f"{path} is of no format that can be read; known are folders of TIFFs, and {suffixes()}")
+        raise FormatError(
+            f"{path} is of no format that can be read; known are folders of TIFFs, and"
+            f" {suffixes()}"
+        )
     if kind.folder and not path.is_dir():
         raise FormatError(f"{path} is a file; {kind.name} is a folder")
     return _load(kind.reader)(path, loc), loc
@@ -177,13 +237,14 @@ def create_recording(
     overwrite: bool = False,
     resume: Resume | None = None,
 ) -> RecordingWriter:
-    """Create a writer for a recording; the suffix of ``path`` decides the format, None writes to memory.
+    """Create a writer for a recording; the suffix of ``path`` decides the format, None
+    writes to memory.
 
     Parameters
     ----------
     path
-        File to write. Nothing is at its place before the recording is complete; an existing HDF5 file or zarr store
-        gains a dataset.
+        File to write. Nothing is at its place before the recording is complete; an
+        existing HDF5 file or zarr store gains a dataset.
     loc
         Name of the dataset in formats that hold several.
     shape, dtype
@@ -193,12 +254,13 @@ def create_recording(
     compression
         By format, see the formats' writers.
     metadata, attributes
-        Physical metadata, and whatever else is worth keeping as plain numbers and strings.
+        Physical metadata, and whatever else is worth keeping as plain numbers and
+        strings.
     overwrite
         Replace what is there.
     resume
-        Journal by which a recording that was interrupted goes on, in formats that can: zarr, and HDF5 without
-        compression. The writer says in ``resumed`` where.
+        Journal by which a recording that was interrupted goes on, in formats that can:
+        zarr, and HDF5 without compression. The writer says in ``resumed`` where.
     """
     kind = as_dtype(dtype)
     shape = check_movie_shape(tuple(shape), str(path) if path else "the result")
@@ -207,14 +269,29 @@ def create_recording(
     path = Path(path)
     target = find_format(path)
     if target is None or target.writer is None:
-        raise FormatError(f"{path} is of no format that can be written; known are {suffixes(writable=True)}")
+        raise FormatError(
+            f"{path} is of no format that can be written; known are"
+            f" {suffixes(writable=True)}"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
-    cut = check_chunks(chunks, shape) if chunks else infer_chunks(shape, kind, chunk_strategy)
+    cut = (
+        check_chunks(chunks, shape)
+        if chunks
+        else infer_chunks(shape, kind, chunk_strategy)
+    )
     make = _load(target.writer)
     going_on = {"resume": resume} if getattr(make, "resumable", False) else {}
     writer: RecordingWriter = make(
-        path, loc, shape, kind,
-        chunks=cut, compression=compression, metadata=metadata, attributes=attributes, overwrite=overwrite, **going_on,
-    )  # fmt: skip
+        path,
+        loc,
+        shape,
+        kind,
+        chunks=cut,
+        compression=compression,
+        metadata=metadata,
+        attributes=attributes,
+        overwrite=overwrite,
+        **going_on,
+    )
     return writer

@@ -1,4 +1,6 @@
-"""A recording that holds nothing open between reads, for arrays that outlive any `with` block."""
+"""A recording that holds nothing open between reads, for arrays that outlive any `with`
+block.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +29,29 @@ class ReopenedRecording(Recording):
     def __init__(self, opener: Callable[[], Recording]) -> None:
         self.opener = opener
         with opener() as source:
-            self.shape, self.dtype, self.metadata = source.shape, source.dtype, source.metadata
-            self.path, self.loc, self.chunk_frames = source.path, source.loc, source.chunk_frames
+            self.shape, self.dtype, self.metadata = (
+                source.shape,
+                source.dtype,
+                source.metadata,
+            )
+            self.path, self.loc, self.chunk_frames = (
+                source.path,
+                source.loc,
+                source.chunk_frames,
+            )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Open, read and close, see `Recording.read`."""
         with self.opener() as source:
             return source.read(start, stop, rows, columns)
 
 
 def lazy_array(opener: Callable[[], Recording]) -> Any:
-    """Return what ``opener`` opens as a dask array (frame, row, column) that holds no file open."""
+    """Return what ``opener`` opens as a dask array (frame, row, column) that holds no
+    file open.
+    """
     recording = ReopenedRecording(opener)
     frame_bytes = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize
     depth = max(1, CHUNK_BYTES // frame_bytes)

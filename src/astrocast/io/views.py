@@ -1,4 +1,6 @@
-"""Recordings that are computed from others as they are read, and recordings as dask arrays."""
+"""Recordings that are computed from others as they are read, and recordings as dask
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,16 @@ from astrocast.io.recording import ALL, Metadata, Recording
 
 
 class MappedRecording(Recording):
-    """Another recording, each frame of which passes through a function that looks at that frame alone.
+    """Another recording, each frame of which passes through a function that looks at
+    that frame alone.
 
     Parameters
     ----------
     source
         The recording that is read.
     function
-        Called with whole frames (frame, row, column); returns as many frames of ``shape[1:]`` and ``dtype``.
+        Called with whole frames (frame, row, column); returns as many frames of
+        ``shape[1:]`` and ``dtype``.
     frame_shape, dtype, metadata
         What the function makes of them; those of the source when None.
     """
@@ -39,9 +43,15 @@ class MappedRecording(Recording):
         self.shape = (source.shape[0], rows, columns)
         self.dtype = np.dtype(dtype) if dtype is not None else source.dtype
         self.metadata = metadata or source.metadata
-        self.path, self.loc, self.chunk_frames = source.path, source.loc, source.chunk_frames
+        self.path, self.loc, self.chunk_frames = (
+            source.path,
+            source.loc,
+            source.chunk_frames,
+        )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return the computed frames, see `Recording.read`."""
         frames = self.function(self.source.read(start, stop))
         return np.ascontiguousarray(frames[:, rows, columns])
@@ -56,7 +66,9 @@ class MappedRecording(Recording):
 
 
 def as_dask(recording: Recording, chunks: tuple[int, int, int]) -> Any:
-    """Return the recording as a lazy dask array (frame, row, column); each chunk is one read."""
+    """Return the recording as a lazy dask array (frame, row, column); each chunk is one
+    read.
+    """
     import dask.array as da
 
     cut = check_chunks(chunks, recording.shape)

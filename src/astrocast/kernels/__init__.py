@@ -1,1 +1,3 @@
-"""The science: pure functions, arrays in, arrays out. No files, no logging, no mutation of the input."""
+"""The science: pure functions, arrays in, arrays out. No files, no logging, no mutation
+of the input.
+"""

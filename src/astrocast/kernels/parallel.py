@@ -6,12 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from typing import Any
 
-#: pieces per thread: more than one, so that a thread that is held up does not hold up the rest
+#: pieces per thread: more than one, so that a thread that is held up does not hold up
+#: the rest
 _PIECES = 4
 
 
-def spread(pool: Executor | None, n: int, kernel: Callable[..., None], *args: Any) -> None:
-    """Call ``kernel(lo, hi, *args)`` for parts ``lo`` to ``hi`` that together cover ``range(n)``.
+def spread(
+    pool: Executor | None, n: int, kernel: Callable[..., None], *args: Any
+) -> None:
+    """Call ``kernel(lo, hi, *args)`` for parts ``lo`` to ``hi`` that together cover
+    ``range(n)``.
 
     Parameters
     ----------
@@ -20,15 +24,16 @@ def spread(pool: Executor | None, n: int, kernel: Callable[..., None], *args: An
     n
         Number of items.
     kernel
-        Compiled with ``nogil``, writes its result into its arguments; items are independent of each other, so the
-        result does not depend on how they are shared.
+        Compiled with ``nogil``, writes its result into its arguments; items are
+        independent of each other, so the result does not depend on how they are shared.
     args
         Passed on.
 
     Notes
     -----
-    Threads of the interpreter over kernels that release its lock, rather than numba's own threads: several stages and
-    users' threads may run at once, which numba's default threading layer does not survive.
+    Threads of the interpreter over kernels that release its lock, rather than numba's
+    own threads: several stages and users' threads may run at once, which numba's
+    default threading layer does not survive.
     """
     if pool is None or n < 2:
         if n:

@@ -1,7 +1,7 @@
 """Rendering of simulated frames: events, the displaced baseline, photon and read noise.
 
-Every frame is a function of its own number and the seed, so any block of frames is the same as that part of the whole,
-whatever the number of threads.
+Every frame is a function of its own number and the seed, so any block of frames is the
+same as that part of the whole, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -15,12 +15,47 @@ from numpy.typing import NDArray
 
 #: columns of the array of event parameters, one row per event
 PARAMETERS = (
-    "row", "column", "row_speed", "column_speed", "radius", "exponent",
-    "lobe2", "lobe3", "lobe4", "phase2", "phase3", "phase4",
-    "start", "rise", "plateau", "decay", "growth", "amplitude", "end",
-)  # fmt: skip
-(ROW, COLUMN, ROW_SPEED, COLUMN_SPEED, RADIUS, EXPONENT, LOBE, _, _, PHASE, _, _,
- START, RISE, PLATEAU, DECAY, GROWTH, AMPLITUDE, END) = range(len(PARAMETERS))  # fmt: skip
+    "row",
+    "column",
+    "row_speed",
+    "column_speed",
+    "radius",
+    "exponent",
+    "lobe2",
+    "lobe3",
+    "lobe4",
+    "phase2",
+    "phase3",
+    "phase4",
+    "start",
+    "rise",
+    "plateau",
+    "decay",
+    "growth",
+    "amplitude",
+    "end",
+)
+(
+    ROW,
+    COLUMN,
+    ROW_SPEED,
+    COLUMN_SPEED,
+    RADIUS,
+    EXPONENT,
+    LOBE,
+    _,
+    _,
+    PHASE,
+    _,
+    _,
+    START,
+    RISE,
+    PLATEAU,
+    DECAY,
+    GROWTH,
+    AMPLITUDE,
+    END,
+) = range(len(PARAMETERS))
 
 #: share of an event's own peak above which a voxel belongs to it
 TRUTH_LEVEL = 0.25
@@ -33,7 +68,9 @@ LOG_FACTORIAL = np.cumsum(np.log(np.maximum(np.arange(512.0), 1.0)))
 
 @nb.njit(cache=True, nogil=True)
 def _course(e: Any, tau: float) -> float:
-    """Time course of an event at time ``tau`` after the onset of the pixel, without the delay of the pixel."""
+    """Time course of an event at time ``tau`` after the onset of the pixel, without the
+    delay of the pixel.
+    """
     if tau <= 0.0:
         return 0.0
     if tau < e[RISE]:
@@ -56,7 +93,9 @@ def _reach(e: Any) -> float:
 
 @nb.njit(cache=True, nogil=True)
 def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
-    """Share of the amplitude at time ``tau`` after the event's start, ``dy, dx`` from its centre."""
+    """Share of the amplitude at time ``tau`` after the event's start, ``dy, dx`` from
+    its centre.
+    """
     angle = math.atan2(dy, dx)
     edge = 1.0
     for k in range(3):
@@ -75,8 +114,12 @@ def _window(centre: float, reach: float, size: int) -> tuple[int, int]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_event(e: Any, t: int, moved: Any, slack: float, scale: float, out: Any) -> None:
-    """Add ``scale`` times the event at frame ``t`` to ``out``; ``moved`` (2, 1, 1) or (2, row, column) displaces it."""
+def _add_event(
+    e: Any, t: int, moved: Any, slack: float, scale: float, out: Any
+) -> None:
+    """Add ``scale`` times the event at frame ``t`` to ``out``; ``moved`` (2, 1, 1) or
+    (2, row, column) displaces it.
+    """
     tau = t - e[START]
     if tau <= 0.0 or tau >= e[END]:
         return
@@ -102,8 +145,11 @@ def _at_rest() -> Any:
 
 
 @nb.njit(cache=True, nogil=True, parallel=True)
-def event_signal(events: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return the sum of the events, noise-free and at rest, for ``len(scale)`` frames from ``start``.
+def event_signal(
+    events: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """Return the sum of the events, noise-free and at rest, for ``len(scale)`` frames
+    from ``start``.
 
     Parameters
     ----------
@@ -128,8 +174,12 @@ def event_signal(events: NDArray[Any], start: int, scale: NDArray[Any], shape: t
 
 
 @nb.njit(cache=True, nogil=True)
-def single_event(event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Return `event_signal` of one event (parameters in one row), on one thread: starting threads would cost more."""
+def single_event(
+    event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """Return `event_signal` of one event (parameters in one row), on one thread:
+    starting threads would cost more.
+    """
     out = np.zeros((len(scale), shape[0], shape[1]), np.float32)
     for i in range(len(scale)):
         _add_event(event, start + i, _at_rest(), 0.0, scale[i], out[i])
@@ -138,12 +188,18 @@ def single_event(event: NDArray[Any], start: int, scale: NDArray[Any], shape: tu
 
 @nb.njit(cache=True, nogil=True, parallel=True)
 def event_labels(
-    events: NDArray[Any], peaks: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
+    events: NDArray[Any],
+    peaks: NDArray[Any],
+    start: int,
+    scale: NDArray[Any],
+    shape: tuple[int, int],
 ) -> NDArray[Any]:
-    """Return the label volume (int32) of ``len(scale)`` frames from ``start``: event k is k + 1, background 0.
+    """Return the label volume (int32) of ``len(scale)`` frames from ``start``: event k
+    is k + 1, background 0.
 
-    A voxel belongs to an event where the event is at least a quarter of its own peak (``peaks``, which include the
-    ``scale`` of the frames); where several meet, to the one that is strongest there. Else as `event_signal`.
+    A voxel belongs to an event where the event is at least a quarter of its own peak
+    (``peaks``, which include the ``scale`` of the frames); where several meet, to the
+    one that is strongest there. Else as `event_signal`.
     """
     out = np.zeros((len(scale), shape[0], shape[1]), np.int32)
     for i in nb.prange(len(scale)):
@@ -160,7 +216,10 @@ def event_labels(
             _add_event(e, start + i, _at_rest(), 0.0, scale[i], alone)
             for y in range(y0, y1):
                 for x in range(x0, x1):
-                    if alone[y, x] >= TRUTH_LEVEL * peaks[k] and alone[y, x] > strongest[y, x]:
+                    if (
+                        alone[y, x] >= TRUTH_LEVEL * peaks[k]
+                        and alone[y, x] > strongest[y, x]
+                    ):
                         strongest[y, x] = alone[y, x]
                         out[i, y, x] = k + 1
     return out
@@ -178,7 +237,9 @@ def _mix(z: Any) -> Any:
 def _uniform(state: Any) -> float:
     """Advance the generator; return a number in (0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
-    return (np.float64(_mix(state[0]) >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+    return (np.float64(_mix(state[0]) >> np.uint64(11)) + 0.5) * (
+        1.0 / 9007199254740992.0
+    )
 
 
 @nb.njit(cache=True, nogil=True)
@@ -198,12 +259,20 @@ def _log_factorial(k: float) -> float:
     if k < 512.0:
         return LOG_FACTORIAL[np.int64(k)]
     n = k + 1.0
-    return (n - 0.5) * math.log(n) - n + 0.9189385332046727 + 1.0 / (12.0 * n) - 1.0 / (360.0 * n * n * n)
+    return (
+        (n - 0.5) * math.log(n)
+        - n
+        + 0.9189385332046727
+        + 1.0 / (12.0 * n)
+        - 1.0 / (360.0 * n * n * n)
+    )
 
 
 @nb.njit(cache=True, nogil=True)
 def _poisson(state: Any, mean: float) -> float:
-    """Draw a Poisson number; above 10 by transformed rejection (Hoermann 1993, doi:10.1016/0167-6687(93)90997-4)."""
+    """Draw a Poisson number; above 10 by transformed rejection (Hoermann 1993,
+    doi:10.1016/0167-6687(93)90997-4).
+    """
     if mean < 10.0:
         return _poisson_small(state, mean) if mean > 0.0 else 0.0
     b = 0.931 + 2.53 * math.sqrt(mean)
@@ -224,7 +293,9 @@ def _poisson(state: Any, mean: float) -> float:
 
 @nb.njit(cache=True, nogil=True)
 def _expose(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
-    """Turn expected photons (row, column) into counts; ``camera`` is (gain, read noise, offset)."""
+    """Turn expected photons (row, column) into counts; ``camera`` is (gain, read noise,
+    offset).
+    """
     state = np.empty(1, np.uint64)
     whole = limits[1] > 0.0
     for y in range(photons.shape[0]):
@@ -251,50 +322,93 @@ def _expose(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
 def _weights(f: float) -> tuple[float, float, float, float]:
     """Cubic B-spline at distance ``f`` after the second of four knots."""
     g = 1.0 - f
-    return g * g * g / 6.0, 2.0 / 3.0 - 0.5 * f * f * (1.0 + g), 2.0 / 3.0 - 0.5 * g * g * (1.0 + f), f * f * f / 6.0
+    return (
+        g * g * g / 6.0,
+        2.0 / 3.0 - 0.5 * f * f * (1.0 + g),
+        2.0 / 3.0 - 0.5 * g * g * (1.0 + f),
+        f * f * f / 6.0,
+    )
 
 
 @nb.njit(cache=True, nogil=True)
 def _shift_baseline(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
-    """Evaluate the spline ``c`` at every pixel minus (dy, dx): rows first, then columns."""
+    """Evaluate the spline ``c`` at every pixel minus (dy, dx): rows first, then
+    columns.
+    """
     h, w = out.shape
     y0, x0 = math.floor(margin - dy), math.floor(margin - dx)
     a = _weights(margin - dy - y0)
     b = _weights(margin - dx - x0)
-    a0, a1, a2, a3 = np.float32(a[0]), np.float32(a[1]), np.float32(a[2]), np.float32(a[3])
-    b0, b1, b2, b3 = np.float32(b[0]), np.float32(b[1]), np.float32(b[2]), np.float32(b[3])
+    a0, a1, a2, a3 = (
+        np.float32(a[0]),
+        np.float32(a[1]),
+        np.float32(a[2]),
+        np.float32(a[3]),
+    )
+    b0, b1, b2, b3 = (
+        np.float32(b[0]),
+        np.float32(b[1]),
+        np.float32(b[2]),
+        np.float32(b[3]),
+    )
     line = np.empty(w + 3, np.float32)
     for y in range(h):
         i = y + y0
         for x in range(w + 3):
             j = x + x0 - 1
-            line[x] = a0 * c[i - 1, j] + a1 * c[i, j] + a2 * c[i + 1, j] + a3 * c[i + 2, j]
+            line[x] = (
+                a0 * c[i - 1, j] + a1 * c[i, j] + a2 * c[i + 1, j] + a3 * c[i + 2, j]
+            )
         for x in range(w):
-            out[y, x] = b0 * line[x] + b1 * line[x + 1] + b2 * line[x + 2] + b3 * line[x + 3]
+            out[y, x] = (
+                b0 * line[x] + b1 * line[x + 1] + b2 * line[x + 2] + b3 * line[x + 3]
+            )
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True)
 def _warp_baseline(c: Any, moved: Any, margin: int, out: Any) -> None:
     """Evaluate the spline ``c`` at every pixel minus its own displacement."""
     flat, width = c.ravel(), c.shape[1]
-    half, sixth, third, one = np.float32(0.5), np.float32(1 / 6), np.float32(2 / 3), np.float32(1)
+    half, sixth, third, one = (
+        np.float32(0.5),
+        np.float32(1 / 6),
+        np.float32(2 / 3),
+        np.float32(1),
+    )
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            py, px = np.float32(y + margin) - moved[0, y, x], np.float32(x + margin) - moved[1, y, x]
-            i, j = np.int32(py), np.int32(px)  # never negative: the margin is larger than any displacement
+            py, px = (
+                np.float32(y + margin) - moved[0, y, x],
+                np.float32(x + margin) - moved[1, y, x],
+            )
+            # never negative: the margin is larger than any displacement
+            i, j = np.int32(py), np.int32(px)
             f, u = py - np.float32(i), px - np.float32(j)
             g, v = one - f, one - u
-            a0, a3, b0, b3 = g * g * g * sixth, f * f * f * sixth, v * v * v * sixth, u * u * u * sixth
+            a0, a3, b0, b3 = (
+                g * g * g * sixth,
+                f * f * f * sixth,
+                v * v * v * sixth,
+                u * u * u * sixth,
+            )
             a1, b1 = third - half * f * f * (one + g), third - half * u * u * (one + v)
             a2, b2 = one - a0 - a1 - a3, one - b0 - b1 - b3
             k = (i - 1) * width + j - 1
-            value = a0 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            value = a0 * (
+                b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3]
+            )
             k += width
-            value += a1 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            value += a1 * (
+                b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3]
+            )
             k += width
-            value += a2 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            value += a2 * (
+                b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3]
+            )
             k += width
-            value += a3 * (b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3])
+            value += a3 * (
+                b0 * flat[k] + b1 * flat[k + 1] + b2 * flat[k + 2] + b3 * flat[k + 3]
+            )
             out[y, x] = value
 
 
@@ -313,20 +427,22 @@ def render_frames(
     Parameters
     ----------
     baseline
-        B-spline coefficients of the baseline's spatial modes in photons, float32 (mode, row, column), larger than the
-        frame by a margin on every side; and that margin.
+        B-spline coefficients of the baseline's spatial modes in photons, float32 (mode,
+        row, column), larger than the frame by a margin on every side; and that margin.
     courses
         (frame, 1 + mode), float64: factor of the events, then of each mode.
     events
         (event, parameter), float64, columns as in `PARAMETERS`.
     moved
-        Displacement, float32 (frame, 2, 1, 1) where it is rigid, else (frame, 2, row, column); smaller than the margin.
-        A pixel p of the frame shows the scene at p minus the displacement at p.
+        Displacement, float32 (frame, 2, 1, 1) where it is rigid, else (frame, 2, row,
+        column); smaller than the margin. A pixel p of the frame shows the scene at p
+        minus the displacement at p.
     start
         First frame.
     noise
-        Key (uint64), camera (gain, read noise, offset) and limits (lowest, highest) of an integer type, or (0, 0).
-        A negative gain renders the expected counts without noise.
+        Key (uint64), camera (gain, read noise, offset) and limits (lowest, highest) of
+        an integer type, or (0, 0). A negative gain renders the expected counts without
+        noise.
     """
     coefficients, margin = baseline
     key, camera, limits = noise
@@ -337,7 +453,9 @@ def render_frames(
         photons = np.empty(out.shape[1:], np.float32)
         slack = 0.0
         if moved.shape[2] == 1:
-            _shift_baseline(scene, moved[i, 0, 0, 0], moved[i, 1, 0, 0], margin, photons)
+            _shift_baseline(
+                scene, moved[i, 0, 0, 0], moved[i, 1, 0, 0], margin, photons
+            )
         else:
             _warp_baseline(scene, moved[i], margin, photons)
             slack = np.abs(moved[i]).max()
@@ -352,10 +470,14 @@ def render_frames(
 
 
 @nb.njit(cache=True, nogil=True, parallel=True)
-def smooth_field(knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDArray[Any]) -> NDArray[Any]:
-    """Return ``row_basis @ knots @ column_basis.T`` for a stack of small matrices, float32.
+def smooth_field(
+    knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDArray[Any]
+) -> NDArray[Any]:
+    """Return ``row_basis @ knots @ column_basis.T`` for a stack of small matrices,
+    float32.
 
-    BLAS would spend more on starting its threads than on the products; most weights of a B-spline are zero besides.
+    BLAS would spend more on starting its threads than on the products; most weights of
+    a B-spline are zero besides.
 
     Parameters
     ----------
@@ -387,9 +509,11 @@ def smooth_field(knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDA
 
 @nb.njit(cache=True, nogil=True)
 def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
-    """Return ``image`` with each point (row, column, width, brightness) drawn as a Gaussian, the brightest on top.
+    """Return ``image`` with each point (row, column, width, brightness) drawn as a
+    Gaussian, the brightest on top.
 
-    The maximum instead of the sum keeps a process as bright where its points are dense or where processes cross.
+    The maximum instead of the sum keeps a process as bright where its points are dense
+    or where processes cross.
     """
     out = image.copy()
     for p in points:

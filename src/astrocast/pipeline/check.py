@@ -1,4 +1,6 @@
-"""One pass over the input before anything is computed, to see that it is a movie a run can work with."""
+"""One pass over the input before anything is computed, to see that it is a movie a run
+can work with.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,16 @@ BLOCK_FRAMES = 64
 
 
 def check_recording(recording: Recording) -> dict[str, Any]:
-    """Read the recording once; return path, shape, dtype, metadata and content hash, or say why it cannot be used."""
+    """Read the recording once; return path, shape, dtype, metadata and content hash, or
+    say why it cannot be used.
+    """
     name = str(recording.path or "the recording")
     frames = recording.shape[0]
     if frames < MIN_FRAMES:
         raise InvalidValueError(
-            f"{name} has {frames} frame{'s' if frames > 1 else ''} of {recording.shape[1]} x {recording.shape[2]} "
-            f"pixels; events need at least {MIN_FRAMES} frames. Check that the whole movie was exported"
+            f"{name} has {frames} frame{'s' if frames > 1 else ''} of"
+            f" {recording.shape[1]} x {recording.shape[2]} pixels; events need at least"
+            f" {MIN_FRAMES} frames. Check that the whole movie was exported"
         )
     digest = ContentHash(recording)
     low, high, bad, first_bad = np.inf, -np.inf, 0, -1
@@ -39,12 +44,14 @@ def check_recording(recording: Recording) -> dict[str, Any]:
             advance(len(block))
     if bad:
         raise InvalidValueError(
-            f"{name} has {bad} voxels that are NaN or infinite, the first in frame {first_bad}; motion correction and "
-            "bleach correction need numbers. Fill them, or save the recording without those frames"
+            f"{name} has {bad} voxels that are NaN or infinite, the first in frame"
+            f" {first_bad}; motion correction and bleach correction need numbers. Fill"
+            " them, or save the recording without those frames"
         )
     if low == high:
         raise InvalidValueError(
-            f"{name} is constant: every voxel is {low:g}. There is nothing to detect; check the export"
+            f"{name} is constant: every voxel is {low:g}. There is nothing to detect;"
+            " check the export"
         )
     return describe_input(recording, digest.hexdigest())
 

@@ -1,4 +1,6 @@
-"""From a YAML file and ``name=value`` overrides to checked settings, and back to a commented file."""
+"""From a YAML file and ``name=value`` overrides to checked settings, and back to a
+commented file.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class ParameterRow:
 
 
 def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[ParameterRow]:
-    """Yield every parameter of ``model`` and of the settings within it, named ``stage.parameter``."""
+    """Yield every parameter of ``model`` and of the settings within it, named
+    ``stage.parameter``.
+    """
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, Settings):
@@ -36,11 +40,18 @@ def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[Paramete
         extra = info.json_schema_extra
         unit = extra.get("unit") if isinstance(extra, dict) else None
         default = info.get_default(call_default_factory=True)
-        yield ParameterRow(prefix + name, plain(default), str(unit) if unit else None, info.description or "")
+        yield ParameterRow(
+            prefix + name,
+            plain(default),
+            str(unit) if unit else None,
+            info.description or "",
+        )
 
 
 def template(model: type[Settings]) -> str:
-    """Return a YAML file that holds every parameter at its default, each with its meaning in a comment."""
+    """Return a YAML file that holds every parameter at its default, each with its
+    meaning in a comment.
+    """
     lines: list[str] = []
     section = ""
     for row in parameter_rows(model):
@@ -49,7 +60,11 @@ def template(model: type[Settings]) -> str:
             lines += ["", f"{stage}:"]
             section = stage
         unit = f" [{row.unit}]" if row.unit else ""
-        value = yaml.safe_dump(row.default, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        value = (
+            yaml.safe_dump(row.default, default_flow_style=True, width=1000)
+            .removesuffix("...\n")
+            .strip()
+        )
         indent = "  " if stage else ""
         lines += [f"{indent}# {row.description}{unit}", f"{indent}{name}: {value}"]
     return "\n".join(lines).strip() + "\n"
@@ -65,7 +80,8 @@ def read(model: type[S], path: Path | None, overrides: list[str]) -> S:
     path
         YAML file; None for the defaults.
     overrides
-        ``stage.parameter=value`` each; the value is read as YAML. They win over the file.
+        ``stage.parameter=value`` each; the value is read as YAML. They win over the
+        file.
     """
     values = _read_yaml(path) if path else {}
     for override in overrides:
@@ -76,15 +92,23 @@ def read(model: type[S], path: Path | None, overrides: list[str]) -> S:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise RecordingNotFoundError(f"there is no configuration file {path}; `astrocast parameters --yaml` prints one")
+        raise RecordingNotFoundError(
+            f"there is no configuration file {path}; `astrocast parameters --yaml`"
+            " prints one"
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
+        raise FormatError(
+            f"{path} is no YAML file: {' '.join(str(error).split())}"
+        ) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise FormatError(f"{path} holds a {type(values).__name__}; expected stages with parameters below them")
+        raise FormatError(
+            f"{path} holds a {type(values).__name__}; expected stages with parameters"
+            " below them"
+        )
     return values
 
 
@@ -92,13 +116,20 @@ def _apply(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     parts = name.strip().split(".")
     if not equals or not all(parts):
-        raise InvalidValueError(f"{override!r} sets nothing; expected stage.parameter=value")
+        raise InvalidValueError(
+            f"{override!r} sets nothing; expected stage.parameter=value"
+        )
     target = values
     for part in parts[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise InvalidValueError(f"{override!r}: {part} is a value in the configuration file, not a stage")
+            raise InvalidValueError(
+                f"{override!r}: {part} is a value in the configuration file, not a"
+                " stage"
+            )
     try:
         target[parts[-1]] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InvalidValueError(f"{override!r}: the value cannot be read: {' '.join(str(error).split())}") from error
+        raise InvalidValueError(
+            f"{override!r}: the value cannot be read: {' '.join(str(error).split())}"
+        ) from error

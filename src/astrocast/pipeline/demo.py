@@ -19,46 +19,66 @@ from astrocast.simulation import Simulator, read_truth, score, write_simulation
 
 #: large enough to show every stage at work, small enough for a minute
 DEMO = SimulationSettings(
-    seed=11, frames=500, rows=192, columns=192, frame_rate=5.0, pixel_size=0.5, events=40, snr=4.0, motion=4.0
+    seed=11,
+    frames=500,
+    rows=192,
+    columns=192,
+    frame_rate=5.0,
+    pixel_size=0.5,
+    events=40,
+    snr=4.0,
+    motion=4.0,
 )
 MOVIE, SCORE = "simulated.h5", "score.json"
 
 
 def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
-    """Simulate a recording (motion, bleaching, noise, known events), run the main job on it, and return the score.
+    """Simulate a recording (motion, bleaching, noise, known events), run the main job
+    on it, and return the score.
 
     Parameters
     ----------
     directory
-        Receives ``simulated.h5``, ``score.json`` and the run in ``run/``; what is complete there is reused.
+        Receives ``simulated.h5``, ``score.json`` and the run in ``run/``; what is
+        complete there is reused.
     settings
         The recording to simulate.
 
     Returns
     -------
     str
-        What a person wants to know: how many of the true events were found, and where to look.
+        What a person wants to know: how many of the true events were found, and where
+        to look.
     """
     simulator = Simulator(settings)
     movie = directory / MOVIE
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"the directory {directory} cannot be created: {error.strerror or error}") from error
+        raise OutputError(
+            f"the directory {directory} cannot be created: {error.strerror or error}"
+        ) from error
     if not movie.exists():
         write_simulation(settings, movie)
     elif read_truth(movie).settings != settings:
-        raise ResultsDifferError(f"{movie} is another simulation; choose another output directory")
+        raise ResultsDifferError(
+            f"{movie} is another simulation; choose another output directory"
+        )
 
     def judge(result: RunResult) -> dict[str, float]:
         return recovery(simulator, result)
 
     result = run_recording(
-        movie, directory / "run", RunSettings.checked(conversion={"loc_in": "data/ch0"}), judge=judge
+        movie,
+        directory / "run",
+        RunSettings.checked(conversion={"loc_in": "data/ch0"}),
+        judge=judge,
     )
     scores = recovery(simulator, result)
     write_json(directory / SCORE, scores)
-    return "\n".join([*(f"{name}: {value:g}" for name, value in scores.items()), result.summary()])
+    return "\n".join(
+        [*(f"{name}: {value:g}" for name, value in scores.items()), result.summary()]
+    )
 
 
 def recovery(simulator: Simulator, result: RunResult) -> dict[str, float]:
@@ -87,17 +107,27 @@ def found_events(result: RunResult) -> NDArray[Any]:
 def truth_as_seen(simulator: Simulator, result: RunResult) -> NDArray[np.int32]:
     """Return the true labels in the geometry of the corrected movie.
 
-    A corrected movie rests where its template rests, which is where most frames were, not where the simulated scene is
-    without motion: the constant between true and estimated shifts.
+    A corrected movie rests where its template rests, which is where most frames were,
+    not where the simulated scene is without motion: the constant between true and
+    estimated shifts.
     """
     truth = simulator.labels(0, simulator.shape[0])
     found = read_registration(result.directory / RECORDING, "mc/ch0")
     if found is None:
         return truth
-    offset = np.rint(np.median(simulator.motion.shifts - found.shifts, axis=0)).astype(int)
+    offset = np.rint(np.median(simulator.motion.shifts - found.shifts, axis=0)).astype(
+        int
+    )
     moved = np.roll(truth, offset, axis=(1, 2))
-    for axis, by in zip((1, 2), offset, strict=True):  # what rolled round the edge was never in view
+    # what rolled round the edge was never in view
+    for axis, by in zip((1, 2), offset, strict=True):
         edge = [slice(None)] * 3
-        edge[axis] = slice(0, by) if by > 0 else slice(moved.shape[axis] + by, None) if by < 0 else slice(0, 0)
+        edge[axis] = (
+            slice(0, by)
+            if by > 0
+            else slice(moved.shape[axis] + by, None)
+            if by < 0
+            else slice(0, 0)
+        )
         moved[tuple(edge)] = 0
     return moved

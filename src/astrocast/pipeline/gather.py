@@ -15,7 +15,12 @@ from astrocast.events.schema import COLUMNS
 from astrocast.io import Recording, open_recording
 from astrocast.io.stores.event_store import open_event_map, read_events
 from astrocast.io.stores.registration_store import read_registration
-from astrocast.kernels.frames.projections import Projections, first_label, onset_map, project
+from astrocast.kernels.frames.projections import (
+    Projections,
+    first_label,
+    onset_map,
+    project,
+)
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
@@ -36,8 +41,8 @@ class Movies:
     path
         The file.
     raw, corrected, quiet, signal
-        Datasets in it: as converted, as registered, what dF was made from, and dF. Those of stages that are off are
-        those of the stage before.
+        Datasets in it: as converted, as registered, what dF was made from, and dF.
+        Those of stages that are off are those of the stage before.
     """
 
     path: Path
@@ -64,9 +69,14 @@ def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportC
     with open_recording(movies.path, movies.raw) as movie:
         metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
     # those that are one and the same are read once
-    found = {dataset: _projections(movies.path, dataset) for dataset in dict.fromkeys(astuple(movies)[1:])}
+    found = {
+        dataset: _projections(movies.path, dataset)
+        for dataset in dict.fromkeys(astuple(movies)[1:])
+    }
     still, active = found[movies.corrected], found[movies.signal]
-    events = read_events(store, columns=[c.name for c in COLUMNS if c.name not in LEFT_OUT])
+    events = read_events(
+        store, columns=[c.name for c in COLUMNS if c.name not in LEFT_OUT]
+    )
     return ReportContent(
         name=name,
         shape=shape,
@@ -109,10 +119,14 @@ def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
         return None
     with open_event_map(store) as labels:
         first = np.zeros(labels.shape[1:], np.int64)
-        for _, block in read_blocks(labels, list(plan_blocks(len(labels), frames_per_block(labels)))):
+        for _, block in read_blocks(
+            labels, list(plan_blocks(len(labels), frames_per_block(labels)))
+        ):
             found = first_label(block)
             first = np.where(first == 0, found, first)
-    return onset_map(first, events.index.to_numpy(np.int64), events["z0"].to_numpy(np.int64))
+    return onset_map(
+        first, events.index.to_numpy(np.int64), events["z0"].to_numpy(np.int64)
+    )
 
 
 def _registration(path: Path, corrected: str) -> dict[str, Any]:
@@ -121,25 +135,41 @@ def _registration(path: Path, corrected: str) -> dict[str, Any]:
         return {}
     quality = found.quality
     bad = quality["bad_frame"]
-    summary = {k: float(v) for k, v in found.summary.items() if k.startswith("crispness")}
+    summary = {
+        k: float(v) for k, v in found.summary.items() if k.startswith("crispness")
+    }
     summary["frames that cannot be trusted"] = int(bad.sum())
     if not bad.all():
-        summary["median residual of the others in pixels"] = float(np.median(quality["residual"][~bad]))
+        summary["median residual of the others in pixels"] = float(
+            np.median(quality["residual"][~bad])
+        )
     return {
         "shifts": found.shifts,
-        "registration": {"before": quality["correlation_before"], "after": quality["correlation_after"]},
+        "registration": {
+            "before": quality["correlation_before"],
+            "after": quality["correlation_after"],
+        },
         "registration_summary": summary,
         "bad_frames": np.flatnonzero(bad).tolist(),
     }
 
 
 def _provenance(run: RunDirectory) -> dict[str, Any]:
-    stages = {n: s for n, s in run.state["stages"].items() if s.get("status") == "complete"}
-    source = {k: v for k, v in run.state["input"].items() if k != "metadata"} | run.state["input"].get("metadata", {})
+    stages = {
+        n: s for n, s in run.state["stages"].items() if s.get("status") == "complete"
+    }
+    source = {
+        k: v for k, v in run.state["input"].items() if k != "metadata"
+    } | run.state["input"].get("metadata", {})
     return {
-        "parameters": {n: _used(s) for n, s in stages.items() if s["parameters"]}
-        | {"run": {"seed": run.state["seed"]}},
-        "stages": {n: {k: s[k] for k in ("seconds", "peak_memory_mb")} for n, s in stages.items()},
+        "parameters": (
+            {n: _used(s) for n, s in stages.items() if s["parameters"]}
+            | {"run": {"seed": run.state["seed"]}}
+        ),
+        "stages": {
+            n: {k: s[k] for k in ("seconds", "peak_memory_mb")}
+            for n, s in stages.items()
+        },
         "input": source,
         "versions": run.state["versions"],
         "warnings": [f"{n}: {w}" for n, s in stages.items() for w in s["warnings"]],
@@ -147,5 +177,10 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
 
 
 def _used(stage: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a stage; what was left to the recording as it was then chosen."""
-    return {k: stage["facts"].get(k, v) if v is None else v for k, v in stage["parameters"].items()}
+    """Return the parameters of a stage; what was left to the recording as it was then
+    chosen.
+    """
+    return {
+        k: stage["facts"].get(k, v) if v is None else v
+        for k, v in stage["parameters"].items()
+    }

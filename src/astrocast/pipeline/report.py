@@ -1,4 +1,6 @@
-"""The report of a run: one HTML file that opens offline, on a laptop, on a phone and on paper."""
+"""The report of a run: one HTML file that opens offline, on a laptop, on a phone and on
+paper.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,16 @@ def write_report(run_directory: Path, content: ReportContent) -> Path:
     Parameters
     ----------
     run_directory
-        An existing directory; a report that is there already is replaced, it is derived from the run beside it.
+        An existing directory; a report that is there already is replaced, it is derived
+        from the run beside it.
     content
         What to show.
 
     Returns
     -------
     Path
-        The file: self-contained, pictures included, nothing is loaded from anywhere. The same content gives the same
-        bytes.
+        The file: self-contained, pictures included, nothing is loaded from anywhere.
+        The same content gives the same bytes.
 
     Raises
     ------
@@ -43,13 +46,18 @@ def write_report(run_directory: Path, content: ReportContent) -> Path:
         beside.write_text(page, encoding="utf-8")
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
     except OSError as error:
-        raise OutputError(f"the report {path} cannot be written: {error.strerror or error}") from error
+        raise OutputError(
+            f"the report {path} cannot be written: {error.strerror or error}"
+        ) from error
     return path
 
 
 def report_page(content: ReportContent) -> str:
-    """Return the report as HTML. All text is escaped, the page may load nothing and run no script."""
-    from astrocast.pipeline import report_figures, report_tables  # matplotlib is imported when a report is made
+    """Return the report as HTML. All text is escaped, the page may load nothing and run
+    no script.
+    """
+    # matplotlib is imported when a report is made
+    from astrocast.pipeline import report_figures, report_tables
 
     environment = Environment(
         loader=PackageLoader("astrocast.pipeline", "templates"),

@@ -17,7 +17,8 @@ from astrocast.runtime.provenance import plain
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportContent:
-    """What a report shows. Everything but name and shape may be left out; the report then says that it is not there.
+    """What a report shows. Everything but name and shape may be left out; the report
+    then says that it is not there.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ class ReportContent:
     frame_rate
         Hz; times are in frames where None.
     pixel_size
-        Micrometres per pixel, one number or (row, column); lengths are in pixels where None.
+        Micrometres per pixel, one number or (row, column); lengths are in pixels where
+        None.
     signal
         What the events' traces are, with their unit, for labels: ``"dF (counts)"``.
     created
@@ -38,28 +40,35 @@ class ReportContent:
     projections
         Name -> (row, column) image. ``"max"`` is the background of the footprints.
     onset_map
-        (row, column), frame in which the event at that pixel began, NaN where there was none.
+        (row, column), frame in which the event at that pixel began, NaN where there was
+        none.
     outlines
-        Event id -> closed outline, (points, 2) as (row, column); drawn over the onset map when both are given.
+        Event id -> closed outline, (points, 2) as (row, column); drawn over the onset
+        map when both are given.
     events
-        The event table (see `astrocast.events.schema`), the index being the event's number; None when events were not
-        looked for, an empty table when none were found.
+        The event table (see `astrocast.events.schema`), the index being the event's
+        number; None when events were not looked for, an empty table when none were
+        found.
     mean_trace
-        (frames,), mean over the pixels of each frame of the recording that was detected on.
+        (frames,), mean over the pixels of each frame of the recording that was detected
+        on.
     shifts
         (frames, 2) in pixels, row then column.
     registration
-        Name -> (frames,), correlation of each frame with the template: ``{"before": ..., "after": ...}``.
+        Name -> (frames,), correlation of each frame with the template: ``{"before":
+        ..., "after": ...}``.
     registration_summary
         Name -> number, such as the crispness of the mean image before and after.
     bad_frames
         Frames that could not be registered well.
     fluorescence, baseline
-        (frames,), mean over the pixels before bleach correction, and of the background taken from it.
+        (frames,), mean over the pixels before bleach correction, and of the background
+        taken from it.
     score
         Name -> value, how well the known events of a simulation were found.
     quality
-        Name -> number, the measures of denoising (`astrocast.kernels.denoising.denoise_quality.Quality`); None without it.
+        Name -> number, the measures of denoising
+        (`astrocast.kernels.denoising.denoise_quality.Quality`); None without it.
     parameters
         Stage -> parameter -> value.
     stages
@@ -100,12 +109,15 @@ class ReportContent:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Return a number as a reader wants it: grouped thousands, no trailing digits, a dash where there is none.
+    """Return a number as a reader wants it: grouped thousands, no trailing digits, a
+    dash where there is none.
 
     >>> number(12345), number(0.123456), number(float("nan")), number(2.0)
     ('12,345', '0.123', '\u2013', '2')
     """
-    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+    if value is None or (
+        isinstance(value, float | np.floating) and not np.isfinite(value)
+    ):
         return "–"  # noqa: RUF001 - a dash is what a reader expects where there is no number
     if isinstance(value, int | np.integer) or float(value).is_integer():
         return f"{int(value):,}"
@@ -121,7 +133,9 @@ def duration_text(seconds: float) -> str:
     ('0.5 s', '1 min 40 s', '2 h')
     """
     if not np.isfinite(seconds):
-        raise InvalidValueError(f"a duration is {seconds}; a finite number of seconds is needed")
+        raise InvalidValueError(
+            f"a duration is {seconds}; a finite number of seconds is needed"
+        )
     if seconds < 60:
         return f"{number(float(seconds))} s"
     rounded = round(seconds)
@@ -130,7 +144,8 @@ def duration_text(seconds: float) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return the value of a parameter as text: YAML-like, without the quotes of plain text.
+    """Return the value of a parameter as text: YAML-like, without the quotes of plain
+    text.
 
     >>> as_text((1, 2)), as_text("a"), as_text(None), as_text(True)
     ('[1, 2]', 'a', 'null', 'true')

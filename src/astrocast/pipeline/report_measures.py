@@ -29,7 +29,9 @@ class Measure:
 
 
 def measures(content: ReportContent) -> list[Measure]:
-    """Return duration, area and amplitude of the events, in physical units where they are known."""
+    """Return duration, area and amplitude of the events, in physical units where they
+    are known.
+    """
     events = content.events
     if events is None or not len(events):
         return []
@@ -38,12 +40,28 @@ def measures(content: ReportContent) -> list[Measure]:
         per_frame = 1.0 / content.frame_rate if content.frame_rate is not None else 1.0
         frames = (events["z1"] - events["z0"]).to_numpy(np.float64)
         unit = "s" if content.frame_rate is not None else "frames"
-        found.append(Measure("duration", frames * per_frame, unit, "From the first to the last frame.", per_frame))
+        found.append(
+            Measure(
+                "duration",
+                frames * per_frame,
+                unit,
+                "From the first to the last frame.",
+                per_frame,
+            )
+        )
     if "v_fp_area" in events:
         sides = pixel_sides(content.pixel_size)
         per_pixel, unit = (sides[0] * sides[1], "µm²") if sides else (1.0, "px")
         area = events["v_fp_area"].to_numpy(np.float64) * per_pixel
-        found.append(Measure("area", area, unit, "Pixels that were part of the event in any frame.", per_pixel))
+        found.append(
+            Measure(
+                "area",
+                area,
+                unit,
+                "Pixels that were part of the event in any frame.",
+                per_pixel,
+            )
+        )
     if "v_max_height" in events:
         what, _, unit = content.signal.partition(" (")
         height = events["v_max_height"].to_numpy(np.float64)
@@ -53,9 +71,13 @@ def measures(content: ReportContent) -> list[Measure]:
 
 
 def by_size(events: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the order from the largest amplitude to the smallest, of equal ones the earlier first."""
+    """Return the order from the largest amplitude to the smallest, of equal ones the
+    earlier first.
+    """
     for name in ("v_max_height", "v_area"):
         if name in events:
             size = events[name].to_numpy(np.float64)
-            return np.argsort(-np.where(np.isfinite(size), size, -np.inf), kind="stable")
+            return np.argsort(
+                -np.where(np.isfinite(size), size, -np.inf), kind="stable"
+            )
     return np.arange(len(events))

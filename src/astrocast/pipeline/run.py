@@ -51,8 +51,14 @@ class RunResult:
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
-            first = f"everything was complete and reused: {self.events} event{'' if self.events == 1 else 's'}"
-        return f"{first}\nreport: {self.directory / REPORT}\nevents: {self.store / 'events.csv'}"
+            first = (
+                f"everything was complete and reused: {self.events}"
+                f" event{'' if self.events == 1 else 's'}"
+            )
+        return (
+            f"{first}\nreport: {self.directory / REPORT}\nevents:"
+            f" {self.store / 'events.csv'}"
+        )
 
 
 def run_recording(
@@ -63,21 +69,24 @@ def run_recording(
     overwrite: bool = False,
     judge: Judge | None = None,
 ) -> RunResult:
-    """Convert, register, denoise where asked, correct bleaching, detect events and write the report.
+    """Convert, register, denoise where asked, correct bleaching, detect events and
+    write the report.
 
     Parameters
     ----------
     recording
         File or folder of a recording (frame, row, column), of any format that is read.
     output
-        Directory of the results; ``<name>.astrocast`` in the current directory when None. A directory that holds the
-        same run is taken up: complete stages are reused.
+        Directory of the results; ``<name>.astrocast`` in the current directory when
+        None. A directory that holds the same run is taken up: complete stages are
+        reused.
     settings
         Parameters of all stages; the defaults when None.
     overwrite
         Compute stages with other parameters anew instead of refusing.
     judge
-        Called with the result before the report is written: name -> number, how well known events were found.
+        Called with the result before the report is written: name -> number, how well
+        known events were found.
 
     Returns
     -------
@@ -87,14 +96,21 @@ def run_recording(
     Raises
     ------
     AstrocastError
-        Something is wrong with the input, the parameters or the output; the message says what to do.
+        Something is wrong with the input, the parameters or the output; the message
+        says what to do.
     """
     settings = settings or RunSettings()
     source = Path(recording)
-    directory = Path(output) if output is not None else Path(f"{source.stem or source.name}.astrocast")
+    directory = (
+        Path(output)
+        if output is not None
+        else Path(f"{source.stem or source.name}.astrocast")
+    )
     with open_source(source, settings) as movie:
         described = check_recording(movie)
-    run = open_run(directory, described, plain(settings.model_dump()), settings.seed, overwrite)
+    run = open_run(
+        directory, described, plain(settings.model_dump()), settings.seed, overwrite
+    )
     steps = Steps(run, source, settings, judge)
     computed = run.perform(steps.stages(), overwrite)
     run.save()
@@ -108,15 +124,27 @@ Judge = Callable[[RunResult], dict[str, float]]
 class Steps:
     """The stages of one run: what each calls and where its result is."""
 
-    def __init__(self, run: RunDirectory, source: Path, settings: RunSettings, judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        source: Path,
+        settings: RunSettings,
+        judge: Judge | None = None,
+    ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.recording = run.file(RECORDING)
         channel = settings.channel
         named = settings.conversion.channels
-        self.raw = channel if isinstance(named, dict) else f"{settings.conversion.loc_out}/{channel}"
+        self.raw = (
+            channel
+            if isinstance(named, dict)
+            else f"{settings.conversion.loc_out}/{channel}"
+        )
         last = channel.rsplit("/", 1)[-1]
         self.corrected = f"mc/{last}" if settings.motion.enabled else self.raw
-        self.quiet = f"denoised/{last}" if settings.denoising.enabled else self.corrected
+        self.quiet = (
+            f"denoised/{last}" if settings.denoising.enabled else self.corrected
+        )
         self.signal = f"df/{last}"
         self.store = store_path(self.recording, self.signal)
 
@@ -127,20 +155,56 @@ class Steps:
 
     def stages(self) -> list[Stage]:
         """Return the stages in order."""
-        settings, conversion = self.settings, plain(self.settings.conversion.model_dump())
-        stated = {"frame_rate": settings.frame_rate, "pixel_size": settings.pixel_size, "channel": settings.channel}
-        stages = [Stage("conversion", conversion | stated, self.convert, lambda: self._has(self.raw))]
+        settings, conversion = (
+            self.settings,
+            plain(self.settings.conversion.model_dump()),
+        )
+        stated = {
+            "frame_rate": settings.frame_rate,
+            "pixel_size": settings.pixel_size,
+            "channel": settings.channel,
+        }
+        stages = [
+            Stage(
+                "conversion",
+                conversion | stated,
+                self.convert,
+                lambda: self._has(self.raw),
+            )
+        ]
         if settings.motion.enabled:
             motion = plain(settings.motion.model_dump(exclude={"enabled"}))
-            stages.append(Stage("motion", motion, self.correct_motion, lambda: self._has(self.corrected)))
+            stages.append(
+                Stage(
+                    "motion",
+                    motion,
+                    self.correct_motion,
+                    lambda: self._has(self.corrected),
+                )
+            )
         if settings.denoising.enabled:
             stages.append(
-                Stage("denoising", plain(self._denoiser_parameters()), self.denoise, lambda: self._has(self.quiet))
+                Stage(
+                    "denoising",
+                    plain(self._denoiser_parameters()),
+                    self.denoise,
+                    lambda: self._has(self.quiet),
+                )
             )
-        delta, detection = plain(settings.delta.model_dump()), plain(settings.detection.model_dump())
+        delta, detection = (
+            plain(settings.delta.model_dump()),
+            plain(settings.detection.model_dump()),
+        )
         stages += [
-            Stage("delta", delta, self.correct_bleaching, lambda: self._has(self.signal)),
-            Stage("detection", detection, self.detect, lambda: (self.store / TABLE).exists()),
+            Stage(
+                "delta", delta, self.correct_bleaching, lambda: self._has(self.signal)
+            ),
+            Stage(
+                "detection",
+                detection,
+                self.detect,
+                lambda: (self.store / TABLE).exists(),
+            ),
             Stage("report", {}, self.report, self.run.file(REPORT).exists),
         ]
         return stages
@@ -148,7 +212,9 @@ class Steps:
     def _has(self, dataset: str) -> bool:
         try:
             return self.recording.exists() and dataset in dataset_names(self.recording)
-        except AstrocastError:  # a file that an interrupted run left unreadable is not complete
+        except (
+            AstrocastError
+        ):  # a file that an interrupted run left unreadable is not complete
             return False
 
     def convert(self) -> dict[str, Any]:
@@ -163,7 +229,8 @@ class Steps:
         names = dataset_names(self.recording)
         if self.raw not in names:
             raise DatasetNotFoundError(
-                f"there is no channel {self.settings.channel!r}; the recording has {', '.join(names)}"
+                f"there is no channel {self.settings.channel!r}; the recording has"
+                f" {', '.join(names)}"
             )
         return {"datasets": names}
 
@@ -172,8 +239,14 @@ class Steps:
         from astrocast.preparation import MotionCorrection
 
         motion = MotionCorrection()
-        motion.run(self.recording, loc=self.raw, **self.settings.motion.model_dump(exclude={"enabled"}))
-        motion.save(self.recording, loc=self.corrected, chunk_strategy="XY", overwrite=True)
+        motion.run(
+            self.recording,
+            loc=self.raw,
+            **self.settings.motion.model_dump(exclude={"enabled"}),
+        )
+        motion.save(
+            self.recording, loc=self.corrected, chunk_strategy="XY", overwrite=True
+        )
         found = motion.registration
         return {
             "bad_frames": int(found.quality["bad_frame"].sum()),
@@ -193,7 +266,14 @@ class Steps:
         with open_recording(self.recording, self.corrected) as movie:
             chunks = infer_chunks(movie.shape, np.dtype(np.float32), "XY")
         denoiser = Denoiser(**self._denoiser_parameters())
-        denoiser.run(self.recording, self.corrected, self.recording, self.quiet, chunks=chunks, overwrite=True)
+        denoiser.run(
+            self.recording,
+            self.corrected,
+            self.recording,
+            self.quiet,
+            chunks=chunks,
+            overwrite=True,
+        )
         return denoiser.measured()
 
     def correct_bleaching(self) -> dict[str, Any]:
@@ -212,7 +292,8 @@ class Steps:
         """Find the events."""
         from astrocast.detection import Detector
 
-        if (self.store / META).exists():  # of other parameters, or of an input that was computed anew
+        # of other parameters, or of an input that was computed anew
+        if (self.store / META).exists():
             shutil.rmtree(self.store)
         settings = self.settings.detection
         parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
@@ -222,25 +303,42 @@ class Steps:
         parameters["signal_loc"] = self.signal if calibrated else None
         detector = Detector(self.recording, output=self.store)
         directory = detector.run(calibration=settings.calibration, **parameters)
-        return {"events": len(read_events(directory, columns=["z0"])), "store": directory.name}
+        return {
+            "events": len(read_events(directory, columns=["z0"])),
+            "store": directory.name,
+        }
 
     def report(self) -> dict[str, Any]:
         """Write the page that shows the run."""
         from astrocast.pipeline.report import write_report
 
-        movies = Movies(self.recording, self.raw, self.corrected, self.quiet, self.signal)
+        movies = Movies(
+            self.recording, self.raw, self.corrected, self.quiet, self.signal
+        )
         content = gather(self.run, self.source.name, movies, self.store)
         score = self.judge(self.result([])) if self.judge else None
-        return {"report": write_report(self.run.path, replace(content, score=score)).name}
+        return {
+            "report": write_report(self.run.path, replace(content, score=score)).name
+        }
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:
-    """Open the input of a run; what the settings say of its pixels and frames goes before what the file says."""
+    """Open the input of a run; what the settings say of its pixels and frames goes
+    before what the file says.
+    """
     conversion = settings.conversion
-    channels = conversion.channels if isinstance(conversion.channels, int) else len(conversion.channels)
-    movie = open_interleaved(source, conversion.loc_in, sep=conversion.sep, channels=channels)
+    channels = (
+        conversion.channels
+        if isinstance(conversion.channels, int)
+        else len(conversion.channels)
+    )
+    movie = open_interleaved(
+        source, conversion.loc_in, sep=conversion.sep, channels=channels
+    )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(
-        known, frame_rate=settings.frame_rate or known.frame_rate, pixel_size=(size, size) if size else known.pixel_size
+        known,
+        frame_rate=settings.frame_rate or known.frame_rate,
+        pixel_size=(size, size) if size else known.pixel_size,
     )
     return movie

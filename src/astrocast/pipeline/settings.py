@@ -1,4 +1,6 @@
-"""The parameters of a whole run: those of its stages, with defaults that suit a whole run."""
+"""The parameters of a whole run: those of its stages, with defaults that suit a whole
+run.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ from astrocast.settings.motion import MotionSettings
 class ConversionStage(ConversionSettings):
     """Conversion in a run; the dtype of the recording is kept unless another is named."""
 
-    dtype: Any = parameter(None, "dtype of the result (values saturate); the recording's own when empty")
-    chunk_strategy: Any = parameter("XY", "How the result is cut into chunks: balanced, XY or Z")
+    dtype: Any = parameter(
+        None, "dtype of the result (values saturate); the recording's own when empty"
+    )
+    chunk_strategy: Any = parameter(
+        "XY", "How the result is cut into chunks: balanced, XY or Z"
+    )
 
     @field_validator("dtype")
     @classmethod
@@ -32,7 +38,9 @@ class ConversionStage(ConversionSettings):
 class MotionStage(MotionSettings):
     """Motion correction in a run."""
 
-    enabled: bool = parameter(True, "Correct motion; off for a recording that is registered already")
+    enabled: bool = parameter(
+        True, "Correct motion; off for a recording that is registered already"
+    )
 
 
 class DenoisingStage(DenoiserSettings):
@@ -40,8 +48,8 @@ class DenoisingStage(DenoiserSettings):
 
     enabled: bool = parameter(
         False,
-        "Denoise the registered movie; dF and the traces are then of the denoised one. Calibrated detection still "
-        "looks for events in the registered movie",
+        "Denoise the registered movie; dF and the traces are then of the denoised one."
+        " Calibrated detection still looks for events in the registered movie",
     )
     seed: int | None = parameter(  # type: ignore[assignment] # a run may leave the seed to the run
         None, "Seed of all that is random; that of the run when empty"
@@ -51,20 +59,33 @@ class DenoisingStage(DenoiserSettings):
 class DeltaStage(DeltaSettings):
     """Bleach correction in a run."""
 
-    baseline: Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"] = parameter(
-        "corrected_minimum", "How the background is estimated; the plain minimum lies below it by about two noise sd"
+    baseline: Literal[
+        "minimum",
+        "percentile",
+        "corrected_minimum",
+        "exponential",
+        "double_exponential",
+    ] = parameter(
+        "corrected_minimum",
+        "How the background is estimated; the plain minimum lies below it by about two"
+        " noise sd",
     )
     window: int | None = parameter(  # type: ignore[assignment] # a run may leave the window to the recording's length
         None,
-        "Frames on each side of a frame that its background is taken from; longer than an event. "
-        "A quarter of the recording, at least 20 and at most 300 frames, when empty",
+        "Frames on each side of a frame that its background is taken from; longer than"
+        " an event. A quarter of the recording, at least 20 and at most 300 frames,"
+        " when empty",
         unit="frames",
         ge=1,
     )
 
     def window_for(self, frames: int) -> int:
         """Return the window for a recording of ``frames`` frames."""
-        return self.window if self.window is not None else min(max(20, min(frames // 4, 300)), frames - 1)
+        return (
+            self.window
+            if self.window is not None
+            else min(max(20, min(frames // 4, 300)), frames - 1)
+        )
 
 
 class DetectionStage(DetectionSettings):
@@ -72,12 +93,13 @@ class DetectionStage(DetectionSettings):
 
     method: Literal["calibrated", "default"] = parameter(
         "calibrated",
-        "'calibrated' looks for events in the registered movie in units of its own noise; 'default' looks in dF, by "
-        "the parameters below",
+        "'calibrated' looks for events in the registered movie in units of its own"
+        " noise; 'default' looks in dF, by the parameters below",
     )
     exclude_border: Border = parameter(
         "auto",
-        "Pixels along each edge of the frame in which nothing is detected; 'auto' takes what motion moved out of view",
+        "Pixels along each edge of the frame in which nothing is detected; 'auto' takes"
+        " what motion moved out of view",
         unit="px",
     )
     calibration: CalibratedSettings = Field(default_factory=CalibratedSettings)
@@ -88,8 +110,12 @@ class RunSettings(Settings):
 
     seed: int = parameter(1, "Seed of everything that is random")
     channel: str = parameter("ch0", "Channel that events are detected in")
-    frame_rate: float | None = parameter(None, "Frames per second, where the file does not say", unit="Hz", gt=0)
-    pixel_size: float | None = parameter(None, "Size of a pixel, where the file does not say", unit="um", gt=0)
+    frame_rate: float | None = parameter(
+        None, "Frames per second, where the file does not say", unit="Hz", gt=0
+    )
+    pixel_size: float | None = parameter(
+        None, "Size of a pixel, where the file does not say", unit="um", gt=0
+    )
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
@@ -97,8 +123,12 @@ class RunSettings(Settings):
     detection: DetectionStage = Field(default_factory=DetectionStage)
 
 
-def read_configuration(path: Path | None, overrides: list[str], loc_in: str | None = None) -> RunSettings:
-    """Return the settings of a run from a YAML file and ``stage.parameter=value`` overrides."""
+def read_configuration(
+    path: Path | None, overrides: list[str], loc_in: str | None = None
+) -> RunSettings:
+    """Return the settings of a run from a YAML file and ``stage.parameter=value``
+    overrides.
+    """
     given = [*overrides, f"conversion.loc_in={loc_in}"] if loc_in else overrides
     return configuration.read(RunSettings, path, given)
 

@@ -1,4 +1,6 @@
-"""Counts of events per cluster and group as a clustered heat map, with how well they cluster."""
+"""Counts of events per cluster and group as a clustered heat map, with how well they
+cluster.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def cluster_counts(
     group_colors: tuple[str | Mapping[Any, Any] | None, str] = (None, "viridis"),
     cmap: str = "vlag",
 ) -> tuple[ClusterGrid, dict[str, float]]:
-    """Draw counts as a heat map whose rows and columns are ordered by hierarchical clustering.
+    """Draw counts as a heat map whose rows and columns are ordered by hierarchical
+    clustering.
 
     Parameters
     ----------
@@ -37,8 +40,8 @@ def cluster_counts(
     center
         Value at the centre of the colour map.
     group_colors
-        What colours the columns (a dict group -> colour, ``"auto"``, or None for no colours), and the palette of
-        ``"auto"``.
+        What colours the columns (a dict group -> colour, ``"auto"``, or None for no
+        colours), and the palette of ``"auto"``.
     cmap
         Colour map of the heat map.
 
@@ -50,7 +53,9 @@ def cluster_counts(
     try:
         import seaborn as sns
     except ImportError as error:
-        raise MissingExtraError("seaborn", "analysis", "a clustered heat map") from error
+        raise MissingExtraError(
+            "seaborn", "analysis", "a clustered heat map"
+        ) from error
     values = _checked(counts)
     table = pd.DataFrame(values, index=counts.index, columns=counts.columns)
     if z_score is not None:
@@ -66,7 +71,10 @@ def cluster_counts(
         col_cluster=table.shape[1] > 1,
         cbar_kws={"label": "events" if z_score is None else "events (z-score)"},
     )
-    grid.ax_heatmap.set(xlabel=str(counts.columns.name or "group"), ylabel=str(counts.index.name or "cluster"))
+    grid.ax_heatmap.set(
+        xlabel=str(counts.columns.name or "group"),
+        ylabel=str(counts.index.name or "cluster"),
+    )
     return grid, clustering_scores(table.to_numpy(), *linkage)
 
 
@@ -74,50 +82,75 @@ def _checked(counts: pd.DataFrame) -> NDArray[np.float64]:
     values = counts.to_numpy(np.float64)
     if values.size == 0 or not np.isfinite(values).all():
         raise InvalidValueError(
-            f"counts of shape {values.shape} hold NaN, infinity or nothing; fill or drop them first"
+            f"counts of shape {values.shape} hold NaN, infinity or nothing; fill or"
+            " drop them first"
         )
     return values
 
 
 def _standardised(table: pd.DataFrame, axis: int) -> pd.DataFrame:
-    """Return z-scores; a row or column without spread becomes 0 instead of NaN, which could not be clustered."""
+    """Return z-scores; a row or column without spread becomes 0 instead of NaN, which
+    could not be clustered.
+    """
     if axis not in (0, 1):
-        raise InvalidValueError(f"z_score is {axis!r}; it is 0 (rows), 1 (columns) or None")
+        raise InvalidValueError(
+            f"z_score is {axis!r}; it is 0 (rows), 1 (columns) or None"
+        )
     values = table.to_numpy(np.float64)
     along = 1 - axis
-    spread = values.std(axis=along, ddof=1, keepdims=True) if values.shape[along] > 1 else np.zeros(1)
-    scores = (values - values.mean(axis=along, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    spread = (
+        values.std(axis=along, ddof=1, keepdims=True)
+        if values.shape[along] > 1
+        else np.zeros(1)
+    )
+    scores = (values - values.mean(axis=along, keepdims=True)) / np.where(
+        spread > 0, spread, 1.0
+    )
     return pd.DataFrame(scores, index=table.index, columns=table.columns)
 
 
-def _colours(groups: pd.Index[Any], colours: str | Mapping[Any, Any] | None, palette: str) -> Any:
+def _colours(
+    groups: pd.Index[Any], colours: str | Mapping[Any, Any] | None, palette: str
+) -> Any:
     if colours is None:
         return None
     if isinstance(colours, str):
         if colours != "auto":
-            raise InvalidValueError(f"group_cmap is {colours!r}; it is 'auto', a dict group -> colour, or None")
+            raise InvalidValueError(
+                f"group_cmap is {colours!r}; it is 'auto', a dict group -> colour, or"
+                " None"
+            )
         import seaborn as sns
 
         names = list(dict.fromkeys(groups))
         colours = dict(zip(names, sns.color_palette(palette, len(names)), strict=True))
     missing = [g for g in groups if g not in colours]
     if missing:
-        raise InvalidValueError(f"group_cmap has no colour for {', '.join(map(str, missing))}")
+        raise InvalidValueError(
+            f"group_cmap has no colour for {', '.join(map(str, missing))}"
+        )
     return [colours[g] for g in groups]
 
 
-def clustering_scores(values: NDArray[np.float64], method: str, metric: str) -> dict[str, float]:
+def clustering_scores(
+    values: NDArray[np.float64], method: str, metric: str
+) -> dict[str, float]:
     """Return how well the rows and the columns of a matrix cluster.
 
-    ``cophenetic``: correlation of the distances in the tree with those of the data (Sokal & Rohlf 1962,
-    https://doi.org/10.2307/1217208), near 1 when the tree is true to them. ``clusters``: the number of flat clusters
-    that gives the best ``silhouette`` (-1 to 1; Rousseeuw 1987, https://doi.org/10.1016/0377-0427(87)90125-7), and for
-    that number ``calinski_harabasz`` (high is good) and ``davies_bouldin`` (low is good). Each once for rows and once
-    for columns; NaN where there are too few.
+    ``cophenetic``: correlation of the distances in the tree with those of the data
+    (Sokal & Rohlf 1962, https://doi.org/10.2307/1217208), near 1 when the tree is true
+    to them. ``clusters``: the number of flat clusters that gives the best
+    ``silhouette`` (-1 to 1; Rousseeuw 1987,
+    https://doi.org/10.1016/0377-0427(87)90125-7), and for that number
+    ``calinski_harabasz`` (high is good) and ``davies_bouldin`` (low is good). Each once
+    for rows and once for columns; NaN where there are too few.
     """
     scores: dict[str, float] = {}
     for side, items in (("rows", values), ("columns", values.T)):
-        scores |= {f"{side}_{name}": value for name, value in _scores(items, method, metric).items()}
+        scores |= {
+            f"{side}_{name}": value
+            for name, value in _scores(items, method, metric).items()
+        }
     return scores
 
 
@@ -126,11 +159,20 @@ def _scores(items: NDArray[np.float64], method: str, metric: str) -> dict[str, f
     from scipy.spatial.distance import pdist
 
     try:
-        from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+        from sklearn.metrics import (
+            calinski_harabasz_score,
+            davies_bouldin_score,
+            silhouette_score,
+        )
     except ImportError as error:
-        raise MissingExtraError("scikit-learn", "analysis", "scoring a clustering") from error
+        raise MissingExtraError(
+            "scikit-learn", "analysis", "scoring a clustering"
+        ) from error
 
-    out = dict.fromkeys(("cophenetic", "clusters", "silhouette", "calinski_harabasz", "davies_bouldin"), float("nan"))
+    out = dict.fromkeys(
+        ("cophenetic", "clusters", "silhouette", "calinski_harabasz", "davies_bouldin"),
+        float("nan"),
+    )
     if len(items) < 3 or not (distances := pdist(items, metric)).any():
         return out
     tree = linkage(items, method, metric)

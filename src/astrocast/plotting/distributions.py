@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from astrocast.plotting.frame import axes_or_new, say
 from astrocast.plotting.palette import REFERENCE, SIGNAL
 
-#: a ratio of the 98th to the 2nd percentile above which a linear axis would show one bar and a tail
+#: a ratio of the 98th to the 2nd percentile above which a linear axis would show one
+#: bar and a tail
 _WIDE = 30.0
 _MOST_BINS = 40
 
@@ -24,7 +25,8 @@ def distribution(
 ) -> Axes:
     """Draw a histogram with the median as a dashed line.
 
-    The axis of the values is logarithmic when all are positive and they span more than a factor of 30.
+    The axis of the values is logarithmic when all are positive and they span more than
+    a factor of 30.
 
     Parameters
     ----------
@@ -35,8 +37,8 @@ def distribution(
     label
         What the values are, with their unit.
     step
-        Smallest difference that the values can have, such as the duration of a frame: bins are whole multiples of it,
-        so that no bin is empty or doubled by rounding.
+        Smallest difference that the values can have, such as the duration of a frame:
+        bins are whole multiples of it, so that no bin is empty or doubled by rounding.
 
     Returns
     -------
@@ -64,15 +66,24 @@ def distribution(
     ax.set_ylim(bottom=0.0)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     median = float(np.median(finite))
-    ax.axvline(median, color=REFERENCE, linestyle="--", linewidth=1.2, label=f"median {median:.3g}")
+    ax.axvline(
+        median,
+        color=REFERENCE,
+        linestyle="--",
+        linewidth=1.2,
+        label=f"median {median:.3g}",
+    )
     ax.legend(frameon=False, fontsize=8)
     if finite.size < found.size:
         say(ax, f"{found.size - finite.size} without a value are left out", "corner")
     return ax
 
 
-def bin_edges(finite: NDArray[np.float64], step: float | None = None) -> tuple[NDArray[np.float64], bool]:
-    """Return the edges of the bins, and whether they are evenly spaced in the logarithm.
+def bin_edges(
+    finite: NDArray[np.float64], step: float | None = None
+) -> tuple[NDArray[np.float64], bool]:
+    """Return the edges of the bins, and whether they are evenly spaced in the
+    logarithm.
 
     >>> import numpy as np
     >>> bin_edges(np.array([1.0, 2.0, 5.0]), step=1.0)
@@ -85,11 +96,22 @@ def bin_edges(finite: NDArray[np.float64], step: float | None = None) -> tuple[N
         most = np.clip(2 * np.sqrt(finite.size), 8, _MOST_BINS)
         widest = max(1, int(np.ceil((high - low) / step / most)))
         bins = int((high - low) / step / widest + 1e-9) + 1
-        return np.asarray(low - step / 2 + step * widest * np.arange(bins + 1), dtype=np.float64), False
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, up to rounding: no room for edges between
+        return (
+            np.asarray(
+                low - step / 2 + step * widest * np.arange(bins + 1), dtype=np.float64
+            ),
+            False,
+        )
+    # one value, up to rounding: no room for edges between
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
         half = abs(low) * 0.05 or 0.5
         return np.array([low - half, high + half]), False
-    # Freedman and Diaconis (1981), https://doi.org/10.1007/BF01025868; with bounds, for the sake of outliers
-    width = 2.0 * float(np.subtract(*np.percentile(finite, (75, 25)))) / finite.size ** (1 / 3)
+    # Freedman and Diaconis (1981), https://doi.org/10.1007/BF01025868; with bounds, for
+    # the sake of outliers
+    width = (
+        2.0
+        * float(np.subtract(*np.percentile(finite, (75, 25))))
+        / finite.size ** (1 / 3)
+    )
     bins = max(8, int(np.ceil((high - low) / max(width, (high - low) / _MOST_BINS))))
     return np.linspace(low, high, bins + 1, dtype=np.float64), False

@@ -58,12 +58,26 @@ def traces(
     chosen = spread_sample(len(values), limit)
     ax = axes_or_new(ax, 7.0, float(np.clip(1.2 + 0.22 * len(chosen), 2.4, 9.0)))
     shown = [np.asarray(values[i], dtype=np.float64) for i in chosen]
-    height = max((np.ptp(t[np.isfinite(t)]) for t in shown if np.isfinite(t).any()), default=1.0) or 1.0
+    height = (
+        max(
+            (np.ptp(t[np.isfinite(t)]) for t in shown if np.isfinite(t).any()),
+            default=1.0,
+        )
+        or 1.0
+    )
     for place, (index, trace) in enumerate(zip(chosen, shown, strict=True)):
         frames = np.arange(len(trace)) + (starts[index] if starts is not None else 0)
-        ax.plot(times(frames, frame_rate), trace / height - 1.1 * place, color=SIGNAL, linewidth=1.0)
+        ax.plot(
+            times(frames, frame_rate),
+            trace / height - 1.1 * place,
+            color=SIGNAL,
+            linewidth=1.0,
+        )
     ticks = spread_sample(len(chosen), 20)
-    ax.set_yticks(-1.1 * ticks, [str(names[chosen[t]] if names is not None else chosen[t]) for t in ticks])
+    ax.set_yticks(
+        -1.1 * ticks,
+        [str(names[chosen[t]] if names is not None else chosen[t]) for t in ticks],
+    )
     ax.set(xlabel=time_label(frame_rate), ylabel=label)
     _note(ax, len(values), len(chosen), "traces")
     return ax
@@ -79,7 +93,8 @@ def gallery(
     limit: int = 24,
     label: str = "dF",
 ) -> Axes:
-    """Draw a grid of small traces, each on its own scale of time, all on one scale of height.
+    """Draw a grid of small traces, each on its own scale of time, all on one scale of
+    height.
 
     Parameters
     ----------
@@ -125,13 +140,23 @@ def gallery(
     for index, trace in enumerate(shown):
         row, column = divmod(index, columns)
         width, height = 1.0 / columns, 1.0 / rows
-        small = ax.inset_axes((column * width, 1.0 - (row + 0.86) * height, 0.86 * width, 0.68 * height))
-        small.plot(times(np.arange(len(trace)), frame_rate), trace, color=SIGNAL, linewidth=1.2)
+        small = ax.inset_axes(
+            (column * width, 1.0 - (row + 0.86) * height, 0.86 * width, 0.68 * height)
+        )
+        small.plot(
+            times(np.arange(len(trace)), frame_rate), trace, color=SIGNAL, linewidth=1.2
+        )
         small.set_ylim(low - margin, high + margin)
         small.spines[["top", "right"]].set_visible(False)
         small.tick_params(labelsize=7, length=2, labelleft=column == 0)
         small.locator_params(axis="both", nbins=3)
-        small.set_title(str(names[index] if names is not None else index), loc="left", fontsize=8, pad=2, color=GREY)
+        small.set_title(
+            str(names[index] if names is not None else index),
+            loc="left",
+            fontsize=8,
+            pad=2,
+            color=GREY,
+        )
     _note(ax, len(values), len(shown), "traces")
     return ax
 
@@ -163,8 +188,9 @@ def average_trace(
     label
         What the traces are, with their unit.
     min_share
-        A time is drawn where at least this share of the group's traces (and at least two, if it has two) has a value
-        there: further out the mean would be that of a few long events.
+        A time is drawn where at least this share of the group's traces (and at least
+        two, if it has two) has a value there: further out the mean would be that of a
+        few long events.
 
     Returns
     -------
@@ -183,7 +209,9 @@ def average_trace(
     ax = axes_or_new(ax, 5.2, 3.2)
     kinds = list(dict.fromkeys(groups)) if groups is not None else [None]
     for index, kind in enumerate(kinds):
-        members = [t for i, t in enumerate(values) if groups is None or groups[i] == kind]
+        members = [
+            t for i, t in enumerate(values) if groups is None or groups[i] == kind
+        ]
         lags, mean, error, count = aligned_mean(members, align)
         drawn = count >= max(min(2, len(members)), min_share * len(members))
         time = times(lags[drawn], frame_rate)
@@ -202,8 +230,11 @@ def average_trace(
 
 def aligned_mean(
     values: Sequence[ArrayLike], align: str = "onset"
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return lags in frames, mean, standard error and number of values at each lag, of traces of any length.
+) -> tuple[
+    NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]
+]:
+    """Return lags in frames, mean, standard error and number of values at each lag, of
+    traces of any length.
 
     The standard error is 0 where there is one value, and uses n - 1.
 
@@ -211,10 +242,19 @@ def aligned_mean(
     >>> lags.tolist(), mean.tolist(), count.tolist()
     ([-1, 0, 1], [0.0, 4.0, 1.0], [1, 2, 1])
     """
-    arrays = [a for a in (np.asarray(v, dtype=np.float64) for v in values) if np.isfinite(a).any()]
+    arrays = [
+        a
+        for a in (np.asarray(v, dtype=np.float64) for v in values)
+        if np.isfinite(a).any()
+    ]
     if not arrays:
         return np.arange(0), np.empty(0), np.empty(0), np.arange(0)
-    lag = np.concatenate([np.arange(len(a)) - (int(np.nanargmax(a)) if align == "peak" else 0) for a in arrays])
+    lag = np.concatenate(
+        [
+            np.arange(len(a)) - (int(np.nanargmax(a)) if align == "peak" else 0)
+            for a in arrays
+        ]
+    )
     flat = np.concatenate(arrays)
     first = int(lag.min())
     finite = np.isfinite(flat)
@@ -223,14 +263,26 @@ def aligned_mean(
     count = np.bincount(place, minlength=size)
     mean = np.bincount(place, flat, minlength=size) / np.maximum(count, 1)
     # deviations from the mean, not the difference of two large sums
-    variance = np.bincount(place, (flat - mean[place]) ** 2, minlength=size) / np.maximum(count - 1, 1)
-    return np.arange(size) + first, mean, np.sqrt(variance / np.maximum(count, 1)), count
+    variance = np.bincount(
+        place, (flat - mean[place]) ** 2, minlength=size
+    ) / np.maximum(count - 1, 1)
+    return (
+        np.arange(size) + first,
+        mean,
+        np.sqrt(variance / np.maximum(count, 1)),
+        count,
+    )
 
 
-def _same_number(values: Sequence[ArrayLike], others: Sequence[object] | None, name: str) -> None:
+def _same_number(
+    values: Sequence[ArrayLike], others: Sequence[object] | None, name: str
+) -> None:
     """Raise unless there is one of ``others`` for each trace."""
     if others is not None and len(others) != len(values):
-        raise InvalidValueError(f"there are {len(values)} traces and {len(others)} {name}; one for each is needed")
+        raise InvalidValueError(
+            f"there are {len(values)} traces and {len(others)} {name}; one for each is"
+            " needed"
+        )
 
 
 def _note(ax: Axes, total: int, shown: int, what: str) -> None:

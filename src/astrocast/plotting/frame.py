@@ -1,4 +1,6 @@
-"""What every figure shares: axes without global state, units, a scale bar, a word on what is not shown."""
+"""What every figure shares: axes without global state, units, a scale bar, a word on
+what is not shown.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ from astrocast.plotting.palette import GREY
 #: pixel size in micrometres: one number for square pixels, or (row, column)
 PixelSize = float | tuple[float, float] | None
 
-#: above this number of artists a collection is drawn as pixels, also in an SVG or PDF: the file stays small
+#: above this number of artists a collection is drawn as pixels, also in an SVG or PDF:
+#: the file stays small
 RASTERISE_ABOVE = 2000
 
 
 def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 3.2) -> Axes:
-    """Return ``ax``, or the axes of a new figure of ``width`` by ``height`` inches that pyplot knows nothing of."""
+    """Return ``ax``, or the axes of a new figure of ``width`` by ``height`` inches that
+    pyplot knows nothing of.
+    """
     if ax is None:
         ax = Figure(figsize=(width, height), layout="constrained").add_subplot()
     ax.spines[["top", "right"]].set_visible(False)
@@ -38,14 +43,19 @@ def figure_of(ax: Axes) -> Figure:
     """
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise InvalidValueError("these axes are part of no figure; draw into axes of a figure that still exists")
+        raise InvalidValueError(
+            "these axes are part of no figure; draw into axes of a figure that still"
+            " exists"
+        )
     return figure
 
 
 def times(frames: ArrayLike, frame_rate: float | None) -> NDArray[np.float64]:
     """Return frames as seconds, or as they are when the frame rate is not known."""
     found = np.asarray(frames, dtype=np.float64)
-    return found / positive(frame_rate, "frame_rate") if frame_rate is not None else found
+    return (
+        found / positive(frame_rate, "frame_rate") if frame_rate is not None else found
+    )
 
 
 def time_label(frame_rate: float | None, what: str = "time") -> str:
@@ -66,54 +76,101 @@ def pixel_sides(pixel_size: PixelSize) -> tuple[float, float] | None:
     if pixel_size is None:
         return None
     sides = np.broadcast_to(np.asarray(pixel_size, dtype=np.float64), 2)
-    return positive(float(sides[0]), "pixel_size"), positive(float(sides[1]), "pixel_size")
+    return positive(float(sides[0]), "pixel_size"), positive(
+        float(sides[1]), "pixel_size"
+    )
 
 
 def positive(value: float, name: str) -> float:
     """Return ``value`` when it is finite and above zero."""
     if not (np.isfinite(value) and value > 0):
         raise InvalidValueError(
-            f"{name} is {value!r}; a finite number above 0, or None when it is not known, is needed"
+            f"{name} is {value!r}; a finite number above 0, or None when it is not"
+            " known, is needed"
         )
     return value
 
 
 def nice_length(extent: float, share: float = 0.25) -> float:
-    """Return the largest of 1, 2, 5 times a power of ten that is at most ``share`` of ``extent``.
+    """Return the largest of 1, 2, 5 times a power of ten that is at most ``share`` of
+    ``extent``.
 
     >>> nice_length(100.0), nice_length(3.0)
     (20.0, 0.5)
     """
     target = share * positive(extent, "extent")
     power = 10.0 ** np.floor(np.log10(target))
-    return float(power * max(step for step in (1, 2, 5) if step * power <= target * (1 + 1e-9)))
+    return float(
+        power * max(step for step in (1, 2, 5) if step * power <= target * (1 + 1e-9))
+    )
 
 
 def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
-    """Draw a scale bar into an image of ``columns`` columns: micrometres where the pixel size is known, else pixels."""
+    """Draw a scale bar into an image of ``columns`` columns: micrometres where the
+    pixel size is known, else pixels.
+    """
     sides = pixel_sides(pixel_size)
     side, unit = (sides[1], "µm") if sides else (1.0, "px")
     length = nice_length(columns * side)
     bar = AuxTransformBox(ax.transData)
-    bar.add_artist(Rectangle((0, 0), length / side, max(columns * 0.008, 0.2), facecolor="white", edgecolor="none"))
+    bar.add_artist(
+        Rectangle(
+            (0, 0),
+            length / side,
+            max(columns * 0.008, 0.2),
+            facecolor="white",
+            edgecolor="none",
+        )
+    )
     text = TextArea(f"{length:g} {unit}", textprops={"color": "white", "size": 9})
-    box = AnchoredOffsetbox("lower right", pad=0.35, borderpad=0.5, child=VPacker(children=[bar, text], align="center"))
+    box = AnchoredOffsetbox(
+        "lower right",
+        pad=0.35,
+        borderpad=0.5,
+        child=VPacker(children=[bar, text], align="center"),
+    )
     # readable on any tissue: white on a dark plate
     box.patch.set(facecolor="black", edgecolor="none", alpha=0.6)
     ax.add_artist(box)
 
 
 def say(ax: Axes, text: str, where: Literal["centre", "corner"] = "centre") -> None:
-    """Write a note into the axes: that there is nothing to show, or that only a part is shown."""
+    """Write a note into the axes: that there is nothing to show, or that only a part is
+    shown.
+    """
     if where == "centre":
-        plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "round"}
-        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, bbox=plate)
+        plate = {
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.85,
+            "boxstyle": "round",
+        }
+        ax.text(
+            0.5,
+            0.5,
+            text,
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            color=GREY,
+            bbox=plate,
+        )
     else:
-        ax.text(1.0, 1.01, text, transform=ax.transAxes, ha="right", va="bottom", color=GREY, fontsize=8)
+        ax.text(
+            1.0,
+            1.01,
+            text,
+            transform=ax.transAxes,
+            ha="right",
+            va="bottom",
+            color=GREY,
+            fontsize=8,
+        )
 
 
 def spread_sample(count: int, limit: int) -> NDArray[np.intp]:
-    """Return at most ``limit`` of ``count`` indices, evenly spread, always the same ones.
+    """Return at most ``limit`` of ``count`` indices, evenly spread, always the same
+    ones.
 
     >>> spread_sample(3, 10)
     array([0, 1, 2])
@@ -126,5 +183,7 @@ def spread_sample(count: int, limit: int) -> NDArray[np.intp]:
 
 
 def drawing(count: int) -> dict[str, Any]:
-    """Return how a collection of ``count`` artists is drawn: as pixels when there are very many."""
+    """Return how a collection of ``count`` artists is drawn: as pixels when there are
+    very many.
+    """
     return {"rasterized": count > RASTERISE_ABOVE}

@@ -1,7 +1,9 @@
 """The colours of every figure, declared once.
 
-Categories take the eight colours of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, which people with any
-common colour blindness tell apart and which stay apart in print. Ordered values take maps whose lightness rises evenly.
+Categories take the eight colours of Okabe and Ito (2008),
+https://jfly.uni-koeln.de/color/, which people with any common colour blindness tell
+apart and which stay apart in print. Ordered values take maps whose lightness rises
+evenly.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#767676"
 
-#: for categories, in the order in which they are given out; yellow comes last, it is faint on white
+#: for categories, in the order in which they are given out; yellow comes last, it is
+#: faint on white
 CATEGORIES: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, YELLOW)
 
 SIGNAL: Final = BLUE  # what was recorded
@@ -44,7 +47,8 @@ def category(index: int) -> str:
 
 
 def time_map() -> Colormap:
-    """Return the map of early (violet) to late (yellow), without the dark end that would vanish on tissue.
+    """Return the map of early (violet) to late (yellow), without the dark end that
+    would vanish on tissue.
 
     >>> time_map().N
     256

@@ -1,4 +1,6 @@
-"""What was done to the recording before the events were looked for: motion, registration, bleaching."""
+"""What was done to the recording before the events were looked for: motion,
+registration, bleaching.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
-from astrocast.plotting.frame import PixelSize, axes_or_new, pixel_sides, say, time_label, times
+from astrocast.plotting.frame import (
+    PixelSize,
+    axes_or_new,
+    pixel_sides,
+    say,
+    time_label,
+    times,
+)
 from astrocast.plotting.palette import EVENT, REFERENCE, SIGNAL, category
 from astrocast.plotting.timeline import envelope
 
@@ -27,13 +36,15 @@ def shifts(
     Parameters
     ----------
     values
-        (frames, 2) in pixels, row then column, positive = the frame had moved down / right.
+        (frames, 2) in pixels, row then column, positive = the frame had moved down /
+        right.
     ax
         Axes to draw into; a new figure where None.
     frame_rate
         Hz; time is in frames where None.
     pixel_size
-        Micrometres per pixel, one number or (row, column): shifts are shown in micrometres; in pixels where None.
+        Micrometres per pixel, one number or (row, column): shifts are shown in
+        micrometres; in pixels where None.
     bad_frames
         Frames that could not be registered well: marked at the foot.
 
@@ -50,7 +61,9 @@ def shifts(
     """
     moved = np.asarray(values, dtype=np.float64)
     if moved.ndim != 2 or moved.shape[1] != 2:
-        raise InvalidValueError(f"shifts have shape {moved.shape}; (frames, 2), row then column, is needed")
+        raise InvalidValueError(
+            f"shifts have shape {moved.shape}; (frames, 2), row then column, is needed"
+        )
     sides = pixel_sides(pixel_size)
     moved = moved * np.array(sides or (1.0, 1.0))
     ax = axes_or_new(ax, 9.0, 2.6)
@@ -72,7 +85,8 @@ def registration(
     bad_frames: ArrayLike = (),
     label: str = "correlation with the template",
 ) -> Axes:
-    """Draw how well each frame agrees with the template, before and after motion correction.
+    """Draw how well each frame agrees with the template, before and after motion
+    correction.
 
     Parameters
     ----------
@@ -103,7 +117,9 @@ def registration(
     for index, (name, values) in enumerate(series.items()):
         found = np.asarray(values, dtype=np.float64)
         frames = max(frames, len(found))
-        colour = REFERENCE if name == "before" else category(index - ("before" in series))
+        colour = (
+            REFERENCE if name == "before" else category(index - ("before" in series))
+        )
         middle = float(np.nanmedian(found)) if np.isfinite(found).any() else np.nan
         _line(ax, found, frame_rate, color=colour, label=f"{name}, median {middle:.3f}")
     _mark(ax, bad_frames, frame_rate)
@@ -124,7 +140,8 @@ def bleaching(
     frame_rate: float | None = None,
     label: str = "mean F",
 ) -> Axes:
-    """Draw the mean fluorescence of each frame before bleach correction, and the baseline that was taken from it.
+    """Draw the mean fluorescence of each frame before bleach correction, and the
+    baseline that was taken from it.
 
     Parameters
     ----------
@@ -142,12 +159,15 @@ def bleaching(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. A note gives what is left at the end: the mean of the last tenth over that of the first.
+        The axes. A note gives what is left at the end: the mean of the last tenth over
+        that of the first.
 
     Examples
     --------
     >>> import numpy as np
-    >>> ax = bleaching(np.linspace(200.0, 100.0, 50), baseline=np.linspace(190.0, 95.0, 50))
+    >>> ax = bleaching(
+    ...     np.linspace(200.0, 100.0, 50), baseline=np.linspace(190.0, 95.0, 50)
+    ... )
     >>> len(ax.lines)
     2
     """
@@ -155,7 +175,13 @@ def bleaching(
     ax = axes_or_new(ax, 9.0, 2.6)
     _line(ax, values, frame_rate, color=SIGNAL, label="fluorescence")
     if baseline is not None:
-        _line(ax, np.asarray(baseline, dtype=np.float64), frame_rate, color=EVENT, label="baseline")
+        _line(
+            ax,
+            np.asarray(baseline, dtype=np.float64),
+            frame_rate,
+            color=EVENT,
+            label="baseline",
+        )
         ax.legend(frameon=False, fontsize=8, ncols=2)
     _over_time(ax, len(values), frame_rate)
     ax.set_ylabel(label)
@@ -166,7 +192,8 @@ def bleaching(
 
 
 def remaining(trace: ArrayLike) -> float:
-    """Return the mean of the last tenth of a trace over that of the first tenth, NaN where that has no meaning.
+    """Return the mean of the last tenth of a trace over that of the first tenth, NaN
+    where that has no meaning.
 
     >>> import numpy as np
     >>> remaining(np.linspace(100.0, 50.0, 20))
@@ -175,12 +202,23 @@ def remaining(trace: ArrayLike) -> float:
     values = np.asarray(trace, dtype=np.float64)
     tenth = max(1, len(values) // 10)
     first, last = values[:tenth], values[-tenth:]
-    if len(values) < 2 or not (np.isfinite(first).any() and np.isfinite(last).any()) or np.nanmean(first) <= 0:
+    if (
+        len(values) < 2
+        or not (np.isfinite(first).any() and np.isfinite(last).any())
+        or np.nanmean(first) <= 0
+    ):
         return float("nan")
     return float(np.nanmean(last) / np.nanmean(first))
 
 
-def _line(ax: Axes, values: NDArray[np.float64], frame_rate: float | None, *, color: str, label: str) -> None:
+def _line(
+    ax: Axes,
+    values: NDArray[np.float64],
+    frame_rate: float | None,
+    *,
+    color: str,
+    label: str,
+) -> None:
     """Draw one value per frame."""
     frames, heights = envelope(values)
     ax.plot(times(frames, frame_rate), heights, color=color, linewidth=1.1, label=label)
@@ -192,9 +230,14 @@ def _mark(ax: Axes, bad_frames: ArrayLike, frame_rate: float | None) -> None:
     if frames.size:
         place = np.full(frames.size, 0.03)
         ax.plot(
-            times(frames, frame_rate), place, "x", color=EVENT, markersize=4, transform=ax.get_xaxis_transform(),
+            times(frames, frame_rate),
+            place,
+            "x",
+            color=EVENT,
+            markersize=4,
+            transform=ax.get_xaxis_transform(),
             label=f"{frames.size} bad frame{'s' if frames.size > 1 else ''}",
-        )  # fmt: skip
+        )
 
 
 def _over_time(ax: Axes, frames: int, frame_rate: float | None) -> None:

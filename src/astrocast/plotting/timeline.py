@@ -1,4 +1,6 @@
-"""Events over the time of the recording: raster, rate, and the mean trace with the events marked."""
+"""Events over the time of the recording: raster, rate, and the mean trace with the
+events marked.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,19 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
-from astrocast.plotting.frame import axes_or_new, drawing, nice_length, positive, say, time_label, times
+from astrocast.plotting.frame import (
+    axes_or_new,
+    drawing,
+    nice_length,
+    positive,
+    say,
+    time_label,
+    times,
+)
 from astrocast.plotting.palette import EVENT, SIGNAL, category
 
-#: points of a line above which minimum and maximum of runs of frames stand for the frames
+#: points of a line above which minimum and maximum of runs of frames stand for the
+#: frames
 _LINE_POINTS = 8000
 
 
@@ -25,7 +36,8 @@ def raster(
     frame_rate: float | None = None,
     group: str | None = None,
 ) -> Axes:
-    """Draw each event as a bar from its first to its last frame, a row per event, the earliest at the top.
+    """Draw each event as a bar from its first to its last frame, a row per event, the
+    earliest at the top.
 
     Parameters
     ----------
@@ -53,7 +65,9 @@ def raster(
     Examples
     --------
     >>> import pandas as pd
-    >>> ax = raster(pd.DataFrame({"z0": [5, 0], "z1": [9, 3]}), frames=20, frame_rate=2.0)
+    >>> ax = raster(
+    ...     pd.DataFrame({"z0": [5, 0], "z1": [9, 3]}), frames=20, frame_rate=2.0
+    ... )
     >>> ax.get_xlabel(), ax.get_xlim()
     ('time (s)', (np.float64(0.0), np.float64(10.0)))
     """
@@ -67,7 +81,13 @@ def raster(
     bars[:, :, 1] = rows[:, None] + np.array([-0.38, 0.38, 0.38, -0.38])
     colours, names = _colours(events, group, order)
     # an edge of a third of a point: bars of less than a pixel would fade away
-    bundle = PolyCollection(list(bars), facecolors=colours, edgecolors=colours, linewidths=0.3, **drawing(len(order)))
+    bundle = PolyCollection(
+        list(bars),
+        facecolors=colours,
+        edgecolors=colours,
+        linewidths=0.3,
+        **drawing(len(order)),
+    )
     ax.add_collection(bundle, autolim=False)
     ax.set_xlim(0.0, _end_of_time(frames, end, frame_rate))
     ax.set_ylim(max(len(order), 1) + 0.5, 0.5)
@@ -90,7 +110,8 @@ def event_rate(
     frame_rate: float | None = None,
     bin_frames: int | None = None,
 ) -> Axes:
-    """Draw how many events begin per minute (per frame where the frame rate is not known) over the recording.
+    """Draw how many events begin per minute (per frame where the frame rate is not
+    known) over the recording.
 
     Parameters
     ----------
@@ -103,8 +124,8 @@ def event_rate(
     frame_rate
         Hz; time is in frames where None.
     bin_frames
-        Frames per bin; where None, as many bins as there are events, but 10 to 40. The last bin may be
-        shorter, its rate takes that into account.
+        Frames per bin; where None, as many bins as there are events, but 10 to 40. The
+        last bin may be shorter, its rate takes that into account.
 
     Returns
     -------
@@ -114,21 +135,41 @@ def event_rate(
     Examples
     --------
     >>> import pandas as pd
-    >>> ax = event_rate(pd.DataFrame({"z0": [0, 1, 9], "z1": [4, 4, 10]}), frames=10, bin_frames=5)
+    >>> ax = event_rate(
+    ...     pd.DataFrame({"z0": [0, 1, 9], "z1": [4, 4, 10]}), frames=10, bin_frames=5
+    ... )
     >>> ax.patches[0].get_data().values
     array([0.4, 0.2])
     """
     begin, end = spans(events)
     ax = axes_or_new(ax, 9.0, 2.4)
     total = max(int(frames if frames is not None else end.max(initial=1)), 1)
-    width = bin_frames if bin_frames is not None else max(1, round(nice_length(total, 1 / np.clip(len(begin), 10, 40))))
+    width = (
+        bin_frames
+        if bin_frames is not None
+        else max(1, round(nice_length(total, 1 / np.clip(len(begin), 10, 40))))
+    )
     edges = np.append(np.arange(0, total, positive(width, "bin_frames")), total)
     counts, _ = np.histogram(begin, edges)
-    per, unit = (60.0 * frame_rate, "onsets per minute") if frame_rate is not None else (1.0, "onsets per frame")
-    ax.stairs(counts * per / np.diff(edges), times(edges, frame_rate), fill=True, color=EVENT, alpha=0.75)
+    per, unit = (
+        (60.0 * frame_rate, "onsets per minute")
+        if frame_rate is not None
+        else (1.0, "onsets per frame")
+    )
+    ax.stairs(
+        counts * per / np.diff(edges),
+        times(edges, frame_rate),
+        fill=True,
+        color=EVENT,
+        alpha=0.75,
+    )
     ax.set_xlim(0.0, float(times(total, frame_rate)))
     ax.set_ylim(bottom=0.0)
-    bin_text = f"{width / frame_rate:g} s" if frame_rate is not None else f"{width} frame{'s' if width > 1 else ''}"
+    bin_text = (
+        f"{width / frame_rate:g} s"
+        if frame_rate is not None
+        else f"{width} frame{'s' if width > 1 else ''}"
+    )
     ax.set(xlabel=time_label(frame_rate), ylabel=unit)
     say(ax, f"bins of {bin_text}", "corner")
     if not len(begin):
@@ -154,7 +195,8 @@ def mean_trace(
     ax
         Axes to draw into; a new figure where None.
     events
-        Event table with ``z0`` and ``z1``; shaded bars show where at least one event is active.
+        Event table with ``z0`` and ``z1``; shaded bars show where at least one event is
+        active.
     frame_rate
         Hz; time is in frames where None.
     label
@@ -163,7 +205,8 @@ def mean_trace(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. Very long traces are drawn as the minimum and maximum of runs of frames, so that no peak is lost.
+        The axes. Very long traces are drawn as the minimum and maximum of runs of
+        frames, so that no peak is lost.
 
     Examples
     --------
@@ -173,7 +216,9 @@ def mean_trace(
     """
     values = np.asarray(trace, dtype=np.float64)
     if values.ndim != 1:
-        raise InvalidValueError(f"the mean trace has shape {values.shape}; one value per frame is needed")
+        raise InvalidValueError(
+            f"the mean trace has shape {values.shape}; one value per frame is needed"
+        )
     ax = axes_or_new(ax, 9.0, 2.6)
     frames, heights = envelope(values)
     ax.plot(times(frames, frame_rate), heights, color=SIGNAL, linewidth=1.0)
@@ -183,14 +228,24 @@ def mean_trace(
         begin, end = spans(events)
         for first, last in _union(begin, end):
             ax.axvspan(
-                float(times(first, frame_rate)), float(times(last, frame_rate)), color=EVENT, alpha=0.12, linewidth=0
+                float(times(first, frame_rate)),
+                float(times(last, frame_rate)),
+                color=EVENT,
+                alpha=0.12,
+                linewidth=0,
             )
         onsets = np.unique(begin)
-        # x in data, y in shares of the axes: the ticks stay at the foot whatever the trace does
+        # x in data, y in shares of the axes: the ticks stay at the foot whatever the
+        # trace does
         ax.vlines(
-            times(onsets, frame_rate), 0.0, 0.05, color=EVENT, linewidth=1.0, transform=ax.get_xaxis_transform(),
+            times(onsets, frame_rate),
+            0.0,
+            0.05,
+            color=EVENT,
+            linewidth=1.0,
+            transform=ax.get_xaxis_transform(),
             **drawing(len(onsets)),
-        )  # fmt: skip
+        )
     return ax
 
 
@@ -203,18 +258,26 @@ def spans(events: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     missing = [name for name in ("z0", "z1") if name not in events]
     if missing:
-        raise InvalidValueError(f"the events lack the columns {missing}; the columns are {list(events.columns)}")
+        raise InvalidValueError(
+            f"the events lack the columns {missing}; the columns are"
+            f" {list(events.columns)}"
+        )
     return events["z0"].to_numpy(np.int64), events["z1"].to_numpy(np.int64)
 
 
-def envelope(values: NDArray[np.float64], points: int = _LINE_POINTS) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return frames and values of a line that looks the same with at most ``points`` points.
+def envelope(
+    values: NDArray[np.float64], points: int = _LINE_POINTS
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return frames and values of a line that looks the same with at most ``points``
+    points.
 
-    Runs of frames are replaced by their minimum and maximum, in the order in which they occur; short lines are returned
-    as they are.
+    Runs of frames are replaced by their minimum and maximum, in the order in which they
+    occur; short lines are returned as they are.
 
     >>> import numpy as np
-    >>> frames, heights = envelope(np.where(np.arange(1000) == 501, 7.0, 0.0), points=20)
+    >>> frames, heights = envelope(
+    ...     np.where(np.arange(1000) == 501, 7.0, 0.0), points=20
+    ... )
     >>> heights.max(), frames[heights.argmax()]
     (np.float64(7.0), np.int64(501))
     """
@@ -225,7 +288,10 @@ def envelope(values: NDArray[np.float64], points: int = _LINE_POINTS) -> tuple[N
     blocks = values[:whole].reshape(-1, run)
     low = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
     high = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
-    inside = np.sort(np.stack([low, high], axis=1), axis=1) + run * np.arange(len(blocks))[:, None]
+    inside = (
+        np.sort(np.stack([low, high], axis=1), axis=1)
+        + run * np.arange(len(blocks))[:, None]
+    )
     frames = np.concatenate([inside.ravel(), np.arange(whole, len(values))])
     return frames, values[frames]
 
@@ -236,19 +302,33 @@ def _union(begin: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, 
     first, reach = begin[order], np.maximum.accumulate(end[order])
     new = np.flatnonzero(first[1:] > reach[:-1]) + 1
     starts, stops = np.append(0, new), np.append(new, len(first))
-    return [(int(first[a]), int(reach[b - 1])) for a, b in zip(starts, stops, strict=True)]
+    return [
+        (int(first[a]), int(reach[b - 1])) for a, b in zip(starts, stops, strict=True)
+    ]
 
 
-def _end_of_time(frames: int | None, end: NDArray[np.int64], frame_rate: float | None) -> float:
+def _end_of_time(
+    frames: int | None, end: NDArray[np.int64], frame_rate: float | None
+) -> float:
     """Return where the time axis ends."""
-    return float(times(frames if frames is not None else max(int(end.max(initial=1)), 1), frame_rate))
+    return float(
+        times(
+            frames if frames is not None else max(int(end.max(initial=1)), 1),
+            frame_rate,
+        )
+    )
 
 
-def _colours(events: pd.DataFrame, group: str | None, order: NDArray[np.intp]) -> tuple[list[str], list[object]]:
+def _colours(
+    events: pd.DataFrame, group: str | None, order: NDArray[np.intp]
+) -> tuple[list[str], list[object]]:
     """Return the colour of each bar in order, and the names of the groups."""
     if group is None or not len(order):
         return [EVENT], []
     if group not in events:
-        raise InvalidValueError(f"the events have no column {group!r}; the columns are {list(events.columns)}")
+        raise InvalidValueError(
+            f"the events have no column {group!r}; the columns are"
+            f" {list(events.columns)}"
+        )
     codes, names = pd.factorize(events[group], sort=True)
     return [category(int(code)) for code in codes[order]], list(names)

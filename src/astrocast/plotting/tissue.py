@@ -37,10 +37,12 @@ def projection(
     label: str = "intensity",
     colorbar: bool = True,
 ) -> Axes:
-    """Draw one image of the tissue, such as a mean, maximum or standard-deviation projection.
+    """Draw one image of the tissue, such as a mean, maximum or standard-deviation
+    projection.
 
-    The grey scale runs from the 1st to the 99.8th percentile of the finite values, so that single hot pixels do not
-    darken the rest. Pixels that are not finite have a colour of their own.
+    The grey scale runs from the 1st to the 99.8th percentile of the finite values, so
+    that single hot pixels do not darken the rest. Pixels that are not finite have a
+    colour of their own.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ def projection(
     ax
         Axes to draw into; a new figure where None.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
+        where None.
     label
         What the values are, with their unit: the label of the colour bar.
     colorbar
@@ -106,17 +109,21 @@ def footprints(
     ax
         Axes to draw into; a new figure where None.
     onset_map
-        (row, column), frame in which the event at that pixel began, NaN where there was none.
+        (row, column), frame in which the event at that pixel began, NaN where there was
+        none.
     outlines
         Event id -> closed outline, (points, 2) as (row, column).
     onsets
-        Event id -> frame of its onset, colours ``outlines``; outlines without an onset are grey.
+        Event id -> frame of its onset, colours ``outlines``; outlines without an onset
+        are grey.
     frames
-        Length of the recording: the end of the colour scale; the latest onset where None.
+        Length of the recording: the end of the colour scale; the latest onset where
+        None.
     frame_rate
         Hz; onsets are shown in frames where None.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
+        where None.
 
     Returns
     -------
@@ -141,22 +148,43 @@ def footprints(
     shape = _image(background).shape
     onset = _image(onset_map) if onset_map is not None else np.full(shape, np.nan)
     if onset.shape != shape:
-        raise InvalidValueError(f"the onset map is {onset.shape}, the background {shape}; both must be (row, column)")
+        raise InvalidValueError(
+            f"the onset map is {onset.shape}, the background {shape}; both must be"
+            " (row, column)"
+        )
     lines = dict(outlines or {})
     if not lines and not np.isfinite(onset).any():
         say(ax, "no events")
         return ax
-    begins = np.array([(onsets or {}).get(label, np.nan) for label in lines], dtype=np.float64)
-    latest = frames if frames is not None else np.nanmax([*onset[np.isfinite(onset)], *begins, 1.0])
+    begins = np.array(
+        [(onsets or {}).get(label, np.nan) for label in lines], dtype=np.float64
+    )
+    latest = (
+        frames
+        if frames is not None
+        else np.nanmax([*onset[np.isfinite(onset)], *begins, 1.0])
+    )
     norm = Normalize(0.0, float(times(latest, frame_rate)))
     if np.isfinite(onset).any():
         shown = np.ma.masked_invalid(times(onset, frame_rate))
-        ax.imshow(shown, cmap=time_map(), norm=norm, alpha=0.35, aspect=_aspect(pixel_size), interpolation="nearest")
+        ax.imshow(
+            shown,
+            cmap=time_map(),
+            norm=norm,
+            alpha=0.35,
+            aspect=_aspect(pixel_size),
+            interpolation="nearest",
+        )
         edges, begun = region_edges(onset)
         shades = time_map()(norm(times(begun, frame_rate)))
-        ax.add_collection(LineCollection(list(edges), colors=shades, linewidths=1.0, rasterized=True), autolim=False)
+        ax.add_collection(
+            LineCollection(list(edges), colors=shades, linewidths=1.0, rasterized=True),
+            autolim=False,
+        )
     if lines:
-        ax.add_collection(_outlines(lines, times(begins, frame_rate), norm), autolim=False)
+        ax.add_collection(
+            _outlines(lines, times(begins, frame_rate), norm), autolim=False
+        )
     _colorbar(ax, ScalarMappable(norm, time_map()), time_label(frame_rate, "onset"))
     return ax
 
@@ -174,8 +202,8 @@ def density(
     Parameters
     ----------
     events
-        Event table; centres are ``cx``, ``cy`` where they are given, else ``v_fp_cx``, ``v_fp_cy``, else the middle
-        of the bounding box ``x0``, ``x1``, ``y0``, ``y1``.
+        Event table; centres are ``cx``, ``cy`` where they are given, else ``v_fp_cx``,
+        ``v_fp_cy``, else the middle of the bounding box ``x0``, ``x1``, ``y0``, ``y1``.
     shape
         (rows, columns) of the recording.
     ax
@@ -183,7 +211,8 @@ def density(
     bin_size
         Side of a bin in pixels; about 1/24 of the longer side where None.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels where None.
+        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
+        where None.
 
     Returns
     -------
@@ -197,19 +226,31 @@ def density(
     >>> density(table, (16, 16), bin_size=4).images[0].get_array().sum()
     np.float64(2.0)
     """
-    side = bin_size if bin_size is not None else max(1, int(nice_length(max(shape), 1 / 20)))
+    side = (
+        bin_size
+        if bin_size is not None
+        else max(1, int(nice_length(max(shape), 1 / 20)))
+    )
     counts = np.zeros((-(-shape[0] // side), -(-shape[1] // side)))
     rows, columns = _centres(events)
     where = np.isfinite(rows) & np.isfinite(columns)
     found = np.stack([rows[where], columns[where]]).astype(np.int64) // side
-    np.add.at(counts, tuple(np.clip(found, 0, np.array(counts.shape)[:, None] - 1)), 1.0)
+    np.add.at(
+        counts, tuple(np.clip(found, 0, np.array(counts.shape)[:, None] - 1)), 1.0
+    )
     ax = _tissue_axes(ax, shape)
     extent = (-0.5, counts.shape[1] * side - 0.5, counts.shape[0] * side - 0.5, -0.5)
     drawn = ax.imshow(
-        counts, cmap=COUNTS, extent=extent, aspect=_aspect(pixel_size), interpolation="nearest", vmin=0.0,
+        counts,
+        cmap=COUNTS,
+        extent=extent,
+        aspect=_aspect(pixel_size),
+        interpolation="nearest",
+        vmin=0.0,
         vmax=max(1.0, float(counts.max())),
-    )  # fmt: skip
-    ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))  # the last bins may reach beyond the frame
+    )
+    # the last bins may reach beyond the frame
+    ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     scale_bar(ax, shape[1], pixel_size)
     _colorbar(ax, drawn, f"events per {side} x {side} px")
     if not where.any():
@@ -217,19 +258,23 @@ def density(
     return ax
 
 
-def region_edges(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sides of pixels at which a region ends, and the value of the region that they belong to.
+def region_edges(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sides of pixels at which a region ends, and the value of the region
+    that they belong to.
 
     Parameters
     ----------
     values
-        (row, column); a region is pixels of one value, NaN is outside. Where two regions touch, the side belongs to the
-        one of the smaller value.
+        (row, column); a region is pixels of one value, NaN is outside. Where two
+        regions touch, the side belongs to the one of the smaller value.
 
     Returns
     -------
     segments
-        (sides, 2, 2): two ends as (column, row), as matplotlib wants them; pixel centres are whole numbers.
+        (sides, 2, 2): two ends as (column, row), as matplotlib wants them; pixel
+        centres are whole numbers.
     values
         (sides,).
 
@@ -243,16 +288,24 @@ def region_edges(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     padded = np.pad(values, 1, constant_values=np.nan)
     segments, found = [], []
     for axis in (0, 1):
-        before, after = (padded[:-1, 1:-1], padded[1:, 1:-1]) if axis == 0 else (padded[1:-1, :-1], padded[1:-1, 1:])
+        before, after = (
+            (padded[:-1, 1:-1], padded[1:, 1:-1])
+            if axis == 0
+            else (padded[1:-1, :-1], padded[1:-1, 1:])
+        )
         differs = (before != after) & ~(np.isnan(before) & np.isnan(after))
         row, column = (index - 0.5 for index in np.nonzero(differs))
         end = (column + 1, row) if axis == 0 else (column, row + 1)
-        segments.append(np.stack([np.stack([column, row], -1), np.stack(end, -1)], axis=1))
+        segments.append(
+            np.stack([np.stack([column, row], -1), np.stack(end, -1)], axis=1)
+        )
         found.append(np.fmin(before[differs], after[differs]))
     return np.concatenate(segments), np.concatenate(found)
 
 
-def _outlines(lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize) -> LineCollection:
+def _outlines(
+    lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize
+) -> LineCollection:
     """Return the outlines as one collection, in columns and rows as the axes have them."""
     paths = [np.asarray(path, dtype=np.float64)[:, ::-1] for path in lines.values()]
     colours = time_map()(norm(begins))
@@ -268,9 +321,13 @@ def _centres(events: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.floa
     missing = [name for name in ("x0", "x1", "y0", "y1") if name not in events]
     if missing:
         raise InvalidValueError(
-            f"the events have no columns cx and cy, and none of {missing}; the columns are {list(events.columns)}"
+            f"the events have no columns cx and cy, and none of {missing}; the columns"
+            f" are {list(events.columns)}"
         )
-    low, high = events[["x0", "y0"]].to_numpy(np.float64), events[["x1", "y1"]].to_numpy(np.float64)
+    low, high = (
+        events[["x0", "y0"]].to_numpy(np.float64),
+        events[["x1", "y1"]].to_numpy(np.float64),
+    )
     centre = (low + high - 1) / 2
     return centre[:, 0], centre[:, 1]
 
@@ -279,7 +336,10 @@ def _image(image: ArrayLike) -> NDArray[np.float64]:
     """Return a 2-D float array."""
     found = np.asarray(image, dtype=np.float64)
     if found.ndim != 2 or not found.size:
-        raise InvalidValueError(f"an image (row, column) with at least one pixel is needed, found shape {found.shape}")
+        raise InvalidValueError(
+            "an image (row, column) with at least one pixel is needed, found shape"
+            f" {found.shape}"
+        )
     return found
 
 
@@ -289,7 +349,11 @@ def _contrast(image: NDArray[np.float64]) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 1.0
     low, high = np.percentile(finite, (1.0, 99.8))
-    return (float(low), float(high)) if high > low else (float(finite.min()), float(finite.min()) + 1.0)
+    return (
+        (float(low), float(high))
+        if high > low
+        else (float(finite.min()), float(finite.min()) + 1.0)
+    )
 
 
 def _with_missing(name: str) -> Colormap:
@@ -306,12 +370,22 @@ def _aspect(pixel_size: PixelSize) -> float:
 def _tissue_axes(ax: Axes | None, shape: tuple[int, ...]) -> Axes:
     """Return axes for an image, rows downwards, few ticks.
 
-    New axes have fixed margins: images of one recording come out in one size, whatever their colour bars say.
+    New axes have fixed margins: images of one recording come out in one size, whatever
+    their colour bars say.
     """
     if ax is None:
         width, left, right, below = 5.2, 0.65, 0.95, 0.55
-        height = float(np.clip((width - left - right) * shape[0] / shape[1], 1.5, 8.0)) + below + 0.15
-        box = (left / width, below / height, 1 - (left + right) / width, 1 - (below + 0.15) / height)
+        height = (
+            float(np.clip((width - left - right) * shape[0] / shape[1], 1.5, 8.0))
+            + below
+            + 0.15
+        )
+        box = (
+            left / width,
+            below / height,
+            1 - (left + right) / width,
+            1 - (below + 0.15) / height,
+        )
         ax = Figure(figsize=(width, height)).add_axes(box)
     ax.set(xlabel="column (px)", ylabel="row (px)")
     ax.locator_params(nbins=5, integer=True)

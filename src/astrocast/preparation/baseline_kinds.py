@@ -1,4 +1,6 @@
-"""The backgrounds besides the rolling minimum: a percentile, a corrected minimum, exponential decays."""
+"""The backgrounds besides the rolling minimum: a percentile, a corrected minimum,
+exponential decays.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.kernels.baseline.corrected_minimum import NoiseEstimate, minimum_bias_over_time, moving_average
+from astrocast.kernels.baseline.corrected_minimum import (
+    NoiseEstimate,
+    minimum_bias_over_time,
+    moving_average,
+)
 from astrocast.kernels.baseline.exponential import Bleaching, fit_bleaching
 from astrocast.kernels.baseline.percentile import running_percentile
 from astrocast.kernels.baseline.rolling_minimum import signal_above, two_sided_minimum
-from astrocast.preparation.baselines import BaselineRecording, MinimumBaseline, check_finite, minimum_blocks
+from astrocast.preparation.baselines import (
+    BaselineRecording,
+    MinimumBaseline,
+    check_finite,
+    minimum_blocks,
+)
 from astrocast.runtime.blocks import frames_per_block
 from astrocast.runtime.cluster import can_share, connected_client
 from astrocast.runtime.threads import shared_threads
@@ -27,11 +38,15 @@ class PercentileBaseline(BaselineRecording):
         super().__init__(source, settings)
         self.halo = (settings.window, settings.window)
 
-    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
         s = self.settings
         frames, inner = self.context(start, stop, rows, columns, s.window)
-        background = running_percentile(frames, s.window, s.percentile, inner=inner, pool=shared_threads())
+        background = running_percentile(
+            frames, s.window, s.percentile, inner=inner, pool=shared_threads()
+        )
         return signal_above(frames[inner], background, s.method, floor=s.floor)
 
 
@@ -40,18 +55,30 @@ class SmoothedRecording(Recording):
 
     def __init__(self, source: Recording, width: int) -> None:
         self.source, self.width = source, width
-        self.shape, self.dtype, self.chunk_frames = source.shape, np.dtype(np.float32), source.chunk_frames
+        self.shape, self.dtype, self.chunk_frames = (
+            source.shape,
+            np.dtype(np.float32),
+            source.chunk_frames,
+        )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return averaged frames, see `Recording.read`."""
         first = max(0, start - self.width // 2)
-        frames = self.source.read(first, min(stop + self.width // 2, self.shape[0]), rows, columns)
+        frames = self.source.read(
+            first, min(stop + self.width // 2, self.shape[0]), rows, columns
+        )
         check_finite(frames, first)
-        return moving_average(frames, self.width, inner=slice(start - first, stop - first))
+        return moving_average(
+            frames, self.width, inner=slice(start - first, stop - first)
+        )
 
 
 class CorrectedMinimumBaseline(BaselineRecording):
-    """The two-sided minimum of a moving average, raised by what the noise of each pixel lowers it."""
+    """The two-sided minimum of a moving average, raised by what the noise of each pixel
+    lowers it.
+    """
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         super().__init__(source, settings)
@@ -63,20 +90,35 @@ class CorrectedMinimumBaseline(BaselineRecording):
             noise.add(frames)
         self.noise = noise.sigma()
         #: standard deviations of the noise that the minimum is too low, in each frame
-        self.lost = minimum_bias_over_time(len(source), min(settings.window, len(source)), settings.smooth)
+        self.lost = minimum_bias_over_time(
+            len(source), min(settings.window, len(source)), settings.smooth
+        )
 
-    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
         s = self.settings
         first = max(0, start - s.window)
-        smoothed = self.smoothed.read(first, min(stop + s.window, len(self)), rows, columns)
+        smoothed = self.smoothed.read(
+            first, min(stop + s.window, len(self)), rows, columns
+        )
         inner = slice(start - first, stop - first)
-        background, _ = two_sided_minimum(smoothed, s.window, inner=inner, pool=shared_threads())
+        background, _ = two_sided_minimum(
+            smoothed, s.window, inner=inner, pool=shared_threads()
+        )
         background += self.lost[start:stop, None, None] * self.noise[rows, columns]
-        return signal_above(self.source.read(start, stop, rows, columns), background, s.method, floor=s.floor)
+        return signal_above(
+            self.source.read(start, stop, rows, columns),
+            background,
+            s.method,
+            floor=s.floor,
+        )
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
-        """Write all frames in order; memory depends neither on their number nor on the window."""
+        """Write all frames in order; memory depends neither on their number nor on the
+        window.
+        """
         s = self.settings
         on_cluster = connected_client() is not None and can_share(self, writer)
         if on_cluster or 2 * s.window <= frames_per_block(self.source) // 2:
@@ -86,34 +128,55 @@ class CorrectedMinimumBaseline(BaselineRecording):
 
     def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32], int]]:
         s = self.settings
-        for start, background, _ in minimum_blocks(self.smoothed, s.window, "background", s.floor):
+        for start, background, _ in minimum_blocks(
+            self.smoothed, s.window, "background", s.floor
+        ):
             stop = start + len(background)
             background += self.lost[start:stop, None, None] * self.noise
-            yield start, *signal_above(self.source.read(start, stop), background, s.method, floor=s.floor)
+            yield (
+                start,
+                *signal_above(
+                    self.source.read(start, stop), background, s.method, floor=s.floor
+                ),
+            )
 
 
 class ExponentialBaseline(BaselineRecording):
-    """A decay fitted to the mean trace; each pixel has the same one, scaled to it by least squares."""
+    """A decay fitted to the mean trace; each pixel has the same one, scaled to it by
+    least squares.
+    """
 
-    def __init__(self, source: Recording, settings: DeltaSettings, terms: Literal[1, 2]) -> None:
+    def __init__(
+        self, source: Recording, settings: DeltaSettings, terms: Literal[1, 2]
+    ) -> None:
         super().__init__(source, settings)
         trace = np.empty(len(source))
         for start, frames in source.blocks(frames_per_block(source)):
             check_finite(frames, start)
-            trace[start : start + len(frames)] = frames.mean(axis=(1, 2), dtype=np.float64)
+            trace[start : start + len(frames)] = frames.mean(
+                axis=(1, 2), dtype=np.float64
+            )
         self.bleaching: Bleaching = fit_bleaching(trace, terms)
         self.decay = self.bleaching.at(np.arange(len(source)))
         product = np.zeros(source.shape[1:])
         for start, frames in source.blocks(frames_per_block(source)):
-            product += np.tensordot(self.decay[start : start + len(frames)], frames.astype(np.float64), axes=1)
+            product += np.tensordot(
+                self.decay[start : start + len(frames)],
+                frames.astype(np.float64),
+                axes=1,
+            )
         #: how much of the mean decay each pixel has
         self.scale = product / max(float(self.decay @ self.decay), 1e-12)
 
-    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
         s = self.settings
         frames = self.source.read(start, stop, rows, columns)
-        background = (self.decay[start:stop, None, None] * self.scale[rows, columns]).astype(np.float32)
+        background = (
+            self.decay[start:stop, None, None] * self.scale[rows, columns]
+        ).astype(np.float32)
         return signal_above(frames, background, s.method, floor=s.floor)
 
 

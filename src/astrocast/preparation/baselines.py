@@ -1,4 +1,6 @@
-"""Recordings of the signal above a background, each computed as it is read or streamed from first frame to last."""
+"""Recordings of the signal above a background, each computed as it is read or streamed
+from first frame to last.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,19 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
-from astrocast.kernels.baseline.rolling_minimum import Method, advance, highest, two_sided_minimum
-from astrocast.runtime.blocks import Block, WriteBehind, copy_blocks, frames_per_block, read_blocks
+from astrocast.kernels.baseline.rolling_minimum import (
+    Method,
+    advance,
+    highest,
+    two_sided_minimum,
+)
+from astrocast.runtime.blocks import (
+    Block,
+    WriteBehind,
+    copy_blocks,
+    frames_per_block,
+    read_blocks,
+)
 from astrocast.runtime.cluster import can_share, connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
@@ -25,7 +38,9 @@ KEPT_BYTES = 256 << 20
 
 
 class BaselineRecording(Recording):
-    """The corrected recording, float32; each kind of background computes it for any frames and pixels."""
+    """The corrected recording, float32; each kind of background computes it for any
+    frames and pixels.
+    """
 
     #: frames of context that a block needs on either side
     halo: tuple[int, int] = (0, 0)
@@ -48,20 +63,30 @@ class BaselineRecording(Recording):
         self._lock = threading.Lock()
 
     @abstractmethod
-    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return corrected frames, see `Recording.read`."""
         repeat_first = start == 0 and self.settings.overwrite_first_frame
-        result, floored = self.compute(start, max(stop, 2) if repeat_first else stop, rows, columns)
+        result, floored = self.compute(
+            start, max(stop, 2) if repeat_first else stop, rows, columns
+        )
         self.add(floored)
         if repeat_first:
             result[0] = result[1]
         return result[: stop - start]
 
-    def context(self, start: int, stop: int, rows: slice, columns: slice, halo: int) -> tuple[NDArray[Any], slice]:
-        """Return the frames of a block with ``halo`` frames around them, and where the block is in these."""
+    def context(
+        self, start: int, stop: int, rows: slice, columns: slice, halo: int
+    ) -> tuple[NDArray[Any], slice]:
+        """Return the frames of a block with ``halo`` frames around them, and where the
+        block is in these.
+        """
         first = max(0, start - halo)
         frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
         inner = slice(start - first, stop - first)
@@ -76,7 +101,12 @@ class BaselineRecording(Recording):
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; memory does not grow with their number."""
         self.tally = 0
-        copy_blocks(self, writer, block_frames=frames_per_block(self.source, self.halo), advance=report)
+        copy_blocks(
+            self,
+            writer,
+            block_frames=frames_per_block(self.source, self.halo),
+            advance=report,
+        )
 
     def write_ordered(
         self,
@@ -84,7 +114,9 @@ class BaselineRecording(Recording):
         writer: RecordingWriter,
         report: Callable[[int], None],
     ) -> None:
-        """Write ``(start, result, floored)`` of consecutive blocks behind the computation."""
+        """Write ``(start, result, floored)`` of consecutive blocks behind the
+        computation.
+        """
         behind = WriteBehind(writer)
         self.tally = 0
         held: NDArray[np.float32] | None = None
@@ -121,11 +153,20 @@ class MinimumBaseline(BaselineRecording):
         super().__init__(source, settings)
         self.halo = (settings.window, settings.window)
 
-    def compute(self, start: int, stop: int, rows: slice, columns: slice) -> tuple[NDArray[np.float32], int]:
+    def compute(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[np.float32], int]:
         """Return corrected frames and how many of their divisions were floored."""
         s = self.settings
         frames, inner = self.context(start, stop, rows, columns, s.window)
-        return two_sided_minimum(frames, s.window, s.method, inner=inner, floor=s.floor, pool=shared_threads())
+        return two_sided_minimum(
+            frames,
+            s.window,
+            s.method,
+            inner=inner,
+            floor=s.floor,
+            pool=shared_threads(),
+        )
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order."""
@@ -135,8 +176,12 @@ class MinimumBaseline(BaselineRecording):
         else:
             self._stream_segments(writer, report)
 
-    def _stream_segments(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
-        """Go through segments as long as the window, a block at a time: memory does not depend on the window."""
+    def _stream_segments(
+        self, writer: RecordingWriter, report: Callable[[int], None]
+    ) -> None:
+        """Go through segments as long as the window, a block at a time: memory does not
+        depend on the window.
+        """
         s = self.settings
         blocks = minimum_blocks(self.source, s.window, s.method, s.floor)
         self.write_ordered(blocks, writer, report)
@@ -147,13 +192,15 @@ def minimum_blocks(
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
     """Yield ``(start, result, floored)`` for one block of frames after the other.
 
-    Segments are as long as the window and are cut into blocks. A block needs the frames at its positions in the
-    previous, this and the next segment; of what lies between, the minima of the blocks suffice.
+    Segments are as long as the window and are cut into blocks. A block needs the frames
+    at its positions in the previous, this and the next segment; of what lies between,
+    the minima of the blocks suffice.
     """
     n, rows, columns = source.shape
     nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
     blocks, per_segment = cut_segments(n, min(window, n), frames_per_block(source))
-    # what follows each block within its segment, of the previous, this and the next segment
+    # what follows each block within its segment, of the previous, this and the next
+    # segment
     after_past = [nothing] * per_segment
     heads = [flat(b).min(axis=0) for _, b in read_blocks(source, blocks[:per_segment])]
     after_now = following(heads, nothing)
@@ -169,7 +216,15 @@ def minimum_blocks(
         minima.append(flat(future).min(axis=0) if len(future) else nothing)
         edges[0], edges[1] = after_past[position], after_now[position]
         before = None if past is None else flat(past)
-        result, floored = advance(before, flat(now), flat(future), edges, method, floor=floor, pool=shared_threads())
+        result, floored = advance(
+            before,
+            flat(now),
+            flat(future),
+            edges,
+            method,
+            floor=floor,
+            pool=shared_threads(),
+        )
         yield blocks[i].start, result.reshape(-1, rows, columns), floored
 
 
@@ -179,7 +234,9 @@ def flat(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 def cut_segments(n: int, window: int, depth: int) -> tuple[list[Block], int]:
-    """Return segments of ``window`` frames in blocks of at most ``depth``, and how many blocks make a segment."""
+    """Return segments of ``window`` frames in blocks of at most ``depth``, and how many
+    blocks make a segment.
+    """
     blocks = [
         Block(start, min(start + depth, segment + window, n), 0, 0)
         for segment in range(0, n, window)
@@ -199,17 +256,26 @@ def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray
 def neighbours(
     source: Recording, blocks: list[Block], per_segment: int
 ) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
-    """Yield for each block the frames one segment before it, its own, and those one segment after it.
+    """Yield for each block the frames one segment before it, its own, and those one
+    segment after it.
 
-    Frames are kept between when they fit into `KEPT_BYTES`, and are read three times otherwise.
+    Frames are kept between when they fit into `KEPT_BYTES`, and are read three times
+    otherwise.
     """
     nothing = np.empty((0, *source.shape[1:]), source.dtype)
     segment = sum(b.stop - b.start for b in blocks[:per_segment])
     frame = source.shape[1] * source.shape[2] * source.dtype.itemsize
     if 2 * segment * frame > KEPT_BYTES:
-        pasts = chain([None] * per_segment, (f for _, f in read_blocks(source, blocks[:-per_segment])))
-        futures = chain((f for _, f in read_blocks(source, blocks[per_segment:])), repeat(nothing))
-        for past, (_, now), future in zip(pasts, read_blocks(source, blocks), futures, strict=False):
+        pasts = chain(
+            [None] * per_segment,
+            (f for _, f in read_blocks(source, blocks[:-per_segment])),
+        )
+        futures = chain(
+            (f for _, f in read_blocks(source, blocks[per_segment:])), repeat(nothing)
+        )
+        for past, (_, now), future in zip(
+            pasts, read_blocks(source, blocks), futures, strict=False
+        ):
             yield past, now, future
         return
     held: deque[NDArray[Any] | None] = deque([None] * per_segment)
@@ -230,6 +296,7 @@ def check_finite(frames: NDArray[Any], first: int) -> None:
     bad = ~np.isfinite(frames)
     frame = first + int(np.flatnonzero(bad.any(axis=(1, 2)))[0]) if bad.any() else first
     raise InvalidValueError(
-        f"{int(bad.sum())} values are NaN or infinite, the first in frame {frame}; a background needs finite numbers: "
-        "replace them (for example with numpy.nan_to_num) or cut them off"
+        f"{int(bad.sum())} values are NaN or infinite, the first in frame {frame}; a"
+        " background needs finite numbers: replace them (for example with"
+        " numpy.nan_to_num) or cut them off"
     )

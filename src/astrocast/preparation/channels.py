@@ -1,4 +1,6 @@
-"""The steps of a conversion: split channels, subtract a background, change size and dtype; each a lazy recording."""
+"""The steps of a conversion: split channels, subtract a background, change size and
+dtype; each a lazy recording.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 @dataclass
 class Clipped:
-    """Counts values that were beyond the range of the dtype; blocks may be converted in several threads."""
+    """Counts values that were beyond the range of the dtype; blocks may be converted in
+    several threads.
+    """
 
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,7 +42,9 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel on its way: its dataset name, the lazy recording, and what was clipped so far."""
+    """One channel on its way: its dataset name, the lazy recording, and what was
+    clipped so far.
+    """
 
     name: str
     recording: Recording
@@ -49,17 +55,28 @@ class Conversion:
         if self.clipped.count:
             n = int(np.prod(self.recording.shape, dtype=np.int64))
             message = (
-                f"{self.name}: {self.clipped.count} of {n} values were beyond the range of {self.recording.dtype} "
-                "and became its nearest value; choose a wider or a signed dtype"
+                f"{self.name}: {self.clipped.count} of {n} values were beyond the range"
+                f" of {self.recording.dtype} and became its nearest value; choose a"
+                " wider or a signed dtype"
             )
             warnings.warn(message, AstrocastWarning, stacklevel=4)
 
 
 def interleave(
-    source: Recording, channels: int | dict[int, str], loc_out: str, first: int, stop: int
+    source: Recording,
+    channels: int | dict[int, str],
+    loc_out: str,
+    first: int,
+    stop: int,
 ) -> list[Conversion]:
-    """Return each channel of an interleaved recording; ``first`` to ``stop`` are frames of the file."""
-    names = [f"{loc_out}/ch{i}" for i in range(channels)] if isinstance(channels, int) else list(channels.values())
+    """Return each channel of an interleaved recording; ``first`` to ``stop`` are frames
+    of the file.
+    """
+    names = (
+        [f"{loc_out}/ch{i}" for i in range(channels)]
+        if isinstance(channels, int)
+        else list(channels.values())
+    )
     k = len(names)
     if not 0 <= first < stop <= len(source):
         raise InvalidValueError(
@@ -68,8 +85,9 @@ def interleave(
         )
     if (stop - first) % k:
         raise InvalidValueError(
-            f"{stop - first} frames are no multiple of {k} channels; check `channels`, or leave the incomplete last "
-            f"round out with z_slice=({first}, {stop - (stop - first) % k})"
+            f"{stop - first} frames are no multiple of {k} channels; check `channels`,"
+            f" or leave the incomplete last round out with z_slice=({first},"
+            f" {stop - (stop - first) % k})"
         )
     labels = source.metadata.channel_names
     found = []
@@ -77,23 +95,30 @@ def interleave(
         recording: Recording = source
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
-            recording.metadata = replace(source.metadata, channel_names=labels[i : i + 1] if len(labels) == k else ())
+            recording.metadata = replace(
+                source.metadata,
+                channel_names=labels[i : i + 1] if len(labels) == k else (),
+            )
         found.append(Conversion(name, recording))
     return found
 
 
 def subtract(
-    channels: list[Conversion], background: str | NDArray[Any] | None, reduction: str | Callable[..., Any]
+    channels: list[Conversion],
+    background: str | NDArray[Any] | None,
+    reduction: str | Callable[..., Any],
 ) -> list[Conversion]:
-    """Return the channels without the background, and without the channel that it is taken from."""
+    """Return the channels without the background, and without the channel that it is
+    taken from.
+    """
     if background is None:
         return channels
     if isinstance(background, str):
         named = [c for c in channels if background in (c.name, c.name.split("/")[-1])]
         if len(named) != 1 or len(channels) == 1:
             raise DatasetNotFoundError(
-                f"subtract_background is {background!r}; expected one of at least two channels: "
-                + ", ".join(c.name for c in channels)
+                f"subtract_background is {background!r}; expected one of at least two"
+                " channels: " + ", ".join(c.name for c in channels)
             )
         frame = reduce_frames(named[0].recording, reduction)
         channels = [c for c in channels if c is not named[0]]
@@ -101,26 +126,38 @@ def subtract(
         frame = background_frame(np.asarray(background), reduction)
     if frame.shape != channels[0].recording.shape[1:]:
         raise InvalidValueError(
-            f"the background has shape {frame.shape}, the frames of the recording {channels[0].recording.shape[1:]}"
+            f"the background has shape {frame.shape}, the frames of the recording"
+            f" {channels[0].recording.shape[1:]}"
         )
     return [replace(c, recording=without(c.recording, frame)) for c in channels]
 
 
-def background_frame(background: NDArray[Any], reduction: str | Callable[..., Any]) -> NDArray[np.float64]:
+def background_frame(
+    background: NDArray[Any], reduction: str | Callable[..., Any]
+) -> NDArray[np.float64]:
     """Return an array as one background frame."""
     if background.ndim == 3:
         background = reducer(reduction)(background, axis=0)
     if background.ndim != 2:
-        raise InvalidValueError(f"the background array has shape {background.shape}; expected (row, column) or frames")
+        raise InvalidValueError(
+            f"the background array has shape {background.shape}; expected (row, column)"
+            " or frames"
+        )
     return background.astype(np.float64)
 
 
 def without(recording: Recording, background: NDArray[np.float64]) -> Recording:
     """Return the recording minus a frame, in signed floating point."""
     # float32 holds every integer of 16 bits
-    kind = np.dtype(np.float32 if recording.dtype.itemsize <= 2 or recording.dtype == np.float32 else np.float64)
+    kind = np.dtype(
+        np.float32
+        if recording.dtype.itemsize <= 2 or recording.dtype == np.float32
+        else np.float64
+    )
     frame = background.astype(kind)
-    return MappedRecording(recording, lambda frames: frames.astype(kind) - frame, dtype=kind)
+    return MappedRecording(
+        recording, lambda frames: frames.astype(kind) - frame, dtype=kind
+    )
 
 
 def reducer(reduction: str | Callable[..., Any]) -> Any:
@@ -128,12 +165,19 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
     if callable(reduction):
         return reduction
     if reduction not in REDUCTIONS:
-        raise InvalidValueError(f"subtract_func is {reduction!r}; choose one of {', '.join(REDUCTIONS)} or a function")
+        raise InvalidValueError(
+            f"subtract_func is {reduction!r}; choose one of {', '.join(REDUCTIONS)} or"
+            " a function"
+        )
     return {"mean": np.mean, "max": np.max, "min": np.min, "std": np.std}[reduction]
 
 
-def reduce_frames(recording: Recording, reduction: str | Callable[..., Any]) -> NDArray[np.float64]:
-    """Return one frame made of all frames, reading whole time courses of a few rows at a time."""
+def reduce_frames(
+    recording: Recording, reduction: str | Callable[..., Any]
+) -> NDArray[np.float64]:
+    """Return one frame made of all frames, reading whole time courses of a few rows at
+    a time.
+    """
     function = reducer(reduction)
     frames, rows, columns = recording.shape
     height = max(1, TIME_COURSE_BYTES // (frames * columns * 8))
@@ -143,14 +187,16 @@ def reduce_frames(recording: Recording, reduction: str | Callable[..., Any]) -> 
         reduced = np.asarray(function(strip.astype(np.float64), axis=0))
         if reduced.shape != strip.shape[1:]:
             raise InvalidValueError(
-                f"subtract_func gave shape {reduced.shape} for frames of shape {strip.shape} and axis=0; "
-                f"expected {strip.shape[1:]}"
+                f"subtract_func gave shape {reduced.shape} for frames of shape"
+                f" {strip.shape} and axis=0; expected {strip.shape[1:]}"
             )
         result[top : top + height] = reduced
     return result
 
 
-def transform(channel: Conversion, rescale: tuple[float, float] | None, dtype: Any) -> Conversion:
+def transform(
+    channel: Conversion, rescale: tuple[float, float] | None, dtype: Any
+) -> Conversion:
     """Return the channel in its final size and dtype."""
     recording = channel.recording
     if rescale is not None:
@@ -168,7 +214,9 @@ def transform(channel: Conversion, rescale: tuple[float, float] | None, dtype: A
     return replace(channel, recording=MappedRecording(recording, convert, dtype=dtype))
 
 
-def target_size(shape: tuple[int, int], rescale: tuple[float, float]) -> tuple[int, int]:
+def target_size(
+    shape: tuple[int, int], rescale: tuple[float, float]
+) -> tuple[int, int]:
     """Return the final (rows, columns): integers are pixels, floats are factors."""
     if isinstance(rescale[0], int):
         return int(rescale[0]), int(rescale[1])
@@ -179,10 +227,19 @@ def resized(recording: Recording, size: tuple[int, int]) -> Recording:
     """Return the recording resampled to ``size``, its pixel size with it."""
     metadata: Metadata = recording.metadata
     if metadata.pixel_size is not None:
-        rows, columns = (p * n / s for p, n, s in zip(metadata.pixel_size, recording.shape[1:], size, strict=True))
+        rows, columns = (
+            p * n / s
+            for p, n, s in zip(
+                metadata.pixel_size, recording.shape[1:], size, strict=True
+            )
+        )
         metadata = replace(metadata, pixel_size=(rows, columns))
     if size == recording.shape[1:]:
         return recording
     return MappedRecording(
-        recording, lambda frames: resample(frames, size), frame_shape=size, dtype=np.float32, metadata=metadata
+        recording,
+        lambda frames: resample(frames, size),
+        frame_shape=size,
+        dtype=np.float32,
+        metadata=metadata,
     )

@@ -10,7 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidTypeError, InvalidValueError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidTypeError,
+    InvalidValueError,
+    NotRunError,
+)
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_recording
@@ -22,7 +27,9 @@ from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
 from astrocast.settings.delta import DeltaSettings
 
-Baseline = Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"]
+Baseline = Literal[
+    "minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"
+]
 #: bytes of one chunk of a lazy result
 LAZY_BYTES = 32 << 20
 
@@ -33,7 +40,8 @@ class Delta:
     Parameters
     ----------
     data
-        Path of a recording, a NumPy array or a dask array (frame, row, column), any real dtype, without NaN.
+        Path of a recording, a NumPy array or a dask array (frame, row, column), any
+        real dtype, without NaN.
     loc
         Dataset in formats that hold several.
 
@@ -42,7 +50,8 @@ class Delta:
     result : array
         What `run` returned, None before.
     floored : int
-        Voxels whose background was below the floor that ``dFF`` divides by, known once the result is computed or saved.
+        Voxels whose background was below the floor that ``dFF`` divides by, known once
+        the result is computed or saved.
 
     Examples
     --------
@@ -84,40 +93,55 @@ class Delta:
         window
             Frames on each side of a frame that its background is taken from.
         method
-            ``background``, ``dF`` = F - background, or ``dFF`` = (F - background) / background.
+            ``background``, ``dF`` = F - background, or ``dFF`` = (F - background) /
+            background.
         chunk_strategy, chunks
             How a lazy result is cut, see `astrocast.io.chunks.infer_chunks`.
         overwrite_first_frame
             Replace frame 0 of the result by frame 1.
         baseline
-            ``minimum``: the two-sided rolling minimum; ``percentile``: a running percentile of the frames
-            ``t - window`` to ``t + window``; ``corrected_minimum``: the minimum of a moving average, raised by what
-            noise lowers it; ``exponential``, ``double_exponential``: a decay fitted to the mean trace, scaled to each
-            pixel (``window`` does not apply). When to use which: ``docs/algorithms/baseline.md``.
+            ``minimum``: the two-sided rolling minimum; ``percentile``: a running
+            percentile of the frames ``t - window`` to ``t + window``;
+            ``corrected_minimum``: the minimum of a moving average, raised by what noise
+            lowers it; ``exponential``, ``double_exponential``: a decay fitted to the
+            mean trace, scaled to each pixel (``window`` does not apply). When to use
+            which: ``docs/algorithms/baseline.md``.
         percentile
             0 to 100, for ``baseline="percentile"``.
         smooth
-            Odd number of frames that are averaged, for ``baseline="corrected_minimum"``.
+            Odd number of frames that are averaged, for
+            ``baseline="corrected_minimum"``.
         floor
             Least background that ``dFF`` divides by.
 
         Returns
         -------
         ndarray or dask array
-            float32 (frame, row, column): an array in memory for an array, a lazy dask array for a dask array or a path;
-            `save` streams it to a file without holding it in memory.
+            float32 (frame, row, column): an array in memory for an array, a lazy dask
+            array for a dask array or a path; `save` streams it to a file without
+            holding it in memory.
         """
         self._settings = DeltaSettings.checked(
-            window=window, method=method, chunk_strategy=chunk_strategy, chunks=chunks,
-            overwrite_first_frame=overwrite_first_frame, baseline=baseline, percentile=percentile, smooth=smooth,
+            window=window,
+            method=method,
+            chunk_strategy=chunk_strategy,
+            chunks=chunks,
+            overwrite_first_frame=overwrite_first_frame,
+            baseline=baseline,
+            percentile=percentile,
+            smooth=smooth,
             floor=floor,
-        )  # fmt: skip
+        )
         try:
             recording = open_recording(self.data, self.loc or None)
-        except InvalidTypeError as error:  # the contract of this class has a ValueError here
+        except (
+            InvalidTypeError
+        ) as error:  # the contract of this class has a ValueError here
             raise InvalidValueError(str(error)) from error
         if len(recording) < 2:
-            raise InvalidValueError("the recording has one frame; a background over time needs at least two")
+            raise InvalidValueError(
+                "the recording has one frame; a background over time needs at least two"
+            )
         self._signal = baseline_recording(recording, self._settings)
         if isinstance(self.data, np.ndarray):
             self.result = self._compute(self._signal)
@@ -125,7 +149,10 @@ class Delta:
             self.result = self._overwrite(recording.path, self._signal)
         else:
             cut = self._settings.chunks or infer_chunks(
-                recording.shape, np.dtype(np.float32), self._settings.chunk_strategy, LAZY_BYTES
+                recording.shape,
+                np.dtype(np.float32),
+                self._settings.chunk_strategy,
+                LAZY_BYTES,
             )
             self.result = as_dask(self._signal, check_chunks(cut, recording.shape))
         return self.result
@@ -133,16 +160,27 @@ class Delta:
     def _overwrite(self, path: Path, signal: BaselineRecording) -> Any:
         """Replace a TileDB recording by its correction, written beside and renamed."""
         warnings.warn(
-            f"{path} is overwritten by its {signal.settings.method}, as documented for .tdb: keep a copy of the "
-            "recording, or convert it to .h5 first",
+            f"{path} is overwritten by its {signal.settings.method}, as documented for"
+            " .tdb: keep a copy of the recording, or convert it to .h5 first",
             AstrocastWarning,
             stacklevel=3,
         )
-        chunks = infer_chunks(signal.shape, signal.dtype, signal.settings.chunk_strategy)
-        with create_recording(
-            path, None, signal.shape, np.float32, chunks=signal.settings.chunks or chunks, metadata=signal.metadata,
-            attributes=self._attributes(), overwrite=True,
-        ) as writer, track("delta", len(signal)) as advance:  # fmt: skip
+        chunks = infer_chunks(
+            signal.shape, signal.dtype, signal.settings.chunk_strategy
+        )
+        with (
+            create_recording(
+                path,
+                None,
+                signal.shape,
+                np.float32,
+                chunks=signal.settings.chunks or chunks,
+                metadata=signal.metadata,
+                attributes=self._attributes(),
+                overwrite=True,
+            ) as writer,
+            track("delta", len(signal)) as advance,
+        ):
             signal.stream(writer, advance)
             signal.close()
         self._report()
@@ -174,7 +212,8 @@ class Delta:
         Parameters
         ----------
         output_path
-            File to write, its suffix decides the format; the file of the input gains a dataset.
+            File to write, its suffix decides the format; the file of the input gains a
+            dataset.
         loc
             Name of the dataset.
         chunk_strategy, chunks
@@ -192,13 +231,25 @@ class Delta:
             The output is there already, or cannot be written.
         """
         if self._signal is None or self._settings is None:
-            raise NotRunError("there is nothing to save yet: call run(window=...) first")
+            raise NotRunError(
+                "there is nothing to save yet: call run(window=...) first"
+            )
         signal = self._signal
-        with create_recording(
-            output_path, loc, signal.shape, np.float32, chunk_strategy=chunk_strategy, chunks=chunks,
-            compression=compression, metadata=signal.metadata, overwrite=overwrite,
-            attributes=self._attributes(),
-        ) as writer, track("delta", len(signal)) as advance:  # fmt: skip
+        with (
+            create_recording(
+                output_path,
+                loc,
+                signal.shape,
+                np.float32,
+                chunk_strategy=chunk_strategy,
+                chunks=chunks,
+                compression=compression,
+                metadata=signal.metadata,
+                overwrite=overwrite,
+                attributes=self._attributes(),
+            ) as writer,
+            track("delta", len(signal)) as advance,
+        ):
             if isinstance(self.result, np.ndarray):
                 writer.write(0, self.result)
                 advance(len(signal))
@@ -213,8 +264,9 @@ class Delta:
     def _report(self) -> None:
         if self.floored and self._settings is not None:
             warnings.warn(
-                f"{self.floored} voxels have a background below {self._settings.floor:g}, which dFF divided by "
-                "instead; subtract the camera's offset or use method='dF'",
+                f"{self.floored} voxels have a background below"
+                f" {self._settings.floor:g}, which dFF divided by instead; subtract the"
+                " camera's offset or use method='dF'",
                 AstrocastWarning,
                 stacklevel=3,
             )

@@ -27,12 +27,14 @@ logger = logging.getLogger(__name__)
 
 #: formats of which a file holds one recording: several channels become several files
 SINGLE = (".tif", ".tiff", ".npy", ".tdb", ".mp4", ".avi")
-#: bytes of one chunk of a lazy result in memory: few enough tasks, small enough to hold several
+#: bytes of one chunk of a lazy result in memory: few enough tasks, small enough to hold
+#: several
 LAZY_BYTES = 32 << 20
 
 
 class Input:
-    """Reads recordings of many formats, splits channels, takes a background away, resizes, and stores the result.
+    """Reads recordings of many formats, splits channels, takes a background away,
+    resizes, and stores the result.
 
     Parameters
     ----------
@@ -61,7 +63,9 @@ class Input:
         z_slice: tuple[int, int] | None = None,
         lazy: bool = True,
         subtract_background: str | NDArray[Any] | None = None,
-        subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = "mean",
+        subtract_func: (
+            Literal["mean", "max", "min", "std"] | Callable[..., Any]
+        ) = "mean",
         rescale: float | int | tuple[float, float] | tuple[int, int] | None = None,
         dtype: Any = int,
         in_memory: bool = False,
@@ -73,40 +77,49 @@ class Input:
     ) -> dict[str, Any]:
         """Convert a recording; returns its channels, or writes them and returns where.
 
-        The steps are, in this order: split the channels, subtract the background, rescale, convert the dtype. Every
-        step works frame by frame, so the result does not depend on how the recording is cut into blocks, and memory
-        does not grow with its length (a `subtract_func` sees whole time courses of a few rows at a time).
+        The steps are, in this order: split the channels, subtract the background,
+        rescale, convert the dtype. Every step works frame by frame, so the result does
+        not depend on how the recording is cut into blocks, and memory does not grow
+        with its length (a `subtract_func` sees whole time courses of a few rows at a
+        time).
 
         Parameters
         ----------
         input_path
-            File or folder: TIFF, a folder of TIFFs, HDF5, zarr, TileDB, NumPy, CZI, LIF, ND2, AVI, MP4; or an array.
+            File or folder: TIFF, a folder of TIFFs, HDF5, zarr, TileDB, NumPy, CZI,
+            LIF, ND2, AVI, MP4; or an array.
         output_path
-            File to write, its suffix decides the format; an existing HDF5 file or zarr store gains datasets. Formats of
-            one recording per file (TIFF, NumPy, TileDB, video) get one file per channel, ``<stem>_<channel>.<suffix>``,
-            when there are several. None returns the data.
+            File to write, its suffix decides the format; an existing HDF5 file or zarr
+            store gains datasets. Formats of one recording per file (TIFF, NumPy,
+            TileDB, video) get one file per channel, ``<stem>_<channel>.<suffix>``, when
+            there are several. None returns the data.
         sep
-            The TIFFs of a folder are sorted by the number after the last ``sep`` in their names.
+            The TIFFs of a folder are sorted by the number after the last ``sep`` in
+            their names.
         channels
-            Number of interleaved channels: frames ``i, i + k, i + 2 k ...`` of the file are channel ``i`` and become
-            ``<loc_out>/ch<i>``. A dict ``{0: "a", 1: "b"}`` names the datasets instead, and ``loc_out`` does not apply.
+            Number of interleaved channels: frames ``i, i + k, i + 2 k ...`` of the file
+            are channel ``i`` and become ``<loc_out>/ch<i>``. A dict ``{0: "a", 1:
+            "b"}`` names the datasets instead, and ``loc_out`` does not apply.
         z_slice
-            Frames of the file to convert, ``(first, last + 1)``, counted before channels are split: the channel of a
-            frame is decided by its place in the file.
+            Frames of the file to convert, ``(first, last + 1)``, counted before
+            channels are split: the channel of a frame is decided by its place in the
+            file.
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            Name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or its name in ``channels``), or an
-            array: one frame, or several that are reduced as well. Calculated in signed floating point.
+            Name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
+            its name in ``channels``), or an array: one frame, or several that are
+            reduced as well. Calculated in signed floating point.
         subtract_func
-            How the background's frames become one frame: ``mean``, ``max``, ``min``, ``std``, or a function that is
-            called as ``f(frames, axis=0)``, for example `numpy.median`.
+            How the background's frames become one frame: ``mean``, ``max``, ``min``,
+            ``std``, or a function that is called as ``f(frames, axis=0)``, for example
+            `numpy.median`.
         rescale
-            A float (or two, row and column) is a factor; an int (or two) the final size in pixels. Anti-aliased, see
-            `astrocast.kernels.frames.resample`.
+            A float (or two, row and column) is a factor; an int (or two) the final size
+            in pixels. Anti-aliased, see `astrocast.kernels.frames.resample`.
         dtype
-            dtype of the result. Values are rounded and saturate at the limits of an integer type, with one warning that
-            counts them. The default gives int64.
+            dtype of the result. Values are rounded and saturate at the limits of an
+            integer type, with one warning that counts them. The default gives int64.
         in_memory
             Without ``output_path``: return NumPy arrays; otherwise lazy dask arrays.
         loc_in
@@ -116,7 +129,8 @@ class Input:
         chunk_strategy, chunks
             Shape of a chunk, see `astrocast.io.chunks.infer_chunks`.
         compression
-            ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with lz4 unless another is named.
+            ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with
+            lz4 unless another is named.
 
         Returns
         -------
@@ -131,17 +145,31 @@ class Input:
             The output is there already, or cannot be written.
         """
         settings: ConversionSettings = ConversionSettings.checked(
-            sep=sep, channels=channels, z_slice=z_slice, lazy=lazy, subtract_background=subtract_background,
-            subtract_func=subtract_func, rescale=rescale, dtype=dtype, in_memory=in_memory, loc_in=loc_in,
-            loc_out=loc_out, chunk_strategy=chunk_strategy, chunks=chunks, compression=compression,
-        )  # fmt: skip
+            sep=sep,
+            channels=channels,
+            z_slice=z_slice,
+            lazy=lazy,
+            subtract_background=subtract_background,
+            subtract_func=subtract_func,
+            rescale=rescale,
+            dtype=dtype,
+            in_memory=in_memory,
+            loc_in=loc_in,
+            loc_out=loc_out,
+            chunk_strategy=chunk_strategy,
+            chunks=chunks,
+            compression=compression,
+        )
         if settings.dtype is int:
             warnings.warn(
-                "dtype=int stores 8 bytes per pixel; dtype='float32' or the unsigned type of the camera is smaller",
+                "dtype=int stores 8 bytes per pixel; dtype='float32' or the unsigned"
+                " type of the camera is smaller",
                 AstrocastWarning,
                 stacklevel=2,
             )
-        source = open_interleaved(input_path, loc_in, sep=sep, channels=channel_count(settings.channels))
+        source = open_interleaved(
+            input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
+        )
         keep_open = False
         try:
             if not settings.lazy:
@@ -152,25 +180,47 @@ class Input:
             if settings.in_memory:
                 return {c.name: read_whole(c) for c in prepared}
             keep_open = True
-            return {c.name: as_dask(c.recording, lazy_chunks(c.recording, settings)) for c in prepared}
+            return {
+                c.name: as_dask(c.recording, lazy_chunks(c.recording, settings))
+                for c in prepared
+            }
         finally:
             if not keep_open:
                 source.close()
 
-    def _write(self, prepared: list[Conversion], path: Path, settings: ConversionSettings) -> dict[str, Path]:
+    def _write(
+        self, prepared: list[Conversion], path: Path, settings: ConversionSettings
+    ) -> dict[str, Path]:
         written: dict[str, Path] = {}
         for channel in prepared:
             target = channel_path(path, channel.name) if len(prepared) > 1 else path
             recording = channel.recording
-            with create_recording(
-                target, channel.name, recording.shape, recording.dtype, chunk_strategy=settings.chunk_strategy,
-                chunks=settings.chunks, compression=settings.compression, metadata=recording.metadata,
-                attributes={"conversion": json.dumps(provenance(settings, recording))},
-            ) as writer, track(f"convert {channel.name}", len(recording)) as advance:  # fmt: skip
+            with (
+                create_recording(
+                    target,
+                    channel.name,
+                    recording.shape,
+                    recording.dtype,
+                    chunk_strategy=settings.chunk_strategy,
+                    chunks=settings.chunks,
+                    compression=settings.compression,
+                    metadata=recording.metadata,
+                    attributes={
+                        "conversion": json.dumps(provenance(settings, recording))
+                    },
+                ) as writer,
+                track(f"convert {channel.name}", len(recording)) as advance,
+            ):
                 copy_blocks(recording, writer, advance=advance)
             channel.report(self.logger)
             written[channel.name] = target
-            self.logger.info("%s: %s %s in %s", channel.name, recording.shape, recording.dtype, target)
+            self.logger.info(
+                "%s: %s %s in %s",
+                channel.name,
+                recording.shape,
+                recording.dtype,
+                target,
+            )
         return written
 
 
@@ -189,7 +239,9 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
 
 def read_whole(channel: Conversion) -> NDArray[Any]:
     """Return one channel in memory, block by block so that no second copy of it exists."""
-    writer = create_recording(None, None, channel.recording.shape, channel.recording.dtype)
+    writer = create_recording(
+        None, None, channel.recording.shape, channel.recording.dtype
+    )
     with track(f"convert {channel.name}", len(channel.recording)) as advance:
         copy_blocks(channel.recording, writer, advance=advance)
     channel.report(logger)
@@ -205,15 +257,21 @@ def in_memory_copy(source: Recording) -> Recording:
     return loaded
 
 
-def lazy_chunks(recording: Recording, settings: ConversionSettings) -> tuple[int, int, int]:
+def lazy_chunks(
+    recording: Recording, settings: ConversionSettings
+) -> tuple[int, int, int]:
     """Return the chunks of a lazy result."""
     if settings.chunks:
         return check_chunks(settings.chunks, recording.shape)
-    return infer_chunks(recording.shape, recording.dtype, settings.chunk_strategy, LAZY_BYTES)
+    return infer_chunks(
+        recording.shape, recording.dtype, settings.chunk_strategy, LAZY_BYTES
+    )
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return where one of several channels goes: the store itself, or a file of its own."""
+    """Return where one of several channels goes: the store itself, or a file of its
+    own.
+    """
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
@@ -223,5 +281,7 @@ def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, 
     """Return what was done to which file, as plain values."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     if isinstance(values["subtract_background"], np.ndarray):
-        values["subtract_background"] = f"array of shape {values['subtract_background'].shape}"
+        values["subtract_background"] = (
+            f"array of shape {values['subtract_background'].shape}"
+        )
     return {"input": str(recording.path) if recording.path else None, **plain(values)}

@@ -19,18 +19,34 @@ from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
-from astrocast.io.stores.registration_store import Registration, registration_path, write_registration
+from astrocast.io.stores.registration_store import (
+    Registration,
+    registration_path,
+    write_registration,
+)
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
-from astrocast.kernels.registration.engine import Finish, correct, dense_field, estimate, threads_available
-from astrocast.preparation.motion_estimate import EstimateBlock, Motion, SummedChannels, estimate_motion
+from astrocast.kernels.registration.engine import (
+    Finish,
+    correct,
+    dense_field,
+    estimate,
+    threads_available,
+)
+from astrocast.preparation.motion_estimate import (
+    EstimateBlock,
+    Motion,
+    SummedChannels,
+    estimate_motion,
+)
 from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 logger = logging.getLogger(__name__)
 
-#: moving back is done for at least so many frames at a time, and about so many bytes of result
+#: moving back is done for at least so many frames at a time, and about so many bytes of
+#: result
 MOVED_FRAMES = 8
 MOVED_BYTES = 8 << 20
 
@@ -38,40 +54,49 @@ MOVED_BYTES = 8 << 20
 class MotionCorrection:
     """Finds how far every frame of a recording has moved, and undoes it.
 
-    `run` estimates the motion in one pass; `save` reads the recording again, moves every frame back and writes it. The
-    recording is never held in memory: peak memory does not grow with its length.
+    `run` estimates the motion in one pass; `save` reads the recording again, moves
+    every frame back and writes it. The recording is never held in memory: peak memory
+    does not grow with its length.
 
     Parameters
     ----------
     working_directory
-        Folder for intermediate results. When it is given, every finished block of `run` is kept there, and a run with
-        the same input and parameters that was interrupted goes on where it stopped; so does `save` to zarr, and to HDF5
-        without compression. Without it nothing is kept.
+        Folder for intermediate results. When it is given, every finished block of `run`
+        is kept there, and a run with the same input and parameters that was interrupted
+        goes on where it stopped; so does `save` to zarr, and to HDF5 without
+        compression. Without it nothing is kept.
     logging_level
         Level of this module's log lines (10 debug ... 50 critical).
 
     Attributes
     ----------
     shifts : numpy.ndarray
-        (frame, 2), pixels, row then column, positive where the frame moved down or right:
-        ``corrected[p] = frame[p + shift]``. Bad frames have the shift interpolated between their good neighbours.
+        (frame, 2), pixels, row then column, positive where the frame moved down or
+        right: ``corrected[p] = frame[p + shift]``. Bad frames have the shift
+        interpolated between their good neighbours.
     fields : numpy.ndarray
-        float32 (frame, 2, patch row, patch column), pixels: shifts of the patches of a piecewise-rigid correction.
+        float32 (frame, 2, patch row, patch column), pixels: shifts of the patches of a
+        piecewise-rigid correction.
     template : numpy.ndarray
-        float32 (row, column): mean of the aligned sample; its position is the median position of the sample.
+        float32 (row, column): mean of the aligned sample; its position is the median
+        position of the sample.
     quality : dict
-        Per frame: ``correlation_before`` and ``correlation_after`` (with the template), ``residual`` (pixels that are
-        left between frame and template, by least squares; mostly noise in dim recordings), ``bad_frame``.
+        Per frame: ``correlation_before`` and ``correlation_after`` (with the template),
+        ``residual`` (pixels that are left between frame and template, by least squares;
+        mostly noise in dim recordings), ``bad_frame``.
     bad_frames : numpy.ndarray
-        bool (frame,): frames that look too little like the template, are clipped or blank, or reached `max_shifts`.
+        bool (frame,): frames that look too little like the template, are clipped or
+        blank, or reached `max_shifts`.
     crispness : tuple of float
         Crispness of the mean image before and after: root mean square of its gradient.
     border : tuple of int
-        Pixels at (top, bottom, left, right) of the corrected movie that lie outside the raw frame in some good frame.
+        Pixels at (top, bottom, left, right) of the corrected movie that lie outside the
+        raw frame in some good frame.
 
     Notes
     -----
-    After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031); where it differs is told in
+    After Pnevmatikakis & Giovannucci 2017 (NoRMCorre,
+    doi:10.1016/j.jneumeth.2017.07.031); where it differs is told in
     ``docs/algorithms/motion.md``.
 
     Examples
@@ -79,7 +104,10 @@ class MotionCorrection:
     >>> import numpy as np
     >>> from scipy import ndimage
     >>> from astrocast.preparation import MotionCorrection
-    >>> scene = ndimage.gaussian_filter(np.random.default_rng(0).random((80, 80)), 1.5) * 100
+    >>> scene = (
+    ...     ndimage.gaussian_filter(np.random.default_rng(0).random((80, 80)), 1.5)
+    ...     * 100
+    ... )
     >>> movie = np.stack([scene[8 + d : 72 + d, 8:72] for d in (0, 0, 0, 3, 0)])
     >>> mc = MotionCorrection()
     >>> mc.run(movie, max_shifts=(6, 6))
@@ -89,8 +117,12 @@ class MotionCorrection:
     (5, 64, 64)
     """
 
-    def __init__(self, working_directory: str | Path | None = None, logging_level: int = 20) -> None:
-        self.working_directory = Path(working_directory) if working_directory is not None else None
+    def __init__(
+        self, working_directory: str | Path | None = None, logging_level: int = 20
+    ) -> None:
+        self.working_directory = (
+            Path(working_directory) if working_directory is not None else None
+        )
         logger.setLevel(logging_level)
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
@@ -111,7 +143,8 @@ class MotionCorrection:
         upsample_factor_grid: int = 4,
         max_deviation_rigid: int = 3,
         nonneg_movie: bool = True,
-        gSig_filt: tuple[int, int] | None = (20, 20),  # noqa: N803 - the contract's name
+        # caiman's spelling is the contract
+        gSig_filt: tuple[int, int] | None = (20, 20),  # noqa: N803
         bigtiff: bool = True,
         *,
         engine: str = "auto",
@@ -122,41 +155,50 @@ class MotionCorrection:
         Parameters
         ----------
         path
-            Recording: a path of any format that is read, a NumPy or dask array (frame, row, column), or a `Recording`;
-            integer or float of any width, at least 8 x 8 pixels. NaN and infinity are left out of the comparison.
+            Recording: a path of any format that is read, a NumPy or dask array (frame,
+            row, column), or a `Recording`; integer or float of any width, at least 8 x
+            8 pixels. NaN and infinity are left out of the comparison.
         loc
             Dataset, in formats that hold several.
         max_shifts
-            Largest shift along rows and columns, pixels; more than half of the frame cannot be told from its opposite
-            and is not searched.
+            Largest shift along rows and columns, pixels; more than half of the frame
+            cannot be told from its opposite and is not searched.
         niter_rig
             Rounds of aligning and averaging the sample that the template is made from.
         splits_rig
-            Parts the recording is worked on in; steers the size of blocks only, within what memory allows.
+            Parts the recording is worked on in; steers the size of blocks only, within
+            what memory allows.
         num_splits_to_process_rig
             Parts, spread evenly, that the sample comes from; None for all.
         strides, overlaps
-            A patch is stride + overlap pixels long, and the next begins a stride further.
+            A patch is stride + overlap pixels long, and the next begins a stride
+            further.
         pw_rigid
             Estimate the shift of every patch instead of one per frame.
         splits_els, num_splits_to_process_els
             The same as for the rigid correction, in a piecewise-rigid one.
         upsample_factor_grid
-            Nodes of the smooth field (a cubic spline through the patches) per patch; 1 is linear between the patches.
+            Nodes of the smooth field (a cubic spline through the patches) per patch; 1
+            is linear between the patches.
         max_deviation_rigid
             Largest distance of a patch's shift from the frame's, pixels.
         nonneg_movie
-            Keep the corrected movie at or above zero: a recording with negative values is lifted by its lowest, and
-            what the interpolation undershoots becomes zero.
+            Keep the corrected movie at or above zero: a recording with negative values
+            is lifted by its lowest, and what the interpolation undershoots becomes
+            zero.
         gSig_filt
-            Sigma of the high-pass of the fine comparison, pixels: image minus its Gaussian blur. None for none.
+            Sigma of the high-pass of the fine comparison, pixels: image minus its
+            Gaussian blur. None for none.
         bigtiff
-            Without effect: TIFF files that need it are written as BigTIFF by themselves.
+            Without effect: TIFF files that need it are written as BigTIFF by
+            themselves.
         engine
-            ``'cpu'``, ``'jax'``, or ``'auto'``: JAX where it is installed and sees a GPU.
+            ``'cpu'``, ``'jax'``, or ``'auto'``: JAX where it is installed and sees a
+            GPU.
         also
-            Further channels that moved along (names of datasets in the same file, paths, or arrays): the motion is
-            estimated on all of them together. `save` applies it to any.
+            Further channels that moved along (names of datasets in the same file,
+            paths, or arrays): the motion is estimated on all of them together. `save`
+            applies it to any.
 
         Raises
         ------
@@ -171,13 +213,22 @@ class MotionCorrection:
             if also:
                 others = [opened(stack, *channel(path, other)) for other in also]
                 recording = SummedChannels([recording, *others])
-            pool = stack.enter_context(ThreadPoolExecutor(threads_available(), thread_name_prefix="astrocast-motion"))
-            self._motion = estimate_motion(recording, self.settings, pool, compute, self.working_directory)
+            pool = stack.enter_context(
+                ThreadPoolExecutor(
+                    threads_available(), thread_name_prefix="astrocast-motion"
+                )
+            )
+            self._motion = estimate_motion(
+                recording, self.settings, pool, compute, self.working_directory
+            )
         self._source = (path, loc or None)
         logger.info(
             "motion: up to %.1f px, %d of %d frames cannot be trusted, crispness %.3g -> %.3g",
-            float(np.abs(self.shifts).max()), int(self.bad_frames.sum()), len(self.shifts), *self.crispness,
-        )  # fmt: skip
+            float(np.abs(self.shifts).max()),
+            int(self.bad_frames.sum()),
+            len(self.shifts),
+            *self.crispness,
+        )
 
     def save(
         self,
@@ -198,19 +249,23 @@ class MotionCorrection:
         Parameters
         ----------
         output
-            Path of the corrected movie, its suffix decides the format; None returns the movie in memory. Shifts and
-            quality are written beside it (`astrocast.io.stores.registration_store`).
+            Path of the corrected movie, its suffix decides the format; None returns the
+            movie in memory. Shifts and quality are written beside it
+            (`astrocast.io.stores.registration_store`).
         loc
             Dataset, in formats that hold several.
         chunk_strategy, chunks, compression
             How it is stored, see `astrocast.io.create_recording`.
         remove_intermediate
-            Remove what `run` kept in the working directory for this recording (never the directory itself).
+            Remove what `run` kept in the working directory for this recording (never
+            the directory itself).
         dtype
-            Of the corrected movie: float32, or an integer type (rounded and clipped to its range).
+            Of the corrected movie: float32, or an integer type (rounded and clipped to
+            its range).
         source, source_loc
-            Another channel of the same number of frames to correct by the same motion; the one of `run` when None.
-            A name in ``source_loc`` alone is a dataset in the file of `run`.
+            Another channel of the same number of frames to correct by the same motion;
+            the one of `run` when None. A name in ``source_loc`` alone is a dataset in
+            the file of `run`.
         overwrite
             Replace a dataset that is already there.
 
@@ -231,24 +286,51 @@ class MotionCorrection:
             expected = (len(motion.shifts), *motion.template.shape)
             if recording.shape != expected:
                 raise InvalidValueError(
-                    f"a recording of shape {recording.shape} is to be corrected, the motion is known of {expected}; "
-                    "channels that moved together have the same shape"
+                    f"a recording of shape {recording.shape} is to be corrected, the"
+                    f" motion is known of {expected}; channels that moved together have"
+                    " the same shape"
                 )
-            pool = stack.enter_context(ThreadPoolExecutor(threads_available(), thread_name_prefix="astrocast-motion"))
+            pool = stack.enter_context(
+                ThreadPoolExecutor(
+                    threads_available(), thread_name_prefix="astrocast-motion"
+                )
+            )
             resume = None
             if output is not None and motion.kept is not None:
-                resume = journal(motion, recording, f"{Path(output).resolve()} {loc} {np.dtype(dtype)}")
+                resume = journal(
+                    motion,
+                    recording,
+                    f"{Path(output).resolve()} {loc} {np.dtype(dtype)}",
+                )
             writer = create_recording(
-                output, loc, recording.shape, as_dtype(dtype), chunk_strategy=chunk_strategy, chunks=chunks,
-                compression=compression, metadata=recording.metadata, attributes={"border": list(motion.border)},
-                overwrite=overwrite, resume=resume,
-            )  # fmt: skip
+                output,
+                loc,
+                recording.shape,
+                as_dtype(dtype),
+                chunk_strategy=chunk_strategy,
+                chunks=chunks,
+                compression=compression,
+                metadata=recording.metadata,
+                attributes={"border": list(motion.border)},
+                overwrite=overwrite,
+                resume=resume,
+            )
             finish = Finish(writer.dtype, motion.offset, self.settings.nonneg_movie)
-            with writer, track("motion correction: movie", recording.shape[0]) as advance:
-                operation, frames = MoveBack(motion, finish, pool), frames_moved(recording, writer.chunk_frames)
-                run_blocks(recording, writer, operation, block_frames=frames, advance=advance)
+            with (
+                writer,
+                track("motion correction: movie", recording.shape[0]) as advance,
+            ):
+                operation, frames = (
+                    MoveBack(motion, finish, pool),
+                    frames_moved(recording, writer.chunk_frames),
+                )
+                run_blocks(
+                    recording, writer, operation, block_frames=frames, advance=advance
+                )
                 if output is not None:
-                    write_registration(registration_path(Path(output), loc), self.registration)
+                    write_registration(
+                        registration_path(Path(output), loc), self.registration
+                    )
         if remove_intermediate and motion.kept is not None:
             shutil.rmtree(motion.kept, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None
@@ -265,7 +347,9 @@ class MotionCorrection:
 
     @property
     def fields(self) -> NDArray[np.float32] | None:
-        """Shifts of the patches (frame, 2, patch row, patch column), pixels; None after rigid correction."""
+        """Shifts of the patches (frame, 2, patch row, patch column), pixels; None after
+        rigid correction.
+        """
         return self._known().fields if self.settings.pw_rigid else None
 
     @property
@@ -294,10 +378,14 @@ class MotionCorrection:
         return self._known().crispness
 
     def field_at(self, frame: int) -> NDArray[np.float32]:
-        """Return the shift of every pixel of one corrected frame, (2, row, column), pixels; constant if it is rigid."""
+        """Return the shift of every pixel of one corrected frame, (2, row, column),
+        pixels; constant if it is rigid.
+        """
         motion = self._known()
         if self.fields is None:
-            return np.broadcast_to(motion.shifts[frame, :, None, None], (2, *motion.template.shape)).astype(np.float32)
+            return np.broadcast_to(
+                motion.shifts[frame, :, None, None], (2, *motion.template.shape)
+            ).astype(np.float32)
         return dense_field(motion.fields[frame], motion.model, motion.template.shape)
 
     @property
@@ -332,29 +420,42 @@ class MoveBack:
         own = slice(block.start, block.stop)
         motion = self.motion
         return correct(
-            frames[block.inner], motion.shifts[own], motion.fields[own], motion.model, self.finish, self.pool
+            frames[block.inner],
+            motion.shifts[own],
+            motion.fields[own],
+            motion.model,
+            self.finish,
+            self.pool,
         )
 
 
 def frames_moved(recording: Recording, depth: int) -> int:
     """Return how many frames are moved back at a time.
 
-    Few, so that their memory is used again instead of asked for anew; but whole chunks of the recording, and of the
-    target where they are ``depth`` frames deep, as far as a block may hold them.
+    Few, so that their memory is used again instead of asked for anew; but whole chunks
+    of the recording, and of the target where they are ``depth`` frames deep, as far as
+    a block may hold them.
     """
-    frames = max(MOVED_FRAMES, MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]), depth)
+    frames = max(
+        MOVED_FRAMES,
+        MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]),
+        depth,
+    )
     whole = -(-frames // recording.chunk_frames) * recording.chunk_frames
     return min(whole, frames_per_block(recording))
 
 
 def journal(motion: Motion, recording: Recording, target: str) -> Resume:
-    """Return the journal of a corrected movie that is written to ``target`` (where, and as what)."""
+    """Return the journal of a corrected movie that is written to ``target`` (where, and
+    as what).
+    """
     assert motion.kept is not None
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{target} {motion.offset}".encode())
     digest.update(np.ascontiguousarray(motion.shifts).data)
     digest.update(np.ascontiguousarray(motion.fields).data)
-    for frame in sorted({0, len(recording) // 2, len(recording) - 1}):  # these stand for the recording
+    # these stand for the recording
+    for frame in sorted({0, len(recording) // 2, len(recording) - 1}):
         digest.update(np.ascontiguousarray(recording.read(frame, frame + 1)).data)
     motion.kept.mkdir(parents=True, exist_ok=True)
     return Resume(motion.kept / f"save-{digest.hexdigest()}.json", digest.hexdigest())
@@ -369,18 +470,29 @@ def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
 
 
 def channel(path: Any, other: Any) -> tuple[Any, str | None]:
-    """Return (source, loc) of a further channel: the name of a dataset beside the first one, or a recording itself."""
-    if isinstance(other, str) and isinstance(path, (str, Path)) and not Path(other).exists():
+    """Return (source, loc) of a further channel: the name of a dataset beside the first
+    one, or a recording itself.
+    """
+    if (
+        isinstance(other, str)
+        and isinstance(path, (str, Path))
+        and not Path(other).exists()
+    ):
         return path, other
     if isinstance(other, tuple):
         if len(other) != 2:
-            raise InvalidTypeError(f"a channel is a recording, a dataset's name or (recording, name), got {other!r}")
+            raise InvalidTypeError(
+                "a channel is a recording, a dataset's name or (recording, name), got"
+                f" {other!r}"
+            )
         return other[0], other[1]
     return other, None
 
 
 def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block: JAX where it is asked for, or where there is a GPU."""
+    """Return the function that estimates a block: JAX where it is asked for, or where
+    there is a GPU.
+    """
     if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
         return jax_engine.estimate
     return estimate

@@ -1,4 +1,6 @@
-"""One pass over a recording: a template from a sample, then the shifts of every frame, block by block."""
+"""One pass over a recording: a template from a sample, then the shifts of every frame,
+block by block.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,19 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
-from astrocast.kernels.registration.engine import Estimate, Finish, Model, correct, halo_of, rigid_part
-from astrocast.kernels.registration.piecewise import PiecewiseModel, plan_grid, spread_fields
+from astrocast.kernels.registration.engine import (
+    Estimate,
+    Finish,
+    Model,
+    correct,
+    halo_of,
+    rigid_part,
+)
+from astrocast.kernels.registration.piecewise import (
+    PiecewiseModel,
+    plan_grid,
+    spread_fields,
+)
 from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_frames
 from astrocast.kernels.registration.quality import (
     Normal,
@@ -28,7 +41,12 @@ from astrocast.kernels.registration.quality import (
     pixel_noise,
     valid_border,
 )
-from astrocast.kernels.registration.template import Sample, piecewise_template, rigid_template, sample_range
+from astrocast.kernels.registration.template import (
+    Sample,
+    piecewise_template,
+    rigid_template,
+    sample_range,
+)
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
@@ -36,7 +54,8 @@ from astrocast.settings.motion import MotionSettings
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
-#: consecutive frames of the sample that are read together where the file is stored in deep chunks
+#: consecutive frames of the sample that are read together where the file is stored in
+#: deep chunks
 SAMPLE_RUN = 8
 
 EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
@@ -44,7 +63,9 @@ EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
 
 @dataclass(frozen=True)
 class Motion:
-    """What is known of the motion of a recording; see `MotionCorrection` for the meaning of each."""
+    """What is known of the motion of a recording; see `MotionCorrection` for the
+    meaning of each.
+    """
 
     model: Model
     shifts: NDArray[np.float64]
@@ -59,21 +80,38 @@ class Motion:
 
 
 class SummedChannels(Recording):
-    """Channels of one recording added, each divided by its noise, so that both count by what they show."""
+    """Channels of one recording added, each divided by its noise, so that both count by
+    what they show.
+    """
 
     def __init__(self, channels: list[Recording]) -> None:
         shapes = {c.shape for c in channels}
         if len(shapes) > 1:
             raise InvalidValueError(
-                f"channels that move together have the same shape, found {', '.join(str(s) for s in sorted(shapes))}"
+                "channels that move together have the same shape, found"
+                f" {', '.join(str(s) for s in sorted(shapes))}"
             )
-        self.members, self.shape, self.dtype = channels, channels[0].shape, np.dtype(np.float32)
-        self.metadata, self.chunk_frames = channels[0].metadata, max(c.chunk_frames for c in channels)
-        self._scales = [pixel_noise(c.read(0, min(8, self.shape[0]))) or 1.0 for c in channels]
+        self.members, self.shape, self.dtype = (
+            channels,
+            channels[0].shape,
+            np.dtype(np.float32),
+        )
+        self.metadata, self.chunk_frames = (
+            channels[0].metadata,
+            max(c.chunk_frames for c in channels),
+        )
+        self._scales = [
+            pixel_noise(c.read(0, min(8, self.shape[0]))) or 1.0 for c in channels
+        ]
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return the sum of the channels, see `Recording.read`."""
-        parts = (c.read(start, stop, rows, columns) / s for c, s in zip(self.members, self._scales, strict=True))
+        parts = (
+            c.read(start, stop, rows, columns) / s
+            for c, s in zip(self.members, self._scales, strict=True)
+        )
         return np.asarray(np.sum(list(parts), axis=0), np.float32)
 
 
@@ -97,12 +135,13 @@ def estimate_motion(
     estimate
         The engine.
     directory
-        Where finished blocks are kept, so that a run that was interrupted goes on; nowhere when None.
+        Where finished blocks are kept, so that a run that was interrupted goes on;
+        nowhere when None.
     """
     if min(recording.shape[1:]) < SMALLEST:
         raise InvalidValueError(
-            f"frames of {recording.shape[1]} x {recording.shape[2]} pixels are too small to be registered; "
-            f"at least {SMALLEST} x {SMALLEST} are needed"
+            f"frames of {recording.shape[1]} x {recording.shape[2]} pixels are too"
+            f" small to be registered; at least {SMALLEST} x {SMALLEST} are needed"
         )
     splits, use = settings.splits_rig, settings.num_splits_to_process_rig
     if settings.pw_rigid:
@@ -112,7 +151,9 @@ def estimate_motion(
     model, normal, template = build_model(frames, settings, pool)
     store = BlockStore(directory, settings, recording, frames)
     del frames
-    found, lowest = pass_over(recording, block_frames(recording, splits), model, pool, estimate, store)
+    found, lowest = pass_over(
+        recording, block_frames(recording, splits), model, pool, estimate, store
+    )
     motion = conclude(found, lowest, model, normal, template, settings)
     return replace(motion, kept=store.folder)
 
@@ -120,46 +161,77 @@ def estimate_motion(
 def build_model(
     frames: NDArray[Any], settings: MotionSettings, pool: Executor
 ) -> tuple[Model, Normal, NDArray[np.float32]]:
-    """Return the prepared template, what is normal for the sample, and the template at full resolution."""
+    """Return the prepared template, what is normal for the sample, and the template at
+    full resolution.
+    """
     shape = (frames.shape[1], frames.shape[2])
     view = plan_view(shape, dark_border(frames))
-    sample = Sample(view_frames(frames, view), view, settings.max_shifts, settings.gSig_filt, pool)
+    sample = Sample(
+        view_frames(frames, view), view, settings.max_shifts, settings.gSig_filt, pool
+    )
     rigid = rigid_template(sample, settings.niter_rig)
     model: Model = rigid
     if settings.pw_rigid:
-        grid = plan_grid(shape, view, settings.strides, settings.overlaps, settings.upsample_factor_grid)
+        grid = plan_grid(
+            shape,
+            view,
+            settings.strides,
+            settings.overlaps,
+            settings.upsample_factor_grid,
+        )
         model = piecewise_template(sample, rigid, grid, settings.max_deviation_rigid)
     shifts, found, good, normal = sample_range(sample, model)
     use = np.flatnonzero(good) if good.any() else np.arange(len(frames))
     total = np.zeros(shape, np.float64)
     for i in range(0, len(use), 16):
         part = use[i : i + 16]
-        total += correct(frames[part], shifts[part], found[part], model, Finish(), pool).sum(0)
+        total += correct(
+            frames[part], shifts[part], found[part], model, Finish(), pool
+        ).sum(0)
     return model, normal, (total / len(use)).astype(np.float32)
 
 
 def pass_over(
-    recording: Recording, size: int, model: Model, pool: Executor, estimate: EstimateBlock, store: BlockStore
+    recording: Recording,
+    size: int,
+    model: Model,
+    pool: Executor,
+    estimate: EstimateBlock,
+    store: BlockStore,
 ) -> tuple[Estimate, float]:
-    """Return the estimate of every frame and the lowest value of the recording (0 at most)."""
+    """Return the estimate of every frame and the lowest value of the recording (0 at
+    most).
+    """
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
     sums = Sums()
-    done = {b.start: sums.taken(*kept) for b in blocks if (kept := store.load(b.start)) is not None}
+    done = {
+        b.start: sums.taken(*kept)
+        for b in blocks
+        if (kept := store.load(b.start)) is not None
+    }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
-        for block, data in read_blocks(recording, [b for b in blocks if b.start not in done]):
+        for block, data in read_blocks(
+            recording, [b for b in blocks if b.start not in done]
+        ):
             found = estimate(data, model, block.inner, pool), lowest_value(data)
             store.keep(block.start, *found)
             done[block.start] = sums.taken(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
-    joined = replace(Estimate.joined([p[0] for p in parts]), sum_before=sums.before, sum_after=sums.after)
+    joined = replace(
+        Estimate.joined([p[0] for p in parts]),
+        sum_before=sums.before,
+        sum_after=sums.after,
+    )
     return joined, min(p[1] for p in parts)
 
 
 class Sums:
-    """Adds up the images of blocks, so that only what is known per frame is kept of each: memory stays flat."""
+    """Adds up the images of blocks, so that only what is known per frame is kept of
+    each: memory stays flat.
+    """
 
     def __init__(self) -> None:
         self.before: Any = 0.0
@@ -167,7 +239,10 @@ class Sums:
 
     def taken(self, found: Estimate, lowest: float) -> tuple[Estimate, float]:
         """Add the sums of a block, and return it without them."""
-        self.before, self.after = self.before + found.sum_before, self.after + found.sum_after
+        self.before, self.after = (
+            self.before + found.sum_before,
+            self.after + found.sum_after,
+        )
         nothing = np.zeros((0, 0))
         return replace(found, sum_before=nothing, sum_after=nothing), lowest
 
@@ -196,11 +271,24 @@ def conclude(
         "bad_frame": bad,
     }
     sharp = crispness(found.sum_before / n), crispness(found.sum_after / n)
-    return Motion(model, shifts, fields_, template, quality, border, sharp, -lowest if settings.nonneg_movie else 0.0)
+    return Motion(
+        model,
+        shifts,
+        fields_,
+        template,
+        quality,
+        border,
+        sharp,
+        -lowest if settings.nonneg_movie else 0.0,
+    )
 
 
-def sample_frames(recording: Recording, splits: int, use: int | None) -> NDArray[np.int64]:
-    """Return the numbers of the sample's frames: spread evenly over the recording, or over ``use`` of its splits."""
+def sample_frames(
+    recording: Recording, splits: int, use: int | None
+) -> NDArray[np.int64]:
+    """Return the numbers of the sample's frames: spread evenly over the recording, or
+    over ``use`` of its splits.
+    """
     n = recording.shape[0]
     allowed = np.arange(n)
     if use is not None and use < splits:
@@ -211,17 +299,25 @@ def sample_frames(recording: Recording, splits: int, use: int | None) -> NDArray
     by_memory = max(16, SAMPLE_BYTES // max(1, recording.nbytes // n))
     count = min(len(allowed), SAMPLE_FRAMES, by_memory)
     run = SAMPLE_RUN if recording.chunk_frames > 1 else 1
-    starts = np.linspace(0, max(len(allowed) - run, 0), -(-count // run)).round().astype(int)
-    return np.unique(allowed[np.minimum(starts[:, None] + np.arange(run), len(allowed) - 1)])
+    starts = (
+        np.linspace(0, max(len(allowed) - run, 0), -(-count // run)).round().astype(int)
+    )
+    return np.unique(
+        allowed[np.minimum(starts[:, None] + np.arange(run), len(allowed) - 1)]
+    )
 
 
 def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the frames of those numbers (ascending); consecutive ones are read together."""
+    """Return the frames of those numbers (ascending); consecutive ones are read
+    together.
+    """
     groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
     out = np.empty((len(picked), *recording.shape[1:]), recording.dtype)
     place = 0
     for group in groups:
-        out[place : place + len(group)] = recording.read(int(group[0]), int(group[-1]) + 1)
+        out[place : place + len(group)] = recording.read(
+            int(group[0]), int(group[-1]) + 1
+        )
         place += len(group)
     return out
 
@@ -246,18 +342,27 @@ def lowest_value(frames: NDArray[Any]) -> float:
 
 
 class BlockStore:
-    """Estimates of finished blocks on disk, in a folder of their own for each input and set of parameters."""
+    """Estimates of finished blocks on disk, in a folder of their own for each input and
+    set of parameters.
+    """
 
     def __init__(
-        self, directory: Path | None, settings: MotionSettings, recording: Recording, sample: NDArray[Any]
+        self,
+        directory: Path | None,
+        settings: MotionSettings,
+        recording: Recording,
+        sample: NDArray[Any],
     ) -> None:
         self.folder: Path | None = None
         if directory is None:
             return
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
+        digest.update(
+            json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode()
+        )
         digest.update(f"{recording.shape}{recording.dtype}".encode())
-        digest.update(np.ascontiguousarray(sample).data)  # the sample stands for the recording
+        # the sample stands for the recording
+        digest.update(np.ascontiguousarray(sample).data)
         self.folder = directory / f"motion-{digest.hexdigest()}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -269,7 +374,9 @@ class BlockStore:
         if self.folder is None or not self._path(self.folder, start).exists():
             return None
         with np.load(self._path(self.folder, start), allow_pickle=False) as stored:
-            return Estimate(**{f.name: stored[f.name] for f in fields(Estimate)}), float(stored["lowest"])
+            return Estimate(
+                **{f.name: stored[f.name] for f in fields(Estimate)}
+            ), float(stored["lowest"])
 
     def keep(self, start: int, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
@@ -278,5 +385,9 @@ class BlockStore:
         path = self._path(self.folder, start)
         beside = path.with_suffix(".partial")
         with beside.open("wb") as file:
-            np.savez(file, lowest=np.float64(lowest), **{f.name: getattr(found, f.name) for f in fields(Estimate)})
+            np.savez(
+                file,
+                lowest=np.float64(lowest),
+                **{f.name: getattr(found, f.name) for f in fields(Estimate)},
+            )
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system

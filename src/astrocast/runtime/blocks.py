@@ -1,7 +1,9 @@
-"""One mechanism runs every stage over a recording: read a block with its halo, compute, trim, write.
+"""One mechanism runs every stage over a recording: read a block with its halo, compute,
+trim, write.
 
-Reading the next block and writing the last one go on in threads of their own while the kernel computes, so the time
-of a stage is that of its slowest part and its memory is that of a few blocks, whatever the length of the recording.
+Reading the next block and writing the last one go on in threads of their own while the
+kernel computes, so the time of a stage is that of its slowest part and its memory is
+that of a few blocks, whatever the length of the recording.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from numpy.typing import NDArray
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.runtime.cluster import can_share, connected_client, run_on_cluster
 
-#: one block of input; a stage holds about six of them (read ahead, input, result, written behind)
+#: one block of input; a stage holds about six of them (read ahead, input, result,
+#: written behind)
 BLOCK_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
 class Block:
-    """Frames ``start`` to ``stop`` of the recording, and the halo that was read around them."""
+    """Frames ``start`` to ``stop`` of the recording, and the halo that was read around
+    them.
+    """
 
     start: int
     stop: int
@@ -39,8 +44,9 @@ class Block:
 class Operation(Protocol):
     """A pure kernel with what the runner must know of it.
 
-    Called with the frames of a block and its halo, it returns the result for the block's own frames (``block.inner``).
-    At the ends of the recording there is no halo: the kernel sees the true edge there.
+    Called with the frames of a block and its halo, it returns the result for the
+    block's own frames (``block.inner``). At the ends of the recording there is no halo:
+    the kernel sees the true edge there.
     """
 
     halo: tuple[int, int]
@@ -50,9 +56,15 @@ class Operation(Protocol):
         ...
 
 
-def frames_per_block(recording: Recording, halo: tuple[int, int] = (0, 0), budget: int = BLOCK_BYTES) -> int:
-    """Return how many frames make a block of about ``budget`` bytes as float32, in whole chunks of the recording."""
-    per_frame = recording.shape[1] * recording.shape[2] * max(4, recording.dtype.itemsize)
+def frames_per_block(
+    recording: Recording, halo: tuple[int, int] = (0, 0), budget: int = BLOCK_BYTES
+) -> int:
+    """Return how many frames make a block of about ``budget`` bytes as float32, in
+    whole chunks of the recording.
+    """
+    per_frame = (
+        recording.shape[1] * recording.shape[2] * max(4, recording.dtype.itemsize)
+    )
     frames = max(1, budget // per_frame - sum(halo))
     # a halo is read again for every block: keep it below half of the work
     frames = max(frames, sum(halo))
@@ -61,14 +73,20 @@ def frames_per_block(recording: Recording, halo: tuple[int, int] = (0, 0), budge
     return min(frames, recording.shape[0])
 
 
-def plan_blocks(n_frames: int, frames: int, halo: tuple[int, int] = (0, 0), first: int = 0) -> Iterator[Block]:
-    """Yield the blocks of a recording of ``n_frames`` frames in order, from frame ``first`` on."""
+def plan_blocks(
+    n_frames: int, frames: int, halo: tuple[int, int] = (0, 0), first: int = 0
+) -> Iterator[Block]:
+    """Yield the blocks of a recording of ``n_frames`` frames in order, from frame
+    ``first`` on.
+    """
     for start in range(first, n_frames, frames):
         stop = min(start + frames, n_frames)
         yield Block(start, stop, min(halo[0], start), min(halo[1], n_frames - stop))
 
 
-def read_blocks(recording: Recording, blocks: list[Block]) -> Iterator[tuple[Block, NDArray[Any]]]:
+def read_blocks(
+    recording: Recording, blocks: list[Block]
+) -> Iterator[tuple[Block, NDArray[Any]]]:
     """Yield each block with its frames; the next one is read while the caller works."""
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-read") as pool:
 
@@ -115,21 +133,25 @@ def run_blocks(
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Run ``operation`` over the recording and write its result; does not commit the writer.
+    """Run ``operation`` over the recording and write its result; does not commit the
+    writer.
 
-    With a `dask.distributed` client connected and zarr in and out, blocks are tasks of the cluster, see
-    `astrocast.runtime.cluster`; otherwise they are computed here, one after the other.
+    With a `dask.distributed` client connected and zarr in and out, blocks are tasks of
+    the cluster, see `astrocast.runtime.cluster`; otherwise they are computed here, one
+    after the other.
 
     Parameters
     ----------
     recording
         Input, read block by block with the operation's halo.
     writer
-        Output of the same number of frames; what an interrupted process had ``resumed`` is not computed again.
+        Output of the same number of frames; what an interrupted process had ``resumed``
+        is not computed again.
     operation
         What to compute.
     block_frames
-        Frames per block; about 48 MB of float32 when None. The result does not depend on it.
+        Frames per block; about 48 MB of float32 when None. The result does not depend
+        on it.
     advance
         Called with the number of frames after each block.
     """
@@ -139,16 +161,22 @@ def run_blocks(
     client = connected_client()
     if client is not None and can_share(recording, writer):
         whole = max(1, round(frames / writer.chunk_frames)) * writer.chunk_frames
-        blocks = list(plan_blocks(recording.shape[0], whole, operation.halo, writer.resumed))
+        blocks = list(
+            plan_blocks(recording.shape[0], whole, operation.halo, writer.resumed)
+        )
         run_on_cluster(client, recording, writer, operation, blocks, advance)
         return
     behind = WriteBehind(writer)
-    blocks = list(plan_blocks(recording.shape[0], frames, operation.halo, writer.resumed))
+    blocks = list(
+        plan_blocks(recording.shape[0], frames, operation.halo, writer.resumed)
+    )
     try:
         for block, data in read_blocks(recording, blocks):
             result = operation(data, block)
             if len(result) != block.stop - block.start:
-                raise AssertionError(f"{operation!r} returned {len(result)} frames for {block}")
+                raise AssertionError(
+                    f"{operation!r} returned {len(result)} frames for {block}"
+                )
             behind.write(block.start, np.ascontiguousarray(result))
             if advance is not None:
                 advance(block.stop - block.start)
@@ -175,8 +203,8 @@ def copy_blocks(
 ) -> None:
     """Copy a recording block by block, see `run_blocks`; does not commit the writer.
 
-    Blocks end where chunks of the output end, where that fits: what does not fill a chunk is copied once more to wait
-    for the rest.
+    Blocks end where chunks of the output end, where that fits: what does not fill a
+    chunk is copied once more to wait for the rest.
     """
     frames = block_frames or frames_per_block(recording)
     whole = writer.chunk_frames

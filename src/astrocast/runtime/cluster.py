@@ -1,8 +1,8 @@
 """The same blocks as tasks of a `dask.distributed` cluster that is already connected.
 
-Used when the result goes to a store whose chunks are files of their own (zarr) and the input can be opened by every
-worker (zarr as well). Each task owns whole chunks: it reads its block with the halo, computes, and writes; nothing but
-a number travels back.
+Used when the result goes to a store whose chunks are files of their own (zarr) and the
+input can be opened by every worker (zarr as well). Each task owns whole chunks: it
+reads its block with the halo, computes, and writes; nothing but a number travels back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ ChunkWriter = Callable[[int, NDArray[Any]], None]
 
 
 def connected_client() -> Any:
-    """Return the client of the cluster that the user has connected to, or None; imports nothing."""
+    """Return the client of the cluster that the user has connected to, or None; imports
+    nothing.
+    """
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None
@@ -44,7 +46,9 @@ def run_on_cluster(
     blocks: list[Any],
     advance: Callable[[int], None] | None,
 ) -> None:
-    """Run an operation as one task per block; blocks begin and end at chunks of the writer."""
+    """Run an operation as one task per block; blocks begin and end at chunks of the
+    writer.
+    """
     from distributed import as_completed
 
     write = writer.chunk_writer()
@@ -62,9 +66,12 @@ def run_on_cluster(
 
 
 def _task(block: Any, shared: tuple[Recording, Any, ChunkWriter]) -> tuple[int, int]:
-    """Compute one block on a worker; return its number of frames and what the recording counted on the way."""
+    """Compute one block on a worker; return its number of frames and what the recording
+    counted on the way.
+    """
     original, operation, write = shared
-    recording = copy(original)  # threads of a worker share the original: each task counts by itself
+    # threads of a worker share the original: each task counts by itself
+    recording = copy(original)
     recording.tally = 0
     frames = recording.read(block.start - block.lead, block.stop + block.trail)
     result = np.ascontiguousarray(operation(frames, block))

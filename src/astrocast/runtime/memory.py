@@ -12,7 +12,8 @@ import psutil
 class PeakMemory:
     """Samples the resident memory of this process while the context is open.
 
-    ``with PeakMemory() as memory: ...`` then ``memory.peak`` and ``memory.start`` in bytes.
+    ``with PeakMemory() as memory: ...`` then ``memory.peak`` and ``memory.start`` in
+    bytes.
     """
 
     def __init__(self, interval: float = 0.02) -> None:
@@ -28,7 +29,12 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self._stop.set()
         self._thread.join()
         self.peak = max(self.peak, self._process.memory_info().rss)

@@ -1,4 +1,6 @@
-"""Progress of a stage: a bar on a terminal, log lines elsewhere, silence in a library call."""
+"""Progress of a stage: a bar on a terminal, log lines elsewhere, silence in a library
+call.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Advance = Callable[[int], None]
 class Reporter(Protocol):
     """Shows the progress of stages."""
 
-    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+    def stage(
+        self, name: str, total: int, unit: str
+    ) -> AbstractContextManager[Advance]:
         """Show one stage; the value is called with the work done since the last call."""
         ...
 
@@ -30,7 +34,9 @@ class Silent:
 
 
 class LogLines:
-    """A line when a stage starts and ends, and every ``seconds`` between, with rate and remaining time."""
+    """A line when a stage starts and ends, and every ``seconds`` between, with rate and
+    remaining time.
+    """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
         self.logger, self.seconds = logger, seconds
@@ -50,11 +56,28 @@ class LogLines:
                 last = now
                 rate = done / (now - begin)
                 left = (total - done) / rate
-                self.logger.info("%s: %d of %d %s, %.4g %s/s, %.0f s left", name, done, total, unit, rate, unit, left)
+                self.logger.info(
+                    "%s: %d of %d %s, %.4g %s/s, %.0f s left",
+                    name,
+                    done,
+                    total,
+                    unit,
+                    rate,
+                    unit,
+                    left,
+                )
 
         yield advance
         spent = max(time.monotonic() - begin, 1e-9)
-        self.logger.info("%s: done, %d %s in %.1f s, %.4g %s/s", name, done, unit, spent, done / spent, unit)
+        self.logger.info(
+            "%s: done, %d %s in %.1f s, %.4g %s/s",
+            name,
+            done,
+            unit,
+            spent,
+            done / spent,
+            unit,
+        )
 
 
 class TerminalBars:
@@ -63,7 +86,13 @@ class TerminalBars:
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
         """See `Reporter.stage`."""
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description:<18}"),
@@ -101,6 +130,10 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         _reporter.reset(token)
 
 
-def track(name: str, total: int, unit: str = "frames") -> AbstractContextManager[Advance]:
-    """Return a context whose value takes the amount of work done: ``with track("delta", n) as done: done(10)``."""
+def track(
+    name: str, total: int, unit: str = "frames"
+) -> AbstractContextManager[Advance]:
+    """Return a context whose value takes the amount of work done: ``with track("delta",
+    n) as done: done(10)``.
+    """
     return _reporter.get().stage(name, total, unit)

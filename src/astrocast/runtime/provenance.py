@@ -19,19 +19,38 @@ from astrocast import __version__
 from astrocast.io.recording import Recording
 
 FORMAT_VERSION = 1
-_REPORTED = ("numpy", "scipy", "numba", "scikit-image", "connected-components-3d", "h5py", "zarr", "tifffile", "pandas")
+_REPORTED = (
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-image",
+    "connected-components-3d",
+    "h5py",
+    "zarr",
+    "tifffile",
+    "pandas",
+)
 
 
 class ContentHash:
-    """Hash of shape, dtype and every value of a recording, fed block by block; the same whatever the file format."""
+    """Hash of shape, dtype and every value of a recording, fed block by block; the same
+    whatever the file format.
+    """
 
     def __init__(self, recording: Recording) -> None:
-        self._digest = hashlib.sha256()  # 2.4 times as fast as blake2b where the processor has the instructions
-        self._digest.update(f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode())
+        # 2.4 times as fast as blake2b where the processor has the instructions
+        self._digest = hashlib.sha256()
+        self._digest.update(
+            f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode()
+        )
 
     def update(self, block: NDArray[Any]) -> None:
         """Add the next frames."""
-        self._digest.update(np.ascontiguousarray(block.astype(block.dtype.newbyteorder("<"), copy=False)).data)
+        self._digest.update(
+            np.ascontiguousarray(
+                block.astype(block.dtype.newbyteorder("<"), copy=False)
+            ).data
+        )
 
     def hexdigest(self) -> str:
         """Return the hash of everything added."""
@@ -47,7 +66,9 @@ def content_hash(recording: Recording, block_frames: int = 64) -> str:
 
 
 def describe_input(recording: Recording, digest: str | None = None) -> dict[str, Any]:
-    """Return path, dataset, shape, dtype and content hash of a recording, which is read where its hash is not known."""
+    """Return path, dataset, shape, dtype and content hash of a recording, which is read
+    where its hash is not known.
+    """
     return {
         "path": str(recording.path) if recording.path else None,
         "loc": recording.loc,
@@ -60,11 +81,17 @@ def describe_input(recording: Recording, digest: str | None = None) -> dict[str,
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    found = {"astrocast": __version__, "python": platform.python_version(), "platform": sys.platform}
+    found = {
+        "astrocast": __version__,
+        "python": platform.python_version(),
+        "platform": sys.platform,
+    }
     for name in _REPORTED:
         try:
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # a vendored or frozen installation has no metadata
+        except (
+            metadata.PackageNotFoundError
+        ):  # a vendored or frozen installation has no metadata
             found[name] = "unknown"
     return found
 
@@ -81,7 +108,9 @@ def record(parameters: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: paths, tuples, NumPy numbers and dtypes become text, lists and numbers."""
+    """Return ``value`` as JSON can hold it: paths, tuples, NumPy numbers and dtypes
+    become text, lists and numbers.
+    """
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set)):
@@ -98,5 +127,7 @@ def plain(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside and rename: a reader never sees half of it."""
     beside = path.with_name(path.name + ".partial")
-    beside.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    beside.write_text(
+        json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
     os.replace(beside, path)  # noqa: PTH105 - atomic on every system

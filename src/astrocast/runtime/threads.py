@@ -13,17 +13,23 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def available() -> int:
-    """Return the number of cores that this process may use, which a scheduler may have limited."""
+    """Return the number of cores that this process may use, which a scheduler may have
+    limited.
+    """
     counts = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(counts(0)) if counts else os.cpu_count() or 1
 
 
 def shared_threads() -> ThreadPoolExecutor:
-    """Return the pool for `astrocast.kernels.parallel.spread`: as many threads as cores, made at first use."""
+    """Return the pool for `astrocast.kernels.parallel.spread`: as many threads as
+    cores, made at first use.
+    """
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(available(), thread_name_prefix="astrocast-kernel")
+            _pool = ThreadPoolExecutor(
+                available(), thread_name_prefix="astrocast-kernel"
+            )
         return _pool
 
 
@@ -31,8 +37,8 @@ def shared_threads() -> ThreadPoolExecutor:
 def one_blas_thread() -> Iterator[None]:
     """Multiply matrices in the calling thread alone, for as long as the context lasts.
 
-    For many products of small matrices: the threads of a BLAS library spin while they wait, which on a busy machine
-    takes several times as long as the work.
+    For many products of small matrices: the threads of a BLAS library spin while they
+    wait, which on a busy machine takes several times as long as the work.
     """
     from threadpoolctl import threadpool_limits
 

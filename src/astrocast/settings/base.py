@@ -16,20 +16,33 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, **values: Any) -> Any:
-        """Return the settings, or raise one `InvalidValueError` that lists everything that is wrong."""
+        """Return the settings, or raise one `InvalidValueError` that lists everything
+        that is wrong.
+        """
         try:
             return cls(**values)
         except ValidationError as error:
             raise InvalidValueError(describe(error, cls.__name__)) from error
 
 
-def parameter(default: Any, description: str, *, unit: str | None = None, **limits: Any) -> Any:
-    """Declare a parameter: default, meaning, unit, and limits as for `pydantic.Field` (ge, gt, le, lt)."""
-    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
+def parameter(
+    default: Any, description: str, *, unit: str | None = None, **limits: Any
+) -> Any:
+    """Declare a parameter: default, meaning, unit, and limits as for `pydantic.Field`
+    (ge, gt, le, lt).
+    """
+    return Field(
+        default,
+        description=description,
+        json_schema_extra={"unit": unit} if unit else None,
+        **limits,
+    )
 
 
 def describe(error: ValidationError, what: str) -> str:
-    """Return all problems of a validation, a line each: which parameter, what was found, what was expected."""
+    """Return all problems of a validation, a line each: which parameter, what was
+    found, what was expected.
+    """
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"]) or what

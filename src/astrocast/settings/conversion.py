@@ -14,32 +14,61 @@ from astrocast.settings.base import Settings, parameter
 class ConversionSettings(Settings):
     """How a recording is read, prepared and stored."""
 
-    sep: str = parameter("_", "Files of a folder are sorted by the number after the last separator in their names")
+    sep: str = parameter(
+        "_",
+        "Files of a folder are sorted by the number after the last separator in their"
+        " names",
+    )
     channels: int | dict[int, str] = parameter(
-        1, "Number of interleaved channels, or the name of the output dataset of each: {0: 'gcamp', 1: 'red'}"
+        1,
+        "Number of interleaved channels, or the name of the output dataset of each: {0:"
+        " 'gcamp', 1: 'red'}",
     )
     z_slice: tuple[int, int] | None = parameter(
         None, "Frames of the file to convert: first, and last + 1", unit="frames"
     )
-    lazy: bool = parameter(True, "Read block by block; False loads the whole recording before anything else")
-    subtract_background: Any = parameter(
-        None, "Background to subtract: the name of a channel (which is then dropped), or a 2-D or 3-D array"
+    lazy: bool = parameter(
+        True,
+        "Read block by block; False loads the whole recording before anything else",
     )
-    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = parameter(
-        "mean", "How the frames of the background become one frame: a name, or a function called with (frames, axis=0)"
+    subtract_background: Any = parameter(
+        None,
+        "Background to subtract: the name of a channel (which is then dropped), or a"
+        " 2-D or 3-D array",
+    )
+    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = (
+        parameter(
+            "mean",
+            "How the frames of the background become one frame: a name, or a function"
+            " called with (frames, axis=0)",
+        )
     )
     rescale: Any = parameter(
-        None, "Size of the frames: a float or two (row, column) is a factor, an integer or two the final size in pixels"
+        None,
+        "Size of the frames: a float or two (row, column) is a factor, an integer or"
+        " two the final size in pixels",
     )
-    dtype: Any = parameter(int, "dtype of the result; values beyond its range become its nearest value")
-    in_memory: bool = parameter(False, "Without an output, return arrays in memory instead of lazy ones")
-    loc_in: str | None = parameter(None, "Dataset to read from formats that hold several (HDF5, zarr)")
-    loc_out: str = parameter("data", "Group of the datasets ch0, ch1 ... that are written")
-    chunk_strategy: Literal["balanced", "XY", "Z"] = parameter("balanced", "How the result is cut into chunks")
+    dtype: Any = parameter(
+        int, "dtype of the result; values beyond its range become its nearest value"
+    )
+    in_memory: bool = parameter(
+        False, "Without an output, return arrays in memory instead of lazy ones"
+    )
+    loc_in: str | None = parameter(
+        None, "Dataset to read from formats that hold several (HDF5, zarr)"
+    )
+    loc_out: str = parameter(
+        "data", "Group of the datasets ch0, ch1 ... that are written"
+    )
+    chunk_strategy: Literal["balanced", "XY", "Z"] = parameter(
+        "balanced", "How the result is cut into chunks"
+    )
     chunks: tuple[int, int, int] | None = parameter(
         None, "Shape of a chunk (frame, row, column); overrides the strategy"
     )
-    compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = parameter(None, "Compression of the chunks")
+    compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = parameter(
+        None, "Compression of the chunks"
+    )
 
     @field_validator("channels")
     @classmethod
@@ -47,8 +76,15 @@ class ConversionSettings(Settings):
         if isinstance(value, int):
             if value < 1:
                 raise ValueError("at least one channel is needed")
-        elif sorted(value) != list(range(len(value))) or not value or len(set(value.values())) < len(value):
-            raise ValueError("a name for each channel is expected, numbered from 0, all different: {0: 'a', 1: 'b'}")
+        elif (
+            sorted(value) != list(range(len(value)))
+            or not value
+            or len(set(value.values())) < len(value)
+        ):
+            raise ValueError(
+                "a name for each channel is expected, numbered from 0, all different:"
+                " {0: 'a', 1: 'b'}"
+            )
         return value
 
     @field_validator("dtype")
@@ -59,7 +95,9 @@ class ConversionSettings(Settings):
         except TypeError:
             kind = "?"
         if kind not in "iuf":
-            raise ValueError("expected an integer or float type, for example 'uint16' or 'float32'")
+            raise ValueError(
+                "expected an integer or float type, for example 'uint16' or 'float32'"
+            )
         return value
 
     @field_validator("rescale")
@@ -69,8 +107,15 @@ class ConversionSettings(Settings):
             return value
         values = value if isinstance(value, (tuple, list)) else (value,)
         kinds = {type(v) for v in values}
-        if isinstance(value, bool) or len(values) > 2 or not (kinds == {int} or kinds == {float}):
-            raise ValueError("expected one or two floats (factors) or one or two integers (pixels), not mixed")
+        if (
+            isinstance(value, bool)
+            or len(values) > 2
+            or not (kinds == {int} or kinds == {float})
+        ):
+            raise ValueError(
+                "expected one or two floats (factors) or one or two integers (pixels),"
+                " not mixed"
+            )
         if min(values) <= 0:
             raise ValueError("expected numbers above 0")
         return tuple(values) * (2 if len(values) == 1 else 1)

@@ -11,21 +11,44 @@ class DeltaSettings(Settings):
     """How the background of each pixel is estimated and taken away."""
 
     window: int = parameter(
-        ..., "Frames on each side of a frame that its background is taken from", unit="frames", ge=1
+        ...,
+        "Frames on each side of a frame that its background is taken from",
+        unit="frames",
+        ge=1,
     )
     method: Literal["background", "dF", "dFF"] = parameter(
-        "dF", "What is returned: the background, F - background, or (F - background) / background"
+        "dF",
+        "What is returned: the background, F - background, or (F - background) /"
+        " background",
     )
-    chunk_strategy: Literal["balanced", "XY", "Z"] = parameter("Z", "How a lazy result is cut into chunks")
+    chunk_strategy: Literal["balanced", "XY", "Z"] = parameter(
+        "Z", "How a lazy result is cut into chunks"
+    )
     chunks: tuple[int, int, int] | None = parameter(
-        None, "Shape of a chunk (frame, row, column) of a lazy result; overrides the strategy"
+        None,
+        "Shape of a chunk (frame, row, column) of a lazy result; overrides the"
+        " strategy",
     )
-    overwrite_first_frame: bool = parameter(True, "Replace frame 0 of the result by frame 1")
-    baseline: Literal["minimum", "percentile", "corrected_minimum", "exponential", "double_exponential"] = parameter(
-        "minimum", "How the background is estimated"
+    overwrite_first_frame: bool = parameter(
+        True, "Replace frame 0 of the result by frame 1"
     )
-    percentile: float = parameter(10.0, "Which percentile of the window, for baseline='percentile'", ge=0, le=100)
+    baseline: Literal[
+        "minimum",
+        "percentile",
+        "corrected_minimum",
+        "exponential",
+        "double_exponential",
+    ] = parameter("minimum", "How the background is estimated")
+    percentile: float = parameter(
+        10.0, "Which percentile of the window, for baseline='percentile'", ge=0, le=100
+    )
     smooth: int = parameter(
-        9, "Frames (odd) that are averaged before the minimum, for baseline='corrected_minimum'", unit="frames", ge=1
+        9,
+        "Frames (odd) that are averaged before the minimum, for"
+        " baseline='corrected_minimum'",
+        unit="frames",
+        ge=1,
     )
-    floor: float = parameter(1.0, "Least background that dFF divides by", unit="grey values", gt=0)
+    floor: float = parameter(
+        1.0, "Least background that dFF divides by", unit="grey values", gt=0
+    )

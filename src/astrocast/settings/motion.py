@@ -10,41 +10,82 @@ from astrocast.settings.base import Settings, parameter
 
 
 def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return (
+        (value, value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        else value
+    )
 
 
 #: two numbers, row then column; one number stands for both
-Pixels = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_pair)]
-Lengths = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(_pair)]
-Sigmas = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], BeforeValidator(_pair)]
+Pixels = Annotated[
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]],
+    BeforeValidator(_pair),
+]
+Lengths = Annotated[
+    tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]],
+    BeforeValidator(_pair),
+]
+Sigmas = Annotated[
+    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]],
+    BeforeValidator(_pair),
+]
 
 
 class MotionSettings(Settings):
     """Parameters of `MotionCorrection.run` beside the recording."""
 
-    max_shifts: Pixels = parameter((50, 50), "largest shift that is searched, along rows and columns", unit="px")
-    niter_rig: int = parameter(3, "rounds of aligning and averaging the sample for the template", ge=1)
-    splits_rig: int = parameter(14, "parts the recording is worked on in; only steers the size of blocks", ge=1)
-    num_splits_to_process_rig: int | None = parameter(
-        None, "parts, spread evenly, that the sample for the template comes from; all when empty", ge=1
+    max_shifts: Pixels = parameter(
+        (50, 50), "largest shift that is searched, along rows and columns", unit="px"
     )
-    strides: Lengths = parameter((48, 48), "distance between patches, along rows and columns", unit="px")
-    overlaps: Pixels = parameter((24, 24), "by how much neighbouring patches overlap", unit="px")
-    pw_rigid: bool = parameter(False, "estimate a smooth field of shifts (piecewise-rigid) instead of one per frame")
-    splits_els: int = parameter(14, "as splits_rig, for piecewise-rigid correction", ge=1)
+    niter_rig: int = parameter(
+        3, "rounds of aligning and averaging the sample for the template", ge=1
+    )
+    splits_rig: int = parameter(
+        14, "parts the recording is worked on in; only steers the size of blocks", ge=1
+    )
+    num_splits_to_process_rig: int | None = parameter(
+        None,
+        "parts, spread evenly, that the sample for the template comes from; all when"
+        " empty",
+        ge=1,
+    )
+    strides: Lengths = parameter(
+        (48, 48), "distance between patches, along rows and columns", unit="px"
+    )
+    overlaps: Pixels = parameter(
+        (24, 24), "by how much neighbouring patches overlap", unit="px"
+    )
+    pw_rigid: bool = parameter(
+        False,
+        "estimate a smooth field of shifts (piecewise-rigid) instead of one per frame",
+    )
+    splits_els: int = parameter(
+        14, "as splits_rig, for piecewise-rigid correction", ge=1
+    )
     num_splits_to_process_els: int | None = parameter(
         None, "as num_splits_to_process_rig, for the template of the patches", ge=1
     )
     upsample_factor_grid: int = parameter(
-        4, "points of the smooth field per patch, along each axis; 1 is linear between patch centres", ge=1, le=64
+        4,
+        "points of the smooth field per patch, along each axis; 1 is linear between"
+        " patch centres",
+        ge=1,
+        le=64,
     )
-    max_deviation_rigid: int = parameter(3, "largest distance of a patch's shift from the frame's", unit="px", ge=0)
+    max_deviation_rigid: int = parameter(
+        3, "largest distance of a patch's shift from the frame's", unit="px", ge=0
+    )
     nonneg_movie: bool = parameter(True, "keep the corrected movie at or above zero")
     gSig_filt: Sigmas | None = parameter(  # noqa: N815 - the contract's name
-        (20, 20), "sigma of the high-pass of the fine comparison (image minus its Gaussian blur); none when empty",
+        (20, 20),
+        "sigma of the high-pass of the fine comparison (image minus its Gaussian blur); none when empty",
         unit="px",
-    )  # fmt: skip
-    bigtiff: bool = parameter(True, "without effect: large TIFF files are written as BigTIFF by themselves")
+    )
+    bigtiff: bool = parameter(
+        True, "without effect: large TIFF files are written as BigTIFF by themselves"
+    )
     engine: Literal["auto", "cpu", "jax"] = parameter(
-        "auto", "what computes: 'jax' on a GPU, 'cpu' otherwise, or the one that is named"
+        "auto",
+        "what computes: 'jax' on a GPU, 'cpu' otherwise, or the one that is named",
     )

@@ -1,8 +1,10 @@
-"""How well events are found, on simulated recordings with known truth: ``python -m astrocast.simulation.benchmark``.
+"""How well events are found, on simulated recordings with known truth: ``python -m
+astrocast.simulation.benchmark``.
 
-Every recording has bleaching, drift and the residual motion that a motion correction leaves. The method that is judged
-has one fixed setting for all of them; beside it stands a plain one, a threshold in robust standard deviations of the
-smoothed recording and connected components, whose parameters were tuned on other seeds.
+Every recording has bleaching, drift and the residual motion that a motion correction
+leaves. The method that is judged has one fixed setting for all of them; beside it
+stands a plain one, a threshold in robust standard deviations of the smoothed recording
+and connected components, whose parameters were tuned on other seeds.
 """
 
 from __future__ import annotations
@@ -34,16 +36,25 @@ Method = Callable[[NDArray[Any]], Labels]
 KINDS: tuple[str, ...] = get_args(Kind)
 EMPTY = "none"
 SNRS = (0.5, 1.0, 2.0, 4.0, 8.0)
-#: not used to choose anything of the method. Seeds 7000-7004 and 7100-7104 judged earlier methods, and 7200-7214 showed
-#: that touching events were told apart too rarely. Who changes the method because of what these show moves them on
+#: not used to choose anything of the method. Seeds 7000-7004 and 7100-7104 judged
+#: earlier methods, and 7200-7214 showed that touching events were told apart too
+#: rarely. Who changes the method because of what these show moves them on
 SEEDS = (7215, 7216, 7217, 7218, 7219)
-#: the plain method's defaults are the best of 36 on this seed, over static, travelling and touching events at SNR 1
-#: and 4 (`tune_plain`)
+#: the plain method's defaults are the best of 36 on this seed, over static, travelling
+#: and touching events at SNR 1 and 4 (`tune_plain`)
 TUNING_SEEDS = (9000,)
 SHAPE = (400, 128, 128)
 #: events that fit into a recording of that shape with a gap between them
-EVENTS = {"static": 20, "growing": 20, "travelling": 16, "touching": 20, "long": 8, EMPTY: 0}
-#: shape, first seed and photons per pixel and frame of the empty recordings that confidence is judged by, and where
+EVENTS = {
+    "static": 20,
+    "growing": 20,
+    "travelling": 16,
+    "touching": 20,
+    "long": 8,
+    EMPTY: 0,
+}
+#: shape, first seed and photons per pixel and frame of the empty recordings that
+#: confidence is judged by, and where
 EMPTY_SHAPE, EMPTY_SEED, PHOTONS = (200, 96, 96), 8000, (4.0, 20.0, 100.0)
 CONFIDENCES = (0.2, 0.5, 0.8, 0.9, 0.95, 0.99)
 #: F1 at IoU 0.5 that is to be reached at SNR 1, 2, 4 and 8
@@ -64,7 +75,8 @@ class Plain:
     sigma
         Of the Gaussian in space and time, pixels and frames.
     height
-        Threshold in robust standard deviations of each smoothed pixel over time, above its median.
+        Threshold in robust standard deviations of each smoothed pixel over time, above
+        its median.
     size
         Least number of voxels of an event.
     """
@@ -86,60 +98,96 @@ class Plain:
 
 
 def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
-    """Return a smoothed movie in robust standard deviations of each pixel over time, above its median."""
+    """Return a smoothed movie in robust standard deviations of each pixel over time,
+    above its median.
+    """
     smooth = ndimage.gaussian_filter(movie.astype(np.float32), sigma)
     # a slow course that all pixels share is bleaching
-    smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[:, None, None]
+    smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[
+        :, None, None
+    ]
     smooth -= np.median(smooth, axis=0)
     return np.asarray(smooth / (1.4826 * np.median(np.abs(smooth), axis=0)), np.float32)
 
 
 def calibrated(movie: NDArray[Any]) -> Labels:
-    """Return the label volume that the calibrated detection finds in a movie, at its defaults."""
+    """Return the label volume that the calibrated detection finds in a movie, at its
+    defaults.
+    """
     with ThreadPoolExecutor() as pool:
         return calibrated_labels(open_recording(movie), pool=pool)[0]
 
 
-def recording_settings(kind: str, snr: float, seed: int, shape: tuple[int, int, int] = SHAPE) -> SimulationSettings:
+def recording_settings(
+    kind: str, snr: float, seed: int, shape: tuple[int, int, int] = SHAPE
+) -> SimulationSettings:
     """Return the settings of a recording of the benchmark."""
     frames, rows, columns = shape
     share = frames * rows * columns / math.prod(SHAPE)
     count = max(1, round(EVENTS[kind] * share)) if EVENTS[kind] else 0
     return SimulationSettings(
-        seed=seed, frames=frames, rows=rows, columns=columns, snr=snr, events=count,
-        kinds=("static" if kind == EMPTY else cast(Kind, kind),), motion=0.3, motion_step=0.1,
-    )  # fmt: skip
+        seed=seed,
+        frames=frames,
+        rows=rows,
+        columns=columns,
+        snr=snr,
+        events=count,
+        kinds=("static" if kind == EMPTY else cast(Kind, kind),),
+        motion=0.3,
+        motion_step=0.1,
+    )
 
 
 def measure(truth: Simulation, found: Labels) -> dict[str, float]:
     """Return what the benchmark prints of one recording.
 
-    F1 at IoU 0.3 and 0.5, and of the events matched at 0.5: mean IoU; by how much the mean true signal over the found
-    voxels differs from that over the true ones (``amplitude``, as a share); found minus true duration (``duration``,
-    frames); relative error of the speed of events that travel (``speed``). On empty recordings: ``false_events`` per
-    million voxels.
+    F1 at IoU 0.3 and 0.5, and of the events matched at 0.5: mean IoU; by how much the
+    mean true signal over the found voxels differs from that over the true ones
+    (``amplitude``, as a share); found minus true duration (``duration``, frames);
+    relative error of the speed of events that travel (``speed``). On empty recordings:
+    ``false_events`` per million voxels.
     """
     matched = score(truth.labels, found)
-    values = {"f1_03": score(truth.labels, found, 0.3).f1, "f1_05": matched.f1, "iou": matched.mean_iou}
+    values = {
+        "f1_03": score(truth.labels, found, 0.3).f1,
+        "f1_05": matched.f1,
+        "iou": matched.mean_iou,
+    }
     values["false_events"] = (matched.n_found - len(matched.pairs)) / (found.size / 1e6)
-    true_boxes, found_boxes = ndimage.find_objects(truth.labels), ndimage.find_objects(found)
+    true_boxes, found_boxes = (
+        ndimage.find_objects(truth.labels),
+        ndimage.find_objects(found),
+    )
     amplitude, duration, speed = [], [], []
     for a, b in matched.pairs:
         inside = true_boxes[a - 1], found_boxes[b - 1]
-        own = [labels[box] == n for labels, box, n in zip((truth.labels, found), inside, (a, b), strict=True)]
-        means = [float(truth.clean[box][mask].mean()) for box, mask in zip(inside, own, strict=True)]
+        own = [
+            labels[box] == n
+            for labels, box, n in zip(
+                (truth.labels, found), inside, (a, b), strict=True
+            )
+        ]
+        means = [
+            float(truth.clean[box][mask].mean())
+            for box, mask in zip(inside, own, strict=True)
+        ]
         amplitude.append(means[1] / means[0] - 1)
         duration.append(own[1].shape[0] - own[0].shape[0])
         true_speed = float(truth.events["speed"].iloc[a - 1])
         if true_speed > 0:
             speed.append(abs(mean_speed(own[1]) / true_speed - 1))
-    for name, errors in (("amplitude", amplitude), ("duration", duration), ("speed", speed)):
+    for name, errors in (
+        ("amplitude", amplitude),
+        ("duration", duration),
+        ("speed", speed),
+    ):
         values[name] = float(np.mean(errors)) if errors else math.nan
     return values
 
 
 def mean_speed(mask: NDArray[np.bool_]) -> float:
-    """Return the speed of a mask's centre (frame, row, column), pixels per frame: a line through the centres by area.
+    """Return the speed of a mask's centre (frame, row, column), pixels per frame: a
+    line through the centres by area.
 
     Examples
     --------
@@ -158,20 +206,42 @@ def mean_speed(mask: NDArray[np.bool_]) -> float:
     slopes = []
     for axis in (1, 2):
         sums = mask.sum(axis=3 - axis)[t] @ np.arange(mask.shape[axis])
-        slopes.append(float((weight * time * sums / area[t]).sum() / max((weight * time * time).sum(), 1e-12)))
+        slopes.append(
+            float(
+                (weight * time * sums / area[t]).sum()
+                / max((weight * time * time).sum(), 1e-12)
+            )
+        )
     return math.hypot(*slopes)
 
 
 def tune_plain(
-    seeds: Sequence[int] = TUNING_SEEDS, kinds: Sequence[str] = KINDS, snrs: Sequence[float] = SNRS
+    seeds: Sequence[int] = TUNING_SEEDS,
+    kinds: Sequence[str] = KINDS,
+    snrs: Sequence[float] = SNRS,
 ) -> Plain:
-    """Return the plain method with the parameters that are best on average over all kinds and noise levels."""
+    """Return the plain method with the parameters that are best on average over all
+    kinds and noise levels.
+    """
     sigmas = (1.0, 1.5, 2.0)
-    candidates = [Plain(s, h, n) for s in sigmas for h in (3.0, 4.0, 5.0, 7.0) for n in (30, 100, 300)]
+    candidates = [
+        Plain(s, h, n)
+        for s in sigmas
+        for h in (3.0, 4.0, 5.0, 7.0)
+        for n in (30, 100, 300)
+    ]
     sums = np.zeros(len(candidates))
-    for made in (simulate(recording_settings(k, q, seed)) for k in kinds for q in snrs for seed in seeds):
+    for made in (
+        simulate(recording_settings(k, q, seed))
+        for k in kinds
+        for q in snrs
+        for seed in seeds
+    ):
         heights = {sigma: standardise(made.movie, sigma) for sigma in sigmas}
-        sums += [score(made.labels, method.label(heights[method.sigma])).f1 for method in candidates]
+        sums += [
+            score(made.labels, method.label(heights[method.sigma])).f1
+            for method in candidates
+        ]
     return candidates[int(sums.argmax())]
 
 
@@ -193,11 +263,18 @@ def run(
     seeds: Sequence[int] = SEEDS,
     shape: tuple[int, int, int] = SHAPE,
 ) -> Iterator[Row]:
-    """Yield the row of each method for each kind of events and noise level, as soon as its recordings are done.
+    """Yield the row of each method for each kind of events and noise level, as soon as
+    its recordings are done.
 
     Examples
     --------
-    >>> rows = run({"nothing": lambda movie: np.zeros(movie.shape, np.int32)}, ["none"], [4.0], [1], (40, 48, 48))
+    >>> rows = run(
+    ...     {"nothing": lambda movie: np.zeros(movie.shape, np.int32)},
+    ...     ["none"],
+    ...     [4.0],
+    ...     [1],
+    ...     (40, 48, 48),
+    ... )
     >>> [row.values["false_events"] for row in rows]
     [0.0]
     """
@@ -214,36 +291,59 @@ def run(
 
 def _means(values: list[dict[str, float]]) -> dict[str, float]:
     columns = {key: np.array([v[key] for v in values]) for key in values[0]}
-    return {k: float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for k, v in columns.items()}
+    return {
+        k: float(np.nanmean(v)) if np.isfinite(v).any() else math.nan
+        for k, v in columns.items()
+    }
 
 
 def highest_confidences(
     seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
 ) -> NDArray[np.float64]:
-    """Return the confidence of the highest maximum of recordings without events, (recording,).
+    """Return the confidence of the highest maximum of recordings without events,
+    (recording,).
 
-    Confidence is the probability that noise alone reaches a height nowhere, so it is uniform between 0 and 1 where it
-    is right. To see maxima at all, many false events are allowed; 0 stands for a recording without one.
+    Confidence is the probability that noise alone reaches a height nowhere, so it is
+    uniform between 0 and 1 where it is right. To see maxima at all, many false events
+    are allowed; 0 stands for a recording without one.
     """
     settings = CalibratedSettings(false_events=99, min_size=1)
     found = []
     for seed in seeds:
         made = SimulationSettings(
-            seed=seed, frames=shape[0], rows=shape[1], columns=shape[2], photons=photons, events=0, motion=0.3,
+            seed=seed,
+            frames=shape[0],
+            rows=shape[1],
+            columns=shape[2],
+            photons=photons,
+            events=0,
+            motion=0.3,
             motion_step=0.1,
-        )  # fmt: skip
-        found.append(max(calibrated_labels(open_recording(simulate(made).movie), settings)[1], default=0.0))
+        )
+        found.append(
+            max(
+                calibrated_labels(open_recording(simulate(made).movie), settings)[1],
+                default=0.0,
+            )
+        )
     return np.array(found)
 
 
 def confidence_table(seeds: int, photons: Sequence[float] = PHOTONS) -> Iterator[str]:
-    """Yield the lines of a table: how often the highest maximum of an empty recording reaches a confidence."""
-    yield f"empty recordings {EMPTY_SHAPE}: share whose highest maximum reaches a confidence, and what it should be"
+    """Yield the lines of a table: how often the highest maximum of an empty recording
+    reaches a confidence.
+    """
+    yield (
+        f"empty recordings {EMPTY_SHAPE}: share whose highest maximum reaches a"
+        " confidence, and what it should be"
+    )
     yield f"{'photons':>8}" + "".join(f"{c:>8g}" for c in CONFIDENCES)
     yield f"{'right':>8}" + "".join(f"{1 - c:>8.3f}" for c in CONFIDENCES)
     for light in photons:
         found = highest_confidences(range(EMPTY_SEED, EMPTY_SEED + seeds), light)
-        yield f"{light:>8g}" + "".join(f"{(found >= c).mean():>8.3f}" for c in CONFIDENCES)
+        yield f"{light:>8g}" + "".join(
+            f"{(found >= c).mean():>8.3f}" for c in CONFIDENCES
+        )
 
 
 HEADER = (
@@ -259,37 +359,67 @@ def format_row(row: Row) -> str:
         found = f"{'':>39}{v['false_events']:>8.3f}  < 0.05"
         return f"{row.kind:<11}{row.snr:>4g}  {row.method:<11}{found}"
     level = SNRS[1:].index(row.snr) if row.snr in SNRS[1:] else None
-    target = f">= {TARGETS[row.kind][level]}" if level is not None and row.kind in TARGETS else ""
+    target = (
+        f">= {TARGETS[row.kind][level]}"
+        if level is not None and row.kind in TARGETS
+        else ""
+    )
     return (
-        f"{row.kind:<11}{row.snr:>4g}  {row.method:<11}{v['f1_03']:>7.3f}{v['f1_05']:>7.3f}{v['iou']:>6.2f}"
-        f"{v['amplitude']:>+7.2f}{v['duration']:>+6.1f}{v['speed']:>6.2f}{v['false_events']:>8.3f}  {target}"
+        f"{row.kind:<11}{row.snr:>4g} "
+        f" {row.method:<11}{v['f1_03']:>7.3f}{v['f1_05']:>7.3f}{v['iou']:>6.2f}{v['amplitude']:>+7.2f}{v['duration']:>+6.1f}{v['speed']:>6.2f}{v['false_events']:>8.3f}"
+        f"  {target}"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(prog="python -m astrocast.simulation.benchmark", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m astrocast.simulation.benchmark", description=__doc__
+    )
     parser.add_argument("--quick", action="store_true", help="one seed, SNR 2 and 4")
-    parser.add_argument("--kinds", nargs="+", default=[*KINDS, EMPTY], choices=[*KINDS, EMPTY])
+    parser.add_argument(
+        "--kinds", nargs="+", default=[*KINDS, EMPTY], choices=[*KINDS, EMPTY]
+    )
     parser.add_argument("--snr", nargs="+", type=float, default=list(SNRS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--empty", type=int, default=100, help="small empty recordings per brightness, for confidence")
-    parser.add_argument("--tune", action="store_true", help="tune the plain method anew first (slow)")
+    parser.add_argument(
+        "--empty",
+        type=int,
+        default=100,
+        help="small empty recordings per brightness, for confidence",
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="tune the plain method anew first (slow)"
+    )
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
-        chosen.seeds, chosen.snr, chosen.empty = chosen.seeds[:1], [2.0, 4.0], min(chosen.empty, 10)
+        chosen.seeds, chosen.snr, chosen.empty = (
+            chosen.seeds[:1],
+            [2.0, 4.0],
+            min(chosen.empty, 10),
+        )
     plain = tune_plain() if chosen.tune else Plain()
     say = partial(print, flush=True)  # the table is this command's product
-    say(f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults; seeds {chosen.seeds}\n{HEADER}")
+    say(
+        f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults;"
+        f" seeds {chosen.seeds}\n{HEADER}"
+    )
     rows = []
-    for row in run({"calibrated": calibrated, "plain": plain}, chosen.kinds, chosen.snr, chosen.seeds):
+    for row in run(
+        {"calibrated": calibrated, "plain": plain},
+        chosen.kinds,
+        chosen.snr,
+        chosen.seeds,
+    ):
         say(format_row(row))
         rows.append(row)
     for row_of_table in confidence_table(chosen.empty) if chosen.empty else ():
         say(row_of_table)
     if chosen.json is not None:
-        chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        chosen.json.write_text(
+            json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8"
+        )
     return 0
 
 

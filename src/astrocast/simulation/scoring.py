@@ -1,4 +1,6 @@
-"""How well events were found: voxel overlap, one-to-one matching, precision, recall, F1."""
+"""How well events were found: voxel overlap, one-to-one matching, precision, recall,
+F1.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,18 @@ class Score:
     Parameters
     ----------
     precision
-        Share of the found events that are matched; 1 where there is nothing to find and nothing was found.
+        Share of the found events that are matched; 1 where there is nothing to find and
+        nothing was found.
     recall
-        Share of the true events that are matched; 1 where there is nothing to find and nothing was found.
+        Share of the true events that are matched; 1 where there is nothing to find and
+        nothing was found.
     f1
         Harmonic mean of both.
     mean_iou
         Mean intersection over union of the matched pairs; NaN where none is matched.
     pairs
-        Matched events (pair, 2), int64: label of the truth, label found. For voxel lists, events count from 1.
+        Matched events (pair, 2), int64: label of the truth, label found. For voxel
+        lists, events count from 1.
     ious
         Intersection over union of each pair.
     n_truth, n_found
@@ -54,22 +59,25 @@ class Score:
 def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     """Compare found events with the truth.
 
-    A pair counts as matched where the intersection over union of its voxels is at least ``iou``. Each event is matched
-    at most once; of all possible matchings the one with the most pairs is taken, and of those the one with the largest
-    sum of overlaps (as in StarDist, doi:10.1007/978-3-030-00934-2_30).
+    A pair counts as matched where the intersection over union of its voxels is at least
+    ``iou``. Each event is matched at most once; of all possible matchings the one with
+    the most pairs is taken, and of those the one with the largest sum of overlaps (as
+    in StarDist, doi:10.1007/978-3-030-00934-2_30).
 
     Parameters
     ----------
     truth, found
-        Both as label volumes of one shape (integers, 0 is background), or as a sequence with the flat voxel indices of
-        each event, in which events may overlap; a volume can be compared with a sequence.
+        Both as label volumes of one shape (integers, 0 is background), or as a sequence
+        with the flat voxel indices of each event, in which events may overlap; a volume
+        can be compared with a sequence.
     iou
         Smallest intersection over union of a match, above 0 and at most 1.
 
     Raises
     ------
     InvalidValueError
-        If the shapes differ, labels are negative or no integers, or ``iou`` is out of range.
+        If the shapes differ, labels are negative or no integers, or ``iou`` is out of
+        range.
 
     Examples
     --------
@@ -88,7 +96,9 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     overlap = common.data / (truth_sizes[t] + found_sizes[f] - common.data)
     enough = overlap >= iou
     matched = _match(t[enough], f[enough], overlap[enough])
-    pairs = np.stack([truth_ids[t[enough][matched]], found_ids[f[enough][matched]]], axis=1)
+    pairs = np.stack(
+        [truth_ids[t[enough][matched]], found_ids[f[enough][matched]]], axis=1
+    )
     values = overlap[enough][matched]
     n, n_truth, n_found = len(values), len(truth_ids), len(found_ids)
     empty = 1.0 if n_truth == n_found == 0 else 0.0
@@ -104,8 +114,12 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     )
 
 
-def _contingency(truth: Events, found: Events) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return common voxels (sparse truth x found), voxels of each event, and the labels."""
+def _contingency(
+    truth: Events, found: Events
+) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return common voxels (sparse truth x found), voxels of each event, and the
+    labels.
+    """
     if isinstance(truth, np.ndarray) and isinstance(found, np.ndarray):
         return _contingency_of_volumes(_checked(truth), _checked(found))
     t_ids, t_lists = _as_lists(truth)
@@ -115,7 +129,9 @@ def _contingency(truth: Events, found: Events) -> tuple[Any, NDArray[Any], NDArr
     cut = sum(map(len, t_lists))
     by_truth = _incidence(t_lists, position[:cut], len(voxels))
     by_found = _incidence(f_lists, position[cut:], len(voxels))
-    sizes = (np.array([len(v) for v in lists], np.int64) for lists in (t_lists, f_lists))
+    sizes = (
+        np.array([len(v) for v in lists], np.int64) for lists in (t_lists, f_lists)
+    )
     return by_truth @ by_found.T, *sizes, t_ids, f_ids
 
 
@@ -123,31 +139,54 @@ def _contingency_of_volumes(
     truth: NDArray[Any], found: NDArray[Any]
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     if truth.shape != found.shape:
-        raise InvalidValueError(f"the truth has shape {truth.shape}, what was found {found.shape}; expected the same")
+        raise InvalidValueError(
+            f"the truth has shape {truth.shape}, what was found {found.shape}; expected"
+            " the same"
+        )
     flat_truth, flat_found = truth.reshape(-1), found.reshape(-1)
     keys: list[NDArray[Any]] = []
     counts: list[NDArray[Any]] = []
     for a in range(0, flat_truth.size, SLICE_VOXELS):
         t, f = flat_truth[a : a + SLICE_VOXELS], flat_found[a : a + SLICE_VOXELS]
         both = np.flatnonzero((t != 0) | (f != 0))
-        seen, n = np.unique(np.stack([t[both], f[both]], axis=1).astype(np.int64), axis=0, return_counts=True)
+        seen, n = np.unique(
+            np.stack([t[both], f[both]], axis=1).astype(np.int64),
+            axis=0,
+            return_counts=True,
+        )
         keys.append(seen)
         counts.append(n)
     pairs = np.concatenate([*keys, np.empty((0, 2), np.int64)])
     number = np.concatenate([*counts, np.empty(0, np.int64)])
     t_ids, t_at = np.unique(pairs[:, 0], return_inverse=True)
     f_ids, f_at = np.unique(pairs[:, 1], return_inverse=True)
-    table = sparse.csr_array((number, (t_at.ravel(), f_at.ravel())), shape=(len(t_ids), len(f_ids)))
-    t_sizes, f_sizes = np.asarray(table.sum(axis=1)).ravel(), np.asarray(table.sum(axis=0)).ravel()
+    table = sparse.csr_array(
+        (number, (t_at.ravel(), f_at.ravel())), shape=(len(t_ids), len(f_ids))
+    )
+    t_sizes, f_sizes = (
+        np.asarray(table.sum(axis=1)).ravel(),
+        np.asarray(table.sum(axis=0)).ravel(),
+    )
     t, f = t_ids != 0, f_ids != 0
-    return table[np.flatnonzero(t)][:, np.flatnonzero(f)], t_sizes[t], f_sizes[f], t_ids[t], f_ids[f]
+    return (
+        table[np.flatnonzero(t)][:, np.flatnonzero(f)],
+        t_sizes[t],
+        f_sizes[f],
+        t_ids[t],
+        f_ids[f],
+    )
 
 
 def _checked(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype.kind not in "iub":
-        raise InvalidValueError(f"labels are {labels.dtype}; expected integers, 0 for the background")
+        raise InvalidValueError(
+            f"labels are {labels.dtype}; expected integers, 0 for the background"
+        )
     if labels.size and labels.dtype.kind == "i" and labels.min() < 0:
-        raise InvalidValueError(f"the smallest label is {labels.min()}; expected 0 for the background, events above it")
+        raise InvalidValueError(
+            f"the smallest label is {labels.min()}; expected 0 for the background,"
+            " events above it"
+        )
     return labels
 
 
@@ -165,11 +204,17 @@ def _as_lists(events: Events) -> tuple[NDArray[Any], list[NDArray[Any]]]:
 def _incidence(lists: list[NDArray[Any]], position: NDArray[Any], voxels: int) -> Any:
     event = np.repeat(np.arange(len(lists)), [len(v) for v in lists])
     shape = (len(lists), voxels)
-    return sparse.csr_array((np.ones(len(position), np.int64), (event, position.ravel())), shape=shape)
+    return sparse.csr_array(
+        (np.ones(len(position), np.int64), (event, position.ravel())), shape=shape
+    )
 
 
-def _match(t: NDArray[Any], f: NDArray[Any], overlap: NDArray[Any]) -> NDArray[np.int64]:
-    """Return which of the candidate pairs are matched: as many as possible, then the largest overlap."""
+def _match(
+    t: NDArray[Any], f: NDArray[Any], overlap: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Return which of the candidate pairs are matched: as many as possible, then the
+    largest overlap.
+    """
     if not len(t):
         return np.empty(0, np.int64)
     n = int(t.max()) + 1

@@ -1,4 +1,6 @@
-"""A simulated recording and its ground truth in files, written and read in bounded memory."""
+"""A simulated recording and its ground truth in files, written and read in bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError, InvalidValueError, OutputExistsError, RecordingNotFoundError
+from astrocast.errors import (
+    FormatError,
+    InvalidValueError,
+    OutputExistsError,
+    RecordingNotFoundError,
+)
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording
 from astrocast.runtime.progress import track
@@ -28,23 +35,31 @@ BLOCK_BYTES = 32 << 20
 
 
 def write_simulation(
-    settings: SimulationSettings | None, path: str | Path, *, truth: bool = True, overwrite: bool = False
+    settings: SimulationSettings | None,
+    path: str | Path,
+    *,
+    truth: bool = True,
+    overwrite: bool = False,
 ) -> Path:
     """Write a simulated recording with its ground truth.
 
-    Memory does not grow with the length of the recording; the voxels of one event at a time are held for the table.
+    Memory does not grow with the length of the recording; the voxels of one event at a
+    time are held for the table.
 
     Parameters
     ----------
     settings
         What to simulate; the defaults where None.
     path
-        Where the recording goes. HDF5 holds the movie at ``data/ch0`` (the structural channel, if any, at ``data/ch1``)
-        and the truth at ``truth/labels`` (int32), ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``,
-        ``truth/f0`` and ``truth/bleaching``. Any other format that can be written holds the movie; its truth goes to
-        ``<stem>.truth.h5``. The table goes to ``<stem>.events.parquet``, the settings to ``<stem>.simulation.json``.
+        Where the recording goes. HDF5 holds the movie at ``data/ch0`` (the structural
+        channel, if any, at ``data/ch1``) and the truth at ``truth/labels`` (int32),
+        ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``, ``truth/f0`` and
+        ``truth/bleaching``. Any other format that can be written holds the movie; its
+        truth goes to ``<stem>.truth.h5``. The table goes to ``<stem>.events.parquet``,
+        the settings to ``<stem>.simulation.json``.
     truth
-        Write the volumes of the truth too (they are four times the size of the movie); the tables always are.
+        Write the volumes of the truth too (they are four times the size of the movie);
+        the tables always are.
     overwrite
         Replace what is there.
 
@@ -63,17 +78,29 @@ def write_simulation(
     single = path.suffix.lower() in HDF5_SUFFIXES
     beside = _files(path)
     if plan.settings.second_channel and not single:
-        raise InvalidValueError(f"{path.name} holds one channel; write two to HDF5 ({', '.join(HDF5_SUFFIXES)})")
-    outputs = [path, *beside] if single else [path, path.with_name(path.stem + ".truth.h5"), *beside]
+        raise InvalidValueError(
+            f"{path.name} holds one channel; write two to HDF5"
+            f" ({', '.join(HDF5_SUFFIXES)})"
+        )
+    outputs = (
+        [path, *beside]
+        if single
+        else [path, path.with_name(path.stem + ".truth.h5"), *beside]
+    )
     there = [str(p) for p in outputs if p.exists()]
     if there and not overwrite:
-        raise OutputExistsError(f"{', '.join(there)} exists; choose another path or overwrite=True")
-    # everything gets its final name at the end, so that a recording is never there without its truth
+        raise OutputExistsError(
+            f"{', '.join(there)} exists; choose another path or overwrite=True"
+        )
+    # everything gets its final name at the end, so that a recording is never there
+    # without its truth
     unfinished = [p.with_name(f"unfinished-{p.name}") for p in outputs]
     try:
         for p in unfinished:
             p.unlink(missing_ok=True)
-        _write_volumes(plan, unfinished[0], unfinished[0] if single else unfinished[1], truth)
+        _write_volumes(
+            plan, unfinished[0], unfinished[0] if single else unfinished[1], truth
+        )
         plan.events.to_parquet(unfinished[-2], index=False)
         write_json(unfinished[-1], plan.settings.model_dump())
         for p, final in zip(unfinished, outputs, strict=True):
@@ -86,12 +113,16 @@ def write_simulation(
 
 
 def _files(path: Path) -> tuple[Path, Path]:
-    return path.with_name(path.stem + ".events.parquet"), path.with_name(path.stem + ".simulation.json")
+    return path.with_name(path.stem + ".events.parquet"), path.with_name(
+        path.stem + ".simulation.json"
+    )
 
 
 def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> None:
     s = plan.settings
-    parts: list[tuple[Path, str, Any, Callable[[int, int], NDArray[Any]]]] = [(movie, "data/ch0", s.dtype, plan.movie)]
+    parts: list[tuple[Path, str, Any, Callable[[int, int], NDArray[Any]]]] = [
+        (movie, "data/ch0", s.dtype, plan.movie)
+    ]
     if s.second_channel:
         parts.append((movie, "data/ch1", s.dtype, plan.second))
     if volumes:
@@ -104,7 +135,9 @@ def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> 
         for path, loc, dtype, render in parts:
             # the truth is almost all zero
             compression = "lz4" if loc.startswith("truth") else None
-            writer = create_recording(path, loc, plan.shape, dtype, compression=compression, metadata=metadata)
+            writer = create_recording(
+                path, loc, plan.shape, dtype, compression=compression, metadata=metadata
+            )
             with writer:
                 for start in range(0, n, depth):
                     stop = min(start + depth, n)
@@ -119,10 +152,11 @@ def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> 
 
 @dataclass(frozen=True)
 class Truth:
-    """Ground truth of a recording that `write_simulation` wrote; the volumes stay in the file (``path``).
+    """Ground truth of a recording that `write_simulation` wrote; the volumes stay in
+    the file (``path``).
 
-    Open them with ``astrocast.io.open_recording(truth.path, "truth/labels")`` or ``"truth/clean"``. From ``settings``
-    a `Simulator` gives everything else.
+    Open them with ``astrocast.io.open_recording(truth.path, "truth/labels")`` or
+    ``"truth/clean"``. From ``settings`` a `Simulator` gives everything else.
     """
 
     path: Path
@@ -134,20 +168,34 @@ class Truth:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """Read the ground truth of the recording at ``path``, which `write_simulation` wrote."""
+    """Read the ground truth of the recording at ``path``, which `write_simulation`
+    wrote.
+    """
     path = Path(path)
     table, description = _files(path)
-    inside = path if path.suffix.lower() in HDF5_SUFFIXES else path.with_name(path.stem + ".truth.h5")
+    inside = (
+        path
+        if path.suffix.lower() in HDF5_SUFFIXES
+        else path.with_name(path.stem + ".truth.h5")
+    )
     missing = [str(p) for p in (inside, table, description) if not p.exists()]
     if missing:
-        raise RecordingNotFoundError(f"{', '.join(missing)} is missing; the truth lies beside the simulated recording")
+        raise RecordingNotFoundError(
+            f"{', '.join(missing)} is missing; the truth lies beside the simulated"
+            " recording"
+        )
     with h5py.File(inside, "r") as file:
         if "truth/shifts" not in file:
-            raise FormatError(f"{inside} has no ground truth; it was not written by `astrocast simulate`")
+            raise FormatError(
+                f"{inside} has no ground truth; it was not written by `astrocast"
+                " simulate`"
+            )
         group = file["truth"]
         return Truth(
             path=inside,
-            settings=SimulationSettings.model_validate_json(str(group.attrs["settings"])),
+            settings=SimulationSettings.model_validate_json(
+                str(group.attrs["settings"])
+            ),
             events=pd.read_parquet(table),
             shifts=group["shifts"][:],
             f0=group["f0"][:],

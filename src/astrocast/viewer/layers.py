@@ -1,4 +1,6 @@
-"""Which layers a viewer shows, and how: worked out before a window exists, so that it can be tested without one."""
+"""Which layers a viewer shows, and how: worked out before a window exists, so that it
+can be tested without one.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Layer:
 
 
 def scale_of(metadata: Metadata) -> tuple[float, float, float]:
-    """Return the size of a voxel for display: one step per frame, pixels in µm where known."""
+    """Return the size of a voxel for display: one step per frame, pixels in µm where
+    known.
+    """
     rows, columns = metadata.pixel_size or (1.0, 1.0)
     return (1.0, rows, columns)
 
@@ -55,14 +59,25 @@ def contrast_of(data: Any) -> tuple[float, float]:
 
 def recording_layer(data: Any, metadata: Metadata, name: str = "recording") -> Layer:
     """Return the layer of a recording, grey, its contrast from a few of its frames."""
-    options = {"scale": scale_of(metadata), "contrast_limits": contrast_of(data), "colormap": "gray"}
+    options = {
+        "scale": scale_of(metadata),
+        "contrast_limits": contrast_of(data),
+        "colormap": "gray",
+    }
     return Layer("image", data, name, options | _unit(metadata))
 
 
 def events_layer(data: Any, metadata: Metadata, features: Any = None) -> Layer:
-    """Return the layer of an event map; ``features``, a table with a column ``index``, is shown under the cursor."""
+    """Return the layer of an event map; ``features``, a table with a column ``index``,
+    is shown under the cursor.
+    """
     options = {"scale": scale_of(metadata), "opacity": 0.5} | _unit(metadata)
-    return Layer("labels", data, "events", options if features is None else options | {"features": features})
+    return Layer(
+        "labels",
+        data,
+        "events",
+        options if features is None else options | {"features": features},
+    )
 
 
 def _unit(metadata: Metadata) -> dict[str, Any]:

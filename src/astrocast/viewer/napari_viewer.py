@@ -12,7 +12,8 @@ from astrocast.viewer.layers import Layer
 def open_viewer(layers: Sequence[Layer], title: str = "astrocast") -> Any:
     """Open a napari viewer with these layers, the first at the bottom, and return it.
 
-    In a script, `napari.run()` then keeps the window open; notebooks and IPython need nothing.
+    In a script, `napari.run()` then keeps the window open; notebooks and IPython need
+    nothing.
     """
     try:
         import napari

@@ -8,17 +8,29 @@ import numpy as np
 import pytest
 
 from astrocast.detection import Detector
-from astrocast.detection.calibrated.bad_frames import LONGEST_GAP, MendedRecording, mended
+from astrocast.detection.calibrated.bad_frames import (
+    LONGEST_GAP,
+    MendedRecording,
+    mended,
+)
 from astrocast.errors import AstrocastWarning
 from astrocast.io import create_recording, open_recording
 from astrocast.io.stores.event_store import open_event_map
-from astrocast.io.stores.registration_store import Registration, registration_path, write_registration
+from astrocast.io.stores.registration_store import (
+    Registration,
+    registration_path,
+    write_registration,
+)
 from astrocast.simulation import Simulation, SimulationSettings, score, simulate
 
 
 @pytest.fixture(scope="module")
 def made() -> Simulation:
-    return simulate(SimulationSettings(seed=11, frames=160, rows=72, columns=72, events=6, snr=4.0, motion=0.0))
+    return simulate(
+        SimulationSettings(
+            seed=11, frames=160, rows=72, columns=72, events=6, snr=4.0, motion=0.0
+        )
+    )
 
 
 def found_in(folder: Path, movie: np.ndarray, bad: np.ndarray | None) -> np.ndarray:
@@ -26,50 +38,74 @@ def found_in(folder: Path, movie: np.ndarray, bad: np.ndarray | None) -> np.ndar
     with create_recording(path, "mc/ch0", movie.shape, movie.dtype) as writer:
         writer.write(0, movie)
     if bad is not None:
-        shifts, template = np.zeros((len(movie), 2), np.float32), movie.mean(0, dtype=np.float32)
-        known = Registration(shifts, template, {"bad_frame": bad}, (0, 0, 0, 0), None, {})
+        shifts, template = (
+            np.zeros((len(movie), 2), np.float32),
+            movie.mean(0, dtype=np.float32),
+        )
+        known = Registration(
+            shifts, template, {"bad_frame": bad}, (0, 0, 0, 0), None, {}
+        )
         write_registration(registration_path(path, "mc/ch0"), known)
     with open_event_map(Detector(path).run("mc/ch0", method="calibrated")) as events:
         return events.to_array()
 
 
-def test_dropped_frames_make_no_events_and_cut_none(tmp_path: Path, made: Simulation) -> None:
+def test_dropped_frames_make_no_events_and_cut_none(
+    tmp_path: Path, made: Simulation
+) -> None:
     bad = np.zeros(len(made.movie), bool)
-    onset, end = (int(f(np.flatnonzero((made.labels == 1).any(axis=(1, 2))))) for f in (np.min, np.max))
+    onset, end = (
+        int(f(np.flatnonzero((made.labels == 1).any(axis=(1, 2)))))
+        for f in (np.min, np.max)
+    )
     bad[[(onset + end) // 2, 60, 61, 100]] = True
     dropped = np.where(bad[:, None, None], 0, made.movie)
     folders = [tmp_path / name for name in ("whole", "told", "untold")]
     for folder in folders:
         folder.mkdir()
-    whole, told = found_in(folders[0], made.movie, None), found_in(folders[1], dropped, bad)
+    whole, told = (
+        found_in(folders[0], made.movie, None),
+        found_in(folders[1], dropped, bad),
+    )
     with pytest.warns(AstrocastWarning, match="blank frames"):
         untold = found_in(folders[2], dropped, None)
     assert score(made.labels, whole).f1 == 1
     assert score(made.labels, told).f1 == 1
     assert told.max() == whole.max()
-    # without being told, what the dropped frames do to their neighbours passes for noise and hides the events
+    # without being told, what the dropped frames do to their neighbours passes for
+    # noise and hides the events
     assert score(made.labels, untold).f1 < 0.5
 
 
 def test_nothing_is_told_of_a_long_gap(tmp_path: Path, made: Simulation) -> None:
     bad = np.zeros(len(made.movie), bool)
     bad[50 : 50 + LONGEST_GAP + 1] = True
-    found = found_in(tmp_path, np.where(bad[:, None, None], 65535, made.movie).astype(np.uint16), bad)
+    found = found_in(
+        tmp_path, np.where(bad[:, None, None], 65535, made.movie).astype(np.uint16), bad
+    )
     assert not found[bad].any()
     assert found[~bad].any()
 
 
 def test_bad_frames_lie_between_their_neighbours_in_whatever_blocks() -> None:
-    movie = np.arange(12, dtype=np.uint16)[:, None, None] * np.ones((1, 3, 4), np.uint16)
+    movie = np.arange(12, dtype=np.uint16)[:, None, None] * np.ones(
+        (1, 3, 4), np.uint16
+    )
     bad = np.isin(np.arange(12), [0, 3, 4, 11])
-    recording = MendedRecording(open_recording(np.where(bad[:, None, None], 999, movie)), bad)
+    recording = MendedRecording(
+        open_recording(np.where(bad[:, None, None], 999, movie)), bad
+    )
     whole = recording.to_array()
     assert whole.dtype == np.float32
     assert whole[:, 0, 0].tolist() == [1, 1, *range(2, 11), 10]
     for start in range(12):
         for stop in range(start + 1, 13):
-            np.testing.assert_array_equal(recording.read(start, stop), whole[start:stop])
-    np.testing.assert_array_equal(recording.read(2, 5, slice(1, 2), slice(0, 3)), whole[2:5, 1:2, :3])
+            np.testing.assert_array_equal(
+                recording.read(start, stop), whole[start:stop]
+            )
+    np.testing.assert_array_equal(
+        recording.read(2, 5, slice(1, 2), slice(0, 3)), whole[2:5, 1:2, :3]
+    )
 
 
 @pytest.mark.parametrize("bad", [None, np.zeros(8, bool), np.arange(8) < 3])

@@ -1,4 +1,6 @@
-"""The calibrated detection, from a recording to its event store. What is in the recordings is stated here."""
+"""The calibrated detection, from a recording to its event store. What is in the
+recordings is stated here.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,20 @@ def true_events() -> np.ndarray:
     z, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     out = np.zeros((len(EVENTS), *SHAPE))
     for k, (t, row, column) in enumerate(EVENTS):
-        out[k] = np.exp(-((z - t) ** 2) / 26 - ((y - row) ** 2 + (x - column) ** 2) / 18)
+        out[k] = np.exp(
+            -((z - t) ** 2) / 26 - ((y - row) ** 2 + (x - column) ** 2) / 18
+        )
     return out
 
 
 def make_movie(seed: int, photons: float, dff: float) -> np.ndarray:
-    """A bleaching scene as a camera sees it: Poisson noise, an offset of 90 counts, 2 counts per photon."""
+    """A bleaching scene as a camera sees it: Poisson noise, an offset of 90 counts, 2
+    counts per photon.
+    """
     rng = np.random.default_rng(seed)
-    still = photons * np.clip(1 + ndimage.gaussian_filter(rng.normal(size=SHAPE[1:]), 2) * 3, 0.4, 3)
+    still = photons * np.clip(
+        1 + ndimage.gaussian_filter(rng.normal(size=SHAPE[1:]), 2) * 3, 0.4, 3
+    )
     fading = 0.8 + 0.2 * np.exp(-np.arange(SHAPE[0]) / 60)
     light = still * fading[:, None, None] * (1 + dff * true_events().sum(axis=0))
     return (90 + 2 * rng.poisson(light)).astype(np.uint16)
@@ -43,8 +51,12 @@ def overlap(found: np.ndarray, truth: np.ndarray) -> float:
     return float((found & truth).sum() / (found | truth).sum())
 
 
-@pytest.mark.parametrize(("photons", "dff"), [(12.0, 0.6), (200.0, 0.5)], ids=["dark", "bright"])
-def test_events_are_found_with_their_extent_whatever_the_units(photons: float, dff: float) -> None:
+@pytest.mark.parametrize(
+    ("photons", "dff"), [(12.0, 0.6), (200.0, 0.5)], ids=["dark", "bright"]
+)
+def test_events_are_found_with_their_extent_whatever_the_units(
+    photons: float, dff: float
+) -> None:
     labels, confidence = calibrated_labels(open_recording(make_movie(0, photons, dff)))
     assert labels.max() == len(EVENTS) == len(confidence)
     assert confidence.min() > 0.99
@@ -57,7 +69,9 @@ def test_events_are_found_with_their_extent_whatever_the_units(photons: float, d
 def test_a_recording_in_other_units_gives_the_same_events() -> None:
     movie = make_movie(1, 40.0, 0.6)
     first, _ = calibrated_labels(open_recording(movie))
-    second, _ = calibrated_labels(open_recording((movie.astype(np.float32) - 90) * 0.01))
+    second, _ = calibrated_labels(
+        open_recording((movie.astype(np.float32) - 90) * 0.01)
+    )
     assert overlap(first > 0, second > 0) > 0.99
 
 
@@ -67,7 +81,9 @@ def test_nothing_is_found_in_noise() -> None:
     assert len(confidence) == 0
 
 
-def test_blocks_and_threads_do_not_change_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_threads_do_not_change_the_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     movie = make_movie(3, 30.0, 0.6)
     whole, _ = calibrated_labels(open_recording(movie))
     monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
@@ -103,8 +119,14 @@ def test_the_detector_writes_events_with_their_confidence(recording: Path) -> No
     assert again == directory
 
 
-def test_an_interrupted_run_goes_on(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = read_events(Detector(recording, recording.parent / "whole.roi").run("data/ch0", method="calibrated"))
+def test_an_interrupted_run_goes_on(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_events(
+        Detector(recording, recording.parent / "whole.roi").run(
+            "data/ch0", method="calibrated"
+        )
+    )
     monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 35 * SHAPE[1] * SHAPE[2])
     kept, calls = calibrated.signal_of, []
 
@@ -135,7 +157,9 @@ def test_voxels_that_are_no_numbers_are_no_events(tmp_path: Path) -> None:
 
 
 def test_nothing_is_found_in_the_border(recording: Path) -> None:
-    directory = Detector(recording).run("data/ch0", method="calibrated", exclude_border=12)
+    directory = Detector(recording).run(
+        "data/ch0", method="calibrated", exclude_border=12
+    )
     table = read_events(directory)
     assert len(table) > 0
     assert table["x0"].min() >= 12
@@ -144,22 +168,31 @@ def test_nothing_is_found_in_the_border(recording: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["unequal photons", "heavy tails"])
 def test_nothing_is_found_in_noise_that_is_not_normal(kind: str) -> None:
-    """An empty scene of 5 photons behind an electron multiplier, or with noise that has no fourth moment."""
+    """An empty scene of 5 photons behind an electron multiplier, or with noise that has
+    no fourth moment.
+    """
     rng = np.random.default_rng(9)
     shape = (150, 96, 96)
-    light = 5 * np.clip(1 + ndimage.gaussian_filter(rng.normal(size=shape[1:]), 2) * 3, 0.4, 3)
+    light = 5 * np.clip(
+        1 + ndimage.gaussian_filter(rng.normal(size=shape[1:]), 2) * 3, 0.4, 3
+    )
     photons = rng.poisson(np.broadcast_to(light, shape))
     movie = (
-        rng.gamma(0.3 * photons + 1e-9) / 0.3 if kind == "unequal photons" else photons + rng.standard_t(4, shape) * 3
+        rng.gamma(0.3 * photons + 1e-9) / 0.3
+        if kind == "unequal photons"
+        else photons + rng.standard_t(4, shape) * 3
     )
     labels, _ = calibrated_labels(open_recording(movie.astype(np.float32)))
     assert labels.max() == 0
 
 
 def test_noise_that_is_alike_in_time_is_named(recording: Path, tmp_path: Path) -> None:
-    movie = ndimage.gaussian_filter1d(make_movie(8, 30.0, 0.7).astype(np.float32), 2, axis=0)
+    movie = ndimage.gaussian_filter1d(
+        make_movie(8, 30.0, 0.7).astype(np.float32), 2, axis=0
+    )
     path = tmp_path / "smoothed.npy"
     np.save(path, movie)
     with pytest.warns(AstrocastWarning, match="denoised or smoothed"):
         Detector(path).run(method="calibrated")
-    Detector(recording).run("data/ch0", method="calibrated")  # warnings are errors: there is none
+    # warnings are errors: there is none
+    Detector(recording).run("data/ch0", method="calibrated")

@@ -1,4 +1,6 @@
-"""The result does not depend on how the recording is cut, and a stream may begin anywhere."""
+"""The result does not depend on how the recording is cut, and a stream may begin
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,35 @@ settings = st.builds(
 
 
 def movie(n: int) -> np.ndarray:
-    return np.random.default_rng(n).normal(0, 9, (n, 6, 7)).cumsum(axis=0).astype(np.float32)
+    return (
+        np.random.default_rng(n)
+        .normal(0, 9, (n, 6, 7))
+        .cumsum(axis=0)
+        .astype(np.float32)
+    )
 
 
 def plain(data: np.ndarray, how: DetectionSettings) -> np.ndarray:
-    ignored = {"lazy", "z_slice", "split_events", "debug", "event_map_export_format", "parallel", "use_on_disk_sharing"}
-    return detect(data, **{k: v for k, v in how.model_dump().items() if k not in ignored}) > 0
+    ignored = {
+        "lazy",
+        "z_slice",
+        "split_events",
+        "debug",
+        "event_map_export_format",
+        "parallel",
+        "use_on_disk_sharing",
+    }
+    return (
+        detect(data, **{k: v for k, v in how.model_dump().items() if k not in ignored})
+        > 0
+    )
 
 
-@given(how=settings, n=st.integers(1, 90), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=8))
+@given(
+    how=settings,
+    n=st.integers(1, 90),
+    cuts=st.lists(st.integers(1, 40), min_size=1, max_size=8),
+)
 def test_any_cut_gives_the_whole(how, n, cuts):
     data = movie(n)
     stream = ActivityStream(how, n)
@@ -47,17 +69,25 @@ def test_any_cut_gives_the_whole(how, n, cuts):
     np.testing.assert_array_equal(np.concatenate(parts), plain(data, how))
 
 
-@given(how=settings, n=st.integers(2, 150), at=st.integers(0, 149), size=st.integers(1, 50))
+@given(
+    how=settings, n=st.integers(2, 150), at=st.integers(0, 149), size=st.integers(1, 50)
+)
 def test_a_stream_may_begin_anywhere(how, n, at, size):
     data, begin = movie(n), min(at, n - 1)
     first = max(0, begin - lead_frames(how))
     stream = ActivityStream(how, n, first=first)
-    mask = np.concatenate([stream.push(data[a : a + size]) for a in range(first, n, size)])
+    mask = np.concatenate(
+        [stream.push(data[a : a + size]) for a in range(first, n, size)]
+    )
     assert stream.first <= begin
-    np.testing.assert_array_equal(mask[begin - stream.first :], plain(data, how)[begin:])
+    np.testing.assert_array_equal(
+        mask[begin - stream.first :], plain(data, how)[begin:]
+    )
 
 
-@pytest.mark.parametrize("how", [{"temporal_wlen": 20}, {"threshold": 5.0}, {"use_temporal": False}])
+@pytest.mark.parametrize(
+    "how", [{"temporal_wlen": 20}, {"threshold": 5.0}, {"use_temporal": False}]
+)
 def test_missing_values_are_never_active_wherever_the_cut_is(how):
     data = movie(60)
     data[20:25, 2, 3] = np.nan
@@ -66,7 +96,11 @@ def test_missing_values_are_never_active_wherever_the_cut_is(how):
     found = []
     for size in (7, 60):
         stream = ActivityStream(options, 60, level=how.get("threshold"))
-        found.append(np.concatenate([stream.push(data[a : a + size]) for a in range(0, 60, size)]))
+        found.append(
+            np.concatenate(
+                [stream.push(data[a : a + size]) for a in range(0, 60, size)]
+            )
+        )
         assert stream.count_invalid(0, 60) == 5 + 7
     np.testing.assert_array_equal(*found)
     assert found[0].any()

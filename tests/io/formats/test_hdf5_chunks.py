@@ -15,16 +15,24 @@ MOVIE = np.random.default_rng(3).integers(0, 60000, (21, 19, 33)).astype(np.uint
 
 
 def write(path: Path, loc: str = "data/ch0") -> None:
-    with create_recording(path, loc, MOVIE.shape, MOVIE.dtype, chunks=(4, 8, 16)) as writer:
+    with create_recording(
+        path, loc, MOVIE.shape, MOVIE.dtype, chunks=(4, 8, 16)
+    ) as writer:
         for start in range(0, len(MOVIE), 5):
             writer.write(start, MOVIE[start : start + 5])
 
 
 @pytest.mark.parametrize("straight", [True, False])
-def test_both_ways_store_the_movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, straight: bool) -> None:
+def test_both_ways_store_the_movie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, straight: bool
+) -> None:
     used: list[bool] = []
     store = hdf5_chunks.AllocatedChunks._write_straight
-    monkeypatch.setattr(hdf5_chunks.AllocatedChunks, "_write_straight", lambda *a: (used.append(True), store(*a))[1])
+    monkeypatch.setattr(
+        hdf5_chunks.AllocatedChunks,
+        "_write_straight",
+        lambda *a: (used.append(True), store(*a))[1],
+    )
     if not straight:
         monkeypatch.setattr(hdf5_chunks, "chunk_places", lambda dataset: {})
     write(tmp_path / "a.h5")

@@ -1,4 +1,6 @@
-"""Smallest valid files of vendors' formats, written by hand from the formats' published layouts."""
+"""Smallest valid files of vendors' formats, written by hand from the formats' published
+layouts.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,17 @@ import numpy as np
 
 
 def write_czi(path: Path, movie: np.ndarray) -> None:
-    """A CZI file of uint16 planes (frame, channel, row, column): file header, metadata, subblocks, directory."""
+    """A CZI file of uint16 planes (frame, channel, row, column): file header, metadata,
+    subblocks, directory.
+    """
     frames, channels, rows, columns = movie.shape
     xml = (
         b"<ImageDocument><Metadata><Information><Image><AcquisitionDateAndTime>2024-01-02T03:04:05</AcquisitionDateAndTime>"
-        b"<Dimensions><Channels><Channel Name='green'/><Channel Name='red'/></Channels><T><Positions><Interval>"
+        b"<Dimensions><Channels><Channel Name='green'/><Channel"
+        b" Name='red'/></Channels><T><Positions><Interval>"
         b"<Increment>0.25</Increment></Interval></Positions></T></Dimensions></Image></Information><Scaling><Items>"
-        b"<Distance Id='X'><Value>2.5e-07</Value></Distance><Distance Id='Y'><Value>5e-07</Value></Distance>"
+        b"<Distance Id='X'><Value>2.5e-07</Value></Distance><Distance"
+        b" Id='Y'><Value>5e-07</Value></Distance>"
         b"</Items></Scaling></Metadata></ImageDocument>"
     )
 
@@ -25,12 +31,18 @@ def write_czi(path: Path, movie: np.ndarray) -> None:
 
     def entry(position: int, t: int, c: int) -> bytes:
         sizes = (("X", 0, columns), ("Y", 0, rows), ("C", c, 1), ("T", t, 1))
-        head = struct.pack("<2siqiiBB4si", b"DV", 1, position, 0, 0, 0, 0, b"", len(sizes))
-        return head + b"".join(struct.pack("<4siifi", a.encode(), at, n, 0.0, n) for a, at, n in sizes)
+        head = struct.pack(
+            "<2siqiiBB4si", b"DV", 1, position, 0, 0, 0, 0, b"", len(sizes)
+        )
+        return head + b"".join(
+            struct.pack("<4siifi", a.encode(), at, n, 0.0, n) for a, at, n in sizes
+        )
 
     content = segment(b"ZISRAWFILE", bytes(512))
     metadata_at = len(content)
-    content += segment(b"ZISRAWMETADATA", struct.pack("<ii", len(xml), 0) + bytes(248) + xml)
+    content += segment(
+        b"ZISRAWMETADATA", struct.pack("<ii", len(xml), 0) + bytes(248) + xml
+    )
     entries = []
     for t in range(frames):
         for c in range(channels):
@@ -40,27 +52,44 @@ def write_czi(path: Path, movie: np.ndarray) -> None:
             head = struct.pack("<iiq", 0, 0, len(pixels)) + described
             content += segment(b"ZISRAWSUBBLOCK", head.ljust(16 + 240, b"\0") + pixels)
     directory_at = len(content)
-    content += segment(b"ZISRAWDIRECTORY", struct.pack("<i", len(entries)).ljust(128, b"\0") + b"".join(entries))
+    content += segment(
+        b"ZISRAWDIRECTORY",
+        struct.pack("<i", len(entries)).ljust(128, b"\0") + b"".join(entries),
+    )
     header = struct.pack(
-        "<iiii16s16siqqiq", 1, 0, 0, 0, bytes(16), bytes(16), 0, directory_at, metadata_at, 0, 0
-    )  # fmt: skip
+        "<iiii16s16siqqiq",
+        1,
+        0,
+        0,
+        0,
+        bytes(16),
+        bytes(16),
+        0,
+        directory_at,
+        metadata_at,
+        0,
+        0,
+    )
     path.write_bytes(content[:32] + header + content[32 + len(header) :])
 
 
 def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
-    """A LIF file (version 2) of uint16 images (frame, channel, row, column), one memory block each."""
+    """A LIF file (version 2) of uint16 images (frame, channel, row, column), one memory
+    block each.
+    """
     elements, blocks = "", b""
     for number, (name, movie) in enumerate(images.items()):
         frames, channels, rows, columns = movie.shape
         plane = rows * columns * 2
         described = "".join(
-            f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="16" NameOfMeasuredQuantity="" Min="0" '
-            f'Max="1" Unit="" LUTName="{lut}" IsLUTInverted="0" BytesInc="{i * plane}" BitInc="0"/>'
+            '<ChannelDescription DataType="0" ChannelTag="0" Resolution="16"'
+            f' NameOfMeasuredQuantity="" Min="0" Max="1" Unit="" LUTName="{lut}"'
+            f' IsLUTInverted="0" BytesInc="{i * plane}" BitInc="0"/>'
             for i, lut in zip(range(channels), ("Green", "Red"), strict=False)
         )
         dimensions = "".join(
-            f'<DimensionDescription DimID="{i}" NumberOfElements="{n}" Origin="0" Length="{length}" Unit="{unit}" '
-            f'BytesInc="{step}" BitInc="0"/>'
+            f'<DimensionDescription DimID="{i}" NumberOfElements="{n}" Origin="0"'
+            f' Length="{length}" Unit="{unit}" BytesInc="{step}" BitInc="0"/>'
             for i, n, length, unit, step in (
                 (1, columns, (columns - 1) * 2.5e-7, "m", 2),
                 (2, rows, (rows - 1) * 5e-7, "m", columns * 2),
@@ -68,74 +97,126 @@ def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
             )
         )
         elements += (
-            f'<Element Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels><Dimensions>'
-            f"{dimensions}</Dimensions></ImageDescription></Image></Data>"
-            f'<Memory Size="{movie.size * 2}" MemoryBlockID="MemBlock_{number}"/></Element>'
+            "<Element"
+            f' Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data><Memory'
+            f' Size="{movie.size * 2}" MemoryBlockID="MemBlock_{number}"/></Element>'
         )
         block = f"MemBlock_{number}".encode("utf-16-le")
         pixels = movie.astype("<u2").tobytes()
         blocks += (
-            struct.pack("<IIBQBI", 0x70, 13 + len(block), 0x2A, len(pixels), 0x2A, len(block) // 2) + block + pixels
+            struct.pack(
+                "<IIBQBI",
+                0x70,
+                13 + len(block),
+                0x2A,
+                len(pixels),
+                0x2A,
+                len(block) // 2,
+            )
+            + block
+            + pixels
         )
     text = (
-        f'<LMSDataContainerHeader Version="2"><Element Name="file"><Children>{elements}</Children></Element>'
+        '<LMSDataContainerHeader Version="2"><Element'
+        f' Name="file"><Children>{elements}</Children></Element>'
         "</LMSDataContainerHeader>"
     ).encode("utf-16-le")
     head = struct.pack("<IIBI", 0x70, len(text) + 5, 0x2A, len(text) // 2)
     path.write_bytes(head + text + blocks)
 
 
-def write_nd2(path: Path, movie: np.ndarray, announced: int | None = None, absent: tuple[int, ...] = ()) -> None:
-    """An ND2 file (version 2.1) of uint16 frames (frame, channel, row, column), laid out as the nd2 package reads it.
+def write_nd2(
+    path: Path,
+    movie: np.ndarray,
+    announced: int | None = None,
+    absent: tuple[int, ...] = (),
+) -> None:
+    """An ND2 file (version 2.1) of uint16 frames (frame, channel, row, column), laid
+    out as the nd2 package reads it.
 
-    ``announced`` is the number of frames the experiment was set up for, and ``absent`` are frames that are not there.
-    """
+    ``announced`` is the number of frames the experiment was set up for, and ``absent``
+    are frames that are not there."""
     frames, channels, rows, columns = movie.shape
     number = {int: "lx_uint32", float: "double", bool: "bool", str: "CLxStringW"}
 
     def xml(name: str, value: object) -> str:
         if isinstance(value, dict):
-            return f"<{name} runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
+            return (
+                f"<{name}"
+                f" runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
+            )
         return f"<{name} runtype='{number[type(value)]}' value='{value}'/>"
 
     def variant(values: dict[str, object]) -> bytes:
         return f"<variant version='1.0'>{xml('no_name', values)}</variant>".encode()
 
-    probe = {"m_ExcitationSpectrum": {"uiCount": 1, "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": 488.0}}}}
-    planes = {f"a{i}": {"sDescription": name, "uiCompCount": 1, "pFluorescentProbe": probe}
-              for i, name in zip(range(channels), ("green", "red"), strict=False)}  # fmt: skip
+    probe = {
+        "m_ExcitationSpectrum": {
+            "uiCount": 1,
+            "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": 488.0}},
+        }
+    }
+    planes = {
+        f"a{i}": {"sDescription": name, "uiCompCount": 1, "pFluorescentProbe": probe}
+        for i, name in zip(range(channels), ("green", "red"), strict=False)
+    }
     described = {
         b"ImageAttributes!": {
-            "uiWidth": columns, "uiWidthBytes": columns * channels * 2, "uiHeight": rows, "uiComp": channels,
-            "uiBpcInMemory": 16, "uiBpcSignificant": 16, "uiSequenceCount": frames - len(absent), "eCompression": 2,
+            "uiWidth": columns,
+            "uiWidthBytes": columns * channels * 2,
+            "uiHeight": rows,
+            "uiComp": channels,
+            "uiBpcInMemory": 16,
+            "uiBpcSignificant": 16,
+            "uiSequenceCount": frames - len(absent),
+            "eCompression": 2,
         },
         b"ImageMetadataSeq|0!": {
-            "bCalibrated": True, "dCalibration": 0.25,
+            "bCalibrated": True,
+            "dCalibration": 0.25,
             "sPicturePlanes": {"uiCount": channels, "sPlaneNew": planes},
         },
         b"ImageMetadata!": {
             "eType": 1,
-            "uLoopPars": {"uiCount": announced or frames, "dStart": 0.0, "dPeriod": 250.0, "dDuration": 250.0 * frames},
+            "uLoopPars": {
+                "uiCount": announced or frames,
+                "dStart": 0.0,
+                "dPeriod": 250.0,
+                "dDuration": 250.0 * frames,
+            },
         },
         b"ImageTextInfo!": {"TextInfoItem_9": "2/1/2024  3:04:05 AM"},
-    }  # fmt: skip
+    }
 
     def chunk(name: bytes, data: bytes, reserve: int = 4072) -> bytes:
-        return struct.pack("<IIQ", 0x0ABECEDA, reserve, len(data)) + name.ljust(reserve, b"\0") + data
+        return (
+            struct.pack("<IIQ", 0x0ABECEDA, reserve, len(data))
+            + name.ljust(reserve, b"\0")
+            + data
+        )
 
     content = chunk(b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver2.1".ljust(64, b"\0"), 32)
     places = b""
     chunks = {name: variant(values) for name, values in described.items()}
     for i in range(frames):
         if i not in absent:
-            # channels of a pixel lie beside each other; 8 bytes before them hold the time
-            pixels = np.ascontiguousarray(movie[i].transpose(1, 2, 0)).astype("<u2").tobytes()
-            chunks[f"ImageDataSeq|{i}!".encode()] = struct.pack("<d", 250.0 * i) + pixels
+            # channels of a pixel lie beside each other; 8 bytes before them hold the
+            # time
+            pixels = (
+                np.ascontiguousarray(movie[i].transpose(1, 2, 0))
+                .astype("<u2")
+                .tobytes()
+            )
+            chunks[f"ImageDataSeq|{i}!".encode()] = (
+                struct.pack("<d", 250.0 * i) + pixels
+            )
     for name, data in chunks.items():
         places += name + struct.pack("<QQ", len(content), len(data))
         content += chunk(name, data)
     signature = b"ND2 CHUNK MAP SIGNATURE 0000001!"
     places += signature
     at = len(content)
-    content += chunk(b"ND2 FILEMAP SIGNATURE NAME 0001!", places + struct.pack("<Q", at))
+    content += chunk(
+        b"ND2 FILEMAP SIGNATURE NAME 0001!", places + struct.pack("<Q", at)
+    )
     path.write_bytes(content)

@@ -1,4 +1,6 @@
-"""A result file laid out as AQuA2 saves it: the voxels that went in come out at their frame, row and column."""
+"""A result file laid out as AQuA2 saves it: the voxels that went in come out at their
+frame, row and column.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ SHAPE = (12, 7, 9)
 
 
 def write_mat(path, labels, *, planes=True, curves=None, skip=()):
-    """MATLAB's v7.3 layout: cells as references, arrays turned round, indices from 1 down the columns."""
+    """MATLAB's v7.3 layout: cells as references, arrays turned round, indices from 1
+    down the columns.
+    """
     frames, rows, columns = labels.shape
     with h5py.File(path, "w") as file:
         found = file.create_group("res")
@@ -33,7 +37,8 @@ def write_mat(path, labels, *, planes=True, curves=None, skip=()):
         if "evt1" not in skip:
             found.create_dataset("evt1", data=np.array([cells], h5py.ref_dtype))
         if curves is not None:
-            found["dffMat1"] = np.stack([curves, curves * 0]).transpose(0, 2, 1)  # (kind, frames, events) on disk
+            # (kind, frames, events) on disk
+            found["dffMat1"] = np.stack([curves, curves * 0]).transpose(0, 2, 1)
 
 
 @pytest.fixture

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrocast.errors import DatasetNotFoundError, InvalidValueError, OutputExistsError, RecordingNotFoundError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    InvalidValueError,
+    OutputExistsError,
+    RecordingNotFoundError,
+)
 from astrocast.events.schema import COLUMNS, Column, column
 from astrocast.io.stores import event_store
 from astrocast.io.stores.event_store import (
@@ -39,9 +44,15 @@ def table(n: int, seed: int = 0) -> pd.DataFrame:
     }
     for c in COLUMNS:
         if c.is_scalar:
-            made[c.name] = pd.Series(values[c.dtype](), index=made.index, dtype=object if c.dtype == "str" else c.dtype)
+            made[c.name] = pd.Series(
+                values[c.dtype](),
+                index=made.index,
+                dtype=object if c.dtype == "str" else c.dtype,
+            )
     made[["dz", "dx", "dy"]] = rng.integers(1, 6, (n, 3))
-    masks = [rng.random(tuple(size)) < 0.6 for size in made[["dz", "dx", "dy"]].to_numpy()]
+    masks = [
+        rng.random(tuple(size)) < 0.6 for size in made[["dz", "dx", "dy"]].to_numpy()
+    ]
     for name, items in {
         "trace": [rng.random(len(m)).astype(np.float32) for m in masks],
         "noise_mask_trace": [rng.random(len(m)).astype(np.float32) for m in masks],
@@ -62,7 +73,10 @@ def test_what_is_written_is_read(tmp_path: Path, n: int):
     for name in after.columns:
         for a, b in zip(after[name], before[name], strict=True):
             np.testing.assert_array_equal(a, b, err_msg=name)
-    assert pd.read_csv(tmp_path / "events.csv").shape == (n, 1 + sum(c.is_scalar for c in COLUMNS))
+    assert pd.read_csv(tmp_path / "events.csv").shape == (
+        n,
+        1 + sum(c.is_scalar for c in COLUMNS),
+    )
     described = json.loads((tmp_path / "events.columns.json").read_text())
     assert [d["name"] for d in described] == [c.name for c in COLUMNS]
     assert all(d["description"].endswith(".") for d in described)
@@ -75,7 +89,12 @@ def test_the_schema_is_in_the_file_and_masks_are_bits(tmp_path: Path):
     schema = pq.read_schema(tmp_path / "events.parquet")
     assert schema.field("v_length").metadata[b"unit"] == b"frame"
     raw = pq.read_table(tmp_path / "events.parquet")
-    sizes = [-(-int(z * x * y) // 8) for z, x, y in zip(*(raw[a].to_pylist() for a in ("dz", "dx", "dy")), strict=True)]
+    sizes = [
+        -(-int(z * x * y) // 8)
+        for z, x, y in zip(
+            *(raw[a].to_pylist() for a in ("dz", "dx", "dy")), strict=True
+        )
+    ]
     assert [len(b) for b in raw["mask"].to_pylist()] == sizes
 
 
@@ -93,7 +112,9 @@ def test_named_columns_alone_and_contours_from_masks(tmp_path: Path):
 
 
 def test_more_columns_and_batches_in_any_order(tmp_path: Path):
-    extra = Column("p_value", "float64", "", "Chance of an event like this in noise.", "detector")
+    extra = Column(
+        "p_value", "float64", "", "Chance of an event like this in noise.", "detector"
+    )
     made = table(4)
     made["p_value"] = [0.1, 0.2, 0.3, 0.4]
     with EventTableWriter(tmp_path, [extra]) as writer:
@@ -101,16 +122,27 @@ def test_more_columns_and_batches_in_any_order(tmp_path: Path):
             rows = made.iloc[part]
             writer.write(
                 rows.index.to_numpy(),
-                {c.name: rows[c.name].to_numpy() if c.is_scalar else list(rows[c.name]) for c in writer.columns},
+                {
+                    c.name: (
+                        rows[c.name].to_numpy() if c.is_scalar else list(rows[c.name])
+                    )
+                    for c in writer.columns
+                },
             )
     assert read_events(tmp_path)["p_value"].tolist() == [0.1, 0.2, 0.3, 0.4]
-    with pytest.raises(InvalidValueError, match="missing"), EventTableWriter(tmp_path) as writer:
+    with (
+        pytest.raises(InvalidValueError, match="missing"),
+        EventTableWriter(tmp_path) as writer,
+    ):
         writer.write(np.array([1]), {"name": ["1"]})
     assert len(read_events(tmp_path)) == 4  # a writer that fails leaves what was there
     assert not list(tmp_path.glob("*.partial"))
 
 
-@given(seed=st.integers(0, 1000), shape=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)))
+@given(
+    seed=st.integers(0, 1000),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
+)
 def test_packed_masks_are_unpacked(seed, shape):
     mask = np.random.default_rng(seed).random(shape) < 0.5
     np.testing.assert_array_equal(unpack(pack(mask).tobytes(), shape), mask)
@@ -147,7 +179,10 @@ def test_an_event_map_that_is_not_finished_is_not_there(tmp_path: Path):
         open_event_map(tmp_path)
     with pytest.raises(InvalidValueError, match=r"choose one of \.tiff"):
         create_event_map(tmp_path, (5, 4, 4), ".png")
-    with pytest.raises(InvalidValueError, match="in order"), create_event_map(tmp_path, (5, 4, 4)) as writer:
+    with (
+        pytest.raises(InvalidValueError, match="in order"),
+        create_event_map(tmp_path, (5, 4, 4)) as writer,
+    ):
         writer.write(2, np.zeros((2, 4, 4), np.int32))
 
 
@@ -158,7 +193,9 @@ def test_time_map_in_blocks(tmp_path: Path, monkeypatch):
     assert whole.shape == (10, 4)
     assert not whole[:, 0].any()
     for event in range(3):
-        assert np.flatnonzero(whole[:, event + 1]).tolist() == list(range(z0[event], z1[event]))
+        assert np.flatnonzero(whole[:, event + 1]).tolist() == list(
+            range(z0[event], z1[event])
+        )
     with pytest.raises(RecordingNotFoundError):
         read_time_map(tmp_path / "nothing")
     with pytest.raises(RecordingNotFoundError):

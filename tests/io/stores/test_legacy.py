@@ -1,4 +1,6 @@
-"""Directories of astroCAST 0.4 are read; a hostile file runs nothing, whatever it tries."""
+"""Directories of astroCAST 0.4 are read; a hostile file runs nothing, whatever it
+tries.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,25 @@ def legacy_rows():
     mask = np.zeros((2, 2, 3), bool)
     mask[0, 0] = mask[1, :, 1] = True
     row = {
-        "z0": 4, "z1": 6, "dz": 2, "x0": np.int64(1), "x1": 3, "dx": 2, "y0": 0, "y1": 3, "dy": 3,
-        "v_area": 5, "v_fp_cx": np.float64(1.5), "v_signal_to_noise_ratio": None, "error": 0,
-        "mask": mask.ravel().astype(np.int64), "footprint": mask.any(axis=0).ravel(),
-        "trace": np.array([1.5, 2.5]), "noise_mask_trace": [0.5, 0.25], "contours": [np.ones((4, 3))],
-    }  # fmt: skip
+        "z0": 4,
+        "z1": 6,
+        "dz": 2,
+        "x0": np.int64(1),
+        "x1": 3,
+        "dx": 2,
+        "y0": 0,
+        "y1": 3,
+        "dy": 3,
+        "v_area": 5,
+        "v_fp_cx": np.float64(1.5),
+        "v_signal_to_noise_ratio": None,
+        "error": 0,
+        "mask": mask.ravel().astype(np.int64),
+        "footprint": mask.any(axis=0).ravel(),
+        "trace": np.array([1.5, 2.5]),
+        "noise_mask_trace": [0.5, 0.25],
+        "contours": [np.ones((4, 3))],
+    }
     return mask, {"7": row, "2": row | {"z0": 0}, "7_1": row | {"z0": 9}}
 
 
@@ -69,7 +85,8 @@ def test_an_old_directory_is_a_table_like_ours(directory):
         st.text(max_size=3),
         st.one_of(
             hnp.arrays(
-                st.sampled_from([np.float32, np.int16, ">f8", np.bool_, "U3"]), hnp.array_shapes(max_dims=3, max_side=3)
+                st.sampled_from([np.float32, np.int16, ">f8", np.bool_, "U3"]),
+                hnp.array_shapes(max_dims=3, max_side=3),
             ),
             st.integers(),
             st.floats(allow_nan=False),
@@ -80,7 +97,9 @@ def test_an_old_directory_is_a_table_like_ours(directory):
     ),
     st.sampled_from([2, 3, 4, 5]),
 )
-def test_what_an_honest_file_holds_is_read_as_numpy_reads_it(tmp_path_factory, held, protocol):
+def test_what_an_honest_file_holds_is_read_as_numpy_reads_it(
+    tmp_path_factory, held, protocol
+):
     path = tmp_path_factory.mktemp("npy") / "a.npy"
     array = np.empty((), object)
     array[()] = held
@@ -96,7 +115,12 @@ def test_what_an_honest_file_holds_is_read_as_numpy_reads_it(tmp_path_factory, h
 
 
 def test_numbers_and_orders_of_numpy_survive(tmp_path):
-    held = {"a": np.float32(1.5), "b": np.bool_(True), "c": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "d": b"xy"}
+    held = {
+        "a": np.float32(1.5),
+        "b": np.bool_(True),
+        "c": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "d": b"xy",
+    }
     np.save(tmp_path / "a.npy", held)
     found = read_pickled_array(tmp_path / "a.npy")
     assert found["a"] == 1.5
@@ -105,7 +129,8 @@ def test_numbers_and_orders_of_numpy_survive(tmp_path):
     assert found["d"] == b"xy"
 
 
-# ---------------------------------------------------------------------------------------------------- hostile files
+# ----------------------------------------------------------------------------------------------------
+# hostile files
 
 
 class Runs:
@@ -127,7 +152,9 @@ HOSTILE = {
     "Path.touch": lambda mark: Runs(Path.touch, mark),
     "np.load": lambda mark: Runs(np.save, str(mark), [1]),
     "getattr": lambda mark: Runs(getattr, "text", "upper"),
-    "bytes of a pickle": lambda mark: Runs(pickle.loads, pickle.dumps(Runs(os.system, f"touch {mark}"))),
+    "bytes of a pickle": lambda mark: Runs(
+        pickle.loads, pickle.dumps(Runs(os.system, f"touch {mark}"))
+    ),
 }
 
 
@@ -148,7 +175,9 @@ def test_a_hostile_file_runs_nothing(tmp_path, attack, inside):
 def test_the_attack_would_have_worked(tmp_path):
     """The files above are no duds: the ordinary unpickler runs them."""
     mark = tmp_path / MARK
-    np.load(io.BytesIO(as_npy(pickle.dumps(HOSTILE["eval"](mark)))), allow_pickle=True).close()
+    np.load(
+        io.BytesIO(as_npy(pickle.dumps(HOSTILE["eval"](mark)))), allow_pickle=True
+    ).close()
     assert mark.exists()
 
 
@@ -170,7 +199,9 @@ FORGED = {
     # attributes of a function
     "changes a function": opcodes(b"c_codecs\nencode\n}X\x01\x00\x00\x00aK\x01sb"),
     # another class where an array is made
-    "other class": opcodes(b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x00\x85K\x00tR"),
+    "other class": opcodes(
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x00\x85K\x00tR"
+    ),
     "an extension code": opcodes(b"\x82\x01"),
     "a persistent id": opcodes(b"X\x01\x00\x00\x00aQ"),
     "text that ends": b"\x80\x02X\xff",

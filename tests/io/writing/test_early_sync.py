@@ -1,4 +1,6 @@
-"""What is written goes to the disk while more is on its way, and a disk that fails meanwhile is not overheard."""
+"""What is written goes to the disk while more is on its way, and a disk that fails
+meanwhile is not overheard.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,16 @@ SUFFIXES = (".h5", ".tif", ".npy")
 
 
 def write(path: Path) -> None:
-    with create_recording(path, "data/ch0", MOVIE.shape, MOVIE.dtype, chunks=(4, 8, 16)) as writer:
+    with create_recording(
+        path, "data/ch0", MOVIE.shape, MOVIE.dtype, chunks=(4, 8, 16)
+    ) as writer:
         for start in range(0, len(MOVIE), 4):
             writer.write(start, MOVIE[start : start + 4])
 
 
-def test_a_sync_starts_when_enough_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_starts_when_enough_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[int] = []
     monkeypatch.setattr(early_sync, "_sync", calls.append)
     with (tmp_path / "file").open("wb", buffering=0) as file:
@@ -41,10 +47,16 @@ def test_a_sync_starts_when_enough_was_written(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_files_are_synced_while_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_files_are_synced_while_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(early_sync, "SYNC_BYTES", MOVIE.nbytes // 5)
-    monkeypatch.setattr(early_sync, "_sync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(
+        early_sync,
+        "_sync",
+        lambda descriptor: sizes.append(os.fstat(descriptor).st_size),
+    )
     write(tmp_path / f"movie{suffix}")
     assert sizes
     with open_recording(tmp_path / f"movie{suffix}") as recording:

@@ -1,4 +1,6 @@
-"""A recording whose writer was killed goes on where it stopped, and never with what belongs to another."""
+"""A recording whose writer was killed goes on where it stopped, and never with what
+belongs to another.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,14 @@ def movie() -> NDArray[np.float32]:
 
 def begun(folder: Path, name: str, key: str = "a", **options: Any) -> RecordingWriter:
     journal = Resume(folder / f"{name}.json", key)
-    return create_recording(folder / name, "mc/ch0", SHAPE, "float32", resume=journal, **({"chunks": CHUNKS} | options))
+    return create_recording(
+        folder / name,
+        "mc/ch0",
+        SHAPE,
+        "float32",
+        resume=journal,
+        **({"chunks": CHUNKS} | options),
+    )
 
 
 def stored(path: Path, loc: str = "mc/ch0") -> NDArray[Any]:
@@ -57,11 +66,19 @@ def stored(path: Path, loc: str = "mc/ch0") -> NDArray[Any]:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """A folder of targets, two of them with a dataset of before, whose writers were killed after 30 of 50 frames."""
+    """A folder of targets, two of them with a dataset of before, whose writers were
+    killed after 30 of 50 frames.
+    """
     for name in ("old.h5", "old.zarr"):
-        with create_recording(tmp_path / name, "data/ch0", SHAPE, "float32", chunks=CHUNKS) as writer:
+        with create_recording(
+            tmp_path / name, "data/ch0", SHAPE, "float32", chunks=CHUNKS
+        ) as writer:
             writer.write(0, movie())
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *TARGETS], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *TARGETS],
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
     return tmp_path
 
@@ -84,7 +101,9 @@ def test_after_a_kill_it_goes_on(killed: Path) -> None:
         assert set(file["mc"]) == {"ch0"}
 
 
-def after_an_error(folder: Path, name: str, frames: NDArray[np.float32], **options: Any) -> None:
+def after_an_error(
+    folder: Path, name: str, frames: NDArray[np.float32], **options: Any
+) -> None:
     """Twenty frames are handed over, then the writer is left by an error."""
     with suppress(KeyboardInterrupt), begun(folder, name, **options) as writer:
         writer.write(0, frames[:20])
@@ -102,12 +121,18 @@ def test_an_error_keeps_what_was_written(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["new.h5", "new.zarr"])
-@pytest.mark.parametrize("what", ["key", "chunks", "restart", "computer", "damaged", "gone"])
-def test_what_does_not_belong_is_begun_anew(tmp_path: Path, name: str, what: str) -> None:
+@pytest.mark.parametrize(
+    "what", ["key", "chunks", "restart", "computer", "damaged", "gone"]
+)
+def test_what_does_not_belong_is_begun_anew(
+    tmp_path: Path, name: str, what: str
+) -> None:
     after_an_error(tmp_path, name, -movie())
     path = tmp_path / f"{name}.json"
     journal = json.loads(path.read_text())
-    journal |= {"restart": {"started": 0}, "computer": {"computer": "another"}}.get(what, {})
+    journal |= {"restart": {"started": 0}, "computer": {"computer": "another"}}.get(
+        what, {}
+    )
     path.write_text("{" if what == "damaged" else json.dumps(journal))
     if what == "gone":
         path.unlink()

@@ -25,7 +25,13 @@ masks = st.builds(
 )
 
 
-@given(mask=masks, name=what, size=st.sampled_from([0, 1, 2, 5, 12, 40]), depth=st.integers(0, 3), c=st.integers(1, 3))
+@given(
+    mask=masks,
+    name=what,
+    size=st.sampled_from([0, 1, 2, 5, 12, 40]),
+    depth=st.integers(0, 3),
+    c=st.integers(1, 3),
+)
 def test_equals_scikit_image_on_each_window(mask, name, size, depth, c):
     before = mask.copy()
     expected = mask if size <= 1 else clean(mask, size, depth, c, name)
@@ -47,7 +53,9 @@ def test_does_not_depend_on_threads():
     mask = np.random.default_rng(0).random((12, 20, 30)) < 0.4
     with ThreadPoolExecutor(3) as pool:
         for operation in OPERATIONS.values():
-            np.testing.assert_array_equal(operation(mask, 20, pool=pool), operation(mask, 20))
+            np.testing.assert_array_equal(
+                operation(mask, 20, pool=pool), operation(mask, 20)
+            )
 
 
 def test_what_is_no_connectivity_or_depth_is_refused():

@@ -20,12 +20,24 @@ from astrocast.kernels.baseline.percentile import running_percentile
 from astrocast.kernels.baseline.rolling_minimum import two_sided_minimum
 
 
-@given(n=st.integers(1, 40), window=st.integers(1, 25), percentile=st.sampled_from([0, 10, 33.3, 50, 100]))
+@given(
+    n=st.integers(1, 40),
+    window=st.integers(1, 25),
+    percentile=st.sampled_from([0, 10, 33.3, 50, 100]),
+)
 def test_percentile_equals_scipy(n: int, window: int, percentile: float) -> None:
     # few different values: ties are where a sorted window goes wrong
-    movie = np.random.default_rng(n * 100 + window).integers(0, 9, (n, 2, 3)).astype(np.float32)
-    expected = percentile_filter(movie, percentile, size=(2 * window + 1, 1, 1), mode="nearest")
-    np.testing.assert_array_equal(running_percentile(movie, window, percentile), expected)
+    movie = (
+        np.random.default_rng(n * 100 + window)
+        .integers(0, 9, (n, 2, 3))
+        .astype(np.float32)
+    )
+    expected = percentile_filter(
+        movie, percentile, size=(2 * window + 1, 1, 1), mode="nearest"
+    )
+    np.testing.assert_array_equal(
+        running_percentile(movie, window, percentile), expected
+    )
     start = n // 3
     part = running_percentile(movie, window, percentile, inner=slice(start, n))
     np.testing.assert_array_equal(part, expected[start:])
@@ -34,12 +46,15 @@ def test_percentile_equals_scipy(n: int, window: int, percentile: float) -> None
 @given(n=st.integers(1, 30), half=st.integers(0, 6))
 def test_moving_average_equals_scipy(n: int, half: int) -> None:
     movie = np.random.default_rng(n).normal(size=(n, 2, 3)).astype(np.float32)
-    expected = uniform_filter1d(movie.astype(np.float64), 2 * half + 1, axis=0, mode="nearest")
+    expected = uniform_filter1d(
+        movie.astype(np.float64), 2 * half + 1, axis=0, mode="nearest"
+    )
     np.testing.assert_allclose(moving_average(movie, 2 * half + 1), expected, atol=1e-5)
 
 
 def test_bias_is_what_the_minimum_of_noise_loses() -> None:
-    # the larger of two independent minima of 51 values of white noise: between one minimum of 51 and one of 26
+    # the larger of two independent minima of 51 values of white noise: between one
+    # minimum of 51 and one of 26
     one_side = np.random.default_rng(0).standard_normal((4000, 51)).min(axis=1).mean()
     assert minimum_bias(50, 1) < -one_side
     assert minimum_bias(50, 1) == minimum_bias(50, 1)
@@ -59,7 +74,12 @@ def test_noise_estimate_recovers_sigma_whatever_the_blocks() -> None:
 
 def test_decays_are_recovered_in_spite_of_events() -> None:
     t = np.arange(800)
-    trace = 100 + 60 * np.exp(-t / 30) + 80 * np.exp(-t / 400) + np.random.default_rng(2).normal(0, 0.5, 800)
+    trace = (
+        100
+        + 60 * np.exp(-t / 30)
+        + 80 * np.exp(-t / 400)
+        + np.random.default_rng(2).normal(0, 0.5, 800)
+    )
     trace[200:230] += 40
     trace[500:540] += 30
     found = fit_bleaching(trace, 2)
@@ -71,7 +91,9 @@ def test_decays_are_recovered_in_spite_of_events() -> None:
 
 
 def test_flat_and_rising_traces_fit_without_complaint() -> None:
-    np.testing.assert_allclose(fit_bleaching(np.full(50, 7.0), 2).at(range(50)), 7.0, rtol=0.01)
+    np.testing.assert_allclose(
+        fit_bleaching(np.full(50, 7.0), 2).at(range(50)), 7.0, rtol=0.01
+    )
     assert np.isfinite(fit_bleaching(np.linspace(1, 5, 60), 1).at(range(60))).all()
 
 
@@ -86,9 +108,19 @@ def test_refusals() -> None:
         fit_bleaching([1.0, 2.0])
 
 
-@pytest.mark.parametrize(("frames", "window", "width"), [(400, 40, 1), (400, 40, 9), (60, 40, 5), (31, 100, 1)])
-def test_the_corrected_minimum_of_noise_is_its_mean_up_to_both_ends(frames: int, window: int, width: int) -> None:
-    noise = np.random.default_rng(17).standard_normal((frames, 1, 4000), dtype=np.float32)
+@pytest.mark.parametrize(
+    ("frames", "window", "width"),
+    [(400, 40, 1), (400, 40, 9), (60, 40, 5), (31, 100, 1)],
+)
+def test_the_corrected_minimum_of_noise_is_its_mean_up_to_both_ends(
+    frames: int, window: int, width: int
+) -> None:
+    noise = np.random.default_rng(17).standard_normal(
+        (frames, 1, 4000), dtype=np.float32
+    )
     background, _ = two_sided_minimum(moving_average(noise, width), min(window, frames))
-    corrected = background[:, 0].mean(axis=1) + minimum_bias_over_time(frames, window, width)
-    assert np.abs(corrected).max() < 0.12  # four standard errors of the 256 traces that the bias is measured on
+    corrected = background[:, 0].mean(axis=1) + minimum_bias_over_time(
+        frames, window, width
+    )
+    # four standard errors of the 256 traces that the bias is measured on
+    assert np.abs(corrected).max() < 0.12

@@ -16,7 +16,9 @@ from astrocast.kernels.baseline.rolling_minimum import two_sided_minimum
 
 
 def oracle(movie: np.ndarray, window: int) -> np.ndarray:
-    """One centred scipy filter over the movie padded with its ends, looked at from both sides."""
+    """One centred scipy filter over the movie padded with its ends, looked at from both
+    sides.
+    """
     n = len(movie)
     padded = np.pad(movie, ((window, window), (0, 0), (0, 0)), mode="edge")
     size = window + 1
@@ -26,7 +28,12 @@ def oracle(movie: np.ndarray, window: int) -> np.ndarray:
     return np.maximum(back, front)
 
 
-@given(st.integers(1, 40), st.integers(1, 50), st.sampled_from(["uint16", "float32"]), st.integers(0, 2**31))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 50),
+    st.sampled_from(["uint16", "float32"]),
+    st.integers(0, 2**31),
+)
 def test_equals_scipy(n: int, window: int, dtype: str, seed: int) -> None:
     movie = np.random.default_rng(seed).normal(100, 30, (n, 2, 3)).astype(dtype)
     kept = movie.copy()

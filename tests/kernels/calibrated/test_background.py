@@ -19,11 +19,15 @@ READ = 3.0
 
 
 def scene(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Background with bleaching, an event over a third of the recording, and the movie of both with noise."""
+    """Background with bleaching, an event over a third of the recording, and the movie
+    of both with noise.
+    """
     rng = np.random.default_rng(seed)
     still = 60 + 40 * ndimage.gaussian_filter(rng.normal(size=SHAPE[1:]), 2) / 0.15
     fading = 0.8 + 0.2 * np.exp(-np.arange(SHAPE[0]) / 100)
-    background = (100 + np.maximum(still, 20) * fading[:, None, None]).astype(np.float32)
+    background = (100 + np.maximum(still, 20) * fading[:, None, None]).astype(
+        np.float32
+    )
     event = np.zeros(SHAPE, np.float32)
     y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
     event[100:210] = 30 * np.exp(-((y - 24) ** 2 + (x - 28) ** 2) / 60)
@@ -35,7 +39,9 @@ def estimate(movie: np.ndarray, pool: ThreadPoolExecutor | None = None):
     edges = step_edges(len(movie))
     moments = StepMoments(edges, movie.shape[1:])
     moments.add(movie, 0, pool)
-    return estimate_background(moments.means, edges, fit_noise_line(moments.mean, moments.step_variance), pool)
+    return estimate_background(
+        moments.means, edges, fit_noise_line(moments.mean, moments.step_variance), pool
+    )
 
 
 def test_the_background_under_a_long_event_and_bleaching_is_found() -> None:
@@ -43,7 +49,8 @@ def test_the_background_under_a_long_event_and_bleaching_is_found() -> None:
     found = estimate(movie)
     above = residual(movie, 0, found, Texture.of(found.mean, found.variance))
     smooth = ndimage.gaussian_filter(above - event, 1.5)
-    # a fraction of the noise of a voxel, everywhere: under the event, at the ends of the recording
+    # a fraction of the noise of a voxel, everywhere: under the event, at the ends of
+    # the recording
     assert abs(float((above - event)[event > 10].mean())) < 0.15 * READ
     assert abs(float((above - event)[:10].mean())) < 0.15 * READ
     assert np.sqrt(np.mean(smooth**2)) < 0.2 * READ
@@ -65,7 +72,9 @@ def test_residual_motion_is_recovered_and_taken_out() -> None:
     rng = np.random.default_rng(3)
     still = ndimage.gaussian_filter(rng.normal(size=(64, 64)), 2.5) * 600
     shifts = rng.uniform(-0.3, 0.3, (12, 2))
-    moved = np.stack([ndimage.shift(still, s, order=3, mode="nearest") for s in shifts]).astype(np.float32)
+    moved = np.stack(
+        [ndimage.shift(still, s, order=3, mode="nearest") for s in shifts]
+    ).astype(np.float32)
     texture = Texture.of(still.astype(np.float32), np.full((64, 64), 25.0, np.float32))
     left, found = without_shake(moved - still.astype(np.float32), texture)
     np.testing.assert_allclose(found, shifts, atol=0.06)
@@ -78,7 +87,9 @@ def test_frames_taken_one_by_one_are_those_of_the_whole() -> None:
     found = estimate(movie)
     texture = Texture.of(found.mean, found.variance)
     whole = residual(movie, 0, found, texture)
-    np.testing.assert_array_equal(residual(movie[100:107], 100, found, texture), whole[100:107])
+    np.testing.assert_array_equal(
+        residual(movie[100:107], 100, found, texture), whole[100:107]
+    )
 
 
 @pytest.mark.parametrize("frames", [4, 9, 31, 33, 100])
@@ -91,7 +102,9 @@ def test_steps_cover_every_frame_once(frames: int) -> None:
 
 @pytest.mark.parametrize("alike", [0.0, 0.6], ids=["white", "interpolated"])
 def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
-    """What is left out must not leave a mean below zero, nor where interpolation made neighbours' noise alike."""
+    """What is left out must not leave a mean below zero, nor where interpolation made
+    neighbours' noise alike.
+    """
     rng = np.random.default_rng(5)
     noise = ndimage.gaussian_filter(rng.normal(size=(320, 64, 64)), (0, alike, alike))
     movie = (100 + READ * noise / noise.std()).astype(np.float32)
@@ -102,7 +115,9 @@ def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
 
 @pytest.mark.parametrize("frames", [40, 60, 150])
 def test_the_level_of_noise_alone_is_its_mean_however_few_frames(frames: int) -> None:
-    """What is left out because the first level was noisy would never come back, and leave maxima too high."""
+    """What is left out because the first level was noisy would never come back, and
+    leave maxima too high.
+    """
     rng = np.random.default_rng(6)
     movie = (100 + READ * rng.normal(size=(frames, 64, 64))).astype(np.float32)
     found = estimate(movie)
@@ -116,7 +131,9 @@ def test_the_level_of_noise_alone_is_its_mean_however_few_frames(frames: int) ->
 def test_excess_is_found_where_noise_is_slow_and_at_no_edge() -> None:
     rng = np.random.default_rng(7)
     noise = rng.normal(size=(512, 64, 64))
-    slow = ndimage.gaussian_filter(rng.normal(size=(512, 64, 64)), (6, 2, 2), mode="wrap")
+    slow = ndimage.gaussian_filter(
+        rng.normal(size=(512, 64, 64)), (6, 2, 2), mode="wrap"
+    )
     noise[:, :, 32:] += 0.6 * (slow / slow.std())[:, :, 32:]
     found = estimate((100 + READ * noise).astype(np.float32))
     assert float(np.median(found.excess[:, 40:])) > 2

@@ -17,11 +17,17 @@ def block() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signal of seven frames, two kinds of noise, and the kind of each frame."""
     rng = np.random.default_rng(0)
     smooth = rng.normal(0, 2, (7, 20, 24)).astype(np.float32)
-    return smooth, rng.uniform(0.5, 1.5, (2, 20, 24)).astype(np.float32), np.array([0, 0, 1, 1, 1, 0, 1])
+    return (
+        smooth,
+        rng.uniform(0.5, 1.5, (2, 20, 24)).astype(np.float32),
+        np.array([0, 0, 1, 1, 1, 0, 1]),
+    )
 
 
 @pytest.mark.parametrize("border", [(0, 0, 0, 0), (1, 2, 3, 4), (20, 0, 0, 0)])
-def test_voxels_stand_out_of_their_own_noise(block, border: tuple[int, int, int, int]) -> None:
+def test_voxels_stand_out_of_their_own_noise(
+    block, border: tuple[int, int, int, int]
+) -> None:
     smooth, noise, which = block
     expected = smooth > np.float32(1.5) * noise[which]
     top, bottom, left, right = border
@@ -29,7 +35,9 @@ def test_voxels_stand_out_of_their_own_noise(block, border: tuple[int, int, int,
     expected[:, :, :left] = expected[:, :, 24 - right :] = False
     with ThreadPoolExecutor(3) as pool:
         for threads in (None, pool):
-            np.testing.assert_array_equal(stand_out(smooth, noise, which, 1.5, border, threads), expected)
+            np.testing.assert_array_equal(
+                stand_out(smooth, noise, which, 1.5, border, threads), expected
+            )
 
 
 def test_heights_are_gathered_run_after_run(block) -> None:
@@ -43,9 +51,13 @@ def test_heights_are_gathered_run_after_run(block) -> None:
     grid = FIRST + STEP * np.arange(HEIGHTS)
     height = smooth / noise[which] - shift
     worth = np.stack([np.interp(height, grid, table) for table in tables])
-    expected = np.take_along_axis(worth, np.broadcast_to(classes, height.shape)[None].astype(int), 0)[0][mask]
+    expected = np.take_along_axis(
+        worth, np.broadcast_to(classes, height.shape)[None].astype(int), 0
+    )[0][mask]
     with ThreadPoolExecutor(3) as pool:
         for threads in (None, pool):
-            value, size = heights_on_runs(runs, smooth, noise, which, (classes, tables, shift), threads)
+            value, size = heights_on_runs(
+                runs, smooth, noise, which, (classes, tables, shift), threads
+            )
             np.testing.assert_array_equal(value, smooth[mask])
             np.testing.assert_allclose(value / size, expected, rtol=1e-3)

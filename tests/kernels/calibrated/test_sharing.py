@@ -1,4 +1,6 @@
-"""What two events have in common: recordings of a footprint times a time course each, whose overlap is known."""
+"""What two events have in common: recordings of a footprint times a time course each,
+whose overlap is known.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from astrocast.kernels.calibrated.overlap import Shared, give_back, layer_events, shared_voxels
+from astrocast.kernels.calibrated.overlap import (
+    Shared,
+    give_back,
+    layer_events,
+    shared_voxels,
+)
 from astrocast.kernels.segmentation.merge_hills import join_hills
 from astrocast.kernels.segmentation.watershed import find_hills
 
@@ -14,28 +21,45 @@ SHAPE = (30, 20, 32)
 LEVEL = 0.3
 
 
-def event(onset: float, column: float, decay: float = 5.0, wide: float = 4.0, height: float = 1.0) -> np.ndarray:
-    """An event that rises in three frames and decays exponentially, at rest, (frame, row, column)."""
+def event(
+    onset: float,
+    column: float,
+    decay: float = 5.0,
+    wide: float = 4.0,
+    height: float = 1.0,
+) -> np.ndarray:
+    """An event that rises in three frames and decays exponentially, at rest, (frame,
+    row, column).
+    """
     t, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
-    course = np.clip((t - onset) / 3, 0, 1) * np.exp(-np.maximum(t - onset - 3, 0) / decay)
-    return height * course * np.exp(-((y - 10) ** 2 + (x - column) ** 2) / (2 * wide**2))
+    course = np.clip((t - onset) / 3, 0, 1) * np.exp(
+        -np.maximum(t - onset - 3, 0) / decay
+    )
+    return (
+        height * course * np.exp(-((y - 10) ** 2 + (x - column) ** 2) / (2 * wide**2))
+    )
 
 
 def travelling(onset: float, column: float) -> np.ndarray:
     t, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     centre = column + 1.2 * (t - onset)
-    return np.exp(-((y - 10) ** 2 + (x - centre) ** 2) / 18) * ((t >= onset) & (t < onset + 14))
+    return np.exp(-((y - 10) ** 2 + (x - centre) ** 2) / 18) * (
+        (t >= onset) & (t < onset + 14)
+    )
 
 
 def share(
     events: list[np.ndarray], noise: float = 0.01
 ) -> tuple[list[np.ndarray], dict[int, Shared], list[np.ndarray]]:
-    """Return the exclusive extents, what is shared, and the truth: each event's voxels above the level.
+    """Return the exclusive extents, what is shared, and the truth: each event's voxels
+    above the level.
 
-    The hills of the sum are the basins, and there are as many events as there should be, in the order given.
-    """
+    The hills of the sum are the basins, and there are as many events as there should
+    be, in the order given."""
     truth = np.stack(events)
-    seen = (truth.sum(axis=0) + np.random.default_rng(0).normal(0, noise, SHAPE)).astype(np.float32)
+    seen = (
+        truth.sum(axis=0) + np.random.default_rng(0).normal(0, noise, SHAPE)
+    ).astype(np.float32)
     voxels = np.flatnonzero(seen > 3 * noise)
     values, spread = seen.ravel()[voxels], np.full(len(voxels), noise, np.float32)
     hills = find_hills(voxels, values, spread, SHAPE, 8.0, 0.12)
@@ -47,9 +71,17 @@ def share(
     for n, name in enumerate(named, 1):
         owner[event == name] = n
     levels = {n: LEVEL * float(e.max()) for n, e in enumerate(events, 1)}
-    extents = {n: voxels[(owner == n) & (values >= level)] for n, level in levels.items()}
-    found = shared_voxels(voxels, values, spread, owner, extents, levels, owner[hills.links], SHAPE)
-    return [*extents.values()], found, [np.flatnonzero(e >= LEVEL * e.max()) for e in events]
+    extents = {
+        n: voxels[(owner == n) & (values >= level)] for n, level in levels.items()
+    }
+    found = shared_voxels(
+        voxels, values, spread, owner, extents, levels, owner[hills.links], SHAPE
+    )
+    return (
+        [*extents.values()],
+        found,
+        [np.flatnonzero(e >= LEVEL * e.max()) for e in events],
+    )
 
 
 def volume(voxels: np.ndarray) -> np.ndarray:
@@ -62,10 +94,15 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return len(np.intersect1d(a, b)) / len(np.union1d(a, b))
 
 
-#: two events, and how well the first and the second are known at least, whose exclusive extents overlap the truth less
+#: two events, and how well the first and the second are known at least, whose exclusive
+#: extents overlap the truth less
 PAIRS = {
     "beside and later": ([event(3, 11, decay=8), event(9, 19, height=1.5)], 0.65, 0.9),
-    "in the tail of the first": ([event(3, 15, decay=10), event(15, 17, height=1.5)], 0.9, 0.93),
+    "in the tail of the first": (
+        [event(3, 15, decay=10), event(15, 17, height=1.5)],
+        0.9,
+        0.93,
+    ),
     "half over the first": ([event(3, 12, decay=10), event(12, 18)], 0.78, 0.9),
 }
 
@@ -109,8 +146,12 @@ def test_an_event_of_which_too_little_would_be_left_stays_as_it_is() -> None:
     kept = give_back(extents, strengths, shared, levels, cores, 3, (1, 1, 30))
     assert kept[1].tolist() == list(range(20))
     assert kept[2].tolist() == list(range(26, 30))
-    assert give_back(extents, strengths, shared, levels, cores, 5, (1, 1, 30))[2].tolist() == list(range(20, 30))
-    assert give_back(extents, strengths, {}, levels, cores, 3, (1, 1, 30))[2].tolist() == list(range(20, 30))
+    assert give_back(extents, strengths, shared, levels, cores, 5, (1, 1, 30))[
+        2
+    ].tolist() == list(range(20, 30))
+    assert give_back(extents, strengths, {}, levels, cores, 3, (1, 1, 30))[
+        2
+    ].tolist() == list(range(20, 30))
 
 
 def test_an_event_that_travels_claims_nothing_of_what_comes_after_it() -> None:
@@ -119,7 +160,9 @@ def test_an_event_that_travels_claims_nothing_of_what_comes_after_it() -> None:
 
 
 def test_events_that_do_not_overlap_share_nothing() -> None:
-    extents, found, _ = share([event(3, 8, decay=2.0, wide=3.0), event(16, 24, decay=2.0, wide=3.0)])
+    extents, found, _ = share(
+        [event(3, 8, decay=2.0, wide=3.0), event(16, 24, decay=2.0, wide=3.0)]
+    )
     assert not any(s.reached.any() for s in found.values())
     assert all(map(len, extents))
 
@@ -136,15 +179,22 @@ def test_the_input_is_left_as_it_is_and_what_is_no_event_shares_nothing() -> Non
         np.testing.assert_array_equal(now, before)
 
 
-def plain_layers(extents, strengths, shared, cores) -> dict[int, tuple[list[int], list[bool]]]:
+def plain_layers(
+    extents, strengths, shared, cores
+) -> dict[int, tuple[list[int], list[bool]]]:
     """`layer_events` voxel by voxel."""
     has: dict[int, dict[int, float]] = {}
     for n, extent in extents.items():
         for voxel, strength in zip(extent, strengths[n], strict=True):
             if np.isnan(strength):
                 continue
-            reach = max((s.model[s.voxels == voxel].max(initial=0) for s in shared.values()), default=0)
-            has.setdefault(int(voxel), {})[n] = np.inf if strength >= cores[n] else strength - reach
+            reach = max(
+                (s.model[s.voxels == voxel].max(initial=0) for s in shared.values()),
+                default=0,
+            )
+            has.setdefault(int(voxel), {})[n] = (
+                np.inf if strength >= cores[n] else strength - reach
+            )
     for n, s in shared.items():
         for voxel, model in zip(s.voxels[s.reached], s.model[s.reached], strict=True):
             has.setdefault(int(voxel), {})[n] = model
@@ -167,7 +217,10 @@ def test_layers_are_those_of_a_plain_loop(seed: int) -> None:
     numbers = (1, 2, 3)
     holes = {n: rng.choice(60, 6, replace=False) for n in numbers}
     extents = {n: np.union1d(np.flatnonzero(owner == n), holes[n]) for n in numbers}
-    strengths = {n: np.where(owner[extents[n]] == n, rng.random(len(extents[n])) + 0.3, np.nan) for n in numbers}
+    strengths = {
+        n: np.where(owner[extents[n]] == n, rng.random(len(extents[n])) + 0.3, np.nan)
+        for n in numbers
+    }
     shared = {}
     for n in (1, 3):
         others = np.setdiff1d(np.flatnonzero(owner != n), extents[n])
@@ -180,14 +233,21 @@ def test_layers_are_those_of_a_plain_loop(seed: int) -> None:
         assert found[n].voxels.tolist() == expected[n][0]
         assert found[n].hidden.tolist() == expected[n][1]
     shown = np.concatenate([found[n].voxels[~found[n].hidden] for n in numbers])
-    assert len(np.unique(shown)) == len(shown) == len(np.unique(np.concatenate([f.voxels for f in found.values()])))
+    assert (
+        len(np.unique(shown))
+        == len(shown)
+        == len(np.unique(np.concatenate([f.voxels for f in found.values()])))
+    )
 
 
 def test_every_event_is_seen_in_the_map() -> None:
     extents = {1: np.arange(5), 2: np.arange(5, 8)}
     strengths = {1: np.full(5, 9.0), 2: np.array([1.0, 2.0, 1.0])}
     found = layer_events(
-        extents, strengths, {1: Shared(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))}, {1: 4.5, 2: 1.5}
+        extents,
+        strengths,
+        {1: Shared(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))},
+        {1: 4.5, 2: 1.5},
     )
     assert found[1].voxels.tolist() == [*range(8)]
     assert found[2].hidden.tolist() == [True, False, True]

@@ -34,7 +34,9 @@ NOISE: dict[str, Make] = {
 
 @pytest.mark.parametrize("name", NOISE)
 def test_heights_are_exceeded_as_often_as_said(name: str) -> None:
-    """4 million voxels of smoothed noise, counted: normal noise exceeds what a height is worth as often."""
+    """4 million voxels of smoothed noise, counted: normal noise exceeds what a height
+    is worth as often.
+    """
     rng = np.random.default_rng(0)
     counts = np.zeros((1, BINS), np.int64)
     heights = np.array([-2.0, -1.0, 1.0, 2.0, 3.0, 3.5])
@@ -59,7 +61,9 @@ def test_heights_of_normal_noise_are_worth_themselves_however_high() -> None:
 
 def test_a_class_without_voxels_and_one_without_noise_change_nothing() -> None:
     counts = np.zeros((2, BINS), np.int64)
-    np.testing.assert_allclose(normal_heights(counts, 1.5, 4), np.tile(GRID, (2, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        normal_heights(counts, 1.5, 4), np.tile(GRID, (2, 1)), rtol=1e-6
+    )
     counts[1, 60] = 1000
     assert np.isfinite(normal_heights(counts, 1.5, 4)).all()
 
@@ -72,7 +76,9 @@ def test_what_is_rare_in_one_class_counts_in_the_others() -> None:
     assert worth[0] < worth[1] < 5
 
 
-def test_the_histogram_is_that_of_a_plain_loop_and_judges_a_voxel_by_its_neighbours() -> None:
+def test_the_histogram_is_that_of_a_plain_loop_and_judges_a_voxel_by_its_neighbours() -> (
+    None
+):
     rng = np.random.default_rng(1)
     above = rng.normal(size=(6, 12, 14)).astype(np.float32)
     above[3, 6, 6] = 25.0  # makes its smoothed value high by itself
@@ -86,7 +92,10 @@ def test_the_histogram_is_that_of_a_plain_loop_and_judges_a_voxel_by_its_neighbo
     expected = np.zeros((2, BINS), np.int64)
     for t, y, x in np.ndindex(above.shape):
         value = above[t, y, x]
-        if value != 0 and abs(smooth[t, y, x] - np.float32(own) * value) <= 2 * noise[y, x]:
+        if (
+            value != 0
+            and abs(smooth[t, y, x] - np.float32(own) * value) <= 2 * noise[y, x]
+        ):
             expected[classes[y, x], int((value / single[y, x] - LOWEST) / WIDTH)] += 1
     found = histogram_of_noise(above, smooth, (single, noise), classes, own)
     np.testing.assert_array_equal(found, expected)
@@ -101,4 +110,6 @@ def test_a_table_is_read_as_a_line_between_its_heights() -> None:
     expected = np.empty_like(heights)
     for t, y, x in np.ndindex(heights.shape):
         expected[t, y, x] = np.interp(heights[t, y, x], GRID, tables[classes[y, x]])
-    np.testing.assert_allclose(as_normal(heights, classes, tables), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        as_normal(heights, classes, tables), expected, rtol=1e-4, atol=1e-4
+    )

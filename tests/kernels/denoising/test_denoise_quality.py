@@ -16,8 +16,12 @@ def scene(noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:48, :48]
     course = np.exp(-((np.arange(120) - 60) ** 2) / 800)
-    truth = 100 + 20 * course[:, None, None] * np.exp(-((y - 24) ** 2 + (x - 24) ** 2) / 72)
-    return truth.astype(np.float32), (truth + rng.normal(0, noise, truth.shape)).astype(np.float32)
+    truth = 100 + 20 * course[:, None, None] * np.exp(
+        -((y - 24) ** 2 + (x - 24) ** 2) / 72
+    )
+    return truth.astype(np.float32), (truth + rng.normal(0, noise, truth.shape)).astype(
+        np.float32
+    )
 
 
 def judge(denoise):
@@ -73,6 +77,12 @@ def test_the_blind_gaussian_does_not_look_at_its_frame() -> None:
     raw = scene()[1]
     changed = raw.copy()
     changed[30] = 1e6
-    np.testing.assert_array_equal(blind_gaussian(raw, np.array([30])), blind_gaussian(changed, np.array([30])))
+    np.testing.assert_array_equal(
+        blind_gaussian(raw, np.array([30])), blind_gaussian(changed, np.array([30]))
+    )
     still = np.repeat(raw[:1], 20, 0)
-    np.testing.assert_allclose(blind_gaussian(still, np.array([9]))[0], ndimage.gaussian_filter(raw[0], 1), rtol=1e-5)
+    np.testing.assert_allclose(
+        blind_gaussian(still, np.array([9]))[0],
+        ndimage.gaussian_filter(raw[0], 1),
+        rtol=1e-5,
+    )

@@ -11,12 +11,22 @@ def convolve(maps: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     out = np.zeros((kernel.shape[3], *maps.shape[1:]))
     for o in range(kernel.shape[3]):
         for i in range(kernel.shape[2]):
-            out[o] += correlate(maps[i], kernel[:, :, i, o], mode="same", method="direct")
+            out[o] += correlate(
+                maps[i], kernel[:, :, i, o], mode="same", method="direct"
+            )
     return out
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
-def test_phases_of_the_small_map_are_the_convolution_of_the_doubled_map(rows, columns, inputs, outputs, seed) -> None:
+@given(
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 99),
+)
+def test_phases_of_the_small_map_are_the_convolution_of_the_doubled_map(
+    rows, columns, inputs, outputs, seed
+) -> None:
     rng = np.random.default_rng(seed)
     small = rng.normal(size=(inputs, rows + 2, columns + 2))
     kernel = rng.normal(size=(3, 3, inputs, outputs)).astype(np.float32)

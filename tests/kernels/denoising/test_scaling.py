@@ -8,10 +8,16 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.denoising.scaling import Scaling, running_moments, saturate
 
 
-@given(hnp.arrays(np.uint16, st.integers(2, 60)), st.integers(1, 20), st.sampled_from([0, 1e6]))
+@given(
+    hnp.arrays(np.uint16, st.integers(2, 60)),
+    st.integers(1, 20),
+    st.sampled_from([0, 1e6]),
+)
 def test_moments_of_blocks_are_those_of_the_whole(values, cut, offset) -> None:
     shifted = values + offset
-    mean, std = running_moments(shifted[i : i + cut] for i in range(0, len(values), cut))
+    mean, std = running_moments(
+        shifted[i : i + cut] for i in range(0, len(values), cut)
+    )
     assert mean == pytest.approx(shifted.mean(), rel=1e-12)
     assert std == pytest.approx(values.astype(float).std() or 1.0, rel=1e-7)
 
@@ -23,7 +29,9 @@ def test_nothing_and_values_that_are_not_finite_are_refused() -> None:
         running_moments([np.array([1.0, np.nan])])
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "uint32"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "int32", "uint32"]
+)
 def test_a_result_out_of_range_becomes_the_nearest_value(dtype: str) -> None:
     limits = np.iinfo(dtype)
     found = saturate(np.array([-1e12, 0.4, 2.5, 3.5, 1e12], np.float32), dtype)
@@ -38,5 +46,7 @@ def test_scaling_by_frames_is_undone_exactly_enough() -> None:
     frames = rng.integers(0, 60000, (4, 5, 6)).astype(np.uint16)
     scaling = Scaling(rng.uniform(100, 200, (5, 6)).astype(np.float32), 37.0)
     before = frames.copy()
-    np.testing.assert_array_equal(saturate(scaling.undo(scaling.apply(frames)), np.uint16), frames)
+    np.testing.assert_array_equal(
+        saturate(scaling.undo(scaling.apply(frames)), np.uint16), frames
+    )
     np.testing.assert_array_equal(frames, before)

@@ -16,17 +16,25 @@ from astrocast.kernels.denoising.svd_denoise import (
 )
 
 
-def events(frames: int = 240, side: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Three spots, each with its own slow time course, on a bright background: (truth, with noise of two levels)."""
+def events(
+    frames: int = 240, side: int = 40, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Three spots, each with its own slow time course, on a bright background: (truth,
+    with noise of two levels).
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side]
     truth = np.full((frames, side, side), 100.0)
     for centre in ((12, 12), (12, 28), (30, 20)):
         spot = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 18)
-        course = np.convolve(rng.random(frames) < 0.02, np.exp(-np.arange(30) / 8))[:frames]
+        course = np.convolve(rng.random(frames) < 0.02, np.exp(-np.arange(30) / 8))[
+            :frames
+        ]
         truth += 12 * course[:, None, None] * spot
     sigma = np.where(x < side // 2, 3.0, 6.0)
-    return truth.astype(np.float32), (truth + sigma * rng.normal(size=truth.shape)).astype(np.float32)
+    return truth.astype(np.float32), (
+        truth + sigma * rng.normal(size=truth.shape)
+    ).astype(np.float32)
 
 
 def patterns_of(movie: np.ndarray, patch: int = 16, bins: int = 4, cut: int = 1000):
@@ -60,7 +68,9 @@ def test_noise_goes_and_events_stay() -> None:
     before, after = np.square(noisy - truth).mean(), np.square(found - truth).mean()
     assert after < before / 25
     spot = truth - truth.min(0) > 4
-    amplitude = (found - np.median(found, 0))[spot].mean() / (truth - np.median(truth, 0))[spot].mean()
+    amplitude = (found - np.median(found, 0))[spot].mean() / (
+        truth - np.median(truth, 0)
+    )[spot].mean()
     assert 0.8 < amplitude < 1.02
     assert abs(np.mean(found - noisy)) < 0.01
 
@@ -78,8 +88,11 @@ def test_any_cut_of_the_recording_gives_the_same_result(cut: int) -> None:
     sums, parts = patterns_of(noisy, cut=cut)
     np.testing.assert_allclose(sums.noise(), moments.noise(), rtol=1e-5)
     expected = project(noisy, whole)
-    found = np.concatenate([project(noisy[i : i + cut], parts) for i in range(0, len(noisy), cut)])
-    np.testing.assert_allclose(found, expected, atol=0.05)  # of a noise of 3: the sums differ in their last digits
+    found = np.concatenate(
+        [project(noisy[i : i + cut], parts) for i in range(0, len(noisy), cut)]
+    )
+    # of a noise of 3: the sums differ in their last digits
+    np.testing.assert_allclose(found, expected, atol=0.05)
 
 
 def test_projection_is_the_plain_linear_map() -> None:
@@ -89,9 +102,16 @@ def test_projection_is_the_plain_linear_map() -> None:
     expected = np.repeat(p.mean[None].astype(float), len(noisy), 0)
     for i, (top, bottom, left, right) in enumerate(p.boxes):
         for k in range(p.first[i], p.first[i + 1]):
-            into, back = (m[k, : bottom - top, : right - left].ravel().astype(float) for m in (p.analysis, p.synthesis))
-            centred = (noisy - p.mean)[:, top:bottom, left:right].reshape(len(noisy), -1)
-            expected[:, top:bottom, left:right] += np.outer(centred @ into, back).reshape(len(noisy), bottom - top, -1)
+            into, back = (
+                m[k, : bottom - top, : right - left].ravel().astype(float)
+                for m in (p.analysis, p.synthesis)
+            )
+            centred = (noisy - p.mean)[:, top:bottom, left:right].reshape(
+                len(noisy), -1
+            )
+            expected[:, top:bottom, left:right] += np.outer(
+                centred @ into, back
+            ).reshape(len(noisy), bottom - top, -1)
     assert len(p.analysis)
     np.testing.assert_allclose(project(noisy, p), expected, rtol=1e-5)
     np.testing.assert_array_equal(noisy, before)
@@ -104,7 +124,9 @@ def test_bands_of_rows_are_put_together() -> None:
     bands = []
     for own in (upper, ~upper):
         top, bottom = boxes[own, 0].min(), boxes[own, 1].max()
-        moments = Moments(noisy[:20, top:bottom].mean(0), boxes[own] - [top, top, 0, 0], 4)
+        moments = Moments(
+            noisy[:20, top:bottom].mean(0), boxes[own] - [top, top, 0, 0], 4
+        )
         moments.add(noisy[:, top:bottom])
         bands.append((int(top), find_patterns(moments, windows[own])))
     found = project(noisy, stack_bands(bands, noisy.shape[1:]))
@@ -123,13 +145,17 @@ def test_the_strongest_eigenvectors_are_those_of_lapack() -> None:
         np.testing.assert_allclose(overlap, 1, atol=1e-3)
 
 
-def test_shrinkage_is_that_of_gavish_and_donoho_and_noise_stays_below_its_edge() -> None:
+def test_shrinkage_is_that_of_gavish_and_donoho_and_noise_stays_below_its_edge() -> (
+    None
+):
     ratio = 0.5
     y = np.array([1.0, 2.0, 3.0, 10.0])  # singular values divided by the noise
     expected = [0, *np.sqrt((y[1:] ** 2 - ratio - 1) ** 2 - 4 * ratio) / y[1:] ** 2]
     np.testing.assert_allclose(shrinkage(y**2, ratio, (1 + ratio**0.5) ** 2), expected)
     rng = np.random.default_rng(0)
-    largest = [np.linalg.norm(rng.normal(size=(64, 100)), 2) ** 2 / 100 for _ in range(100)]
+    largest = [
+        np.linalg.norm(rng.normal(size=(64, 100)), 2) ** 2 / 100 for _ in range(100)
+    ]
     assert np.mean(np.array(largest) > noise_edge(64, 100)) < 0.05
     assert np.median(largest) == pytest.approx(noise_edge(64, 100), rel=0.2)
 

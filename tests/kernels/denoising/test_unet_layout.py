@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.denoising.unet_layout import expected_maps, receptive_halo, unet_from_arrays
+from astrocast.kernels.denoising.unet_layout import (
+    expected_maps,
+    receptive_halo,
+    unet_from_arrays,
+)
 
 
 def arrays(n_stacks: int, filters: int, context: int) -> list[np.ndarray]:
@@ -16,7 +20,12 @@ def arrays(n_stacks: int, filters: int, context: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("n_stacks", [1, 2, 3, 4])
 def test_the_architecture_follows_from_the_shapes(n_stacks: int) -> None:
     unet = unet_from_arrays(arrays(n_stacks, 4, 6))
-    assert (unet.n_stacks, unet.filters, unet.context, unet.align) == (n_stacks, 4, 6, 2 ** (n_stacks - 1))
+    assert (unet.n_stacks, unet.filters, unet.context, unet.align) == (
+        n_stacks,
+        4,
+        6,
+        2 ** (n_stacks - 1),
+    )
     assert unet.halo % unet.align == 0
 
 

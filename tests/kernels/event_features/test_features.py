@@ -8,14 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from astrocast.kernels.event_features.features import Boxes, measure_signals, trace_properties
+from astrocast.kernels.event_features.features import (
+    Boxes,
+    measure_signals,
+    trace_properties,
+)
 from astrocast.kernels.masks.runs import label_runs_of_volume
 
 
 def labelled(seed: int) -> tuple[np.ndarray, int, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels, n = ndimage.label(rng.random((9, 8, 11)) < 0.35)
-    return labels.astype(np.int32), n, rng.normal(10, 5, labels.shape).astype(np.float32)
+    return (
+        labels.astype(np.int32),
+        n,
+        rng.normal(10, 5, labels.shape).astype(np.float32),
+    )
 
 
 @given(seed=st.integers(0, 1000), size=st.integers(1, 9))
@@ -52,7 +60,9 @@ def test_signals_are_means_over_own_voxels_and_over_the_rest_of_the_box(seed):
         else:
             assert np.isnan(mean)
         rest = data[~own & finite]
-        assert noise == pytest.approx(rest.mean(dtype=float) if len(rest) else 0, rel=1e-5, abs=1e-5)
+        assert noise == pytest.approx(
+            rest.mean(dtype=float) if len(rest) else 0, rel=1e-5, abs=1e-5
+        )
         assert invalid == (own & ~finite).sum()
 
 
@@ -68,6 +78,11 @@ def test_traces_are_described_by_their_own_values_only():
     assert found["v_noise_mask_std"][0] == pytest.approx(np.std([1, 1, 4]))
     assert found["v_signal_to_noise_ratio"][0] == 2
     assert np.isnan(found["v_signal_to_noise_ratio"][1])  # no noise to compare with
-    assert found["v_signal_to_noise_ratio_fold"][0] == pytest.approx((4 - 2) / np.std([1, 1, 4]))
+    assert found["v_signal_to_noise_ratio_fold"][0] == pytest.approx(
+        (4 - 2) / np.std([1, 1, 4])
+    )
     assert np.isnan(found["v_signal_to_noise_ratio_fold"][2])
-    assert all(len(v) == 0 for v in trace_properties(trace[:0], noise[:0], np.zeros(1, np.int64)).values())
+    assert all(
+        len(v) == 0
+        for v in trace_properties(trace[:0], noise[:0], np.zeros(1, np.int64)).values()
+    )

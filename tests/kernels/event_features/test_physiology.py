@@ -21,7 +21,9 @@ def test_gaussian_and_exponential_recover_their_closed_forms():
     assert_allclose(course.half_width[0], 2 * sigma * np.sqrt(2 * np.log(2)), rtol=1e-3)
     t10, t90 = (sigma * np.sqrt(-2 * np.log(level)) for level in (0.1, 0.9))
     assert_allclose(course.rise[0], t10 - t90, rtol=1e-3)
-    assert_allclose([course.onset[0], course.offset[0]], [200 - t10, 200 + t10], rtol=1e-3)
+    assert_allclose(
+        [course.onset[0], course.offset[0]], [200 - t10, 200 + t10], rtol=1e-3
+    )
     assert_allclose(course.decay[1], tau * np.log(9), rtol=1e-3)
     assert_allclose(course.area[0], sigma * np.sqrt(2 * np.pi), rtol=1e-3)
     assert_allclose(course.height, 1, rtol=1e-3)
@@ -48,10 +50,17 @@ def test_flat_empty_and_missing_traces_have_no_course():
     assert_array_equal(course.height, [0, np.nan, np.nan])
 
 
-@given(st.lists(st.floats(-50, 50), min_size=2, max_size=30), st.floats(0.1, 10), st.floats(-100, 100))
+@given(
+    st.lists(st.floats(-50, 50), min_size=2, max_size=30),
+    st.floats(0.1, 10),
+    st.floats(-100, 100),
+)
 def test_times_do_not_depend_on_scale_and_level(trace, scale, level):
     trace = np.round(trace, 1)
-    one, other = time_courses(*flatten([trace])), time_courses(*flatten([trace * scale + level]))
+    one, other = (
+        time_courses(*flatten([trace])),
+        time_courses(*flatten([trace * scale + level])),
+    )
     if one.height[0] > 0:
         assert_allclose(other.height, one.height * scale, rtol=1e-6, atol=1e-9)
         assert_allclose(other.half_width, one.half_width, rtol=1e-4, atol=1e-4)

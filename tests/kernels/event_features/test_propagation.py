@@ -15,7 +15,11 @@ from astrocast.kernels.masks import packed_masks as propagation_masks
 from astrocast.kernels.masks.packed_masks import pack_masks, unpack_mask
 
 some_masks = st.lists(
-    hnp.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 7))), min_size=1, max_size=4
+    hnp.arrays(
+        bool, st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 7))
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -43,18 +47,25 @@ def test_shapes_over_time_are_those_of_scikit_image(masks):
 def test_footprint_is_any_over_frames(masks):
     values, offsets = propagation_masks.footprints(pack_masks(masks))
     for i, mask in enumerate(masks):
-        assert_array_equal(values[offsets[i] : offsets[i + 1]].reshape(mask.shape[1:]), mask.any(axis=0))
+        assert_array_equal(
+            values[offsets[i] : offsets[i + 1]].reshape(mask.shape[1:]),
+            mask.any(axis=0),
+        )
 
 
 def test_a_disc_is_nearly_circular():
     x, y = np.mgrid[:61, :61]
     disc = (np.hypot(x - 30, y - 30) < 25)[None]
-    assert_allclose(propagation_masks.shapes_over_time(pack_masks([disc])).circularity, 1, atol=0.08)
+    assert_allclose(
+        propagation_masks.shapes_over_time(pack_masks([disc])).circularity, 1, atol=0.08
+    )
 
 
 @given(some_masks, st.data())
 def test_painting_block_by_block_is_painting_at_once(masks, data):
-    origins = np.array([[data.draw(st.integers(-1, 4)) for _ in range(3)] for _ in masks])
+    origins = np.array(
+        [[data.draw(st.integers(-1, 4)) for _ in range(3)] for _ in masks]
+    )
     labels = np.arange(1, len(masks) + 1)
     whole = np.zeros((6, 8, 9), np.int32)
     propagation_masks.paint(pack_masks(masks), origins, labels, whole)
@@ -66,7 +77,9 @@ def test_painting_block_by_block_is_painting_at_once(masks, data):
     assert_array_equal(whole, expected)
     blocks = np.zeros_like(whole)
     for start in (0, 2, 4):
-        propagation_masks.paint(pack_masks(masks), origins, labels, blocks[start : start + 2], start)
+        propagation_masks.paint(
+            pack_masks(masks), origins, labels, blocks[start : start + 2], start
+        )
     assert_array_equal(blocks, whole)
 
 
@@ -88,14 +101,18 @@ def test_pixel_size_scales_each_axis():
     x, _ = np.mgrid[:20, :5]
     wave = np.arange(20)[:, None, None] >= x
     onset, _ = fronts(pack_masks([wave]), (0.5, 3.0))
-    assert_allclose([onset.velocity_row[0], onset.velocity_column[0]], [0.5, 0], atol=1e-9)
+    assert_allclose(
+        [onset.velocity_row[0], onset.velocity_column[0]], [0.5, 0], atol=1e-9
+    )
 
 
 def test_even_growth_one_line_and_one_frame_have_no_direction():
     x, y = np.mgrid[:21, :21]
     growing = np.arange(11)[:, None, None] >= np.maximum(abs(x - 10), abs(y - 10))
     line = np.tril(np.ones((5, 5), bool))[:, None, :]
-    onset, _ = fronts(pack_masks([growing, line, np.ones((1, 4, 4), bool), np.ones((3, 1, 1), bool)]))
+    onset, _ = fronts(
+        pack_masks([growing, line, np.ones((1, 4, 4), bool), np.ones((3, 1, 1), bool)])
+    )
     assert np.isnan(onset.speed).all()
 
 

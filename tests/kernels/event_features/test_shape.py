@@ -11,7 +11,12 @@ from skimage.morphology import convex_hull_image
 
 from astrocast.kernels.event_features.event_shapes import EventRuns, event_shapes
 from astrocast.kernels.event_features.features import Boxes
-from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES, footprint_shape, mask_shape
+from astrocast.kernels.event_features.shape import (
+    FOOTPRINT_PROPERTIES,
+    MASK_PROPERTIES,
+    footprint_shape,
+    mask_shape,
+)
 from astrocast.kernels.masks.runs import label_runs_of_volume
 from astrocast.kernels.segmentation.labelling import label as number
 
@@ -90,15 +95,30 @@ def test_many_events_at_once_are_each_as_alone():
     boxes = Boxes.empty(n)
     boxes.add(runs, of, 0)
     order = np.argsort(of, kind="stable")
-    columns = [np.asarray(c, np.int64)[order] for c in (runs.frame(), runs.row(), runs.start, runs.stop)]
-    shapes = event_shapes(EventRuns(*columns, np.searchsorted(of[order], np.arange(1, n + 2))), boxes.low, boxes.high)
+    columns = [
+        np.asarray(c, np.int64)[order]
+        for c in (runs.frame(), runs.row(), runs.start, runs.stop)
+    ]
+    shapes = event_shapes(
+        EventRuns(*columns, np.searchsorted(of[order], np.arange(1, n + 2))),
+        boxes.low,
+        boxes.high,
+    )
     for e in range(n):
-        box = tuple(slice(a, b) for a, b in zip(boxes.low[e], boxes.high[e], strict=True))
+        box = tuple(
+            slice(a, b) for a, b in zip(boxes.low[e], boxes.high[e], strict=True)
+        )
         mask = labels[box] == e + 1
         bits = shapes.mask_bits[shapes.mask_offsets[e] : shapes.mask_offsets[e + 1]]
-        np.testing.assert_array_equal(np.unpackbits(bits, count=mask.size, bitorder="little"), mask.ravel())
-        assert dict(zip(FOOTPRINT_PROPERTIES, shapes.footprint[e], strict=True)) == footprint_shape(mask.any(axis=0))
+        np.testing.assert_array_equal(
+            np.unpackbits(bits, count=mask.size, bitorder="little"), mask.ravel()
+        )
+        assert dict(
+            zip(FOOTPRINT_PROPERTIES, shapes.footprint[e], strict=True)
+        ) == footprint_shape(mask.any(axis=0))
         if len(mask) > 1:
-            assert dict(zip(MASK_PROPERTIES, shapes.mask[e], strict=True)) == mask_shape(mask)
+            assert dict(
+                zip(MASK_PROPERTIES, shapes.mask[e], strict=True)
+            ) == mask_shape(mask)
         else:
             assert np.isnan(shapes.mask[e]).all()

@@ -9,7 +9,9 @@ from astrocast.kernels.frames.noise import pixel_noise
 
 def test_equals_its_definition():
     frames = np.random.default_rng(0).normal(0, 4, (51, 3, 5)).astype(np.float32)
-    expected = np.sqrt(np.median(np.diff(frames.astype(float), axis=0) ** 2, axis=0) / 0.9133)
+    expected = np.sqrt(
+        np.median(np.diff(frames.astype(float), axis=0) ** 2, axis=0) / 0.9133
+    )
     np.testing.assert_allclose(pixel_noise(frames), expected)
 
 

@@ -9,11 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.frames.projections import Projections, first_label, onset_map, project
+from astrocast.kernels.frames.projections import (
+    Projections,
+    first_label,
+    onset_map,
+    project,
+)
 
 
 def movie(seed: int = 0, dtype: type = np.float32) -> np.ndarray:
-    """A movie with a large offset against its noise, as counts of a camera have it; more pixels than one stripe."""
+    """A movie with a large offset against its noise, as counts of a camera have it;
+    more pixels than one stripe.
+    """
     values = 5000 + 20 * np.random.default_rng(seed).standard_normal((23, 51, 47))
     return values.astype(dtype)
 
@@ -31,11 +38,16 @@ def with_gaps(values: np.ndarray) -> np.ndarray:
 def assert_same(found: Projections, truth: np.ndarray) -> None:
     finite = np.where(np.isfinite(truth), truth, np.nan).astype(np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of all-NaN slices, where the truth is NaN
+        # numpy warns of all-NaN slices, where the truth is NaN
+        warnings.simplefilter("ignore", RuntimeWarning)
         np.testing.assert_allclose(found.mean, np.nanmean(finite, axis=0), rtol=1e-12)
-        np.testing.assert_allclose(found.std, np.nanstd(finite, axis=0), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(
+            found.std, np.nanstd(finite, axis=0), rtol=1e-7, atol=1e-9
+        )
         np.testing.assert_array_equal(found.maximum, np.nanmax(finite, axis=0))
-        np.testing.assert_allclose(found.frame_mean, np.nanmean(finite, axis=(1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(
+            found.frame_mean, np.nanmean(finite, axis=(1, 2)), rtol=1e-12
+        )
     np.testing.assert_array_equal(found.count, np.isfinite(truth).sum(axis=0))
 
 
@@ -81,7 +93,9 @@ def test_blocks_of_different_frames_do_not_merge() -> None:
 
 
 def test_the_first_label_of_each_pixel() -> None:
-    labels = np.random.default_rng(3).integers(0, 4, (6, 9, 8)) * np.random.default_rng(4).integers(0, 2, (6, 9, 8))
+    labels = np.random.default_rng(3).integers(0, 4, (6, 9, 8)) * np.random.default_rng(
+        4
+    ).integers(0, 2, (6, 9, 8))
     expected = np.zeros((9, 8), int)
     for frame in labels[::-1]:
         expected = np.where(frame > 0, frame, expected)

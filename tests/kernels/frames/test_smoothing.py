@@ -41,12 +41,16 @@ def test_blocks_with_a_halo_give_the_whole(size, radius, n):
 def test_does_not_depend_on_threads():
     frames = np.random.default_rng(0).normal(size=(11, 30, 17)).astype(np.float32)
     with ThreadPoolExecutor(3) as pool:
-        np.testing.assert_array_equal(gaussian(frames, 2, 2, pool=pool), gaussian(frames, 2, 2))
+        np.testing.assert_array_equal(
+            gaussian(frames, 2, 2, pool=pool), gaussian(frames, 2, 2)
+        )
 
 
 def test_no_sigma_changes_nothing_and_other_types_are_refused():
     frames = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     np.testing.assert_array_equal(gaussian(frames, 0, 2), frames)
-    assert gaussian_weights(2, 2)[0] + 2 * gaussian_weights(2, 2)[1:].sum() == pytest.approx(1)
+    assert gaussian_weights(2, 2)[0] + 2 * gaussian_weights(2, 2)[
+        1:
+    ].sum() == pytest.approx(1)
     with pytest.raises(InvalidValueError, match="float32"):
         gaussian(frames.astype(np.float64), 1)

@@ -15,7 +15,9 @@ def test_outlines_are_those_of_each_padded_frame_in_the_recording():
     assert [o[0, 0] for o in outlines] == [10, 10, 11]
     truth = find_contours(np.pad(mask[0], 1).astype(float), 0.9)
     for found, expected in zip(outlines, truth, strict=False):
-        np.testing.assert_allclose(found[:, 1:], expected + np.array([19, 29]), rtol=1e-6)
+        np.testing.assert_allclose(
+            found[:, 1:], expected + np.array([19, 29]), rtol=1e-6
+        )
         np.testing.assert_array_equal(found[0], found[-1])
 
 

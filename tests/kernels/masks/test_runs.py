@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrocast.kernels.event_features.event_shapes import EventRuns, pack_runs
-from astrocast.kernels.masks.runs import Runs, find_runs, label_runs_of_volume, list_runs, list_voxels, merge_runs
+from astrocast.kernels.masks.runs import (
+    Runs,
+    find_runs,
+    label_runs_of_volume,
+    list_runs,
+    list_voxels,
+    merge_runs,
+)
 
 SHAPE = (3, 4, 9)
 seeds = st.integers(0, 10**6)
@@ -51,11 +58,15 @@ def test_merged_layers_hold_the_runs_of_both(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shown, labels = label_runs_of_volume(rng.integers(0, 3, SHAPE).astype(np.int32))
     below = rng.random(SHAPE) < 0.3
-    hidden, hidden_labels = list_runs(np.flatnonzero(below), np.full(below.sum(), 7, np.int32), SHAPE)
+    hidden, hidden_labels = list_runs(
+        np.flatnonzero(below), np.full(below.sum(), 7, np.int32), SHAPE
+    )
     runs, found = merge_runs(shown, labels, hidden, hidden_labels)
     assert in_raster_order(runs)
     for n in (1, 2):
-        np.testing.assert_array_equal(painted(runs, found, n), painted(shown, labels, n))
+        np.testing.assert_array_equal(
+            painted(runs, found, n), painted(shown, labels, n)
+        )
     np.testing.assert_array_equal(painted(runs, found, 7), below)
 
 
@@ -78,11 +89,18 @@ def test_packed_runs_are_packed_masks() -> None:
     first = [0]
     for mask, origin in zip(masks, low, strict=True):
         runs = find_runs(mask)
-        parts = (runs.frame() + origin[0], runs.row() + origin[1], runs.start + origin[2], runs.stop + origin[2])
+        parts = (
+            runs.frame() + origin[0],
+            runs.row() + origin[1],
+            runs.start + origin[2],
+            runs.stop + origin[2],
+        )
         for column, part in zip(columns, parts, strict=True):
             column.extend(part.tolist())
         first.append(len(columns[0]))
-    bits, offsets = pack_runs(EventRuns(*(np.array(c) for c in columns), np.array(first)), low, low + SHAPE)
+    bits, offsets = pack_runs(
+        EventRuns(*(np.array(c) for c in columns), np.array(first)), low, low + SHAPE
+    )
     for n, mask in enumerate(masks):
         expected = np.packbits(mask, axis=None, bitorder="little")
         np.testing.assert_array_equal(bits[offsets[n] : offsets[n + 1]], expected)

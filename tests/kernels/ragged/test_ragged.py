@@ -14,7 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from astrocast.kernels.ragged import ragged
 
 values_32 = st.one_of(st.floats(-1e3, 1e3, width=32), st.just(float("nan")))
-traces = st.lists(hnp.arrays(np.float32, st.integers(1, 9), elements=values_32), min_size=1, max_size=8)
+traces = st.lists(
+    hnp.arrays(np.float32, st.integers(1, 9), elements=values_32),
+    min_size=1,
+    max_size=8,
+)
 
 ORACLE = {
     "first": lambda t: t[0],
@@ -33,15 +37,20 @@ def test_a_statistic_per_trace_is_that_of_numpy(items, mode):
     values, offsets = ragged.flatten(items)
     before = values.copy()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy warns of traces that are all NaN
+        # NumPy warns of traces that are all NaN
+        warnings.simplefilter("ignore", RuntimeWarning)
         expected = [ORACLE[mode](t) for t in items]
-    assert_allclose(ragged.reduce_each(values, offsets, mode), expected, rtol=1e-5, atol=1e-5)
+    assert_allclose(
+        ragged.reduce_each(values, offsets, mode), expected, rtol=1e-5, atol=1e-5
+    )
     assert_array_equal(values, before)
 
 
 @given(traces)
 def test_flatten_and_split_are_inverse(items):
-    for found, expected in zip(ragged.split(*ragged.flatten(items)), items, strict=True):
+    for found, expected in zip(
+        ragged.split(*ragged.flatten(items)), items, strict=True
+    ):
         assert_array_equal(found, expected)
 
 
@@ -58,16 +67,25 @@ def test_padding_is_that_of_numpy(items, mode, before, after):
     items = [np.nan_to_num(t) for t in items]
     values, offsets = ragged.flatten(items)
     lengths = np.diff(offsets) + before + after
-    found = ragged.split(*ragged.resize(values, offsets, lengths, np.full(len(items), before), mode))
+    found = ragged.split(
+        *ragged.resize(values, offsets, lengths, np.full(len(items), before), mode)
+    )
     for padded, trace in zip(found, items, strict=True):
-        assert_allclose(padded, np.pad(trace.astype(np.float64), (before, after), mode=mode), rtol=1e-5, atol=1e-4)
+        assert_allclose(
+            padded,
+            np.pad(trace.astype(np.float64), (before, after), mode=mode),
+            rtol=1e-5,
+            atol=1e-4,
+        )
 
 
 @given(traces, st.integers(0, 12), st.integers(-4, 4))
 def test_cutting_keeps_the_middle(items, length, lead):
     values, offsets = ragged.flatten(items)
     n = len(items)
-    cut = ragged.split(*ragged.resize(values, offsets, np.full(n, length), np.full(n, lead), "edge"))
+    cut = ragged.split(
+        *ragged.resize(values, offsets, np.full(n, length), np.full(n, lead), "edge")
+    )
     for found, trace in zip(cut, items, strict=True):
         expected = [trace[min(max(k - lead, 0), len(trace) - 1)] for k in range(length)]
         assert_array_equal(found, np.array(expected, np.float32))
@@ -76,17 +94,25 @@ def test_cutting_keeps_the_middle(items, length, lead):
 @given(traces)
 def test_interpolation_is_numpy_interp(items):
     values, offsets = ragged.flatten(items)
-    for found, trace in zip(ragged.split(ragged.interpolate_nan(values, offsets), offsets), items, strict=True):
+    for found, trace in zip(
+        ragged.split(ragged.interpolate_nan(values, offsets), offsets),
+        items,
+        strict=True,
+    ):
         known = ~np.isnan(trace)
         frames = np.arange(len(trace))
-        expected = np.interp(frames, frames[known], trace[known]) if known.any() else trace
+        expected = (
+            np.interp(frames, frames[known], trace[known]) if known.any() else trace
+        )
         assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 @given(traces)
 def test_difference_is_numpy_diff(items):
     values, offsets = ragged.flatten(items)
-    for found, trace in zip(ragged.split(ragged.difference(values, offsets), offsets), items, strict=True):
+    for found, trace in zip(
+        ragged.split(ragged.difference(values, offsets), offsets), items, strict=True
+    ):
         assert_array_equal(found, np.concatenate([[0], np.diff(trace)]))
 
 
@@ -105,7 +131,9 @@ def test_placing_puts_each_trace_at_its_start(items, data):
 
 @given(traces, st.data())
 def test_taking_traces(items, data):
-    chosen = np.array(data.draw(st.lists(st.integers(-1, len(items) - 1), max_size=6)), np.int64)
+    chosen = np.array(
+        data.draw(st.lists(st.integers(-1, len(items) - 1), max_size=6)), np.int64
+    )
     found = ragged.split(*ragged.take(*ragged.flatten(items), chosen))
     for trace, index in zip(found, chosen, strict=True):
         assert_array_equal(trace, items[index] if index >= 0 else [])

@@ -21,12 +21,19 @@ def test_agreement_is_pearson_and_sees_a_small_displacement() -> None:
     rng = np.random.default_rng(0)
     scene = ndimage.gaussian_filter(rng.standard_normal((40, 44)), 2.5)
     frames = np.stack(
-        [3 * scene + 1, rng.standard_normal((40, 44)), np.ones((40, 44)), ndimage.shift(scene, (0.1, -0.2))]
+        [
+            3 * scene + 1,
+            rng.standard_normal((40, 44)),
+            np.ones((40, 44)),
+            ndimage.shift(scene, (0.1, -0.2)),
+        ]
     )
     window = np.zeros((40, 44), np.float32)
     window[5:-5, 5:-5] = 1
     inside = window > 0
-    correlation, residual = agreement(frames.astype(np.float32), scene.astype(np.float32), window)
+    correlation, residual = agreement(
+        frames.astype(np.float32), scene.astype(np.float32), window
+    )
     expected = [np.corrcoef(f[inside], scene[inside])[0, 1] for f in frames[[0, 1, 3]]]
     np.testing.assert_allclose(correlation[[0, 1, 3]], expected, atol=1e-4)
     assert correlation[2] == 0
@@ -46,7 +53,9 @@ def test_border_is_what_moved_out_of_view() -> None:
     shifts = np.array([[0.0, 0.0], [2.3, -1.0], [-0.5, 4.0]])
     assert valid_border(shifts) == (1, 3, 1, 4)
     assert valid_border(np.empty((0, 2))) == (0, 0, 0, 0)
-    nodes = np.repeat(np.repeat(shifts[:, :, None, None], 3, 2), 4, 3).astype(np.float32)
+    nodes = np.repeat(np.repeat(shifts[:, :, None, None], 3, 2), 4, 3).astype(
+        np.float32
+    )
     assert field_border(nodes) == (1, 3, 1, 4)
 
 
@@ -72,7 +81,9 @@ def test_crispness_falls_with_blur() -> None:
 
 def test_dark_border_is_measured() -> None:
     rng = np.random.default_rng(0)
-    frames = rng.poisson(40, (8, 60, 70)) + 40 * ndimage.gaussian_filter(rng.standard_normal((60, 70)), 1.5)
+    frames = rng.poisson(40, (8, 60, 70)) + 40 * ndimage.gaussian_filter(
+        rng.standard_normal((60, 70)), 1.5
+    )
     assert dark_border(frames) == (0, 0, 0, 0)
     frames[:, :5] = 2
     frames[:, :, -7:] = 2

@@ -1,4 +1,6 @@
-"""Frames of an event that fills part of the field: told by their light, compared by finer structure."""
+"""Frames of an event that fills part of the field: told by their light, compared by
+finer structure.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,21 @@ from astrocast.kernels.registration.illumination import (
     unevenness,
 )
 from astrocast.kernels.registration.preprocess import plan_view, view_frames
-from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven, view_shifts
+from astrocast.kernels.registration.rigid import (
+    RigidModel,
+    build_rigid,
+    is_uneven,
+    view_shifts,
+)
 from astrocast.kernels.registration.template import first_template, mostly
 
 SIZE = 128
 
 
 def texture(seed: int = 0, size: float = 1.8) -> NDArray[np.float64]:
-    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((SIZE + 24, SIZE + 24)), size)
+    noise = ndimage.gaussian_filter(
+        np.random.default_rng(seed).standard_normal((SIZE + 24, SIZE + 24)), size
+    )
     return np.clip(1 + noise / noise.std() / 3, 0.05, None)
 
 
@@ -40,11 +49,15 @@ def event() -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def moved() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """16 frames of one texture without noise, shifted by up to 4 pixels, and the shifts; the first is not shifted."""
+    """16 frames of one texture without noise, shifted by up to 4 pixels, and the
+    shifts; the first is not shifted.
+    """
     shifts = np.random.default_rng(1).uniform(-4, 4, (16, 2))
     shifts[0] = 0
     scene = texture()
-    frames = np.stack([ndimage.shift(scene, s, order=3)[12:-12, 12:-12] for s in shifts])
+    frames = np.stack(
+        [ndimage.shift(scene, s, order=3)[12:-12, 12:-12] for s in shifts]
+    )
     return (100 * frames).astype(np.float32), shifts
 
 
@@ -64,7 +77,11 @@ def test_block_means_are_those_of_a_plain_loop(shape: tuple[int, int]) -> None:
             for j in range(shape[1] // size):
                 top, left = i * size + dy, j * size + dx
                 inside = 0 <= top <= shape[0] - size and 0 <= left <= shape[1] - size
-                expected = seen[b, top : top + size, left : left + size].mean() if inside else np.nan
+                expected = (
+                    seen[b, top : top + size, left : left + size].mean()
+                    if inside
+                    else np.nan
+                )
                 np.testing.assert_allclose(means[b, i, j], expected, rtol=1e-5)
 
 
@@ -83,31 +100,41 @@ def test_unevenness_is_what_a_line_leaves() -> None:
         expected = np.abs(means[b][known] - np.polyval(line, wanted[known])).max()
         np.testing.assert_allclose(found[b], expected, rtol=1e-4)
     np.testing.assert_allclose(found[2:], 0, atol=1e-5)
-    np.testing.assert_array_equal(unevenness(np.ones((1, 2, 2), np.float32), np.zeros((2, 2), np.float32)), 0)
+    np.testing.assert_array_equal(
+        unevenness(np.ones((1, 2, 2), np.float32), np.zeros((2, 2), np.float32)), 0
+    )
 
 
 def test_spread_is_the_contrast_and_the_bound_of_scipy() -> None:
-    image = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((96, 80)), 2, mode="wrap")
+    image = ndimage.gaussian_filter(
+        np.random.default_rng(2).standard_normal((96, 80)), 2, mode="wrap"
+    )
     image = image.astype(np.float32)
     contrast, uncertainty = spread(image, np.ones(image.shape, np.float32), (4, 4))
     filtered = image - ndimage.gaussian_filter(image, 4, mode="wrap", truncate=8)
     np.testing.assert_allclose(contrast, filtered.std(), rtol=1e-3)
     plain = spread(image, np.ones(image.shape, np.float32), None)[1]
     slopes = [np.roll(image, -1, axis) - np.roll(image, 1, axis) for axis in (0, 1)]
-    bound = max(1 / np.sqrt(np.sum((s / 2) ** 2)) for s in slopes)  # Cramer-Rao, noise of 1
-    np.testing.assert_allclose(plain, bound, rtol=0.15)  # central differences see less than the gradient
+    # Cramer-Rao, noise of 1
+    bound = max(1 / np.sqrt(np.sum((s / 2) ** 2)) for s in slopes)
+    # central differences see less than the gradient
+    np.testing.assert_allclose(plain, bound, rtol=0.15)
     assert uncertainty > plain
 
 
 def test_the_finer_high_pass_is_as_fine_as_there_is_structure_for() -> None:
     mask = taper_2d((128, 128), 3, 6)
     rng = np.random.default_rng(3)
-    fine, broad = (ndimage.gaussian_filter(rng.standard_normal((128, 128)), s) for s in (1.5, 12.0))
+    fine, broad = (
+        ndimage.gaussian_filter(rng.standard_normal((128, 128)), s) for s in (1.5, 12.0)
+    )
     assert finer_sigma(fine.astype(np.float32), mask, (10, 10)) == (3, 3)
     wider = finer_sigma(broad.astype(np.float32), mask, (10, 10))
     assert wider is None or min(wider) > 3
-    assert finer_sigma(fine.astype(np.float32), mask, None) is None  # no high-pass was asked for
-    assert finer_sigma(fine.astype(np.float32), mask, (2, 2)) is None  # it is finer already
+    # no high-pass was asked for
+    assert finer_sigma(fine.astype(np.float32), mask, None) is None
+    # it is finer already
+    assert finer_sigma(fine.astype(np.float32), mask, (2, 2)) is None
 
 
 def test_an_event_does_not_pull(moved: tuple[NDArray[Any], NDArray[Any]]) -> None:
@@ -118,22 +145,38 @@ def test_an_event_does_not_pull(moved: tuple[NDArray[Any], NDArray[Any]]) -> Non
     whole = np.rint(truth / model.view.factor).astype(np.int64)
     assert is_uneven(seen, whole, model).all()
     assert not is_uneven(view_frames(frames, model.view), whole, model).any()
-    assert not is_uneven(view_frames(3 * frames[:1], model.view), whole[:1], model).any()  # brighter, but evenly
+    # brighter, but evenly
+    assert not is_uneven(
+        view_frames(3 * frames[:1], model.view), whole[:1], model
+    ).any()
     assert np.abs(view_shifts(seen, model) - truth).max() < 0.1
-    assert np.abs(view_shifts(view_frames(frames, model.view), model) - truth).max() < 0.1
+    assert (
+        np.abs(view_shifts(view_frames(frames, model.view), model) - truth).max() < 0.1
+    )
 
 
 def test_an_event_is_no_template(moved: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    """Frames of an event look more alike than others; the template is made from those others."""
-    frames = np.concatenate([moved[0], moved[0][:5] + (200 * event()).astype(np.float32)])
+    """Frames of an event look more alike than others; the template is made from those
+    others.
+    """
+    frames = np.concatenate(
+        [moved[0], moved[0][:5] + (200 * event()).astype(np.float32)]
+    )
     seen = view_frames(frames, plan_view((SIZE, SIZE)))
     np.testing.assert_array_equal(evenly_lit(seen), np.arange(21) < 16)
-    rest = np.corrcoef(first_template(seen).ravel(), evened(seen[16:17], (6, 6)).ravel())[0, 1]
-    light = np.corrcoef(first_template(seen).ravel(), (seen[16] - seen[0]).ravel())[0, 1]
+    rest = np.corrcoef(
+        first_template(seen).ravel(), evened(seen[16:17], (6, 6)).ravel()
+    )[0, 1]
+    light = np.corrcoef(first_template(seen).ravel(), (seen[16] - seen[0]).ravel())[
+        0, 1
+    ]
     assert abs(light) < 0.1 < rest
 
 
 def test_most_frames_decide_what_is_even() -> None:
-    good, uneven = np.array([True] * 5 + [False]), np.array([True, False, False, False, False, False])
+    good, uneven = (
+        np.array([True] * 5 + [False]),
+        np.array([True, False, False, False, False, False]),
+    )
     np.testing.assert_array_equal(mostly(good, uneven), good & ~uneven)
     np.testing.assert_array_equal(mostly(good, ~uneven), good)

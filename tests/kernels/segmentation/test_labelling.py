@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from astrocast.kernels.masks.runs import find_runs, label_runs_of_volume, paint_runs
-from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label, label_runs
+from astrocast.kernels.segmentation.labelling import (
+    face_pairs,
+    join_labels,
+    label,
+    label_runs,
+)
 
 masks = st.builds(
     lambda seed, shape, share: np.random.default_rng(seed).random(shape) < share,
@@ -37,20 +42,30 @@ def test_blocks_joined_over_their_faces_give_the_whole(mask, size):
         before, after = find_runs(blocks[i - 1][-1:]), find_runs(blocks[i][:1])
         pairs.append(
             face_pairs(
-                before, numbered[i - 1][-len(before) or len(numbered[i - 1]) :], after, numbered[i][: len(after)]
+                before,
+                numbered[i - 1][-len(before) or len(numbered[i - 1]) :],
+                after,
+                numbered[i][: len(after)],
             )
         )
     final, count = join_labels(n, np.concatenate(pairs))
     expected, m = ndimage.label(mask)
     assert count == m
-    volume = np.concatenate([paint_runs(r, final[labels]) for r, labels in zip(found, numbered, strict=True)])
+    volume = np.concatenate(
+        [
+            paint_runs(r, final[labels])
+            for r, labels in zip(found, numbered, strict=True)
+        ]
+    )
     np.testing.assert_array_equal(volume, expected)
 
 
 @given(mask=masks)
 def test_runs_hold_the_whole_mask(mask):
     runs = find_runs(mask)
-    np.testing.assert_array_equal(paint_runs(runs, np.ones(len(runs), np.int32)).astype(bool), mask)
+    np.testing.assert_array_equal(
+        paint_runs(runs, np.ones(len(runs), np.int32)).astype(bool), mask
+    )
     assert (runs.stop > runs.start).all()
     at = list(zip(runs.frame(), runs.row(), runs.start, strict=True))
     assert at == sorted(at)

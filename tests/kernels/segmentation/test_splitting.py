@@ -4,17 +4,28 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from astrocast.kernels.segmentation.splitting import DISTANCE, PERSISTENCE, RELATIVE_HEIGHT, _join_weak, divide
+from astrocast.kernels.segmentation.splitting import (
+    DISTANCE,
+    PERSISTENCE,
+    RELATIVE_HEIGHT,
+    _join_weak,
+    divide,
+)
 from astrocast.kernels.segmentation.watershed import find_hills
 
 
-def blobs(*paths: tuple[float, float, float, range], shape: tuple[int, int, int] = (12, 24, 40)) -> np.ndarray:
+def blobs(
+    *paths: tuple[float, float, float, range],
+    shape: tuple[int, int, int] = (12, 24, 40),
+) -> np.ndarray:
     """Gaussian blobs (row, column, columns per frame, frames)."""
     y, x = np.mgrid[: shape[1], : shape[2]]
     out = np.zeros(shape, np.float32)
     for row, column, speed, frames in paths:
         for t in frames:
-            out[t] += 100 * np.exp(-((y - row) ** 2 + (x - column - speed * t) ** 2) / (2 * 4**2))
+            out[t] += 100 * np.exp(
+                -((y - row) ** 2 + (x - column - speed * t) ** 2) / (2 * 4**2)
+            )
     return out
 
 
@@ -23,7 +34,9 @@ def test_two_at_once_are_two_parts_with_a_border_between():
     parts = divide(movie, movie > 5)
     assert parts.max() == 2
     assert parts[6, 12, 10] != parts[6, 12, 28]
-    assert (parts[6, 12, 20:] == parts[6, 12, 28])[: (movie[6, 12, 20:] > 5).sum()].all()
+    assert (parts[6, 12, 20:] == parts[6, 12, 28])[
+        : (movie[6, 12, 20:] > 5).sum()
+    ].all()
     np.testing.assert_array_equal(parts > 0, movie > 5)
     assert parts[parts > 0][0] == 1  # raster order
 
@@ -44,18 +57,29 @@ def test_one_after_the_other_elsewhere_are_two():
 def test_one_after_the_other_in_the_same_place_are_two_where_the_signal_sinks_between():
     course = 100 * np.exp(-((np.arange(40)[:, None] - [10, 24]) ** 2) / 50)
     noise = np.random.default_rng(0).normal(0, 5, (40, 24, 40))
-    movie = blobs((12, 20, 0, range(40)), shape=(40, 24, 40)) / 100 * course.sum(axis=1)[:, None, None] + noise
+    movie = (
+        blobs((12, 20, 0, range(40)), shape=(40, 24, 40))
+        / 100
+        * course.sum(axis=1)[:, None, None]
+        + noise
+    )
     mask = ndimage.binary_opening(ndimage.gaussian_filter(movie, 1) > 15)
     parts = divide(movie, mask)
     assert parts.max() == 2
     assert (parts[10, 12, 20], parts[24, 12, 20]) == (1, 2)
-    once = blobs((12, 20, 0, range(40)), shape=(40, 24, 40)) / 100 * course.max(axis=1)[:, None, None].cumsum(axis=0)
+    once = (
+        blobs((12, 20, 0, range(40)), shape=(40, 24, 40))
+        / 100
+        * course.max(axis=1)[:, None, None].cumsum(axis=0)
+    )
     assert divide(once + noise, mask).max() == 1
 
 
 def test_neither_the_unit_nor_a_pedestal_matters():
     rng = np.random.default_rng(3)
-    movie = blobs((12, 10, 0, range(12)), (12, 28, 0, range(12))) + rng.normal(0, 8, (12, 24, 40))
+    movie = blobs((12, 10, 0, range(12)), (12, 28, 0, range(12))) + rng.normal(
+        0, 8, (12, 24, 40)
+    )
     mask = blobs((12, 10, 0, range(12)), (12, 28, 0, range(12))) > 5
     parts = divide(movie, mask)
     assert parts.max() == 2
@@ -88,12 +112,17 @@ def test_a_single_noisy_maximum_does_not_divide():
     assert divide(movie, np.ones_like(movie, bool)).max() == 1
 
 
-def plain_join_weak(part: np.ndarray, links: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
+def plain_join_weak(
+    part: np.ndarray, links: np.ndarray, values: np.ndarray, places: np.ndarray
+) -> np.ndarray:
     """`_join_weak` on the voxels themselves, all of it looked at again after each pair."""
     part, frame = part.copy(), places[:, 0]
     height = values[links].min(axis=1)
     while True:
-        tops = {n: np.flatnonzero(part == n)[values[part == n].argmax()] for n in np.unique(part)}
+        tops = {
+            n: np.flatnonzero(part == n)[values[part == n].argmax()]
+            for n in np.unique(part)
+        }
         for n in sorted(tops, key=lambda n: values[tops[n]]):
             sides = part[links]
             border = (sides == n).any(axis=1) & (sides[:, 0] != sides[:, 1])
@@ -102,7 +131,12 @@ def plain_join_weak(part: np.ndarray, links: np.ndarray, values: np.ndarray, pla
             other = next(m for m in sides[border][height[border].argmax()] if m != n)
             near = np.linalg.norm(places[tops[n]] - places[tops[other]]) < DISTANCE
             short = len(np.unique(frame[part == n])) < PERSISTENCE
-            if near or short or values[tops[n]] < RELATIVE_HEIGHT * values[frame == frame[tops[n]]].max():
+            if (
+                near
+                or short
+                or values[tops[n]]
+                < RELATIVE_HEIGHT * values[frame == frame[tops[n]]].max()
+            ):
                 part[part == n] = other
                 break
         else:
@@ -112,11 +146,22 @@ def plain_join_weak(part: np.ndarray, links: np.ndarray, values: np.ndarray, pla
 @pytest.mark.parametrize("seed", range(4))
 def test_weak_parts_are_joined_as_by_a_plain_loop(seed: int):
     shape = (9, 16, 18)
-    volume = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, shape), 1.5) + 1
+    volume = (
+        ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, shape), 1.5)
+        + 1
+    )
     values, voxels = volume.ravel().astype(np.float32), np.arange(volume.size)
-    hills = find_hills(voxels, values, np.full(len(values), 0.01, np.float32), shape, 1.0, 0.0)
+    hills = find_hills(
+        voxels, values, np.full(len(values), 0.01, np.float32), shape, 1.0, 0.0
+    )
     places = np.argwhere(np.ones(shape, bool))
     found = _join_weak(hills.hill, hills, values, places)
     expected = plain_join_weak(hills.hill, hills.links, values, places)
     pairs = np.unique(np.stack([found, expected]), axis=1)
-    assert 1 < len(np.unique(found)) == len(np.unique(expected)) == pairs.shape[1] < len(hills.summit)
+    assert (
+        1
+        < len(np.unique(found))
+        == len(np.unique(expected))
+        == pairs.shape[1]
+        < len(hills.summit)
+    )

@@ -11,7 +11,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.kernels.ragged.ragged import flatten
-from astrocast.kernels.traces.statistics import average_traces, counts_around, counts_over_time, windows_around
+from astrocast.kernels.traces.statistics import (
+    average_traces,
+    counts_around,
+    counts_over_time,
+    windows_around,
+)
 
 times = hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-5, 25))
 
@@ -30,7 +35,10 @@ def test_counts_over_time_are_histograms_per_group(found, seed):
 @given(times, hnp.arrays(np.float64, st.integers(1, 5), elements=st.floats(0, 20)))
 def test_counts_around_stimuli_are_histograms_of_the_lag(found, stimuli):
     edges = np.array([-4.0, -1, 0, 3])
-    expected = [[np.sum((found >= s + a) & (found < s + b)) for a, b in pairwise(edges)] for s in stimuli]
+    expected = [
+        [np.sum((found >= s + a) & (found < s + b)) for a, b in pairwise(edges)]
+        for s in stimuli
+    ]
     assert_array_equal(counts_around(found, stimuli, edges), expected)
 
 
@@ -48,12 +56,18 @@ def test_average_of_aligned_traces_is_that_of_a_matrix():
     average = average_traces(*flatten(traces), align, codes, 2)
     for group in range(2):
         matrix = np.full((40, average.frames.size), np.nan)
-        for row, (trace, peak, code) in enumerate(zip(traces, align, codes, strict=True)):
+        for row, (trace, peak, code) in enumerate(
+            zip(traces, align, codes, strict=True)
+        ):
             if code == group:
                 begin = -peak - average.frames[0]
                 matrix[row, begin : begin + len(trace)] = trace
         n = (~np.isnan(matrix)).sum(axis=0)
         assert_array_equal(average.n[group], n)
-        assert_allclose(average.mean[group][n > 0], np.nanmean(matrix[:, n > 0], axis=0))
-        assert_allclose(average.std[group][n > 1], np.nanstd(matrix[:, n > 1], axis=0, ddof=1))
+        assert_allclose(
+            average.mean[group][n > 0], np.nanmean(matrix[:, n > 0], axis=0)
+        )
+        assert_allclose(
+            average.std[group][n > 1], np.nanstd(matrix[:, n > 1], axis=0, ddof=1)
+        )
         assert np.isnan(average.mean[group][n == 0]).all()

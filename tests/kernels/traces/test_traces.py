@@ -12,25 +12,39 @@ from scipy.ndimage import binary_dilation
 from astrocast.kernels.masks.packed_masks import pack_masks
 from astrocast.kernels.ragged.ragged import split
 from astrocast.kernels.traces.extension import extended_windows, lay, sides
-from astrocast.kernels.traces.traces import Windows, add_means, list_pixels, surroundings
+from astrocast.kernels.traces.traces import (
+    Windows,
+    add_means,
+    list_pixels,
+    surroundings,
+)
 
 SHAPE = (12, 9, 11)
 
 
 def some_events(rng, n=5):
-    origins = np.stack([rng.integers(0, 8, n), rng.integers(0, 5, n), rng.integers(0, 7, n)], axis=1)
+    origins = np.stack(
+        [rng.integers(0, 8, n), rng.integers(0, 5, n), rng.integers(0, 7, n)], axis=1
+    )
     masks = [rng.random(rng.integers(1, 5, 3)) < 0.6 for _ in range(n)]
     return origins, [m | (np.arange(m.size).reshape(m.shape) == 0) for m in masks]
 
 
 def place(mask, origin):
     plane = np.zeros(SHAPE[1:], bool)
-    plane[origin[1] : origin[1] + mask.shape[0], origin[2] : origin[2] + mask.shape[1]] = mask
+    plane[
+        origin[1] : origin[1] + mask.shape[0], origin[2] : origin[2] + mask.shape[1]
+    ] = mask
     return plane
 
 
 @pytest.mark.parametrize(
-    ("which", "of"), [("footprint", lambda m: m.any(0)), ("first", lambda m: m[0]), ("last", lambda m: m[-1])]
+    ("which", "of"),
+    [
+        ("footprint", lambda m: m.any(0)),
+        ("first", lambda m: m[0]),
+        ("last", lambda m: m[-1]),
+    ],
 )
 def test_pixels_are_those_of_the_mask(which, of):
     origins, masks = some_events(np.random.default_rng(3))
@@ -44,15 +58,25 @@ def test_surroundings_are_a_dilation_less_a_dilation(gap, width):
     origins, masks = some_events(np.random.default_rng(4))
     pixels = list_pixels(pack_masks(masks), origins, SHAPE[1:])
     square = np.ones((3, 3))
-    for found, mask, origin in zip(split(*surroundings(pixels, SHAPE[1:], gap, width)), masks, origins, strict=True):
+    for found, mask, origin in zip(
+        split(*surroundings(pixels, SHAPE[1:], gap, width)), masks, origins, strict=True
+    ):
         footprint = place(mask.any(0), origin)
         near = binary_dilation(footprint, square, iterations=gap) if gap else footprint
         assert_array_equal(
-            np.sort(found), np.flatnonzero(binary_dilation(footprint, square, iterations=gap + width) & ~near)
+            np.sort(found),
+            np.flatnonzero(
+                binary_dilation(footprint, square, iterations=gap + width) & ~near
+            ),
         )
 
 
-@given(st.integers(0, 1000), st.sampled_from([1, 5, 12]), st.sampled_from([np.float32, np.uint16]), st.booleans())
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([1, 5, 12]),
+    st.sampled_from([np.float32, np.uint16]),
+    st.booleans(),
+)
 def test_means_over_regions_do_not_depend_on_blocks(seed, block, dtype, with_labels):
     rng = np.random.default_rng(seed)
     movie = rng.integers(0, 900, SHAPE).astype(dtype)
@@ -63,12 +87,27 @@ def test_means_over_regions_do_not_depend_on_blocks(seed, block, dtype, with_lab
     out = np.empty(int(windows.offsets[-1]), np.float32)
     for start in range(0, SHAPE[0], block):
         part = slice(start, start + block)
-        add_means(movie[part], start, pixels, windows, out, None if labels is None else labels[part])
-    for trace, begin, mask, origin in zip(split(out, windows.offsets), windows.starts, masks, origins, strict=True):
+        add_means(
+            movie[part],
+            start,
+            pixels,
+            windows,
+            out,
+            None if labels is None else labels[part],
+        )
+    for trace, begin, mask, origin in zip(
+        split(out, windows.offsets), windows.starts, masks, origins, strict=True
+    ):
         assert begin == max(0, origin[0] - 2)
         for k, value in enumerate(trace):
-            chosen = place(mask.any(0), origin) & (True if labels is None else labels[begin + k] == 0)
-            expected = movie[begin + k][chosen].mean(dtype=np.float64) if chosen.any() else np.nan
+            chosen = place(mask.any(0), origin) & (
+                True if labels is None else labels[begin + k] == 0
+            )
+            expected = (
+                movie[begin + k][chosen].mean(dtype=np.float64)
+                if chosen.any()
+                else np.nan
+            )
             assert_allclose(value, expected, rtol=1e-5)
 
 

@@ -1,4 +1,6 @@
-"""The columns of AQuA's kind: time course, shape, propagation and company of each event, in physical units."""
+"""The columns of AQuA's kind: time course, shape, propagation and company of each
+event, in physical units.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ from astrocast.analysis.trace_formats import starts_of, traces_of
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
 from astrocast.events.array_columns import TraceArray, as_masks
 from astrocast.events.physiology_schema import region_columns
-from astrocast.kernels.event_features.neighbours import nearest_of_region, same_place, simultaneous
+from astrocast.kernels.event_features.neighbours import (
+    nearest_of_region,
+    same_place,
+    simultaneous,
+)
 from astrocast.kernels.event_features.physiology import noise_level, time_courses
 from astrocast.kernels.event_features.propagation import direction_of, fronts
 from astrocast.kernels.masks.packed_masks import footprints, shapes_over_time
@@ -34,15 +40,27 @@ class Calibration:
 
     @classmethod
     def of(cls, pixel_size: Any, frame_rate: float | None) -> Calibration:
-        """Return the calibration of a pixel size (one number, or height and width) in µm and a frame rate in Hz."""
-        size = (1.0, 1.0) if pixel_size is None else tuple(np.broadcast_to(np.asarray(pixel_size, float), 2).tolist())
+        """Return the calibration of a pixel size (one number, or height and width) in
+        µm and a frame rate in Hz.
+        """
+        size = (
+            (1.0, 1.0)
+            if pixel_size is None
+            else tuple(np.broadcast_to(np.asarray(pixel_size, float), 2).tolist())
+        )
         if min(size) <= 0 or (frame_rate is not None and frame_rate <= 0):
-            raise InvalidValueError(f"pixel_size is {pixel_size} µm and frame_rate {frame_rate} Hz; both are above 0")
+            raise InvalidValueError(
+                f"pixel_size is {pixel_size} µm and frame_rate {frame_rate} Hz; both"
+                " are above 0"
+            )
         return cls((size[0], size[1]), 1.0 if frame_rate is None else 1.0 / frame_rate)
 
 
 def time_columns(
-    table: pd.DataFrame, calibration: Calibration, settings: PhysiologySettings, f0: NDArray[np.float64] | None
+    table: pd.DataFrame,
+    calibration: Calibration,
+    settings: PhysiologySettings,
+    f0: NDArray[np.float64] | None,
 ) -> Columns:
     """Return when each event begins, peaks and ends, how fast it is and how high.
 
@@ -63,7 +81,8 @@ def time_columns(
     first, dt = starts_of(table), calibration.frame
     top = course.baseline + course.height
     unknown = np.full(len(table), np.nan)
-    # (dF, F0): dF of a dF or dF/F recording is its value, of fluorescence the height over the trace's own baseline
+    # (dF, F0): dF of a dF or dF/F recording is its value, of fluorescence the height
+    # over the trace's own baseline
     df, base = {
         "dF": (top, unknown if f0 is None else f0),
         "dFF": (unknown, unknown),
@@ -93,11 +112,15 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
     height, width = calibration.pixel
     # an outline has no axis of its own: the side of a square of the pixel's area
     side = np.sqrt(height * width)
-    origin = np.repeat(table[["x0", "y0"]].to_numpy(np.float64), masks.shapes[:, 0], axis=0)
+    origin = np.repeat(
+        table[["x0", "y0"]].to_numpy(np.float64), masks.shapes[:, 0], axis=0
+    )
     row, column = found.row + origin[:, 0], found.column + origin[:, 1]
     area, perimeter = found.area * height * width, found.perimeter * side
     pixels, offsets = footprints(masks)
-    covered = np.nan_to_num(ragged.reduce_each(pixels.astype(np.float32), offsets, "mean")) * np.diff(offsets)
+    covered = np.nan_to_num(
+        ragged.reduce_each(pixels.astype(np.float32), offsets, "mean")
+    ) * np.diff(offsets)
     path, displacement = _paths(row * height, column * width, found.offsets)
     paths = {
         "area_path": area,
@@ -111,19 +134,28 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
         "v_area_mean": ragged.reduce_each(area, found.offsets, "mean"),
         "v_area_footprint_total": covered * height * width,
         "v_perimeter_max": ragged.reduce_each(perimeter, found.offsets, "max"),
-        "v_circularity_mean": ragged.reduce_each(found.circularity, found.offsets, "mean"),
+        "v_circularity_mean": ragged.reduce_each(
+            found.circularity, found.offsets, "mean"
+        ),
         "v_centroid_path": path,
         "v_centroid_displacement": displacement,
-        **{name: TraceArray(values.astype(np.float32), found.offsets) for name, values in paths.items()},
+        **{
+            name: TraceArray(values.astype(np.float32), found.offsets)
+            for name, values in paths.items()
+        },
     }
 
 
 def _paths(
     row: NDArray[np.float64], column: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Length of the centre's path, and distance between its ends; frames without a pixel are bridged."""
+    """Length of the centre's path, and distance between its ends; frames without a
+    pixel are bridged.
+    """
     down, right = (ragged.interpolate_nan(v, offsets) for v in (row, column))
-    steps = np.hypot(ragged.difference(down, offsets), ragged.difference(right, offsets))
+    steps = np.hypot(
+        ragged.difference(down, offsets), ragged.difference(right, offsets)
+    )
     length = ragged.reduce_each(steps, offsets, "mean") * np.diff(offsets)
     ends = np.maximum(offsets[1:] - 1, 0)
     starts = np.minimum(offsets[:-1], ends)
@@ -146,10 +178,18 @@ def propagation_columns(table: pd.DataFrame, calibration: Calibration) -> Column
     }
 
 
-def company_columns(table: pd.DataFrame, frame_shape: tuple[int, int], settings: PhysiologySettings) -> Columns:
-    """Return how many other events share place, size and time; events of other recordings are no company."""
+def company_columns(
+    table: pd.DataFrame, frame_shape: tuple[int, int], settings: PhysiologySettings
+) -> Columns:
+    """Return how many other events share place, size and time; events of other
+    recordings are no company.
+    """
     out = np.zeros((3, len(table)), np.float64)
-    recordings = table["file_name"].cat.codes.to_numpy() if "file_name" in table else np.zeros(len(table))
+    recordings = (
+        table["file_name"].cat.codes.to_numpy()
+        if "file_name" in table
+        else np.zeros(len(table))
+    )
     for recording in np.unique(recordings):
         chosen = recordings == recording
         part = table[chosen]
@@ -157,36 +197,52 @@ def company_columns(table: pd.DataFrame, frame_shape: tuple[int, int], settings:
         out[0, chosen], out[1, chosen] = same_place(
             pixels, frame_shape[0] * frame_shape[1], settings.share, settings.size_ratio
         )
-        out[2, chosen] = simultaneous(part["z0"].to_numpy(np.int64), part["z1"].to_numpy(np.int64))
-    return dict(zip(("v_same_place", "v_same_size", "v_simultaneous"), out, strict=True))
+        out[2, chosen] = simultaneous(
+            part["z0"].to_numpy(np.int64), part["z1"].to_numpy(np.int64)
+        )
+    return dict(
+        zip(("v_same_place", "v_same_size", "v_simultaneous"), out, strict=True)
+    )
 
 
-def landmark_columns(table: pd.DataFrame, landmarks: Mapping[str, Any], calibration: Calibration) -> Columns:
+def landmark_columns(
+    table: pd.DataFrame, landmarks: Mapping[str, Any], calibration: Calibration
+) -> Columns:
     """Return distance and direction from the centre of each event to each landmark.
 
     A landmark is a point (row, column) in pixels, or a mask, bool (row, column).
     """
     if "v_fp_cx" in table:
-        row, column = table["v_fp_cx"].to_numpy(np.float64), table["v_fp_cy"].to_numpy(np.float64)
+        row, column = (
+            table["v_fp_cx"].to_numpy(np.float64),
+            table["v_fp_cy"].to_numpy(np.float64),
+        )
     elif "cx" in table:
         row, column = table["cx"].to_numpy(np.float64), table["cy"].to_numpy(np.float64)
     else:
-        raise DatasetNotFoundError("distances need the centre of the footprint: columns v_fp_cx, v_fp_cy or cx, cy")
+        raise DatasetNotFoundError(
+            "distances need the centre of the footprint: columns v_fp_cx, v_fp_cy or"
+            " cx, cy"
+        )
     out: Columns = {}
     height, width = calibration.pixel
     for name, landmark in landmarks.items():
         where = np.asarray(landmark)
         if where.ndim == 2 and where.any():
-            down, right = nearest_of_region(where.astype(bool), row, column, (height, width))
+            down, right = nearest_of_region(
+                where.astype(bool), row, column, (height, width)
+            )
         elif where.shape == (2,):
             down, right = (where[0] - row) * height, (where[1] - column) * width
         else:
             raise InvalidValueError(
-                f"landmark {name!r} has shape {where.shape}; give a point (row, column) or a mask (rows, columns) with "
-                "at least one pixel"
+                f"landmark {name!r} has shape {where.shape}; give a point (row, column)"
+                " or a mask (rows, columns) with at least one pixel"
             )
         distance = np.hypot(down, right)
         direction = np.where(distance > 0, direction_of(down, right), np.nan)
-        for described, values in zip(region_columns(name), (distance, direction), strict=True):
+        for described, values in zip(
+            region_columns(name), (distance, direction), strict=True
+        ):
             out[described.name] = values
     return out

@@ -14,7 +14,13 @@ from astrocast.errors import InvalidValueError, NotRunError
 from astrocast.events.array_columns import TraceArray, as_masks
 from astrocast.io.recording import Recording
 from astrocast.kernels.traces.extension import extended_windows, lay, sides
-from astrocast.kernels.traces.traces import Pixels, Windows, add_means, list_pixels, surroundings
+from astrocast.kernels.traces.traces import (
+    Pixels,
+    Windows,
+    add_means,
+    list_pixels,
+    surroundings,
+)
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 from astrocast.settings.analysis import ExtensionSettings, SurroundingsSettings
@@ -23,7 +29,10 @@ from astrocast.settings.analysis import ExtensionSettings, SurroundingsSettings
 def need_video(video: Video | None, purpose: str) -> Video:
     """Return the recording, or say how to give one."""
     if video is None:
-        raise NotRunError(f"{purpose} reads the recording; give its path or array as `data` (or data='infer')")
+        raise NotRunError(
+            f"{purpose} reads the recording; give its path or array as `data` (or"
+            " data='infer')"
+        )
     return video
 
 
@@ -31,9 +40,13 @@ def _origins(table: pd.DataFrame) -> NDArray[np.int64]:
     return table[["z0", "x0", "y0"]].to_numpy(np.int64)
 
 
-def event_pixels(table: pd.DataFrame, frame_shape: tuple[int, int], which: Any = "footprint") -> Pixels:
+def event_pixels(
+    table: pd.DataFrame, frame_shape: tuple[int, int], which: Any = "footprint"
+) -> Pixels:
     """Return the pixels of each event of a table."""
-    return list_pixels(as_masks(table["mask"]).masks, _origins(table), frame_shape, which)
+    return list_pixels(
+        as_masks(table["mask"]).masks, _origins(table), frame_shape, which
+    )
 
 
 def check_extent(table: pd.DataFrame, video: Video) -> None:
@@ -46,21 +59,26 @@ def check_extent(table: pd.DataFrame, video: Video) -> None:
         or table["y1"].max() > video.shape[2]
     ):
         raise InvalidValueError(
-            f"events reach to frame {table['z1'].max()}, row {table['x1'].max()}, column {table['y1'].max()}; the "
-            f"recording has frames {frames[0]} to {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. "
-            "It is another recording, or another z_slice"
+            f"events reach to frame {table['z1'].max()}, row {table['x1'].max()},"
+            f" column {table['y1'].max()}; the recording has frames {frames[0]} to"
+            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. It is another"
+            " recording, or another z_slice"
         )
 
 
 def mean_traces(
     video: Video, regions: list[tuple[Pixels, Windows]], labels: Recording | None = None
 ) -> list[NDArray[np.float32]]:
-    """Return the mean over regions in their windows, all regions in one pass over the recording.
+    """Return the mean over regions in their windows, all regions in one pass over the
+    recording.
 
-    ``labels``, a label volume of the same frames, leaves out the pixels of any event, frame by frame.
+    ``labels``, a label volume of the same frames, leaves out the pixels of any event,
+    frame by frame.
     """
     first = video.first_frame
-    outs = [np.full(int(windows.offsets[-1]), np.nan, np.float32) for _, windows in regions]
+    outs = [
+        np.full(int(windows.offsets[-1]), np.nan, np.float32) for _, windows in regions
+    ]
     with video.open() as recording, track("traces", recording.shape[0]) as advance:
         blocks = list(plan_blocks(recording.shape[0], frames_per_block(recording)))
         for block, frames in read_blocks(recording, blocks):
@@ -71,10 +89,14 @@ def mean_traces(
     return outs
 
 
-def extended(table: pd.DataFrame, video: Video, settings: ExtensionSettings) -> pd.DataFrame:
-    """Return the table with traces that go on beyond their event; within it they stay as they are.
+def extended(
+    table: pd.DataFrame, video: Video, settings: ExtensionSettings
+) -> pd.DataFrame:
+    """Return the table with traces that go on beyond their event; within it they stay
+    as they are.
 
-    ``z0_trace`` is the frame that each trace begins with; ``z0``, ``z1``, ``dz`` and the mask stay those of the event.
+    ``z0_trace`` is the frame that each trace begins with; ``z0``, ``z1``, ``dz`` and
+    the mask stay those of the event.
     """
     check_extent(table, video)
     own = traces_of(table)
@@ -88,19 +110,34 @@ def extended(table: pd.DataFrame, video: Video, settings: ExtensionSettings) -> 
     out = np.empty(int(windows.offsets[-1]), np.float32)
     for values, part in zip(found, parts, strict=True):
         lay(values, part, windows, out)
-    lay(own.flat.astype(np.float32, copy=False), Windows(starts_of(table), own.offsets), windows, out)
-    changed: dict[str, Any] = {"trace": TraceArray(out, windows.offsets), TRACE_START: windows.starts}
+    lay(
+        own.flat.astype(np.float32, copy=False),
+        Windows(starts_of(table), own.offsets),
+        windows,
+        out,
+    )
+    changed: dict[str, Any] = {
+        "trace": TraceArray(out, windows.offsets),
+        TRACE_START: windows.starts,
+    }
     return table.assign(**changed)
 
 
 def noise_traces(
-    table: pd.DataFrame, video: Video, labels: Recording | None, settings: SurroundingsSettings
+    table: pd.DataFrame,
+    video: Video,
+    labels: Recording | None,
+    settings: SurroundingsSettings,
 ) -> TraceArray:
     """Return the mean around each event in its frames, without the pixels of any event."""
     check_extent(table, video)
     frame_shape = video.shape[1:]
-    ring = surroundings(event_pixels(table, frame_shape), frame_shape, settings.gap, settings.width)
+    ring = surroundings(
+        event_pixels(table, frame_shape), frame_shape, settings.gap, settings.width
+    )
     z0, z1 = (table[z].to_numpy(np.int64) for z in ("z0", "z1"))
-    windows = extended_windows(z0, z1, 0, 0, (video.first_frame, video.first_frame + video.shape[0]))
+    windows = extended_windows(
+        z0, z1, 0, 0, (video.first_frame, video.first_frame + video.shape[0])
+    )
     (values,) = mean_traces(video, [(ring, windows)], labels)
     return TraceArray(values, windows.offsets)

@@ -1,4 +1,6 @@
-"""``astrocast convert``: a recording of any format that is read into one that is written."""
+"""``astrocast convert``: a recording of any format that is read into one that is
+written.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,24 @@ import typer
 from astrocast.cli.options import Config, Loc, Output, Recording, Set, settings_of
 
 
-def convert(recording: Recording, output: Output, loc: Loc = None, config: Config = None, set_: Set = None) -> None:
-    """Convert a recording: split channels, subtract a background, change size and dtype, store."""
+def convert(
+    recording: Recording,
+    output: Output,
+    loc: Loc = None,
+    config: Config = None,
+    set_: Set = None,
+) -> None:
+    """Convert a recording: split channels, subtract a background, change size and
+    dtype, store.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.run import open_source
     from astrocast.preparation import Input
     from astrocast.runtime.progress import reporting
 
-    settings = settings_of("conversion", config, [*(set_ or []), *([f"loc_in={loc}"] if loc else [])])
+    settings = settings_of(
+        "conversion", config, [*(set_ or []), *([f"loc_in={loc}"] if loc else [])]
+    )
     parameters = settings.conversion.model_dump()
     with reporting(reporter()), open_source(recording, settings) as movie:
         parameters["dtype"] = parameters["dtype"] or movie.dtype

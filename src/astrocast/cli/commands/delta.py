@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from astrocast.cli.options import Config, Loc, Output, Overwrite, Recording, Set, settings_of
+from astrocast.cli.options import (
+    Config,
+    Loc,
+    Output,
+    Overwrite,
+    Recording,
+    Set,
+    settings_of,
+)
 
 
 def delta(
@@ -18,7 +26,9 @@ def delta(
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the slowly changing background of every pixel away (dF, or dF/F with --set method=dFF)."""
+    """Take the slowly changing background of every pixel away (dF, or dF/F with --set
+    method=dFF).
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.io import open_recording
     from astrocast.preparation import Delta
@@ -31,4 +41,6 @@ def delta(
     with reporting(reporter()):
         correction.run(**settings.model_dump() | {"window": window})
         correction.save(output, loc=loc_out, chunk_strategy="XY", overwrite=overwrite)
-    typer.echo(f"{output} {loc_out}\nwindow: {window} frames, background: {settings.baseline}")
+    typer.echo(
+        f"{output} {loc_out}\nwindow: {window} frames, background: {settings.baseline}"
+    )

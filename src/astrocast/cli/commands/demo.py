@@ -1,4 +1,6 @@
-"""``astrocast demo``: the main job on a recording of your own, or on a simulated one whose events are known."""
+"""``astrocast demo``: the main job on a recording of your own, or on a simulated one
+whose events are known.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,16 @@ RUNS = Path("runs")
 
 
 def demo(
-    recording: Annotated[Path | None, typer.Argument(help="Recording; a simulated one when left out.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Directory of the results.")] = None,
+    recording: Annotated[
+        Path | None, typer.Argument(help="Recording; a simulated one when left out.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory of the results.")
+    ] = None,
 ) -> None:
-    """Run the main job on a recording; without one, simulate it and say how well its known events were found."""
+    """Run the main job on a recording; without one, simulate it and say how well its
+    known events were found.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.demo import demonstrate
     from astrocast.pipeline.run import run_recording

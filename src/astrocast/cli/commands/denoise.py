@@ -1,4 +1,6 @@
-"""``astrocast denoise``: one recording, by a network trained on it or by the patterns of its patches."""
+"""``astrocast denoise``: one recording, by a network trained on it or by the patterns
+of its patches.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import Loc, Output, Overwrite, Recording, checked, with_options
+from astrocast.cli.options import (
+    Loc,
+    Output,
+    Overwrite,
+    Recording,
+    checked,
+    with_options,
+)
 from astrocast.settings.denoising import DenoiserSettings
 
 if TYPE_CHECKING:
@@ -19,14 +28,24 @@ def denoise(
     recording: Recording,
     output: Output,
     loc: Loc = None,
-    loc_out: Annotated[str | None, typer.Option(help="Dataset to write; that of the recording when left out.")] = None,
+    loc_out: Annotated[
+        str | None,
+        typer.Option(help="Dataset to write; that of the recording when left out."),
+    ] = None,
     dtype: Annotated[
-        str, typer.Option(help="Type of the result; 'same' is the recording's, saturating and rounded.")
+        str,
+        typer.Option(
+            help=(
+                "Type of the result; 'same' is the recording's, saturating and rounded."
+            )
+        ),
     ] = "float32",
     overwrite: Overwrite = False,
     **settings: Any,
 ) -> None:
-    """Take the noise out of a recording with nothing but the recording itself, and say what that cost."""
+    """Take the noise out of a recording with nothing but the recording itself, and say
+    what that cost.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.denoising import Denoiser
     from astrocast.runtime.progress import reporting

@@ -15,17 +15,30 @@ def detect(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Directory of the result (default: <name>.<dataset>.roi beside the recording)."
+            "--output",
+            "-o",
+            help=(
+                "Directory of the result (default: <name>.<dataset>.roi beside the"
+                " recording)."
+            ),
         ),
     ] = None,
     loc: Loc = None,
     signal_loc: Annotated[
-        str | None, typer.Option(help="Dataset that the traces are taken from (default: the one events are found in).")
+        str | None,
+        typer.Option(
+            help=(
+                "Dataset that the traces are taken from (default: the one events are"
+                " found in)."
+            )
+        ),
     ] = None,
     config: Config = None,
     set_: Set = None,
 ) -> None:
-    """Find events: in a raw or registered recording by its own noise, or with --set method=default in dF."""
+    """Find events: in a raw or registered recording by its own noise, or with --set
+    method=default in dF.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
     from astrocast.io.stores.event_store import read_events
@@ -35,8 +48,13 @@ def detect(
     detector = Detector(recording, output=output)
     with reporting(reporter()):
         store = detector.run(
-            loc=loc, signal_loc=signal_loc, calibration=settings.calibration,
+            loc=loc,
+            signal_loc=signal_loc,
+            calibration=settings.calibration,
             **settings.model_dump(exclude={"calibration"}),
-        )  # fmt: skip
+        )
     found = len(read_events(store, ["z0"]))
-    typer.echo(f"{found} event{'' if found == 1 else 's'} found\nevents: {store / 'events.csv'}")
+    typer.echo(
+        f"{found} event{'' if found == 1 else 's'} found\nevents:"
+        f" {store / 'events.csv'}"
+    )

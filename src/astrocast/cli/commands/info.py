@@ -9,8 +9,12 @@ import typer
 
 
 def info(
-    recording: Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)],
-    loc: Annotated[str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")] = None,
+    recording: Annotated[
+        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+    ],
+    loc: Annotated[
+        str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")
+    ] = None,
 ) -> None:
     """Show shape, dtype, size and physical metadata of a recording."""
     from astrocast.io import open_recording
@@ -18,7 +22,8 @@ def info(
     with open_recording(recording, loc) as movie:
         frames, rows, columns = movie.shape
         typer.echo(
-            f"{recording}: {frames} frames, {rows} x {columns} pixels, {movie.dtype}, {movie.nbytes / 1e6:.1f} MB"
+            f"{recording}: {frames} frames, {rows} x {columns} pixels, {movie.dtype},"
+            f" {movie.nbytes / 1e6:.1f} MB"
         )
         if movie.loc:
             typer.echo(f"dataset: {movie.loc}")

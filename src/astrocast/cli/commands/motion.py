@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from astrocast.cli.options import Config, Loc, Output, Overwrite, Recording, Set, settings_of
+from astrocast.cli.options import (
+    Config,
+    Loc,
+    Output,
+    Overwrite,
+    Recording,
+    Set,
+    settings_of,
+)
 
 
 def motion(
@@ -15,15 +23,22 @@ def motion(
     output: Output,
     loc: Loc = None,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "mc/ch0",
-    dtype: Annotated[str, typer.Option(help="float32, or an integer type (rounded and clipped).")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(help="float32, or an integer type (rounded and clipped).")
+    ] = "float32",
     working_directory: Annotated[
-        Path | None, typer.Option(help="Folder that keeps what is done, so that an interrupted run goes on.")
+        Path | None,
+        typer.Option(
+            help="Folder that keeps what is done, so that an interrupted run goes on."
+        ),
     ] = None,
     config: Config = None,
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find how far every frame has moved, and undo it; shifts and quality are written beside the movie."""
+    """Find how far every frame has moved, and undo it; shifts and quality are written
+    beside the movie.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.io.stores.registration_store import registration_path
     from astrocast.preparation import MotionCorrection
@@ -32,12 +47,17 @@ def motion(
     settings = settings_of("motion", config, set_)
     correction = MotionCorrection(working_directory)
     with reporting(reporter()):
-        correction.run(recording, loc=loc or "", **settings.motion.model_dump(exclude={"enabled"}))
-        correction.save(output, loc=loc_out, chunk_strategy="XY", dtype=dtype, overwrite=overwrite)
+        correction.run(
+            recording, loc=loc or "", **settings.motion.model_dump(exclude={"enabled"})
+        )
+        correction.save(
+            output, loc=loc_out, chunk_strategy="XY", dtype=dtype, overwrite=overwrite
+        )
     before, after = correction.crispness
     typer.echo(f"{output} {loc_out}")
     typer.echo(f"shifts and quality: {registration_path(output, loc_out)}")
     typer.echo(
-        f"largest shift {abs(correction.shifts).max():.1f} px, {int(correction.bad_frames.sum())} of "
-        f"{len(correction.shifts)} frames cannot be trusted, crispness {before:.3g} -> {after:.3g}"
+        f"largest shift {abs(correction.shifts).max():.1f} px,"
+        f" {int(correction.bad_frames.sum())} of {len(correction.shifts)} frames cannot"
+        f" be trusted, crispness {before:.3g} -> {after:.3g}"
     )

@@ -1,4 +1,6 @@
-"""``astrocast parameters``: every parameter of a run, as a table or as a configuration file to start from."""
+"""``astrocast parameters``: every parameter of a run, as a table or as a configuration
+file to start from.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import typer
 
 
 def parameters(
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a commented configuration file.")] = False,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print a commented configuration file.")
+    ] = False,
 ) -> None:
     """List every parameter of a run with its default, unit and meaning."""
     from astrocast.pipeline.settings import configuration_template, parameter_rows

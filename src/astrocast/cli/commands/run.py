@@ -12,19 +12,37 @@ if TYPE_CHECKING:
 
 
 def run(
-    recording: Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)],
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")] = None,
+    recording: Annotated[
+        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory of the results (default: ./<name>.astrocast).")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Directory of the results (default: ./<name>.astrocast).",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", help="One parameter, for example detection.temporal_prominence=5; may be repeated."
+            "--set",
+            "-s",
+            help=(
+                "One parameter, for example detection.temporal_prominence=5; may be"
+                " repeated."
+            ),
         ),
     ] = None,
-    loc: Annotated[str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of other parameters.")] = False,
+    loc: Annotated[
+        str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results of other parameters.")
+    ] = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
     from astrocast.pipeline.run import run_recording
@@ -45,4 +63,8 @@ def reporter() -> Reporter:
     from astrocast.runtime.progress import LogLines, TerminalBars
 
     logger = logging.getLogger("astrocast.pipeline")
-    return TerminalBars() if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO) else LogLines(logger)
+    return (
+        TerminalBars()
+        if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
+        else LogLines(logger)
+    )

@@ -12,13 +12,24 @@ if TYPE_CHECKING:
 
 
 def suggest(
-    recording: Annotated[Path, typer.Argument(help="File or folder of a recording.", show_default=False)],
-    loc: Annotated[str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")] = None,
+    recording: Annotated[
+        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+    ],
+    loc: Annotated[
+        str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Configuration file to write (default: beside the recording).")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Configuration file to write (default: beside the recording).",
+        ),
     ] = None,
 ) -> None:
-    """Read a sample of a recording; print its noise and SNR and which parameters follow, with the reasons."""
+    """Read a sample of a recording; print its noise and SNR and which parameters
+    follow, with the reasons.
+    """
     from astrocast.detection.suggest import suggest as measure
     from astrocast.errors import OutputExistsError
     from astrocast.io import open_recording
@@ -27,19 +38,35 @@ def suggest(
     picture = target.with_suffix(".png")
     for path in (target, picture):
         if path.exists():
-            raise OutputExistsError(f"{path} exists; name another with --output, or remove it")
+            raise OutputExistsError(
+                f"{path} exists; name another with --output, or remove it"
+            )
     with open_recording(recording, loc) as movie:
         found = measure(movie)
     typer.echo(f"frames {found.frames[0]} to {found.frames[1] - 1} of {recording}")
-    typer.echo(f"noise of a pixel: {found.noise:.4g}, {found.excess:.2f} times that in slow fluctuations")
+    typer.echo(
+        f"noise of a pixel: {found.noise:.4g}, {found.excess:.2f} times that in slow"
+        " fluctuations"
+    )
     if found.photons:
-        typer.echo(f"about {found.photons:.1f} photons per pixel and frame, {found.units_per_photon:.3g} units each")
-    typer.echo(f"events (calibrated detection): {found.events}, median SNR {found.snr:.2f}")
+        typer.echo(
+            f"about {found.photons:.1f} photons per pixel and frame,"
+            f" {found.units_per_photon:.3g} units each"
+        )
+    typer.echo(
+        f"events (calibrated detection): {found.events}, median SNR {found.snr:.2f}"
+    )
     for name, value in found.parameters.items():
         typer.echo(f"{name}: {value:.4g}  because {found.reasons[name]}")
     for doubt in found.warnings:
         typer.echo(f"poor: {doubt}")
-    lines = [f"# suggested from frames {found.frames[0]} to {found.frames[1] - 1} of {recording.name}", "detection:"]
+    lines = [
+        (
+            f"# suggested from frames {found.frames[0]} to {found.frames[1] - 1} of"
+            f" {recording.name}"
+        ),
+        "detection:",
+    ]
     for name, value in found.parameters.items():
         lines += [f"  # {found.reasons[name]}", f"  {name}: {value:.6g}"]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")

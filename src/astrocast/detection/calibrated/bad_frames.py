@@ -11,15 +11,17 @@ from astrocast.io.recording import ALL, Recording
 
 #: a longer run of bad frames tells of nothing that happened in it
 LONGEST_GAP = 4
-#: a larger share of bad frames says that they were judged wrongly rather than that the recording is so bad
+#: a larger share of bad frames says that they were judged wrongly rather than that the
+#: recording is so bad
 MOST_BAD = 0.25
 
 
 class MendedRecording(Recording):
-    """A recording, float32, whose bad frames are interpolated linearly between the good ones around them.
+    """A recording, float32, whose bad frames are interpolated linearly between the good
+    ones around them.
 
-    A dropped frame lies far below all others. It would pull down the mean of the frames around it, beside which these
-    then stand out everywhere.
+    A dropped frame lies far below all others. It would pull down the mean of the frames
+    around it, beside which these then stand out everywhere.
 
     Parameters
     ----------
@@ -31,39 +33,67 @@ class MendedRecording(Recording):
 
     def __init__(self, source: Recording, bad: NDArray[np.bool_]) -> None:
         self.source, self.bad = source, bad
-        self.shape, self.dtype, self.metadata = source.shape, np.dtype(np.float32), source.metadata
-        self.path, self.loc, self.chunk_frames = source.path, source.loc, source.chunk_frames
+        self.shape, self.dtype, self.metadata = (
+            source.shape,
+            np.dtype(np.float32),
+            source.metadata,
+        )
+        self.path, self.loc, self.chunk_frames = (
+            source.path,
+            source.loc,
+            source.chunk_frames,
+        )
         good = np.flatnonzero(~bad)
         after = np.minimum(np.searchsorted(good, np.arange(len(bad))), len(good) - 1)
-        #: nearest good frame from each frame on, and up to it; at the ends of the recording the same one
+        #: nearest good frame from each frame on, and up to it; at the ends of the
+        #: recording the same one
         self._next = good[after]
-        self._previous = np.where(self._next > np.arange(len(bad)), good[np.maximum(after - 1, 0)], self._next)
+        self._previous = np.where(
+            self._next > np.arange(len(bad)), good[np.maximum(after - 1, 0)], self._next
+        )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
-        frames = self.source.read(start, stop, rows, columns).astype(np.float32, copy=False)
+        frames = self.source.read(start, stop, rows, columns).astype(
+            np.float32, copy=False
+        )
         for t in np.flatnonzero(self.bad[start:stop]) + start:
             before, after = int(self._previous[t]), int(self._next[t])
             share = np.float32((t - before) / (after - before) if after > before else 0)
-            ends = [self._good(k, frames, start, rows, columns) for k in (before, after)]
+            ends = [
+                self._good(k, frames, start, rows, columns) for k in (before, after)
+            ]
             frames[t - start] = ends[0] + share * (ends[1] - ends[0])
         return frames
 
-    def _good(self, t: int, frames: NDArray[np.float32], start: int, rows: slice, columns: slice) -> NDArray[Any]:
+    def _good(
+        self,
+        t: int,
+        frames: NDArray[np.float32],
+        start: int,
+        rows: slice,
+        columns: slice,
+    ) -> NDArray[Any]:
         if start <= t < start + len(frames):
             return frames[t - start]
         return self.source.read(t, t + 1, rows, columns)[0].astype(np.float32)
 
 
-def mended(recording: Recording, bad: NDArray[np.bool_] | None) -> tuple[Recording, NDArray[np.bool_] | None]:
-    """Return a recording without its bad frames, and the frames in which nothing can be told.
+def mended(
+    recording: Recording, bad: NDArray[np.bool_] | None
+) -> tuple[Recording, NDArray[np.bool_] | None]:
+    """Return a recording without its bad frames, and the frames in which nothing can be
+    told.
 
     Parameters
     ----------
     recording
         The recording.
     bad
-        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+        Frames that motion correction flagged, bool, (frames,); None where nothing is
+        known.
 
     Returns
     -------
@@ -73,7 +103,9 @@ def mended(recording: Recording, bad: NDArray[np.bool_] | None) -> tuple[Recordi
     if bad is None or not bad.any() or bad.mean() > MOST_BAD:
         return recording, None
     # runs of bad frames: where they begin and end
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(
+        np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8))
+    )
     unknown = np.zeros(len(bad), np.bool_)
     for begin, end in edges.reshape(-1, 2):
         unknown[begin:end] = end - begin > LONGEST_GAP

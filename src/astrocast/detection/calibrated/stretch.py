@@ -1,4 +1,6 @@
-"""A stretch of a recording as the calibrated detection knows it: its background, and what its noise is."""
+"""A stretch of a recording as the calibrated detection knows it: its background, and
+what its noise is.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.background import Background, estimate_background, step_edges
+from astrocast.kernels.calibrated.background import (
+    Background,
+    estimate_background,
+    step_edges,
+)
 from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
-from astrocast.kernels.calibrated.noise_tails import as_normal, histogram_of_noise, normal_heights
+from astrocast.kernels.calibrated.noise_tails import (
+    as_normal,
+    histogram_of_noise,
+    normal_heights,
+)
 from astrocast.kernels.calibrated.noise_variance import fit_noise_line
-from astrocast.kernels.calibrated.residual import residual, smoothed_noise, temporal_gain
+from astrocast.kernels.calibrated.residual import (
+    residual,
+    smoothed_noise,
+    temporal_gain,
+)
 from astrocast.kernels.calibrated.residual_motion import Texture
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.kernels.frames.moments import StepMoments
@@ -25,9 +39,11 @@ from astrocast.settings.calibrated import CalibratedSettings
 
 #: most voxels of a block
 BLOCK_VOXELS = 16 << 20
-#: half a block is faster, as its memory is used anew, where that many frames make its halo a small part
+#: half a block is faster, as its memory is used anew, where that many frames make its
+#: halo a small part
 _WIDE_FRAMES = 64
-#: voxels in which the noise of a stretch is measured, in how many pieces, and the least frames of one
+#: voxels in which the noise of a stretch is measured, in how many pieces, and the least
+#: frames of one
 _SAMPLE_VOXELS, _SAMPLES, _SAMPLE_FRAMES = 3 << 20, 3, 8
 #: brightness classes of pixels, each with its own distribution of noise
 _CLASSES = 8
@@ -44,11 +60,13 @@ class Stretch:
     background, texture
         Without events; the texture is of its mean with the noise of a frame.
     noise
-        Standard deviation of the spatially smoothed signal as white noise and slow fluctuations make it, (row, column).
+        Standard deviation of the spatially smoothed signal as white noise and slow
+        fluctuations make it, (row, column).
     light, slope
         Light and gradient of the background, smoothed, (row, column).
     classes, tables
-        Brightness class of each pixel, and what heights of its noise are worth, see `kernels.calibrated.tails`.
+        Brightness class of each pixel, and what heights of its noise are worth, see
+        `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
     """
@@ -66,9 +84,16 @@ class Stretch:
 
     @classmethod
     def read(
-        cls, recording: Recording, start: int, stop: int, settings: CalibratedSettings, pool: Executor | None
+        cls,
+        recording: Recording,
+        start: int,
+        stop: int,
+        settings: CalibratedSettings,
+        pool: Executor | None,
     ) -> Stretch:
-        """Read a stretch once, and a sample of it again, and return what its noise and background are."""
+        """Read a stretch once, and a sample of it again, and return what its noise and
+        background are.
+        """
         edges = step_edges(stop - start)
         moments = StepMoments(edges, recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
@@ -77,34 +102,65 @@ class Stretch:
         background = estimate_background(moments.means, edges, line, pool)
         del moments
         texture = Texture.of(background.mean, background.variance)
-        noise = smoothed_noise(background.variance, settings.smooth_sigma, settings.reach) * background.excess
-        mean, light = (_smooth_frame(v, settings) for v in (background.mean, line.light(background.mean)))
-        rank = np.argsort(np.argsort(mean, axis=None, kind="stable"), kind="stable").reshape(noise.shape)
+        noise = (
+            smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
+            * background.excess
+        )
+        mean, light = (
+            _smooth_frame(v, settings)
+            for v in (background.mean, line.light(background.mean))
+        )
+        rank = np.argsort(
+            np.argsort(mean, axis=None, kind="stable"), kind="stable"
+        ).reshape(noise.shape)
         classes = (rank * _CLASSES // rank.size).astype(np.uint8)
         slope = np.hypot(*np.gradient(mean)).astype(np.float32)
         unknown = np.empty((0, 0), np.float32)
-        known = cls(start, stop, background, texture, noise, light, slope, classes, unknown, Measured())
+        known = cls(
+            start,
+            stop,
+            background,
+            texture,
+            noise,
+            light,
+            slope,
+            classes,
+            unknown,
+            Measured(),
+        )
         return known._measured(recording, settings, pool)
 
     @property
     def excess(self) -> float:
-        """By how much slow fluctuations exceed what steps between frames tell of the noise, as a factor; median."""
+        """By how much slow fluctuations exceed what steps between frames tell of the
+        noise, as a factor; median.
+        """
         return float(np.median(self.background.excess)) * self.measured.factor
 
-    def _measured(self, recording: Recording, settings: CalibratedSettings, pool: Executor | None) -> Stretch:
+    def _measured(
+        self, recording: Recording, settings: CalibratedSettings, pool: Executor | None
+    ) -> Stretch:
         """Return the stretch with what a sample of it shows of its noise."""
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = np.sqrt(self.background.variance)
         heights = []
         gain = self._gain(recording.shape[0], settings)
-        for block, frames in read_blocks(recording, self._samples(recording, settings.reach)):
+        for block, frames in read_blocks(
+            recording, self._samples(recording, settings.reach)
+        ):
             above, smooth, _ = signal_of(frames, block, self, settings, pool)
-            counts = counts + histogram_of_noise(above[block.inner], smooth, (single, self.noise), self.classes, own)
-            heights.append(smooth / self.noise / gain[block.start : block.stop, None, None])
+            counts = counts + histogram_of_noise(
+                above[block.inner], smooth, (single, self.noise), self.classes, own
+            )
+            heights.append(
+                smooth / self.noise / gain[block.start : block.stop, None, None]
+            )
         tables = normal_heights(counts, settings.smooth_sigma, settings.reach)
         z = np.concatenate([as_normal(h, self.classes, tables) for h in heights])
-        found = measure_noise(z, self.noise * np.float32(np.median(gain)), self.light, self.slope)
+        found = measure_noise(
+            z, self.noise * np.float32(np.median(gain)), self.light, self.slope
+        )
         found = replace(found, flicker=max(found.flicker, settings.background_error))
         return replace(self, tables=tables, measured=found)
 
@@ -113,9 +169,22 @@ class Stretch:
         length = self.stop - self.start
         wanted = max(_SAMPLE_VOXELS // (rows * columns) // _SAMPLES, _SAMPLE_FRAMES)
         if (wanted + 2 * halo) * _SAMPLES >= length:
-            return [Block(self.start, self.stop, min(halo, self.start), min(halo, n - self.stop))]
-        starts = [self.start + (length - wanted) * i // (_SAMPLES - 1) for i in range(_SAMPLES)]
-        return [Block(a, a + wanted, min(halo, a), min(halo, n - a - wanted)) for a in starts]
+            return [
+                Block(
+                    self.start,
+                    self.stop,
+                    min(halo, self.start),
+                    min(halo, n - self.stop),
+                )
+            ]
+        starts = [
+            self.start + (length - wanted) * i // (_SAMPLES - 1)
+            for i in range(_SAMPLES)
+        ]
+        return [
+            Block(a, a + wanted, min(halo, a), min(halo, n - a - wanted))
+            for a in starts
+        ]
 
     def _gain(self, n_frames: int, settings: CalibratedSettings) -> NDArray[np.float32]:
         gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
@@ -125,17 +194,26 @@ class Stretch:
     def deviation(
         self, block: Block, n_frames: int, settings: CalibratedSettings
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the standard deviation of the smoothed signal, (kind of frame, row, column), and each frame's kind.
+        """Return the standard deviation of the smoothed signal, (kind of frame, row,
+        column), and each frame's kind.
 
-        The frames of a block are of one kind, but for those at the ends of the recording.
+        The frames of a block are of one kind, but for those at the ends of the
+        recording.
         """
-        gains, which = np.unique(self._gain(n_frames, settings)[block.start : block.stop], return_inverse=True)
-        kinds = [self.measured.deviation(self.noise * g, self.light, self.slope) for g in gains]
+        gains, which = np.unique(
+            self._gain(n_frames, settings)[block.start : block.stop],
+            return_inverse=True,
+        )
+        kinds = [
+            self.measured.deviation(self.noise * g, self.light, self.slope)
+            for g in gains
+        ]
         return np.stack(kinds), which.astype(np.int64)
 
 
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of the stretches of a recording, about ``length`` frames each.
+    """Return first frame and end of the stretches of a recording, about ``length``
+    frames each.
 
     Examples
     --------
@@ -147,29 +225,52 @@ def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def blocks_of(recording: Recording, start: int, stop: int, halo: int = 0, most: int = BLOCK_VOXELS) -> list[Block]:
+def blocks_of(
+    recording: Recording, start: int, stop: int, halo: int = 0, most: int = BLOCK_VOXELS
+) -> list[Block]:
     """Return the blocks in which frames of a recording are worked on."""
     n, rows, columns = recording.shape
     voxels = min(most, max(most // 2, _WIDE_FRAMES * rows * columns))
     count = max(1, -(-(stop - start) * rows * columns // voxels))
     edges = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a]
+    return [
+        Block(a, b, min(halo, a), min(halo, n - b)) for a, b in pairwise(edges) if b > a
+    ]
 
 
 def signal_of(
-    frames: NDArray[np.generic], block: Block, stretch: Stretch, settings: CalibratedSettings, pool: Executor | None
+    frames: NDArray[np.generic],
+    block: Block,
+    stretch: Stretch,
+    settings: CalibratedSettings,
+    pool: Executor | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the signal above the background of all frames, that of the block's own smoothed, and what were no numbers.
+    """Return the signal above the background of all frames, that of the block's own
+    smoothed, and what were no numbers.
 
     Voxels that were no numbers (None where all are) have a signal of exactly nothing.
     """
     values, invalid = fill_invalid(frames)
-    above = residual(values, block.start - block.lead - stretch.start, stretch.background, stretch.texture, pool)
+    above = residual(
+        values,
+        block.start - block.lead - stretch.start,
+        stretch.background,
+        stretch.texture,
+        pool,
+    )
     if invalid is not None:
         above[invalid] = 0
-    return above, gaussian(above, settings.smooth_sigma, settings.reach, "nearest", block.inner, pool), invalid
+    return (
+        above,
+        gaussian(
+            above, settings.smooth_sigma, settings.reach, "nearest", block.inner, pool
+        ),
+        invalid,
+    )
 
 
-def _smooth_frame(frame: NDArray[np.float32], settings: CalibratedSettings) -> NDArray[np.float32]:
+def _smooth_frame(
+    frame: NDArray[np.float32], settings: CalibratedSettings
+) -> NDArray[np.float32]:
     volume = np.ascontiguousarray(frame[None], np.float32)
     return gaussian(volume, settings.smooth_sigma, settings.reach)[0]

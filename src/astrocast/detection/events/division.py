@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.events.layers import Part, number_events, parts_by_block, write_layers
+from astrocast.detection.events.layers import (
+    Part,
+    number_events,
+    parts_by_block,
+    write_layers,
+)
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.overlap import Layered
@@ -18,24 +23,31 @@ from astrocast.kernels.segmentation.splitting import divide
 from astrocast.runtime.blocks import read_blocks
 
 _DIVIDED = "divided"
-#: voxels of the box of the largest event that is looked at: its frames are held in memory
+#: voxels of the box of the largest event that is looked at: its frames are held in
+#: memory
 _BOX_VOXELS = 64 << 20
 
 
 def divide_events(
-    recording: Recording, segmentation: Segmentation, advance: Callable[[int], None], still: bool = False
+    recording: Recording,
+    segmentation: Segmentation,
+    advance: Callable[[int], None],
+    still: bool = False,
 ) -> Segmentation:
-    """Return the segmentation with events divided where the signal sinks between their maxima.
+    """Return the segmentation with events divided where the signal sinks between their
+    maxima.
 
-    The recording is read once, block by block; each event is divided when its last block has been, and each block
-    is written when its last event has been. Events are numbered in raster order again; their names keep the number from
-    before. ``still`` says that the recording holds light that stands still: it is raw.
+    The recording is read once, block by block; each event is divided when its last
+    block has been, and each block is written when its last event has been. Events are
+    numbered in raster order again; their names keep the number from before. ``still``
+    says that the recording holds light that stands still: it is raw.
     """
     boxes, blocks = segmentation.boxes, segmentation.blocks
     ends = np.array([b.stop for b in blocks])
     last = np.searchsorted(ends, boxes.high[:, 0])
     first = np.searchsorted(ends, boxes.low[:, 0], side="right")
-    # from which block on one is still waiting for events that end in or after each block
+    # from which block on one is still waiting for events that end in or after each
+    # block
     waiting = np.full(len(blocks) + 1, len(blocks))
     np.minimum.at(waiting, last, first)
     waiting = np.minimum.accumulate(waiting[::-1])[::-1]
@@ -56,7 +68,9 @@ def divide_events(
 
 @dataclass
 class _Event:
-    """What has been read of an event: its voxels, which of them are hidden, and its box."""
+    """What has been read of an event: its voxels, which of them are hidden, and its
+    box.
+    """
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
@@ -67,23 +81,38 @@ class _Event:
     @classmethod
     def of(cls, low: NDArray[np.int64], high: NDArray[np.int64]) -> _Event:
         size = high - low
-        return cls(low, high, np.zeros(size, np.float32) if size.prod() <= _BOX_VOXELS else None)
+        return cls(
+            low,
+            high,
+            np.zeros(size, np.float32) if size.prod() <= _BOX_VOXELS else None,
+        )
 
     def see(self, start: int, frames: NDArray[Any]) -> None:
         """Keep what of a block that begins at ``start`` is in the box."""
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
-            inside = frames[a - start : b - start, self.low[1] : self.high[1], self.low[2] : self.high[2]]
+            inside = frames[
+                a - start : b - start,
+                self.low[1] : self.high[1],
+                self.low[2] : self.high[2],
+            ]
             self.box[a - self.low[0] : b - self.low[0]] = inside
 
-    def parts(self, shape: tuple[int, int, int], still: bool) -> tuple[Layered, NDArray[np.int32]]:
+    def parts(
+        self, shape: tuple[int, int, int], still: bool
+    ) -> tuple[Layered, NDArray[np.int32]]:
         """Return the event's voxels and the part (from 1) of each."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
         event = Layered(voxels[order], hidden[order], np.zeros(len(voxels), np.bool_))
         if self.box is None:
             return event, np.ones(len(voxels), np.int32)
-        place = tuple(at - low for at, low in zip(np.unravel_index(event.voxels, shape), self.low, strict=True))
+        place = tuple(
+            at - low
+            for at, low in zip(
+                np.unravel_index(event.voxels, shape), self.low, strict=True
+            )
+        )
         mask = np.zeros(self.box.shape, np.bool_)
         mask[place] = True
         return event, divide(self.box, mask, still)[place]
@@ -91,7 +120,9 @@ class _Event:
 
 def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) -> None:
     """Give each event its voxels in a block."""
-    start = segmentation.blocks[index].start * segmentation.shape[1] * segmentation.shape[2]
+    start = (
+        segmentation.blocks[index].start * segmentation.shape[1] * segmentation.shape[2]
+    )
     for load, hidden in ((segmentation.load, False), (segmentation.load_hidden, True)):
         runs, labels = load(index)
         if not len(runs):
@@ -100,7 +131,9 @@ def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) 
         label = np.repeat(labels, runs.stop - runs.start)
         order = np.argsort(label, kind="stable")
         found, cuts = np.unique(label[order], return_index=True)
-        for event, own in zip(found.tolist(), np.split(voxels[order], cuts[1:]), strict=True):
+        for event, own in zip(
+            found.tolist(), np.split(voxels[order], cuts[1:]), strict=True
+        ):
             events[event - 1].voxels.append(own)
             events[event - 1].hidden.append(np.full(len(own), hidden))
 
@@ -123,7 +156,9 @@ class _Divided:
             self.part.append(number if count > 1 else 0)
             own = part == number
             piece = Layered(whole.voxels[own], whole.hidden[own], whole.filled[own])
-            for index, inside in parts_by_block(piece, self.segmentation.blocks, self.segmentation.shape):
+            for index, inside in parts_by_block(
+                piece, self.segmentation.blocks, self.segmentation.shape
+            ):
                 self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:
@@ -131,13 +166,23 @@ class _Divided:
         for index in range(self.written, stop):
             block = self.segmentation.blocks[index]
             shape = (block.stop - block.start, *self.segmentation.shape[1:])
-            write_layers(self.segmentation.checkpoint, _DIVIDED, index, shape, self.waiting.pop(index, []))
+            write_layers(
+                self.segmentation.checkpoint,
+                _DIVIDED,
+                index,
+                shape,
+                self.waiting.pop(index, []),
+            )
         self.written = max(self.written, stop)
 
     def numbered(self) -> Segmentation:
         """Return the events in raster order."""
         event, part = np.array(self.event, np.int64), np.array(self.part, np.int64)
-        measures = {name: values[event] for name, values in self.segmentation.measures.items()}
+        measures = {
+            name: values[event] for name, values in self.segmentation.measures.items()
+        }
         layered = self.segmentation.layered
-        found, was = number_events(self.segmentation, _DIVIDED, len(event), measures, layered)
+        found, was = number_events(
+            self.segmentation, _DIVIDED, len(event), measures, layered
+        )
         return replace(found, undivided=1 + event[was - 1], part=part[was - 1])

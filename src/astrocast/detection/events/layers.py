@@ -1,4 +1,6 @@
-"""Events that may share voxels, block by block on disk: what the map shows, and what of each event is hidden below."""
+"""Events that may share voxels, block by block on disk: what the map shows, and what of
+each event is hidden below.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.kernels.calibrated.overlap import Layered
 from astrocast.kernels.event_features.features import Boxes
-from astrocast.kernels.masks.runs import first_voxels, label_runs_of_volume, list_runs, list_voxels
+from astrocast.kernels.masks.runs import (
+    first_voxels,
+    label_runs_of_volume,
+    list_runs,
+    list_voxels,
+)
 from astrocast.runtime.blocks import Block
 
 #: an event in one block, by flat indices in the block, and its number
@@ -23,17 +30,30 @@ Part = tuple[Layered, int]
 def parts_by_block(
     event: Layered, blocks: Sequence[Block], shape: tuple[int, int, int]
 ) -> Iterator[tuple[int, Layered]]:
-    """Yield the blocks that an event has voxels in, and those voxels by their flat indices in the block."""
+    """Yield the blocks that an event has voxels in, and those voxels by their flat
+    indices in the block.
+    """
     size = shape[1] * shape[2]
     edges = np.array([b.start * size for b in blocks] + [shape[0] * size])
     cuts = np.searchsorted(event.voxels, edges)
     for index in np.flatnonzero(np.diff(cuts)):
         part = slice(cuts[index], cuts[index + 1])
-        yield int(index), Layered(event.voxels[part] - edges[index], event.hidden[part], event.filled[part])
+        yield (
+            int(index),
+            Layered(
+                event.voxels[part] - edges[index],
+                event.hidden[part],
+                event.filled[part],
+            ),
+        )
 
 
 def write_layers(
-    checkpoint: Checkpoint, step: str, index: int, shape: tuple[int, int, int], parts: Sequence[Part]
+    checkpoint: Checkpoint,
+    step: str,
+    index: int,
+    shape: tuple[int, int, int],
+    parts: Sequence[Part],
 ) -> None:
     """Keep the events of a block of ``shape`` (frame, row, column)."""
     volume = np.zeros(shape, np.int32)
@@ -43,19 +63,37 @@ def write_layers(
         for event, number in parts:
             flat[event.voxels[~event.hidden & (event.filled == filled)]] = number
     shown, labels = label_runs_of_volume(volume)
-    below = np.concatenate([np.empty(0, np.int64), *(event.voxels[event.hidden] for event, _ in parts)])
-    owner = np.repeat(np.array([n for _, n in parts], np.int32), [int(event.hidden.sum()) for event, _ in parts])
+    below = np.concatenate(
+        [np.empty(0, np.int64), *(event.voxels[event.hidden] for event, _ in parts)]
+    )
+    owner = np.repeat(
+        np.array([n for _, n in parts], np.int32),
+        [int(event.hidden.sum()) for event, _ in parts],
+    )
     runs, below_labels = list_runs(below, owner, shape)
     checkpoint.save(
-        step, index, start=shown.start, stop=shown.stop, first=shown.first, labels=labels,
-        below_start=runs.start, below_stop=runs.stop, below_first=runs.first, below_labels=below_labels,
-    )  # fmt: skip
+        step,
+        index,
+        start=shown.start,
+        stop=shown.stop,
+        first=shown.first,
+        labels=labels,
+        below_start=runs.start,
+        below_stop=runs.stop,
+        below_first=runs.first,
+        below_labels=below_labels,
+    )
 
 
 def number_events(
-    segmentation: Segmentation, step: str, count: int, measures: dict[str, NDArray[Any]], layered: bool = True
+    segmentation: Segmentation,
+    step: str,
+    count: int,
+    measures: dict[str, NDArray[Any]],
+    layered: bool = True,
 ) -> tuple[Segmentation, NDArray[np.int64]]:
-    """Return the events that `write_layers` kept in the order of their first voxels, and what each was called there.
+    """Return the events that `write_layers` kept in the order of their first voxels,
+    and what each was called there.
 
     Parameters
     ----------
@@ -72,10 +110,19 @@ def number_events(
     """
     first = np.full(count + 1, np.iinfo(np.int64).max)
     identity = np.arange(count + 1, dtype=np.int32)
-    found = replace(segmentation, step=step, layered=layered, final=[identity] * len(segmentation.blocks))
+    found = replace(
+        segmentation,
+        step=step,
+        layered=layered,
+        final=[identity] * len(segmentation.blocks),
+    )
     for index, block in enumerate(found.blocks):
         runs, labels = found.load_events(index)
-        np.minimum.at(first, labels, first_voxels(runs) + block.start * runs.shape[1] * runs.shape[2])
+        np.minimum.at(
+            first,
+            labels,
+            first_voxels(runs) + block.start * runs.shape[1] * runs.shape[2],
+        )
     order = np.argsort(first[1:], kind="stable")
     number = np.zeros(count + 1, np.int32)
     number[1 + order] = np.arange(1, count + 1)
@@ -84,7 +131,9 @@ def number_events(
         runs, labels = found.load_events(index)
         boxes.add(runs, number[labels], block.start)
     ordered = {name: values[order] for name, values in measures.items()}
-    found = replace(found, final=[number] * len(found.blocks), boxes=boxes, measures=ordered)
+    found = replace(
+        found, final=[number] * len(found.blocks), boxes=boxes, measures=ordered
+    )
     return found, 1 + order
 
 

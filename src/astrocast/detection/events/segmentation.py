@@ -1,4 +1,6 @@
-"""First pass: the runs of active voxels of each block, labelled within the block, then joined over all blocks."""
+"""First pass: the runs of active voxels of each block, labelled within the block, then
+joined over all blocks.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +36,18 @@ class Segmentation:
     final
         For each block, the event (from 1) of each of its labels.
     boxes
-        Bounding box and size of each event, in frames of the recording that was worked on.
+        Bounding box and size of each event, in frames of the recording that was worked
+        on.
     invalid_voxels
         NaN and infinite voxels of the recording.
     step
         Under which name the blocks are kept.
     undivided, part
-        After events were divided: the number each event had before, and its part (0: not divided), (events,).
+        After events were divided: the number each event had before, and its part (0:
+        not divided), (events,).
     measures
-        What a method of detection says of each event beyond the base table: column name -> (events,).
+        What a method of detection says of each event beyond the base table: column name
+        -> (events,).
     layered
         Whether events may share voxels, of which `load` gives each to one event.
     """
@@ -60,7 +65,9 @@ class Segmentation:
     layered: bool = False
 
     def names(self, a: int, b: int) -> list[str]:
-        """Return the names of events ``a + 1`` to ``b``: the number, and the part where one was divided."""
+        """Return the names of events ``a + 1`` to ``b``: the number, and the part where
+        one was divided.
+        """
         if self.undivided is None or self.part is None:
             return [str(i) for i in range(a + 1, b + 1)]
         pairs = zip(self.undivided[a:b].tolist(), self.part[a:b].tolist(), strict=True)
@@ -68,29 +75,42 @@ class Segmentation:
 
     @property
     def part_of(self) -> NDArray[np.int64]:
-        """Number of the event that each was a part of, 0 for those that were not divided."""
+        """Number of the event that each was a part of, 0 for those that were not
+        divided.
+        """
         if self.undivided is None or self.part is None:
             return np.zeros(len(self.boxes.area), np.int64)
         return np.where(self.part > 0, self.undivided, 0)
 
     def load(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
         """Return the runs of a block in the event map and the event of each."""
-        runs, labels = load_runs(self.checkpoint, index, self.blocks[index], self.shape, self.step)
+        runs, labels = load_runs(
+            self.checkpoint, index, self.blocks[index], self.shape, self.step
+        )
         return runs, self.final[index][labels]
 
     def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block in which the map shows a stronger event than theirs, and the event of each."""
+        """Return the runs of a block in which the map shows a stronger event than
+        theirs, and the event of each.
+        """
         block = self.blocks[index]
         shape = (block.stop - block.start, *self.shape[1:])
         if not self.layered:
             none = np.empty(0, np.int32)
-            return Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape), none
+            return (
+                Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape),
+                none,
+            )
         stored = self.checkpoint.load(self.step, index)
-        runs = Runs(stored["below_start"], stored["below_stop"], stored["below_first"], shape)
+        runs = Runs(
+            stored["below_start"], stored["below_stop"], stored["below_first"], shape
+        )
         return runs, self.final[index][stored["below_labels"]]
 
     def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block of all voxels of each event, whatever the map shows, and the event of each."""
+        """Return the runs of a block of all voxels of each event, whatever the map
+        shows, and the event of each.
+        """
         shown = self.load(index)
         return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 
@@ -104,7 +124,8 @@ def segment(
     advance: Callable[[int], None],
     **how: Any,
 ) -> Segmentation:
-    """Find the active voxels of each block that is not finished yet, and join the blocks.
+    """Find the active voxels of each block that is not finished yet, and join the
+    blocks.
 
     Parameters
     ----------
@@ -121,7 +142,9 @@ def segment(
     """
     n_frames = recording.shape[0]
     blocks = list(plan_blocks(n_frames, block_frames))
-    todo = next((i for i in range(len(blocks)) if not checkpoint.has(ACTIVE, i)), len(blocks))
+    todo = next(
+        (i for i in range(len(blocks)) if not checkpoint.has(ACTIVE, i)), len(blocks)
+    )
     advance(blocks[todo].start if todo < len(blocks) else n_frames)
     if todo < len(blocks):
         # a stream that resumes needs what the first block looks back on
@@ -131,9 +154,15 @@ def segment(
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)
             checkpoint.save(
-                ACTIVE, index, start=runs.start, stop=runs.stop, first=runs.first, labels=labels, n=np.array(n),
+                ACTIVE,
+                index,
+                start=runs.start,
+                stop=runs.stop,
+                first=runs.first,
+                labels=labels,
+                n=np.array(n),
                 invalid=np.array(invalid),
-            )  # fmt: skip
+            )
             advance(len(mask))
     return join_blocks(checkpoint, recording.shape, blocks)
 
@@ -143,7 +172,10 @@ def _mask_blocks(
 ) -> Iterator[tuple[int, NDArray[np.bool_], int]]:
     step = blocks[0].stop - blocks[0].start
     first = stream.begin
-    reads = [Block(s, min(s + step, recording.shape[0]), 0, 0) for s in range(first, recording.shape[0], step)]
+    reads = [
+        Block(s, min(s + step, recording.shape[0]), 0, 0)
+        for s in range(first, recording.shape[0], step)
+    ]
     pieces: list[NDArray[np.bool_]] = []
     begin, index = stream.first, todo
     for _, frames in read_blocks(recording, reads):
@@ -162,39 +194,64 @@ def _mask_blocks(
 
 
 def load_runs(
-    checkpoint: Checkpoint, index: int, block: Block, shape: tuple[int, int, int], step: str = ACTIVE
+    checkpoint: Checkpoint,
+    index: int,
+    block: Block,
+    shape: tuple[int, int, int],
+    step: str = ACTIVE,
 ) -> tuple[Runs, NDArray[np.int32]]:
     """Return the runs of a block and their labels within the block."""
     stored = checkpoint.load(step, index)
-    runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
+    runs = Runs(
+        stored["start"],
+        stored["stop"],
+        stored["first"],
+        (block.stop - block.start, *shape[1:]),
+    )
     return runs, stored["labels"]
 
 
-def _frame_of(runs: Runs, labels: NDArray[Any], frame: int) -> tuple[Runs, NDArray[Any]]:
+def _frame_of(
+    runs: Runs, labels: NDArray[Any], frame: int
+) -> tuple[Runs, NDArray[Any]]:
     rows = runs.shape[1]
     first = runs.first[frame * rows : (frame + 1) * rows + 1]
     part = slice(first[0], first[-1])
-    return Runs(runs.start[part], runs.stop[part], first - first[0], (1, *runs.shape[1:])), labels[part]
+    return (
+        Runs(runs.start[part], runs.stop[part], first - first[0], (1, *runs.shape[1:])),
+        labels[part],
+    )
 
 
-def join_blocks(checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]) -> Segmentation:
+def join_blocks(
+    checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]
+) -> Segmentation:
     """Return the regions of all blocks, those that touch across blocks joined."""
     offsets, pairs, invalid = [0], [], 0
     last: tuple[Runs, NDArray[Any]] | None = None
     for index, block in enumerate(blocks):
         stored = checkpoint.load(ACTIVE, index)
-        runs = Runs(stored["start"], stored["stop"], stored["first"], (block.stop - block.start, *shape[1:]))
+        runs = Runs(
+            stored["start"],
+            stored["stop"],
+            stored["first"],
+            (block.stop - block.start, *shape[1:]),
+        )
         labels = stored["labels"].astype(np.int64) + offsets[-1]
         if last is not None:
             pairs.append(face_pairs(*last, *_frame_of(runs, labels, 0)))
         last = _frame_of(runs, labels, runs.shape[0] - 1)
         offsets.append(offsets[-1] + int(stored["n"]))
         invalid += int(stored["invalid"])
-    joined, n = join_labels(offsets[-1], np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64))
+    joined, n = join_labels(
+        offsets[-1], np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
+    )
     final: list[NDArray[np.int32]] = []
     boxes = Boxes.empty(n)
     for index, block in enumerate(blocks):
-        own = np.concatenate([np.zeros(1, np.int32), joined[offsets[index] + 1 : offsets[index + 1] + 1]])
+        own = np.concatenate(
+            [np.zeros(1, np.int32), joined[offsets[index] + 1 : offsets[index + 1] + 1]]
+        )
         runs, within = load_runs(checkpoint, index, block, shape)
         boxes.add(runs, own[within], block.start)
         final.append(own)

@@ -14,7 +14,11 @@ from astrocast.detection.events.segmentation import Segmentation
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.events.schema import HIDDEN
 from astrocast.io.stores.event_store import EventTableWriter
-from astrocast.kernels.event_features.event_shapes import EventRuns, event_shapes, pack_runs
+from astrocast.kernels.event_features.event_shapes import (
+    EventRuns,
+    event_shapes,
+    pack_runs,
+)
 from astrocast.kernels.event_features.features import Boxes, trace_properties
 from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES
 from astrocast.kernels.masks.runs import Runs
@@ -54,7 +58,8 @@ class Context:
     first_frame
         Frame of the recording that frame 0 of the boxes is (`z_slice`).
     bad_frames
-        Frames that motion correction flagged, bool, (frames,); None where nothing is known.
+        Frames that motion correction flagged, bool, (frames,); None where nothing is
+        known.
     """
 
     first_frame: int = 0
@@ -69,7 +74,9 @@ def write_table(
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Write the row of every event; ``advance`` is called with the number of events after each batch."""
+    """Write the row of every event; ``advance`` is called with the number of events
+    after each batch.
+    """
     boxes = segmentation.boxes
     for a, b in _batches(segmentation):
         values = slice(measured.offsets[a], measured.offsets[b])
@@ -100,13 +107,18 @@ def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
     a = 0
     while a < len(voxels):
         limit = (voxels[a - 1] if a else 0) + _VOXELS
-        b = int(min(a + _EVENTS, max(a + 1, np.searchsorted(voxels, limit, side="right"))))
+        b = int(
+            min(a + _EVENTS, max(a + 1, np.searchsorted(voxels, limit, side="right")))
+        )
         yield a, b
         a = b
 
 
 def _runs_of(
-    load: Callable[[int], tuple[Runs, NDArray[np.int32]]], segmentation: Segmentation, a: int, b: int
+    load: Callable[[int], tuple[Runs, NDArray[np.int32]]],
+    segmentation: Segmentation,
+    a: int,
+    b: int,
 ) -> EventRuns:
     boxes = segmentation.boxes
     z0, z1 = boxes.low[a:b, 0].min(), boxes.high[a:b, 0].max()
@@ -115,7 +127,13 @@ def _runs_of(
         if block.start < z1 and block.stop > z0:
             runs, labels = load(index)
             own = np.flatnonzero((labels > a) & (labels <= b))
-            columns = (labels, runs.frame() + block.start, runs.row(), runs.start, runs.stop)
+            columns = (
+                labels,
+                runs.frame() + block.start,
+                runs.row(),
+                runs.start,
+                runs.stop,
+            )
             parts.append(np.stack([c[own].astype(np.int64) for c in columns]))
     label, frame, row, start, stop = np.concatenate(parts, axis=1)
     order = np.argsort(label, kind="stable")
@@ -123,14 +141,20 @@ def _runs_of(
     return EventRuns(frame[order], row[order], start[order], stop[order], first)
 
 
-def event_rows(batch: EventBatch, context: Context, pool: Executor | None = None) -> dict[str, Any]:
+def event_rows(
+    batch: EventBatch, context: Context, pool: Executor | None = None
+) -> dict[str, Any]:
     """Return the columns of the event table for a batch of events, all but their names."""
     low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
     size = high - low
     rows: dict[str, Any] = {}
     for axis, letter in enumerate("zxy"):
         shift = context.first_frame if letter == "z" else 0
-        rows |= {f"{letter}0": low[:, axis] + shift, f"{letter}1": high[:, axis] + shift, f"d{letter}": size[:, axis]}
+        rows |= {
+            f"{letter}0": low[:, axis] + shift,
+            f"{letter}1": high[:, axis] + shift,
+            f"d{letter}": size[:, axis],
+        }
     rows |= {
         "v_length": size[:, 0],
         "v_diameter": np.hypot(size[:, 1], size[:, 2]),
@@ -138,8 +162,13 @@ def event_rows(batch: EventBatch, context: Context, pool: Executor | None = None
         "v_bbox_pix_num": size.prod(axis=1),
     }
     shapes = event_shapes(batch.runs, low, high, pool)
-    rows |= {f"v_mask_{name}": shapes.mask[:, i] for i, name in enumerate(MASK_PROPERTIES)}
-    rows |= {f"v_fp_{name}": shapes.footprint[:, i] for i, name in enumerate(FOOTPRINT_PROPERTIES)}
+    rows |= {
+        f"v_mask_{name}": shapes.mask[:, i] for i, name in enumerate(MASK_PROPERTIES)
+    }
+    rows |= {
+        f"v_fp_{name}": shapes.footprint[:, i]
+        for i, name in enumerate(FOOTPRINT_PROPERTIES)
+    }
     rows["v_fp_cx"] = low[:, 1] + rows["v_fp_centroid_local-0"] * size[:, 1]
     rows["v_fp_cy"] = low[:, 2] + rows["v_fp_centroid_local-1"] * size[:, 2]
     rows |= trace_properties(measured.trace, measured.noise, measured.offsets)
@@ -147,7 +176,10 @@ def event_rows(batch: EventBatch, context: Context, pool: Executor | None = None
     rows["error"] = np.maximum.reduceat(unknown, measured.offsets[:-1]).astype(np.int64)
     rows["invalid_voxels"] = measured.invalid
     rows["bad_frames_share"] = _bad_share(low[:, 0], high[:, 0], context.bad_frames)
-    rows |= {"trace": (measured.trace, measured.offsets), "noise_mask_trace": (measured.noise, measured.offsets)}
+    rows |= {
+        "trace": (measured.trace, measured.offsets),
+        "noise_mask_trace": (measured.noise, measured.offsets),
+    }
     rows["mask"] = (shapes.mask_bits, shapes.mask_offsets)
     rows["footprint"] = (shapes.footprint_bits, shapes.footprint_offsets)
     return rows

@@ -48,22 +48,31 @@ def measure(
     pool: Executor | None,
     advance: Callable[[int], None],
 ) -> tuple[Measured, str]:
-    """Measure the blocks that are not measured yet and write the event map; return the signals and the input's hash."""
+    """Measure the blocks that are not measured yet and write the event map; return the
+    signals and the input's hash.
+    """
     boxes = segmentation.boxes
     offsets = np.zeros(len(boxes.area) + 1, np.int64)
     np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
     unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = Measured(unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64))
+    measured = Measured(
+        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
+    )
     digest = ContentHash(recording)
 
-    def keep(start: int, frames: NDArray[Any], runs: Runs, labels: NDArray[np.int32]) -> None:
+    def keep(
+        start: int, frames: NDArray[Any], runs: Runs, labels: NDArray[np.int32]
+    ) -> None:
         event_map.write_runs(start, runs, labels)
         digest.update(frames)
 
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
         last: Future[None] | None = None
-        # every block is read, even one that is measured: the hash is of the whole recording
-        for index, (block, frames) in enumerate(read_blocks(recording, segmentation.blocks)):
+        # every block is read, even one that is measured: the hash is of the whole
+        # recording
+        for index, (block, frames) in enumerate(
+            read_blocks(recording, segmentation.blocks)
+        ):
             if last is not None:
                 last.result()
             last = behind.submit(keep, block.start, frames, *segmentation.load(index))
@@ -84,7 +93,9 @@ def _signals(
     checkpoint, block = segmentation.checkpoint, segmentation.blocks[index]
     if checkpoint.has(_SIGNAL, index):
         return checkpoint.load(_SIGNAL, index)
-    found = measure_signals(frames, *segmentation.load_events(index), segmentation.boxes, pool)
+    found = measure_signals(
+        frames, *segmentation.load_events(index), segmentation.boxes, pool
+    )
     signals: dict[str, NDArray[Any]] = {
         "event": found.event,
         "frame": found.frame + block.start,
@@ -96,7 +107,9 @@ def _signals(
     return signals
 
 
-def _place(signals: dict[str, NDArray[Any]], measured: Measured, z0: NDArray[np.int64]) -> None:
+def _place(
+    signals: dict[str, NDArray[Any]], measured: Measured, z0: NDArray[np.int64]
+) -> None:
     event = signals["event"] - 1
     at = measured.offsets[event] + signals["frame"] - z0[event]
     measured.trace[at], measured.noise[at] = signals["mean"], signals["noise"]

@@ -1,4 +1,6 @@
-"""What is known of the whole recording before the first frame is judged: noise, border, peaks without a window."""
+"""What is known of the whole recording before the first frame is judged: noise, border,
+peaks without a window.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +36,32 @@ def row_tiles(recording: Recording) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def absolute_level(recording: Recording, settings: DetectionSettings, pool: Executor | None) -> float | None:
-    """Return the absolute threshold, scaled by the noise level where that is asked for; None where there is none."""
+def absolute_level(
+    recording: Recording, settings: DetectionSettings, pool: Executor | None
+) -> float | None:
+    """Return the absolute threshold, scaled by the noise level where that is asked for;
+    None where there is none.
+    """
     if settings.threshold is None:
         return None
     if not settings.adjust_for_noise:
         return float(settings.threshold)
     if recording.shape[0] < 2:
-        raise InvalidValueError("adjust_for_noise compares neighbouring frames; this recording has only one")
+        raise InvalidValueError(
+            "adjust_for_noise compares neighbouring frames; this recording has only one"
+        )
     tiles = [
-        pixel_noise(recording.read(0, recording.shape[0], rows=rows).astype(np.float32, copy=False), pool)
+        pixel_noise(
+            recording.read(0, recording.shape[0], rows=rows).astype(
+                np.float32, copy=False
+            ),
+            pool,
+        )
         for rows in row_tiles(recording)
     ]
-    return float(settings.threshold) * float(np.sqrt(np.nanmedian(np.concatenate(tiles))))
+    return float(settings.threshold) * float(
+        np.sqrt(np.nanmedian(np.concatenate(tiles)))
+    )
 
 
 def whole_course_peaks(
@@ -56,13 +71,18 @@ def whole_course_peaks(
     pool: Executor | None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Callable[[int, int], NDArray[np.bool_]] | None:
-    """Mark peaks whose prominence is looked for over the whole recording; None where a window bounds it.
+    """Mark peaks whose prominence is looked for over the whole recording; None where a
+    window bounds it.
 
-    The recording is read in stretches of rows, with the rows that smoothing looks at around them; the marks are kept on
-    disk, a bit per voxel.
+    The recording is read in stretches of rows, with the rows that smoothing looks at
+    around them; the marks are kept on disk, a bit per voxel.
     """
     criteria = peak_criteria(settings)
-    if settings.threshold is not None or not settings.use_temporal or criteria.reach is not None:
+    if (
+        settings.threshold is not None
+        or not settings.use_temporal
+        or criteria.reach is not None
+    ):
         return None
     n, rows, columns = recording.shape
     width = -(-columns // 8)
@@ -72,13 +92,24 @@ def whole_course_peaks(
     bits = np.memmap(path, np.uint8, "r+", shape=(n, rows, width))
     sigma, radius, mode = settings.smoothing
     reach = 0 if sigma == 0 else (radius or 0)
-    fills = np.concatenate([frame_means(block) for _, block in recording.blocks(frames_per_block(recording))])
+    fills = np.concatenate(
+        [
+            frame_means(block)
+            for _, block in recording.blocks(frames_per_block(recording))
+        ]
+    )
     for index, tile in enumerate(row_tiles(recording)):
         if not checkpoint.has(_PEAKS, index):
             around = slice(max(0, tile.start - reach), min(rows, tile.stop + reach))
             frames, _ = fill_invalid(recording.read(0, n, rows=around), fills)
-            smooth = frames if sigma == 0 else gaussian(frames, sigma, radius, mode, pool=pool)
-            own = np.ascontiguousarray(smooth[:, tile.start - around.start : tile.stop - around.start])
+            smooth = (
+                frames
+                if sigma == 0
+                else gaussian(frames, sigma, radius, mode, pool=pool)
+            )
+            own = np.ascontiguousarray(
+                smooth[:, tile.start - around.start : tile.stop - around.start]
+            )
             bits[:, tile] = np.packbits(peak_mask(own, criteria, pool=pool), axis=2)
             bits.flush()
             checkpoint.save(_PEAKS, index)
@@ -91,15 +122,21 @@ def whole_course_peaks(
 
 
 def known_registration(recording: Recording) -> Registration | None:
-    """Return what motion correction recorded of this recording, where it did and it is of these frames."""
+    """Return what motion correction recorded of this recording, where it did and it is
+    of these frames.
+    """
     if recording.path is None:
         return None
     found = read_registration(recording.path, recording.loc)
-    return found if found is not None and len(found.shifts) == recording.shape[0] else None
+    return (
+        found if found is not None and len(found.shifts) == recording.shape[0] else None
+    )
 
 
 def border_widths(
-    shape: tuple[int, int, int], settings: DetectionSettings, registration: Registration | None
+    shape: tuple[int, int, int],
+    settings: DetectionSettings,
+    registration: Registration | None,
 ) -> tuple[int, int, int, int]:
     """Return how many pixels at the top, bottom, left and right are left out."""
     if settings.exclude_border == "auto":

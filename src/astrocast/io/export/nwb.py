@@ -38,7 +38,8 @@ class Session:
     excitation_lambda, emission_lambda
         Wavelengths in nm; NaN: not known.
     subject
-        Fields of `pynwb.file.Subject`, such as ``subject_id``, ``species``, ``sex``, ``age``; None leaves it out.
+        Fields of `pynwb.file.Subject`, such as ``subject_id``, ``species``, ``sex``,
+        ``age``; None leaves it out.
     """
 
     description: str = "calcium imaging of astrocytes"
@@ -61,18 +62,21 @@ def write_nwb(
     described: Iterable[Column] = COLUMNS,
     overwrite: bool = False,
 ) -> Path:
-    """Write the recording, a plane segmentation of the footprints and a table of the events.
+    """Write the recording, a plane segmentation of the footprints and a table of the
+    events.
 
     Parameters
     ----------
     path
         ``.nwb`` file.
     table
-        Events with ``mask``, ``z0``, ``z1``, ``x0``, ``y0``; traces and every number and text go into the table.
+        Events with ``mask``, ``z0``, ``z1``, ``x0``, ``y0``; traces and every number
+        and text go into the table.
     recording
         Written chunk by chunk; None leaves it out.
     metadata
-        Pixel size and frame rate. Without a frame rate times are frames at 1 Hz, and the file says so.
+        Pixel size and frame rate. Without a frame rate times are frames at 1 Hz, and
+        the file says so.
     frame_shape
         Rows and columns of the recording.
     session
@@ -91,7 +95,11 @@ def write_nwb(
         session_description=session.description,
         identifier=str(uuid4()),
         session_start_time=_start(session, metadata),
-        notes="" if metadata.frame_rate else "The frame rate is not known: times are frame numbers, as if at 1 Hz.",
+        notes=(
+            ""
+            if metadata.frame_rate
+            else "The frame rate is not known: times are frame numbers, as if at 1 Hz."
+        ),
     )
     if session.subject is not None:
         file.subject = pynwb.file.Subject(**session.subject)
@@ -116,7 +124,8 @@ def _start(session: Session, metadata: Metadata) -> datetime:
             start = datetime.fromisoformat(metadata.acquisition_time)
         except ValueError as error:
             raise InvalidValueError(
-                f"the acquisition time {metadata.acquisition_time!r} is not ISO 8601; give Session(start=...)"
+                f"the acquisition time {metadata.acquisition_time!r} is not ISO 8601;"
+                " give Session(start=...)"
             ) from error
     start = start or datetime.now(UTC)
     return start if start.tzinfo else start.replace(tzinfo=UTC)
@@ -126,12 +135,17 @@ def _plane(file: Any, session: Session, metadata: Metadata) -> Any:
     from pynwb.ophys import OpticalChannel
 
     channel = OpticalChannel(
-        name="channel", description="channel of the indicator", emission_lambda=session.emission_lambda
+        name="channel",
+        description="channel of the indicator",
+        emission_lambda=session.emission_lambda,
     )
     spacing: dict[str, Any] = {}
     if metadata.pixel_size:
         rows, columns = metadata.pixel_size
-        spacing = {"grid_spacing": [columns * 1e-6, rows * 1e-6], "grid_spacing_unit": "meters"}
+        spacing = {
+            "grid_spacing": [columns * 1e-6, rows * 1e-6],
+            "grid_spacing_unit": "meters",
+        }
     return file.create_imaging_plane(
         name="ImagingPlane",
         optical_channel=channel,
@@ -153,7 +167,9 @@ def _series(recording: Recording, plane: Any, metadata: Metadata) -> Any:
     # NWB's order of axes is (frame, x, y) = (frame, column, row)
     frames = (frame.T for _, block in recording.blocks(32) for frame in block)
     shape = (recording.shape[0], recording.shape[2], recording.shape[1])
-    data = DataChunkIterator(data=frames, maxshape=shape, dtype=recording.dtype, buffer_size=16)
+    data = DataChunkIterator(
+        data=frames, maxshape=shape, dtype=recording.dtype, buffer_size=16
+    )
     return TwoPhotonSeries(
         name="Recording",
         data=H5DataIO(data, compression="gzip", compression_opts=1),
@@ -163,50 +179,94 @@ def _series(recording: Recording, plane: Any, metadata: Metadata) -> Any:
     )
 
 
-def _segmentation(module: Any, plane: Any, table: pd.DataFrame, frame_shape: tuple[int, int]) -> Any:
+def _segmentation(
+    module: Any, plane: Any, table: pd.DataFrame, frame_shape: tuple[int, int]
+) -> Any:
     from pynwb.ophys import ImageSegmentation
 
     held = ImageSegmentation()
     module.add(held)
     regions = held.create_plane_segmentation(
-        name="Footprints", description="pixels of each event in any of its frames", imaging_plane=plane
+        name="Footprints",
+        description="pixels of each event in any of its frames",
+        imaging_plane=plane,
     )
     masks = as_masks(table["mask"]).masks
     origins = table[["x0", "y0"]].to_numpy(np.int64)
     for i in range(len(table)):
         row, column = (np.argwhere(unpack_mask(masks, i).any(axis=0)) + origins[i]).T
         inside = (row < frame_shape[0]) & (column < frame_shape[1])
-        pixels = [(int(x), int(y), 1.0) for x, y in zip(column[inside], row[inside], strict=True)]
+        pixels = [
+            (int(x), int(y), 1.0)
+            for x, y in zip(column[inside], row[inside], strict=True)
+        ]
         regions.add_roi(pixel_mask=pixels)
     return regions
 
 
-def _events(table: pd.DataFrame, regions: Any, metadata: Metadata, described: Mapping[str, Column]) -> Any:
+def _events(
+    table: pd.DataFrame,
+    regions: Any,
+    metadata: Metadata,
+    described: Mapping[str, Column],
+) -> Any:
     from pynwb.core import DynamicTableRegion, VectorData, VectorIndex
     from pynwb.epoch import TimeIntervals
 
     rate = float(metadata.frame_rate or 1.0)
     start, stop = (table[z].to_numpy(np.float64) / rate for z in ("z0", "z1"))
     columns = [
-        VectorData(name="start_time", description="Start of the first frame, in seconds.", data=start),
-        VectorData(name="stop_time", description="End of the last frame, in seconds.", data=stop),
-        VectorData(name="event", description="Index of the event.", data=[str(i) for i in table.index]),
+        VectorData(
+            name="start_time",
+            description="Start of the first frame, in seconds.",
+            data=start,
+        ),
+        VectorData(
+            name="stop_time",
+            description="End of the last frame, in seconds.",
+            data=stop,
+        ),
+        VectorData(
+            name="event",
+            description="Index of the event.",
+            data=[str(i) for i in table.index],
+        ),
         DynamicTableRegion(
-            name="footprint_region", description="Its footprint.", data=list(range(len(table))), table=regions
+            name="footprint_region",
+            description="Its footprint.",
+            data=list(range(len(table))),
+            table=regions,
         ),
     ]
     for name, column in scalars(table).items():
         if str(name) in _ELSEWHERE:
             continue
         numeric = pd.api.types.is_numeric_dtype(column.dtype)
-        values = column.to_numpy(np.float64) if numeric else ["" if v is None or v != v else str(v) for v in column]
+        values = (
+            column.to_numpy(np.float64)
+            if numeric
+            else ["" if v is None or v != v else str(v) for v in column]
+        )
         # names that a table of NWB uses itself, such as `name`
         title = f"event_{name}" if hasattr(TimeIntervals, str(name)) else str(name)
-        columns.append(VectorData(name=title, description=_meaning(described, str(name)), data=values))
+        columns.append(
+            VectorData(
+                name=title, description=_meaning(described, str(name)), data=values
+            )
+        )
     for name, column in table.items():
         if isinstance(column.array, TraceArray):
-            held = VectorData(name=str(name), description=_meaning(described, str(name)), data=column.array.flat)
-            columns += [VectorIndex(name=f"{name}_index", target=held, data=column.array.offsets[1:]), held]
+            held = VectorData(
+                name=str(name),
+                description=_meaning(described, str(name)),
+                data=column.array.flat,
+            )
+            columns += [
+                VectorIndex(
+                    name=f"{name}_index", target=held, data=column.array.offsets[1:]
+                ),
+                held,
+            ]
     return TimeIntervals(
         name="Events",
         description="calcium events",

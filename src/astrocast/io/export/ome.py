@@ -17,9 +17,14 @@ _CHUNK_BYTES = 4 << 20
 
 
 def write_labels(
-    path: Path, labels: Recording, image: Recording | None, metadata: Metadata, overwrite: bool = False
+    path: Path,
+    labels: Recording,
+    image: Recording | None,
+    metadata: Metadata,
+    overwrite: bool = False,
 ) -> Path:
-    """Write an event map, with the recording when there is one, as OME-Zarr: ``labels/events`` over the image.
+    """Write an event map, with the recording when there is one, as OME-Zarr:
+    ``labels/events`` over the image.
 
     Parameters
     ----------
@@ -36,29 +41,42 @@ def write_labels(
 
     Notes
     -----
-    Follows OME-NGFF 0.5 (https://ngff.openmicroscopy.org/0.5/): axes t, y, x; one resolution level.
+    Follows OME-NGFF 0.5 (https://ngff.openmicroscopy.org/0.5/): axes t, y, x; one
+    resolution level.
     """
     import zarr
 
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is already there; choose another name or overwrite=True")
+        raise OutputExistsError(
+            f"{path} is already there; choose another name or overwrite=True"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
     if image is not None and image.shape != labels.shape:
-        raise InvalidValueError(f"the recording has shape {image.shape}, the event map {labels.shape}")
+        raise InvalidValueError(
+            f"the recording has shape {image.shape}, the event map {labels.shape}"
+        )
     beside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         root = zarr.open_group(beside, mode="w", zarr_format=3)
         if image is not None:
             _level(root, image)
-            root.attrs["ome"] = {"version": OME_VERSION, "multiscales": [_multiscale("recording", metadata)]}
+            root.attrs["ome"] = {
+                "version": OME_VERSION,
+                "multiscales": [_multiscale("recording", metadata)],
+            }
         group = root.create_group("labels")
         group.attrs["ome"] = {"version": OME_VERSION, "labels": ["events"]}
         events = group.create_group("events")
         _level(events, labels)
-        described: dict[str, Any] = {"version": OME_VERSION, "multiscales": [_multiscale("events", metadata)]}
-        described["image-label"] = {"source": {"image": "../../"}} if image is not None else {}
+        described: dict[str, Any] = {
+            "version": OME_VERSION,
+            "multiscales": [_multiscale("events", metadata)],
+        }
+        described["image-label"] = (
+            {"source": {"image": "../../"}} if image is not None else {}
+        )
         events.attrs["ome"] = described
         shutil.rmtree(path, ignore_errors=True)
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
@@ -83,12 +101,22 @@ def _level(group: Any, recording: Recording) -> None:
 
 
 def _multiscale(name: str, metadata: Metadata) -> dict[str, Any]:
-    time = {"name": "t", "type": "time"} | ({"unit": "second"} if metadata.frame_rate else {})
+    time = {"name": "t", "type": "time"} | (
+        {"unit": "second"} if metadata.frame_rate else {}
+    )
     unit = {"unit": "micrometer"} if metadata.pixel_size else {}
     rows, columns = metadata.pixel_size or (1.0, 1.0)
     scale = [1.0 / metadata.frame_rate if metadata.frame_rate else 1.0, rows, columns]
     return {
         "name": name,
-        "axes": [time, *({"name": axis, "type": "space"} | unit for axis in ("y", "x"))],
-        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
+        "axes": [
+            time,
+            *({"name": axis, "type": "space"} | unit for axis in ("y", "x")),
+        ],
+        "datasets": [
+            {
+                "path": "0",
+                "coordinateTransformations": [{"type": "scale", "scale": scale}],
+            }
+        ],
     }

@@ -16,14 +16,17 @@ from astrocast.kernels.masks.packed_masks import unpack_mask
 
 
 def outlines(footprint: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Return the closed outlines of a footprint, (points, 2) as (row, column), holes left out.
+    """Return the closed outlines of a footprint, (points, 2) as (row, column), holes
+    left out.
 
-    They run midway between the centres of pixels inside and outside, so that the centres of exactly the pixels of the
-    footprint (and of its holes) lie within.
+    They run midway between the centres of pixels inside and outside, so that the
+    centres of exactly the pixels of the footprint (and of its holes) lie within.
     """
     from skimage.measure import find_contours
 
-    lines = find_contours(np.pad(footprint, 1).astype(np.float64), 0.5, fully_connected="low")
+    lines = find_contours(
+        np.pad(footprint, 1).astype(np.float64), 0.5, fully_connected="low"
+    )
     # scikit-image turns around what is high in one sense, around holes in the other
     return [line - 1 for line in lines if _area(line) > 0]
 
@@ -34,7 +37,8 @@ def _area(line: NDArray[np.float64]) -> float:
 
 
 def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
-    """Write an ImageJ region per event (per piece, where a footprint has several), at the frame that it begins in.
+    """Write an ImageJ region per event (per piece, where a footprint has several), at
+    the frame that it begins in.
 
     Parameters
     ----------
@@ -48,7 +52,9 @@ def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path
     try:
         import roifile
     except ImportError as error:
-        raise MissingExtraError("roifile", "export", "writing ImageJ regions") from error
+        raise MissingExtraError(
+            "roifile", "export", "writing ImageJ regions"
+        ) from error
     masks = as_masks(table["mask"]).masks
     origins = table[["x0", "y0", "z0"]].to_numpy(np.int64)
     rois: list[Any] = []
@@ -56,7 +62,8 @@ def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path
         row, column, frame = origins[i]
         lines = outlines(np.asarray(unpack_mask(masks, i).any(axis=0)))
         for piece, line in enumerate(lines, start=1):
-            # ImageJ counts from the corner of a pixel, its axes are (x, y) = (column, row), frames from 1
+            # ImageJ counts from the corner of a pixel, its axes are (x, y) = (column,
+            # row), frames from 1
             points = line[:-1, ::-1] + [column + 0.5, row + 0.5]
             title = f"{name}" if len(lines) == 1 else f"{name}-{piece}"
             roi = roifile.ImagejRoi.frompoints(points, name=title)
@@ -70,5 +77,6 @@ def _write_zip(path: Path, rois: list[Any]) -> None:
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for i, roi in enumerate(rois):
-            # names may repeat or hold signs that files cannot: the name proper is inside
+            # names may repeat or hold signs that files cannot: the name proper is
+            # inside
             archive.writestr(f"{i + 1:06d}.roi", roi.tobytes())

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from astrocast.errors import InvalidValueError, MissingExtraError, OutputError, OutputExistsError
+from astrocast.errors import (
+    InvalidValueError,
+    MissingExtraError,
+    OutputError,
+    OutputExistsError,
+)
 from astrocast.events.array_columns import MaskArray, TraceArray
 from astrocast.events.schema import Column
 
@@ -23,7 +28,10 @@ def scalars(table: pd.DataFrame) -> pd.DataFrame:
         name
         for name, column in table.items()
         if isinstance(column.array, TraceArray | MaskArray)
-        or (column.dtype == object and any(hasattr(v, "__len__") and not isinstance(v, str) for v in column))
+        or (
+            column.dtype == object
+            and any(hasattr(v, "__len__") and not isinstance(v, str) for v in column)
+        )
     ]
     return table.drop(columns=arrays)
 
@@ -31,7 +39,9 @@ def scalars(table: pd.DataFrame) -> pd.DataFrame:
 def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) -> Path:
     """Write beside and rename; an existing file is refused unless ``overwrite``."""
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} is already there; choose another name or overwrite=True")
+        raise OutputExistsError(
+            f"{path} is already there; choose another name or overwrite=True"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
     # the suffix stays last: some writers choose their format by it
@@ -46,33 +56,66 @@ def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) ->
 
 def write_csv(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
     """Write the numbers and texts of a table, the index as column ``event``."""
-    return write_whole(path, lambda to: scalars(table).to_csv(to, index_label="event"), overwrite)
+    return write_whole(
+        path, lambda to: scalars(table).to_csv(to, index_label="event"), overwrite
+    )
 
 
-def write_parquet(path: Path, table: pd.DataFrame, described: Iterable[Column] = (), overwrite: bool = False) -> Path:
-    """Write a table with its arrays (masks as packed bits) and, in the schema, what each column means."""
+def write_parquet(
+    path: Path,
+    table: pd.DataFrame,
+    described: Iterable[Column] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write a table with its arrays (masks as packed bits) and, in the schema, what
+    each column means.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kept = table[[c for c in table if c in scalars(table) or isinstance(table[c].array, TraceArray | MaskArray)]]
-    arrow = pa.Table.from_pandas(kept.rename_axis("event").reset_index(), preserve_index=False)
+    kept = table[
+        [
+            c
+            for c in table
+            if c in scalars(table) or isinstance(table[c].array, TraceArray | MaskArray)
+        ]
+    ]
+    arrow = pa.Table.from_pandas(
+        kept.rename_axis("event").reset_index(), preserve_index=False
+    )
     meaning = {c.name: c.to_dict() for c in described}
-    fields = [f.with_metadata(meaning[f.name]) if f.name in meaning else f for f in arrow.schema]
+    fields = [
+        f.with_metadata(meaning[f.name]) if f.name in meaning else f
+        for f in arrow.schema
+    ]
     arrow = arrow.cast(pa.schema(fields, metadata=arrow.schema.metadata))
-    return write_whole(path, lambda to: pq.write_table(arrow, to, compression="zstd"), overwrite)
+    return write_whole(
+        path, lambda to: pq.write_table(arrow, to, compression="zstd"), overwrite
+    )
 
 
-def write_excel(path: Path, table: pd.DataFrame, described: Iterable[Column] = (), overwrite: bool = False) -> Path:
-    """Write the numbers and texts of a table to the sheet ``events``, and what columns mean to ``columns``."""
+def write_excel(
+    path: Path,
+    table: pd.DataFrame,
+    described: Iterable[Column] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write the numbers and texts of a table to the sheet ``events``, and what columns
+    mean to ``columns``.
+    """
     try:
         import_module("openpyxl")  # pandas writes with it
     except ImportError as error:
         raise MissingExtraError("openpyxl", "export", "writing Excel") from error
     if len(table) >= EXCEL_ROWS:
         raise InvalidValueError(
-            f"{len(table)} events do not fit into a sheet of {EXCEL_ROWS} rows; write CSV or Parquet"
+            f"{len(table)} events do not fit into a sheet of {EXCEL_ROWS} rows; write"
+            " CSV or Parquet"
         )
-    meaning = pd.DataFrame([c.to_dict() for c in described if c.name in table], columns=["name", "unit", "description"])
+    meaning = pd.DataFrame(
+        [c.to_dict() for c in described if c.name in table],
+        columns=["name", "unit", "description"],
+    )
 
     def write(to: Path) -> None:
         with pd.ExcelWriter(to, engine="openpyxl") as book:

@@ -18,7 +18,8 @@ class Layout:
     channels
         Number of channels.
     channels_outside
-        Whether all time points of a channel follow each other (True) or all channels of a time point (False).
+        Whether all time points of a channel follow each other (True) or all channels of
+        a time point (False).
     """
 
     frames: int
@@ -29,11 +30,15 @@ class Layout:
         """Return which plane of the file each frame of the interleaved recording is."""
         if not self.channels_outside or self.channels == 1:
             return range(start, stop, step)
-        return [(i % self.channels) * self.frames + i // self.channels for i in range(start, stop, step)]
+        return [
+            (i % self.channels) * self.frames + i // self.channels
+            for i in range(start, stop, step)
+        ]
 
 
 def read_layout(axes: str, shape: tuple[int, ...], where: str) -> Layout:
-    """Return the layout of an array with named axes, the last two of which are row and column.
+    """Return the layout of an array with named axes, the last two of which are row and
+    column.
 
     Raises
     ------
@@ -43,15 +48,23 @@ def read_layout(axes: str, shape: tuple[int, ...], where: str) -> Layout:
     text = f"{where} has axes {axes} of shape {tuple(shape)}"
     if not axes.endswith("YX"):
         raise FormatError(
-            f"{text}; expected frames of one value per pixel, not colour: convert it to grey values first"
+            f"{text}; expected frames of one value per pixel, not colour: convert it to"
+            " grey values first"
         )
     counted = [(a, n) for a, n in zip(axes[:-2], shape[:-2], strict=True) if n > 1]
-    if [a for a, _ in counted] == ["C"]:  # channels of one moment are no movie: programs that know no axes write this
+    # channels of one moment are no movie: programs that know no axes write this
+    if [a for a, _ in counted] == ["C"]:
         counted = [("T", counted[0][1])]
     repeats = [(a, n) for a, n in counted if a != "C"]
     if len(repeats) > 1:
-        raise FormatError(f"{text}: it varies along {', '.join(a for a, _ in repeats)}; expected one axis besides "
-                          "channel, row and column. Save one plane, position or scene")  # fmt: skip
+        raise FormatError(
+            f"{text}: it varies along {', '.join(a for a, _ in repeats)}; expected one axis besides "
+            "channel, row and column. Save one plane, position or scene"
+        )
     channels = next((n for a, n in counted if a == "C"), 1)
     frames = repeats[0][1] if repeats else 1
-    return Layout(frames, channels, channels_outside=bool(counted) and counted[0][0] == "C" and frames > 1)
+    return Layout(
+        frames,
+        channels,
+        channels_outside=bool(counted) and counted[0][0] == "C" and frames > 1,
+    )

@@ -1,4 +1,6 @@
-"""Frames that lie in a file one after the other, as plain bytes: read straight from the file."""
+"""Frames that lie in a file one after the other, as plain bytes: read straight from the
+file.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +15,27 @@ from astrocast.io.recording import ALL, Metadata, Recording
 
 
 class ContiguousFrames:
-    """Reads blocks of an array that starts at a byte of a file; holds no file open and maps nothing for writing."""
+    """Reads blocks of an array that starts at a byte of a file; holds no file open and
+    maps nothing for writing.
+    """
 
-    def __init__(self, path: Path, offset: int, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, path: Path, offset: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    ) -> None:
         self.path, self.offset, self.shape, self.stored = path, offset, shape, dtype
         need = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         size = path.stat().st_size
         if size < need:
             frame = shape[1] * shape[2] * dtype.itemsize
             raise FormatError(
-                f"{path} is truncated: {shape[0]} frames need {need} bytes, the file has {size}, "
-                f"which is {max(0, size - offset) // frame} whole frames. Copy it again from the microscope"
+                f"{path} is truncated: {shape[0]} frames need {need} bytes, the file"
+                f" has {size}, which is {max(0, size - offset) // frame} whole frames."
+                " Copy it again from the microscope"
             )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block in the machine's byte order."""
         if (rows, columns) == (ALL, ALL):
             frame = self.shape[1] * self.shape[2] * self.stored.itemsize
@@ -37,7 +46,11 @@ class ContiguousFrames:
         else:
             mapped = np.memmap(self.path, self.stored, "r", self.offset, self.shape)
             block = np.array(mapped[start:stop, rows, columns], order="C", copy=True)
-        return block if self.stored.isnative else block.astype(self.stored.newbyteorder("="))
+        return (
+            block
+            if self.stored.isnative
+            else block.astype(self.stored.newbyteorder("="))
+        )
 
 
 def read_fully(file: Any, view: memoryview, path: Path) -> None:
@@ -46,7 +59,10 @@ def read_fully(file: Any, view: memoryview, path: Path) -> None:
     while done < len(view):
         n = file.readinto(view[done:])
         if not n:
-            raise FormatError(f"{path} ended while it was read; it is damaged, or was changed meanwhile")
+            raise FormatError(
+                f"{path} ended while it was read; it is damaged, or was changed"
+                " meanwhile"
+            )
         done += n
 
 
@@ -65,6 +81,8 @@ class ContiguousRecording(Recording):
         self.metadata = metadata or Metadata()
         self._frames = ContiguousFrames(path, offset, shape, dtype)
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self._frames.read(start, stop, rows, columns)

@@ -23,14 +23,21 @@ from astrocast.errors import (
 from astrocast.io.formats.contiguous import ContiguousFrames
 from astrocast.io.formats.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL, choose_dataset
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    RecordingWriter,
+    check_movie_shape,
+)
 from astrocast.io.writing.files import check_space
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
 Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
 COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
-#: recordings that hold a file open: HDF5 refuses to open a file for writing that the same process has open for reading
+#: recordings that hold a file open: HDF5 refuses to open a file for writing that the
+#: same process has open for reading
 _READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
 
 
@@ -38,16 +45,23 @@ def _filter_options(compression: str | None) -> dict[str, Any]:
     if compression is None:
         return {}
     if compression not in COMPRESSIONS:
-        raise InvalidValueError(f"compression is {compression!r}; choose one of {', '.join(COMPRESSIONS)} or None")
+        raise InvalidValueError(
+            f"compression is {compression!r}; choose one of {', '.join(COMPRESSIONS)}"
+            " or None"
+        )
     if compression in ("gzip", "lzf"):
         return {"compression": compression, "shuffle": True}
     if compression == "szip":
         if not h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
-            raise InvalidValueError("this build of HDF5 cannot write szip; use 'gzip', 'lz4' or 'zstd'")
+            raise InvalidValueError(
+                "this build of HDF5 cannot write szip; use 'gzip', 'lz4' or 'zstd'"
+            )
         return {"compression": "szip"}
     import hdf5plugin
 
-    return dict(hdf5plugin.LZ4() if compression == "lz4" else hdf5plugin.Zstd(), shuffle=True)
+    return dict(
+        hdf5plugin.LZ4() if compression == "lz4" else hdf5plugin.Zstd(), shuffle=True
+    )
 
 
 def dataset_names(path: Path) -> list[str]:
@@ -61,7 +75,11 @@ def names_in(file: h5py.File) -> list[str]:
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim == 3 and not name.endswith(PARTIAL):
+        if (
+            isinstance(item, h5py.Dataset)
+            and item.ndim == 3
+            and not name.endswith(PARTIAL)
+        ):
             names.append(name)
 
     file.visititems(visit)
@@ -76,7 +94,8 @@ def _open_file(path: Path, mode: str) -> h5py.File:
     except OSError as error:
         if mode == "r":
             raise FormatError(
-                f"{path} cannot be read as HDF5: {error}. The file is damaged or of another format"
+                f"{path} cannot be read as HDF5: {error}. The file is damaged or of"
+                " another format"
             ) from error
         raise OutputError(f"{path} cannot be written as HDF5: {error}") from error
 
@@ -105,20 +124,25 @@ class HDF5Recording(Recording):
         _READERS.add(self)
 
     def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
-        # An uncompressed contiguous dataset is plain bytes in the file: reading them avoids HDF5's global lock.
+        # An uncompressed contiguous dataset is plain bytes in the file: reading them
+        # avoids HDF5's global lock.
         offset = dataset.id.get_offset() if dataset.chunks is None else None
         if offset is None or dataset.dtype.kind not in "biuf":
             return None
         return ContiguousFrames(self.path, offset, self.shape, dataset.dtype)
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         if self._contiguous is not None:
             return self._contiguous.read(start, stop, rows, columns)
         with self._lock:
             if self._file is None:
                 self._file = _open_file(self.path, "r")
-            found = np.ascontiguousarray(self._file[self.loc][start:stop, rows, columns])
+            found = np.ascontiguousarray(
+                self._file[self.loc][start:stop, rows, columns]
+            )
             return found.astype(self.dtype, copy=False)
 
     def release(self) -> None:
@@ -134,7 +158,9 @@ class HDF5Recording(Recording):
 
 
 def release_readers(path: Path) -> None:
-    """Close what this process reads of a file that is about to be written; it reopens at the next read."""
+    """Close what this process reads of a file that is about to be written; it reopens
+    at the next read.
+    """
     target = path.resolve()
     for reader in list(_READERS):
         if reader.path.resolve() == target:
@@ -150,11 +176,14 @@ def _read_metadata(dataset: h5py.Dataset) -> Metadata:
 
 
 class HDF5Writer(RecordingWriter):
-    """Writes one dataset; a new file is written beside and renamed, an existing one gains the complete dataset.
+    """Writes one dataset; a new file is written beside and renamed, an existing one
+    gains the complete dataset.
 
-    In an existing file the dataset grows under ``<loc>.partial``. Without compression its space is allocated before the
-    first block, so that a process that is killed while writing leaves the other datasets readable, and the next one can
-    go on with it: the places of the chunks are known, and nothing of HDF5's own changes until all are written.
+    In an existing file the dataset grows under ``<loc>.partial``. Without compression
+    its space is allocated before the first block, so that a process that is killed
+    while writing leaves the other datasets readable, and the next one can go on with
+    it: the places of the chunks are known, and nothing of HDF5's own changes until all
+    are written.
     """
 
     resumable = True
@@ -172,17 +201,28 @@ class HDF5Writer(RecordingWriter):
         overwrite: bool = False,
         resume: Resume | None = None,
     ) -> None:
-        self.shape, self.dtype, self.path, self.loc = shape, dtype, path, (loc or "").strip("/")
+        self.shape, self.dtype, self.path, self.loc = (
+            shape,
+            dtype,
+            path,
+            (loc or "").strip("/"),
+        )
         self._direct: AllocatedChunks | None = None
         self._resume: Resume | None = None
         if not self.loc:
-            raise InvalidValueError(f"a dataset name (loc) is needed to write {path}, for example 'data/ch0'")
+            raise InvalidValueError(
+                f"a dataset name (loc) is needed to write {path}, for example"
+                " 'data/ch0'"
+            )
         self._beside = not path.exists()
         self._target = path.with_name(path.name + PARTIAL) if self._beside else path
         options = _filter_options(compression)
         if options and chunks is None:
-            raise InvalidValueError("compressed HDF5 is stored in chunks: name the chunks")
-        # a full disk can leave an HDF5 file unreadable: refuse before the first byte (compressed: half is a fair guess)
+            raise InvalidValueError(
+                "compressed HDF5 is stored in chunks: name the chunks"
+            )
+        # a full disk can leave an HDF5 file unreadable: refuse before the first byte
+        # (compressed: half is a fair guess)
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need // 2 if compression else need, path)
         there = resume.frames() if resume is not None else 0
@@ -192,12 +232,22 @@ class HDF5Writer(RecordingWriter):
         self.file = _open_file(self._target, "a")
         try:
             if self.loc in self.file and not overwrite:
-                raise OutputExistsError(f"{path} already has {self.loc!r}; choose another loc or overwrite=True")
+                raise OutputExistsError(
+                    f"{path} already has {self.loc!r}; choose another loc or"
+                    " overwrite=True"
+                )
             self._partial = self.loc + PARTIAL
-            unfinished = self._unfinished(resume, chunks) if there and resume is not None else None
+            unfinished = (
+                self._unfinished(resume, chunks)
+                if there and resume is not None
+                else None
+            )
             if unfinished is None:
                 there = 0
-                described = {**(metadata or Metadata()).to_attributes(), **(attributes or {})}
+                described = {
+                    **(metadata or Metadata()).to_attributes(),
+                    **(attributes or {}),
+                }
                 unfinished = self._begin_anew(chunks, options, described, resume)
             self.dataset = unfinished
             if self.dataset.chunks is not None and not options:
@@ -210,12 +260,21 @@ class HDF5Writer(RecordingWriter):
         if resume is not None and self._direct is not None and self._direct.straight:
             self._resume, self.resumed, self._slabs.received = resume, there, there
 
-    def _unfinished(self, resume: Resume, chunks: tuple[int, int, int] | None) -> h5py.Dataset | None:
+    def _unfinished(
+        self, resume: Resume, chunks: tuple[int, int, int] | None
+    ) -> h5py.Dataset | None:
         """Return the dataset that the journal tells of, None where it is not there."""
         found = self.file.get(self._partial)
-        if not isinstance(found, h5py.Dataset) or found.attrs.get(ATTRIBUTE) != resume.key:
+        if (
+            not isinstance(found, h5py.Dataset)
+            or found.attrs.get(ATTRIBUTE) != resume.key
+        ):
             return None
-        same = found.shape == self.shape and found.dtype == self.dtype and found.chunks == chunks
+        same = (
+            found.shape == self.shape
+            and found.dtype == self.dtype
+            and found.chunks == chunks
+        )
         return found if same else None
 
     def _begin_anew(
@@ -235,9 +294,13 @@ class HDF5Writer(RecordingWriter):
         self.file.flush()
         return dataset
 
-    def _create(self, chunks: tuple[int, int, int] | None, options: dict[str, Any]) -> h5py.Dataset:
+    def _create(
+        self, chunks: tuple[int, int, int] | None, options: dict[str, Any]
+    ) -> h5py.Dataset:
         if options:
-            return self.file.create_dataset(self._partial, self.shape, self.dtype, chunks=chunks, **options)
+            return self.file.create_dataset(
+                self._partial, self.shape, self.dtype, chunks=chunks, **options
+            )
         parameters = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         parameters.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         parameters.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -247,7 +310,14 @@ class HDF5Writer(RecordingWriter):
         links.set_create_intermediate_group(True)
         space = h5py.h5s.create_simple(self.shape)
         kind = h5py.h5t.py_create(self.dtype, logical=True)
-        created = h5py.h5d.create(self.file.id, self._partial.encode(), kind, space, dcpl=parameters, lcpl=links)
+        created = h5py.h5d.create(
+            self.file.id,
+            self._partial.encode(),
+            kind,
+            space,
+            dcpl=parameters,
+            lcpl=links,
+        )
         return h5py.Dataset(created)
 
     def write(self, start: int, block: NDArray[Any]) -> None:
@@ -264,7 +334,8 @@ class HDF5Writer(RecordingWriter):
         if self._direct is None:
             self.dataset[first : first + len(slab)] = slab
             return
-        # whole chunks as they are: HDF5's own way through selections takes three times as long
+        # whole chunks as they are: HDF5's own way through selections takes three times
+        # as long
         self._direct.write(first, slab)
 
     def commit(self) -> None:
@@ -306,7 +377,8 @@ class HDF5Writer(RecordingWriter):
         if self._resume is not None:
             self.file.close()
         elif self._beside:
-            with suppress(Exception):  # closing may fail on a full disk; the file goes anyway
+            # closing may fail on a full disk; the file goes anyway
+            with suppress(Exception):
                 self.file.close()
             self._target.unlink(missing_ok=True)
         elif self.file:

@@ -1,7 +1,9 @@
-"""Chunks of HDF5 that were allocated beforehand, written by threads straight to their places in the file.
+"""Chunks of HDF5 that were allocated beforehand, written by threads straight to their
+places in the file.
 
-HDF5 lets one thread at a time into the library and h5py keeps the interpreter's lock meanwhile. Where a dataset is not
-compressed, and its space was allocated when it was created, the library only has to say once where each chunk is.
+HDF5 lets one thread at a time into the library and h5py keeps the interpreter's lock
+meanwhile. Where a dataset is not compressed, and its space was allocated when it was
+created, the library only has to say once where each chunk is.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ class AllocatedChunks:
     Parameters
     ----------
     path
-        The file. It must have been flushed since the dataset was created: the places are its from then on.
+        The file. It must have been flushed since the dataset was created: the places
+        are its from then on.
     dataset
-        The dataset, with early allocation and without filters; open until all is written.
+        The dataset, with early allocation and without filters; open until all is
+        written.
     """
 
     def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
@@ -62,7 +66,9 @@ class AllocatedChunks:
             self._file.close()
 
     def _write_through(self, index: tuple[int, int, int], chunk: NDArray[Any]) -> None:
-        self.dataset.id.write_direct_chunk(tuple(i * c for i, c in zip(index, self.chunk, strict=True)), chunk)
+        self.dataset.id.write_direct_chunk(
+            tuple(i * c for i, c in zip(index, self.chunk, strict=True)), chunk
+        )
 
     def _write_straight(self, index: tuple[int, int, int], chunk: NDArray[Any]) -> None:
         assert self._file is not None
@@ -73,18 +79,34 @@ class AllocatedChunks:
 
 
 def chunk_places(dataset: h5py.Dataset) -> dict[tuple[int, ...], int]:
-    """Return the byte of the file at which each chunk begins, by chunk index; empty where that cannot be relied on."""
-    # older libraries do not tell, Windows has no pwrite, and libraries differ in what they count from a user block
-    if not hasattr(os, "pwrite") or not hasattr(dataset.id, "chunk_iter") or dataset.file.userblock_size:
+    """Return the byte of the file at which each chunk begins, by chunk index; empty
+    where that cannot be relied on.
+    """
+    # older libraries do not tell, Windows has no pwrite, and libraries differ in what
+    # they count from a user block
+    if (
+        not hasattr(os, "pwrite")
+        or not hasattr(dataset.id, "chunk_iter")
+        or dataset.file.userblock_size
+    ):
         return {}
     size = int(np.prod(dataset.chunks, dtype=np.int64)) * dataset.dtype.itemsize
     places: dict[tuple[int, ...], int] = {}
 
     def note(chunk: Any) -> None:
-        if chunk.byte_offset is not None and chunk.size == size and chunk.filter_mask == 0:
-            index = tuple(o // c for o, c in zip(chunk.chunk_offset, dataset.chunks, strict=True))
+        if (
+            chunk.byte_offset is not None
+            and chunk.size == size
+            and chunk.filter_mask == 0
+        ):
+            index = tuple(
+                o // c for o, c in zip(chunk.chunk_offset, dataset.chunks, strict=True)
+            )
             places[index] = int(chunk.byte_offset)
 
     dataset.id.chunk_iter(note)
-    wanted = np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)], dtype=np.int64)
+    wanted = np.prod(
+        [-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)],
+        dtype=np.int64,
+    )
     return places if len(places) == wanted else {}

@@ -32,11 +32,15 @@ class ND2Recording(PlanesRecording):
             raise FormatError(f"{path} cannot be read as ND2: {error}") from error
         try:
             sizes = dict(self._file.sizes)
-            layout = read_layout("".join(a[0] for a in sizes), tuple(sizes.values()), str(path))
+            layout = read_layout(
+                "".join(a[0] for a in sizes), tuple(sizes.values()), str(path)
+            )
             self.channels = layout.channels
             rows, columns = sizes["Y"], sizes["X"]
             frames = self._recorded(layout.frames)
-            self.shape = check_movie_shape((frames * self.channels, rows, columns), str(path))
+            self.shape = check_movie_shape(
+                (frames * self.channels, rows, columns), str(path)
+            )
             self.dtype = np.dtype(self._file.dtype)
             self.metadata = self._read_metadata()
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -46,7 +50,9 @@ class ND2Recording(PlanesRecording):
             raise FormatError(f"{path} is a damaged ND2 file: {error}") from error
 
     def _recorded(self, announced: int) -> int:
-        """Return how many frames there are; nd2 gives black ones for those that are not there."""
+        """Return how many frames there are; nd2 gives black ones for those that are not
+        there.
+        """
         there = stored_frames(self.path)
         if there is None or len(there) >= announced:
             return announced
@@ -55,12 +61,13 @@ class ND2Recording(PlanesRecording):
         if gaps or not there:
             named = ", ".join(map(str, gaps[:5])) + ("..." if len(gaps) > 5 else "")
             raise FormatError(
-                f"{self.path} announces {announced} frames and holds {len(there)}; missing before its last one: "
-                f"{named or 'all'}. Copy it again, or export what is there as OME-TIFF"
+                f"{self.path} announces {announced} frames and holds {len(there)};"
+                f" missing before its last one: {named or 'all'}. Copy it again, or"
+                " export what is there as OME-TIFF"
             )
         warnings.warn(
-            f"{self.path} announces {announced} frames and holds the first {len(there)}: the acquisition was stopped, "
-            "and the recording ends there",
+            f"{self.path} announces {announced} frames and holds the first"
+            f" {len(there)}: the acquisition was stopped, and the recording ends there",
             AstrocastWarning,
             stacklevel=4,
         )
@@ -70,10 +77,16 @@ class ND2Recording(PlanesRecording):
         file = self._file
         channels = getattr(file.metadata, "channels", None) or []
         size = file.voxel_size() if channels else None
-        periods = [getattr(loop.parameters, "periodMs", None) for loop in file.experiment]
+        periods = [
+            getattr(loop.parameters, "periodMs", None) for loop in file.experiment
+        ]
         period = next((p for p in periods if p), None)
         return Metadata(
-            pixel_size=(float(size.y), float(size.x)) if size is not None and size.x > 0 else None,
+            pixel_size=(
+                (float(size.y), float(size.x))
+                if size is not None and size.x > 0
+                else None
+            ),
             frame_rate=1000.0 / period if period else None,
             channel_names=tuple(str(c.channel.name) for c in channels),
             acquisition_time=file.text_info.get("date") or None,
@@ -84,7 +97,9 @@ class ND2Recording(PlanesRecording):
         try:
             planes = np.asarray(self._file.read_frame(frame))
         except (ValueError, OSError, KeyError, IndexError) as error:
-            raise FormatError(f"frame {frame} of {self.path} is damaged: {error}") from error
+            raise FormatError(
+                f"frame {frame} of {self.path} is damaged: {error}"
+            ) from error
         return planes.reshape(self.channels, *self.shape[1:])[channel]
 
     def close(self) -> None:
@@ -93,10 +108,12 @@ class ND2Recording(PlanesRecording):
 
 
 def stored_frames(path: Path) -> set[int] | None:
-    """Return the numbers of the frames in the map of chunks at the end of an ND2 file; None where there is no map.
+    """Return the numbers of the frames in the map of chunks at the end of an ND2 file;
+    None where there is no map.
 
-    The last 40 bytes of a file (of version 2 and later) are a signature and the place of the map; the map has the name
-    of each chunk, ``ImageDataSeq|<number>!`` for a frame.
+    The last 40 bytes of a file (of version 2 and later) are a signature and the place
+    of the map; the map has the name of each chunk, ``ImageDataSeq|<number>!`` for a
+    frame.
     """
     with path.open("rb") as file:
         file.seek(-40, 2)
@@ -104,4 +121,6 @@ def stored_frames(path: Path) -> set[int] | None:
         if signature != b"ND2 CHUNK MAP SIGNATURE 0000001!":
             return None
         file.seek(place)
-        return {int(number) for number in re.findall(rb"ImageDataSeq\|(\d+)!", file.read())}
+        return {
+            int(number) for number in re.findall(rb"ImageDataSeq\|(\d+)!", file.read())
+        }

@@ -1,4 +1,6 @@
-"""NumPy files; their metadata in a JSON file of the same name, for the format has no place for it."""
+"""NumPy files; their metadata in a JSON file of the same name, for the format has no
+place for it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ import numpy as np
 from astrocast.errors import FormatError, InvalidValueError
 from astrocast.io.formats.contiguous import ContiguousRecording
 from astrocast.io.recording import Metadata, Recording, check_movie_shape
-from astrocast.io.writing.files import SequentialWriter, check_space, check_target, open_for_writing
+from astrocast.io.writing.files import (
+    SequentialWriter,
+    check_space,
+    check_target,
+    open_for_writing,
+)
 
 
 def sidecar(path: Path) -> Path:
@@ -24,34 +31,61 @@ def open_npy(path: Path, loc: str | None = None) -> Recording:
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }
             if version not in read_header:
-                raise FormatError(f"{path} is NumPy format {version}, known are 1.0 and 2.0; save it again")
+                raise FormatError(
+                    f"{path} is NumPy format {version}, known are 1.0 and 2.0; save it"
+                    " again"
+                )
             shape, fortran, dtype = read_header[version](file)
             offset = file.tell()
     except (ValueError, OSError) as error:
         raise FormatError(f"{path} cannot be read as a NumPy file: {error}") from error
     if dtype.hasobject or fortran:
         raise FormatError(
-            f"{path} holds {'objects' if dtype.hasobject else 'Fortran order'}; expected numbers in C order"
+            f"{path} holds {'objects' if dtype.hasobject else 'Fortran order'};"
+            " expected numbers in C order"
         )
     metadata = Metadata()
     if sidecar(path).exists():
-        metadata = Metadata.from_attributes(json.loads(sidecar(path).read_text(encoding="utf-8")))
-    return ContiguousRecording(path, offset, check_movie_shape(shape, str(path)), dtype, metadata)
+        metadata = Metadata.from_attributes(
+            json.loads(sidecar(path).read_text(encoding="utf-8"))
+        )
+    return ContiguousRecording(
+        path, offset, check_movie_shape(shape, str(path)), dtype, metadata
+    )
 
 
 class NpyWriter(SequentialWriter):
     """Writes a ``.npy`` file."""
 
-    def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **options: Any,
+    ):
         if options.get("compression"):
-            raise InvalidValueError(".npy files are not compressed; leave compression out or write .h5")
+            raise InvalidValueError(
+                ".npy files are not compressed; leave compression out or write .h5"
+            )
         beside = check_target(path, options.get("overwrite", False))
-        check_space(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path)
+        check_space(
+            path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path
+        )
         file = open_for_writing(beside)
         np.lib.format.write_array_header_1_0(
-            file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+            file,
+            {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": tuple(shape),
+            },
         )
         super().__init__(path, beside, file, shape, dtype)
         self._attributes = {**(options.get("attributes") or {})}
@@ -61,6 +95,8 @@ class NpyWriter(SequentialWriter):
         """Rename, and write the metadata beside."""
         super().commit()
         if self._attributes:
-            sidecar(self.path).write_text(json.dumps(self._attributes, indent=1) + "\n", encoding="utf-8")
+            sidecar(self.path).write_text(
+                json.dumps(self._attributes, indent=1) + "\n", encoding="utf-8"
+            )
         else:
             sidecar(self.path).unlink(missing_ok=True)

@@ -26,16 +26,22 @@ class PlanesRecording(Recording):
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane (row, column); called by one thread at a time."""
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
-    def read_every(self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return every ``step``-th frame without reading the others."""
         chosen = range(start, stop, step)
         size = np.empty(self.shape[1:], np.bool_)[rows, columns].shape
         block = np.empty((len(chosen), *size), self.dtype)
         with self._lock:
             for i, index in enumerate(chosen):
-                block[i] = self.plane(index // self.channels, index % self.channels)[rows, columns]
+                block[i] = self.plane(index // self.channels, index % self.channels)[
+                    rows, columns
+                ]
         return block

@@ -11,8 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError, InvalidValueError, MissingExtraError, OutputError
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.errors import (
+    FormatError,
+    InvalidValueError,
+    MissingExtraError,
+    OutputError,
+)
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    RecordingWriter,
+    check_movie_shape,
+)
 from astrocast.io.writing.files import check_space, check_target
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -25,7 +36,9 @@ def _tiledb() -> Any:
     try:
         import tiledb
     except ImportError as error:
-        raise MissingExtraError("tiledb", "tiledb", "reading and writing .tdb recordings") from error
+        raise MissingExtraError(
+            "tiledb", "tiledb", "reading and writing .tdb recordings"
+        ) from error
     return tiledb
 
 
@@ -45,7 +58,8 @@ class TileDBRecording(Recording):
         if schema.sparse or schema.nattr != 1:
             self.array.close()
             raise FormatError(
-                f"{path} is {'sparse' if schema.sparse else 'of several attributes'}; expected one dense array"
+                f"{path} is {'sparse' if schema.sparse else 'of several attributes'};"
+                " expected one dense array"
             )
         try:
             self.shape = check_movie_shape(schema.shape, str(path))
@@ -53,15 +67,21 @@ class TileDBRecording(Recording):
             self.array.close()
             raise
         self.dtype = np.dtype(schema.attr(0).dtype)
-        self.metadata = Metadata.from_attributes(json.loads(self.array.meta.get(KEY, "{}")))
+        self.metadata = Metadata.from_attributes(
+            json.loads(self.array.meta.get(KEY, "{}"))
+        )
         self.chunk_frames = int(schema.domain.dim(0).tile or 1)
         # arrays written elsewhere may begin at another index than 0
         self._origin = [int(schema.domain.dim(i).domain[0]) for i in range(3)]
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         if stop <= start:
-            return np.empty((0, *np.empty(self.shape[1:])[rows, columns].shape), self.dtype)
+            return np.empty(
+                (0, *np.empty(self.shape[1:])[rows, columns].shape), self.dtype
+            )
         r0, r1, _ = rows.indices(self.shape[1])
         c0, c1, _ = columns.indices(self.shape[2])
         z, x, y = self._origin
@@ -78,11 +98,20 @@ class TileDBRecording(Recording):
 class TileDBWriter(RecordingWriter):
     """Writes a dense array beside and renames it."""
 
-    def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **options: Any,
+    ):
         tiledb = _tiledb()
         self.path, self.shape, self.dtype = path, shape, dtype
         self.beside = check_target(path, options.get("overwrite", False))
-        check_space(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path)
+        check_space(
+            path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path
+        )
         shutil.rmtree(self.beside, ignore_errors=True)
         chunks = options["chunks"]
         names = ("z", "x", "y")
@@ -92,13 +121,23 @@ class TileDBWriter(RecordingWriter):
                 for n, s, c in zip(names, shape, chunks, strict=True)
             ]
         )
-        attribute = tiledb.Attr(dtype=dtype, filters=_filters(tiledb, options.get("compression")))
+        attribute = tiledb.Attr(
+            dtype=dtype, filters=_filters(tiledb, options.get("compression"))
+        )
         try:
-            tiledb.Array.create(str(self.beside), tiledb.ArraySchema(domain=domain, attrs=[attribute], sparse=False))
+            tiledb.Array.create(
+                str(self.beside),
+                tiledb.ArraySchema(domain=domain, attrs=[attribute], sparse=False),
+            )
         except tiledb.TileDBError as error:
-            raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
+            raise OutputError(
+                f"{path.parent} cannot be written to: {error}; choose another folder"
+            ) from error
         self.array = tiledb.open(str(self.beside), mode="w")
-        known = {**(options.get("attributes") or {}), **(options.get("metadata") or Metadata()).to_attributes()}
+        known = {
+            **(options.get("attributes") or {}),
+            **(options.get("metadata") or Metadata()).to_attributes(),
+        }
         self.array.meta[KEY] = json.dumps(known)
         self._slabs = SlabBuffer(self, chunks[0])
 
@@ -132,7 +171,12 @@ def _filters(tiledb: Any, compression: str | None) -> Any:
         return tiledb.FilterList([])
     if compression not in COMPRESSIONS:
         raise InvalidValueError(
-            f"compression is {compression!r}; TileDB is written with {', '.join(COMPRESSIONS)} or None"
+            f"compression is {compression!r}; TileDB is written with"
+            f" {', '.join(COMPRESSIONS)} or None"
         )
-    kinds = {"gzip": tiledb.GzipFilter, "lz4": tiledb.LZ4Filter, "zstd": tiledb.ZstdFilter}
+    kinds = {
+        "gzip": tiledb.GzipFilter,
+        "lz4": tiledb.LZ4Filter,
+        "zstd": tiledb.ZstdFilter,
+    }
     return tiledb.FilterList([tiledb.ByteShuffleFilter(), kinds[compression]()])

@@ -1,4 +1,6 @@
-"""AVI and MP4 through PyAV, an extra. Video is for looking at: it is compressed with loss and has 8 bits."""
+"""AVI and MP4 through PyAV, an extra. Video is for looking at: it is compressed with
+loss and has 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError, InvalidValueError, MissingExtraError, OutputError
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_block, check_movie_shape
+from astrocast.errors import (
+    AstrocastWarning,
+    FormatError,
+    InvalidValueError,
+    MissingExtraError,
+    OutputError,
+)
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    RecordingWriter,
+    check_block,
+    check_movie_shape,
+)
 from astrocast.io.writing.files import check_target
 
 #: frames per second of a video whose recording does not say how fast it was
@@ -24,12 +39,16 @@ def _av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise MissingExtraError("av", "video", "reading and writing AVI and MP4") from error
+        raise MissingExtraError(
+            "av", "video", "reading and writing AVI and MP4"
+        ) from error
     return av
 
 
 class VideoRecording(Recording):
-    """A video as grey values; it is decoded from its first frame on, so reading forwards is fast, backwards is not."""
+    """A video as grey values; it is decoded from its first frame on, so reading
+    forwards is fast, backwards is not.
+    """
 
     path: Path
 
@@ -42,9 +61,16 @@ class VideoRecording(Recording):
                     raise FormatError(f"{path} has no video stream")
                 stream = container.streams.video[0]
                 n = sum(1 for _ in container.decode(stream))
-                self.shape = check_movie_shape((n, stream.height, stream.width), str(path))
+                self.shape = check_movie_shape(
+                    (n, stream.height, stream.width), str(path)
+                )
                 rate = stream.average_rate
-                deep = stream.pix_fmt in ("gray16le", "gray16be", "gray10le", "gray12le")
+                deep = stream.pix_fmt in (
+                    "gray16le",
+                    "gray16be",
+                    "gray10le",
+                    "gray12le",
+                )
         except av.FFmpegError as error:
             raise FormatError(f"{path} cannot be read as a video: {error}") from error
         self._format = "gray16le" if deep else "gray"
@@ -53,7 +79,9 @@ class VideoRecording(Recording):
         self._container: Any = None
         self._position = 0
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`; not safe from several threads at once."""
         av = _av()
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -66,10 +94,15 @@ class VideoRecording(Recording):
             while self._position < stop:
                 frame = next(self._frames)
                 if self._position >= start:
-                    block[self._position - start] = frame.to_ndarray(format=self._format)
+                    block[self._position - start] = frame.to_ndarray(
+                        format=self._format
+                    )
                 self._position += 1
         except (av.FFmpegError, StopIteration) as error:
-            raise FormatError(f"{self.path} ended at frame {self._position} of {self.shape[0]}: {error}") from error
+            raise FormatError(
+                f"{self.path} ended at frame {self._position} of {self.shape[0]}:"
+                f" {error}"
+            ) from error
         return np.ascontiguousarray(block[:, rows, columns])
 
     def close(self) -> None:
@@ -80,12 +113,23 @@ class VideoRecording(Recording):
 
 
 class VideoWriter(RecordingWriter):
-    """Writes a video for viewing: 8 bits, stretched from the 0.1 to the 99.9 percentile of the first block."""
+    """Writes a video for viewing: 8 bits, stretched from the 0.1 to the 99.9 percentile
+    of the first block.
+    """
 
-    def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **options: Any,
+    ):
         av = _av()
         if options.get("compression"):
-            raise InvalidValueError("a video has its own compression; leave compression out")
+            raise InvalidValueError(
+                "a video has its own compression; leave compression out"
+            )
         self.path, self.shape, self.dtype = path, shape, dtype
         self.beside = check_target(path, options.get("overwrite", False))
         metadata: Metadata = options.get("metadata") or Metadata()
@@ -93,11 +137,16 @@ class VideoWriter(RecordingWriter):
         try:
             self._container = av.open(str(self.beside), "w", format=suffix[1:])
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
+            raise OutputError(
+                f"{path.parent} cannot be written to: {error}; choose another folder"
+            ) from error
         speed = Fraction(metadata.frame_rate or DEFAULT_RATE).limit_denominator(1000)
         self._stream = self._container.add_stream(CODECS[suffix], rate=speed)
         # chroma is stored for 2 x 2 pixels: sides are made even
-        self._stream.height, self._stream.width = shape[1] + shape[1] % 2, shape[2] + shape[2] % 2
+        self._stream.height, self._stream.width = (
+            shape[1] + shape[1] % 2,
+            shape[2] + shape[2] % 2,
+        )
         self._stream.pix_fmt = "yuv420p" if suffix == ".mp4" else "yuvj420p"
         self._range: tuple[float, float] | None = None
         self._next = 0
@@ -107,9 +156,13 @@ class VideoWriter(RecordingWriter):
         av = _av()
         check_block(self, start, block)
         if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
+            raise InvalidValueError(
+                f"blocks are written in order: expected frame {self._next}, got {start}"
+            )
         for frame in self._grey(block):
-            padded = np.pad(frame, ((0, self.shape[1] % 2), (0, self.shape[2] % 2)), mode="edge")
+            padded = np.pad(
+                frame, ((0, self.shape[1] % 2), (0, self.shape[2] % 2)), mode="edge"
+            )
             image = av.VideoFrame.from_ndarray(padded, format="gray")
             self._container.mux(self._stream.encode(image))
         self._next += len(block)
@@ -121,8 +174,9 @@ class VideoWriter(RecordingWriter):
             low, high = np.percentile(block, (0.1, 99.9))
             self._range = float(low), float(max(high, low + 1e-6))
             warnings.warn(
-                f"a video has 8 bits: {self._range[0]:g} to {self._range[1]:g} became 0 to 255. It is for viewing, "
-                "keep the recording itself in .h5 or .zarr",
+                f"a video has 8 bits: {self._range[0]:g} to {self._range[1]:g} became 0"
+                " to 255. It is for viewing, keep the recording itself in .h5 or"
+                " .zarr",
                 AstrocastWarning,
                 stacklevel=2,
             )
@@ -133,7 +187,9 @@ class VideoWriter(RecordingWriter):
         """Finish the video and rename it."""
         if self._next != self.shape[0]:
             self.discard()
-            raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}")
+            raise InvalidValueError(
+                f"{self._next} of {self.shape[0]} frames were written to {self.path}"
+            )
         self._container.mux(self._stream.encode(None))
         self._container.close()
         os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system

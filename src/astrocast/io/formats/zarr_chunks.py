@@ -1,4 +1,6 @@
-"""Chunks of zarr v3 as files, written and read by threads: what zarr-python does, without its cost per chunk."""
+"""Chunks of zarr v3 as files, written and read by threads: what zarr-python does,
+without its cost per chunk.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ SHUFFLE = 1
 
 
 class DirectChunks:
-    """Encodes chunks as `astrocast.io.formats.zarr_store.codec_chain` says and writes each to the file that zarr looks for.
+    """Encodes chunks as `astrocast.io.formats.zarr_store.codec_chain` says and writes
+    each to the file that zarr looks for.
 
     Parameters
     ----------
@@ -54,22 +57,34 @@ class DirectChunks:
         packed, checksum = content[:-4], int.from_bytes(content[-4:], "little")
         if google_crc32c.value(packed) != checksum:
             raise ValueError("a chunk does not match its checksum")
-        plain = self._gzip.decode(packed) if self.compression == "gzip" else blosc.decompress(packed)
+        plain = (
+            self._gzip.decode(packed)
+            if self.compression == "gzip"
+            else blosc.decompress(packed)
+        )
         return np.frombuffer(plain, self.dtype).reshape(self.chunk)
 
     def read_slab(self, number: int, shape: tuple[int, int, int]) -> NDArray[Any]:
         """Return all chunks of one depth as frames of the recording's ``shape``."""
         depth, height, width = self.chunk
         slab = np.empty((min(depth, shape[0] - number * depth), *shape[1:]), self.dtype)
-        places = [(x, y) for x in range(-(-shape[1] // height)) for y in range(-(-shape[2] // width))]
+        places = [
+            (x, y)
+            for x in range(-(-shape[1] // height))
+            for y in range(-(-shape[2] // width))
+        ]
 
         def fill(place: tuple[int, int]) -> None:
             x, y = place
             target = slab[:, x * height : (x + 1) * height, y * width : (y + 1) * width]
             path = self.folder / "c" / str(number) / str(x) / str(y)
             try:
-                target[:] = self.decode(path.read_bytes())[tuple(slice(n) for n in target.shape)]
-            except FileNotFoundError:  # zarr leaves chunks out that hold nothing but the fill value
+                target[:] = self.decode(path.read_bytes())[
+                    tuple(slice(n) for n in target.shape)
+                ]
+            except (
+                FileNotFoundError
+            ):  # zarr leaves chunks out that hold nothing but the fill value
                 target[:] = self.fill
 
         with ThreadPoolExecutor(THREADS, thread_name_prefix="astrocast-zarr") as pool:
@@ -82,7 +97,9 @@ class DirectChunks:
         try:
             store_chunks(first, slab, self.chunk, self._write_one)
         except OSError as error:
-            raise OutputError(f"{self.folder} cannot be written: {error.strerror}") from error
+            raise OutputError(
+                f"{self.folder} cannot be written: {error.strerror}"
+            ) from error
 
     def _write_one(self, index: tuple[int, int, int], chunk: NDArray[Any]) -> None:
         path = self.folder / "c" / "/".join(map(str, index))

@@ -14,12 +14,24 @@ import zarr
 from numpy.typing import NDArray
 from zarr import codecs
 
-from astrocast.errors import DatasetNotFoundError, FormatError, InvalidValueError, OutputError, OutputExistsError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    FormatError,
+    InvalidValueError,
+    OutputError,
+    OutputExistsError,
+)
 from astrocast.io.formats.axes import Layout, read_layout
 from astrocast.io.formats.tiff_metadata import length, pair, rate
 from astrocast.io.formats.zarr_chunks import DirectChunks
 from astrocast.io.naming import PARTIAL, choose_dataset
-from astrocast.io.recording import ALL, Metadata, Recording, RecordingWriter, check_movie_shape
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    RecordingWriter,
+    check_movie_shape,
+)
 from astrocast.io.writing.files import check_space
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
@@ -27,7 +39,8 @@ from astrocast.io.writing.slabs import SlabBuffer
 #: chunks of one depth are kept for the next block up to this size
 SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
-#: what a damaged store raises: a chunk that fails its checksum, bytes that do not decode, missing or broken metadata
+#: what a damaged store raises: a chunk that fails its checksum, bytes that do not
+#: decode, missing or broken metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
 
 
@@ -37,7 +50,9 @@ def is_store(path: Path) -> bool:
 
 
 class ZarrRecording(Recording):
-    """One array of a zarr store. Frames of several channels alternate, whatever their order in the array."""
+    """One array of a zarr store. Frames of several channels alternate, whatever their
+    order in the array.
+    """
 
     path: Path
     portable = True
@@ -56,43 +71,69 @@ class ZarrRecording(Recording):
         shape = self.array.shape
         where = f"{path}:{self.loc}" if self.loc else str(path)
         if self.array.dtype.kind not in "biuf":
-            raise FormatError(f"{where} holds {self.array.dtype}; expected real numbers")
+            raise FormatError(
+                f"{where} holds {self.array.dtype}; expected real numbers"
+            )
         if multiscale is None:
             check_movie_shape(shape, where)
             self._axes = "TYX"
             self.metadata = Metadata.from_attributes(dict(self.array.attrs))
         else:
-            self._axes, self.metadata = read_multiscale(multiscale, len(shape), dict(root.attrs))
+            self._axes, self.metadata = read_multiscale(
+                multiscale, len(shape), dict(root.attrs)
+            )
         self._layout: Layout = read_layout(self._axes, shape, where)
         self.channels = self._layout.channels
-        self.shape = check_movie_shape((self._layout.frames * self.channels, *shape[-2:]), where)
+        self.shape = check_movie_shape(
+            (self._layout.frames * self.channels, *shape[-2:]), where
+        )
         self.dtype = np.dtype(self.array.dtype).newbyteorder("=")
-        time = next((i for i, n in enumerate(shape[:-2]) if n > 1 and self._axes[i] != "C"), 0)
+        time = next(
+            (i for i, n in enumerate(shape[:-2]) if n > 1 and self._axes[i] != "C"), 0
+        )
         self._slab: tuple[int, NDArray[Any]] | None = None
         self._lock = threading.Lock()
         self._direct = self._find_direct()
-        self.chunk_frames = (self.array.shards or self.array.chunks)[time] * self.channels if len(shape) > 2 else 1
+        self.chunk_frames = (
+            (self.array.shards or self.array.chunks)[time] * self.channels
+            if len(shape) > 2
+            else 1
+        )
 
-    def read(self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL) -> NDArray[Any]:
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         try:
             if self._direct is not None and (rows, columns) == (ALL, ALL):
                 return self._read_slabs(self._direct, start, stop)
             found = self._read(start, stop, rows, columns)
         except DAMAGE as error:
-            raise FormatError(f"frames {start} to {stop} of {self.path}:{self.loc} are damaged: {error}") from error
+            raise FormatError(
+                f"frames {start} to {stop} of {self.path}:{self.loc} are damaged:"
+                f" {error}"
+            ) from error
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
 
     def _find_direct(self) -> DirectChunks | None:
-        """Return a reader of the files of chunks where the array is one that this package writes, completely."""
+        """Return a reader of the files of chunks where the array is one that this
+        package writes, completely.
+        """
         compression = written_compression(self.array)
-        slab = self.array.chunks[0] * self.array.shape[-1] * self.array.shape[-2] * self.array.dtype.itemsize
+        slab = (
+            self.array.chunks[0]
+            * self.array.shape[-1]
+            * self.array.shape[-2]
+            * self.array.dtype.itemsize
+        )
         if compression is None or self._axes != "TYX" or slab > SLAB_BYTES:
             return None
         return DirectChunks(self.path / (self.loc or ""), self.array, compression)
 
     def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
-        """Read whole frames; the chunks of the last depth are kept, for blocks seldom end where chunks do."""
+        """Read whole frames; the chunks of the last depth are kept, for blocks seldom
+        end where chunks do.
+        """
         depth = self.array.chunks[0]
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         for number in range(start // depth, -(-stop // depth)):
@@ -100,8 +141,13 @@ class ZarrRecording(Recording):
                 if self._slab is None or self._slab[0] != number:
                     self._slab = number, direct.read_slab(number, self.shape)
                 slab = self._slab[1]
-            first, last = max(start, number * depth), min(stop, number * depth + len(slab))
-            block[first - start : last - start] = slab[first - number * depth : last - number * depth]
+            first, last = (
+                max(start, number * depth),
+                min(stop, number * depth + len(slab)),
+            )
+            block[first - start : last - start] = slab[
+                first - number * depth : last - number * depth
+            ]
         return block
 
     def close(self) -> None:
@@ -121,19 +167,31 @@ class ZarrRecording(Recording):
         # axes of one element go; time before channel
         kept = [i for i, n in enumerate(self.array.shape[:-2]) if n > 1]
         order = sorted(kept, key=lambda i: self._axes[i] == "C")
-        block = block.transpose(*order, *[i for i in range(block.ndim - 2) if i not in order], -2, -1)
+        block = block.transpose(
+            *order, *[i for i in range(block.ndim - 2) if i not in order], -2, -1
+        )
         return block.reshape(-1, *block.shape[-2:])[start - t0 * k : stop - t0 * k]
 
 
-def _find_array(root: Any, path: Path, loc: str | None) -> tuple[Any, str | None, dict[str, Any] | None]:
-    """Return the array that ``loc`` names, its name, and the OME-Zarr description it belongs to."""
+def _find_array(
+    root: Any, path: Path, loc: str | None
+) -> tuple[Any, str | None, dict[str, Any] | None]:
+    """Return the array that ``loc`` names, its name, and the OME-Zarr description it
+    belongs to.
+    """
     if isinstance(root, zarr.Array):
         if loc and loc.strip("/"):
-            raise DatasetNotFoundError(f"{path} is a single array, it has no {loc!r}; leave loc out")
+            raise DatasetNotFoundError(
+                f"{path} is a single array, it has no {loc!r}; leave loc out"
+            )
         return root, None, None
     attributes = dict(root.attrs)
     multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
-    names = [n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)]
+    names = [
+        n
+        for n, item in root.members(max_depth=None)
+        if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)
+    ]
     if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
@@ -143,18 +201,33 @@ def _find_array(root: Any, path: Path, loc: str | None) -> tuple[Any, str | None
     return root[name], name, None
 
 
-def read_multiscale(multiscale: dict[str, Any], ndim: int, attributes: dict[str, Any]) -> tuple[str, Metadata]:
+def read_multiscale(
+    multiscale: dict[str, Any], ndim: int, attributes: dict[str, Any]
+) -> tuple[str, Metadata]:
     """Return axes and physical metadata of OME-Zarr (https://ngff.openmicroscopy.org)."""
     axes = multiscale.get("axes") or ["t", "c", "z", "y", "x"][-ndim:]
     described = [a if isinstance(a, dict) else {"name": a} for a in axes]
     letters = "".join(str(a["name"])[0].upper() for a in described)
     steps = next(
-        (t["scale"] for t in multiscale["datasets"][0].get("coordinateTransformations", []) if t["type"] == "scale"),
+        (
+            t["scale"]
+            for t in multiscale["datasets"][0].get("coordinateTransformations", [])
+            if t["type"] == "scale"
+        ),
         None,
     )
-    units = {letter: (step, a.get("unit")) for letter, step, a in zip(letters, steps or [], described, strict=False)}
-    labels = (attributes.get("ome") or attributes).get("omero", attributes.get("omero", {})).get("channels", [])
-    size = pair(*(length(*units[a]) if a in units and units[a][1] else None for a in "YX"))
+    units = {
+        letter: (step, a.get("unit"))
+        for letter, step, a in zip(letters, steps or [], described, strict=False)
+    }
+    labels = (
+        (attributes.get("ome") or attributes)
+        .get("omero", attributes.get("omero", {}))
+        .get("channels", [])
+    )
+    size = pair(
+        *(length(*units[a]) if a in units and units[a][1] else None for a in "YX")
+    )
     step, unit = units.get("T", (None, None))
     return letters, Metadata(
         pixel_size=size,
@@ -164,25 +237,48 @@ def read_multiscale(multiscale: dict[str, Any], ndim: int, attributes: dict[str,
 
 
 def written_compression(array: Any) -> str | None:
-    """Return the compression of an array that this package wrote (by its codecs), or None."""
-    if array.metadata.zarr_format != 3 or array.shards or array.ndim != 3 or array.dtype.byteorder == ">":
+    """Return the compression of an array that this package wrote (by its codecs), or
+    None.
+    """
+    if (
+        array.metadata.zarr_format != 3
+        or array.shards
+        or array.ndim != 3
+        or array.dtype.byteorder == ">"
+    ):
         return None
 
     def described(chain: Any) -> list[tuple[str, str, str]]:
-        options = [(c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain]
-        return [(str(c["name"]), str(o.get("cname")), str(o.get("shuffle"))) for c, o in options]
+        options = [
+            (c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain
+        ]
+        return [
+            (str(c["name"]), str(o.get("cname")), str(o.get("shuffle")))
+            for c, o in options
+        ]
 
-    return next((n for n in COMPRESSIONS if described(array.compressors) == described(codec_chain(n))), None)
+    return next(
+        (
+            n
+            for n in COMPRESSIONS
+            if described(array.compressors) == described(codec_chain(n))
+        ),
+        None,
+    )
 
 
 def codec_chain(compression: str | None) -> list[Any]:
     """Return the codecs of a chunk: Blosc, or gzip, each followed by a checksum.
 
-    A truncated Blosc chunk can crash the interpreter; the checksum is looked at first and makes it an error.
+    A truncated Blosc chunk can crash the interpreter; the checksum is looked at first
+    and makes it an error.
     """
     chosen = compression or "lz4"
     if chosen not in COMPRESSIONS:
-        raise InvalidValueError(f"compression is {compression!r}; zarr is written with {', '.join(COMPRESSIONS)}")
+        raise InvalidValueError(
+            f"compression is {compression!r}; zarr is written with"
+            f" {', '.join(COMPRESSIONS)}"
+        )
     packed: Any
     if chosen == "gzip":
         packed = codecs.GzipCodec(level=4)
@@ -196,25 +292,51 @@ def codec_chain(compression: str | None) -> list[Any]:
 class ZarrWriter(RecordingWriter):
     """Writes one array of a zarr v3 store; it gets its name when it is complete.
 
-    A new store is written beside and renamed; an existing one gains an array. Blocks are held back until they fill
-    whole chunks, so that each chunk is written once, by one task.
+    A new store is written beside and renamed; an existing one gains an array. Blocks
+    are held back until they fill whole chunks, so that each chunk is written once, by
+    one task.
     """
 
     resumable = True
 
-    def __init__(self, path: Path, loc: str | None, shape: tuple[int, int, int], dtype: np.dtype[Any], **options: Any):
-        self.path, self.loc, self.shape, self.dtype = path, (loc or "").strip("/"), shape, dtype
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **options: Any,
+    ):
+        self.path, self.loc, self.shape, self.dtype = (
+            path,
+            (loc or "").strip("/"),
+            shape,
+            dtype,
+        )
         if path.exists() and not is_store(path):
-            raise OutputExistsError(f"{path} exists and is no zarr store; choose another name")
-        overwrite = bool(options.get("overwrite", False))
-        if path.exists() and not overwrite and (not self.loc or (path / self.loc).exists()):
             raise OutputExistsError(
-                f"{path} already has {self.loc or 'an array'!r}; choose another loc or overwrite=True"
+                f"{path} exists and is no zarr store; choose another name"
             )
-        check_space(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path)
-        #: everything is made in a store of its own; complete arrays are renamed from there into place
+        overwrite = bool(options.get("overwrite", False))
+        if (
+            path.exists()
+            and not overwrite
+            and (not self.loc or (path / self.loc).exists())
+        ):
+            raise OutputExistsError(
+                f"{path} already has {self.loc or 'an array'!r}; choose another loc or"
+                " overwrite=True"
+            )
+        check_space(
+            path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
+        )
+        #: everything is made in a store of its own; complete arrays are renamed from
+        #: there into place
         self.beside = path.with_name(path.name + PARTIAL)
-        attributes = {**(options.get("metadata") or Metadata()).to_attributes(), **(options.get("attributes") or {})}
+        attributes = {
+            **(options.get("metadata") or Metadata()).to_attributes(),
+            **(options.get("attributes") or {}),
+        }
         self._resume: Resume | None = options.get("resume")
         if self._resume is not None:
             attributes[ATTRIBUTE] = self._resume.key
@@ -224,16 +346,26 @@ class ZarrWriter(RecordingWriter):
             if unfinished is None:
                 self._begin_anew()
                 unfinished = zarr.create_array(
-                    store=str(self.beside), name=self.loc or None, shape=shape, dtype=dtype, chunks=options["chunks"],
-                    compressors=codec_chain(options.get("compression")), attributes=attributes, zarr_format=3,
-                )  # fmt: skip
+                    store=str(self.beside),
+                    name=self.loc or None,
+                    shape=shape,
+                    dtype=dtype,
+                    chunks=options["chunks"],
+                    compressors=codec_chain(options.get("compression")),
+                    attributes=attributes,
+                    zarr_format=3,
+                )
             self.array = unfinished
         except OSError as error:
-            raise OutputError(f"{path.parent} cannot be written to: {error}; choose another folder") from error
+            raise OutputError(
+                f"{path.parent} cannot be written to: {error}; choose another folder"
+            ) from error
         self.chunk_frames = self.array.chunks[0]
         self._slabs = SlabBuffer(self, self.chunk_frames)
         self._slabs.received = self.resumed
-        self._chunks = DirectChunks(self.beside / self.loc, self.array, options.get("compression") or "lz4")
+        self._chunks = DirectChunks(
+            self.beside / self.loc, self.array, options.get("compression") or "lz4"
+        )
 
     def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
         """Return the array that the journal tells of, None where it is not there."""
@@ -242,8 +374,16 @@ class ZarrWriter(RecordingWriter):
         except (OSError, ValueError, KeyError):
             return None
         assert self._resume is not None
-        same = found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
-        return found if same and found.dtype == self.dtype and tuple(found.chunks) == tuple(chunks) else None
+        same = (
+            found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
+        )
+        return (
+            found
+            if same
+            and found.dtype == self.dtype
+            and tuple(found.chunks) == tuple(chunks)
+            else None
+        )
 
     def _begin_anew(self) -> None:
         self.resumed = 0

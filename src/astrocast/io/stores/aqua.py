@@ -1,8 +1,9 @@
 """Results of AQuA2 (``.mat`` of version 7.3, which is HDF5) as an event table.
 
-Read from the file itself: `res.evt1` (and `res.evt2` of a second channel), a cell per event with the linear indices of
-its voxels, and `res.opts.sz`, the size of the movie. Indices count from 1 down the columns, as MATLAB does: (row,
-column[, plane], frame). Where AQuA wrote curves (`res.dffMat1`), they become the traces.
+Read from the file itself: `res.evt1` (and `res.evt2` of a second channel), a cell per
+event with the linear indices of its voxels, and `res.opts.sz`, the size of the movie.
+Indices count from 1 down the columns, as MATLAB does: (row, column[, plane], frame).
+Where AQuA wrote curves (`res.dffMat1`), they become the traces.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from astrocast.events.schema import INDEX
 from astrocast.io.recording import Metadata
 
 
-def read_aqua2(path: str | Path, channel: int = 1) -> tuple[pd.DataFrame, tuple[int, int, int], Metadata]:
+def read_aqua2(
+    path: str | Path, channel: int = 1
+) -> tuple[pd.DataFrame, tuple[int, int, int], Metadata]:
     """Read a result file of AQuA2.
 
     Parameters
@@ -34,8 +37,9 @@ def read_aqua2(path: str | Path, channel: int = 1) -> tuple[pd.DataFrame, tuple[
     Returns
     -------
     table
-        A row per event: bounding box, ``v_area``, ``v_length``, ``v_fp_*`` centre and area, mask, footprint and, where
-        the file holds curves, traces (dF/F). The index is AQuA's number of the event.
+        A row per event: bounding box, ``v_area``, ``v_length``, ``v_fp_*`` centre and
+        area, mask, footprint and, where the file holds curves, traces (dF/F). The index
+        is AQuA's number of the event.
     shape
         Frames, rows and columns of the movie.
     metadata
@@ -44,8 +48,8 @@ def read_aqua2(path: str | Path, channel: int = 1) -> tuple[pd.DataFrame, tuple[
     Raises
     ------
     FormatError
-        The file is no HDF5, or not a result of AQuA2; the message says what is missing. Movies of several planes are
-        refused.
+        The file is no HDF5, or not a result of AQuA2; the message says what is missing.
+        Movies of several planes are refused.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,12 +57,15 @@ def read_aqua2(path: str | Path, channel: int = 1) -> tuple[pd.DataFrame, tuple[
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise FormatError(f"{path} is no .mat file of version 7.3 (HDF5): {error}. Save with '-v7.3'") from error
+        raise FormatError(
+            f"{path} is no .mat file of version 7.3 (HDF5): {error}. Save with '-v7.3'"
+        ) from error
     with file:
         found = file.get("res")
         if not isinstance(found, h5py.Group):
             raise FormatError(
-                f"{path} holds no struct `res`; it has {', '.join(file) or 'nothing'}: not a result of AQuA2"
+                f"{path} holds no struct `res`; it has {', '.join(file) or 'nothing'}:"
+                " not a result of AQuA2"
             )
         shape = _movie_shape(path, found)
         voxels = _events(path, file, found, channel)
@@ -68,7 +75,11 @@ def read_aqua2(path: str | Path, channel: int = 1) -> tuple[pd.DataFrame, tuple[
 
 def _number(group: Any, name: str) -> float | None:
     held = group.get(f"opts/{name}")
-    if not isinstance(held, h5py.Dataset) or held.size != 1 or held.dtype.kind not in "iuf":
+    if (
+        not isinstance(held, h5py.Dataset)
+        or held.size != 1
+        or held.dtype.kind not in "iuf"
+    ):
         return None
     return float(np.asarray(held).ravel()[0])
 
@@ -85,12 +96,18 @@ def _metadata(found: Any) -> Metadata:
 def _movie_shape(path: Path, found: Any) -> tuple[int, int, int]:
     held = found.get("opts/sz")
     if not isinstance(held, h5py.Dataset):
-        raise FormatError(f"{path} lacks res.opts.sz, the size of the movie; res has {', '.join(found)}")
+        raise FormatError(
+            f"{path} lacks res.opts.sz, the size of the movie; res has"
+            f" {', '.join(found)}"
+        )
     sizes = [int(n) for n in np.asarray(held).ravel()]
     if len(sizes) == 4 and sizes[2] == 1:
         sizes = [sizes[0], sizes[1], sizes[3]]
     if len(sizes) != 3 or min(sizes) < 1:
-        raise FormatError(f"{path} is of a movie of size {sizes}; movies of one plane (rows, columns, frames) are read")
+        raise FormatError(
+            f"{path} is of a movie of size {sizes}; movies of one plane (rows, columns,"
+            " frames) are read"
+        )
     return sizes[2], sizes[0], sizes[1]
 
 
@@ -99,33 +116,48 @@ def _events(path: Path, file: Any, found: Any, channel: int) -> list[NDArray[np.
     name = f"evt{channel}"
     cells = found.get(name, found.get("evt") if channel == 1 else None)
     if not isinstance(cells, h5py.Dataset):
-        raise FormatError(f"{path} lacks the events res.{name}; res has {', '.join(found)}")
+        raise FormatError(
+            f"{path} lacks the events res.{name}; res has {', '.join(found)}"
+        )
     if cells.dtype != h5py.ref_dtype:
         # an empty cell is stored as its size
         if cells.attrs.get("MATLAB_empty", 0):
             return []
-        raise FormatError(f"res.{name} in {path} is of {cells.dtype}; a cell of voxel lists was expected")
+        raise FormatError(
+            f"res.{name} in {path} is of {cells.dtype}; a cell of voxel lists was"
+            " expected"
+        )
     voxels = []
     for reference in np.asarray(cells).ravel():
         held = file[reference]
         empty = held.attrs.get("MATLAB_empty", 0)
-        voxels.append(np.empty(0, np.int64) if empty else np.asarray(held).ravel().astype(np.int64) - 1)
+        voxels.append(
+            np.empty(0, np.int64)
+            if empty
+            else np.asarray(held).ravel().astype(np.int64) - 1
+        )
     return voxels
 
 
-def _curves(found: Any, channel: int, events: int, frames: int) -> NDArray[np.float32] | None:
+def _curves(
+    found: Any, channel: int, events: int, frames: int
+) -> NDArray[np.float32] | None:
     """Return dF/F (events, frames) where the file holds it."""
     held = found.get(f"dffMat{channel}")
     if not isinstance(held, h5py.Dataset):
         return None
-    # MATLAB's (events, frames[, kind]) is stored turned round; the first kind is the curve of the event itself
+    # MATLAB's (events, frames[, kind]) is stored turned round; the first kind is the
+    # curve of the event itself
     curves = np.asarray(held, np.float32).T
     curves = curves[..., 0] if curves.ndim == 3 else curves
     return curves if curves.shape == (events, frames) else None
 
 
 def _table(
-    path: Path, voxels: list[NDArray[np.int64]], shape: tuple[int, int, int], curves: NDArray[np.float32] | None
+    path: Path,
+    voxels: list[NDArray[np.int64]],
+    shape: tuple[int, int, int],
+    curves: NDArray[np.float32] | None,
 ) -> pd.DataFrame:
     frames, rows, columns = shape
     kept = [i for i, held in enumerate(voxels) if held.size]
@@ -134,7 +166,9 @@ def _table(
     for i in kept:
         held = voxels[i]
         if held.min() < 0 or held.max() >= frames * rows * columns:
-            raise FormatError(f"event {i + 1} in {path} has voxels outside the movie of shape {shape}")
+            raise FormatError(
+                f"event {i + 1} in {path} has voxels outside the movie of shape {shape}"
+            )
         z, y, x = np.unravel_index(held, (frames, columns, rows))
         begin = np.array([z.min(), x.min(), y.min()])
         end = np.array([z.max(), x.max(), y.max()]) + 1
@@ -145,16 +179,25 @@ def _table(
         footprints.append(mask.any(axis=0))
         if curves is not None:
             traces.append(curves[i, begin[0] : end[0]])
-    table = pd.DataFrame(numbers, index=pd.Index(np.array(kept, np.int64) + 1, name=INDEX))
-    table["mask"], table["footprint"] = MaskArray._from_sequence(masks), FootprintArray._from_sequence(footprints)
+    table = pd.DataFrame(
+        numbers, index=pd.Index(np.array(kept, np.int64) + 1, name=INDEX)
+    )
+    table["mask"], table["footprint"] = (
+        MaskArray._from_sequence(masks),
+        FootprintArray._from_sequence(footprints),
+    )
     if curves is not None:
         table["trace"] = TraceArray._from_sequence(traces)
     return table
 
 
-def _row(begin: NDArray[np.int64], end: NDArray[np.int64], mask: NDArray[np.bool_]) -> dict[str, Any]:
+def _row(
+    begin: NDArray[np.int64], end: NDArray[np.int64], mask: NDArray[np.bool_]
+) -> dict[str, Any]:
     centre = np.argwhere(mask.any(axis=0)).mean(axis=0)
-    row: dict[str, Any] = dict(zip(("z0", "x0", "y0", "z1", "x1", "y1"), [*begin, *end], strict=True))
+    row: dict[str, Any] = dict(
+        zip(("z0", "x0", "y0", "z1", "x1", "y1"), [*begin, *end], strict=True)
+    )
     row |= dict(zip(("dz", "dx", "dy"), mask.shape, strict=True))
     return row | {
         "v_length": mask.shape[0],

@@ -1,12 +1,13 @@
 """The event store: a directory that holds what detection found.
 
 ``event_map.*`` label volume (frame, row, column), 0 background, n the voxels of event n
-``time_map.npy`` bool (frames, events + 1): in which frames each event is active, column n for event n
-``events.parquet`` the event table, see `astrocast.events.schema`; masks and footprints as packed bits
-``events.csv``, ``events.columns.json`` its numbers as text, and what each column means
-``meta.json`` parameters, input, versions
+``time_map.npy`` bool (frames, events + 1): in which frames each event is active, column
+n for event n ``events.parquet`` the event table, see `astrocast.events.schema`; masks
+and footprints as packed bits ``events.csv``, ``events.columns.json`` its numbers as
+text, and what each column means ``meta.json`` parameters, input, versions
 
-Nothing in it needs pickle. A store is written as ``<name>.partial`` and renamed when it is complete.
+Nothing in it needs pickle. A store is written as ``<name>.partial`` and renamed when it
+is complete.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
 )
 #: dataset of the event map in formats that hold several
 EVENT_MAP_LOC = "event_map"
-#: values of one ragged column of a batch: all values one after the other, and where each event's begin (events + 1)
+#: values of one ragged column of a batch: all values one after the other, and where
+#: each event's begin (events + 1)
 Ragged = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 def store_path(recording: Path, loc: str | None = None) -> Path:
-    """Return where the events of a recording are kept: ``<stem>.<last part of loc>.roi`` beside it.
+    """Return where the events of a recording are kept: ``<stem>.<last part of
+    loc>.roi`` beside it.
 
     Examples
     --------
@@ -66,15 +69,20 @@ def store_path(recording: Path, loc: str | None = None) -> Path:
     'a.roi'
     """
     last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(f"{recording.stem}.{last}.roi" if last else f"{recording.stem}.roi")
+    return recording.with_name(
+        f"{recording.stem}.{last}.roi" if last else f"{recording.stem}.roi"
+    )
 
 
 def _arrow_type(column: Column) -> pa.DataType:
     if column.dtype in ("mask", "footprint"):
         return pa.binary()
-    return {"int64": pa.int64(), "float64": pa.float64(), "str": pa.string(), "float32[]": pa.list_(pa.float32())}[
-        column.dtype
-    ]
+    return {
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "str": pa.string(),
+        "float32[]": pa.list_(pa.float32()),
+    }[column.dtype]
 
 
 def _is_stored(column: Column) -> bool:
@@ -82,13 +90,23 @@ def _is_stored(column: Column) -> bool:
 
 
 def _schema(columns: Sequence[Column]) -> pa.Schema:
-    fields = [pa.field(INDEX, pa.int64(), nullable=False, metadata={"description": "Number in the event map."})]
+    fields = [
+        pa.field(
+            INDEX,
+            pa.int64(),
+            nullable=False,
+            metadata={"description": "Number in the event map."},
+        )
+    ]
     fields += [pa.field(c.name, _arrow_type(c), metadata=c.to_dict()) for c in columns]
-    return pa.schema(fields, metadata={"format": "astrocast events", "format_version": "1"})
+    return pa.schema(
+        fields, metadata={"format": "astrocast events", "format_version": "1"}
+    )
 
 
 class EventTableWriter:
-    """Writes the event table in batches; the table appears under its name when the context is left without an error.
+    """Writes the event table in batches; the table appears under its name when the
+    context is left without an error.
 
     Parameters
     ----------
@@ -103,9 +121,15 @@ class EventTableWriter:
         self.schema = _schema(self.columns)
         self.directory = directory
         self.rows = 0
-        self._table = pq.ParquetWriter(directory / (TABLE + ".partial"), self.schema, compression="zstd")
-        self._csv = (directory / (CSV + ".partial")).open("w", encoding="utf-8", newline="")
-        self._csv.write(",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n")
+        self._table = pq.ParquetWriter(
+            directory / (TABLE + ".partial"), self.schema, compression="zstd"
+        )
+        self._csv = (directory / (CSV + ".partial")).open(
+            "w", encoding="utf-8", newline=""
+        )
+        self._csv.write(
+            ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"
+        )
 
     def write(self, event_id: NDArray[np.int64], batch: Mapping[str, Any]) -> None:
         """Append events.
@@ -115,26 +139,35 @@ class EventTableWriter:
         event_id
             Numbers of the events, (events,).
         batch
-            Column name -> values: an array for scalars; for ragged columns a list of arrays, or all values one after
-            the other with the offsets of each event (float32 for traces; packed bits, see `pack`, for masks).
+            Column name -> values: an array for scalars; for ragged columns a list of
+            arrays, or all values one after the other with the offsets of each event
+            (float32 for traces; packed bits, see `pack`, for masks).
         """
         expected = {c.name for c in self.columns}
         if set(batch) != expected:
             raise InvalidValueError(
-                f"a batch of events needs exactly the columns of the schema; missing {sorted(expected - set(batch))}, "
-                f"unknown {sorted(set(batch) - expected)}"
+                "a batch of events needs exactly the columns of the schema; missing"
+                f" {sorted(expected - set(batch))}, unknown"
+                f" {sorted(set(batch) - expected)}"
             )
         arrays = [pa.array(event_id, pa.int64())]
         arrays += [_arrow_array(c, batch[c.name]) for c in self.columns]
         self._table.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
-        scalars = {INDEX: event_id} | {c.name: batch[c.name] for c in self.columns if c.is_scalar}
+        scalars = {INDEX: event_id} | {
+            c.name: batch[c.name] for c in self.columns if c.is_scalar
+        }
         pd.DataFrame(scalars).to_csv(self._csv, index=False, header=False)
         self.rows += len(event_id)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         self._table.close()
         self._csv.close()
         for name in (TABLE, CSV):
@@ -144,32 +177,53 @@ class EventTableWriter:
             else:
                 partial.unlink(missing_ok=True)
         if kind is None:
-            described = [c.to_dict() for c in (*COLUMNS, *self.columns[len([c for c in COLUMNS if _is_stored(c)]) :])]
-            (self.directory / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+            described = [
+                c.to_dict()
+                for c in (
+                    *COLUMNS,
+                    *self.columns[len([c for c in COLUMNS if _is_stored(c)]) :],
+                )
+            ]
+            (self.directory / DESCRIPTION).write_text(
+                json.dumps(described, indent=1) + "\n", encoding="utf-8"
+            )
 
 
 def _arrow_array(column: Column, values: Any) -> pa.Array:
     if column.is_scalar:
-        # NaN stays NaN in a float column: a missing property and an undefined one are the same to the analysis
+        # NaN stays NaN in a float column: a missing property and an undefined one are
+        # the same to the analysis
         return pa.array(values, _arrow_type(column))
     if not isinstance(values, tuple):
-        items = [pack(v) for v in values] if column.dtype in ("mask", "footprint") else [np.asarray(v) for v in values]
-        offsets = np.concatenate([[0], np.cumsum([len(v) for v in items], dtype=np.int64)])
+        items = (
+            [pack(v) for v in values]
+            if column.dtype in ("mask", "footprint")
+            else [np.asarray(v) for v in values]
+        )
+        offsets = np.concatenate(
+            [[0], np.cumsum([len(v) for v in items], dtype=np.int64)]
+        )
         values = (np.concatenate(items) if items else np.empty(0), offsets)
     flat, offsets = values
     if offsets[-1] >= 2**31:
         raise InvalidValueError(
-            f"a batch of events holds {offsets[-1]} values in {column.name!r}; write smaller batches"
+            f"a batch of events holds {offsets[-1]} values in {column.name!r}; write"
+            " smaller batches"
         )
     starts = offsets.astype(np.int32)
     if column.dtype == "float32[]":
-        return pa.ListArray.from_arrays(pa.array(starts), pa.array(np.ascontiguousarray(flat, np.float32)))
+        return pa.ListArray.from_arrays(
+            pa.array(starts), pa.array(np.ascontiguousarray(flat, np.float32))
+        )
     bits = pa.py_buffer(np.ascontiguousarray(flat, np.uint8))
-    return pa.BinaryArray.from_buffers(pa.binary(), len(starts) - 1, [None, pa.py_buffer(starts), bits])
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(starts) - 1, [None, pa.py_buffer(starts), bits]
+    )
 
 
 def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the bits of a mask, in C order, the first in the lowest bit of the first byte.
+    """Return the bits of a mask, in C order, the first in the lowest bit of the first
+    byte.
 
     Examples
     --------
@@ -182,15 +236,28 @@ def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def unpack(bits: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the mask that `pack` packed."""
     flat = np.frombuffer(bits, np.uint8)
-    return np.unpackbits(flat, count=int(np.prod(shape)), bitorder="little").view(np.bool_).reshape(shape)
+    return (
+        np.unpackbits(flat, count=int(np.prod(shape)), bitorder="little")
+        .view(np.bool_)
+        .reshape(shape)
+    )
 
 
-def write_events(directory: Path, table: pd.DataFrame, extra: Sequence[Column] = ()) -> None:
-    """Write a whole event table, whose index is the number of each event, into a store; an existing one is refused."""
+def write_events(
+    directory: Path, table: pd.DataFrame, extra: Sequence[Column] = ()
+) -> None:
+    """Write a whole event table, whose index is the number of each event, into a store;
+    an existing one is refused.
+    """
     if (directory / TABLE).exists():
-        raise OutputExistsError(f"{directory / TABLE} is already there; choose another directory")
+        raise OutputExistsError(
+            f"{directory / TABLE} is already there; choose another directory"
+        )
     with EventTableWriter(directory, extra) as writer:
-        batch = {c.name: table[c.name].to_numpy() if c.is_scalar else list(table[c.name]) for c in writer.columns}
+        batch = {
+            c.name: table[c.name].to_numpy() if c.is_scalar else list(table[c.name])
+            for c in writer.columns
+        }
         writer.write(table.index.to_numpy(np.int64), batch)
 
 
@@ -202,27 +269,33 @@ def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.Dat
     directory
         An event store.
     columns
-        Names to read; every column but ``contours`` when None. Masks of 200,000 events take gigabytes when unpacked:
-        name the columns that are needed.
+        Names to read; every column but ``contours`` when None. Masks of 200,000 events
+        take gigabytes when unpacked: name the columns that are needed.
 
     Returns
     -------
     pandas.DataFrame
-        One row per event in the order of their numbers, the index (``event_id``) being the number in the event map.
+        One row per event in the order of their numbers, the index (``event_id``) being
+        the number in the event map.
     """
     path = directory / TABLE
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {TABLE}; it is no event store, or detection was interrupted"
+            f"{directory} holds no {TABLE}; it is no event store, or detection was"
+            " interrupted"
         )
     stored = pq.read_schema(path)
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
     unknown = [n for n in wanted if n not in names and n != "contours"]
     if unknown:
-        raise DatasetNotFoundError(f"{path} has no columns {unknown}; it has {', '.join([*names, 'contours'])}")
+        raise DatasetNotFoundError(
+            f"{path} has no columns {unknown}; it has {', '.join([*names, 'contours'])}"
+        )
     kinds = {n: stored.field(n).metadata[b"dtype"].decode() for n in names}
-    needed = set(wanted) | ({"mask", "z0", "x0", "y0"} if "contours" in wanted else set())
+    needed = set(wanted) | (
+        {"mask", "z0", "x0", "y0"} if "contours" in wanted else set()
+    )
     boxed = any(kinds[n] in ("mask", "footprint") for n in needed if n in kinds)
     needed |= {"dz", "dx", "dy"} if boxed else set()
     table = pq.read_table(path, columns=[INDEX, *(n for n in names if n in needed)])
@@ -238,11 +311,16 @@ def _read_column(table: pa.Table, name: str, kind: str) -> Any:
     if kind in ("mask", "footprint"):
         axes = ("dz", "dx", "dy") if kind == "mask" else ("dx", "dy")
         shapes = zip(*(table[a].to_numpy().tolist() for a in axes), strict=True)
-        items = [unpack(bits, shape) for bits, shape in zip(table[name].to_pylist(), shapes, strict=True)]
+        items = [
+            unpack(bits, shape)
+            for bits, shape in zip(table[name].to_pylist(), shapes, strict=True)
+        ]
         return _objects(items)
     if kind == "float32[]":
         return _objects([v for chunk in table[name].chunks for v in _split(chunk)])
-    return table[name].to_pandas().to_numpy() if kind == "str" else table[name].to_numpy()
+    return (
+        table[name].to_pandas().to_numpy() if kind == "str" else table[name].to_numpy()
+    )
 
 
 def _split(chunk: pa.ListArray) -> list[NDArray[np.float32]]:
@@ -263,10 +341,16 @@ def _contours(frame: pd.DataFrame) -> NDArray[np.object_]:
     from astrocast.kernels.masks.contours import mask_contours
 
     origins = frame[["z0", "x0", "y0"]].to_numpy()
-    return _objects([mask_contours(m, tuple(o)) for m, o in zip(frame["mask"], origins.tolist(), strict=True)])
+    return _objects(
+        [
+            mask_contours(m, tuple(o))
+            for m, o in zip(frame["mask"], origins.tolist(), strict=True)
+        ]
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------- event map
+# ----------------------------------------------------------------------------------------------------------
+# event map
 
 
 class EventMapWriter(RecordingWriter):
@@ -274,13 +358,19 @@ class EventMapWriter(RecordingWriter):
 
     @abstractmethod
     def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
-        """Write a block that begins at frame ``start`` and has ``labels`` on its ``runs``."""
+        """Write a block that begins at frame ``start`` and has ``labels`` on its
+        ``runs``.
+        """
 
 
 class TiffMapWriter(EventMapWriter):
-    """Writes the event map as a TIFF, which ImageJ and every TIFF reader opens; int32 pages are PackBits-coded."""
+    """Writes the event map as a TIFF, which ImageJ and every TIFF reader opens; int32
+    pages are PackBits-coded.
+    """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.int32) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.int32
+    ) -> None:
         self.shape, self.dtype, self.path = shape, np.dtype(dtype), path
         self._partial = path.with_name(path.name + ".partial")
         self._file = tifffile.TiffWriter(self._partial, bigtiff=True, byteorder="<")
@@ -294,7 +384,10 @@ class TiffMapWriter(EventMapWriter):
             return
         self._expect(start, len(block))
         self._file.write(
-            block.astype(self.dtype, copy=False), photometric="minisblack", compression="zlib", metadata=None
+            block.astype(self.dtype, copy=False),
+            photometric="minisblack",
+            compression="zlib",
+            metadata=None,
         )
 
     def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
@@ -312,7 +405,9 @@ class TiffMapWriter(EventMapWriter):
 
     def _expect(self, start: int, frames: int) -> None:
         if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
+            raise InvalidValueError(
+                f"blocks are written in order: expected frame {self._next}, got {start}"
+            )
         self._next += frames
 
     def commit(self) -> None:
@@ -350,17 +445,32 @@ class PaintedMapWriter(EventMapWriter):
 
 
 def create_event_map(
-    directory: Path, shape: tuple[int, int, int], suffix: str = ".tiff", metadata: Metadata | None = None
+    directory: Path,
+    shape: tuple[int, int, int],
+    suffix: str = ".tiff",
+    metadata: Metadata | None = None,
 ) -> EventMapWriter:
-    """Return a writer for the event map (frame, row, column), int32, in the format of ``suffix``."""
+    """Return a writer for the event map (frame, row, column), int32, in the format of
+    ``suffix``.
+    """
     if suffix not in EVENT_MAP_SUFFIXES:
-        raise InvalidValueError(f"event_map_export_format is {suffix!r}; choose one of {', '.join(EVENT_MAP_SUFFIXES)}")
+        raise InvalidValueError(
+            f"event_map_export_format is {suffix!r}; choose one of"
+            f" {', '.join(EVENT_MAP_SUFFIXES)}"
+        )
     path = directory / f"event_map{suffix}"
     if suffix == ".tiff":
         return TiffMapWriter(path, shape)
     compression = None if suffix == ".tdb" else "lz4"
     return PaintedMapWriter(
-        create_recording(path, EVENT_MAP_LOC, shape, np.int32, compression=compression, metadata=metadata)
+        create_recording(
+            path,
+            EVENT_MAP_LOC,
+            shape,
+            np.int32,
+            compression=compression,
+            metadata=metadata,
+        )
     )
 
 
@@ -371,12 +481,15 @@ def event_map_path(directory: Path) -> Path:
         if path.exists():
             return path
     raise RecordingNotFoundError(
-        f"{directory} holds no event map; looked for {', '.join('event_map' + s for s in EVENT_MAP_SUFFIXES)}"
+        f"{directory} holds no event map; looked for"
+        f" {', '.join('event_map' + s for s in EVENT_MAP_SUFFIXES)}"
     )
 
 
 def open_event_map(directory: Path) -> Recording:
-    """Open the event map of a store lazily, as a recording of labels (frame, row, column)."""
+    """Open the event map of a store lazily, as a recording of labels (frame, row,
+    column).
+    """
     path = event_map_path(directory)
     if path.suffix in (".tiff", ".tif"):
         with tifffile.TiffFile(path) as file:
@@ -385,11 +498,15 @@ def open_event_map(directory: Path) -> Recording:
     return open_recording(path, EVENT_MAP_LOC if path.suffix == ".h5" else None)
 
 
-# ----------------------------------------------------------------------------------------------------------- time map
+# -----------------------------------------------------------------------------------------------------------
+# time map
 
 
-def write_time_map(directory: Path, n_frames: int, z0: NDArray[np.int64], z1: NDArray[np.int64]) -> None:
-    """Write in which frames each event is active: bool (n_frames, events + 1), column n for event n, column 0 for none.
+def write_time_map(
+    directory: Path, n_frames: int, z0: NDArray[np.int64], z1: NDArray[np.int64]
+) -> None:
+    """Write in which frames each event is active: bool (n_frames, events + 1), column n
+    for event n, column 0 for none.
 
     Parameters
     ----------
@@ -398,7 +515,8 @@ def write_time_map(directory: Path, n_frames: int, z0: NDArray[np.int64], z1: ND
     n_frames
         Frames of the event map.
     z0, z1
-        First frame of each event and the one after its last, counted in the event map, (events,).
+        First frame of each event and the one after its last, counted in the event map,
+        (events,).
     """
     path = directory / TIME_MAP
     partial = path.with_name(path.name + ".partial")
@@ -412,7 +530,8 @@ def write_time_map(directory: Path, n_frames: int, z0: NDArray[np.int64], z1: ND
             frames = np.arange(start, min(start + step, n_frames))[:, None]
             rows = np.zeros((len(frames), columns), np.bool_)
             np.logical_and(frames >= z0, frames < z1, out=rows[:, 1:])
-            # column 0: frames without any event, as background has no event to be active
+            # column 0: frames without any event, as background has no event to be
+            # active
             rows.tofile(file)
     os.replace(partial, path)  # noqa: PTH105 - atomic on every system
 
@@ -425,14 +544,18 @@ def read_time_map(directory: Path) -> NDArray[np.bool_]:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-# --------------------------------------------------------------------------------------------------------------- meta
+# ---------------------------------------------------------------------------------------------------------------
+# meta
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
     """Return ``meta.json``: parameters, input, versions and counts of the run."""
     path = directory / META
     if not path.is_file():
-        raise RecordingNotFoundError(f"{directory} holds no {META}; it is no event store, or detection was interrupted")
+        raise RecordingNotFoundError(
+            f"{directory} holds no {META}; it is no event store, or detection was"
+            " interrupted"
+        )
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:

@@ -1,4 +1,6 @@
-"""The event table of a store as array columns: what lies packed in the file stays packed in memory."""
+"""The event table of a store as array columns: what lies packed in the file stays
+packed in memory.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from astrocast.io.stores.event_store import TABLE
 _AXES = {"mask": ("dz", "dx", "dy"), "footprint": ("dx", "dy")}
 
 
-def read_event_table(directory: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+def read_event_table(
+    directory: Path, columns: Iterable[str] | None = None
+) -> pd.DataFrame:
     """Read the event table of a store without unpacking anything.
 
     Parameters
@@ -33,28 +37,38 @@ def read_event_table(directory: Path, columns: Iterable[str] | None = None) -> p
     Returns
     -------
     pandas.DataFrame
-        One row per event in the order of their numbers, the index (``event_id``) being the number in the event map.
-        Columns of arrays are those of `astrocast.events.array_columns`.
+        One row per event in the order of their numbers, the index (``event_id``) being
+        the number in the event map. Columns of arrays are those of
+        `astrocast.events.array_columns`.
     """
     path = directory / TABLE
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {TABLE}; it is no event store, or detection was interrupted"
+            f"{directory} holds no {TABLE}; it is no event store, or detection was"
+            " interrupted"
         )
     try:
         stored = pq.read_schema(path)
     except pa.ArrowInvalid as error:
         raise FormatError(
-            f"{path} cannot be read as Parquet: {error}. The file is damaged or of another format"
+            f"{path} cannot be read as Parquet: {error}. The file is damaged or of"
+            " another format"
         ) from error
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
     unknown = [n for n in wanted if n not in names]
     if unknown or INDEX not in stored.names:
-        raise DatasetNotFoundError(f"{path} has no columns {unknown or [INDEX]}; it has {', '.join(stored.names)}")
-    kinds = {n: (stored.field(n).metadata or {}).get(b"dtype", b"").decode() for n in wanted}
+        raise DatasetNotFoundError(
+            f"{path} has no columns {unknown or [INDEX]}; it has"
+            f" {', '.join(stored.names)}"
+        )
+    kinds = {
+        n: (stored.field(n).metadata or {}).get(b"dtype", b"").decode() for n in wanted
+    }
     boxes = {axis for n in wanted for axis in _AXES.get(kinds[n], ())}
-    table = pq.read_table(path, columns=[INDEX, *dict.fromkeys([*wanted, *sorted(boxes)])])
+    table = pq.read_table(
+        path, columns=[INDEX, *dict.fromkeys([*wanted, *sorted(boxes)])]
+    )
     index = pd.Index(table[INDEX].to_numpy(), name=INDEX)
     found = pd.DataFrame({n: _column(table, n, kinds[n]) for n in wanted}, index=index)
     return found if index.is_monotonic_increasing else found.sort_index()
@@ -64,25 +78,39 @@ def _column(table: pa.Table, name: str, kind: str) -> Any:
     if kind in _AXES:
         shapes = np.stack([table[axis].to_numpy() for axis in _AXES[kind]], axis=1)
         array = MaskArray if kind == "mask" else FootprintArray
-        return array(*_joined([_packed(chunk) for chunk in table[name].chunks], np.uint8), shapes)
+        return array(
+            *_joined([_packed(chunk) for chunk in table[name].chunks], np.uint8), shapes
+        )
     if kind == "float32[]":
-        return TraceArray(*_joined([_values(chunk) for chunk in table[name].chunks], np.float32))
-    return table[name].to_pandas().to_numpy() if pa.types.is_string(table[name].type) else table[name].to_numpy()
+        return TraceArray(
+            *_joined([_values(chunk) for chunk in table[name].chunks], np.float32)
+        )
+    return (
+        table[name].to_pandas().to_numpy()
+        if pa.types.is_string(table[name].type)
+        else table[name].to_numpy()
+    )
 
 
 def _packed(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     _, places, data = chunk.buffers()
     kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
-    offsets = np.frombuffer(places, kind)[chunk.offset : chunk.offset + len(chunk) + 1].astype(np.int64)
+    offsets = np.frombuffer(places, kind)[
+        chunk.offset : chunk.offset + len(chunk) + 1
+    ].astype(np.int64)
     bits = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
     return bits, offsets
 
 
 def _values(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    return chunk.values.to_numpy(zero_copy_only=False), chunk.offsets.to_numpy().astype(np.int64)
+    return chunk.values.to_numpy(zero_copy_only=False), chunk.offsets.to_numpy().astype(
+        np.int64
+    )
 
 
-def _joined(parts: list[tuple[NDArray[Any], NDArray[np.int64]]], dtype: Any) -> tuple[Any, NDArray[np.int64]]:
+def _joined(
+    parts: list[tuple[NDArray[Any], NDArray[np.int64]]], dtype: Any
+) -> tuple[Any, NDArray[np.int64]]:
     """Put the chunks of a column end to end, as arrays of our own."""
     values, offsets, total = [np.empty(0, dtype)], [np.zeros(1, np.int64)], 0
     for flat, places in parts:

@@ -1,9 +1,10 @@
 """Event tables of astroCAST 0.4: ``events.npy``, a pickled dict in a NumPy file.
 
-A pickle is a program, and an ordinary unpickler runs it. This one knows six names, those that arrays and numbers are
-made with, and gives each a plain Python stand-in that only ever builds arrays and numbers of simple types; any other
-name is refused before anything is called. NumPy's own constructors are not used either: their state can be forged to
-read memory.
+A pickle is a program, and an ordinary unpickler runs it. This one knows six names,
+those that arrays and numbers are made with, and gives each a plain Python stand-in that
+only ever builds arrays and numbers of simple types; any other name is refused before
+anything is called. NumPy's own constructors are not used either: their state can be
+forged to read memory.
 """
 
 from __future__ import annotations
@@ -32,14 +33,26 @@ class _Dtype:
     """Stands for `numpy.dtype`: a simple number, bool, text or Python objects."""
 
     def __init__(self, text: Any, align: Any = False, copy: Any = True) -> None:
-        if not isinstance(text, str) or (text != "O8" and np.dtype(text).kind not in _NUMBER_KINDS + "US"):
-            raise FormatError(f"an array of dtype {text!r} is in the file; only numbers and text are read")
+        if not isinstance(text, str) or (
+            text != "O8" and np.dtype(text).kind not in _NUMBER_KINDS + "US"
+        ):
+            raise FormatError(
+                f"an array of dtype {text!r} is in the file; only numbers and text are"
+                " read"
+            )
         self.dtype = np.dtype(object) if text == "O8" else np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
         order, subarray, names, fields = state[1:5]
-        if subarray is not None or names is not None or fields is not None or order not in ("<", ">", "|", "="):
-            raise FormatError("a structured array is in the file; only plain arrays are read")
+        if (
+            subarray is not None
+            or names is not None
+            or fields is not None
+            or order not in ("<", ">", "|", "=")
+        ):
+            raise FormatError(
+                "a structured array is in the file; only plain arrays are read"
+            )
         if order in "<>" and not self.dtype.hasobject:
             self.dtype = self.dtype.newbyteorder(order)
 
@@ -51,7 +64,9 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
-        if not isinstance(kind, _Dtype) or not all(isinstance(n, int) and n >= 0 for n in shape):
+        if not isinstance(kind, _Dtype) or not all(
+            isinstance(n, int) and n >= 0 for n in shape
+        ):
             raise FormatError("an array in the file is damaged")
         order = "F" if fortran else "C"
         if kind.dtype.hasobject:
@@ -62,8 +77,13 @@ class _Array:
                 flat[i] = item
         else:
             raw = data.encode("latin1") if isinstance(data, str) else data
-            if not isinstance(raw, bytes) or len(raw) != math.prod(shape) * kind.dtype.itemsize:
-                raise FormatError("an array in the file is damaged: its size is not that of its data")
+            if (
+                not isinstance(raw, bytes)
+                or len(raw) != math.prod(shape) * kind.dtype.itemsize
+            ):
+                raise FormatError(
+                    "an array in the file is damaged: its size is not that of its data"
+                )
             # what another machine wrote becomes of our byte order, which kernels need
             flat = np.frombuffer(raw, kind.dtype).astype(kind.dtype.newbyteorder("="))
         self.array = flat.reshape(shape, order=order)  # type: ignore[call-overload] # "C" or "F"
@@ -77,7 +97,11 @@ def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
 
 def _scalar(kind: Any, data: Any = b"") -> Any:
     raw = data.encode("latin1") if isinstance(data, str) else data
-    if not isinstance(kind, _Dtype) or kind.dtype.hasobject or not isinstance(raw, bytes):
+    if (
+        not isinstance(kind, _Dtype)
+        or kind.dtype.hasobject
+        or not isinstance(raw, bytes)
+    ):
         raise FormatError("a number in the file is damaged")
     if len(raw) != kind.dtype.itemsize:
         raise FormatError("a number in the file is damaged")
@@ -97,7 +121,9 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 class _Constructor:
-    """A function that a pickle may call but not change (it can set attributes of ordinary functions)."""
+    """A function that a pickle may call but not change (it can set attributes of
+    ordinary functions).
+    """
 
     __slots__ = ("_function",)
 
@@ -108,16 +134,27 @@ class _Constructor:
         return self._function(*arguments)
 
     def __setstate__(self, state: Any) -> None:
-        raise FormatError("the file tries to change a function; it was not made by astroCAST 0.4")
+        raise FormatError(
+            "the file tries to change a function; it was not made by astroCAST 0.4"
+        )
 
 
 _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _Constructor(_encode),
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Constructor(_reconstruct) for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _Constructor(_scalar) for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _Constructor(_frombuffer) for core in ("core", "_core")},
+    **{
+        (f"numpy.{core}.multiarray", "_reconstruct"): _Constructor(_reconstruct)
+        for core in ("core", "_core")
+    },
+    **{
+        (f"numpy.{core}.multiarray", "scalar"): _Constructor(_scalar)
+        for core in ("core", "_core")
+    },
+    **{
+        (f"numpy.{core}.numeric", "_frombuffer"): _Constructor(_frombuffer)
+        for core in ("core", "_core")
+    },
 }
 
 
@@ -128,14 +165,18 @@ class RestrictedUnpickler(pickle.Unpickler):
         """Return the stand-in for a name, or refuse it."""
         if (module, name) not in _KNOWN:
             raise FormatError(
-                f"the file asks for {module}.{name}, which is neither an array nor a number; it was not made by "
-                "astroCAST 0.4 and may be harmful. Nothing of it was run"
+                f"the file asks for {module}.{name}, which is neither an array nor a"
+                " number; it was not made by astroCAST 0.4 and may be harmful. Nothing"
+                " of it was run"
             )
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse references to things outside the file."""
-        raise FormatError("the file refers to objects outside itself; it was not made by astroCAST 0.4")
+        raise FormatError(
+            "the file refers to objects outside itself; it was not made by"
+            " astroCAST 0.4"
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -156,19 +197,25 @@ def _plain(value: Any) -> Any:
 
 
 def read_pickled_array(path: Path) -> Any:
-    """Return what a NumPy file of pickled objects holds; a 0-d array gives its only object.
+    """Return what a NumPy file of pickled objects holds; a 0-d array gives its only
+    object.
 
     Raises
     ------
     FormatError
-        The file is no NumPy file, is damaged, or asks for anything that is not an array, a number, text or a container
-        of them. Nothing in the file is run in any case.
+        The file is no NumPy file, is damaged, or asks for anything that is not an
+        array, a number, text or a container of them. Nothing in the file is run in any
+        case.
     """
     data = path.read_bytes()
     file = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version[0] == 1
+            else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = read(file)
         if not dtype.hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
@@ -176,26 +223,38 @@ def read_pickled_array(path: Path) -> Any:
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except Exception as error:
-        # a forged pickle can raise anything from the unpickler; all of it means the same to the caller
-        raise FormatError(f"{path} cannot be read as a table of astroCAST 0.4: {error}") from error
+        # a forged pickle can raise anything from the unpickler; all of it means the
+        # same to the caller
+        raise FormatError(
+            f"{path} cannot be read as a table of astroCAST 0.4: {error}"
+        ) from error
     return held[()] if isinstance(held, np.ndarray) and shape == () else held
 
 
 def read_legacy_events(path: Path) -> pd.DataFrame:
     """Return the event table of astroCAST 0.4 with the columns of ours.
 
-    The index (``event_id``) is the number of each event; parts of divided events (``<number>_<part>``) are numbered on
-    after the largest one, ``name`` keeps what they were called and ``part_of`` the event they are part of.
+    The index (``event_id``) is the number of each event; parts of divided events
+    (``<number>_<part>``) are numbered on after the largest one, ``name`` keeps what
+    they were called and ``part_of`` the event they are part of.
     """
     held = read_pickled_array(path)
-    if not isinstance(held, dict) or not all(isinstance(row, dict) for row in held.values()):
-        raise FormatError(f"{path} holds {type(held).__name__}; a dict of one dict per event was expected")
+    if not isinstance(held, dict) or not all(
+        isinstance(row, dict) for row in held.values()
+    ):
+        raise FormatError(
+            f"{path} holds {type(held).__name__}; a dict of one dict per event was"
+            " expected"
+        )
     names = [str(name) for name in held]
     rows = list(held.values())
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = pd.DataFrame(index=pd.Index(_numbers(names), name=INDEX))
     table["name"] = names
-    table["part_of"] = [int(n.split("_")[0]) if "_" in n and n.split("_")[0].isdigit() else 0 for n in names]
+    table["part_of"] = [
+        int(n.split("_")[0]) if "_" in n and n.split("_")[0].isdigit() else 0
+        for n in names
+    ]
     for column in columns:
         table[str(column)] = _column(str(column), rows, column)
     return table.sort_index()
@@ -204,19 +263,31 @@ def read_legacy_events(path: Path) -> pd.DataFrame:
 def _numbers(names: list[str]) -> NDArray[np.int64]:
     """Return a number for each event: its own where the name is one."""
     taken = [int(n) for n in names if n.isdigit()]
-    following = iter(range(max(taken, default=0) + 1, max(taken, default=0) + len(names) + 1))
-    return np.array([int(n) if n.isdigit() else next(following) for n in names], np.int64)
+    following = iter(
+        range(max(taken, default=0) + 1, max(taken, default=0) + len(names) + 1)
+    )
+    return np.array(
+        [int(n) if n.isdigit() else next(following) for n in names], np.int64
+    )
 
 
 def _column(name: str, rows: list[dict[str, Any]], key: Any) -> Any:
     values = [row.get(key) for row in rows]
     if name in _TRACES:
-        return TraceArray._from_sequence([None if v is None else np.asarray(v, np.float32).ravel() for v in values])
+        return TraceArray._from_sequence(
+            [None if v is None else np.asarray(v, np.float32).ravel() for v in values]
+        )
     if name in ("mask", "footprint"):
         sides = ("dz", "dx", "dy") if name == "mask" else ("dx", "dy")
-        masks = [_boxed(v, tuple(int(row[s]) for s in sides)) for v, row in zip(values, rows, strict=True)]
+        masks = [
+            _boxed(v, tuple(int(row[s]) for s in sides))
+            for v, row in zip(values, rows, strict=True)
+        ]
         return (MaskArray if name == "mask" else FootprintArray)._from_sequence(masks)
-    if all(v is None or isinstance(v, (bool, int, float, np.number, np.bool_)) for v in values):
+    if all(
+        v is None or isinstance(v, (bool, int, float, np.number, np.bool_))
+        for v in values
+    ):
         numbers = np.array([np.nan if v is None else v for v in values])
         return numbers if numbers.dtype.kind in "biuf" else numbers.astype(np.float64)
     out = np.empty(len(values), object)
@@ -230,5 +301,7 @@ def _boxed(value: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
         return None
     array = np.asarray(value).astype(bool)
     if array.size != math.prod(shape):
-        raise FormatError(f"a mask of {array.size} voxels does not fit its box of {shape}")
+        raise FormatError(
+            f"a mask of {array.size} voxels does not fit its box of {shape}"
+        )
     return array.reshape(shape)

@@ -1,6 +1,8 @@
-"""What motion correction knows of a movie, beside the movie: shifts, template, quality, border.
+"""What motion correction knows of a movie, beside the movie: shifts, template, quality,
+border.
 
-``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its format: arrays only, no pickle.
+``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its
+format: arrays only, no pickle.
 """
 
 from __future__ import annotations
@@ -26,18 +28,21 @@ class Registration:
     Parameters
     ----------
     shifts
-        float32 (frame, 2), pixels, row then column, positive where the frame moved down or right.
+        float32 (frame, 2), pixels, row then column, positive where the frame moved down
+        or right.
     template
         float32 (row, column): what the frames were aligned to.
     quality
-        One value per frame by name: ``correlation_before``, ``correlation_after`` (with the template), ``residual``
-        (pixels), ``bad_frame`` (bool).
+        One value per frame by name: ``correlation_before``, ``correlation_after`` (with
+        the template), ``residual`` (pixels), ``bad_frame`` (bool).
     border
         Pixels at (top, bottom, left, right) that are invalid in some frame.
     fields
-        float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None after rigid correction.
+        float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None
+        after rigid correction.
     summary
-        Single numbers and the parameters: ``crispness_before``, ``crispness_after``, ``offset``, ``parameters``.
+        Single numbers and the parameters: ``crispness_before``, ``crispness_after``,
+        ``offset``, ``parameters``.
     """
 
     shifts: NDArray[np.float32]
@@ -51,12 +56,16 @@ class Registration:
 def registration_path(recording: Path, loc: str | None) -> Path:
     """Return where the registration of a corrected recording is stored."""
     last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX)
+    return recording.with_name(
+        f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
+    )
 
 
 def write_registration(path: Path, registration: Registration) -> None:
     """Write beside and rename."""
-    arrays: dict[str, Any] = {f"quality.{name}": values for name, values in registration.quality.items()}
+    arrays: dict[str, Any] = {
+        f"quality.{name}": values for name, values in registration.quality.items()
+    }
     arrays |= {
         "shifts": registration.shifts,
         "template": registration.template,
@@ -71,8 +80,12 @@ def write_registration(path: Path, registration: Registration) -> None:
     os.replace(beside, path)  # noqa: PTH105 - atomic on every system
 
 
-def read_registration(recording: str | Path, loc: str | None = None) -> Registration | None:
-    """Return the registration stored beside a corrected recording, None where there is none."""
+def read_registration(
+    recording: str | Path, loc: str | None = None
+) -> Registration | None:
+    """Return the registration stored beside a corrected recording, None where there is
+    none.
+    """
     path = registration_path(Path(recording), loc)
     if not path.exists():
         return None
@@ -80,8 +93,14 @@ def read_registration(recording: str | Path, loc: str | None = None) -> Registra
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read: {error}; remove it or correct the movie again") from error
-    quality = {k.removeprefix("quality."): v for k, v in arrays.items() if k.startswith("quality.")}
+        raise FormatError(
+            f"{path} cannot be read: {error}; remove it or correct the movie again"
+        ) from error
+    quality = {
+        k.removeprefix("quality."): v
+        for k, v in arrays.items()
+        if k.startswith("quality.")
+    }
     top, bottom, left, right = (int(v) for v in arrays["border"])
     return Registration(
         arrays["shifts"],

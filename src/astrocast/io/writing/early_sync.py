@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
-#: bytes written before they are sent on: few enough to leave little for the end, enough to keep the disk streaming
+#: bytes written before they are sent on: few enough to leave little for the end, enough
+#: to keep the disk streaming
 SYNC_BYTES = 64 << 20
 #: the data alone where the system can: its sizes and times are synced once, at the end
 _sync = getattr(os, "fdatasync", os.fsync)
@@ -14,8 +15,9 @@ _sync = getattr(os, "fdatasync", os.fsync)
 class EarlySync:
     """Syncs a file in a thread of its own while it is written.
 
-    A system keeps what is written in memory until it is asked for, or until memory runs short; a file that is only
-    synced when it is complete makes everything wait for the disk then. Meanwhile the disk had nothing to do.
+    A system keeps what is written in memory until it is asked for, or until memory runs
+    short; a file that is only synced when it is complete makes everything wait for the
+    disk then. Meanwhile the disk had nothing to do.
 
     Parameters
     ----------
@@ -29,16 +31,22 @@ class EarlySync:
         self._last: Future[None] | None = None
 
     def wrote(self, n_bytes: int) -> None:
-        """Take note of bytes that were written; starts a sync when there are enough and none is going on."""
+        """Take note of bytes that were written; starts a sync when there are enough and
+        none is going on.
+        """
         self._pending += n_bytes
-        if self._pending < SYNC_BYTES or (self._last is not None and not self._last.done()):
+        if self._pending < SYNC_BYTES or (
+            self._last is not None and not self._last.done()
+        ):
             return
         self.wait()
         self._pending = 0
         self._last = self._pool.submit(_sync, self.descriptor)
 
     def wait(self) -> None:
-        """Wait for the sync that is going on, and raise its error: the system tells it only once."""
+        """Wait for the sync that is going on, and raise its error: the system tells it
+        only once.
+        """
         if self._last is not None:
             last, self._last = self._last, None
             last.result()

@@ -20,9 +20,13 @@ RESERVE = 64 << 20
 
 
 def check_target(path: Path, overwrite: bool) -> Path:
-    """Return where to write beside ``path`` until it is complete; refuse what exists unless asked."""
+    """Return where to write beside ``path`` until it is complete; refuse what exists
+    unless asked.
+    """
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists; choose another name or pass overwrite=True")
+        raise OutputExistsError(
+            f"{path} exists; choose another name or pass overwrite=True"
+        )
     return path.with_name(path.name + PARTIAL)
 
 
@@ -33,7 +37,10 @@ def check_space(folder: Path, need: int, what: Path) -> None:
     except OSError as error:
         raise OutputError(f"{folder} cannot be written to: {error}") from error
     if free < need + RESERVE:
-        raise OutputError(f"{what} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; free some space")
+        raise OutputError(
+            f"{what} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; free some"
+            " space"
+        )
 
 
 def open_for_writing(path: Path) -> BinaryIO:
@@ -41,7 +48,10 @@ def open_for_writing(path: Path) -> BinaryIO:
     try:
         return path.open("wb", buffering=0)
     except OSError as error:
-        raise OutputError(f"{path.parent} cannot be written to: {error.strerror}; choose another folder") from error
+        raise OutputError(
+            f"{path.parent} cannot be written to: {error.strerror}; choose another"
+            " folder"
+        ) from error
 
 
 def sync(file: BinaryIO) -> None:
@@ -60,13 +70,25 @@ def write_fully(file: BinaryIO, view: memoryview) -> None:
 class SequentialWriter(RecordingWriter):
     """Frames one after the other in a file that is renamed when it is complete.
 
-    A format writes its header to ``file`` and passes the file on, positioned where the frames begin.
+    A format writes its header to ``file`` and passes the file on, positioned where the
+    frames begin.
     """
 
     def __init__(
-        self, path: Path, beside: Path, file: BinaryIO, shape: tuple[int, int, int], dtype: np.dtype[Any]
+        self,
+        path: Path,
+        beside: Path,
+        file: BinaryIO,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
     ) -> None:
-        self.path, self.beside, self.file, self.shape, self.dtype = path, beside, file, shape, dtype
+        self.path, self.beside, self.file, self.shape, self.dtype = (
+            path,
+            beside,
+            file,
+            shape,
+            dtype,
+        )
         self._next = 0
         self._sync = EarlySync(file.fileno())
 
@@ -74,26 +96,34 @@ class SequentialWriter(RecordingWriter):
         """Append the block."""
         check_block(self, start, block)
         if start != self._next:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self._next}, got {start}")
+            raise InvalidValueError(
+                f"blocks are written in order: expected frame {self._next}, got {start}"
+            )
         stored = np.ascontiguousarray(block, dtype=self.dtype)
         try:
             write_fully(self.file, stored.reshape(-1).view(np.uint8).data)
             self._sync.wrote(stored.nbytes)
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}"
+            ) from error
         self._next += len(block)
 
     def commit(self) -> None:
         """Wait for the disk and rename."""
         if self._next != self.shape[0]:
             self.discard()
-            raise InvalidValueError(f"{self._next} of {self.shape[0]} frames were written to {self.path}")
+            raise InvalidValueError(
+                f"{self._next} of {self.shape[0]} frames were written to {self.path}"
+            )
         try:
             self._sync.wait()
             sync(self.file)
         except OSError as error:
             self.discard()
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}"
+            ) from error
         self._sync.close()
         self.file.close()
         os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system

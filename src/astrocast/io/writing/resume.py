@@ -1,7 +1,9 @@
-"""How far a recording had been written when its process ended, so that the next one goes on there.
+"""How far a recording had been written when its process ended, so that the next one
+goes on there.
 
-A journal beside says how many frames are in place. It is written after them, and believed only on the same computer
-since it was started: what a process has written is there after it was killed, not after the power failed.
+A journal beside says how many frames are in place. It is written after them, and
+believed only on the same computer since it was started: what a process has written is
+there after it was killed, not after the power failed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import psutil
 
 #: attribute of an incomplete dataset: which content it is to have
 ATTRIBUTE = "astrocast_incomplete"
-#: seconds by which the time of the start may differ: the clock is set while a computer runs
+#: seconds by which the time of the start may differ: the clock is set while a computer
+#: runs
 START_TOLERANCE = 60.0
 
 
@@ -29,7 +32,8 @@ class Resume:
     path
         File of the journal.
     key
-        Says of what the recording is made: a target that was begun under another key is begun anew.
+        Says of what the recording is made: a target that was begun under another key is
+        begun anew.
     """
 
     path: Path
@@ -47,7 +51,12 @@ class Resume:
 
     def note(self, frames: int) -> None:
         """Take note that ``frames`` frames are in place."""
-        content = {"key": self.key, "frames": frames, "computer": platform.node(), "started": psutil.boot_time()}
+        content = {
+            "key": self.key,
+            "frames": frames,
+            "computer": platform.node(),
+            "started": psutil.boot_time(),
+        }
         beside = self.path.with_name(self.path.name + ".new")
         beside.write_text(json.dumps(content))
         os.replace(beside, self.path)  # noqa: PTH105 - atomic on every system

@@ -24,7 +24,8 @@ class SlabBuffer:
     Parameters
     ----------
     writer
-        The recording that is written; its shape and dtype are checked against every block.
+        The recording that is written; its shape and dtype are checked against every
+        block.
     depth
         Frames of a chunk.
     """
@@ -34,22 +35,33 @@ class SlabBuffer:
         self._slab: NDArray[Any] | None = None
         self._filled = 0
 
-    def add(self, start: int, block: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield ``(first frame, slab)`` of what is complete: whole chunks, or less at the end of the recording."""
+    def add(
+        self, start: int, block: NDArray[Any]
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield ``(first frame, slab)`` of what is complete: whole chunks, or less at
+        the end of the recording.
+        """
         check_block(self.writer, start, block)
         if start != self.received:
-            raise InvalidValueError(f"blocks are written in order: expected frame {self.received}, got {start}")
+            raise InvalidValueError(
+                f"blocks are written in order: expected frame {self.received}, got"
+                f" {start}"
+            )
         self.received += len(block)
         block = block.astype(self.writer.dtype, copy=False)
         while len(block):
             first = self.received - len(block) - self._filled
-            whole = len(block) if self.complete else len(block) // self.depth * self.depth
+            whole = (
+                len(block) if self.complete else len(block) // self.depth * self.depth
+            )
             if self._filled == 0 and whole:  # what fills chunks by itself needs no copy
                 yield first, block[:whole]
                 block = block[whole:]
                 continue
             if self._slab is None:
-                self._slab = np.empty((self.depth, *self.writer.shape[1:]), self.writer.dtype)
+                self._slab = np.empty(
+                    (self.depth, *self.writer.shape[1:]), self.writer.dtype
+                )
             taken = min(self.depth - self._filled, len(block))
             self._slab[self._filled : self._filled + taken] = block[:taken]
             self._filled, block = self._filled + taken, block[taken:]
@@ -65,7 +77,10 @@ class SlabBuffer:
     def check_complete(self, where: str) -> None:
         """Raise when frames are missing."""
         if not self.complete:
-            raise InvalidValueError(f"{self.received} of {self.writer.shape[0]} frames were written to {where}")
+            raise InvalidValueError(
+                f"{self.received} of {self.writer.shape[0]} frames were written to"
+                f" {where}"
+            )
 
 
 def store_chunks(
@@ -75,12 +90,16 @@ def store_chunks(
     store: Callable[[tuple[int, int, int], NDArray[Any]], None],
     threads: int = THREADS,
 ) -> None:
-    """Call ``store(chunk index, contiguous chunk)`` for each chunk of a slab that begins at a chunk, in threads.
+    """Call ``store(chunk index, contiguous chunk)`` for each chunk of a slab that
+    begins at a chunk, in threads.
 
-    Chunks that the slab does not fill are padded with 0. A chunk is only valid during the call: each thread gathers
-    all of its chunks in one buffer, for a new one costs as much as the copy (its pages are fetched from the system).
+    Chunks that the slab does not fill are padded with 0. A chunk is only valid during
+    the call: each thread gathers all of its chunks in one buffer, for a new one costs
+    as much as the copy (its pages are fetched from the system).
     """
-    places = list(product(*(range(0, n, c) for n, c in zip(slab.shape, chunk, strict=True))))
+    places = list(
+        product(*(range(0, n, c) for n, c in zip(slab.shape, chunk, strict=True)))
+    )
 
     def store_some(own: list[tuple[int, ...]]) -> None:
         buffer: NDArray[Any] | None = None

@@ -1,4 +1,6 @@
-"""Removing small objects and filling small holes, judged in each frame together with its neighbours in time."""
+"""Removing small objects and filling small holes, judged in each frame together with
+its neighbours in time.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ from astrocast.kernels.parallel import spread
 
 _UNSEEN, _SEEN, _LARGE, _SMALL = 0, 1, 2, 3
 #: lines next to a line of pixels: frames and rows away, and along how many axes
-_LINES = ((-1, -1, 2), (-1, 0, 1), (-1, 1, 2), (0, -1, 1), (0, 1, 1), (1, -1, 2), (1, 0, 1), (1, 1, 2))
+_LINES = (
+    (-1, -1, 2),
+    (-1, 0, 1),
+    (-1, 1, 2),
+    (0, -1, 1),
+    (0, 1, 1),
+    (1, -1, 2),
+    (1, 0, 1),
+    (1, 1, 2),
+)
 
 
 def remove_small_objects(
@@ -28,8 +39,9 @@ def remove_small_objects(
 ) -> NDArray[np.bool_]:
     """Remove active regions of fewer than ``min_size`` voxels.
 
-    Each frame is judged by the window of frames around it: a region is what is connected within frames t - depth to
-    t + depth, and of the outcome frame t is kept. Frames beyond the ends repeat the end frame (and count).
+    Each frame is judged by the window of frames around it: a region is what is
+    connected within frames t - depth to t + depth, and of the outcome frame t is kept.
+    Frames beyond the ends repeat the end frame (and count).
 
     Parameters
     ----------
@@ -42,14 +54,16 @@ def remove_small_objects(
     connectivity
         1: voxels that share a face are connected, 2: an edge, 3: a corner.
     inner
-        Frames that are wanted; with ``depth`` frames on either side the result is that of the whole recording.
+        Frames that are wanted; with ``depth`` frames on either side the result is that
+        of the whole recording.
     pool
         Threads to share the work with.
 
     Returns
     -------
     numpy.ndarray
-        bool, frames of ``inner``. Equals `skimage.morphology.remove_small_objects` on each window.
+        bool, frames of ``inner``. Equals `skimage.morphology.remove_small_objects` on
+        each window.
 
     Examples
     --------
@@ -58,7 +72,9 @@ def remove_small_objects(
     >>> int(remove_small_objects(mask, 3, depth=0).sum())
     4
     """
-    return _without_small(mask, min_size, (depth, connectivity), inner, pool, active=True)
+    return _without_small(
+        mask, min_size, (depth, connectivity), inner, pool, active=True
+    )
 
 
 def fill_small_holes(
@@ -69,7 +85,8 @@ def fill_small_holes(
     inner: slice = slice(None),
     pool: Executor | None = None,
 ) -> NDArray[np.bool_]:
-    """Fill inactive regions of fewer than ``area_threshold`` voxels; see `remove_small_objects`.
+    """Fill inactive regions of fewer than ``area_threshold`` voxels; see
+    `remove_small_objects`.
 
     Examples
     --------
@@ -78,7 +95,9 @@ def fill_small_holes(
     >>> bool(fill_small_holes(mask, 2, depth=0).all())
     True
     """
-    return _without_small(mask, area_threshold, (depth, connectivity), inner, pool, active=False)
+    return _without_small(
+        mask, area_threshold, (depth, connectivity), inner, pool, active=False
+    )
 
 
 def _without_small(
@@ -91,28 +110,55 @@ def _without_small(
 ) -> NDArray[np.bool_]:
     depth, connectivity = window
     if connectivity not in (1, 2, 3):
-        raise InvalidValueError(f"connectivity is {connectivity!r}; 1 connects faces, 2 edges, 3 corners")
+        raise InvalidValueError(
+            f"connectivity is {connectivity!r}; 1 connects faces, 2 edges, 3 corners"
+        )
     if depth < 0:
-        raise InvalidValueError(f"depth is {depth!r}; it is a number of frames, 0 or more")
+        raise InvalidValueError(
+            f"depth is {depth!r}; it is a number of frames, 0 or more"
+        )
     start, stop, _ = inner.indices(len(mask))
     out = np.array(mask[start:stop], np.bool_, order="C")
     if size <= 1 or not len(out):
         return out
     runs = find_runs(mask if active else ~mask, pool)
     how = (int(size), int(depth), int(connectivity), start)
-    spread(pool, len(out), _judge, runs.start, runs.stop, runs.first, len(mask), how, not active, out)
+    spread(
+        pool,
+        len(out),
+        _judge,
+        runs.start,
+        runs.stop,
+        runs.first,
+        len(mask),
+        how,
+        not active,
+        out,
+    )
     return out
 
 
 @njit(cache=True, nogil=True)
-def _judge(lo: int, hi: int, start: Any, stop: Any, first: Any, frames: int, how: Any, value: bool, out: Any) -> None:
+def _judge(
+    lo: int,
+    hi: int,
+    start: Any,
+    stop: Any,
+    first: Any,
+    frames: int,
+    how: Any,
+    value: bool,
+    out: Any,
+) -> None:
     size, depth, _, begin = how
     rows = (len(first) - 1) // frames
     slots = 2 * depth + 1
-    base = np.zeros(slots + 1, np.int64)  # where the runs of each frame of the window begin in `state`
+    # where the runs of each frame of the window begin in `state`
+    base = np.zeros(slots + 1, np.int64)
     origin = np.zeros(slots, np.int64)
     state = np.zeros(0, np.uint8)
-    seen = np.empty((size + 1, 2), np.int64)  # (slot, row) and run of what a flood has reached
+    # (slot, row) and run of what a flood has reached
+    seen = np.empty((size + 1, 2), np.int64)
     for i in range(lo, hi):
         for s in range(slots):
             t = min(max(begin + i + s - depth, 0), frames - 1)
@@ -126,7 +172,18 @@ def _judge(lo: int, hi: int, start: Any, stop: Any, first: Any, frames: int, how
             for run in range(first[line], first[line + 1]):
                 at = base[depth] + run - first[origin[depth]]
                 if state[at] == _UNSEEN:
-                    _flood((depth * rows + y, run), start, stop, first, (rows, slots), how, base, origin, state, seen)
+                    _flood(
+                        (depth * rows + y, run),
+                        start,
+                        stop,
+                        first,
+                        (rows, slots),
+                        how,
+                        base,
+                        origin,
+                        state,
+                        seen,
+                    )
                 if state[at] == _SMALL:
                     for x in range(start[run], stop[run]):
                         out[i, y, x] = value
@@ -134,9 +191,20 @@ def _judge(lo: int, hi: int, start: Any, stop: Any, first: Any, frames: int, how
 
 @njit(cache=True, nogil=True)
 def _flood(
-    seed: Any, start: Any, stop: Any, first: Any, extent: Any, how: Any, base: Any, origin: Any, state: Any, seen: Any
+    seed: Any,
+    start: Any,
+    stop: Any,
+    first: Any,
+    extent: Any,
+    how: Any,
+    base: Any,
+    origin: Any,
+    state: Any,
+    seen: Any,
 ) -> None:
-    """Follow a region until it is large enough or ends, and note for every run reached which of the two it was."""
+    """Follow a region until it is large enough or ends, and note for every run reached
+    which of the two it was.
+    """
     size, _, connectivity, _ = how
     rows, slots = extent
     n, reached, large = 1, stop[seed[1]] - start[seed[1]], False

@@ -20,18 +20,22 @@ _TILE = 32
 
 @dataclass(frozen=True)
 class PeakCriteria:
-    """What makes a local maximum of a time course a peak; as the arguments of `scipy.signal.find_peaks`.
+    """What makes a local maximum of a time course a peak; as the arguments of
+    `scipy.signal.find_peaks`.
 
     Parameters
     ----------
     prominence
-        Least height above the higher of the two valleys that part it from higher values.
+        Least height above the higher of the two valleys that part it from higher
+        values.
     width
         Least width at ``rel_height``, in frames.
     rel_height
-        How far below the summit the width is taken, as a share of the prominence: 1 at its foot.
+        How far below the summit the width is taken, as a share of the prominence: 1 at
+        its foot.
     wlen
-        Frames around the summit in which valleys are looked for; the whole time course when None.
+        Frames around the summit in which valleys are looked for; the whole time course
+        when None.
     plateau_size
         Least number of equal frames on the summit; any when None.
     """
@@ -44,22 +48,30 @@ class PeakCriteria:
 
     def __post_init__(self) -> None:
         if self.wlen is not None and self.wlen <= 1:
-            raise InvalidValueError(f"wlen is {self.wlen!r}; a window has at least 2 frames, None takes all")
+            raise InvalidValueError(
+                f"wlen is {self.wlen!r}; a window has at least 2 frames, None takes all"
+            )
         if self.rel_height < 0:
-            raise InvalidValueError(f"rel_height is {self.rel_height!r}; it is a share of the prominence, 0 or more")
+            raise InvalidValueError(
+                f"rel_height is {self.rel_height!r}; it is a share of the prominence, 0"
+                " or more"
+            )
 
     @property
     def reach(self) -> int | None:
-        """How many frames from its summit a peak is looked at and can be active; None: the whole time course."""
+        """How many frames from its summit a peak is looked at and can be active; None:
+        the whole time course.
+        """
         return None if self.wlen is None else math.ceil(self.wlen) // 2
 
     @property
     def halo(self) -> int | None:
         """How many frames before and after a frame can decide whether it is active.
 
-        A frame is active through a peak at most `reach` frames away, and that peak depends on values at most `reach`
-        frames from its summit. A plateau that is longer than the window leaves its summit no prominence, so that how
-        far it goes on does not matter.
+        A frame is active through a peak at most `reach` frames away, and that peak
+        depends on values at most `reach` frames from its summit. A plateau that is
+        longer than the window leaves its summit no prominence, so that how far it goes
+        on does not matter.
         """
         return None if self.reach is None else 2 * self.reach
 
@@ -80,19 +92,19 @@ def peak_mask(
     criteria
         What makes a peak.
     inner
-        Frames that are wanted. With ``criteria.halo`` frames on either side (fewer only at the ends of the recording)
-        the result is that of the whole recording.
+        Frames that are wanted. With ``criteria.halo`` frames on either side (fewer only
+        at the ends of the recording) the result is that of the whole recording.
     pool
         Threads to share the work with.
     floors
-        One value per frame of ``frames``; frames with values at or below it may be left unmarked. It saves work where
-        a later step asks for values above it anyway.
+        One value per frame of ``frames``; frames with values at or below it may be left
+        unmarked. It saves work where a later step asks for values above it anyway.
 
     Returns
     -------
     numpy.ndarray
-        bool, the frames of ``inner``. A peak is active from ``int(left)`` up to but not including ``int(right)``, the
-        interpolated positions at ``rel_height``.
+        bool, the frames of ``inner``. A peak is active from ``int(left)`` up to but not
+        including ``int(right)``, the interpolated positions at ``rel_height``.
 
     Notes
     -----
@@ -102,7 +114,9 @@ def peak_mask(
     Examples
     --------
     >>> course = np.array([0, 0, 1, 5, 9, 5, 1, 0, 0], np.float32).reshape(-1, 1, 1)
-    >>> peak_mask(course, PeakCriteria(prominence=2, width=2, rel_height=0.9))[:, 0, 0].astype(int)
+    >>> peak_mask(course, PeakCriteria(prominence=2, width=2, rel_height=0.9))[
+    ...     :, 0, 0
+    ... ].astype(int)
     array([0, 1, 1, 1, 1, 1, 0, 0, 0])
     """
     start, stop, _ = inner.indices(len(frames))
@@ -121,8 +135,9 @@ def mark_peaks(
 ) -> NDArray[np.bool_]:
     """Mark the frames of those peaks whose summit lies in ``summits``.
 
-    The marks of consecutive ``summits``, combined by "or", are those of the whole: a stream decides each peak once. The
-    frames must reach ``criteria.reach`` beyond the summits on either side, or to the ends of the recording.
+    The marks of consecutive ``summits``, combined by "or", are those of the whole: a
+    stream decides each peak once. The frames must reach ``criteria.reach`` beyond the
+    summits on either side, or to the ends of the recording.
 
     Parameters
     ----------
@@ -141,24 +156,48 @@ def mark_peaks(
     first, last, _ = summits.indices(len(frames))
     out = np.zeros(frames.shape, np.bool_) if out is None else out
     reach = criteria.reach if criteria.reach is not None else len(frames)
-    low = np.full(len(frames), -np.inf, np.float32) if floors is None else _lowest_within(floors, reach)
-    limits = (float(criteria.prominence), float(criteria.width), float(criteria.rel_height))
+    low = (
+        np.full(len(frames), -np.inf, np.float32)
+        if floors is None
+        else _lowest_within(floors, reach)
+    )
+    limits = (
+        float(criteria.prominence),
+        float(criteria.width),
+        float(criteria.rel_height),
+    )
     bounds = (first, last, reach, int(criteria.plateau_size or 0))
-    spread(pool, frames.shape[1], _mark_rows, np.ascontiguousarray(frames), low, limits, bounds, out.view(np.uint8))
+    spread(
+        pool,
+        frames.shape[1],
+        _mark_rows,
+        np.ascontiguousarray(frames),
+        low,
+        limits,
+        bounds,
+        out.view(np.uint8),
+    )
     return out
 
 
 def _lowest_within(floors: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
-    # a peak can be passed over only when its summit is below the floor of every frame it could make active
+    # a peak can be passed over only when its summit is below the floor of every frame
+    # it could make active
     n = len(floors)
     if reach >= n:
         return np.full(n, floors.min(), np.float32)
     padded = np.pad(floors, reach, constant_values=np.inf)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).min(axis=1).astype(np.float32)
+    return (
+        np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+        .min(axis=1)
+        .astype(np.float32)
+    )
 
 
 @njit(cache=True, nogil=True)
-def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any, out: Any) -> None:
+def _mark_rows(
+    lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any, out: Any
+) -> None:
     n, _, columns = frames.shape
     courses = np.empty((_TILE, n), np.float32)
     marks = np.zeros((_TILE, n), np.uint8)
@@ -173,7 +212,9 @@ def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any
             marked = False
             for k in range(tile):
                 _summits(courses[k], low, bounds, candidates)
-                marked |= _mark_course(courses[k], candidates, packed, limits, bounds, marks[k])
+                marked |= _mark_course(
+                    courses[k], candidates, packed, limits, bounds, marks[k]
+                )
             if marked:
                 for t in range(n):
                     for k in range(tile):
@@ -182,7 +223,9 @@ def _mark_rows(lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any
 
 
 @njit(cache=True, nogil=True)
-def _mark_course(course: Any, candidates: Any, packed: Any, limits: Any, bounds: Any, marks: Any) -> bool:
+def _mark_course(
+    course: Any, candidates: Any, packed: Any, limits: Any, bounds: Any, marks: Any
+) -> bool:
     marked = False
     for word in range(len(packed)):
         if packed[word] == 0:  # eight frames at once
@@ -195,12 +238,15 @@ def _mark_course(course: Any, candidates: Any, packed: Any, limits: Any, bounds:
 
 @njit(cache=True, nogil=True)
 def _summits(course: Any, low: Any, bounds: Any, candidates: Any) -> None:
-    # where the course stops rising: every local maximum, and the beginnings of plateaus that may turn out to be none;
-    # a plateau that is no wider than the window begins at most its reach before the first summit
+    # where the course stops rising: every local maximum, and the beginnings of plateaus
+    # that may turn out to be none; a plateau that is no wider than the window begins at
+    # most its reach before the first summit
     first, last, reach, _ = bounds
     for t in range(max(1, first - reach), min(last, len(course) - 1)):
         v = course[t]
-        candidates[t] = np.uint8((course[t - 1] < v) & (course[t + 1] <= v) & (v > low[t]))
+        candidates[t] = np.uint8(
+            (course[t - 1] < v) & (course[t + 1] <= v) & (v > low[t])
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -212,7 +258,12 @@ def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) ->
     while end + 1 < n - 1 and course[end + 1] == top:
         end += 1
     peak = (begin + end) // 2
-    if course[end + 1] >= top or end - begin + 1 < plateau or peak < first or peak >= last:
+    if (
+        course[end + 1] >= top
+        or end - begin + 1 < plateau
+        or peak < first
+        or peak >= last
+    ):
         return False
     prominence, width, rel_height = limits
     left, left_low = _valley(course, peak, -1, max(peak - reach, 0) - 1)
@@ -234,7 +285,9 @@ def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) ->
 
 @njit(cache=True, nogil=True)
 def _valley(course: Any, peak: int, step: int, end: int) -> Any:
-    """Return where the lowest value lies before a higher one than the peak, and that value."""
+    """Return where the lowest value lies before a higher one than the peak, and that
+    value.
+    """
     top = course[peak]
     low, base = top, peak
     i = peak
@@ -247,7 +300,9 @@ def _valley(course: Any, peak: int, step: int, end: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _crossing(course: Any, peak: int, step: int, base: int, level: float) -> float:
-    """Return where the course falls below the level between peak and base, interpolated."""
+    """Return where the course falls below the level between peak and base,
+    interpolated.
+    """
     i = peak
     while i != base and level < course[i]:
         i += step

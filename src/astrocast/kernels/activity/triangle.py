@@ -1,4 +1,6 @@
-"""The triangle threshold of each frame and its neighbours, and which frames it separates."""
+"""The triangle threshold of each frame and its neighbours, and which frames it
+separates.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 from astrocast.kernels.parallel import spread
 
 BINS = 256
-#: interleaved histograms: neighbouring pixels often fall into the same bin, whose counter would have to be waited for
+#: interleaved histograms: neighbouring pixels often fall into the same bin, whose
+#: counter would have to be waited for
 _LANES = 4
 
 
-def frame_ranges(frames: NDArray[np.float32], pool: Executor | None = None) -> NDArray[np.float32]:
+def frame_ranges(
+    frames: NDArray[np.float32], pool: Executor | None = None
+) -> NDArray[np.float32]:
     """Return the smallest and the largest value of each frame, (frames, 2)."""
     out = np.empty((len(frames), 2), np.float32)
     spread(pool, len(frames), _ranges, np.ascontiguousarray(frames), out)
@@ -30,20 +35,23 @@ def triangle_thresholds(
     pool: Executor | None = None,
     ranges: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the triangle threshold of each frame, taken over the frame and its neighbours in time.
+    """Return the triangle threshold of each frame, taken over the frame and its
+    neighbours in time.
 
-    The histogram of fluorescence is one large peak, the background, with a long tail, the activity. The threshold is
-    the bin that lies farthest from the line between the peak and the end of the tail.
+    The histogram of fluorescence is one large peak, the background, with a long tail,
+    the activity. The threshold is the bin that lies farthest from the line between the
+    peak and the end of the tail.
 
     Parameters
     ----------
     frames
         Block of a recording, (frame, row, column), float32, finite.
     depth
-        Frames on either side that enter the histogram; beyond the ends of the block the end frame repeats.
+        Frames on either side that enter the histogram; beyond the ends of the block the
+        end frame repeats.
     inner
-        Frames whose threshold is wanted; with ``depth`` frames on either side the result is that of the whole
-        recording.
+        Frames whose threshold is wanted; with ``depth`` frames on either side the
+        result is that of the whole recording.
     pool
         Threads to share the work with.
     ranges
@@ -52,13 +60,13 @@ def triangle_thresholds(
     Returns
     -------
     numpy.ndarray
-        Threshold of each frame of ``inner``, float32; active are values above it. Where all values are the same, that
-        value: nothing is active.
+        Threshold of each frame of ``inner``, float32; active are values above it. Where
+        all values are the same, that value: nothing is active.
 
     Notes
     -----
-    Equals `skimage.filters.threshold_triangle` of ``frames[t - depth : t + depth + 1]`` with 256 bins exactly: Zack,
-    Rogers & Latt 1977, https://doi.org/10.1177/25.7.70454
+    Equals `skimage.filters.threshold_triangle` of ``frames[t - depth : t + depth + 1]``
+    with 256 bins exactly: Zack, Rogers & Latt 1977, https://doi.org/10.1177/25.7.70454
 
     Examples
     --------
@@ -73,10 +81,24 @@ def triangle_thresholds(
         return np.empty(0, np.float32)
     if ranges is None:
         ranges = frame_ranges(frames, pool)
-    neighbours = np.clip(np.arange(start, stop)[:, None] + np.arange(-depth, depth + 1), 0, len(frames) - 1)
+    neighbours = np.clip(
+        np.arange(start, stop)[:, None] + np.arange(-depth, depth + 1),
+        0,
+        len(frames) - 1,
+    )
     low, high = ranges[neighbours, 0].min(axis=1), ranges[neighbours, 1].max(axis=1)
     counts = np.zeros((len(frames), 2 * depth + 1, _LANES, BINS), np.int32)
-    spread(pool, len(frames), _count, np.ascontiguousarray(frames), depth, start, low, high, counts)
+    spread(
+        pool,
+        len(frames),
+        _count,
+        np.ascontiguousarray(frames),
+        depth,
+        start,
+        low,
+        high,
+        counts,
+    )
     out = np.empty(n, np.float32)
     for i in range(n):
         if low[i] == high[i]:
@@ -86,16 +108,21 @@ def triangle_thresholds(
         for frame in neighbours[i]:
             histogram += counts[frame, start + i - frame + depth].sum(axis=0)
         level = _triangle_level(histogram)
-        with np.errstate(over="ignore", invalid="ignore"):  # values that span more than float32 have no bins
+        # values that span more than float32 have no bins
+        with np.errstate(over="ignore", invalid="ignore"):
             edges = np.linspace(low[i], high[i], BINS + 1, dtype=np.float32)
             out[i] = (edges[level] + edges[level + 1]) / np.float32(2)
     return out
 
 
 def active_thresholds(
-    frames: NDArray[np.float32], thresholds: NDArray[np.float32], min_ratio: float, pool: Executor | None = None
+    frames: NDArray[np.float32],
+    thresholds: NDArray[np.float32],
+    min_ratio: float,
+    pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    r"""Return the thresholds, infinite for frames in which what is active does not stand out.
+    r"""Return the thresholds, infinite for frames in which what is active does not
+    stand out.
 
     Parameters
     ----------
@@ -104,12 +131,20 @@ def active_thresholds(
     thresholds
         One per frame; active are the pixels above it.
     min_ratio
-        A frame keeps its threshold when mean(active) > min_ratio * \|mean(inactive)\|, and both are there.
+        A frame keeps its threshold when mean(active) > min_ratio * \|mean(inactive)\|,
+        and both are there.
     pool
         Threads to share the work with.
     """
     out = np.array(thresholds, np.float32)
-    spread(pool, len(frames), _stand_out, np.ascontiguousarray(frames), float(min_ratio), out)
+    spread(
+        pool,
+        len(frames),
+        _stand_out,
+        np.ascontiguousarray(frames),
+        float(min_ratio),
+        out,
+    )
     return out
 
 
@@ -128,7 +163,16 @@ def _ranges(lo: int, hi: int, frames: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _count(lo: int, hi: int, frames: Any, depth: int, start: int, low: Any, high: Any, counts: Any) -> None:
+def _count(
+    lo: int,
+    hi: int,
+    frames: Any,
+    depth: int,
+    start: int,
+    low: Any,
+    high: Any,
+    counts: Any,
+) -> None:
     columns = frames.shape[2]
     bins = np.empty(columns, np.int32)
     for t in range(lo, hi):
@@ -143,7 +187,8 @@ def _count(lo: int, hi: int, frames: Any, depth: int, start: int, low: Any, high
 
 @njit(cache=True, nogil=True)
 def _bins(line: Any, first: float, last: float, bins: Any) -> None:
-    # np.histogram in float32, step by step: an estimate, then a comparison with the edges on either side of it
+    # np.histogram in float32, step by step: an estimate, then a comparison with the
+    # edges on either side of it
     extent = last - first
     step = extent / np.float32(BINS)
     for x in range(len(line)):
@@ -151,7 +196,10 @@ def _bins(line: Any, first: float, last: float, bins: Any) -> None:
         i = np.int32((v - first) / extent * np.float32(BINS))
         i = min(i, np.int32(BINS - 1))
         i -= np.int32(v < np.float32(i) * step + first)
-        i += np.int32((v >= np.float32(i + np.int32(1)) * step + first) and (i != np.int32(BINS - 1)))
+        i += np.int32(
+            (v >= np.float32(i + np.int32(1)) * step + first)
+            and (i != np.int32(BINS - 1))
+        )
         bins[x] = max(i, np.int32(0))  # values that span more than float32 can subtract
 
 
@@ -173,7 +221,10 @@ def _triangle_level(histogram: Any) -> int:
     flip = peak - low < high - peak
     if flip:
         low, peak = BINS - high - 1, BINS - peak - 1
-    height, width = float(histogram[BINS - 1 - peak if flip else peak]), float(peak - low)
+    height, width = (
+        float(histogram[BINS - 1 - peak if flip else peak]),
+        float(peak - low),
+    )
     norm = np.sqrt(height**2 + width**2)
     height, width = height / norm, width / norm
     best, farthest = 0, -np.inf

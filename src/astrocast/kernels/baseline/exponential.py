@@ -11,7 +11,8 @@ from scipy.optimize import least_squares
 
 from astrocast.errors import InvalidValueError
 
-#: time constants that a fit may find, in lengths of the recording: beyond, a decay cannot be told from a straight line
+#: time constants that a fit may find, in lengths of the recording: beyond, a decay
+#: cannot be told from a straight line
 SLOWEST = 20.0
 
 
@@ -37,7 +38,9 @@ class Bleaching:
         return _decay(t, np.array([self.offset, *self.amplitudes]), np.array(self.taus))
 
 
-def _decay(t: NDArray[np.float64], weights: NDArray[np.float64], taus: NDArray[np.float64]) -> NDArray[np.float64]:
+def _decay(
+    t: NDArray[np.float64], weights: NDArray[np.float64], taus: NDArray[np.float64]
+) -> NDArray[np.float64]:
     value: NDArray[np.float64] = weights[0] + np.exp(-t[:, None] / taus) @ weights[1:]
     return value
 
@@ -45,8 +48,9 @@ def _decay(t: NDArray[np.float64], weights: NDArray[np.float64], taus: NDArray[n
 def fit_bleaching(trace: ArrayLike, terms: Literal[1, 2] = 1) -> Bleaching:
     """Fit one or two exponential decays to a trace.
 
-    The loss is linear for large residuals (soft L1, scaled by the noise of the trace), so that events pull the fit up
-    far less than least squares would let them. All amplitudes and the offset are at least 0.
+    The loss is linear for large residuals (soft L1, scaled by the noise of the trace),
+    so that events pull the fit up far less than least squares would let them. All
+    amplitudes and the offset are at least 0.
 
     Parameters
     ----------
@@ -66,30 +70,49 @@ def fit_bleaching(trace: ArrayLike, terms: Literal[1, 2] = 1) -> Bleaching:
     n = len(values)
     if values.ndim != 1 or n < 2 + 2 * terms:
         raise InvalidValueError(
-            f"the trace has shape {values.shape}; {terms} decays need at least {2 + 2 * terms} frames"
+            f"the trace has shape {values.shape}; {terms} decays need at least"
+            f" {2 + 2 * terms} frames"
         )
     if not np.isfinite(values).all():
-        raise InvalidValueError("the trace has NaN or infinite values; a fit needs finite numbers")
+        raise InvalidValueError(
+            "the trace has NaN or infinite values; a fit needs finite numbers"
+        )
     t = np.arange(n, dtype=np.float64)
     level = max(float(np.abs(values).mean()), 1e-12)
     noise = max(float(np.median(np.abs(np.diff(values)))), 1e-6 * level)
-    drop = max(float(values[: max(1, n // 20)].mean() - values[-max(1, n // 20) :].mean()), 0.01 * level)
+    drop = max(
+        float(values[: max(1, n // 20)].mean() - values[-max(1, n // 20) :].mean()),
+        0.01 * level,
+    )
     starts = ((0.3,), (1.0,)) if terms == 1 else ((0.03, 0.6), (0.1, 1.0), (0.02, 3.0))
     fits = []
     for fractions in starts:
-        begin = np.array([max(values.min(), 0.0), *[drop / terms] * terms, *np.log(np.array(fractions) * n)])
+        begin = np.array(
+            [
+                max(values.min(), 0.0),
+                *[drop / terms] * terms,
+                *np.log(np.array(fractions) * n),
+            ]
+        )
         low = np.array([0.0, *[0.0] * terms, *[np.log(0.5)] * terms])
         high = np.array([np.inf, *[np.inf] * terms, *[np.log(SLOWEST * n)] * terms])
         fits.append(
             least_squares(
-                lambda p: (_decay(t, p[: 1 + terms], np.exp(p[1 + terms :])) - values) / noise,
-                np.clip(begin, low + 1e-9, high), bounds=(low, high), loss="soft_l1",
-                x_scale=np.array([level] * (1 + terms) + [1.0] * terms), max_nfev=400,
+                lambda p: (
+                    (_decay(t, p[: 1 + terms], np.exp(p[1 + terms :])) - values) / noise
+                ),
+                np.clip(begin, low + 1e-9, high),
+                bounds=(low, high),
+                loss="soft_l1",
+                x_scale=np.array([level] * (1 + terms) + [1.0] * terms),
+                max_nfev=400,
             )
-        )  # fmt: skip
+        )
     best = min(fits, key=lambda f: float(f.cost)).x
     taus = np.exp(best[1 + terms :])
     order = np.argsort(taus)
     return Bleaching(
-        float(best[0]), tuple(float(a) for a in best[1 : 1 + terms][order]), tuple(float(x) for x in taus[order])
+        float(best[0]),
+        tuple(float(a) for a in best[1 : 1 + terms][order]),
+        tuple(float(x) for x in taus[order]),
     )

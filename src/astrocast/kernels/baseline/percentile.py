@@ -15,9 +15,13 @@ from astrocast.kernels.parallel import spread
 
 
 def rank_of(size: int, percentile: float) -> int:
-    """Return which of ``size`` sorted values is the percentile, as `scipy.ndimage.percentile_filter` does."""
+    """Return which of ``size`` sorted values is the percentile, as
+    `scipy.ndimage.percentile_filter` does.
+    """
     if not 0 <= percentile <= 100:
-        raise InvalidValueError(f"percentile is {percentile!r}; expected a number from 0 to 100")
+        raise InvalidValueError(
+            f"percentile is {percentile!r}; expected a number from 0 to 100"
+        )
     return min(size - 1, int(size * percentile / 100.0))
 
 
@@ -29,11 +33,13 @@ def running_percentile(
     inner: slice = slice(None),
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    """Return the percentile of each pixel over the frames ``t - window`` to ``t + window``.
+    """Return the percentile of each pixel over the frames ``t - window`` to ``t +
+    window``.
 
-    The ends of the recording are repeated. Equal to `scipy.ndimage.percentile_filter` of that size along time with mode
-    ``nearest``. The cost per voxel grows with the window, slowly: a sorted window is kept for each pixel, one value
-    leaves it and one enters.
+    The ends of the recording are repeated. Equal to `scipy.ndimage.percentile_filter`
+    of that size along time with mode ``nearest``. The cost per voxel grows with the
+    window, slowly: a sorted window is kept for each pixel, one value leaves it and one
+    enters.
 
     Parameters
     ----------
@@ -76,7 +82,9 @@ def _pixels(lo, hi, frames, window, rank, first, result):  # type: ignore[no-unt
         ordered.sort()
         result[0, p] = ordered[rank]
         for t in range(first + 1, first + result.shape[0]):
-            _replace(ordered, course[max(t - 1 - window, 0)], course[min(t + window, n - 1)])
+            _replace(
+                ordered, course[max(t - 1 - window, 0)], course[min(t + window, n - 1)]
+            )
             result[t - first, p] = ordered[rank]
 
 

@@ -1,14 +1,16 @@
 """The two-sided rolling minimum as a baseline, and what is left above it.
 
-The background of frame ``t`` is the larger of ``min F[t - window .. t]`` and ``min F[t .. t + window]``: each side sees
-``window + 1`` frames, windows are cut at the ends of the recording (which equals repeating the edge value), and the
-larger of the two is kept, so that a slope such as bleaching does not pull the background down.
+The background of frame ``t`` is the larger of ``min F[t - window .. t]`` and ``min F[t
+.. t + window]``: each side sees ``window + 1`` frames, windows are cut at the ends of
+the recording (which equals repeating the edge value), and the larger of the two is
+kept, so that a slope such as bleaching does not pull the background down.
 
-Both minima come from one running minimum of each direction within segments of ``window`` frames (van Herk 1992,
-https://doi.org/10.1016/0167-8655(92)90069-C; Gil and Werman 1993, https://doi.org/10.1109/34.211471): with segments
-as long as the window, ``[t - window, t]`` is the tail of the previous segment from the same position on and the head of
-this one up to it. The cost per voxel does not depend on the window, and a segment may be cut into blocks (`advance`),
-so that memory does not either.
+Both minima come from one running minimum of each direction within segments of
+``window`` frames (van Herk 1992, https://doi.org/10.1016/0167-8655(92)90069-C; Gil and
+Werman 1993, https://doi.org/10.1109/34.211471): with segments as long as the window,
+``[t - window, t]`` is the tail of the previous segment from the same position on and
+the head of this one up to it. The cost per voxel does not depend on the window, and a
+segment may be cut into blocks (`advance`), so that memory does not either.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from astrocast.kernels.parallel import spread
 
 Method = Literal["background", "dF", "dFF"]
 METHODS: tuple[str, ...] = get_args(Method)
-#: pixels that one thread works on at a time: the minima of a window of them stay in the caches
+#: pixels that one thread works on at a time: the minima of a window of them stay in the
+#: caches
 STRIP = 512
 
 
@@ -47,7 +50,8 @@ def two_sided_minimum(
     window
         Frames on each side, at least 1.
     method
-        ``background``: the minimum; ``dF``: F - background; ``dFF``: (F - background) / background.
+        ``background``: the minimum; ``dF``: F - background; ``dFF``: (F - background) /
+        background.
     inner
         Frames of the result; the others only serve as context (a halo).
     floor
@@ -58,8 +62,8 @@ def two_sided_minimum(
     Returns
     -------
     result, floored
-        float32 (frame, row, column), and the number of its voxels whose background was below ``floor`` (0 unless
-        ``dFF``).
+        float32 (frame, row, column), and the number of its voxels whose background was
+        below ``floor`` (0 unless ``dFF``).
 
     Examples
     --------
@@ -77,9 +81,19 @@ def two_sided_minimum(
     floored = np.zeros(strips, np.int64)
     real = arithmetic(flat.dtype)
     spread(
-        pool, strips, _whole, flat, highest(flat.dtype), min(int(window), len(frames)), code, np.float32(floor),
-        real, first, result, floored,
-    )  # fmt: skip
+        pool,
+        strips,
+        _whole,
+        flat,
+        highest(flat.dtype),
+        min(int(window), len(frames)),
+        code,
+        np.float32(floor),
+        real,
+        first,
+        result,
+        floored,
+    )
     return result.reshape(last - first, *frames.shape[1:]), int(floored.sum())
 
 
@@ -98,12 +112,14 @@ def advance(
     Parameters
     ----------
     past, now, future
-        The frames at the same positions of the previous, this and the next segment (frame, pixel); ``past`` None in the
-        first segment, ``future`` shorter or empty where the recording ends.
+        The frames at the same positions of the previous, this and the next segment
+        (frame, pixel); ``past`` None in the first segment, ``future`` shorter or empty
+        where the recording ends.
     edges
-        (4, pixel), in the dtype of the movie: the minimum of what follows the block in the previous segment and in this
-        one; and of what precedes it in this segment and in the next one. The last two are updated. Where there is
-        nothing, `highest`.
+        (4, pixel), in the dtype of the movie: the minimum of what follows the block in
+        the previous segment and in this one; and of what precedes it in this segment
+        and in the next one. The last two are updated. Where there is nothing,
+        `highest`.
     method, floor, pool
         As in `two_sided_minimum`.
 
@@ -118,14 +134,32 @@ def advance(
     code = method_code(method)
     real = arithmetic(now.dtype)
     before = now[:0] if past is None else past
-    spread(pool, strips, _advance, before, now, future, edges, code, np.float32(floor), real, result, floored)
+    spread(
+        pool,
+        strips,
+        _advance,
+        before,
+        now,
+        future,
+        edges,
+        code,
+        np.float32(floor),
+        real,
+        result,
+        floored,
+    )
     return result, int(floored.sum())
 
 
 def signal_above(
-    frames: NDArray[Any], background: NDArray[np.float32], method: Method, *, floor: float = 1.0
+    frames: NDArray[Any],
+    background: NDArray[np.float32],
+    method: Method,
+    *,
+    floor: float = 1.0,
 ) -> tuple[NDArray[np.float32], int]:
-    """Return what ``method`` makes of frames and their background, and the count of floored divisions.
+    """Return what ``method`` makes of frames and their background, and the count of
+    floored divisions.
 
     Parameters
     ----------
@@ -147,13 +181,17 @@ def signal_above(
 def check_window(window: int) -> None:
     """Refuse a window that is no positive number of frames."""
     if int(window) != window or window < 1:
-        raise InvalidValueError(f"window is {window!r}; expected a whole number of frames, at least 1")
+        raise InvalidValueError(
+            f"window is {window!r}; expected a whole number of frames, at least 1"
+        )
 
 
 def method_code(method: str) -> int:
     """Return the position of ``method`` in `METHODS`, refusing others."""
     if method not in METHODS:
-        raise InvalidValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+        raise InvalidValueError(
+            f"method is {method!r}; choose one of {', '.join(METHODS)}"
+        )
     return METHODS.index(method)
 
 
@@ -163,7 +201,9 @@ def highest(dtype: np.dtype[Any]) -> Any:
 
 
 def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """Return the float that differences of ``dtype`` are exact in: float32 would round integers above 2**24."""
+    """Return the float that differences of ``dtype`` are exact in: float32 would round
+    integers above 2**24.
+    """
     return np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64
 
 
@@ -186,7 +226,9 @@ def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
 
 @nb.njit(nogil=True, cache=True)
 def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # numba infers
-    """Each side is the tail of one segment and the head of the next; the larger of the two sides is kept."""
+    """Each side is the tail of one segment and the head of the next; the larger of the
+    two sides is kept.
+    """
     for p in range(out.size):
         back = head[p] if head[p] < before[p] else before[p]
         front = tail[p] if tail[p] < ahead[p] else ahead[p]
@@ -195,7 +237,9 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
 
 @nb.njit(nogil=True, cache=True)
 def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
-    """Write what ``method`` makes of a row of values and their background; return how many divisions were floored."""
+    """Write what ``method`` makes of a row of values and their background; return how
+    many divisions were floored.
+    """
     floored = np.int64(0)
     if method == 0:
         for p in range(row.size):
@@ -213,7 +257,9 @@ def emit(row, background, method, floor, real, result):  # type: ignore[no-untyp
 
 
 @nb.njit(nogil=True, cache=True)
-def _whole(lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored):  # type: ignore[no-untyped-def] # numba infers
+def _whole(  # type: ignore[no-untyped-def] # numba infers
+    lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored
+):
     n, pixels = frames.shape
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -222,7 +268,12 @@ def _whole(lo, hi, frames, nothing_above, window, method, floor, real, first, re
         nothing[:] = nothing_above
         before = np.empty((window, p1 - p0), frames.dtype)
         before[:] = nothing
-        tail, head, ahead, background = np.empty_like(before), nothing.copy(), nothing.copy(), nothing.copy()
+        tail, head, ahead, background = (
+            np.empty_like(before),
+            nothing.copy(),
+            nothing.copy(),
+            nothing.copy(),
+        )
         for begin in range(0, n, window):
             end = min(begin + window, n)
             _tails(strip[begin:end], nothing, tail)
@@ -233,8 +284,17 @@ def _whole(lo, hi, frames, nothing_above, window, method, floor, real, first, re
                 if t + window < n:
                     _lower(ahead, strip[t + window])
                 if first <= t < first + result.shape[0]:
-                    _combine(before[t - begin], head, tail[t - begin], ahead, background)
-                    floored[s] += emit(strip[t], background, method, floor, real, result[t - first, p0:p1])
+                    _combine(
+                        before[t - begin], head, tail[t - begin], ahead, background
+                    )
+                    floored[s] += emit(
+                        strip[t],
+                        background,
+                        method,
+                        floor,
+                        real,
+                        result[t - first, p0:p1],
+                    )
             before, tail = tail, before
 
 
@@ -244,7 +304,8 @@ def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floo
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
         head, ahead = edges[2, p0:p1], edges[3, p0:p1]
-        # the segment before is complete where this one is cut by the end of the recording
+        # the segment before is complete where this one is cut by the end of the
+        # recording
         before = np.empty((max(past.shape[0], now.shape[0]), p1 - p0), now.dtype)
         before[:] = edges[0, p0:p1]
         tail, background = np.empty_like(before), np.empty(p1 - p0, now.dtype)
@@ -255,4 +316,6 @@ def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floo
             if i < future.shape[0]:
                 _lower(ahead, future[i, p0:p1])
             _combine(before[i], head, tail[i], ahead, background)
-            floored[s] += emit(now[i, p0:p1], background, method, floor, real, result[i, p0:p1])
+            floored[s] += emit(
+                now[i, p0:p1], background, method, floor, real, result[i, p0:p1]
+            )

@@ -1,5 +1,5 @@
 """Detection in units of the recording's own noise: one idea a file.
 
-`noise_line` -> `background` -> `residual` -> (Gaussian) -> `basins` -> `joining` -> `extent`, judged by `significance`.
-See ``docs/algorithms/calibrated.md``.
+`noise_line` -> `background` -> `residual` -> (Gaussian) -> `basins` -> `joining` ->
+`extent`, judged by `significance`. See ``docs/algorithms/calibrated.md``.
 """

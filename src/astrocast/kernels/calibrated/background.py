@@ -1,8 +1,10 @@
-"""What a stretch of a recording shows where nothing happens: level, bleaching, local drift, residual motion.
+"""What a stretch of a recording shows where nothing happens: level, bleaching, local
+drift, residual motion.
 
-All of it is taken from means over a few frames. A low quantile of these, corrected for what noise alone makes of it, is
-the first guess of each pixel's level. It holds for a pixel that is active most of the time; then what stands out of it
-is left out and the level is the mean of the rest, so it has no bias left and little noise.
+All of it is taken from means over a few frames. A low quantile of these, corrected for
+what noise alone makes of it, is the first guess of each pixel's level. It holds for a
+pixel that is active most of the time; then what stands out of it is left out and the
+level is the mean of the rest, so it has no bias left and little noise.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ STEP = 8
 _QUANTILE = 0.15
 #: pixels along the side of a tile: for the course that all share, and for local drift
 _COMMON_TILE, _DRIFT_TILE = 8, 16
-#: standard deviations above the level from which a mean is left out, round by round: the first level is noisy, and what
-#: is left out because of that would never come back
+#: standard deviations above the level from which a mean is left out, round by round:
+#: the first level is noisy, and what is left out because of that would never come back
 _OUT = 4.0, 3.5, 3.0
 #: half of the side of the square that is averaged before a mean is judged
 _BOX = 2
-#: standard deviation of what white noise shows as its excess, times the root of the number of steps (simulated)
+#: standard deviation of what white noise shows as its excess, times the root of the
+#: number of steps (simulated)
 _SPREAD_OF_EXCESS = 0.61
 #: of fewer means below zero their spread is not told
 _FEW = 5
@@ -46,12 +49,13 @@ class Background:
     levels
         Background at the middle of each step of frames, (step, row, column), float32.
     steps
-        First frame of each step and the end of the last, counted from the stretch's first frame, (step + 1,).
+        First frame of each step and the end of the last, counted from the stretch's
+        first frame, (step + 1,).
     variance
         Variance of the noise of one frame, (row, column), float32.
     excess
-        By how much slow fluctuations exceed that noise, as a factor of its standard deviation, (row, column); at least
-        1.
+        By how much slow fluctuations exceed that noise, as a factor of its standard
+        deviation, (row, column); at least 1.
     line
         Noise as a function of brightness.
     """
@@ -69,7 +73,8 @@ class Background:
 
 
 def step_edges(n_frames: int) -> NDArray[np.int64]:
-    """Return where the steps of a stretch begin, and its end; the last step takes what is left over.
+    """Return where the steps of a stretch begin, and its end; the last step takes what
+    is left over.
 
     Examples
     --------
@@ -83,7 +88,10 @@ def step_edges(n_frames: int) -> NDArray[np.int64]:
 
 
 def estimate_background(
-    means: NDArray[np.float32], steps: NDArray[np.int64], line: NoiseLine, pool: Executor | None = None
+    means: NDArray[np.float32],
+    steps: NDArray[np.int64],
+    line: NoiseLine,
+    pool: Executor | None = None,
 ) -> Background:
     """Return the background of a stretch of a recording.
 
@@ -98,7 +106,9 @@ def estimate_background(
     pool
         Threads to share the work with.
     """
-    variance = line.variance(np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0))
+    variance = line.variance(
+        np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0)
+    )
     noise = np.sqrt(variance / np.float32(np.diff(steps).mean()))
     course, slope = _common_course(means)
     rest = means - course[:, None, None] * slope
@@ -108,8 +118,9 @@ def estimate_background(
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, variance / np.diff(steps).mean())
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
-        # what is left out on one side only leaves the mean of noise below zero; in the first round the level may still
-        # be too high, and what is below it is to pull it down
+        # what is left out on one side only leaves the mean of noise below zero; in the
+        # first round the level may still be too high, and what is below it is to pull
+        # it down
         quiet = _quiet(steady, noise, limit, round_ > 0, pool)
         correction = _mean_of_quiet(steady, quiet, pool)
         level += correction
@@ -130,18 +141,32 @@ def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
 
 
 def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return the means of square tiles, (frame, tile row, tile column); tiles at the edges may be smaller."""
-    rows, columns = np.arange(0, values.shape[1], side), np.arange(0, values.shape[2], side)
-    sums = np.add.reduceat(np.add.reduceat(values, rows, axis=1, dtype=np.float32), columns, axis=2, dtype=np.float32)
+    """Return the means of square tiles, (frame, tile row, tile column); tiles at the
+    edges may be smaller.
+    """
+    rows, columns = (
+        np.arange(0, values.shape[1], side),
+        np.arange(0, values.shape[2], side),
+    )
+    sums = np.add.reduceat(
+        np.add.reduceat(values, rows, axis=1, dtype=np.float32),
+        columns,
+        axis=2,
+        dtype=np.float32,
+    )
     high = np.diff(np.append(rows, values.shape[1]))
     wide = np.diff(np.append(columns, values.shape[2]))
     return np.asarray(sums / (high[:, None] * wide).astype(np.float32))
 
 
-def _common_course(means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the course that all tiles share (step,), and by how much each pixel follows it (row, column).
+def _common_course(
+    means: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the course that all tiles share (step,), and by how much each pixel
+    follows it (row, column).
 
-    Bleaching takes a share of the light, whatever the camera's offset: how much a tile follows is a line of its level.
+    Bleaching takes a share of the light, whatever the camera's offset: how much a tile
+    follows is a line of its level.
     """
     tiles = tile_means(means, _COMMON_TILE).reshape(len(means), -1).astype(np.float64)
     middle = np.median(tiles, axis=0)
@@ -155,21 +180,30 @@ def _common_course(means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
         power = (course * course).sum()
         if power <= 0:
             break
-        line = robust_line(middle, course @ apart / power) if len(middle) > 2 else (0.0, 1.0)
+        line = (
+            robust_line(middle, course @ apart / power)
+            if len(middle) > 2
+            else (0.0, 1.0)
+        )
         follows = line[0] * middle + line[1]
         follows = np.maximum(follows, 0.2 * max(float(np.median(follows)), 1e-6))
         follows /= follows.mean()
         middle = np.median(tiles - np.outer(course, follows), axis=0)
     mean = means.mean(axis=0)
     slope = np.maximum(line[0] * mean + line[1], 0)
-    return course.astype(np.float32), (slope / max(float(slope.mean()), 1e-6)).astype(np.float32)
+    return course.astype(np.float32), (slope / max(float(slope.mean()), 1e-6)).astype(
+        np.float32
+    )
 
 
-def _low_level(rest: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+def _low_level(
+    rest: NDArray[np.float32], noise: NDArray[np.float32]
+) -> NDArray[np.float32]:
     n = len(rest)
     k = int(_QUANTILE * (n - 1))
     low = np.partition(rest, k, axis=0)[k]
-    # where a value of that rank among so many is expected (Blom 1958, Statistical Estimates and Transformed Variables)
+    # where a value of that rank among so many is expected (Blom 1958, Statistical
+    # Estimates and Transformed Variables)
     below = NormalDist().inv_cdf((k + 0.625) / (n + 0.25))
     return np.asarray(low - np.float32(below) * noise, np.float32)
 
@@ -177,7 +211,9 @@ def _low_level(rest: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray
 def _subtract_tiles(
     values: NDArray[np.float32], tiles: NDArray[np.float32], pool: Executor | None
 ) -> NDArray[np.float32]:
-    """Return ``values`` less the tiles' values, which are interpolated between the middles of tiles."""
+    """Return ``values`` less the tiles' values, which are interpolated between the
+    middles of tiles.
+    """
     out = np.empty_like(values)
     spread(pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out)
     return out
@@ -199,22 +235,31 @@ def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) 
             source, into = values[k, y], out[k, y]
             for x in range(columns):
                 j = left[x]
-                into[x] = source[x] - (line[j] + share[x] * (line[min(j + 1, wide - 1)] - line[j]))
+                into[x] = source[x] - (
+                    line[j] + share[x] * (line[min(j + 1, wide - 1)] - line[j])
+                )
 
 
 @njit(cache=True, nogil=True)
 def _between_middles(n: int, count: int, side: Any) -> Any:
-    """Return which middle of a tile is before each of ``n`` pixels, and how far on the way to the next the pixel is."""
+    """Return which middle of a tile is before each of ``n`` pixels, and how far on the
+    way to the next the pixel is.
+    """
     before, share = np.empty(n, np.int64), np.empty(n, np.float32)
     for x in range(n):
-        at = min(max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)), np.float32(count - 1))
+        at = min(
+            max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)),
+            np.float32(count - 1),
+        )
         before[x] = min(int(at), max(count - 2, 0))
         share[x] = at - np.float32(before[x])
     return before, share
 
 
 def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Noise of the mean over the square around each pixel, in which pixels at the edges count repeatedly."""
+    """Noise of the mean over the square around each pixel, in which pixels at the edges
+    count repeatedly.
+    """
     rows, columns = (_box_weights(n) ** 2 for n in noise.shape)
     return np.asarray(np.sqrt(rows @ noise**2 @ columns.T), np.float32)
 
@@ -222,16 +267,26 @@ def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
 def _box_weights(n: int) -> NDArray[np.float32]:
     weights = np.zeros((n, n), np.float32)
     for j in range(-_BOX, _BOX + 1):
-        np.add.at(weights, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), np.float32(1 / (2 * _BOX + 1)))
+        np.add.at(
+            weights,
+            (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)),
+            np.float32(1 / (2 * _BOX + 1)),
+        )
     return weights
 
 
 def _quiet(
-    values: NDArray[np.float32], noise: NDArray[np.float32], limit: float, both: bool, pool: Executor | None
+    values: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    limit: float,
+    both: bool,
+    pool: Executor | None,
 ) -> NDArray[np.uint8]:
-    """Return where nothing stands out, neither there nor close by in space and time (step, row, column).
+    """Return where nothing stands out, neither there nor close by in space and time
+    (step, row, column).
 
-    What is ``limit`` standard deviations above stands out, and what is as far below too where ``both``.
+    What is ``limit`` standard deviations above stands out, and what is as far below too
+    where ``both``.
     """
     smooth = np.empty_like(values)
     spread(pool, len(values), _box_means, values, smooth)
@@ -264,13 +319,21 @@ def _box_means(lo: int, hi: int, values: Any, out: Any) -> None:
                 out[k, y, x] = total / np.float32((2 * _BOX + 1) ** 2)
 
 
-def _low_spread(smooth: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the spread of each step's means over squares, in units of what white noise makes of them; at least 1.
+def _low_spread(
+    smooth: NDArray[np.float32], noise: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the spread of each step's means over squares, in units of what white noise
+    makes of them; at least 1.
 
-    Interpolation by a motion correction makes the noise of neighbours alike: their mean has more of it than steps from
-    frame to frame tell. It is taken from low values, where no event reaches: half and one and a half deviations below.
+    Interpolation by a motion correction makes the noise of neighbours alike: their mean
+    has more of it than steps from frame to frame tell. It is taken from low values,
+    where no event reaches: half and one and a half deviations below.
     """
-    apart = (slice(None), slice(None, None, 2 * _BOX + 1), slice(None, None, 2 * _BOX + 1))
+    apart = (
+        slice(None),
+        slice(None, None, 2 * _BOX + 1),
+        slice(None, None, 2 * _BOX + 1),
+    )
     heights = (smooth[apart] / noise[apart[1:]]).reshape(len(smooth), -1)
     low, middle = np.quantile(heights, (0.0668, 0.3085), axis=1)
     return np.maximum(middle - low, 1).astype(np.float32)
@@ -285,7 +348,9 @@ def _near_high(lo: int, hi: int, smooth: Any, limit: Any, scale: Any, out: Any) 
             for x in range(columns):
                 if smooth[k, y, x] > limit[y, x] * scale[k]:
                     out[
-                        k, max(y - _BOX, 0) : min(y + _BOX + 1, rows), max(x - _BOX, 0) : min(x + _BOX + 1, columns)
+                        k,
+                        max(y - _BOX, 0) : min(y + _BOX + 1, rows),
+                        max(x - _BOX, 0) : min(x + _BOX + 1, columns),
                     ] = 1
 
 
@@ -299,14 +364,26 @@ def _no_neighbour_in_time(lo: int, hi: int, high: Any, quiet: Any) -> None:
                 quiet[k, y, x] = 1 - (before[y, x] | high[k, y, x] | after[y, x])
 
 
-def _mean_of_quiet(values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None) -> NDArray[np.float32]:
+def _mean_of_quiet(
+    values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None
+) -> NDArray[np.float32]:
     out = np.empty(values.shape[1:], np.float32)
-    spread(pool, values.shape[1], _quiet_means, values, quiet, max(3, len(values) // 10), out)
+    spread(
+        pool,
+        values.shape[1],
+        _quiet_means,
+        values,
+        quiet,
+        max(3, len(values) // 10),
+        out,
+    )
     return out
 
 
 @njit(cache=True, nogil=True)
-def _quiet_means(lo: int, hi: int, values: Any, quiet: Any, least: int, out: Any) -> None:
+def _quiet_means(
+    lo: int, hi: int, values: Any, quiet: Any, least: int, out: Any
+) -> None:
     n, _, columns = values.shape
     for y in range(lo, hi):
         total = np.zeros(columns, np.float32)
@@ -319,22 +396,34 @@ def _quiet_means(lo: int, hi: int, values: Any, quiet: Any, least: int, out: Any
             out[y, x] = total[x] / count[x] if count[x] >= least else np.float32(0)
 
 
-def _drift(values: NDArray[np.float32], quiet: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Slow local change of the background: means of tiles, smoothed over neighbouring tiles and steps."""
+def _drift(
+    values: NDArray[np.float32], quiet: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Slow local change of the background: means of tiles, smoothed over neighbouring
+    tiles and steps.
+    """
     from scipy.ndimage import gaussian_filter
 
     sums = tile_means(values * quiet, _DRIFT_TILE)
     share = tile_means(quiet, _DRIFT_TILE)
     width = 2.0, 0.7, 0.7
     # where events cover everything for long, the tiles around decide
-    above, below = gaussian_filter(sums, width, mode="nearest"), gaussian_filter(share, width, mode="nearest")
+    above, below = (
+        gaussian_filter(sums, width, mode="nearest"),
+        gaussian_filter(share, width, mode="nearest"),
+    )
     return np.asarray(above / np.maximum(below, 0.02), np.float32)
 
 
 def _excess(
-    values: NDArray[np.float32], texture: Texture, noise: NDArray[np.float32], pool: Executor | None
+    values: NDArray[np.float32],
+    texture: Texture,
+    noise: NDArray[np.float32],
+    pool: Executor | None,
 ) -> NDArray[np.float32]:
-    """Fluctuation of the means below zero over what noise makes of it. Events do not reach below zero."""
+    """Fluctuation of the means below zero over what noise makes of it. Events do not
+    reach below zero.
+    """
     steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)
     spread(pool, len(steady), _box_means, steady, smooth)
@@ -359,4 +448,8 @@ def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
                     below[m] = -smooth[k, y, x]
                     m += 1
             # of few values a median says little
-            out[y, x] = np.median(below[:m]) / (np.float32(0.6745) * noise[y, x]) if m >= _FEW else np.float32(1)
+            out[y, x] = (
+                np.median(below[:m]) / (np.float32(0.6745) * noise[y, x])
+                if m >= _FEW
+                else np.float32(1)
+            )

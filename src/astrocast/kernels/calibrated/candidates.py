@@ -1,4 +1,6 @@
-"""Which voxels of a smoothed signal stand out, and how far: the only ones that are kept of a block."""
+"""Which voxels of a smoothed signal stand out, and how far: the only ones that are kept
+of a block.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,16 @@ def stand_out(
     border: tuple[int, int, int, int] = (0, 0, 0, 0),
     pool: Executor | None = None,
 ) -> NDArray[np.bool_]:
-    """Return the voxels of a signal that are higher than some standard deviations of its noise.
+    """Return the voxels of a signal that are higher than some standard deviations of
+    its noise.
 
     Parameters
     ----------
     smooth
         Smoothed signal above the background, (frame, row, column), float32.
     noise
-        Its standard deviation, (kind of frame, row, column), float32: frames at the ends of a recording are smoothed
-        over fewer others.
+        Its standard deviation, (kind of frame, row, column), float32: frames at the
+        ends of a recording are smoothed over fewer others.
     which
         Kind of each frame.
     height
@@ -45,16 +48,32 @@ def stand_out(
 
     Examples
     --------
-    >>> stand_out(np.array([[[1, 5]]], np.float32), np.ones((1, 1, 2), np.float32), np.zeros(1, np.int64), 2.5)
+    >>> stand_out(
+    ...     np.array([[[1, 5]]], np.float32),
+    ...     np.ones((1, 1, 2), np.float32),
+    ...     np.zeros(1, np.int64),
+    ...     2.5,
+    ... )
     array([[[False,  True]]])
     """
     out = np.empty(smooth.shape, np.bool_)
-    spread(pool, len(smooth), _mark, smooth, noise, which, np.float32(height), border, out)
+    spread(
+        pool, len(smooth), _mark, smooth, noise, which, np.float32(height), border, out
+    )
     return out
 
 
 @njit(cache=True, nogil=True)
-def _mark(lo: int, hi: int, smooth: Any, noise: Any, which: Any, height: Any, border: Any, out: Any) -> None:
+def _mark(
+    lo: int,
+    hi: int,
+    smooth: Any,
+    noise: Any,
+    which: Any,
+    height: Any,
+    border: Any,
+    out: Any,
+) -> None:
     _, rows, columns = smooth.shape
     top, bottom, left, right = border
     for t in range(lo, hi):
@@ -82,23 +101,42 @@ def heights_on_runs(
     smooth, noise, which
         As for `stand_out`.
     worth
-        Class of each pixel, (row, column), uint8, the table of each class (see `normal_heights`), and the height of the
-        background. Noise that is not normal is called as much larger as makes a height as rare as it is.
+        Class of each pixel, (row, column), uint8, the table of each class (see
+        `normal_heights`), and the height of the background. Noise that is not normal is
+        called as much larger as makes a height as rare as it is.
     pool
         Threads to share the work with.
     """
     first = np.concatenate([[0], np.cumsum(runs.stop - runs.start, dtype=np.int64)])
     value, size = np.empty(first[-1], np.float32), np.empty(first[-1], np.float32)
     spread(
-        pool, runs.shape[0] * runs.shape[1], _gather, (runs.start, runs.stop, runs.first), first, smooth, noise, which,
-        (worth[0], worth[1], np.float32(worth[2])), value, size,
-    )  # fmt: skip
+        pool,
+        runs.shape[0] * runs.shape[1],
+        _gather,
+        (runs.start, runs.stop, runs.first),
+        first,
+        smooth,
+        noise,
+        which,
+        (worth[0], worth[1], np.float32(worth[2])),
+        value,
+        size,
+    )
     return value, size
 
 
 @njit(cache=True, nogil=True)
 def _gather(
-    lo: int, hi: int, runs: Any, first: Any, smooth: Any, noise: Any, which: Any, worth: Any, value: Any, size: Any
+    lo: int,
+    hi: int,
+    runs: Any,
+    first: Any,
+    smooth: Any,
+    noise: Any,
+    which: Any,
+    worth: Any,
+    value: Any,
+    size: Any,
 ) -> None:
     rows = smooth.shape[1]
     start, stop, of_row = runs
@@ -110,6 +148,8 @@ def _gather(
             for x in range(start[run], stop[run]):
                 signal = smooth[t, y, x]
                 value[k] = signal
-                height = translated(signal / noise[which[t], y, x] - shift, tables[classes[y, x]])
+                height = translated(
+                    signal / noise[which[t], y, x] - shift, tables[classes[y, x]]
+                )
                 size[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
                 k += 1

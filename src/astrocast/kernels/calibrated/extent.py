@@ -1,9 +1,10 @@
 """The extent of an event: what reaches a share of its own peak and hangs together.
 
-Smoothing lowers a peak and widens what is below it. The share that is looked for in the smoothed signal allows for that
-on the whole; where an event is far above the noise, some of the smoothing is taken back instead. A Gaussian of variance
-``v`` multiplies a frequency ``k`` by ``exp(-v k**2 / 2)``; to first order its inverse is ``1 + v k**2 / 2``, which is
-``signal - v / 2 * laplacian``.
+Smoothing lowers a peak and widens what is below it. The share that is looked for in the
+smoothed signal allows for that on the whole; where an event is far above the noise,
+some of the smoothing is taken back instead. A Gaussian of variance ``v`` multiplies a
+frequency ``k`` by ``exp(-v k**2 / 2)``; to first order its inverse is ``1 + v k**2 /
+2``, which is ``signal - v / 2 * laplacian``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.segmentation.watershed import face_neighbours
 
-#: share of an event's voxels, and how many at least, whose mean is its peak: one voxel's maximum would be that of noise
+#: share of an event's voxels, and how many at least, whose mean is its peak: one
+#: voxel's maximum would be that of noise
 _TOP, _LEAST = 0.02, 8
-#: heights in standard deviations of the smoothed noise up to which nothing is taken back, for that makes noise larger,
-#: and from which all of it (a variance of 2): of simulated events (seed 7300) at SNR 2 and 8, where that was best
+#: heights in standard deviations of the smoothed noise up to which nothing is taken
+#: back, for that makes noise larger, and from which all of it (a variance of 2): of
+#: simulated events (seed 7300) at SNR 2 and 8, where that was best
 _FROM, _FULL = 20.0, 80.0
-#: by how much the share shrinks where an event is fully sharpened, for its peak is then less lowered
+#: by how much the share shrinks where an event is fully sharpened, for its peak is then
+#: less lowered
 _LESS = 0.13
 
 
@@ -48,7 +52,8 @@ def laplacian(
     Returns
     -------
     numpy.ndarray
-        float32, (voxel,): second differences, added over the axes along which both neighbours are in the list.
+        float32, (voxel,): second differences, added over the axes along which both
+        neighbours are in the list.
 
     Examples
     --------
@@ -56,7 +61,10 @@ def laplacian(
     array([0., 2., 2., 2., 0.], dtype=float32)
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
-    return _laplacian(face_neighbours(voxels, shape[1], shape[2]), np.ascontiguousarray(values, np.float32))
+    return _laplacian(
+        face_neighbours(voxels, shape[1], shape[2]),
+        np.ascontiguousarray(values, np.float32),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -71,9 +79,13 @@ def _laplacian(neighbours: Any, values: Any) -> Any:
 
 
 def sharpened(
-    values: NDArray[np.float32], laplacians: NDArray[np.float32], height: float, share: float
+    values: NDArray[np.float32],
+    laplacians: NDArray[np.float32],
+    height: float,
+    share: float,
 ) -> tuple[NDArray[np.float32], float]:
-    """Return an event's signal with as much of the smoothing taken back as its height allows, and the share to use.
+    """Return an event's signal with as much of the smoothing taken back as its height
+    allows, and the share to use.
 
     Parameters
     ----------
@@ -90,20 +102,24 @@ def sharpened(
     return values - np.float32(much) * laplacians, share * (1 - _LESS * much)
 
 
-def event_extent(coordinates: NDArray[np.int64], values: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+def event_extent(
+    coordinates: NDArray[np.int64], values: NDArray[np.float32], share: float
+) -> NDArray[np.int64]:
     """Return the coordinates (voxel, 3) of an event's extent.
 
     Parameters
     ----------
     coordinates, values
-        Frame, row and column of the voxels that can belong to the event, and the signal there.
+        Frame, row and column of the voxels that can belong to the event, and the signal
+        there.
     share
         Of the peak's height that a voxel of the event reaches.
 
     Returns
     -------
     numpy.ndarray
-        The largest connected part (corners connect) of the voxels that do, holes filled, in raster order.
+        The largest connected part (corners connect) of the voxels that do, holes
+        filled, in raster order.
 
     Examples
     --------

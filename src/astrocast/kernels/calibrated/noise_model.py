@@ -1,8 +1,10 @@
-"""What smoothed noise is measured to be, where the noise of single frames does not tell all of it.
+"""What smoothed noise is measured to be, where the noise of single frames does not tell
+all of it.
 
-Noise that is alike in neighbouring voxels (interpolated or denoised recordings) has more left after smoothing than
-white noise; light that flickers adds a share of the light, motion that was left a share of the background's slopes.
-All is taken from values below the background, where no event reaches.
+Noise that is alike in neighbouring voxels (interpolated or denoised recordings) has
+more left after smoothing than white noise; light that flickers adds a share of the
+light, motion that was left a share of the background's slopes. All is taken from values
+below the background, where no event reaches.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ from numpy.typing import NDArray
 
 #: pixels are grouped by their slope and within that by their light
 _BY_SLOPE, _BY_LIGHT = 6, 4
-#: the spread is told from this share of the values below the background, which normal ones reach at that many standard
-#: deviations: well out, as it is about rare heights
+#: the spread is told from this share of the values below the background, which normal
+#: ones reach at that many standard deviations: well out, as it is about rare heights
 _SHARE, _AT = 0.9545, 2.0
 #: what steps between frames show of noise is there, whatever else seems to explain it
 _LEAST_FACTOR = 0.95
 #: values below the background that a group must have
 _FEW = 100
-#: voxels are taken this far apart along each axis: nearer ones hardly add to what is known
+#: voxels are taken this far apart along each axis: nearer ones hardly add to what is
+#: known
 _APART = 2
 #: how far the background may be off as a whole, in standard deviations
 _LARGEST_SHIFT = 0.5
@@ -50,10 +53,19 @@ class Measured:
     shift: float = 0.0
 
     def deviation(
-        self, noise: NDArray[np.float32], light: NDArray[np.float32], slope: NDArray[np.float32]
+        self,
+        noise: NDArray[np.float32],
+        light: NDArray[np.float32],
+        slope: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Return the standard deviation where noise, light and slope are expected to be as given."""
-        square = (self.factor * noise) ** 2 + (self.flicker * light) ** 2 + (self.jitter * slope) ** 2
+        """Return the standard deviation where noise, light and slope are expected to be
+        as given.
+        """
+        square = (
+            (self.factor * noise) ** 2
+            + (self.flicker * light) ** 2
+            + (self.jitter * slope) ** 2
+        )
         return np.asarray(np.sqrt(square), np.float32)
 
 
@@ -68,7 +80,8 @@ def measure_noise(
     Parameters
     ----------
     heights
-        Smoothed signal of some frames over ``noise``, translated to heights of normal noise (frame, row, column).
+        Smoothed signal of some frames over ``noise``, translated to heights of normal
+        noise (frame, row, column).
     noise
         What is expected of it, (row, column).
     light, slope
@@ -91,25 +104,39 @@ def measure_noise(
         below = centre - values[:, group]
         below = below[below > 0]
         if len(below) >= _FEW:
-            rows.append([1.0, float(np.mean(b[group] ** 2)), float(np.mean(a[group] ** 2))])
+            rows.append(
+                [1.0, float(np.mean(b[group] ** 2)), float(np.mean(a[group] ** 2))]
+            )
             spreads.append(float(np.quantile(below, _SHARE)) / _AT)
     if not rows:
         return Measured()
-    factor, flicker, jitter = (float(v) for v in np.sqrt(_squares(np.array(rows), np.array(spreads))))
+    factor, flicker, jitter = (
+        float(v) for v in np.sqrt(_squares(np.array(rows), np.array(spreads)))
+    )
     shift = centre / max(float(np.median(spreads)), 1e-6)
-    return Measured(factor, flicker, jitter, float(np.clip(shift, -_LARGEST_SHIFT, _LARGEST_SHIFT)))
+    return Measured(
+        factor, flicker, jitter, float(np.clip(shift, -_LARGEST_SHIFT, _LARGEST_SHIFT))
+    )
 
 
-def _groups(slope: NDArray[np.float64], light: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+def _groups(
+    slope: NDArray[np.float64], light: NDArray[np.float64]
+) -> list[NDArray[np.int64]]:
     """Return the pixels of each group: by slope, and within that by light."""
     groups: list[NDArray[np.int64]] = []
     for part in np.array_split(np.argsort(slope, kind="stable"), _BY_SLOPE):
-        groups += np.array_split(part[np.argsort(light[part], kind="stable")], _BY_LIGHT)
+        groups += np.array_split(
+            part[np.argsort(light[part], kind="stable")], _BY_LIGHT
+        )
     return groups
 
 
-def _squares(parts: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the squares that best make up the relative spread of each group, that of the noise at least what it is."""
+def _squares(
+    parts: NDArray[np.float64], spreads: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the squares that best make up the relative spread of each group, that of
+    the noise at least what it is.
+    """
     from scipy.optimize import nnls
 
     scale = np.maximum(parts.max(axis=0), 1e-30)
@@ -121,8 +148,13 @@ def _squares(parts: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArra
 
 
 def _centre(values: NDArray[Any]) -> float:
-    """Return the centre of values: from the slope of their density at zero, which events hardly change."""
+    """Return the centre of values: from the slope of their density at zero, which
+    events hardly change.
+    """
     below = values[values < 0]
     spread = float(np.median(-below)) / 0.6745 if len(below) else 1.0
-    low, high = ((values > -spread / 2) & (values < 0)).sum(), ((values > 0) & (values < spread / 2)).sum()
+    low, high = (
+        ((values > -spread / 2) & (values < 0)).sum(),
+        ((values > 0) & (values < spread / 2)).sum(),
+    )
     return spread * float(2 * np.log(max(high, 1) / max(low, 1)))

@@ -1,9 +1,10 @@
 """How rare heights of smoothed noise are when the noise of a voxel is not normal.
 
-A smoothed voxel is a weighted sum of some hundred voxels. What that makes of the distribution that the recording itself
-shows is computed from its characteristic function (Gil-Pelaez 1951, https://doi.org/10.2307/2332598), up to the rare
-heights that decide about events: photon noise in the dark, photons that count unequally, as behind an electron
-multiplier or a photomultiplier, bright spikes.
+A smoothed voxel is a weighted sum of some hundred voxels. What that makes of the
+distribution that the recording itself shows is computed from its characteristic
+function (Gil-Pelaez 1951, https://doi.org/10.2307/2332598), up to the rare heights that
+decide about events: photon noise in the dark, photons that count unequally, as behind
+an electron multiplier or a photomultiplier, bright spikes.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ LOWEST, WIDTH, BINS = -12.0, 0.2, 400
 FIRST, STEP, HEIGHTS = -6.0, 0.25, 73
 #: share of a class's distribution that is taken from all classes
 _POOLED = 0.25
-#: probabilities smaller than this drown in rounding; there normal noise is 7 standard deviations high
+#: probabilities smaller than this drown in rounding; there normal noise is 7 standard
+#: deviations high
 _RAREST = 1e-12
-#: standard deviations beyond the farthest single value that a sum is followed to, and its highest frequency
+#: standard deviations beyond the farthest single value that a sum is followed to, and
+#: its highest frequency
 _MARGIN, _FINEST = 12.0, 9.0
 
 
@@ -36,19 +39,21 @@ def histogram_of_noise(
     own: float,
     limit: float = 2.0,
 ) -> NDArray[np.int64]:
-    """Return how often voxels in which nothing happens are that far from the background, (class, bin).
+    """Return how often voxels in which nothing happens are that far from the
+    background, (class, bin).
 
     Parameters
     ----------
     above, smooth
-        Signal above the background of the same frames, and that smoothed, (frame, row, column), float32.
+        Signal above the background of the same frames, and that smoothed, (frame, row,
+        column), float32.
     noise
         Standard deviation of a voxel, and of a smoothed one, (row, column).
     classes
         Class of each pixel, (row, column), uint8.
     own
-        Weight of a voxel in its own smoothed value. That nothing happens is judged by its neighbours alone: a voxel
-        must not be left out for being high.
+        Weight of a voxel in its own smoothed value. That nothing happens is judged by
+        its neighbours alone: a voxel must not be left out for being high.
     limit
         How high they may be, in standard deviations.
     """
@@ -58,21 +63,36 @@ def histogram_of_noise(
 
 
 @njit(cache=True, nogil=True)
-def _count(above: Any, smooth: Any, single: Any, noise: Any, classes: Any, own: Any, limit: Any, counts: Any) -> None:
+def _count(
+    above: Any,
+    smooth: Any,
+    single: Any,
+    noise: Any,
+    classes: Any,
+    own: Any,
+    limit: Any,
+    counts: Any,
+) -> None:
     n, rows, columns = above.shape
     for t in range(n):
         for y in range(rows):
             for x in range(columns):
                 value = above[t, y, x]
                 # exactly nothing is what stands for voxels that hold no number
-                if value == 0 or abs(smooth[t, y, x] - own * value) > limit * noise[y, x]:
+                if (
+                    value == 0
+                    or abs(smooth[t, y, x] - own * value) > limit * noise[y, x]
+                ):
                     continue
                 k = int((value / single[y, x] - np.float32(LOWEST)) / np.float32(WIDTH))
                 counts[classes[y, x], min(max(k, 0), BINS - 1)] += 1
 
 
-def normal_heights(counts: NDArray[np.int64], sigma: float, radius: int) -> NDArray[np.float32]:
-    """Return for heights of smoothed noise those that normal noise exceeds as rarely, (class, height).
+def normal_heights(
+    counts: NDArray[np.int64], sigma: float, radius: int
+) -> NDArray[np.float32]:
+    """Return for heights of smoothed noise those that normal noise exceeds as rarely,
+    (class, height).
 
     Parameters
     ----------
@@ -83,8 +103,8 @@ def normal_heights(counts: NDArray[np.int64], sigma: float, radius: int) -> NDAr
 
     Notes
     -----
-    Only the shape counts: heights are in standard deviations of the smoothed noise. The first is for height `FIRST`,
-    each next one `STEP` higher.
+    Only the shape counts: heights are in standard deviations of the smoothed noise. The
+    first is for height `FIRST`, each next one `STEP` higher.
 
     Examples
     --------
@@ -109,26 +129,42 @@ def normal_heights(counts: NDArray[np.int64], sigma: float, radius: int) -> NDAr
     return out.astype(np.float32)
 
 
-def _weights_of_smoothing(sigma: float, radius: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the different weights of a Gaussian over three axes, and how many voxels have each."""
+def _weights_of_smoothing(
+    sigma: float, radius: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the different weights of a Gaussian over three axes, and how many voxels
+    have each.
+    """
     one = gaussian_weights(sigma, radius)
     one = np.concatenate([one[:0:-1], one])
-    weights, times = np.unique(np.round(np.multiply.outer(np.multiply.outer(one, one), one), 12), return_counts=True)
+    weights, times = np.unique(
+        np.round(np.multiply.outer(np.multiply.outer(one, one), one), 12),
+        return_counts=True,
+    )
     return np.asarray(weights, np.float64), times.astype(np.float64)
 
 
 def _heights_of_sum(
-    grid: NDArray[Any], z: NDArray[Any], share: NDArray[Any], weights: NDArray[Any], times: NDArray[Any]
+    grid: NDArray[Any],
+    z: NDArray[Any],
+    share: NDArray[Any],
+    weights: NDArray[Any],
+    times: NDArray[Any],
 ) -> NDArray[np.float64]:
-    """Return the normal heights of those of a sum of ``times`` values ``z`` each with ``weights``, of unit variance."""
+    """Return the normal heights of those of a sum of ``times`` values ``z`` each with
+    ``weights``, of unit variance.
+    """
     from scipy.special import ndtri
 
-    # the sum as one period of a Fourier series: wide enough for the farthest value, fine enough for double precision
+    # the sum as one period of a Fourier series: wide enough for the farthest value,
+    # fine enough for double precision
     half = _MARGIN + float(np.abs(z).max() * weights.max())
     frequency = np.pi / half * np.arange(1, int(_FINEST * half / np.pi) + 2)
     log_factor = np.zeros(len(frequency), np.complex128)
     for weight, n in zip(weights, times, strict=True):
-        log_factor += n * np.log(np.exp(1j * weight * np.outer(frequency, z)) @ share + 1e-300)
+        log_factor += n * np.log(
+            np.exp(1j * weight * np.outer(frequency, z)) @ share + 1e-300
+        )
     factor = np.exp(log_factor) / frequency
     turn = np.exp(-1j * np.outer(grid, frequency)) - np.exp(-1j * half * frequency)
     above = (half - grid) / (2 * half) + (turn @ factor).imag / half
@@ -143,7 +179,9 @@ def _heights_of_sum(
 
 @njit(cache=True, nogil=True)
 def translated(height: Any, table: Any) -> Any:
-    """Return a height in a table of `normal_heights`, (height,), as a line beyond its ends; for compiled kernels."""
+    """Return a height in a table of `normal_heights`, (height,), as a line beyond its
+    ends; for compiled kernels.
+    """
     at = (height - np.float32(FIRST)) / np.float32(STEP)
     k = min(max(int(at), 0), len(table) - 2)
     return table[k] + (at - np.float32(k)) * (table[k + 1] - table[k])
@@ -159,9 +197,12 @@ def _translate(heights: Any, classes: Any, tables: Any, out: Any) -> None:
 
 
 def as_normal(
-    heights: NDArray[np.float32], classes: NDArray[np.uint8], tables: NDArray[np.float32]
+    heights: NDArray[np.float32],
+    classes: NDArray[np.uint8],
+    tables: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Return the heights (frame, row, column) that normal noise exceeds as rarely as this noise exceeds those given.
+    """Return the heights (frame, row, column) that normal noise exceeds as rarely as
+    this noise exceeds those given.
 
     Parameters
     ----------

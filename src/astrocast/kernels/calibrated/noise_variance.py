@@ -1,8 +1,9 @@
 """How the variance of a recording's noise grows with its brightness.
 
-Photons arrive as a Poisson process and the camera adds noise of its own, so the variance of a pixel is a line of its
-mean (Foi et al. 2008, https://doi.org/10.1109/TIP.2008.2001399). It is taken from steps between neighbouring frames,
-which see neither the baseline nor, but for a few frames, the events.
+Photons arrive as a Poisson process and the camera adds noise of its own, so the
+variance of a pixel is a line of its mean (Foi et al. 2008,
+https://doi.org/10.1109/TIP.2008.2001399). It is taken from steps between neighbouring
+frames, which see neither the baseline nor, but for a few frames, the events.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ _ROUNDS = 10
 
 @dataclass(frozen=True)
 class NoiseLine:
-    """Variance of the noise, ``slope * brightness + intercept``, in squared units of the recording.
+    """Variance of the noise, ``slope * brightness + intercept``, in squared units of
+    the recording.
 
     Parameters
     ----------
     slope
-        Units of the recording per photon; 0 where the variance does not depend on the brightness.
+        Units of the recording per photon; 0 where the variance does not depend on the
+        brightness.
     intercept
         Variance at brightness 0.
     floor
@@ -38,13 +41,19 @@ class NoiseLine:
 
     def variance(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
         """Return the variance at a brightness."""
-        return np.maximum(self.slope * brightness + self.intercept, self.floor).astype(np.float32)
+        return np.maximum(self.slope * brightness + self.intercept, self.floor).astype(
+            np.float32
+        )
 
     def light(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
-        """Return how much of a brightness is light: what is above the camera's offset, as far as the line tells it."""
+        """Return how much of a brightness is light: what is above the camera's offset,
+        as far as the line tells it.
+        """
         if self.slope <= 0:
             return np.zeros(np.shape(brightness), np.float32)
-        return np.maximum(brightness + self.intercept / self.slope, 0).astype(np.float32)
+        return np.maximum(brightness + self.intercept / self.slope, 0).astype(
+            np.float32
+        )
 
 
 def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine:
@@ -55,12 +64,14 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     mean
         Mean of each pixel over time, (row, column), finite.
     step_variance
-        Half of the mean squared step from frame to frame of each pixel, of the same shape.
+        Half of the mean squared step from frame to frame of each pixel, of the same
+        shape.
 
     Returns
     -------
     NoiseLine
-        Through the medians of groups of pixels of like brightness, by a fit that outlying groups do not move.
+        Through the medians of groups of pixels of like brightness, by a fit that
+        outlying groups do not move.
 
     Examples
     --------
@@ -72,8 +83,13 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     """
     order = np.argsort(mean, axis=None)
     groups = min(_GROUPS, order.size)
-    x = np.array([np.median(g) for g in np.array_split(mean.ravel()[order], groups)], np.float64)
-    y = np.array([np.median(g) for g in np.array_split(step_variance.ravel()[order], groups)], np.float64)
+    x = np.array(
+        [np.median(g) for g in np.array_split(mean.ravel()[order], groups)], np.float64
+    )
+    y = np.array(
+        [np.median(g) for g in np.array_split(step_variance.ravel()[order], groups)],
+        np.float64,
+    )
     middle = float(np.median(y))
     floor = max(0.05 * middle, 1e-12)
     # brightness that hardly differs says nothing about a slope
@@ -86,12 +102,16 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
 
 
 def robust_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and intercept of the line of about the least sum of absolute differences."""
+    """Return slope and intercept of the line of about the least sum of absolute
+    differences.
+    """
     matrix = np.stack([x - x.mean(), np.ones(len(x))], axis=1)
     weight = np.ones(len(x))
     slope, height = 0.0, float(np.median(y))
     for _ in range(_ROUNDS):
-        slope, height = np.linalg.lstsq(matrix * weight[:, None], y * weight, rcond=None)[0]
+        slope, height = np.linalg.lstsq(
+            matrix * weight[:, None], y * weight, rcond=None
+        )[0]
         off = np.abs(y - slope * matrix[:, 0] - height)
         weight = 1 / np.sqrt(off + np.median(off) + 1e-12 * (1 + np.abs(y).max()))
     return float(slope), float(height - slope * x.mean())

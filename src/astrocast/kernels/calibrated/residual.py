@@ -1,4 +1,6 @@
-"""What is above the background, frame by frame, and how much of it is noise once it is smoothed."""
+"""What is above the background, frame by frame, and how much of it is noise once it is
+smoothed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ from astrocast.kernels.parallel import spread
 
 
 def residual(
-    frames: NDArray[np.float32], start: int, background: Background, texture: Texture, pool: Executor | None = None
+    frames: NDArray[np.float32],
+    start: int,
+    background: Background,
+    texture: Texture,
+    pool: Executor | None = None,
 ) -> NDArray[np.float32]:
     """Return what frames show above the background, without residual motion.
 
@@ -25,8 +31,8 @@ def residual(
     frames
         (frame, row, column), float32, finite.
     start
-        Number of the first of them, counted from the first frame of the stretch that the background is of. Frames
-        beyond the stretch take the background of its end.
+        Number of the first of them, counted from the first frame of the stretch that
+        the background is of. Frames beyond the stretch take the background of its end.
     background, texture
         The background, and the texture of its mean with the noise of one frame.
     pool
@@ -38,25 +44,48 @@ def residual(
     before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
     out = np.empty(frames.shape, np.float32)
     spread(
-        pool, len(frames), _above, np.ascontiguousarray(frames), background.levels, before,
-        (at - before).astype(np.float32), texture.arrays, out,
-    )  # fmt: skip
+        pool,
+        len(frames),
+        _above,
+        np.ascontiguousarray(frames),
+        background.levels,
+        before,
+        (at - before).astype(np.float32),
+        texture.arrays,
+        out,
+    )
     return out
 
 
-def _position(frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where frames are among the middles of the steps, going on as a line up to the ends of the stretch."""
+def _position(
+    frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where frames are among the middles of the steps, going on as a line up to
+    the ends of the stretch.
+    """
     if len(middle) < 2:
         return np.zeros(len(frames))
     inside = np.clip(frames, edges[0], edges[-1] - 1)
     at = np.interp(inside, middle, np.arange(len(middle)))
     first, last = middle[1] - middle[0], middle[-1] - middle[-2]
-    at += np.minimum(inside - middle[0], 0) / first + np.maximum(inside - middle[-1], 0) / last
+    at += (
+        np.minimum(inside - middle[0], 0) / first
+        + np.maximum(inside - middle[-1], 0) / last
+    )
     return np.asarray(at)
 
 
 @njit(cache=True, nogil=True)
-def _above(lo: int, hi: int, frames: Any, levels: Any, before: Any, share: Any, texture: Any, out: Any) -> None:
+def _above(
+    lo: int,
+    hi: int,
+    frames: Any,
+    levels: Any,
+    before: Any,
+    share: Any,
+    texture: Any,
+    out: Any,
+) -> None:
     _, rows, columns = frames.shape
     for t in range(lo, hi):
         a, b = levels[before[t]], levels[min(before[t] + 1, len(levels) - 1)]
@@ -69,22 +98,30 @@ def _above(lo: int, hi: int, frames: Any, levels: Any, before: Any, share: Any, 
         take_out(out[t], displacement(out[t], texture), texture, out[t])
 
 
-def smoothed_noise(variance: NDArray[np.float32], sigma: float, radius: int) -> NDArray[np.float32]:
-    """Return the standard deviation that white noise of that variance has after a spatial Gaussian, (row, column).
+def smoothed_noise(
+    variance: NDArray[np.float32], sigma: float, radius: int
+) -> NDArray[np.float32]:
+    """Return the standard deviation that white noise of that variance has after a
+    spatial Gaussian, (row, column).
 
-    At the edges, where the Gaussian sees the edge repeated, the noise is larger; that is taken into account.
+    At the edges, where the Gaussian sees the edge repeated, the noise is larger; that
+    is taken into account.
     """
     rows, columns = (_edge_weights(n, sigma, radius) ** 2 for n in variance.shape)
     return np.sqrt(rows @ variance @ columns.T).astype(np.float32)
 
 
 def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float32]:
-    """Return the factor by which a Gaussian over time changes the standard deviation of white noise, (frame,)."""
+    """Return the factor by which a Gaussian over time changes the standard deviation of
+    white noise, (frame,).
+    """
     if n_frames > 4 * radius + 2:
         ends = temporal_gain(4 * radius + 2, sigma, radius)
         inner = np.full(n_frames - 2 * radius, ends[2 * radius])
         return np.concatenate([ends[:radius], inner, ends[-radius:]])
-    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(np.float32)
+    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(
+        np.float32
+    )
 
 
 def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
@@ -92,5 +129,7 @@ def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
     weights = gaussian_weights(sigma, radius)
     matrix = np.zeros((n, n))
     for j in range(-radius, radius + 1):
-        np.add.at(matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)])
+        np.add.at(
+            matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)]
+        )
     return matrix

@@ -1,8 +1,9 @@
-"""Rigid motion that a motion correction left, taken out of what remains above the background, to second order.
+"""Rigid motion that a motion correction left, taken out of what remains above the
+background, to second order.
 
-A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s / 2`` (Lucas and Kanade 1981, one
-step). At an edge of a bright soma a tenth of a pixel is as much as an event; in the whole frame it is known far better
-than that.
+A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s /
+2`` (Lucas and Kanade 1981, one step). At an edge of a bright soma a tenth of a pixel is
+as much as an event; in the whole frame it is known far better than that.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from astrocast.kernels.parallel import spread
 
 #: how many standard deviations a pixel counts at most, so that events do not pull
 _CLIP = 3.0
-#: pixels along each edge that do not count: there the motion correction repeats or invents
+#: pixels along each edge that do not count: there the motion correction repeats or
+#: invents
 _BORDER = 2
-#: displacements are expected to be of about this size; it decides where there is no texture
+#: displacements are expected to be of about this size; it decides where there is no
+#: texture
 _EXPECTED = 0.2
 
 
@@ -32,9 +35,11 @@ class Texture:
     Parameters
     ----------
     first, second
-        (2, row, column): along rows and columns; (3, row, column): rows, both, columns; float32.
+        (2, row, column): along rows and columns; (3, row, column): rows, both, columns;
+        float32.
     weights
-        First derivatives over the variance, 0 along the edges, (2, row, column), float32.
+        First derivatives over the variance, 0 along the edges, (2, row, column),
+        float32.
     inverse
         From sums over the frame to the displacement, (2, 2).
     noise
@@ -48,30 +53,48 @@ class Texture:
     noise: NDArray[np.float32]
 
     @classmethod
-    def of(cls, background: NDArray[np.float32], variance: NDArray[np.float32]) -> Texture:
+    def of(
+        cls, background: NDArray[np.float32], variance: NDArray[np.float32]
+    ) -> Texture:
         """Return the texture of a background (row, column) with noise of that variance."""
         dy, dx = np.gradient(background)
         first = np.stack([dy, dx]).astype(np.float32)
-        second = np.stack([np.gradient(dy, axis=0), np.gradient(dy, axis=1), np.gradient(dx, axis=1)])
+        second = np.stack(
+            [np.gradient(dy, axis=0), np.gradient(dy, axis=1), np.gradient(dx, axis=1)]
+        )
         weights = first / variance
         b = _BORDER
         inside = np.zeros(background.shape, bool)
         inside[b:-b, b:-b] = True
         weights[:, ~inside] = 0
-        matrix = np.einsum("iyx,jyx->ij", weights.astype(np.float64), first.astype(np.float64))
+        matrix = np.einsum(
+            "iyx,jyx->ij", weights.astype(np.float64), first.astype(np.float64)
+        )
         inverse = np.linalg.inv(matrix + np.eye(2) / _EXPECTED**2)
-        return cls(first, second.astype(np.float32), weights, inverse, np.sqrt(variance).astype(np.float32))
+        return cls(
+            first,
+            second.astype(np.float32),
+            weights,
+            inverse,
+            np.sqrt(variance).astype(np.float32),
+        )
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The five arrays, as compiled kernels take them."""
-        return tuple(map(np.ascontiguousarray, (self.first, self.second, self.weights, self.inverse, self.noise)))
+        return tuple(
+            map(
+                np.ascontiguousarray,
+                (self.first, self.second, self.weights, self.inverse, self.noise),
+            )
+        )
 
 
 def without_shake(
     frames: NDArray[np.float32], texture: Texture, pool: Executor | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return frames less what a displacement of each of them makes of the background, and the displacements.
+    """Return frames less what a displacement of each of them makes of the background,
+    and the displacements.
 
     Parameters
     ----------
@@ -85,7 +108,8 @@ def without_shake(
     frames : numpy.ndarray
         float32, of the same shape.
     shifts : numpy.ndarray
-        Displacement of each frame, pixels, row then column, (frame, 2); positive is down and right.
+        Displacement of each frame, pixels, row then column, (frame, 2); positive is
+        down and right.
 
     Examples
     --------
@@ -102,7 +126,9 @@ def without_shake(
 
 
 @njit(cache=True, nogil=True)
-def _take_out(lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any) -> None:
+def _take_out(
+    lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any
+) -> None:
     for t in range(lo, hi):
         shifts[t] = displacement(frames[t], texture)
         take_out(frames[t], shifts[t], texture, out[t])
@@ -111,7 +137,9 @@ def _take_out(lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any
 # sums in any order are sums of vectors, many times as fast; frames are finite
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
 def displacement(frame: Any, texture: Any) -> Any:
-    """Return the displacement of a frame (row, column), (2,), for other compiled kernels; see `without_shake`."""
+    """Return the displacement of a frame (row, column), (2,), for other compiled
+    kernels; see `without_shake`.
+    """
     _, _, weights, inverse, noise = texture
     rows, columns = frame.shape
     sums = np.zeros(2, np.float64)
@@ -134,7 +162,9 @@ def displacement(frame: Any, texture: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
-    """Write a frame less what the shift makes of the background into ``out``, which may be the frame itself."""
+    """Write a frame less what the shift makes of the background into ``out``, which may
+    be the frame itself.
+    """
     first, second, _, _, _ = texture
     dy, dx = np.float32(shift[0]), np.float32(shift[1])
     yy, xy, xx = np.float32(0.5) * dy * dy, dy * dx, np.float32(0.5) * dx * dx
@@ -145,5 +175,8 @@ def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
         along_yy, along_xy, along_xx = second[0, y], second[1, y], second[2, y]
         for x in range(columns):
             into[x] = (
-                line[x] + dy * along_y[x] + dx * along_x[x] - (yy * along_yy[x] + xy * along_xy[x] + xx * along_xx[x])
+                line[x]
+                + dy * along_y[x]
+                + dx * along_x[x]
+                - (yy * along_yy[x] + xy * along_xy[x] + xx * along_xx[x])
             )

@@ -1,8 +1,9 @@
 """How likely noise alone reaches a height anywhere in a recording.
 
-The maxima of smoothed white noise are counted by the expected Euler characteristic of the set above a level (Adler
-1981; Worsley et al. 1996, https://doi.org/10.1002/(SICI)1097-0193(1996)4:1<58::AID-HBM4>3.0.CO;2-O): at high levels it
-is the number of places where noise exceeds the level.
+The maxima of smoothed white noise are counted by the expected Euler characteristic of
+the set above a level (Adler 1981; Worsley et al. 1996,
+https://doi.org/10.1002/(SICI)1097-0193(1996)4:1<58::AID-HBM4>3.0.CO;2-O): at high
+levels it is the number of places where noise exceeds the level.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: levels between which a threshold is looked for; beyond the highest, real noise is not normal any more
+#: levels between which a threshold is looked for; beyond the highest, real noise is not
+#: normal any more
 _LOWEST, _HIGHEST = 3.0, 12.0
 
 
-def false_maxima(height: Any, voxels: float, sigma: tuple[float, float]) -> NDArray[np.float64]:
+def false_maxima(
+    height: Any, voxels: float, sigma: tuple[float, float]
+) -> NDArray[np.float64]:
     """Return how many maxima of noise above a height are expected.
 
     Parameters
@@ -27,7 +31,8 @@ def false_maxima(height: Any, voxels: float, sigma: tuple[float, float]) -> NDAr
     voxels
         Number of voxels of the recording.
     sigma
-        Standard deviations of the Gaussian that the white noise was smoothed with: space and time.
+        Standard deviations of the Gaussian that the white noise was smoothed with:
+        space and time.
 
     Examples
     --------
@@ -36,20 +41,31 @@ def false_maxima(height: Any, voxels: float, sigma: tuple[float, float]) -> NDAr
     """
     u = np.asarray(height, np.float64)
     roughness = 1 / (math.sqrt(2) * sigma[0]) ** 2 / (math.sqrt(2) * sigma[1])
-    return np.asarray(voxels * roughness / (2 * math.pi) ** 2 * (u * u - 1) * np.exp(-u * u / 2))
+    return np.asarray(
+        voxels * roughness / (2 * math.pi) ** 2 * (u * u - 1) * np.exp(-u * u / 2)
+    )
 
 
 def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> float:
-    """Return the height that noise is expected to exceed ``expected`` times in that many voxels."""
+    """Return the height that noise is expected to exceed ``expected`` times in that
+    many voxels.
+    """
     low, high = _LOWEST, _HIGHEST
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if false_maxima(middle, voxels, sigma) > expected else (low, middle)
+        low, high = (
+            (middle, high)
+            if false_maxima(middle, voxels, sigma) > expected
+            else (low, middle)
+        )
     return high
 
 
-def confidence(height: Any, voxels: float, sigma: tuple[float, float]) -> NDArray[np.float64]:
-    """Return the probability that noise does not reach a height anywhere among that many voxels, 0 to 1.
+def confidence(
+    height: Any, voxels: float, sigma: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return the probability that noise does not reach a height anywhere among that
+    many voxels, 0 to 1.
 
     Examples
     --------

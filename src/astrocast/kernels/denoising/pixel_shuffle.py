@@ -1,8 +1,9 @@
 """A convolution of an upsampled map, evaluated before the upsampling.
 
-Four pixels of a map that was doubled by repetition are one pixel of the small map. A 3 x 3 convolution therefore sees
-only 2 x 2 different values, and its result at the four positions (phases) of a doubled pixel are four small
-convolutions of the small map: exact, with 4/9 of the products and without ever writing the large map. The
+Four pixels of a map that was doubled by repetition are one pixel of the small map. A 3
+x 3 convolution therefore sees only 2 x 2 different values, and its result at the four
+positions (phases) of a doubled pixel are four small convolutions of the small map:
+exact, with 4/9 of the products and without ever writing the large map. The
 rearrangement is that of sub-pixel convolution (doi:10.1109/CVPR.2016.207).
 """
 
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: which rows of the small map a row of the kernel reads, for the upper and the lower phase: (phase, small row, kernel
-#: row)
+#: which rows of the small map a row of the kernel reads, for the upper and the lower
+#: phase: (phase, small row, kernel row)
 _ROWS = np.array(
     [
         [[1, 0, 0], [0, 1, 1], [0, 0, 0]],
@@ -35,15 +36,16 @@ def phase_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     numpy.ndarray
-        (3, 3, input, 4 * output), to be applied to the small map; output ``4 * o + 2 * row phase + column phase``.
-        `shuffle_pixels` puts its result in place.
+        (3, 3, input, 4 * output), to be applied to the small map; output ``4 * o + 2 *
+        row phase + column phase``. `shuffle_pixels` puts its result in place.
     """
     phases = np.einsum("pri,qsj,ijco->rscopq", _ROWS, _ROWS, kernel, dtype=np.float64)
     return np.ascontiguousarray(phases.reshape(3, 3, kernel.shape[2], -1), np.float32)
 
 
 def shuffle_pixels(maps: NDArray[Any]) -> NDArray[Any]:
-    """Return (item, output, 2 * row, 2 * column) from the four phases (item, 4 * output, row, column).
+    """Return (item, output, 2 * row, 2 * column) from the four phases (item, 4 *
+    output, row, column).
 
     Examples
     --------
@@ -52,4 +54,6 @@ def shuffle_pixels(maps: NDArray[Any]) -> NDArray[Any]:
     """
     items, phases, rows, columns = maps.shape
     split = maps.reshape(items, phases // 4, 2, 2, rows, columns)
-    return split.transpose(0, 1, 4, 2, 5, 3).reshape(items, phases // 4, 2 * rows, 2 * columns)
+    return split.transpose(0, 1, 4, 2, 5, 3).reshape(
+        items, phases // 4, 2 * rows, 2 * columns
+    )

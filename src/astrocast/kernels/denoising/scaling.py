@@ -1,4 +1,6 @@
-"""One mean and one standard deviation for a recording, taken from its blocks; and back to its own dtype."""
+"""One mean and one standard deviation for a recording, taken from its blocks; and back
+to its own dtype.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
     """Return mean and standard deviation of all values of all blocks.
 
     The moments of blocks are combined pairwise in float64 (Chan, Golub and LeVeque,
-    doi:10.1080/00031305.1983.10483115), so a large offset costs no digits. A standard deviation of zero is returned as
-    1: a constant recording stays finite.
+    doi:10.1080/00031305.1983.10483115), so a large offset costs no digits. A standard
+    deviation of zero is returned as 1: a constant recording stays finite.
 
     Raises
     ------
@@ -32,19 +34,28 @@ def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
         block_mean = float(values.mean())
         step = block_mean - mean
         total = count + values.size
-        squares += float(np.square(values - block_mean).sum()) + step * step * count * values.size / total
+        squares += (
+            float(np.square(values - block_mean).sum())
+            + step * step * count * values.size / total
+        )
         mean += step * values.size / total
         count = total
     if not count:
-        raise InvalidValueError("there are no values to normalise: the recording is empty")
+        raise InvalidValueError(
+            "there are no values to normalise: the recording is empty"
+        )
     if not np.isfinite(squares):
-        raise InvalidValueError("the recording has values that are not finite (NaN or infinite); replace them first")
+        raise InvalidValueError(
+            "the recording has values that are not finite (NaN or infinite); replace"
+            " them first"
+        )
     std = (squares / count) ** 0.5
     return mean, std if std > 0 else 1.0
 
 
 def saturate(values: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
-    """Return ``values`` as ``dtype``; integers are rounded, and what is out of range becomes the nearest value.
+    """Return ``values`` as ``dtype``; integers are rounded, and what is out of range
+    becomes the nearest value.
 
     Examples
     --------
@@ -57,14 +68,21 @@ def saturate(values: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
     if kind.kind not in "iu":
         return values.astype(kind, copy=False)
     limits = np.iinfo(kind)
-    # float32 cannot hold the largest int32 and int64: clip where it can, which rounds towards zero
-    high = np.nextafter(np.float32(limits.max), np.float32(0)) if limits.bits > 24 else np.float32(limits.max)
+    # float32 cannot hold the largest int32 and int64: clip where it can, which rounds
+    # towards zero
+    high = (
+        np.nextafter(np.float32(limits.max), np.float32(0))
+        if limits.bits > 24
+        else np.float32(limits.max)
+    )
     return np.clip(np.rint(values), np.float32(limits.min), high).astype(kind)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is subtracted from a recording and what it is divided by: two numbers, or a frame of each."""
+    """What is subtracted from a recording and what it is divided by: two numbers, or a
+    frame of each.
+    """
 
     offset: float | NDArray[np.float32] = 0.0
     scale: float | NDArray[np.float32] = 1.0

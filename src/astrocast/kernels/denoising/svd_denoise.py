@@ -1,13 +1,15 @@
-"""Denoising without training: small patches have few spatial patterns, noise has as many as there are pixels.
+"""Denoising without training: small patches have few spatial patterns, noise has as
+many as there are pixels.
 
-Every patch of pixels is projected on the spatial patterns whose variance exceeds what noise alone can reach, each
-weighted by the optimal shrinkage of singular values under the Frobenius norm (Gavish and Donoho,
-doi:10.1109/TIT.2017.2653801), as in patchwise low-rank denoising of calcium recordings (Buchanan et al.,
-doi:10.1101/334706).
+Every patch of pixels is projected on the spatial patterns whose variance exceeds what
+noise alone can reach, each weighted by the optimal shrinkage of singular values under
+the Frobenius norm (Gavish and Donoho, doi:10.1109/TIT.2017.2653801), as in patchwise
+low-rank denoising of calcium recordings (Buchanan et al., doi:10.1101/334706).
 
-Different from those: the patterns are found in frames averaged over a few neighbours in time, where slow events stand
-out more; the pixels are first scaled to equal noise; and since the patterns of the whole recording are kept, the
-result is a fixed linear map of each frame, so that any cut of the recording into blocks gives the same result.
+Different from those: the patterns are found in frames averaged over a few neighbours in
+time, where slow events stand out more; the pixels are first scaled to equal noise; and
+since the patterns of the whole recording are kept, the result is a fixed linear map of
+each frame, so that any cut of the recording into blocks gives the same result.
 """
 
 from __future__ import annotations
@@ -25,22 +27,27 @@ from astrocast.errors import InvalidValueError
 
 Array = NDArray[np.float32]
 
-#: patterns looked for in a patch; astrocyte patches have 1-15, and one that has more keeps the strongest
+#: patterns looked for in a patch; astrocyte patches have 1-15, and one that has more
+#: keeps the strongest
 MOST_PATTERNS = 24
 _ROUNDS = 2
 
 
-def patch_windows(shape: tuple[int, int], patch: int) -> tuple[NDArray[np.int32], Array]:
+def patch_windows(
+    shape: tuple[int, int], patch: int
+) -> tuple[NDArray[np.int32], Array]:
     """Return the patches that cover a frame, and how each fades into the others.
 
-    Two grids of squares, shifted by half a patch to one another in both directions, so that no border of a patch shows.
+    Two grids of squares, shifted by half a patch to one another in both directions, so
+    that no border of a patch shows.
 
     Returns
     -------
     boxes
         (patch, (top, bottom, left, right)), sorted by ``top``.
     windows
-        (patch, row, column), float32; they add up to 1 in every pixel. Zero beyond a patch that the border cuts.
+        (patch, row, column), float32; they add up to 1 in every pixel. Zero beyond a
+        patch that the border cuts.
     """
     taper = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2 + 1e-2
     boxes, windows = [], []
@@ -48,7 +55,10 @@ def patch_windows(shape: tuple[int, int], patch: int) -> tuple[NDArray[np.int32]
         for top, bottom, from_row in _cuts(shape[0], patch, shift):
             for left, right, from_column in _cuts(shape[1], patch, shift):
                 window = np.zeros((patch, patch))
-                rows, columns = taper[from_row:][: bottom - top], taper[from_column:][: right - left]
+                rows, columns = (
+                    taper[from_row:][: bottom - top],
+                    taper[from_column:][: right - left],
+                )
                 window[: bottom - top, : right - left] = np.outer(rows, columns)
                 boxes.append((top, bottom, left, right))
                 windows.append(window)
@@ -58,18 +68,25 @@ def patch_windows(shape: tuple[int, int], patch: int) -> tuple[NDArray[np.int32]
     for (top, bottom, left, right), window in zip(boxes, windows, strict=True):
         window[: bottom - top, : right - left] /= total[top:bottom, left:right]
     order = sorted(range(len(boxes)), key=boxes.__getitem__)
-    return np.array([boxes[i] for i in order], np.int32), np.array([windows[i] for i in order], np.float32)
+    return np.array([boxes[i] for i in order], np.int32), np.array(
+        [windows[i] for i in order], np.float32
+    )
 
 
 def _cuts(length: int, patch: int, shift: int) -> list[tuple[int, int, int]]:
-    """Return (start, stop, how much of the patch lies before the border) along one axis."""
+    """Return (start, stop, how much of the patch lies before the border) along one
+    axis.
+    """
     starts = range(-shift, length, patch)
-    return [(max(s, 0), min(s + patch, length), max(-s, 0)) for s in starts if s + patch > 0]
+    return [
+        (max(s, 0), min(s + patch, length), max(-s, 0)) for s in starts if s + patch > 0
+    ]
 
 
 @dataclass
 class Moments:
-    """What is summed over the recording to find the patterns; pixels are seen relative to ``reference``.
+    """What is summed over the recording to find the patterns; pixels are seen relative
+    to ``reference``.
 
     Parameters
     ----------
@@ -97,7 +114,9 @@ class Moments:
         shape = self.reference.shape
         self.total, self.binned_total = np.zeros(shape), np.zeros(shape)
         self.curvature = np.zeros(shape)
-        areas = (self.boxes[:, 1] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 2])
+        areas = (self.boxes[:, 1] - self.boxes[:, 0]) * (
+            self.boxes[:, 3] - self.boxes[:, 2]
+        )
         #: of which the upper half is summed, the other being the same
         self.covariance = [np.zeros((n, n), np.float32, order="F") for n in areas]
         self._tail = np.empty((0, *shape), np.float32)
@@ -123,20 +142,28 @@ class Moments:
         self.bins += len(binned)
         self.binned_total += binned.sum(0, dtype=np.float64)
         for i, (top, bottom, left, right) in enumerate(self.boxes):
-            patch = np.ascontiguousarray(binned[:, top:bottom, left:right]).reshape(len(binned), -1)
-            self.covariance[i] = ssyrk(1.0, patch.T, beta=1.0, c=self.covariance[i], overwrite_c=True)
+            patch = np.ascontiguousarray(binned[:, top:bottom, left:right]).reshape(
+                len(binned), -1
+            )
+            self.covariance[i] = ssyrk(
+                1.0, patch.T, beta=1.0, c=self.covariance[i], overwrite_c=True
+            )
 
     def mean(self) -> Array:
         """Return the mean frame."""
         return (self.reference + self.total / max(self.frames, 1)).astype(np.float32)
 
     def noise(self) -> Array:
-        """Return the standard deviation of the noise of each pixel, from second differences in time.
+        """Return the standard deviation of the noise of each pixel, from second
+        differences in time.
 
-        They cancel a signal that changes slowly (a slope altogether). A pixel that never changes gets 1.
+        They cancel a signal that changes slowly (a slope altogether). A pixel that
+        never changes gets 1.
         """
         sigma = np.sqrt(self.curvature / (6 * max(self.frames - 2, 1)))
-        return np.where(sigma > 1e-6 * max(float(sigma.max()), 1e-30), sigma, 1).astype(np.float32)
+        return np.where(sigma > 1e-6 * max(float(sigma.max()), 1e-30), sigma, 1).astype(
+            np.float32
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -146,7 +173,11 @@ def _curvature(frames: Array) -> NDArray[np.float64]:
     for t in range(1, n - 1):
         for y in range(rows):
             for x in range(columns):
-                d = frames[t - 1, y, x] - np.float32(2) * frames[t, y, x] + frames[t + 1, y, x]
+                d = (
+                    frames[t - 1, y, x]
+                    - np.float32(2) * frames[t, y, x]
+                    + frames[t + 1, y, x]
+                )
                 out[y, x] += d * d
     return out
 
@@ -166,7 +197,8 @@ def _bin(frames: Array, width: int) -> Array:
 
 @dataclass(frozen=True)
 class Patterns:
-    """A linear map of frames: ``mean + synthesis @ (analysis @ (frame - mean))`` in each patch, patches added.
+    """A linear map of frames: ``mean + synthesis @ (analysis @ (frame - mean))`` in
+    each patch, patches added.
 
     Parameters
     ----------
@@ -188,17 +220,21 @@ class Patterns:
 
 
 def noise_edge(pixels: int, bins: int) -> float:
-    """Return the variance along a pattern that white noise of variance 1 exceeds in about one patch of a hundred.
+    """Return the variance along a pattern that white noise of variance 1 exceeds in
+    about one patch of a hundred.
 
-    The 99th percentile of the largest eigenvalue of a covariance of noise (Johnstone, doi:10.1214/aos/1009210544),
-    which in short recordings lies clearly above the edge of the bulk.
+    The 99th percentile of the largest eigenvalue of a covariance of noise (Johnstone,
+    doi:10.1214/aos/1009210544), which in short recordings lies clearly above the edge
+    of the bulk.
     """
     root = np.sqrt(bins - 1) + np.sqrt(pixels)
     spread = root * (1 / np.sqrt(bins - 1) + 1 / np.sqrt(pixels)) ** (1 / 3)
     return float((root**2 + 2.02 * spread) / bins)
 
 
-def shrinkage(eigenvalues: NDArray[np.float64], ratio: float, edge: float) -> NDArray[np.float64]:
+def shrinkage(
+    eigenvalues: NDArray[np.float64], ratio: float, edge: float
+) -> NDArray[np.float64]:
     """Return the factor that each pattern is multiplied by, 0 up to the edge of noise.
 
     Parameters
@@ -211,22 +247,31 @@ def shrinkage(eigenvalues: NDArray[np.float64], ratio: float, edge: float) -> ND
         From `noise_edge`.
     """
     inside = np.maximum((eigenvalues - ratio - 1) ** 2 - 4 * ratio, 0)
-    return np.where(eigenvalues > edge, np.sqrt(inside) / np.maximum(eigenvalues, 1e-30), 0.0)
+    return np.where(
+        eigenvalues > edge, np.sqrt(inside) / np.maximum(eigenvalues, 1e-30), 0.0
+    )
 
 
-def strongest(matrices: Array, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], Array]:
-    """Return the ``count`` largest eigenvalues (matrix, i) and eigenvectors (matrix, n, i) of symmetric matrices.
+def strongest(
+    matrices: Array, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], Array]:
+    """Return the ``count`` largest eigenvalues (matrix, i) and eigenvectors (matrix, n,
+    i) of symmetric matrices.
 
-    Orthogonal iteration; the weakest of them are the least exact, which shrinkage sets to zero anyway.
+    Orthogonal iteration; the weakest of them are the least exact, which shrinkage sets
+    to zero anyway.
     """
     n = matrices.shape[-1]
     count = min(count, n)
     if 2 * count >= n:
         values, vectors = np.linalg.eigh(matrices)
-        return values[:, ::-1][:, :count].astype(np.float64), np.ascontiguousarray(vectors[:, :, ::-1][:, :, :count])
+        return values[:, ::-1][:, :count].astype(np.float64), np.ascontiguousarray(
+            vectors[:, :, ::-1][:, :, :count]
+        )
     basis = rng.standard_normal((n, count)).astype(np.float32)
     for _ in range(_ROUNDS):
-        # two products between orthogonalisations, so that a pattern far above the others is not lost to rounding
+        # two products between orthogonalisations, so that a pattern far above the
+        # others is not lost to rounding
         basis = np.linalg.qr(matrices @ (matrices @ basis))[0]
     basis = np.linalg.qr(matrices @ basis)[0]
     values, turn = np.linalg.eigh(basis.swapaxes(1, 2) @ (matrices @ basis))
@@ -251,18 +296,30 @@ def find_patterns(moments: Moments, windows: Array, seed: int = 0) -> Patterns:
         When a value of the recording was not finite.
     """
     if not (np.isfinite(moments.total).all() and np.isfinite(moments.curvature).all()):
-        raise InvalidValueError("the recording has values that are not finite (NaN or infinite); replace them first")
+        raise InvalidValueError(
+            "the recording has values that are not finite (NaN or infinite); replace"
+            " them first"
+        )
     sigma, rng = moments.noise(), np.random.default_rng(seed)
-    found: list[tuple[Array, Array]] = [(np.empty((0, 0), np.float32),) * 2] * len(moments.boxes)
+    found: list[tuple[Array, Array]] = [(np.empty((0, 0), np.float32),) * 2] * len(
+        moments.boxes
+    )
     for indices in _same_size(moments.boxes):
         for chunk in np.array_split(indices, max(1, len(indices) // 64)):
-            scaled = np.empty((len(chunk), *moments.covariance[chunk[0]].shape), np.float32)
+            scaled = np.empty(
+                (len(chunk), *moments.covariance[chunk[0]].shape), np.float32
+            )
             for place, i in zip(scaled, chunk, strict=True):
                 _scaled_covariance(moments, i, sigma, place)
             values, vectors = strongest(scaled, MOST_PATTERNS, rng)
-            for i, matrix, value, vector in zip(chunk, scaled, values, vectors, strict=True):
+            for i, matrix, value, vector in zip(
+                chunk, scaled, values, vectors, strict=True
+            ):
                 gain = _gain(value, float(np.trace(matrix)), len(matrix), moments.bins)
-                found[i] = (vector[:, gain > 0].T, (vector * gain.astype(np.float32))[:, gain > 0].T)
+                found[i] = (
+                    vector[:, gain > 0].T,
+                    (vector * gain.astype(np.float32))[:, gain > 0].T,
+                )
     return _assemble(moments, found, sigma, windows)
 
 
@@ -274,7 +331,9 @@ def _same_size(boxes: NDArray[np.int32]) -> list[NDArray[np.intp]]:
 def _scaled_covariance(moments: Moments, i: int, sigma: Array, out: Array) -> None:
     top, bottom, left, right = moments.boxes[i]
     inverse = (1 / sigma[top:bottom, left:right]).ravel()
-    mean = (moments.binned_total[top:bottom, left:right] / moments.bins).ravel().astype(np.float32) * inverse
+    mean = (moments.binned_total[top:bottom, left:right] / moments.bins).ravel().astype(
+        np.float32
+    ) * inverse
     upper = moments.covariance[i]
     np.add(upper, upper.T, out=out)
     out.ravel()[:: len(out) + 1] *= np.float32(0.5)  # the diagonal is in both halves
@@ -283,19 +342,26 @@ def _scaled_covariance(moments: Moments, i: int, sigma: Array, out: Array) -> No
     out -= mean[:, None] * mean
 
 
-def _gain(values: NDArray[np.float64], trace: float, pixels: int, bins: int) -> NDArray[np.float64]:
-    # without the patterns above its edge less noise is left, which lowers the edge: repeated until it rests
+def _gain(
+    values: NDArray[np.float64], trace: float, pixels: int, bins: int
+) -> NDArray[np.float64]:
+    # without the patterns above its edge less noise is left, which lowers the edge:
+    # repeated until it rests
     edge, noise, kept = noise_edge(pixels, bins), trace / pixels, -1
     for _ in range(10):
         above = int((values > noise * edge).sum())
         if above == kept:
             break
         kept = above
-        noise = max(trace - float(values[:kept].sum()), 1e-12 * trace) / max(pixels - kept, 1)
+        noise = max(trace - float(values[:kept].sum()), 1e-12 * trace) / max(
+            pixels - kept, 1
+        )
     return shrinkage(values / max(noise, 1e-30), pixels / bins, edge)
 
 
-def _assemble(moments: Moments, found: list[tuple[Array, Array]], sigma: Array, windows: Array) -> Patterns:
+def _assemble(
+    moments: Moments, found: list[tuple[Array, Array]], sigma: Array, windows: Array
+) -> Patterns:
     first = np.cumsum([0, *(len(a) for a, _ in found)])
     analysis = np.zeros((int(first[-1]), *windows.shape[1:]), np.float32)
     synthesis = np.zeros_like(analysis)
@@ -306,12 +372,18 @@ def _assemble(moments: Moments, found: list[tuple[Array, Array]], sigma: Array, 
         rows, columns = scale.shape
         own = slice(first[i], first[i + 1])
         analysis[own, :rows, :columns] = into.reshape(-1, rows, columns) / scale
-        synthesis[own, :rows, :columns] = back.reshape(-1, rows, columns) * (windows[i, :rows, :columns] * scale)
-    return Patterns(moments.mean(), moments.boxes, first.astype(np.int64), analysis, synthesis)
+        synthesis[own, :rows, :columns] = back.reshape(-1, rows, columns) * (
+            windows[i, :rows, :columns] * scale
+        )
+    return Patterns(
+        moments.mean(), moments.boxes, first.astype(np.int64), analysis, synthesis
+    )
 
 
 def stack_bands(bands: list[tuple[int, Patterns]], shape: tuple[int, int]) -> Patterns:
-    """Return the patterns of a frame from those of bands of its rows, each with its first row."""
+    """Return the patterns of a frame from those of bands of its rows, each with its
+    first row.
+    """
     mean = np.empty(shape, np.float32)
     boxes, first = [], [np.zeros(1, np.int64)]
     for top, part in bands:
@@ -328,10 +400,15 @@ def stack_bands(bands: list[tuple[int, Patterns]], shape: tuple[int, int]) -> Pa
 
 
 def project(frames: Array, patterns: Patterns) -> Array:
-    """Return the denoised frames (frame, row, column), float32. Frames are independent of one another."""
+    """Return the denoised frames (frame, row, column), float32. Frames are independent
+    of one another.
+    """
     out = np.empty(frames.shape, np.float32)
     count = min(os.cpu_count() or 1, len(frames)) or 1
-    parts = [slice(i * len(frames) // count, (i + 1) * len(frames) // count) for i in range(count)]
+    parts = [
+        slice(i * len(frames) // count, (i + 1) * len(frames) // count)
+        for i in range(count)
+    ]
 
     def work(part: slice) -> None:
         _project(
@@ -349,7 +426,8 @@ def project(frames: Array, patterns: Patterns) -> Array:
     return out
 
 
-# reassociation lets the sums run in vector registers; NaN and infinities keep their meaning
+# reassociation lets the sums run in vector registers; NaN and infinities keep their
+# meaning
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _project(
     frames: Array,
@@ -365,7 +443,12 @@ def _project(
         out[t] = mean
         centred[:] = frames[t] - mean
         for i in range(boxes.shape[0]):
-            top, bottom, left, right = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+            top, bottom, left, right = (
+                boxes[i, 0],
+                boxes[i, 1],
+                boxes[i, 2],
+                boxes[i, 3],
+            )
             for k in range(first[i], first[i + 1]):
                 amount = np.float32(0)
                 for y in range(bottom - top):

@@ -1,4 +1,6 @@
-"""Frames cut into tiles of one size, each with the pixels around it that its result depends on."""
+"""Frames cut into tiles of one size, each with the pixels around it that its result
+depends on.
+"""
 
 from __future__ import annotations
 
@@ -39,27 +41,37 @@ class Tiling:
         return -(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1])
 
     def corners(self) -> Iterator[tuple[int, int]]:
-        """Yield the upper left pixel of each tile in the frame; the same in the extended frame is its halo's corner."""
+        """Yield the upper left pixel of each tile in the frame; the same in the
+        extended frame is its halo's corner.
+        """
         for row in range(self.counts[0]):
             for column in range(self.counts[1]):
                 yield row * self.tile[0], column * self.tile[1]
 
     def extend(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Return the frames with a halo around them and whole tiles, mirrored at the border pixels."""
+        """Return the frames with a halo around them and whole tiles, mirrored at the
+        border pixels.
+        """
         pads = [(0, 0)]
         for length, tile, count in zip(self.shape, self.tile, self.counts, strict=True):
             pads.append((self.halo, tile * count - length + self.halo))
         return np.pad(frames, pads, mode="reflect" if min(self.shape) > 1 else "edge")
 
-    def place(self, out: NDArray[Any], corner: tuple[int, int], result: NDArray[Any]) -> None:
-        """Write the inner part of a tile's result (row, column with halo) into ``out`` (row, column)."""
+    def place(
+        self, out: NDArray[Any], corner: tuple[int, int], result: NDArray[Any]
+    ) -> None:
+        """Write the inner part of a tile's result (row, column with halo) into ``out``
+        (row, column).
+        """
         rows = min(self.tile[0], self.shape[0] - corner[0])
         columns = min(self.tile[1], self.shape[1] - corner[1])
         inner = result[self.halo : self.halo + rows, self.halo : self.halo + columns]
         out[corner[0] : corner[0] + rows, corner[1] : corner[1] + columns] = inner
 
 
-def plan_tiles(shape: tuple[int, int], halo: int, align: int, largest: int = 256) -> Tiling:
+def plan_tiles(
+    shape: tuple[int, int], halo: int, align: int, largest: int = 256
+) -> Tiling:
     """Return the fewest equal tiles of at most ``largest`` pixels a side.
 
     Examples

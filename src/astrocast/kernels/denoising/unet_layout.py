@@ -1,4 +1,6 @@
-"""A small U-Net as plain arrays: its shape, how far it sees, and the exact rewriting that makes it cheaper to run."""
+"""A small U-Net as plain arrays: its shape, how far it sees, and the exact rewriting
+that makes it cheaper to run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Convolution:
-    """Weights of one 3 x 3 convolution: ``kernel`` (row, column, input, output) and ``bias`` (output,)."""
+    """Weights of one 3 x 3 convolution: ``kernel`` (row, column, input, output) and
+    ``bias`` (output,).
+    """
 
     kernel: Array
     bias: Array
@@ -36,9 +40,10 @@ class Convolution:
 class UNet:
     """A U-Net without its input size.
 
-    ``n_stacks`` convolutions on the way down with 2 x 2 maximum pooling between them, ``n_stacks - 1`` on the way up,
-    each followed by nearest-neighbour upsampling and concatenation with the map of the same size, and one linear
-    output convolution. All convolutions are 3 x 3, all but the last followed by a rectifier.
+    ``n_stacks`` convolutions on the way down with 2 x 2 maximum pooling between them,
+    ``n_stacks - 1`` on the way up, each followed by nearest-neighbour upsampling and
+    concatenation with the map of the same size, and one linear output convolution. All
+    convolutions are 3 x 3, all but the last followed by a rectifier.
 
     Parameters
     ----------
@@ -51,7 +56,9 @@ class UNet:
     def __post_init__(self) -> None:
         problem = _mismatch(self.convolutions)
         if problem:
-            raise InvalidValueError(f"these weights are not those of a U-Net that can be read: {problem}")
+            raise InvalidValueError(
+                f"these weights are not those of a U-Net that can be read: {problem}"
+            )
 
     @property
     def n_stacks(self) -> int:
@@ -60,7 +67,9 @@ class UNet:
 
     @property
     def context(self) -> int:
-        """Number of input maps: the context frames, and whatever else the network is given."""
+        """Number of input maps: the context frames, and whatever else the network is
+        given.
+        """
         return self.convolutions[0].inputs
 
     @property
@@ -84,13 +93,21 @@ class UNet:
 
 
 def unet_from_arrays(arrays: Sequence[NDArray[Any]]) -> UNet:
-    """Return the U-Net of ``kernel, bias, kernel, bias, ...``; the architecture follows from the shapes."""
+    """Return the U-Net of ``kernel, bias, kernel, bias, ...``; the architecture follows
+    from the shapes.
+    """
     if len(arrays) < 4 or len(arrays) % 2:
         raise InvalidValueError(
-            f"a U-Net has a kernel and a bias for an even number of convolutions, found {len(arrays)} arrays"
+            "a U-Net has a kernel and a bias for an even number of convolutions, found"
+            f" {len(arrays)} arrays"
         )
     pairs = zip(arrays[::2], arrays[1::2], strict=True)
-    return UNet(tuple(Convolution(np.asarray(k, np.float32), np.asarray(b, np.float32)) for k, b in pairs))
+    return UNet(
+        tuple(
+            Convolution(np.asarray(k, np.float32), np.asarray(b, np.float32))
+            for k, b in pairs
+        )
+    )
 
 
 def expected_maps(n_stacks: int, filters: int, context: int) -> list[tuple[int, int]]:
@@ -113,8 +130,15 @@ def _mismatch(convolutions: tuple[Convolution, ...]) -> str:
     if n < 2 or n % 2:
         return f"found {n} convolutions, expected an even number (two for each stack)"
     for i, c in enumerate(convolutions):
-        if c.kernel.ndim != 4 or c.kernel.shape[:2] != (3, 3) or c.bias.shape != c.kernel.shape[3:]:
-            return f"convolution {i} has a kernel of shape {c.kernel.shape} and a bias of shape {c.bias.shape}"
+        if (
+            c.kernel.ndim != 4
+            or c.kernel.shape[:2] != (3, 3)
+            or c.bias.shape != c.kernel.shape[3:]
+        ):
+            return (
+                f"convolution {i} has a kernel of shape {c.kernel.shape} and a bias of"
+                f" shape {c.bias.shape}"
+            )
         if not (np.isfinite(c.kernel).all() and np.isfinite(c.bias).all()):
             return f"convolution {i} has weights that are not finite"
     expected = expected_maps(n // 2, convolutions[0].outputs, convolutions[0].inputs)
@@ -123,10 +147,12 @@ def _mismatch(convolutions: tuple[Convolution, ...]) -> str:
 
 
 def receptive_halo(n_stacks: int) -> int:
-    """Return how many pixels around an aligned tile its result depends on, rounded up to the alignment.
+    """Return how many pixels around an aligned tile its result depends on, rounded up
+    to the alignment.
 
-    Followed from the output back to the input: a convolution sees one pixel further at its own resolution, upsampling
-    looks at half the index, pooling at twice the index. 8 pixels for two stacks, 16 for three.
+    Followed from the output back to the input: a convolution sees one pixel further at
+    its own resolution, upsampling looks at half the index, pooling at twice the index.
+    8 pixels for two stacks, 16 for three.
 
     Examples
     --------
@@ -138,6 +164,7 @@ def receptive_halo(n_stacks: int) -> int:
         first = first // 2 - 1  # on the way up: the half-size map, then its convolution
     first -= 1  # the convolution at the bottom
     for _ in range(n_stacks - 1):
-        first = first * 2 - 1  # on the way down: the pool of twice the index, then its convolution
+        # on the way down: the pool of twice the index, then its convolution
+        first = first * 2 - 1
     align = 2 ** (n_stacks - 1)
     return -first if n_stacks == 1 else -(first // align) * align

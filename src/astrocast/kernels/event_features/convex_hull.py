@@ -1,7 +1,8 @@
 """Convex hulls of pixels and voxels, exactly, in integers.
 
-In units of half a pixel the middles of the edges of pixels are whole numbers, and so is every determinant that decides
-whether a point is outside: no tolerance is needed, and flat masks have hulls like all others.
+In units of half a pixel the middles of the edges of pixels are whole numbers, and so is
+every determinant that decides whether a point is outside: no tolerance is needed, and
+flat masks have hulls like all others.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def hull_rows(mask: Any, left: Any, right: Any) -> None:
-    """Write the first and the last column of the convex hull of a mask in each of its rows.
+    """Write the first and the last column of the convex hull of a mask in each of its
+    rows.
 
-    The hull is that of the middles of the edges of all pixels; a pixel is part of it when its centre is in it or on its
-    border, as in `skimage.morphology.convex_hull_image`.
+    The hull is that of the middles of the edges of all pixels; a pixel is part of it
+    when its centre is in it or on its border, as in
+    `skimage.morphology.convex_hull_image`.
 
     Parameters
     ----------
@@ -27,7 +30,8 @@ def hull_rows(mask: Any, left: Any, right: Any) -> None:
         Filled: int64, (rows,); right is the last column itself.
     """
     rows, columns = mask.shape
-    # In units of half a pixel, with rows shifted by one: the leftmost and rightmost point at each height.
+    # In units of half a pixel, with rows shifted by one: the leftmost and rightmost
+    # point at each height.
     heights = 2 * rows + 1
     low = np.full(heights, 4 * columns, np.int64)
     high = np.full(heights, -4, np.int64)
@@ -40,16 +44,24 @@ def hull_rows(mask: Any, left: Any, right: Any) -> None:
                 last = x
         if first < 0:
             continue
-        low[2 * y + 1], high[2 * y + 1] = min(low[2 * y + 1], 2 * first - 1), max(high[2 * y + 1], 2 * last + 1)
+        low[2 * y + 1], high[2 * y + 1] = (
+            min(low[2 * y + 1], 2 * first - 1),
+            max(high[2 * y + 1], 2 * last + 1),
+        )
         for height in (2 * y, 2 * y + 2):
-            low[height], high[height] = min(low[height], 2 * first), max(high[height], 2 * last)
+            low[height], high[height] = (
+                min(low[height], 2 * first),
+                max(high[height], 2 * last),
+            )
     _envelope(low, left, 1, 4 * columns)
     _envelope(high, right, -1, -4)
 
 
 @njit(cache=True, nogil=True)
 def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
-    """Write per pixel row the outermost column within the convex envelope of one point (or none) per height."""
+    """Write per pixel row the outermost column within the convex envelope of one point
+    (or none) per height.
+    """
     n = len(points)
     chain = np.empty(n, np.int64)
     size = 0
@@ -58,7 +70,14 @@ def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
             continue
         while size >= 2:
             a, b = chain[size - 2], chain[size - 1]
-            if sign * ((points[b] - points[a]) * (v - a) - (points[v] - points[a]) * (b - a)) < 0:
+            if (
+                sign
+                * (
+                    (points[b] - points[a]) * (v - a)
+                    - (points[v] - points[a]) * (b - a)
+                )
+                < 0
+            ):
                 break
             size -= 1
         chain[size] = v
@@ -77,21 +96,28 @@ def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
 
 @njit(cache=True, nogil=True)
 def largest_diameter(left: Any, right: Any) -> float:
-    """Return the largest distance between points of the outline of rows of pixels, half way to the pixels outside."""
+    """Return the largest distance between points of the outline of rows of pixels, half
+    way to the pixels outside.
+    """
     rows = len(left)
     heights = 2 * rows + 1
     low = np.empty(heights, np.int64)
     high = np.empty(heights, np.int64)
     for height in range(heights):
         if height % 2:
-            low[height], high[height] = 2 * left[height // 2] - 1, 2 * right[height // 2] + 1
+            low[height], high[height] = (
+                2 * left[height // 2] - 1,
+                2 * right[height // 2] + 1,
+            )
             continue
         above, below = height // 2 - 1, height // 2
         if above < 0 or below >= rows:
             y = below if above < 0 else above
             low[height], high[height] = 2 * left[y], 2 * right[y]
         else:  # the outline runs between the rows where one is longer than the other
-            low[height], high[height] = _uncovered(left[above], right[above], left[below], right[below])
+            low[height], high[height] = _uncovered(
+                left[above], right[above], left[below], right[below]
+            )
     best = np.int64(0)
     for i in range(heights):
         for j in range(i, heights):

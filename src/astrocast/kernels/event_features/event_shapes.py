@@ -10,7 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES, footprint_values, mask_values
+from astrocast.kernels.event_features.shape import (
+    FOOTPRINT_PROPERTIES,
+    MASK_PROPERTIES,
+    footprint_values,
+    mask_values,
+)
 from astrocast.kernels.parallel import spread
 
 
@@ -35,13 +40,14 @@ class EventRuns:
 
 @dataclass(frozen=True)
 class EventShapes:
-    """Shape of events, and their masks and footprints as packed bits (C order, lowest bit first).
+    """Shape of events, and their masks and footprints as packed bits (C order, lowest
+    bit first).
 
     Parameters
     ----------
     mask, footprint
-        `MASK_PROPERTIES` and `FOOTPRINT_PROPERTIES` of each event, (events, properties); the former NaN for events of
-        one frame.
+        `MASK_PROPERTIES` and `FOOTPRINT_PROPERTIES` of each event, (events,
+        properties); the former NaN for events of one frame.
     mask_bits, footprint_bits
         Bytes of all events one after the other.
     mask_offsets, footprint_offsets
@@ -57,7 +63,10 @@ class EventShapes:
 
 
 def event_shapes(
-    runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64], pool: Executor | None = None
+    runs: EventRuns,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    pool: Executor | None = None,
 ) -> EventShapes:
     """Return masks, footprints and shapes of events.
 
@@ -72,7 +81,10 @@ def event_shapes(
     """
     size = high - low
     n = len(size)
-    mask_offsets, footprint_offsets = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+    mask_offsets, footprint_offsets = (
+        np.zeros(n + 1, np.int64),
+        np.zeros(n + 1, np.int64),
+    )
     np.cumsum(-(-size.prod(axis=1) // 8), out=mask_offsets[1:])
     np.cumsum(-(-size[:, 1:].prod(axis=1) // 8), out=footprint_offsets[1:])
     out = EventShapes(
@@ -84,43 +96,91 @@ def event_shapes(
         footprint_offsets,
     )
     spread(
-        pool, n, _shapes, runs.frame, runs.row, runs.start, runs.stop, runs.first, low, high,
-        out.mask, out.footprint, out.mask_bits, mask_offsets, out.footprint_bits, footprint_offsets,
-    )  # fmt: skip
+        pool,
+        n,
+        _shapes,
+        runs.frame,
+        runs.row,
+        runs.start,
+        runs.stop,
+        runs.first,
+        low,
+        high,
+        out.mask,
+        out.footprint,
+        out.mask_bits,
+        mask_offsets,
+        out.footprint_bits,
+        footprint_offsets,
+    )
     return out
 
 
 def pack_runs(
     runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the runs of events as packed bits of their boxes, and where each event's bytes begin.
+    """Return the runs of events as packed bits of their boxes, and where each event's
+    bytes begin.
 
     See `EventShapes`; the voxels of an event may be fewer than those its box is of.
     """
     offsets = np.zeros(len(low) + 1, np.int64)
     np.cumsum(-(-(high - low).prod(axis=1) // 8), out=offsets[1:])
     bits = np.zeros(offsets[-1], np.uint8)
-    _set_bits(runs.frame, runs.row, runs.start, runs.stop, runs.first, low, high, bits, offsets)
+    _set_bits(
+        runs.frame,
+        runs.row,
+        runs.start,
+        runs.stop,
+        runs.first,
+        low,
+        high,
+        bits,
+        offsets,
+    )
     return bits, offsets
 
 
 @njit(cache=True, nogil=True)
 def _set_bits(
-    frame: Any, row: Any, start: Any, stop: Any, first: Any, low: Any, high: Any, bits: Any, offsets: Any
+    frame: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    first: Any,
+    low: Any,
+    high: Any,
+    bits: Any,
+    offsets: Any,
 ) -> None:
     for e in range(len(low)):
         rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
         for r in range(first[e], first[e + 1]):
-            line = ((frame[r] - low[e, 0]) * rows + row[r] - low[e, 1]) * columns - low[e, 2]
+            line = ((frame[r] - low[e, 0]) * rows + row[r] - low[e, 1]) * columns - low[
+                e, 2
+            ]
             for i in range(line + start[r], line + stop[r]):
                 bits[offsets[e] + (i >> 3)] |= np.uint8(1 << (i & 7))
 
 
 @njit(cache=True, nogil=True)
 def _shapes(
-    lo: int, hi: int, frame: Any, row: Any, start: Any, stop: Any, first: Any, low: Any, high: Any,
-    mask_values_: Any, footprint_values_: Any, mask_bits: Any, mask_offsets: Any, print_bits: Any, print_offsets: Any,
-) -> None:  # fmt: skip
+    lo: int,
+    hi: int,
+    frame: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    first: Any,
+    low: Any,
+    high: Any,
+    mask_values_: Any,
+    footprint_values_: Any,
+    mask_bits: Any,
+    mask_offsets: Any,
+    print_bits: Any,
+    print_offsets: Any,
+) -> None:
     for e in range(lo, hi):
         size = high[e] - low[e]
         mask = np.zeros((size[0], size[1], size[2]), np.uint8)

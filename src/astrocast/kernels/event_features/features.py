@@ -1,4 +1,6 @@
-"""What is measured of all events in one pass over their voxels: boxes, areas and signals."""
+"""What is measured of all events in one pass over their voxels: boxes, areas and
+signals.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Boxes:
     Parameters
     ----------
     low, high
-        First frame, row and column of each event and the ones after the last, int64, (events, 3).
+        First frame, row and column of each event and the ones after the last, int64,
+        (events, 3).
     area
         Voxels of each event, int64, (events,).
     """
@@ -38,18 +41,32 @@ class Boxes:
         return cls(np.full((n, 3), _FAR), np.full((n, 3), -1), np.zeros(n, np.int64))
 
     def add(self, runs: Runs, labels: NDArray[np.int32], frame: int) -> None:
-        """Add the runs of a block that begins at ``frame``; ``labels`` are the events' numbers, from 1."""
-        _grow(runs.start, runs.stop, runs.first, runs.shape[1], labels, frame, self.low, self.high, self.area)
+        """Add the runs of a block that begins at ``frame``; ``labels`` are the events'
+        numbers, from 1.
+        """
+        _grow(
+            runs.start,
+            runs.stop,
+            runs.first,
+            runs.shape[1],
+            labels,
+            frame,
+            self.low,
+            self.high,
+            self.area,
+        )
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Sums over events in the frames of a block; one entry per event and frame in which it is active.
+    """Sums over events in the frames of a block; one entry per event and frame in which
+    it is active.
 
     Parameters
     ----------
     event, frame
-        Number of the event (from 1) and frame within the block, (entries,), ordered by frame, then event.
+        Number of the event (from 1) and frame within the block, (entries,), ordered by
+        frame, then event.
     own_sum, own_count
         Sum and number of the event's finite voxels in that frame.
     box_sum, box_count
@@ -74,20 +91,30 @@ class Signals:
 
     @property
     def noise(self) -> NDArray[np.float32]:
-        """Mean over the voxels of the box that are not the event's own; 0 where there are none."""
+        """Mean over the voxels of the box that are not the event's own; 0 where there
+        are none.
+        """
         rest = self.box_count - self.own_count
-        return ((self.box_sum - self.own_sum) / np.maximum(rest, 1) * (rest > 0)).astype(np.float32)
+        return (
+            (self.box_sum - self.own_sum) / np.maximum(rest, 1) * (rest > 0)
+        ).astype(np.float32)
 
 
 def measure_signals(
-    frames: NDArray[Any], runs: Runs, labels: NDArray[np.int32], boxes: Boxes, pool: Executor | None = None
+    frames: NDArray[Any],
+    runs: Runs,
+    labels: NDArray[np.int32],
+    boxes: Boxes,
+    pool: Executor | None = None,
 ) -> Signals:
-    """Sum a block of a recording over each event, and over its bounding box, in each frame.
+    """Sum a block of a recording over each event, and over its bounding box, in each
+    frame.
 
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype; NaN and infinite values are left out and counted.
+        (frame, row, column), any real dtype; NaN and infinite values are left out and
+        counted.
     runs
         Runs of the events in these frames.
     labels
@@ -100,17 +127,39 @@ def measure_signals(
     keys = runs.frame() * (len(boxes.area) + 1) + labels
     unique, entry = np.unique(keys, return_inverse=True)
     frame, event = np.divmod(unique, len(boxes.area) + 1)
-    own, count, invalid = np.zeros(len(unique)), np.zeros(len(unique), np.int64), np.zeros(len(unique), np.int64)
+    own, count, invalid = (
+        np.zeros(len(unique)),
+        np.zeros(len(unique), np.int64),
+        np.zeros(len(unique), np.int64),
+    )
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
     data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
     _own(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
-    spread(pool, len(unique), _in_box, data, frame, boxes.low[event - 1], boxes.high[event - 1], box, box_count)
+    spread(
+        pool,
+        len(unique),
+        _in_box,
+        data,
+        frame,
+        boxes.low[event - 1],
+        boxes.high[event - 1],
+        box,
+        box_count,
+    )
     return Signals(event, frame, own, count, box, box_count, invalid)
 
 
 @njit(cache=True, nogil=True)
 def _grow(
-    start: Any, stop: Any, first: Any, rows: int, labels: Any, frame: int, low: Any, high: Any, area: Any
+    start: Any,
+    stop: Any,
+    first: Any,
+    rows: int,
+    labels: Any,
+    frame: int,
+    low: Any,
+    high: Any,
+    area: Any,
 ) -> None:
     for line in range(len(first) - 1):
         t, y = frame + line // rows, line % rows
@@ -119,11 +168,23 @@ def _grow(
             area[e] += stop[run] - start[run]
             low[e, 0], high[e, 0] = min(low[e, 0], t), max(high[e, 0], t + 1)
             low[e, 1], high[e, 1] = min(low[e, 1], y), max(high[e, 1], y + 1)
-            low[e, 2], high[e, 2] = min(low[e, 2], start[run]), max(high[e, 2], stop[run])
+            low[e, 2], high[e, 2] = (
+                min(low[e, 2], start[run]),
+                max(high[e, 2], stop[run]),
+            )
 
 
 @njit(cache=True, nogil=True)
-def _own(frames: Any, start: Any, stop: Any, first: Any, entry: Any, total: Any, count: Any, invalid: Any) -> None:
+def _own(
+    frames: Any,
+    start: Any,
+    stop: Any,
+    first: Any,
+    entry: Any,
+    total: Any,
+    count: Any,
+    invalid: Any,
+) -> None:
     rows = frames.shape[1]
     for line in range(len(first) - 1):
         t, y = line // rows, line % rows
@@ -139,7 +200,16 @@ def _own(frames: Any, start: Any, stop: Any, first: Any, entry: Any, total: Any,
 
 
 @njit(cache=True, nogil=True)
-def _in_box(lo: int, hi: int, frames: Any, frame: Any, low: Any, high: Any, total: Any, count: Any) -> None:
+def _in_box(
+    lo: int,
+    hi: int,
+    frames: Any,
+    frame: Any,
+    low: Any,
+    high: Any,
+    total: Any,
+    count: Any,
+) -> None:
     for e in range(lo, hi):
         for y in range(low[e, 1], high[e, 1]):
             for x in range(low[e, 2], high[e, 2]):
@@ -157,7 +227,8 @@ def trace_properties(
     Parameters
     ----------
     trace, noise
-        Values of all events one after the other, (frames of all events,); NaN is left out.
+        Values of all events one after the other, (frames of all events,); NaN is left
+        out.
     offsets
         Where each event's begin, (events + 1,); each event has at least one frame.
 
@@ -176,11 +247,15 @@ def trace_properties(
     step[begins] = np.nan  # the step from the event before is none of this one's
     gradient = np.fmax.reduceat(step, begins)
     mean = np.add.reduceat(rest, begins) / lengths
-    std = np.sqrt(np.add.reduceat((rest - np.repeat(mean, lengths)) ** 2, begins) / lengths)
+    std = np.sqrt(
+        np.add.reduceat((rest - np.repeat(mean, lengths)) ** 2, begins) / lengths
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(mean == 0, np.nan, np.abs(height / mean))
         fold = np.where(std == 0, np.nan, (height - mean) / std)
-    return dict(zip(SIGNAL_COLUMNS, (height, gradient, mean, std, ratio, fold), strict=True))
+    return dict(
+        zip(SIGNAL_COLUMNS, (height, gradient, mean, std, ratio, fold), strict=True)
+    )
 
 
 SIGNAL_COLUMNS = (

@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 def hull_volume(mask: NDArray[np.bool_]) -> int:
     """Return how many voxels the convex hull of a 3-D mask has.
 
-    The hull is that of the middles of the faces of all voxels; a voxel is part of it when its centre is in it or on its
-    border, as in `skimage.morphology.convex_hull_image`.
+    The hull is that of the middles of the faces of all voxels; a voxel is part of it
+    when its centre is in it or on its border, as in
+    `skimage.morphology.convex_hull_image`.
 
     Parameters
     ----------
     mask
-        (frame, row, column), with at least one active voxel; sides up to 10,000, so that determinants are exact in
-        float64.
+        (frame, row, column), with at least one active voxel; sides up to 10,000, so
+        that determinants are exact in float64.
 
     Notes
     -----
-    Incremental construction with conflict tests over all faces, after de Berg et al., Computational Geometry, chapter
-    11, https://doi.org/10.1007/978-3-540-77974-2. In units of half a voxel every coordinate is a whole number, and so
-    is every determinant, exactly, in float64: flat masks need no special case, and no tolerance is needed.
+    Incremental construction with conflict tests over all faces, after de Berg et al.,
+    Computational Geometry, chapter 11, https://doi.org/10.1007/978-3-540-77974-2. In
+    units of half a voxel every coordinate is a whole number, and so is every
+    determinant, exactly, in float64: flat masks need no special case, and no tolerance
+    is needed.
 
     Examples
     --------
@@ -47,9 +50,12 @@ def count_hull(mask: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _face_centres(mask: Any) -> Any:
-    """Return the face centres of the outermost voxels of each line, in half voxels, far apart ones first."""
+    """Return the face centres of the outermost voxels of each line, in half voxels, far
+    apart ones first.
+    """
     frames, rows, columns = mask.shape
-    # the outermost points per (frame, row) in half voxels suffice: no other can be a corner
+    # the outermost points per (frame, row) in half voxels suffice: no other can be a
+    # corner
     low = np.full((2 * frames + 1, 2 * rows + 1), 4 * columns, np.int64)
     high = np.full((2 * frames + 1, 2 * rows + 1), -4, np.int64)
     for t in range(frames):
@@ -63,7 +69,10 @@ def _face_centres(mask: Any) -> Any:
             if first < 0:
                 continue
             a, b = 2 * t + 1, 2 * y + 1
-            low[a, b], high[a, b] = min(low[a, b], 2 * first - 1), max(high[a, b], 2 * last + 1)
+            low[a, b], high[a, b] = (
+                min(low[a, b], 2 * first - 1),
+                max(high[a, b], 2 * last + 1),
+            )
             for da, db in ((-1, 0), (1, 0), (0, -1), (0, 1)):
                 low[a + da, b + db] = min(low[a + da, b + db], 2 * first)
                 high[a + da, b + db] = max(high[a + da, b + db], 2 * last)
@@ -95,16 +104,28 @@ def _line_ends(low: Any, high: Any, a: int, out: Any, n: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _plane(points: Any, i: int, j: int, k: int) -> Any:
-    """Return normal and offset of the plane through three points, as whole numbers in float64."""
-    u0, u1, u2 = points[j, 0] - points[i, 0], points[j, 1] - points[i, 1], points[j, 2] - points[i, 2]
-    v0, v1, v2 = points[k, 0] - points[i, 0], points[k, 1] - points[i, 1], points[k, 2] - points[i, 2]
+    """Return normal and offset of the plane through three points, as whole numbers in
+    float64.
+    """
+    u0, u1, u2 = (
+        points[j, 0] - points[i, 0],
+        points[j, 1] - points[i, 1],
+        points[j, 2] - points[i, 2],
+    )
+    v0, v1, v2 = (
+        points[k, 0] - points[i, 0],
+        points[k, 1] - points[i, 1],
+        points[k, 2] - points[i, 2],
+    )
     n0, n1, n2 = u1 * v2 - u2 * v1, u2 * v0 - u0 * v2, u0 * v1 - u1 * v0
     return n0, n1, n2, n0 * points[i, 0] + n1 * points[i, 1] + n2 * points[i, 2]
 
 
 @njit(cache=True, nogil=True)
 def _simplex(points: Any) -> Any:
-    """Return four points that are not in a plane; there are some, as the centres around one voxel are not."""
+    """Return four points that are not in a plane; there are some, as the centres around
+    one voxel are not.
+    """
     first, second, third, fourth = 0, len(points) - 1, 0, 0
     most = -1.0
     for k in range(len(points)):
@@ -122,7 +143,9 @@ def _simplex(points: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _hull(points: Any) -> Any:
-    """Return the corners of the faces, and outward normals and offsets, (4, faces): inside is normal · p <= offset."""
+    """Return the corners of the faces, and outward normals and offsets, (4, faces):
+    inside is normal · p <= offset.
+    """
     n = len(points)
     corners = _simplex(points)
     faces = np.empty((4 * n + 16, 3), np.int64)
@@ -130,14 +153,19 @@ def _hull(points: Any) -> Any:
     visible = np.zeros(4 * n + 16, np.uint8)
     edges = np.empty((12 * n + 48, 2), np.int64)
     for skip in range(4):
-        i, j, k = corners[(skip + 1) % 4], corners[(skip + 2) % 4], corners[(skip + 3) % 4]
+        i, j, k = (
+            corners[(skip + 1) % 4],
+            corners[(skip + 2) % 4],
+            corners[(skip + 3) % 4],
+        )
         n0, n1, n2, offset = _plane(points, i, j, k)
         q = points[corners[skip]]
         if n0 * q[0] + n1 * q[1] + n2 * q[2] > offset:
             j, k = k, j
         _set_face(points, i, j, k, faces, planes, skip)
     count = 4
-    # a stride through the points instead of their order: the hull is large early, and most points are then within it
+    # a stride through the points instead of their order: the hull is large early, and
+    # most points are then within it
     stride = _stride(n)
     for step in range(n):
         p = step * stride % n
@@ -176,7 +204,9 @@ def _stride(n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _set_face(points: Any, i: int, j: int, k: int, faces: Any, planes: Any, at: int) -> None:
+def _set_face(
+    points: Any, i: int, j: int, k: int, faces: Any, planes: Any, at: int
+) -> None:
     faces[at, 0], faces[at, 1], faces[at, 2] = i, j, k
     planes[0, at], planes[1, at], planes[2, at], planes[3, at] = _plane(points, i, j, k)
 
@@ -194,13 +224,16 @@ def _find_visible(planes: Any, count: int, point: Any, visible: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
-    """Write the edges between visible and hidden faces, in the direction of the visible ones."""
+    """Write the edges between visible and hidden faces, in the direction of the visible
+    ones.
+    """
     n = 0
     for f in range(count):
         if visible[f]:
             for e in range(3):
                 i, j = faces[f, e], faces[f, (e + 1) % 3]
-                # an edge between two visible faces is met twice, once in either direction
+                # an edge between two visible faces is met twice, once in either
+                # direction
                 k = 0
                 while k < n and not (edges[k, 0] == j and edges[k, 1] == i):
                     k += 1
@@ -215,7 +248,9 @@ def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _count_inside(points: Any, faces: Any, planes: Any, shape: Any) -> int:
-    """Return how many voxel centres lie between the faces to their left and those to their right."""
+    """Return how many voxel centres lie between the faces to their left and those to
+    their right.
+    """
     low = np.full((shape[0], shape[1]), shape[2], np.int64)
     high = np.full((shape[0], shape[1]), -1, np.int64)
     for f in range(planes.shape[1]):
@@ -224,14 +259,25 @@ def _count_inside(points: Any, faces: Any, planes: Any, shape: Any) -> int:
             continue  # its edges belong to faces that are not along the columns
         a, b, c = points[faces[f, 0]], points[faces[f, 1]], points[faces[f, 2]]
         # centres are at (2t + 1, 2y + 1)
-        t0, t1 = int(np.ceil((min(a[0], b[0], c[0]) - 1) / 2)), int(np.floor((max(a[0], b[0], c[0]) - 1) / 2))
-        y0, y1 = int(np.ceil((min(a[1], b[1], c[1]) - 1) / 2)), int(np.floor((max(a[1], b[1], c[1]) - 1) / 2))
+        t0, t1 = (
+            int(np.ceil((min(a[0], b[0], c[0]) - 1) / 2)),
+            int(np.floor((max(a[0], b[0], c[0]) - 1) / 2)),
+        )
+        y0, y1 = (
+            int(np.ceil((min(a[1], b[1], c[1]) - 1) / 2)),
+            int(np.floor((max(a[1], b[1], c[1]) - 1) / 2)),
+        )
         for t in range(max(t0, 0), min(t1, shape[0] - 1) + 1):
             for y in range(max(y0, 0), min(y1, shape[1] - 1) + 1):
                 if not _covers(a, b, c, 2.0 * t + 1, 2.0 * y + 1):
                     continue
-                # whole numbers below 2**53: a quotient rounds to a whole number only where it is one
-                x = (planes[3, f] - planes[0, f] * (2 * t + 1) - planes[1, f] * (2 * y + 1)) / slope
+                # whole numbers below 2**53: a quotient rounds to a whole number only
+                # where it is one
+                x = (
+                    planes[3, f]
+                    - planes[0, f] * (2 * t + 1)
+                    - planes[1, f] * (2 * y + 1)
+                ) / slope
                 if slope > 0:
                     high[t, y] = int(np.floor(x))
                 else:

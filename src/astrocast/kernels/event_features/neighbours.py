@@ -1,4 +1,6 @@
-"""Events in company: how many happened at the same place, of similar size, at the same time; how far a region is."""
+"""Events in company: how many happened at the same place, of similar size, at the same
+time; how far a region is.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ from astrocast.kernels.traces.traces import Pixels
 
 
 @njit(cache=True, nogil=True)
-def _invert(index: NDArray[np.int64], offsets: Offsets, filled: NDArray[np.int64], events: NDArray[np.int64]) -> None:
+def _invert(
+    index: NDArray[np.int64],
+    offsets: Offsets,
+    filled: NDArray[np.int64],
+    events: NDArray[np.int64],
+) -> None:
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
             events[filled[index[k]]] = i
@@ -54,7 +61,8 @@ def _same_place(
 def same_place(
     pixels: Pixels, n_pixels: int, share: float = 0.0, size_ratio: float = 0.5
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many other events happened at the place of each, and how many of those are of similar size.
+    """Return how many other events happened at the place of each, and how many of those
+    are of similar size.
 
     Parameters
     ----------
@@ -63,10 +71,11 @@ def same_place(
     n_pixels
         Pixels of a frame.
     share
-        Two events are at the same place when they have at least one pixel, and this share of the smaller footprint, in
-        common.
+        Two events are at the same place when they have at least one pixel, and this
+        share of the smaller footprint, in common.
     size_ratio
-        Two are of similar size when the smaller footprint has at least this share of the pixels of the larger.
+        Two are of similar size when the smaller footprint has at least this share of
+        the pixels of the larger.
 
     Notes
     -----
@@ -78,7 +87,9 @@ def same_place(
     events = np.empty(pixels.flat.size, np.int64)
     _invert(pixels.flat, pixels.offsets, pixel_offsets[:-1].copy(), events)
     out = np.zeros((2, pixels.offsets.size - 1), np.int64)
-    _same_place(pixels.flat, pixels.offsets, (pixel_offsets, events), share, size_ratio, out)
+    _same_place(
+        pixels.flat, pixels.offsets, (pixel_offsets, events), share, size_ratio, out
+    )
     return out[0], out[1]
 
 
@@ -94,16 +105,21 @@ def simultaneous(z0: NDArray[np.int64], z1: NDArray[np.int64]) -> NDArray[np.int
 
 
 def nearest_of_region(
-    region: NDArray[np.bool_], rows: NDArray[np.float64], columns: NDArray[np.float64], pixel_size: tuple[float, float]
+    region: NDArray[np.bool_],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    pixel_size: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the way from points to the nearest pixel of a region, (rows, columns), in units of ``pixel_size``.
+    """Return the way from points to the nearest pixel of a region, (rows, columns), in
+    units of ``pixel_size``.
 
     Parameters
     ----------
     region
         Bool (row, column), at least one pixel set.
     rows, columns
-        The points, in pixels. A point on a pixel of the region is at no distance; NaN gives NaN.
+        The points, in pixels. A point on a pixel of the region is at no distance; NaN
+        gives NaN.
     pixel_size
         Height and width of a pixel.
     """

@@ -1,10 +1,11 @@
 """Where and how fast the front of an event moves.
 
-Each pixel of the footprint becomes active at one frame (its onset) and is last active at another (its offset). A plane
-fitted to these times, ``t = a + p row + q column``, has the slowness (p, q): the front moves along it at the speed
-``1 / |(p, q)|``. Pixels that are active from the event's first frame on have no onset of their own and are left out, as
-those active in its last frame are of the offset. Onset is the wave that the event spreads by, offset the one that it
-goes out by.
+Each pixel of the footprint becomes active at one frame (its onset) and is last active
+at another (its offset). A plane fitted to these times, ``t = a + p row + q column``,
+has the slowness (p, q): the front moves along it at the speed ``1 / |(p, q)|``. Pixels
+that are active from the event's first frame on have no onset of their own and are left
+out, as those active in its last frame are of the offset. Onset is the wave that the
+event spreads by, offset the one that it goes out by.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from astrocast.kernels.ragged.ragged import Offsets
 class Front:
     """Motion of the fronts, one number per event.
 
-    ``velocity_row`` and ``velocity_column`` in pixels per frame (in the unit of ``pixel_size`` per frame when given),
-    ``r2`` the share of the variance of the times that the plane explains. NaN where fewer than three pixels, pixels on
-    one line, or simultaneous pixels leave the motion undefined.
+    ``velocity_row`` and ``velocity_column`` in pixels per frame (in the unit of
+    ``pixel_size`` per frame when given), ``r2`` the share of the variance of the times
+    that the plane explains. NaN where fewer than three pixels, pixels on one line, or
+    simultaneous pixels leave the motion undefined.
     """
 
     velocity_row: NDArray[np.float64]
@@ -43,10 +45,13 @@ class Front:
         return direction_of(self.velocity_row, self.velocity_column)
 
 
-def direction_of(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def direction_of(
+    rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the angle of a displacement in degrees, in (-180, 180].
 
-    0 points to larger columns (right), 90 to larger rows (down, as an image is shown), as in `astrocast.simulation`.
+    0 points to larger columns (right), 90 to larger rows (down, as an image is shown),
+    as in `astrocast.simulation`.
 
     >>> direction_of(np.array([1.0]), np.array([0.0]))
     array([90.])
@@ -55,7 +60,12 @@ def direction_of(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDA
 
 
 @njit(cache=True, nogil=True)
-def _times(bits: NDArray[np.uint8], first: int, shape: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+def _times(
+    bits: NDArray[np.uint8],
+    first: int,
+    shape: NDArray[np.int64],
+    times: NDArray[np.int64],
+) -> None:
     """First and last frame of each pixel of the box, -1 where it never is active."""
     pixels = shape[1] * shape[2]
     times[:, :pixels] = -1
@@ -71,9 +81,15 @@ def _times(bits: NDArray[np.uint8], first: int, shape: NDArray[np.int64], times:
 
 @njit(cache=True, nogil=True)
 def _plane(
-    times: NDArray[np.int64], cut: int, columns: int, pixels: int, size: tuple[float, float]
+    times: NDArray[np.int64],
+    cut: int,
+    columns: int,
+    pixels: int,
+    size: tuple[float, float],
 ) -> tuple[float, float, float]:
-    """Least-squares slopes of the times along rows and columns, and the share of variance explained."""
+    """Least-squares slopes of the times along rows and columns, and the share of
+    variance explained.
+    """
     n, sx, sy, st = 0, 0.0, 0.0, 0.0
     for p in range(pixels):
         if times[p] >= 0 and times[p] != cut:
@@ -87,13 +103,20 @@ def _plane(
     xx, yy, xy, xt, yt, tt = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for p in range(pixels):
         if times[p] >= 0 and times[p] != cut:
-            x, y, t = (p // columns) * size[0] - sx, (p % columns) * size[1] - sy, times[p] - st
+            x, y, t = (
+                (p // columns) * size[0] - sx,
+                (p % columns) * size[1] - sy,
+                times[p] - st,
+            )
             xx, yy, xy = xx + x * x, yy + y * y, xy + x * y
             xt, yt, tt = xt + x * t, yt + y * t, tt + t * t
     determinant = xx * yy - xy * xy
     if tt == 0 or determinant <= 1e-9 * max(xx, yy) ** 2:
         return np.nan, np.nan, np.nan
-    p_row, p_column = (yy * xt - xy * yt) / determinant, (xx * yt - xy * xt) / determinant
+    p_row, p_column = (
+        (yy * xt - xy * yt) / determinant,
+        (xx * yt - xy * xt) / determinant,
+    )
     return p_row, p_column, (p_row * xt + p_column * yt) / tt
 
 
@@ -112,9 +135,12 @@ def _fronts(
     for i in range(len(shapes)):
         _times(bits, offsets[i], shapes[i], times)
         for end in range(2):
-            # when the pixels of the first (last) frame began (ended) to be active is not in the mask
+            # when the pixels of the first (last) frame began (ended) to be active is
+            # not in the mask
             cut = 0 if end == 0 else shapes[i, 0] - 1
-            p, q, r2 = _plane(times[end], cut, shapes[i, 2], shapes[i, 1] * shapes[i, 2], size)
+            p, q, r2 = _plane(
+                times[end], cut, shapes[i, 2], shapes[i, 1] * shapes[i, 2], size
+            )
             square = p * p + q * q
             # a slope that is rounding error of a symmetric spread is no direction
             defined = square > 1e-12 and r2 > 1e-6
@@ -123,7 +149,9 @@ def _fronts(
             out[3 * end + 2, i] = r2
 
 
-def fronts(masks: Masks, pixel_size: tuple[float, float] = (1.0, 1.0)) -> tuple[Front, Front]:
+def fronts(
+    masks: Masks, pixel_size: tuple[float, float] = (1.0, 1.0)
+) -> tuple[Front, Front]:
     """Return how the onset and the offset of each event propagate.
 
     Parameters
@@ -135,16 +163,25 @@ def fronts(masks: Masks, pixel_size: tuple[float, float] = (1.0, 1.0)) -> tuple[
 
     Notes
     -----
-    A plane through the activation times is the estimate of conduction velocity of Bayly et al. 1998
-    (https://doi.org/10.1109/10.668746), over the whole footprint. An event that grows evenly to all sides has no
-    direction: its ``r2`` is near 0, read the speed together with it.
+    A plane through the activation times is the estimate of conduction velocity of Bayly
+    et al. 1998 (https://doi.org/10.1109/10.668746), over the whole footprint. An event
+    that grows evenly to all sides has no direction: its ``r2`` is near 0, read the
+    speed together with it.
 
     >>> from astrocast.kernels.masks.packed_masks import pack_masks
-    >>> wave = np.tril(np.ones((4, 4), bool))[:, None, :].repeat(2, axis=1)  # a column further each frame
+    >>> wave = np.tril(np.ones((4, 4), bool))[:, None, :].repeat(
+    ...     2, axis=1
+    ... )  # a column further each frame
     >>> onset, _ = fronts(pack_masks([wave]))
     >>> float(onset.speed[0].round(6)), float(onset.direction[0])
     (1.0, 0.0)
     """
     out = np.empty((6, len(masks.shapes)), np.float64)
-    _fronts(masks.bits, masks.offsets, masks.shapes, (float(pixel_size[0]), float(pixel_size[1])), out)
+    _fronts(
+        masks.bits,
+        masks.offsets,
+        masks.shapes,
+        (float(pixel_size[0]), float(pixel_size[1])),
+        out,
+    )
     return Front(*out[:3]), Front(*out[3:])

@@ -45,8 +45,8 @@ _SQRT2 = 2**0.5
 def mask_shape(mask: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shape of a 3-D mask that fills its bounding box (frame, row, column).
 
-    Lengths are in voxels, whatever the axis; centroids are divided by the size of the box. All equal the properties of
-    `skimage.measure.regionprops` of the same name.
+    Lengths are in voxels, whatever the axis; centroids are divided by the size of the
+    box. All equal the properties of `skimage.measure.regionprops` of the same name.
 
     Examples
     --------
@@ -62,8 +62,9 @@ def mask_shape(mask: NDArray[np.bool_]) -> dict[str, float]:
 def footprint_shape(footprint: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shape of a footprint that fills its bounding box (row, column).
 
-    Lengths are in pixels, the centroid is divided by the size of the box, the orientation is the angle between the row
-    axis and the major axis in radians. All equal the properties of `skimage.measure.regionprops` of the same name.
+    Lengths are in pixels, the centroid is divided by the size of the box, the
+    orientation is the angle between the row axis and the major axis in radians. All
+    equal the properties of `skimage.measure.regionprops` of the same name.
 
     Examples
     --------
@@ -132,10 +133,14 @@ def footprint_values(mask: Any, out: Any) -> None:
                 sxx += x * x
                 sxy += x * y
     out[0], out[1] = sy / n / rows, sx / n / columns
-    # central second moments times n², in integers, so that a round shape is round exactly
+    # central second moments times n², in integers, so that a round shape is round
+    # exactly
     yy, xx, xy = n * syy - sy * sy, n * sxx - sx * sx, n * sxy - sy * sx
     spread = np.sqrt(np.float64(yy - xx) ** 2 + 4 * np.float64(xy) ** 2)
-    large, small = (yy + xx + spread) / 2 / n / n, max(0.0, (yy + xx - spread) / 2 / n / n)
+    large, small = (
+        (yy + xx + spread) / 2 / n / n,
+        max(0.0, (yy + xx - spread) / 2 / n / n),
+    )
     out[2], out[3] = 4 * np.sqrt(large), 4 * np.sqrt(small)
     out[4] = np.sqrt(1 - small / large) if large > 0 else 0.0
     out[5] = np.sqrt(4 * n / np.pi)
@@ -156,21 +161,38 @@ def footprint_values(mask: Any, out: Any) -> None:
 def _perimeter(mask: Any) -> float:
     """Length of the line through the border pixels, by their neighbours on the border.
 
-    Benkrid & Crookes, Design and FPGA Implementation of a Perimeter Estimator, 2000; as `skimage.measure.perimeter`.
+    Benkrid & Crookes, Design and FPGA Implementation of a Perimeter Estimator, 2000; as
+    `skimage.measure.perimeter`.
     """
     rows, columns = mask.shape
     border = np.zeros((rows + 2, columns + 2), np.uint8)
     for y in range(rows):
         for x in range(columns):
             inside = 0 < y < rows - 1 and 0 < x < columns - 1
-            if mask[y, x] and not (inside and mask[y - 1, x] and mask[y + 1, x] and mask[y, x - 1] and mask[y, x + 1]):
+            if mask[y, x] and not (
+                inside
+                and mask[y - 1, x]
+                and mask[y + 1, x]
+                and mask[y, x - 1]
+                and mask[y, x + 1]
+            ):
                 border[y + 1, x + 1] = 1
     total = 0.0
     for y in range(1, rows + 1):
         for x in range(1, columns + 1):
             if border[y, x]:
-                straight = border[y - 1, x] + border[y + 1, x] + border[y, x - 1] + border[y, x + 1]
-                oblique = border[y - 1, x - 1] + border[y - 1, x + 1] + border[y + 1, x - 1] + border[y + 1, x + 1]
+                straight = (
+                    border[y - 1, x]
+                    + border[y + 1, x]
+                    + border[y, x - 1]
+                    + border[y, x + 1]
+                )
+                oblique = (
+                    border[y - 1, x - 1]
+                    + border[y - 1, x + 1]
+                    + border[y + 1, x - 1]
+                    + border[y + 1, x + 1]
+                )
                 code = 1 + 2 * straight + 10 * oblique
                 if code in (5, 7, 15, 17, 25, 27):
                     total += 1

@@ -11,15 +11,17 @@ from astrocast.errors import InvalidValueError
 
 
 def can_clip(source: DTypeLike, target: DTypeLike) -> bool:
-    """Return whether a value of ``source`` can lie beyond the range of the integer type ``target``."""
+    """Return whether a value of ``source`` can lie beyond the range of the integer type
+    ``target``.
+    """
     return np.dtype(target).kind in "iu" and not np.can_cast(source, target, "safe")
 
 
 def saturate(values: NDArray[Any], dtype: DTypeLike) -> tuple[NDArray[Any], int]:
     """Return ``values`` as ``dtype`` and how many of them were clipped to its range.
 
-    Integers are rounded to the nearest, halves to the even one. NaN has no integer and is refused; NaN and infinity
-    pass from float to float.
+    Integers are rounded to the nearest, halves to the even one. NaN has no integer and
+    is refused; NaN and infinity pass from float to float.
 
     Examples
     --------
@@ -36,7 +38,10 @@ def saturate(values: NDArray[Any], dtype: DTypeLike) -> tuple[NDArray[Any], int]
     if values.dtype.kind == "f":
         missing = int(np.isnan(values).sum())
         if missing:
-            raise InvalidValueError(f"{missing} values are NaN, which {target} cannot hold; choose a float dtype")
+            raise InvalidValueError(
+                f"{missing} values are NaN, which {target} cannot hold; choose a float"
+                " dtype"
+            )
         values = np.rint(values)
     low, high = values < limits.min, values > limits.max
     clipped = int(low.sum()) + int(high.sum())

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 
 def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of the finite values of each frame, 0 where there are none, (frames,).
+    """Return the mean of the finite values of each frame, 0 where there are none,
+    (frames,).
 
     Examples
     --------
@@ -25,14 +26,17 @@ def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
 def fill_invalid(
     frames: NDArray[Any], fills: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return frames as float32 with NaN and infinite values replaced, and where they were.
+    """Return frames as float32 with NaN and infinite values replaced, and where they
+    were.
 
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype. Values beyond the range of float32 count as infinite.
+        (frame, row, column), any real dtype. Values beyond the range of float32 count
+        as infinite.
     fills
-        What to put in each frame, (frames,); the mean of its finite values, its least conspicuous value, when None.
+        What to put in each frame, (frames,); the mean of its finite values, its least
+        conspicuous value, when None.
 
     Returns
     -------

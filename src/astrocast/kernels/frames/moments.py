@@ -1,4 +1,6 @@
-"""Means over steps of frames, and the variance of the steps from frame to frame, in one pass over a recording."""
+"""Means over steps of frames, and the variance of the steps from frame to frame, in one
+pass over a recording.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from astrocast.kernels.parallel import spread
 
 
 class StepMoments:
-    """Gathers the means of groups of frames and each pixel's mean squared difference of neighbouring frames.
+    """Gathers the means of groups of frames and each pixel's mean squared difference of
+    neighbouring frames.
 
     Parameters
     ----------
@@ -38,20 +41,32 @@ class StepMoments:
         self._last: NDArray[np.float32] | None = None
         self._steps = 0
 
-    def add(self, frames: NDArray[np.float32], start: int, pool: Executor | None = None) -> None:
-        """Add frames in order, (frame, row, column); ``start`` counts the first of them from the first group."""
+    def add(
+        self, frames: NDArray[np.float32], start: int, pool: Executor | None = None
+    ) -> None:
+        """Add frames in order, (frame, row, column); ``start`` counts the first of them
+        from the first group.
+        """
         before = frames[:1] if self._last is None else self._last
         spread(
-            pool, frames.shape[1], _add, frames, before[0], self._group[start : start + len(frames)], self._sums,
+            pool,
+            frames.shape[1],
+            _add,
+            frames,
+            before[0],
+            self._group[start : start + len(frames)],
+            self._sums,
             self._squares,
-        )  # fmt: skip
+        )
         self._steps += len(frames) - (self._last is None)
         self._last = frames[-1:].copy()
 
     @property
     def means(self) -> NDArray[np.float32]:
         """Mean of each group, (group, row, column)."""
-        return np.asarray(self._sums / np.diff(self.edges)[:, None, None].astype(np.float32))
+        return np.asarray(
+            self._sums / np.diff(self.edges)[:, None, None].astype(np.float32)
+        )
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -60,12 +75,16 @@ class StepMoments:
 
     @property
     def step_variance(self) -> NDArray[np.float64]:
-        """Half of the mean squared difference of neighbouring frames, (row, column): the variance of white noise."""
+        """Half of the mean squared difference of neighbouring frames, (row, column):
+        the variance of white noise.
+        """
         return self._squares / (2 * max(self._steps, 1))
 
 
 @njit(cache=True, nogil=True)
-def _add(lo: int, hi: int, frames: Any, before: Any, group: Any, sums: Any, squares: Any) -> None:
+def _add(
+    lo: int, hi: int, frames: Any, before: Any, group: Any, sums: Any, squares: Any
+) -> None:
     n, _, columns = frames.shape
     for y in range(lo, hi):
         last = before[y].copy()

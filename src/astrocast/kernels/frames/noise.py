@@ -11,25 +11,30 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.parallel import spread
 
-#: median of the squared difference of two standard normal values, 2 * 0.6745² (rounded as in the definition)
+#: median of the squared difference of two standard normal values, 2 * 0.6745² (rounded
+#: as in the definition)
 _MEDIAN_SQUARED_STEP = 0.9133
 
 
-def pixel_noise(frames: NDArray[np.float32], pool: Executor | None = None) -> NDArray[np.float64]:
-    """Return the standard deviation of each pixel's noise, (row, column), in the unit of the recording.
+def pixel_noise(
+    frames: NDArray[np.float32], pool: Executor | None = None
+) -> NDArray[np.float64]:
+    """Return the standard deviation of each pixel's noise, (row, column), in the unit
+    of the recording.
 
     Parameters
     ----------
     frames
-        Whole time courses, (frame, row, column). Steps from or to a value that is not finite are left out.
+        Whole time courses, (frame, row, column). Steps from or to a value that is not
+        finite are left out.
     pool
         Threads to share the work with.
 
     Returns
     -------
     numpy.ndarray
-        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133); NaN for pixels without a step. What is slower than a
-        frame does not count as noise.
+        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133); NaN for pixels without a
+        step. What is slower than a frame does not count as noise.
 
     Examples
     --------

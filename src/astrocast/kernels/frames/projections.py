@@ -1,4 +1,6 @@
-"""Images over all frames of a recording and the mean of each frame, in one pass over its blocks."""
+"""Images over all frames of a recording and the mean of each frame, in one pass over
+its blocks.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ _STRIPE = 2048
 
 @dataclass(frozen=True)
 class Projections:
-    """What some frames of a recording add up to; two of them merge into that of all their frames.
+    """What some frames of a recording add up to; two of them merge into that of all
+    their frames.
 
-    Voxels that are NaN or infinite are left out everywhere. A pixel that has no finite value has NaN in every image, a
-    frame that has none has NaN in ``frame_mean``.
+    Voxels that are NaN or infinite are left out everywhere. A pixel that has no finite
+    value has NaN in every image, a frame that has none has NaN in ``frame_mean``.
 
     Parameters
     ----------
@@ -44,17 +47,25 @@ class Projections:
 
     @property
     def std(self) -> NDArray[np.float64]:
-        """Standard deviation of each pixel over time, of the population as `numpy.std` has it."""
-        return np.sqrt(np.where(self.count > 0, self.squares, np.nan) / np.maximum(self.count, 1))
+        """Standard deviation of each pixel over time, of the population as `numpy.std`
+        has it.
+        """
+        return np.sqrt(
+            np.where(self.count > 0, self.squares, np.nan) / np.maximum(self.count, 1)
+        )
 
     def merged(self, later: Projections) -> Projections:
         """Return the projections of these frames followed by those of ``later``.
 
-        By the pairwise update of Chan, Golub and LeVeque (1979), which does not lose digits where the mean is large
-        against the standard deviation. https://doi.org/10.1007/978-3-642-51461-6_3
+        By the pairwise update of Chan, Golub and LeVeque (1979), which does not lose
+        digits where the mean is large against the standard deviation.
+        https://doi.org/10.1007/978-3-642-51461-6_3
         """
         if self.mean.shape != later.mean.shape:
-            raise InvalidValueError(f"frames of {self.mean.shape} and {later.mean.shape} pixels do not go together")
+            raise InvalidValueError(
+                f"frames of {self.mean.shape} and {later.mean.shape} pixels do not go"
+                " together"
+            )
         count = self.count + later.count
         share = later.count / np.maximum(count, 1)
         step = np.where(self.count > 0, later.mean - self.mean, 0.0)
@@ -82,8 +93,8 @@ def project(block: NDArray[Any]) -> Projections:
     Returns
     -------
     Projections
-        Merge those of consecutive blocks with `Projections.merged`: up to rounding, the result does not depend on how
-        the recording was divided.
+        Merge those of consecutive blocks with `Projections.merged`: up to rounding, the
+        result does not depend on how the recording was divided.
 
     Raises
     ------
@@ -99,7 +110,10 @@ def project(block: NDArray[Any]) -> Projections:
     (True, array([ 2.5,  8.5, 14.5, 20.5]))
     """
     if block.ndim != 3 or not block.size:
-        raise InvalidValueError(f"a block (frame, row, column) of at least one voxel is needed, found {block.shape}")
+        raise InvalidValueError(
+            "a block (frame, row, column) of at least one voxel is needed, found"
+            f" {block.shape}"
+        )
     frames, rows, columns = block.shape
     values = np.ascontiguousarray(block).reshape(frames, rows * columns)
     count, mean, squares, maximum, sums, counts = _project(values, _STRIPE)
@@ -107,7 +121,11 @@ def project(block: NDArray[Any]) -> Projections:
     frame_mean = np.where(found > 0, sums.sum(axis=0) / np.maximum(found, 1), np.nan)
     shape = (rows, columns)
     return Projections(
-        count.reshape(shape), mean.reshape(shape), squares.reshape(shape), maximum.reshape(shape), frame_mean
+        count.reshape(shape),
+        mean.reshape(shape),
+        squares.reshape(shape),
+        maximum.reshape(shape),
+        frame_mean,
     )
 
 
@@ -122,7 +140,8 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
     Returns
     -------
     numpy.ndarray
-        (row, column), 0 where there is no event in any frame. Over blocks: the first one that is not 0.
+        (row, column), 0 where there is no event in any frame. Over blocks: the first
+        one that is not 0.
 
     Examples
     --------
@@ -132,20 +151,25 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
     """
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         raise InvalidValueError(
-            f"labels (frame, row, column) as integers are needed, found {labels.shape} {labels.dtype}"
+            f"labels (frame, row, column) as integers are needed, found {labels.shape}"
+            f" {labels.dtype}"
         )
     return _first_label(np.ascontiguousarray(labels))
 
 
-def onset_map(first: NDArray[np.int64], labels: NDArray[np.int64], onsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the frame in which the first event at each pixel began, NaN where there was none.
+def onset_map(
+    first: NDArray[np.int64], labels: NDArray[np.int64], onsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the frame in which the first event at each pixel began, NaN where there
+    was none.
 
     Parameters
     ----------
     first
         (row, column), as `first_label` gives it.
     labels, onsets
-        (events,), label and first frame of each event. Labels of the image that are not among them count as none.
+        (events,), label and first frame of each event. Labels of the image that are not
+        among them count as none.
 
     Examples
     --------
@@ -159,9 +183,12 @@ def onset_map(first: NDArray[np.int64], labels: NDArray[np.int64], onsets: NDArr
     return table[first]
 
 
-@njit(cache=True, nogil=True, parallel=True)  # no fastmath: NaN marks what was not measured
+# no fastmath: NaN marks what was not measured
+@njit(cache=True, nogil=True, parallel=True)
 def _project(values, stripe):  # type: ignore[no-untyped-def]
-    """Reduce (frame, pixel) stripe by stripe; per-stripe sums of the frames, so that no two threads share one."""
+    """Reduce (frame, pixel) stripe by stripe; per-stripe sums of the frames, so that no
+    two threads share one.
+    """
     frames, pixels = values.shape
     stripes = (pixels + stripe - 1) // stripe
     count = np.zeros(pixels, np.int64)
@@ -184,7 +211,8 @@ def _project(values, stripe):  # type: ignore[no-untyped-def]
                     continue
                 k = p - begin
                 if count[p] == 0:
-                    # differences from the first value: squares of the values themselves would lose the digits
+                    # differences from the first value: squares of the values themselves
+                    # would lose the digits
                     origin[k] = value
                     maximum[p] = value
                 difference = value - origin[k]

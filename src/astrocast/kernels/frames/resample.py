@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 def weights(n: int, size: int) -> NDArray[np.float64]:
     """Return the (size, n) matrix that resamples an axis of ``n`` pixels to ``size``.
 
-    A triangle as wide as two output pixels (two input pixels when enlarging) is centred on each output pixel and
-    normalised: linear interpolation that averages over what it leaves out. Pillow's ``BILINEAR`` is the same filter.
+    A triangle as wide as two output pixels (two input pixels when enlarging) is centred
+    on each output pixel and normalised: linear interpolation that averages over what it
+    leaves out. Pillow's ``BILINEAR`` is the same filter.
     """
     scale = n / size
     centres = (np.arange(size) + 0.5) * scale
@@ -22,9 +23,11 @@ def weights(n: int, size: int) -> NDArray[np.float64]:
 
 
 def resample(frames: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return frames (frame, row, column) resampled to ``size`` (rows, columns) as float32.
+    """Return frames (frame, row, column) resampled to ``size`` (rows, columns) as
+    float32.
 
-    Each frame by itself, so the result does not depend on how a recording is cut into blocks.
+    Each frame by itself, so the result does not depend on how a recording is cut into
+    blocks.
 
     Examples
     --------

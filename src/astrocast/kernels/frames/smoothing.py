@@ -16,7 +16,8 @@ EdgeMode = Literal["nearest", "reflect"]
 
 
 def gaussian_radius(sigma: float, truncate: float = 4.0) -> int:
-    """Return the radius at which a Gaussian of ``sigma`` is cut, as `scipy.ndimage.gaussian_filter` cuts it.
+    """Return the radius at which a Gaussian of ``sigma`` is cut, as
+    `scipy.ndimage.gaussian_filter` cuts it.
 
     Examples
     --------
@@ -27,7 +28,8 @@ def gaussian_radius(sigma: float, truncate: float = 4.0) -> int:
 
 
 def gaussian_weights(sigma: float, radius: int) -> NDArray[np.float64]:
-    """Return the weights of a Gaussian cut at ``radius``, centre first, each once: (radius + 1,); the whole sums to 1.
+    """Return the weights of a Gaussian cut at ``radius``, centre first, each once:
+    (radius + 1,); the whole sums to 1.
 
     Examples
     --------
@@ -35,7 +37,11 @@ def gaussian_weights(sigma: float, radius: int) -> NDArray[np.float64]:
     array([0.362, 0.319])
     """
     x = np.arange(-radius, radius + 1)
-    phi = np.exp(-0.5 / (sigma * sigma) * x**2) if sigma > 0 else (x == 0).astype(np.float64)
+    phi = (
+        np.exp(-0.5 / (sigma * sigma) * x**2)
+        if sigma > 0
+        else (x == 0).astype(np.float64)
+    )
     return np.ascontiguousarray((phi / phi.sum())[radius:])
 
 
@@ -58,10 +64,12 @@ def gaussian(
     radius
         Where the Gaussian is cut, in frames and pixels; at 4 sigma when None.
     mode
-        What lies beyond the edges: ``nearest`` repeats the edge, ``reflect`` mirrors about it.
+        What lies beyond the edges: ``nearest`` repeats the edge, ``reflect`` mirrors
+        about it.
     inner
-        Frames whose result is wanted. The others are the halo: with ``radius`` frames on either side (fewer only at
-        the ends of the recording) the result is that of the whole recording.
+        Frames whose result is wanted. The others are the halo: with ``radius`` frames
+        on either side (fewer only at the ends of the recording) the result is that of
+        the whole recording.
     pool
         Threads to share the work with.
 
@@ -72,8 +80,9 @@ def gaussian(
 
     Notes
     -----
-    Sums are taken in double precision and rounded to float32 after each axis, in the order frame, row, column, so the
-    result equals `scipy.ndimage.gaussian_filter` of float32 data to the last bit.
+    Sums are taken in double precision and rounded to float32 after each axis, in the
+    order frame, row, column, so the result equals `scipy.ndimage.gaussian_filter` of
+    float32 data to the last bit.
 
     Examples
     --------
@@ -83,7 +92,10 @@ def gaussian(
     1.0
     """
     if frames.ndim != 3 or frames.dtype != np.float32:
-        raise InvalidValueError(f"smoothing takes float32 (frame, row, column), got {frames.dtype} {frames.shape}")
+        raise InvalidValueError(
+            f"smoothing takes float32 (frame, row, column), got {frames.dtype}"
+            f" {frames.shape}"
+        )
     cut = gaussian_radius(sigma) if radius is None else int(radius)
     weights = gaussian_weights(sigma, cut)
     start, stop, _ = inner.indices(len(frames))
@@ -103,7 +115,9 @@ def _beyond(i: int, n: int, reflect: bool) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _smooth(lo: int, hi: int, frames: Any, weights: Any, reflect: bool, start: int, out: Any) -> None:
+def _smooth(
+    lo: int, hi: int, frames: Any, weights: Any, reflect: bool, start: int, out: Any
+) -> None:
     n, rows, columns = frames.shape
     radius = len(weights) - 1
     in_time = np.empty((rows, columns), np.float32)
@@ -114,23 +128,41 @@ def _smooth(lo: int, hi: int, frames: Any, weights: Any, reflect: bool, start: i
         for y in range(rows):
             _weigh(frames[t, y], weights[0], sums)
             for j in range(radius, 0, -1):
-                _add(frames[_beyond(t - j, n, reflect), y], frames[_beyond(t + j, n, reflect), y], weights[j], sums)
+                _add(
+                    frames[_beyond(t - j, n, reflect), y],
+                    frames[_beyond(t + j, n, reflect), y],
+                    weights[j],
+                    sums,
+                )
             _store(sums, in_time[y])
         for y in range(rows):
             _weigh(in_time[y], weights[0], sums)
             for j in range(radius, 0, -1):
-                _add(in_time[_beyond(y - j, rows, reflect)], in_time[_beyond(y + j, rows, reflect)], weights[j], sums)
+                _add(
+                    in_time[_beyond(y - j, rows, reflect)],
+                    in_time[_beyond(y + j, rows, reflect)],
+                    weights[j],
+                    sums,
+                )
             _store(sums, line[radius : radius + columns])
             for j in range(radius):
                 line[j] = line[radius + _beyond(j - radius, columns, reflect)]
-                line[radius + columns + j] = line[radius + _beyond(columns + j, columns, reflect)]
+                line[radius + columns + j] = line[
+                    radius + _beyond(columns + j, columns, reflect)
+                ]
             _weigh(line[radius : radius + columns], weights[0], sums)
             for j in range(radius, 0, -1):
-                _add(line[radius - j : radius - j + columns], line[radius + j : radius + j + columns], weights[j], sums)
+                _add(
+                    line[radius - j : radius - j + columns],
+                    line[radius + j : radius + j + columns],
+                    weights[j],
+                    sums,
+                )
             _store(sums, out[i, y])
 
 
-# One pass over a line per pair of taps: the compiler turns each into vector instructions.
+# One pass over a line per pair of taps: the compiler turns each into vector
+# instructions.
 @njit(cache=True, nogil=True)
 def _weigh(line: Any, weight: float, sums: Any) -> None:
     for x in range(len(sums)):

@@ -10,7 +10,9 @@ LEVEL = 0.9
 
 
 def mask_contours(
-    mask: NDArray[np.bool_], origin: tuple[int, int, int] = (0, 0, 0), level: float = LEVEL
+    mask: NDArray[np.bool_],
+    origin: tuple[int, int, int] = (0, 0, 0),
+    level: float = LEVEL,
 ) -> list[NDArray[np.float32]]:
     """Return the outlines of a mask in each of its frames.
 
@@ -26,13 +28,13 @@ def mask_contours(
     Returns
     -------
     list of numpy.ndarray
-        One float32 array (points, 3) per closed outline, columns frame, row and column in the recording. Outer outlines
-        and those of holes.
+        One float32 array (points, 3) per closed outline, columns frame, row and column
+        in the recording. Outer outlines and those of holes.
 
     Notes
     -----
-    Marching squares, as in `skimage.measure.find_contours` on each frame padded by one pixel of background:
-    Lorensen & Cline 1987, https://doi.org/10.1145/37401.37422
+    Marching squares, as in `skimage.measure.find_contours` on each frame padded by one
+    pixel of background: Lorensen & Cline 1987, https://doi.org/10.1145/37401.37422
 
     Examples
     --------

@@ -16,8 +16,11 @@ from astrocast.kernels.parallel import spread
 _PACKET = 128
 
 
-def pack_labels(runs: Runs, labels: NDArray[np.int32], pool: Executor | None = None) -> list[bytes]:
-    """Return each frame of a label volume as PackBits of little-endian int32, row by row.
+def pack_labels(
+    runs: Runs, labels: NDArray[np.int32], pool: Executor | None = None
+) -> list[bytes]:
+    """Return each frame of a label volume as PackBits of little-endian int32, row by
+    row.
 
     A frame without a label takes 1/64 of its size, and nothing is painted first.
 
@@ -33,40 +36,82 @@ def pack_labels(runs: Runs, labels: NDArray[np.int32], pool: Executor | None = N
     Returns
     -------
     list of bytes
-        One strip per frame, see TIFF 6.0, section 9: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
+        One strip per frame, see TIFF 6.0, section 9:
+        https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
 
     Examples
     --------
     >>> from astrocast.kernels.masks.runs import find_runs
-    >>> pack_labels(find_runs(np.array([[[False, True]]])), np.array([258], np.int32))[0].hex(" ")
+    >>> pack_labels(find_runs(np.array([[[False, True]]])), np.array([258], np.int32))[
+    ...     0
+    ... ].hex(" ")
     'fd 00 03 02 01 00 00'
     """
     frames, rows, columns = runs.shape
     sizes = np.zeros(frames + 1, np.int64)
-    spread(pool, frames, _sizes, runs.start, runs.stop, runs.first, rows, columns, sizes)
+    spread(
+        pool, frames, _sizes, runs.start, runs.stop, runs.first, rows, columns, sizes
+    )
     np.cumsum(sizes, out=sizes)
     out = np.empty(sizes[-1], np.uint8)
     values = np.ascontiguousarray(labels, "<i4").view(np.uint8).reshape(-1, 4)
-    spread(pool, frames, _pack, runs.start, runs.stop, runs.first, (rows, columns), values, sizes, out)
-    return [out[a:b].tobytes() for a, b in zip(sizes[:-1].tolist(), sizes[1:].tolist(), strict=True)]
+    spread(
+        pool,
+        frames,
+        _pack,
+        runs.start,
+        runs.stop,
+        runs.first,
+        (rows, columns),
+        values,
+        sizes,
+        out,
+    )
+    return [
+        out[a:b].tobytes()
+        for a, b in zip(sizes[:-1].tolist(), sizes[1:].tolist(), strict=True)
+    ]
 
 
 @njit(cache=True, nogil=True)
-def _sizes(lo: int, hi: int, start: Any, stop: Any, first: Any, rows: int, columns: int, sizes: Any) -> None:
+def _sizes(
+    lo: int,
+    hi: int,
+    start: Any,
+    stop: Any,
+    first: Any,
+    rows: int,
+    columns: int,
+    sizes: Any,
+) -> None:
     for t in range(lo, hi):
         n = 0
         for line in range(t * rows, (t + 1) * rows):
             at = 0
             for run in range(first[line], first[line + 1]):
                 gap, own = 4 * (start[run] - at), 4 * (stop[run] - start[run])
-                n += 2 * ((gap + _PACKET - 1) // _PACKET) + own + (own + _PACKET - 1) // _PACKET
+                n += (
+                    2 * ((gap + _PACKET - 1) // _PACKET)
+                    + own
+                    + (own + _PACKET - 1) // _PACKET
+                )
                 at = stop[run]
             n += 2 * ((4 * (columns - at) + _PACKET - 1) // _PACKET)
         sizes[t + 1] = n
 
 
 @njit(cache=True, nogil=True)
-def _pack(lo: int, hi: int, start: Any, stop: Any, first: Any, extent: Any, values: Any, sizes: Any, out: Any) -> None:
+def _pack(
+    lo: int,
+    hi: int,
+    start: Any,
+    stop: Any,
+    first: Any,
+    extent: Any,
+    values: Any,
+    sizes: Any,
+    out: Any,
+) -> None:
     rows, columns = extent
     for t in range(lo, hi):
         at = sizes[t]

@@ -1,8 +1,10 @@
-"""Event masks as packed bits, and how area, outline and centre of an event change from frame to frame.
+"""Event masks as packed bits, and how area, outline and centre of an event change from
+frame to frame.
 
-The mask of event ``i`` has shape ``shapes[i]`` = (frames, rows, columns) and its bits, in C order, most significant
-first of the first byte (as the event store keeps them), in the bytes ``bits[offsets[i]:offsets[i + 1]]``: an eighth of
-the memory of bool arrays, and no Python object per event.
+The mask of event ``i`` has shape ``shapes[i]`` = (frames, rows, columns) and its bits,
+in C order, most significant first of the first byte (as the event store keeps them), in
+the bytes ``bits[offsets[i]:offsets[i + 1]]``: an eighth of the memory of bool arrays,
+and no Python object per event.
 """
 
 from __future__ import annotations
@@ -27,17 +29,21 @@ class Masks(NamedTuple):
 
     @property
     def frame_offsets(self) -> Offsets:
-        """Where the frames of each event begin when those of all events are put end to end."""
+        """Where the frames of each event begin when those of all events are put end to
+        end.
+        """
         return offsets_of(self.shapes[:, 0])
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Properties per frame of each event, all events end to end; event ``i`` has ``offsets[i]:offsets[i + 1]``.
+    """Properties per frame of each event, all events end to end; event ``i`` has
+    ``offsets[i]:offsets[i + 1]``.
 
-    ``area`` in pixels, ``perimeter`` in pixels (4-connected border, diagonal steps as the square root of 2),
-    ``circularity`` 4 pi area / perimeter², at most 1 (a disc; NaN where the perimeter is 0), ``row`` and ``column`` the
-    centre within the bounding box (NaN in frames without a pixel).
+    ``area`` in pixels, ``perimeter`` in pixels (4-connected border, diagonal steps as
+    the square root of 2), ``circularity`` 4 pi area / perimeter², at most 1 (a disc;
+    NaN where the perimeter is 0), ``row`` and ``column`` the centre within the bounding
+    box (NaN in frames without a pixel).
     """
 
     offsets: Offsets
@@ -54,7 +60,10 @@ def pack_masks(masks: Sequence[NDArray[Any]]) -> Masks:
     >>> pack_masks([np.ones((1, 2, 2), bool)]).bits
     array([15], dtype=uint8)
     """
-    packed = [np.packbits(np.asarray(m).astype(bool), axis=None, bitorder="little") for m in masks]
+    packed = [
+        np.packbits(np.asarray(m).astype(bool), axis=None, bitorder="little")
+        for m in masks
+    ]
     shapes = np.array([np.shape(m) for m in masks], np.int64).reshape(len(packed), 3)
     bits = np.concatenate(packed) if packed else np.empty(0, np.uint8)
     return Masks(bits, offsets_of([p.size for p in packed]), shapes)
@@ -64,7 +73,11 @@ def unpack_mask(masks: Masks, index: int) -> NDArray[np.bool_]:
     """Return one mask as a bool array (frames, rows, columns)."""
     shape = masks.shapes[index]
     bits = masks.bits[masks.offsets[index] : masks.offsets[index + 1]]
-    return np.unpackbits(bits, count=int(shape.prod()), bitorder="little").view(bool).reshape(shape)
+    return (
+        np.unpackbits(bits, count=int(shape.prod()), bitorder="little")
+        .view(bool)
+        .reshape(shape)
+    )
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -75,7 +88,12 @@ def is_set(bits: NDArray[np.uint8], first: int, k: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _unpack_frame(
-    bits: NDArray[np.uint8], first: int, frame: int, rows: int, columns: int, plane: NDArray[np.uint8]
+    bits: NDArray[np.uint8],
+    first: int,
+    frame: int,
+    rows: int,
+    columns: int,
+    plane: NDArray[np.uint8],
 ) -> None:
     """Write a frame of a mask into ``plane``, surrounded by two pixels of nothing."""
     plane[: rows + 4, : columns + 4] = 0
@@ -88,12 +106,16 @@ def _unpack_frame(
 
 
 @njit(cache=True, nogil=True)
-def _border(plane: NDArray[np.uint8], rows: int, columns: int, border: NDArray[np.uint8]) -> None:
+def _border(
+    plane: NDArray[np.uint8], rows: int, columns: int, border: NDArray[np.uint8]
+) -> None:
     """Pixels of the mask of which one of the four neighbours is not."""
     border[: rows + 4, : columns + 4] = 0
     for x in range(2, rows + 2):
         for y in range(2, columns + 2):
-            inside = plane[x - 1, y] & plane[x + 1, y] & plane[x, y - 1] & plane[x, y + 1]
+            inside = (
+                plane[x - 1, y] & plane[x + 1, y] & plane[x, y - 1] & plane[x, y + 1]
+            )
             border[x, y] = plane[x, y] & (1 - inside)
 
 
@@ -111,13 +133,25 @@ _LENGTHS = _outline_lengths()
 
 @njit(cache=True, nogil=True)
 def _outline(border: NDArray[np.uint8], rows: int, columns: int) -> float:
-    """Length of a 4-connected border after Benkrid & Crookes: each pixel counts by what its neighbours are."""
+    """Length of a 4-connected border after Benkrid & Crookes: each pixel counts by what
+    its neighbours are.
+    """
     total = 0.0
     for x in range(2, rows + 2):
         for y in range(2, columns + 2):
             if border[x, y]:
-                side = border[x - 1, y] + border[x + 1, y] + border[x, y - 1] + border[x, y + 1]
-                corner = border[x - 1, y - 1] + border[x - 1, y + 1] + border[x + 1, y - 1] + border[x + 1, y + 1]
+                side = (
+                    border[x - 1, y]
+                    + border[x + 1, y]
+                    + border[x, y - 1]
+                    + border[x, y + 1]
+                )
+                corner = (
+                    border[x - 1, y - 1]
+                    + border[x - 1, y + 1]
+                    + border[x + 1, y - 1]
+                    + border[x + 1, y + 1]
+                )
                 total += _LENGTHS[1 + 2 * side + 10 * corner]
     return total
 
@@ -132,7 +166,10 @@ def _shapes(
 ) -> None:
     rows_max, columns_max = 0, 0
     for i in range(len(shapes)):
-        rows_max, columns_max = max(rows_max, shapes[i, 1]), max(columns_max, shapes[i, 2])
+        rows_max, columns_max = (
+            max(rows_max, shapes[i, 1]),
+            max(columns_max, shapes[i, 2]),
+        )
     plane = np.zeros((rows_max + 4, columns_max + 4), np.uint8)
     border = np.zeros_like(plane)
     for i in range(len(shapes)):
@@ -155,10 +192,12 @@ def _shapes(
 
 
 def shapes_over_time(masks: Masks) -> Shapes:
-    """Return area, perimeter, circularity and centre of each event in each of its frames.
+    """Return area, perimeter, circularity and centre of each event in each of its
+    frames.
 
-    The perimeter is that of `skimage.measure.perimeter` (Benkrid & Crookes 2000, "Design and FPGA implementation of a
-    perimeter estimator"). Of shapes of a few pixels it is short; their circularity is cut at 1, as ImageJ does.
+    The perimeter is that of `skimage.measure.perimeter` (Benkrid & Crookes 2000,
+    "Design and FPGA implementation of a perimeter estimator"). Of shapes of a few
+    pixels it is short; their circularity is cut at 1, as ImageJ does.
 
     >>> shapes_over_time(pack_masks([np.ones((2, 3, 3), bool)])).area
     array([9., 9.])
@@ -174,7 +213,11 @@ def shapes_over_time(masks: Masks) -> Shapes:
 
 @njit(cache=True, nogil=True)
 def _footprints(
-    bits: NDArray[np.uint8], offsets: Offsets, shapes: NDArray[np.int64], out_offsets: Offsets, out: NDArray[np.bool_]
+    bits: NDArray[np.uint8],
+    offsets: Offsets,
+    shapes: NDArray[np.int64],
+    out_offsets: Offsets,
+    out: NDArray[np.bool_],
 ) -> None:
     for i in range(len(shapes)):
         pixels = shapes[i, 1] * shapes[i, 2]
@@ -184,7 +227,9 @@ def _footprints(
 
 
 def footprints(masks: Masks) -> tuple[NDArray[np.bool_], Offsets]:
-    """Return which pixels of its box each event covered in any frame: (rows * columns) values per event, end to end."""
+    """Return which pixels of its box each event covered in any frame: (rows * columns)
+    values per event, end to end.
+    """
     out_offsets = offsets_of(masks.shapes[:, 1] * masks.shapes[:, 2])
     out = np.zeros(int(out_offsets[-1]), np.bool_)
     _footprints(masks.bits, masks.offsets, masks.shapes, out_offsets, out)
@@ -212,27 +257,40 @@ def _paint(
                 row = origins[i, 1] + x
                 for y in range(columns):
                     column = origins[i, 2] + y
-                    if is_set(bits, offsets[i], k) and 0 <= row < height and 0 <= column < width:
+                    if (
+                        is_set(bits, offsets[i], k)
+                        and 0 <= row < height
+                        and 0 <= column < width
+                    ):
                         volume[origins[i, 0] + z - first, row, column] = labels[i]
                     k += 1
 
 
 def paint(
-    masks: Masks, origins: NDArray[np.int64], labels: NDArray[np.int64], volume: NDArray[Any], first_frame: int = 0
+    masks: Masks,
+    origins: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    volume: NDArray[Any],
+    first_frame: int = 0,
 ) -> None:
-    """Write each event's label into ``volume`` (frame, row, column) in place; ``volume[0]`` is frame ``first_frame``.
+    """Write each event's label into ``volume`` (frame, row, column) in place;
+    ``volume[0]`` is frame ``first_frame``.
 
     Parameters
     ----------
     masks
         The events' masks.
     origins
-        (events, 3), frame, row and column of the first corner of each bounding box. What lies outside is cut.
+        (events, 3), frame, row and column of the first corner of each bounding box.
+        What lies outside is cut.
     labels
         Number of each event; where events overlap the later one wins.
     volume
-        Written to: the one kernel that changes an argument, so that a long map can be painted block by block.
+        Written to: the one kernel that changes an argument, so that a long map can be
+        painted block by block.
     first_frame
         Frame of the recording that ``volume`` begins with.
     """
-    _paint(masks.bits, masks.offsets, masks.shapes, origins, labels, first_frame, volume)
+    _paint(
+        masks.bits, masks.offsets, masks.shapes, origins, labels, first_frame, volume
+    )

@@ -1,7 +1,7 @@
 """Masks as runs: the stretches of active pixels in each row of each frame.
 
-Active voxels are few. What works on runs costs as much as there is activity, not as much as there are voxels, and the
-runs of a recording are a thousandth of its size.
+Active voxels are few. What works on runs costs as much as there is activity, not as
+much as there are voxels, and the runs of a recording are a thousandth of its size.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class Runs:
     start, stop
         First column of each run and the one after its last, int32, (runs,).
     first
-        Where the runs of each row begin, int64, (frames * rows + 1,): those of row ``y`` of frame ``t`` are
-        ``first[t * rows + y]`` up to ``first[t * rows + y + 1]``.
+        Where the runs of each row begin, int64, (frames * rows + 1,): those of row
+        ``y`` of frame ``t`` are ``first[t * rows + y]`` up to ``first[t * rows + y +
+        1]``.
     shape
         Shape of the mask, (frames, rows, columns).
     """
@@ -42,11 +43,16 @@ class Runs:
 
     def frame(self) -> NDArray[np.int64]:
         """Return the frame of each run."""
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.first[:: self.shape[1]]))
+        return np.repeat(
+            np.arange(self.shape[0]), np.diff(self.first[:: self.shape[1]])
+        )
 
     def row(self) -> NDArray[np.int64]:
         """Return the row of each run."""
-        return np.repeat(np.arange(self.shape[0] * self.shape[1]), np.diff(self.first)) % self.shape[1]
+        return (
+            np.repeat(np.arange(self.shape[0] * self.shape[1]), np.diff(self.first))
+            % self.shape[1]
+        )
 
 
 def list_voxels(runs: Runs) -> NDArray[np.int64]:
@@ -86,11 +92,24 @@ def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
     return Runs(start, stop, first, (frames, rows, columns))
 
 
-def paint_runs(runs: Runs, values: NDArray[np.int32], pool: Executor | None = None) -> NDArray[np.int32]:
-    """Return a volume that holds ``values[i]`` on run i and 0 elsewhere, int32, (frame, row, column)."""
+def paint_runs(
+    runs: Runs, values: NDArray[np.int32], pool: Executor | None = None
+) -> NDArray[np.int32]:
+    """Return a volume that holds ``values[i]`` on run i and 0 elsewhere, int32, (frame,
+    row, column).
+    """
     frames, rows, columns = runs.shape
     out = np.zeros((frames * rows, columns), np.int32)
-    spread(pool, len(out), _paint, runs.start, runs.stop, runs.first, np.ascontiguousarray(values, np.int32), out)
+    spread(
+        pool,
+        len(out),
+        _paint,
+        runs.start,
+        runs.stop,
+        runs.first,
+        np.ascontiguousarray(values, np.int32),
+        out,
+    )
     return out.reshape(runs.shape)
 
 
@@ -120,15 +139,20 @@ def _fill_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any) 
 
 
 @njit(cache=True, nogil=True)
-def _paint(lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out: Any) -> None:
+def _paint(
+    lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out: Any
+) -> None:
     for i in range(lo, hi):
         for run in range(first[i], first[i + 1]):
             for x in range(start[run], stop[run]):
                 out[i, x] = values[run]
 
 
-def label_runs_of_volume(labels: NDArray[np.int32], pool: Executor | None = None) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of a label volume, cut where the label changes, and the label of each.
+def label_runs_of_volume(
+    labels: NDArray[np.int32], pool: Executor | None = None
+) -> tuple[Runs, NDArray[np.int32]]:
+    """Return the runs of a label volume, cut where the label changes, and the label of
+    each.
 
     Examples
     --------
@@ -157,7 +181,9 @@ def _count_label_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fill_label_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any, found: Any) -> None:
+def _fill_label_runs(
+    lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any, found: Any
+) -> None:
     columns = lines.shape[1]
     for i in range(lo, hi):
         line = lines[i]
@@ -174,7 +200,8 @@ def _fill_label_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop:
 def list_runs(
     voxels: NDArray[np.int64], labels: NDArray[np.int32], shape: tuple[int, int, int]
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of voxels that may have several labels, in the order of their first voxel, and their labels.
+    """Return the runs of voxels that may have several labels, in the order of their
+    first voxel, and their labels.
 
     Parameters
     ----------
@@ -187,7 +214,9 @@ def list_runs(
 
     Examples
     --------
-    >>> runs, labels = list_runs(np.array([1, 2, 2, 5]), np.array([7, 7, 9, 7], np.int32), (1, 2, 4))
+    >>> runs, labels = list_runs(
+    ...     np.array([1, 2, 2, 5]), np.array([7, 7, 9, 7], np.int32), (1, 2, 4)
+    ... )
     >>> runs.start.tolist(), runs.stop.tolist(), labels.tolist()
     ([1, 2, 1], [3, 3, 2], [7, 9, 7])
     """
@@ -202,24 +231,32 @@ def list_runs(
     first, length = first[order], length[order]
     start = column[first].astype(np.int32)
     lines = np.searchsorted(line[first], np.arange(shape[0] * shape[1] + 1))
-    return Runs(start, (start + length).astype(np.int32), lines, shape), owner[first].astype(np.int32)
+    return Runs(start, (start + length).astype(np.int32), lines, shape), owner[
+        first
+    ].astype(np.int32)
 
 
 def merge_runs(
     a: Runs, labels_a: NDArray[np.int32], b: Runs, labels_b: NDArray[np.int32]
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of two layers of one shape in the order of their first voxel, and their labels.
+    """Return the runs of two layers of one shape in the order of their first voxel, and
+    their labels.
 
     Examples
     --------
     >>> one = find_runs(np.array([[[True, True, False, False]]]))
     >>> two = find_runs(np.array([[[False, True, True, False]]]))
-    >>> runs, labels = merge_runs(one, np.array([1], np.int32), two, np.array([2], np.int32))
+    >>> runs, labels = merge_runs(
+    ...     one, np.array([1], np.int32), two, np.array([2], np.int32)
+    ... )
     >>> runs.start.tolist(), labels.tolist()
     ([0, 1], [1, 2])
     """
     lines = [np.repeat(np.arange(len(r.first) - 1), np.diff(r.first)) for r in (a, b)]
     line, start = np.concatenate(lines), np.concatenate([a.start, b.start])
     order = np.lexsort((start, line))
-    stop, labels = np.concatenate([a.stop, b.stop]), np.concatenate([labels_a, labels_b])
+    stop, labels = (
+        np.concatenate([a.stop, b.stop]),
+        np.concatenate([labels_a, labels_b]),
+    )
     return Runs(start[order], stop[order], a.first + b.first, a.shape), labels[order]

@@ -1,7 +1,8 @@
 """Normalisation of traces of unequal length, step by step.
 
-A step takes a statistic of each trace, of each position in the trace, or of the whole population, and subtracts it or
-divides by it. Statistics are computed in float64 and leave NaN out; the traces keep their dtype.
+A step takes a statistic of each trace, of each position in the trace, or of the whole
+population, and subtracts it or divides by it. Statistics are computed in float64 and
+leave NaN out; the traces keep their dtype.
 """
 
 from __future__ import annotations
@@ -18,10 +19,26 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.parallel import spread
 from astrocast.kernels.ragged import ragged
-from astrocast.kernels.ragged.ragged import Floats, Offsets, divide_by, less, statistic_of
+from astrocast.kernels.ragged.ragged import (
+    Floats,
+    Offsets,
+    divide_by,
+    less,
+    statistic_of,
+)
 
 Mode = Literal[
-    "first", "mean", "median", "min", "min_abs", "max", "max_abs", "std", "std_mean", "std_median", "std_max"
+    "first",
+    "mean",
+    "median",
+    "min",
+    "min_abs",
+    "max",
+    "max_abs",
+    "std",
+    "std_mean",
+    "std_median",
+    "std_max",
 ]
 Name = Literal["subtract", "divide", "diff", "impute_nan", "min_max", "mean_std"]
 
@@ -35,7 +52,11 @@ _OVER_POPULATION: dict[str, Callable[[Any], Any]] = {
     "max_abs": lambda v: np.max(np.abs(v)),
     "std": np.std,
 }
-_OVER_DEVIATIONS: dict[str, Callable[[Any], Any]] = {"std_mean": np.mean, "std_median": np.median, "std_max": np.max}
+_OVER_DEVIATIONS: dict[str, Callable[[Any], Any]] = {
+    "std_mean": np.mean,
+    "std_median": np.median,
+    "std_max": np.max,
+}
 
 
 @dataclass(frozen=True)
@@ -45,18 +66,23 @@ class Step:
     Parameters
     ----------
     name
-        What is done: ``subtract`` or ``divide`` by a statistic, ``min_max`` (subtract the minimum, divide by the
-        maximum of what remains), ``mean_std`` (subtract the mean, divide by the standard deviation), ``diff`` (step
-        from frame to frame, the first 0), ``impute_nan``.
+        What is done: ``subtract`` or ``divide`` by a statistic, ``min_max`` (subtract
+        the minimum, divide by the maximum of what remains), ``mean_std`` (subtract the
+        mean, divide by the standard deviation), ``diff`` (step from frame to frame, the
+        first 0), ``impute_nan``.
     mode
-        Statistic of ``subtract`` and ``divide``. ``std_mean``, ``std_median`` and ``std_max`` are the mean, median and
-        maximum over traces of the standard deviation of each.
+        Statistic of ``subtract`` and ``divide``. ``std_mean``, ``std_median`` and
+        ``std_max`` are the mean, median and maximum over traces of the standard
+        deviation of each.
     population_wide
-        One number for all traces: the statistic of all values together (``first``: the mean of all first values).
+        One number for all traces: the statistic of all values together (``first``: the
+        mean of all first values).
     rows
-        True: a statistic per trace. False: a statistic per position in the trace, over the traces that reach it.
+        True: a statistic per trace. False: a statistic per position in the trace, over
+        the traces that reach it.
     fixed_value
-        What ``impute_nan`` puts in place of NaN; None: a straight line between the neighbours.
+        What ``impute_nan`` puts in place of NaN; None: a straight line between the
+        neighbours.
     """
 
     name: Name
@@ -67,9 +93,15 @@ class Step:
 
 
 def statistic(
-    values: Floats, offsets: Offsets, mode: Mode, population_wide: bool = False, rows: bool = True
+    values: Floats,
+    offsets: Offsets,
+    mode: Mode,
+    population_wide: bool = False,
+    rows: bool = True,
 ) -> NDArray[np.float64]:
-    """Return the statistic of each trace (or position): float64, one number per trace (or position)."""
+    """Return the statistic of each trace (or position): float64, one number per trace
+    (or position).
+    """
     if not rows:
         values, offsets = ragged.by_position(values, offsets)
     if mode in _OVER_DEVIATIONS:
@@ -87,7 +119,8 @@ def _of_numbers(pool: Floats, function: Callable[[Any], Any]) -> float:
 
 
 def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, int]:
-    """Return the traces after one step, and how many of the divisors were 0 (those traces or positions stay undivided).
+    """Return the traces after one step, and how many of the divisors were 0 (those
+    traces or positions stay undivided).
 
     >>> values, offsets = ragged.flatten([[1, 3], [4, 4]])
     >>> apply_step(values, offsets, Step("min_max"))
@@ -98,7 +131,10 @@ def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, in
     if step.name == "impute_nan":
         if step.fixed_value is None:
             return ragged.interpolate_nan(values, offsets), 0
-        return np.where(np.isnan(values), values.dtype.type(step.fixed_value), values), 0
+        return (
+            np.where(np.isnan(values), values.dtype.type(step.fixed_value), values),
+            0,
+        )
     zeros = 0
     for divides, mode in _parts(step):
         operand = statistic(values, offsets, mode, step.population_wide, step.rows)
@@ -134,10 +170,15 @@ def _each(
     zeros: NDArray[np.int64],
 ) -> None:
     for i in range(lo, hi):
-        source, trace = values[offsets[i] : offsets[i + 1]], out[offsets[i] : offsets[i + 1]]
+        source, trace = (
+            values[offsets[i] : offsets[i + 1]],
+            out[offsets[i] : offsets[i + 1]],
+        )
         for j in range(len(parts)):
             # rounded to the traces' own precision, as whole columns of operands are
-            operand = out.dtype.type(statistic_of(source if j == 0 else trace, parts[j, 1]))
+            operand = out.dtype.type(
+                statistic_of(source if j == 0 else trace, parts[j, 1])
+            )
             divides = parts[j, 0] == 1
             if divides and operand == 0:
                 zeros[i] += 1
@@ -153,18 +194,23 @@ def _each(
 
 
 def _fusible(step: Step) -> bool:
-    """Whether a step looks at one trace at a time and is made of subtractions and divisions."""
+    """Whether a step looks at one trace at a time and is made of subtractions and
+    divisions.
+    """
     alone = step.rows and not step.population_wide and step.mode not in _OVER_DEVIATIONS
     return step.name in ("subtract", "divide", "min_max", "mean_std") and alone
 
 
 def apply_steps(
-    values: Floats, offsets: Offsets, steps: Sequence[Step], pool: Executor | None = None
+    values: Floats,
+    offsets: Offsets,
+    steps: Sequence[Step],
+    pool: Executor | None = None,
 ) -> tuple[Floats, int]:
     """Return the traces after all steps, and how many divisors were 0.
 
-    Steps that look at one trace at a time follow each other while the trace is in the processor's cache; the result is
-    that of `apply_step` for each.
+    Steps that look at one trace at a time follow each other while the trace is in the
+    processor's cache; the result is that of `apply_step` for each.
 
     Parameters
     ----------
@@ -182,7 +228,14 @@ def apply_steps(
                 values, found = apply_step(values, offsets, step)
                 zeros += found
             continue
-        parts = np.array([(divides, ragged.MODES.index(mode)) for s in group for divides, mode in _parts(s)], np.int64)
+        parts = np.array(
+            [
+                (divides, ragged.MODES.index(mode))
+                for s in group
+                for divides, mode in _parts(s)
+            ],
+            np.int64,
+        )
         out, counts = np.empty_like(values), np.zeros(offsets.size - 1, np.int64)
         spread(pool, offsets.size - 1, _each, values, offsets, parts, out, counts)
         values, zeros = out, zeros + int(counts.sum())

@@ -1,8 +1,9 @@
-"""Traces of unequal length as two arrays: all values end to end, and where each trace begins.
+"""Traces of unequal length as two arrays: all values end to end, and where each trace
+begins.
 
-Trace ``i`` is ``values[offsets[i]:offsets[i + 1]]``. A hundred thousand traces are then two allocations instead of a
-hundred thousand, and every operation is one pass of compiled code. NaN means "not measured" and is left out of every
-statistic.
+Trace ``i`` is ``values[offsets[i]:offsets[i + 1]]``. A hundred thousand traces are then
+two allocations instead of a hundred thousand, and every operation is one pass of
+compiled code. NaN means "not measured" and is left out of every statistic.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ Offsets = NDArray[np.int64]
 
 
 def offsets_of(lengths: NDArray[Any] | Sequence[int]) -> Offsets:
-    """Return where each of the traces of these lengths begins, and where the last one ends.
+    """Return where each of the traces of these lengths begins, and where the last one
+    ends.
 
     >>> offsets_of([2, 0, 3])
     array([0, 2, 2, 5])
@@ -44,14 +46,17 @@ def offsets_of(lengths: NDArray[Any] | Sequence[int]) -> Offsets:
 
 
 def flatten(traces: Sequence[Any]) -> tuple[Floats, Offsets]:
-    """Return the values and offsets of a sequence of 1-D arrays; float64 stays, everything else becomes float32.
+    """Return the values and offsets of a sequence of 1-D arrays; float64 stays,
+    everything else becomes float32.
 
     >>> flatten([[1, 2], [3]])
     (array([1., 2., 3.], dtype=float32), array([0, 2, 3]))
     """
     arrays = [np.asarray(t).ravel() for t in traces]
     offsets = offsets_of([a.size for a in arrays])
-    wide = any(a.dtype == np.float64 for a in arrays) and all(isinstance(t, np.ndarray) for t in traces)
+    wide = any(a.dtype == np.float64 for a in arrays) and all(
+        isinstance(t, np.ndarray) for t in traces
+    )
     values: Floats = np.empty(int(offsets[-1]), np.float64 if wide else np.float32)
     if arrays:
         np.concatenate(arrays, out=values, casting="unsafe")
@@ -86,7 +91,9 @@ def _moments(values: Floats, begin: int, end: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def _low(part: Floats) -> Any:
-    """Smallest value without NaN; four running minima, so that the processor compares several at a time."""
+    """Smallest value without NaN; four running minima, so that the processor compares
+    several at a time.
+    """
     a = b = c = d = part.dtype.type(np.inf)
     whole = part.size - part.size % 4
     for k in range(0, whole, 4):
@@ -143,7 +150,9 @@ def statistic_of(trace: Floats, mode: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _reduce(values: Floats, offsets: Offsets, mode: int, out: NDArray[np.float64]) -> None:
+def _reduce(
+    values: Floats, offsets: Offsets, mode: int, out: NDArray[np.float64]
+) -> None:
     for i in range(offsets.size - 1):
         out[i] = statistic_of(values[offsets[i] : offsets[i + 1]], mode)
 
@@ -156,7 +165,8 @@ def reduce_each(values: Floats, offsets: Offsets, mode: str) -> NDArray[np.float
     values, offsets
         The traces.
     mode
-        One of `MODES`; ``first`` is the first value, NaN or not, ``std`` the standard deviation with ``ddof=0``.
+        One of `MODES`; ``first`` is the first value, NaN or not, ``std`` the standard
+        deviation with ``ddof=0``.
 
     Returns
     -------
@@ -171,7 +181,9 @@ def reduce_each(values: Floats, offsets: Offsets, mode: str) -> NDArray[np.float
 
 
 @njit(cache=True, nogil=True)
-def _by_position(values: Floats, offsets: Offsets, out: Floats, filled: NDArray[np.int64]) -> None:
+def _by_position(
+    values: Floats, offsets: Offsets, out: Floats, filled: NDArray[np.int64]
+) -> None:
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
             position = k - offsets[i]
@@ -180,7 +192,8 @@ def _by_position(values: Floats, offsets: Offsets, out: Floats, filled: NDArray[
 
 
 def by_position(values: Floats, offsets: Offsets) -> tuple[Floats, Offsets]:
-    """Return the traces transposed: one row per position in the trace, of all the traces that reach it.
+    """Return the traces transposed: one row per position in the trace, of all the
+    traces that reach it.
 
     >>> [v.tolist() for v in split(*by_position(*flatten([[1, 2], [3]])))]
     [[1.0, 3.0], [2.0]]
@@ -195,7 +208,8 @@ def by_position(values: Floats, offsets: Offsets) -> tuple[Floats, Offsets]:
     return out, turned
 
 
-# Loops over slices from 0: the compiler then knows that no index is negative, and uses vector instructions.
+# Loops over slices from 0: the compiler then knows that no index is negative, and uses
+# vector instructions.
 @njit(cache=True, nogil=True)
 def less(trace: Floats, operand: float, out: Floats) -> None:
     """Write ``trace - operand`` into another array."""
@@ -211,7 +225,14 @@ def divide_by(trace: Floats, operand: float, out: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _combine(values: Floats, offsets: Offsets, operand: Floats, per_position: bool, divide: bool, out: Floats) -> None:
+def _combine(
+    values: Floats,
+    offsets: Offsets,
+    operand: Floats,
+    per_position: bool,
+    divide: bool,
+    out: Floats,
+) -> None:
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         if per_position and divide:
@@ -224,15 +245,27 @@ def _combine(values: Floats, offsets: Offsets, operand: Floats, per_position: bo
             less(values[begin:end], operand[i], out[begin:end])
 
 
-def subtract(values: Floats, offsets: Offsets, operand: NDArray[np.float64], per_position: bool = False) -> Floats:
+def subtract(
+    values: Floats,
+    offsets: Offsets,
+    operand: NDArray[np.float64],
+    per_position: bool = False,
+) -> Floats:
     """Return the traces less a number per trace, or per position in the trace."""
     out = np.empty_like(values)
     _combine(values, offsets, operand.astype(values.dtype), per_position, False, out)
     return out
 
 
-def divide(values: Floats, offsets: Offsets, operand: NDArray[np.float64], per_position: bool = False) -> Floats:
-    """Return the traces divided by a number per trace, or per position; where that is 0 they stay as they are."""
+def divide(
+    values: Floats,
+    offsets: Offsets,
+    operand: NDArray[np.float64],
+    per_position: bool = False,
+) -> Floats:
+    """Return the traces divided by a number per trace, or per position; where that is 0
+    they stay as they are.
+    """
     out = np.empty_like(values)
     by = np.where(operand == 0, 1.0, operand).astype(values.dtype)
     _combine(values, offsets, by, per_position, True, out)
@@ -281,7 +314,8 @@ def _interpolate(values: Floats, offsets: Offsets, out: Floats) -> None:
 
 
 def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
-    """Return the traces with NaN replaced by a straight line between its neighbours, by the nearest value at the ends.
+    """Return the traces with NaN replaced by a straight line between its neighbours, by
+    the nearest value at the ends.
 
     A trace that is all NaN stays NaN.
 
@@ -295,7 +329,9 @@ def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _source(k: int, n: int, mode: int) -> int:
-    """Which value of a trace of ``n`` stands at position ``k`` outside it (NumPy's pad modes)."""
+    """Which value of a trace of ``n`` stands at position ``k`` outside it (NumPy's pad
+    modes).
+    """
     if mode == 9:  # wrap
         return k % n
     if mode == 8:  # symmetric
@@ -337,7 +373,11 @@ def _resize(
 
 
 def resize(
-    values: Floats, offsets: Offsets, lengths: NDArray[np.int64], lead: NDArray[np.int64], pad_mode: str = "edge"
+    values: Floats,
+    offsets: Offsets,
+    lengths: NDArray[np.int64],
+    lead: NDArray[np.int64],
+    pad_mode: str = "edge",
 ) -> tuple[Floats, Offsets]:
     """Return the traces cut or padded to given lengths.
 
@@ -356,15 +396,26 @@ def resize(
     array([1., 1., 2., 2.], dtype=float32)
     """
     out_offsets = offsets_of(lengths)
-    statistics = {"maximum": "max", "mean": "mean", "median": "median", "minimum": "min"}
-    fill = reduce_each(values, offsets, statistics[pad_mode]) if pad_mode in statistics else np.zeros(len(lengths))
+    statistics = {
+        "maximum": "max",
+        "mean": "mean",
+        "median": "median",
+        "minimum": "min",
+    }
+    fill = (
+        reduce_each(values, offsets, statistics[pad_mode])
+        if pad_mode in statistics
+        else np.zeros(len(lengths))
+    )
     out = np.empty(int(out_offsets[-1]), values.dtype)
     _resize(values, offsets, out_offsets, lead, PAD_MODES.index(pad_mode), fill, out)
     return out, out_offsets
 
 
 @njit(cache=True, nogil=True)
-def _place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDArray[Any]) -> None:
+def _place(
+    values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDArray[Any]
+) -> None:
     frames = out.shape[1]
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
@@ -373,8 +424,11 @@ def _place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDA
                 out[i, frame] = values[k]
 
 
-def place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], frames: int) -> Floats:
-    """Return a matrix (traces, frames), each trace from its start on and NaN elsewhere; what falls outside is cut.
+def place(
+    values: Floats, offsets: Offsets, starts: NDArray[np.int64], frames: int
+) -> Floats:
+    """Return a matrix (traces, frames), each trace from its start on and NaN elsewhere;
+    what falls outside is cut.
 
     >>> place(*flatten([[1, 2]]), np.array([1]), 4)
     array([[nan,  1.,  2., nan]], dtype=float32)
@@ -385,16 +439,28 @@ def place(values: Floats, offsets: Offsets, starts: NDArray[np.int64], frames: i
 
 
 @njit(cache=True, nogil=True)
-def _take(values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64], out: Offsets, taken: NDArray[Any]) -> None:
+def _take(
+    values: NDArray[Any],
+    offsets: Offsets,
+    chosen: NDArray[np.int64],
+    out: Offsets,
+    taken: NDArray[Any],
+) -> None:
     for i in range(chosen.size):
         begin = offsets[chosen[i]]
         for k in range(out[i + 1] - out[i]):
             taken[out[i] + k] = values[begin + k]
 
 
-def take(values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], Offsets]:
+def take(
+    values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64]
+) -> tuple[NDArray[Any], Offsets]:
     """Return the chosen traces, in the order asked for; -1 gives an empty one."""
-    lengths = np.where(chosen < 0, 0, np.diff(offsets, append=offsets[-1])[chosen] if offsets.size > 1 else 0)
+    lengths = np.where(
+        chosen < 0,
+        0,
+        np.diff(offsets, append=offsets[-1])[chosen] if offsets.size > 1 else 0,
+    )
     out = offsets_of(lengths)
     taken = np.empty(int(out[-1]), values.dtype)
     _take(values, offsets, np.where(chosen < 0, 0, chosen), out, taken)

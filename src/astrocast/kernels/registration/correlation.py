@@ -1,8 +1,9 @@
 """Cross-correlation with a template at a few lags, and the sub-pixel place of its peak.
 
-Only lags up to a small reach are needed, so the inverse transform is two small matrix products over those lags instead
-of an FFT over all of them; a map at quarter pixels around the peak costs as little (the matrix-multiply DFT of
-Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156).
+Only lags up to a small reach are needed, so the inverse transform is two small matrix
+products over those lags instead of an FFT over all of them; a map at quarter pixels
+around the peak costs as little (the matrix-multiply DFT of Guizar-Sicairos, Thurman &
+Fienup 2008, doi:10.1364/OL.33.000156).
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from scipy import fft
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]
 
-#: multiply-adds below which a BLAS stays on the calling thread; the batches run on threads of their own
+#: multiply-adds below which a BLAS stays on the calling thread; the batches run on
+#: threads of their own
 SMALL_PRODUCT = 1 << 18
 #: a frequency of a whitened template is limited to this many times the median amplitude
 OUTSTANDING = 6.0
-#: a frequency counts half where the template's power is this many times that of its noise (measured: 1 to 10 photons
-#: per pixel lose half of their error, bright recordings nothing)
+#: a frequency counts half where the template's power is this many times that of its
+#: noise (measured: 1 to 10 photons per pixel lose half of their error, bright
+#: recordings nothing)
 NOISE_WEIGHT = 10.0
 #: resampling around the peak: lags at these distances, in pixels
 FINE_STEP = 0.25
@@ -41,7 +44,8 @@ class Correlator:
     reach
         Largest lag along rows and columns, in pixels.
     spectrum
-        (template, frequency row, frequency column): conjugate spectrum of each masked template, filter included.
+        (template, frequency row, frequency column): conjugate spectrum of each masked
+        template, filter included.
     row_waves
         (2 lags, 2 frequencies) real: the inverse transform along rows.
     column_waves
@@ -61,27 +65,38 @@ class Correlator:
 
 
 def taper(n: int, margin: int, ramp: int) -> NDArray[np.float32]:
-    """Return a window of ``n`` pixels: zero in the outer ``margin``, a cosine over ``ramp`` pixels, one inside."""
+    """Return a window of ``n`` pixels: zero in the outer ``margin``, a cosine over
+    ``ramp`` pixels, one inside.
+    """
     place = np.arange(n)
     depth = np.minimum(place, n - 1 - place) - margin + 0.5
     return (0.5 - 0.5 * np.cos(np.pi * np.clip(depth / ramp, 0, 1))).astype(np.float32)
 
 
 def taper_2d(shape: tuple[int, int], margin: int, ramp: int) -> NDArray[np.float32]:
-    """Return the outer product of two `taper` windows, margin and ramp limited to what the shape allows."""
-    rows, columns = (taper(n, min(margin, n // 8), max(1, min(ramp, n // 4))) for n in shape)
+    """Return the outer product of two `taper` windows, margin and ramp limited to what
+    the shape allows.
+    """
+    rows, columns = (
+        taper(n, min(margin, n // 8), max(1, min(ramp, n // 4))) for n in shape
+    )
     return np.outer(rows, columns)
 
 
-def high_pass(shape: tuple[int, int], sigma: tuple[float, float] | None) -> NDArray[np.float64]:
-    """Return the transfer function of "image minus its Gaussian blur of ``sigma`` pixels", at the FFT's frequencies.
+def high_pass(
+    shape: tuple[int, int], sigma: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """Return the transfer function of "image minus its Gaussian blur of ``sigma``
+    pixels", at the FFT's frequencies.
 
     ``None`` leaves every frequency as it is.
     """
     rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
     if sigma is None:
         return np.ones((shape[0], columns.shape[1]))
-    return 1 - np.exp(-2 * np.pi**2 * ((sigma[0] * rows) ** 2 + (sigma[1] * columns) ** 2))
+    return 1 - np.exp(
+        -2 * np.pi**2 * ((sigma[0] * rows) ** 2 + (sigma[1] * columns) ** 2)
+    )
 
 
 def build_correlator(
@@ -105,19 +120,29 @@ def build_correlator(
     sigma
         High-pass of template and frame, see `high_pass`.
     whitening
-        The spectrum is divided by the template's amplitude to this power: 0 is plain correlation, 1 compares phases
-        only. Between them bright cells dominate less, and noise is not blown up. Frequencies that stand out by far
-        (periodic texture, which matches itself at every period) are then limited as well.
+        The spectrum is divided by the template's amplitude to this power: 0 is plain
+        correlation, 1 compares phases only. Between them bright cells dominate less,
+        and noise is not blown up. Frequencies that stand out by far (periodic texture,
+        which matches itself at every period) are then limited as well.
     noise
-        Variance of the noise of a template's pixel. Frequencies in which the template is mostly noise count less.
+        Variance of the noise of a template's pixel. Frequencies in which the template
+        is mostly noise count less.
     """
-    templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(float(mask.sum()), 1e-6)
+    templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(
+        float(mask.sum()), 1e-6
+    )
     shape = (templates.shape[1], templates.shape[2])
-    # both sides are high-passed, hence the square; the product is linear, so it is applied here, once
+    # both sides are high-passed, hence the square; the product is linear, so it is
+    # applied here, once
     filter_ = high_pass(shape, sigma)
     spectrum = np.conj(fft.rfft2(templates * mask))
     power = np.abs(spectrum) ** 2
-    spectrum = spectrum * filter_**2 * power / np.maximum(power + NOISE_WEIGHT * noise * (mask**2).sum(), 1e-30)
+    spectrum = (
+        spectrum
+        * filter_**2
+        * power
+        / np.maximum(power + NOISE_WEIGHT * noise * (mask**2).sum(), 1e-30)
+    )
     if whitening:
         amplitude = np.abs(spectrum)
         floor = 0.02 * amplitude.max((1, 2), keepdims=True)
@@ -127,7 +152,10 @@ def build_correlator(
         spectrum = spectrum * np.minimum(1, (most / np.maximum(strength, 1e-30)) ** 2)
     lags_y, lags_x = (np.arange(-r, r + 1) for r in reach)
     rows = np.exp(2j * np.pi * np.outer(lags_y, fft.fftfreq(shape[0])))
-    columns = np.exp(2j * np.pi * np.outer(fft.rfftfreq(shape[1]), lags_x)) * column_weights(shape[1])[:, None]
+    columns = (
+        np.exp(2j * np.pi * np.outer(fft.rfftfreq(shape[1]), lags_x))
+        * column_weights(shape[1])[:, None]
+    )
     return Correlator(
         shape,
         reach,
@@ -138,7 +166,8 @@ def build_correlator(
 
 
 def _interleaved(waves: NDArray[Any]) -> Real:
-    """Complex (..., frequency, lag) as the real matrix that multiplies interleaved real and imaginary parts.
+    """Complex (..., frequency, lag) as the real matrix that multiplies interleaved real
+    and imaginary parts.
 
     The product's first half are the real parts, its second half the imaginary ones.
     """
@@ -151,7 +180,9 @@ def _interleaved(waves: NDArray[Any]) -> Real:
 
 
 def _split(n: int, work: int) -> int:
-    """Return the largest divisor of ``n`` rows whose product of ``work`` multiply-adds per row stays small."""
+    """Return the largest divisor of ``n`` rows whose product of ``work`` multiply-adds
+    per row stays small.
+    """
     rows = max(1, min(n, SMALL_PRODUCT // work))
     while n % rows:
         rows -= 1
@@ -159,7 +190,9 @@ def _split(n: int, work: int) -> int:
 
 
 def column_weights(n: int) -> NDArray[np.float64]:
-    """Return how often each column of a real FFT counts: twice, but for the first, and the last of an even length."""
+    """Return how often each column of a real FFT counts: twice, but for the first, and
+    the last of an even length.
+    """
     weights = np.full(n // 2 + 1, 2.0)
     weights[0] = 1
     if n % 2 == 0:
@@ -168,17 +201,23 @@ def column_weights(n: int) -> NDArray[np.float64]:
 
 
 def cross_spectrum(frames: Real, correlator: Correlator) -> Complex:
-    """Return spectrum of frames times conjugate spectrum of the templates, (frame, [template,] row, column)."""
+    """Return spectrum of frames times conjugate spectrum of the templates, (frame,
+    [template,] row, column).
+    """
     spectrum = fft.rfft2(frames, overwrite_x=False)
     return np.multiply(spectrum, correlator.spectrum, out=spectrum)
 
 
 def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
-    """Return the cross-correlation at the lags -reach ... reach, (map, lag row, lag column), from `cross_spectrum`."""
+    """Return the cross-correlation at the lags -reach ... reach, (map, lag row, lag
+    column), from `cross_spectrum`.
+    """
     h = spectrum.shape[-2]
     width = 2 * spectrum.shape[-1]
     lags_x = correlator.lags[1]
-    interleaved = spectrum.view(np.float32).reshape(-1, _split(h, width * 2 * lags_x), width)
+    interleaved = spectrum.view(np.float32).reshape(
+        -1, _split(h, width * 2 * lags_x), width
+    )
     across = (interleaved @ correlator.column_waves).reshape(-1, h, 2 * lags_x)
     real, imaginary = correlator.row_waves
     return real @ across[:, :, :lags_x] + imaginary @ across[:, :, lags_x:]
@@ -189,13 +228,21 @@ def _waves(frequencies: NDArray[np.float64], places: NDArray[np.float64]) -> Com
 
 
 def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
-    """Return what a cross spectrum is multiplied with to centre its map at ``shifts`` (frame, 2), in pixels."""
-    rows, columns = _waves(fft.fftfreq(shape[0]), shifts[:, :1]), _waves(fft.rfftfreq(shape[1]), shifts[:, 1:])
+    """Return what a cross spectrum is multiplied with to centre its map at ``shifts``
+    (frame, 2), in pixels.
+    """
+    rows, columns = (
+        _waves(fft.fftfreq(shape[0]), shifts[:, :1]),
+        _waves(fft.rfftfreq(shape[1]), shifts[:, 1:]),
+    )
     return rows.transpose(0, 2, 1) * columns
 
 
-def refined_peaks(spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the lags of the peaks, resampled at quarter pixels around ``lags`` (map, 2).
+def refined_peaks(
+    spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the lags of the peaks, resampled at quarter pixels around ``lags`` (map,
+    2).
 
     Parameters
     ----------
@@ -209,10 +256,15 @@ def refined_peaks(spectrum: Complex, correlator: Correlator, lags: NDArray[np.fl
     h, w = correlator.shape
     places = lags[:, :, None] + FINE_LAGS
     rows = _waves(fft.fftfreq(h), places[:, 0])
-    columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(np.float32)
+    columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(
+        np.float32
+    )
     along = _interleaved(columns.transpose(0, 2, 1))
     split = _split(h, 2 * (w // 2 + 1) * along.shape[2])
-    across = spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1) @ along[:, None]
+    across = (
+        spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1)
+        @ along[:, None]
+    )
     across = across.reshape(len(spectrum), h, -1)
     count = len(FINE_LAGS)
     maps = rows.real @ across[:, :, :count] - rows.imag @ across[:, :, count:]
@@ -225,8 +277,14 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
     centre = np.float64(map_[y, x])
     gy = gx = hyy = hxx = 0.0
     for d in range(-1, 2):
-        lower, upper = np.float64(map_[y - 1, x + d]) - centre, np.float64(map_[y + 1, x + d]) - centre
-        left, right = np.float64(map_[y + d, x - 1]) - centre, np.float64(map_[y + d, x + 1]) - centre
+        lower, upper = (
+            np.float64(map_[y - 1, x + d]) - centre,
+            np.float64(map_[y + 1, x + d]) - centre,
+        )
+        left, right = (
+            np.float64(map_[y + d, x - 1]) - centre,
+            np.float64(map_[y + d, x + 1]) - centre,
+        )
         gy += (upper - lower) / 6
         gx += (right - left) / 6
         hyy += (upper + lower - 2 * (np.float64(map_[y, x + d]) - centre)) / 3
@@ -238,7 +296,8 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
         - np.float64(map_[y + 1, x - 1])
     ) / 4
     determinant = hyy * hxx - hxy * hxy
-    if not determinant > 1e-12 * centre * centre:  # flat, a ridge or NaN: there is no better place than the sample
+    # flat, a ridge or NaN: there is no better place than the sample
+    if not determinant > 1e-12 * centre * centre:
         return 0.0, 0.0
     oy = -(hxx * gy - hxy * gx) / determinant
     ox = -(hyy * gx - hxy * gy) / determinant
@@ -247,7 +306,9 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def peaks(maps: Real) -> NDArray[np.float64]:
-    """Return where each map is largest relative to its centre, (map, 2), in samples, to a fraction of one."""
+    """Return where each map is largest relative to its centre, (map, 2), in samples, to
+    a fraction of one.
+    """
     n, rows, columns = maps.shape
     places = np.zeros((n, 2))
     for i in range(n):

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from astrocast.kernels.registration.illumination import evened
-from astrocast.kernels.registration.piecewise import PiecewiseModel, spread_fields, view_fields, warp_view
+from astrocast.kernels.registration.piecewise import (
+    PiecewiseModel,
+    spread_fields,
+    view_fields,
+    warp_view,
+)
 from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.quality import agreement, clipped_share
 from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
@@ -34,11 +39,13 @@ class Estimate:
     shifts
         (frame, 2), pixels.
     fields
-        float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a rigid estimate.
+        float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a
+        rigid estimate.
     correlation_before, correlation_after
         (frame,), correlation of the raw and of the aligned view with the template.
     structure
-        (frame,), of unevenly lit frames the correlation of their fine structure with the template's; NaN of others.
+        (frame,), of unevenly lit frames the correlation of their fine structure with
+        the template's; NaN of others.
     residual
         (frame,), pixels: displacement that is left.
     clipped
@@ -59,11 +66,15 @@ class Estimate:
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """Return one estimate of consecutive runs: frames one after the other, sums added."""
+        """Return one estimate of consecutive runs: frames one after the other, sums
+        added.
+        """
         joined: dict[str, Any] = {}
         for f in fields(cls):
             values = [getattr(p, f.name) for p in parts]
-            joined[f.name] = _sum(values) if f.name.startswith("sum_") else np.concatenate(values)
+            joined[f.name] = (
+                _sum(values) if f.name.startswith("sum_") else np.concatenate(values)
+            )
         return cls(**joined)
 
 
@@ -81,8 +92,12 @@ def threads_available() -> int:
     return os.cpu_count() or 1
 
 
-def in_batches(work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None) -> list[Any]:
-    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the threads of ``pool``."""
+def in_batches(
+    work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None
+) -> list[Any]:
+    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the
+    threads of ``pool``.
+    """
     parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return list(map(work, parts) if pool is None else pool.map(work, parts))
 
@@ -100,13 +115,16 @@ def halo_of(model: Model) -> int:
 def batch_of(model: Model) -> int:
     """Return how many frames a thread works on at a time."""
     frames = max(1, min(8, BATCH_PIXELS // int(np.prod(rigid_part(model).view.shape))))
-    return 2 * frames if halo_of(model) else frames  # the halo of a batch is worked on again
+    # the halo of a batch is worked on again
+    return 2 * frames if halo_of(model) else frames
 
 
 def align(
     seen: NDArray[np.float32], model: Model, inner: slice = ALL
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return (shifts, fields, aligned views) of the ``inner`` ones of viewed frames; a rigid model has no patches."""
+    """Return (shifts, fields, aligned views) of the ``inner`` ones of viewed frames; a
+    rigid model has no patches.
+    """
     if isinstance(model, RigidModel):
         shifts = view_shifts(seen[inner], model)
         return (
@@ -139,11 +157,22 @@ def judged(
     left = np.hypot(*residual.T) * rigid.view.factor
     fine = structure(aligned, rigid)
     # a few frames: float32 is exact enough, and no copy in float64 is made of them
-    return Estimate(shifts, found, before, after, fine, left, clipped_share(seen), seen.sum(0), aligned.sum(0))
+    return Estimate(
+        shifts,
+        found,
+        before,
+        after,
+        fine,
+        left,
+        clipped_share(seen),
+        seen.sum(0),
+        aligned.sum(0),
+    )
 
 
 def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.float64]:
-    """Return how much the fine structure of unevenly lit ones of aligned views is like the template's; NaN of others.
+    """Return how much the fine structure of unevenly lit ones of aligned views is like
+    the template's; NaN of others.
 
     A frame is not to be mistrusted for an event that fills it.
     """
@@ -154,22 +183,33 @@ def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.flo
     return correlation
 
 
-def fine_agreement(aligned: NDArray[np.float32], rigid: RigidModel, share: float = 0.0) -> NDArray[np.float64]:
-    """Return the correlation (frame,) of aligned views with the template by what unevenly lit frames are compared by.
+def fine_agreement(
+    aligned: NDArray[np.float32], rigid: RigidModel, share: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the correlation (frame,) of aligned views with the template by what
+    unevenly lit frames are compared by.
 
-    ``share`` is that of each frame in the template; without its own noise there, it compares as any other frame does.
+    ``share`` is that of each frame in the template; without its own noise there, it
+    compares as any other frame does.
     """
     sigma = None if rigid.finer is None else rigid.finer.sigma
     template, frames = evened(rigid.template[None], sigma)[0], evened(aligned, sigma)
-    one_by_one = (agreement(f[None], template - np.float32(share) * f, rigid.window)[0] for f in frames)
+    one_by_one = (
+        agreement(f[None], template - np.float32(share) * f, rigid.window)[0]
+        for f in frames
+    )
     return np.concatenate(list(one_by_one))
 
 
-def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None) -> Estimate:
-    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the template.
+def estimate(
+    frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
+) -> Estimate:
+    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the
+    template.
 
-    Outside ``inner`` are the frames that dim recordings are compared together with (`halo_of`). The result does not
-    depend on ``pool``, nor on how the recording is cut into blocks.
+    Outside ``inner`` are the frames that dim recordings are compared together with
+    (`halo_of`). The result does not depend on ``pool``, nor on how the recording is cut
+    into blocks.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
@@ -209,7 +249,9 @@ def correct(
     store: Finish,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
-    """Return a block of frames moved back by their shifts, or by their fields where the model is piecewise."""
+    """Return a block of frames moved back by their shifts, or by their fields where the
+    model is piecewise.
+    """
     out = np.empty(frames.shape, store.dtype)
     rule = stored_as(out.dtype, store.offset, store.nonnegative)
 
@@ -218,19 +260,35 @@ def correct(
             shift_frames(frames[part], shifts[part], rule, out[part])
         else:
             nodes = spread_fields(fields[part], model.grid)
-            warp_frames(frames[part], nodes, model.grid.row_nodes, model.grid.column_nodes, rule, out[part])
+            warp_frames(
+                frames[part],
+                nodes,
+                model.grid.row_nodes,
+                model.grid.column_nodes,
+                rule,
+                out[part],
+            )
 
-    in_batches(work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool)
+    in_batches(
+        work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool
+    )
     return out
 
 
-def dense_field(field: NDArray[np.float32], model: Model, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the shift of every pixel (2, row, column) from those of the patches (2, patch row, patch column)."""
+def dense_field(
+    field: NDArray[np.float32], model: Model, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the shift of every pixel (2, row, column) from those of the patches (2,
+    patch row, patch column).
+    """
     assert isinstance(model, PiecewiseModel)
     grid = model.grid
     nodes = spread_fields(field[None], grid)[0]
     rows, columns = (
-        np.stack([np.interp(np.arange(n), places, unit) for unit in np.eye(len(places))], axis=1)
+        np.stack(
+            [np.interp(np.arange(n), places, unit) for unit in np.eye(len(places))],
+            axis=1,
+        )
         for n, places in zip(shape, (grid.row_nodes, grid.column_nodes), strict=True)
     )
     return np.asarray(rows @ nodes @ columns.T, np.float32)

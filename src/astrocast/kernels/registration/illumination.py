@@ -1,7 +1,9 @@
-"""Frames that are lit otherwise than the template: an event that fills part of the field.
+"""Frames that are lit otherwise than the template: an event that fills part of the
+field.
 
-Its edge is structure that the template does not have, and pulls the shift. Such frames are told by the mean of blocks,
-and compared once more by finer structure, of which the edge of an event has little.
+Its edge is structure that the template does not have, and pulls the shift. Such frames
+are told by the mean of blocks, and compared once more by finer structure, of which the
+edge of an event has little.
 """
 
 from __future__ import annotations
@@ -11,16 +13,23 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
-from astrocast.kernels.registration.correlation import NOISE_WEIGHT, column_weights, high_pass
+from astrocast.kernels.registration.correlation import (
+    NOISE_WEIGHT,
+    column_weights,
+    high_pass,
+)
 
 Real = NDArray[np.float32]
 
-#: pixels of the view along a block; a quarter of a view that is smaller than four of them
+#: pixels of the view along a block; a quarter of a view that is smaller than four of
+#: them
 BLOCK = 8
-#: a frame is uneven when a block differs by this many standard deviations of the filtered template (measured: less than
-#: that without events, 8 to 15 with events of three times the light) ...
+#: a frame is uneven when a block differs by this many standard deviations of the
+#: filtered template (measured: less than that without events, 8 to 15 with events of
+#: three times the light) ...
 UNEVEN = 1.25
-#: ... and this many of the noise of a block's mean: the noise of the largest of a thousand
+#: ... and this many of the noise of a block's mean: the noise of the largest of a
+#: thousand
 UNEVEN_NOISE = 3.5
 #: before anything is aligned: this many robust standard deviations more than the others
 OUTSTANDING = 6.0
@@ -50,7 +59,8 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
     Returns
     -------
     numpy.ndarray
-        float32 (frame, block row, block column); NaN where a block lies outside the frame.
+        float32 (frame, block row, block column); NaN where a block lies outside the
+        frame.
     """
     n, h, w = seen.shape
     size = block_size((h, w))
@@ -99,7 +109,8 @@ def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None
 
 
 def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
-    """Return by how much the light of each frame differs from what is wanted, in the block that differs most.
+    """Return by how much the light of each frame differs from what is wanted, in the
+    block that differs most.
 
     Parameters
     ----------
@@ -111,8 +122,9 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        (frame,): largest distance of a block from offset + gain x the one wanted, by least squares. Not divided by the
-        gain: an event that happens to lie where the template is bright makes that many times too large.
+        (frame,): largest distance of a block from offset + gain x the one wanted, by
+        least squares. Not divided by the gain: an event that happens to lie where the
+        template is bright makes that many times too large.
     """
     largest = np.zeros(len(means))
     _most_apart(means, wanted, largest)
@@ -120,20 +132,30 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
 
 
 def evenly_lit(seen: Real) -> NDArray[np.bool_]:
-    """Return which frames (frame, row, column), not aligned yet, are lit as most of them are."""
+    """Return which frames (frame, row, column), not aligned yet, are lit as most of
+    them are.
+    """
     means = block_means(seen, np.zeros((len(seen), 2), np.int64))
     apart = unevenness(means, np.median(means, axis=0))
     middle = np.median(apart)
-    return np.asarray(apart <= middle + OUTSTANDING * 1.4826 * np.median(np.abs(apart - middle)))
+    return np.asarray(
+        apart <= middle + OUTSTANDING * 1.4826 * np.median(np.abs(apart - middle))
+    )
 
 
 def evened(seen: Real, sigma: tuple[float, float] | None) -> Real:
-    """Return frames (frame, row, column) minus their Gaussian blur of ``sigma`` pixels; as they are if it is None."""
+    """Return frames (frame, row, column) minus their Gaussian blur of ``sigma`` pixels;
+    as they are if it is None.
+    """
     shape = (seen.shape[1], seen.shape[2])
-    return np.asarray(fft.irfft2(fft.rfft2(seen) * high_pass(shape, sigma), s=shape), np.float32)
+    return np.asarray(
+        fft.irfft2(fft.rfft2(seen) * high_pass(shape, sigma), s=shape), np.float32
+    )
 
 
-def spread(template: Real, mask: Real, sigma: tuple[float, float] | None, noise: float = 0.0) -> tuple[float, float]:
+def spread(
+    template: Real, mask: Real, sigma: tuple[float, float] | None, noise: float = 0.0
+) -> tuple[float, float]:
     """Return what a high-pass leaves of a template.
 
     Parameters
@@ -150,7 +172,8 @@ def spread(template: Real, mask: Real, sigma: tuple[float, float] | None, noise:
     contrast
         Standard deviation of the filtered template.
     uncertainty
-        Standard deviation of a shift along the less certain axis, in pixels, when the noise of a frame's pixel is 1.
+        Standard deviation of a shift along the less certain axis, in pixels, when the
+        noise of a frame's pixel is 1.
     """
     shape = template.shape
     weight = float((mask**2).sum())
@@ -174,7 +197,8 @@ def spread(template: Real, mask: Real, sigma: tuple[float, float] | None, noise:
 def least_uneven(shape: tuple[int, int], contrast: float, noise: float) -> float:
     """Return from which `unevenness` on a frame is uneven.
 
-    ``contrast`` is that of the template (`spread`), ``noise`` the standard deviation of a frame's pixel.
+    ``contrast`` is that of the template (`spread`), ``noise`` the standard deviation of
+    a frame's pixel.
     """
     return UNEVEN * contrast + UNEVEN_NOISE * noise / block_size(shape)
 
@@ -182,7 +206,9 @@ def least_uneven(shape: tuple[int, int], contrast: float, noise: float) -> float
 def finer_sigma(
     template: Real, mask: Real, sigma: tuple[float, float] | None, noise: float = 0.0
 ) -> tuple[float, float] | None:
-    """Return the sigma of the finest high-pass that the template has structure enough for; None without one."""
+    """Return the sigma of the finest high-pass that the template has structure enough
+    for; None without one.
+    """
     if sigma is None:
         return None
     _, present = spread(template, mask, sigma, noise)

@@ -1,6 +1,8 @@
-"""The registration as one compiled JAX function, for a GPU; the same steps as `rigid` and `piecewise`.
+"""The registration as one compiled JAX function, for a GPU; the same steps as `rigid`
+and `piecewise`.
 
-Shifts agree with those of the CPU to 1e-3 pixels. JAX is imported when a function is built.
+Shifts agree with those of the CPU to 1e-3 pixels. JAX is imported when a function is
+built.
 """
 
 from __future__ import annotations
@@ -21,9 +23,20 @@ from astrocast.kernels.registration.correlation import (
     Correlator,
     column_weights,
 )
-from astrocast.kernels.registration.engine import ALL, Estimate, Model, halo_of, judged, rigid_part
+from astrocast.kernels.registration.engine import (
+    ALL,
+    Estimate,
+    Model,
+    halo_of,
+    judged,
+    rigid_part,
+)
 from astrocast.kernels.registration.illumination import block_size
-from astrocast.kernels.registration.piecewise import NEIGHBOURS, PiecewiseModel, warp_view
+from astrocast.kernels.registration.piecewise import (
+    NEIGHBOURS,
+    PiecewiseModel,
+    warp_view,
+)
 from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.rigid import RigidModel
 from astrocast.kernels.registration.warp import shift_frames
@@ -34,7 +47,8 @@ JAX_BATCH = 32
 
 def has_gpu() -> bool:
     """Return whether JAX is installed and sees a GPU."""
-    # every GPU of JAX comes as a plug-in; looking for one costs nothing, importing JAX costs a second and 150 MB
+    # every GPU of JAX comes as a plug-in; looking for one costs nothing, importing JAX
+    # costs a second and 150 MB
     if find_spec("jax") is None or find_spec("jax_plugins") is None:
         return False
     import jax
@@ -46,7 +60,9 @@ def _jax() -> Any:
     try:
         import jax
     except ImportError as error:
-        raise MissingExtraError("jax", "gpu", "the JAX engine of the motion correction") from error
+        raise MissingExtraError(
+            "jax", "gpu", "the JAX engine of the motion correction"
+        ) from error
     return jax
 
 
@@ -55,14 +71,24 @@ def _peaks(maps: Any) -> Any:
     jnp = _jax().numpy
     rows, columns = maps.shape[-2:]
     best = jnp.argmax(maps.reshape(*maps.shape[:-2], -1), axis=-1)
-    y, x = jnp.clip(best // columns, 1, rows - 2), jnp.clip(best % columns, 1, columns - 2)
+    y, x = (
+        jnp.clip(best // columns, 1, rows - 2),
+        jnp.clip(best % columns, 1, columns - 2),
+    )
     around = jnp.arange(-1, 2)
     flat = maps.reshape(*maps.shape[:-2], -1)
-    index = (y[..., None, None] + around[:, None]) * columns + x[..., None, None] + around
-    p = jnp.take_along_axis(flat, index.reshape(*index.shape[:-2], 9), axis=-1).reshape(index.shape)
+    index = (
+        (y[..., None, None] + around[:, None]) * columns + x[..., None, None] + around
+    )
+    p = jnp.take_along_axis(flat, index.reshape(*index.shape[:-2], 9), axis=-1).reshape(
+        index.shape
+    )
     centre = p[..., 1, 1]
     p = p - centre[..., None, None]
-    gy, gx = (p[..., 2, :] - p[..., 0, :]).sum(-1) / 6, (p[..., :, 2] - p[..., :, 0]).sum(-1) / 6
+    gy, gx = (
+        (p[..., 2, :] - p[..., 0, :]).sum(-1) / 6,
+        (p[..., :, 2] - p[..., :, 0]).sum(-1) / 6,
+    )
     hyy = (p[..., 2, :] + p[..., 0, :] - 2 * p[..., 1, :]).sum(-1) / 3
     hxx = (p[..., :, 2] + p[..., :, 0] - 2 * p[..., :, 1]).sum(-1) / 3
     hxy = (p[..., 2, 2] + p[..., 0, 0] - p[..., 0, 2] - p[..., 2, 0]) / 4
@@ -79,7 +105,9 @@ def _maps(spectrum: Any, correlator: Correlator) -> Any:
     """`correlation.correlation_maps` of spectra (..., row, column)."""
     jnp = _jax().numpy
     lags = correlator.lags[1]
-    interleaved = jnp.stack([spectrum.real, spectrum.imag], -1).reshape(*spectrum.shape[:-1], -1)
+    interleaved = jnp.stack([spectrum.real, spectrum.imag], -1).reshape(
+        *spectrum.shape[:-1], -1
+    )
     across = jnp.matmul(interleaved, correlator.column_waves, precision="highest")
     real, imaginary = correlator.row_waves
     return jnp.matmul(real, across[..., :lags], precision="highest") + jnp.matmul(
@@ -93,15 +121,24 @@ def _cross(frames: Any, correlator: Correlator) -> Any:
 
 def _waves(frequencies: NDArray[Any], places: Any) -> Any:
     jnp = _jax().numpy
-    return jnp.exp(2j * np.pi * places[..., None] * jnp.asarray(frequencies, np.float32))
+    return jnp.exp(
+        2j * np.pi * places[..., None] * jnp.asarray(frequencies, np.float32)
+    )
 
 
 def _rigid(seen: Any, model: RigidModel) -> Any:
     """`rigid.view_shifts` in pixels of the view, not yet limited."""
     jnp = _jax().numpy
     n, h, w = seen.shape
-    coarse = seen.reshape(n, h // 2, 2, w // 2, 2).mean((2, 4)) if model.step == 2 else seen
-    whole = jnp.rint(model.step * _peaks(_maps(_cross(coarse * model.search_window, model.search), model.search)))
+    coarse = (
+        seen.reshape(n, h // 2, 2, w // 2, 2).mean((2, 4)) if model.step == 2 else seen
+    )
+    whole = jnp.rint(
+        model.step
+        * _peaks(
+            _maps(_cross(coarse * model.search_window, model.search), model.search)
+        )
+    )
     whole = whole.astype(int)
     moved = _displaced(seen, whole)
     rest = _either(
@@ -121,7 +158,9 @@ def _fine_shifts(moved: Any, fine: Correlator) -> Any:
     first = _peaks(_maps(spectrum, fine))
     places = first[:, :, None] + jnp.asarray(FINE_LAGS, np.float32)
     rows = _waves(np.fft.fftfreq(h), places[:, 0])
-    columns = _waves(np.fft.rfftfreq(w), places[:, 1]) * jnp.asarray(column_weights(w), np.float32)
+    columns = _waves(np.fft.rfftfreq(w), places[:, 1]) * jnp.asarray(
+        column_weights(w), np.float32
+    )
     across = jnp.einsum("nly,nyx->nlx", rows, spectrum, precision="highest")
     maps = jnp.einsum("nlx,nmx->nlm", across, columns, precision="highest").real
     return first + FINE_STEP * _peaks(maps)
@@ -142,20 +181,35 @@ def _uneven(moved: Any, whole: Any, model: RigidModel) -> Any:
         first = np.arange(count) * size + by[:, None]
         return (first >= 0) & (first + size <= length)
 
-    use = inside(rows, h, whole[:, 0])[:, :, None] & inside(columns, w, whole[:, 1])[:, None]
+    use = (
+        inside(rows, h, whole[:, 0])[:, :, None]
+        & inside(columns, w, whole[:, 1])[:, None]
+    )
     number = jnp.maximum(use.sum((1, 2), keepdims=True), 1)
 
     def centred(values: Any) -> Any:
-        return jnp.where(use, values - jnp.where(use, values, 0).sum((1, 2), keepdims=True) / number, 0)
+        return jnp.where(
+            use,
+            values - jnp.where(use, values, 0).sum((1, 2), keepdims=True) / number,
+            0,
+        )
 
     found, wanted = centred(means), centred(light)
     power = (wanted**2).sum((1, 2), keepdims=True)
-    gain = jnp.where(power > 0, (found * wanted).sum((1, 2), keepdims=True) / jnp.where(power > 0, power, 1), 0)
+    gain = jnp.where(
+        power > 0,
+        (found * wanted).sum((1, 2), keepdims=True) / jnp.where(power > 0, power, 1),
+        0,
+    )
     return jnp.abs(found - gain * wanted).max((1, 2)) > model.finer.least
 
 
-def _either(uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None) -> Any:
-    """Return what ``even`` gives, and what ``other`` gives for uneven frames; it runs only where there are some."""
+def _either(
+    uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None
+) -> Any:
+    """Return what ``even`` gives, and what ``other`` gives for uneven frames; it runs
+    only where there are some.
+    """
     found = even()
     if other is None:
         return found
@@ -169,7 +223,9 @@ def _displaced(seen: Any, shifts: Any) -> Any:
     _, h, w = seen.shape
     rows = jnp.clip(jnp.arange(h) + shifts[:, :1], 0, h - 1)
     columns = jnp.clip(jnp.arange(w) + shifts[:, 1:], 0, w - 1)
-    return jnp.take_along_axis(jnp.take_along_axis(seen, rows[:, :, None], 1), columns[:, None, :], 2)
+    return jnp.take_along_axis(
+        jnp.take_along_axis(seen, rows[:, :, None], 1), columns[:, None, :], 2
+    )
 
 
 def _smoothed(maps: Any, axis: int) -> Any:
@@ -183,13 +239,25 @@ def _smoothed(maps: Any, axis: int) -> Any:
 
 
 def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any]:
-    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch column, lag, lag), and the bias."""
+    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch
+    column, lag, lag), and the bias.
+    """
     jnp = _jax().numpy
     grid, finer = model.grid, model.finer
     n, h, w = seen.shape
     whole = jnp.rint(shifts).astype(int)
-    y = jnp.clip((grid.rows[:, None] + np.arange(grid.window[0]))[None] + whole[:, 0, None, None], 0, h - 1)
-    x = jnp.clip((grid.columns[:, None] + np.arange(grid.window[1]))[None] + whole[:, 1, None, None], 0, w - 1)
+    y = jnp.clip(
+        (grid.rows[:, None] + np.arange(grid.window[0]))[None]
+        + whole[:, 0, None, None],
+        0,
+        h - 1,
+    )
+    x = jnp.clip(
+        (grid.columns[:, None] + np.arange(grid.window[1]))[None]
+        + whole[:, 1, None, None],
+        0,
+        w - 1,
+    )
     frame = jnp.arange(n)[:, None, None, None, None]
     cut = seen[frame, y[:, :, None, :, None], x[:, None, :, None, :]]
     cut = (cut - cut.mean((-2, -1), keepdims=True)).reshape(n, -1, *grid.window)
@@ -199,7 +267,9 @@ def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any
     ramps = (rows[:, :, None] * columns[:, None, :])[:, None]
 
     def compared(correlator: Correlator) -> Any:
-        return _maps(_cross(cut, correlator) * ramps, correlator).reshape(n, *grid.shape, *correlator.lags)
+        return _maps(_cross(cut, correlator) * ramps, correlator).reshape(
+            n, *grid.shape, *correlator.lags
+        )
 
     uneven = _uneven(_displaced(seen, whole), whole, model.rigid)
     other = None if finer is None else lambda: compared(finer.correlator)
@@ -223,7 +293,9 @@ class Held:
 
 @lru_cache(maxsize=4)
 def _compiled(key: Held) -> Any:
-    """Return the function (views, number of real frames) -> (shifts in pixels of the view, lags of the patches)."""
+    """Return the function (views, number of real frames) -> (shifts in pixels of the
+    view, lags of the patches).
+    """
     jax, model = _jax(), key.model
     jnp = jax.numpy
     rigid = rigid_part(model)
@@ -234,15 +306,22 @@ def _compiled(key: Held) -> Any:
             return shifts, jnp.zeros((len(seen), 2, 0, 0))
         maps, bias = _patch_maps(seen, shifts, model)
         for _ in range(model.halo):
-            # what fills the batch up stands for the last frame, as beyond the end of a recording
-            maps = _smoothed(jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0)
+            # what fills the batch up stands for the last frame, as beyond the end of a
+            # recording
+            maps = _smoothed(
+                jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0
+            )
         return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2)) - bias
 
     return jax.jit(run)
 
 
-def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None) -> Estimate:
-    """Compare a block of frames with the template, see `engine.estimate`; ``pool`` is not used."""
+def estimate(
+    frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
+) -> Estimate:
+    """Compare a block of frames with the template, see `engine.estimate`; ``pool`` is
+    not used.
+    """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
     step = JAX_BATCH - 2 * halo
@@ -250,7 +329,9 @@ def estimate(frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Execu
     for start in range(first, last, step):
         stop = min(start + step, last)
         low, high = max(0, start - halo), min(len(frames), stop + halo)
-        parts.append(_estimate_batch(frames[low:high], model, slice(start - low, stop - low)))
+        parts.append(
+            _estimate_batch(frames[low:high], model, slice(start - low, stop - low))
+        )
     return Estimate.joined(parts)
 
 
@@ -259,13 +340,19 @@ def _estimate_batch(frames: NDArray[Any], model: Model, inner: slice) -> Estimat
     factor = rigid.view.factor
     seen = view_frames(frames, rigid.view)
     filled = np.concatenate([seen, np.repeat(seen[-1:], JAX_BATCH - len(seen), axis=0)])
-    found, rest = (np.asarray(r, np.float64) for r in _compiled(Held(model))(filled, len(seen)))
-    shifts = np.clip(found[: len(seen)][inner] * factor, np.negative(rigid.limit), rigid.limit)
+    found, rest = (
+        np.asarray(r, np.float64) for r in _compiled(Held(model))(filled, len(seen))
+    )
+    shifts = np.clip(
+        found[: len(seen)][inner] * factor, np.negative(rigid.limit), rigid.limit
+    )
     if isinstance(model, RigidModel):
         fields = np.empty((len(shifts), 2, 0, 0), np.float32)
         aligned = shift_frames(seen[inner], shifts / factor)
     else:
-        deviation = np.clip(rest[: len(seen)][inner] * factor, -model.deviation, model.deviation)
+        deviation = np.clip(
+            rest[: len(seen)][inner] * factor, -model.deviation, model.deviation
+        )
         spread = shifts[:, None, None] + deviation
         fields = np.ascontiguousarray(spread.transpose(0, 3, 1, 2), np.float32)
         aligned = warp_view(seen[inner], fields, model.grid, rigid.view)

@@ -1,13 +1,18 @@
-"""A smooth field of shifts per frame, from overlapping patches (piecewise-rigid correction).
+"""A smooth field of shifts per frame, from overlapping patches (piecewise-rigid
+correction).
 
-After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031), with differences:
+After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031),
+with differences:
 
-- a patch of the frame is read where the frame's rigid shift has put it. Patches of little contrast, read in place and
-  compared with the template at the same place, are pulled towards zero;
-- the correlation maps of a patch and of its neighbours are averaged before the peak is taken (as suite2p does,
-  Pachitariu et al. 2017, doi:10.1101/061507), so a patch with few photons follows its neighbours; in dim recordings
-  those of the frames before and after as well;
-- the field is interpolated at the true centres of the patches, the last of which does not fall on the regular grid.
+- a patch of the frame is read where the frame's rigid shift has put it. Patches of
+  little contrast, read in place and compared with the template at the same place, are
+  pulled towards zero;
+- the correlation maps of a patch and of its neighbours are averaged before the peak is
+  taken (as suite2p does, Pachitariu et al. 2017, doi:10.1101/061507), so a patch with
+  few photons follows its neighbours; in dim recordings those of the frames before and
+  after as well;
+- the field is interpolated at the true centres of the patches, the last of which does
+  not fall on the regular grid.
 """
 
 from __future__ import annotations
@@ -34,7 +39,8 @@ from astrocast.kernels.registration.warp import warp_frames
 
 Real = NDArray[np.float32]
 
-#: a patch whose shift the noise makes more uncertain than this, in pixels of the view, is compared together with ...
+#: a patch whose shift the noise makes more uncertain than this, in pixels of the view,
+#: is compared together with ...
 DIM = 0.2
 #: ... this many frames before and after
 DIM_HALO = 2
@@ -49,13 +55,15 @@ class Grid:
     Parameters
     ----------
     rows, columns
-        First row of each row of patches and first column of each column, in pixels of the view.
+        First row of each row of patches and first column of each column, in pixels of
+        the view.
     window
         Rows and columns of a patch, in pixels of the view.
     row_nodes, column_nodes
         Places of the interpolated field's nodes, in pixels of the frame, evenly spaced.
     row_weights, column_weights
-        (node, patch): the field at a node from the shifts of the patches along one axis.
+        (node, patch): the field at a node from the shifts of the patches along one
+        axis.
     """
 
     rows: NDArray[np.int64]
@@ -81,9 +89,10 @@ class PatchTemplates:
     correlator
         What the patches are compared with.
     bias
-        (patch row, patch column, 2), pixels of the view: where the template's own map peaks. A masked template that is
-        compared with itself peaks away from zero when it is brighter on one side; without taking that out, the geometry
-        of the template drifts with every round.
+        (patch row, patch column, 2), pixels of the view: where the template's own map
+        peaks. A masked template that is compared with itself peaks away from zero when
+        it is brighter on one side; without taking that out, the geometry of the
+        template drifts with every round.
     """
 
     correlator: Correlator
@@ -107,7 +116,8 @@ class PiecewiseModel:
     finer
         What the patches of uneven frames are compared with, see `RigidModel`.
     halo
-        How often the maps are averaged with those of the neighbouring frames; that many frames on either side count.
+        How often the maps are averaged with those of the neighbouring frames; that many
+        frames on either side count.
     """
 
     rigid: RigidModel
@@ -119,34 +129,59 @@ class PiecewiseModel:
 
 
 def plan_grid(
-    shape: tuple[int, int], view: View, strides: tuple[int, int], overlaps: tuple[int, int], upsample: int
+    shape: tuple[int, int],
+    view: View,
+    strides: tuple[int, int],
+    overlaps: tuple[int, int],
+    upsample: int,
 ) -> Grid:
-    """Return the patches of frames of ``shape``: windows of stride + overlap pixels, a stride apart.
+    """Return the patches of frames of ``shape``: windows of stride + overlap pixels, a
+    stride apart.
 
-    A window larger than the view becomes the view. ``upsample`` nodes per patch carry the field between their centres;
-    with one it is linear between the centres.
+    A window larger than the view becomes the view. ``upsample`` nodes per patch carry
+    the field between their centres; with one it is linear between the centres.
     """
     starts, windows, nodes, weights = [], [], [], []
     for axis, origin in ((0, view.top), (1, view.left)):
         n = view.shape[axis]
-        window = min(n, max(8, 2 * ((strides[axis] + overlaps[axis]) // (2 * view.factor))))
+        window = min(
+            n, max(8, 2 * ((strides[axis] + overlaps[axis]) // (2 * view.factor)))
+        )
         stride = max(1, strides[axis] // view.factor)
         first = np.unique(np.append(np.arange(0, n - window, stride), n - window))
-        centres = origin + view.factor * (first + (window - 1) / 2) + (view.factor - 1) / 2
+        centres = (
+            origin + view.factor * (first + (window - 1) / 2) + (view.factor - 1) / 2
+        )
         count = max(2, (len(first) - 1) * upsample + 1)
-        place = centres if upsample == 1 and len(first) > 1 else np.linspace(centres[0], centres[-1], count)
+        place = (
+            centres
+            if upsample == 1 and len(first) > 1
+            else np.linspace(centres[0], centres[-1], count)
+        )
         starts.append(first)
         windows.append(window)
         nodes.append(place)
         weights.append(_spread(centres, place))
-    return Grid(starts[0], starts[1], (windows[0], windows[1]), nodes[0], nodes[1], weights[0], weights[1])
+    return Grid(
+        starts[0],
+        starts[1],
+        (windows[0], windows[1]),
+        nodes[0],
+        nodes[1],
+        weights[0],
+        weights[1],
+    )
 
 
 def _spread(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
-    """Weights of a natural cubic spline through the centres, at the nodes; (node, centre)."""
+    """Weights of a natural cubic spline through the centres, at the nodes; (node,
+    centre).
+    """
     if len(centres) == 1:
         return np.ones((len(nodes), 1), np.float32)
-    return CubicSpline(centres, np.eye(len(centres)), bc_type="natural")(nodes).astype(np.float32)
+    return CubicSpline(centres, np.eye(len(centres)), bc_type="natural")(nodes).astype(
+        np.float32
+    )
 
 
 def build_piecewise(
@@ -158,15 +193,24 @@ def build_piecewise(
 ) -> PiecewiseModel:
     """Prepare the template of ``rigid`` patch by patch; lengths in pixels of the frame."""
     factor = rigid.view.factor
-    own = patches(rigid.template[None], grid.rows, grid.columns, grid.window, np.zeros((1, 2), np.int64))[0]
+    own = patches(
+        rigid.template[None],
+        grid.rows,
+        grid.columns,
+        grid.window,
+        np.zeros((1, 2), np.int64),
+    )[0]
     reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
     plain, height = _patch_templates(own, grid, reach, scaled, rigid.noise)
     finer = None
     if rigid.finer is not None:
         finer, low = _patch_templates(own, grid, reach, rigid.finer.sigma, rigid.noise)
-        # so that the maps of even and uneven frames weigh the same where they are averaged
-        scale = np.divide(height, low, out=np.ones_like(height), where=low > 0)[:, None, None]
+        # so that the maps of even and uneven frames weigh the same where they are
+        # averaged
+        scale = np.divide(height, low, out=np.ones_like(height), where=low > 0)[
+            :, None, None
+        ]
         spectrum = finer.correlator.spectrum * scale
         finer = replace(finer, correlator=replace(finer.correlator, spectrum=spectrum))
     return PiecewiseModel(rigid, grid, plain, float(deviation), finer, halo)
@@ -175,7 +219,9 @@ def build_piecewise(
 def _patch_templates(
     own: Real, grid: Grid, reach: int, sigma: tuple[float, float] | None, noise: float
 ) -> tuple[PatchTemplates, Real]:
-    """Prepare the templates of the patches ``own``; return them and the height of each one's map with itself."""
+    """Prepare the templates of the patches ``own``; return them and the height of each
+    one's map with itself.
+    """
     mask = taper_2d(grid.window, max(1, reach // 2), 7)
     correlator = build_correlator(own, mask, (reach, reach), sigma, noise=noise)
     itself = correlation_maps(cross_spectrum(own, correlator), correlator)
@@ -184,25 +230,33 @@ def _patch_templates(
 
 
 def peaks_of(maps: Real) -> NDArray[np.float64]:
-    """Return the peaks (frame, patch row, patch column, 2) of maps averaged with those of the neighbouring patches."""
+    """Return the peaks (frame, patch row, patch column, 2) of maps averaged with those
+    of the neighbouring patches.
+    """
     near = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
     return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
 def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
-    """Return the standard deviation that noise gives to the shift of a middling patch, in pixels of the view.
+    """Return the standard deviation that noise gives to the shift of a middling patch,
+    in pixels of the view.
 
-    The Cramer-Rao bound: noise over the root of the summed squared gradient of the template. ``seen`` are some viewed
-    frames, aligned or not.
+    The Cramer-Rao bound: noise over the root of the summed squared gradient of the
+    template. ``seen`` are some viewed frames, aligned or not.
     """
     rows, columns = np.gradient(rigid.template)
     energy = np.minimum(rows**2, columns**2)
-    own = [energy[y : y + grid.window[0], x : x + grid.window[1]].sum() for y in grid.rows for x in grid.columns]
+    own = [
+        energy[y : y + grid.window[0], x : x + grid.window[1]].sum()
+        for y in grid.rows
+        for x in grid.columns
+    ]
     return pixel_noise(seen) / max(float(np.sqrt(np.median(own))), 1e-12)
 
 
 def smoothed(maps: Real, axis: int, times: int) -> Real:
-    """Return maps averaged with their neighbours along ``axis`` (1/4, 1/2, 1/4), ``times`` times.
+    """Return maps averaged with their neighbours along ``axis`` (1/4, 1/2, 1/4),
+    ``times`` times.
 
     At the ends the map itself stands for the neighbour that is not there.
     """
@@ -226,8 +280,8 @@ def view_fields(
     Parameters
     ----------
     seen
-        Viewed frames; the model's ``halo`` frames before and after those of interest are compared with them, where the
-        recording has them.
+        Viewed frames; the model's ``halo`` frames before and after those of interest
+        are compared with them, where the recording has them.
     model
         From `build_piecewise`.
     inner
@@ -245,8 +299,14 @@ def view_fields(
     whole = np.rint(shifts).astype(np.int64)
     cut = patches(seen, grid.rows, grid.columns, grid.window, whole)
     uneven = is_uneven(seen, whole, model.rigid)
-    maps = np.empty((len(seen), *grid.shape, *model.patches.correlator.lags), np.float32)
-    bias = np.where(uneven[inner, None, None, None], model.finer.bias if model.finer else 0, model.patches.bias)
+    maps = np.empty(
+        (len(seen), *grid.shape, *model.patches.correlator.lags), np.float32
+    )
+    bias = np.where(
+        uneven[inner, None, None, None],
+        model.finer.bias if model.finer else 0,
+        model.patches.bias,
+    )
     for templates, own in ((model.patches, ~uneven), (model.finer, uneven)):
         if templates is not None and own.any():
             some = slice(None) if own.all() else own
@@ -255,24 +315,32 @@ def view_fields(
     maps = smoothed(maps, 0, model.halo)[inner]
     rest = (peaks_of(maps) - bias) * factor
     own_shifts = shifts[inner] * factor
-    fields = own_shifts[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
+    fields = own_shifts[:, None, None] + np.clip(
+        rest, -model.deviation, model.deviation
+    )
     return own_shifts, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
 
 
 def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -> Real:
-    """Return maps of patches, centred ``ahead`` of where they were read: those of neighbouring frames can be added."""
+    """Return maps of patches, centred ``ahead`` of where they were read: those of
+    neighbouring frames can be added.
+    """
     spectrum = cross_spectrum(cut, correlator)
     spectrum *= phase_ramps(correlator.shape, ahead)[:, None]
     return correlation_maps(spectrum, correlator)
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:
-    """Return the shifts at the nodes of the grid, (frame, 2, row node, column node), from those of the patches."""
+    """Return the shifts at the nodes of the grid, (frame, 2, row node, column node),
+    from those of the patches.
+    """
     return np.ascontiguousarray(grid.row_weights @ fields @ grid.column_weights.T)
 
 
 def warp_view(seen: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return viewed frames moved back by the fields of their patches (in pixels of the frame)."""
+    """Return viewed frames moved back by the fields of their patches (in pixels of the
+    frame).
+    """
     centre = (view.factor - 1) / 2
     return warp_frames(
         seen,

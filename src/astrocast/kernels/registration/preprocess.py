@@ -1,4 +1,6 @@
-"""Frames as the registration sees them: a window of the field, binned, with mean zero, in float32."""
+"""Frames as the registration sees them: a window of the field, binned, with mean zero,
+in float32.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.fft import prev_fast_len
 
-#: frames at least this large are binned 2 x 2 first: a quarter of the work, and photon noise halved
+#: frames at least this large are binned 2 x 2 first: a quarter of the work, and photon
+#: noise halved
 BINNED_FROM = 96
 #: smaller frames hold too little to compare
 SMALLEST = 8
@@ -36,23 +39,35 @@ class View:
     factor: int
 
 
-def plan_view(shape: tuple[int, int], border: tuple[int, int, int, int] = (0, 0, 0, 0)) -> View:
-    """Return the view of frames of ``shape`` without ``border`` (top, bottom, left, right, in pixels).
+def plan_view(
+    shape: tuple[int, int], border: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> View:
+    """Return the view of frames of ``shape`` without ``border`` (top, bottom, left,
+    right, in pixels).
 
-    The window is cut to even lengths that the FFT is fast for (at most a few pixels are lost at the edges).
+    The window is cut to even lengths that the FFT is fast for (at most a few pixels are
+    lost at the edges).
     """
     top, bottom, left, right = border
     inside = (shape[0] - top - bottom, shape[1] - left - right)
     factor = 2 if min(inside) >= BINNED_FROM else 1
     rows, columns = (2 * int(prev_fast_len(n // factor // 2)) for n in inside)
     return View(
-        top + (inside[0] - rows * factor) // 2, left + (inside[1] - columns * factor) // 2, (rows, columns), factor
+        top + (inside[0] - rows * factor) // 2,
+        left + (inside[1] - columns * factor) // 2,
+        (rows, columns),
+        factor,
     )
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _bin(
-    frames: NDArray[Any], top: int, left: int, factor: int, out: NDArray[np.float32], mean: NDArray[np.float64]
+    frames: NDArray[Any],
+    top: int,
+    left: int,
+    factor: int,
+    out: NDArray[np.float32],
+    mean: NDArray[np.float64],
 ) -> None:
     n, rows, columns = out.shape
     both = np.empty(2 * columns, np.float32)
@@ -86,7 +101,9 @@ def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
 
 
 def as_native(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return the frames in a dtype and byte order that compiled loops take; the same array where it is already."""
+    """Return the frames in a dtype and byte order that compiled loops take; the same
+    array where it is already.
+    """
     if frames.dtype.kind == "b":
         return frames.view(np.uint8)
     if frames.dtype.itemsize == 2 and frames.dtype.kind == "f":
@@ -100,7 +117,8 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype. NaN and infinity are replaced by the mean of the frame's other pixels.
+        (frame, row, column), any real dtype. NaN and infinity are replaced by the mean
+        of the frame's other pixels.
     view
         From `plan_view`.
 
@@ -114,7 +132,11 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
     if not np.isfinite(mean).all():
         finite = np.isfinite(seen)
         count = np.maximum(finite.sum(axis=(1, 2)), 1)
-        mean = (np.where(finite, seen, 0).sum(axis=(1, 2)) / count).astype(np.float32).astype(np.float64)
+        mean = (
+            (np.where(finite, seen, 0).sum(axis=(1, 2)) / count)
+            .astype(np.float32)
+            .astype(np.float64)
+        )
         seen = np.where(finite, seen, mean.astype(np.float32)[:, None, None])
     _subtract(seen, mean)
     return seen
@@ -138,8 +160,12 @@ def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def displaced(seen: NDArray[np.float32], shifts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the frames moved back by whole pixels, ``out[p] = seen[p + shift]``; the edge pixel is repeated."""
+def displaced(
+    seen: NDArray[np.float32], shifts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the frames moved back by whole pixels, ``out[p] = seen[p + shift]``; the
+    edge pixel is repeated.
+    """
     n, rows, columns = seen.shape
     out = np.empty_like(seen)
     for b in range(n):
@@ -157,10 +183,14 @@ def displaced(seen: NDArray[np.float32], shifts: NDArray[np.int64]) -> NDArray[n
 
 @njit(cache=True, nogil=True)
 def patches(
-    seen: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int],
+    seen: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    shape: tuple[int, int],
     shifts: NDArray[np.int64],
-) -> NDArray[np.float32]:  # fmt: skip
-    """Return patches of each frame, read where the frame's whole-pixel shift has put them, each with mean zero.
+) -> NDArray[np.float32]:
+    """Return patches of each frame, read where the frame's whole-pixel shift has put
+    them, each with mean zero.
 
     Parameters
     ----------

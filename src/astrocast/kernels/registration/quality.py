@@ -1,4 +1,6 @@
-"""How well frames agree with the template, which of them cannot be trusted, and which border shifting made invalid."""
+"""How well frames agree with the template, which of them cannot be trusted, and which
+border shifting made invalid.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,14 @@ from astrocast.kernels.registration.preprocess import as_native
 Real = NDArray[np.float32]
 Shifts = TypeVar("Shifts", NDArray[np.float32], NDArray[np.float64])
 
-#: a frame whose correlation is this many robust standard deviations below the sample's median is not trusted ...
+#: a frame whose correlation is this many robust standard deviations below the sample's
+#: median is not trusted ...
 DEVIATIONS = 8.0
-#: ... when it also falls below this share of the median (clean recordings have tiny deviations)
+#: ... when it also falls below this share of the median (clean recordings have tiny
+#: deviations)
 SHARE = 0.5
-#: a frame is clipped when this share of its pixels more than usual sits at its lowest or highest value
+#: a frame is clipped when this share of its pixels more than usual sits at its lowest
+#: or highest value
 CLIPPED = 0.2
 
 
@@ -33,7 +38,8 @@ class Normal:
     clipped
         Largest share of pixels at the extremes of a frame that is trusted.
     structure
-        Least correlation of the fine structure of an unevenly lit frame that is trusted.
+        Least correlation of the fine structure of an unevenly lit frame that is
+        trusted.
     """
 
     correlation: float
@@ -41,17 +47,29 @@ class Normal:
     structure: float = 0.0
 
     def trusts(
-        self, correlation: NDArray[np.float64], structure: NDArray[np.float64], clipped: NDArray[np.float64]
+        self,
+        correlation: NDArray[np.float64],
+        structure: NDArray[np.float64],
+        clipped: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
-        """Return which frames can be trusted; evenly lit ones (``structure`` is NaN) are judged by ``correlation``."""
+        """Return which frames can be trusted; evenly lit ones (``structure`` is NaN)
+        are judged by ``correlation``.
+        """
         even = np.isnan(structure)
         alike = np.where(even, correlation, structure)
-        return (alike >= np.where(even, self.correlation, self.structure)) & (alike > 0) & (clipped <= self.clipped)
+        return (
+            (alike >= np.where(even, self.correlation, self.structure))
+            & (alike > 0)
+            & (clipped <= self.clipped)
+        )
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def agreement(seen: Real, template: Real, window: Real) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the correlation of frames with the template and the displacement that is left between them.
+def agreement(
+    seen: Real, template: Real, window: Real
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the correlation of frames with the template and the displacement that is
+    left between them.
 
     Parameters
     ----------
@@ -67,8 +85,9 @@ def agreement(seen: Real, template: Real, window: Real) -> tuple[NDArray[np.floa
     correlation
         (frame,), weighted Pearson correlation; 0 for a constant frame or template.
     residual
-        (frame, 2), pixels: the displacement that explains, by least squares, the difference between frame and template
-        (one step of Lucas & Kanade 1981); exact in the limit of small displacements.
+        (frame, 2), pixels: the displacement that explains, by least squares, the
+        difference between frame and template (one step of Lucas & Kanade 1981); exact
+        in the limit of small displacements.
     """
     n, rows, columns = seen.shape
     correlation, residual = np.zeros(n), np.zeros((n, 2))
@@ -93,7 +112,10 @@ def agreement(seen: Real, template: Real, window: Real) -> tuple[NDArray[np.floa
         if weight <= 0:
             continue
         covariance = cross - first * mean_t / weight
-        variance_f, variance_t = second - first * first / weight, square_t - mean_t * mean_t / weight
+        variance_f, variance_t = (
+            second - first * first / weight,
+            square_t - mean_t * mean_t / weight,
+        )
         if variance_f <= 1e-7 * second or variance_t <= 0 or second <= 0:
             continue
         correlation[b] = covariance / np.sqrt(variance_f * variance_t)
@@ -101,7 +123,9 @@ def agreement(seen: Real, template: Real, window: Real) -> tuple[NDArray[np.floa
         if gain <= 0:
             continue
         offset = (first - gain * mean_t) / weight
-        residual[b] = _displacement(seen[b], template, window, np.float32(gain), np.float32(offset))
+        residual[b] = _displacement(
+            seen[b], template, window, np.float32(gain), np.float32(offset)
+        )
     return correlation, residual
 
 
@@ -132,12 +156,16 @@ def _displacement(
     determinant = gain * (yy * xx - yx * yx)
     if determinant <= 1e-9 * gain * yy * xx:
         return 0.0, 0.0
-    return float((xx * dy - yx * dx) / determinant), float((yy * dx - yx * dy) / determinant)
+    return float((xx * dy - yx * dx) / determinant), float(
+        (yy * dx - yx * dy) / determinant
+    )
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def clipped_share(seen: Real) -> NDArray[np.float64]:
-    """Return the share of each frame's pixels that sit at its lowest or at its highest value, whichever is larger."""
+    """Return the share of each frame's pixels that sit at its lowest or at its highest
+    value, whichever is larger.
+    """
     n, rows, columns = seen.shape
     shares = np.zeros(n)
     for b in range(n):
@@ -157,15 +185,26 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
 
 
 def pixel_noise(frames: NDArray[np.generic]) -> float:
-    """Return the standard deviation of the noise of a pixel, from differences of neighbours: robust to structure."""
+    """Return the standard deviation of the noise of a pixel, from differences of
+    neighbours: robust to structure.
+    """
     values = frames.astype(np.float32)
-    corner = values[:, 1:, 1:] - values[:, 1:, :-1] - values[:, :-1, 1:] + values[:, :-1, :-1]
+    corner = (
+        values[:, 1:, 1:]
+        - values[:, 1:, :-1]
+        - values[:, :-1, 1:]
+        + values[:, :-1, :-1]
+    )
     finite = corner[np.isfinite(corner)]
     return float(np.median(np.abs(finite))) / (2 * 0.6745) if finite.size else 0.0
 
 
-def normal_range(correlation: NDArray[np.float64], clipped: NDArray[np.float64]) -> Normal:
-    """Return what is normal for a recording from the correlations and clipped shares of a sample of its frames."""
+def normal_range(
+    correlation: NDArray[np.float64], clipped: NDArray[np.float64]
+) -> Normal:
+    """Return what is normal for a recording from the correlations and clipped shares of
+    a sample of its frames.
+    """
     middle = float(np.median(correlation))
     spread = 1.4826 * float(np.median(np.abs(correlation - middle)))
     least = min(middle - DEVIATIONS * spread, SHARE * middle)
@@ -173,9 +212,11 @@ def normal_range(correlation: NDArray[np.float64], clipped: NDArray[np.float64])
 
 
 def crispness(image: NDArray[np.floating]) -> float:
-    """Return the crispness of an image: the root mean square of its gradient, in units of the image per pixel.
+    """Return the crispness of an image: the root mean square of its gradient, in units
+    of the image per pixel.
 
-    Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm; the mean compares across sizes.
+    Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm;
+    the mean compares across sizes.
     """
     if min(image.shape) < 2:
         return 0.0
@@ -184,7 +225,8 @@ def crispness(image: NDArray[np.floating]) -> float:
 
 
 def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
-    """Return how many pixels at the (top, bottom, left, right) of the corrected frames lie outside some raw frame.
+    """Return how many pixels at the (top, bottom, left, right) of the corrected frames
+    lie outside some raw frame.
 
     Parameters
     ----------
@@ -201,7 +243,8 @@ def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
 
 
 def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
-    """Return the shifts with those of bad frames interpolated in time between the nearest good ones.
+    """Return the shifts with those of bad frames interpolated in time between the
+    nearest good ones.
 
     ``shifts`` is (frame, ...); where every frame is bad the result is zero.
     """
@@ -217,7 +260,9 @@ def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
 
 
 def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """Return `valid_border` of fields (frame, 2, row node, column node): what the frame's edges moved by counts."""
+    """Return `valid_border` of fields (frame, 2, row node, column node): what the
+    frame's edges moved by counts.
+    """
     if not len(nodes):
         return (0, 0, 0, 0)
     rows, columns = nodes[:, 0], nodes[:, 1]
@@ -228,9 +273,16 @@ def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
 
 @njit(cache=True, nogil=True)
 def _line_sums(frames: NDArray[Any], step: int) -> Any:
-    """(sum, sum of squares, number of values) of each row and of each column of every ``step``-th frame."""
+    """(sum, sum of squares, number of values) of each row and of each column of every
+    ``step``-th frame.
+    """
     n, rows, columns = frames.shape
-    row_sum, row_square, sums, squares = np.zeros(rows), np.zeros(rows), np.zeros(columns), np.zeros(columns)
+    row_sum, row_square, sums, squares = (
+        np.zeros(rows),
+        np.zeros(rows),
+        np.zeros(columns),
+        np.zeros(columns),
+    )
     for b in range(0, n, step):
         for y in range(rows):
             line, first, second = frames[b, y], 0.0, 0.0
@@ -248,15 +300,19 @@ def _line_sums(frames: NDArray[Any], step: int) -> Any:
 
 
 def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
-    """Return how many lines at the (top, bottom, left, right) of every frame show nothing.
+    """Return how many lines at the (top, bottom, left, right) of every frame show
+    nothing.
 
-    A border that stays where it is while the tissue moves (a dark frame, zeros of an earlier correction) would pull
-    every shift towards zero. A line counts as dark when its mean is within a tenth of the way from the darkest line to
-    the median line, and its contrast over space and time below a tenth of the median line's. At most a quarter of the
-    frame is taken from each side.
+    A border that stays where it is while the tissue moves (a dark frame, zeros of an
+    earlier correction) would pull every shift towards zero. A line counts as dark when
+    its mean is within a tenth of the way from the darkest line to the median line, and
+    its contrast over space and time below a tenth of the median line's. At most a
+    quarter of the frame is taken from each side.
     """
     borders: list[int] = []
-    for total, square, count in _line_sums(as_native(sample), max(1, len(sample) // 32)):
+    for total, square, count in _line_sums(
+        as_native(sample), max(1, len(sample) // 32)
+    ):
         mean = total / count
         spread = np.sqrt(np.maximum(square / count - mean**2, 0))
         level = mean.min() + 0.1 * (np.median(mean) - mean.min())

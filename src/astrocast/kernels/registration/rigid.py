@@ -1,12 +1,15 @@
 """One shift per frame, in two stages.
 
-The coarse stage looks over the whole range of allowed shifts on a frame binned once more, both sides tapered,
-high-passed and partly whitened. The fine stage displaces the frame by that shift in whole pixels, compares it with the
-template masked at its edges at a few lags around zero, and resamples the peak at quarter pixels. Masking the template
-only avoids the pull towards zero that two equal windows give. Frames that are lit otherwise than the template
-(`uneven`) are compared by finer structure in the fine stage.
+The coarse stage looks over the whole range of allowed shifts on a frame binned once
+more, both sides tapered, high-passed and partly whitened. The fine stage displaces the
+frame by that shift in whole pixels, compares it with the template masked at its edges
+at a few lags around zero, and resamples the peak at quarter pixels. Masking the
+template only avoids the pull towards zero that two equal windows give. Frames that are
+lit otherwise than the template (`uneven`) are compared by finer structure in the fine
+stage.
 
-The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017, doi:10.1016/j.jneumeth.2017.07.031).
+The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017,
+doi:10.1016/j.jneumeth.2017.07.031).
 """
 
 from __future__ import annotations
@@ -26,8 +29,19 @@ from astrocast.kernels.registration.correlation import (
     refined_peaks,
     taper_2d,
 )
-from astrocast.kernels.registration.illumination import block_means, finer_sigma, least_uneven, spread, unevenness
-from astrocast.kernels.registration.preprocess import View, displaced, halve, view_frames
+from astrocast.kernels.registration.illumination import (
+    block_means,
+    finer_sigma,
+    least_uneven,
+    spread,
+    unevenness,
+)
+from astrocast.kernels.registration.preprocess import (
+    View,
+    displaced,
+    halve,
+    view_frames,
+)
 
 #: views at least this large are searched at half their resolution
 HALVED_FROM = 48
@@ -83,7 +97,8 @@ class RigidModel:
     noise
         Variance of the noise of a template's pixel.
     finer
-        What uneven frames are compared with; None where there is no high-pass, or none finer.
+        What uneven frames are compared with; None where there is no high-pass, or none
+        finer.
     """
 
     view: View
@@ -108,44 +123,72 @@ def build_rigid(
 ) -> RigidModel:
     """Prepare ``template`` (shape of the view) for `rigid_shifts`.
 
-    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is the variance of a template's
-    pixel, the mean of ``averaged`` frames. Shifts beyond half of the view cannot be told from their opposite and are
-    not searched.
+    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is
+    the variance of a template's pixel, the mean of ``averaged`` frames. Shifts beyond
+    half of the view cannot be told from their opposite and are not searched.
     """
     step = 2 if min(view.shape) >= HALVED_FROM else 1
     pixel = view.factor * step
     coarse = halve(template[None])[0] if step == 2 else template
-    limit = (min(max_shifts[0], view.shape[0] * view.factor / 2), min(max_shifts[1], view.shape[1] * view.factor / 2))
+    limit = (
+        min(max_shifts[0], view.shape[0] * view.factor / 2),
+        min(max_shifts[1], view.shape[1] * view.factor / 2),
+    )
     reach = (
         max(1, min(int(-(-limit[0] // pixel)) + 1, coarse.shape[0] // 2 - 1)),
         max(1, min(int(-(-limit[1] // pixel)) + 1, coarse.shape[1] // 2 - 1)),
     )
     search_window = taper_2d(coarse.shape, 0, max(3, min(coarse.shape) // 12))
     search = build_correlator(
-        coarse[None], search_window, reach, (SEARCH_SIGMA, SEARCH_SIGMA), SEARCH_WHITENING, noise / step**2
+        coarse[None],
+        search_window,
+        reach,
+        (SEARCH_SIGMA, SEARCH_SIGMA),
+        SEARCH_WHITENING,
+        noise / step**2,
     )
     window = taper_2d(view.shape, FINE_REACH - 1, 6)
-    fine_reach = (min(FINE_REACH, view.shape[0] // 2 - 1), min(FINE_REACH, view.shape[1] // 2 - 1))
+    fine_reach = (
+        min(FINE_REACH, view.shape[0] // 2 - 1),
+        min(FINE_REACH, view.shape[1] // 2 - 1),
+    )
     scaled = None if sigma is None else (sigma[0] / view.factor, sigma[1] / view.factor)
     fine = build_correlator(template[None], window, fine_reach, scaled, noise=noise)
     finer = None
     if (second := finer_sigma(template, window, scaled, noise)) is not None:
-        correlator = build_correlator(template[None], window, fine_reach, second, noise=noise)
+        correlator = build_correlator(
+            template[None], window, fine_reach, second, noise=noise
+        )
         light = block_means(template[None], np.zeros((1, 2), np.int64))[0]
         contrast = spread(template, window, scaled)[0]
-        finer = Finer(second, correlator, light, least_uneven(view.shape, contrast, (noise * averaged) ** 0.5))
-    return RigidModel(view, template, window, search_window, search, fine, step, limit, noise, finer)
+        finer = Finer(
+            second,
+            correlator,
+            light,
+            least_uneven(view.shape, contrast, (noise * averaged) ** 0.5),
+        )
+    return RigidModel(
+        view, template, window, search_window, search, fine, step, limit, noise, finer
+    )
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:
-    """Return the coarse shift of each viewed frame, (frame, 2), in whole pixels of the view."""
+    """Return the coarse shift of each viewed frame, (frame, 2), in whole pixels of the
+    view.
+    """
     coarse = halve(seen) if model.step == 2 else seen
-    maps = correlation_maps(cross_spectrum(coarse * model.search_window, model.search), model.search)
+    maps = correlation_maps(
+        cross_spectrum(coarse * model.search_window, model.search), model.search
+    )
     return np.rint(model.step * peaks(maps)).astype(np.int64)
 
 
-def is_uneven(seen: NDArray[np.float32], whole: NDArray[np.int64], model: RigidModel) -> NDArray[np.bool_]:
-    """Return which of the viewed frames, moved by ``whole`` pixels, are lit otherwise than the template."""
+def is_uneven(
+    seen: NDArray[np.float32], whole: NDArray[np.int64], model: RigidModel
+) -> NDArray[np.bool_]:
+    """Return which of the viewed frames, moved by ``whole`` pixels, are lit otherwise
+    than the template.
+    """
     if model.finer is None:
         return np.zeros(len(seen), np.bool_)
     return unevenness(block_means(seen, whole), model.finer.light) > model.finer.least
@@ -157,11 +200,16 @@ def _fine_shifts(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.flo
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each viewed frame, (frame, 2), in pixels of the frame, within the limit."""
+    """Return the shift of each viewed frame, (frame, 2), in pixels of the frame, within
+    the limit.
+    """
     whole = search_shifts(seen, model)
     moved, rest = displaced(seen, whole), np.empty(whole.shape)
     uneven = is_uneven(seen, whole, model)
-    stages = [(model.fine, ~uneven), *([] if model.finer is None else [(model.finer.fine, uneven)])]
+    stages = [
+        (model.fine, ~uneven),
+        *([] if model.finer is None else [(model.finer.fine, uneven)]),
+    ]
     for fine, own in stages:
         if own.any():
             rest[own] = _fine_shifts(moved if own.all() else moved[own], fine)
@@ -182,6 +230,7 @@ def rigid_shifts(frames: NDArray[Any], model: RigidModel) -> NDArray[np.float64]
     Returns
     -------
     numpy.ndarray
-        float64 (frame, 2), pixels, row then column, positive where the frame moved down or right.
+        float64 (frame, 2), pixels, row then column, positive where the frame moved down
+        or right.
     """
     return view_shifts(view_frames(frames, model.view), model)

@@ -31,7 +31,14 @@ from astrocast.kernels.registration.piecewise import (
     warp_view,
 )
 from astrocast.kernels.registration.preprocess import View, halve
-from astrocast.kernels.registration.quality import SHARE, Normal, agreement, clipped_share, normal_range, pixel_noise
+from astrocast.kernels.registration.quality import (
+    SHARE,
+    Normal,
+    agreement,
+    clipped_share,
+    normal_range,
+    pixel_noise,
+)
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven
 from astrocast.kernels.registration.warp import shift_frames
 
@@ -39,11 +46,13 @@ Real = NDArray[np.float32]
 
 #: the first template is the mean of this many frames that look most alike
 ALIKE = 20
-#: percentiles over time between which a pixel counts in the search for frames that look alike
+#: percentiles over time between which a pixel counts in the search for frames that look
+#: alike
 USUAL = 20, 80
 #: rounds of aligning and averaging with patches; the rigid rounds have come first
 PIECEWISE_ROUNDS = 2
-#: the rigid rounds before the last average every k-th frame of the sample, at least so many of a large one
+#: the rigid rounds before the last average every k-th frame of the sample, at least so
+#: many of a large one
 ROUND_FRAMES = 60
 
 
@@ -74,7 +83,14 @@ class Sample:
 
     def model(self, template: Real, averaged: int) -> RigidModel:
         """Return a template, the mean of so many frames, prepared."""
-        return build_rigid(template, self.view, self.max_shifts, self.sigma, self.noise**2 / averaged, averaged)
+        return build_rigid(
+            template,
+            self.view,
+            self.max_shifts,
+            self.sigma,
+            self.noise**2 / averaged,
+            averaged,
+        )
 
 
 def alike(frames: int) -> int:
@@ -85,10 +101,11 @@ def alike(frames: int) -> int:
 def first_template(seen: Real) -> Real:
     """Return the mean of the frames of the sample that look most alike, (row, column).
 
-    Nothing is aligned: of all frames the one is taken that correlates best with its closest neighbours, averaged with
-    them. It is sharp where a mean over all frames would be smeared. Frames look alike by their events as well, whatever
-    their motion: frames that are not `evenly_lit` are left out, and no pixel counts as brighter or darker than it is in
-    most frames.
+    Nothing is aligned: of all frames the one is taken that correlates best with its
+    closest neighbours, averaged with them. It is sharp where a mean over all frames
+    would be smeared. Frames look alike by their events as well, whatever their motion:
+    frames that are not `evenly_lit` are left out, and no pixel counts as brighter or
+    darker than it is in most frames.
     """
     count = alike(len(seen))
     even = evenly_lit(seen)
@@ -101,26 +118,44 @@ def first_template(seen: Real) -> Real:
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
 
-def aligned_sample(sample: Sample, model: Model, seen: Real) -> tuple[NDArray[np.float64], Real]:
+def aligned_sample(
+    sample: Sample, model: Model, seen: Real
+) -> tuple[NDArray[np.float64], Real]:
     """Return shifts and fields of ``seen``, frames of the sample."""
-    parts = in_batches(lambda part: align(seen[part], model)[:2], len(seen), batch_of(model), sample.pool)
+    parts = in_batches(
+        lambda part: align(seen[part], model)[:2],
+        len(seen),
+        batch_of(model),
+        sample.pool,
+    )
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def trusted_mean(sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]) -> Real:
-    """Return the mean of the moved frames that look like the template, are lit like it and are not clipped.
+def trusted_mean(
+    sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]
+) -> Real:
+    """Return the mean of the moved frames that look like the template, are lit like it
+    and are not clipped.
 
     ``move(part)`` returns part of ``range(frames)``, moved back.
     """
     aligned = np.empty((frames, *model.view.shape), np.float32)
 
-    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    def work(
+        part: slice,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         own = aligned[part] = move(part)
         still = np.zeros((len(own), 2), np.int64)
-        return agreement(own, model.template, model.window)[0], clipped_share(own), is_uneven(own, still, model)
+        return (
+            agreement(own, model.template, model.window)[0],
+            clipped_share(own),
+            is_uneven(own, still, model),
+        )
 
     parts = in_batches(work, frames, batch_of(model), sample.pool)
-    correlation, clipped, uneven = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    correlation, clipped, uneven = (
+        np.concatenate([p[i] for p in parts]) for i in range(3)
+    )
     normal = normal_range(correlation, clipped)
     good = (correlation >= normal.correlation) & (clipped <= normal.clipped)
     good = mostly(good, uneven)
@@ -130,7 +165,8 @@ def trusted_mean(sample: Sample, model: RigidModel, frames: int, move: Callable[
 def rigid_template(sample: Sample, rounds: int) -> RigidModel:
     """Refine a template on a sample: align, average, ``rounds`` times.
 
-    Its geometry is the median position of the sample. Rounds that only prepare the last one use part of the sample.
+    Its geometry is the median position of the sample. Rounds that only prepare the last
+    one use part of the sample.
     """
     model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
     few = np.ascontiguousarray(sample.seen[:: max(1, len(sample.seen) // ROUND_FRAMES)])
@@ -139,7 +175,9 @@ def rigid_template(sample: Sample, rounds: int) -> RigidModel:
         shifts, _ = aligned_sample(sample, model, seen)
         moves = (shifts - np.median(shifts, axis=0)) / sample.view.factor
 
-        def move(part: slice, seen: Real = seen, moves: NDArray[np.float64] = moves) -> Real:
+        def move(
+            part: slice, seen: Real = seen, moves: NDArray[np.float64] = moves
+        ) -> Real:
             return shift_frames(seen[part], moves[part])
 
         model = sample.model(trusted_mean(sample, model, len(seen), move), len(seen))
@@ -147,21 +185,28 @@ def rigid_template(sample: Sample, rounds: int) -> RigidModel:
 
 
 def centred(shifts: NDArray[np.float64], fields: Real) -> Real:
-    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero from the rigid shift, on average.
+    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero
+    from the rigid shift, on average.
 
-    The mean, not the median: deviations are limited, so no frame counts for much, and the median of motion that swings
-    between two sides is anywhere between them.
+    The mean, not the median: deviations are limited, so no frame counts for much, and
+    the median of motion that swings between two sides is anywhere between them.
     """
     apart = fields - shifts[:, :, None, None]
-    return np.asarray(fields - apart.mean(axis=0) - np.median(shifts, axis=0)[:, None, None], np.float32)
+    return np.asarray(
+        fields - apart.mean(axis=0) - np.median(shifts, axis=0)[:, None, None],
+        np.float32,
+    )
 
 
-def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation: float) -> PiecewiseModel:
+def piecewise_template(
+    sample: Sample, rigid: RigidModel, grid: Grid, deviation: float
+) -> PiecewiseModel:
     """Refine a rigid template patch by patch.
 
-    The fields of the sample are `centred` before each average: without that the geometry of the template is free to
-    drift from round to round. The frames of the sample are not consecutive: only the model that is returned
-    compares frames together with those around them, where the recording is dim.
+    The fields of the sample are `centred` before each average: without that the
+    geometry of the template is free to drift from round to round. The frames of the
+    sample are not consecutive: only the model that is returned compares frames together
+    with those around them, where the recording is dim.
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
@@ -171,13 +216,22 @@ def piecewise_template(sample: Sample, rigid: RigidModel, grid: Grid, deviation:
             return warp_view(sample.seen[part], fields[part], grid, sample.view)
 
         template = trusted_mean(sample, model.rigid, len(sample.seen), move)
-        model = build_piecewise(sample.model(template, len(sample.seen)), grid, deviation, sample.sigma)
-    dim = uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid) > DIM
+        model = build_piecewise(
+            sample.model(template, len(sample.seen)), grid, deviation, sample.sigma
+        )
+    dim = (
+        uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid)
+        > DIM
+    )
     return replace(model, halo=DIM_HALO if dim else 0)
 
 
-def sample_range(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
-    """Return (shifts, fields, trusted, normal) of the sample against its final template."""
+def sample_range(
+    sample: Sample, model: Model
+) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
+    """Return (shifts, fields, trusted, normal) of the sample against its final
+    template.
+    """
     rigid = rigid_part(model)
 
     if isinstance(model, PiecewiseModel):
@@ -189,16 +243,34 @@ def sample_range(sample: Sample, model: Model) -> tuple[NDArray[np.float64], Rea
     def judge(part: slice) -> tuple[NDArray[Any], ...]:
         shifts, fields, aligned = align(sample.seen[part], model)
         correlation = agreement(aligned, rigid.template, rigid.window)[0]
-        return shifts, fields, correlation, structure(aligned, rigid), usual(aligned[:1])
+        return (
+            shifts,
+            fields,
+            correlation,
+            structure(aligned, rigid),
+            usual(aligned[:1]),
+        )
 
     parts = in_batches(judge, len(sample.seen), batch_of(model), sample.pool)
-    shifts, fields, correlation, fine, others = (np.concatenate([p[i] for p in parts]) for i in range(5))
+    shifts, fields, correlation, fine, others = (
+        np.concatenate([p[i] for p in parts]) for i in range(5)
+    )
     clipped = clipped_share(sample.seen)
-    normal = replace(normal_range(correlation, clipped), structure=SHARE * max(float(np.median(others)), 0.0))
-    return shifts, fields, mostly(normal.trusts(correlation, fine, clipped), ~np.isnan(fine)), normal
+    normal = replace(
+        normal_range(correlation, clipped),
+        structure=SHARE * max(float(np.median(others)), 0.0),
+    )
+    return (
+        shifts,
+        fields,
+        mostly(normal.trusts(correlation, fine, clipped), ~np.isnan(fine)),
+        normal,
+    )
 
 
 def mostly(good: NDArray[np.bool_], uneven: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the good frames that are evenly lit; all good ones where most are not, as the light changes anyway."""
+    """Return the good frames that are evenly lit; all good ones where most are not, as
+    the light changes anyway.
+    """
     even = good & ~uneven
     return even if 2 * np.count_nonzero(even) >= len(good) else good

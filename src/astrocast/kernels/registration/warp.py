@@ -1,7 +1,9 @@
-"""Frames moved back to where the template has them: cubic interpolation, float32, nothing wrapped.
+"""Frames moved back to where the template has them: cubic interpolation, float32,
+nothing wrapped.
 
-The kernel is Catmull-Rom (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2). Beyond the edge the nearest pixel is
-repeated; `valid_border` says how far that reaches into the result.
+The kernel is Catmull-Rom (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2). Beyond
+the edge the nearest pixel is repeated; `valid_border` says how far that reaches into
+the result.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ def _cubic(f: Any) -> Any:
     return a, b, one - a - b - d, d
 
 
-#: what is done to a value before it is stored: added, at least, at most, rounded to whole numbers
+#: what is done to a value before it is stored: added, at least, at most, rounded to
+#: whole numbers
 Rule = tuple[np.float32, np.float32, np.float32, bool]
 AS_IT_IS: Rule = (np.float32(0), np.float32(-np.inf), np.float32(np.inf), False)
 
@@ -44,14 +47,17 @@ def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _shift(frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: NDArray[Any]) -> None:
+def _shift(
+    frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: NDArray[Any]
+) -> None:
     n, rows, columns = frames.shape
     line = np.empty(columns, np.float32)
     for b in range(n):
         dy, dx = int(np.floor(shifts[b, 0])), int(np.floor(shifts[b, 1]))
         a0, a1, a2, a3 = _cubic(np.float32(shifts[b, 0] - dy))
         c0, c1, c2, c3 = _cubic(np.float32(shifts[b, 1] - dx))
-        # one row, interpolated along rows, with its ends repeated as far as the shift along columns reaches
+        # one row, interpolated along rows, with its ends repeated as far as the shift
+        # along columns reaches
         pad = abs(dx) + 2
         row = np.empty(columns + 2 * pad, np.float32)
         for y in range(rows):
@@ -59,34 +65,48 @@ def _shift(frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: N
             r1 = frames[b, min(max(y + dy, 0), rows - 1)]
             r2 = frames[b, min(max(y + dy + 1, 0), rows - 1)]
             r3 = frames[b, min(max(y + dy + 2, 0), rows - 1)]
-            middle = row[pad : pad + columns]  # slices: an index that may be negative would keep the loop from vectors
+            # slices: an index that may be negative would keep the loop from vectors
+            middle = row[pad : pad + columns]
             for x in range(columns):
                 middle[x] = (
-                    a0 * np.float32(r0[x]) + a1 * np.float32(r1[x]) + a2 * np.float32(r2[x]) + a3 * np.float32(r3[x])
+                    a0 * np.float32(r0[x])
+                    + a1 * np.float32(r1[x])
+                    + a2 * np.float32(r2[x])
+                    + a3 * np.float32(r3[x])
                 )
             row[:pad] = row[pad]
             row[pad + columns :] = row[pad + columns - 1]
             taps = row[pad + dx - 1 : pad + dx + columns + 2]
             for x in range(columns):
-                line[x] = c0 * taps[x] + c1 * taps[x + 1] + c2 * taps[x + 2] + c3 * taps[x + 3]
+                line[x] = (
+                    c0 * taps[x]
+                    + c1 * taps[x + 1]
+                    + c2 * taps[x + 2]
+                    + c3 * taps[x + 3]
+                )
             _finish(line, rule, out[b, y])
 
 
 def shift_frames(
-    frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule = AS_IT_IS, out: NDArray[Any] | None = None
+    frames: NDArray[Any],
+    shifts: NDArray[np.float64],
+    rule: Rule = AS_IT_IS,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Return the frames moved back by ``shifts``: ``out[p] = frame[p + shift]``.
 
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype. A NaN spreads to the pixels interpolated from it (at most 4 x 4).
+        (frame, row, column), any real dtype. A NaN spreads to the pixels interpolated
+        from it (at most 4 x 4).
     shifts
         (frame, 2), pixels, row then column, finite.
     rule
         How values are stored, from `stored_as`.
     out
-        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when None.
+        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when
+        None.
     """
     out = np.empty(frames.shape, np.float32) if out is None else out
     _shift(as_native(frames), np.asarray(shifts, np.float64), rule, out)
@@ -95,7 +115,9 @@ def shift_frames(
 
 @njit(cache=True, nogil=True)
 def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]:
-    """For each of n pixels the node before it and how far it is to the next (0 to 1; clamped outside the nodes)."""
+    """For each of n pixels the node before it and how far it is to the next (0 to 1;
+    clamped outside the nodes).
+    """
     index, share = np.zeros(n, np.int64), np.zeros(n, np.float32)
     k = 0
     for i in range(n):
@@ -120,8 +142,18 @@ def _padded(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
-def _run(flat: Real, top: int, stride: int, first: int, last: int, fy: Real, fx: Real, out: Real) -> None:
-    # pixels that read at the same whole-pixel offset: their sixteen taps are contiguous, so this is done in vectors
+def _run(
+    flat: Real,
+    top: int,
+    stride: int,
+    first: int,
+    last: int,
+    fy: Real,
+    fx: Real,
+    out: Real,
+) -> None:
+    # pixels that read at the same whole-pixel offset: their sixteen taps are
+    # contiguous, so this is done in vectors
     n, place = last - first, top + first
     r0, r1 = flat[place : place + n + 3], flat[place + stride : place + stride + n + 3]
     r2, r3 = (
@@ -140,8 +172,11 @@ def _run(flat: Real, top: int, stride: int, first: int, last: int, fy: Real, fx:
 
 
 @njit(cache=True, nogil=True)
-def _along(values: Real, cut: NDArray[np.int64], share: Real, depth: Any, out: Real) -> None:
-    # linear between the nodes; a loop per interval, so that there is nothing to look up for a pixel
+def _along(
+    values: Real, cut: NDArray[np.int64], share: Real, depth: Any, out: Real
+) -> None:
+    # linear between the nodes; a loop per interval, so that there is nothing to look up
+    # for a pixel
     for j in range(len(values) - 1):
         base, step = depth + values[j], values[j + 1] - values[j]
         part, place = out[cut[j] : cut[j + 1]], share[cut[j] : cut[j + 1]]
@@ -158,7 +193,9 @@ def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
 
 @njit(cache=True, nogil=True)
 def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """First pixel of each interval between nodes, and the end of the last, from `_place`."""
+    """First pixel of each interval between nodes, and the end of the last, from
+    `_place`.
+    """
     cut = np.zeros(count, np.int64)
     for x in range(len(index)):
         cut[index[x] + 1] = x + 1
@@ -169,9 +206,13 @@ def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def _warp(
-    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64], rule: Rule,
+    frames: NDArray[Any],
+    nodes: Real,
+    row_nodes: NDArray[np.float64],
+    column_nodes: NDArray[np.float64],
+    rule: Rule,
     out: NDArray[Any],
-) -> None:  # fmt: skip
+) -> None:
     n, rows, columns = frames.shape
     moved = np.empty(columns, np.float32)
     iy, wy = _place(row_nodes, rows)
@@ -186,7 +227,10 @@ def _warp(
     for b in range(n):
         _padded(frames[b], pad, pad, padded)
         for y in range(rows):
-            line = nodes[b, :, iy[y]] + (nodes[b, :, iy[y] + 1] - nodes[b, :, iy[y]]) * wy[y]
+            line = (
+                nodes[b, :, iy[y]]
+                + (nodes[b, :, iy[y] + 1] - nodes[b, :, iy[y]]) * wy[y]
+            )
             _along(line[0], cut, wx, depth, sy)
             _along(line[1], cut, wx, depth, sx)
             _whole_and_rest(sy, ky)
@@ -201,40 +245,58 @@ def _warp(
 
 
 def warp_frames(
-    frames: NDArray[Any], nodes: Real, row_nodes: NDArray[np.float64], column_nodes: NDArray[np.float64],
-    rule: Rule = AS_IT_IS, out: NDArray[Any] | None = None,
-) -> NDArray[Any]:  # fmt: skip
-    """Return the frames moved back by a field of shifts: ``out[p] = frame[p + shift(p)]``.
+    frames: NDArray[Any],
+    nodes: Real,
+    row_nodes: NDArray[np.float64],
+    column_nodes: NDArray[np.float64],
+    rule: Rule = AS_IT_IS,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Return the frames moved back by a field of shifts: ``out[p] = frame[p +
+    shift(p)]``.
 
     Parameters
     ----------
     frames
         (frame, row, column), any real dtype.
     nodes
-        float32 (frame, 2, row node, column node), pixels: shifts at the nodes, bilinear between them, constant outside.
+        float32 (frame, 2, row node, column node), pixels: shifts at the nodes, bilinear
+        between them, constant outside.
     row_nodes, column_nodes
         Places of the nodes, in pixels, ascending; at least two along each axis.
     rule
         How values are stored, from `stored_as`.
     out
-        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when None.
+        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when
+        None.
     """
     out = np.empty(frames.shape, np.float32) if out is None else out
-    _warp(as_native(frames), np.ascontiguousarray(nodes, np.float32), row_nodes, column_nodes, rule, out)
+    _warp(
+        as_native(frames),
+        np.ascontiguousarray(nodes, np.float32),
+        row_nodes,
+        column_nodes,
+        rule,
+        out,
+    )
     return out
 
 
 def stored_as(dtype: DTypeLike, offset: float = 0.0, nonnegative: bool = False) -> Rule:
-    """Return how values are stored in ``dtype``: ``offset`` is added, then they are brought into its range.
+    """Return how values are stored in ``dtype``: ``offset`` is added, then they are
+    brought into its range.
 
-    With ``nonnegative`` values below zero become zero. Integers are rounded and clipped to what their dtype holds; NaN
-    becomes 0 in them.
+    With ``nonnegative`` values below zero become zero. Integers are rounded and clipped
+    to what their dtype holds; NaN becomes 0 in them.
     """
     kind, low, high = np.dtype(dtype), -np.inf, np.inf
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         # the largest float32 that the dtype holds
-        low, high = float(limits.min), float(np.nextafter(np.float32(limits.max), np.float32(0)))
+        low, high = (
+            float(limits.min),
+            float(np.nextafter(np.float32(limits.max), np.float32(0))),
+        )
         if float(np.float32(limits.max)) <= limits.max:
             high = float(limits.max)
     if nonnegative:

@@ -1,4 +1,6 @@
-"""Connected components of a mask, block by block and joined over the faces between blocks."""
+"""Connected components of a mask, block by block and joined over the faces between
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,11 @@ from numpy.typing import NDArray
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 
 
-def label(mask: NDArray[np.bool_], pool: Executor | None = None) -> tuple[NDArray[np.int32], int]:
-    """Give the regions of a mask that are connected by faces their numbers, in raster order.
+def label(
+    mask: NDArray[np.bool_], pool: Executor | None = None
+) -> tuple[NDArray[np.int32], int]:
+    """Give the regions of a mask that are connected by faces their numbers, in raster
+    order.
 
     Parameters
     ----------
@@ -40,7 +45,9 @@ def label(mask: NDArray[np.bool_], pool: Executor | None = None) -> tuple[NDArra
 
 
 def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
-    """Return the number of the region of each run, from 1 in raster order, and how many there are."""
+    """Return the number of the region of each run, from 1 in raster order, and how many
+    there are.
+    """
     parent = np.arange(len(runs), dtype=np.int64)
     rows = runs.shape[1]
     lines = len(runs.first) - 1
@@ -49,13 +56,16 @@ def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
     return labels, int(_number(parent, labels))
 
 
-def face_pairs(before: Runs, labels_before: NDArray[Any], after: Runs, labels_after: NDArray[Any]) -> NDArray[np.int64]:
+def face_pairs(
+    before: Runs, labels_before: NDArray[Any], after: Runs, labels_after: NDArray[Any]
+) -> NDArray[np.int64]:
     """Return which labels touch across the face between two blocks.
 
     Parameters
     ----------
     before, after
-        Runs of the last frame of a block and of the first frame of the next, each of one frame.
+        Runs of the last frame of a block and of the first frame of the next, each of
+        one frame.
     labels_before, labels_after
         The label of each of those runs.
 
@@ -67,14 +77,22 @@ def face_pairs(before: Runs, labels_before: NDArray[Any], after: Runs, labels_af
     most = len(before) + len(after)
     pairs = np.empty((most, 2), np.int64)
     n = _face(
-        before.start, before.stop, before.first, np.asarray(labels_before, np.int64),
-        after.start, after.stop, after.first, np.asarray(labels_after, np.int64), pairs,
-    )  # fmt: skip
+        before.start,
+        before.stop,
+        before.first,
+        np.asarray(labels_before, np.int64),
+        after.start,
+        after.stop,
+        after.first,
+        np.asarray(labels_after, np.int64),
+        pairs,
+    )
     return np.unique(pairs[:n], axis=0)
 
 
 def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
-    """Return for each of ``n`` provisional labels (from 1) its final one, and how many there are.
+    """Return for each of ``n`` provisional labels (from 1) its final one, and how many
+    there are.
 
     Parameters
     ----------
@@ -86,7 +104,8 @@ def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], in
     Returns
     -------
     final : numpy.ndarray
-        int32, (n + 1,): ``final[provisional]``, with ``final[0] == 0``; in raster order again.
+        int32, (n + 1,): ``final[provisional]``, with ``final[0] == 0``; in raster order
+        again.
     count : int
         Number of regions.
 
@@ -139,17 +158,37 @@ def _number(parent: Any, labels: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _link_lines(start: Any, stop: Any, first: Any, rows: int, lines: int, parent: Any) -> None:
+def _link_lines(
+    start: Any, stop: Any, first: Any, rows: int, lines: int, parent: Any
+) -> None:
     for line in range(lines):
         if line % rows:
-            _link(start, stop, first[line - 1], first[line], first[line], first[line + 1], parent)
+            _link(
+                start,
+                stop,
+                first[line - 1],
+                first[line],
+                first[line],
+                first[line + 1],
+                parent,
+            )
         if line >= rows:
             above = line - rows
-            _link(start, stop, first[above], first[above + 1], first[line], first[line + 1], parent)
+            _link(
+                start,
+                stop,
+                first[above],
+                first[above + 1],
+                first[line],
+                first[line + 1],
+                parent,
+            )
 
 
 @njit(cache=True, nogil=True)
-def _link(start: Any, stop: Any, i: int, i_end: int, j: int, j_end: int, parent: Any) -> None:
+def _link(
+    start: Any, stop: Any, i: int, i_end: int, j: int, j_end: int, parent: Any
+) -> None:
     while i < i_end and j < j_end:
         if start[i] < stop[j] and start[j] < stop[i]:
             _union(parent, i, j)
@@ -161,7 +200,15 @@ def _link(start: Any, stop: Any, i: int, i_end: int, j: int, j_end: int, parent:
 
 @njit(cache=True, nogil=True)
 def _face(
-    start: Any, stop: Any, first: Any, labels: Any, start2: Any, stop2: Any, first2: Any, labels2: Any, pairs: Any
+    start: Any,
+    stop: Any,
+    first: Any,
+    labels: Any,
+    start2: Any,
+    stop2: Any,
+    first2: Any,
+    labels2: Any,
+    pairs: Any,
 ) -> int:
     n = 0
     for line in range(len(first) - 1):

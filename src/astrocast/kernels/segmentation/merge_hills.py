@@ -1,8 +1,9 @@
 """Which hills are one event: those between which the signal does not sink.
 
-One voxel's summit over one voxel's pass says little in noise. Here a whole border is compared with a whole hill: within
-one event, whether it stays, grows or travels, the upper part of the border is as high as the upper part of the hill;
-between two events that meet it is lower.
+One voxel's summit over one voxel's pass says little in noise. Here a whole border is
+compared with a whole hill: within one event, whether it stays, grows or travels, the
+upper part of the border is as high as the upper part of the hill; between two events
+that meet it is lower.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def join_hills(
     dips: tuple[float, float],
     certain: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Return for each hill (from 1; entry 0 is no hill) the event it belongs to, named by one of its hills.
+    """Return for each hill (from 1; entry 0 is no hill) the event it belongs to, named
+    by one of its hills.
 
     Parameters
     ----------
@@ -40,16 +42,18 @@ def join_hills(
     values, noise
         Signal at each voxel, and the standard deviation of its noise.
     dips
-        How much lower a border between two events is than the lower of the two, as a share of it: a border in space,
-        and one in time (one event's place is the other's). Either the upper part of the border, or its very pass as
-        seen from the summit.
+        How much lower a border between two events is than the lower of the two, as a
+        share of it: a border in space, and one in time (one event's place is the
+        other's). Either the upper part of the border, or its very pass as seen from the
+        summit.
     certain
-        Standard deviations of the noise that the upper part of a border, and its pass, are allowed for.
+        Standard deviations of the noise that the upper part of a border, and its pass,
+        are allowed for.
 
     Notes
     -----
-    The border with the least dip is opened first, and the dips of the joined hill are measured anew, until all that are
-    left are deep enough.
+    The border with the least dip is opened first, and the dips of the joined hill are
+    measured anew, until all that are left are deep enough.
     """
     hill, links = hills.hill, hills.links
     event = np.arange(len(hills.summit) + 1, dtype=np.int32)
@@ -57,7 +61,9 @@ def join_hills(
         return event
     order = np.argsort(hill, kind="stable")
     inside = {
-        int(h): part for h, part in zip(*_split(hill[order], values[order]), strict=True) if h > 0
+        int(h): part
+        for h, part in zip(*_split(hill[order], values[order]), strict=True)
+        if h > 0
     }  # values of each event, upper parts of which are compared
     borders = _borders(hills, values)
     near: dict[int, set[int]] = {}
@@ -65,13 +71,16 @@ def join_hills(
         near.setdefault(a, set()).add(b)
         near.setdefault(b, set()).add(a)
     top = {h: upper_mean(inside[h]) for h in near}
-    # hills are numbered from the highest summit down, and the higher of two gives its name to both
+    # hills are numbered from the highest summit down, and the higher of two gives its
+    # name to both
     height = np.concatenate([[0], values[hills.summit]])
     doubt = np.concatenate([[0], noise[hills.summit]])
 
     def surplus(pair: tuple[int, int]) -> float:
         lower, (border, steps_in_time) = max(pair), borders[pair]
-        broad = 1 - (upper_mean(border) + certain[0] * doubt[lower]) / max(min(top[pair[0]], top[pair[1]]), 1e-30)
+        broad = 1 - (upper_mean(border) + certain[0] * doubt[lower]) / max(
+            min(top[pair[0]], top[pair[1]]), 1e-30
+        )
         sharp = 1 - (border.max() + certain[1] * doubt[lower]) / height[lower]
         needed = dips[0] + (dips[1] - dips[0]) * steps_in_time / len(border)
         return float(max(broad - needed, sharp - dips[0]))
@@ -101,7 +110,9 @@ def join_hills(
     return event
 
 
-def _split(keys: NDArray[np.int32], values: NDArray[np.float32]) -> tuple[NDArray[np.int32], list[NDArray[np.float32]]]:
+def _split(
+    keys: NDArray[np.int32], values: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], list[NDArray[np.float32]]]:
     found, first = np.unique(keys, return_index=True)
     return found, np.split(values, first[1:])
 
@@ -114,13 +125,22 @@ def _both(a: Border, b: Border) -> Border:
     return np.concatenate([a[0], b[0]]), a[1] + b[1]
 
 
-def _borders(hills: Hills, values: NDArray[np.float32]) -> dict[tuple[int, int], Border]:
-    """Return the border between each two hills that touch: the lower voxel of each pair of neighbours."""
+def _borders(
+    hills: Hills, values: NDArray[np.float32]
+) -> dict[tuple[int, int], Border]:
+    """Return the border between each two hills that touch: the lower voxel of each pair
+    of neighbours.
+    """
     sides = np.sort(hills.basin[hills.links], axis=1)
     height = values[hills.links].min(axis=1)
     order = np.lexsort((sides[:, 1], sides[:, 0]))
     sides, height, in_time = sides[order], height[order], hills.in_time[order]
-    first = np.concatenate([[0], np.flatnonzero(np.any(np.diff(sides, axis=0) != 0, axis=1)) + 1])
+    first = np.concatenate(
+        [[0], np.flatnonzero(np.any(np.diff(sides, axis=0) != 0, axis=1)) + 1]
+    )
     counts = np.add.reduceat(in_time.astype(np.int64), first)
     heights = np.split(height, first[1:])
-    return {(int(a), int(b)): (h, int(n)) for (a, b), h, n in zip(sides[first], heights, counts, strict=True)}
+    return {
+        (int(a), int(b)): (h, int(n))
+        for (a, b), h, n in zip(sides[first], heights, counts, strict=True)
+    }

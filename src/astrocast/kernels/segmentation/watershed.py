@@ -1,8 +1,11 @@
-"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores bumps of noise.
+"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores
+bumps of noise.
 
-Voxels are taken from the highest down. One that touches no hill begins one; one that touches several joins them where
-the lower one rises too little above the pass (its prominence, or topological persistence; Edelsbrunner et al. 2002,
-https://doi.org/10.1007/s00454-002-2885-2), and otherwise goes to the one it is steepest towards.
+Voxels are taken from the highest down. One that touches no hill begins one; one that
+touches several joins them where the lower one rises too little above the pass (its
+prominence, or topological persistence; Edelsbrunner et al. 2002,
+https://doi.org/10.1007/s00454-002-2885-2), and otherwise goes to the one it is steepest
+towards.
 """
 
 from __future__ import annotations
@@ -22,14 +25,16 @@ class Hills:
     Parameters
     ----------
     hill
-        Hill of each voxel, from 1 in the order of their summits' height; 0 for those far below the summit they lead to.
+        Hill of each voxel, from 1 in the order of their summits' height; 0 for those
+        far below the summit they lead to.
     basin
         Hill that each voxel leads to, however far below its summit, (voxel,).
     summit
         Position in the list of each hill's highest voxel, (hill,).
     links
-        Pairs of face neighbours in different hills, positions in the list, (pair, 2). Of hills that touch nowhere else,
-        those of a voxel of the one and one that leads to the other.
+        Pairs of face neighbours in different hills, positions in the list, (pair, 2).
+        Of hills that touch nowhere else, those of a voxel of the one and one that leads
+        to the other.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
     """
@@ -76,14 +81,19 @@ def find_hills(
     hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
     links, in_time = _links(neighbours, hill, basin)
     sides = np.sort(basin[links], axis=1).astype(np.int64)
-    pair, direct = sides[:, 0] * (len(summit) + 1) + sides[:, 1], np.all(hill[links] > 0, axis=1)
+    pair, direct = (
+        sides[:, 0] * (len(summit) + 1) + sides[:, 1],
+        np.all(hill[links] > 0, axis=1),
+    )
     kept = direct | ~np.isin(pair, pair[direct])
     return Hills(hill, basin, summit, links[kept], in_time[kept])
 
 
 @njit(cache=True, nogil=True)
 def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the positions of the six face neighbours of each voxel in the list, -1 where there is none: (voxel, 6)."""
+    """Return the positions of the six face neighbours of each voxel in the list, -1
+    where there is none: (voxel, 6).
+    """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
     steps = (1, columns, rows * columns)
@@ -113,10 +123,13 @@ def _root(parent: Any, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float) -> Any:
+def _flood(
+    neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float
+) -> Any:
     n = len(order)
-    # a hill is known by its summit's position; -1: not reached yet. Below its foot, a voxel leads to a hill and is none
-    # of it: without that, a bump of noise in the long tail of an event would touch nothing and be an event of its own
+    # a hill is known by its summit's position; -1: not reached yet. Below its foot, a
+    # voxel leads to a hill and is none of it: without that, a bump of noise in the long
+    # tail of an event would touch nothing and be an event of its own
     own = np.full(n, -1, np.int64)
     low = np.zeros(n, np.bool_)
     parent = np.arange(n)
@@ -145,7 +158,15 @@ def _flood(neighbours: Any, order: Any, values: Any, noise: Any, prominence: flo
 
 
 @njit(cache=True, nogil=True)
-def _touched(around: Any, own: Any, low: Any, parent: Any, values: Any, touching: Any, steepest: Any) -> Any:
+def _touched(
+    around: Any,
+    own: Any,
+    low: Any,
+    parent: Any,
+    values: Any,
+    touching: Any,
+    steepest: Any,
+) -> Any:
     m = 0
     for j in around:
         if j < 0 or own[j] == -1:

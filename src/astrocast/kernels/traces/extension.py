@@ -11,9 +11,14 @@ from astrocast.kernels.traces.traces import Windows
 
 
 def extended_windows(
-    z0: NDArray[np.int64], z1: NDArray[np.int64], before: int | None, after: int | None, frames: tuple[int, int]
+    z0: NDArray[np.int64],
+    z1: NDArray[np.int64],
+    before: int | None,
+    after: int | None,
+    frames: tuple[int, int],
 ) -> Windows:
-    """Return the window of each event, longer by ``before`` and ``after`` frames but within the recording.
+    """Return the window of each event, longer by ``before`` and ``after`` frames but
+    within the recording.
 
     Parameters
     ----------
@@ -27,21 +32,39 @@ def extended_windows(
     >>> extended_windows(np.array([3]), np.array([5]), 2, None, (0, 10))
     Windows(starts=array([1]), offsets=array([0, 9]))
     """
-    starts = np.full_like(z0, frames[0]) if before is None else np.maximum(z0 - before, frames[0])
-    stops = np.full_like(z1, frames[1]) if after is None else np.minimum(z1 + after, frames[1])
+    starts = (
+        np.full_like(z0, frames[0])
+        if before is None
+        else np.maximum(z0 - before, frames[0])
+    )
+    stops = (
+        np.full_like(z1, frames[1])
+        if after is None
+        else np.minimum(z1 + after, frames[1])
+    )
     starts, stops = np.minimum(starts, z0), np.maximum(stops, z1)
     return Windows(starts, offsets_of(stops - starts))
 
 
-def sides(windows: Windows, z0: NDArray[np.int64], z1: NDArray[np.int64]) -> tuple[Windows, Windows]:
+def sides(
+    windows: Windows, z0: NDArray[np.int64], z1: NDArray[np.int64]
+) -> tuple[Windows, Windows]:
     """Return the part of each window before its event and the part after it."""
     stops = windows.starts + np.diff(windows.offsets)
-    return Windows(windows.starts, offsets_of(z0 - windows.starts)), Windows(z1, offsets_of(stops - z1))
+    return Windows(windows.starts, offsets_of(z0 - windows.starts)), Windows(
+        z1, offsets_of(stops - z1)
+    )
 
 
 @njit(cache=True, nogil=True)
-def _lay(values: Floats, offsets: Offsets, starts: NDArray[np.int64], window_starts: NDArray[np.int64],
-         window_offsets: Offsets, out: Floats) -> None:  # fmt: skip
+def _lay(
+    values: Floats,
+    offsets: Offsets,
+    starts: NDArray[np.int64],
+    window_starts: NDArray[np.int64],
+    window_offsets: Offsets,
+    out: Floats,
+) -> None:
     for i in range(starts.size):
         to = window_offsets[i] + starts[i] - window_starts[i]
         for k in range(offsets[i + 1] - offsets[i]):
@@ -50,5 +73,7 @@ def _lay(values: Floats, offsets: Offsets, starts: NDArray[np.int64], window_sta
 
 
 def lay(values: Floats, part: Windows, windows: Windows, out: Floats) -> None:
-    """Write traces that cover ``part`` to their places in traces that cover ``windows``, in place."""
+    """Write traces that cover ``part`` to their places in traces that cover
+    ``windows``, in place.
+    """
     _lay(values, part.offsets, part.starts, windows.starts, windows.offsets, out)

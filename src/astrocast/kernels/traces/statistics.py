@@ -12,28 +12,39 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets
 
 
 def counts_over_time(
-    times: NDArray[np.float64], codes: NDArray[np.int64], n_groups: int, edges: NDArray[np.float64]
+    times: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    n_groups: int,
+    edges: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Return how many events of each group begin in each bin, (bins, groups); a bin holds its left edge.
+    """Return how many events of each group begin in each bin, (bins, groups); a bin
+    holds its left edge.
 
     Times that are NaN or outside the edges are not counted.
 
-    >>> counts_over_time(np.array([0.0, 1.5, 2.0]), np.array([0, 1, 1]), 2, np.array([0.0, 2.0, 4.0]))
+    >>> counts_over_time(
+    ...     np.array([0.0, 1.5, 2.0]), np.array([0, 1, 1]), 2, np.array([0.0, 2.0, 4.0])
+    ... )
     array([[1, 1],
            [0, 1]])
     """
     bins = np.searchsorted(edges, times, side="right") - 1
     counted = (bins >= 0) & (bins < len(edges) - 1) & ~np.isnan(times)
-    flat = np.bincount(bins[counted] * n_groups + codes[counted], minlength=(len(edges) - 1) * n_groups)
+    flat = np.bincount(
+        bins[counted] * n_groups + codes[counted], minlength=(len(edges) - 1) * n_groups
+    )
     return flat.reshape(len(edges) - 1, n_groups)
 
 
 def counts_around(
     times: NDArray[np.float64], stimuli: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return how many events begin in each bin around each stimulus, (stimuli, bins); edges are relative to it.
+    """Return how many events begin in each bin around each stimulus, (stimuli, bins);
+    edges are relative to it.
 
-    >>> counts_around(np.array([9.0, 11.0, 12.0]), np.array([10.0]), np.array([-2.0, 0.0, 2.0]))
+    >>> counts_around(
+    ...     np.array([9.0, 11.0, 12.0]), np.array([10.0]), np.array([-2.0, 0.0, 2.0])
+    ... )
     array([[1, 1]])
     """
     order = np.sort(times[~np.isnan(times)])
@@ -42,8 +53,11 @@ def counts_around(
     return np.asarray(np.diff(before, axis=1), np.int64)
 
 
-def windows_around(signal: NDArray[np.float64], frames: NDArray[np.int64], before: int, after: int) -> Floats:
-    """Return the signal around each frame, (frames, before + after); NaN beyond the ends of the signal.
+def windows_around(
+    signal: NDArray[np.float64], frames: NDArray[np.int64], before: int, after: int
+) -> Floats:
+    """Return the signal around each frame, (frames, before + after); NaN beyond the
+    ends of the signal.
 
     >>> windows_around(np.array([1.0, 2.0, 3.0]), np.array([0]), 1, 2)
     array([[nan,  1.,  2.]])
@@ -55,7 +69,8 @@ def windows_around(signal: NDArray[np.float64], frames: NDArray[np.int64], befor
 
 @dataclass(frozen=True)
 class Average:
-    """Mean, standard deviation (``ddof=1``) and number of traces per group and frame, each (groups, frames).
+    """Mean, standard deviation (``ddof=1``) and number of traces per group and frame,
+    each (groups, frames).
 
     ``frames`` are relative to the place that the traces were aligned at.
     """
@@ -93,7 +108,11 @@ def _accumulate(
 
 
 def average_traces(
-    values: Floats, offsets: Offsets, align: NDArray[np.int64], codes: NDArray[np.int64], n_groups: int
+    values: Floats,
+    offsets: Offsets,
+    align: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    n_groups: int,
 ) -> Average:
     """Return the average trace of each group.
 

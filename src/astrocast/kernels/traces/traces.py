@@ -1,7 +1,8 @@
-"""Signals of many regions of a recording: which pixels each has, and their mean in every frame of a window.
+"""Signals of many regions of a recording: which pixels each has, and their mean in
+every frame of a window.
 
-A recording passes by in blocks; each block adds what it knows to the traces of all regions, so the whole is the same
-however it is cut.
+A recording passes by in blocks; each block adds what it knows to the traces of all
+regions, so the whole is the same however it is cut.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 
 
 class Pixels(NamedTuple):
-    """Pixels of many regions: region ``i`` has ``flat[offsets[i]:offsets[i + 1]]``, each row * width + column."""
+    """Pixels of many regions: region ``i`` has ``flat[offsets[i]:offsets[i + 1]]``,
+    each row * width + column.
+    """
 
     flat: NDArray[np.int64]
     offsets: Offsets
 
 
 class Windows(NamedTuple):
-    """Which frames a trace per region covers: from ``starts[i]``, as many as ``offsets[i + 1] - offsets[i]``."""
+    """Which frames a trace per region covers: from ``starts[i]``, as many as
+    ``offsets[i + 1] - offsets[i]``.
+    """
 
     starts: NDArray[np.int64]
     offsets: Offsets
@@ -49,11 +54,17 @@ def _list_pixels(
         end = 1 if which == 1 else depth
         for x in range(rows):
             for y in range(columns):
-                inside = 0 <= origins[i, 1] + x < height and 0 <= origins[i, 2] + y < width
+                inside = (
+                    0 <= origins[i, 1] + x < height and 0 <= origins[i, 2] + y < width
+                )
                 for z in range(begin, end):
-                    if inside and is_set(bits, offsets[i], (z * rows + x) * columns + y):
+                    if inside and is_set(
+                        bits, offsets[i], (z * rows + x) * columns + y
+                    ):
                         if found.size:
-                            found[total] = (origins[i, 1] + x) * width + origins[i, 2] + y
+                            found[total] = (
+                                (origins[i, 1] + x) * width + origins[i, 2] + y
+                            )
                         total += 1
                         counts[i] += 1
                         break
@@ -66,12 +77,14 @@ def list_pixels(
     frame_shape: tuple[int, int],
     which: Literal["footprint", "first", "last"] = "footprint",
 ) -> Pixels:
-    """Return the pixels of each event: of any frame, of its first frame, or of its last.
+    """Return the pixels of each event: of any frame, of its first frame, or of its
+    last.
 
     Parameters
     ----------
     masks, origins
-        The events and the (frame, row, column) of the first corner of each; what lies outside the frame is left out.
+        The events and the (frame, row, column) of the first corner of each; what lies
+        outside the frame is left out.
     frame_shape
         Rows and columns of the recording.
     which
@@ -79,10 +92,26 @@ def list_pixels(
     """
     frame = (*frame_shape, ("footprint", "first", "last").index(which))
     counts = np.zeros(len(masks.shapes), np.int64)
-    total = _list_pixels(masks.bits, masks.offsets, masks.shapes, origins, frame, np.empty(0, np.int64), counts)
+    total = _list_pixels(
+        masks.bits,
+        masks.offsets,
+        masks.shapes,
+        origins,
+        frame,
+        np.empty(0, np.int64),
+        counts,
+    )
     found = np.empty(total, np.int64)
     if total:
-        _list_pixels(masks.bits, masks.offsets, masks.shapes, origins, frame, found, np.zeros_like(counts))
+        _list_pixels(
+            masks.bits,
+            masks.offsets,
+            masks.shapes,
+            origins,
+            frame,
+            found,
+            np.zeros_like(counts),
+        )
     return Pixels(found, offsets_of(counts))
 
 
@@ -105,7 +134,9 @@ def _surroundings(
             for k in range(offsets[i], offsets[i + 1]):
                 row, column = index[k] // width, index[k] % width
                 for x in range(max(0, row - near), min(height, row + near + 1)):
-                    for y in range(max(0, column - near), min(width, column + near + 1)):
+                    for y in range(
+                        max(0, column - near), min(width, column + near + 1)
+                    ):
                         p = x * width + y
                         if stamp[p] < 2 * i + 1:
                             stamp[p] = mark
@@ -117,18 +148,30 @@ def _surroundings(
     return total
 
 
-def surroundings(pixels: Pixels, frame_shape: tuple[int, int], gap: int = 1, width: int = 4) -> Pixels:
-    """Return the pixels around each region: further than ``gap`` pixels from it, not further than ``gap + width``.
+def surroundings(
+    pixels: Pixels, frame_shape: tuple[int, int], gap: int = 1, width: int = 4
+) -> Pixels:
+    """Return the pixels around each region: further than ``gap`` pixels from it, not
+    further than ``gap + width``.
 
-    Distances count diagonal steps as one. Pixels of other regions are kept: leave them out frame by frame, see
-    `add_means`.
+    Distances count diagonal steps as one. Pixels of other regions are kept: leave them
+    out frame by frame, see `add_means`.
     """
     counts = np.zeros(pixels.offsets.size - 1, np.int64)
     reach = (gap, gap + width)
-    total = _surroundings(pixels.flat, pixels.offsets, frame_shape, reach, np.empty(0, np.int64), counts)
+    total = _surroundings(
+        pixels.flat, pixels.offsets, frame_shape, reach, np.empty(0, np.int64), counts
+    )
     found = np.empty(total, np.int64)
     if total:
-        _surroundings(pixels.flat, pixels.offsets, frame_shape, reach, found, np.zeros_like(counts))
+        _surroundings(
+            pixels.flat,
+            pixels.offsets,
+            frame_shape,
+            reach,
+            found,
+            np.zeros_like(counts),
+        )
     return Pixels(found, offsets_of(counts))
 
 
@@ -166,7 +209,8 @@ def add_means(
     out: Floats,
     labels: NDArray[Any] | None = None,
 ) -> None:
-    """Write the mean over each region in each of these frames to its place in the traces.
+    """Write the mean over each region in each of these frames to its place in the
+    traces.
 
     Parameters
     ----------
@@ -179,10 +223,16 @@ def add_means(
     windows
         Frames that the trace of each region covers.
     out
-        The traces end to end, written to in place; frames without a pixel that is a number become NaN.
+        The traces end to end, written to in place; frames without a pixel that is a
+        number become NaN.
     labels
-        Label volume of the block: pixels that are part of any event in a frame are left out of that frame.
+        Label volume of the block: pixels that are part of any event in a frame are left
+        out of that frame.
     """
     flat = np.ascontiguousarray(frames).reshape(len(frames), -1)
-    marks = np.empty((0, 0), np.int32) if labels is None else np.ascontiguousarray(labels).reshape(len(labels), -1)
+    marks = (
+        np.empty((0, 0), np.int32)
+        if labels is None
+        else np.ascontiguousarray(labels).reshape(len(labels), -1)
+    )
     _add_means(flat, marks, first_frame, tuple(pixels), tuple(windows), out)
