@@ -220,7 +220,7 @@ def _open_folder(path: Path, loc: str | None, sep: str) -> tuple[Recording, str 
         return _load("formats.zarr_store:ZarrRecording")(path, loc), loc
     if (path / "__schema").exists():
         return _load("formats.tiledb_array:TileDBRecording")(path, loc), loc
-    return _load("folder:FolderRecording")(path, loc, sep), loc
+    return _load("formats.folder:FolderRecording")(path, loc, sep), loc
 
 
 def create_recording(
