@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,13 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import mended
-from astrocast.detection.calibrated.stretch import (
-    BLOCK_VOXELS,
-    Stretch,
-    blocks_of,
-    signal_of,
-    stretches,
-)
+from astrocast.detection.calibrated.candidates import Search, find_candidates
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import (
     Part,
@@ -35,34 +29,32 @@ from astrocast.detection.events.layers import (
     parts_by_block,
     write_layers,
 )
-from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
+from astrocast.detection.events.segmentation import ACTIVE, Segmentation
 from astrocast.errors import AstrocastWarning
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
+from astrocast.kernels.calibrated.arrival import JoinRule, join_by_arrival
 from astrocast.kernels.calibrated.extent import (
     event_extent,
     laplacian,
     peak_height,
     sharpened,
 )
+from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.overlap import (
     Layered,
     give_back,
     layer_events,
     shared_voxels,
 )
+from astrocast.kernels.calibrated.residual import gaussian_square
 from astrocast.kernels.calibrated.significance import confidence, height_for
-from astrocast.kernels.masks.runs import find_runs, list_voxels, paint_runs
-from astrocast.kernels.segmentation.labelling import label_runs
-from astrocast.kernels.segmentation.merge_hills import join_hills
-from astrocast.kernels.segmentation.watershed import find_hills
-from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.kernels.masks.runs import list_voxels, paint_runs
+from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.settings.calibrated import CalibratedSettings
 
 #: candidate voxels that are divided into events together
 _BATCH_VOXELS = 4 << 20
-_BLOCK_VOXELS = BLOCK_VOXELS
 _EVENTS = "calibrated"
 #: share of its peak from which a voxel is its basin's, whatever reaches it, so that
 #: every event is seen in the map
@@ -110,23 +102,8 @@ def segment_calibrated(
     threshold = height_for(
         settings.false_events * voxels / 20e6, voxels, settings.sigma
     )
-    blocks: list[Block] = []
-    alike = 0.0
-    for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
-        found = _find_candidates(
-            recording,
-            (start, stop),
-            list(enumerate(own, len(blocks))),
-            settings,
-            checkpoint,
-            pool,
-            advance,
-            border,
-            unknown,
-        )
-        alike = max(alike, found)
-        blocks += own
+    search = Search(settings, checkpoint, pool, advance, border, unknown)
+    candidates, alike = find_candidates(recording, search)
     if alike > _MOST_ALIKE:
         warnings.warn(
             f"what fluctuates slowly is {alike:.1f} times what steps between frames"
@@ -139,9 +116,6 @@ def segment_calibrated(
             AstrocastWarning,
             stacklevel=2,
         )
-    candidates = join_blocks(
-        checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks]
-    )
     return _divide(candidates, settings, threshold)
 
 
@@ -221,60 +195,6 @@ def calibrated_events(
     return np.split(at[order], cuts) if len(found.boxes.area) else []
 
 
-def _find_candidates(
-    recording: Recording,
-    span: tuple[int, int],
-    blocks: list[tuple[int, Block]],
-    settings: CalibratedSettings,
-    checkpoint: Checkpoint,
-    pool: Executor | None,
-    advance: Callable[[int], None],
-    border: tuple[int, int, int, int],
-    unknown: NDArray[np.bool_] | None,
-) -> float:
-    """Keep the candidate voxels of each block of a stretch; return by how much slow
-    fluctuations exceed its noise.
-    """
-    todo = [
-        (index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)
-    ]
-    advance(
-        sum(block.stop - block.start for _, block in blocks)
-        - sum(b.stop - b.start for _, b in todo)
-    )
-    if not todo:
-        return 0.0
-    stretch = Stretch.read(recording, *span, settings, pool)
-    worth = stretch.classes, stretch.tables, stretch.measured.shift
-    for (index, block), (_, frames) in zip(
-        todo, read_blocks(recording, [b for _, b in todo]), strict=True
-    ):
-        _, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
-        noise, which = stretch.deviation(block, recording.shape[0], settings)
-        mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
-        if invalid is not None:
-            mask &= ~invalid[block.inner]
-        if unknown is not None:
-            mask[unknown[block.start : block.stop]] = False
-        runs = find_runs(mask, pool)
-        labels, n = label_runs(runs)
-        value, spread = heights_on_runs(runs, smooth, noise, which, worth, pool)
-        checkpoint.save(
-            ACTIVE,
-            index,
-            start=runs.start,
-            stop=runs.stop,
-            first=runs.first,
-            labels=labels,
-            n=np.array(n),
-            invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
-            value=value,
-            noise=spread,
-        )
-        advance(block.stop - block.start)
-    return stretch.excess
-
-
 @dataclass(frozen=True)
 class _Voxels:
     """Candidate voxels: flat index in the recording, signal, noise."""
@@ -282,6 +202,7 @@ class _Voxels:
     at: NDArray[np.int64]
     value: NDArray[np.float32]
     noise: NDArray[np.float32]
+    single: NDArray[np.float32]
 
 
 def _divide(
@@ -371,7 +292,9 @@ def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> _Voxels:
         at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
             len(own)
         )
-        parts.append((at[own], stored["value"][own], stored["noise"][own]))
+        parts.append(
+            (at[own], *(stored[name][own] for name in ("value", "noise", "single")))
+        )
     return _Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -387,13 +310,15 @@ def _events(
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
     )
-    event = join_hills(
-        hills,
-        voxels.value,
-        voxels.noise,
+    hills = _without_hot_pixels(hills, voxels, settings)
+    rule = JoinRule(
         (settings.dip, settings.dip_in_time),
         (settings.border_doubt, settings.pass_doubt),
-    )[hills.hill]
+    )
+    _, event = join_by_arrival(
+        hills, voxels.at, voxels.value, voxels.noise, shape, rule
+    )
+    event = event[hills.hill]
     order = np.argsort(event, kind="stable")
     found, first = np.unique(event[order], return_index=True)
     own_of = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
@@ -425,6 +350,26 @@ def _events(
             extents[number] = np.ravel_multi_index(tuple(extent.T), shape)
     layered = _share(voxels, event, extents, peaks, touching, shape, settings)
     yield from ((layered[number], heights[number]) for number in extents)
+
+
+def _without_hot_pixels(
+    hills: Hills, voxels: _Voxels, settings: CalibratedSettings
+) -> Hills:
+    """Return the hills without those that are the light of a single pixel."""
+    gain = float(np.sqrt((gaussian_square(settings.smooth_sigma, settings.reach)) ** 3))
+    hot = single_pixel_hills(
+        hills.summit,
+        hills.neighbours,
+        voxels.value,
+        voxels.single,
+        voxels.noise / np.float32(gain),
+    )
+    gone = np.concatenate([[False], hot])
+    hill = np.where(gone[hills.hill], 0, hills.hill)
+    left = ~gone[hills.basin[hills.links]].any(axis=1)
+    return replace(
+        hills, hill=hill, links=hills.links[left], in_time=hills.in_time[left]
+    )
 
 
 def _share(
