@@ -7,12 +7,14 @@ below, so that an event in a part of the field does not count.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.parallel import spread
 
 #: least side of a tile in pixels, and most tiles along a side of the frame
 _SIDE, _TILES = 8, 32
@@ -103,3 +105,30 @@ def fit_frame(means: Any, light: Any, noise: Any) -> Any:
         out[0] = (u * c - v * b) / d
         out[1] = (v * a - u * b) / d
     return out
+
+
+def tile_means_of_frames(
+    frames: NDArray[np.float32], side: int, pool: Executor | None = None
+) -> NDArray[np.float32]:
+    """Return the mean of each tile in each frame, (frame, tile), float32.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), float32, finite.
+    side
+        Of a tile, in pixels; tiles at the edges may be smaller.
+    pool
+        Threads to share the work with.
+    """
+    high, wide = (-(-n // side) for n in frames.shape[1:])
+    out = np.empty((len(frames), high * wide), np.float32)
+    spread(pool, len(frames), _mean_tiles_of, frames, side, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _mean_tiles_of(lo: int, hi: int, frames: Any, side: int, out: Any) -> None:
+    """Write the tiles of frames ``lo`` to ``hi`` into ``out``, (frame, tile), float32."""
+    for t in range(lo, hi):
+        mean_tiles(frames[t], side, out[t])
