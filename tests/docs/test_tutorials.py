@@ -50,7 +50,7 @@ def test_the_examples_of_the_pages_run(tmp_path: Path) -> None:
 def test_pages_build_and_tutorials_run_without_a_warning(tmp_path: Path) -> None:
     """The gallery runs each tutorial; an error in one fails the build."""
     docs = tmp_path / "docs"
-    ignored = shutil.ignore_patterns("_build", "auto_tutorials", "api", "*.roi")
+    ignored = shutil.ignore_patterns("_build", "auto_tutorials", "api", "sg_*")
     shutil.copytree(DOCS, docs, ignore=ignored)
     site = tmp_path / "site"
     sphinx = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
