@@ -45,7 +45,9 @@ def group_points(
 
     Examples
     --------
-    >>> table = pd.DataFrame({"group": ["a", "a"], "subject": ["1", "2"], "rate": [1, 2]})
+    >>> table = pd.DataFrame(
+    ...     {"group": ["a", "a"], "subject": ["1", "2"], "rate": [1, 2]}
+    ... )
     >>> group_points(table, "rate", label="events/min").get_ylabel()
     'events/min'
     """

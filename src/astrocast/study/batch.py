@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from astrocast.runtime.threads import available
 from astrocast.study.directory import StudyDirectory
-from astrocast.study.one_recording import compute
 from astrocast.study.table import StudyRow
 
 logger = logging.getLogger("astrocast.study")
@@ -116,10 +116,12 @@ def _run_here(
 
 
 def _run_process(
-    job: dict[str, Any], threads: int, running: set[subprocess.Popen[str]]
+    job: dict[str, Any], threads: int | None, running: set[subprocess.Popen[str]]
 ) -> Outcome:
     command = [sys.executable, "-m", "astrocast.study.one_recording"]
-    environment = {**os.environ, "ASTROCAST_THREADS": str(threads)}
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["ASTROCAST_THREADS"] = str(threads)
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -155,13 +157,18 @@ def _run_on_cluster(
     """Yield names and outcomes as tasks of a dask cluster end."""
     from distributed import as_completed as tasks_as_completed
 
-    futures = {
-        client.submit(compute, job, pure=False, retries=1, key=f"astrocast-{name}"): name
-        for name, job in jobs.items()
-    }
+    futures = {}
+    for name, job in jobs.items():
+        key = f"astrocast-{name}-{uuid.uuid4().hex[:8]}"
+        futures[client.submit(_run_task, job, pure=False, retries=1, key=key)] = name
     for future in tasks_as_completed(list(futures)):
-        name = futures[future]
         if future.status == "finished":
-            yield name, future.result()
+            yield futures[future], future.result()
         else:
-            yield name, {"status": "failed", "message": f"on the cluster: {future.exception()}"}  # noqa: E501
+            text = f"on the cluster: {future.exception()}"
+            yield futures[future], {"status": "failed", "message": text}
+
+
+def _run_task(job: dict[str, Any]) -> Outcome:
+    """Run one recording on a worker: in a process of its own, as here."""
+    return _run_process(job, None, set())

@@ -66,6 +66,6 @@ def _slurm_cluster(text: str) -> Any:
     options = slurm_options(text)
     jobs, cores = int(options.pop("jobs")), int(options.pop("cores"))
     # a recording uses the cores of its worker by itself: one task at a time
-    cluster = SLURMCluster(cores=cores, processes=1, **options)
+    cluster = SLURMCluster(cores=1, job_cpu=cores, processes=1, **options)
     cluster.scale(jobs=jobs)
     return cluster

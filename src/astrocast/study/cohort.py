@@ -6,7 +6,6 @@ grow with the number of recordings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,7 +169,7 @@ class Cohort:
     @property
     def recordings(self) -> pd.DataFrame:
         """The table of recordings, failed ones included."""
-        labels = {name: str for name in (*LABELS, "name")}
+        labels = dict.fromkeys((*LABELS, "name"), str)
         path = self.directory / RECORDINGS_CSV
         return pd.read_csv(path, dtype=labels, keep_default_na=True)
 
@@ -222,16 +221,20 @@ class Cohort:
         Groups are summed up piece by piece. The median is approximate (t-digest,
         Dunning & Ertl 2019, https://arxiv.org/abs/1902.04023).
         """
-        from pyarrow.acero import AggregateNodeOptions, Declaration, ScanNodeOptions
-        from pyarrow.acero import FilterNodeOptions
+        from pyarrow.acero import (
+            AggregateNodeOptions,
+            Declaration,
+            FilterNodeOptions,
+            ScanNodeOptions,
+        )
 
         self._check([*by, *measures, *(where or ())])
         nodes = [Declaration("scan", ScanNodeOptions(self._dataset))]
         condition = _condition(where)
         if condition is not None:
             nodes.append(Declaration("filter", FilterNodeOptions(condition)))
-        wanted = [(by[0], "hash_count_all" if False else "hash_count",
-                   pc.CountOptions(mode="all"), "events")]  # fmt: skip
+        count = (by[0], "hash_count", pc.CountOptions(mode="all"), "events")
+        wanted: list[Any] = [count]
         wanted += [(c, f"hash_{f}", None, f"{c}_{f}") for c, f in measures.items()]
         nodes.append(Declaration("aggregate", AggregateNodeOptions(wanted, list(by))))
         frame = Declaration.from_sequence(nodes).to_table().to_pandas()
@@ -259,9 +262,3 @@ def _condition(where: dict[str, Any] | None) -> pc.Expression | None:
         for part in parts:
             condition = part if condition is None else condition & part
     return condition
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

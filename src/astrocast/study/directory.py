@@ -17,7 +17,7 @@ from astrocast.errors import (
     OutputExistsError,
     ResultsDifferError,
 )
-from astrocast.pipeline.directory import differences
+from astrocast.runtime.fingerprint import list_differences
 from astrocast.runtime.provenance import versions, write_json
 from astrocast.study.table import StudyRow
 
@@ -105,7 +105,7 @@ def open_study(
     study = StudyDirectory(path, rows, configuration)
     if (path / STUDY_FILE).exists():
         before = read_study(path)
-        lines = differences(_flat(before.configuration), _flat(configuration))
+        lines = list_differences(_flat(before.configuration), _flat(configuration))
         if lines and not overwrite:
             raise ResultsDifferError(
                 f"{path} holds a study with other parameters: {'; '.join(lines)}."

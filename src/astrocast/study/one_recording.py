@@ -46,7 +46,7 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
         )
     except AstrocastError as error:
         return {"status": "failed", "message": str(error)}
-    except Exception as error:  # noqa: BLE001 - other recordings go on; it is said
+    except Exception as error:
         logging.getLogger("astrocast.study").debug("", exc_info=True)
         text = f"unexpected {type(error).__name__}: {error} (a fault of astrocast)"
         return {"status": "failed", "message": text}

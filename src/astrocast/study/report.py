@@ -41,9 +41,21 @@ _QUALITY = (
     ("median_snr", "Signal to noise", "median SNR of events"),
     ("median_confidence", "Confidence", "median confidence of events"),
 )
-_SHOWN = ("name", "group", "subject", "day", "status", "events", "events_per_minute",
-          "frames", "frame_rate", "pixel_size", "excluded_frames", "largest_shift_px",
-          "warnings")  # fmt: skip
+_SHOWN = (
+    "name",
+    "group",
+    "subject",
+    "day",
+    "status",
+    "events",
+    "events_per_minute",
+    "frames",
+    "frame_rate",
+    "pixel_size",
+    "excluded_frames",
+    "largest_shift_px",
+    "warnings",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ def write_cohort_report(study: StudyDirectory, recordings: pd.DataFrame) -> Path
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = Environment(  # noqa: S701 - a style sheet of our own, nothing is put into it
+    style = Environment(
         loader=PackageLoader("astrocast.pipeline", "templates")
     ).get_template("report.css")
     complete = recordings[recordings["status"] == "ok"]
@@ -113,7 +125,9 @@ def _panels(
         known = column in table and np.isfinite(table[column].astype(float)).any()
         if known and title not in titles:
             titles.add(title)
-            panels.append(Panel(title, _picture(group_points(table, column, label=label))))
+            panels.append(
+                Panel(title, _picture(group_points(table, column, label=label)))
+            )
     return panels
 
 

@@ -139,8 +139,11 @@ def read_table(path: Path, parameters: Sequence[str]) -> list[StudyRow]:
     problems = _header_problems(header, parameters)
     if not rows:
         problems.append("it has no rows")
-    study = [] if problems else [_row(row, path.parent, problems, i + 2)
-                                 for i, row in enumerate(rows)]  # fmt: skip
+    study = (
+        []
+        if problems
+        else [_row(row, path.parent, problems, i + 2) for i, row in enumerate(rows)]
+    )
     if problems:
         raise InvalidValueError(f"{path}: {'; '.join(problems)}")
     return name_rows(study)
@@ -163,9 +166,7 @@ def _header_problems(header: Sequence[str], parameters: Sequence[str]) -> list[s
     return problems
 
 
-def _row(
-    row: dict[str, Any], base: Path, problems: list[str], line: int
-) -> StudyRow:
+def _row(row: dict[str, Any], base: Path, problems: list[str], line: int) -> StudyRow:
     if "" in row:
         problems.append(f"line {line} has more cells than the header")
     cells = {k: (v or "").strip() for k, v in row.items() if k}
@@ -185,9 +186,7 @@ def _row(
                 f"line {line}: {column} is {value!r}; expected a number above 0"
             )
         overrides.append(f"{parameter}={value}")
-    labels = {
-        k: v for k, v in cells.items() if k not in _CONTEXT and "." not in k
-    }
+    labels = {k: v for k, v in cells.items() if k not in _CONTEXT and "." not in k}
     return StudyRow(recording, cells.get("name", ""), labels, tuple(overrides))
 
 

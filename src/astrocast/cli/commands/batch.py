@@ -42,9 +42,7 @@ def batch(
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(
-            help="Address of a running dask scheduler.", show_default=False
-        ),
+        typer.Option(help="Address of a running dask scheduler.", show_default=False),
     ] = None,
     slurm: Annotated[
         str | None,
@@ -84,8 +82,9 @@ def batch(
         )
     if scheduler and slurm:
         raise InvalidValueError("--scheduler and --slurm exclude each other")
-    failed = _run(source, output, (config, set_ or []), (workers, scheduler, slurm),
-                  overwrite)  # fmt: skip
+    failed = _run(
+        source, output, (config, set_ or []), (workers, scheduler, slurm), overwrite
+    )
     if failed:
         raise typer.Exit(1)
 
