@@ -1,9 +1,8 @@
-"""Results that are kept on disk under what they were computed from.
+"""Store results on disk under a hash of everything they were computed from.
 
-The name of a result is a hash of everything it depends on: what was computed, with
-which parameters, the content of the table and the recording, the seed, and the code
-itself. A change of any of them is another name, so an old result cannot be found by
-mistake, and a result that is found needs no check but that of its own bytes.
+The hash covers the computation's name, its parameters, the content of table and
+recording, the seed and the code. A change in any of them gives another file name, so an
+outdated result is never used; a stored file is only checked for damage.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -76,45 +75,48 @@ def table_hash(table: pd.DataFrame) -> str:
 
 
 class ResultCache:
-    """Keeps arrays under a hash of what they come from.
+    """Store arrays under a hash of the inputs they were computed from.
 
     Parameters
     ----------
     directory
-        Where results are kept; None keeps nothing.
+        Directory of the stored results; None stores nothing.
     seed
-        Part of every name: results of another seed are others.
+        Part of the hash.
     """
 
     def __init__(self, directory: Path | None, seed: int) -> None:
         self.directory, self.seed = directory, seed
 
     def arrays(
-        self, name: str, inputs: dict[str, Any], compute: Callable[[], Arrays]
+        self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Arrays]
     ) -> Arrays:
-        """Return the arrays of a result, computing them where they are not kept yet.
+        """Return the arrays of a result; compute and store them where they are missing.
 
         Parameters
         ----------
         name
-            What is computed.
+            Name of the computation.
         inputs
-            Everything it depends on: parameters, and hashes of tables and recordings.
+            Everything the result depends on: parameters, and hashes of tables and
+            recordings. A value that takes long to find may be a function without
+            arguments, which is called only where results are stored.
         compute
             Returns the arrays; they must not hold Python objects.
         """
         if self.directory is None:
             return compute()
-        key = json.dumps([name, plain(inputs), self.seed, code_hash()], sort_keys=True)
+        values = {k: v() if callable(v) else v for k, v in inputs.items()}
+        key = json.dumps([name, plain(values), self.seed, code_hash()], sort_keys=True)
         path = (
             self.directory
             / f"{name}-{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npz"
         )
-        kept = _read(path)
-        if kept is None:
-            kept = compute()
-            _write(path, kept)
-        return kept
+        stored = _read(path)
+        if stored is None:
+            stored = compute()
+            _write(path, stored)
+        return stored
 
 
 def _checksum(arrays: Arrays) -> NDArray[np.uint8]:
@@ -126,7 +128,7 @@ def _checksum(arrays: Arrays) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> Arrays | None:
-    """Return the arrays of a file; None where it is absent or not what was written."""
+    """Return the arrays of a file; None where it is missing or damaged."""
     if not path.is_file():
         return None
     try:
