@@ -1,13 +1,22 @@
 """Store results on disk under a hash of everything they were computed from.
 
+<<<<<<< HEAD
 The hash covers the computation's name, its parameters, the content of table and
 recording, the seed and the code. A change in any of them gives another file name, so an
 outdated result is never used; a stored file is only checked for damage.
+=======
+The name of a result is a fingerprint of everything it depends on: what was computed,
+with which parameters, the content of the table and the recording, the seed, and the
+version of the algorithms. A change of any of them is another name, so an old result
+cannot be found by mistake, and a result that is found needs no check but that of its
+own bytes.
+>>>>>>> main
 """
 
 from __future__ import annotations
 
 import hashlib
+<<<<<<< HEAD
 import json
 import os
 import tempfile
@@ -15,6 +24,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache as once
+=======
+from collections.abc import Callable
+>>>>>>> main
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +35,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.events.array_columns import MaskArray, TraceArray
-from astrocast.runtime.provenance import plain
+from astrocast.runtime.checkpoint import read_arrays, write_arrays
+from astrocast.runtime.fingerprint import feed_array, fingerprint
 
 Arrays = dict[str, NDArray[Any]]
-#: packages whose source a result depends on
-_CODE = ("analysis", "events", "kernels")
-
-
-@once
-def code_hash() -> str:
-    """Return a hash of the source that computes results; a new version of it finds no
-    results of the old one.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    root = Path(__file__).resolve().parent.parent
-    for package in _CODE:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _feed(digest: Any, array: NDArray[Any]) -> None:
-    array = np.ascontiguousarray(array)
-    digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.tobytes() if array.dtype.kind in "US" else array.data)
+#: of everything that is kept here: raise it when a measurement of the same events gives
+#: other numbers
+ALGORITHM_VERSION = 1
 
 
 def table_hash(table: pd.DataFrame) -> str:
@@ -57,12 +51,12 @@ def table_hash(table: pd.DataFrame) -> str:
         array = column.array
         digest.update(f"|{name}|{array.dtype}|{len(array)}|".encode())
         if isinstance(array, TraceArray | MaskArray):
-            _feed(digest, array.flat)
-            _feed(digest, array.offsets)
+            feed_array(digest, array.flat)
+            feed_array(digest, array.offsets)
             if isinstance(array, MaskArray):
-                _feed(digest, array.shapes)
+                feed_array(digest, array.shapes)
         elif isinstance(array.dtype, np.dtype) and array.dtype.kind in "biufcMm":
-            _feed(digest, column.to_numpy())
+            feed_array(digest, column.to_numpy())
         else:
             for value in column:
                 text = (
@@ -106,6 +100,7 @@ class ResultCache:
         """
         if self.directory is None:
             return compute()
+<<<<<<< HEAD
         values = {k: v() if callable(v) else v for k, v in inputs.items()}
         key = json.dumps([name, plain(values), self.seed, code_hash()], sort_keys=True)
         path = (
@@ -160,3 +155,13 @@ def _write(path: Path, arrays: Arrays) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+=======
+        key = fingerprint(name, inputs, self.seed, ALGORITHM_VERSION)
+        path = self.directory / f"{name}-{key}.npz"
+        stored = read_arrays(path)
+        if stored is None:
+            stored = compute()
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_arrays(path, stored)
+        return stored
+>>>>>>> main

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from astrocast.analysis.loading import check_slice
 from astrocast.errors import AstrocastError, RecordingNotFoundError
 from astrocast.io import open_recording
-from astrocast.io.recording import Metadata, Recording, SlicedRecording
-from astrocast.io.reopened import lazy_array
+from astrocast.io.recording import Metadata, Recording
 from astrocast.io.stores.event_store import read_meta
+from astrocast.io.views import SlicedRecording, lazy_array
 
 #: suffixes that ``data="infer"`` tries, in this order
 INFERRED_SUFFIXES = (".h5", ".hdf5", ".zarr", ".tiff", ".tif", ".tdb")
