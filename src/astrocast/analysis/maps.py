@@ -18,14 +18,8 @@ from astrocast.errors import (
 from astrocast.events.array_columns import as_masks
 from astrocast.events.required import require_columns
 from astrocast.events.schema import HIDDEN, INDEX
-<<<<<<< HEAD
 from astrocast.io import create_recording, open_recording
-from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
-from astrocast.io.reopened import lazy_array
-=======
-from astrocast.io import create_recording
 from astrocast.io.recording import Recording, RecordingWriter
->>>>>>> main
 from astrocast.io.stores.event_store import (
     EVENT_MAP_LOC,
     TiffMapWriter,
