@@ -18,14 +18,14 @@ from astrocast.errors import (
 from astrocast.events.array_columns import as_masks
 from astrocast.events.schema import HIDDEN, INDEX
 from astrocast.io import create_recording
-from astrocast.io.recording import Recording, RecordingWriter, SlicedRecording
-from astrocast.io.reopened import lazy_array
+from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.stores.event_store import (
     EVENT_MAP_LOC,
     TiffMapWriter,
     event_map_path,
     open_event_map,
 )
+from astrocast.io.views import SlicedRecording, lazy_array
 from astrocast.kernels.masks.packed_masks import Masks, paint
 from astrocast.runtime.progress import track
 

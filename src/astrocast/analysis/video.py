@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from astrocast.analysis.loading import check_slice
 from astrocast.errors import RecordingNotFoundError
 from astrocast.io import open_recording
-from astrocast.io.recording import Metadata, Recording, SlicedRecording
-from astrocast.io.reopened import lazy_array
+from astrocast.io.recording import Metadata, Recording
+from astrocast.io.views import SlicedRecording, lazy_array
 
 #: where `infer` looks for the recording of an event directory, in this order
 INFERRED_SUFFIXES = (".h5", ".hdf5", ".zarr", ".tiff", ".tif", ".tdb")

@@ -23,8 +23,9 @@ from astrocast.detection.threshold.preliminary import border_widths, known_regis
 from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
-from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import store_path
+from astrocast.io.views import SlicedRecording
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 

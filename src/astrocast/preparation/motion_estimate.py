@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
+from astrocast.io.views import DerivedRecording
 from astrocast.kernels.registration.engine import (
     Estimate,
     Finish,
@@ -79,7 +80,7 @@ class Motion:
     kept: Path | None = None
 
 
-class SummedChannels(Recording):
+class SummedChannels(DerivedRecording):
     """Channels of one recording added, each divided by its noise, so that both count by
     what they show.
     """
@@ -91,15 +92,10 @@ class SummedChannels(Recording):
                 "channels that move together have the same shape, found"
                 f" {', '.join(str(s) for s in sorted(shapes))}"
             )
-        self.members, self.shape, self.dtype = (
-            channels,
-            channels[0].shape,
-            np.dtype(np.float32),
-        )
-        self.metadata, self.chunk_frames = (
-            channels[0].metadata,
-            max(c.chunk_frames for c in channels),
-        )
+        super().__init__(channels[0], dtype=np.float32)
+        self.members = channels
+        self.chunk_frames = max(c.chunk_frames for c in channels)
+        self.portable = all(c.portable for c in channels)
         self._scales = [
             pixel_noise(c.read(0, min(8, self.shape[0]))) or 1.0 for c in channels
         ]

@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.background import Background
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.frames.smoothing import gaussian_weights
 from astrocast.kernels.parallel import spread
 

@@ -6,10 +6,10 @@ from concurrent.futures import Executor
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 EdgeMode = Literal["nearest", "reflect"]
