@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from astrocast.kernels.compiling import njit
 
 #: bands of rows and parts of a row that a frame is divided into, at most
 BANDS, PARTS = 32, 4
