@@ -64,7 +64,7 @@ def group_points(
         means = []
         for place, animal in zip(places - _SPREAD / 2, animals, strict=True):
             values = rows.loc[rows[subject] == animal, column].to_numpy(float)
-            jitter = np.linspace(-0.02, 0.02, len(values))
+            jitter = 0.02 * (np.arange(len(values)) - (len(values) - 1) / 2)
             ax.plot(place + jitter, values, "o", ms=4, color=colour, alpha=0.55)
             ax.plot([place - 0.035, place + 0.035], [values.mean()] * 2, color=colour)
             means.append(values.mean())
@@ -72,6 +72,8 @@ def group_points(
         unit = "animal" if len(animals) == 1 else "animals"
         ticks.append(f"{name or 'no group'}\n{len(animals)} {unit}, {len(rows)} rec.")
     ax.set_xticks(range(len(names)), ticks)
+    if len(known) and known[column].min() >= 0:
+        ax.set_ylim(bottom=0.0)
     ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
     if not names:
         say(ax, "no values")
