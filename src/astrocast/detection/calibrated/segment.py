@@ -47,7 +47,7 @@ from astrocast.kernels.calibrated.overlap import (
     layer_events,
     shared_voxels,
 )
-from astrocast.kernels.calibrated.residual import gaussian_square
+from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.kernels.segmentation.watershed import Hills, find_hills

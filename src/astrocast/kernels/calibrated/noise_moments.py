@@ -187,6 +187,12 @@ def gain_of_mean(correlation: tuple[float, float], n: float) -> float:
     return float(np.sqrt(max(square, 0.05)))
 
 
+def gaussian_square(sigma: float, radius: int) -> float:
+    """Return the sum of the squared weights of a Gaussian along one axis."""
+    half = gaussian_weights(sigma, radius)
+    return float(half[0] ** 2 + 2 * (half[1:] ** 2).sum())
+
+
 def gain_of_gaussian(
     correlation: tuple[float, float], sigma: float, radius: int
 ) -> float:
