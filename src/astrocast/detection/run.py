@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
+from astrocast.detection.calibrated.segment import CONFIDENCE, KIND, segment_calibrated
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
 from astrocast.detection.events.layers import count_shared
@@ -59,11 +59,14 @@ class Known:
     signal
         Recording that the traces are taken from, where it is not the one that is
         detected in.
+    judged
+        Whether all frames were judged; otherwise the calibrated detection does it.
     """
 
     border: tuple[int, int, int, int]
     bad_frames: NDArray[np.bool_] | None
     signal: Recording | None = None
+    judged: bool = False
 
 
 @contextmanager
@@ -156,6 +159,7 @@ def detect(
                 advance,
                 known.border,
                 known.bad_frames,
+                known.judged,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
@@ -182,7 +186,7 @@ def detect(
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
-    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
+    extra = [KIND, CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 from astrocast.detection.calibrated.stretch import blocks_of
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
+from astrocast.kernels.frames.frame_quality import LEAVE_OUT, judge_frames
+from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
-from astrocast.runtime.blocks import read_blocks
+from astrocast.runtime.blocks import Block, read_blocks
 
+_BLOCK_VOXELS = 8 << 20
 #: most tiles along a side of the frame: their courses are held in memory
 _TILES = 20
 
@@ -31,22 +35,34 @@ class Field:
         Of a tile, in pixels.
     shape
         Of a frame, (row, column).
+    bad
+        Frames that are not pictures (black, saturated, a flash), bool, (frame,).
     """
 
     tiles: NDArray[np.float32]
     side: int
     shape: tuple[int, int]
+    bad: NDArray[np.bool_]
 
     @classmethod
-    def read(cls, recording: Recording, pool: Executor | None) -> Field:
-        """Read a recording once."""
+    def read(cls, recording: Recording, pool: Executor | None, judge: bool) -> Field:
+        """Read a recording once, and judge its frames where they were not before."""
         n, rows, columns = recording.shape
         side = max(1, -(-max(rows, columns) // _TILES))
-        parts = [
-            tile_means_of_frames(fill_invalid(frames)[0], side, pool)
-            for _, frames in read_blocks(recording, blocks_of(recording, 0, n))
-        ]
-        return cls(np.concatenate(parts), side, (rows, columns))
+        tiles, statistics = [], []
+        blocks = blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+        for block, frames in read_blocks(
+            recording, [Block(b.start, b.stop, min(1, b.start), 0) for b in blocks]
+        ):
+            own = frames[block.inner]
+            tiles.append(tile_means_of_frames(fill_invalid(own)[0], side, pool))
+            if judge:
+                statistics += _statistics(frames, block.lead, pool)
+        bad = np.zeros(n, np.bool_)
+        if judge:
+            flags = judge_frames(FrameStatistics.joined(statistics))
+            bad[[f.frame for f in flags if f.severity >= LEAVE_OUT]] = True
+        return cls(np.concatenate(tiles), side, (rows, columns), bad)
 
     def without(self, bad: NDArray[np.bool_] | None) -> NDArray[np.float32]:
         """Return the tiles with those of bad frames interpolated in time."""
@@ -85,3 +101,19 @@ class Field:
         pixels: Any = part.repeat(self.side, axis=1).repeat(self.side, axis=2)
         at = np.flatnonzero(pixels[:, :rows, :columns])
         return np.asarray(at + (a - start) * rows * columns, np.int64)
+
+
+def _statistics(
+    frames: NDArray[Any], lead: int, pool: Executor | None
+) -> list[FrameStatistics]:
+    """Return the statistics of the frames from ``lead`` on, in pieces."""
+    pieces = getattr(pool, "_max_workers", 1) if pool is not None else 1
+    n = len(frames)
+    cuts = [lead + (n - lead) * i // pieces for i in range(pieces + 1)]
+    spans = [(a, b) for a, b in pairwise(cuts) if b > a]
+
+    def measure(span: tuple[int, int]) -> FrameStatistics:
+        a, b = span
+        return measure_frames(frames[a:b], frames[a - 1] if a else None)
+
+    return list(map(measure, spans) if pool is None else pool.map(measure, spans))

@@ -76,6 +76,9 @@ class Stretch:
         What the noise of the smoothed signal was measured to be.
     n_frames
         Frames of the whole recording.
+    correlated
+        Factor by which the correlation of the noise in time raises the noise of the
+        smoothed signal above that of independent frames with the same differences.
     """
 
     start: int
@@ -89,6 +92,7 @@ class Stretch:
     tables: NDArray[np.float32]
     measured: Measured
     n_frames: int
+    correlated: float
 
     @classmethod
     def read(
@@ -112,12 +116,11 @@ class Stretch:
         background = estimate_background(moments.means, edges, line, pool, correlation)
         del moments
         texture = Texture.of(background.mean, background.variance)
+        alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
         noise = (
             smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
             * background.excess
-            * np.float32(
-                gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
-            )
+            * np.float32(alike)
         )
         mean, light = (
             _smooth_frame(v, settings)
@@ -141,6 +144,7 @@ class Stretch:
             unknown,
             Measured(),
             recording.shape[0],
+            alike / float(np.sqrt(1 - correlation[0])),
         )
         return known._measured(recording, settings, pool)
 
@@ -149,7 +153,8 @@ class Stretch:
         """By how much slow fluctuations exceed what steps between frames tell of the
         noise, as a factor; median.
         """
-        return float(np.median(self.background.excess)) * self.measured.factor
+        slow = float(np.median(self.background.excess)) * self.measured.factor
+        return slow * self.correlated
 
     def _measured(
         self, recording: Recording, settings: CalibratedSettings, pool: Executor | None

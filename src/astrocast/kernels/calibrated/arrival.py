@@ -248,44 +248,66 @@ def _join(
     for e in range(len(sides)):
         near[sides[e, 0]].append(e)
         near[sides[e, 1]].append(e)
-    known = top, pace, summit, doubt
-    version = np.zeros(len(sides), np.int64)
-    mark = np.full(n_hills, -1, np.int64)
+    state = sides, alive, name, top, pace
+    fixed = summit, doubt, rule
     part = np.empty(n_hills, np.int32)
-    for phase in range(2):
-        queue = [(0.0, 0, -1)]
-        queue.pop()
-        for e in range(len(sides)):
-            if alive[e]:
-                s = _surplus(e, sides, links, across, known, rule, phase, scratch)
-                if s < 0:
-                    queue.append((s, e, version[e]))
-        heapq.heapify(queue)
-        while len(queue):
-            _, e, seen = heapq.heappop(queue)
-            if not alive[e] or version[e] != seen:
-                continue
-            keep, gone = sides[e, 0], sides[e, 1]
-            name[gone] = keep
-            _concatenate(heights[0], heights[1], heights[2], keep, gone)
-            _concatenate(inner[0], inner[1], inner[2], keep, gone)
-            _take_over(inner, across, keep, e)
-            alive[e] = False
-            _measure(keep, heights, inner, top, pace, scratch)
-            _merge_borders(keep, gone, near, sides, alive, links, across, mark)
-            for k in range(1, len(near[keep])):
-                o = near[keep][k]
-                version[o] += 1
-                s = _surplus(o, sides, links, across, known, rule, phase, scratch)
-                if s < 0:
-                    heapq.heappush(queue, (s, o, version[o]))
-        if phase == 0:
-            for h in range(n_hills):
-                part[h] = _name_of(name, h)
     event = np.empty(n_hills, np.int32)
+    _open_borders(0, heights, links, inner, across, state, near, fixed, scratch)
+    for h in range(n_hills):
+        part[h] = _name_of(name, h)
+    _open_borders(1, heights, links, inner, across, state, near, fixed, scratch)
     for h in range(n_hills):
         event[h] = _name_of(name, h)
     return part, event
+
+
+@njit(cache=True, nogil=True)
+def _open_borders(
+    phase: Any,
+    heights: Any,
+    links: Any,
+    inner: Any,
+    across: Any,
+    state: Any,
+    near: Any,
+    fixed: Any,
+    scratch: Any,
+) -> None:
+    """Open borders from the least deep on until those that are left are deep enough.
+
+    Arguments as in `_join`; ``phase`` is 0 for parts and 1 for events.
+    """
+    sides, alive, name, top, pace = state
+    summit, doubt, rule = fixed
+    known = top, pace, summit, doubt
+    version = np.zeros(len(sides), np.int64)
+    mark = np.full(len(summit), -1, np.int64)
+    queue: Any = [(0.0, 0, -1)]
+    queue.pop()
+    for e in range(len(sides)):
+        if alive[e]:
+            s = _surplus(e, sides, links, across, known, rule, phase, scratch)
+            if s < 0:
+                queue.append((s, e, version[e]))
+    heapq.heapify(queue)
+    while len(queue):
+        _, e, seen = heapq.heappop(queue)
+        if not alive[e] or version[e] != seen:
+            continue
+        keep, gone = sides[e, 0], sides[e, 1]
+        name[gone] = keep
+        _concatenate(heights[0], heights[1], heights[2], keep, gone)
+        _concatenate(inner[0], inner[1], inner[2], keep, gone)
+        _take_over(inner, across, keep, e)
+        alive[e] = False
+        _measure(keep, heights, inner, top, pace, scratch)
+        _merge_borders(keep, gone, near, sides, alive, links, across, mark)
+        for k in range(1, len(near[keep])):
+            o = near[keep][k]
+            version[o] += 1
+            s = _surplus(o, sides, links, across, known, rule, phase, scratch)
+            if s < 0:
+                heapq.heappush(queue, (s, o, version[o]))
 
 
 @njit(cache=True, nogil=True)

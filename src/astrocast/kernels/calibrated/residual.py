@@ -68,7 +68,8 @@ def _shared_light(
     side = tile_side(background.mean.shape)
     mean = background.mean
     light = (mean - mean.mean()).astype(np.float32)
-    noise = np.sqrt(tiles_of(background.variance, side)) / np.float32(side)
+    noise = np.sqrt(tiles_of(background.variance, side)).astype(np.float32)
+    noise /= np.float32(side)
     return side, light, tiles_of(light, side), noise
 
 
