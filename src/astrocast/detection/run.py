@@ -210,7 +210,10 @@ def detect(
         recording, known, segmentation, context, pool, calibrated is not None
     )
     extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
-    extra += measure_columns(publication.context.units)
+    # the detection's own description of a column goes before the general one
+    stated = {column.name for column in extra}
+    columns = measure_columns(publication.context.units)
+    extra += [column for column in columns if column.name not in stated]
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,
