@@ -55,7 +55,7 @@ layers: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.dev
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 LOCK := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock: | $(BIN)/uv

@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs the extra `explorer`")
-httpx = pytest.importorskip("httpx", reason="needs httpx to talk to the server")
-uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `explorer`")
-
 from astrocast.explorer.server.access import Access
-from astrocast.explorer.server.app import create_app
-from astrocast.explorer.server.serve import _listen
+from astrocast.explorer.server.serve import listen
 from astrocast.explorer.server.workspace import Workspace
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
@@ -62,7 +57,15 @@ def run(first_run: Path, tmp_path: Path) -> Path:
 @contextmanager
 def serving(workspace: Workspace, headers: dict[str, str] | None = None) -> Any:
     """Serve a workspace on a free port; give a client that knows the token."""
-    listening = _listen("127.0.0.1", 0)
+    extra = "needs the extra `explorer`, and httpx to talk to its server"
+    for name in ("fastapi", "uvicorn", "httpx"):
+        pytest.importorskip(name, reason=extra)
+    import httpx
+    import uvicorn
+
+    from astrocast.explorer.server.app import create_app
+
+    listening = listen("127.0.0.1", 0)
     access = Access("127.0.0.1", listening.getsockname()[1], TOKEN)
     config = uvicorn.Config(create_app(workspace, access), log_level="error")
     server = uvicorn.Server(config)
@@ -86,7 +89,7 @@ def serve() -> Iterator[Any]:
     """Return a function that serves a workspace until the test ends."""
     with ExitStack() as stack:
 
-        def begin(workspace: Workspace, **headers: str) -> httpx.Client:
+        def begin(workspace: Workspace, **headers: str) -> Any:
             wanted = {"x-astrocast": "1"} | headers
             return stack.enter_context(serving(workspace, wanted))
 

@@ -13,6 +13,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
+
 #: columns of the array of event parameters, one row per event
 PARAMETERS = (
     "row",
@@ -66,7 +68,7 @@ FLOOR = 0.005
 LOG_FACTORIAL = np.cumsum(np.log(np.maximum(np.arange(512.0), 1.0)))
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _course(e: Any, tau: float) -> float:
     """Time course of an event at time ``tau`` after the onset of the pixel, without the
     delay of the pixel.
@@ -78,20 +80,20 @@ def _course(e: Any, tau: float) -> float:
     return 1.0
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _decline(e: Any, tau: float) -> float:
     late = tau - e[GROWTH] - e[RISE] - e[PLATEAU]
     return math.exp(-late / e[DECAY]) if late > 0.0 else 1.0
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _reach(e: Any) -> float:
     """Distance from the centre beyond which the event is zero."""
     lobes = abs(e[LOBE]) + abs(e[LOBE + 1]) + abs(e[LOBE + 2])
     return e[RADIUS] * (1.0 + lobes) * (-math.log(FLOOR) / LN4) ** (1.0 / e[EXPONENT])
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
     """Share of the amplitude at time ``tau`` after the event's start, ``dy, dx`` from
     its centre.
@@ -107,13 +109,13 @@ def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
     return value * _course(e, tau - e[GROWTH] * rho) * _decline(e, tau)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _window(centre: float, reach: float, size: int) -> tuple[int, int]:
     low = min(max(math.floor(centre - reach), 0), size)
     return low, max(min(math.ceil(centre + reach) + 1, size), low)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _add_event(
     e: Any, t: int, moved: Any, slack: float, scale: float, out: Any
 ) -> None:
@@ -139,12 +141,12 @@ def _add_event(
                 out[y, x] += scale * e[AMPLITUDE] * _profile(e, tau, dy, dx)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _at_rest() -> Any:
     return np.zeros((2, 1, 1), np.float32)
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def event_signal(
     events: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
@@ -173,7 +175,7 @@ def event_signal(
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def single_event(
     event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
@@ -186,7 +188,7 @@ def single_event(
     return out
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def event_labels(
     events: NDArray[Any],
     peaks: NDArray[Any],
@@ -225,7 +227,7 @@ def event_labels(
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _mix(z: Any) -> Any:
     """Finaliser of SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -233,7 +235,7 @@ def _mix(z: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _uniform(state: Any) -> float:
     """Advance the generator; return a number in (0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -242,7 +244,7 @@ def _uniform(state: Any) -> float:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _poisson_small(state: Any, mean: float) -> float:
     u = _uniform(state)
     p = math.exp(-mean)
@@ -254,7 +256,7 @@ def _poisson_small(state: Any, mean: float) -> float:
     return k
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _log_factorial(k: float) -> float:
     if k < 512.0:
         return LOG_FACTORIAL[np.int64(k)]
@@ -268,7 +270,7 @@ def _log_factorial(k: float) -> float:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _poisson(state: Any, mean: float) -> float:
     """Draw a Poisson number; above 10 by transformed rejection (Hoermann 1993,
     doi:10.1016/0167-6687(93)90997-4).
@@ -291,7 +293,7 @@ def _poisson(state: Any, mean: float) -> float:
             return k
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _expose(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
     """Turn expected photons (row, column) into counts; ``camera`` is (gain, read noise,
     offset).
@@ -318,7 +320,7 @@ def _expose(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
             out[y, x] = value
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _weights(f: float) -> tuple[float, float, float, float]:
     """Cubic B-spline at distance ``f`` after the second of four knots."""
     g = 1.0 - f
@@ -330,7 +332,7 @@ def _weights(f: float) -> tuple[float, float, float, float]:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _shift_baseline(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
     """Evaluate the spline ``c`` at every pixel minus (dy, dx): rows first, then
     columns.
@@ -365,7 +367,7 @@ def _shift_baseline(c: Any, dy: float, dx: float, margin: int, out: Any) -> None
             )
 
 
-@nb.njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _warp_baseline(c: Any, moved: Any, margin: int, out: Any) -> None:
     """Evaluate the spline ``c`` at every pixel minus its own displacement."""
     flat, width = c.ravel(), c.shape[1]
@@ -412,7 +414,7 @@ def _warp_baseline(c: Any, moved: Any, margin: int, out: Any) -> None:
             out[y, x] = value
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def render_frames(
     baseline: tuple[NDArray[Any], int],
     courses: NDArray[Any],
@@ -469,7 +471,7 @@ def render_frames(
             _expose(photons, _mix(key + np.uint64(start + i)), camera, limits, out[i])
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def smooth_field(
     knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDArray[Any]
 ) -> NDArray[Any]:
@@ -507,7 +509,7 @@ def smooth_field(
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
     """Return ``image`` with each point (row, column, width, brightness) drawn as a
     Gaussian, the brightest on top.

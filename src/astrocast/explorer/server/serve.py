@@ -68,7 +68,7 @@ def explore(
             error.name or "fastapi", "explorer", "the explorer"
         ) from error
     workspace = Workspace(path, loc, root, curator)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     access = Access(host, listening.getsockname()[1])
     if token is not None:
         access = replace(access, token=token)
@@ -83,8 +83,8 @@ def explore(
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
-    """Return a socket that listens on ``port``, or on the first free one."""
+def listen(host: str, port: int | None) -> socket.socket:
+    """Return a socket bound to ``port``, or to the first free one when None."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tried = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + _TRIES)
     for number in tried:
