@@ -6,7 +6,6 @@ import json
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from astrocast.explorer.server.layers import Layer, layers_of
 from astrocast.io.formats.hdf5_links import refuse_links_to_files
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.stores.event_store import TABLE, read_meta
+from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
@@ -302,11 +302,7 @@ def read_frame_marks(path: Path | None, loc: str | None) -> list[dict[str, Any]]
     """Return the marks of frames that are stored beside a recording."""
     if path is None:
         return []
-    try:
-        stored = import_module("astrocast.io.stores.frame_quality")
-    except ImportError:
-        return []
-    table = stored.read_frame_quality(path, loc)
+    table = read_frame_quality(path, loc)
     if table is None:
         return []
     return [

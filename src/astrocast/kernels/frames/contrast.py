@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 
 
 def map_contrast(frames: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
