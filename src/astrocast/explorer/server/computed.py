@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording
+from astrocast.io.views import DerivedRecording
 
 #: frames, spread evenly, that a quick baseline is taken from
 SAMPLE_FRAMES = 100
@@ -16,21 +17,7 @@ SAMPLE_FRAMES = 100
 QUICK_PERCENTILE = 20.0
 
 
-class ComputedRecording(Recording):
-    """A recording of float32 that is computed from others when it is read."""
-
-    def __init__(self, source: Recording) -> None:
-        self.source = source
-        self.shape, self.dtype = source.shape, np.dtype(np.float32)
-        self.metadata, self.chunk_frames = source.metadata, source.chunk_frames
-        self.path, self.loc = source.path, source.loc
-
-    def release(self) -> None:
-        """Close files that the next read opens again."""
-        self.source.release()
-
-
-class RelativeChange(ComputedRecording):
+class RelativeChange(DerivedRecording):
     """DF/F of a run: its dF divided by its background, which is F minus dF.
 
     Parameters
@@ -42,7 +29,7 @@ class RelativeChange(ComputedRecording):
     """
 
     def __init__(self, difference: Recording, source: Recording, floor: float) -> None:
-        super().__init__(source)
+        super().__init__(source, dtype=np.float32)
         self.difference, self.floor = difference, floor
         self.chunk_frames = difference.chunk_frames
 
@@ -61,7 +48,7 @@ class RelativeChange(ComputedRecording):
         self.difference.release()
 
 
-class QuickChange(ComputedRecording):
+class QuickChange(DerivedRecording):
     """DF or dF/F above one background image: for a first look without a run.
 
     The background is the 20th percentile of each pixel in 100 frames spread evenly, so
@@ -78,7 +65,7 @@ class QuickChange(ComputedRecording):
     """
 
     def __init__(self, source: Recording, relative: bool, floor: float = 1.0) -> None:
-        super().__init__(source)
+        super().__init__(source, dtype=np.float32)
         self.relative, self.floor = relative, floor
         self._lock = threading.Lock()
         self._background: NDArray[np.float32] | None = None

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.io.formats.hdf5 import dataset_names
-from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.io.recording import Recording
 from astrocast.io.registry import find_format, open_recording
+from astrocast.io.views import SlicedRecording
 
 #: first part of a dataset's name -> what the layer shows
 TITLES = {

@@ -305,12 +305,6 @@ def read_frame_marks(path: Path | None, loc: str | None) -> list[dict[str, Any]]
     table = read_frame_quality(path, loc)
     if table is None:
         return []
-    return [
-        {
-            "frame": int(row.frame),
-            "kind": str(row.kind),
-            "reason": str(row.reason),
-            "severity": float(row.severity),
-        }
-        for row in table.itertuples()
-    ]
+    columns = ("frame", "kind", "reason", "severity")
+    lists = [table[name].tolist() for name in columns]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
