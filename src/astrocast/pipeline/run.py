@@ -25,7 +25,7 @@ from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT = "recording.h5", "report.html"
+RECORDING, REPORT, FRAMES = "recording.h5", "report.html", "frames.csv"
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,24 @@ class Steps:
                 f"there is no channel {self.settings.channel!r}; the recording has"
                 f" {', '.join(names)}"
             )
-        return {"datasets": names}
+        return {"datasets": names, "frames_left_out": self._store_frame_quality()}
+
+    def _store_frame_quality(self) -> int:
+        """Find the frames that are not pictures, for all later stages; return how many
+        are left out.
+        """
+        from astrocast.io.stores.frame_quality import (
+            frames_left_out,
+            write_frame_quality,
+            write_table,
+        )
+        from astrocast.runtime.frame_quality import find_frame_quality
+
+        with open_recording(self.recording, self.raw) as movie:
+            table = find_frame_quality(movie)
+        write_frame_quality(self.recording, self.raw, table)
+        write_table(self.run.file(FRAMES), table)
+        return int(frames_left_out(table, table.attrs["frames"]).sum())
 
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""
@@ -320,6 +337,7 @@ class Steps:
         calibrated = settings.method == "calibrated"
         parameters["loc"] = self.corrected if calibrated else self.signal
         parameters["signal_loc"] = self.signal if calibrated else None
+        parameters["fluorescence_loc"] = self.quiet
         detector = Detector(self.recording, output=self.store)
         try:
             directory = detector.run(calibration=settings.calibration, **parameters)
