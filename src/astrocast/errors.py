@@ -36,6 +36,19 @@ class DatasetNotFoundError(AstrocastError, KeyError):
     """
 
 
+class ChoiceError(DatasetNotFoundError):
+    """A file holds several planes, positions or channels, and none of them was named.
+
+    ``choices`` lists them: "plane", "position" or "channel" -> a name for each.
+    """
+
+    def __init__(
+        self, message: str, choices: dict[str, tuple[str, ...]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.choices = choices or {}
+
+
 class FormatError(AstrocastError, ValueError):
     """A file is no recording, is damaged, or is of a format that is not supported."""
 

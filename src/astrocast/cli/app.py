@@ -12,11 +12,14 @@ from typing import Annotated
 import typer
 
 from astrocast import __version__
+from astrocast.cli.commands.batch import batch
 from astrocast.cli.commands.convert import convert
 from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
 from astrocast.cli.commands.denoise import denoise
 from astrocast.cli.commands.detect import detect
+from astrocast.cli.commands.doctor import doctor
+from astrocast.cli.commands.explore import explore
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
@@ -36,15 +39,18 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     run,
+    batch,
     convert,
     motion,
     denoise,
     delta,
     detect,
     suggest,
+    explore,
     demo,
     simulate,
     info,
+    doctor,
     parameters,
 )
 for _command in COMMANDS:

@@ -17,9 +17,10 @@ from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidVal
 from astrocast.io import Recording, create_recording
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
-from astrocast.kernels.denoising.scaling import Scaling, saturate
+from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.kernels.denoising.tiles import Tiling, plan_tiles
 from astrocast.kernels.denoising.unet_layout import UNet
+from astrocast.kernels.frames.convert import saturate
 from astrocast.runtime.blocks import Block, run_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, plain, record
@@ -88,7 +89,7 @@ class PredictFrames:
                 if isinstance(self.scaling, Scaling)
                 else self._undo_local(out, local)
             )
-        return saturate(out, self.dtype)
+        return saturate(out, self.dtype)[0]
 
     def _predict(
         self,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidConditionError
 from astrocast.io import Recording
-from astrocast.kernels.denoising.scaling import saturate
 from astrocast.kernels.denoising.svd_denoise import (
     Moments,
     Patterns,
@@ -20,6 +19,7 @@ from astrocast.kernels.denoising.svd_denoise import (
     project,
     stack_bands,
 )
+from astrocast.kernels.frames.convert import saturate
 from astrocast.runtime.blocks import Block, plan_blocks
 from astrocast.runtime.progress import track
 
@@ -42,9 +42,8 @@ class ProjectFrames:
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the denoised frames."""
-        return saturate(
-            project(frames.astype(np.float32, copy=False), self.patterns), self.dtype
-        )
+        denoised = project(frames.astype(np.float32, copy=False), self.patterns)
+        return saturate(denoised, self.dtype)[0]
 
 
 def learn_patterns(

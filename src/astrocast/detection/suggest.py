@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.detection.calibrated.stretch import Stretch
 from astrocast.errors import AstrocastWarning, InvalidValueError
-from astrocast.io.recording import Recording, SlicedRecording
+from astrocast.io.recording import Recording
+from astrocast.io.views import SlicedRecording
 from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.frames.smoothing import gaussian_radius, gaussian_weights
 from astrocast.settings.calibrated import CalibratedSettings

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -18,31 +18,38 @@ from astrocast.errors import InvalidValueError
 ALL = slice(None)
 
 
+#: steps between frames that differ by more than this share of their median are uneven
+UNEVEN_STEP = 0.01
+
+
 @dataclass(frozen=True)
 class Metadata:
-    """Physical metadata of a recording; ``None`` where the file does not say.
+    """Physical metadata of a recording; ``None`` where the file has none.
 
     Parameters
     ----------
     pixel_size
         Size of a pixel in micrometres, (row, column).
     frame_rate
-        Frames per second of one channel, in Hz.
+        Frames per second of one channel, in Hz. Where the file has the time of each
+        frame: 1 / median step.
     channel_names
         Name of each channel, in the order of the file.
     acquisition_time
         Start of the acquisition, ISO 8601.
+    frame_times
+        Time of each frame of one channel in seconds from the first frame, where the
+        steps between frames are uneven; empty otherwise.
     """
 
     pixel_size: tuple[float, float] | None = None
     frame_rate: float | None = None
     channel_names: tuple[str, ...] = ()
     acquisition_time: str | None = None
+    frame_times: tuple[float, ...] = field(default=(), repr=False)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the known values as plain numbers, strings and lists, for attributes
-        of a file.
-        """
+        """Return what is known as numbers, strings and lists: attributes of a file."""
         return {
             k: list(v) if isinstance(v, tuple) else v
             for k, v in asdict(self).items()
@@ -52,21 +59,67 @@ class Metadata:
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
         """Read back what `to_attributes` wrote; unknown keys are ignored."""
-        known: dict[str, Any] = {}
-        for f in fields(cls):
-            value = attributes.get(f.name)
-            if value is None:
-                continue
-            if f.name == "pixel_size":
-                value = (float(value[0]), float(value[1]))
-            elif f.name == "channel_names":
-                value = tuple(str(v) for v in value)
-            elif f.name == "frame_rate":
-                value = float(value)
-            else:
-                value = str(value)
-            known[f.name] = value
-        return cls(**known)
+        read: dict[str, Callable[[Any], Any]] = {
+            "pixel_size": lambda v: (float(v[0]), float(v[1])),
+            "frame_rate": float,
+            "channel_names": lambda v: tuple(str(n) for n in v),
+            "acquisition_time": str,
+            "frame_times": lambda v: tuple(float(t) for t in v),
+        }
+        given = {k: attributes.get(k) for k in read}
+        return cls(**{k: read[k](v) for k, v in given.items() if v is not None})
+
+    def with_times(self, seconds: Any) -> Self:
+        """Return the metadata with the times of the frames of one channel.
+
+        The frame rate becomes 1 / median step. The times themselves are kept where
+        their steps are uneven. Times that do not increase are ignored.
+
+        Parameters
+        ----------
+        seconds
+            Time of each frame in seconds, (frames,); from any moment on.
+        """
+        times = np.asarray(seconds, np.float64)
+        steps = np.diff(times)
+        if len(steps) == 0 or not np.all(np.isfinite(steps)) or steps.min() < 0:
+            return self
+        median = float(np.median(steps))
+        if median <= 0:
+            return self
+        uneven = float(np.ptp(steps)) > 2 * UNEVEN_STEP * median
+        kept = tuple((times - times[0]).tolist()) if uneven else ()
+        return replace(self, frame_rate=1.0 / median, frame_times=kept)
+
+    def describe_steps(self) -> str | None:
+        """Return a sentence about uneven steps between frames; None where even."""
+        if not self.frame_times:
+            return None
+        steps = np.diff(self.frame_times)
+        return (
+            f"uneven steps between frames: {steps.min():.4g} to {steps.max():.4g} s,"
+            f" median {np.median(steps):.4g} s"
+        )
+
+    def of_frames(self, chosen: range, channels: int) -> Self:
+        """Return the metadata of some frames of a recording.
+
+        Parameters
+        ----------
+        chosen
+            Frames of the recording (of all channels together).
+        channels
+            Channels whose frames alternate in the recording.
+        """
+        if not self.frame_times:
+            return self
+        last = len(self.frame_times) - 1
+        times = [self.frame_times[min(t // channels, last)] for t in chosen]
+        if len(times) < 2:
+            return replace(self, frame_times=())
+        if chosen.step == 1 and channels > 1:  # still several channels
+            return self
+        return replace(self.with_times(times), frame_rate=self.frame_rate)
 
 
 class Recording(ABC):
@@ -80,36 +133,43 @@ class Recording(ABC):
     metadata: Metadata = Metadata()
     path: Path | None = None
     loc: str | None = None
-    #: frames that are cheapest to read together (the depth of a chunk); 1 where it does
-    #: not matter
+    #: frames that are cheapest to read together (the depth of a chunk); 1 where it
+    #: does not matter
     chunk_frames: int = 1
-    #: channels whose frames alternate, when the file itself says so
+    #: channels whose frames alternate, when the file itself names several
     channels: int = 1
     #: whether it can be sent to another process, which then opens it by itself
     portable: bool = False
-    #: what a computed recording counts as it is read (for example divisions that were
-    #: floored)
+    #: number of events that a computed recording counts while it is read (for example
+    #: divisions by a background below the floor)
     tally: int = 0
+    #: what there was to choose from in the file: "plane", "position" or "channel" ->
+    #: a name for each
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    #: frames that the file lacks and that are read as 0
+    missing: tuple[int, ...] = ()
+    #: sentences for the user about how the file was read
+    remarks: tuple[str, ...] = ()
 
     def add(self, count: int) -> None:
-        """Add to the tally; a recording that is read by several threads does so under a
-        lock.
-        """
+        """Add to the tally; if several threads read, the caller holds a lock."""
         self.tally += count
 
     @abstractmethod
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return frames ``start`` to ``stop`` (half-open) as a new C-contiguous array
-        (frame, row, column).
+        """Return frames ``start`` to ``stop`` (half-open), (frame, row, column).
+
+        The array is new and C-contiguous.
         """
 
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return frames ``start, start + step, ...`` below ``stop``; formats that can
-        leave out the others do.
+        """Return frames ``start, start + step, ...`` below ``stop``.
+
+        Formats that need not read the other frames do not.
         """
         return np.ascontiguousarray(self.read(start, stop, rows, columns)[::step])
 
@@ -148,51 +208,6 @@ class Recording(ABC):
         return self.read(0, self.shape[0])
 
 
-class SlicedRecording(Recording):
-    """Frames ``start, start + step, ...`` below ``stop`` of another recording (a
-    `z_slice`, an interleaved channel).
-    """
-
-    def __init__(self, source: Recording, start: int, stop: int, step: int = 1) -> None:
-        self.source, self.start, self.step = source, start, step
-        n = len(range(start, stop, step))
-        if n == 0 or start < 0 or stop > source.shape[0]:
-            raise InvalidValueError(
-                f"frames {start} to {stop} were asked for, the recording has frames 0"
-                f" to {source.shape[0]}; a z_slice is (first, last + 1) with at least"
-                " one frame"
-            )
-        self.shape = (n, *source.shape[1:])
-        self.dtype, self.metadata, self.path, self.loc = (
-            source.dtype,
-            source.metadata,
-            source.path,
-            source.loc,
-        )
-        self.chunk_frames = max(1, source.chunk_frames // step)
-        self.portable = source.portable
-
-    def read(
-        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
-    ) -> NDArray[Any]:
-        """Return frames of the slice, see `Recording.read`."""
-        if stop <= start:
-            return self.source.read(0, 0, rows, columns)
-        first = self.start + start * self.step
-        last = self.start + (stop - 1) * self.step + 1
-        if self.step > 1:
-            return self.source.read_every(first, last, self.step, rows, columns)
-        return self.source.read(first, last, rows, columns)
-
-    def release(self) -> None:
-        """Close files that the next read opens again."""
-        self.source.release()
-
-    def close(self) -> None:
-        """Close the recording that is sliced."""
-        self.source.close()
-
-
 class RecordingWriter(ABC):
     """A recording that is being written; it takes its final name when it is complete.
 
@@ -210,8 +225,9 @@ class RecordingWriter(ABC):
     resumed: int = 0
 
     def chunk_writer(self) -> Callable[[int, NDArray[Any]], None] | None:
-        """Return a function that writes whole chunks from any process, ``f(first frame,
-        frames)``; None without one.
+        """Return ``f(first frame, frames)`` that writes whole chunks; None without one.
+
+        The function may be called in any process.
         """
         return None
 
@@ -221,9 +237,7 @@ class RecordingWriter(ABC):
 
     @abstractmethod
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write ``block`` (frame, row, column), the first of its frames being frame
-        ``start``.
-        """
+        """Write ``block`` (frame, row, column) from frame ``start`` on."""
 
     @abstractmethod
     def commit(self) -> None:

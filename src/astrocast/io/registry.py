@@ -25,10 +25,10 @@ from astrocast.io.recording import (
     Metadata,
     Recording,
     RecordingWriter,
-    SlicedRecording,
     as_dtype,
     check_movie_shape,
 )
+from astrocast.io.views import SlicedRecording
 from astrocast.io.writing.resume import Resume
 
 

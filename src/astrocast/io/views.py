@@ -1,6 +1,4 @@
-"""Recordings that are computed from others as they are read, and recordings as dask
-arrays.
-"""
+"""Recordings that are computed from others when they are read, and as dask arrays."""
 
 from __future__ import annotations
 
@@ -10,23 +8,104 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from astrocast.errors import InvalidValueError
 from astrocast.io.chunks import check_chunks
 from astrocast.io.recording import ALL, Metadata, Recording
 
+#: bytes of one lazy chunk: whole frames, few enough to show one frame quickly
+CHUNK_BYTES = 8 << 20
 
-class MappedRecording(Recording):
-    """Another recording, each frame of which passes through a function that looks at
-    that frame alone.
+
+class DerivedRecording(Recording):
+    """A recording that is computed from another one.
+
+    It takes over all that the other recording has (metadata, path, dataset, chunk
+    depth, choices, missing frames, whether it can be sent to another process), except
+    what is named here. A subclass defines `read`.
+
+    Parameters
+    ----------
+    source
+        The recording that is read.
+    dtype, shape, metadata
+        Those of the result; those of the source when None.
+    """
+
+    def __init__(
+        self,
+        source: Recording,
+        *,
+        dtype: DTypeLike | None = None,
+        shape: tuple[int, int, int] | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        self.source = source
+        self.shape = source.shape if shape is None else shape
+        self.dtype = source.dtype if dtype is None else np.dtype(dtype)
+        self.metadata = source.metadata if metadata is None else metadata
+        self.path, self.loc = source.path, source.loc
+        self.chunk_frames, self.portable = source.chunk_frames, source.portable
+        self.choices, self.missing = source.choices, source.missing
+        self.remarks = source.remarks
+
+    def release(self) -> None:
+        """Close files that the next read opens again."""
+        self.source.release()
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+
+class SlicedRecording(DerivedRecording):
+    """Frames ``start, start + step, ...`` below ``stop`` of another recording.
+
+    For a `z_slice`, or for one of several channels whose frames alternate.
+    """
+
+    def __init__(self, source: Recording, start: int, stop: int, step: int = 1) -> None:
+        n = len(range(start, stop, step))
+        if n == 0 or start < 0 or stop > source.shape[0]:
+            raise InvalidValueError(
+                f"frames {start} to {stop} were asked for, the recording has frames 0"
+                f" to {source.shape[0]}; a z_slice is (first, last + 1) with at least"
+                " one frame"
+            )
+        chosen = range(start, stop, step)
+        super().__init__(
+            source,
+            shape=(n, *source.shape[1:]),
+            metadata=source.metadata.of_frames(chosen, source.channels),
+        )
+        self.start, self.step = start, step
+        self.chunk_frames = max(1, source.chunk_frames // step)
+        self.missing = tuple((t - start) // step for t in source.missing if t in chosen)
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return frames of the slice, see `Recording.read`."""
+        if stop <= start:
+            return self.source.read(0, 0, rows, columns)
+        first = self.start + start * self.step
+        last = self.start + (stop - 1) * self.step + 1
+        if self.step > 1:
+            return self.source.read_every(first, last, self.step, rows, columns)
+        return self.source.read(first, last, rows, columns)
+
+
+class MappedRecording(DerivedRecording):
+    """Another recording, each frame of which passes through a function.
 
     Parameters
     ----------
     source
         The recording that is read.
     function
-        Called with whole frames (frame, row, column); returns as many frames of
-        ``shape[1:]`` and ``dtype``.
+        Called with whole frames (frame, row, column), looks at each frame alone, and
+        returns as many frames of ``frame_shape`` and ``dtype``.
     frame_shape, dtype, metadata
-        What the function makes of them; those of the source when None.
+        Those of the result; those of the source when None.
     """
 
     def __init__(
@@ -38,16 +117,11 @@ class MappedRecording(Recording):
         dtype: DTypeLike | None = None,
         metadata: Metadata | None = None,
     ) -> None:
-        self.source, self.function = source, function
         rows, columns = frame_shape or source.shape[1:]
-        self.shape = (source.shape[0], rows, columns)
-        self.dtype = np.dtype(dtype) if dtype is not None else source.dtype
-        self.metadata = metadata or source.metadata
-        self.path, self.loc, self.chunk_frames = (
-            source.path,
-            source.loc,
-            source.chunk_frames,
-        )
+        shape = (source.shape[0], rows, columns)
+        super().__init__(source, dtype=dtype, shape=shape, metadata=metadata)
+        self.function = function
+        self.portable = False  # functions are not sent to other processes
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
@@ -56,18 +130,57 @@ class MappedRecording(Recording):
         frames = self.function(self.source.read(start, stop))
         return np.ascontiguousarray(frames[:, rows, columns])
 
+
+class CroppedRecording(DerivedRecording):
+    """A rectangle of another recording."""
+
+    def __init__(self, source: Recording, rows: slice, columns: slice) -> None:
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        super().__init__(source, shape=(source.shape[0], *size))
+        self.rows, self.columns = rows, columns
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return a block of the rectangle, see `Recording.read`."""
+        inner = self.source.read(start, stop, self.rows, self.columns)
+        return np.ascontiguousarray(inner[:, rows, columns])
+
+
+class ReopenedRecording(DerivedRecording):
+    """Opens its source for each read and closes it again.
+
+    Parameters
+    ----------
+    opener
+        Opens the source; called once per read, from any thread.
+    """
+
+    def __init__(self, opener: Callable[[], Recording]) -> None:
+        self.opener = opener
+        with opener() as source:
+            super().__init__(source)
+        self.portable = False
+        del self.source  # it is closed
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Open, read and close, see `Recording.read`."""
+        with self.opener() as source:
+            return source.read(start, stop, rows, columns)
+
     def release(self) -> None:
-        """Close files that the next read opens again."""
-        self.source.release()
+        """Nothing is open between reads."""
 
     def close(self) -> None:
-        """Close the source."""
-        self.source.close()
+        """Nothing is open between reads."""
 
 
 def as_dask(recording: Recording, chunks: tuple[int, int, int]) -> Any:
-    """Return the recording as a lazy dask array (frame, row, column); each chunk is one
-    read.
+    """Return the recording as a lazy dask array (frame, row, column).
+
+    Each chunk is one read.
     """
     import dask.array as da
 
@@ -83,3 +196,18 @@ def as_dask(recording: Recording, chunks: tuple[int, int, int]) -> Any:
         dtype=recording.dtype,
         meta=np.empty((0, 0, 0), recording.dtype),
     )
+
+
+def lazy_array(opener: Callable[[], Recording]) -> Any:
+    """Return a recording as a dask array (frame, row, column) that holds no file open.
+
+    Parameters
+    ----------
+    opener
+        Opens the recording; called once per read, from any thread.
+    """
+    recording = ReopenedRecording(opener)
+    frame_bytes = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize
+    depth = max(1, CHUNK_BYTES // frame_bytes)
+    depth = max(recording.chunk_frames, depth - depth % recording.chunk_frames)
+    return as_dask(recording, (min(depth, recording.shape[0]), *recording.shape[1:]))

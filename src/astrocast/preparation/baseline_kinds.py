@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording, RecordingWriter
+from astrocast.io.views import DerivedRecording
 from astrocast.kernels.baseline.corrected_minimum import (
     NoiseEstimate,
     minimum_bias_over_time,
@@ -50,16 +51,12 @@ class PercentileBaseline(BaselineRecording):
         return signal_above(frames[inner], background, s.method, floor=s.floor)
 
 
-class SmoothedRecording(Recording):
+class SmoothedRecording(DerivedRecording):
     """A moving average over time of another recording."""
 
     def __init__(self, source: Recording, width: int) -> None:
-        self.source, self.width = source, width
-        self.shape, self.dtype, self.chunk_frames = (
-            source.shape,
-            np.dtype(np.float32),
-            source.chunk_frames,
-        )
+        super().__init__(source, dtype=np.float32)
+        self.width = width
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording, RecordingWriter
+from astrocast.io.views import DerivedRecording
 from astrocast.kernels.baseline.rolling_minimum import (
     Method,
     advance,
@@ -37,7 +38,7 @@ from astrocast.settings.delta import DeltaSettings
 KEPT_BYTES = 256 << 20
 
 
-class BaselineRecording(Recording):
+class BaselineRecording(DerivedRecording):
     """The corrected recording, float32; each kind of background computes it for any
     frames and pixels.
     """
@@ -46,11 +47,8 @@ class BaselineRecording(Recording):
     halo: tuple[int, int] = (0, 0)
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
-        self.source, self.settings = source, settings
-        self.shape, self.dtype = source.shape, np.dtype(np.float32)
-        self.metadata, self.path, self.loc = source.metadata, source.path, source.loc
-        self.chunk_frames = source.chunk_frames
-        self.portable = source.portable
+        super().__init__(source, dtype=np.float32)
+        self.settings = settings
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,14 +134,6 @@ class BaselineRecording(Recording):
             behind.wait()
         finally:
             behind.close()
-
-    def release(self) -> None:
-        """Close files that the next read opens again."""
-        self.source.release()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()
 
 
 class MinimumBaseline(BaselineRecording):

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
-from astrocast.io.recording import Metadata, Recording, SlicedRecording
-from astrocast.io.views import MappedRecording
+from astrocast.io.recording import Metadata, Recording
+from astrocast.io.views import MappedRecording, SlicedRecording
 from astrocast.kernels.frames.convert import can_clip, saturate
 from astrocast.kernels.frames.resample import resample
 

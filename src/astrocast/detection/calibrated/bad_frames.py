@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Recording
+from astrocast.io.views import DerivedRecording
 
 #: a longer run of bad frames tells of nothing that happened in it
 LONGEST_GAP = 4
@@ -16,7 +17,7 @@ LONGEST_GAP = 4
 MOST_BAD = 0.25
 
 
-class MendedRecording(Recording):
+class MendedRecording(DerivedRecording):
     """A recording, float32, whose bad frames are interpolated linearly between the good
     ones around them.
 
@@ -32,17 +33,8 @@ class MendedRecording(Recording):
     """
 
     def __init__(self, source: Recording, bad: NDArray[np.bool_]) -> None:
-        self.source, self.bad = source, bad
-        self.shape, self.dtype, self.metadata = (
-            source.shape,
-            np.dtype(np.float32),
-            source.metadata,
-        )
-        self.path, self.loc, self.chunk_frames = (
-            source.path,
-            source.loc,
-            source.chunk_frames,
-        )
+        super().__init__(source, dtype=np.float32)
+        self.bad = bad
         good = np.flatnonzero(~bad)
         after = np.minimum(np.searchsorted(good, np.arange(len(bad))), len(good) - 1)
         #: nearest good frame from each frame on, and up to it; at the ends of the

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 #: pixels whose time courses are worked on together: two cache lines of a frame

@@ -5,12 +5,12 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.baseline.rolling_minimum import check_window
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 
@@ -68,7 +68,7 @@ def running_percentile(
     return result.reshape(last - first, *frames.shape[1:])
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _pixels(lo, hi, frames, window, rank, first, result):  # type: ignore[no-untyped-def] # numba infers
     n = frames.shape[0]
     count = 2 * window + 1
@@ -88,7 +88,7 @@ def _pixels(lo, hi, frames, window, rank, first, result):  # type: ignore[no-unt
             result[t - first, p] = ordered[rank]
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _replace(ordered, leaving, entering):  # type: ignore[no-untyped-def] # numba infers
     """Take one value out of a sorted array and put another in."""
     if leaving == entering:

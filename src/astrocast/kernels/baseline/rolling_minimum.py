@@ -18,11 +18,11 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, Literal, get_args
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 Method = Literal["background", "dF", "dFF"]
@@ -207,7 +207,7 @@ def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     return np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
     """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``."""
     following = edge
@@ -218,13 +218,13 @@ def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
         following = target
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
     for p in range(row.size):
         running[p] = row[p] if row[p] < running[p] else running[p]
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # numba infers
     """Each side is the tail of one segment and the head of the next; the larger of the
     two sides is kept.
@@ -235,7 +235,7 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
         out[p] = back if back > front else front
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
     """Write what ``method`` makes of a row of values and their background; return how
     many divisions were floored.
@@ -256,7 +256,7 @@ def emit(row, background, method, floor, real, result):  # type: ignore[no-untyp
     return floored
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _whole(  # type: ignore[no-untyped-def] # numba infers
     lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored
 ):
@@ -298,7 +298,7 @@ def _whole(  # type: ignore[no-untyped-def] # numba infers
             before, tail = tail, before
 
 
-@nb.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floored):  # type: ignore[no-untyped-def]
     pixels = now.shape[1]
     for s in range(lo, hi):

@@ -15,11 +15,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 #: frames that are averaged

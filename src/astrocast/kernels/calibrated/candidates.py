@@ -8,10 +8,10 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.noise_tails import translated
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import spread
 

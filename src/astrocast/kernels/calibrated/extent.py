@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.segmentation.watershed import face_neighbours
 
 #: share of an event's voxels, and how many at least, whose mean is its peak: one

@@ -1,6 +1,4 @@
-"""One mean and one standard deviation for a recording, taken from its blocks; and back
-to its own dtype.
-"""
+"""Mean and standard deviation of a recording from its blocks; scaling by them."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 
@@ -51,31 +49,6 @@ def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
         )
     std = (squares / count) ** 0.5
     return mean, std if std > 0 else 1.0
-
-
-def saturate(values: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
-    """Return ``values`` as ``dtype``; integers are rounded, and what is out of range
-    becomes the nearest value.
-
-    Examples
-    --------
-    >>> saturate(np.array([-3.0, 1.6, 300.0], np.float32), np.uint8).tolist()
-    [0, 2, 255]
-    """
-    kind = np.dtype(dtype)
-    if kind.kind == "b":
-        return values >= 0.5
-    if kind.kind not in "iu":
-        return values.astype(kind, copy=False)
-    limits = np.iinfo(kind)
-    # float32 cannot hold the largest int32 and int64: clip where it can, which rounds
-    # towards zero
-    high = (
-        np.nextafter(np.float32(limits.max), np.float32(0))
-        if limits.bits > 24
-        else np.float32(limits.max)
-    )
-    return np.clip(np.rint(values), np.float32(limits.min), high).astype(kind)
 
 
 @dataclass(frozen=True)

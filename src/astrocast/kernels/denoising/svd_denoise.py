@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg.blas import ssyrk
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 
 Array = NDArray[np.float32]
 

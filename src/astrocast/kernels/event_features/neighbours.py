@@ -5,9 +5,9 @@ time; how far a region is.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.ragged.ragged import Offsets, offsets_of
 from astrocast.kernels.traces.traces import Pixels
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.ragged.ragged import Floats, Offsets
 
 #: the scale of the median of |x| to the standard deviation of a normal distribution

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.event_features.convex_hull import hull_rows, largest_diameter
 from astrocast.kernels.event_features.hull_volume import count_hull
 

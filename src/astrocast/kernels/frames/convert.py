@@ -11,17 +11,35 @@ from astrocast.errors import InvalidValueError
 
 
 def can_clip(source: DTypeLike, target: DTypeLike) -> bool:
-    """Return whether a value of ``source`` can lie beyond the range of the integer type
-    ``target``.
-    """
+    """Return whether a value of ``source`` can lie outside the integers of ``target``."""
     return np.dtype(target).kind in "iu" and not np.can_cast(source, target, "safe")
 
 
 def saturate(values: NDArray[Any], dtype: DTypeLike) -> tuple[NDArray[Any], int]:
-    """Return ``values`` as ``dtype`` and how many of them were clipped to its range.
+    """Return ``values`` as ``dtype`` and how many were clipped to its range.
 
     Integers are rounded to the nearest, halves to the even one. NaN has no integer and
-    is refused; NaN and infinity pass from float to float.
+    no truth value and is refused; NaN and infinity pass from float to float. A bool is
+    true from 0.5 on.
+
+    Parameters
+    ----------
+    values
+        Any shape and any real dtype; not changed.
+    dtype
+        bool, integer or float.
+
+    Returns
+    -------
+    converted : numpy.ndarray
+        Of ``dtype``; ``values`` itself where it has that dtype already.
+    clipped : int
+        Number of values outside the range of an integer ``dtype``.
+
+    Raises
+    ------
+    InvalidValueError
+        NaN is to become an integer or a bool.
 
     Examples
     --------
@@ -32,18 +50,25 @@ def saturate(values: NDArray[Any], dtype: DTypeLike) -> tuple[NDArray[Any], int]
     target = np.dtype(dtype)
     if values.dtype == target:
         return values, 0
-    if not can_clip(values.dtype, target):
-        return values.astype(target), 0
-    limits = np.iinfo(target)
-    if values.dtype.kind == "f":
+    if values.dtype.kind == "f" and target.kind in "biu":
         missing = int(np.isnan(values).sum())
         if missing:
             raise InvalidValueError(
                 f"{missing} values are NaN, which {target} cannot hold; choose a float"
-                " dtype"
+                " dtype, or fill them first"
             )
-        values = np.rint(values)
-    low, high = values < limits.min, values > limits.max
+    if target.kind == "b":
+        return values >= 0.5, 0
+    if not can_clip(values.dtype, target):
+        return values.astype(target), 0
+    limits = np.iinfo(target)
+    if values.dtype.kind == "f":
+        # float16 ends at 65504, below the limits of most integers
+        values = np.rint(values, dtype=np.result_type(values.dtype, np.float32))
+        above = 2.0 ** (limits.bits - (limits.min < 0))  # float32 has no 2**31 - 1
+        low, high = values < float(limits.min), values >= above
+    else:
+        low, high = values < limits.min, values > limits.max
     clipped = int(low.sum()) + int(high.sum())
     with np.errstate(invalid="ignore"):  # what does not fit is replaced below
         result = values.astype(target)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.compiling import njit
 
 #: pixels that one thread works on at a time: their sums stay in the fastest cache
 _STRIPE = 2048

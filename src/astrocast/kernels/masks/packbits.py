@@ -6,9 +6,9 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import spread
 

@@ -14,9 +14,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 from astrocast.kernels.ragged import ragged
 from astrocast.kernels.ragged.ragged import (

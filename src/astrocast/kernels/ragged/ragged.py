@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from astrocast.kernels.compiling import njit
 
 MODES = ("first", "mean", "median", "min", "min_abs", "max", "max_abs", "std")
 PAD_MODES = (

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
+
+from astrocast.kernels.compiling import njit
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]

@@ -9,10 +9,10 @@ edge of an event has little.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.correlation import (
     NOISE_WEIGHT,
     column_weights,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.fft import prev_fast_len
+
+from astrocast.kernels.compiling import njit
 
 #: frames at least this large are binned 2 x 2 first: a quarter of the work, and photon
 #: noise halved

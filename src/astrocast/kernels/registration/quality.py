@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.preprocess import as_native
 
 Real = NDArray[np.float32]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.preprocess import as_native
 
 Real = NDArray[np.float32]

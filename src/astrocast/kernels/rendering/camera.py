@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.rendering.random_numbers import (
     draw_gamma,
     draw_poisson,
@@ -19,7 +19,7 @@ from astrocast.kernels.rendering.random_numbers import (
 GAIN, READ_NOISE, OFFSET, GAIN_NOISE = range(4)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _amplify(state: Any, electrons: float, spread: float) -> float:
     """Return the amplified number of electrons, in units of the mean amplification.
 
@@ -32,7 +32,7 @@ def _amplify(state: Any, electrons: float, spread: float) -> float:
     return square * draw_gamma(state, electrons / square)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def expose_frame(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
     """Write the counts of a frame of expected photons to ``out``.
 

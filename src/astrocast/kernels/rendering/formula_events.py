@@ -9,6 +9,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
+
 #: columns of the array of event parameters, one row per event
 PARAMETERS = (
     "row",
@@ -60,7 +62,7 @@ LN4 = math.log(4.0)
 FLOOR = 0.005
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _rise_at(e: Any, tau: float) -> float:
     """Return the rise (0 to 1) at ``tau`` frames after the onset of a pixel."""
     if tau <= 0.0:
@@ -70,21 +72,21 @@ def _rise_at(e: Any, tau: float) -> float:
     return 1.0
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _decay_at(e: Any, tau: float) -> float:
     """Return the decay (1 to 0) at ``tau`` frames after the start of the event."""
     late = tau - e[GROWTH] - e[RISE] - e[PLATEAU]
     return math.exp(-late / e[DECAY]) if late > 0.0 else 1.0
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _reach(e: Any) -> float:
     """Return the distance (pixels) from the centre beyond which the event is zero."""
     lobes = abs(e[LOBE]) + abs(e[LOBE + 1]) + abs(e[LOBE + 2])
     return e[RADIUS] * (1.0 + lobes) * (-math.log(FLOOR) / LN4) ** (1.0 / e[EXPONENT])
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
     """Return the share of the amplitude ``tau`` frames after the event's start.
 
@@ -101,14 +103,14 @@ def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
     return value * _rise_at(e, tau - e[GROWTH] * rho) * _decay_at(e, tau)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def window_around(centre: float, reach: float, size: int) -> tuple[int, int]:
     """Return the half-open range of pixels within ``reach`` of ``centre``, clipped."""
     low = min(max(math.floor(centre - reach), 0), size)
     return low, max(min(math.ceil(centre + reach) + 1, size), low)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def add_event(e: Any, t: int, moved: Any, slack: float, scale: float, out: Any) -> None:
     """Add ``scale`` times the event at frame ``t`` to ``out``, float32 (row, column).
 
@@ -134,13 +136,13 @@ def add_event(e: Any, t: int, moved: Any, slack: float, scale: float, out: Any) 
                 out[y, x] += scale * e[AMPLITUDE] * _profile(e, tau, dy, dx)
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _zero_displacement() -> Any:
     """Return a displacement of zero, float32 (2, 1, 1)."""
     return np.zeros((2, 1, 1), np.float32)
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def event_signal(
     events: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
@@ -169,7 +171,7 @@ def event_signal(
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def single_event(
     event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
@@ -183,7 +185,7 @@ def single_event(
     return out
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def event_labels(
     events: NDArray[Any],
     peaks: NDArray[Any],

@@ -8,6 +8,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.rendering.camera import GAIN, OFFSET, expose_frame
 from astrocast.kernels.rendering.formula_events import add_event
 from astrocast.kernels.rendering.random_numbers import mix_bits
@@ -20,7 +21,7 @@ from astrocast.kernels.rendering.spline import (
 from astrocast.kernels.rendering.tissue_events import add_tissue_event, is_active
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _add_tissue(scene: Any, events: Any, t: int, scale: float, margin: int) -> Any:
     """Return the spline coefficients ``scene`` with the tissue events of frame ``t``.
 
@@ -37,7 +38,7 @@ def _add_tissue(scene: Any, events: Any, t: int, scale: float, margin: int) -> A
     return scene + spline_coefficients(light) if active else scene
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _disturb_sensor(photons: Any, light: Any, pixels: Any, extra: Any) -> Any:
     """Return the photons that the sensor sees.
 
@@ -54,7 +55,7 @@ def _disturb_sensor(photons: Any, light: Any, pixels: Any, extra: Any) -> Any:
     return photons
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def render_frames(
     baseline: tuple[NDArray[Any], int],
     courses: NDArray[Any],

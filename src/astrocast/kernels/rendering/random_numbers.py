@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
+
+from astrocast.kernels.compiling import njit
 
 #: log(k!); beyond its end Stirling's series is exact to 1e-12
 LOG_FACTORIAL = np.cumsum(np.log(np.maximum(np.arange(512.0), 1.0)))
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def mix_bits(z: Any) -> Any:
     """Return the bits of ``z`` (uint64) mixed.
 
@@ -23,7 +24,7 @@ def mix_bits(z: Any) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_uniform(state: Any) -> float:
     """Advance ``state``, uint64 (1,), and return a number in (0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -32,7 +33,7 @@ def draw_uniform(state: Any) -> float:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _poisson_small(state: Any, mean: float) -> float:
     """Return a Poisson number of a mean up to 10, by inversion."""
     u = draw_uniform(state)
@@ -45,7 +46,7 @@ def _poisson_small(state: Any, mean: float) -> float:
     return k
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _log_factorial(k: float) -> float:
     """Return ``log(k!)`` of a whole number ``k``."""
     if k < 512.0:
@@ -60,7 +61,7 @@ def _log_factorial(k: float) -> float:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_poisson(state: Any, mean: float) -> float:
     """Return a Poisson number and advance ``state``, uint64 (1,).
 
@@ -84,14 +85,14 @@ def draw_poisson(state: Any, mean: float) -> float:
             return k
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_normal(state: Any) -> float:
     """Return a standard normal number (Box-Muller) and advance ``state``, uint64 (1,)."""
     size = math.sqrt(-2.0 * math.log(draw_uniform(state)))
     return size * math.cos(2.0 * math.pi * draw_uniform(state))
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_gamma(state: Any, shape: float) -> float:
     """Return a gamma number of scale 1 and advance ``state``, uint64 (1,).
 

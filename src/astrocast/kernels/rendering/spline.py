@@ -9,8 +9,10 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 
-@nb.njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True)
 def _weights(f: float) -> tuple[float, float, float, float]:
     """Return the four weights of a cubic B-spline ``f`` after the second knot."""
     g = 1.0 - f
@@ -22,7 +24,7 @@ def _weights(f: float) -> tuple[float, float, float, float]:
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def shift_image(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
     """Write the spline ``c`` at every pixel minus (dy, dx) to ``out``.
 
@@ -59,7 +61,7 @@ def shift_image(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
             )
 
 
-@nb.njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def warp_image(c: Any, moved: Any, margin: int, out: Any) -> None:
     """Write the spline ``c`` at every pixel minus its displacement to ``out``.
 
@@ -109,7 +111,7 @@ def warp_image(c: Any, moved: Any, margin: int, out: Any) -> None:
             out[y, x] = value
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def smooth_field(
     knots: NDArray[Any], row_basis: NDArray[Any], column_basis: NDArray[Any]
 ) -> NDArray[Any]:
@@ -153,7 +155,7 @@ POLE = math.sqrt(3.0) - 2.0
 HORIZON = 13
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _spline_line(line: Any) -> None:
     """Replace the samples of ``line``, float32 (pixel,), by spline coefficients.
 
@@ -174,7 +176,7 @@ def _spline_line(line: Any) -> None:
         line[k] = POLE * (line[k + 1] - line[k])
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def spline_coefficients(image: Any) -> Any:
     """Return the cubic spline coefficients of ``image``, both float32 (row, column).
 
@@ -192,7 +194,7 @@ def spline_coefficients(image: Any) -> Any:
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def blur_image(image: Any, sigma: float) -> Any:
     """Return ``image``, float32 (row, column), smoothed by a Gaussian of ``sigma`` px.
 

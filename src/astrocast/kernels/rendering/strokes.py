@@ -6,14 +6,14 @@ import heapq
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.rendering.formula_events import window_around
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
     """Return ``image`` with each point drawn as a Gaussian, the brightest on top.
 
@@ -37,7 +37,7 @@ def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
 SIDE, CORNER = 0.96194, 1.36039
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def path_distance(
     cost: NDArray[Any], start: NDArray[Any], longest: float, most: int
 ) -> NDArray[Any]:

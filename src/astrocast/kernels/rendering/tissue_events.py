@@ -24,13 +24,14 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.rendering.formula_events import TRUTH_LEVEL
 
 #: samples of a time course per frame
 SAMPLES = 8
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def course_at(course: Any, first: int, last: int, tau: float) -> float:
     """Return ``course[first:last]``, float32, at ``tau`` frames after its begin."""
     place = tau * SAMPLES
@@ -41,7 +42,7 @@ def course_at(course: Any, first: int, last: int, tau: float) -> float:
     return (1.0 - f) * course[first + k] + f * course[first + k + 1]
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def is_active(events: Any, k: int, t: float) -> bool:
     """Whether event ``k`` of ``events`` (see the module) may be above 0 at frame t."""
     first, delay = events[0], events[4]
@@ -57,7 +58,7 @@ def is_active(events: Any, k: int, t: float) -> bool:
     return tau < length + latest
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def add_tissue_event(
     events: Any, k: int, t: float, scale: float, margin: int, out: Any
 ) -> None:
@@ -77,7 +78,7 @@ def add_tissue_event(
             out[y, x] += strength * weight[p] * value
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def tissue_signal(
     events: Any, start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
@@ -94,7 +95,7 @@ def tissue_signal(
     return out
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def label_tissue_events(
     events: Any,
     peaks: NDArray[Any],
@@ -131,7 +132,7 @@ def label_tissue_events(
     return labels, strengths
 
 
-@nb.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def pixel_courses(
     weight: NDArray[Any],
     delay: NDArray[Any],

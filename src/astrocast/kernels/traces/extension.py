@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 from astrocast.kernels.traces.traces import Windows
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.ragged.ragged import Floats, Offsets
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.packed_masks import Masks, is_set
 from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 

@@ -1,0 +1,83 @@
+"""Settings of the documentation: Sphinx with the theme that scikit-image uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+# tutorials write files: they run in a copy that begins empty each time
+TUTORIALS = DOCS / "_build" / "tutorials"
+shutil.rmtree(TUTORIALS, ignore_errors=True)
+shutil.copytree(DOCS / "tutorials", TUTORIALS)
+sys.path.insert(0, str(DOCS / "_ext"))
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import astrocast  # noqa: E402 - after the path of our own extension
+
+project = "astrocast"
+author = "The astrocast developers"
+copyright = "The astrocast developers, BSD-3-Clause"
+release = version = astrocast.__version__
+
+extensions = [
+    "generated_pages",  # parameters, event columns and commands, from the code
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "figures/*.py", "tutorials/*", "notebooks/*"]
+default_role = "code"
+nitpicky = False
+suppress_warnings = ["config.cache"]  # functions in the gallery's settings
+
+# docstrings
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings give types in words
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+# pages in Markdown
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# tutorials: each script is run while the pages are built
+sphinx_gallery_conf = {
+    "examples_dirs": ["_build/tutorials"],
+    "gallery_dirs": ["auto_tutorials"],
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_memory": False,
+    "write_computation_times": False,
+    "min_reported_time": 10**9,
+    "remove_config_comments": True,
+    "abort_on_example_error": True,
+    "plot_gallery": os.environ.get("ASTROCAST_DOCS_GALLERY", "1") == "1",
+    "reset_modules": ("matplotlib",),
+    "copyfile_regex": r".*\.none",
+}
+
+# pages open from the file system, without a network
+html_theme = "pydata_sphinx_theme"
+html_title = f"astrocast {release}"
+html_static_path = ["_static"]
+html_css_files = ["astrocast.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 7,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_context = {"default_mode": "auto"}
+mathjax_path = "no-formulas-in-these-pages.js"  # numpydoc asks for one

@@ -1,0 +1,99 @@
+"""Compile kernels with numba, with a cache on disk that notices every change.
+
+numba stores compiled code beside each source file and compiles again when *that* file
+has changed. A kernel is often compiled together with kernels of other files, and a
+change in those is not noticed: the old code runs on. Here the stamp of a cache is the
+content of the file and of every file of this package that it imports, directly or
+through others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_PACKAGE = "astrocast"
+_ROOT = Path(__file__).resolve().parents[1]
+_IMPORT = re.compile(
+    rf"^[ \t]*(?:from ({_PACKAGE}[\w.]*) import (\([^)]*\)|[^\n]*)"
+    rf"|import ({_PACKAGE}[\w.]*))",
+    re.MULTILINE,
+)
+
+
+def njit(*args: Any, **options: Any) -> Any:
+    """Compile a function as `numba.njit` does; its cache follows the imported files.
+
+    Parameters
+    ----------
+    args, options
+        As for `numba.njit`. With ``cache=True``, compiled code that is stored on disk
+        is used only while the source of the function's file, and of the files of this
+        package that it imports, is the same.
+
+    Examples
+    --------
+    >>> @njit
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(3)
+    6
+    """
+    if args and callable(args[0]):
+        return _with_stamp(numba.njit(*args, **options))
+    decorate: Callable[[Any], Any] = numba.njit(*args, **options)
+    return lambda function: _with_stamp(decorate(function))
+
+
+def _with_stamp(dispatcher: Any) -> Any:
+    """Make the dispatcher's cache depend on the imported files too."""
+    # `_cache_file` exists where cache=True only; numba has no public name for it
+    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if index is not None:
+        path = Path(dispatcher.py_func.__code__.co_filename)
+        index._source_stamp = (index._source_stamp, source_stamp(path))
+    return dispatcher
+
+
+def source_stamp(path: Path) -> str:
+    """Return a hash of a source file and of the files of this package it imports."""
+    digest = hashlib.sha256()
+    for file in sorted(_all_imports(path.resolve())):
+        digest.update(_read(file))
+    return digest.hexdigest()
+
+
+def _all_imports(path: Path) -> set[Path]:
+    """Return a file and all files of the package that it reaches by imports."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting.extend(_imports(file))
+    return found
+
+
+@cache
+def _imports(path: Path) -> tuple[Path, ...]:
+    """Return the files of the package that a file imports by itself."""
+    files = []
+    for module, names, plain in _IMPORT.findall(_read(path).decode("utf-8")):
+        folder = _ROOT.joinpath(*(module or plain).split(".")[1:])
+        parts = re.findall(r"\w+", names)
+        files += [folder / f"{name}.py" for name in parts]
+        files += [folder / "__init__.py", folder.with_suffix(".py")]
+    return tuple(file for file in files if file.is_file())
+
+
+@cache
+def _read(path: Path) -> bytes:
+    """Return the content of a file; nothing where it is no file (a zip, a notebook)."""
+    return path.read_bytes() if path.is_file() else b""
