@@ -24,7 +24,7 @@ from astrocast.errors import (
 )
 from astrocast.io.formats.contiguous import ContiguousFrames
 from astrocast.io.formats.hdf5_chunks import AllocatedChunks
-from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
 from astrocast.io.recording import (
     ALL,
     Metadata,
@@ -138,7 +138,9 @@ class HDF5Recording(Recording):
         with _open_file(path, "r") as file:
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                wanted = choose_dataset(names_in(file), loc, path)
+                names = names_in(file)
+                loc = default_dataset(loc, file.attrs, names)
+                wanted = choose_dataset(names, loc, path)
             dataset = file[wanted]
             self.loc = str(dataset.name).strip("/")
             self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
