@@ -30,6 +30,7 @@ from astrocast.detection.events.layers import (
 )
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.errors import AstrocastWarning
+from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
@@ -49,13 +50,6 @@ CONFIDENCE = Column(
     "float64",
     "",
     "Probability that noise alone reaches the event's peak nowhere in the recording.",
-    "detector",
-)
-KIND = Column(
-    "kind",
-    "str",
-    "",
-    "'local', or 'global': an event of most of the field at once.",
     "detector",
 )
 

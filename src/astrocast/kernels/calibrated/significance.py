@@ -22,7 +22,7 @@ _LOWEST, _HIGHEST = 3.0, 12.0
 def false_maxima(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return how many maxima of noise above a height are expected.
+    """Return the expected number of noise maxima above a height.
 
     Parameters
     ----------
