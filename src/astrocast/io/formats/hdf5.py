@@ -27,7 +27,7 @@ from astrocast.io.formats.hdf5_checks import (
     check_place,
     read_checksums,
 )
-from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
 from astrocast.io.recording import (
     ALL,
     Metadata,
@@ -114,7 +114,9 @@ class HDF5Recording(Recording):
         with open_file(path, "r") as file, reading(path):
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                wanted = choose_dataset(names_in(file), loc, path)
+                names = names_in(file)
+                loc = default_dataset(loc, file.attrs, names)
+                wanted = choose_dataset(names, loc, path)
             dataset = file[wanted]
             self.loc = wanted
             where = f"{path}:{wanted}"
