@@ -24,7 +24,12 @@ from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.suggest import automatic_levels
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
-from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    OutputExistsError,
+    stack_level,
+)
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
@@ -341,7 +346,7 @@ class Detector:
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
                 " infinite; they are never active and are left out of the traces",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )
         self.logger.info("%d events in %s", found.events, target)
         return checkpoint.finish()
