@@ -29,7 +29,7 @@ from astrocast.detection.events.layers import (
     write_layers,
 )
 from astrocast.detection.events.segmentation import Segmentation
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
@@ -102,7 +102,7 @@ def segment_calibrated(
             " blank frames; motion of the whole field. Detect in the raw recording and"
             " pass this one as signal_loc",
             AstrocastWarning,
-            stacklevel=2,
+            stacklevel=stack_level(),
         )
     return _Writer(candidates, field, of_field).write(settings, threshold, pool)
 
