@@ -44,12 +44,27 @@ def test_the_same_is_found_and_anything_else_is_not(tmp_path, monkeypatch):
     )
     ResultCache(tmp_path, 1).arrays("extend", inputs | {"new": None}, counted(done))
     assert len(done) == 5
-    monkeypatch.setattr(cache, "code_hash", lambda: "another version of the code")
+    monkeypatch.setattr(cache, "ALGORITHM_VERSION", cache.ALGORITHM_VERSION + 1)
     ResultCache(tmp_path, 1).arrays("extend", inputs, counted(done))
     assert len(done) == 6
     ResultCache(None, 1).arrays("extend", inputs, counted(done))
     assert len(done) == 7
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_expensive_inputs_are_asked_for_only_where_results_are_stored(tmp_path):
+    asked = []
+
+    def content():
+        asked.append(1)
+        return "abc"
+
+    ResultCache(None, 1).arrays("extend", {"video": content}, counted([]))
+    assert not asked
+    done = []
+    ResultCache(tmp_path, 1).arrays("extend", {"video": content}, counted(done))
+    ResultCache(tmp_path, 1).arrays("extend", {"video": "abc"}, counted(done))
+    assert (len(asked), len(done)) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_results_are_reused_only_when_they_are_of_the_same_run(recording: Path):
     before = {p.name: p.stat().st_mtime_ns for p in directory.iterdir()}
     assert Detector(recording).run("df/ch0", parallel=False) == directory
     assert {p.name: p.stat().st_mtime_ns for p in directory.iterdir()} == before
-    with pytest.raises(ResultsDifferError, match="min_size: 20 there, 30 now"):
+    with pytest.raises(ResultsDifferError, match="min_size was 20, is 30"):
         Detector(recording).run("df/ch0", min_size=30)
     with h5py.File(recording, "r+") as file:
         file["df/ch0"][40] += 1

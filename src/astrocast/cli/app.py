@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from astrocast import __version__
+from astrocast.cli.commands.batch import batch
 from astrocast.cli.commands.convert import convert
 from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     run,
+    batch,
     convert,
     motion,
     denoise,

@@ -34,6 +34,8 @@ from astrocast.runtime.provenance import describe_input, record
 from astrocast.runtime.threads import one_blas_thread
 from astrocast.settings.denoising import DenoiserSettings
 
+#: raise it when the same recording and seed give another denoised movie
+ALGORITHM_VERSION = 1
 logger = logging.getLogger("astrocast.denoising")
 
 #: frames and pixels a side that the quality is measured on

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from astrocast.denoising.architecture import KNOWN_LAYERS
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
+from astrocast.io.writing.files import replacing
 from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 from astrocast.runtime.provenance import write_json
 
@@ -255,15 +255,13 @@ def write_network(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{prefix}.weights.h5"
-    beside = path.with_name(path.name + ".partial")
-    with h5py.File(beside, "w") as file:
+    with replacing(path) as beside, h5py.File(beside, "w") as file:
         file.attrs["layer_names"] = [
             f"convolution_{i}" for i in range(len(unet.convolutions))
         ]
         for i, c in enumerate(unet.convolutions):
             file[f"convolution_{i}/kernel"] = c.kernel
             file[f"convolution_{i}/bias"] = c.bias
-    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
     architecture = {
         "kind": "unet",
         "n_stacks": unet.n_stacks,

@@ -1,9 +1,8 @@
-"""What a run leaves beside its result until it is complete, so that a run that was
-killed goes on where it was.
+"""The directory of a detection that is under way, so that a run that was killed goes
+on where it was.
 
-``<name>.roi.partial/run.json`` says which parameters and which input the state belongs
-to. Each finished block is one file, written beside and renamed: it is there in full or
-not at all.
+``<name>.roi.partial/run.json`` says which parameters, which input and which version of
+the algorithm the finished blocks belong to, see `astrocast.runtime.fingerprint`.
 """
 
 from __future__ import annotations
@@ -15,17 +14,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import OutputExistsError, ResultsDifferError
+from astrocast.errors import FormatError, OutputExistsError, ResultsDifferError
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import META, read_meta
-from astrocast.runtime.provenance import plain, write_json
+from astrocast.runtime.checkpoint import BlockStore
+from astrocast.runtime.fingerprint import compare_results, describe_result
+from astrocast.runtime.provenance import write_json
 
+#: raise it when a detection of the same recording finds other events
+ALGORITHM_VERSION = 1
 #: parameters that change how a run works, not what it finds
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
+
+
+def describe_detection(
+    parameters: dict[str, Any], recording: Recording
+) -> dict[str, Any]:
+    """Return what makes two detections the same; see `describe_result`."""
+    important = {k: v for k, v in parameters.items() if k not in UNIMPORTANT}
+    return describe_result(important, recording, ALGORITHM_VERSION)
 
 
 class Checkpoint:
@@ -41,6 +51,7 @@ class Checkpoint:
         else:
             self.blocks.mkdir(parents=True)
             write_json(self.path / RUN, identity)
+        self._finished = BlockStore(self.blocks)
 
     def _take_over(self, identity: dict[str, Any]) -> None:
         run = self.path / RUN
@@ -53,12 +64,16 @@ class Checkpoint:
             self.blocks.mkdir(exist_ok=True)
             write_json(run, identity)
             return
-        found = json.loads(run.read_text(encoding="utf-8"))
-        refuse_other(found, identity, f"an interrupted run in {self.path}")
+        refuse_other(self._read_run(run), identity, f"the blocks in {self.path}")
         self.resumed = True
-        self.blocks.mkdir(exist_ok=True)
-        for left in self.blocks.glob("*.partial"):
-            left.unlink()
+
+    def _read_run(self, run: Path) -> dict[str, Any]:
+        try:
+            return dict(json.loads(run.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise FormatError(
+                f"{run} is damaged: {error}; remove {self.path} and detect again"
+            ) from error
 
     def block_frames(self, choose: Callable[[], int]) -> int:
         """Return the frames of a block: those of the interrupted run, or what
@@ -70,26 +85,26 @@ class Checkpoint:
         return int(json.loads(path.read_text(encoding="utf-8")))
 
     def has(self, name: str, index: int) -> bool:
-        """Whether block ``index`` of a step is finished."""
-        return self._file(name, index).exists()
+        """Return whether block ``index`` of a step is finished and intact."""
+        return self._finished.has(_block_name(name, index))
 
     def forget(self) -> None:
         """Remove every finished block."""
-        for path in self.blocks.glob("*.npz"):
-            path.unlink()
+        self._finished.clear()
 
     def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
-        """Keep the result of a finished block."""
-        path = self._file(name, index)
-        beside = path.with_name(path.name + ".partial")
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+        """Store the result of a finished block."""
+        self._finished.save(_block_name(name, index), **arrays)
 
     def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
-        """Return what `save` kept."""
-        with np.load(self._file(name, index), allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
+        """Return the arrays that `save` stored."""
+        arrays = self._finished.load(_block_name(name, index))
+        if arrays is None:
+            raise FormatError(
+                f"block {index} of {name} in {self.blocks} is damaged or was removed"
+                f" during the run; remove {self.path} and detect again"
+            )
+        return arrays
 
     def finish(self) -> Path:
         """Remove the state and give the directory its name."""
@@ -99,35 +114,14 @@ class Checkpoint:
         os.replace(self.path, self.target)  # noqa: PTH105 - atomic on every system
         return self.target
 
-    def _file(self, name: str, index: int) -> Path:
-        return self.blocks / f"{name}_{index:06d}.npz"
+
+def _block_name(name: str, index: int) -> str:
+    return f"{name}_{index:06d}"
 
 
-def identity(parameters: dict[str, Any], recording: Recording) -> dict[str, Any]:
-    """Return what makes two runs the same: parameters and input; a few frames are
-    enough to tell inputs apart.
-    """
-    n = recording.shape[0]
-    sample = sorted({0, n // 3, n // 2, 2 * n // 3, n - 1})
-    sums = [
-        float(np.nansum(recording.read(t, t + 1), dtype=np.float64)) for t in sample
-    ]
-    source: dict[str, Any] = {
-        "loc": recording.loc,
-        "shape": list(recording.shape),
-        "dtype": str(recording.dtype),
-        "sums": repr(sums),
-    }
-    if recording.path is not None:
-        stat = recording.path.stat()
-        source |= {"path": str(recording.path.resolve()), "modified": stat.st_mtime_ns}
-    kept = {k: v for k, v in parameters.items() if k not in UNIMPORTANT}
-    return {"parameters": plain(kept), "input": plain(source)}
-
-
-def finished(target: Path, wanted: dict[str, Any]) -> bool:
-    """Whether ``target`` holds the complete result of the same run; refuse it when it
-    holds another's.
+def is_finished(target: Path, wanted: dict[str, Any]) -> bool:
+    """Return whether ``target`` holds the complete result of the same run; refuse it
+    when it holds another's.
     """
     if not target.exists():
         return False
@@ -141,18 +135,10 @@ def finished(target: Path, wanted: dict[str, Any]) -> bool:
 
 
 def refuse_other(found: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
-    """Raise when stored results belong to other parameters or another input, saying
-    which.
+    """Raise when stored results belong to other parameters, another input or another
+    version of the algorithm, saying which.
     """
-    differences = []
-    for part in ("parameters", "input"):
-        old, new = found.get(part, {}), wanted[part]
-        differ = [
-            key for key in sorted(set(old) | set(new)) if old.get(key) != new.get(key)
-        ]
-        differences += [
-            f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ
-        ]
+    differences = compare_results(found, wanted)
     if differences:
         raise ResultsDifferError(
             f"{what} belong to another run ({'; '.join(differences)}); "

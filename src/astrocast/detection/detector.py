@@ -15,7 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.checkpoint import Checkpoint, finished, identity
+from astrocast.detection.checkpoint import (
+    Checkpoint,
+    describe_detection,
+    is_finished,
+)
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.suggest import automatic_levels
@@ -26,6 +30,7 @@ from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.views import SlicedRecording
+from astrocast.runtime.fingerprint import describe_content
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
@@ -258,14 +263,14 @@ class Detector:
         if signal is not None:
             parameters |= {
                 "signal_loc": signal.loc,
-                "signal": identity({}, signal)["input"],
+                "signal": describe_content(signal),
             }
-        who = identity(parameters, worked_on)
+        who = describe_detection(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(
                 f"the output {target} exists; name one that does not, or remove it"
             )
-        if finished(target, who):
+        if is_finished(target, who):
             self.logger.info("%s holds the events of the same run already", target)
             return target
         checkpoint = Checkpoint(target, who)

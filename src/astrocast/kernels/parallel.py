@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from typing import Any
@@ -9,6 +10,15 @@ from typing import Any
 #: pieces per thread: more than one, so that a thread that is held up does not hold up
 #: the rest
 _PIECES = 4
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use.
+
+    A batch system, a container or `taskset` may allow fewer than the machine has.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def spread(

@@ -4,6 +4,7 @@ commented file.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +84,26 @@ def read(model: type[S], path: Path | None, overrides: list[str]) -> S:
         ``stage.parameter=value`` each; the value is read as YAML. They win over the
         file.
     """
-    values = _read_yaml(path) if path else {}
-    for override in overrides:
-        _apply(values, override)
-    checked: S = model.checked(**values)
+    return combine(model, _read_yaml(path) if path else {}, overrides)
+
+
+def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
+    """Return what a file and overrides say, unchecked: sections with parameters."""
+    return apply_overrides(_read_yaml(path) if path else {}, overrides)
+
+
+def combine(model: type[S], values: dict[str, Any], overrides: list[str]) -> S:
+    """Return the checked settings that values and overrides give; overrides win."""
+    checked: S = model.checked(**apply_overrides(values, overrides))
     return checked
+
+
+def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return a copy of ``values`` with each ``stage.parameter=value`` put into it."""
+    changed = copy.deepcopy(values)
+    for override in overrides:
+        _apply(changed, override)
+    return changed
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

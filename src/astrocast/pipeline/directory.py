@@ -1,8 +1,12 @@
-"""The directory of a run: what is complete in it, and by which parameters."""
+"""The directory of a run: what is complete in it, by which parameters and version.
+
+`run.json` says of each stage what computed it: parameters, version of the algorithm,
+versions of the packages, date and computer. A stage that is reused keeps what is said
+of it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -10,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,20 @@ from astrocast.errors import (
     OutputExistsError,
     ResultsDifferError,
 )
+from astrocast.io.writing.files import remove_leftovers_in
+from astrocast.io.writing.lock import OutputLock
+from astrocast.pipeline.products import Product, StoredDataset, describe_stamp
+from astrocast.runtime.fingerprint import fingerprint, list_differences
 from astrocast.runtime.memory import PeakMemory
-from astrocast.runtime.provenance import FORMAT_VERSION, plain, versions, write_json
+from astrocast.runtime.provenance import (
+    FORMAT_VERSION,
+    describe_computation,
+    now,
+    plain,
+    write_json,
+)
 
-RUN_FILE = "run.json"
+RUN_FILE, LOCK_FILE = "run.json", "run.lock"
 logger = logging.getLogger("astrocast.pipeline")
 
 
@@ -40,14 +53,17 @@ class Stage:
     execute
         Computes and writes the result; returns facts worth keeping (plain values),
         which end in `run.json`.
-    is_there
-        Whether the result is on disk, complete.
+    products
+        What it leaves on disk.
+    version
+        Version of its algorithm; a result of an older version is computed again.
     """
 
     name: str
     parameters: dict[str, Any]
     execute: Callable[[], dict[str, Any]]
-    is_there: Callable[[], bool]
+    products: tuple[Product, ...] = ()
+    version: int = 1
 
 
 @dataclass
@@ -56,6 +72,7 @@ class RunDirectory:
 
     path: Path
     state: dict[str, Any] = field(default_factory=dict)
+    lock: OutputLock | None = None
 
     def file(self, name: str) -> Path:
         """Return the path of a file in the directory."""
@@ -65,6 +82,12 @@ class RunDirectory:
         """Write `run.json`, whole or not at all."""
         write_json(self.file(RUN_FILE), self.state)
 
+    def close(self) -> None:
+        """Let other processes work in the directory."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
     def facts(self, stage: str) -> dict[str, Any]:
         """Return what a completed stage reported."""
         return dict(self.state["stages"].get(stage, {}).get("facts", {}))
@@ -73,37 +96,100 @@ class RunDirectory:
         """Run the stages in order, reusing those that are complete; return the names of
         those that were computed.
 
-        A stage is reused when its parameters, those of all stages before it and the
-        input are the same and its result is there. With ``overwrite`` a stage with
-        other parameters is computed anew, otherwise that is an error.
+        A stage is reused when its parameters, the version of its algorithm, those of
+        all stages before it and the input are the same, and what it wrote is still
+        there as it was written. With ``overwrite`` a stage with other parameters is
+        computed anew, otherwise that is an error.
         """
-        computed: list[str] = []
-        key = json.dumps(self.state["input"], sort_keys=True)
-        keys = []
-        for stage in stages:
-            key = hashlib.blake2b(
-                (key + stage_signature(stage)).encode(), digest_size=16
-            ).hexdigest()
-            keys.append(key)
         if not overwrite:
             self._refuse_other_parameters(stages)
+            self._refuse_newer_versions(stages)
         # in the order of the run, and without stages that are off now
         self.state["stages"] = {
             stage.name: self.state["stages"].get(stage.name, {}) for stage in stages
         }
-        for stage, key in zip(stages, keys, strict=True):
-            done = self.state["stages"].get(stage.name, {})
-            if (
-                not computed
-                and done.get("key") == key
-                and done.get("status") == "complete"
-                and stage.is_there()
-            ):
+        computed: list[str] = []
+        key = fingerprint(self.state["input"])
+        for stage in stages:
+            key = fingerprint(key, stage.name, stage.parameters, stage.version)
+            reason = (
+                f"{computed[-1]} was computed again"
+                if computed
+                else self._reason_to_compute(stage, key)
+            )
+            if reason is None:
                 logger.info("%s: complete, reused", stage.name)
                 continue
-            self._compute(stage, key)
+            if self.state["stages"][stage.name] and not computed:
+                logger.warning("%s: computed again: %s", stage.name, reason)
+            self._compute(stage, key, reason)
             computed.append(stage.name)
+        self._note_stamps(stages)
         return computed
+
+    def check(self, stages: list[Stage]) -> dict[str, list[str]]:
+        """Compare everything that complete stages wrote with its checksum.
+
+        Returns
+        -------
+        dict
+            Stage -> what is wrong with it, empty where all is as it was written.
+        """
+        found: dict[str, list[str]] = {}
+        for stage in stages:
+            entry = self.state["stages"].get(stage.name) or {}
+            if entry.get("status") != "complete":
+                found[stage.name] = ["not complete"]
+                continue
+            problems = (
+                product.problem(entry.get("products", {}).get(product.name, {}), True)
+                for product in stage.products
+            )
+            found[stage.name] = [p for p in problems if p]
+        return found
+
+    def _reason_to_compute(self, stage: Stage, key: str) -> str | None:
+        """Return why a stage cannot be reused; None where it can."""
+        entry = self.state["stages"].get(stage.name) or {}
+        if not entry:
+            return "it was not computed yet"
+        if entry.get("status") != "complete":
+            return "it was interrupted"
+        version = entry.get("algorithm_version")
+        if version is None:
+            return "its result does not say which version of the algorithm computed it"
+        if version != stage.version:
+            by = entry.get("versions", {}).get("astrocast", "another version")
+            return (
+                f"its result was computed by version {version} of the algorithm"
+                f" (astrocast {by}), this is version {stage.version}"
+            )
+        if entry.get("key") != key:
+            return "its parameters or the stages before it are others"
+        products = entry.get("products", {})
+        problems = (
+            p.problem(products.get(p.name, {}), self._was_changed(p))
+            for p in stage.products
+        )
+        return next((p for p in problems if p), None)
+
+    def _was_changed(self, product: Product) -> bool:
+        """Return whether a shared file was changed since a stage was completed last."""
+        if not isinstance(product, StoredDataset) or not product.path.is_file():
+            return False
+        stamp = self.state.get("files", {}).get(product.path.name)
+        return bool(describe_stamp(product.path) != stamp)
+
+    def _refuse_newer_versions(self, stages: list[Stage]) -> None:
+        for stage in stages:
+            entry = self.state["stages"].get(stage.name) or {}
+            stored = entry.get("algorithm_version")
+            if isinstance(stored, int) and stored > stage.version:
+                raise ResultsDifferError(
+                    f"{self.path} holds a result of {stage.name} by version {stored} of"
+                    f" its algorithm, this astrocast has version {stage.version}."
+                    " Update astrocast, choose another output directory, or overwrite"
+                )
 
     def _refuse_other_parameters(self, stages: list[Stage]) -> None:
         lines = self._switched(stages)
@@ -112,7 +198,7 @@ class RunDirectory:
             if before is not None and before != plain(stage.parameters):
                 lines += [
                     f"{stage.name}.{line}"
-                    for line in differences(before, plain(stage.parameters))
+                    for line in list_differences(before, plain(stage.parameters))
                 ]
         if lines:
             raise ResultsDifferError(
@@ -137,11 +223,14 @@ class RunDirectory:
             f"{name}.enabled was True, is False" for name in stored if name not in names
         ]
 
-    def _compute(self, stage: Stage, key: str) -> None:
+    def _compute(self, stage: Stage, key: str, reason: str) -> None:
         entry: dict[str, Any] = {
             "status": "running",
             "key": key,
             "parameters": stage.parameters,
+            "algorithm_version": stage.version,
+            "reason": reason,
+            **describe_computation(),
         }
         self.state["stages"][stage.name] = entry
         self.save()
@@ -162,25 +251,19 @@ class RunDirectory:
             "peak_memory_mb": round(memory.peak / 1e6, 1),
             "warnings": messages,
             "facts": facts,
+            "products": {p.name: p.describe() for p in stage.products},
         }
+        self._note_stamps([stage])
         self.save()
 
-
-def stage_signature(stage: Stage) -> str:
-    """Return the text that a stage's key is made of."""
-    return json.dumps(
-        [stage.name, plain(stage.parameters), FORMAT_VERSION], sort_keys=True
-    )
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line per entry that differs: ``name was 1, is 2``."""
-    names = sorted(before.keys() | now.keys())
-    return [
-        f"{n} was {before.get(n)!r}, is {now.get(n)!r}"
-        for n in names
-        if before.get(n) != now.get(n)
-    ]
+    def _note_stamps(self, stages: list[Stage]) -> None:
+        """Take note of the state in which files that stages share are known intact."""
+        shared = {
+            p.path for s in stages for p in s.products if isinstance(p, StoredDataset)
+        }
+        self.state.setdefault("files", {}).update(
+            {path.name: describe_stamp(path) for path in shared}
+        )
 
 
 def open_run(
@@ -198,32 +281,48 @@ def open_run(
             f"{path} is a file; the output of a run is a directory: choose another"
             " --output"
         )
-    state = _read_state(path)
-    if state is None:
-        if path.exists() and any(path.iterdir()):
-            raise OutputExistsError(
-                f"{path} exists and is not the output of a run; choose another --output"
-            )
-        state = {"stages": {}}
-        _create(path)
-    elif plain(state.get("input")) != plain(source):
-        lines = "; ".join(differences(state.get("input", {}), plain(source)))
-        if not overwrite:
-            raise ResultsDifferError(
-                f"{path} holds the run of another input: {lines}. Choose another output"
-                " directory, or overwrite"
-            )
-        state = {"stages": {}}
-    run = RunDirectory(path, state)
-    run.state |= {
+    if path.is_dir() and not (path / RUN_FILE).exists() and _holds_anything(path):
+        raise OutputExistsError(
+            f"{path} exists and is not the output of a run; choose another --output"
+        )
+    _create(path)
+    lock = OutputLock(path / LOCK_FILE, path)
+    try:
+        remove_leftovers_in(path)
+        state = _take_up(path, source, overwrite)
+    except BaseException:
+        lock.release()
+        raise
+    state |= {
         "format_version": FORMAT_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "created": state.get("created") or now(),
         "input": source,
         "seed": seed,
         "configuration": configuration,
     }
-    return run
+    # what an older astrocast said of the whole run is said by each stage
+    state.pop("versions", None)
+    return RunDirectory(path, state, lock)
+
+
+def _holds_anything(path: Path) -> bool:
+    return any(p.name != LOCK_FILE for p in path.iterdir())
+
+
+def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:
+    """Return the state of the run that is in a directory, if it is of this input."""
+    state = _read_state(path)
+    if state is None:
+        return {"stages": {}}
+    if plain(state.get("input")) == plain(source):
+        return state
+    if not overwrite:
+        lines = "; ".join(list_differences(state.get("input") or {}, plain(source)))
+        raise ResultsDifferError(
+            f"{path} holds the run of another input: {lines}. Choose another output"
+            " directory, or overwrite"
+        )
+    return {"stages": {}}
 
 
 def _read_state(path: Path) -> dict[str, Any] | None:
@@ -232,19 +331,41 @@ def _read_state(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(
             f"{file} cannot be read: {error}. Choose another --output"
         ) from error
-    if (
-        not isinstance(state, dict)
-        or "stages" not in state
-        or state.get("format_version", 0) > FORMAT_VERSION
-    ):
+    if not _is_state(state):
         raise FormatError(
-            f"{file} is no run of this version of astrocast; choose another --output"
+            f"{file} was not written by this version of astrocast, or was changed;"
+            " choose another --output"
         )
-    return state
+    return dict(state)
+
+
+def _is_state(state: Any) -> bool:
+    """Return whether the parts of a `run.json` are of the kinds that are relied on."""
+    if not isinstance(state, dict) or not isinstance(state.get("input", {}), dict):
+        return False
+    version, stages = state.get("format_version"), state.get("stages")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        return False
+    if not isinstance(stages, dict) or not isinstance(state.get("files", {}), dict):
+        return False
+    return all(isinstance(e, dict) and _is_entry(e) for e in stages.values())
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    kinds = {
+        "parameters": dict,
+        "facts": dict,
+        "products": dict,
+        "versions": dict,
+        "warnings": list,
+    }
+    if not all(isinstance(entry.get(k, kind()), kind) for k, kind in kinds.items()):
+        return False
+    return all(isinstance(p, dict) for p in entry.get("products", {}).values())
 
 
 def _create(path: Path) -> None:

@@ -171,9 +171,27 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
             for n, s in stages.items()
         },
         "input": source,
-        "versions": run.state["versions"],
+        "versions": _versions(stages),
         "warnings": [f"{n}: {w}" for n, s in stages.items() for w in s["warnings"]],
     }
+
+
+def _versions(stages: dict[str, Any]) -> dict[str, str]:
+    """Return the version of each package; where stages were computed by several, each
+    with the stages.
+    """
+    packages = dict.fromkeys(p for s in stages.values() for p in s.get("versions", {}))
+    found: dict[str, str] = {}
+    for package in packages:
+        by: dict[str, list[str]] = {}
+        for name, stage in stages.items():
+            by.setdefault(stage["versions"].get(package, "unknown"), []).append(name)
+        several = len(by) > 1
+        found[package] = "; ".join(
+            f"{version} ({', '.join(names)})" if several else version
+            for version, names in by.items()
+        )
+    return found
 
 
 def _used(stage: dict[str, Any]) -> dict[str, Any]:

@@ -4,16 +4,17 @@ paper.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from astrocast.errors import OutputError
+from astrocast.io.writing.files import replacing
 from astrocast.pipeline.report_content import ReportContent
 
 __all__ = ["REPORT_FILE", "ReportContent", "report_page", "write_report"]
 
+#: raise it when the report of the same run shows something else
+ALGORITHM_VERSION = 1
 REPORT_FILE = "report.html"
 
 
@@ -41,14 +42,8 @@ def write_report(run_directory: Path, content: ReportContent) -> Path:
     """
     path = Path(run_directory) / REPORT_FILE
     page = report_page(content)
-    beside = path.with_name(path.name + ".partial")
-    try:
+    with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-    except OSError as error:
-        raise OutputError(
-            f"the report {path} cannot be written: {error.strerror or error}"
-        ) from error
     return path
 
 

@@ -10,19 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from astrocast.errors import AstrocastError, DatasetNotFoundError
+from astrocast.errors import DatasetNotFoundError, ResultsDifferError
 from astrocast.io import Recording, open_recording
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.formats.hdf5 import dataset_names
+from astrocast.io.naming import PARTIAL
 from astrocast.io.registry import open_interleaved
-from astrocast.io.stores.event_store import META, TABLE, read_events, store_path
+from astrocast.io.stores.event_store import read_events, store_path
+from astrocast.io.stores.registration_store import registration_path
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import RunDirectory, Stage, open_run
 from astrocast.pipeline.gather import Movies, gather
+from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT = "recording.h5", "report.html"
+RECORDING, REPORT, FRAMES = "recording.h5", "report.html", "frames.csv"
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,13 @@ def run_recording(
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
-    steps = Steps(run, source, settings, judge)
-    computed = run.perform(steps.stages(), overwrite)
-    run.save()
-    return steps.result(computed)
+    try:
+        steps = Steps(run, source, settings, judge)
+        computed = run.perform(steps.stages(), overwrite)
+        run.save()
+        return steps.result(computed)
+    finally:
+        run.close()
 
 
 #: says how well a run found events that are known
@@ -164,58 +170,71 @@ class Steps:
             "pixel_size": settings.pixel_size,
             "channel": settings.channel,
         }
+        from astrocast.detection.checkpoint import ALGORITHM_VERSION as DETECTION
+        from astrocast.pipeline.report import ALGORITHM_VERSION as REPORT_VERSION
+        from astrocast.preparation.delta import ALGORITHM_VERSION as DELTA
+        from astrocast.preparation.input import ALGORITHM_VERSION as CONVERSION
+        from astrocast.preparation.motion_estimate import ALGORITHM_VERSION as MOTION
+
         stages = [
             Stage(
                 "conversion",
                 conversion | stated,
                 self.convert,
-                lambda: self._has(self.raw),
+                (StoredDataset(self.recording, self.raw),),
+                CONVERSION,
             )
         ]
         if settings.motion.enabled:
-            motion = plain(settings.motion.model_dump(exclude={"enabled"}))
+            registration = registration_path(self.recording, self.corrected)
             stages.append(
                 Stage(
                     "motion",
-                    motion,
+                    plain(settings.motion.model_dump(exclude={"enabled"})),
                     self.correct_motion,
-                    lambda: self._has(self.corrected),
+                    (
+                        StoredDataset(self.recording, self.corrected),
+                        StoredFile(registration),
+                    ),
+                    MOTION,
                 )
             )
         if settings.denoising.enabled:
+            from astrocast.denoising.denoiser import ALGORITHM_VERSION as DENOISING
+
             stages.append(
                 Stage(
                     "denoising",
                     plain(self._denoiser_parameters()),
                     self.denoise,
-                    lambda: self._has(self.quiet),
+                    (StoredDataset(self.recording, self.quiet),),
+                    DENOISING,
                 )
             )
-        delta, detection = (
-            plain(settings.delta.model_dump()),
-            plain(settings.detection.model_dump()),
-        )
-        stages += [
+        return [
+            *stages,
             Stage(
-                "delta", delta, self.correct_bleaching, lambda: self._has(self.signal)
+                "delta",
+                plain(settings.delta.model_dump()),
+                self.correct_bleaching,
+                (StoredDataset(self.recording, self.signal),),
+                DELTA,
             ),
             Stage(
                 "detection",
-                detection,
+                plain(settings.detection.model_dump()),
                 self.detect,
-                lambda: (self.store / TABLE).exists(),
+                (StoredFolder(self.store),),
+                DETECTION,
             ),
-            Stage("report", {}, self.report, self.run.file(REPORT).exists),
+            Stage(
+                "report",
+                {},
+                self.report,
+                (StoredFile(self.run.file(REPORT)),),
+                REPORT_VERSION,
+            ),
         ]
-        return stages
-
-    def _has(self, dataset: str) -> bool:
-        try:
-            return self.recording.exists() and dataset in dataset_names(self.recording)
-        except (
-            AstrocastError
-        ):  # a file that an interrupted run left unreadable is not complete
-            return False
 
     def convert(self) -> dict[str, Any]:
         """Write the channels of the recording."""
@@ -232,7 +251,24 @@ class Steps:
                 f"there is no channel {self.settings.channel!r}; the recording has"
                 f" {', '.join(names)}"
             )
-        return {"datasets": names}
+        return {"datasets": names, "frames_left_out": self._store_frame_quality()}
+
+    def _store_frame_quality(self) -> int:
+        """Find the frames that are not pictures, for all later stages; return how many
+        are left out.
+        """
+        from astrocast.io.stores.frame_quality import (
+            frames_left_out,
+            write_frame_quality,
+            write_table,
+        )
+        from astrocast.runtime.frame_quality import find_frame_quality
+
+        with open_recording(self.recording, self.raw) as movie:
+            table = find_frame_quality(movie)
+        write_frame_quality(self.recording, self.raw, table)
+        write_table(self.run.file(FRAMES), table)
+        return int(frames_left_out(table, table.attrs["frames"]).sum())
 
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""
@@ -293,7 +329,7 @@ class Steps:
         from astrocast.detection import Detector
 
         # of other parameters, or of an input that was computed anew
-        if (self.store / META).exists():
+        if self.store.exists():
             shutil.rmtree(self.store)
         settings = self.settings.detection
         parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
@@ -302,7 +338,12 @@ class Steps:
         parameters["loc"] = self.corrected if calibrated else self.signal
         parameters["signal_loc"] = self.signal if calibrated else None
         detector = Detector(self.recording, output=self.store)
-        directory = detector.run(calibration=settings.calibration, **parameters)
+        try:
+            directory = detector.run(calibration=settings.calibration, **parameters)
+        except ResultsDifferError:
+            # blocks of an interrupted run with other parameters: they are this run's
+            shutil.rmtree(self.store.with_name(self.store.name + PARTIAL))
+            directory = detector.run(calibration=settings.calibration, **parameters)
         return {
             "events": len(read_events(directory, columns=["z0"])),
             "store": directory.name,

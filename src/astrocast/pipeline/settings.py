@@ -133,6 +133,13 @@ def read_configuration(
     return configuration.read(RunSettings, path, given)
 
 
+def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
+    """Return what a file and overrides say of a run; everything wrong is raised."""
+    values = configuration.read_values(path, overrides)
+    RunSettings.checked(**values)
+    return values
+
+
 def parameter_rows() -> list[configuration.ParameterRow]:
     """Return every parameter of a run."""
     return list(configuration.parameter_rows(RunSettings))

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
+from astrocast.events.required import require_columns
 from astrocast.plotting.frame import (
     axes_or_new,
     drawing,
@@ -325,10 +326,6 @@ def _colours(
     """Return the colour of each bar in order, and the names of the groups."""
     if group is None or not len(order):
         return [EVENT], []
-    if group not in events:
-        raise InvalidValueError(
-            f"the events have no column {group!r}; the columns are"
-            f" {list(events.columns)}"
-        )
+    require_columns(events, [group], "to colour by", InvalidValueError)
     codes, names = pd.factorize(events[group], sort=True)
     return [category(int(code)) for code in codes[order]], list(names)

@@ -33,6 +33,9 @@ Baseline = Literal[
 #: bytes of one chunk of a lazy result
 LAZY_BYTES = 32 << 20
 
+#: raise it when dF or dF/F of the same recording has other values
+ALGORITHM_VERSION = 1
+
 
 class Delta:
     """Estimates the background of each pixel and returns the signal above it.

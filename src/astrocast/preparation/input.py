@@ -23,6 +23,8 @@ from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
 from astrocast.settings.conversion import ConversionSettings
 
+#: raise it when the conversion of the same recording gives other values
+ALGORITHM_VERSION = 1
 logger = logging.getLogger(__name__)
 
 #: formats of which a file holds one recording: several channels become several files

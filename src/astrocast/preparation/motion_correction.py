@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
@@ -34,12 +33,14 @@ from astrocast.kernels.registration.engine import (
     threads_available,
 )
 from astrocast.preparation.motion_estimate import (
+    ALGORITHM_VERSION,
     EstimateBlock,
     Motion,
     SummedChannels,
     estimate_motion,
 )
 from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
+from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
@@ -450,15 +451,17 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
     as what).
     """
     assert motion.kept is not None
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(f"{target} {motion.offset}".encode())
-    digest.update(np.ascontiguousarray(motion.shifts).data)
-    digest.update(np.ascontiguousarray(motion.fields).data)
-    # these stand for the recording
-    for frame in sorted({0, len(recording) // 2, len(recording) - 1}):
-        digest.update(np.ascontiguousarray(recording.read(frame, frame + 1)).data)
+    # three frames stand for the recording
+    frames = sorted({0, len(recording) // 2, len(recording) - 1})
+    key = fingerprint(
+        ALGORITHM_VERSION,
+        [target, motion.offset],
+        motion.shifts,
+        motion.fields,
+        *(recording.read(frame, frame + 1) for frame in frames),
+    )
     motion.kept.mkdir(parents=True, exist_ok=True)
-    return Resume(motion.kept / f"save-{digest.hexdigest()}.json", digest.hexdigest())
+    return Resume(motion.kept / f"save-{key[:16]}.json", key)
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:

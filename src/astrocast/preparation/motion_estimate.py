@@ -4,9 +4,6 @@ block by block.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
@@ -49,9 +46,13 @@ from astrocast.kernels.registration.template import (
     sample_range,
 )
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.checkpoint import BlockStore
+from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
+#: raise it when the same recording gives other shifts or another corrected movie
+ALGORITHM_VERSION = 1
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
@@ -145,7 +146,7 @@ def estimate_motion(
     picked = sample_frames(recording, splits, use)
     frames = read_frames(recording, picked)
     model, normal, template = build_model(frames, settings, pool)
-    store = BlockStore(directory, settings, recording, frames)
+    store = EstimateStore(directory, settings, recording, frames)
     del frames
     found, lowest = pass_over(
         recording, block_frames(recording, splits), model, pool, estimate, store
@@ -193,7 +194,7 @@ def pass_over(
     model: Model,
     pool: Executor,
     estimate: EstimateBlock,
-    store: BlockStore,
+    store: EstimateStore,
 ) -> tuple[Estimate, float]:
     """Return the estimate of every frame and the lowest value of the recording (0 at
     most).
@@ -212,7 +213,7 @@ def pass_over(
             recording, [b for b in blocks if b.start not in done]
         ):
             found = estimate(data, model, block.inner, pool), lowest_value(data)
-            store.keep(block.start, *found)
+            store.save(block.start, *found)
             done[block.start] = sums.taken(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
@@ -337,9 +338,19 @@ def lowest_value(frames: NDArray[Any]) -> float:
     return min(value, 0.0)
 
 
-class BlockStore:
-    """Estimates of finished blocks on disk, in a folder of their own for each input and
-    set of parameters.
+class EstimateStore:
+    """Estimates of finished blocks on disk, in a folder of their own for each input,
+    set of parameters and version of the algorithm.
+
+    Parameters
+    ----------
+    directory
+        Where the folder is made; None stores nothing.
+    settings, recording
+        What is done to what.
+    sample
+        The frames that the template is made from, (frame, row, column); they stand for
+        the recording.
     """
 
     def __init__(
@@ -350,40 +361,26 @@ class BlockStore:
         sample: NDArray[Any],
     ) -> None:
         self.folder: Path | None = None
-        if directory is None:
-            return
-        digest = hashlib.blake2b(digest_size=8)
-        digest.update(
-            json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode()
-        )
-        digest.update(f"{recording.shape}{recording.dtype}".encode())
-        # the sample stands for the recording
-        digest.update(np.ascontiguousarray(sample).data)
-        self.folder = directory / f"motion-{digest.hexdigest()}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def _path(self, folder: Path, start: int) -> Path:
-        return folder / f"{start:08d}.npz"
+        if directory is not None:
+            parameters = settings.model_dump(mode="json")
+            same = fingerprint(
+                ALGORITHM_VERSION,
+                parameters,
+                [list(recording.shape), str(recording.dtype)],
+                sample,
+            )
+            self.folder = directory / f"motion-{same[:16]}"
+        self._blocks = BlockStore(self.folder)
 
     def load(self, start: int) -> tuple[Estimate, float] | None:
         """Return the block that begins at frame ``start`` where it is finished."""
-        if self.folder is None or not self._path(self.folder, start).exists():
+        stored = self._blocks.load(f"{start:08d}")
+        if stored is None:
             return None
-        with np.load(self._path(self.folder, start), allow_pickle=False) as stored:
-            return Estimate(
-                **{f.name: stored[f.name] for f in fields(Estimate)}
-            ), float(stored["lowest"])
+        estimate = Estimate(**{f.name: stored[f.name] for f in fields(Estimate)})
+        return estimate, float(stored["lowest"])
 
-    def keep(self, start: int, found: Estimate, lowest: float) -> None:
+    def save(self, start: int, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
-        if self.folder is None:
-            return
-        path = self._path(self.folder, start)
-        beside = path.with_suffix(".partial")
-        with beside.open("wb") as file:
-            np.savez(
-                file,
-                lowest=np.float64(lowest),
-                **{f.name: getattr(found, f.name) for f in fields(Estimate)},
-            )
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+        arrays = {f.name: np.asarray(getattr(found, f.name)) for f in fields(Estimate)}
+        self._blocks.save(f"{start:08d}", lowest=np.asarray(lowest), **arrays)

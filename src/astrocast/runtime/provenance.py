@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import sys
 from datetime import UTC, datetime
@@ -13,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from astrocast import __version__
 from astrocast.io.recording import Recording
+from astrocast.io.writing.files import replacing
+from astrocast.kernels.parallel import count_cores
 
 FORMAT_VERSION = 1
 _REPORTED = (
@@ -96,11 +98,27 @@ def versions() -> dict[str, str]:
     return found
 
 
+def now() -> str:
+    """Return date and time, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def describe_computation() -> dict[str, Any]:
+    """Return when, by which versions and on which computer something is computed."""
+    machine = {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "cores": count_cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+    }
+    return {"created": now(), "versions": versions(), "machine": machine}
+
+
 def record(parameters: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """Return the provenance record that is stored beside a result."""
     return {
         "format_version": FORMAT_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "versions": versions(),
         "parameters": parameters,
         "input": source,
@@ -126,8 +144,6 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside and rename: a reader never sees half of it."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(
-        json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+    text = json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -25,15 +25,16 @@ from astrocast.kernels.calibrated.noise_tails import (
     normal_heights,
 )
 from astrocast.kernels.calibrated.noise_variance import fit_noise_line
-from astrocast.kernels.calibrated.residual import (
-    residual,
-    smoothed_noise,
-    temporal_gain,
-)
+from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.kernels.frames.moments import StepMoments
-from astrocast.kernels.frames.smoothing import gaussian, gaussian_weights
+from astrocast.kernels.frames.smoothing import (
+    gaussian,
+    gaussian_weights,
+    smoothed_noise,
+    temporal_gain,
+)
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
 

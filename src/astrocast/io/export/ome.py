@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from astrocast.errors import InvalidValueError, OutputError, OutputExistsError
 from astrocast.io.recording import Metadata, Recording
+from astrocast.io.writing.files import replacing
 
 OME_VERSION = "0.5"
 _CHUNK_BYTES = 4 << 20
@@ -56,9 +55,7 @@ def write_labels(
         raise InvalidValueError(
             f"the recording has shape {image.shape}, the event map {labels.shape}"
         )
-    beside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
+    with replacing(path) as beside:
         root = zarr.open_group(beside, mode="w", zarr_format=3)
         if image is not None:
             _level(root, image)
@@ -78,10 +75,6 @@ def write_labels(
             {"source": {"image": "../../"}} if image is not None else {}
         )
         events.attrs["ome"] = described
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return path
 
 

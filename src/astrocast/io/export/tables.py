@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ from astrocast.errors import (
 )
 from astrocast.events.array_columns import MaskArray, TraceArray
 from astrocast.events.schema import Column
+from astrocast.io.writing.files import replacing
 
 #: rows of a sheet of Excel, its header included
 EXCEL_ROWS = 1_048_576
@@ -44,13 +44,9 @@ def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) ->
         )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
-    # the suffix stays last: some writers choose their format by it
-    beside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
+    # some writers choose their format by the suffix
+    with replacing(path, suffix=path.suffix) as beside:
         write(beside)
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

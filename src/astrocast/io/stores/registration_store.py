@@ -8,7 +8,6 @@ format: arrays only, no pickle.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError
+from astrocast.io.writing.files import replacing
 
 SUFFIX = ".motion.npz"
 
@@ -74,10 +74,8 @@ def write_registration(path: Path, registration: Registration) -> None:
     }
     if registration.fields is not None:
         arrays["fields"] = registration.fields
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("wb") as file:
+    with replacing(path) as beside, beside.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
 
 
 def read_registration(

@@ -2,21 +2,162 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
+import platform
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from astrocast.errors import InvalidValueError, OutputError, OutputExistsError
+from astrocast.errors import (
+    AstrocastError,
+    InvalidValueError,
+    OutputError,
+    OutputExistsError,
+)
 from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import RecordingWriter, check_block
 from astrocast.io.writing.early_sync import EarlySync
 
 #: left free on the disk whatever is written
 RESERVE = 64 << 20
+#: of this computer, in names of incomplete files: on a shared disk, a process of
+#: another computer cannot be asked whether it lives
+_COMPUTER = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
+_count = itertools.count()
+#: a folder that is being replaced waits under this suffix for its successor
+REPLACED = ".replaced"
+_INCOMPLETE = re.compile(rf".+\.([0-9a-f]{{6}})-(\d+)-\d+{re.escape(PARTIAL)}(\.\w+)?")
+
+
+@contextmanager
+def replacing(
+    path: Path, *, overwrite: bool = True, durable: bool = True, suffix: str = ""
+) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; it becomes ``path`` when all went well.
+
+    A reader sees the file (or folder) that was there before, or the new one, whole. An
+    error removes what was written. What processes that died left is removed first.
+
+    Parameters
+    ----------
+    path
+        File or folder to write.
+    overwrite
+        Replace what is there; otherwise it is refused.
+    durable
+        Wait until a file is on the disk before it takes its name: after a power failure
+        a name must not stand for missing data.
+    suffix
+        Added to the name at the end, for writers that choose a format by it.
+
+    Raises
+    ------
+    OutputError
+        The system refuses to write; the message says why.
+    OutputExistsError
+        ``path`` exists and ``overwrite`` is False.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "table.csv"
+    >>> with replacing(target) as beside:
+    ...     _ = beside.write_text("a,b")
+    >>> target.read_text()
+    'a,b'
+    """
+    if not overwrite and path.exists():
+        raise OutputExistsError(
+            f"{path} exists; choose another name or pass overwrite=True"
+        )
+    _restore(path)
+    remove_leftovers(path)
+    name = f"{path.name}.{_COMPUTER}-{os.getpid()}-{next(_count)}{PARTIAL}{suffix}"
+    beside = path.with_name(name)
+    try:
+        yield beside
+        if durable and beside.is_file():
+            with beside.open("r+b") as file:
+                sync(file)
+        rename_over(beside, path)
+    except BaseException as error:
+        _remove(beside)
+        if isinstance(error, OSError) and not isinstance(error, AstrocastError):
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror or error}"
+            ) from error
+        raise
+
+
+def rename_over(beside: Path, path: Path) -> None:
+    """Give a complete file or folder its name, in place of what has the name now.
+
+    No system replaces a folder in one step: the old one waits under another name, from
+    which the next writer takes it back should this process die in between.
+    """
+    old = path.with_name(path.name + REPLACED)
+    if path.is_dir():
+        os.replace(path, old)  # noqa: PTH105
+    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+    if old.exists():
+        _remove(old)
+
+
+def _restore(path: Path) -> None:
+    """Take back what a process that died was about to replace; see `rename_over`."""
+    old = path.with_name(path.name + REPLACED)
+    if old.exists() and not path.exists():
+        os.replace(old, path)  # noqa: PTH105
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # the error that brought us here is the one to show
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that died left beside ``path`` when they wrote it."""
+    if path.parent.is_dir():
+        for left in path.parent.glob(_escape(path.name) + f".*{PARTIAL}*"):
+            _remove_if_dead(left)
+
+
+def remove_leftovers_in(folder: Path) -> None:
+    """Remove the incomplete files that processes that died left in a folder."""
+    for left in folder.glob(f"*{PARTIAL}*"):
+        _remove_if_dead(left)
+
+
+def _escape(name: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _remove_if_dead(left: Path) -> None:
+    """Remove an incomplete file unless the process that writes it may be alive."""
+    named = _INCOMPLETE.fullmatch(left.name)
+    if named is None or named[1] != _COMPUTER:
+        return
+    with suppress(OSError):
+        try:
+            # a process that is younger than the file has its number by chance
+            started = psutil.Process(int(named[2])).create_time()
+            alive = started <= left.stat().st_mtime + 1
+        except (psutil.Error, OverflowError):
+            alive = False
+        if not alive:
+            _remove(left)
 
 
 def check_target(path: Path, overwrite: bool) -> Path:

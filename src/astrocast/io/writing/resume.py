@@ -9,12 +9,13 @@ there after it was killed, not after the power failed.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from astrocast.io.writing.files import replacing
 
 #: attribute of an incomplete dataset: which content it is to have
 ATTRIBUTE = "astrocast_incomplete"
@@ -57,9 +58,8 @@ class Resume:
             "computer": platform.node(),
             "started": psutil.boot_time(),
         }
-        beside = self.path.with_name(self.path.name + ".new")
-        beside.write_text(json.dumps(content))
-        os.replace(beside, self.path)  # noqa: PTH105 - atomic on every system
+        with replacing(self.path, durable=False) as beside:
+            beside.write_text(json.dumps(content))
 
     def remove(self) -> None:
         """Remove the journal: the recording is complete."""

@@ -1,6 +1,4 @@
-"""What is above the background, frame by frame, and how much of it is noise once it is
-smoothed.
-"""
+"""Subtract the background and the residual motion, frame by frame."""
 
 from __future__ import annotations
 
@@ -13,7 +11,6 @@ from numpy.typing import NDArray
 from astrocast.kernels.calibrated.background import Background
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.frames.smoothing import gaussian_weights
 from astrocast.kernels.parallel import spread
 
 
@@ -96,40 +93,3 @@ def _above(
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
         # a frame is taken through both steps while it is at hand
         take_out(out[t], displacement(out[t], texture), texture, out[t])
-
-
-def smoothed_noise(
-    variance: NDArray[np.float32], sigma: float, radius: int
-) -> NDArray[np.float32]:
-    """Return the standard deviation that white noise of that variance has after a
-    spatial Gaussian, (row, column).
-
-    At the edges, where the Gaussian sees the edge repeated, the noise is larger; that
-    is taken into account.
-    """
-    rows, columns = (_edge_weights(n, sigma, radius) ** 2 for n in variance.shape)
-    return np.sqrt(rows @ variance @ columns.T).astype(np.float32)
-
-
-def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float32]:
-    """Return the factor by which a Gaussian over time changes the standard deviation of
-    white noise, (frame,).
-    """
-    if n_frames > 4 * radius + 2:
-        ends = temporal_gain(4 * radius + 2, sigma, radius)
-        inner = np.full(n_frames - 2 * radius, ends[2 * radius])
-        return np.concatenate([ends[:radius], inner, ends[-radius:]])
-    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(
-        np.float32
-    )
-
-
-def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
-    """Return the matrix of a Gaussian over ``n`` samples that repeats the edge."""
-    weights = gaussian_weights(sigma, radius)
-    matrix = np.zeros((n, n))
-    for j in range(-radius, radius + 1):
-        np.add.at(
-            matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)]
-        )
-    return matrix

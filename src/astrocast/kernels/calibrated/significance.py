@@ -22,7 +22,7 @@ _LOWEST, _HIGHEST = 3.0, 12.0
 def false_maxima(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return how many maxima of noise above a height are expected.
+    """Return the expected number of noise maxima above a height.
 
     Parameters
     ----------
@@ -70,6 +70,6 @@ def confidence(
     Examples
     --------
     >>> confidence([4.5, 6.0], 1e6, (1.5, 1.5)).round(3)
-    array([0.128, 0.999])
+    array([0.129, 0.999])
     """
     return np.exp(-false_maxima(np.maximum(height, 2.0), voxels, sigma))

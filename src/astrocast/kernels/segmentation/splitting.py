@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.residual import temporal_gain
+from astrocast.kernels.frames.smoothing import temporal_gain
 from astrocast.kernels.segmentation.merge_hills import join_hills
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
 

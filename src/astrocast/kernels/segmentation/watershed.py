@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.union_find import find_root
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,6 @@ def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _root(parent: Any, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
 def _flood(
     neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float
 ) -> Any:
@@ -172,7 +165,7 @@ def _touched(
     for j in around:
         if j < 0 or own[j] == -1:
             continue
-        top = _root(parent, own[j])
+        top = find_root(parent, own[j])
         at = m
         for q in range(m):
             if touching[q] == top:
@@ -193,7 +186,7 @@ def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
     summit = np.empty(len(own), np.int64)
     count = 0
     for i in order:
-        top = _root(parent, own[i])
+        top = find_root(parent, own[i])
         if number[top] == 0:
             summit[count] = top
             count += 1

@@ -1,0 +1,354 @@
+"""Find frames that are not pictures of the tissue: black, repeated, saturated, a flash.
+
+Each finder compares the statistics of a frame (`frame_statistics`) with those of the
+recording. Light that comes or goes within one frame, everywhere or in whole rows, is a
+device; activity rises or falls more slowly, or in part of the field. What changes and
+stays (a step of the laser's power, bleaching) is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.kernels.frames.frame_statistics import FrameStatistics
+
+Bool = NDArray[np.bool_]
+Real = NDArray[np.float64]
+
+#: a frame from this severity on is to be left out
+LEAVE_OUT = 0.5
+#: a frame is black when it shows less than this share of the usual structure (or, where
+#: the field is uniform, of the usual light)
+BLACK = 0.15
+#: a step of the light is real from this many standard deviations of a block's noise on,
+#: in every block of a band
+STEP = 5.0
+#: ... and from this share of the light on (below, no later stage is harmed)
+LEAST_STEP = 0.02
+#: the light is back when no more than this share of the step is left, and still there
+#: while at least this share is: activity decays between the two
+BACK, THERE = 0.25, 0.6
+#: longest flash, frames, and as a share of the recording
+LONGEST, LONGEST_SHARE = 200, 0.3
+#: share of pixels at the highest value, beyond the usual one, of a saturated frame
+SATURATED = 0.2
+#: a larger share of repeated frames says that the frame rate is lower than stated
+MOST_REPEATED = 0.25
+
+
+class Flag(NamedTuple):
+    """One thing that is wrong with a frame; ``severity`` >= 0.5: leave it out."""
+
+    frame: int
+    kind: str
+    reason: str
+    severity: float
+
+
+def judge_frames(stats: FrameStatistics) -> list[Flag]:
+    """Return what is wrong with the frames of a whole recording, one flag per frame.
+
+    Parameters
+    ----------
+    stats
+        From `frame_statistics.measure_frames`, all frames of the recording.
+
+    Returns
+    -------
+    list of Flag
+        In the order of frames; frames that are not named are fine. Kinds: ``missing``,
+        ``black``, ``repeated``, ``saturated``, ``lost_lines``, ``flash``.
+    """
+    found: dict[int, Flag] = {}
+    if len(stats) < 3:
+        return []
+    for finder in (find_missing, find_black, find_repeated, find_saturated, find_lines):
+        for flag in finder(stats):
+            found.setdefault(flag.frame, flag)
+    taken = np.zeros(len(stats), bool)
+    taken[[f.frame for f in found.values() if f.severity >= LEAVE_OUT]] = True
+    for flag in find_flashes(stats, taken):
+        found.setdefault(flag.frame, flag)
+    return [found[t] for t in sorted(found)]
+
+
+def find_missing(stats: FrameStatistics) -> Iterator[Flag]:
+    """Yield frames in which most pixels that are usually numbers are not."""
+    usual = float(np.median(stats.finite_share))
+    for t in np.flatnonzero(stats.finite_share < 0.5 * usual):
+        yield Flag(int(t), "missing", "most pixels are not numbers", 1.0)
+
+
+def find_black(stats: FrameStatistics) -> Iterator[Flag]:
+    """Yield frames taken without light: laser or detector off, or an empty frame."""
+    n, blocks = len(stats), filled_blocks(stats)
+    mean = blocks.mean(1)
+    # three of four frames may be dark
+    usual = np.percentile(blocks, 75, axis=0)
+    contrast = usual - usual.mean()
+    noise = block_noise(blocks)
+    power = float(contrast @ contrast)
+    light = mean / max(abs(usual.mean()), 1e-12)
+    if power > 0 and np.sqrt((noise**2 * contrast**2).sum()) < 0.03 * power:
+        share = (blocks - mean[:, None]) @ contrast / power
+        share = np.where(light < BLACK, np.minimum(share, light), share)
+    else:
+        share = light
+    missing = usual.mean() - mean
+    clear = missing > max(
+        6 * float(spread_of(np.diff(mean))), LEAST_STEP * abs(usual.mean())
+    )
+    dark = (share < BLACK) & clear
+    dark = abrupt_runs(dark, mean, missing)
+    for t in np.flatnonzero(dark):
+        yield Flag(
+            int(t), "black", f"{max(share[t], 0):.0%} of the usual light or less", 1.0
+        )
+    # the shutter opens or closes within these
+    for t in np.flatnonzero(dark):
+        for near, beyond in ((t - 1, t - 2), (t + 1, t + 2)):
+            if not (0 <= near < n and 0 <= beyond < n) or dark[near] or dark[beyond]:
+                continue
+            if mean[beyond] - mean[near] > 0.2 * (mean[beyond] - mean[t]) > 0:
+                yield Flag(int(near), "black", "light is switched on or off", 1.0)
+
+
+def abrupt_runs(dark: Bool, mean: Real, missing: Real) -> Bool:
+    """Return the dark frames (frame,) of runs that begin or end within three frames."""
+    out = np.zeros_like(dark)
+    for start, stop in runs(dark):
+        drops = []
+        if start > 0:
+            drops.append(mean[max(0, start - 3) : start].max() - mean[start])
+        if stop < len(dark):
+            drops.append(mean[stop : stop + 3].max() - mean[stop - 1])
+        out[start:stop] = bool(drops) and max(drops) > 0.4 * missing[start:stop].mean()
+    return out
+
+
+def find_repeated(stats: FrameStatistics) -> Iterator[Flag]:
+    """Yield frames that are copies of the frame before."""
+    same = (stats.equal_rows == stats.rows) & (stats.flat_rows < stats.rows)
+    share = same.mean()
+    severity = 1.0 if share <= MOST_REPEATED else 0.3
+    reason = "the same as the frame before"
+    if share > MOST_REPEATED:
+        reason += f", as {share:.0%} of all frames: is the frame rate right?"
+    for t in np.flatnonzero(same):
+        yield Flag(int(t), "repeated", reason, severity)
+
+
+def find_saturated(stats: FrameStatistics) -> Iterator[Flag]:
+    """Yield frames in which many more pixels than usual are at the highest value."""
+    step = stats.step[np.isfinite(stats.step)]
+    if np.median(stats.flat_rows) > 0 or (len(step) and not np.median(step) > 0):
+        return  # without noise many pixels share a value
+    ceiling = np.max(stats.top, where=np.isfinite(stats.top), initial=-np.inf)
+    share = np.where(stats.top == ceiling, stats.top_share, 0)
+    for t in np.flatnonzero(share > np.median(share) + SATURATED):
+        reason = f"{share[t]:.0%} of the pixels are at {ceiling:g}"
+        yield Flag(int(t), "saturated", reason, 1.0)
+
+
+def find_lines(stats: FrameStatistics) -> Iterator[Flag]:
+    """Yield frames with rows that are empty, or the same as in the frame before."""
+    rows = int(stats.rows[0])
+    whole = (stats.flat_rows == rows) | (stats.equal_rows == rows)
+    for counts, what in (
+        (stats.flat_rows, "have one value"),
+        (stats.equal_rows, "are the same as in the frame before"),
+    ):
+        usual, wide = float(np.median(counts)), float(spread_of(counts))
+        lost = counts - usual
+        # a row of dim pixels may be all zero by chance
+        many = lost > max(0.5 if wide == 0 else 2.0, 8 * wide)
+        for t in np.flatnonzero(many & ~whole):
+            reason = f"{int(lost[t])} rows {what}"
+            yield Flag(
+                int(t), "lost_lines", reason, 1.0 if lost[t] > 0.01 * rows else 0.4
+            )
+
+
+def find_flashes(stats: FrameStatistics, taken: Bool) -> Iterator[Flag]:
+    """Yield frames with light that comes and goes at once, in the field or in bands.
+
+    ``taken`` (frame,): frames that are known to be bad; they are bridged first.
+    """
+    blocks = bridge_rows(filled_blocks(stats), taken)
+    _, bands, parts = stats.blocks.shape
+    by_band = blocks.reshape(len(blocks), bands, parts)
+    tall = -(-bands // 8)
+    cuts = np.arange(0, bands, tall)
+    # noise of a whole frame is lower: the same search with the field as one group
+    whole = np.add.reduceat(by_band, cuts, axis=1)
+    whole = whole / np.add.reduceat(np.ones(bands), cuts)[:, None]
+    up = np.zeros((len(blocks), bands), bool)
+    down = np.zeros_like(up)
+    for groups in (by_band, whole.reshape(len(blocks), 1, -1)):
+        brighter, darker = find_pulses(groups)
+        up |= brighter
+        down |= darker
+    for marked, ends in zip((up, down), find_ends(blocks), strict=True):
+        marked |= ends[:, None]
+    for t in np.flatnonzero((up | down).any(1) & ~taken):
+        n_up, n_down = int(up[t].sum()), int(down[t].sum())
+        share = max(n_up, n_down) / bands
+        where = "the field" if share > 0.8 else f"{share:.0%} of the rows"
+        if n_up >= n_down:
+            yield Flag(int(t), "flash", f"{where} is brighter than before and after", 1)
+        elif share > 0.8:
+            yield Flag(int(t), "black", f"{where} is darker than before and after", 1)
+        else:
+            yield Flag(
+                int(t), "lost_lines", f"{where} are darker than before and after", 1
+            )
+
+
+def find_pulses(values: Real) -> tuple[Bool, Bool]:
+    """Return where the light of a group steps up, or down, and comes back at once.
+
+    Parameters
+    ----------
+    values
+        (frame, group, block): mean light of blocks. All blocks of a group must agree.
+
+    Returns
+    -------
+    brighter, darker
+        bool (frame, group).
+    """
+    n, groups, _ = values.shape
+    out = np.zeros((2, n, groups), bool)
+    if n < 3:
+        return out[0], out[1]
+    noise = block_noise(values)
+    direction = step_directions(values, noise)
+    longest = max(1, min(LONGEST, int(LONGEST_SHARE * n)))
+    pulses = []
+    for kind, sign in enumerate((1, -1)):
+        with_it = direction == sign
+        # tissue that moves makes some blocks brighter and others darker
+        agreed = with_it.sum((1, 2)) > 5 * (direction == -sign).sum((1, 2))
+        for t, g in np.argwhere(with_it.all(2) & agreed[:, None]):
+            length = _pulse_length(values[:, g], t, sign, noise[g], longest)
+            if length:
+                pulses.append((length, int(t), int(g), kind))
+    used = np.zeros((n, groups), bool)
+    for length, t, g, kind in sorted(pulses):
+        # a step belongs to one pulse: between two flashes it is not dark
+        if not used[[t, t + length], g].any():
+            used[[t, t + length], g] = True
+            out[kind, t + 1 : t + 1 + length, g] = True
+    if groups > 1:
+        out[0] &= with_neighbours(out[0])
+        out[1] &= with_neighbours(out[1])
+    return out[0], out[1]
+
+
+def step_directions(values: Real, noise: Real) -> NDArray[np.int8]:
+    """Return 1 where a block is clearly brighter than in the frame before, -1 darker.
+
+    ``values`` (frame, group, block), ``noise`` (group, block): the standard deviation of
+    a block; the result is (frame - 1, group, block), 0 where the step is within noise.
+    """
+    least = LEAST_STEP * np.abs(np.median(values, axis=0))
+    limit = np.maximum(np.maximum(STEP * np.sqrt(2) * noise, least), 1e-12)
+    steps = np.diff(values, axis=0)
+    return (steps > limit).astype(np.int8) - (steps < -limit).astype(np.int8)
+
+
+def find_ends(blocks: Real) -> tuple[Bool, Bool]:
+    """Return the first or last frame (frame,) where the whole field is another light.
+
+    ``blocks`` is (frame, block). The second result is of frames that are darker. After
+    bleaching has begun, or within an event, the next step is not much smaller.
+    """
+    brighter, darker = np.zeros((2, len(blocks)), bool)
+    if len(blocks) < 8:
+        return brighter, darker
+    noise = block_noise(blocks)
+    level = np.abs(np.median(blocks, axis=0))
+    for end, near, next_ in ((0, 1, 2), (-1, -2, -3)):
+        step, after = blocks[end] - blocks[near], blocks[near] - blocks[next_]
+        large = np.abs(step) > np.maximum(STEP * np.sqrt(2) * noise, 0.1 * level)
+        once = np.abs(after) < 0.2 * np.abs(step) + 3 * np.sqrt(2) * noise
+        if (large & once).mean() > 0.9:
+            brighter[end], darker[end] = (step > 0).all(), (step < 0).all()
+    return brighter, darker
+
+
+def with_neighbours(marked: Bool) -> Bool:
+    """Return marked (frame, group) without groups that have no marked neighbour."""
+    near = np.zeros_like(marked)
+    near[:, 1:] |= marked[:, :-1]
+    near[:, :-1] |= marked[:, 1:]
+    return near | (marked.shape[1] < 8)
+
+
+def _pulse_length(
+    values: Real, before: int, sign: int, noise: Real, longest: int
+) -> int:
+    """Return for how many frames after ``before`` the light (frame, block) stays.
+
+    0 where it does not come back at once.
+    """
+    height = sign * (values[before + 1] - values[before])
+    for length in range(1, min(longest, len(values) - before - 2) + 1):
+        rest = sign * (values[before + 1 + length] - values[before])
+        # three of four blocks decide: an event may be in one
+        if (np.abs(rest) <= BACK * height + 3 * noise).mean() >= 0.75:
+            return length
+        if (rest >= THERE * height - 3 * noise).mean() < 0.75:
+            return 0
+    return 0
+
+
+def filled_blocks(stats: FrameStatistics) -> Real:
+    """Return the block means as (frame, block), NaN replaced by the block's median."""
+    blocks = stats.blocks.reshape(len(stats), -1).astype(np.float64)
+    bad = ~np.isfinite(blocks)
+    if bad.any():
+        usual = np.zeros(blocks.shape[1])
+        seen = ~bad.all(0)
+        usual[seen] = np.nanmedian(np.where(bad, np.nan, blocks)[:, seen], axis=0)
+        blocks = np.where(bad, usual, blocks)
+    return blocks
+
+
+def block_noise(values: Real) -> Real:
+    """Return the standard deviation of each block (frame, ...) from its steps."""
+    return np.asarray(spread_of(np.diff(values, axis=0)) / np.sqrt(2))
+
+
+def spread_of(values: NDArray[Any]) -> Real:
+    """Return the robust standard deviation over frames (first axis)."""
+    middle = np.median(values, axis=0)
+    return np.asarray(1.4826 * np.median(np.abs(values - middle), axis=0))
+
+
+def bridge_rows(values: Real, bad: Bool) -> Real:
+    """Return values (frame, ...) with those of bad frames interpolated over time."""
+    if not bad.any() or bad.all():
+        return values
+    times, out = np.arange(len(values)), values.copy()
+    for column in out.T:
+        column[bad] = np.interp(times[bad], times[~bad], column[~bad])
+    return out
+
+
+def runs(marked: Bool) -> list[tuple[int, int]]:
+    """Return (start, stop) of each run of marked frames (frame,).
+
+    Examples
+    --------
+    >>> runs(np.array([False, True, True, False, True]))
+    [(1, 3), (4, 5)]
+    """
+    edges = np.flatnonzero(
+        np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8))
+    )
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,164 @@
+"""What a stage leaves on disk, and whether it is still what was written.
+
+Each product describes itself when its stage is complete; the description is stored in
+`run.json`. Before a stage is reused its products are compared with it: size and time of
+the last change always, the content where one of them differs, or where everything is to
+be checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
+
+from astrocast.errors import AstrocastError
+from astrocast.io import open_recording
+
+#: bytes that are read at a time
+_PIECE = 8 << 20
+Description = dict[str, Any]
+
+
+class Product(Protocol):
+    """Something that a stage writes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in `run.json` and in messages."""
+        ...
+
+    def describe(self) -> Description:
+        """Return plain values that tell this content from any other."""
+        ...
+
+    def problem(self, stored: Description, thorough: bool) -> str | None:
+        """Return how it differs from its description; None where it does not."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    def describe(self) -> Description:
+        """Return size, time of the last change and checksum."""
+        return describe_stamp(self.path) | {"crc32": checksum_file(self.path)}
+
+    def problem(self, stored: Description, thorough: bool) -> str | None:
+        """Return how the file differs from its description."""
+        if not self.path.is_file():
+            return f"{self.path} is gone"
+        now = describe_stamp(self.path)
+        if now["bytes"] != stored.get("bytes"):
+            return (
+                f"{self.path} has {now['bytes']} bytes, {stored.get('bytes')} were"
+                " written"
+            )
+        if not thorough and now["modified"] == stored.get("modified"):
+            return None
+        if checksum_file(self.path) != stored.get("crc32"):
+            return f"{self.path} is not what was written: its checksum differs"
+        return None
+
+
+@dataclass(frozen=True)
+class StoredFolder:
+    """A folder with all files in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    def _files(self) -> list[Path]:
+        return sorted(p for p in self.path.rglob("*") if p.is_file())
+
+    def describe(self) -> Description:
+        """Return the description of each file."""
+        return {
+            p.relative_to(self.path).as_posix(): StoredFile(p).describe()
+            for p in self._files()
+        }
+
+    def problem(self, stored: Description, thorough: bool) -> str | None:
+        """Return how one of the files differs; files that were added do not count."""
+        if not stored:
+            return f"nothing was written to {self.path}"
+        problems = (
+            StoredFile(self.path / name).problem(described, thorough)
+            for name, described in stored.items()
+        )
+        return next((p for p in problems if p), None)
+
+
+@dataclass(frozen=True)
+class StoredDataset:
+    """A movie in a file that holds several and that later stages add to."""
+
+    path: Path
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        """Name of file and dataset."""
+        return f"{self.path.name}:{self.dataset}"
+
+    def describe(self) -> Description:
+        """Return shape, dtype and checksum."""
+        with open_recording(self.path, self.dataset) as movie:
+            checksum = 0
+            for _, block in movie.blocks(max(1, _PIECE * len(movie) // movie.nbytes)):
+                little = block.astype(block.dtype.newbyteorder("<"), copy=False)
+                checksum = crc32(np.ascontiguousarray(little).data, checksum)
+            return {
+                "shape": list(movie.shape),
+                "dtype": str(movie.dtype),
+                "crc32": f"{checksum:08x}",
+            }
+
+    def problem(self, stored: Description, thorough: bool) -> str | None:
+        """Return how the movie differs from its description.
+
+        Its file changes with every stage: `RunDirectory` knows whether it was changed
+        since, and asks for a ``thorough`` comparison then.
+        """
+        where = f"{self.dataset} in {self.path}"
+        try:
+            if not thorough:
+                with open_recording(self.path, self.dataset) as movie:
+                    same = list(movie.shape) == stored.get("shape")
+                return None if same else f"{where} has another shape"
+            now = self.describe()
+        except (AstrocastError, OSError, RuntimeError, ValueError, KeyError) as error:
+            return f"{where} cannot be read: {error}"
+        if now != stored:
+            return f"{where} is not what was written: its checksum differs"
+        return None
+
+
+def describe_stamp(path: Path) -> Description:
+    """Return size and time of the last change of a file."""
+    stat = path.stat()
+    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
+
+
+def checksum_file(path: Path) -> str:
+    """Return the CRC-32 of a file as 8 hexadecimal digits."""
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            checksum = crc32(piece, checksum)
+    return f"{checksum:08x}"

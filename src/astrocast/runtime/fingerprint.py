@@ -1,0 +1,119 @@
+"""One answer to "is this the same result?".
+
+A result is the same when its parameters, the content of its input and the version of
+the algorithm that computes it are the same. Each stage declares ``ALGORITHM_VERSION``,
+an integer, beside itself. Raise it in the change that changes results; a comment, a
+new message or a faster way to the same numbers does not raise it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.io.recording import Recording
+from astrocast.runtime.provenance import content_hash, plain
+
+#: frames that stand for a recording in a file; the time of its last change is compared
+#: as well
+SAMPLE_FRAMES = 16
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a hash of values and arrays, 32 hexadecimal digits.
+
+    Parameters
+    ----------
+    parts
+        Arrays count by dtype, shape and bytes, bytes by themselves, everything else by
+        its JSON text. The order of the keys of a dictionary does not matter.
+
+    Examples
+    --------
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    >>> fingerprint(1, 2) == fingerprint([1, 2])
+    False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            feed_array(digest, part)
+            continue
+        text = part if isinstance(part, bytes) else _canonical(part)
+        digest.update(f"|{type(part).__name__}{len(text)}:".encode())
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(plain(value), sort_keys=True).encode()
+
+
+def feed_array(digest: Any, array: NDArray[Any]) -> None:
+    """Add dtype, shape and every value of an array to a hash of `hashlib`."""
+    array = np.ascontiguousarray(array)
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(array.tobytes() if array.dtype.kind in "US" else array.data)
+
+
+def describe_content(recording: Recording) -> dict[str, Any]:
+    """Return what tells the content of a recording from that of another.
+
+    A recording in a file is described by its path, the size and the time of the last
+    change of the file, and a hash of 16 frames: reading a file of 100 GB to learn that
+    nothing changed would take longer than many stages. An array in memory is described
+    by a hash of all its values.
+    """
+    described: dict[str, Any] = {
+        "loc": recording.loc,
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+    }
+    if recording.path is None:
+        return described | {"content": content_hash(recording)}
+    frames = np.unique(
+        np.linspace(0, recording.shape[0] - 1, SAMPLE_FRAMES).round().astype(int)
+    )
+    stat = recording.path.stat()
+    return described | {
+        "path": str(recording.path.resolve()),
+        "modified": stat.st_mtime_ns,
+        "content": fingerprint(*(recording.read(int(t), int(t) + 1) for t in frames)),
+    }
+
+
+def describe_result(
+    parameters: dict[str, Any], recording: Recording, version: int
+) -> dict[str, Any]:
+    """Return what makes two results the same, as plain values that JSON can hold."""
+    return {
+        "parameters": plain(parameters),
+        "input": plain(describe_content(recording)),
+        "algorithm_version": version,
+    }
+
+
+def list_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return a line per entry that differs: ``name was 1, is 2``."""
+    names = sorted(before.keys() | now.keys())
+    return [
+        f"{n} was {before.get(n)!r}, is {now.get(n)!r}"
+        for n in names
+        if before.get(n) != now.get(n)
+    ]
+
+
+def compare_results(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return a line per difference between two answers of `describe_result`."""
+    lines = []
+    for part in ("parameters", "input"):
+        lines += list_differences(before.get(part) or {}, now[part])
+    versions = {"algorithm_version": before.get("algorithm_version")}
+    return lines + list_differences(
+        versions, {"algorithm_version": now["algorithm_version"]}
+    )

@@ -1,0 +1,59 @@
+"""Frames of a recording that are not pictures: as stored beside it, or found now."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from astrocast.io.recording import Recording
+from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
+from astrocast.kernels.frames.frame_quality import judge_frames
+from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
+from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.progress import track
+
+
+def find_frame_quality(recording: Recording) -> pd.DataFrame:
+    """Return the table of frames that are not pictures, from one pass over a recording.
+
+    Memory does not hold the recording. The result does not depend on the blocks.
+
+    Parameters
+    ----------
+    recording
+        Raw frames: in a movie that was registered or denoised some kinds (repeated,
+        saturated) cannot be recognised any more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `astrocast.io.stores.frame_quality.read_frame_quality`.
+    """
+    halo = (1, 0)
+    blocks = plan_blocks(len(recording), frames_per_block(recording, halo), halo)
+    parts = []
+    with track("frame quality", len(recording)) as advance:
+        for block, frames in read_blocks(recording, list(blocks)):
+            before = frames[block.lead - 1] if block.lead else None
+            parts.append(measure_frames(frames[block.inner], before))
+            advance(block.stop - block.start)
+    flags = judge_frames(FrameStatistics.joined(parts))
+    return build_frame_table(list(flags), len(recording))
+
+
+def known_frame_quality(recording: Recording) -> pd.DataFrame | None:
+    """Return the table that is stored beside a recording; None where there is none.
+
+    A table of a recording of another length is not used.
+    """
+    if recording.path is None:
+        return None
+    table = read_frame_quality(recording.path, recording.loc)
+    if table is None or table.attrs["frames"] not in (-1, len(recording)):
+        return None
+    return table
+
+
+def frame_quality_of(recording: Recording) -> pd.DataFrame:
+    """Return the table that is stored beside a recording, or find it."""
+    known = known_frame_quality(recording)
+    return find_frame_quality(recording) if known is None else known
