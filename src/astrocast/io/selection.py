@@ -134,7 +134,8 @@ def choose(
     where
         File, for the message.
     """
-    labels = [n or str(i) for i, n in enumerate(names)]
+    prefix = "ch" if kind == "channel" else ""
+    labels = [n or f"{prefix}{i}" for i, n in enumerate(names)]
     if wanted is None and len(names) == 1:
         return 0
     number = re.fullmatch(r"(?:ch)?(\d+)", str(wanted))
@@ -143,7 +144,7 @@ def choose(
     if number and int(number[1]) < len(names):
         return int(number[1])
     listing = ", ".join(
-        str(i) if n in ("", str(i)) else f"{i} ({n})"
+        f"{prefix}{i}" if n in ("", str(i), f"{prefix}{i}") else f"{prefix}{i} ({n})"
         for i, n in enumerate(names[:LISTED])
     ) + (", ..." if len(names) > LISTED else "")
     asked = "" if wanted is None else f" and no {kind} {wanted!r}"

@@ -239,6 +239,30 @@ def _check_unused(
             raise ChoiceError(f"{where} has a single {kind}; there is no {wanted!r}")
 
 
+def times_of_frames(stamps: NDArray[Any], layout: Layout) -> NDArray[Any] | None:
+    """Return the time stamp of each frame; None where they do not fit the frames.
+
+    Parameters
+    ----------
+    stamps
+        One for each plane, each plane of the first channel, or each frame, in the
+        order of the file.
+    layout
+        Which planes are read.
+    """
+    lengths = dict(zip(layout.axes[:-2], layout.shape[:-2], strict=True))
+    for axes in (layout.axes[:-2], layout.axes[:-2].replace("C", "")):
+        if len(stamps) == int(np.prod([lengths[a] for a in axes])):
+            flat = []
+            for frame in range(layout.frames):
+                at, n = layout.index(frame, 0), 0
+                for a in axes:
+                    n = n * lengths[a] + at.get(a, 0)
+                flat.append(n)
+            return stamps[flat]
+    return stamps if len(stamps) == layout.frames else None
+
+
 def merge_names(found: Sequence[str], count: int) -> tuple[str, ...]:
     """Return a name for each of ``count``, empty where there is none."""
     return tuple([*found, *[""] * count][:count])

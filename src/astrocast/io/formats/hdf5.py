@@ -20,6 +20,8 @@ from astrocast.errors import (
     OutputError,
     OutputExistsError,
 )
+from astrocast.io.formats.axes import read_layout
+from astrocast.io.formats.axes_recording import find_axes, split_labels
 from astrocast.io.formats.contiguous import ContiguousFrames
 from astrocast.io.formats.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL, choose_dataset
@@ -30,6 +32,7 @@ from astrocast.io.recording import (
     RecordingWriter,
     check_movie_shape,
 )
+from astrocast.io.selection import Selection
 from astrocast.io.writing.files import check_space
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
@@ -65,19 +68,23 @@ def _filter_options(compression: str | None) -> dict[str, Any]:
 
 
 def dataset_names(path: Path) -> list[str]:
-    """Return the names of all 3-D datasets in the file, complete ones only."""
+    """Return the names of all recordings in the file, complete ones only."""
     with _open_file(path, "r") as file:
         return names_in(file)
 
 
 def names_in(file: h5py.File) -> list[str]:
-    """Return the names of all 3-D datasets of an open file, complete ones only."""
+    """Return the names of all recordings of an open file, complete ones only.
+
+    A recording is a dataset of real numbers with three to five axes.
+    """
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if (
             isinstance(item, h5py.Dataset)
-            and item.ndim == 3
+            and 3 <= item.ndim <= 5
+            and item.dtype.kind in "biuf"
             and not name.endswith(PARTIAL)
         ):
             names.append(name)
@@ -101,27 +108,71 @@ def _open_file(path: Path, mode: str) -> h5py.File:
 
 
 class HDF5Recording(Recording):
-    """One dataset of an HDF5 file."""
+    """One dataset of an HDF5 file; frames of several channels alternate."""
 
     path: Path
     loc: str
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._file: h5py.File | None = None
+        chosen = selection or Selection()
         with _open_file(path, "r") as file:
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                wanted = choose_dataset(names_in(file), loc, path)
-            dataset = file[wanted]
-            self.loc = str(dataset.name).strip("/")
-            self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
+                wanted = choose_dataset(self._names(file), loc, path)
+            dataset = self._dataset(file, wanted)
+            self.loc, self._stored = self._name(dataset), str(dataset.name)
+            where = f"{path}:{self.loc}"
+            if dataset.dtype.kind not in "biuf" or dataset.ndim < 3:
+                check_movie_shape(dataset.shape, where)
+                raise FormatError(f"{where} holds {dataset.dtype}; expected numbers")
+            axes = self._axes(dataset, chosen)
+            self._layout = read_layout(axes, dataset.shape, where, chosen)
+            self.channels, self.choices = self._layout.channels, self._layout.choices
+            self.shape = check_movie_shape(self._layout.movie_shape, where)
             self.dtype = dataset.dtype.newbyteorder("=")
-            self.metadata = _read_metadata(dataset)
-            self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
-            self._contiguous = self._plain_bytes(dataset)
+            self.metadata = self._metadata(dataset)
+            self.remarks = self._remarks(dataset)
+            if axes not in ("TYX", "TCYX"):
+                self.remarks = (f"axes: {axes}", *self.remarks)
+            depth = (
+                dataset.chunks[axes.index("T")] if dataset.chunks and "T" in axes else 1
+            )
+            self.chunk_frames = depth * self.channels
+            self._contiguous = self._plain_bytes(dataset) if axes == "TYX" else None
         _READERS.add(self)
+
+    def _names(self, file: h5py.File) -> list[str]:
+        """Return the recordings of the file."""
+        return names_in(file)
+
+    def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
+        """Return the dataset of a recording."""
+        return file[name]
+
+    def _name(self, dataset: h5py.Dataset) -> str:
+        """Return by which name a dataset is opened again."""
+        return str(dataset.name).strip("/")
+
+    def _axes(self, dataset: h5py.Dataset, selection: Selection) -> str:
+        """Return a letter for each axis of the dataset."""
+        labels = [dimension.label for dimension in dataset.dims]
+        if not all(labels) and "axes" in dataset.attrs:
+            labels = split_labels(dataset.attrs["axes"])
+        where = f"{self.path}:{self._name(dataset)}"
+        return find_axes(dataset.ndim, dataset.shape, selection, where, labels)
+
+    def _metadata(self, dataset: h5py.Dataset) -> Metadata:
+        """Return the physical metadata of a dataset."""
+        return _read_metadata(dataset)
+
+    def _remarks(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+        """Return sentences for the user."""
+        return ()
 
     def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
         # An uncompressed contiguous dataset is plain bytes in the file: reading them
@@ -137,13 +188,25 @@ class HDF5Recording(Recording):
         """Return a block, see `Recording.read`."""
         if self._contiguous is not None:
             return self._contiguous.read(start, stop, rows, columns)
+        return self._read_layout(start, stop, 1, rows, columns)
+
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return every ``step``-th frame, see `Recording.read_every`."""
+        if self._contiguous is not None or step % self.channels:
+            return super().read_every(start, stop, step, rows, columns)
+        return self._read_layout(start, stop, step, rows, columns)
+
+    def _read_layout(
+        self, start: int, stop: int, step: int, rows: slice, columns: slice
+    ) -> NDArray[Any]:
         with self._lock:
             if self._file is None:
                 self._file = _open_file(self.path, "r")
-            found = np.ascontiguousarray(
-                self._file[self.loc][start:stop, rows, columns]
-            )
-            return found.astype(self.dtype, copy=False)
+            dataset = self._file[self._stored]
+            block = self._layout.read(dataset, start, stop, step, rows, columns)
+            return block.astype(self.dtype, copy=False)
 
     def release(self) -> None:
         """Close the file until the next read."""

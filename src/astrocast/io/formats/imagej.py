@@ -52,7 +52,7 @@ def read_calibration(
         dtype of the pixels.
     """
     known = file.imagej_metadata or {}
-    terms = []
+    terms: list[float] = []
     while f"c{len(terms)}" in known:
         terms.append(float(known[f"c{len(terms)}"]))
     kind = int(known.get("cf", STRAIGHT_LINE))

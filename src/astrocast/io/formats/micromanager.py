@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError
-from astrocast.io.formats.tiff_pages import tiff_errors
+from astrocast.io.formats.tiff_pages import open_tiff
 from astrocast.io.recording import Metadata
 
 #: tag of a page that holds its metadata as JSON
@@ -65,7 +64,7 @@ def read_micromanager(path: Path) -> MicroManagerSet:
             parts.append(number)
             pages.append(page)
     first = read_pages(paths[0], only_first=True)[0]
-    with tiff_errors(paths[0]), tifffile.TiffFile(paths[0]) as file:
+    with open_tiff(paths[0]) as file:
         summary = (file.micromanager_metadata or {}).get("Summary") or {}
     pixel = first.get("PixelSizeUm") or summary.get("PixelSize_um")
     interval = summary.get("Interval_ms")
@@ -107,13 +106,13 @@ def find_parts(path: Path) -> list[Path]:
 
 def has_tag(path: Path) -> bool:
     """Return whether the pages of a file say which plane they are."""
-    with tiff_errors(path), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         return TAG in file.pages.first.tags
 
 
 def read_pages(path: Path, only_first: bool = False) -> list[dict[str, Any]]:
     """Return the metadata of each page."""
-    with tiff_errors(path), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         count = 1 if only_first else len(file.pages)
         found = []
         for i in range(count):

@@ -16,12 +16,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError
 from astrocast.io.formats.tiff_metadata import SECONDS, describe_pixels
-from astrocast.io.formats.tiff_pages import tiff_errors
+from astrocast.io.formats.tiff_pages import open_tiff
 from astrocast.io.recording import Metadata
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
@@ -136,7 +135,7 @@ def read_xml(path: Path) -> str:
     """Return the OME-XML of a TIFF or companion file; empty where there is none."""
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return path.read_text(encoding="utf-8", errors="replace")
-    with tiff_errors(path), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         return file.ome_metadata or ""
 
 
@@ -169,7 +168,7 @@ class _SetReader:
         return OmeSet(images, self.files)
 
     def _find_files(self) -> None:
-        """Number the files that the document names, and find each."""
+        """Find each file that the document names, and number them."""
         named = [_file_key(t) for t in self.root.iterfind(".//{*}TiffData")]
         keys = list(dict.fromkeys(k for k in named if k != ("", "")))
         alone = len(keys) <= 1 and self.files.holder.suffix.lower() in TIFF_SUFFIXES
@@ -278,7 +277,7 @@ class _SetReader:
                 " into one folder"
             )
         if number not in self._page_counts:
-            with tiff_errors(path), tifffile.TiffFile(path) as file:
+            with open_tiff(path) as file:
                 self._page_counts[number] = len(file.pages)
         return self._page_counts[number]
 

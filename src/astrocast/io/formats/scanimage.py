@@ -118,6 +118,8 @@ def read_scanimage(settings: Mapping[str, Any], pages: int) -> ScanImageLayout:
     rate = rate / average if rate else None
     slices = int(_number(settings, *SLICES) or 1)
     rounds = pages // channels
+    axes: str
+    shape: tuple[int, ...]
     fast = _is_true(settings, *FAST) or settings.get(STACK_MODE) == "fast"
     if slices <= 1 or settings.get("SI.hStackManager.enable") is False:
         axes, shape, planes = "TC", (rounds, channels), 1
@@ -201,9 +203,10 @@ def _number(settings: Mapping[str, Any], *names: str) -> float | None:
     """Return the first setting that is a finite number above 0; None without one."""
     for name in names:
         value = settings.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if np.isfinite(value) and value > 0:
-                return float(value)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        if np.isfinite(value) and value > 0:
+            return float(value)
     return None
 
 
@@ -241,7 +244,7 @@ def describe_scanimage(
         subtracted = settings.get("SI.hChannels.channelSubtractOffset")
         remarks.append(
             f"offset of the channels: {np.ravel(offsets).tolist()}, subtracted while"
-            f" recording: {np.ravel(subtracted).tolist()}"
+            f" recording: {np.ravel(np.asarray(subtracted)).tolist()}"
         )
     if _is_true(settings, "SI.hRoiManager.mroiEnable"):
         remarks.append(

@@ -40,6 +40,8 @@ class TiffRecording(Recording):
         Plane and position to read.
     source
         The planes, where they were found already.
+    whole
+        Whether the folder of the file was opened rather than the file.
     """
 
     path: Path
@@ -50,8 +52,9 @@ class TiffRecording(Recording):
         loc: str | None = None,
         selection: Selection | None = None,
         source: TiffSource | None = None,
+        whole: bool = False,
     ) -> None:
-        found = source or find_source(path, selection or Selection())
+        found = source or find_source(path, selection or Selection(), whole)
         self.path, self._planes, self._convert = path, found.planes, found.convert
         self.channels, self.metadata = found.channels, found.metadata
         self.choices, self.remarks = found.choices, found.remarks

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError
+from astrocast.errors import AstrocastError, FormatError
 from astrocast.io.formats.contiguous import read_fully
 from astrocast.io.recording import ALL
 
@@ -74,7 +74,7 @@ def index_part(path: Path, needed: NDArray[np.integer[Any]] | None = None) -> Pa
     FormatError
         It is damaged, holds fewer pages than are needed, or colour.
     """
-    with tiff_errors(path), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         pages = file.pages
         key = pages.first
         uuid = re.search(r"<OME\b[^>]*\bUUID=\"([^\"]+)\"", key.description[:4000])
@@ -197,7 +197,8 @@ class TiffPlanes:
             if file is None:
                 while len(self._open) >= OPEN_FILES:
                     self._open.pop(next(iter(self._open))).close()
-                file = self._open[number] = tifffile.TiffFile(part.path)
+                file = follow_pages(tifffile.TiffFile(part.path))
+                self._open[number] = file
             found = file.asarray(key=[int(p) for p in pages], series=None)
         return found.reshape(len(pages), *self.size)
 
@@ -243,12 +244,31 @@ def runs_of_equal(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file, its damage raised as `FormatError`.
+
+    tifffile guesses the places of pages in files of ScanImage that are not BigTIFF, and
+    loses the last page; here the pages are followed one by one.
+    """
+    with tiff_errors(path), tifffile.TiffFile(path) as file:
+        yield follow_pages(file)
+
+
+def follow_pages(file: tifffile.TiffFile) -> tifffile.TiffFile:
+    """Let the pages of a file be found by their chain; returns the file."""
+    if file.is_scanimage and not file.is_bigtiff:
+        file.filehandle.seek(4)
+        file.pages = tifffile.TiffPages(file)
+    return file
+
+
+@contextmanager
 def tiff_errors(path: Path, saying: str = "cannot be read as TIFF") -> Iterator[None]:
     """Raise a `FormatError` for what tifffile raises, and for what it only logs."""
     try:
         with complaints(path):
             yield
-    except FormatError:
+    except AstrocastError:
         raise
     except DAMAGE as error:
         raise FormatError(f"{path} {saying}: {error}") from error

@@ -30,8 +30,8 @@ from astrocast.io.formats.tiff_pages import (
     TiffPlanes,
     check_ends,
     index_part,
+    open_tiff,
     page_place,
-    tiff_errors,
 )
 from astrocast.io.recording import Metadata
 from astrocast.io.selection import Selection, choose
@@ -87,7 +87,7 @@ def find_source(path: Path, selection: Selection, whole: bool = False) -> TiffSo
         if found is None:
             raise FormatError(f"{path} is not an OME-XML document with images")
         return from_ome(path, found, selection, whole=True)
-    with tiff_errors(path), tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         if file.is_ome and selection.axes is None:
             found = read_ome_set(path, file.ome_metadata)
             if found is not None:
@@ -121,8 +121,8 @@ def from_ome(
         str(path),
         replace(selection, position=None),
     )
-    frames = layout.frames * layout.channels
-    chosen, remarks = layout.planes(0, frames), []
+    remarks: list[str] = []
+    chosen = layout.planes(0, layout.frames * layout.channels)
     kept = complete_frames(
         image.file_of[chosen].reshape(-1, layout.channels) >= 0, path, remarks
     )
@@ -163,7 +163,7 @@ def complete_frames(there: NDArray[np.bool_], path: Path, remarks: list[str]) ->
     FormatError
         A frame in between is missing.
     """
-    whole = there.all(axis=1)
+    whole: NDArray[np.bool_] = np.all(there, axis=1)
     kept = int(np.flatnonzero(whole).max(initial=-1)) + 1
     gaps = np.flatnonzero(~whole[:kept])
     if kept == 0 or len(gaps):
@@ -306,7 +306,8 @@ def from_micromanager(path: Path, selection: Selection, whole: bool) -> TiffSour
     place[np.ravel_multi_index(tuple(found.index.T), shape)] = np.arange(
         len(found.index)
     )
-    chosen, remarks = place[layout.planes(0, layout.frames * layout.channels)], []
+    remarks: list[str] = []
+    chosen = place[layout.planes(0, layout.frames * layout.channels)]
     kept = complete_frames(chosen.reshape(-1, layout.channels) >= 0, path, remarks)
     chosen = chosen[: kept * layout.channels]
     planes = TiffPlanes([*parts], found.part_of[chosen], found.page_of[chosen])
