@@ -283,7 +283,7 @@ def test_characterises_one_event_as_the_run_does(
     assert one.characterize_event(*arguments, use_on_disk_sharing=True) is None
     assert one.characterize_event(*arguments, use_on_disk_sharing=True) == 2
     found = read_events(tmp_path / "one")
-    for name in table.columns:
+    for name in found.columns:
         np.testing.assert_array_equal(found.loc[2, name], row[name], err_msg=name)
     Detector.cleanup_mmap(tmp_path / "data.npy")
     assert not (tmp_path / "data.npy").exists()

@@ -19,6 +19,7 @@ from astrocast.cli.commands.demo import demo
 from astrocast.cli.commands.denoise import denoise
 from astrocast.cli.commands.detect import detect
 from astrocast.cli.commands.doctor import doctor
+from astrocast.cli.commands.explore import explore
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
@@ -45,6 +46,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     delta,
     detect,
     suggest,
+    explore,
     demo,
     simulate,
     info,

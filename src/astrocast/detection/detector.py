@@ -28,6 +28,7 @@ from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsEr
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
+from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
@@ -110,6 +111,7 @@ class Detector:
         method: str = "default",
         calibration: CalibratedSettings | None = None,
         signal_loc: str | None = None,
+        fluorescence_loc: str | None = None,
     ) -> Path:
         """Detect events and write them as an event store.
 
@@ -181,6 +183,10 @@ class Detector:
             Dataset of the same file and shape that the traces are taken from, where
             events are looked for in another: events in the raw recording, their traces
             in dF. The dataset ``loc`` itself when None.
+        fluorescence_loc
+            Dataset of the same file and shape with the fluorescence, for F0 and dF/F of
+            each event. When None, the dataset that events are looked for in, where that
+            is fluorescence.
 
         Returns
         -------
@@ -195,7 +201,14 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        beyond = ("self", "loc", "method", "calibration", "signal_loc")
+        beyond = (
+            "self",
+            "loc",
+            "method",
+            "calibration",
+            "signal_loc",
+            "fluorescence_loc",
+        )
         arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
             raise InvalidValueError(
@@ -213,13 +226,18 @@ class Detector:
                 if signal_loc
                 else None
             )
+            light = (
+                stack.enter_context(open_recording(self.input_path, fluorescence_loc))
+                if fluorescence_loc
+                else None
+            )
             calibrated = (
                 (calibration or CalibratedSettings())
                 if method == "calibrated"
                 else None
             )
             self.output_directory = self._run(
-                recording, signal, settings, loc, target, pool, calibrated
+                recording, signal, light, settings, loc, target, pool, calibrated
             )
         return self.output_directory
 
@@ -227,17 +245,15 @@ class Detector:
         self,
         recording: Recording,
         signal: Recording | None,
+        light: Recording | None,
         settings: DetectionSettings,
         loc: str | None,
         target: Path,
         pool: Executor | None,
         calibrated: CalibratedSettings | None,
     ) -> Path:
-        if signal is not None and signal.shape != recording.shape:
-            raise InvalidValueError(
-                f"{signal.loc} has shape {signal.shape} and {recording.loc}"
-                f" {recording.shape}; traces are taken from a dataset of the same shape"
-            )
+        _check_shapes(recording, signal, light)
+        kind = _signal_kind(recording, signal, calibrated is not None)
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
         bad_frames = (
@@ -249,6 +265,9 @@ class Detector:
                 SlicedRecording(signal, *settings.z_slice)
                 if signal is not None
                 else None
+            )
+            light = (
+                SlicedRecording(light, *settings.z_slice) if light is not None else None
             )
             bad_frames = (
                 bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
@@ -265,6 +284,8 @@ class Detector:
                 "signal_loc": signal.loc,
                 "signal": describe_content(signal),
             }
+        if light is not None:
+            parameters["fluorescence_loc"] = light.loc
         who = describe_detection(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(
@@ -280,7 +301,7 @@ class Detector:
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            known = Known(border, bad_frames, signal)
+            known = Known(border, bad_frames, signal, light, kind, recording.shape[0])
             found = detect(
                 at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
             )
@@ -387,6 +408,28 @@ class Detector:
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)
+
+
+def _check_shapes(recording: Recording, *others: Recording | None) -> None:
+    """Raise where traces would be taken from a dataset of another shape."""
+    for other in others:
+        if other is not None and other.shape != recording.shape:
+            raise InvalidValueError(
+                f"{other.loc} has shape {other.shape} and {recording.loc}"
+                f" {recording.shape}; traces are taken from a dataset of the same shape"
+            )
+
+
+def _signal_kind(
+    recording: Recording, signal: Recording | None, is_calibrated: bool
+) -> SignalKind:
+    """Return what the traces are taken from: as the file says, else fluorescence where
+    the calibrated method works on it alone, and dF otherwise.
+    """
+    stored = stored_signal_kind(signal or recording)
+    if stored is not None:
+        return stored
+    return "F" if is_calibrated and signal is None else "dF"
 
 
 @contextmanager

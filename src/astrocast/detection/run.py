@@ -15,15 +15,28 @@ from numpy.typing import NDArray
 from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
+from astrocast.detection.events.footprint_measures import (
+    MeasureContext,
+    MeasuredMovies,
+    mean_image,
+    measure_footprints,
+)
 from astrocast.detection.events.layers import count_shared
 from astrocast.detection.events.segmentation import Segmentation, segment
-from astrocast.detection.events.table_rows import Context, write_table
+from astrocast.detection.events.table_rows import (
+    Context,
+    Publication,
+    event_runs,
+    write_table,
+)
 from astrocast.detection.events.traces_and_map import measure
 from astrocast.detection.threshold.activity import Tap
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
+from astrocast.events.measure_schema import measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
+from astrocast.io.signal_kind import SignalKind
 from astrocast.io.stores.event_store import (
     META,
     EventTableWriter,
@@ -59,11 +72,22 @@ class Known:
     signal
         Recording that the traces are taken from, where it is not the one that is
         detected in.
+    fluorescence
+        Recording that F0 is taken from; None where there is none but the one that is
+        detected in.
+    signal_kind
+        What the recording that the traces are taken from holds.
+    frames
+        Frames of the whole recording, of which a slice may be worked on; 0: those of
+        the recording that is detected in.
     """
 
     border: tuple[int, int, int, int]
     bad_frames: NDArray[np.bool_] | None
     signal: Recording | None = None
+    fluorescence: Recording | None = None
+    signal_kind: SignalKind = "dF"
+    frames: int = 0
 
 
 @contextmanager
@@ -182,12 +206,19 @@ def detect(
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
+    publication = _measure_for_publication(
+        recording, known, segmentation, context, pool, calibrated is not None
+    )
     extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
+    # the detection's own description of a column goes before the general one
+    stated = {column.name for column in extra}
+    columns = measure_columns(publication.context.units)
+    extra += [column for column in columns if column.name not in stated]
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,
     ):
-        write_table(segmentation, measured, writer, context, pool, advance)
+        write_table(segmentation, measured, writer, context, publication, pool, advance)
     source = describe_input(measured_on, content_hash)
     found = Found(len(boxes.area), segmentation.invalid_voxels)
     meta = record(parameters, source) | {
@@ -198,3 +229,50 @@ def detect(
     }
     write_json(directory / META, meta)
     return found
+
+
+def _measure_for_publication(
+    recording: Recording,
+    known: Known,
+    segmentation: Segmentation,
+    context: Context,
+    pool: Executor | None,
+    is_raw: bool,
+) -> Publication:
+    """Measure every event over its fixed footprint; ``is_raw``: the recording that was
+    detected in is fluorescence unless its attributes say that it is dF.
+    """
+    movies = _measured_movies(recording, known, segmentation, is_raw)
+    with track("detection: amplitudes and times", recording.shape[0]) as advance:
+        measures = measure_footprints(
+            movies, segmentation, event_runs(segmentation), pool, advance
+        )
+    top, bottom, left, right = known.border
+    rows, columns = recording.shape[1:]
+    return Publication(
+        measures,
+        MeasureContext(
+            metadata=recording.metadata,
+            first_frame=context.first_frame,
+            frames=known.frames or recording.shape[0],
+            looked_at=(top, rows - bottom, left, columns - right),
+            bad_frames=known.bad_frames,
+            relative=movies.relative,
+        ),
+    )
+
+
+def _measured_movies(
+    recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
+) -> MeasuredMovies:
+    """Return what amplitudes are measured on: dF and fluorescence where both are known."""
+    signal = known.signal or recording
+    fluorescence = known.fluorescence
+    if fluorescence is None and known.signal is not None and is_raw:
+        fluorescence = recording
+    if known.signal_kind != "F":
+        relative = known.signal_kind == "dFF"
+        return MeasuredMovies(signal, fluorescence, relative=relative)
+    with track("detection: mean image", recording.shape[0]) as advance:
+        reference = mean_image(signal, segmentation.blocks, advance)
+    return MeasuredMovies(signal, signal, reference)

@@ -337,6 +337,7 @@ class Steps:
         calibrated = settings.method == "calibrated"
         parameters["loc"] = self.corrected if calibrated else self.signal
         parameters["signal_loc"] = self.signal if calibrated else None
+        parameters["fluorescence_loc"] = self.quiet
         detector = Detector(self.recording, output=self.store)
         try:
             directory = detector.run(calibration=settings.calibration, **parameters)

@@ -13,7 +13,7 @@ from astrocast.analysis.video import Video
 from astrocast.errors import InvalidValueError, NotRunError
 from astrocast.events.array_columns import TraceArray, as_masks
 from astrocast.io.recording import Recording
-from astrocast.kernels.traces.extension import extended_windows, lay, sides
+from astrocast.kernels.traces.extension import extended_windows, place_traces, sides
 from astrocast.kernels.traces.traces import (
     Pixels,
     Windows,
@@ -116,8 +116,8 @@ def extend_traces(
     outside = mean_traces(video, [(before, parts[0]), (after, parts[1])])
     out = np.empty(int(windows.offsets[-1]), np.float32)
     for values, part in zip(outside, parts, strict=True):
-        lay(values, part, windows, out)
-    lay(
+        place_traces(values, part, windows, out)
+    place_traces(
         traces.flat.astype(np.float32, copy=False),
         Windows(starts_of(table), traces.offsets),
         windows,

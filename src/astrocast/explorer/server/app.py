@@ -1,0 +1,88 @@
+"""The application: routers, the page, and errors as messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from astrocast import __version__
+from astrocast.errors import (
+    AstrocastError,
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+)
+from astrocast.explorer.server import event_routes, look
+from astrocast.explorer.server.access import Access, AccessCheck
+from astrocast.explorer.server.workspace import Workspace
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+def create_app(workspace: Workspace, access: Access) -> FastAPI:
+    """Return the server's application.
+
+    Parameters
+    ----------
+    workspace
+        What is open.
+    access
+        What a request must show.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        workspace.close()
+
+    app = FastAPI(
+        title="astrocast explorer",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,  # its page loads from elsewhere; the schema is at /openapi.json
+        redoc_url=None,
+    )
+    app.state.workspace = workspace
+    for topic in (look, event_routes):
+        app.include_router(topic.router)
+
+    @app.get("/api/start")
+    def start() -> dict[str, Any]:
+        """Return which project the page shows first."""
+        return {
+            "project": workspace.start,
+            "version": __version__,
+            "can_browse": workspace.root is not None,
+            "curator": workspace.curator,
+        }
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(
+            STATIC / "index.html", headers={"cache-control": "no-cache"}
+        )
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(AstrocastError, _say)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_middleware(AccessCheck, access=access)
+    return app
+
+
+async def _say(request: Request, error: Exception) -> JSONResponse:
+    missing = isinstance(error, (DatasetNotFoundError, RecordingNotFoundError))
+    return JSONResponse({"message": str(error)}, 404 if missing else 422)
+
+
+async def _say_invalid(request: Request, error: Exception) -> JSONResponse:
+    lines = []
+    for problem in getattr(error, "errors", list)():
+        name = ".".join(str(p) for p in problem["loc"] if p not in ("body", "query"))
+        lines.append(f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return JSONResponse({"message": "; ".join(lines)}, 422)
