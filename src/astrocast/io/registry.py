@@ -21,6 +21,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
+from astrocast.io.door import check_at_door
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.recording import (
     Metadata,
@@ -75,7 +76,7 @@ FORMATS = (
         "HDF5",
         (".h5", ".hdf5"),
         f"{_OWN}.hdf5:HDF5Recording",
-        f"{_OWN}.hdf5:HDF5Writer",
+        f"{_OWN}.hdf5_writer:HDF5Writer",
         several=True,
         selects=True,
     ),
@@ -248,7 +249,8 @@ def open_recording(
     )
     if isinstance(source, Recording) and selection == Selection(sep=sep):
         return source
-    return choose_one_channel(*_open_path_or_array(source, selection), selection)
+    recording, rest = _open_path_or_array(source, selection)
+    return choose_one_channel(check_at_door(recording), rest, selection)
 
 
 def choose_one_channel(
@@ -304,6 +306,7 @@ def open_interleaved(
     """
     selection = Selection.of(loc, sep, **choices)
     recording, rest = _open_path_or_array(source, selection)
+    recording = check_at_door(recording)
     names = recording.metadata.channel_names
     last = (rest or "").split("/")[-1]
     if selection.channel is not None or (channels == 1 and last and last in names):
@@ -346,6 +349,11 @@ def _open_path_or_array(
     if not path.exists():
         raise RecordingNotFoundError(
             f"there is no file or folder {path}; check the path"
+        )
+    if not path.is_file() and not path.is_dir():
+        raise FormatError(
+            f"{path} is neither a file nor a folder (a pipe, a socket or a device);"
+            " save the recording to a file first"
         )
     kind = find_format(path)
     if path.is_dir() and (kind is None or not kind.folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astrocast.errors import AstrocastWarning, FormatError
+from astrocast.errors import AstrocastWarning, FormatError, stack_level
 from astrocast.io.formats.file_names import NamedFile, find_gaps, read_names
 from astrocast.io.formats.micromanager import TAG, find_parts
 from astrocast.io.formats.ome_map import OmeSet, read_ome_set, read_xml
@@ -193,7 +193,7 @@ def _open_series(path: Path, files: list[NamedFile], selection: Selection) -> Re
         else:
             done = "the gaps are closed, and times after them are too early"
         remarks = (f"{text}; {done}",)
-        warnings.warn(remarks[0], AstrocastWarning, stacklevel=5)
+        warnings.warn(remarks[0], AstrocastWarning, stacklevel=stack_level())
     parts = [by_number[n] for n in sorted(by_number)]
     if len(parts) == 1:
         return opened[0]
@@ -234,6 +234,6 @@ def _check_lengths(path: Path, parts: Sequence[Recording]) -> int:
             f"files of {path} have {usual} frames each, but {', '.join(odd)}: check"
             " that none is incomplete",
             AstrocastWarning,
-            stacklevel=6,
+            stacklevel=stack_level(),
         )
     return int(np.int64(usual))

@@ -16,6 +16,7 @@ from astrocast.errors import (
     ChoiceError,
     FormatError,
     MissingExtraError,
+    stack_level,
 )
 from astrocast.io.formats.axes import read_layout
 from astrocast.io.formats.planes import PlanesRecording
@@ -116,7 +117,7 @@ class ND2Recording(PlanesRecording):
             f"{self.path} announces {announced} frames and holds the first"
             f" {kept}: the acquisition was stopped, and the recording ends there"
         )
-        warnings.warn(text, AstrocastWarning, stacklevel=5)
+        warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
         self.remarks = (*self.remarks, text)
         self._sequence = self._sequence[:kept]
         self.shape = (kept * self.channels, *self.shape[1:])

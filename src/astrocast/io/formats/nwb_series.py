@@ -36,18 +36,17 @@ class NwbRecording(HDF5Recording):
         file.visititems(visit)
         return names
 
-    def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
-        data = file[name]["data"] if isinstance(file[name], h5py.Group) else file[name]
-        if "external_file" in data.parent and data.size == 0:
-            listed = data.parent["external_file"].asstr()[:].tolist()
+    def _path_of(self, file: h5py.File, name: str) -> str:
+        if not isinstance(file[name], h5py.Group):
+            return name
+        data = file[name]["data"]
+        if "external_file" in file[name] and data.size == 0:
+            listed = file[name]["external_file"].asstr()[:].tolist()
             raise FormatError(
                 f"{self.path}:{name} holds no frames, it refers to"
                 f" {', '.join(listed)}; open that file"
             )
-        return data
-
-    def _name(self, dataset: h5py.Dataset) -> str:
-        return str(dataset.parent.name).strip("/")
+        return f"{name}/data"
 
     def _axes(self, dataset: h5py.Dataset, selection: Selection) -> str:
         if selection.axes is not None:
@@ -55,7 +54,7 @@ class NwbRecording(HDF5Recording):
         standard = {3: "TXY", 4: "TXYZ"}.get(dataset.ndim)
         if standard is None:
             raise FormatError(
-                f"{self.path}:{self._name(dataset)} has shape {dataset.shape}; expected"
+                f"{self.path}:{self.loc} has shape {dataset.shape}; expected"
                 " (frame, x, y) or (frame, x, y, z)"
             )
         if "dimension" in dataset.parent:

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError
+from astrocast.errors import AstrocastWarning, FormatError, stack_level
 from astrocast.io.formats.axes import Layout, merge_names, read_layout
 from astrocast.io.formats.imagej import describe_imagej, read_calibration
 from astrocast.io.formats.micromanager import INDEX, TAG, read_micromanager
@@ -180,7 +180,7 @@ def complete_frames(there: NDArray[np.bool_], path: Path, remarks: list[str]) ->
             " acquisition was stopped, and the recording ends there"
         )
         remarks.append(text)
-        warnings.warn(text, AstrocastWarning, stacklevel=6)
+        warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
     return kept
 
 
@@ -272,7 +272,7 @@ def from_scanimage(
             f" page{'s' if left > 1 else ''} of {len(page_of)}, an incomplete {what},"
             " are left out"
         )
-        warnings.warn(text, AstrocastWarning, stacklevel=5)
+        warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
         remarks = (*remarks, text)
     if "Z" in order.axes and order.shape[order.axes.index("Z")] > order.planes:
         fly = order.shape[order.axes.index("Z")] - order.planes

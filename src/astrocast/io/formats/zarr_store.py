@@ -21,6 +21,7 @@ from astrocast.errors import (
     OutputError,
     OutputExistsError,
 )
+from astrocast.io.access import current_access
 from astrocast.io.formats.axes import read_layout
 from astrocast.io.formats.axes_recording import find_axes
 from astrocast.io.formats.tiff_metadata import length, pair, rate
@@ -80,6 +81,7 @@ class ZarrRecording(Recording):
             raise FormatError(
                 f"{where} holds {self.array.dtype}; expected real numbers"
             )
+        _check_chunks_stored(self.array, where)
         if multiscale is None:
             self.metadata = Metadata.from_attributes(dict(self.array.attrs))
             labels = axis_labels(self.array)
@@ -164,6 +166,22 @@ def axis_labels(array: Any) -> list[str]:
     named = getattr(array.metadata, "dimension_names", None)
     named = named or dict(array.attrs).get("_ARRAY_DIMENSIONS") or ()
     return [str(n) for n in named]
+
+
+def _check_chunks_stored(array: Any, where: str) -> None:
+    """Refuse an array of which chunks are not in the store, unless that is allowed."""
+    if current_access().missing_chunks:
+        return
+    try:
+        stored, wanted = array.nchunks_initialized, array.nchunks
+    except DAMAGE as error:
+        raise FormatError(f"the chunks of {where} cannot be listed: {error}") from error
+    if stored < wanted:
+        raise FormatError(
+            f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
+            f" as {array.fill_value}: it was not copied or not written completely."
+            " Convert it with missing_chunks=True if chunks were left out on purpose"
+        )
 
 
 def _find_array(
