@@ -135,9 +135,11 @@ def _grow_region(
 ) -> NDArray[np.bool_] | None:
     """Return the ``area`` pixels that are nearest to a pixel along the tissue."""
     start = np.array(origin, np.int64)
-    distance = path_distance(cost.astype(np.float32), start, math.inf, round(area))
+    wanted = round(area)
+    distance = path_distance(cost.astype(np.float32), start, math.inf, wanted)
     region = np.isfinite(distance)
-    return region if tissue.view[region].all() else None
+    fits = region.sum() == wanted and tissue.view[region].all()
+    return region if fits else None
 
 
 def _cost(
