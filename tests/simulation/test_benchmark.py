@@ -56,7 +56,7 @@ def test_the_truth_is_moved_to_where_the_registered_movie_rests(case):
     with cases.open_recording(case.recording, "mc/ch0") as movie:
         registered = movie.to_array().astype(float)
     for own, row in zip(voxels, table.itertuples(), strict=True):
-        z, y, x = np.unravel_index(own, SMALL.shape)
+        _, y, x = np.unravel_index(own, SMALL.shape)
         now = registered[row.peak, y, x].mean()
         before = registered[row.z0 - 8 : row.z0 - 3, y, x].mean()
         # most of the mean height of the clean event is seen there

@@ -302,8 +302,7 @@ def _means(values: list[dict[str, float]]) -> dict[str, float]:
 def highest_confidences(
     seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
 ) -> NDArray[np.float64]:
-    """Return the confidence of the highest maximum of recordings without events,
-    (recording,).
+    """Return the confidence of the highest maximum of empty recordings, (recording,).
 
     Confidence is the probability that noise alone reaches a height nowhere, so it is
     uniform between 0 and 1 where it is right. To see maxima at all, many false events
@@ -368,9 +367,10 @@ def format_row(row: Row) -> str:
         else ""
     )
     return (
-        f"{row.kind:<11}{row.snr:>4g} "
-        f" {row.method:<11}{v['f1_03']:>7.3f}{v['f1_05']:>7.3f}{v['iou']:>6.2f}{v['amplitude']:>+7.2f}{v['duration']:>+6.1f}{v['speed']:>6.2f}{v['false_events']:>8.3f}"
-        f"  {target}"
+        f"{row.kind:<11}{row.snr:>4g}  {row.method:<11}"
+        f"{v['f1_03']:>7.3f}{v['f1_05']:>7.3f}{v['iou']:>6.2f}"
+        f"{v['amplitude']:>+7.2f}{v['duration']:>+6.1f}{v['speed']:>6.2f}"
+        f"{v['false_events']:>8.3f}  {target}"
     )
 
 

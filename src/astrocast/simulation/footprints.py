@@ -145,7 +145,7 @@ def _grow_region(
 def _cost(
     tissue: Tissue, inside: NDArray[np.bool_], rng: np.random.Generator, beyond: float
 ) -> NDArray[Any]:
-    """Return the cost of a step: about 1 inside, ``beyond`` outside, none in a vessel."""
+    """Return the cost of a step: about 1 inside, ``beyond`` elsewhere in tissue."""
     rough = np.exp(0.8 * smooth_noise(tissue.shape, 2.0, rng))
     cost = rough * np.where(inside, 1.0, beyond)
     return np.where(tissue.outside_vessel, cost, np.inf)
