@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from astrocast.explorer.server import (
     tuning,
 )
 from astrocast.explorer.server.access import Access, AccessCheck
+from astrocast.explorer.server.frames import warm_up
 from astrocast.explorer.server.jobs import Jobs
 from astrocast.explorer.server.workspace import Workspace
 
@@ -43,7 +45,7 @@ class OpenRequest(BaseModel):
     path: str
 
 
-def create_app(workspace: Workspace, access: Access) -> FastAPI:
+def create_app(workspace: Workspace, access: Access, warm: bool = False) -> FastAPI:
     """Return the server's application.
 
     Parameters
@@ -52,11 +54,14 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
         What is open.
     access
         What a request must show.
+    warm
+        Prepare previews before the first is asked for.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.jobs.workers["preview"].start()  # its imports take a while
+        if warm:  # imports and compiled kernels take a while
+            threading.Thread(target=_warm_up, args=(app,), daemon=True).start()
         yield
         app.state.jobs.close()
         workspace.close()
@@ -105,6 +110,14 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _say_invalid)
     app.add_middleware(AccessCheck, access=access)
     return app
+
+
+def _warm_up(app: FastAPI) -> None:
+    workspace: Workspace = app.state.workspace
+    project = workspace.project(workspace.start)
+    for layer in project.layers.values():
+        warm_up(layer.recording)
+    app.state.jobs.workers["preview"].start()
 
 
 async def _say(request: Request, error: Exception) -> JSONResponse:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from astrocast.detection.events.footprint_measures import MeasureContext
 from astrocast.errors import AstrocastError, InvalidValueError
 from astrocast.events.curation import (
     REASONS,
@@ -22,9 +23,9 @@ from astrocast.events.curation import (
 from astrocast.explorer.server.event_routes import events_of
 from astrocast.explorer.server.events import EventSet
 from astrocast.explorer.server.look import Opened
+from astrocast.explorer.server.made_measures import EventMovies, measure_made_event
 from astrocast.explorer.server.project import Project
 from astrocast.io.recording import Recording
-from astrocast.io.registry import open_recording
 from astrocast.io.stores.curation import (
     curation_path,
     list_curators,
@@ -118,7 +119,7 @@ def merge(project: Opened, wanted: Merge) -> dict[str, Any]:
     found = events_of(project)
     check_events(found.state, wanted.events, found.detected.index.to_list())
     parts = [found.placed(event) for event in dict.fromkeys(wanted.events)]
-    made = _measure(project, found, [merge_masks(parts)])
+    made = _measure(project, found, [merge_masks(parts)], wanted.events)
     return _decide(found, Decision("merge", now(), tuple(wanted.events), made=made))
 
 
@@ -134,7 +135,7 @@ def split(project: Opened, wanted: Split) -> dict[str, Any]:
         parts = split_at_frame(placed, wanted.frame)
     else:
         raise InvalidValueError("give a frame, or a line, to split at")
-    made = _measure(project, found, parts)
+    made = _measure(project, found, parts, [wanted.event])
     return _decide(found, Decision("split", now(), (wanted.event,), made=made))
 
 
@@ -214,38 +215,79 @@ def _number(value: float) -> float | None:
 
 
 def _measure(
-    project: Project, found: EventSet, masks: Sequence[PlacedMask]
+    project: Project,
+    found: EventSet,
+    masks: Sequence[PlacedMask],
+    replaced: Sequence[int] = (),
 ) -> tuple[MadeEvent, ...]:
-    """Return events with their signal, numbered after all that there ever were."""
-    movie = signal_movie(project, found)
-    made = []
+    """Return events with their signal, numbered after all that there ever were.
+
+    The voxels of other events are left out, those of ``replaced`` ones are not.
+    """
+    movies, context = measured_movies(project, found)
+    made: list[MadeEvent] = []
+    parents = {int(e) for e in replaced}
+    near = [found.placed(e) for e in found.numbers.tolist() if e not in parents]
     for i, placed in enumerate(masks):
         z, x, y = placed.origin
         depth, rows, columns = placed.mask.shape
-        block: NDArray[Any] = movie.read(
+        block: NDArray[Any] = movies.signal.read(
             z, z + depth, slice(x, x + rows), slice(y, y + columns)
         )
         trace, noise, _ = mask_signals(block, placed.mask)
-        made.append(MadeEvent(found.state.next_event + i, placed, trace, noise))
+        siblings = [other for k, other in enumerate(masks) if k != i]
+        others = [o for o in [*near, *siblings] if _near(placed, o)]
+        values = measure_made_event(placed, others, movies, context)
+        number = found.state.next_event + i
+        made.append(MadeEvent(number, placed, trace, noise, values))
     return tuple(made)
 
 
-def signal_movie(project: Project, found: EventSet) -> Recording:
-    """Return the movie that detection took the traces from."""
+def _near(event: PlacedMask, other: PlacedMask) -> bool:
+    """Return whether two boxes share pixels, at any time."""
+    return all(
+        event.origin[k] < other.origin[k] + other.mask.shape[k]
+        and other.origin[k] < event.origin[k] + event.mask.shape[k]
+        for k in (1, 2)
+    )
+
+
+def measured_movies(
+    project: Project, found: EventSet
+) -> tuple[EventMovies, MeasureContext]:
+    """Return the movies that detection measured on, and what it knew of them."""
     try:
         used = read_meta(found.store).get("parameters", {})
     except AstrocastError:
         used = {}
-    wanted = used.get("signal_loc") or used.get("loc")
-    if wanted in project.layers:
-        return project.layers[wanted].recording
-    path = project.place.recording
-    if isinstance(wanted, str):
-        try:
-            return open_recording(path, wanted)
-        except AstrocastError:
-            pass  # the dataset was renamed: the first movie is as good
-    layer = project.first("df", "mc", "data")
-    if layer is None:
-        raise InvalidValueError(f"{project.title} has no movie to take signals from")
+    movie = _dataset(project, used.get("loc")) or _first(project, "mc", "data")
+    signal = _dataset(project, used.get("signal_loc")) or movie
+    light = _dataset(project, used.get("fluorescence_loc")) or movie
+    kind = next(
+        (x.kind for x in project.layers.values() if x.recording.loc == signal.loc), ""
+    )
+    reference = None
+    if kind not in ("df", "dff"):
+        key = next(k for k, x in project.layers.items() if x.recording is signal)
+        reference = project.projections(key).mean.astype(np.float32)
+    known = project.registration
+    frames, rows, columns = project.shape
+    top, bottom, left, right = known.border if known is not None else (0, 0, 0, 0)
+    context = MeasureContext(
+        metadata=signal.metadata,
+        first_frame=0,
+        frames=frames,
+        looked_at=(top, rows - bottom, left, columns - right),
+        bad_frames=known.quality.get("bad_frame") if known is not None else None,
+        relative=kind == "dff",
+    )
+    return EventMovies(signal, light, reference, context.relative), context
+
+
+def _dataset(project: Project, loc: Any) -> Recording | None:
+    return project.layers[loc].recording if loc in project.layers else None
+
+
+def _first(project: Project, *kinds: str) -> Recording:
+    layer = project.first(*kinds) or next(iter(project.layers.values()))
     return layer.recording

@@ -87,6 +87,7 @@ def parameters(project: Opened) -> dict[str, Any]:
 def _schema(model: type[Settings], left_out: tuple[str, ...]) -> dict[str, Any]:
     schema = model.model_json_schema()
     names = [n for n in schema["properties"] if n not in left_out]
+    names.sort(key=lambda n: n not in BOTH_METHODS[:1])  # the method comes first
     return {"properties": {name: schema["properties"][name] for name in names}}
 
 

@@ -17,8 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.detection import Detector
+from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.events.array_columns import as_masks
 from astrocast.io.export.tables import scalars
+from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.stores.event_table import read_event_table
@@ -57,6 +59,9 @@ class Crop:
         First and the one after the last, in the recording.
     store
         Event store to compare with; None where there is none.
+    border
+        Pixels at the top, bottom, left and right of the crop in which there are no
+        events.
     """
 
     stage: str
@@ -68,6 +73,7 @@ class Crop:
     columns: tuple[int, int]
     frames: tuple[int, int]
     store: Path | None
+    border: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -95,6 +101,14 @@ def preview(crop: Crop) -> dict[str, Any]:
     }
 
 
+def warm_up() -> None:
+    """Load the compiled kernels, so that the first preview does not wait for them."""
+    frames = np.random.default_rng(0).normal(100, 10, (40, 24, 24)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        calibrated_labels(ArrayRecording(frames))
+
+
 def _cut(crop: Crop, loc: str | None) -> tuple[NDArray[Any], Metadata]:
     with open_recording(crop.recording, loc) as movie:
         block = movie.read(*crop.frames, slice(*crop.rows), slice(*crop.columns))
@@ -108,20 +122,21 @@ def _store_crop(path: Path, loc: str, block: NDArray[Any], metadata: Metadata) -
 
 
 def _write_registration(crop: Crop, path: Path) -> None:
-    """Keep which frames of the crop cannot be trusted; the crop has no border."""
+    """Keep beside the crop its border, and which frames cannot be trusted."""
     known = read_registration(crop.recording, crop.movie)
+    frames, rows, columns = crop.shape
     if known is None:
-        return
-    frames = slice(*crop.frames)
-    area = known.template[slice(*crop.rows), slice(*crop.columns)]
-    cut = Registration(
-        known.shifts[frames],
-        area,
-        {name: values[frames] for name, values in known.quality.items()},
-        (0, 0, 0, 0),
-        None,
-        known.summary,
-    )
+        nothing = (
+            np.zeros((frames, 2), np.float32),
+            np.zeros((rows, columns), np.float32),
+        )
+        cut = Registration(*nothing, {}, crop.border)
+    else:
+        span = slice(*crop.frames)
+        area = known.template[slice(*crop.rows), slice(*crop.columns)]
+        quality = {name: values[span] for name, values in known.quality.items()}
+        shifts, summary = known.shifts[span], known.summary
+        cut = Registration(shifts, area, quality, crop.border, None, summary)
     write_registration(registration_path(path, MOVIE), cut)
 
 
@@ -150,7 +165,7 @@ def _preview_detection(crop: Crop, folder: Path) -> dict[str, Any]:
     parameters |= {
         "loc": MOVIE if calibrated else SIGNAL,
         "signal_loc": SIGNAL if calibrated else None,
-        "exclude_border": 0,  # the crop lies within the border already
+        "exclude_border": "auto",  # the part of the border that lies in the crop
         "z_slice": None,
     }
     store = Detector(path, output=folder / "crop.roi").run(

@@ -69,16 +69,9 @@ def preview(
 
 
 def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
-    """Return the crop of a preview, cut to what motion correction can be trusted in."""
-    frames, rows, columns = project.shape
-    top, bottom, left, right = (0, 0, 0, 0)
-    if project.registration is not None and wanted.stage != "motion":
-        top, bottom, left, right = project.registration.border
-    spans = [
-        (max(wanted.frames[0], 0), min(wanted.frames[1], frames)),
-        (max(wanted.rows[0], top), min(wanted.rows[1], rows - bottom)),
-        (max(wanted.columns[0], left), min(wanted.columns[1], columns - right)),
-    ]
+    """Return the crop of a preview, cut to the recording."""
+    chosen = (wanted.frames, wanted.rows, wanted.columns)
+    spans = [(a, min(b, n)) for (a, b), n in zip(chosen, project.shape, strict=True)]
     sizes = [b - a for a, b in spans]
     least = [min(n, whole) for n, whole in zip(LEAST, project.shape, strict=True)]
     if any(size < n for size, n in zip(sizes, least, strict=True)):
@@ -107,6 +100,26 @@ def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
         spans[2],
         spans[0],
         project.place.store,
+        _border_inside(project, wanted, spans[1], spans[2]),
+    )
+
+
+def _border_inside(
+    project: Project, wanted: PreviewRequest, rows: Span, columns: Span
+) -> tuple[int, int, int, int]:
+    """Return how much of the border without events lies in the crop, on each side."""
+    border = wanted.settings.detection.exclude_border
+    known = project.registration
+    if border != "auto":
+        whole = (border, border, border, border)
+    else:
+        whole = known.border if known is not None else (0, 0, 0, 0)
+    top, bottom, left, right = whole
+    return (
+        max(0, top - rows[0]),
+        max(0, bottom - (project.shape[1] - rows[1])),
+        max(0, left - columns[0]),
+        max(0, right - (project.shape[2] - columns[1])),
     )
 
 

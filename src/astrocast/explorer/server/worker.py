@@ -113,7 +113,9 @@ class _PipeReporter:
 def _serve(pipe: Connection) -> None:
     """Perform tasks until the server is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import_module("astrocast.explorer.server.preview")
+    preview = import_module("astrocast.explorer.server.preview")
+    if not pipe.poll():
+        preview.warm_up()
     while True:
         try:
             where, argument = pipe.recv()
