@@ -10,8 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from astrocast.errors import DatasetNotFoundError, ResultsDifferError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+    ResultsDifferError,
+)
 from astrocast.io import Recording, open_recording
+from astrocast.io.access import allowing
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.naming import PARTIAL
@@ -19,7 +24,7 @@ from astrocast.io.registry import open_interleaved
 from astrocast.io.stores.event_store import read_events, store_path
 from astrocast.io.stores.registration_store import registration_path
 from astrocast.pipeline.check import check_recording
-from astrocast.pipeline.directory import RunDirectory, Stage, open_run
+from astrocast.pipeline.directory import RunDirectory, Stage, open_run, read_state
 from astrocast.pipeline.gather import Movies, gather
 from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
 from astrocast.pipeline.settings import RunSettings
@@ -121,6 +126,35 @@ def run_recording(
         return steps.result(computed)
     finally:
         run.close()
+
+
+def check_run(directory: str | Path) -> dict[str, list[str]]:
+    """Compare everything that a run wrote with its checksums; nothing is changed.
+
+    Parameters
+    ----------
+    directory
+        Directory of a run, as `run_recording` made it.
+
+    Returns
+    -------
+    dict
+        Stage -> what is wrong with it, empty where all is as it was written.
+
+    Raises
+    ------
+    RecordingNotFoundError, FormatError
+        It is not the directory of a run, or its `run.json` is damaged.
+    """
+    path = Path(directory)
+    state = read_state(path)
+    if state is None:
+        raise RecordingNotFoundError(
+            f"{path} holds no run.json; name the directory that `astrocast run` made"
+        )
+    settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
+    run = RunDirectory(path, state)
+    return run.check(Steps(run, path, settings).stages())
 
 
 #: says how well a run found events that are known
@@ -374,9 +408,12 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         if isinstance(conversion.channels, int)
         else len(conversion.channels)
     )
-    movie = open_interleaved(
-        source, conversion.loc_in, sep=conversion.sep, channels=channels
-    )
+    with allowing(
+        other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
+    ):
+        movie = open_interleaved(
+            source, conversion.loc_in, sep=conversion.sep, channels=channels
+        )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(
         known,

@@ -5,9 +5,9 @@ run.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from astrocast.pipeline import configuration
 from astrocast.settings.base import Settings, parameter
@@ -17,6 +17,9 @@ from astrocast.settings.delta import DeltaSettings
 from astrocast.settings.denoising import DenoiserSettings
 from astrocast.settings.detection import Border, DetectionSettings
 from astrocast.settings.motion import MotionSettings
+
+#: groups of recording.h5 that stages write to
+USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
 class ConversionStage(ConversionSettings):
@@ -121,6 +124,23 @@ class RunSettings(Settings):
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
+
+    @model_validator(mode="after")
+    def _raw_data_are_safe(self) -> Self:
+        """Refuse names under which a later stage would overwrite the raw data."""
+        channels = self.conversion.channels
+        names = (
+            list(channels.values())
+            if isinstance(channels, dict)
+            else [f"{self.conversion.loc_out}/{self.channel}"]
+        )
+        taken = [n for n in names if n.strip("/").split("/")[0] in USED_GROUPS]
+        if taken:
+            raise ValueError(
+                f"conversion: {', '.join(taken)} is where a later stage writes; choose"
+                f" a group other than {', '.join(USED_GROUPS)} (data by default)"
+            )
+        return self
 
 
 def read_configuration(
