@@ -145,8 +145,7 @@ def test_a_stopped_run_goes_on(first_run: Path, tmp_path: Path) -> None:
         RunSettings.checked(conversion={"loc_in": "data/ch0"}),
         first_run / "run",
     )
-    from astrocast.errors import OutputExistsError
-from astrocast.explorer.server.whole_run import _prepare
+    from astrocast.explorer.server.whole_run import _prepare
 
     _prepare(wanted)  # the server died here
     [found] = unfinished_runs(tmp_path)
