@@ -203,7 +203,11 @@ def test_frames_larger_than_the_memory_for_covariances_are_worked_in_bands(
 @pytest.mark.parametrize(
     ("options", "shape", "said"),
     [
-        ({"pre_post_frame": 5}, (8, 16, 16), "8 frames, but this pre_post_frame needs 11"),
+        (
+            {"pre_post_frame": 5},
+            (8, 16, 16),
+            "8 frames, but this pre_post_frame needs 11",
+        ),
         ({"method": "svd"}, (8, 16, 16), "at least 16"),
         ({"n_stacks": 4}, (40, 4, 4), "smaller than 8"),
     ],
