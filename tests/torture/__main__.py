@@ -20,7 +20,8 @@ def main() -> int:
     faults = 0
     for name in names:
         report = campaigns[name](chosen.seconds / len(names), chosen.seed)
-        print("\n".join(report.lines(name)), flush=True)
+        sys.stdout.write("\n".join(report.lines(name)) + "\n")
+        sys.stdout.flush()
         faults += len(report.faults)
     return 1 if faults else 0
 
