@@ -63,6 +63,16 @@ class RunResult:
             f" {self.store / 'events.csv'}"
         )
 
+    def values(self) -> dict[str, Any]:
+        """Return the same for programs."""
+        return {
+            "events": self.events,
+            "directory": str(self.directory),
+            "report": str(self.directory / REPORT),
+            "table": str(self.store / "events.csv"),
+            "computed": list(self.computed),
+        }
+
 
 def run_recording(
     recording: str | Path,

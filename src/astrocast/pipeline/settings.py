@@ -4,10 +4,11 @@ run.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from astrocast.pipeline import configuration
 from astrocast.settings.base import Settings, parameter
@@ -16,7 +17,16 @@ from astrocast.settings.conversion import ConversionSettings
 from astrocast.settings.delta import DeltaSettings
 from astrocast.settings.denoising import DenoiserSettings
 from astrocast.settings.detection import Border, DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+    unused_parameters,
+)
 from astrocast.settings.motion import MotionSettings
+
+#: said beside parameters that the calibrated method does not use
+_ONLY_DEFAULT = "only with detection.method=default"
 
 
 class ConversionStage(ConversionSettings):
@@ -104,6 +114,18 @@ class DetectionStage(DetectionSettings):
     )
     calibration: CalibratedSettings = Field(default_factory=CalibratedSettings)
 
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        names = ineffective_parameters(self.method, self)
+        if names:
+            raise ValueError(describe_ineffective(self.method, names))
+        if self.method == "default" and differs_from_default(self.calibration):
+            raise ValueError(
+                "the parameters of `calibration` have no effect with method 'default':"
+                " choose method 'calibrated', or leave them out"
+            )
+        return self
+
 
 class RunSettings(Settings):
     """Everything that `astrocast run` can be told."""
@@ -141,10 +163,19 @@ def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
 
 
 def parameter_rows() -> list[configuration.ParameterRow]:
-    """Return every parameter of a run."""
-    return list(configuration.parameter_rows(RunSettings))
+    """Return every parameter of a run; those that the default method of detection does
+    not use say so.
+    """
+    unused = unused_parameters(DetectionStage().method)
+    return [
+        replace(row, description=f"{row.description} ({_ONLY_DEFAULT})")
+        if row.name.removeprefix("detection.") in unused
+        and row.name.startswith("detection.")
+        else row
+        for row in configuration.parameter_rows(RunSettings)
+    ]
 
 
 def configuration_template() -> str:
     """Return a commented YAML file with every parameter at its default."""
-    return configuration.template(RunSettings)
+    return configuration.template(parameter_rows())
