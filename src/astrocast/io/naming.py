@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from astrocast.errors import DatasetNotFoundError, FormatError
 
 #: what is under construction carries this suffix until it is complete
 PARTIAL = ".partial"
+#: attribute of a file that names the dataset to open where ``loc`` names none
+RECORDING_ATTRIBUTE = "recording"
+
+
+def default_dataset(
+    loc: str | None, attributes: Mapping[str, Any], names: Iterable[str]
+) -> str | None:
+    """Return ``loc``, or the dataset that the file says is the recording.
+
+    Parameters
+    ----------
+    loc
+        What was asked for; it wins.
+    attributes
+        Attributes of the file.
+    names
+        The datasets that the file has.
+    """
+    said = str(attributes.get(RECORDING_ATTRIBUTE, "")).strip("/")
+    return said if not (loc or "").strip("/") and said in names else loc
 
 
 def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:

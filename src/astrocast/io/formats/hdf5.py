@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import weakref
 from contextlib import suppress
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import (
+    AstrocastError,
     FormatError,
     InvalidValueError,
     OutputError,
@@ -22,7 +24,7 @@ from astrocast.errors import (
 )
 from astrocast.io.formats.contiguous import ContiguousFrames
 from astrocast.io.formats.hdf5_chunks import AllocatedChunks
-from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
 from astrocast.io.recording import (
     ALL,
     Metadata,
@@ -30,15 +32,20 @@ from astrocast.io.recording import (
     RecordingWriter,
     check_movie_shape,
 )
-from astrocast.io.writing.files import check_space
+from astrocast.io.writing.atomic_update import UpdatedFile, journal_path
+from astrocast.io.writing.files import check_space, sync
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
 Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
 COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: recordings that hold a file open: HDF5 refuses to open a file for writing that the
 #: same process has open for reading
 _READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
+#: writers that are adding to an existing file; it may be read as it was until they
+#: commit
+_WRITERS: weakref.WeakSet[HDF5Writer] = weakref.WeakSet()
 
 
 def _filter_options(compression: str | None) -> dict[str, Any]:
@@ -90,7 +97,16 @@ def _open_file(path: Path, mode: str) -> h5py.File:
     import hdf5plugin  # noqa: F401 - registers the lz4 and zstd filters
 
     try:
+        if mode == "r" and journal_path(path).exists():
+            # a process died while it changed the file: read it as it was to become
+            return h5py.File(UpdatedFile(path, writable=False), "r")
+        if mode == "r" and _is_being_written(path):
+            return h5py.File(path, "r", locking=False)
         return h5py.File(path, mode)
+    except BlockingIOError as error:
+        raise FormatError(
+            f"{path} is being written by another process; wait until it is done"
+        ) from error
     except OSError as error:
         if mode == "r":
             raise FormatError(
@@ -98,6 +114,15 @@ def _open_file(path: Path, mode: str) -> h5py.File:
                 " another format"
             ) from error
         raise OutputError(f"{path} cannot be written as HDF5: {error}") from error
+
+
+def _is_being_written(path: Path) -> bool:
+    """Return whether this process is adding to the file."""
+    target = path.resolve()
+    return any(
+        w.path.resolve() == target and w._update is not None and not w._update.closed
+        for w in list(_WRITERS)
+    )
 
 
 class HDF5Recording(Recording):
@@ -113,7 +138,9 @@ class HDF5Recording(Recording):
         with _open_file(path, "r") as file:
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                wanted = choose_dataset(names_in(file), loc, path)
+                names = names_in(file)
+                loc = default_dataset(loc, file.attrs, names)
+                wanted = choose_dataset(names, loc, path)
             dataset = file[wanted]
             self.loc = str(dataset.name).strip("/")
             self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
@@ -209,6 +236,7 @@ class HDF5Writer(RecordingWriter):
         )
         self._direct: AllocatedChunks | None = None
         self._resume: Resume | None = None
+        self._update: UpdatedFile | None = None
         if not self.loc:
             raise InvalidValueError(
                 f"a dataset name (loc) is needed to write {path}, for example"
@@ -221,52 +249,71 @@ class HDF5Writer(RecordingWriter):
             raise InvalidValueError(
                 "compressed HDF5 is stored in chunks: name the chunks"
             )
-        # a full disk can leave an HDF5 file unreadable: refuse before the first byte
-        # (compressed: half is a fair guess)
+        # refuse before the first byte (compressed: half is a fair guess)
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need // 2 if compression else need, path)
         there = resume.frames() if resume is not None else 0
         if self._beside and not there:
             self._target.unlink(missing_ok=True)
         release_readers(path)
-        self.file = _open_file(self._target, "a")
+        self._partial = self.loc + PARTIAL
+        described = {**(metadata or Metadata()).to_attributes(), **(attributes or {})}
+        self._open()
         try:
             if self.loc in self.file and not overwrite:
                 raise OutputExistsError(
                     f"{path} already has {self.loc!r}; choose another loc or"
                     " overwrite=True"
                 )
-            self._partial = self.loc + PARTIAL
-            unfinished = (
-                self._unfinished(resume, chunks)
-                if there and resume is not None
-                else None
+            begun = self._unfinished(resume, chunks) if there else None
+            self.resumed = there if begun is not None else 0
+            self.dataset = (
+                begun
+                if begun is not None
+                else self._begin_anew(chunks, options, described, resume)
             )
-            if unfinished is None:
-                there = 0
-                described = {
-                    **(metadata or Metadata()).to_attributes(),
-                    **(attributes or {}),
-                }
-                unfinished = self._begin_anew(chunks, options, described, resume)
-            self.dataset = unfinished
             if self.dataset.chunks is not None and not options:
                 self._direct = AllocatedChunks(self._target, self.dataset)
-        except Exception:
+        except Exception as error:
             self.discard()
-            raise
+            raise self._refusal(error) from error
         self.chunk_frames = self.dataset.chunks[0] if self.dataset.chunks else 1
         self._slabs = SlabBuffer(self, self.chunk_frames)
         if resume is not None and self._direct is not None and self._direct.straight:
-            self._resume, self.resumed, self._slabs.received = resume, there, there
+            self._resume, self._slabs.received = resume, self.resumed
+        else:
+            self.resumed = 0
+
+    def _open(self) -> None:
+        """Open a new file as it is; changes of an existing one wait until all of it is
+        written, see `astrocast.io.writing.atomic_update`.
+        """
+        if self._beside:
+            self.file = _open_file(self._target, "a")
+            return
+        import hdf5plugin  # noqa: F401 - registers the lz4 and zstd filters
+
+        try:
+            self._update = UpdatedFile(self.path, end_of_file(self.path))
+            self.file = h5py.File(self._update, "r+")
+            _WRITERS.add(self)
+        except OSError as error:
+            if self._update is not None:
+                self._update.close()
+            if isinstance(error, AstrocastError):
+                raise
+            raise OutputError(
+                f"{self.path} cannot be written as HDF5: {_reason(error)}"
+            ) from error
 
     def _unfinished(
-        self, resume: Resume, chunks: tuple[int, int, int] | None
+        self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
         """Return the dataset that the journal tells of, None where it is not there."""
         found = self.file.get(self._partial)
         if (
-            not isinstance(found, h5py.Dataset)
+            resume is None
+            or not isinstance(found, h5py.Dataset)
             or found.attrs.get(ATTRIBUTE) != resume.key
         ):
             return None
@@ -292,6 +339,10 @@ class HDF5Writer(RecordingWriter):
         dataset = self._create(chunks, options)
         dataset.attrs.update(attributes)
         self.file.flush()
+        if self._update is not None:
+            self._update.reserve()
+            if resume is not None:  # so that the next process finds it
+                self._update.commit()
         return dataset
 
     def _create(
@@ -327,12 +378,14 @@ class HDF5Writer(RecordingWriter):
                 self._store(first, slab)
                 if self._resume is not None:
                     self._resume.note(first + len(slab))
-            except OSError as error:
-                raise OutputError(f"{self.path} cannot be written: {error}") from error
+            except Exception as error:
+                raise self._refusal(error) from error
 
     def _store(self, first: int, slab: NDArray[Any]) -> None:
         if self._direct is None:
             self.dataset[first : first + len(slab)] = slab
+            if self._update is not None:
+                self._update.check()
             return
         # whole chunks as they are: HDF5's own way through selections takes three times
         # as long
@@ -345,27 +398,44 @@ class HDF5Writer(RecordingWriter):
         except InvalidValueError:
             self.discard()
             raise
+        try:
+            self._finish()
+        except Exception as error:
+            self.discard()
+            raise self._refusal(error) from error
+        if self._resume is not None:
+            self._resume.remove()
+
+    def _refusal(self, error: Exception) -> Exception:
+        """Return the error to raise: that of the system, where it refused to write and
+        the library stumbled over that.
+        """
+        if self._update is not None and self._update.error is not None:
+            error = self._update.error
+        if isinstance(error, AstrocastError) or not isinstance(
+            error, OSError | RuntimeError
+        ):
+            return error
+        return OutputError(f"{self.path} cannot be written: {_reason(error)}")
+
+    def _finish(self) -> None:
         if self._direct is not None:
-            try:
-                self._direct.finish()
-            except OSError as error:
-                self.discard()
-                raise OutputError(f"{self.path} cannot be written: {error}") from error
+            self._direct.finish()
         self._close_direct()
         if ATTRIBUTE in self.dataset.attrs:
             del self.dataset.attrs[ATTRIBUTE]
-        self.file.flush()
         if self.loc in self.file:
             del self.file[self.loc]
         self.file.move(self._partial, self.loc)
-        self.file.flush()
         self.file.close()
-        with self._target.open("rb") as file:  # the rename must not overtake the data
-            os.fsync(file.fileno())
-        if self._beside:
-            os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
-        if self._resume is not None:
-            self._resume.remove()
+        if self._update is not None:
+            release_readers(self.path)
+            self._update.commit()
+            self._update.close()
+            return
+        with self._target.open("r+b") as file:
+            sync(file)
+        os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
 
     def _close_direct(self) -> None:
         if self._direct is not None:
@@ -374,14 +444,36 @@ class HDF5Writer(RecordingWriter):
     def discard(self) -> None:
         """Close and remove what was written; what can be gone on with stays."""
         self._close_direct()
-        if self._resume is not None:
+        if self._update is not None:
+            self._update.abandon()
+        # closing may fail on a full disk; what is in an existing file is safe
+        with suppress(Exception):
             self.file.close()
-        elif self._beside:
-            # closing may fail on a full disk; the file goes anyway
-            with suppress(Exception):
-                self.file.close()
+        if self._update is not None:
+            self._update.close()
+        elif self._resume is None:
             self._target.unlink(missing_ok=True)
-        elif self.file:
-            if getattr(self, "_partial", None) and self._partial in self.file:
-                del self.file[self._partial]
-            self.file.close()
+
+
+def _reason(error: Exception) -> str:
+    """Return why the system refused: HDF5 tells it in the middle of a long text."""
+    strerror = getattr(error, "strerror", None)
+    text = strerror or str(error)
+    found = re.search(r"error message = '([^']+)'", text)
+    return found[1] if found else text
+
+
+def end_of_file(path: Path) -> int | None:
+    """Return where the file's own account says that it ends; None where it has a user
+    block. What lies behind was left by a process that died.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head.startswith(SIGNATURE):
+        return None
+    version, width = head[8], head[13] if head[8] < 2 else head[9]
+    # before the addresses: 24 bytes in version 0, 28 in 1, 12 in 2 and 3; the third
+    # address is the end (HDF5 file format specification, section II.A)
+    first = {0: 24, 1: 28}.get(version, 12)
+    at = first + 2 * width
+    return int.from_bytes(head[at : at + width], "little")

@@ -24,7 +24,7 @@ from astrocast.errors import (
 from astrocast.io.formats.axes import Layout, read_layout
 from astrocast.io.formats.tiff_metadata import length, pair, rate
 from astrocast.io.formats.zarr_chunks import DirectChunks
-from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
 from astrocast.io.recording import (
     ALL,
     Metadata,
@@ -196,6 +196,7 @@ def _find_array(
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
     movies = [n for n in names if root[n].ndim == 3]
+    loc = default_dataset(loc, attributes, movies)
     wanted = (loc or "").strip("/")
     name = wanted if wanted in names else choose_dataset(movies, loc, path)
     return root[name], name, None
