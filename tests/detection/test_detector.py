@@ -203,7 +203,8 @@ def test_an_interrupted_run_of_other_parameters_is_refused(
         with pytest.raises(KeyboardInterrupt):
             Detector(recording).run("df/ch0")
     with pytest.raises(
-        ResultsDifferError, match=r"another run \(temporal_prominence was 10.0, is 20.0\)"
+        ResultsDifferError,
+        match=r"another run \(temporal_prominence was 10.0, is 20.0\)",
     ):
         Detector(recording).run("df/ch0", temporal_prominence=20)
 

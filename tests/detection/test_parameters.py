@@ -80,7 +80,14 @@ def test_every_parameter_has_a_test():
 
 def test_the_signature_is_the_settings_model():
     signature = inspect.signature(Detector.run).parameters
-    beyond = ("self", "loc", "method", "calibration", "signal_loc")
+    beyond = (
+        "self",
+        "loc",
+        "method",
+        "calibration",
+        "signal_loc",
+        "fluorescence_loc",
+    )
     declared = {name: p.default for name, p in signature.items() if name not in beyond}
     assert list(declared) == list(DetectionSettings.model_fields)
     assert declared == {

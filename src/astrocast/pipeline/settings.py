@@ -131,7 +131,11 @@ class RunSettings(Settings):
     """Everything that `astrocast run` can be told."""
 
     seed: int = parameter(1, "Seed of everything that is random")
-    channel: str = parameter("ch0", "Channel that events are detected in")
+    channel: str | tuple[str, ...] = parameter(
+        "ch0",
+        "Channel that events are detected in, or a list of several: [ch0, ch1]",
+        min_length=1,
+    )
     frame_rate: float | None = parameter(
         None, "Frames per second, where the file does not say", unit="Hz", gt=0
     )
@@ -143,6 +147,18 @@ class RunSettings(Settings):
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
+
+    @property
+    def channels_to_run(self) -> tuple[str, ...]:
+        """The channels that events are detected in, the first one first."""
+        return (self.channel,) if isinstance(self.channel, str) else self.channel
+
+    @field_validator("channel")
+    @classmethod
+    def _channel(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(value, str) and len(set(value)) < len(value):
+            raise ValueError("a channel is named twice")
+        return value
 
 
 def read_configuration(

@@ -58,9 +58,7 @@ def suggest(
     print_result(text, _values(found, target, picture), as_json=as_json)
 
 
-def _lines(
-    found: Preview, recording: Path, target: Path, picture: Path
-) -> list[str]:
+def _lines(found: Preview, recording: Path, target: Path, picture: Path) -> list[str]:
     measured = found.suggestion
     first, stop = found.frames
     lines = [
