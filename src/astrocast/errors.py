@@ -3,6 +3,13 @@
 A message says what was found, what was expected and what to do.
 """
 
+from __future__ import annotations
+
+import os
+import sys
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
+
 
 class AstrocastError(Exception):
     """Base of every error that astrocast raises on purpose."""
@@ -83,3 +90,21 @@ class MissingExtraError(AstrocastError, ImportError):
 
 class AstrocastWarning(UserWarning):
     """A result is valid, but the user should know something about it."""
+
+
+def stack_level() -> int:
+    """Return the `stacklevel` by which a warning points at the caller's line.
+
+    The number of calls within the package differs from way to way: count them until the
+    first line outside of it.
+    """
+    frame = sys._getframe(1)
+    level = 1
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+def _is_inside(path: str) -> bool:
+    return path.startswith(_PACKAGE)

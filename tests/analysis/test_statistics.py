@@ -12,7 +12,7 @@ from astrocast.analysis.statistics import (
     compare_groups,
     variance_components,
 )
-from astrocast.errors import InvalidValueError
+from astrocast.errors import DatasetNotFoundError, InvalidValueError
 
 
 def cohort(
@@ -73,7 +73,7 @@ def test_one_animal_is_refused_with_the_reason():
     mixed = pd.concat([mixed, cohort(3, animals=2)])
     with pytest.raises(InvalidValueError, match="more than one group"):
         compare_groups(mixed, "value")
-    with pytest.raises(InvalidValueError, match="no columns nothing"):
+    with pytest.raises(DatasetNotFoundError, match="no column 'nothing'"):
         compare_groups(table, "nothing")
 
 

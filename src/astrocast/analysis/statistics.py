@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError, MissingExtraError
+from astrocast.events.required import require_columns
 from astrocast.kernels.inference.groups import (
     Tree,
     hedges_g,
@@ -145,8 +146,9 @@ def compare_groups(
     Raises
     ------
     InvalidValueError
-        Columns are missing, a group has fewer than two animals, or an animal is in two
-        groups: the message says which.
+        A group has fewer than two animals, or an animal is in two groups.
+    DatasetNotFoundError
+        Columns are missing; the message lists those that the table has.
 
     Notes
     -----
@@ -169,7 +171,7 @@ def compare_groups(
     """
     names = [values] if isinstance(values, str) else list(values)
     columns = [group, subject, recording]
-    _check_columns(table, [*names, *columns])
+    require_columns(table, [*names, *columns])
     named = table.rename(
         columns=dict(zip(columns, ("group", "subject", "recording"), strict=True))
     )
@@ -210,15 +212,6 @@ def check_animals(nested: pd.DataFrame) -> None:
         raise InvalidValueError(
             f"the animals {', '.join(both)} are in more than one group; compare paired"
             " animals by their differences, or give each session a name of its own"
-        )
-
-
-def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
-    missing = [n for n in names if n not in table]
-    if missing:
-        raise InvalidValueError(
-            f"there are no columns {', '.join(missing)}; there are"
-            f" {', '.join(map(str, table.columns))}"
         )
 
 

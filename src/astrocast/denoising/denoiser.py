@@ -24,7 +24,12 @@ from astrocast.denoising.items import Window
 from astrocast.denoising.patterns import ProjectFrames, learn_patterns
 from astrocast.denoising.sources import pixel_scaling
 from astrocast.denoising.training_pool import load_pool
-from astrocast.errors import AstrocastWarning, InvalidConditionError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    NotRunError,
+    stack_level,
+)
 from astrocast.io import Recording, open_recording
 from astrocast.io.recording import as_dtype
 from astrocast.kernels.denoising.denoise_quality import Quality, assess, hold_out
@@ -307,7 +312,7 @@ class Denoiser:
             raw[inner], results[0][inner], given[inner], results[1][inner], held
         )
         for remark in quality.remarks():
-            warnings.warn(remark, AstrocastWarning, stacklevel=3)
+            warnings.warn(remark, AstrocastWarning, stacklevel=stack_level())
         return quality
 
     def _apply(

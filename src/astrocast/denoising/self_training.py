@@ -14,7 +14,12 @@ from astrocast.denoising.backend import import_keras
 from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.model_files import read_network
 from astrocast.denoising.training_pool import TrainingPool
-from astrocast.errors import AstrocastWarning, InvalidConditionError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    InvalidValueError,
+    stack_level,
+)
 from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.progress import track
 from astrocast.settings.denoising import DenoiserSettings
@@ -120,7 +125,7 @@ def train(
                     " weights are kept; lower the learning_rate, which is"
                     f" {settings.learning_rate:g}",
                     AstrocastWarning,
-                    stacklevel=2,
+                    stacklevel=stack_level(),
                 )
                 model.set_weights(best.weights)
                 break

@@ -24,7 +24,12 @@ from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
-from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    OutputExistsError,
+    stack_level,
+)
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
@@ -206,20 +211,51 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        beyond = (
-            "self",
-            "loc",
-            "method",
-            "calibration",
-            "signal_loc",
-            "fluorescence_loc",
-        )
-        arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
             raise InvalidValueError(
                 f"method is {method!r}; choose one of {', '.join(METHODS)}"
             )
-        settings: DetectionSettings = DetectionSettings.checked(**arguments)
+        if adjust_for_noise and (threshold is None or method == "calibrated"):
+            warnings.warn(
+                "adjust_for_noise has no effect without an absolute threshold; give a"
+                " threshold, or leave adjust_for_noise out",
+                AstrocastWarning,
+                stacklevel=2,
+            )
+        settings: DetectionSettings = DetectionSettings.checked(
+            exclude_border=exclude_border,
+            threshold=threshold,
+            use_smoothing=use_smoothing,
+            smooth_radius=smooth_radius,
+            smooth_sigma=smooth_sigma,
+            use_spatial=use_spatial,
+            spatial_min_ratio=spatial_min_ratio,
+            spatial_z_depth=spatial_z_depth,
+            use_temporal=use_temporal,
+            temporal_prominence=temporal_prominence,
+            temporal_width=temporal_width,
+            temporal_rel_height=temporal_rel_height,
+            temporal_wlen=temporal_wlen,
+            temporal_plateau_size=temporal_plateau_size,
+            comb_type=comb_type,
+            fill_holes=fill_holes,
+            area_threshold=area_threshold,
+            holes_connectivity=holes_connectivity,
+            holes_depth=holes_depth,
+            remove_objects=remove_objects,
+            min_size=min_size,
+            object_connectivity=object_connectivity,
+            objects_depth=objects_depth,
+            fill_holes_first=fill_holes_first,
+            lazy=lazy,
+            adjust_for_noise=adjust_for_noise,
+            z_slice=z_slice,
+            split_events=split_events,
+            debug=debug,
+            event_map_export_format=event_map_export_format,
+            parallel=parallel,
+            use_on_disk_sharing=use_on_disk_sharing,
+        )
         _check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
@@ -318,7 +354,7 @@ class Detector:
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
                 " infinite; they are never active and are left out of the traces",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )
         self.logger.info("%d events in %s", found.events, target)
         return checkpoint.finish()

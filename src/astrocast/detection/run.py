@@ -30,7 +30,7 @@ from astrocast.detection.events.table_rows import (
     write_table,
 )
 from astrocast.detection.events.traces_and_map import measure
-from astrocast.detection.threshold.activity import Tap
+from astrocast.detection.threshold.activity import ActivityStream, Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.measure_schema import measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
@@ -129,6 +129,7 @@ def _segment_default(
     known: Known,
     pool: Executor | None,
 ) -> Segmentation:
+    """Find regions of active voxels by thresholds, see `ActivityStream`."""
     n_frames = recording.shape[0]
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
@@ -138,18 +139,21 @@ def _segment_default(
         track("detection: active voxels", n_frames) as advance,
         _steps(checkpoint, recording, settings) as tap,
     ):
-        return segment(
-            recording,
-            settings,
-            checkpoint,
-            frames,
-            pool,
-            advance,
-            level=level,
-            border=known.border,
-            peaks=peaks,
-            tap=tap,
-        )
+
+        def open_stream(first: int) -> ActivityStream:
+            return ActivityStream(
+                settings,
+                n_frames,
+                first=first,
+                level=level,
+                border=known.border,
+                pool=pool,
+                peaks=peaks,
+                tap=tap,
+            )
+
+        lead = lead_frames(settings)
+        return segment(recording, open_stream, lead, checkpoint, frames, pool, advance)
 
 
 def detect(

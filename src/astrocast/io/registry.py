@@ -19,6 +19,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
+from astrocast.io.door import check_at_door
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.naming import choose_channel
 from astrocast.io.recording import (
@@ -65,7 +66,7 @@ FORMATS = (
         "HDF5",
         (".h5", ".hdf5"),
         "formats.hdf5:HDF5Recording",
-        "formats.hdf5:HDF5Writer",
+        "formats.hdf5_writer:HDF5Writer",
         several=True,
     ),
     Format(
@@ -148,6 +149,7 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
     if isinstance(source, Recording):
         return source
     recording, loc = _open_path_or_array(source, loc, "_")
+    recording = check_at_door(recording)
     if recording.channels == 1:
         return recording
     try:
@@ -169,6 +171,7 @@ def open_interleaved(
     folder, see `open_recording` for the rest.
     """
     recording, _ = _open_path_or_array(source, loc, sep)
+    recording = check_at_door(recording)
     if recording.channels not in (1, channels):
         names = ", ".join(recording.metadata.channel_names) or "without names"
         recording.close()
@@ -200,6 +203,11 @@ def _open_path_or_array(
     if not path.exists():
         raise RecordingNotFoundError(
             f"there is no file or folder {path}; check the path"
+        )
+    if not path.is_file() and not path.is_dir():
+        raise FormatError(
+            f"{path} is neither a file nor a folder (a pipe, a socket or a device);"
+            " save the recording to a file first"
         )
     kind = find_format(path)
     if path.is_dir() and (kind is None or not kind.folder):

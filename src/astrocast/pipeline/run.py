@@ -11,6 +11,7 @@ import pandas as pd
 
 from astrocast.errors import DatasetNotFoundError
 from astrocast.io import Recording, open_recording
+from astrocast.io.access import allowing
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
@@ -295,9 +296,12 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         if isinstance(conversion.channels, int)
         else len(conversion.channels)
     )
-    movie = open_interleaved(
-        source, conversion.loc_in, sep=conversion.sep, channels=channels
-    )
+    with allowing(
+        other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
+    ):
+        movie = open_interleaved(
+            source, conversion.loc_in, sep=conversion.sep, channels=channels
+        )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(
         known,

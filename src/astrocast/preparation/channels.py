@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    InvalidValueError,
+    stack_level,
+)
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.views import MappedRecording, SlicedRecording
 from astrocast.kernels.frames.convert import can_clip, saturate
@@ -59,7 +64,7 @@ class Conversion:
                 f" of {self.recording.dtype} and became its nearest value; choose a"
                 " wider or a signed dtype"
             )
-            warnings.warn(message, AstrocastWarning, stacklevel=4)
+            warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 
 
 def interleave(

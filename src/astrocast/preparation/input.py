@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, stack_level
+from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_interleaved
@@ -76,6 +77,9 @@ class Input:
         chunk_strategy: Literal["balanced", "XY", "Z"] = "balanced",
         chunks: tuple[int, int, int] | None = None,
         compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = None,
+        *,
+        other_files: bool = False,
+        missing_chunks: bool = False,
     ) -> dict[str, Any]:
         """Convert a recording; returns its channels, or writes them and returns where.
 
@@ -133,6 +137,12 @@ class Input:
         compression
             ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with
             lz4 unless another is named.
+        other_files
+            Read pixels that an HDF5 file takes from other files (links, virtual
+            datasets, external storage); refused otherwise.
+        missing_chunks
+            Read chunks that are not in a zarr or HDF5 store as its fill value; refused
+            otherwise.
 
         Returns
         -------
@@ -161,17 +171,20 @@ class Input:
             chunk_strategy=chunk_strategy,
             chunks=chunks,
             compression=compression,
+            other_files=other_files,
+            missing_chunks=missing_chunks,
         )
         if settings.dtype is int:
             warnings.warn(
                 "dtype=int stores 8 bytes per pixel; dtype='float32' or the unsigned"
                 " type of the camera is smaller",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
-        source = open_interleaved(
-            input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
-        )
+        with allowing(other_files=other_files, missing_chunks=missing_chunks):
+            source = open_interleaved(
+                input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
+            )
         keep_open = False
         try:
             if not settings.lazy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import InvalidTypeError, InvalidValueError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidTypeError,
+    InvalidValueError,
+    NotRunError,
+)
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
@@ -206,8 +212,25 @@ class MotionCorrection:
         InvalidValueError
             A parameter, or the shape of the recording, cannot be worked with.
         """
-        given = {k: v for k, v in locals().items() if k in MotionSettings.model_fields}
-        self.settings: MotionSettings = MotionSettings.checked(**given)
+        self.settings: MotionSettings = MotionSettings.checked(
+            max_shifts=max_shifts,
+            niter_rig=niter_rig,
+            splits_rig=splits_rig,
+            num_splits_to_process_rig=num_splits_to_process_rig,
+            strides=strides,
+            overlaps=overlaps,
+            pw_rigid=pw_rigid,
+            splits_els=splits_els,
+            num_splits_to_process_els=num_splits_to_process_els,
+            upsample_factor_grid=upsample_factor_grid,
+            max_deviation_rigid=max_deviation_rigid,
+            nonneg_movie=nonneg_movie,
+            gSig_filt=gSig_filt,
+            bigtiff=bigtiff,
+            engine=engine,
+        )
+        for name, reason in self.settings.without_effect().items():
+            warnings.warn(f"{name} {reason}", AstrocastWarning, stacklevel=2)
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
             recording = opened(stack, path, loc or None)

@@ -70,6 +70,15 @@ class ConversionSettings(Settings):
         None, "Compression of the chunks"
     )
 
+    other_files: bool = parameter(
+        False,
+        "Read pixels that an HDF5 file takes from other files (links, virtual datasets,"
+        " external storage)",
+    )
+    missing_chunks: bool = parameter(
+        False, "Read chunks that are not in a zarr or HDF5 store as its fill value"
+    )
+
     @field_validator("channels")
     @classmethod
     def _channels(cls, value: int | dict[int, str]) -> int | dict[int, str]:

@@ -36,7 +36,7 @@ from astrocast.detection.events.layers import (
     write_layers,
 )
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
@@ -137,7 +137,7 @@ def segment_calibrated(
             " events of its own; detect in the raw recording and take the traces from"
             " this one (signal_loc)",
             AstrocastWarning,
-            stacklevel=2,
+            stacklevel=stack_level(),
         )
     candidates = join_blocks(
         checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks]

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.threshold.activity import ActivityStream, lead_frames
+from astrocast.detection.threshold.activity import ActivityStream
 from astrocast.io.recording import Recording
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.masks.runs import Runs, find_runs, merge_runs
 from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label_runs
 from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
-from astrocast.settings.detection import DetectionSettings
 
 #: under which name the active voxels of a block are kept
 ACTIVE = "active"
@@ -117,28 +116,33 @@ class Segmentation:
 
 def segment(
     recording: Recording,
-    settings: DetectionSettings,
+    open_stream: Callable[[int], ActivityStream],
+    lead: int,
     checkpoint: Checkpoint,
     block_frames: int,
     pool: Executor | None,
     advance: Callable[[int], None],
-    **how: Any,
 ) -> Segmentation:
-    """Find the active voxels of each block that is not finished yet, and join the
-    blocks.
+    """Find the regions of active voxels in the recording.
+
+    Blocks that an interrupted run finished are taken from the checkpoint.
 
     Parameters
     ----------
     recording
         Input.
-    settings, checkpoint, pool
-        Of the run.
+    open_stream
+        Takes the first frame to read; returns the stream that finds active voxels.
+    lead
+        Frames before a frame that the stream needs.
+    checkpoint
+        Store of finished blocks.
     block_frames
-        Frames of a block.
+        Frames per block.
+    pool
+        Threads that share the work.
     advance
-        Called with the number of frames after each block.
-    how
-        ``level``, ``border``, ``peaks`` and ``tap`` of `ActivityStream`.
+        Called after each block with its number of frames.
     """
     n_frames = recording.shape[0]
     blocks = list(plan_blocks(n_frames, block_frames))
@@ -147,9 +151,7 @@ def segment(
     )
     advance(blocks[todo].start if todo < len(blocks) else n_frames)
     if todo < len(blocks):
-        # a stream that resumes needs what the first block looks back on
-        first = max(0, blocks[todo].start - lead_frames(settings))
-        stream = ActivityStream(settings, n_frames, first=first, pool=pool, **how)
+        stream = open_stream(max(0, blocks[todo].start - lead))
         for index, mask, invalid in _mask_blocks(recording, stream, blocks, todo):
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError
+from astrocast.errors import AstrocastWarning, FormatError, stack_level
 from astrocast.io.formats.tiff import TiffRecording
 from astrocast.io.naming import sort_naturally
 from astrocast.io.recording import ALL, Recording
@@ -83,7 +83,7 @@ class FolderRecording(Recording):
                 f"files of {self.path} have {usual_count} frames each, but"
                 f" {', '.join(odd_files)}: check that none is incomplete",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )
 
     def read(

@@ -54,6 +54,15 @@ class AllocatedChunks:
             assert self._sync is not None
             self._sync.wrote(slab.nbytes)
 
+    def write_beside(
+        self, dataset: h5py.Dataset, first: int, values: NDArray[Any]
+    ) -> None:
+        """Write a few values of another, contiguous dataset of the file."""
+        assert self._file is not None
+        place = dataset.id.get_offset() + first * dataset.dtype.itemsize
+        content = np.ascontiguousarray(values, dataset.dtype).tobytes()
+        os.pwrite(self._file.fileno(), content, place)
+
     def finish(self) -> None:
         """Wait for what is on its way to the disk."""
         if self._sync is not None:

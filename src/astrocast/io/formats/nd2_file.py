@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError, MissingExtraError
+from astrocast.errors import (
+    AstrocastWarning,
+    FormatError,
+    MissingExtraError,
+    stack_level,
+)
 from astrocast.io.formats.axes import read_layout
 from astrocast.io.formats.planes import PlanesRecording
 from astrocast.io.recording import Metadata, check_movie_shape
@@ -69,7 +74,7 @@ class ND2Recording(PlanesRecording):
             f"{self.path} announces {announced} frames and holds the first"
             f" {len(there)}: the acquisition was stopped, and the recording ends there",
             AstrocastWarning,
-            stacklevel=4,
+            stacklevel=stack_level(),
         )
         return len(there)
 

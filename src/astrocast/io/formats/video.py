@@ -19,6 +19,7 @@ from astrocast.errors import (
     InvalidValueError,
     MissingExtraError,
     OutputError,
+    stack_level,
 )
 from astrocast.io.recording import (
     ALL,
@@ -178,7 +179,7 @@ class VideoWriter(RecordingWriter):
                 " to 255. It is for viewing, keep the recording itself in .h5 or"
                 " .zarr",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
         low, high = self._range
         return np.clip((block - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)

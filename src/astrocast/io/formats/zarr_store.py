@@ -21,6 +21,7 @@ from astrocast.errors import (
     OutputError,
     OutputExistsError,
 )
+from astrocast.io.access import current_access
 from astrocast.io.formats.axes import Layout, read_layout
 from astrocast.io.formats.tiff_metadata import length, pair, rate
 from astrocast.io.formats.zarr_chunks import DirectChunks
@@ -74,6 +75,7 @@ class ZarrRecording(Recording):
             raise FormatError(
                 f"{where} holds {self.array.dtype}; expected real numbers"
             )
+        _check_chunks_stored(self.array, where)
         if multiscale is None:
             check_movie_shape(shape, where)
             self._axes = "TYX"
@@ -171,6 +173,22 @@ class ZarrRecording(Recording):
             *order, *[i for i in range(block.ndim - 2) if i not in order], -2, -1
         )
         return block.reshape(-1, *block.shape[-2:])[start - t0 * k : stop - t0 * k]
+
+
+def _check_chunks_stored(array: Any, where: str) -> None:
+    """Refuse an array of which chunks are not in the store, unless that is allowed."""
+    if current_access().missing_chunks:
+        return
+    try:
+        stored, wanted = array.nchunks_initialized, array.nchunks
+    except DAMAGE as error:
+        raise FormatError(f"the chunks of {where} cannot be listed: {error}") from error
+    if stored < wanted:
+        raise FormatError(
+            f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
+            f" as {array.fill_value}: it was not copied or not written completely."
+            " Convert it with missing_chunks=True if chunks were left out on purpose"
+        )
 
 
 def _find_array(
