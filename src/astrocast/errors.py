@@ -43,7 +43,7 @@ class DatasetNotFoundError(AstrocastError, KeyError):
     """
 
 
-class ChoiceError(DatasetNotFoundError):
+class ChoiceError(DatasetNotFoundError, InvalidValueError):
     """A file holds several planes, positions or channels, and none of them was named.
 
     ``choices`` lists them: "plane", "position" or "channel" -> a name for each.

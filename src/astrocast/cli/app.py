@@ -23,6 +23,7 @@ from astrocast.cli.commands.explore import explore
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
+from astrocast.cli.commands.report import report
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
@@ -46,6 +47,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     delta,
     detect,
     suggest,
+    report,
     explore,
     demo,
     simulate,

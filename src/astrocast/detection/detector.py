@@ -35,8 +35,11 @@ from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
 from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.event_store import store_path
+from astrocast.io.stores.frame_quality import frames_left_out
+from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
+from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 from astrocast.settings.in_force import (
@@ -298,9 +301,10 @@ class Detector:
         kind = _signal_kind(recording, signal, calibrated is not None)
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
-        bad_frames = (
-            registration.quality.get("bad_frame") if registration is not None else None
-        )
+        bad_frames, judged = _bad_frames(recording, registration)
+        if calibrated and registration is not None:
+            # what registration filled at the edges is not a picture of the tissue
+            border = _widest(border, registration.border)
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
             signal = (
@@ -345,7 +349,9 @@ class Detector:
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            known = Known(border, bad_frames, signal, light, kind, recording.shape[0])
+            known = Known(
+                border, bad_frames, signal, light, kind, recording.shape[0], judged
+            )
             found = detect(
                 at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
             )
@@ -488,6 +494,28 @@ def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
             AstrocastWarning,
             stacklevel=4,
         )
+
+
+def _bad_frames(
+    recording: Recording, registration: Registration | None
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Return frames that are not pictures, and whether all frames were judged before.
+
+    Both what motion correction flagged and what the table beside the recording says;
+    None where nothing is known.
+    """
+    flagged = registration.quality.get("bad_frame") if registration else None
+    table = known_frame_quality(recording)
+    if table is None:
+        return flagged, False
+    left_out = frames_left_out(table, len(recording))
+    return (left_out if flagged is None else left_out | flagged), True
+
+
+def _widest(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def _check_shapes(recording: Recording, *others: Recording | None) -> None:

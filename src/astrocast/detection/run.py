@@ -80,6 +80,8 @@ class Known:
     frames
         Frames of the whole recording, of which a slice may be worked on; 0: those of
         the recording that is detected in.
+    judged
+        Whether all frames were judged; otherwise the calibrated detection does it.
     """
 
     border: tuple[int, int, int, int]
@@ -88,6 +90,7 @@ class Known:
     fluorescence: Recording | None = None
     signal_kind: SignalKind = "dF"
     frames: int = 0
+    judged: bool = False
 
 
 @contextmanager
@@ -184,6 +187,7 @@ def detect(
                 advance,
                 known.border,
                 known.bad_frames,
+                known.judged,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)

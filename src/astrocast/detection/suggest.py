@@ -95,7 +95,7 @@ def suggest(
     sample = SlicedRecording(recording, *span)
     with warnings.catch_warnings():
         # noise that is alike in time is among the doubts below
-        warnings.filterwarnings("ignore", "what fluctuates slowly", AstrocastWarning)
+        warnings.filterwarnings("ignore", "Slow fluctuations", AstrocastWarning)
         labels, _ = calibrated_labels(sample, chosen)
     heights = _event_heights(labels, sample, stretch)
     background = stretch.background

@@ -333,9 +333,7 @@ def measure_panels(content: ReportContent, question: Question) -> list[Panel]:
             f"{measure.meaning} Median {number(measure.median)} {measure.unit}".rstrip()
             + "."
             + (
-                f" {measure.cut} events that are cut are left out."
-                if measure.cut
-                else ""
+                f" Left out because they are cut: {measure.cut}." if measure.cut else ""
             ),
             f"Histogram of the {measure.name} of {_count(content)}",
             lambda m=measure: plotting.distribution(  # type: ignore[misc]

@@ -23,6 +23,15 @@ from astrocast.plotting.recording_quality import remaining
 
 NOT_LOOKED_FOR = "Events were not looked for in this run."
 _LARGEST = 15
+#: fit side by side on the page; events.csv has all
+_TABLE_MEASURES = (
+    "peak dF/F",
+    "peak dF",
+    "amplitude",
+    "area",
+    "duration",
+    "half width",
+)
 _HEADLINE_MEASURES = ("duration", "area", "amplitude", "peak dF/F", "peak dF")
 
 
@@ -167,13 +176,14 @@ def largest_events(content: ReportContent) -> Table | None:
     columns += [
         (measure.label, [number(float(value)) for value in measure.values[order]])
         for measure in measures(content)
+        if measure.name in _TABLE_MEASURES
     ]
     places = [("v_fp_cx", "row (px)"), ("v_fp_cy", "column (px)")]
     for ending, unit in (("um", "µm"), ("px", "px")):
         if f"x_{ending}" in events:
             places = [(f"x_{ending}", f"x ({unit})"), (f"y_{ending}", f"y ({unit})")]
     snr = "snr" if "snr" in events else "v_signal_to_noise_ratio_fold"
-    for name, label in (*places, (snr, "SNR"), ("confidence", "confidence")):
+    for name, label in (*places, (snr, "SNR")):
         if name in events:
             values = events[name].to_numpy(np.float64)[order]
             columns.append((label, [number(float(value)) for value in values]))

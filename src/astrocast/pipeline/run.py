@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from astrocast.errors import DatasetNotFoundError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+    stack_level,
+)
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
-from astrocast.pipeline.directory import RunDirectory, Stage, open_run
+from astrocast.pipeline.directory import RUN_FILE, RunDirectory, Stage, open_run
 from astrocast.pipeline.gather import gather
 from astrocast.pipeline.products import StoredDataset, StoredFile
+from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
@@ -224,7 +233,10 @@ class Steps:
         self.recording.unlink(missing_ok=True)
         parameters = self.settings.conversion.model_dump()
         with open_source(self.source, self.settings) as movie:
-            parameters["dtype"] = parameters["dtype"] or movie.dtype
+            if parameters["dtype"] is None:
+                # noise below the offset stays: an integer type would cut it off
+                known = parameters["offset"] is not None
+                parameters["dtype"] = "float32" if known else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
         names = dataset_names(self.recording)
         missing = [c.channel for c in self.channels if c.names.raw not in names]
@@ -233,8 +245,28 @@ class Steps:
                 f"there is no channel {', '.join(missing)}; the recording has"
                 f" {', '.join(names)}"
             )
+        if self.settings.conversion.offset is None:
+            self._warn_of_offset()
         left_out = [self._store_frame_quality(c) for c in self.channels]
         return {"datasets": names, "frames_left_out": sum(left_out)}
+
+    def _warn_of_offset(self) -> None:
+        """Say by how much an unknown offset makes dF/F wrong."""
+        with open_recording(self.recording, self.channels[0].names.raw) as movie:
+            sample = movie.read(0, min(len(movie), 16))
+        mean = float(np.nanmean(sample))
+        if mean <= 0:
+            return
+        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        warnings.warn(
+            "the camera's offset (counts in the dark) is not known, so dF/F is too"
+            f" small by offset / F: with an offset of {example:g} counts by"
+            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            " conversion.offset to a number, to auto where the recording has dark"
+            " frames, or to 0",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
 
     def _store_frame_quality(self, channel: ChannelSteps) -> int:
         """Find the frames that are not pictures, for all later stages; return how many
@@ -266,6 +298,13 @@ class Steps:
         """Write the page that shows the run."""
         from astrocast.pipeline.report import write_report
 
+        contents = self.contents()
+        score = self.judge(self.result([])) if self.judge else None
+        contents[0] = replace(contents[0], score=score)
+        return {"report": write_report(self.run.path, *contents).name, "score": score}
+
+    def contents(self) -> list[ReportContent]:
+        """Return what the report shows, one for each channel."""
         contents = []
         for channel in self.channels:
             content = gather(
@@ -278,12 +317,35 @@ class Steps:
             if len(self.channels) > 1:
                 content = replace(content, channel=channel.channel)
             contents.append(content)
-        score = self.judge(self.result([])) if self.judge else None
-        contents[0] = replace(contents[0], score=score)
         if len(self.channels) > 1:
             table = pd.read_csv(self.run.file(COINCIDENCES))
             contents[0] = replace(contents[0], coincidences=table)
-        return {"report": write_report(self.run.path, *contents).name}
+        return contents
+
+
+def read_contents(directory: Path) -> list[ReportContent]:
+    """Return what the report of a complete run shows, from the files in its directory.
+
+    Raises
+    ------
+    RecordingNotFoundError
+        The directory holds no complete run.
+    """
+    file = directory / RUN_FILE
+    state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    detection = state.get("stages", {}).get("detection", {})
+    if detection.get("status") != "complete":
+        raise RecordingNotFoundError(
+            f"{directory} holds no complete run; name the directory that `astrocast run`"
+            " wrote"
+        )
+    run = RunDirectory(directory, state)
+    settings: RunSettings = RunSettings.checked(**state["configuration"])
+    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    contents = steps.contents()
+    score = run.facts("report").get("score")
+    contents[0] = replace(contents[0], score=score)
+    return contents
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:

@@ -19,6 +19,11 @@ from astrocast.kernels.calibrated.background import (
     step_edges,
 )
 from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_moments import (
+    LagMoments,
+    correlation_in_time,
+    gain_of_gaussian,
+)
 from astrocast.kernels.calibrated.noise_tails import (
     as_normal,
     histogram_of_noise,
@@ -28,7 +33,6 @@ from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture
 from astrocast.kernels.frames.invalid import fill_invalid
-from astrocast.kernels.frames.moments import StepMoments
 from astrocast.kernels.frames.smoothing import (
     gaussian,
     gaussian_weights,
@@ -70,6 +74,11 @@ class Stretch:
         `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
+    n_frames
+        Frames of the whole recording.
+    correlated
+        Factor by which the correlation of the noise in time raises the noise of the
+        smoothed signal above that of independent frames with the same differences.
     """
 
     start: int
@@ -82,6 +91,8 @@ class Stretch:
     classes: NDArray[np.uint8]
     tables: NDArray[np.float32]
     measured: Measured
+    n_frames: int
+    correlated: float
 
     @classmethod
     def read(
@@ -96,16 +107,20 @@ class Stretch:
         background are.
         """
         edges = step_edges(stop - start)
-        moments = StepMoments(edges, recording.shape[1:])
+        moments = LagMoments(edges, recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
             moments.add(fill_invalid(frames)[0], block.start - start, pool)
-        line = fit_noise_line(moments.mean, moments.step_variance)
-        background = estimate_background(moments.means, edges, line, pool)
+        half = moments.half_squares
+        correlation = correlation_in_time(half)
+        line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
+        background = estimate_background(moments.means, edges, line, pool, correlation)
         del moments
         texture = Texture.of(background.mean, background.variance)
+        alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
         noise = (
             smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
             * background.excess
+            * np.float32(alike)
         )
         mean, light = (
             _smooth_frame(v, settings)
@@ -128,6 +143,8 @@ class Stretch:
             classes,
             unknown,
             Measured(),
+            recording.shape[0],
+            alike / float(np.sqrt(1 - correlation[0])),
         )
         return known._measured(recording, settings, pool)
 
@@ -136,7 +153,8 @@ class Stretch:
         """By how much slow fluctuations exceed what steps between frames tell of the
         noise, as a factor; median.
         """
-        return float(np.median(self.background.excess)) * self.measured.factor
+        slow = float(np.median(self.background.excess)) * self.measured.factor
+        return slow * self.correlated
 
     def _measured(
         self, recording: Recording, settings: CalibratedSettings, pool: Executor | None
@@ -193,7 +211,7 @@ class Stretch:
         return np.sqrt(gain**2 + np.float32(1 / (self.stop - self.start)))
 
     def deviation(
-        self, block: Block, n_frames: int, settings: CalibratedSettings
+        self, block: Block, settings: CalibratedSettings
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the standard deviation of the smoothed signal, (kind of frame, row,
         column), and each frame's kind.
@@ -202,7 +220,7 @@ class Stretch:
         recording.
         """
         gains, which = np.unique(
-            self._gain(n_frames, settings)[block.start : block.stop],
+            self._gain(self.n_frames, settings)[block.start : block.stop],
             return_inverse=True,
         )
         kinds = [

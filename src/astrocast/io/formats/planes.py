@@ -10,17 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.io.recording import ALL, Recording
+from astrocast.io.formats.axes import Layout
+from astrocast.io.recording import ALL, Recording, check_movie_shape
 
 
 class PlanesRecording(Recording):
-    """Frames of several channels alternate, whatever their order in the file."""
+    """Frames of several channels alternate, whatever their order in the file.
+
+    A subclass sets `layout` and defines `plane`.
+    """
+
+    layout: Layout
 
     path: Path
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+
+    def take_layout(self, layout: Layout) -> None:
+        """Take over channels, choices and shape of a layout."""
+        self.layout, self.channels = layout, layout.channels
+        self.choices = {**self.choices, **layout.choices}
+        self.shape = check_movie_shape(layout.movie_shape, str(self.path))
 
     @abstractmethod
     def plane(self, frame: int, channel: int) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.noise_moments import gain_of_mean
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
 from astrocast.kernels.compiling import njit
@@ -92,6 +93,7 @@ def estimate_background(
     steps: NDArray[np.int64],
     line: NoiseLine,
     pool: Executor | None = None,
+    correlation: tuple[float, float] = (0.0, 0.0),
 ) -> Background:
     """Return the background of a stretch of a recording.
 
@@ -109,14 +111,17 @@ def estimate_background(
     variance = line.variance(
         np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0)
     )
-    noise = np.sqrt(variance / np.float32(np.diff(steps).mean()))
+    length = float(np.diff(steps).mean())
+    noise = np.sqrt(variance / np.float32(length)) * np.float32(
+        gain_of_mean(correlation, length)
+    )
     course, slope = _common_course(means)
     rest = means - course[:, None, None] * slope
     level = _low_level(rest, noise)
     rest -= level
     drift = np.zeros(_tile_shape(rest), np.float32)
     for round_, limit in enumerate(_OUT):
-        texture = Texture.of(level, variance / np.diff(steps).mean())
+        texture = Texture.of(level, noise * noise)
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
         # what is left out on one side only leaves the mean of noise below zero; in the
         # first round the level may still be too high, and what is below it is to pull

@@ -39,6 +39,8 @@ class Hills:
         to the other.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
+    neighbours
+        Positions of the six face neighbours of each voxel, see `face_neighbours`.
     """
 
     hill: NDArray[np.int32]
@@ -46,6 +48,7 @@ class Hills:
     summit: NDArray[np.int64]
     links: NDArray[np.int64]
     in_time: NDArray[np.bool_]
+    neighbours: NDArray[np.int32]
 
 
 def find_hills(
@@ -88,7 +91,7 @@ def find_hills(
         np.all(hill[links] > 0, axis=1),
     )
     kept = direct | ~np.isin(pair, pair[direct])
-    return Hills(hill, basin, summit, links[kept], in_time[kept])
+    return Hills(hill, basin, summit, links[kept], in_time[kept], neighbours)
 
 
 @njit(cache=True, nogil=True)
