@@ -343,9 +343,7 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = {} if calibrated else automatic_levels(worked_on, settings)
-        if not calibrated:
-            _warn_of_noise(worked_on, settings)
+        levels = _automatic_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
@@ -478,6 +476,20 @@ def _check_in_force(
             "`calibration` has no effect with method 'default'; give"
             " method='calibrated'"
         )
+
+
+def _automatic_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are left to the noise, and warn
+    where a given one is too low; nothing for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
 
 
 def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
