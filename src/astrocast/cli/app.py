@@ -13,6 +13,7 @@ import typer
 
 from astrocast import __version__
 from astrocast.cli.commands.batch import batch
+from astrocast.cli.commands.check import check
 from astrocast.cli.commands.convert import convert
 from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
@@ -31,6 +32,7 @@ from astrocast.errors import AstrocastError
 
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
+GO_ON = "interrupted; the same command takes up where this one stopped"
 
 app = typer.Typer(
     name="astrocast",
@@ -52,6 +54,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     simulate,
     info,
+    check,
     doctor,
     parameters,
 )
@@ -127,10 +130,13 @@ def main(arguments: list[str] | None = None) -> int:
             debug,
         )
     except KeyboardInterrupt:
+        return _complain(GO_ON, INTERRUPTED, False)
+    except MemoryError as error:
         return _complain(
-            "interrupted; the same command takes up where this one stopped",
-            INTERRUPTED,
-            False,
+            f"the memory of this computer is not enough: {error}. Close other programs,"
+            " or make the recording smaller (conversion.rescale, conversion.z_slice)",
+            USAGE_ERROR,
+            debug,
         )
     except typer.Abort:
         return _complain("aborted", INTERRUPTED, False)
@@ -147,6 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(
             f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug
         )
+    if result == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
+        return _complain(GO_ON, INTERRUPTED, False)
     return result if isinstance(result, int) else 0
 
 

@@ -311,7 +311,7 @@ def _holds_anything(path: Path) -> bool:
 
 def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:
     """Return the state of the run that is in a directory, if it is of this input."""
-    state = _read_state(path)
+    state = read_state(path)
     if state is None:
         return {"stages": {}}
     if plain(state.get("input")) == plain(source):
@@ -325,7 +325,8 @@ def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, A
     return {"stages": {}}
 
 
-def _read_state(path: Path) -> dict[str, Any] | None:
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Return what `run.json` of a directory says; None where there is none."""
     file = path / RUN_FILE
     if not file.exists():
         return None

@@ -24,7 +24,13 @@ from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
-from astrocast.pipeline.directory import RUN_FILE, RunDirectory, Stage, open_run
+from astrocast.pipeline.directory import (
+    RUN_FILE,
+    RunDirectory,
+    Stage,
+    open_run,
+    read_state,
+)
 from astrocast.pipeline.gather import gather
 from astrocast.pipeline.products import StoredDataset, StoredFile
 from astrocast.pipeline.report_content import ReportContent
@@ -155,6 +161,35 @@ def run_recording(
         return steps.result(computed)
     finally:
         run.close()
+
+
+def check_run(directory: str | Path) -> dict[str, list[str]]:
+    """Compare everything that a run wrote with its checksums; nothing is changed.
+
+    Parameters
+    ----------
+    directory
+        Directory of a run, as `run_recording` made it.
+
+    Returns
+    -------
+    dict
+        Stage -> what is wrong with it, empty where all is as it was written.
+
+    Raises
+    ------
+    RecordingNotFoundError, FormatError
+        It is not the directory of a run, or its `run.json` is damaged.
+    """
+    path = Path(directory)
+    state = read_state(path)
+    if state is None:
+        raise RecordingNotFoundError(
+            f"{path} holds no run.json; name the directory that `astrocast run` made"
+        )
+    settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
+    run = RunDirectory(path, state)
+    return run.check(Steps(run, path, settings).stages())
 
 
 #: says how well a run found events that are known

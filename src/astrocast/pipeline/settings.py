@@ -27,6 +27,8 @@ from astrocast.settings.motion import MotionSettings
 
 #: said beside parameters that the calibrated method does not use
 _ONLY_DEFAULT = "only with detection.method=default"
+#: groups of recording.h5 that stages write to
+USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
 class ConversionStage(ConversionSettings):
@@ -159,6 +161,23 @@ class RunSettings(Settings):
         if not isinstance(value, str) and len(set(value)) < len(value):
             raise ValueError("a channel is named twice")
         return value
+
+    @model_validator(mode="after")
+    def _raw_data_are_safe(self) -> Self:
+        """Refuse names under which a later stage would overwrite the raw data."""
+        channels = self.conversion.channels
+        names = (
+            list(channels.values())
+            if isinstance(channels, dict)
+            else [f"{self.conversion.loc_out}/{c}" for c in self.channels_to_run]
+        )
+        taken = [n for n in names if n.strip("/").split("/")[0] in USED_GROUPS]
+        if taken:
+            raise ValueError(
+                f"conversion: {', '.join(taken)} is where a later stage writes; choose"
+                f" a group other than {', '.join(USED_GROUPS)} (data by default)"
+            )
+        return self
 
 
 def read_configuration(

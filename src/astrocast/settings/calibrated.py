@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from astrocast.settings.base import Settings, parameter
+from astrocast.settings.base import LONGEST_SIGMA, Settings, parameter
 
 
 class CalibratedSettings(Settings):
@@ -15,6 +15,7 @@ class CalibratedSettings(Settings):
         "standard deviation of the Gaussian in which events are looked for",
         unit="px and frames",
         gt=0,
+        le=LONGEST_SIGMA,
     )
     false_events: float = parameter(
         0.1,
