@@ -200,8 +200,9 @@ def _layer_order(root: h5py.Group) -> list[str]:
 def _ordered(
     datasets: dict[str, h5py.Dataset], order: list[str], path: Path
 ) -> list[NDArray[Any]]:
-    """Return kernel, bias, kernel, bias ... in order of evaluation, batch normalisation
-    folded in.
+    """Return kernel, bias, kernel, bias ... in the order of evaluation.
+
+    Batch normalisation is folded in.
     """
     layers: dict[str, dict[str, h5py.Dataset]] = {}
     for name, dataset in datasets.items():
@@ -254,8 +255,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 def write_network(
     folder: Path, prefix: str, unet: UNet, record: dict[str, Any]
 ) -> Path:
-    """Write weights and record as ``<prefix>.weights.h5`` and ``<prefix>.json``; return
-    the path of the weights.
+    """Write ``<prefix>.weights.h5`` and ``<prefix>.json``; return the weights' path.
 
     The weights are stored as the convolutions that are evaluated (batch normalisation
     folded in), a group for each.
