@@ -24,6 +24,7 @@ from astrocast.io import open_recording
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.stores.event_store import open_event_map, read_events, read_time_map
 from astrocast.io.stores.registration_store import read_registration
+from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.demo import demonstrate
 from astrocast.pipeline.run import RunResult, Steps, check_run, run_recording
 from astrocast.pipeline.settings import RunSettings
@@ -177,7 +178,7 @@ def test_an_interrupted_run_resumes_with_the_same_result(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Steps, "correct_bleaching", stop)
+        patched.setattr(ChannelSteps, "correct_bleaching", stop)
         with pytest.raises(KeyboardInterrupt):
             run_recording(movie, again, SETTINGS)
     result = run_recording(movie, again, SETTINGS)

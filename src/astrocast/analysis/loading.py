@@ -73,6 +73,26 @@ CUSTOM_COLUMNS: dict[str, ColumnFunction] = {
 _SPELLINGS = {"v_ara_footprint": "v_area_footprint"}
 
 
+def find_store(directory: Path) -> Path:
+    """Return the directory with the event table: the one named, or the one within the
+    directory of a run (``movie.astrocast``).
+
+    Raises
+    ------
+    InvalidValueError
+        The run has events of several channels; the message lists them.
+    """
+    if (directory / TABLE).is_file() or not directory.is_dir():
+        return directory
+    stores = sorted(p.parent for p in directory.glob(f"*.roi/{TABLE}"))
+    if len(stores) > 1:
+        raise InvalidValueError(
+            f"{directory} has events of several channels; name one of"
+            f" {', '.join(str(s) for s in stores)}, or give them as a list"
+        )
+    return stores[0] if stores else directory
+
+
 def read_directory(directory: Path, curated: bool | str = False) -> pd.DataFrame:
     """Return the events of a directory that astrocast or astroCAST 0.4 wrote.
 

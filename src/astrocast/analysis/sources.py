@@ -15,6 +15,7 @@ from astrocast.analysis.loading import (
     CustomColumns,
     add_custom_columns,
     add_identity,
+    find_store,
     join_tables,
     read_directory,
     select_frames,
@@ -221,9 +222,9 @@ def load_recordings(
     """Return the table of all events and their recordings, see `Events`."""
     several = not isinstance(event_dir, (str, Path))
     directories = (
-        [Path(event_dir)]
+        [find_store(Path(event_dir))]
         if isinstance(event_dir, (str, Path))
-        else [Path(d) for d in event_dir]
+        else [find_store(Path(d)) for d in event_dir]
     )
     if not directories:
         raise InvalidValueError("no directory of events was given")

@@ -22,7 +22,7 @@ from astrocast.detection.checkpoint import (
 )
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.suggest import automatic_levels
+from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
     AstrocastWarning,
@@ -42,6 +42,11 @@ from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+)
 
 METHODS = ("default", "calibrated")
 
@@ -254,6 +259,7 @@ class Detector:
             parallel=parallel,
             use_on_disk_sharing=use_on_disk_sharing,
         )
+        _check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
@@ -337,7 +343,7 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = {} if calibrated else automatic_levels(worked_on, settings)
+        levels = _automatic_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
@@ -450,6 +456,56 @@ class Detector:
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)
+
+
+def _check_in_force(
+    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
+) -> None:
+    """Refuse parameters that the calibrated method does not use, warn of those that a
+    threshold replaces.
+    """
+    names = ineffective_parameters(method, settings)
+    if names and method == "calibrated":
+        raise InvalidValueError(describe_ineffective(method, names))
+    if names:
+        warnings.warn(
+            describe_ineffective(method, names), AstrocastWarning, stacklevel=3
+        )
+    if method == "default" and differs_from_default(calibration):
+        raise InvalidValueError(
+            "`calibration` has no effect with method 'default'; give"
+            " method='calibrated'"
+        )
+
+
+def _automatic_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are left to the noise, and warn
+    where a given one is too low; nothing for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
+
+
+def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
+    """Warn where peaks of noise pass the prominence that is asked for."""
+    given = settings.temporal_prominence
+    if settings.threshold is not None or not settings.use_temporal or given == "auto":
+        return
+    needed = prominence_of_noise(recording, settings)
+    if given < needed / 2:
+        warnings.warn(
+            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
+            f" is counted as events. This recording needs about {needed:.3g}, or"
+            " 'auto'; method='calibrated' takes it from the noise",
+            AstrocastWarning,
+            stacklevel=4,
+        )
 
 
 def _bad_frames(

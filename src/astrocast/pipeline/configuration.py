@@ -52,13 +52,14 @@ def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[Paramete
         )
 
 
-def template(model: type[Settings]) -> str:
+def template(parameters: type[Settings] | list[ParameterRow]) -> str:
     """Return a YAML file that holds every parameter at its default, each with its
     meaning in a comment.
     """
     lines: list[str] = []
     section = ""
-    for row in parameter_rows(model):
+    rows = parameters if isinstance(parameters, list) else parameter_rows(parameters)
+    for row in rows:
         stage, _, name = row.name.rpartition(".")
         if stage != section:
             lines += ["", f"{stage}:"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from typing import Any
 
@@ -52,7 +53,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InvalidValueError(describe(error, cls.__name__)) from error
+            raise InvalidValueError(describe(error, cls)) from error
 
 
 def _problem_of(name: Any, value: Any, depth: int) -> str | None:
@@ -88,19 +89,56 @@ def parameter(
     )
 
 
-def describe(error: ValidationError, what: str) -> str:
-    """Return all problems of a validation, a line each: which parameter, what was
-    found, what was expected.
+def describe(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return all problems of a validation, one after the other: which parameter, what
+    was found, what was expected; unknown names with the nearest known one.
     """
     lines = []
     for problem in error.errors():
-        name = ".".join(str(part) for part in problem["loc"]) or what
-        found = "" if problem["type"] == "missing" else _found(problem["input"])
-        if problem["type"] == "value_error" and isinstance(problem["input"], dict):
-            found = ""  # a check of the whole names what it found
-        text = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}: {text[0].lower()}{text[1:]}{found}")
+        path = [str(part) for part in problem["loc"]]
+        name = ".".join(path) or model.__name__
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{name}: {_describe_unknown(path, model)}")
+            continue
+        message = problem["msg"].removeprefix("Value error, ")
+        # a check of the whole section names what it found
+        is_section = isinstance(problem["input"], dict | BaseModel)
+        missing = problem["type"] == "missing"
+        found = "" if missing or is_section else _found(problem["input"])
+        lines.append(f"{name}: {message[0].lower()}{message[1:]}{found}")
     return "; ".join(lines)
+
+
+def _describe_unknown(path: list[str], model: type[BaseModel]) -> str:
+    """Return what to write instead of an unknown parameter: the nearest name, and all
+    names of the section.
+    """
+    section = model
+    for part in path[:-1]:
+        inner = section.model_fields[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        section = inner
+    names = list(section.model_fields)
+    near = difflib.get_close_matches(path[-1], names, 1, 0.6)
+    elsewhere = _find_section(path[-1], model) if not near else None
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    if elsewhere:
+        hint = f" Did you mean {elsewhere!r}?"
+    return f"there is no such parameter.{hint} Known are {', '.join(names)}"
+
+
+def _find_section(name: str, model: type[BaseModel], prefix: str = "") -> str | None:
+    """Return the full name of a parameter called ``name`` in any section."""
+    for key, field in model.model_fields.items():
+        if key == name:
+            return prefix + key
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found = _find_section(name, inner, f"{prefix}{key}.")
+            if found:
+                return found
+    return None
 
 
 def _found(value: Any) -> str:

@@ -6,9 +6,7 @@ from astrocast.settings.base import LONGEST_SIGMA, Settings, parameter
 
 
 class CalibratedSettings(Settings):
-    """What `Detector.run(method="calibrated")` works with; none of it is in units of
-    the recording.
-    """
+    """Parameters of `Detector.run(method="calibrated")`, in units of the noise."""
 
     smooth_sigma: float = parameter(
         1.5,

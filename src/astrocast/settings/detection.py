@@ -167,8 +167,9 @@ class DetectionSettings(Settings):
 
     @property
     def smoothing(self) -> tuple[float, int | None, Literal["nearest", "reflect"]]:
-        """Sigma, radius (None: cut at 4 sigma) and edges of the Gaussian; sigma 0
-        leaves the data as they are.
+        """Sigma, radius and edges of the Gaussian.
+
+        Radius None: cut at 4 sigma. Sigma 0 leaves the data as they are.
         """
         if self.threshold is not None:
             return self.smooth_sigma, None, "reflect"

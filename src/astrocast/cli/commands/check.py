@@ -13,8 +13,9 @@ def check(
         Path, typer.Argument(help="Directory of a run.", show_default=False)
     ],
 ) -> None:
-    """Compare everything that a run wrote with its checksums; exit code 2 where something
-    differs. Nothing is changed.
+    """Compare all files of a run with their checksums.
+
+    Exit code 2 if one differs. Changes nothing.
     """
     from astrocast.errors import FormatError
     from astrocast.pipeline.run import check_run

@@ -234,9 +234,7 @@ def _frames(masks: Masks, i: int, origin: NDArray[np.int64]) -> dict[str, list[i
 
 
 def _present(crop: Crop) -> tuple[list[Any], list[int], Any]:
-    """Return the present events with voxels in the crop, their numbers, and how one is
-    shown when it is lost.
-    """
+    """Return the stored events in the crop, their numbers, and how to show one."""
     if crop.store is None:
         return [], [], None
     table = read_event_table(crop.store, ["mask", "z0", "x0", "y0", "v_area"])

@@ -161,7 +161,7 @@ class Project:
     @cached_property
     def channel(self) -> str:
         """Return the channel that events are of."""
-        wanted = self.settings.channel.rsplit("/", 1)[-1]
+        wanted = self.settings.channels_to_run[0].rsplit("/", 1)[-1]
         channels = [layer.channel for layer in self.layers.values()]
         return wanted if wanted in channels else channels[0]
 

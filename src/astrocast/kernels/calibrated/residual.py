@@ -76,8 +76,9 @@ def _shared_light(
 def _position(
     frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return where frames are among the middles of the steps, going on as a line up to
-    the ends of the stretch.
+    """Return the position of frames among the centres of the steps.
+
+    Extrapolated as a line up to the ends of the stretch.
     """
     if len(middle) < 2:
         return np.zeros(len(frames))
