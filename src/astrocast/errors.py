@@ -24,9 +24,7 @@ class InvalidValueError(AstrocastError, ValueError):
 
 
 class InvalidConditionError(InvalidValueError, AssertionError):
-    """Arguments that do not fit together, where callers of the contract catch an
-    `AssertionError`.
-    """
+    """Arguments that do not fit together; also an `AssertionError`, as documented."""
 
 
 class InvalidTypeError(AstrocastError, TypeError):
@@ -38,9 +36,7 @@ class RecordingNotFoundError(AstrocastError, FileNotFoundError):
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
-    """The file is there, the dataset, channel or column named is not; the message lists
-    those that are.
-    """
+    """The file exists, the dataset, channel or column does not; lists what exists."""
 
 
 class ChoiceError(DatasetNotFoundError, InvalidValueError):
@@ -69,9 +65,7 @@ class OutputError(AstrocastError, OSError):
 
 
 class ResultsDifferError(AstrocastError, ValueError):
-    """Stored results belong to other parameters or another input; the message says what
-    differs.
-    """
+    """Stored results have other parameters or another input; the message says which."""
 
 
 class NotRunError(AstrocastError, RuntimeError):

@@ -1,6 +1,4 @@
-"""What commands of single stages share: their options, from the settings that declare
-each parameter once.
-"""
+"""Options of the commands of single stages, made from the settings."""
 
 from __future__ import annotations
 
@@ -61,9 +59,7 @@ Overwrite = Annotated[
 def settings_of(
     stage: str, config: Path | None, overrides: list[str] | None
 ) -> RunSettings:
-    """Return the settings of a run; overrides name parameters of one stage, or of the
-    run itself.
-    """
+    """Return the settings of a run; overrides name parameters of a stage or the run."""
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
     given = []
@@ -76,8 +72,9 @@ def settings_of(
 
 
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an option for every parameter of ``model``; they reach it as its
-    keyword arguments.
+    """Give a command an option for each parameter of ``model``.
+
+    The command gets them as keyword arguments.
 
     An option that is not used is None. `checked` makes settings of them, so that the
     limits are those of the settings.
@@ -99,9 +96,7 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checked(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; everything that is wrong with them is said
-    at once.
-    """
+    """Return the settings that options give; an error lists all problems at once."""
     given = {
         name: _parts(model.model_fields[name], v)
         for name, v in values.items()

@@ -423,8 +423,9 @@ def create_recording(
     overwrite: bool = False,
     resume: Resume | None = None,
 ) -> RecordingWriter:
-    """Create a writer for a recording; the suffix of ``path`` decides the format, None
-    writes to memory.
+    """Create a writer for a recording.
+
+    The suffix of ``path`` decides the format; None writes to memory.
 
     Parameters
     ----------

@@ -22,8 +22,9 @@ _AQUA = "Wang et al. 2019, AQuA, https://doi.org/10.1038/s41593-019-0492-2"
 
 
 def methods_text(content: ReportContent) -> str:
-    """Return a paragraph for the methods section of a paper; empty where the run did
-    not record its parameters.
+    """Return a paragraph for the methods section of a paper.
+
+    Empty where the run did not store its parameters.
     """
     if not content.parameters:
         return ""
@@ -96,7 +97,8 @@ def _describe_detection(values: Mapping[str, Any]) -> str:
     if values.get("method") != "calibrated":
         return (
             "Events were detected in dF as connected voxels that stand out of their"
-            f" frame and their time course (prominence {values.get('temporal_prominence')},"
+            " frame and their time course"
+            f" (prominence {values.get('temporal_prominence')},"
             f" threshold {values.get('threshold')})."
         )
     chosen = values.get("calibration", {})

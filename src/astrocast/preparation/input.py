@@ -42,8 +42,9 @@ LAZY_BYTES = 32 << 20
 
 
 class Input:
-    """Reads recordings of many formats, splits channels, takes a background away,
-    resizes, and stores the result.
+    """Read recordings of many formats, prepare them, and store the result.
+
+    Splits channels, subtracts a background, resizes and converts.
 
     Parameters
     ----------
@@ -120,9 +121,9 @@ class Input:
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            A number; the name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
-            its name in ``channels``), or an array: one frame, or several that are
-            reduced as well. Calculated in signed floating point.
+            A number; the name of a channel (``"ch1"``, ``"data/ch1"`` or its name in
+            ``channels``), which is then not written; or an array: one frame, or several
+            that are reduced as well. Calculated in signed floating point.
         subtract_func
             How the background's frames become one frame: ``mean``, ``max``, ``min``,
             ``std``, or a function that is called as ``f(frames, axis=0)``, for example
@@ -266,7 +267,7 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
 
 
 def read_whole(channel: Conversion) -> NDArray[Any]:
-    """Return one channel in memory, block by block so that no second copy of it exists."""
+    """Return one channel in memory, read block by block to avoid a second copy."""
     writer = create_recording(
         None, None, channel.recording.shape, channel.recording.dtype
     )
@@ -297,9 +298,7 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return where one of several channels goes: the store itself, or a file of its
-    own.
-    """
+    """Return the path of one of several channels: the store, or a file of its own."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")

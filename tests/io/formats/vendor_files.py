@@ -98,7 +98,9 @@ def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
         )
         elements += (
             "<Element"
-            f' Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data><Memory'
+            f' Name="{name}"><Data><Image><ImageDescription>'
+            f"<Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions>"
+            "</ImageDescription></Image></Data><Memory"
             f' Size="{movie.size * 2}" MemoryBlockID="MemBlock_{number}"/></Element>'
         )
         block = f"MemBlock_{number}".encode("utf-16-le")
@@ -141,10 +143,8 @@ def write_nd2(
 
     def xml(name: str, value: object) -> str:
         if isinstance(value, dict):
-            return (
-                f"<{name}"
-                f" runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
-            )
+            inner = "".join(xml(*item) for item in value.items())
+            return f"<{name} runtype='CLxListVariant'>{inner}</{name}>"
         return f"<{name} runtype='{number[type(value)]}' value='{value}'/>"
 
     def variant(values: dict[str, object]) -> bytes:

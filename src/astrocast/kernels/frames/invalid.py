@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 
 def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of the finite values of each frame, 0 where there are none,
-    (frames,).
+    """Return the mean of finite values of each frame, (frames,); 0 without any.
 
     Examples
     --------
@@ -26,8 +25,7 @@ def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
 def fill_invalid(
     frames: NDArray[Any], fills: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return frames as float32 with NaN and infinite values replaced, and where they
-    were.
+    """Return frames as float32 with NaN and infinity replaced, and a mask of these.
 
     Parameters
     ----------
