@@ -100,7 +100,9 @@ CASES = {
         add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20),
     ),
     "band": (
-        add_light(slice(10, None, 15), slice(20, 30), 3000), "flash", range(10, 160, 15),
+        add_light(slice(10, None, 15), slice(20, 30), 3000),
+        "flash",
+        range(10, 160, 15),
     ),
     "first frame": (scale_frames([0], 1.5), "flash", [0]),
     "saturated": (set_frames([40, 41], 65535), "saturated", [40, 41]),
