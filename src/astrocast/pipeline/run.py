@@ -111,7 +111,8 @@ def run_recording(
         else Path(f"{source.stem or source.name}.astrocast")
     )
     with open_source(source, settings) as movie:
-        described = check_recording(movie)
+        invalid_is_replaced = settings.conversion.nan_border != "keep"
+        described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
@@ -263,10 +264,10 @@ class Steps:
             write_frame_quality,
             write_table,
         )
-        from astrocast.runtime.frame_quality import find_frame_quality
+        from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, self.raw) as movie:
-            table = find_frame_quality(movie)
+            table = frame_quality_of(movie)  # conversion stores what it finds
         write_frame_quality(self.recording, self.raw, table)
         write_table(self.run.file(FRAMES), table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
@@ -379,7 +380,15 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
     ):
         movie = open_interleaved(
-            source, conversion.loc_in, sep=conversion.sep, channels=channels
+            source,
+            conversion.loc_in,
+            sep=conversion.sep,
+            channels=channels,
+            plane=conversion.plane,
+            position=conversion.position,
+            channel=conversion.channel,
+            axes=conversion.axes,
+            missing=conversion.missing,
         )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(

@@ -21,12 +21,19 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.views import MappedRecording, SlicedRecording
+from astrocast.io.views import (
+    CroppedRecording,
+    MappedRecording,
+    SlicedRecording,
+)
 from astrocast.kernels.frames.convert import can_clip, saturate
+from astrocast.kernels.frames.invalid import fill_invalid, largest_rectangle
 from astrocast.kernels.frames.resample import resample
 
 #: bytes of background that are in memory at a time when whole time courses are needed
 TIME_COURSE_BYTES = 64 << 20
+#: frames that are read at a time to find pixels that are not numbers
+CROP_FRAMES = 64
 REDUCTIONS = ("mean", "max", "min", "std")
 
 
@@ -101,11 +108,57 @@ def interleave(
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
             recording.metadata = replace(
-                source.metadata,
+                recording.metadata,
                 channel_names=labels[i : i + 1] if len(labels) == k else (),
             )
         found.append(Conversion(name, recording))
     return found
+
+
+def replace_invalid(channel: Conversion, how: str) -> Conversion:
+    """Return the channel without pixels that are not numbers: cropped or filled.
+
+    Parameters
+    ----------
+    channel
+        The channel.
+    how
+        ``keep`` leaves them; ``crop`` reads the recording once, and takes the largest
+        rectangle of pixels that are numbers in all frames; ``fill`` puts the mean of
+        the other pixels of their frame.
+    """
+    recording = channel.recording
+    if how == "keep" or recording.dtype.kind != "f":
+        return channel
+    if how == "fill":
+        kind = recording.dtype
+
+        def fill(frames: NDArray[Any]) -> NDArray[Any]:
+            return fill_invalid(frames)[0].astype(kind, copy=False)
+
+        return replace(channel, recording=MappedRecording(recording, fill))
+    finite = np.ones(recording.shape[1:], bool)
+    for _, block in recording.blocks(CROP_FRAMES):
+        finite &= np.isfinite(block).all(axis=0)
+    rows, columns = largest_rectangle(finite)
+    kept = (rows.stop - rows.start) * (columns.stop - columns.start)
+    if 2 * kept < finite.size:
+        raise InvalidValueError(
+            f"{int((~finite).sum())} of {finite.size} pixels are not numbers in all"
+            f" frames; the largest rectangle without them has {kept} pixels, less than"
+            " half. Fill them instead (nan_border='fill'), or leave frames without"
+            " numbers out with z_slice"
+        )
+    cropped = CroppedRecording(recording, rows, columns)
+    if kept < finite.size:
+        text = (
+            f"{channel.name}: cropped to rows {rows.start} to {rows.stop - 1} and"
+            f" columns {columns.start} to {columns.stop - 1}: the others are not"
+            " numbers in all frames"
+        )
+        warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
+        cropped.remarks = (*cropped.remarks, text)
+    return replace(channel, recording=cropped)
 
 
 def subtract(

@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Loc,
+    Missing,
+    Plane,
+    Position,
+    Recording,
+    make_address,
+)
+
 if TYPE_CHECKING:
     from astrocast.detection.suggest import Suggestion
 
 
 def suggest(
-    recording: Annotated[
-        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
-    ],
-    loc: Annotated[
-        str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")
-    ] = None,
+    recording: Recording,
+    loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +53,7 @@ def suggest(
             raise OutputExistsError(
                 f"{path} exists; name another with --output, or remove it"
             )
+    loc = make_address(loc, plane, position, channel, axes, missing)
     with open_recording(recording, loc) as movie:
         found = measure(movie)
     typer.echo(f"frames {found.frames[0]} to {found.frames[1] - 1} of {recording}")
