@@ -79,11 +79,10 @@ class Metadata:
             "frame_times": lambda v: tuple(_finite(t) for t in v),
         }
         known: dict[str, Any] = {}
-        times = list(np.ravel(attributes.get("frame_times", ())))
-        while (
-            name := f"frame_times.{len(times) // TIMES_PER_ATTRIBUTE}"
-        ) in attributes:
-            times += list(np.ravel(attributes[name]))
+        parts = [attributes.get("frame_times", ())]
+        while (name := f"frame_times.{len(parts)}") in attributes:
+            parts.append(attributes[name])
+        times = [t for part in parts for t in np.ravel(part)]
         attributes = {**attributes, "frame_times": times or None}
         for name, convert in read.items():
             value = attributes.get(name)

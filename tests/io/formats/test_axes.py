@@ -65,7 +65,7 @@ def test_any_order_of_axes_gives_the_same_movie(
 
 
 @pytest.mark.parametrize(
-    "axes", ["".join(p) for p in itertools.permutations("TCYX")][:8] + ["TZCYX"]
+    "axes", [*["".join(p) for p in itertools.permutations("TCYX")][:8], "TZCYX"]
 )
 @pytest.mark.parametrize("kind", ["h5", "chunked.h5", "zarr", "npy", "F.npy", "dask"])
 def test_axes_named_by_the_user(tmp_path: Path, axes: str, kind: str) -> None:

@@ -33,19 +33,17 @@ def test_missing_files_are_refused_blank_or_closed(tmp_path: Path) -> None:
         FormatError, match=r"3 are missing: 3, 4, 8\. .*missing='blank'"
     ):
         open_recording(tmp_path)
-    with (
-        pytest.warns(AstrocastWarning, match="read as blank"),
-        open_recording(tmp_path, missing="blank") as found,
-    ):
+    with pytest.warns(AstrocastWarning, match="read as blank"):
+        found = open_recording(tmp_path, missing="blank")
+    with found:
         expected = [100 + t if t in numbers else 0 for t in range(10)]
         assert values_of(found) == expected
         assert found.missing == (3, 4, 8)
         assert found.read_every(2, 10, 3)[:, 0, 0].tolist() == expected[2::3]
         assert found.read(3, 5).max() == 0
-    with (
-        pytest.warns(AstrocastWarning, match="gaps are closed"),
-        open_recording(tmp_path, missing="close") as found,
-    ):
+    with pytest.warns(AstrocastWarning, match="gaps are closed"):
+        found = open_recording(tmp_path, missing="close")
+    with found:
         assert values_of(found) == [100 + t for t in numbers]
 
 
@@ -53,10 +51,9 @@ def test_a_missing_file_of_several_frames(tmp_path: Path) -> None:
     for part in (0, 1, 3):
         movie = np.full((4, 6, 7), part + 1, np.uint8)
         tifffile.imwrite(tmp_path / f"x_{part}.tif", movie, photometric="minisblack")
-    with (
-        pytest.warns(AstrocastWarning, match="1 are missing: 2"),
-        open_recording(tmp_path, missing="blank") as found,
-    ):
+    with pytest.warns(AstrocastWarning, match="1 are missing: 2"):
+        found = open_recording(tmp_path, missing="blank")
+    with found:
         assert values_of(found) == [1] * 4 + [2] * 4 + [0] * 4 + [4] * 4
         assert found.missing == (8, 9, 10, 11)
 
@@ -122,10 +119,9 @@ def test_a_channel_that_lacks_a_frame(tmp_path: Path) -> None:
     write(tmp_path, pages)
     with pytest.raises(FormatError, match="1 are missing: 3"):
         open_recording(tmp_path, channel=0)
-    with (
-        pytest.warns(AstrocastWarning, match="blank"),
-        open_recording(tmp_path, channel=1, missing="blank") as found,
-    ):
+    with pytest.warns(AstrocastWarning, match="blank"):
+        found = open_recording(tmp_path, channel=1, missing="blank")
+    with found:
         assert values_of(found) == [0, 1, 2, 0, 4, 5]
         assert found.missing == (3,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_planes_of_volumes(
     }
     write(path, values[: -2 * channels if stopped else None], header)
     chosen = {"channel": channels - 1} if channels > 1 else {}
-    with pytest.warns(AstrocastWarning) if stopped else _nothing():
+    with pytest.warns(AstrocastWarning) if stopped else nullcontext():
         for z in range(3):
             with open_recording(path, z=z, **chosen) as found:
                 expected = [100 * t + 10 * z + channels - 1 for t in range(5 - stopped)]
@@ -127,11 +128,6 @@ def test_planes_of_volumes(
             open_recording(path)
         with pytest.raises(ChoiceError, match="no plane 3"):
             open_recording(path, plane=3)
-
-
-class _nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *error: object) -> None: ...
 
 
 def test_flyback_frames_that_were_not_saved(tmp_path: Path) -> None:
