@@ -24,10 +24,11 @@ from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternatio
 from astrocast.preparation.channels import (
     Conversion,
     interleave,
-    replace_invalid,
     subtract,
+    subtract_offset,
     transform,
 )
+from astrocast.preparation.invalid_border import replace_invalid
 from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.frame_quality import MeasuredCopy
 from astrocast.runtime.progress import track
@@ -75,7 +76,7 @@ class Input:
         channels: int | dict[int, str] = 1,
         z_slice: tuple[int, int] | None = None,
         lazy: bool = True,
-        subtract_background: str | NDArray[Any] | None = None,
+        subtract_background: str | float | NDArray[Any] | None = None,
         subtract_func: (
             Literal["mean", "max", "min", "std"] | Callable[..., Any]
         ) = "mean",
@@ -88,6 +89,7 @@ class Input:
         chunks: tuple[int, int, int] | None = None,
         compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = None,
         *,
+        offset: float | Literal["auto"] | None = None,
         other_files: bool = False,
         missing_chunks: bool = False,
         plane: int | str | None = None,
@@ -130,8 +132,8 @@ class Input:
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            Name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
-            its name in ``channels``), or an array: one frame, or several that are
+            A number; the name of a channel, which is then not written (``"ch1"``,
+            ``"data/ch1"`` or its name in ``channels``); or an array: one frame, or several that are
             reduced as well. Calculated in signed floating point.
         subtract_func
             How the background's frames become one frame: ``mean``, ``max``, ``min``,
@@ -154,6 +156,10 @@ class Input:
         compression
             ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with
             lz4 unless another is named.
+        offset
+            Counts of the camera in the dark, subtracted from every pixel before
+            anything else; "auto" takes it from dark frames (shutter closed). Use a
+            float dtype, or noise below the offset is cut off.
         other_files
             Read pixels that an HDF5 file takes from other files (links, virtual
             datasets, external storage); refused otherwise.
@@ -207,6 +213,7 @@ class Input:
             chunk_strategy=chunk_strategy,
             chunks=chunks,
             compression=compression,
+            offset=offset,
             other_files=other_files,
             missing_chunks=missing_chunks,
             plane=plane,
@@ -358,6 +365,7 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
     first, stop = settings.z_slice or (0, len(source))
     channels = interleave(source, settings.channels, settings.loc_out, first, stop)
     channels = [replace_invalid(c, settings.nan_border) for c in channels]
+    channels = subtract_offset(channels, settings.offset)
     channels = subtract(channels, settings.subtract_background, settings.subtract_func)
     return [transform(c, settings.rescale, settings.dtype) for c in channels]
 

@@ -46,8 +46,8 @@ class ConversionSettings(Settings):
     )
     subtract_background: Any = parameter(
         None,
-        "Background to subtract: the name of a channel (which is then dropped), or a"
-        " 2-D or 3-D array",
+        "Background to subtract: a number, the name of a channel (which is then"
+        " dropped), or a 2-D or 3-D array",
     )
     subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = (
         parameter(
@@ -83,6 +83,12 @@ class ConversionSettings(Settings):
         None, "Compression of the chunks"
     )
 
+    offset: float | Literal["auto"] | None = parameter(
+        None,
+        "Counts of the camera in the dark, subtracted from every pixel before anything"
+        " else; 'auto' takes it from dark frames. Without it dF/F is too small",
+        unit="counts",
+    )
     other_files: bool = parameter(
         False,
         "Read pixels that an HDF5 file takes from other files (links, virtual datasets,"

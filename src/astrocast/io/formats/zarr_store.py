@@ -53,8 +53,9 @@ def is_store(path: Path) -> bool:
 
 
 class ZarrRecording(Recording):
-    """One array of a zarr store. Frames of several channels alternate, whatever their
-    order in the array.
+    """One array of a zarr store.
+
+    Frames of several channels alternate, whatever the order of axes in the array.
     """
 
     path: Path
@@ -122,8 +123,9 @@ class ZarrRecording(Recording):
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
 
     def _find_direct(self) -> DirectChunks | None:
-        """Return a reader of the files of chunks where the array is one that this
-        package writes, completely.
+        """Return a reader of the chunk files, or None.
+
+        Only for arrays that this package wrote completely.
         """
         compression = written_compression(self.array)
         slab = (
@@ -137,8 +139,9 @@ class ZarrRecording(Recording):
         return DirectChunks(self.path / (self.loc or ""), self.array, compression)
 
     def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
-        """Read whole frames; the chunks of the last depth are kept, for blocks seldom
-        end where chunks do.
+        """Read whole frames.
+
+        The last layer of chunks stays in memory, as blocks rarely end where chunks do.
         """
         depth = self.array.chunks[0]
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -187,9 +190,7 @@ def _check_chunks_stored(array: Any, where: str) -> None:
 def _find_array(
     root: Any, path: Path, loc: str | None
 ) -> tuple[Any, str | None, dict[str, Any] | None]:
-    """Return the array that ``loc`` names, its name, and the OME-Zarr description it
-    belongs to.
-    """
+    """Return the array ``loc``, its name, and its OME-Zarr description."""
     if isinstance(root, zarr.Array):
         if loc and loc.strip("/"):
             raise DatasetNotFoundError(
@@ -249,9 +250,7 @@ def read_multiscale(
 
 
 def written_compression(array: Any) -> str | None:
-    """Return the compression of an array that this package wrote (by its codecs), or
-    None.
-    """
+    """Return the compression of an array that this package wrote, or None."""
     if (
         array.metadata.zarr_format != 3
         or array.shards
