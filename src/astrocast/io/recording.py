@@ -7,14 +7,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.errors import (
+    AstrocastError,
+    AstrocastWarning,
+    FormatError,
+    InvalidValueError,
+    describe_error,
+    stack_level,
+)
 
 ALL = slice(None)
 
@@ -305,6 +313,32 @@ class RecordingWriter(ABC):
         else:
             with suppress(OSError):  # the error that brought us here is the one to show
                 self.discard()
+
+
+Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
+
+
+def named_errors(read: Read) -> Read:
+    """Make a reader's method name its file in whatever a library stumbles over.
+
+    Libraries raise anything on damaged bytes, and their messages seldom say where.
+    """
+
+    @wraps(read)
+    def named(self: Recording, start: int, stop: int, *rest: Any) -> NDArray[Any]:
+        try:
+            return read(self, start, stop, *rest)
+        except AstrocastError:
+            raise
+        except Exception as error:
+            where = f"{self.path}:{self.loc}" if self.loc else str(self.path)
+            raise FormatError(
+                f"frames {start} to {stop} of {where} cannot be read:"
+                f" {describe_error(error)}. The file is damaged, or was changed"
+                " meanwhile"
+            ) from error
+
+    return named  # type: ignore[return-value] # the same signature
 
 
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:

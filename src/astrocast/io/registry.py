@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from astrocast.errors import (
+    AstrocastError,
     ChoiceError,
     FormatError,
     InvalidTypeError,
     OutputError,
     RecordingNotFoundError,
+    describe_error,
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.door import check_at_door
@@ -390,7 +393,8 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
     """Return what the reader of a format opens."""
     reader = load_callable(kind.reader)
     if kind.selects:
-        recording: Recording = reader(path, selection.loc, selection)
+        with _named_errors(path, kind.name):
+            recording: Recording = reader(path, selection.loc, selection)
     else:
         for name in ("plane", "position", "axes"):
             if getattr(selection, name) not in (None, 0, "0"):
@@ -398,7 +402,8 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
                     f"{path} is {kind.name}, which has no {name} to choose; leave"
                     f" {name} out"
                 )
-        recording = reader(path, selection.loc)
+        with _named_errors(path, kind.name):
+            recording = reader(path, selection.loc)
     chosen = selection.without_channel()
     if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
         recording.loc = chosen.address(recording.loc)
@@ -417,6 +422,20 @@ def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
         return DaskRecording(array) if is_dask else ArrayRecording(array)
     axes = find_axes(ndim, array.shape, selection, where)
     return AxesRecording(array, axes, selection)
+
+
+@contextmanager
+def _named_errors(path: Path, kind: str) -> Iterator[None]:
+    """Name the file in whatever a library stumbles over when it opens it."""
+    try:
+        yield
+    except AstrocastError:
+        raise
+    except Exception as error:  # damaged bytes raise anything
+        raise FormatError(
+            f"{path} cannot be read as {kind}: {describe_error(error)}. The file is"
+            " damaged, or of another format"
+        ) from error
 
 
 def _open_folder(path: Path, selection: Selection) -> Recording:
