@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+#: characters of the message of a library that are shown
+LONGEST_MESSAGE = 300
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
 
 
@@ -84,6 +86,18 @@ class MissingExtraError(AstrocastError, ImportError):
 
 class AstrocastWarning(UserWarning):
     """A result is valid, but the user should know something about it."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of a library's error in one line of at most 300 characters.
+
+    It includes the type of the error where the message alone is not clear.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    named = isinstance(error, KeyError | IndexError | MemoryError) or len(text) < 4
+    return f"{type(error).__name__} {text}".strip() if named else text
 
 
 def stack_level() -> int:

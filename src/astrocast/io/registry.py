@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from astrocast.errors import (
+    AstrocastError,
     ChoiceError,
     FormatError,
     InvalidTypeError,
     OutputError,
     RecordingNotFoundError,
+    describe_error,
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.door import check_at_door
@@ -253,6 +256,24 @@ def open_recording(
     return choose_one_channel(check_at_door(recording), rest, selection)
 
 
+def open_all_channels(source: Any, loc: str | None = None) -> Recording:
+    """Open a recording with all channels that it names, unless ``loc`` names one.
+
+    The frames of several channels alternate; ``choices`` lists the channels.
+    """
+    selection = Selection.of(loc)
+    recording, rest = _open_path_or_array(source, selection)
+    recording = check_at_door(recording)
+    k, names = recording.channels, recording.metadata.channel_names
+    last = (rest or "").split("/")[-1]
+    if k == 1 or selection.channel is not None or last in names:
+        return choose_one_channel(recording, rest, selection)
+    labels = [*names, *[""] * k][:k]
+    listed = tuple(n or f"ch{i}" for i, n in enumerate(labels))
+    recording.choices = {**recording.choices, "channel": listed}
+    return recording
+
+
 def choose_one_channel(
     recording: Recording, loc: str | None, selection: Selection
 ) -> Recording:
@@ -372,7 +393,8 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
     """Return what the reader of a format opens."""
     reader = load_callable(kind.reader)
     if kind.selects:
-        recording: Recording = reader(path, selection.loc, selection)
+        with _named_errors(path, kind.name):
+            recording: Recording = reader(path, selection.loc, selection)
     else:
         for name in ("plane", "position", "axes"):
             if getattr(selection, name) not in (None, 0, "0"):
@@ -380,7 +402,8 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
                     f"{path} is {kind.name}, which has no {name} to choose; leave"
                     f" {name} out"
                 )
-        recording = reader(path, selection.loc)
+        with _named_errors(path, kind.name):
+            recording = reader(path, selection.loc)
     chosen = selection.without_channel()
     if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
         recording.loc = chosen.address(recording.loc)
@@ -389,13 +412,30 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
     """Return an array in memory, or a dask array, as a recording."""
-    ndim = len(array.shape)
-    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
-        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    from astrocast.io.formats.axes import read_layout
     from astrocast.io.formats.axes_recording import AxesRecording, find_axes
 
-    axes = find_axes(ndim, array.shape, selection, "the array")
+    ndim, where = len(array.shape), "the array"
+    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
+        if ndim == 3:
+            read_layout("TYX", array.shape, where, selection)
+        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    axes = find_axes(ndim, array.shape, selection, where)
     return AxesRecording(array, axes, selection)
+
+
+@contextmanager
+def _named_errors(path: Path, kind: str) -> Iterator[None]:
+    """Name the file in whatever a library stumbles over when it opens it."""
+    try:
+        yield
+    except AstrocastError:
+        raise
+    except Exception as error:  # damaged bytes raise anything
+        raise FormatError(
+            f"{path} cannot be read as {kind}: {describe_error(error)}. The file is"
+            " damaged, or of another format"
+        ) from error
 
 
 def _open_folder(path: Path, selection: Selection) -> Recording:

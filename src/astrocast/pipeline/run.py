@@ -149,7 +149,8 @@ def run_recording(
         else Path(f"{source.stem or source.name}.astrocast")
     )
     with open_source(source, settings) as movie:
-        described = check_recording(movie)
+        invalid_is_replaced = settings.conversion.nan_border != "keep"
+        described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
@@ -309,10 +310,10 @@ class Steps:
             write_frame_quality,
             write_table,
         )
-        from astrocast.runtime.frame_quality import find_frame_quality
+        from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = find_frame_quality(movie)
+            table = frame_quality_of(movie)  # conversion stores what it finds
         write_frame_quality(self.recording, channel.names.raw, table)
         name = FRAMES.replace(".", f".{channel.ending.strip()}.")
         write_table(self.run.file(name.replace("..", ".")), table)
@@ -395,7 +396,15 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
     ):
         movie = open_interleaved(
-            source, conversion.loc_in, sep=conversion.sep, channels=channels
+            source,
+            conversion.loc_in,
+            sep=conversion.sep,
+            channels=channels,
+            plane=conversion.plane,
+            position=conversion.position,
+            channel=conversion.channel,
+            axes=conversion.axes,
+            missing=conversion.missing,
         )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(

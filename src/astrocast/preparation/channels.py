@@ -19,7 +19,10 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.views import MappedRecording, SlicedRecording
+from astrocast.io.views import (
+    MappedRecording,
+    SlicedRecording,
+)
 from astrocast.kernels.frames.convert import can_clip, saturate
 from astrocast.kernels.frames.resample import resample
 
@@ -98,7 +101,7 @@ def interleave(
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
             recording.metadata = replace(
-                source.metadata,
+                recording.metadata,
                 channel_names=labels[i : i + 1] if len(labels) == k else (),
             )
         found.append(Conversion(name, recording))

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import Config, Loc, Recording
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Config,
+    Loc,
+    Missing,
+    Plane,
+    Position,
+    Recording,
+    make_address,
+)
 from astrocast.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -18,6 +28,11 @@ if TYPE_CHECKING:
 def suggest(
     recording: Recording,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,6 +66,7 @@ def suggest(
             raise OutputExistsError(
                 f"{path} exists; name another with --output, or remove it"
             )
+    loc = make_address(loc, plane, position, channel, axes, missing)
     with reporting(reporter()):
         found = preview(recording, loc, read_configuration(config, []))
     target.write_text(found.configuration(), encoding="utf-8")

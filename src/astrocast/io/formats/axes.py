@@ -211,6 +211,9 @@ def read_layout(
         except ChoiceError as error:
             missing.append(error)
     if missing:
+        if channel:
+            named = (names or {}).get("channel") or [""] * lengths["C"]
+            choices["channel"] = tuple(n or f"ch{i}" for i, n in enumerate(named))
         raise ChoiceError("; ".join(str(e) for e in missing), choices)
     _check_unused(chosen, choices, where)
     return Layout(axes, tuple(shape), time, channel, fixed, choices)

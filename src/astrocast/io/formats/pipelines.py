@@ -64,8 +64,11 @@ def read_pickled_numbers(path: Path) -> dict[str, float]:
     by an integer or a float is an entry.
     """
     with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format._read_array_header(file, version=(1, 0))  # type: ignore[attr-defined]
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            np.lib.format.read_array_header_1_0(file)
+        else:
+            np.lib.format.read_array_header_2_0(file)
         content = file.read()
     found: dict[str, float] = {}
     name: str | None = None

@@ -33,6 +33,7 @@ from astrocast.io.recording import (
     Recording,
     RecordingWriter,
     check_movie_shape,
+    named_errors,
 )
 from astrocast.io.selection import Selection
 from astrocast.io.writing.files import check_space
@@ -107,6 +108,7 @@ class ZarrRecording(Recording):
             depths[self._axes.index(time)] * self.channels if time is not None else 1
         )
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
