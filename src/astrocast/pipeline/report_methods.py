@@ -46,7 +46,8 @@ def methods_text(content: ReportContent) -> str:
         " were part of it in any frame) above a local baseline, a line through the"
         " frames before and after the event; pixels of other events were left out."
         " Onset and offset are crossings of 10% of the peak, rise time 10% to 90%,"
-        " decay time 90% to 10%, half width 50% to 50%, on the isotonic fit of the trace.",
+        " decay time 90% to 10%, half width 50% to 50%, on the"
+        " isotonic fit of the trace.",
         f"Software: {_list_versions(content.versions)}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
