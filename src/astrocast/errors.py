@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+#: characters of the message of a library that are shown
+LONGEST_MESSAGE = 300
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
 
 
@@ -43,7 +45,7 @@ class DatasetNotFoundError(AstrocastError, KeyError):
     """
 
 
-class ChoiceError(DatasetNotFoundError):
+class ChoiceError(DatasetNotFoundError, InvalidValueError):
     """A file holds several planes, positions or channels, and none of them was named.
 
     ``choices`` lists them: "plane", "position" or "channel" -> a name for each.
@@ -90,6 +92,17 @@ class MissingExtraError(AstrocastError, ImportError):
 
 class AstrocastWarning(UserWarning):
     """A result is valid, but the user should know something about it."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error of a library in one line of at most 300
+    characters, with its type where the message alone says little.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    named = isinstance(error, KeyError | IndexError | MemoryError) or len(text) < 4
+    return f"{type(error).__name__} {text}".strip() if named else text
 
 
 def stack_level() -> int:

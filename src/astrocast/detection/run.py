@@ -80,6 +80,8 @@ class Known:
     frames
         Frames of the whole recording, of which a slice may be worked on; 0: those of
         the recording that is detected in.
+    judged
+        Whether all frames were judged; otherwise the calibrated detection does it.
     """
 
     border: tuple[int, int, int, int]
@@ -88,15 +90,14 @@ class Known:
     fluorescence: Recording | None = None
     signal_kind: SignalKind = "dF"
     frames: int = 0
+    judged: bool = False
 
 
 @contextmanager
 def _steps(
     checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
 ) -> Iterator[Tap | None]:
-    """Keep the intermediate steps as recordings in ``debug/``; each is written from the
-    first frame to the last.
-    """
+    """Store intermediate steps as recordings in ``debug/``, in order of frames."""
     if not settings.debug:
         yield None
         return
@@ -166,8 +167,7 @@ def detect(
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
 ) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is
-    done.
+    """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
     recording's own noise, and each event has a confidence.
@@ -184,6 +184,7 @@ def detect(
                 advance,
                 known.border,
                 known.bad_frames,
+                known.judged,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
@@ -243,8 +244,10 @@ def _measure_for_publication(
     pool: Executor | None,
     is_raw: bool,
 ) -> Publication:
-    """Measure every event over its fixed footprint; ``is_raw``: the recording that was
-    detected in is fluorescence unless its attributes say that it is dF.
+    """Measure each event over its fixed footprint.
+
+    ``is_raw``: the recording holds fluorescence, unless its attributes say that it is
+    dF.
     """
     movies = _measured_movies(recording, known, segmentation, is_raw)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:

@@ -371,8 +371,9 @@ class MotionCorrection:
 
     @property
     def fields(self) -> NDArray[np.float32] | None:
-        """Shifts of the patches (frame, 2, patch row, patch column), pixels; None after
-        rigid correction.
+        """Shifts of the patches, (frame, 2, patch row, patch column), in pixels.
+
+        None after rigid correction.
         """
         return self._known().fields if self.settings.pw_rigid else None
 
@@ -402,8 +403,9 @@ class MotionCorrection:
         return self._known().crispness
 
     def field_at(self, frame: int) -> NDArray[np.float32]:
-        """Return the shift of every pixel of one corrected frame, (2, row, column),
-        pixels; constant if it is rigid.
+        """Return the shift of each pixel of one corrected frame, (2, row, column).
+
+        In pixels; constant after rigid correction.
         """
         motion = self._known()
         if self.fields is None:
@@ -470,8 +472,9 @@ def frames_moved(recording: Recording, depth: int) -> int:
 
 
 def journal(motion: Motion, recording: Recording, target: str) -> Resume:
-    """Return the journal of a corrected movie that is written to ``target`` (where, and
-    as what).
+    """Return the journal of a corrected movie.
+
+    ``target``: the path and format that it is written to.
     """
     assert motion.kept is not None
     # three frames stand for the recording
@@ -496,8 +499,9 @@ def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
 
 
 def channel(path: Any, other: Any) -> tuple[Any, str | None]:
-    """Return (source, loc) of a further channel: the name of a dataset beside the first
-    one, or a recording itself.
+    """Return (source, loc) of a further channel.
+
+    A name is a dataset beside the first one; anything else is a recording.
     """
     if (
         isinstance(other, str)
@@ -516,8 +520,9 @@ def channel(path: Any, other: Any) -> tuple[Any, str | None]:
 
 
 def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block: JAX where it is asked for, or where
-    there is a GPU.
+    """Return the function that estimates a block.
+
+    JAX where it is asked for, or where there is a GPU.
     """
     if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
         return jax_engine.estimate

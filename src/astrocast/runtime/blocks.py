@@ -200,6 +200,7 @@ def copy_blocks(
     *,
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
+    operation: Operation | None = None,
 ) -> None:
     """Copy a recording block by block, see `run_blocks`; does not commit the writer.
 
@@ -211,4 +212,5 @@ def copy_blocks(
     fits = BLOCK_BYTES // max(1, recording.nbytes // recording.shape[0])
     if block_frames is None and whole <= fits:
         frames = max(whole, frames - frames % whole)
-    run_blocks(recording, writer, _Identity(), block_frames=frames, advance=advance)
+    copy = operation or _Identity()
+    run_blocks(recording, writer, copy, block_frames=frames, advance=advance)

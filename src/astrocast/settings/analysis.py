@@ -104,9 +104,10 @@ class PhysiologySettings(Settings):
         "dFF",
         "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), or fluorescence (F).",
     )
-    context: int = parameter(
-        0,
-        "Frames of the recording before and after the event that are included.",
+    context: int | None = parameter(
+        None,
+        "Frames of the recording before and after the event; none: the stored trace"
+        " over the fixed footprint, which has them.",
         unit="frame",
         ge=0,
     )

@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from astrocast.cli.options import (
+    Axes,
+    Channel,
     Config,
     Loc,
+    Missing,
     Output,
     Overwrite,
+    Plane,
+    Position,
     Recording,
     Set,
+    make_address,
     settings_of,
 )
 
@@ -21,6 +27,11 @@ def delta(
     recording: Recording,
     output: Output,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "df/ch0",
     config: Config = None,
     set_: Set = None,
@@ -34,6 +45,7 @@ def delta(
     from astrocast.preparation import Delta
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     settings = settings_of("delta", config, set_).delta
     with open_recording(recording, loc) as movie:
         window = settings.window_for(len(movie))

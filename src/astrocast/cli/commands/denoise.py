@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from astrocast.cli.options import (
+    Axes,
+    Channel,
     Loc,
+    Missing,
     Output,
     Overwrite,
+    Plane,
+    Position,
     Recording,
     checked,
+    make_address,
     with_options,
 )
 from astrocast.settings.denoising import DenoiserSettings
@@ -28,6 +34,11 @@ def denoise(
     recording: Recording,
     output: Output,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     loc_out: Annotated[
         str | None,
         typer.Option(help="Dataset to write; that of the recording when left out."),
@@ -50,6 +61,7 @@ def denoise(
     from astrocast.denoising import Denoiser
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     chosen: DenoiserSettings = checked(DenoiserSettings, settings)
     denoiser = Denoiser(**chosen.model_dump())
     with reporting(reporter()), warnings.catch_warnings(record=True) as caught:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import (
@@ -20,6 +19,8 @@ from astrocast.errors import (
     OutputError,
 )
 from astrocast.io.access import current_access
+from astrocast.io.formats.axes import read_layout
+from astrocast.io.formats.axes_recording import find_axes, split_labels
 from astrocast.io.formats.contiguous import ContiguousFrames
 from astrocast.io.formats.hdf5_checks import (
     check_chunks_stored,
@@ -35,6 +36,7 @@ from astrocast.io.recording import (
     as_dtype,
     check_movie_shape,
 )
+from astrocast.io.selection import Selection
 from astrocast.io.writing.atomic_update import UpdatedFile, journal_path
 
 #: recordings that hold a file open: HDF5 refuses to open a file for writing that the
@@ -46,19 +48,23 @@ BEING_WRITTEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def dataset_names(path: Path) -> list[str]:
-    """Return the names of all 3-D datasets in the file, complete ones only."""
+    """Return the names of all recordings in the file, complete ones only."""
     with open_file(path, "r") as file:
         return names_in(file)
 
 
 def names_in(file: h5py.File) -> list[str]:
-    """Return the names of all 3-D datasets of an open file, complete ones only."""
+    """Return the names of all recordings of an open file, complete ones only.
+
+    A recording is a dataset of real numbers with three to five axes.
+    """
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if (
             isinstance(item, h5py.Dataset)
-            and item.ndim == 3
+            and 3 <= item.ndim <= 5
+            and item.dtype.kind in "biuf"
             and not name.endswith(PARTIAL)
         ):
             names.append(name)
@@ -101,35 +107,75 @@ def _is_being_written(path: Path) -> bool:
 
 
 class HDF5Recording(Recording):
-    """One dataset of an HDF5 file."""
+    """One dataset of an HDF5 file; frames of several channels alternate."""
 
     path: Path
     loc: str
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._file: h5py.File | None = None
-        access = current_access()
+        access, chosen = current_access(), selection or Selection()
         with open_file(path, "r") as file, reading(path):
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                names = names_in(file)
+                names = self._names(file)
                 loc = default_dataset(loc, file.attrs, names)
                 wanted = choose_dataset(names, loc, path)
-            dataset = file[wanted]
-            self.loc = wanted
+            self.loc, self._stored = wanted, self._path_of(file, wanted)
+            dataset = file[self._stored]
             where = f"{path}:{wanted}"
             inside = check_place(dataset, file, where, path, access)
-            self.shape = check_movie_shape(dataset.shape, where)
             self.dtype = as_dtype(dataset.dtype, where).newbyteorder("=")
+            if dataset.ndim < 3:
+                check_movie_shape(dataset.shape, where)
+            axes = self._axes(dataset, chosen)
+            self._layout = read_layout(axes, dataset.shape, where, chosen)
+            self.channels, self.choices = self._layout.channels, self._layout.choices
+            self.shape = check_movie_shape(self._layout.movie_shape, where)
             check_chunks_stored(dataset, where, access)
-            self.metadata = _read_metadata(dataset)
-            self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
+            self.metadata = self._metadata(dataset)
+            self.remarks = self._remarks(dataset)
+            if axes not in ("TYX", "TCYX"):
+                self.remarks = (f"axes: {axes}", *self.remarks)
+            depth = (
+                dataset.chunks[axes.index("T")] if dataset.chunks and "T" in axes else 1
+            )
+            self.chunk_frames = depth * self.channels
+            plain = axes == "TYX"
             #: CRC-32 of each frame, where the file has them, uint32 (frames,)
-            self.checksums = read_checksums(file, wanted, self.shape[0])
-            self._contiguous = self._plain_bytes(dataset) if inside else None
+            self.checksums = (
+                read_checksums(file, wanted, self.shape[0]) if plain else None
+            )
+            self._contiguous = self._plain_bytes(dataset) if inside and plain else None
         _READERS.add(self)
+
+    def _names(self, file: h5py.File) -> list[str]:
+        """Return the recordings of the file."""
+        return names_in(file)
+
+    def _path_of(self, file: h5py.File, name: str) -> str:
+        """Return where in the file the dataset of a recording is."""
+        return name
+
+    def _axes(self, dataset: h5py.Dataset, selection: Selection) -> str:
+        """Return a letter for each axis of the dataset."""
+        labels = [dimension.label for dimension in dataset.dims]
+        if not all(labels) and "axes" in dataset.attrs:
+            labels = split_labels(dataset.attrs["axes"])
+        where = f"{self.path}:{self.loc}"
+        return find_axes(dataset.ndim, dataset.shape, selection, where, labels)
+
+    def _metadata(self, dataset: h5py.Dataset) -> Metadata:
+        """Return the physical metadata of a dataset."""
+        return _read_metadata(dataset)
+
+    def _remarks(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+        """Return sentences for the user."""
+        return ()
 
     def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
         # An uncompressed contiguous dataset is plain bytes in the file: reading them
@@ -142,8 +188,9 @@ class HDF5Recording(Recording):
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`; whole frames are compared with their
-        checksums.
+        """Return a block, see `Recording.read`.
+
+        Whole frames are compared with their checksums.
         """
         found = self._read(start, stop, rows, columns)
         if self.checksums is not None and (rows, columns) == (ALL, ALL):
@@ -153,13 +200,25 @@ class HDF5Recording(Recording):
     def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:
         if self._contiguous is not None:
             return self._contiguous.read(start, stop, rows, columns)
+        return self._read_layout(start, stop, 1, rows, columns)
+
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return every ``step``-th frame, see `Recording.read_every`."""
+        if self.channels == 1 or step % self.channels:
+            return super().read_every(start, stop, step, rows, columns)
+        return self._read_layout(start, stop, step, rows, columns)
+
+    def _read_layout(
+        self, start: int, stop: int, step: int, rows: slice, columns: slice
+    ) -> NDArray[Any]:
         with self._lock, reading(self.path, f"frames {start} to {stop} of "):
             if self._file is None:
                 self._file = open_file(self.path, "r")
-            found = np.ascontiguousarray(
-                self._file[self.loc][start:stop, rows, columns]
-            )
-            return found.astype(self.dtype, copy=False)
+            dataset = self._file[self._stored]
+            block = self._layout.read(dataset, start, stop, step, rows, columns)
+            return block.astype(self.dtype, copy=False)
 
     def release(self) -> None:
         """Close the file until the next read."""
@@ -174,8 +233,9 @@ class HDF5Recording(Recording):
 
 
 def release_readers(path: Path) -> None:
-    """Close what this process reads of a file that is about to be written; it reopens
-    at the next read.
+    """Close this process's readers of a file that will be written.
+
+    They are opened again at the next read.
     """
     target = path.resolve()
     for reader in list(_READERS):
