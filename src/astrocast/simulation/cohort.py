@@ -1,8 +1,8 @@
 """Simulated studies with known effects: event tables at once, or movies to detect in.
 
 `simulate_cohort` draws the tables of a whole study without any movie, to check
-statistics and analyses. `write_cohort` writes a movie for each recording and the table that
-`astrocast batch` reads.
+statistics and analyses. `write_cohort` writes a movie for each recording and the table
+that `astrocast batch` reads.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _draw_recording(
 def _draw_units(
     s: CohortSettings, recording: _Recording, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return the units of a recording: regions on a grid, units around their centres."""
+    """Return the units of a recording: regions on a grid, units around centres."""
     n = s.regions * s.units
     region = np.repeat(np.arange(s.regions), s.units)
     side = math.ceil(math.sqrt(s.regions))
