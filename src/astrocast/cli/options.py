@@ -1,6 +1,4 @@
-"""What commands of single stages share: their options, from the settings that declare
-each parameter once.
-"""
+"""Options that commands share, made of the settings that declare each parameter."""
 
 from __future__ import annotations
 
@@ -145,8 +143,9 @@ def list_choices_given(
 def settings_of(
     stage: str, config: Path | None, overrides: list[str] | None
 ) -> RunSettings:
-    """Return the settings of a run; overrides name parameters of one stage, or of the
-    run itself.
+    """Return the settings of a run.
+
+    Overrides name parameters of one stage, or of the run itself.
     """
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
@@ -159,10 +158,9 @@ def settings_of(
 
 
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an option for every parameter of ``model``; they reach it as its
-    keyword arguments.
+    """Give a command an option for every parameter of ``model``.
 
-    An option that is not used is None. `checked` makes settings of them, so that the
+    They reach it as its keyword arguments. An option that is not used is None. `checked` makes settings of them, so that the
     limits are those of the settings.
     """
 
@@ -182,9 +180,7 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checked(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; everything that is wrong with them is said
-    at once.
-    """
+    """Return the settings that options give; all that is wrong is said at once."""
     given = {
         name: _parts(model.model_fields[name], v)
         for name, v in values.items()

@@ -1,5 +1,6 @@
-"""The steps of a conversion: split channels, subtract a background, change size and
-dtype; each a lazy recording.
+"""The steps of a conversion, each a lazy recording.
+
+Split channels, subtract a background, change size and dtype.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 @dataclass
 class Clipped:
-    """Counts values that were beyond the range of the dtype; blocks may be converted in
-    several threads.
-    """
+    """Counts values beyond the range of the dtype, in several threads."""
 
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,9 +51,7 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel on its way: its dataset name, the lazy recording, and what was
-    clipped so far.
-    """
+    """One channel: its dataset name, the lazy recording, and how much was clipped."""
 
     name: str
     recording: Recording
@@ -79,8 +76,9 @@ def interleave(
     first: int,
     stop: int,
 ) -> list[Conversion]:
-    """Return each channel of an interleaved recording; ``first`` to ``stop`` are frames
-    of the file.
+    """Return each channel of an interleaved recording.
+
+    ``first`` to ``stop`` are frames of the file.
     """
     names = (
         [f"{loc_out}/ch{i}" for i in range(channels)]
@@ -190,9 +188,7 @@ def subtract(
     background: str | float | NDArray[Any] | None,
     reduction: str | Callable[..., Any],
 ) -> list[Conversion]:
-    """Return the channels without the background, and without the channel that it is
-    taken from.
-    """
+    """Return the channels less the background, and without the background's channel."""
     if background is None:
         return channels
     if isinstance(background, str):
@@ -259,8 +255,9 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
 def reduce_frames(
     recording: Recording, reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return one frame made of all frames, reading whole time courses of a few rows at
-    a time.
+    """Return one frame made of all frames, float64 (row, column).
+
+    Whole time courses of a few rows are read at a time.
     """
     function = reducer(reduction)
     frames, rows, columns = recording.shape

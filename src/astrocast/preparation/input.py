@@ -47,8 +47,7 @@ LAZY_BYTES = 32 << 20
 
 
 class Input:
-    """Reads recordings of many formats, splits channels, takes a background away,
-    resizes, and stores the result.
+    """Convert recordings of many formats: split channels, resize, store.
 
     Parameters
     ----------
@@ -402,9 +401,7 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return where one of several channels goes: the store itself, or a file of its
-    own.
-    """
+    """Return where one of several channels goes: the store, or a file of its own."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
