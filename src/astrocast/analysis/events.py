@@ -178,7 +178,7 @@ class Events(EventTable):
 
     @property
     def export(self) -> EventExports:
-        """Files of these events for other programs, as in ``events.export.csv(path)``."""
+        """Files of these events for other programs: ``events.export.csv(path)`` etc."""
         return EventExports(self.events, self.sources)
 
     def copy(self) -> Self:

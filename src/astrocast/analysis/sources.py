@@ -72,7 +72,7 @@ class Source:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """Pixel size and frame rate, of the recording, or else as detection saw them."""
+        """Pixel size and frame rate: of the recording, or else as detection stored."""
         if self.video is not None and self.video.metadata.to_attributes():
             return self.video.metadata
         return self._recorded_metadata()

@@ -1,4 +1,4 @@
-"""Options that commands share, made of the settings that declare each parameter."""
+"""Options of the commands of single stages, made from the settings."""
 
 from __future__ import annotations
 
@@ -143,10 +143,7 @@ def list_choices_given(
 def settings_of(
     stage: str, config: Path | None, overrides: list[str] | None
 ) -> RunSettings:
-    """Return the settings of a run.
-
-    Overrides name parameters of one stage, or of the run itself.
-    """
+    """Return the settings of a run; overrides name parameters of a stage or the run."""
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
     given = []
@@ -158,9 +155,11 @@ def settings_of(
 
 
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an option for every parameter of ``model``.
+    """Give a command an option for each parameter of ``model``.
 
-    They reach it as its keyword arguments. An option that is not used is None. `checked` makes settings of them, so that the
+    The command gets them as keyword arguments.
+
+    An option that is not used is None. `checked` makes settings of them, so that the
     limits are those of the settings.
     """
 
@@ -180,7 +179,7 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checked(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; all that is wrong is said at once."""
+    """Return the settings that options give; an error lists all problems at once."""
     given = {
         name: _parts(model.model_fields[name], v)
         for name, v in values.items()

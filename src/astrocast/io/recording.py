@@ -62,8 +62,8 @@ class Metadata:
     def to_attributes(self) -> dict[str, Any]:
         """Return what is known as numbers, strings and lists: attributes of a file.
 
-        Frame times are divided over ``frame_times``, ``frame_times.1`` and so on, for an
-        attribute of HDF5 holds at most 64 KB.
+        Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
+        because an attribute of HDF5 holds at most 64 KB.
         """
         known = {
             k: list(v) if isinstance(v, tuple) else v

@@ -1,6 +1,4 @@
-"""One pass over the input before anything is computed, to see that it is a movie a run
-can work with.
-"""
+"""One pass over the input before a run, to check that it is a usable movie."""
 
 from __future__ import annotations
 
@@ -24,8 +22,9 @@ LARGEST_VALUE = 1e15
 def check_recording(
     recording: Recording, *, allow_invalid: bool = False
 ) -> dict[str, Any]:
-    """Read the recording once; return path, shape, dtype, metadata and content hash, or
-    say why it cannot be used.
+    """Read the recording once; return its description, or raise an error.
+
+    Path, shape, dtype, metadata and content hash.
     """
     name = str(recording.path or "the recording")
     frames = recording.shape[0]

@@ -112,8 +112,7 @@ def run_recording(
     overwrite: bool = False,
     judge: Judge | None = None,
 ) -> RunResult:
-    """Convert, register, denoise where asked, correct bleaching, detect events and
-    write the report.
+    """Run all stages on a recording and write the report.
 
     Parameters
     ----------
@@ -305,9 +304,7 @@ class Steps:
         )
 
     def _store_frame_quality(self, channel: ChannelSteps) -> int:
-        """Find the frames that are not pictures, for all later stages; return how many
-        are left out.
-        """
+        """Find bad frames, for all later stages; return how many are left out."""
         from astrocast.io.stores.frame_quality import (
             frames_left_out,
             write_frame_quality,
@@ -372,8 +369,8 @@ def read_contents(directory: Path) -> list[ReportContent]:
     detection = state.get("stages", {}).get("detection", {})
     if detection.get("status") != "complete":
         raise RecordingNotFoundError(
-            f"{directory} holds no complete run; name the directory that `astrocast run`"
-            " wrote"
+            f"{directory} holds no complete run; give the directory that"
+            " `astrocast run` wrote"
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
@@ -385,8 +382,9 @@ def read_contents(directory: Path) -> list[ReportContent]:
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:
-    """Open the input of a run; what the settings say of its pixels and frames goes
-    before what the file says.
+    """Open the input of a run.
+
+    Pixel size and frame rate from the settings override those in the file.
     """
     conversion = settings.conversion
     channels = (

@@ -1,7 +1,4 @@
-"""The steps of a conversion, each a lazy recording.
-
-Split channels, subtract a background, change size and dtype.
-"""
+"""Steps of a conversion, each a lazy recording: channels, background, size, dtype."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 @dataclass
 class Clipped:
-    """Counts values beyond the range of the dtype, in several threads."""
+    """Count values beyond the range of the dtype, also from several threads."""
 
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -51,7 +48,7 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel: its dataset name, the lazy recording, and how much was clipped."""
+    """One channel of a conversion: dataset name, lazy recording, clipped values."""
 
     name: str
     recording: Recording
@@ -177,7 +174,7 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
         return float(np.median(levels)), error, f"{int(dark.sum())} dark frames"
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
-        "offset is 'auto', but there are no dark frames (shutter closed) to take it from."
+        "offset is 'auto', but there are no dark frames (shutter closed) for it."
         f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
         " from the camera's data sheet or from a recording with the shutter closed"
     )
@@ -188,7 +185,7 @@ def subtract(
     background: str | float | NDArray[Any] | None,
     reduction: str | Callable[..., Any],
 ) -> list[Conversion]:
-    """Return the channels less the background, and without the background's channel."""
+    """Return the channels minus the background; its own channel is left out."""
     if background is None:
         return channels
     if isinstance(background, str):
@@ -255,9 +252,9 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
 def reduce_frames(
     recording: Recording, reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return one frame made of all frames, float64 (row, column).
+    """Return the reduction of all frames to one.
 
-    Whole time courses of a few rows are read at a time.
+    Reads whole time courses of a few rows at a time.
     """
     function = reducer(reduction)
     frames, rows, columns = recording.shape

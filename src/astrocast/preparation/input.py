@@ -47,7 +47,9 @@ LAZY_BYTES = 32 << 20
 
 
 class Input:
-    """Convert recordings of many formats: split channels, resize, store.
+    """Read recordings of many formats, prepare them, and store the result.
+
+    Splits channels, subtracts a background, resizes and converts.
 
     Parameters
     ----------
@@ -131,16 +133,17 @@ class Input:
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            A number; the name of a channel, which is then not written (``"ch1"``,
-            ``"data/ch1"`` or its name in ``channels``); or an array: one frame, or several that are
-            reduced as well. Calculated in signed floating point.
+            A number; the name of a channel (``"ch1"``, ``"data/ch1"`` or its name in
+            ``channels``), which is then not written; or an array: one frame, or several
+            that are reduced as well. Calculated in signed floating point.
         subtract_func
             How the background's frames become one frame: ``mean``, ``max``, ``min``,
             ``std``, or a function that is called as ``f(frames, axis=0)``, for example
             `numpy.median`.
         rescale
             A float (or two, row and column) is a factor; an int (or two) the final size
-            in pixels; 1 leaves the size as it is. Anti-aliased, see `astrocast.kernels.frames.resample`.
+            in pixels; 1 leaves the size as it is. Anti-aliased, see
+            `astrocast.kernels.frames.resample`.
         dtype
             dtype of the result. Values are rounded and saturate at the limits of an
             integer type, with one warning that counts them. The default gives int64.
@@ -370,7 +373,7 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
 
 
 def read_whole(channel: Conversion) -> NDArray[Any]:
-    """Return one channel in memory, block by block so that no second copy of it exists."""
+    """Return one channel in memory, read block by block to avoid a second copy."""
     writer = create_recording(
         None, None, channel.recording.shape, channel.recording.dtype
     )
@@ -401,7 +404,7 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return where one of several channels goes: the store, or a file of its own."""
+    """Return the path of one of several channels: the store, or a file of its own."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")

@@ -12,7 +12,7 @@ from astrocast.settings.base import Settings, parameter
 
 
 def plain_numbers(value: Any) -> Any:
-    """Return NumPy numbers, and those in tuples, lists and arrays, as Python numbers."""
+    """Return NumPy numbers, also inside tuples, lists, arrays, as Python numbers."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

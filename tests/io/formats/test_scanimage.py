@@ -1,4 +1,4 @@
-"""ScanImage: the order of pages of stacks, channels, averaged and stopped recordings."""
+"""ScanImage: order of pages of stacks, channels, averaged and stopped recordings."""
 
 from __future__ import annotations
 

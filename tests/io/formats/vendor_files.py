@@ -135,7 +135,9 @@ def write_lif(
         )
         elements += (
             "<Element"
-            f' Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription>{stamps}</Image></Data><Memory'
+            f' Name="{name}"><Data><Image><ImageDescription>'
+            f"<Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions>"
+            f"</ImageDescription>{stamps}</Image></Data><Memory"
             f' Size="{movie.size * 2}" MemoryBlockID="MemBlock_{number}"/></Element>'
         )
         block = f"MemBlock_{number}".encode("utf-16-le")
@@ -179,10 +181,8 @@ def write_nd2(
 
     def xml(name: str, value: object) -> str:
         if isinstance(value, dict):
-            return (
-                f"<{name}"
-                f" runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
-            )
+            inner = "".join(xml(*item) for item in value.items())
+            return f"<{name} runtype='CLxListVariant'>{inner}</{name}>"
         return f"<{name} runtype='{number[type(value)]}' value='{value}'/>"
 
     def variant(values: dict[str, object]) -> bytes:

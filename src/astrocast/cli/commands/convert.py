@@ -1,4 +1,4 @@
-"""``astrocast convert``: from any format that can be read to one that is written."""
+"""``astrocast convert``: read a recording of any format and write another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def convert(
     config: Config = None,
     set_: Set = None,
 ) -> None:
-    """Convert a recording: split channels, subtract a background, change size, type."""
+    """Convert a recording: channels, background, size, dtype, format."""
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.run import open_source
     from astrocast.preparation import Input

@@ -37,9 +37,7 @@ def delta(
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the slowly changing background of every pixel away (dF, or dF/F with --set
-    method=dFF).
-    """
+    """Subtract the slow background of each pixel (dF; dF/F: --set method=dFF)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.io import open_recording
     from astrocast.preparation import Delta

@@ -1,6 +1,4 @@
-"""``astrocast denoise``: one recording, by a network trained on it or by the patterns
-of its patches.
-"""
+"""``astrocast denoise``: denoise a recording with a network or by SVD of patches."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def denoise(
     overwrite: Overwrite = False,
     **settings: Any,
 ) -> None:
-    """Take the noise out of a recording with nothing but the recording itself, and say
-    what that cost.
-    """
+    """Denoise a recording (self-supervised); print quality measures."""
     from astrocast.cli.commands.run import reporter
     from astrocast.denoising import Denoiser
     from astrocast.runtime.progress import reporting

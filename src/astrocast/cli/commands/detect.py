@@ -55,9 +55,7 @@ def detect(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find events: in a raw or registered recording by its own noise, or with --set
-    method=default in dF.
-    """
+    """Detect events by the recording's own noise (--set method=default: in dF)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
     from astrocast.io.stores.event_store import read_events

@@ -47,9 +47,7 @@ def motion(
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find how far every frame has moved, and undo it; shifts and quality are written
-    beside the movie.
-    """
+    """Correct motion; write shifts and quality beside the movie."""
     from astrocast.cli.commands.run import reporter
     from astrocast.io.stores.registration_store import registration_path
     from astrocast.preparation import MotionCorrection

@@ -220,7 +220,7 @@ def read_layout(
 
 
 def _time_axis(rest: list[str], chosen: Selection, stacks: bool) -> str | None:
-    """Return the axis of the frames among axes that are neither channel nor position."""
+    """Return the axis of frames among axes that are neither channel nor position."""
     if "T" in rest:
         return "T"
     unknown = [a for a in rest if a != "Z"]

@@ -60,7 +60,7 @@ SECONDS = {
 
 
 def length(value: Any, unit: Any) -> float | None:
-    """Return a length in micrometres; None when it is missing or its unit is unknown."""
+    """Return a length in micrometres; None if it or its unit is unknown."""
     scale = MICROMETRES.get(str(unit or "µm").strip().lower())
     return (
         float(value) * scale
