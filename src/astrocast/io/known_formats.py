@@ -129,7 +129,8 @@ def registered_formats() -> tuple[Format, ...]:
             if not isinstance(item, Format):
                 raise InvalidTypeError(
                     f"the entry point {entry.name} of astrocast.formats names"
-                    f" {type(item).__name__}; expected astrocast.io.known_formats.Format"
+                    f" {type(item).__name__}; expected a Format of"
+                    " astrocast.io.known_formats"
                 )
             found.append(item)
     return tuple(found)
