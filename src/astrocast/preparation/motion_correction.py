@@ -247,7 +247,8 @@ class MotionCorrection:
             )
         self._source = (path, loc or None)
         logger.info(
-            "motion: up to %.1f px, %d of %d frames cannot be trusted, crispness %.3g -> %.3g",
+            "motion: up to %.1f px, %d of %d frames cannot be trusted,"
+            " crispness %.3g -> %.3g",
             float(np.abs(self.shifts).max()),
             int(self.bad_frames.sum()),
             len(self.shifts),
@@ -491,7 +492,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack, unless the caller opened it."""
+    """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:
         stack.callback(recording.close)
