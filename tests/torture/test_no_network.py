@@ -12,7 +12,7 @@ BLOCKED = """
 import sys
 seen = []
 def watch(event, arguments):
-    if event in ("socket.bind", "socket.connect", "socket.getaddrinfo", "socket.sendto"):
+    if event in {"socket." + n for n in ("bind", "connect", "getaddrinfo", "sendto")}:
         address = arguments[1] if len(arguments) > 1 else arguments
         seen.append((event, address))
         raise OSError("network access")

@@ -66,7 +66,8 @@ class Events(EventTable):
         or a list of both.
     frame_to_time_mapping, frame_to_time_function
         Time of each frame, as a dict, a list or a function of the frame (a list of
-        them: one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0.
+        them: one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0. Without
+        them, the times of the recording are taken where its steps are uneven.
     cache_path
         Directory for results that take long (`physiology`, `extend`, `noise_traces`).
         The name of a stored result is a hash of everything it depends on, so an
@@ -177,7 +178,7 @@ class Events(EventTable):
 
     @property
     def export(self) -> EventExports:
-        """Files of these events for other programs, as in ``events.export.csv(path)``."""
+        """Files of these events for other programs: ``events.export.csv(path)`` etc."""
         return EventExports(self.events, self.sources)
 
     def copy(self) -> Self:

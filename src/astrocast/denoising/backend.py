@@ -26,9 +26,9 @@ def _refuse_reports() -> None:
 def _no_probe_of_ports() -> Iterator[None]:
     """Keep an import from binding a port of ``::1``.
 
-    Keras imports requests, whose library urllib3 binds a port at import to learn whether
-    this computer has IPv6, and closes it at once. Nothing here uses the network; what
-    urllib3 believes afterwards is what Python says.
+    Keras imports requests, whose library urllib3 binds a port at import, to find out
+    whether this computer has IPv6, and closes it at once. Nothing here
+    uses the network; urllib3 takes the answer of Python instead.
     """
     name = "urllib3.util.connection"
     if name in sys.modules or not socket.has_ipv6:

@@ -132,6 +132,13 @@ class MotionCorrection:
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
 
+    def __repr__(self) -> str:
+        """Return what was registered, and how far it had moved."""
+        if self._motion is None:
+            return "<MotionCorrection, not run yet>"
+        frames, largest = len(self.shifts), float(abs(self.shifts).max())
+        return f"<MotionCorrection: {frames} frames, shifts up to {largest:.1f} px>"
+
     def run(
         self,
         path: Any,
@@ -241,7 +248,8 @@ class MotionCorrection:
             )
         self._source = (path, loc or None)
         self.logger.info(
-            "motion: up to %.1f px, %d of %d frames cannot be trusted, crispness %.3g -> %.3g",
+            "motion: up to %.1f px, %d of %d frames cannot be trusted,"
+            " crispness %.3g -> %.3g",
             float(np.abs(self.shifts).max()),
             int(self.bad_frames.sum()),
             len(self.shifts),
@@ -481,7 +489,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack, unless the caller opened it."""
+    """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:
         stack.callback(recording.close)

@@ -102,7 +102,7 @@ class PhysiologySettings(Settings):
 
     signal: Literal["dF", "dFF", "F"] = parameter(
         "dFF",
-        "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), or fluorescence (F).",
+        "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), fluorescence (F).",
     )
     context: int | None = parameter(
         None,

@@ -16,7 +16,7 @@ RADIUS, ONSET = 7.0, (60.0, 130.0)
 
 
 def known_course(onset: float) -> np.ndarray:
-    """Four frames up, four at the top, then a decay with a time constant of 8 frames."""
+    """Four frames up, four at the top, then a decay with a time constant of 8."""
     t = np.arange(FRAMES) - onset
     return np.where(t < 8, np.clip(t / 4, 0, 1), np.exp(-(t - 8) / 8))
 

@@ -65,8 +65,9 @@ class Estimate:
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """Return one estimate of consecutive runs: frames one after the other, sums
-        added.
+        """Return one estimate of consecutive groups of frames.
+
+        Values per frame are joined, sums are added.
         """
         joined: dict[str, Any] = {}
         for f in fields(cls):
@@ -87,8 +88,9 @@ def _sum(values: list[NDArray[Any]]) -> NDArray[np.float64]:
 def in_batches(
     work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None
 ) -> list[Any]:
-    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the
-    threads of ``pool``.
+    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order.
+
+    On the threads of ``pool``.
     """
     parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return list(map(work, parts) if pool is None else pool.map(work, parts))
@@ -114,8 +116,9 @@ def batch_of(model: Model) -> int:
 def align(
     seen: NDArray[np.float32], model: Model, inner: slice = ALL
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return (shifts, fields, aligned views) of the ``inner`` ones of viewed frames; a
-    rigid model has no patches.
+    """Return (shifts, fields, aligned views) of the ``inner`` frames.
+
+    A rigid model has no fields.
     """
     if isinstance(model, RigidModel):
         shifts = view_shifts(seen[inner], model)
@@ -163,8 +166,9 @@ def judged(
 
 
 def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.float64]:
-    """Return how much the fine structure of unevenly lit ones of aligned views is like
-    the template's; NaN of others.
+    """Return the fine-structure correlation with the template for uneven frames.
+
+    Of unevenly lit, aligned views; NaN for the rest.
 
     A frame is not to be mistrusted for an event that fills it.
     """
@@ -178,8 +182,9 @@ def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.flo
 def fine_agreement(
     aligned: NDArray[np.float32], rigid: RigidModel, share: float = 0.0
 ) -> NDArray[np.float64]:
-    """Return the correlation (frame,) of aligned views with the template by what
-    unevenly lit frames are compared by.
+    """Return the fine-structure correlation of aligned views with the template.
+
+    Shape (frame,); used for unevenly lit frames.
 
     ``share`` is that of each frame in the template; without its own noise there, it
     compares as any other frame does.
@@ -196,8 +201,7 @@ def fine_agreement(
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the
-    template.
+    """Compare the ``inner`` frames of a block (frame, row, column) with the template.
 
     Outside ``inner`` are the frames that dim recordings are compared together with
     (`halo_of`). The result does not depend on ``pool``, nor on how the recording is cut
@@ -241,8 +245,9 @@ def correct(
     store: Finish,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
-    """Return a block of frames moved back by their shifts, or by their fields where the
-    model is piecewise.
+    """Return a block of frames moved back by their shifts.
+
+    By their fields where the model is piecewise.
     """
     out = np.empty(frames.shape, store.dtype)
     rule = stored_as(out.dtype, store.offset, store.nonnegative)
@@ -270,8 +275,9 @@ def correct(
 def dense_field(
     field: NDArray[np.float32], model: Model, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return the shift of every pixel (2, row, column) from those of the patches (2,
-    patch row, patch column).
+    """Return the shift of each pixel from the shifts of the patches.
+
+    Shapes (2, row, column) and (2, patch row, patch column).
     """
     assert isinstance(model, PiecewiseModel)
     grid = model.grid

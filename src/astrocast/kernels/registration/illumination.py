@@ -1,5 +1,4 @@
-"""Frames that are lit otherwise than the template: an event that fills part of the
-field.
+"""Frames lit differently from the template: an event fills part of the field.
 
 Its edge is structure that the template does not have, and pulls the shift. Such frames
 are told by the mean of blocks, and compared once more by finer structure, of which the
@@ -109,8 +108,9 @@ def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None
 
 
 def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
-    """Return by how much the light of each frame differs from what is wanted, in the
-    block that differs most.
+    """Return how much the light of each frame differs from the expected one.
+
+    In the block of pixels that differs most.
 
     Parameters
     ----------
@@ -132,8 +132,9 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
 
 
 def evenly_lit(seen: Real) -> NDArray[np.bool_]:
-    """Return which frames (frame, row, column), not aligned yet, are lit as most of
-    them are.
+    """Return which frames (frame, row, column) are lit like most of them.
+
+    Frames are not aligned yet.
     """
     means = block_means(seen, np.zeros((len(seen), 2), np.int64))
     apart = unevenness(means, np.median(means, axis=0))
@@ -144,8 +145,9 @@ def evenly_lit(seen: Real) -> NDArray[np.bool_]:
 
 
 def evened(seen: Real, sigma: tuple[float, float] | None) -> Real:
-    """Return frames (frame, row, column) minus their Gaussian blur of ``sigma`` pixels;
-    as they are if it is None.
+    """Return frames (frame, row, column) minus their Gaussian blur.
+
+    ``sigma`` in pixels; None returns the frames as they are.
     """
     shape = (seen.shape[1], seen.shape[2])
     return np.asarray(
@@ -206,8 +208,9 @@ def least_uneven(shape: tuple[int, int], contrast: float, noise: float) -> float
 def finer_sigma(
     template: Real, mask: Real, sigma: tuple[float, float] | None, noise: float = 0.0
 ) -> tuple[float, float] | None:
-    """Return the sigma of the finest high-pass that the template has structure enough
-    for; None without one.
+    """Return the sigma of the finest high-pass for which the template has structure.
+
+    None without one.
     """
     if sigma is None:
         return None

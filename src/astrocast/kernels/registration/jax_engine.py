@@ -1,5 +1,6 @@
-"""The registration as one compiled JAX function, for a GPU; the same steps as `rigid`
-and `piecewise`.
+"""Registration as one compiled JAX function for a GPU.
+
+The same steps as in `rigid` and `piecewise`.
 
 Shifts agree with those of the CPU to 1e-3 pixels. JAX is imported when a function is
 built.
@@ -207,8 +208,9 @@ def _uneven(moved: Any, whole: Any, model: RigidModel) -> Any:
 def _either(
     uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None
 ) -> Any:
-    """Return what ``even`` gives, and what ``other`` gives for uneven frames; it runs
-    only where there are some.
+    """Return the result of ``even``, and of ``other`` for uneven frames.
+
+    ``other`` runs only where there are uneven frames.
     """
     found = even()
     if other is None:
@@ -239,8 +241,9 @@ def _smoothed(maps: Any, axis: int) -> Any:
 
 
 def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any]:
-    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch
-    column, lag, lag), and the bias.
+    """Return the maps of patches, centred on the rigid shift, and their bias.
+
+    Shape (frame, patch row, patch column, lag, lag).
     """
     jnp = _jax().numpy
     grid, finer = model.grid, model.finer
@@ -293,8 +296,9 @@ class Held:
 
 @lru_cache(maxsize=4)
 def _compiled(key: Held) -> Any:
-    """Return the function (views, number of real frames) -> (shifts in pixels of the
-    view, lags of the patches).
+    """Return the compiled function (views, number of real frames) -> shifts, lags.
+
+    Shifts in pixels of the view, and lags of the patches.
     """
     jax, model = _jax(), key.model
     jnp = jax.numpy
@@ -319,8 +323,9 @@ def _compiled(key: Held) -> Any:
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare a block of frames with the template, see `engine.estimate`; ``pool`` is
-    not used.
+    """Compare a block of frames with the template, see `engine.estimate`.
+
+    ``pool`` is not used.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)

@@ -173,9 +173,7 @@ def build_rigid(
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:
-    """Return the coarse shift of each viewed frame, (frame, 2), in whole pixels of the
-    view.
-    """
+    """Return the coarse shift of each view, (frame, 2), in whole pixels of the view."""
     coarse = halve(seen) if model.step == 2 else seen
     maps = correlation_maps(
         cross_spectrum(coarse * model.search_window, model.search), model.search
@@ -186,9 +184,7 @@ def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.in
 def is_uneven(
     seen: NDArray[np.float32], whole: NDArray[np.int64], model: RigidModel
 ) -> NDArray[np.bool_]:
-    """Return which of the viewed frames, moved by ``whole`` pixels, are lit otherwise
-    than the template.
-    """
+    """Return which views, moved by ``whole`` pixels, are unevenly lit."""
     if model.finer is None:
         return np.zeros(len(seen), np.bool_)
     return unevenness(block_means(seen, whole), model.finer.light) > model.finer.least
@@ -200,8 +196,9 @@ def _fine_shifts(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.flo
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each viewed frame, (frame, 2), in pixels of the frame, within
-    the limit.
+    """Return the shift of each view, (frame, 2), in pixels of the frame.
+
+    Within the limit.
     """
     whole = search_shifts(seen, model)
     moved, rest = displaced(seen, whole), np.empty(whole.shape)

@@ -134,8 +134,9 @@ def aligned_sample(
 def trusted_mean(
     sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]
 ) -> Real:
-    """Return the mean of the moved frames that look like the template, are lit like it
-    and are not clipped.
+    """Return the mean of moved frames that resemble the template.
+
+    They are lit like it, and not clipped.
 
     ``move(part)`` returns part of ``range(frames)``, moved back.
     """
@@ -185,8 +186,9 @@ def rigid_template(sample: Sample, rounds: int) -> RigidModel:
 
 
 def centred(shifts: NDArray[np.float64], fields: Real) -> Real:
-    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero
-    from the rigid shift, on average.
+    """Return fields whose deviation from the rigid shift has mean zero.
+
+    Shape (frame, 2, patch row, patch column).
 
     The mean, not the median: deviations are limited, so no frame counts for much, and
     the median of motion that swings between two sides is anywhere between them.
@@ -229,8 +231,9 @@ def piecewise_template(
 def sample_range(
     sample: Sample, model: Model
 ) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
-    """Return (shifts, fields, trusted, normal) of the sample against its final
-    template.
+    """Return (shifts, fields, trusted, normal) of the sample.
+
+    Against its final template.
     """
     rigid = rigid_part(model)
 
@@ -269,8 +272,9 @@ def sample_range(
 
 
 def mostly(good: NDArray[np.bool_], uneven: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the good frames that are evenly lit; all good ones where most are not, as
-    the light changes anyway.
+    """Return the good frames that are evenly lit, or all good ones if few are.
+
+    If most are uneven, the light changes in any case.
     """
     even = good & ~uneven
     return even if 2 * np.count_nonzero(even) >= len(good) else good
