@@ -272,6 +272,7 @@ class Steps:
 
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""
+        from astrocast.io.stores.frame_quality import write_table
         from astrocast.preparation import MotionCorrection
 
         motion = MotionCorrection()
@@ -283,6 +284,7 @@ class Steps:
         motion.save(
             self.recording, loc=self.corrected, chunk_strategy="XY", overwrite=True
         )
+        write_table(self.run.file(FRAMES), motion.frame_quality)
         found = motion.registration
         return {
             "bad_frames": int(found.quality["bad_frame"].sum()),

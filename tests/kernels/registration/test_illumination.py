@@ -1,6 +1,4 @@
-"""Frames of an event that fills part of the field: told by their light, compared by
-finer structure.
-"""
+"""Frames of an event that fills part of the field are not part of the first template."""
 
 from __future__ import annotations
 
@@ -11,25 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.kernels.registration.correlation import taper_2d
 from astrocast.kernels.registration.illumination import (
     BLOCK,
     block_means,
     block_size,
-    evened,
     evenly_lit,
-    finer_sigma,
-    spread,
     unevenness,
 )
 from astrocast.kernels.registration.preprocess import plan_view, view_frames
-from astrocast.kernels.registration.rigid import (
-    RigidModel,
-    build_rigid,
-    is_uneven,
-    view_shifts,
-)
-from astrocast.kernels.registration.template import first_template, mostly
+from astrocast.kernels.registration.template import first_template
 
 SIZE = 128
 
@@ -59,11 +47,6 @@ def moved() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         [ndimage.shift(scene, s, order=3)[12:-12, 12:-12] for s in shifts]
     )
     return (100 * frames).astype(np.float32), shifts
-
-
-def model_of(frames: NDArray[np.float32]) -> RigidModel:
-    view = plan_view((SIZE, SIZE))
-    return build_rigid(view_frames(frames[:1], view)[0], view, (12, 12), (20, 20))
 
 
 @pytest.mark.parametrize("shape", [(64, 80), (50, 47), (12, 9), (3, 3)])
@@ -105,56 +88,6 @@ def test_unevenness_is_what_a_line_leaves() -> None:
     )
 
 
-def test_spread_is_the_contrast_and_the_bound_of_scipy() -> None:
-    image = ndimage.gaussian_filter(
-        np.random.default_rng(2).standard_normal((96, 80)), 2, mode="wrap"
-    )
-    image = image.astype(np.float32)
-    contrast, uncertainty = spread(image, np.ones(image.shape, np.float32), (4, 4))
-    filtered = image - ndimage.gaussian_filter(image, 4, mode="wrap", truncate=8)
-    np.testing.assert_allclose(contrast, filtered.std(), rtol=1e-3)
-    plain = spread(image, np.ones(image.shape, np.float32), None)[1]
-    slopes = [np.roll(image, -1, axis) - np.roll(image, 1, axis) for axis in (0, 1)]
-    # Cramer-Rao, noise of 1
-    bound = max(1 / np.sqrt(np.sum((s / 2) ** 2)) for s in slopes)
-    # central differences see less than the gradient
-    np.testing.assert_allclose(plain, bound, rtol=0.15)
-    assert uncertainty > plain
-
-
-def test_the_finer_high_pass_is_as_fine_as_there_is_structure_for() -> None:
-    mask = taper_2d((128, 128), 3, 6)
-    rng = np.random.default_rng(3)
-    fine, broad = (
-        ndimage.gaussian_filter(rng.standard_normal((128, 128)), s) for s in (1.5, 12.0)
-    )
-    assert finer_sigma(fine.astype(np.float32), mask, (10, 10)) == (3, 3)
-    wider = finer_sigma(broad.astype(np.float32), mask, (10, 10))
-    assert wider is None or min(wider) > 3
-    # no high-pass was asked for
-    assert finer_sigma(fine.astype(np.float32), mask, None) is None
-    # it is finer already
-    assert finer_sigma(fine.astype(np.float32), mask, (2, 2)) is None
-
-
-def test_an_event_does_not_pull(moved: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    frames, truth = moved
-    model = model_of(frames)
-    bright = frames * (1 + 2 * event()).astype(np.float32)
-    seen = view_frames(bright, model.view)
-    whole = np.rint(truth / model.view.factor).astype(np.int64)
-    assert is_uneven(seen, whole, model).all()
-    assert not is_uneven(view_frames(frames, model.view), whole, model).any()
-    # brighter, but evenly
-    assert not is_uneven(
-        view_frames(3 * frames[:1], model.view), whole[:1], model
-    ).any()
-    assert np.abs(view_shifts(seen, model) - truth).max() < 0.1
-    assert (
-        np.abs(view_shifts(view_frames(frames, model.view), model) - truth).max() < 0.1
-    )
-
-
 def test_an_event_is_no_template(moved: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Frames of an event look more alike than others; the template is made from those
     others.
@@ -164,19 +97,8 @@ def test_an_event_is_no_template(moved: tuple[NDArray[Any], NDArray[Any]]) -> No
     )
     seen = view_frames(frames, plan_view((SIZE, SIZE)))
     np.testing.assert_array_equal(evenly_lit(seen), np.arange(21) < 16)
-    rest = np.corrcoef(
-        first_template(seen).ravel(), evened(seen[16:17], (6, 6)).ravel()
-    )[0, 1]
+    rest = np.corrcoef(first_template(seen).ravel(), seen[:16].mean(0).ravel())[0, 1]
     light = np.corrcoef(first_template(seen).ravel(), (seen[16] - seen[0]).ravel())[
         0, 1
     ]
     assert abs(light) < 0.1 < rest
-
-
-def test_most_frames_decide_what_is_even() -> None:
-    good, uneven = (
-        np.array([True] * 5 + [False]),
-        np.array([True, False, False, False, False, False]),
-    )
-    np.testing.assert_array_equal(mostly(good, uneven), good & ~uneven)
-    np.testing.assert_array_equal(mostly(good, ~uneven), good)
