@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set up `.venv` from the committed lock files first.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-config --require-hashes --only-binary :all:
 # A virtual display for the napari tests where there is one; they skip with a reason where there is none.
@@ -8,13 +8,15 @@ XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
 RECORDING ?=
 OUTPUT ?=
 
-.PHONY: help demo test bench accuracy lint types layers docs lock clean clean-cache
+.PHONY: help demo test test-pythons coverage bench accuracy lint types layers docs lock audit hooks clean clean-cache
 
 help:
 	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
-	@echo "make test                                     set up and run the whole test suite"
+	@echo "make test                                     set up and run every test and doctest"
+	@echo "make test-pythons | coverage                  the same on each installed Python; with coverage"
 	@echo "make bench | accuracy | docs                  benchmarks, detection accuracy, documentation"
-	@echo "make lint types layers                        static checks;  make lock: resolve the lock files anew"
+	@echo "make lint types layers | hooks | audit        static checks; before each commit; known vulnerabilities"
+	@echo "make lock                                     resolve the lock files again"
 
 $(BIN)/uv: requirements/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "astrocast needs Python >= 3.11, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
@@ -38,6 +40,16 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev
 	@$(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-pythons:
+	@for version in 3.11 3.12 3.13; do \
+		if python$$version -c '' 2>/dev/null; then \
+			echo "Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+		else echo "Python $$version is not installed: left out"; fi; \
+	done
+
+coverage: $(VENV)/.dev
+	@$(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -63,8 +75,14 @@ lock: | $(BIN)/uv
 	@$(BIN)/$(LOCK) --group build -c requirements/dev.lock -o requirements/core.lock
 	@$(BIN)/uv pip compile -q --group uv --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/dev.lock -o requirements/uv.lock
 
+audit: $(VENV)/.dev
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.lock
+
+hooks: $(VENV)/.dev
+	@$(BIN)/pre-commit install
+
 clean-cache:
 	@find src -name '*.nb[ic]' -delete
 
 clean: clean-cache
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache site
+	@rm -rf $(VENV) .venv-3.* .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache site

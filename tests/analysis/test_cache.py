@@ -52,6 +52,21 @@ def test_the_same_is_found_and_anything_else_is_not(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_expensive_inputs_are_asked_for_only_where_results_are_stored(tmp_path):
+    asked = []
+
+    def content():
+        asked.append(1)
+        return "abc"
+
+    ResultCache(None, 1).arrays("extend", {"video": content}, counted([]))
+    assert not asked
+    done = []
+    ResultCache(tmp_path, 1).arrays("extend", {"video": content}, counted(done))
+    ResultCache(tmp_path, 1).arrays("extend", {"video": "abc"}, counted(done))
+    assert (len(asked), len(done)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

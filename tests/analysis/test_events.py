@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import label
 
-from astrocast.analysis import Events
+from astrocast.analysis import Events, Video
 from astrocast.errors import (
     AstrocastWarning,
     DatasetNotFoundError,
@@ -150,6 +150,50 @@ def test_bad_times_are_refused(store):
         Events(store, frame_to_time_function=3)
 
 
+def test_contours_are_a_column_on_request(store, labels):
+    from astrocast.kernels.masks.contours import mask_contours
+
+    table = Events(store, custom_columns=["contours", "cx"]).events
+    assert "contours" not in Events(store).events
+    for number, outlines in zip(table.index, table["contours"], strict=True):
+        expected = mask_contours(labels == number)
+        assert len(outlines) == len(expected)
+        for one, other in zip(outlines, expected, strict=True):
+            assert_array_equal(one, other)
+
+
+def test_data_may_be_a_video(store, movie):
+    video = Video(store.parent / "cell.h5", "df/ch0")
+    events = Events(store, data=video)
+    assert events.data is video
+    assert_array_equal(
+        Events(store, data=video, z_slice=(4, 20)).data.to_numpy(), movie[4:20]
+    )
+    with pytest.raises(InvalidValueError, match="z_slice"):
+        Events(store, data=Video(movie, z_slice=(4, 20)))
+
+
+def test_rows_by_position(events):
+    assert events[0]["z0"] == events.events.iloc[0]["z0"]
+    assert events[-1].name == 3
+    assert events[1:].index.tolist() == [2, 3]
+    assert [event.name for event in events] == [1, 2, 3]
+    with pytest.raises(IndexError):
+        events[3]
+
+
+def test_the_content_hash_is_equal_for_equal_content(store):
+    one, other = Events(store), Events(store, lazy=False)
+    assert one.content_hash == other.content_hash == one.copy().content_hash
+    assert hash(one) == hash(other)
+    assert len({one.content_hash, Events(store, seed=2).content_hash}) == 2
+    other.events["trace"].array[0][2] += 1
+    assert one.content_hash != other.content_hash
+    assert hash(one) != hash(other)
+    one.filter({"dz": (7, None)})
+    assert one.content_hash != Events(store).content_hash
+
+
 # ------------------------------------------------------------------------------------------------------------
 # copy
 
@@ -241,12 +285,32 @@ def test_normalize_over_the_population_and_over_frames(events):
     assert_allclose(found[0][0], events.events["trace"].iloc[0][0] - first, rtol=1e-5)
 
 
+def _bridged(trace):
+    """The trace with its NaN on a line between the neighbours."""
+    frames, known = np.arange(len(trace)), ~np.isnan(trace)
+    return np.interp(frames, frames[known], trace[known])
+
+
 @pytest.mark.parametrize(
-    "step", ["diff", "impute_nan", "mean_std", ["impute_nan", {"fixed_value": 0}]]
+    ("step", "expected"),
+    [
+        ("diff", lambda t: np.diff(t, prepend=t[0])),
+        ("impute_nan", _bridged),
+        (["impute_nan", {"fixed_value": 0}], lambda t: np.where(np.isnan(t), 0, t)),
+        ("mean_std", lambda t: (t - np.nanmean(t)) / np.nanstd(t)),
+        ("min_max", lambda t: (t - np.nanmin(t)) / (np.nanmax(t) - np.nanmin(t))),
+        ("divide", lambda t: t / np.nanmax(t)),
+        ("subtract", lambda t: t - np.nanmin(t)),
+    ],
+    ids=str,
 )
-def test_names_alone_are_instructions(events, step):
+def test_names_alone_are_instructions(events, step, expected):
     events.events = events.events[events.events["dz"] > 1]
-    assert len(events.normalize({0: step}, inplace=False)) == 2
+    events.events["trace"].array[0][3] = np.nan
+    before = [t.astype(np.float64) for t in events.events["trace"]]
+    after = events.normalize({0: step}, inplace=False)
+    for trace, result in zip(before, after, strict=True):
+        assert_allclose(result, expected(trace), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,11 @@ def test_each_recording_is_measured_on_its_own(store, another_store):
 
 def test_one_recording_of_several(store, another_store, labels, movie):
     both = MultiEvents([store, another_store], data="infer")
-    with pytest.raises(InvalidValueError, match="ask one of them"):
+    with pytest.raises(InvalidValueError, match="choose one of them"):
         both.event_map  # noqa: B018 - asked for its error
+    for name in ("metadata", "source", "data"):
+        with pytest.raises(InvalidValueError, match="choose one of them"):
+            getattr(both, name)
     small = both.of(both.names[1])
     assert_array_equal(np.asarray(small.event_map), labels[:25])
     assert_array_equal(small.data.to_numpy(), movie[:25])

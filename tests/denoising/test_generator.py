@@ -85,6 +85,24 @@ def test_an_epoch_covers_the_frame_once_and_its_share_of_targets() -> None:
     assert set(np.diff(frames)) == {4}
 
 
+def test_a_tuple_of_frames_is_a_range_and_a_list_is_a_list() -> None:
+    def targets(z_select: object) -> list[int]:
+        g = SubFrameGenerator(numbered(), 500, (4, 5), 1, z_select=z_select)
+        return sorted({int(t) // 120 for t in g[0][1].ravel()})
+
+    assert targets((5, 9)) == [5, 6, 7, 8]
+    assert targets([5, 9]) == [5, 9]
+    assert targets(5) == [5]
+
+
+def test_no_dataset_needs_to_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data/ch0"] = numbered()
+    with SubFrameGenerator(path, 4, (4, 5), 1, loc=None, shuffle=False) as g:
+        assert g[0][0].shape == (4, 4, 5, 2)
+
+
 @pytest.mark.parametrize("padding", ["symmetric", "edge"])
 def test_padding_extends_the_frame_to_whole_patches(padding: str) -> None:
     movie = numbered()
@@ -267,7 +285,7 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
         ),
         ({"input_size": (4, 5), "allowed_rotation": [1]}, "not square"),
         ({"output_size": (9, 9)}, "larger than input_size"),
-        ({"z_select": [0]}, "nothing to train on"),
+        ({"z_select": [0]}, "no targets to train on"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )

@@ -20,6 +20,7 @@ from astrocast.denoising.engines import KerasEngine, pick_engine
 from astrocast.denoising.inference import prediction
 from astrocast.denoising.items import Window
 from astrocast.errors import (
+    AstrocastWarning,
     InvalidConditionError,
     InvalidTypeError,
     InvalidValueError,
@@ -138,6 +139,19 @@ def test_rescaling_is_exact_and_the_dtype_is_that_of_the_input(
     np.testing.assert_array_equal(same, np.clip(np.rint(found), 0, 65535))
 
 
+def test_a_normalised_result_of_integers_is_float_and_clipping_is_said(
+    movie: np.ndarray, make_unet
+) -> None:
+    g, unet = generator(movie), make_unet()
+    plain = g.infer(unet, engine="jax", rescale=False)
+    assert plain.dtype == np.float32
+    assert (plain < 0).any()
+    negative = int((np.rint(plain) < 0).sum())
+    with pytest.warns(AstrocastWarning, match=f"{negative} values are outside"):
+        named = g.infer(unet, engine="jax", rescale=False, dtype="uint16")
+    np.testing.assert_array_equal(named, np.clip(np.rint(plain), 0, 65535))
+
+
 def test_a_file_is_written_with_its_record_and_nothing_is_overwritten(
     tmp_path: Path, movie, make_unet, write_legacy
 ) -> None:
@@ -201,7 +215,7 @@ def test_what_cannot_be_inferred_is_said_in_numbers(
         generator(movie).infer(make_unet(context=6))
     with pytest.raises(InvalidConditionError, match="has 2"):
         generator([movie, movie]).infer(make_unet())
-    with pytest.raises(InvalidTypeError, match="got int"):
+    with pytest.raises(InvalidTypeError, match="found int"):
         generator(movie).infer(3)
     with pytest.raises(InvalidValueError, match="engine is 'fast'"):
         generator(movie).infer(make_unet(), engine="fast")

@@ -97,10 +97,37 @@ def test_the_step_size_decays_with_steps(batches) -> None:
     network = Network(
         batches, learning_rate=0.1, decay_rate=0.5, decay_steps=2, n_stacks=1, kernel=2
     )
-    network.run(num_epochs=1, verbose=0)
+    network.run(batch_size=8, num_epochs=1, verbose=0)
     assert float(network.model.optimizer.learning_rate) == pytest.approx(
         0.1 * 0.5 ** (len(batches) // 2)
     )
+
+
+@pytest.mark.parametrize("batch_size", [3, 8, 20])
+def test_batch_size_is_the_items_of_a_gradient_update(batches, batch_size) -> None:
+    count = -(-len(batches.items) // batch_size)
+    network = Network(batches, n_stacks=1, kernel=2)
+    network.run(batch_size=batch_size, num_epochs=1, verbose=0)
+    assert int(network.model.optimizer.iterations) == count
+    network.retrain_model(0, 1, batch_size=batch_size, verbose=0)
+    assert int(network.model.optimizer.iterations) == count
+
+
+def test_regrouped_batches_hold_the_same_items_in_the_same_order(movie) -> None:
+    generator = SubFrameGenerator(movie, 8, (16, 16), 2, z_steps=0.25)
+    other = generator.regroup(5)
+    for _ in range(2):
+        for part in (0, 1):
+            whole = [
+                np.concatenate([batches[i][part] for i in range(len(batches))])
+                for batches in (generator, other)
+            ]
+            np.testing.assert_array_equal(*whole)
+        assert len(other[0][0]) == 5
+        other.on_epoch_end()
+    assert generator.epoch == 2
+    assert generator.regroup(8) is generator
+    assert generator.batch_size == 8
 
 
 def test_retraining_moves_the_last_layer_first_then_all(
@@ -129,16 +156,30 @@ def test_retraining_moves_the_last_layer_first_then_all(
     )
 
 
-def test_it_stops_when_nothing_improves(batches) -> None:
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 2), (1, 2), (2, 3), (3, 4)])
+def test_patience_counts_as_keras_does(batches, patience, epochs) -> None:
+    import keras
+
     network = Network(batches, n_stacks=1, kernel=2)
-    assert (
-        len(
-            network.run(num_epochs=9, patience=1, min_delta=1e6, verbose=0).history[
-                "loss"
-            ]
-        )
-        == 3
-    )
+    history = network.run(num_epochs=9, patience=patience, min_delta=1e6, verbose=0)
+    assert len(history.history["loss"]) == epochs
+    stopping = keras.callbacks.EarlyStopping("loss", 1e6, patience)
+    ours = network.model.fit(batches, epochs=9, callbacks=[stopping], verbose=0)
+    assert len(ours.history["loss"]) == epochs
+
+
+def test_an_unknown_monitor_is_refused_before_training(batches, movie) -> None:
+    validation = SubFrameGenerator(movie, 8, (16, 16), 2, z_steps=0.25)
+    for network in (
+        Network(batches, n_stacks=1, kernel=2),
+        Network(batches, validation, n_stacks=1, kernel=2),
+    ):
+        start = weights_of(network.model)
+        for train in (network.run, network.retrain_model):
+            with pytest.raises(InvalidValueError, match="loss or val_loss"):
+                train(monitor="accuracy", verbose=0)
+        for a, b in zip(start, weights_of(network.model), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_training_that_diverges_stops_and_keeps_the_best(batches, caplog) -> None:
@@ -188,7 +229,7 @@ def test_what_does_not_fit_is_refused(
     batches, movie, make_unet, write_legacy, tmp_path: Path
 ) -> None:
     odd = SubFrameGenerator(movie, 8, (18, 18), 2)
-    with pytest.raises(InvalidConditionError, match="no multiple of 4"):
+    with pytest.raises(InvalidConditionError, match="must be a multiple of 4"):
         Network(odd, n_stacks=3, kernel=2)
     with pytest.raises(
         InvalidConditionError, match="4 context frames, the validation generator 2"

@@ -128,3 +128,55 @@ def test_options_reach_numba() -> None:
 
     assert double.targetoptions["fastmath"] is True
     assert double(np.float64(1.5)) == 3.0
+
+
+WRITES = """
+import numpy as np
+from astrocast.kernels.compiling import njit
+
+@njit(cache=True)
+def total(x):
+    s = 0.0
+    for i in range(x.size):
+        s += x.flat[i]
+    return s
+
+for shape in (SHAPES):
+    assert total(np.ones(shape)) == np.prod(shape), shape
+"""
+
+
+def run_writes(folder: Path, shapes: str, limit: int | None = None) -> None:
+    script = folder / "writes.py"
+    if not script.exists():
+        script.write_text(WRITES.replace("SHAPES", "__import__('sys').argv[1].split()"))
+    text = script.read_text().replace("(shape)", "([int(n) for n in shape.split('x')])")
+    script.write_text(text)
+    before = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2);"
+        if limit
+        else ""
+    )
+    code = f"{before}import runpy, sys; sys.argv = ['x', {shapes!r}]; runpy.run_path({str(script)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file-size limit")
+def test_a_cache_on_a_full_disk_never_names_the_code_of_another_signature(
+    tmp_path: Path,
+) -> None:
+    """Compiled code cannot be written, its index could: the next process must not load
+    the code of another signature under its name.
+    """
+    run_writes(tmp_path, "3")
+    script = tmp_path / "writes.py"
+    script.write_text(script.read_text() + "\n# a new stamp\n")
+    run_writes(tmp_path, "3x2", limit=3000)
+    run_writes(tmp_path, "3x2 3")
+
+
+def test_a_damaged_cache_is_compiled_again(tmp_path: Path) -> None:
+    run_writes(tmp_path, "3")
+    for path in (tmp_path / "__pycache__").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    run_writes(tmp_path, "3")

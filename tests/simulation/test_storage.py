@@ -1,9 +1,12 @@
 """What is written is what `simulate` makes, and nothing is overwritten or left half."""
 
+import h5py
 import numpy as np
 import pytest
+import zarr
 
 from astrocast.errors import (
+    DatasetNotFoundError,
     FormatError,
     InvalidValueError,
     OutputError,
@@ -93,3 +96,51 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
         write_simulation(SETTINGS, tmp_path / "made.xyz")
     with pytest.raises(RecordingNotFoundError, match="absent"):
         read_truth(tmp_path / "absent.h5")
+
+
+def test_the_truth_of_a_recording_with_everything_is_read_back(tmp_path):
+    settings = SimulationSettings.preset(
+        "nuisances",
+        frames=40,
+        rows=64,
+        columns=64,
+        counts={"domain": 2, "whole_field": 1},
+        line_motion=0.5,
+        flash_frames=2,
+    )
+    plan = simulate(settings).simulator
+    truth = read_truth(write_simulation(settings, tmp_path / "made.h5"))
+    assert truth.bad_frames.equals(plan.bad_frames)
+    assert len(truth.bad_frames) == 2
+    assert np.array_equal(truth.flicker, plan.sensor.flicker)
+    assert len(truth.voxels) == 3
+    for read, voxels in zip(truth.voxels, plan.voxels, strict=True):
+        assert np.array_equal(read, voxels)
+
+
+@pytest.mark.parametrize("name", ["made.h5", "made.zarr"])
+def test_the_file_says_which_dataset_is_the_recording(tmp_path, name):
+    from astrocast.io import create_recording
+
+    path = tmp_path / name
+    first, second = np.zeros((3, 4, 5), np.uint16), np.ones((3, 4, 5), np.uint16)
+    for loc, frames in (("data/ch0", first), ("truth/labels", second)):
+        with create_recording(path, loc, frames.shape, frames.dtype) as writer:
+            writer.write(0, frames)
+    with pytest.raises(DatasetNotFoundError, match="truth/labels"):
+        open_recording(path)
+    if name.endswith(".h5"):
+        with h5py.File(path, "a") as file:
+            file.attrs["recording"] = "data/ch0"
+    else:
+        zarr.open_group(path, mode="a").attrs["recording"] = "data/ch0"
+    with open_recording(path) as recording:
+        assert not recording.to_array().any()
+    with open_recording(path, "truth/labels") as recording:
+        assert recording.to_array().all()
+
+
+def test_a_simulated_file_is_opened_without_naming_the_dataset(tmp_path):
+    path = write_simulation(SETTINGS, tmp_path / "made.h5")
+    with open_recording(path) as recording:
+        assert recording.loc == "data/ch0"

@@ -1,16 +1,15 @@
-"""Results that are kept on disk under what they were computed from.
+"""Store results on disk under a fingerprint of everything they were computed from.
 
-The name of a result is a fingerprint of everything it depends on: what was computed,
-with which parameters, the content of the table and the recording, the seed, and the
-version of the algorithms. A change of any of them is another name, so an old result
-cannot be found by mistake, and a result that is found needs no check but that of its
-own bytes.
+The fingerprint covers the computation's name, its parameters, the content of table and
+recording, the seed and the version of the algorithms. A change in any of them gives
+another file name, so an outdated result is never used; a stored file is only checked
+for damage.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ from astrocast.runtime.checkpoint import read_arrays, write_arrays
 from astrocast.runtime.fingerprint import feed_array, fingerprint
 
 Arrays = dict[str, NDArray[Any]]
-#: of everything that is kept here: raise it when a measurement of the same events gives
-#: other numbers
+#: raise it when a result of the same events and parameters changes
 ALGORITHM_VERSION = 1
 
 
@@ -53,36 +51,39 @@ def table_hash(table: pd.DataFrame) -> str:
 
 
 class ResultCache:
-    """Keeps arrays under a hash of what they come from.
+    """Store arrays under a fingerprint of the inputs they were computed from.
 
     Parameters
     ----------
     directory
-        Where results are kept; None keeps nothing.
+        Directory of the stored results; None stores nothing.
     seed
-        Part of every name: results of another seed are others.
+        Part of the fingerprint.
     """
 
     def __init__(self, directory: Path | None, seed: int) -> None:
         self.directory, self.seed = directory, seed
 
     def arrays(
-        self, name: str, inputs: dict[str, Any], compute: Callable[[], Arrays]
+        self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Arrays]
     ) -> Arrays:
-        """Return the arrays of a result, computing them where they are not kept yet.
+        """Return the arrays of a result; compute and store them where they are missing.
 
         Parameters
         ----------
         name
-            What is computed.
+            Name of the computation.
         inputs
-            Everything it depends on: parameters, and hashes of tables and recordings.
+            Everything the result depends on: parameters, and hashes of tables and
+            recordings. A value that takes long to find may be a function without
+            arguments; it is called only where results are stored.
         compute
             Returns the arrays; they must not hold Python objects.
         """
         if self.directory is None:
             return compute()
-        key = fingerprint(name, inputs, self.seed, ALGORITHM_VERSION)
+        values = {k: v() if callable(v) else v for k, v in inputs.items()}
+        key = fingerprint(name, values, self.seed, ALGORITHM_VERSION)
         path = self.directory / f"{name}-{key}.npz"
         stored = read_arrays(path)
         if stored is None:

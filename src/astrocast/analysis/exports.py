@@ -1,11 +1,14 @@
-"""Files of events, for other programs."""
+"""Write events as files for other programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from astrocast.analysis.maps import open_map
+from astrocast.analysis.sources import Source, single_source
 from astrocast.events.physiology_schema import physiology_columns, region_columns
 from astrocast.events.schema import COLUMNS, Column
 from astrocast.io.export import nwb as export_nwb
@@ -13,53 +16,60 @@ from astrocast.io.export import ome as export_ome
 from astrocast.io.export import roi as export_roi
 from astrocast.io.export import tables as export_tables
 
-if TYPE_CHECKING:
-    from astrocast.analysis.events import Events
-
 
 class EventExports:
-    """``events.export``: each method writes one file and returns its path; an existing
-    one is kept unless asked.
+    """``events.export``: each method writes one file and returns its path.
+
+    An existing file is an error unless ``overwrite=True``.
+
+    Parameters
+    ----------
+    table
+        Events.
+    sources
+        Their recordings.
     """
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
+    def __init__(self, table: pd.DataFrame, sources: list[Source]) -> None:
+        self._table, self._sources = table, sources
 
     @property
     def described(self) -> list[Column]:
-        """What the columns of these events mean, with the units that they have."""
-        table, metadata = self._events.events, self._events.metadata
-        space, time = metadata.pixel_size is not None, metadata.frame_rate is not None
-        known = {c.name: c for c in (*COLUMNS, *physiology_columns(space, time))}
+        """Meaning and unit of each column that is declared.
+
+        Units are physical where every recording has a pixel size (or frame rate).
+        """
+        table, metadata = self._table, [s.metadata for s in self._sources]
+        space = all(m.pixel_size is not None for m in metadata)
+        time = all(m.frame_rate is not None for m in metadata)
+        declared = {c.name: c for c in (*COLUMNS, *physiology_columns(space, time))}
         names = [
             str(c).removeprefix("v_distance_")
             for c in table
             if str(c).startswith("v_distance_")
         ]
-        known |= {c.name: c for name in names for c in region_columns(name, space)}
-        return [known[c] for c in table if c in known]
+        declared |= {c.name: c for name in names for c in region_columns(name, space)}
+        return [declared[c] for c in table if c in declared]
 
     def csv(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write numbers and texts as comma-separated values."""
-        return export_tables.write_csv(Path(path), self._events.events, overwrite)
+        return export_tables.write_csv(Path(path), self._table, overwrite)
 
     def parquet(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the whole table, with traces and packed masks, and what each column
-        means.
-        """
+        """Write the whole table: numbers, traces, packed masks, column meanings."""
         return export_tables.write_parquet(
-            Path(path), self._events.events, self.described, overwrite
+            Path(path), self._table, self.described, overwrite
         )
 
     def excel(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write numbers and texts as a sheet of Excel, what columns mean as another."""
+        """Write numbers and texts as an Excel sheet, column meanings as a second one."""
         return export_tables.write_excel(
-            Path(path), self._events.events, self.described, overwrite
+            Path(path), self._table, self.described, overwrite
         )
 
     def rois(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the footprints as ImageJ regions (``.zip``)."""
-        return export_roi.write_rois(Path(path), self._events.events, overwrite)
+        return export_roi.write_rois(Path(path), self._table, overwrite)
 
     def nwb(
         self,
@@ -69,18 +79,18 @@ class EventExports:
         overwrite: bool = False,
         **session: Any,
     ) -> Path:
-        """Write recording, footprints and events as NWB; ``session`` are the fields of
-        `io.export_nwb.Session`.
+        """Write recording, footprints and events as NWB.
+
+        ``session`` takes the fields of `astrocast.io.export.nwb.Session`.
         """
-        source = self._events.source
-        known = export_nwb.Session(**session)
+        source = single_source(self._sources)
         options: dict[str, Any] = {
             "frame_shape": source.shape[1:],
-            "session": known,
+            "session": export_nwb.Session(**session),
             "described": self.described,
             "overwrite": overwrite,
         }
-        table = self._events.events
+        table = self._table
         if source.video is None or not recording:
             return export_nwb.write_nwb(
                 Path(path), table, None, source.metadata, **options
@@ -93,10 +103,11 @@ class EventExports:
     def ome_zarr(
         self, path: str | Path, *, recording: bool = True, overwrite: bool = False
     ) -> Path:
-        """Write the event map as labels of an OME-Zarr image, over the recording when
-        there is one.
+        """Write the event map as labels of an OME-Zarr image.
+
+        The image is the recording, where there is one and ``recording`` is True.
         """
-        source = self._events.source
+        source = single_source(self._sources)
         with open_map(source.directory, source.z_slice) as labels:
             if source.video is None or not recording:
                 return export_ome.write_labels(

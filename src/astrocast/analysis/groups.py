@@ -1,4 +1,4 @@
-"""Events by group: counts, frequency, summaries, averages, trials."""
+"""Count, summarise and average events by group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.analysis.trace_formats import traces_of
-from astrocast.errors import DatasetNotFoundError, InvalidValueError
+from astrocast.errors import InvalidValueError
+from astrocast.events.required import column_of
 from astrocast.kernels.event_features.physiology import time_courses
 from astrocast.kernels.traces.statistics import (
     average_traces,
@@ -33,15 +34,16 @@ def lookup_table(
         raise InvalidValueError(
             f"{len(labels)} labels were given for {len(index)} events; give one each"
         )
-    # a partial of a named function, so that the table can be sent to another process
+    # a partial of a named function can be pickled, a lambda cannot
     table: dict[Any, Any] = defaultdict(partial(_identity, default))
     table.update(zip(index.tolist(), np.asarray(labels).tolist(), strict=False))
     return table
 
 
-def looked_up(index: pd.Index[Any], table: Mapping[Any, Any]) -> list[Any]:
-    """Return the label of each event; without changing a defaultdict, whose default
-    stands for what is missing.
+def labels_of_events(index: pd.Index[Any], table: Mapping[Any, Any]) -> list[Any]:
+    """Return the label of each event; missing ones get the default of a defaultdict.
+
+    The lookup table is not changed.
     """
     factory = getattr(table, "default_factory", None)
     return [
@@ -50,22 +52,10 @@ def looked_up(index: pd.Index[Any], table: Mapping[Any, Any]) -> list[Any]:
     ]
 
 
-def column_of(table: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """Return a column, saying which there are when it is missing."""
-    if name not in table:
-        raise DatasetNotFoundError(
-            f"there is no column {name!r}; the events have"
-            f" {', '.join(map(str, table.columns))}"
-        )
-    return table[name]
-
-
 def codes_of(
     table: pd.DataFrame, group: str | None
 ) -> tuple[NDArray[np.int64], list[Any]]:
-    """Return the group of each event as a number, -1 where it has none, and the names
-    of the groups.
-    """
+    """Return the group of each event as a number (-1: none), and the group names."""
     if group is None:
         return np.zeros(len(table), np.int64), ["all"]
     codes, names = pd.factorize(column_of(table, group), sort=True)
@@ -75,8 +65,9 @@ def codes_of(
 def counts_per_cluster(
     table: pd.DataFrame, cluster: str, group: str | None
 ) -> pd.DataFrame:
-    """Return events per cluster (rows) and group (columns; one column ``counts``
-    without groups).
+    """Return events per cluster (rows) and group (columns).
+
+    Without groups there is one column, ``counts``.
     """
     clusters = column_of(table, cluster)
     if group is None:
@@ -91,22 +82,55 @@ def counts_per_cluster(
     return counts
 
 
-def frequency(
-    table: pd.DataFrame,
-    group: str | None,
-    edges: NDArray[np.float64],
-    time: str,
-    unit: float,
-) -> pd.DataFrame:
-    """Return events that begin per ``unit`` of time, rows the left edges of the bins, a
-    column per group.
+def time_column(table: pd.DataFrame, time: str | None) -> str:
+    """Return the name of the column with the time at which events begin."""
+    return time if time is not None else ("t0" if "t0" in table else "z0")
+
+
+def bin_edges(
+    table: pd.DataFrame, time: str, bin_width: float, frames: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the edges of time bins.
+
+    Parameters
+    ----------
+    table
+        Events.
+    time
+        Column with the time at which events begin.
+    bin_width
+        Width of a bin, in the unit of ``time``.
+    frames
+        First and last + 1 frame of the recording: the range by ``z0``, so that bins
+        without events are there too. By another column the range is that of the events,
+        and 0.
     """
+    if bin_width <= 0:
+        raise InvalidValueError(f"bin_width is {bin_width}; it must be above 0")
+    begins = column_of(table, time).to_numpy(np.float64)
+    by_frame = time == "z0"
+    if by_frame:
+        start, stop = float(frames[0]), float(frames[1])
+    elif not len(begins):
+        start, stop = 0.0, 1.0
+    else:
+        start, stop = min(0.0, np.nanmin(begins)), float(np.nanmax(begins))
+    # by another column the last event lies on the last edge: one bin more
+    one_more = not by_frame or (stop - start) % bin_width > 0
+    bins = max(1, int(np.floor((stop - start) / bin_width)) + one_more)
+    return np.asarray(start + np.arange(bins + 1) * bin_width, np.float64)
+
+
+def frequency(
+    table: pd.DataFrame, group: str | None, edges: NDArray[np.float64], time: str
+) -> pd.DataFrame:
+    """Return events that begin per unit of time: rows are bins, columns groups."""
     codes, names = codes_of(table, group)
     times = column_of(table, time).to_numpy(np.float64)
     chosen = codes >= 0
     counts = counts_over_time(times[chosen], codes[chosen], len(names), edges)
     return pd.DataFrame(
-        counts / np.diff(edges)[:, None] * unit,
+        counts / np.diff(edges)[:, None],
         index=pd.Index(edges[:-1], name="time"),
         columns=pd.Index(names, name=group),
     )
@@ -115,10 +139,9 @@ def frequency(
 def summary(
     table: pd.DataFrame, group: str | None, columns: Sequence[str] | None
 ) -> pd.DataFrame:
-    """Return count, mean, standard deviation, standard error, median and quartiles of
-    numeric columns per group.
+    """Return n, mean, std, sem, median and quartiles of numeric columns per group.
 
-    Rows are (group, column). ``n`` counts what is not NaN.
+    Rows are (group, column). ``n`` counts the values that are not NaN.
     """
     if columns is None:
         names = [
@@ -153,16 +176,14 @@ def trials(
     bin_width: float,
     time: str,
 ) -> pd.DataFrame:
-    """Return how many events begin around each stimulus, rows the stimuli, columns the
-    time from it (left edges).
-    """
+    """Return how many events begin around each stimulus, see `Events.trials`."""
     before, after = window
     if before < 0 or after <= 0 or bin_width <= 0:
         raise InvalidValueError(
-            f"before is {before}, after {after}, bin_width {bin_width}; times before a"
-            " stimulus are positive numbers, after and bin_width above 0"
+            f"before is {before}, after {after}, bin_width {bin_width}; before must be"
+            " 0 or more, after and bin_width above 0"
         )
-    # edges on both sides of 0, so that no bin mixes before and after
+    # 0 is an edge, so that no bin covers both before and after
     edges = np.concatenate(
         [
             -np.arange(round(before / bin_width), 0, -1),
@@ -184,8 +205,7 @@ def average(table: pd.DataFrame, group: str | None, align: str) -> pd.DataFrame:
     traces = traces_of(table)
     if align not in ("onset", "peak"):
         raise InvalidValueError(
-            f"align is {align!r}; traces are aligned at their 'onset' (first frame) or"
-            " 'peak'"
+            f"align is {align!r}; choose 'onset' (first frame) or 'peak'"
         )
     places = np.zeros(len(table), np.int64)
     if align == "peak":
@@ -193,13 +213,13 @@ def average(table: pd.DataFrame, group: str | None, align: str) -> pd.DataFrame:
             np.int64
         )
     codes, names = codes_of(table, group)
-    found = average_traces(traces.flat, traces.offsets, places, codes, len(names))
+    averages = average_traces(traces.flat, traces.offsets, places, codes, len(names))
     long = {
-        "group": np.repeat(np.asarray(names, object), found.frames.size),
-        "frame": np.tile(found.frames, len(names)),
-        "mean": found.mean.ravel(),
-        "std": found.std.ravel(),
-        "n": found.n.ravel(),
+        "group": np.repeat(np.asarray(names, object), averages.frames.size),
+        "frame": np.tile(averages.frames, len(names)),
+        "mean": averages.mean.ravel(),
+        "std": averages.std.ravel(),
+        "n": averages.n.ravel(),
     }
     result = pd.DataFrame(long)
     return result[result["n"] > 0].reset_index(drop=True)

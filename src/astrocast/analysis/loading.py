@@ -1,4 +1,4 @@
-"""From directories to one table of events."""
+"""Read directories of events into one table, and select rows of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from astrocast.analysis.curated import curated_table
 from astrocast.errors import (
     DatasetNotFoundError,
     FormatError,
@@ -16,10 +18,14 @@ from astrocast.errors import (
     InvalidValueError,
     RecordingNotFoundError,
 )
+from astrocast.events.array_columns import as_masks
+from astrocast.events.required import column_of, require_columns
 from astrocast.events.schema import INDEX
+from astrocast.io.stores.curation import read_curation
 from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.legacy import LEGACY_TABLE, read_legacy_events
+from astrocast.kernels.masks.contours import mask_contours
 
 ColumnFunction = Callable[[pd.DataFrame], Any]
 CustomColumns = (
@@ -38,6 +44,15 @@ def _area_footprint(table: pd.DataFrame) -> Any:
     return table["v_fp_area"]
 
 
+def _contours(table: pd.DataFrame) -> list[Any]:
+    """Return the outlines of each event, float32 (points, 3): frame, row, column."""
+    origins = table[["z0", "x0", "y0"]].to_numpy(np.int64).tolist()
+    return [
+        mask_contours(mask, tuple(origin))
+        for mask, origin in zip(as_masks(table["mask"]), origins, strict=True)
+    ]
+
+
 def _row_centre(table: pd.DataFrame) -> Any:
     return table["x0"] + table["dx"] * table["v_fp_centroid_local-0"]
 
@@ -52,21 +67,45 @@ CUSTOM_COLUMNS: dict[str, ColumnFunction] = {
     "v_area_footprint": _area_footprint,
     "cx": _row_centre,
     "cy": _column_centre,
+    "contours": _contours,
 }
-#: how the contract also spells it
+#: other spelling -> name; the first is a misspelling of the documented interface
 _SPELLINGS = {"v_ara_footprint": "v_area_footprint"}
 
 
-def read_directory(directory: Path) -> pd.DataFrame:
-    """Return the events in a directory, an event store or one that astroCAST 0.4 made.
+def find_store(directory: Path) -> Path:
+    """Return the directory with the event table: the one named, or the one within the
+    directory of a run (``movie.astrocast``).
 
-    The index is the number of each event in the event map; a column ``event_id`` holds
-    it too, for when the index changes.
+    Raises
+    ------
+    InvalidValueError
+        The run has events of several channels; the message lists them.
+    """
+    if (directory / TABLE).is_file() or not directory.is_dir():
+        return directory
+    stores = sorted(p.parent for p in directory.glob(f"*.roi/{TABLE}"))
+    if len(stores) > 1:
+        raise InvalidValueError(
+            f"{directory} has events of several channels; name one of"
+            f" {', '.join(str(s) for s in stores)}, or give them as a list"
+        )
+    return stores[0] if stores else directory
+
+
+def read_directory(directory: Path, curated: bool | str = False) -> pd.DataFrame:
+    """Return the events of a directory that astrocast or astroCAST 0.4 wrote.
+
+    With ``curated`` the decisions that were made about them are applied: those kept
+    under that name, or without a name for True; see `io.stores.curation`.
+
+    The index is the number of each event in the event map. The column ``event_id``
+    holds it too, because the index may be changed later.
     """
     if not directory.is_dir():
         raise RecordingNotFoundError(
-            f"there is no directory {directory}; name the .roi directory that detection"
-            " made"
+            f"there is no directory {directory}; give the .roi directory that detection"
+            " wrote"
         )
     if (directory / TABLE).is_file():
         table = read_event_table(directory)
@@ -77,11 +116,15 @@ def read_directory(directory: Path) -> pd.DataFrame:
         raise FormatError(
             f"{directory} holds neither {TABLE} nor {LEGACY_TABLE}; it holds {found}"
         )
-    return table.assign(**{INDEX: table.index}).rename_axis(None)
+    table = table.assign(**{INDEX: table.index}).rename_axis(None)
+    if curated is False:
+        return table
+    curator = curated if isinstance(curated, str) else ""
+    return curated_table(table, read_curation(directory, curator, list(table.index)))
 
 
-def within(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.DataFrame:
-    """Return the events that lie wholly within frames ``z_slice`` (half-open)."""
+def select_frames(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.DataFrame:
+    """Return the events that lie wholly inside the frames ``z_slice`` (half-open)."""
     if z_slice is None:
         return table
     first, stop = check_slice(z_slice)
@@ -89,7 +132,7 @@ def within(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.DataFrame
 
 
 def check_slice(z_slice: Sequence[int]) -> tuple[int, int]:
-    """Return the slice when it is (first, last + 1)."""
+    """Return the slice as two ints; an error unless it is (first, last + 1)."""
     if len(z_slice) != 2 or not 0 <= z_slice[0] < z_slice[1]:
         raise InvalidValueError(
             f"z_slice is {tuple(z_slice)}; it is (first frame, last frame + 1), for"
@@ -106,7 +149,7 @@ def add_custom_columns(table: pd.DataFrame, columns: CustomColumns) -> pd.DataFr
     table
         Events.
     columns
-        Names (`CUSTOM_COLUMNS`), ``{name: function of the table}``, or a list of both.
+        Names of `CUSTOM_COLUMNS`, ``{name: function of the table}``, or a list of both.
     """
     functions: dict[str, ColumnFunction] = {}
     for item in [columns] if isinstance(columns, (str, Mapping)) else columns or ():
@@ -116,14 +159,14 @@ def add_custom_columns(table: pd.DataFrame, columns: CustomColumns) -> pd.DataFr
             functions[item] = CUSTOM_COLUMNS[_SPELLINGS.get(item, item)]
         else:
             raise InvalidValueError(
-                f"custom_columns has {item!r}; known are {', '.join(CUSTOM_COLUMNS)},"
-                " others are given as {name: function of the table}"
+                f"custom_columns has {item!r}; choose from {', '.join(CUSTOM_COLUMNS)},"
+                " or give {name: function of the table}"
             )
     for name, function in functions.items():
         if not callable(function):
             raise InvalidTypeError(
-                f"custom column {name!r} is {function!r}; it has to be a function of"
-                " the table"
+                f"custom column {name!r} is {function!r}; expected a function of the"
+                " table"
             )
         try:
             table = table.assign(**{name: function(table)})
@@ -138,27 +181,21 @@ def add_custom_columns(table: pd.DataFrame, columns: CustomColumns) -> pd.DataFr
 def add_identity(
     table: pd.DataFrame, group: Any, subject_id: Any, file_name: str
 ) -> pd.DataFrame:
-    """Return the table with what its events belong to, as categories: ``group``,
-    ``subject_id``, ``file_name``.
-    """
+    """Add the categories ``group``, ``subject_id`` and ``file_name`` to a table."""
     values = {"group": group, "subject_id": subject_id, "file_name": file_name}
     return table.assign(
         **{
             name: pd.Categorical(
                 [np.nan if value is None else value] * len(table),
-                categories=_only(value),
+                categories=[] if value is None else [value],
             )
             for name, value in values.items()
         }
     )
 
 
-def _only(value: Any) -> list[Any]:
-    return [] if value is None else [value]
-
-
-def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the events of several recordings in one table; categories are united."""
+def join_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the tables of several recordings together, with their categories."""
     if len(tables) == 1:
         return tables[0]
     tables = list(tables)
@@ -169,7 +206,70 @@ def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     joined = pd.concat(tables)
     if not joined.index.is_unique:
         raise InvalidValueError(
-            "two events have the same index; give every recording an index_prefix of"
-            " its own"
+            "two events have the same index; give each recording another index_prefix"
         )
     return joined
+
+
+def select_events(table: pd.DataFrame, filters: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Return a mask of the events that pass all filters.
+
+    Parameters
+    ----------
+    table
+        Events.
+    filters
+        Column -> allowed values. Numbers and times: ``(low, high)``, both included;
+        None leaves a side open; NaN never passes a limit. Text, categories and truth
+        values: the allowed values.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one value per row.
+    """
+    passed = np.ones(len(table), bool)
+    problems = []
+    require_columns(table, filters, "to filter by")
+    for name, allowed in filters.items():
+        try:
+            passed &= _passes(column_of(table, name), allowed)
+        except InvalidValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise InvalidValueError("; ".join(problems))
+    return passed
+
+
+def _passes(column: pd.Series[Any], allowed: Any) -> NDArray[np.bool_]:
+    """Return which values of a column are allowed."""
+    api = pd.api.types
+    kind = column.dtype
+    if (
+        isinstance(kind, pd.CategoricalDtype)
+        or api.is_bool_dtype(kind)
+        or api.is_string_dtype(kind)
+    ):
+        single = isinstance(allowed, (str, bool, int, float))
+        return column.isin([allowed] if single else list(allowed)).to_numpy(bool)
+    if not (
+        api.is_numeric_dtype(kind)
+        or api.is_datetime64_any_dtype(kind)
+        or api.is_timedelta64_dtype(kind)
+    ):
+        raise InvalidValueError(
+            f"column {column.name!r} holds {kind}; only numbers (low, high) and text or"
+            " categories (allowed values) can be filtered"
+        )
+    if not isinstance(allowed, (tuple, list)) or len(allowed) != 2:
+        raise InvalidValueError(
+            f"column {column.name!r} holds numbers: give (low, high), None for an open"
+            f" side; found {allowed!r}"
+        )
+    low, high = allowed
+    passed = np.ones(len(column), bool)
+    if low is not None:
+        passed &= (column >= low).to_numpy(bool)
+    if high is not None:
+        passed &= (column <= high).to_numpy(bool)
+    return passed

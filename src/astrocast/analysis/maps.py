@@ -1,4 +1,4 @@
-"""Between the table of events and the label volume that draws them."""
+"""Read the label volume of events, and draw it from their table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.events.array_columns import as_masks
+from astrocast.events.required import require_columns
 from astrocast.events.schema import HIDDEN, INDEX
-from astrocast.io import create_recording
+from astrocast.io import create_recording, open_recording
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.stores.event_store import (
     EVENT_MAP_LOC,
@@ -27,14 +28,14 @@ from astrocast.io.stores.event_store import (
 )
 from astrocast.io.views import SlicedRecording, lazy_array
 from astrocast.kernels.masks.packed_masks import Masks, paint
-from astrocast.runtime.progress import track
+from astrocast.runtime.progress import Silent, reporting, track
 
-#: bytes of the map that are painted at a time
+#: bytes of the map that are painted at once
 _BLOCK_BYTES = 64 << 20
 
 
 def open_map(directory: Path, z_slice: tuple[int, int] | None) -> Recording:
-    """Open the event map of a directory, or a slice of it."""
+    """Open the event map of a directory, cut to ``z_slice``."""
     recording = open_event_map(directory)
     try:
         return SlicedRecording(recording, *z_slice) if z_slice else recording
@@ -46,9 +47,7 @@ def open_map(directory: Path, z_slice: tuple[int, int] | None) -> Recording:
 def read_map(
     directory: Path, z_slice: tuple[int, int] | None, lazy: bool
 ) -> tuple[Any, Any, Any]:
-    """Return (event map, shape, dtype), the map as a dask array or in memory; three
-    None where there is no map.
-    """
+    """Return (event map, shape, dtype), see `Events.get_event_map`."""
     try:
         event_map_path(directory)
     except RecordingNotFoundError:
@@ -63,8 +62,9 @@ def read_map(
 
 
 def labels_of(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the number of each event in the map: ``event_id``, the index where it is
-    of integers, or 1, 2, 3 ...
+    """Return the number of each event in the map, int64.
+
+    It is ``event_id``, or else the index where that holds integers, or else 1, 2, 3 ...
     """
     if INDEX in table and table[INDEX].is_unique:
         return table[INDEX].to_numpy(np.int64)
@@ -79,24 +79,23 @@ def paint_map(
     dtype: DTypeLike = int,
     save_path: Path | None = None,
     first_frame: int = 0,
+    show_progress: bool = True,
 ) -> NDArray[Any] | Any:
-    """Return the label volume of a table, see
-    `astrocast.analysis.Events.create_event_map`.
-    """
-    needed = {"mask", "z0", "x0", "y0"}
-    if not needed <= set(table.columns):
-        raise _MissingMaskError(
-            f"the event map is drawn from the columns {', '.join(sorted(needed))}; "
-            f"missing: {', '.join(sorted(needed - set(table.columns)))}"
-        )
+    """Return the label volume of a table, see `Events.create_event_map`."""
+    if not show_progress:
+        with reporting(Silent()):
+            return paint_map(table, shape, dtype, save_path, first_frame)
+    require_columns(
+        table, ("mask", "z0", "x0", "y0"), "to draw the event map", _MissingMaskError
+    )
     kind = np.dtype(dtype)
     labels = labels_of(table)
     if len(labels) and labels.max() > np.iinfo(kind).max:
         raise InvalidValueError(
-            f"the largest event number is {labels.max()}, {kind} holds"
-            f" {np.iinfo(kind).max}"
+            f"the largest event number is {labels.max()}, but {kind} holds at most"
+            f" {np.iinfo(kind).max}; choose a larger dtype"
         )
-    layers = _in_layers(table)
+    layers = _paint_layers(table)
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     if save_path is None:
         whole = np.zeros(shape, kind)
@@ -110,15 +109,16 @@ def paint_map(
     return lazy_array(partial(_open_saved, save_path))
 
 
-def _in_layers(table: pd.DataFrame) -> list[Masks]:
-    """Return what is painted one over the other: the events, then what of them is not
-    hidden where any of it is.
+def _paint_layers(table: pd.DataFrame) -> list[Masks]:
+    """Return the masks to paint, in order: whole events, then their visible voxels.
+
+    The second layer exists only where events share voxels.
     """
     whole = as_masks(table["mask"]).masks
     if HIDDEN.name not in table:
         return [whole]
     hidden = as_masks(table[HIDDEN.name])
-    # events of other methods in the same table have no hidden voxels
+    # events of other detection methods in the same table have no hidden voxels
     have = np.flatnonzero(np.diff(hidden.offsets) == np.diff(whole.offsets))
     if not hidden.flat.any() or not len(have):
         return [whole]
@@ -133,7 +133,7 @@ def _in_layers(table: pd.DataFrame) -> list[Masks]:
 
 
 class _MissingMaskError(DatasetNotFoundError, ValueError):
-    """The table lacks what a map is drawn from (the contract names ValueError)."""
+    """Columns of the event map are missing (a ValueError in the contract)."""
 
 
 def _writer(
@@ -146,8 +146,6 @@ def _writer(
 
 
 def _open_saved(path: Path) -> Recording:
-    from astrocast.io import open_recording
-
     return open_recording(
         path, EVENT_MAP_LOC if path.suffix.lower() in (".h5", ".hdf5") else None
     )

@@ -11,19 +11,20 @@ from astrocast.errors import DatasetNotFoundError
 
 
 class MultiEvents(Events):
-    """Events of several recordings in one table, each of which keeps its index whatever
-    else is loaded.
+    """Events of several recordings in one table.
 
     The index of an event is ``<recording>:<number>``: the name of its directory without
-    ``.roi`` (with the folders above it where two are called the same) and its number in
-    the event map. It does not depend on the order of the directories.
+    ``.roi`` (with the folders above it where two have the same name) and its number in
+    the event map. It does not depend on the order of the directories, nor on which
+    other recordings are loaded.
 
     Parameters
     ----------
     event_dirs
         Directories that detection made.
     groups, subjects
-        What each recording belongs to, in the order of the directories, or one for all.
+        Group and subject of each recording, in the order of the directories, or one
+        value for all.
     **options
         Those of `Events`; ``data`` and the frame-to-time options may be lists, one per
         directory.
@@ -52,13 +53,14 @@ class MultiEvents(Events):
         return [source.name for source in self.sources]
 
     def of(self, name: str) -> Events:
-        """Return the events of one recording, with its recording and event map; indices
-        stay as they are.
+        """Return the events of one recording, with its recording and event map.
+
+        Indices stay as they are.
         """
         chosen = [s for s in self.sources if s.name == name]
         if not chosen:
             raise DatasetNotFoundError(
-                f"there is no recording {name!r}; there are {', '.join(self.names)}"
+                f"there is no recording {name!r}; choose from {', '.join(self.names)}"
             )
         one = Events.__new__(Events)
         one.__dict__.update(self.__dict__)

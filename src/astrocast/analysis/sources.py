@@ -1,11 +1,9 @@
-"""The recordings that events are of: where they lie, what they are called, what is
-known of them.
-"""
+"""The recordings of events: directories, names, metadata, and the way over each."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,10 @@ from astrocast.analysis.loading import (
     CustomColumns,
     add_custom_columns,
     add_identity,
-    join,
+    find_store,
+    join_tables,
     read_directory,
-    within,
+    select_frames,
 )
 from astrocast.analysis.maps import open_map
 from astrocast.analysis.times import add_times, one_per_recording
@@ -35,16 +34,16 @@ class Source:
     Parameters
     ----------
     directory
-        Where the events are.
+        Directory of the events.
     name
-        What the recording is called in the table (``file_name``).
+        Name of the recording in the table (``file_name``).
     video
         The recording, None where none was given.
     z_slice
-        Frames that are looked at.
+        Frames (first, last + 1) that are used; None: all.
     extent
-        Frames, rows and columns that the events reach to: the shape where nothing
-        better is known.
+        Last frame, row and column of any event, plus 1: used as the shape of the
+        recording where neither recording nor event map is available.
     """
 
     def __init__(
@@ -65,9 +64,7 @@ class Source:
 
     @cached_property
     def meta(self) -> dict[str, Any]:
-        """What detection recorded of its run; nothing where the directory is of the
-        older package.
-        """
+        """The ``meta.json`` of detection; empty where the directory has none."""
         try:
             return read_meta(self.directory)
         except AstrocastError:
@@ -75,17 +72,18 @@ class Source:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """Pixel size and frame rate, of the recording or as detection recorded them."""
+        """Pixel size and frame rate, of the recording, or else as detection saw them."""
         if self.video is not None and self.video.metadata.to_attributes():
             return self.video.metadata
         recorded = self.meta.get("input")
-        known = recorded.get("metadata") if isinstance(recorded, dict) else None
-        return Metadata.from_attributes(known or {})
+        attributes = recorded.get("metadata") if isinstance(recorded, dict) else None
+        return Metadata.from_attributes(attributes or {})
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
-        """Frames (of the slice), rows and columns: of the recording, the event map, or
-        as far as the events reach.
+        """Frames (of the slice), rows and columns.
+
+        From the recording, or else the event map, or else the extent of the events.
         """
         if self.video is not None:
             return self.video.shape
@@ -103,10 +101,10 @@ class Source:
 
 
 def recording_names(directories: Sequence[Path]) -> list[str]:
-    """Return a name per directory: its own without ``.roi``; the folders above it too
-    where two are called the same.
+    """Return a name per directory: its file name without ``.roi``.
 
-    The name of a directory does not depend on the order, nor on others of other names.
+    Where two have the same name, the folders above are added. The name of a directory
+    depends neither on the order nor on directories with other names.
 
     >>> recording_names([Path("a/x.roi"), Path("b/x.roi"), Path("b/y.roi")])
     ['a/x', 'b/x', 'y']
@@ -131,8 +129,8 @@ def recording_names(directories: Sequence[Path]) -> list[str]:
     return names
 
 
-def _each(value: Any, count: int, name: str) -> list[Any]:
-    """Return a value per recording; only a list or tuple is of several."""
+def _one_each(value: Any, count: int, name: str) -> list[Any]:
+    """Return a value per recording; anything but a list or tuple serves all."""
     if not isinstance(value, (list, tuple)):
         return [value] * count
     if len(value) != count:
@@ -143,11 +141,65 @@ def _each(value: Any, count: int, name: str) -> list[Any]:
     return list(value)
 
 
-def _video(
+def single_source(sources: Sequence[Source]) -> Source:
+    """Return the recording; an error where there are several."""
+    if len(sources) != 1:
+        raise InvalidValueError(
+            f"these events are of {len(sources)} recordings"
+            f" ({', '.join(s.name for s in sources[:5])}); choose one of them with"
+            " MultiEvents.of(name)"
+        )
+    return sources[0]
+
+
+def map_recordings(
+    table: pd.DataFrame,
+    sources: Sequence[Source],
+    function: Callable[[pd.DataFrame, Source], pd.DataFrame],
+) -> pd.DataFrame:
+    """Apply a function to the events of each recording.
+
+    Parameters
+    ----------
+    table
+        Events of all recordings, ``file_name`` naming the recording.
+    sources
+        The recordings.
+    function
+        Takes the rows of one recording and the recording, returns a row for each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of all recordings, in the order of the table.
+    """
+    if len(sources) == 1:
+        return function(table, sources[0])
+    names = table["file_name"].astype(object).to_numpy()
+    places, parts = [], []
+    for source in sources:
+        chosen = np.flatnonzero(names == source.name)
+        if chosen.size:
+            places.append(chosen)
+            parts.append(function(table.iloc[chosen], source))
+    if not parts:
+        return function(table, sources[0])
+    return pd.concat(parts).iloc[np.argsort(np.concatenate(places))]
+
+
+def _open_video(
     data: Any, loc: str | None, z_slice: tuple[int, int] | None, directory: Path
 ) -> Video | None:
+    """Return the recording of a directory, None where no data were given."""
     if data is None:
         return None
+    if isinstance(data, Video):
+        if data.z_slice not in (None, z_slice):
+            raise InvalidValueError(
+                f"the Video given as data is cut to frames {data.z_slice}; give the"
+                f" same z_slice to Events (found {z_slice}), or an uncut Video"
+            )
+        return data if data.z_slice == z_slice else data.sliced(z_slice)
     if isinstance(data, str) and data == "infer":
         path = inferred_path(directory)
         return Video(
@@ -165,30 +217,29 @@ def load_recordings(
     identity: dict[str, Any],
     custom_columns: CustomColumns,
     times: tuple[Any, Any],
+    curated: bool | str = False,
 ) -> tuple[pd.DataFrame, list[Source]]:
-    """Return the table of all events and the recordings they are of, see
-    `astrocast.analysis.Events`.
-    """
+    """Return the table of all events and their recordings, see `Events`."""
     several = not isinstance(event_dir, (str, Path))
     directories = (
-        [Path(event_dir)]
+        [find_store(Path(event_dir))]
         if isinstance(event_dir, (str, Path))
-        else [Path(d) for d in event_dir]
+        else [find_store(Path(d)) for d in event_dir]
     )
     if not directories:
         raise InvalidValueError("no directory of events was given")
     names, count = recording_names(directories), len(directories)
     per = {
-        key: _each(value, count, key)
+        key: _one_each(value, count, key)
         for key, value in {**identity, "data": data}.items()
     }
     mappings = one_per_recording(times[0], count, "frame_to_time_mapping")
     functions = one_per_recording(times[1], count, "frame_to_time_function")
     tables, sources = [], []
     for i, (directory, name) in enumerate(zip(directories, names, strict=True)):
-        table = read_directory(directory)
+        table = read_directory(directory, curated)
         extent = _extent(table)
-        table = add_custom_columns(within(table, z_slice), custom_columns)
+        table = add_custom_columns(select_frames(table, z_slice), custom_columns)
         table = add_times(table, mappings[i], functions[i])
         table = add_identity(table, per["group"][i], per["subject_id"][i], name)
         prefix = per["index_prefix"][i]
@@ -205,15 +256,16 @@ def load_recordings(
             Source(
                 directory,
                 name,
-                _video(per["data"][i], loc, z_slice, directory),
+                _open_video(per["data"][i], loc, z_slice, directory),
                 z_slice,
                 extent,
             )
         )
-    return join(tables), sources
+    return join_tables(tables), sources
 
 
 def _extent(table: pd.DataFrame) -> tuple[int, int, int]:
+    """Return the frame, row and column after the last of any event, at least 1."""
     return tuple(
         int(np.max(table[c].to_numpy(), initial=1)) for c in ("z1", "x1", "y1")
     )  # type: ignore[return-value] # three

@@ -1,4 +1,4 @@
-"""From frame numbers to times."""
+"""Convert frame numbers to times."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ FrameFunction = Callable[[Any], Any]
 def add_times(
     table: pd.DataFrame, mapping: FrameMapping | None, function: FrameFunction | None
 ) -> pd.DataFrame:
-    """Return the table with columns ``t0``, ``t1`` (times of the frames ``z0`` and
-    ``z1``) and ``dt`` = t1 - t0.
+    """Add ``t0`` and ``t1``, times of frames ``z0`` and ``z1``, and ``dt`` = t1 - t0.
 
     Parameters
     ----------
@@ -27,26 +26,26 @@ def add_times(
         Events, with ``z0`` and ``z1``.
     mapping
         Time of each frame: a dict ``{frame: time}``, or a list whose position is the
-        frame. Frames between known ones are interpolated; frames beyond them continue
-        at the mean interval (``z1`` is one past the last frame).
+        frame. Missing frames are interpolated; frames before the first and after the
+        last are extrapolated at the mean interval (``z1`` is one past the last frame).
     function
-        Called with a frame number, returns its time. The mapping goes before the
-        function when both are given.
+        Takes a frame number, returns its time. Where both are given, the mapping is
+        used.
     """
     if mapping is None and function is None:
         return table
     t0: Any
     t1: Any
     if mapping is not None:
-        known, times = _known(mapping)
+        frames, times = _sort_mapping(mapping)
         t0, t1 = (
-            _interpolated(table[z].to_numpy(np.float64), known, times)
+            _interpolate(table[z].to_numpy(np.float64), frames, times)
             for z in ("z0", "z1")
         )
     else:
         if not callable(function):
             raise InvalidTypeError(
-                "frame_to_time_function is a function of the frame, got"
+                "frame_to_time_function must be a function of the frame, found"
                 f" {type(function).__name__}"
             )
         t0, t1 = ([function(int(frame)) for frame in table[z]] for z in ("z0", "z1"))
@@ -54,14 +53,17 @@ def add_times(
     return timed.assign(dt=timed["t1"] - timed["t0"])
 
 
-def _known(mapping: FrameMapping) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sort_mapping(
+    mapping: FrameMapping,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return frames in increasing order and their times, both float64."""
     frames = list(mapping) if isinstance(mapping, Mapping) else range(len(mapping))
     times = list(mapping.values()) if isinstance(mapping, Mapping) else mapping
     try:
         x, y = np.asarray(frames, np.float64), np.asarray(times, np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(
-            "frame_to_time_mapping holds numbers, frame and time; found"
+            "frame_to_time_mapping must hold numbers, frame and time; found"
             f" {mapping!r:.80}"
         ) from error
     order = np.argsort(x)
@@ -75,18 +77,17 @@ def _known(mapping: FrameMapping) -> tuple[NDArray[np.float64], NDArray[np.float
     return x, y
 
 
-def _interpolated(
-    frames: NDArray[np.float64], known: NDArray[np.float64], times: NDArray[np.float64]
+def _interpolate(
+    wanted: NDArray[np.float64], frames: NDArray[np.float64], times: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    interval = (times[-1] - times[0]) / (known[-1] - known[0])
-    beyond = np.maximum(frames - known[-1], 0) - np.maximum(known[0] - frames, 0)
-    return np.asarray(np.interp(frames, known, times) + beyond * interval, np.float64)
+    """Return the time of each wanted frame; beyond the ends at the mean interval."""
+    interval = (times[-1] - times[0]) / (frames[-1] - frames[0])
+    beyond = np.maximum(wanted - frames[-1], 0) - np.maximum(frames[0] - wanted, 0)
+    return np.asarray(np.interp(wanted, frames, times) + beyond * interval, np.float64)
 
 
 def one_per_recording(value: Any, count: int, name: str) -> list[Any]:
-    """Return a mapping or function for each of ``count`` recordings; one that is not a
-    list of them serves all.
-    """
+    """Return a mapping or function per recording; a single one serves all."""
     several = isinstance(value, (list, tuple)) and any(
         v is None or callable(v) or isinstance(v, (Mapping, list, tuple, np.ndarray))
         for v in value

@@ -1,4 +1,4 @@
-"""The traces of a table in the shapes that other tools take them in."""
+"""Convert the traces of a table: normalised, resized, as matrix or long table."""
 
 from __future__ import annotations
 
@@ -12,36 +12,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.events.array_columns import TraceArray, as_traces
+from astrocast.events.required import column_of
 from astrocast.kernels.ragged import ragged
 from astrocast.kernels.ragged.normalize import Step, apply_steps
 from astrocast.settings.analysis import LengthSettings
 
-#: first frame of a trace that begins elsewhere than its event (after an extension or an
-#: alignment)
+#: column with the first frame of each trace, where it differs from that of the event
+#: (after an extension or an alignment)
 TRACE_START = "z0_trace"
-#: values of traces from which threads are worth their start
+#: from this many values on, threads save more time than they cost
 _MANY_VALUES = 500_000
 
 
 def traces_of(table: pd.DataFrame, column: str = "trace") -> TraceArray:
-    """Return a column of traces, saying which columns there are when it is missing."""
-    if column not in table:
-        raise DatasetNotFoundError(
-            f"there is no column {column!r}; the events have"
-            f" {', '.join(map(str, table.columns))}"
-        )
-    return as_traces(table[column])
+    """Return a column of traces; the error of a missing one lists the columns."""
+    return as_traces(column_of(table, column))
 
 
 def starts_of(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the frame that each trace begins with."""
+    """Return the first frame of each trace, int64."""
     return table[TRACE_START if TRACE_START in table else "z0"].to_numpy(np.int64)
 
 
-def normalized(traces: TraceArray, steps: list[Step]) -> TraceArray:
-    """Return the traces after all steps; warns where a divisor was 0."""
+def normalize_traces(traces: TraceArray, steps: list[Step]) -> TraceArray:
+    """Return the traces after all steps; warn where a divisor was 0."""
     with (
         ThreadPoolExecutor(os.cpu_count())
         if traces.flat.size > _MANY_VALUES
@@ -50,18 +46,18 @@ def normalized(traces: TraceArray, steps: list[Step]) -> TraceArray:
         values, zeros = apply_steps(traces.flat, traces.offsets, steps, pool)
     if zeros:
         warnings.warn(
-            f"a divisor is 0 in {zeros} place(s); those traces are left undivided",
+            f"a divisor is 0 in {zeros} place(s); those traces are not divided",
             AstrocastWarning,
-            stacklevel=3,
+            stacklevel=stack_level(),
         )
-    # an instruction list without effect still gives traces of its own
+    # instructions without effect return the input: copy, so that no memory is shared
     return TraceArray(
         values.copy() if values is traces.flat else values, traces.offsets
     )
 
 
-def with_length(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame:
-    """Return the table with its traces padded and cut, ``dz`` following."""
+def resize_traces(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame:
+    """Return the table with its traces padded and cut; ``dz`` is the new length."""
     low, high = settings.min_length, settings.max_length
     if low is not None and high is not None and low > high:
         raise InvalidValueError(
@@ -85,10 +81,10 @@ def with_length(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame:
     return table.assign(**changed)
 
 
-def as_matrix(table: pd.DataFrame, first_frame: int, frames: int, masked: bool) -> Any:
-    """Return (events, frames), every trace at its place in the recording; elsewhere
-    NaN, or masked.
-    """
+def place_traces(
+    table: pd.DataFrame, first_frame: int, frames: int, masked: bool
+) -> Any:
+    """Return (events, frames), each trace at its frames, NaN or masked elsewhere."""
     traces = traces_of(table)
     matrix = ragged.place(
         traces.flat, traces.offsets, starts_of(table) - first_frame, frames
@@ -98,15 +94,13 @@ def as_matrix(table: pd.DataFrame, first_frame: int, frames: int, masked: bool) 
     return np.ma.masked_array(np.nan_to_num(matrix, copy=True), mask=np.isnan(matrix))
 
 
-def as_objects(traces: TraceArray) -> NDArray[np.object_]:
+def object_array(traces: TraceArray) -> NDArray[np.object_]:
     """Return an object array of the traces."""
     return traces.__array__()
 
 
-def as_long(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per event and frame: ``id``, ``time`` from 0 in each event,
-    ``dim_0``; NaN becomes 0.
-    """
+def long_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per event and frame: ``id``, ``time`` (from 0), ``dim_0``."""
     traces = traces_of(table)
     lengths = np.diff(traces.offsets)
     return pd.DataFrame(

@@ -1,25 +1,25 @@
-"""The recording that events were detected in."""
+"""A recording that can be opened again and again, cut to a range of frames."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from astrocast.analysis.loading import check_slice
-from astrocast.errors import RecordingNotFoundError
+from astrocast.errors import AstrocastError, RecordingNotFoundError
 from astrocast.io import open_recording
 from astrocast.io.recording import Metadata, Recording
+from astrocast.io.stores.event_store import read_meta
 from astrocast.io.views import SlicedRecording, lazy_array
 
-#: where `infer` looks for the recording of an event directory, in this order
+#: suffixes that ``data="infer"`` tries, in this order
 INFERRED_SUFFIXES = (".h5", ".hdf5", ".zarr", ".tiff", ".tif", ".tdb")
 
 
 class Video:
-    """A recording, or a slice of one, that holds no file open.
+    """A recording, or a range of its frames, that keeps no file open.
 
     Parameters
     ----------
@@ -52,9 +52,7 @@ class Video:
             recording.close()
 
     def open(self) -> Recording:
-        """Return the recording, opened for reading; close it, or use it in a `with`
-        block.
-        """
+        """Open the recording for reading; use it in a ``with`` block, or close it."""
         recording = open_recording(self.source, self.loc)
         try:
             return (
@@ -67,24 +65,24 @@ class Video:
 
     @property
     def first_frame(self) -> int:
-        """Frame of the whole recording that this begins with."""
+        """First frame of the slice, counted in the whole recording."""
         return self.z_slice[0] if self.z_slice else 0
 
     def sliced(self, z_slice: tuple[int, int] | None) -> Video:
-        """Return the same recording with another slice."""
+        """Return the same recording with another range of frames."""
         return Video(self.source, self.loc, z_slice)
 
     def to_dask(self) -> Any:
-        """Return it as a lazy dask array (frame, row, column)."""
-        return lazy_array(partial(self.open))
+        """Return the frames as a lazy dask array (frame, row, column)."""
+        return lazy_array(self.open)
 
     def to_numpy(self) -> NDArray[Any]:
-        """Return it in memory."""
+        """Return the frames as a NumPy array (frame, row, column)."""
         with self.open() as recording:
             return recording.to_array()
 
     def mean(self) -> NDArray[Any]:
-        """Return the mean over frames, float64 (row, column), reading in blocks."""
+        """Return the mean over frames, float64 (row, column); reads block by block."""
         with self.open() as recording:
             total = sum(
                 block.sum(axis=0, dtype="float64") for _, block in recording.blocks(64)
@@ -100,8 +98,8 @@ class Video:
 
 
 def inferred_path(directory: Path) -> Path:
-    """Return the recording beside an event directory: the one of the same stem."""
-    # <stem>.<last of loc>.roi, or <stem>.roi; a stem may have dots of its own
+    """Return the path of the recording of the same stem beside an event directory."""
+    # <stem>.<last part of loc>.roi, or <stem>.roi; the stem may contain dots
     stem = directory.name.removesuffix(".roi")
     for name in dict.fromkeys([stem, stem.rsplit(".", 1)[0]]):
         for suffix in INFERRED_SUFFIXES:
@@ -109,25 +107,21 @@ def inferred_path(directory: Path) -> Path:
             if path.exists():
                 return path
     raise RecordingNotFoundError(
-        f"no recording lies beside {directory}; looked for {stem.rsplit('.', 1)[0]}"
-        f" with {', '.join(INFERRED_SUFFIXES)}. Give its path as data"
+        f"there is no recording beside {directory}; tried {stem.rsplit('.', 1)[0]}"
+        f" with {', '.join(INFERRED_SUFFIXES)}. Give the path of the recording as data"
     )
 
 
 def inferred_loc(directory: Path, path: Path) -> str | None:
-    """Return the dataset that a directory's events were detected in, as its name says,
-    where a file holds several.
-    """
-    from astrocast.errors import AstrocastError
-    from astrocast.io.stores.event_store import read_meta
+    """Return the dataset in which the events of a directory were detected.
 
+    None where the format holds one dataset only, or where it is not recorded.
+    """
     if path.suffix.lower() not in (".h5", ".hdf5", ".zarr"):
         return None
     try:
         meta = read_meta(directory)
-    except (
-        AstrocastError
-    ):  # a directory of the older package may lack it; the name is then all there is
+    except AstrocastError:  # directories of astroCAST 0.4 may have no meta.json
         meta = {}
     source = meta.get("input")
     found = source.get("loc") if isinstance(source, dict) else meta.get("loc")

@@ -1,6 +1,4 @@
-"""What happens between the steps of a training: keep the best, stop when it diverges or
-the time is over.
-"""
+"""Callbacks of a training: keep the best weights, stop early, lower the step size."""
 
 from __future__ import annotations
 
@@ -17,21 +15,22 @@ logger = logging.getLogger("astrocast.denoising")
 
 
 class BestWeights:
-    """Watches a training: keeps the best weights, stops early, stops when the loss is
-    not finite.
+    """Keep the best weights of a training; stop it early or when it diverges.
 
     Parameters
     ----------
     model
-        The Keras model that is trained.
+        The Keras model in training.
     monitor
-        Quantity of an epoch that should become small.
+        Metric of an epoch that should decrease.
     save
-        Called with (model, epoch, value) for every best so far, or None.
+        Called with (model, epoch, value) after each epoch that is the best so far, or
+        None.
     patience
-        Epochs without improvement by more than ``min_delta`` before it stops.
+        Epochs without improvement after which training stops, counted as in
+        `keras.callbacks.EarlyStopping`; 0 and 1 are the same.
     min_delta
-        Least improvement.
+        Smallest decrease that counts as an improvement.
     """
 
     def __init__(
@@ -77,7 +76,8 @@ class BestWeights:
             self.reference, self.waited = value, 0
         else:
             self.waited += 1
-        if self.waited > self.patience:
+        # Keras never stops after the first epoch, so 0 is the same as 1
+        if self.waited >= max(self.patience, 1):
             logger.info(
                 "stopped after epoch %d: %s has not improved for %d",
                 epoch + 1,
@@ -92,31 +92,31 @@ class BestWeights:
     def _stop_diverged(self) -> None:
         if not self.diverged:
             logger.warning(
-                "training diverged (the loss is not finite): stopped, the best weights"
-                " so far are kept"
+                "training diverged (%s is not finite) and was stopped; the model has the"
+                " best weights so far. A smaller learning_rate may help",
+                self.monitor,
             )
         self.diverged = True
         self.model.stop_training = True
 
 
 class Schedule:
-    """Step size over a training whose length is a time or a number of steps: short
-    rise, then half a cosine.
+    """Step size during training: a short linear rise, then half a cosine to 0.
 
-    The final decay is what turns a noisy optimum into a good one, so it has to happen
-    whatever the machine: progress is the larger of the shares of steps and of time.
+    The length of the training is a number of steps, or a time. The final decay improves
+    the result much, so it always takes place, however slow the computer is.
 
     Parameters
     ----------
     peak
         Largest step size.
     steps
-        Number of steps, or None.
+        Length of the training in steps, or None.
     seconds
-        Length in seconds, used when ``steps`` is None.
+        Length of the training in seconds, used if ``steps`` is None.
     clock
-        Returns seconds; the processor's time makes results independent of what else
-        runs.
+        Returns seconds. With `time.process_time` the number of steps does not depend on
+        other programs.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Schedule:
 
     @property
     def progress(self) -> float:
-        """Share of the training that is over, 0 to 1."""
+        """Completed fraction of the training, 0 to 1."""
         if self.steps is not None:
             return min(1.0, self.done / self.steps)
         return min(1.0, (self.clock() - self.begin) / self.seconds)

@@ -1,5 +1,6 @@
-"""Batches of training items from recordings; loaded when
-`astrocast.denoising.SubFrameGenerator` is first named.
+"""Make batches of training items from recordings.
+
+Imports Keras: loaded when `astrocast.denoising.SubFrameGenerator` is first used.
 """
 
 from __future__ import annotations
@@ -27,83 +28,92 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
-    """Batches of patches with their temporal context, for training a network to predict
-    a frame from its neighbours.
+    """Batches of patches and their neighbouring frames, to train a network.
 
-    A batch is ``(x, y)``, float32: ``x`` (item, row, column, context frame), ``y``
-    (item, row, column, 1), the frame in between. Every epoch takes other frames, in
-    another order, decided by ``seed``. Recordings are read lazily, and for one batch no
-    frame of a file is read twice. DeepInterpolation (doi:10.1038/s41592-021-01285-2) is
-    the idea.
+    The network learns to predict a frame from its neighbours, as in DeepInterpolation
+    (Lecoq et al. 2021, https://doi.org/10.1038/s41592-021-01285-2). A batch is
+    ``(x, y)``, float32: ``x`` (item, row, column, context frame), ``y`` (item, row,
+    column, 1), the target frame. Each epoch has other targets in another order, which
+    ``seed`` decides. Recordings are read lazily; no frame is read twice for a batch.
 
     Parameters
     ----------
     paths
-        A recording or a list of them: paths of any format that astrocast reads, arrays,
-        or opened recordings.
+        One recording or a list: paths of any format that astrocast reads, arrays, or
+        opened recordings.
     batch_size
-        Items of a batch; the last batch of an epoch may be smaller.
+        Items per batch; the last batch of an epoch may be smaller.
     input_size
         Size of a patch (row, column) in pixels.
     pre_post_frame
         Number of context frames before and after the target, one number or (before,
         after).
     gap_frames
-        Frames that are left out next to the target, one number or (before, after).
+        Frames next to the target that are left out, one number or (before, after).
     z_steps
-        Share of the frames that are targets in one epoch: every ``1 / z_steps``-th,
-        from a random start.
+        Fraction of the frames that are targets in one epoch: every ``1 / z_steps``-th
+        frame, from a random start.
     z_select
-        Only these frames are targets, in every epoch.
+        Frames that may be targets: one frame, a list of frames, or a range as a tuple
+        (first, last + 1); None: all frames.
     allowed_rotation
-        Quarter turns of which each item gets one at random; ``[0]`` for none.
+        Quarter turns; each item is rotated by one of them at random. ``[0]``: none.
     allowed_flip
-        Axes along which an item may be flipped: -1 none, 0 rows, 1 columns.
+        Axes; each item is flipped along one of them at random: -1 none, 0 rows, 1
+        columns.
     random_offset
-        Shift the grid of patches by a random number of pixels in each epoch. Excludes
-        ``overlap``.
+        Shift the grid of patches by a random number of pixels in each epoch. Cannot be
+        combined with ``overlap``.
     add_noise
-        Add Gaussian noise to the context: True for a standard deviation of 1 in units
-        of the network's input, or a number.
+        Add Gaussian noise to the context. Standard deviation in units of the network's
+        input; True: 1.
     drop_frame_probability
         Probability that one context frame of an item is set to zero.
     max_per_file
-        Most items of one file in an epoch.
+        Maximum number of items per file and epoch.
     overlap
         Pixels by which neighbouring patches overlap.
     padding
-        ``symmetric`` or ``edge``: extend frames that are no multiple of the patch. None
-        leaves the rest out.
+        ``symmetric`` or ``edge``: extend frames whose size is not a multiple of the
+        patch. None: leave the rest of the frame out.
     shuffle
-        Give the items of an epoch a random order.
+        Put the items of an epoch in random order.
     normalize
-        ``global``: subtract the mean and divide by the standard deviation of the
-        recording; ``local``: those of the context of each item. None gives the network
-        grey values.
+        ``global``: subtract the mean of the recording and divide by its standard
+        deviation; ``local``: the same with mean and standard deviation of each item's
+        context. None: the network gets grey values.
     loc
-        Dataset in formats that hold several.
+        Dataset in formats that hold several; None: the only one, or the format's
+        default.
     output_size
-        Size of the target (row, column), from the middle of the patch.
+        Size of the target (row, column), cut from the middle of the patch.
     cache_results
-        Keep batches in memory; every epoch is then the first one.
+        Keep batches in memory; all epochs are then the same.
     in_memory
-        Load the recordings at the start.
+        Read the recordings into memory at the start.
     save_global_descriptive
         Store mean and standard deviation as attributes ``global_mean`` and
-        ``global_std`` of an HDF5 dataset. This is the one case in which an input file
-        is written to; a file without permission is left as it is.
+        ``global_std`` of an HDF5 dataset. This is the only case in which astrocast
+        writes to an input file; without permission to write, the file stays as it is.
     logging_level
         Level of the logger ``astrocast.denoising``.
     seed
-        Seed of everything that is random; None is different each time.
+        Seed of all random choices; None: another one each time.
+
+    Attributes
+    ----------
+    batch_size : int
+        Items per batch.
+    engine : str or None
+        What evaluated the network in the last `infer`.
 
     Raises
     ------
     InvalidConditionError
-        (a ValueError and an AssertionError) when parameters do not fit together or to
-        the recordings; the message lists all.
+        (a ValueError and an AssertionError) if parameters do not fit together or to the
+        recordings; the message lists all problems.
     RecordingNotFoundError
-        When a path does not exist.
+        If a path does not exist.
 
     Examples
     --------
@@ -126,7 +136,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         pre_post_frame: int | tuple[int, int] = 5,
         gap_frames: int | tuple[int, int] = 0,
         z_steps: float = 0.1,
-        z_select: int | list[int] | None = None,
+        z_select: int | list[int] | tuple[int, int] | None = None,
         allowed_rotation: list[int] = [0],  # noqa: B006 - the contract's default; never mutated
         allowed_flip: list[int] = [-1],  # noqa: B006 - the contract's default; never mutated
         random_offset: bool = False,
@@ -137,7 +147,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         padding: Literal["symmetric", "edge"] | None = None,
         shuffle: bool = True,
         normalize: Literal["local", "global"] | None = None,
-        loc: str = "data/",
+        loc: str | None = "data/",
         output_size: tuple[int, int] | None = None,
         cache_results: bool = False,
         in_memory: bool = False,
@@ -146,50 +156,90 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         *,
         seed: int | None = 0,
     ) -> None:
-        values = {
-            k: v for k, v in locals().items() if k in GeneratorSettings.model_fields
-        }
         try:
-            self.settings: GeneratorSettings = GeneratorSettings.checked(**values)
+            self.settings: GeneratorSettings = GeneratorSettings.checked(
+                batch_size=batch_size,
+                input_size=input_size,
+                pre_post_frame=pre_post_frame,
+                gap_frames=gap_frames,
+                z_steps=z_steps,
+                z_select=z_select,
+                allowed_rotation=allowed_rotation,
+                allowed_flip=allowed_flip,
+                random_offset=random_offset,
+                add_noise=add_noise,
+                drop_frame_probability=drop_frame_probability,
+                max_per_file=max_per_file,
+                overlap=overlap,
+                padding=padding,
+                shuffle=shuffle,
+                normalize=normalize,
+                loc=loc,
+                output_size=output_size,
+                cache_results=cache_results,
+                in_memory=in_memory,
+                save_global_descriptive=save_global_descriptive,
+                logging_level=logging_level,
+                seed=seed,
+            )
         except InvalidValueError as error:
             raise InvalidConditionError(str(error)) from error
         super().__init__()
         logger.setLevel(self.settings.logging_level)
         self.window = Window.of(self.settings)
         self.recordings = open_sources(paths, self.settings, self.window)
-        self.scalings = self._normalise()
+        self.scalings = self._find_scalings()
         if in_memory:
-            self._load()
+            self._read_into_memory()
         self.seed = (
             int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         )
         self.epoch = 0
         self.items: list[Item] = []
-        self.cache: dict[int, Batch] = {}
+        self.cache: dict[tuple[int, int], Batch] = {}
         self.engine: str | None = None
-        self._plan()
+        self._choose_items()
+
+    @property
+    def batch_size(self) -> int:
+        """Items per batch."""
+        return self.settings.batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.items) // self.settings.batch_size)
+        return self.count_batches(self.batch_size)
 
     def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):
-            raise IndexError(
-                f"there are {len(self)} batches, batch {index} was asked for"
-            )
-        if index in self.cache:
-            return self.cache[index]
-        size = self.settings.batch_size
-        items = self.items[index * size : (index + 1) * size]
+        return self.make_batch(index, self.batch_size)
+
+    def count_batches(self, batch_size: int) -> int:
+        """Return the number of batches of an epoch, for any size of batches."""
+        return -(-len(self.items) // batch_size)
+
+    def make_batch(self, index: int, batch_size: int) -> Batch:
+        """Return a batch of this epoch, for any size of batches."""
+        count = self.count_batches(batch_size)
+        if not 0 <= index < count:
+            raise IndexError(f"batch {index} does not exist; there are {count} batches")
+        if (index, batch_size) in self.cache:
+            return self.cache[index, batch_size]
+        items = self.items[index * batch_size : (index + 1) * batch_size]
         rng = np.random.default_rng([self.seed, self.epoch, index])
         patches = read_patches(self.recordings, items, self.window, self.settings)
-        made = [
-            self._item(p, item, rng) for p, item in zip(patches, items, strict=True)
+        pairs = [
+            self._make_item(patch, item, rng)
+            for patch, item in zip(patches, items, strict=True)
         ]
-        batch = np.stack([x for x, _ in made]), np.stack([y for _, y in made])
+        batch = np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])
         if self.settings.cache_results:
-            self.cache[index] = batch
+            self.cache[index, batch_size] = batch
         return batch
+
+    def regroup(self, batch_size: int) -> Any:
+        """Return these items in batches of another size, for training.
+
+        The generator itself where the size is the same.
+        """
+        return self if batch_size == self.batch_size else _Regrouped(self, batch_size)
 
     def __enter__(self) -> Self:
         return self
@@ -203,12 +253,10 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             recording.close()
 
     def on_epoch_end(self) -> None:
-        """Choose the items of the next epoch; Keras calls this at the end of every
-        epoch.
-        """
+        """Choose the items of the next epoch; Keras calls this after every epoch."""
         self.epoch += 1
         if not self.settings.cache_results:
-            self._plan()
+            self._choose_items()
 
     def infer(
         self,
@@ -223,13 +271,11 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         tile: int = 256,
         overwrite: bool = False,
     ) -> NDArray[Any] | Path:
-        """Denoise the recording of this generator with a model, frame by frame, in
-        bounded memory.
+        """Denoise the recording of this generator with a model, in bounded memory.
 
-        Every frame of the recording has its frame in the output: at both ends in time,
-        and at the border of the frame, the recording is mirrored. Large frames are
-        computed in tiles with as much around them as the result depends on, so that
-        tiles leave no trace.
+        The output has as many frames as the recording: at both ends in time, and at
+        the border of the frame, the recording is mirrored. Large frames are computed in
+        tiles that overlap by the network's field of view, so that tiles leave no seams.
 
         Parameters
         ----------
@@ -241,16 +287,18 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         out_loc
             Dataset in the output; needed for HDF5.
         dtype
-            dtype of the output, saturating; ``same`` is that of the recording.
+            dtype of the output; values beyond its range are clipped, with a warning.
+            ``same`` is the dtype of the recording; without ``rescale``, where a signal
+            around 0 does not fit into integers, it is float32 for an integer recording.
         chunk_size
-            Chunks of the output: a shape, a number of frames, or None and ``infer`` for
+            Chunks of the output: a shape, a number of frames, or None or ``infer`` for
             chunks of about 1 MB.
         rescale
-            Return to the grey values of the recording; False leaves mean 0 and standard
-            deviation 1.
+            True: return to the grey values of the recording. False: keep the normalised
+            signal (mean 0, standard deviation 1).
         engine
-            What evaluates the network: the fastest that is present, or the one that is
-            named. Which one it was is logged and kept as ``engine``.
+            Library that evaluates the network; ``auto`` takes the fastest that is
+            installed. Its name is logged and stored in the attribute ``engine``.
         tile
             Largest side of a tile in pixels.
         overwrite
@@ -259,20 +307,25 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         Returns
         -------
         numpy.ndarray or pathlib.Path
-            (frame, row, column), or the path that was written.
+            (frame, row, column), or the path of the output.
 
         Raises
         ------
         RecordingNotFoundError
-            When there is no model at the path.
+            If there is no model at the path.
         InvalidConditionError
-            When the model takes another number of context frames than the generator
+            If the model needs another number of context frames than the generator
             gives.
+
+        Warns
+        -----
+        AstrocastWarning
+            If values were clipped to the range of an integer dtype: how many.
         """
         if len(self.recordings) != 1:
             raise InvalidConditionError(
-                "infer works on one recording, this generator has"
-                f" {len(self.recordings)}; make a generator for each"
+                "infer works on one recording, but this generator has"
+                f" {len(self.recordings)}; make one generator for each"
             )
         result, self.engine = infer_recording(
             self.recordings[0],
@@ -291,7 +344,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         )
         return result
 
-    def _normalise(self) -> list[Scaling]:
+    def _find_scalings(self) -> list[Scaling]:
         if self.settings.normalize != "global":
             return [Scaling()] * len(self.recordings)
         scalings = [global_scaling(r) for r in self.recordings]
@@ -302,7 +355,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             ]
         return scalings
 
-    def _load(self) -> None:
+    def _read_into_memory(self) -> None:
         loaded: list[Recording] = []
         for recording in self.recordings:
             loaded.append(
@@ -311,19 +364,23 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             recording.close()
         self.recordings = loaded
 
-    def _plan(self) -> None:
+    def _choose_items(self) -> None:
         rng = np.random.default_rng([self.seed, self.epoch])
         self.items = plan_epoch(
             [r.shape for r in self.recordings], self.window, self.settings, rng
         )
         if not self.items:
             raise InvalidConditionError(
-                f"there is nothing to train on: z_select {self.settings.z_select} holds"
-                f" none of the frames {self.window.halo[0]} to last -"
-                f" {self.window.halo[1]} that have their whole context"
+                "there are no targets to train on: z_select is"
+                f" {self.settings.z_select}, but only frames from"
+                f" {self.window.halo[0]} to {self.window.halo[1]} before the end have"
+                " all context frames"
             )
 
-    def _item(self, patch: NDArray[Any], item: Item, rng: np.random.Generator) -> Batch:
+    def _make_item(
+        self, patch: NDArray[Any], item: Item, rng: np.random.Generator
+    ) -> Batch:
+        """Return context and target of an item: normalised, rotated, flipped, noisy."""
         frames = self.scalings[item.file].apply(patch)
         if self.settings.normalize == "local":
             context = frames[self.window.offsets]
@@ -352,3 +409,20 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
             top, left = (y.shape[0] - rows) // 2, (y.shape[1] - columns) // 2
             y = y[top : top + rows, left : left + columns]
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+class _Regrouped(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
+    """The items of a generator in batches of another size."""
+
+    def __init__(self, generator: SubFrameGenerator, batch_size: int) -> None:
+        super().__init__()
+        self.generator, self.batch_size = generator, batch_size
+
+    def __len__(self) -> int:
+        return self.generator.count_batches(self.batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.generator.make_batch(index, self.batch_size)
+
+    def on_epoch_end(self) -> None:
+        self.generator.on_epoch_end()

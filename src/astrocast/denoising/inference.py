@@ -1,8 +1,10 @@
-"""From a recording to a denoised recording: one pass, bounded memory, no seams."""
+"""Denoise a recording with a network: in one pass, in bounded memory, without seams."""
 
 from __future__ import annotations
 
+import json
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +15,12 @@ from numpy.typing import NDArray
 from astrocast.denoising.backend import import_keras
 from astrocast.denoising.engines import Engine, EngineName, pick_engine
 from astrocast.denoising.items import Window
-from astrocast.errors import InvalidConditionError, InvalidTypeError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    InvalidTypeError,
+    InvalidValueError,
+)
 from astrocast.io import Recording, create_recording
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
@@ -27,10 +34,10 @@ from astrocast.runtime.provenance import describe_input, plain, record
 
 logger = logging.getLogger("astrocast.denoising")
 
-#: pixels that are evaluated at once: enough to keep two cores busy, few enough for the
-#: caches
+#: pixels per batch of the network: enough to keep two cores busy, few enough for the
+#: processor's caches
 _BATCH_PIXELS = 1 << 18
-#: for models whose architecture is not known
+#: halo and alignment of tiles for a model that is not a known U-Net
 _GENERIC_HALO, _GENERIC_ALIGN = 32, 16
 
 
@@ -41,18 +48,23 @@ class PredictFrames:
     Parameters
     ----------
     engine
-        What evaluates the network.
+        Evaluates the network.
     window
-        Which neighbours.
+        Context frames of a target.
     tiling
-        How frames are cut.
+        Division of frames into tiles.
     scaling
-        What the network's input is normalised by, or ``local``: mean and standard
-        deviation of each frame's context.
+        Normalisation of the network's input, or ``local``: mean and standard deviation
+        of each frame's context.
     rescale
-        Undo the scaling afterwards.
+        Return to grey values afterwards.
     dtype
-        Of the result.
+        dtype of the result.
+
+    Attributes
+    ----------
+    clipped : int
+        Number of values so far that were outside the range of ``dtype``.
     """
 
     engine: Engine
@@ -61,10 +73,11 @@ class PredictFrames:
     scaling: Scaling | Literal["local"]
     rescale: bool
     dtype: np.dtype[Any]
+    clipped: int = 0
 
     @property
     def halo(self) -> tuple[int, int]:
-        """Frames around a block that are read."""
+        """Frames to read before and after a block."""
         return self.window.halo
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
@@ -73,8 +86,7 @@ class PredictFrames:
         scaled = (
             self.scaling if isinstance(self.scaling, Scaling) else Scaling()
         ).apply(frames)
-        # the ends of the recording, where the halo is missing, are mirrored at the
-        # first and the last frame
+        # at the ends of the recording there is no halo: mirror at the end frames
         scaled = np.pad(
             scaled,
             ((before - block.lead, after - block.trail), (0, 0), (0, 0)),
@@ -89,7 +101,9 @@ class PredictFrames:
                 if isinstance(self.scaling, Scaling)
                 else self._undo_local(out, local)
             )
-        return saturate(out, self.dtype)[0]
+        result, clipped = saturate(out, self.dtype)
+        self.clipped += clipped
+        return result
 
     def _predict(
         self,
@@ -97,6 +111,7 @@ class PredictFrames:
         local: NDArray[np.float32] | None,
         out: NDArray[Any],
     ) -> None:
+        """Write the prediction of each frame into ``out``, tile by tile."""
         jobs = [
             (t, corner) for corner in self.tiling.corners() for t in range(len(out))
         ]
@@ -104,7 +119,7 @@ class PredictFrames:
         size = max(1, min(_BATCH_PIXELS // (rows * columns), len(jobs)))
         batch = np.zeros((size, self.window.channels, rows, columns), np.float32)
         for first in range(0, len(jobs), size):
-            # the last may be smaller: what the batch then holds besides is not used
+            # the last batch may be only partly filled; the rest is not used
             part = jobs[first : first + size]
             for place, (t, (y, x)) in zip(batch, part, strict=False):
                 np.take(
@@ -134,14 +149,13 @@ class PredictFrames:
     def _undo_local(
         self, out: NDArray[np.float32], local: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
+        """Return the frames in grey values, from their mean and deviation `local`."""
         assert local is not None
         return out * local[1][:, None, None] + local[0][:, None, None]
 
 
 def load_model(model: Any) -> tuple[UNet | None, Any]:
-    """Return a model as plain arrays and as the Keras model it was given as; either may
-    be None.
-    """
+    """Return a model as plain arrays and as a Keras model; one of them may be None."""
     if isinstance(model, UNet):
         return model, None
     if isinstance(model, (str, Path)):
@@ -150,7 +164,8 @@ def load_model(model: Any) -> tuple[UNet | None, Any]:
         return read_network(model).unet, None
     if not isinstance(model, import_keras("inference with a Keras model").Model):
         raise InvalidTypeError(
-            f"model is a Keras model or the path of one, got {type(model).__name__}"
+            "model must be a Keras model or the path of one, found"
+            f" {type(model).__name__}"
         )
     from astrocast.denoising.architecture import unet_from_model
 
@@ -158,7 +173,7 @@ def load_model(model: Any) -> tuple[UNet | None, Any]:
 
 
 def check_context(found: int | None, window: Window) -> None:
-    """Raise when a model takes another number of frames than the window gives."""
+    """Raise an error where a model needs another number of context frames."""
     if found is not None and found != window.channels:
         raise InvalidConditionError(
             f"the model takes {found} context frames, the generator gives"
@@ -178,25 +193,40 @@ def prediction(
     engine: EngineName,
     tile: int = 256,
 ) -> PredictFrames:
-    """Return the operation that denoises ``recording`` with ``model``."""
+    """Return the operation that denoises ``recording`` with ``model``.
+
+    ``dtype`` "same" is the dtype of the recording; without ``rescale`` it is float32
+    for integers, which cannot hold a normalised signal.
+    """
     unet, keras_model = load_model(model)
     check_context(unet.context if unet else keras_model.input_shape[-1], window)
     if recording.shape[0] < window.length:
         raise InvalidConditionError(
-            f"the recording has {recording.shape[0]} frames, the window of the model"
-            f" needs {window.length}"
+            f"the recording has {recording.shape[0]} frames, but the model needs at"
+            f" least {window.length}"
         )
     halo, align = (unet.halo, unet.align) if unet else (_GENERIC_HALO, _GENERIC_ALIGN)
-    # the halo of an unknown architecture is a guess: its frames stay whole
+    # the halo of an unknown architecture is a guess, so its frames are not divided
     largest = max(tile, align) if unet else max(recording.shape[1:]) + align
     tiling = plan_tiles(recording.shape[1:], halo, align, largest)
     chosen = pick_engine(engine, unet, keras_model)
-    kind = (
-        recording.dtype
-        if isinstance(dtype, str) and dtype == "same"
-        else as_dtype(dtype)
+    return PredictFrames(
+        chosen,
+        window,
+        tiling,
+        scaling,
+        rescale,
+        _result_dtype(recording, dtype, rescale),
     )
-    return PredictFrames(chosen, window, tiling, scaling, rescale, kind)
+
+
+def _result_dtype(recording: Recording, dtype: Any, rescale: bool) -> np.dtype[Any]:
+    """Return the dtype of the output, see `prediction`."""
+    if not (isinstance(dtype, str) and dtype == "same"):
+        return as_dtype(dtype)
+    if not rescale and recording.dtype.kind in "iub":
+        return np.dtype(np.float32)
+    return recording.dtype
 
 
 def infer_recording(
@@ -215,8 +245,9 @@ def infer_recording(
     overwrite: bool,
     parameters: dict[str, Any],
 ) -> tuple[NDArray[Any] | Path, str]:
-    """Denoise a recording into ``output`` (an array when None); return it and the name
-    of the engine.
+    """Denoise a recording into a file, or an array where ``output`` is None.
+
+    Returns the path or array, and the name of the engine.
     """
     operation = prediction(
         recording,
@@ -237,10 +268,18 @@ def infer_recording(
     result = write_result(
         recording, operation, output, loc, operation.dtype, chunks, overwrite, used
     )
+    if operation.clipped:
+        warnings.warn(
+            f"{operation.clipped} values are outside the range of {operation.dtype} and"
+            " were clipped; dtype='float32' keeps them",
+            AstrocastWarning,
+            stacklevel=3,
+        )
     return result, operation.engine.name
 
 
 def _model_name(model: Any) -> str:
+    """Return the path of a model, or the class of a model in memory."""
     return str(model) if isinstance(model, (str, Path)) else type(model).__name__
 
 
@@ -254,13 +293,9 @@ def write_result(
     overwrite: bool,
     parameters: dict[str, Any],
 ) -> NDArray[Any] | Path:
-    """Run an operation over a recording into a file or an array, with the record of
-    what was done beside it.
-    """
+    """Run an operation over a recording into a file (with provenance) or an array."""
     attributes = None
     if output is not None:
-        import json
-
         attributes = {
             "provenance": json.dumps(
                 plain(record(plain(parameters), describe_input(recording)))
@@ -289,8 +324,9 @@ def check_output(
     chunks: Any,
     overwrite: bool,
 ) -> None:
-    """Raise at once what writing the result would raise after minutes of training;
-    nothing is left behind.
+    """Raise the errors of writing the result now, not after minutes of training.
+
+    Leaves nothing behind.
     """
     create_recording(
         output,
@@ -303,9 +339,7 @@ def check_output(
 
 
 def chunk_shape(chunks: Any, recording: Recording) -> tuple[int, int, int] | None:
-    """Return the chunks that were asked for: a shape, a number of frames, or None for
-    the choice of the format.
-    """
+    """Return the shape of chunks; None leaves the choice to the format."""
     if chunks is None or chunks == "infer":
         return None
     if isinstance(chunks, int) and chunks > 0:
@@ -313,6 +347,6 @@ def chunk_shape(chunks: Any, recording: Recording) -> tuple[int, int, int] | Non
     if isinstance(chunks, (tuple, list)) and len(chunks) == 3:
         return int(chunks[0]), int(chunks[1]), int(chunks[2])
     raise InvalidValueError(
-        f"chunk_size is {chunks!r}; use None, 'infer', a number of frames or (frames,"
-        " rows, columns)"
+        f"chunk_size is {chunks!r}; expected None, 'infer', a number of frames, or"
+        " (frames, rows, columns)"
     )

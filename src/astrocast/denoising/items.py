@@ -1,6 +1,4 @@
-"""Which patches of which frames make an epoch, and how they are read without reading a
-frame twice.
-"""
+"""Choose the training items of an epoch, and read each of their frames once."""
 
 from __future__ import annotations
 
@@ -17,8 +15,14 @@ from astrocast.settings.denoising import GeneratorSettings, both
 
 @dataclass(frozen=True)
 class Window:
-    """The frames that belong to a target: context on both sides, with a gap next to the
-    target.
+    """The frames around a target: context on both sides, with a gap next to it.
+
+    Parameters
+    ----------
+    context
+        Context frames before and after the target.
+    gap
+        Frames left out between context and target, before and after.
     """
 
     context: tuple[int, int]
@@ -33,12 +37,12 @@ class Window:
 
     @property
     def halo(self) -> tuple[int, int]:
-        """Frames before and after the target that are read."""
+        """Frames to read before and after the target."""
         return self.context[0] + self.gap[0], self.context[1] + self.gap[1]
 
     @property
     def length(self) -> int:
-        """Frames from the first of the context to the last."""
+        """Frames from the first to the last context frame."""
         return sum(self.halo) + 1
 
     @property
@@ -68,10 +72,13 @@ class Item:
 def target_frames(
     n_frames: int, window: Window, settings: GeneratorSettings, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Return the frames of a file that are targets in this epoch."""
+    """Return the target frames of a file in this epoch, in increasing order."""
     valid = np.arange(window.halo[0], n_frames - window.halo[1])
-    if settings.z_select is not None:
-        return np.intersect1d(valid, np.atleast_1d(settings.z_select))
+    chosen = settings.z_select
+    if isinstance(chosen, tuple):
+        return valid[(valid >= chosen[0]) & (valid < chosen[1])]
+    if chosen is not None:
+        return np.intersect1d(valid, np.atleast_1d(chosen))
     step = max(1, round(1 / settings.z_steps))
     return valid[rng.integers(min(step, len(valid))) :: step]
 
@@ -79,7 +86,7 @@ def target_frames(
 def patch_starts(
     length: int, patch: int, settings: GeneratorSettings, rng: np.random.Generator
 ) -> range:
-    """Return where patches start along one axis of a frame."""
+    """Return the first pixel of each patch along one axis of a frame."""
     first = (
         int(rng.integers(min(patch, length - patch + 1)))
         if settings.random_offset and length > patch
@@ -97,25 +104,23 @@ def plan_epoch(
     settings: GeneratorSettings,
     rng: np.random.Generator,
 ) -> list[Item]:
-    """Return the items of an epoch in order."""
+    """Return the items of an epoch, in the order of training."""
     items: list[Item] = []
     for file, (n_frames, rows, columns) in enumerate(shapes):
         frames = target_frames(n_frames, window, settings, rng)
         tops = patch_starts(rows, settings.input_size[0], settings, rng)
         lefts = patch_starts(columns, settings.input_size[1], settings, rng)
-        own = [Item(file, int(z), y, x) for z in frames for y in tops for x in lefts]
-        if settings.max_per_file is not None and len(own) > settings.max_per_file:
-            chosen = (
-                rng.choice(len(own), settings.max_per_file, replace=False)
-                if settings.shuffle
-                else None
-            )
-            own = (
-                own[: settings.max_per_file]
-                if chosen is None
-                else [own[i] for i in sorted(chosen)]
-            )
-        items += own
+        of_file = [
+            Item(file, int(z), y, x) for z in frames for y in tops for x in lefts
+        ]
+        limit = settings.max_per_file
+        if limit is not None and len(of_file) > limit:
+            if settings.shuffle:
+                chosen = rng.choice(len(of_file), limit, replace=False)
+                of_file = [of_file[i] for i in sorted(chosen)]
+            else:
+                of_file = of_file[:limit]
+        items += of_file
     if settings.shuffle:
         items = [items[i] for i in rng.permutation(len(items))]
     return items
@@ -127,17 +132,15 @@ def read_patches(
     window: Window,
     settings: GeneratorSettings,
 ) -> list[NDArray[Any]]:
-    """Return the frames of each item's window, (frame, row, column), each frame of a
-    file read once.
-    """
-    found: dict[int, NDArray[Any]] = {}
+    """Return the window of each item, (frame, row, column); each frame is read once."""
+    patches: dict[int, NDArray[Any]] = {}
     before, after = window.halo
     for file in sorted({item.file for item in items}):
-        own = sorted(
+        order = sorted(
             (i for i in range(len(items)) if items[i].file == file),
             key=lambda i: items[i].frame,
         )
-        for run in _runs(own, items, window.length):
+        for run in _group_overlapping(order, items, window.length):
             stop = items[run[-1]].frame + after + 1
             start = items[run[0]].frame - before
             corner, block = _read_box(
@@ -145,17 +148,20 @@ def read_patches(
             )
             for i in run:
                 first = items[i].frame - before - start
-                found[i] = _cut(
+                patches[i] = _cut(
                     block[first : first + window.length],
                     items[i],
                     corner,
                     recordings[file].shape,
                     settings,
                 )
-    return [found[i] for i in range(len(items))]
+    return [patches[i] for i in range(len(items))]
 
 
-def _runs(order: list[int], items: Sequence[Item], length: int) -> list[list[int]]:
+def _group_overlapping(
+    order: list[int], items: Sequence[Item], length: int
+) -> list[list[int]]:
+    """Group items whose windows of ``length`` frames overlap; they are read at once."""
     runs: list[list[int]] = []
     for i in order:
         if runs and items[i].frame - items[runs[-1][-1]].frame < length:
@@ -172,6 +178,10 @@ def _read_box(
     stop: int,
     settings: GeneratorSettings,
 ) -> tuple[tuple[int, int], NDArray[Any]]:
+    """Read the smallest box that holds the patches of all items.
+
+    Returns its first row and column, and the frames (frame, row, column).
+    """
     rows = np.concatenate(
         [
             _pixels(i.row, settings.input_size[0], recording.shape[1], settings)
@@ -192,9 +202,7 @@ def _read_box(
 def _pixels(
     start: int, size: int, length: int, settings: GeneratorSettings
 ) -> NDArray[np.intp]:
-    """Return the pixels of the frame that a patch consists of along one axis, those
-    beyond the border mirrored.
-    """
+    """Return the pixels of a patch along one axis; beyond the border as ``padding``."""
     if start + size <= length or settings.padding is None:
         return np.arange(start, start + size)
     return np.pad(np.arange(length), (0, start + size - length), mode=settings.padding)[
@@ -209,6 +217,7 @@ def _cut(
     shape: tuple[int, int, int],
     settings: GeneratorSettings,
 ) -> NDArray[Any]:
+    """Return the patch of an item from a box that begins at pixel ``corner``."""
     rows = _pixels(item.row, settings.input_size[0], shape[1], settings) - corner[0]
     columns = (
         _pixels(item.column, settings.input_size[1], shape[2], settings) - corner[1]

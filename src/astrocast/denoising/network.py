@@ -1,4 +1,4 @@
-"""Training a U-Net on a generator's batches."""
+"""Train a U-Net on the batches of a generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from astrocast.denoising.callbacks import BestWeights
 from astrocast.denoising.generator import SubFrameGenerator
 from astrocast.denoising.losses import annealed_loss, find_loss, mean_squareroot_error
 from astrocast.denoising.model_files import read_network, write_network
-from astrocast.errors import InvalidConditionError, InvalidTypeError, OutputError
+from astrocast.errors import (
+    InvalidConditionError,
+    InvalidTypeError,
+    InvalidValueError,
+    OutputError,
+)
 from astrocast.kernels.denoising.scaling import Scaling
 from astrocast.runtime.provenance import describe_input, record
 from astrocast.settings.denoising import (
@@ -30,45 +35,45 @@ class Network:
     Parameters
     ----------
     train_generator
-        Batches to learn from.
+        Training data.
     val_generator
-        Batches to judge by; without them the training loss decides what is best.
+        Validation data; without them the training loss decides which weights are best.
     learning_rate
-        Step size of Adam at the start.
+        Initial step size of Adam.
     decay_rate
         Factor of the step size after every ``decay_steps`` steps.
     decay_steps
         Steps (not epochs) between two reductions of the step size.
     n_stacks
-        Number of resolutions.
+        Number of resolutions of the U-Net.
     kernel
-        Filters of the first convolution, doubled at each resolution.
+        Number of filters of the first convolution, doubled at each resolution.
     batchNormalize
-        Normalise each batch between convolution and rectifier.
+        Batch normalisation between convolution and ReLU.
     loss
         ``annealed_loss``, ``mean_squareroot_error``, a name or object of Keras, or a
         function of (true, predicted).
     pretrained_weights
-        Model to start from; its architecture replaces ``n_stacks`` and ``kernel``. See
-        `read_network` for what is read.
+        Model file or folder to start from; its architecture replaces ``n_stacks`` and
+        ``kernel``. See `read_network` for the formats.
     use_cpu
-        Train on the CPU though there is a GPU.
+        Train on the CPU even if there is a GPU.
     seed
-        Seed of the weights at the start.
+        Seed of the initial weights.
 
     Attributes
     ----------
     model
-        The Keras model, for frames of any size that is a multiple of ``2 ** (n_stacks -
-        1)``.
+        The Keras model. It takes frames of any size that is a multiple of
+        ``2 ** (n_stacks - 1)``.
 
     Raises
     ------
     InvalidConditionError
-        When patches do not fit the number of resolutions, or pretrained weights take
-        another number of context frames.
+        If the size of the patches does not fit the number of resolutions, or the
+        pretrained weights need another number of context frames.
     RecordingNotFoundError
-        When there is no model at ``pretrained_weights``.
+        If there is no model at ``pretrained_weights``.
 
     Examples
     --------
@@ -114,7 +119,8 @@ class Network:
         for generator in (train_generator, val_generator):
             if generator is not None and not isinstance(generator, SubFrameGenerator):
                 raise InvalidTypeError(
-                    f"a SubFrameGenerator is expected, got {type(generator).__name__}"
+                    "a generator must be a SubFrameGenerator, found"
+                    f" {type(generator).__name__}"
                 )
         self.train_generator, self.val_generator = train_generator, val_generator
         with on_device(use_cpu):
@@ -124,15 +130,17 @@ class Network:
 
     @staticmethod
     def annealed_loss(y_true: Any, y_pred: Any) -> Any:
-        """Return the mean square root of the absolute error, as a tensor of the
-        backend; arrays are taken too.
+        """Return the mean of the square root of the absolute error.
+
+        A tensor of the Keras backend; takes tensors and arrays.
         """
         return annealed_loss(y_true, y_pred)
 
     @staticmethod
     def mean_squareroot_error(y_true: Any, y_pred: Any) -> Any:
-        """Return the root of the mean squared error, as a tensor of the backend; arrays
-        are taken too.
+        """Return the root of the mean squared error.
+
+        A tensor of the Keras backend; takes tensors and arrays.
         """
         return mean_squareroot_error(y_true, y_pred)
 
@@ -147,35 +155,42 @@ class Network:
         model_prefix: str = "model",
         verbose: int = 1,
     ) -> Any:
-        """Train, and return to the best weights at the end.
+        """Train the network; at the end it has the weights of the best epoch.
 
         Parameters
         ----------
         batch_size
-            Not used: the generators decide how many items a batch has. Kept because
-            scripts pass it.
+            Items per gradient update. The items of the training generator are regrouped
+            if its own batch size differs.
         num_epochs
-            Most epochs.
+            Maximum number of epochs.
         save_model
             Folder for ``<model_prefix>.weights.h5`` and ``<model_prefix>.json``
-            (architecture, normalisation, provenance), renewed whenever an epoch is the
-            best so far.
+            (architecture, normalisation, provenance), written after each epoch that is
+            the best so far.
         patience
-            Epochs without improvement before it stops.
+            Epochs without improvement after which training stops, counted as in
+            `keras.callbacks.EarlyStopping`.
         min_delta
-            Least change of ``monitor`` that is an improvement.
+            Smallest change of ``monitor`` that counts as an improvement.
         monitor
-            Quantity watched; without a validation generator ``loss``.
+            Metric to monitor: ``val_loss`` or ``loss``. Without a validation generator
+            ``val_loss`` means ``loss``.
         model_prefix
-            Start of the file names.
+            First part of the file names.
         verbose
-            0 silent, 1 a bar, 2 a line for each epoch.
+            0 silent, 1 progress bar, 2 one line per epoch.
 
         Returns
         -------
         keras.callbacks.History
-            Losses of each epoch. Training that diverges stops, and the best weights are
-            kept.
+            Loss of each epoch. A training that diverges is stopped; the network then
+            has the best weights before that.
+
+        Raises
+        ------
+        InvalidValueError
+            If ``monitor`` is not a metric of the model; the message lists the metrics.
         """
         settings = TrainingSettings.checked(
             batch_size=batch_size,
@@ -201,20 +216,21 @@ class Network:
         model_prefix: str = "retrain",
         verbose: int = 1,
     ) -> Any:
-        """Adapt a trained network to new data: first the output layer alone, then all
-        layers.
+        """Adapt a trained network to new data: the output layer first, then all layers.
 
-        Parameters are those of `run`, with
-
+        Parameters
+        ----------
         frozen_epochs
-            Epochs in which all layers but the last are kept as they are.
+            Epochs in which only the output layer is trained.
         unfrozen_epochs
-            Epochs in which all layers learn.
+            Epochs after that, in which all layers are trained.
+        batch_size, patience, min_delta, monitor, save_model, model_prefix, verbose
+            As for `run`.
 
         Returns
         -------
         keras.callbacks.History
-            Losses of all epochs, frozen ones first.
+            Loss of each epoch, frozen epochs first.
         """
         settings = RetrainingSettings.checked(
             frozen_epochs=frozen_epochs,
@@ -237,10 +253,11 @@ class Network:
                 layer.trainable = trainable
             self._compile()  # Keras reads which layers learn when a model is compiled
             if epochs:
-                history = _joined(history, self._fit(settings, epochs))
+                history = _join_histories(history, self._fit(settings, epochs))
         return history
 
     def _build(self) -> Any:
+        """Return a new Keras model, or one with the pretrained weights."""
         settings, context = self.settings, self.train_generator.window.channels
         if settings.pretrained_weights is None:
             return build_model(
@@ -254,13 +271,14 @@ class Network:
         if unet.context != context:
             raise InvalidConditionError(
                 f"the pretrained weights take {unet.context} context frames, the"
-                f" generator gives {context}; set pre_post_frame to match the model"
+                f" generator gives {context}; set pre_post_frame to match the weights"
             )
         model = build_model(context, unet.n_stacks, unet.filters)
         model.set_weights(unet.arrays())
         return model
 
     def _check_sizes(self) -> None:
+        """Raise an error where patches and context do not fit the network."""
         align = 2 ** sum(
             type(layer).__name__ == "MaxPooling2D" for layer in self.model.layers
         )
@@ -277,14 +295,13 @@ class Network:
                 )
             if any(side % align for side in settings.input_size):
                 raise InvalidConditionError(
-                    f"input_size {settings.input_size} is no multiple of {align}, which"
-                    " this number of stacks needs"
+                    f"input_size {settings.input_size} must be a multiple of {align} for"
+                    " this number of stacks"
                 )
             if settings.output_size not in (None, settings.input_size):
                 raise InvalidConditionError(
                     f"output_size {settings.output_size} differs from input_size"
-                    f" {settings.input_size}; the network returns patches of the size"
-                    " it is given"
+                    f" {settings.input_size}; for training they must be equal"
                 )
 
     def _compile(self) -> None:
@@ -299,15 +316,23 @@ class Network:
             optimizer=keras.optimizers.Adam(rate), loss=find_loss(self.settings.loss)
         )
 
-    def _fit(self, settings: TrainingSettings, epochs: int) -> Any:
-        monitor = settings.monitor
-        if self.val_generator is None and monitor.startswith("val_"):
-            monitor = monitor.removeprefix("val_")
-            logger.info(
-                "there is no validation generator: %s is watched instead of %s",
-                monitor,
-                settings.monitor,
+    def _choose_monitor(self, monitor: str) -> str:
+        """Return the metric to monitor; an error lists the metrics of the model."""
+        # the model is compiled with a loss and no further metrics
+        metrics = ["loss", "val_loss"]
+        if monitor not in metrics:
+            raise InvalidValueError(
+                f"monitor is {monitor!r}, which is not a metric of this model; choose"
+                f" {' or '.join(metrics)}"
             )
+        if self.val_generator is None and monitor == "val_loss":
+            logger.info("no validation generator: loss is monitored, not val_loss")
+            return "loss"
+        return monitor
+
+    def _fit(self, settings: TrainingSettings, epochs: int) -> Any:
+        """Train for some epochs and return the history of Keras."""
+        monitor = self._choose_monitor(settings.monitor)
         save = (
             self._saver(Path(settings.save_model), settings)
             if settings.save_model is not None
@@ -318,18 +343,20 @@ class Network:
         )
         with on_device(self.settings.use_cpu):
             return self.model.fit(
-                self.train_generator,
+                self.train_generator.regroup(settings.batch_size),
                 validation_data=self.val_generator,
                 epochs=epochs,
                 callbacks=[watch.callback()],
-                # the generator has its own, seeded order
                 verbose=settings.verbose,
-                shuffle=False,
+                shuffle=False,  # the generator has its own, seeded order
             )
 
     def _saver(self, folder: Path, settings: TrainingSettings) -> Any:
+        """Return the function that `BestWeights` calls to save the model."""
         if folder.exists() and not folder.is_dir():
-            raise OutputError(f"save_model is a folder, {folder} is a file")
+            raise OutputError(
+                f"save_model must be a folder, but {folder} is a file; name another"
+            )
         scaling = self.train_generator.scalings[0]
         made_from = {
             "normalisation": {
@@ -364,7 +391,8 @@ class Network:
         return save
 
 
-def _joined(first: Any, second: Any) -> Any:
+def _join_histories(first: Any, second: Any) -> Any:
+    """Return one history of two trainings; ``first`` may be None."""
     if first is None:
         return second
     for key, values in second.history.items():

@@ -22,17 +22,31 @@ from astrocast.detection.checkpoint import (
 )
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.suggest import automatic_levels
+from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
-from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    OutputExistsError,
+    stack_level,
+)
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
+from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.event_store import store_path
+from astrocast.io.stores.frame_quality import frames_left_out
+from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
+from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+)
 
 METHODS = ("default", "calibrated")
 
@@ -110,6 +124,7 @@ class Detector:
         method: str = "default",
         calibration: CalibratedSettings | None = None,
         signal_loc: str | None = None,
+        fluorescence_loc: str | None = None,
     ) -> Path:
         """Detect events and write them as an event store.
 
@@ -181,6 +196,10 @@ class Detector:
             Dataset of the same file and shape that the traces are taken from, where
             events are looked for in another: events in the raw recording, their traces
             in dF. The dataset ``loc`` itself when None.
+        fluorescence_loc
+            Dataset of the same file and shape with the fluorescence, for F0 and dF/F of
+            each event. When None, the dataset that events are looked for in, where that
+            is fluorescence.
 
         Returns
         -------
@@ -195,13 +214,52 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        beyond = ("self", "loc", "method", "calibration", "signal_loc")
-        arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
             raise InvalidValueError(
                 f"method is {method!r}; choose one of {', '.join(METHODS)}"
             )
-        settings: DetectionSettings = DetectionSettings.checked(**arguments)
+        if adjust_for_noise and (threshold is None or method == "calibrated"):
+            warnings.warn(
+                "adjust_for_noise has no effect without an absolute threshold; give a"
+                " threshold, or leave adjust_for_noise out",
+                AstrocastWarning,
+                stacklevel=2,
+            )
+        settings: DetectionSettings = DetectionSettings.checked(
+            exclude_border=exclude_border,
+            threshold=threshold,
+            use_smoothing=use_smoothing,
+            smooth_radius=smooth_radius,
+            smooth_sigma=smooth_sigma,
+            use_spatial=use_spatial,
+            spatial_min_ratio=spatial_min_ratio,
+            spatial_z_depth=spatial_z_depth,
+            use_temporal=use_temporal,
+            temporal_prominence=temporal_prominence,
+            temporal_width=temporal_width,
+            temporal_rel_height=temporal_rel_height,
+            temporal_wlen=temporal_wlen,
+            temporal_plateau_size=temporal_plateau_size,
+            comb_type=comb_type,
+            fill_holes=fill_holes,
+            area_threshold=area_threshold,
+            holes_connectivity=holes_connectivity,
+            holes_depth=holes_depth,
+            remove_objects=remove_objects,
+            min_size=min_size,
+            object_connectivity=object_connectivity,
+            objects_depth=objects_depth,
+            fill_holes_first=fill_holes_first,
+            lazy=lazy,
+            adjust_for_noise=adjust_for_noise,
+            z_slice=z_slice,
+            split_events=split_events,
+            debug=debug,
+            event_map_export_format=event_map_export_format,
+            parallel=parallel,
+            use_on_disk_sharing=use_on_disk_sharing,
+        )
+        _check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
@@ -213,13 +271,18 @@ class Detector:
                 if signal_loc
                 else None
             )
+            light = (
+                stack.enter_context(open_recording(self.input_path, fluorescence_loc))
+                if fluorescence_loc
+                else None
+            )
             calibrated = (
                 (calibration or CalibratedSettings())
                 if method == "calibrated"
                 else None
             )
             self.output_directory = self._run(
-                recording, signal, settings, loc, target, pool, calibrated
+                recording, signal, light, settings, loc, target, pool, calibrated
             )
         return self.output_directory
 
@@ -227,28 +290,30 @@ class Detector:
         self,
         recording: Recording,
         signal: Recording | None,
+        light: Recording | None,
         settings: DetectionSettings,
         loc: str | None,
         target: Path,
         pool: Executor | None,
         calibrated: CalibratedSettings | None,
     ) -> Path:
-        if signal is not None and signal.shape != recording.shape:
-            raise InvalidValueError(
-                f"{signal.loc} has shape {signal.shape} and {recording.loc}"
-                f" {recording.shape}; traces are taken from a dataset of the same shape"
-            )
+        _check_shapes(recording, signal, light)
+        kind = _signal_kind(recording, signal, calibrated is not None)
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
-        bad_frames = (
-            registration.quality.get("bad_frame") if registration is not None else None
-        )
+        bad_frames, judged = _bad_frames(recording, registration)
+        if calibrated and registration is not None:
+            # what registration filled at the edges is not a picture of the tissue
+            border = _widest(border, registration.border)
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
             signal = (
                 SlicedRecording(signal, *settings.z_slice)
                 if signal is not None
                 else None
+            )
+            light = (
+                SlicedRecording(light, *settings.z_slice) if light is not None else None
             )
             bad_frames = (
                 bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
@@ -265,6 +330,8 @@ class Detector:
                 "signal_loc": signal.loc,
                 "signal": describe_content(signal),
             }
+        if light is not None:
+            parameters["fluorescence_loc"] = light.loc
         who = describe_detection(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(
@@ -276,11 +343,13 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = {} if calibrated else automatic_levels(worked_on, settings)
+        levels = _automatic_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            known = Known(border, bad_frames, signal)
+            known = Known(
+                border, bad_frames, signal, light, kind, recording.shape[0], judged
+            )
             found = detect(
                 at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
             )
@@ -289,7 +358,7 @@ class Detector:
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
                 " infinite; they are never active and are left out of the traces",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )
         self.logger.info("%d events in %s", found.events, target)
         return checkpoint.finish()
@@ -387,6 +456,100 @@ class Detector:
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)
+
+
+def _check_in_force(
+    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
+) -> None:
+    """Refuse parameters that the calibrated method does not use, warn of those that a
+    threshold replaces.
+    """
+    names = ineffective_parameters(method, settings)
+    if names and method == "calibrated":
+        raise InvalidValueError(describe_ineffective(method, names))
+    if names:
+        warnings.warn(
+            describe_ineffective(method, names), AstrocastWarning, stacklevel=3
+        )
+    if method == "default" and differs_from_default(calibration):
+        raise InvalidValueError(
+            "`calibration` has no effect with method 'default'; give"
+            " method='calibrated'"
+        )
+
+
+def _automatic_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are left to the noise, and warn
+    where a given one is too low; nothing for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
+
+
+def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
+    """Warn where peaks of noise pass the prominence that is asked for."""
+    given = settings.temporal_prominence
+    if settings.threshold is not None or not settings.use_temporal or given == "auto":
+        return
+    needed = prominence_of_noise(recording, settings)
+    if given < needed / 2:
+        warnings.warn(
+            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
+            f" is counted as events. This recording needs about {needed:.3g}, or"
+            " 'auto'; method='calibrated' takes it from the noise",
+            AstrocastWarning,
+            stacklevel=4,
+        )
+
+
+def _bad_frames(
+    recording: Recording, registration: Registration | None
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Return frames that are not pictures, and whether all frames were judged before.
+
+    Both what motion correction flagged and what the table beside the recording says;
+    None where nothing is known.
+    """
+    flagged = registration.quality.get("bad_frame") if registration else None
+    table = known_frame_quality(recording)
+    if table is None:
+        return flagged, False
+    left_out = frames_left_out(table, len(recording))
+    return (left_out if flagged is None else left_out | flagged), True
+
+
+def _widest(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _check_shapes(recording: Recording, *others: Recording | None) -> None:
+    """Raise where traces would be taken from a dataset of another shape."""
+    for other in others:
+        if other is not None and other.shape != recording.shape:
+            raise InvalidValueError(
+                f"{other.loc} has shape {other.shape} and {recording.loc}"
+                f" {recording.shape}; traces are taken from a dataset of the same shape"
+            )
+
+
+def _signal_kind(
+    recording: Recording, signal: Recording | None, is_calibrated: bool
+) -> SignalKind:
+    """Return what the traces are taken from: as the file says, else fluorescence where
+    the calibrated method works on it alone, and dF otherwise.
+    """
+    stored = stored_signal_kind(signal or recording)
+    if stored is not None:
+        return stored
+    return "F" if is_calibrated and signal is None else "dF"
 
 
 @contextmanager

@@ -15,15 +15,28 @@ from numpy.typing import NDArray
 from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
+from astrocast.detection.events.footprint_measures import (
+    MeasureContext,
+    MeasuredMovies,
+    mean_image,
+    measure_footprints,
+)
 from astrocast.detection.events.layers import count_shared
 from astrocast.detection.events.segmentation import Segmentation, segment
-from astrocast.detection.events.table_rows import Context, write_table
+from astrocast.detection.events.table_rows import (
+    Context,
+    Publication,
+    event_runs,
+    write_table,
+)
 from astrocast.detection.events.traces_and_map import measure
-from astrocast.detection.threshold.activity import Tap
+from astrocast.detection.threshold.activity import ActivityStream, Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
+from astrocast.events.measure_schema import measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
+from astrocast.io.signal_kind import SignalKind
 from astrocast.io.stores.event_store import (
     META,
     EventTableWriter,
@@ -59,20 +72,32 @@ class Known:
     signal
         Recording that the traces are taken from, where it is not the one that is
         detected in.
+    fluorescence
+        Recording that F0 is taken from; None where there is none but the one that is
+        detected in.
+    signal_kind
+        What the recording that the traces are taken from holds.
+    frames
+        Frames of the whole recording, of which a slice may be worked on; 0: those of
+        the recording that is detected in.
+    judged
+        Whether all frames were judged; otherwise the calibrated detection does it.
     """
 
     border: tuple[int, int, int, int]
     bad_frames: NDArray[np.bool_] | None
     signal: Recording | None = None
+    fluorescence: Recording | None = None
+    signal_kind: SignalKind = "dF"
+    frames: int = 0
+    judged: bool = False
 
 
 @contextmanager
 def _steps(
     checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
 ) -> Iterator[Tap | None]:
-    """Keep the intermediate steps as recordings in ``debug/``; each is written from the
-    first frame to the last.
-    """
+    """Store intermediate steps as recordings in ``debug/``, in order of frames."""
     if not settings.debug:
         yield None
         return
@@ -105,6 +130,7 @@ def _segment_default(
     known: Known,
     pool: Executor | None,
 ) -> Segmentation:
+    """Find regions of active voxels by thresholds, see `ActivityStream`."""
     n_frames = recording.shape[0]
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
@@ -114,18 +140,21 @@ def _segment_default(
         track("detection: active voxels", n_frames) as advance,
         _steps(checkpoint, recording, settings) as tap,
     ):
-        return segment(
-            recording,
-            settings,
-            checkpoint,
-            frames,
-            pool,
-            advance,
-            level=level,
-            border=known.border,
-            peaks=peaks,
-            tap=tap,
-        )
+
+        def open_stream(first: int) -> ActivityStream:
+            return ActivityStream(
+                settings,
+                n_frames,
+                first=first,
+                level=level,
+                border=known.border,
+                pool=pool,
+                peaks=peaks,
+                tap=tap,
+            )
+
+        lead = lead_frames(settings)
+        return segment(recording, open_stream, lead, checkpoint, frames, pool, advance)
 
 
 def detect(
@@ -138,8 +167,7 @@ def detect(
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
 ) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is
-    done.
+    """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
     recording's own noise, and each event has a confidence.
@@ -156,6 +184,7 @@ def detect(
                 advance,
                 known.border,
                 known.bad_frames,
+                known.judged,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
@@ -182,12 +211,19 @@ def detect(
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
+    publication = _measure_for_publication(
+        recording, known, segmentation, context, pool, calibrated is not None
+    )
     extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
+    # the detection's own description of a column goes before the general one
+    stated = {column.name for column in extra}
+    columns = measure_columns(publication.context.units)
+    extra += [column for column in columns if column.name not in stated]
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,
     ):
-        write_table(segmentation, measured, writer, context, pool, advance)
+        write_table(segmentation, measured, writer, context, publication, pool, advance)
     source = describe_input(measured_on, content_hash)
     found = Found(len(boxes.area), segmentation.invalid_voxels)
     meta = record(parameters, source) | {
@@ -198,3 +234,52 @@ def detect(
     }
     write_json(directory / META, meta)
     return found
+
+
+def _measure_for_publication(
+    recording: Recording,
+    known: Known,
+    segmentation: Segmentation,
+    context: Context,
+    pool: Executor | None,
+    is_raw: bool,
+) -> Publication:
+    """Measure each event over its fixed footprint.
+
+    ``is_raw``: the recording holds fluorescence, unless its attributes say that it is
+    dF.
+    """
+    movies = _measured_movies(recording, known, segmentation, is_raw)
+    with track("detection: amplitudes and times", recording.shape[0]) as advance:
+        measures = measure_footprints(
+            movies, segmentation, event_runs(segmentation), pool, advance
+        )
+    top, bottom, left, right = known.border
+    rows, columns = recording.shape[1:]
+    return Publication(
+        measures,
+        MeasureContext(
+            metadata=recording.metadata,
+            first_frame=context.first_frame,
+            frames=known.frames or recording.shape[0],
+            looked_at=(top, rows - bottom, left, columns - right),
+            bad_frames=known.bad_frames,
+            relative=movies.relative,
+        ),
+    )
+
+
+def _measured_movies(
+    recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
+) -> MeasuredMovies:
+    """Return what amplitudes are measured on: dF and fluorescence where both are known."""
+    signal = known.signal or recording
+    fluorescence = known.fluorescence
+    if fluorescence is None and known.signal is not None and is_raw:
+        fluorescence = recording
+    if known.signal_kind != "F":
+        relative = known.signal_kind == "dFF"
+        return MeasuredMovies(signal, fluorescence, relative=relative)
+    with track("detection: mean image", recording.shape[0]) as advance:
+        reference = mean_image(signal, segmentation.blocks, advance)
+    return MeasuredMovies(signal, signal, reference)

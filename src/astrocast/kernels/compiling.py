@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,48 @@ def _with_stamp(dispatcher: Any) -> Any:
     if index is not None:
         path = Path(dispatcher.py_func.__code__.co_filename)
         index._source_stamp = (index._source_stamp, source_stamp(path))
+        _make_safe(index)
     return dispatcher
+
+
+def _make_safe(index: Any) -> None:
+    """Make the index of a cache safe against full disks, crashes and damaged files.
+
+    numba numbers the files of compiled code and names one in the index before it is
+    written: a process that dies in between, or two at the same time, leave the name of
+    a function on the code of another. Here the code is written first, under a number
+    that is a hash of what it was compiled from.
+    """
+    load = index.load
+
+    def load_if_intact(key: Any) -> Any:
+        try:
+            return load(key)
+        except Exception:  # noqa: BLE001 - unpickling damaged bytes raises anything
+            return None
+
+    def save_if_possible(key: Any, data: Any) -> None:
+        try:
+            stored = dict(index._load_index())
+        except Exception:  # noqa: BLE001
+            stored = {}
+        text = repr((key, index._source_stamp)).encode()
+        number = int.from_bytes(hashlib.sha256(text).digest()[:6], "little")
+        stored[key] = index._data_name(number)
+        with suppress(OSError):  # a result needs no cache
+            index._save_data(stored[key], data)
+            index._save_index(stored)
+            _remove_old_code(index, set(stored.values()))
+
+    index.load, index.save = load_if_intact, save_if_possible
+
+
+def _remove_old_code(index: Any, used: set[str]) -> None:
+    """Remove compiled code of a function that its index no longer names."""
+    stem = index._index_name.removesuffix(".nbi")
+    for path in Path(index._cache_path).glob("*.nbc"):
+        if path.name.startswith(f"{stem}.") and path.name not in used:
+            path.unlink(missing_ok=True)
 
 
 def source_stamp(path: Path) -> str:

@@ -13,16 +13,22 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def available() -> int:
-    """Return the number of cores that this process may use, which a scheduler may have
-    limited.
+    """Return the number of cores that this process may use.
+
+    A scheduler may have limited it, and so may the variable ASTROCAST_THREADS: several
+    recordings that are computed side by side share the cores.
     """
+    wanted = os.environ.get("ASTROCAST_THREADS", "")
+    if wanted.isdigit() and int(wanted):
+        return int(wanted)
     counts = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(counts(0)) if counts else os.cpu_count() or 1
 
 
 def shared_threads() -> ThreadPoolExecutor:
-    """Return the pool for `astrocast.kernels.parallel.spread`: as many threads as
-    cores, made at first use.
+    """Return the pool of threads for `kernels.parallel.spread`.
+
+    As many threads as cores, created at first use.
     """
     global _pool
     with _lock:

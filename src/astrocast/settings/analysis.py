@@ -26,32 +26,36 @@ PadMode = Literal[
 class NormalizationStep(Settings):
     """One instruction of a normalisation."""
 
-    name: Name = parameter("subtract", "What is done to the traces.")
-    mode: Mode = parameter("min", "Statistic that is subtracted or divided by.")
+    name: Name = parameter("subtract", "Operation on the traces.")
+    mode: Mode | None = parameter(
+        None,
+        "Statistic to subtract or divide by; none: the minimum for subtract, the"
+        " maximum for divide.",
+    )
     population_wide: bool = parameter(
         False, "One statistic over all traces instead of one per trace."
     )
     rows: bool = parameter(
-        True, "Statistic per trace; false: per frame of the trace, over traces."
+        True,
+        "One statistic per trace; false: one per frame of the trace, over all traces.",
     )
     fixed_value: float | None = parameter(
-        None, "What replaces NaN; none: a line between the neighbours."
+        None, "Value that replaces NaN; none: interpolate between the neighbours."
     )
 
     def to_step(self) -> Step:
-        """Return the instruction as the kernel takes it."""
-        return Step(
-            self.name, self.mode, self.population_wide, self.rows, self.fixed_value
-        )
+        """Return the instruction in the form that the kernel takes."""
+        mode = self.mode or ("max" if self.name == "divide" else "min")
+        return Step(self.name, mode, self.population_wide, self.rows, self.fixed_value)
 
 
 class LengthSettings(Settings):
-    """How traces are brought to a length."""
+    """Length of traces: how they are padded and cut."""
 
     min_length: int | None = parameter(
         None, "Shorter traces are padded to this length.", unit="frame", ge=1
     )
-    pad_mode: PadMode = parameter("edge", "What they are padded with, as in numpy.pad.")
+    pad_mode: PadMode = parameter("edge", "Values of the padding, as in numpy.pad.")
     max_length: int | None = parameter(
         None, "Longer traces are cut to this length.", unit="frame", ge=1
     )
@@ -61,18 +65,18 @@ class LengthSettings(Settings):
 
 
 class ExtensionSettings(Settings):
-    """How traces are continued beyond their event."""
+    """Extension of traces beyond their event."""
 
     frames: int | tuple[int, int] | None = parameter(
         None,
-        "Frames added on both sides, or (before, after); none: to the ends of the"
+        "Frames to add on both sides, or (before, after); none: to the ends of the"
         " recording.",
         unit="frame",
     )
     by: Literal["footprint", "edge"] = parameter(
         "footprint",
-        "Pixels averaged outside the event: all of it, or those of its first and last"
-        " frame.",
+        "Pixels averaged outside the event: its whole footprint, or the pixels of its"
+        " first frame (before) and last frame (after).",
     )
 
     @property
@@ -88,42 +92,44 @@ class ExtensionSettings(Settings):
         """Refuse a negative number of frames."""
         if any(side is not None and side < 0 for side in self.sides):
             raise InvalidValueError(
-                f"frames is {self.frames}; events can only be made longer: 0 or more"
-                " frames a side"
+                f"frames is {self.frames}; each side must be 0 or more frames: traces"
+                " can only be made longer"
             )
 
 
 class PhysiologySettings(Settings):
-    """What the physiological columns are computed with."""
+    """Parameters of the physiological columns."""
 
     signal: Literal["dF", "dFF", "F"] = parameter(
-        "dFF", "What the recording holds: F - F0, (F - F0) / F0, or fluorescence."
+        "dFF",
+        "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), or fluorescence (F).",
     )
     context: int = parameter(
         0,
-        "Frames of the recording before and after the event that are looked at.",
+        "Frames of the recording before and after the event that are included.",
         unit="frame",
         ge=0,
     )
     share: float = parameter(
         0.0,
-        "Share of the smaller footprint that two events at the same place have in"
-        " common.",
+        "Two events are at the same place if they have more than this fraction of the"
+        " smaller footprint in common.",
         ge=0,
         le=1,
     )
     size_ratio: float = parameter(
-        0.5, "Smaller by larger footprint of two events of similar size.", gt=0, le=1
+        0.5,
+        "Two events are of similar size if smaller / larger footprint is above this.",
+        gt=0,
+        le=1,
     )
 
 
 class SurroundingsSettings(Settings):
-    """Where the noise of an event is measured."""
+    """The ring around an event from which its noise trace is read."""
 
-    gap: int = parameter(
-        1, "Pixels around the event that are left out.", unit="px", ge=0
-    )
-    width: int = parameter(4, "Width of the ring beyond the gap.", unit="px", ge=1)
+    gap: int = parameter(1, "Pixels between the event and the ring.", unit="px", ge=0)
+    width: int = parameter(4, "Width of the ring.", unit="px", ge=1)
 
 
 def normalization_steps(instructions: Mapping[Any, Any]) -> list[Step]:
@@ -144,17 +150,18 @@ def normalization_steps(instructions: Mapping[Any, Any]) -> list[Step]:
     """
     if not isinstance(instructions, Mapping):
         raise InvalidTypeError(
-            "normalisation instructions are a dict {order: [name, parameters]}, got"
+            "normalize_instructions must be a dict {order: [name, parameters]}, found"
             f" {type(instructions).__name__}"
         )
     steps = []
     for order in sorted(instructions):
-        name, values = _named(order, instructions[order])
+        name, values = _split_instruction(order, instructions[order])
         steps.append(NormalizationStep.checked(name=name, **values).to_step())
     return steps
 
 
-def _named(order: Any, instruction: Any) -> tuple[Any, dict[str, Any]]:
+def _split_instruction(order: Any, instruction: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the name and the parameters of an instruction."""
     if isinstance(instruction, str):
         return instruction, {}
     if (

@@ -13,72 +13,86 @@ Pair = int | tuple[int, int]
 
 
 class GeneratorSettings(Settings):
-    """How training items are cut from recordings."""
+    """Parameters of `SubFrameGenerator`: how training items are made."""
 
-    batch_size: int = parameter(..., "Items of a batch", unit="items", ge=1)
+    batch_size: int = parameter(..., "Items per batch", unit="items", ge=1)
     input_size: tuple[int, int] = parameter(
         (100, 100), "Size of a patch (row, column)", unit="pixels"
     )
     pre_post_frame: Pair = parameter(
         5,
-        "Context frames before and after the target, or one number for both",
+        "Context frames (before, after) the target, or one number for both",
         unit="frames",
     )
     gap_frames: Pair = parameter(
-        0, "Frames left out next to the target, before and after", unit="frames"
+        0, "Frames left out next to the target, (before, after)", unit="frames"
     )
     z_steps: float = parameter(
-        0.1, "Share of the frames that are targets in an epoch", gt=0, le=1
+        0.1, "Fraction of the frames that are targets in an epoch", gt=0, le=1
     )
-    z_select: int | list[int] | None = parameter(
-        None, "Only these frames are targets; None takes them all", unit="frames"
+    z_select: int | list[int] | tuple[int, int] | None = parameter(
+        None,
+        "Frames that may be targets: one, a list, or a range as a tuple (first, last +"
+        " 1); none: all",
+        unit="frames",
     )
     allowed_rotation: list[int] = parameter(
-        [0], "Quarter turns that an item may be rotated by", unit="quarter turns"
+        [0],
+        "Quarter turns; each item is rotated by one of them",
+        unit="quarter turns",
     )
     allowed_flip: list[int] = parameter(
-        [-1], "Axes an item may be flipped along: -1 none, 0 rows, 1 columns"
+        [-1],
+        "Axes; each item is flipped along one of them: -1 none, 0 rows, 1 columns",
     )
     random_offset: bool = parameter(
-        False, "Shift the grid of patches anew for each epoch; excludes overlap"
+        False,
+        "Shift the grid of patches at random in each epoch; not together with overlap",
     )
     add_noise: bool | float = parameter(
         False,
-        "Add Gaussian noise to the context: True is 1, a number its standard deviation",
+        "Standard deviation of Gaussian noise added to the context; True: 1",
     )
     drop_frame_probability: float | None = parameter(
-        None, "Probability that one context frame of an item is blanked", ge=0, le=1
+        None,
+        "Probability that one context frame of an item is set to zero",
+        ge=0,
+        le=1,
     )
     max_per_file: int | None = parameter(
-        None, "Most items of a file in an epoch", unit="items", ge=1
+        None, "Maximum number of items per file and epoch", unit="items", ge=1
     )
     overlap: int = parameter(
         0,
-        "Pixels by which neighbouring patches overlap; excludes random_offset",
+        "Pixels by which neighbouring patches overlap; not together with random_offset",
         unit="pixels",
         ge=0,
     )
     padding: Literal["symmetric", "edge"] | None = parameter(
         None,
-        "How a frame that is no multiple of the patch is extended; None leaves the"
-        " rest out",
+        "How a frame is extended whose size is not a multiple of the patch; none: the"
+        " rest of the frame is left out",
     )
-    shuffle: bool = parameter(True, "Order of the items anew for each epoch")
+    shuffle: bool = parameter(True, "Put the items of each epoch in random order")
     normalize: Literal["local", "global"] | None = parameter(
         None,
-        "Mean and standard deviation removed: those of the recording (global) or of"
-        " each item's context (local)",
+        "Subtract the mean and divide by the standard deviation, of the recording"
+        " (global) or of each item's context (local)",
     )
-    loc: str = parameter("data/", "Dataset of formats that hold several (HDF5, zarr)")
+    loc: str | None = parameter(
+        "data/", "Dataset, in formats that hold several (HDF5, zarr)"
+    )
     output_size: tuple[int, int] | None = parameter(
         None,
-        "Size of the target, cut from the middle of the patch; None is the patch",
+        "Size of the target, cut from the middle of the patch; none: the whole patch",
         unit="pixels",
     )
     cache_results: bool = parameter(
-        False, "Keep every batch after it was made; each epoch is then the same"
+        False, "Keep all batches in memory; all epochs are then the same"
     )
-    in_memory: bool = parameter(False, "Load the recordings when the generator is made")
+    in_memory: bool = parameter(
+        False, "Read the recordings into memory when the generator is created"
+    )
     save_global_descriptive: bool = parameter(
         True,
         "Store mean and standard deviation as attributes of the HDF5 dataset, so that"
@@ -86,7 +100,7 @@ class GeneratorSettings(Settings):
     )
     logging_level: int = parameter(20, "Level of the logger astrocast.denoising")
     seed: int | None = parameter(
-        0, "Seed of all that is random; None is different each time"
+        0, "Seed of all random choices; none: another one each time"
     )
 
     @field_validator("input_size", "output_size")
@@ -100,7 +114,7 @@ class GeneratorSettings(Settings):
     @classmethod
     def _pair(cls, value: Pair) -> Pair:
         if min(both(value)) < 0:
-            raise ValueError("expected numbers of frames that are not negative")
+            raise ValueError("expected numbers of frames, 0 or more")
         return value
 
     @field_validator("allowed_rotation")
@@ -121,7 +135,7 @@ class GeneratorSettings(Settings):
     def _together(self) -> GeneratorSettings:
         if self.random_offset and self.overlap:
             raise ValueError(
-                "random_offset and overlap exclude each other; set one of them"
+                "random_offset and overlap exclude each other; set only one of them"
             )
         if not sum(both(self.pre_post_frame)):
             raise ValueError(
@@ -129,7 +143,7 @@ class GeneratorSettings(Settings):
             )
         if self.overlap >= min(self.input_size):
             raise ValueError(
-                f"overlap {self.overlap} is not below the patch {self.input_size}"
+                f"overlap {self.overlap} must be smaller than the patch {self.input_size}"
             )
         if self.output_size and (
             self.output_size[0] > self.input_size[0]
@@ -143,45 +157,47 @@ class GeneratorSettings(Settings):
             self.allowed_rotation
         ):
             raise ValueError(
-                f"patches of {self.input_size} pixels are not square: only 0 and 2"
-                " quarter turns keep them"
+                f"patches of {self.input_size} pixels are not square: allowed_rotation"
+                " can only be 0 and 2 quarter turns"
             )
         return self
 
 
 def both(value: Pair) -> tuple[int, int]:
-    """Return (before, after) of a parameter that may be given once for both sides."""
+    """Return (before, after); one number stands for both sides."""
     return (value, value) if isinstance(value, int) else value
 
 
 class NetworkSettings(Settings):
-    """What is trained, and how fast."""
+    """Parameters of `Network`: architecture, loss and step size."""
 
     learning_rate: float = parameter(
-        0.001, "Step size of the optimizer (Adam) at the start", gt=0
+        0.001, "Initial step size of the optimizer (Adam)", gt=0
     )
     decay_rate: float = parameter(
-        0.99, "Factor of the step size after every decay_steps", gt=0, le=1
+        0.99, "Factor of the step size after every decay_steps steps", gt=0, le=1
     )
     decay_steps: int = parameter(
-        250, "Steps after which the step size decays", unit="steps", ge=1
+        250, "Steps between two reductions of the step size", unit="steps", ge=1
     )
-    n_stacks: int = parameter(3, "Resolutions of the U-Net", ge=1, le=6)
+    n_stacks: int = parameter(3, "Number of resolutions of the U-Net", ge=1, le=6)
     kernel: int = parameter(
-        64, "Filters of the first convolution, doubled at each resolution", ge=1
+        64,
+        "Number of filters of the first convolution, doubled at each resolution",
+        ge=1,
     )
     batchNormalize: bool = parameter(  # noqa: N815 - the contract's spelling
-        False, "Normalise the batch after each convolution"
+        False, "Batch normalisation after each convolution"
     )
     loss: Any = parameter(
         "annealed_loss",
-        "'annealed_loss', 'mean_squareroot_error', or any loss that Keras takes",
+        "'annealed_loss', 'mean_squareroot_error', or any loss that Keras accepts",
     )
     pretrained_weights: str | Path | None = parameter(
         None, "Model file or folder to start from"
     )
-    use_cpu: bool = parameter(False, "Train on the CPU though there is a GPU")
-    seed: int = parameter(0, "Seed of the weights at the start")
+    use_cpu: bool = parameter(False, "Train on the CPU even if there is a GPU")
+    seed: int = parameter(0, "Seed of the initial weights")
 
     @field_validator("loss")
     @classmethod
@@ -194,83 +210,77 @@ class NetworkSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """How long it is trained, and what is kept."""
+    """Parameters of `Network.run`: length of the training and its outputs."""
 
-    batch_size: int = parameter(
-        10,
-        "Kept for older scripts: the batches are those of the generator",
-        unit="items",
-        ge=1,
-    )
-    num_epochs: int = parameter(25, "Most epochs", unit="epochs", ge=1)
+    batch_size: int = parameter(10, "Items per gradient update", unit="items", ge=1)
+    num_epochs: int = parameter(25, "Maximum number of epochs", unit="epochs", ge=1)
     save_model: str | Path | None = parameter(
-        None, "Folder for the best weights, the architecture and the record"
+        None, "Folder for the best weights, the architecture and the provenance"
     )
     patience: int = parameter(
-        3, "Epochs without improvement before it stops", unit="epochs", ge=0
+        3,
+        "Epochs without improvement after which training stops, as in Keras",
+        unit="epochs",
+        ge=0,
     )
     min_delta: float = parameter(
-        0.005, "Least change of the monitored quantity that is an improvement", ge=0
+        0.005, "Smallest change of monitor that counts as an improvement", ge=0
     )
     monitor: str = parameter(
-        "val_loss", "Quantity watched; 'loss' when there is nothing to validate with"
+        "val_loss", "Metric to monitor; without validation data 'loss'"
     )
-    model_prefix: str = parameter("model", "Start of the names of the files")
+    model_prefix: str = parameter("model", "First part of the file names")
     verbose: int = parameter(
-        1, "0 silent, 1 a bar, 2 a line for each epoch", ge=0, le=2
+        1, "0 silent, 1 progress bar, 2 one line per epoch", ge=0, le=2
     )
 
 
 class RetrainingSettings(TrainingSettings):
-    """How a trained network is adapted: first its last layers, then all."""
+    """Parameters of `Network.retrain_model`: first the output layer, then all."""
 
     num_epochs: int = parameter(
-        30, "frozen and unfrozen epochs together", unit="epochs", ge=0
+        30, "Sum of frozen_epochs and unfrozen_epochs", unit="epochs", ge=0
     )
     frozen_epochs: int = parameter(
-        25, "Epochs in which only the output layer learns", unit="epochs", ge=0
+        25, "Epochs in which only the output layer is trained", unit="epochs", ge=0
     )
     unfrozen_epochs: int = parameter(
-        5, "Epochs in which all layers learn", unit="epochs", ge=0
+        5, "Epochs in which all layers are trained", unit="epochs", ge=0
     )
-    model_prefix: str = parameter("retrain", "Start of the names of the files")
+    model_prefix: str = parameter("retrain", "First part of the file names")
 
 
 class DenoiserSettings(Settings):
-    """How one recording is denoised."""
+    """Parameters of `Denoiser`: one recording, without other data."""
 
     method: Literal["train", "svd"] = parameter(
         "train",
-        "'train' a network on the recording itself, or 'svd': patterns of patches, no"
-        " training",
+        "'train': train a network on the recording itself; 'svd': keep the main"
+        " singular vectors of each patch, without training",
     )
     minutes: float = parameter(5.0, "Time for training", unit="minutes", gt=0)
     steps: int | None = parameter(
-        None, "Training steps instead of a time: the same result every time", ge=1
+        None,
+        "Training steps, instead of minutes; makes the result reproducible",
+        ge=1,
     )
-    n_stacks: int = parameter(2, "Resolutions of the U-Net", ge=1, le=6)
-    kernel: int = parameter(32, "Filters of the first convolution", ge=1)
+    n_stacks: int = parameter(2, "Number of resolutions of the U-Net", ge=1, le=6)
+    kernel: int = parameter(32, "Number of filters of the first convolution", ge=1)
     pre_post_frame: Pair = parameter(
         5, "Context frames before and after", unit="frames"
     )
     patch_size: int = parameter(64, "Side of a training patch", unit="pixels", ge=4)
-    batch_size: int = parameter(8, "Patches of a training step", ge=1)
+    batch_size: int = parameter(8, "Patches per training step", ge=1)
     learning_rate: float = parameter(
         0.004, "Largest step size of the optimizer (Adam)", gt=0
     )
     pretrained_weights: str | Path | None = parameter(
         None, "Model file or folder to start training from"
     )
-    svd_patch: int = parameter(
-        16, "Side of a patch whose patterns are found", unit="pixels", ge=2
-    )
-    svd_bin: int = parameter(
-        4, "Frames averaged before patterns are looked for", unit="frames", ge=1
-    )
+    svd_patch: int = parameter(16, "Side of a patch of the SVD", unit="pixels", ge=2)
+    svd_bin: int = parameter(4, "Frames averaged before the SVD", unit="frames", ge=1)
     engine: Literal["auto", "openvino", "jax", "keras"] = parameter(
-        "auto", "What evaluates the network"
+        "auto", "Library that evaluates the network; 'auto': the fastest installed"
     )
-    assess: bool = parameter(
-        True, "Measure the quality on the recording itself after denoising"
-    )
-    seed: int = parameter(0, "Seed of all that is random")
+    assess: bool = parameter(True, "Measure the quality of the result after denoising")
+    seed: int = parameter(0, "Seed of all random choices")

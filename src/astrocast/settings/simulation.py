@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, model_validator
 
 from astrocast.settings.base import Settings, parameter
 
-Kind = Literal["static", "growing", "travelling", "touching", "long"]
+#: events given by a formula, wherever they lie
+FormulaKind = Literal["static", "growing", "travelling", "touching", "long"]
+#: events that follow the tissue
+TissueKind = Literal[
+    "domain",
+    "soma",
+    "branch",
+    "endfoot",
+    "wave",
+    "cell_wave",
+    "whole_field",
+    "several_peaks",
+    "plateau",
+    "repeats",
+    "long_tail",
+]
+Kind = FormulaKind | TissueKind
+FORMULA_KINDS: tuple[str, ...] = get_args(FormulaKind)
+TISSUE_KINDS: tuple[str, ...] = get_args(TissueKind)
 #: SNR of a recording for which neither `snr` nor `photons` is given
 DEFAULT_SNR = 4.0
 
@@ -23,10 +41,18 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class SimulationSettings(Settings):
-    """Parameters of a simulated recording; the same settings give the same recording,
-    to the bit.
+    """Parameters of a simulated recording.
 
-    Ranges are (lowest, highest) of a uniform distribution from which each event draws.
+    The same settings give the same recording, to the bit. Each ingredient has a random
+    stream of its own: to switch one on changes neither the events nor the other
+    ingredients. Ranges are (lowest, highest) of a uniform distribution from which each
+    event draws.
+
+    Examples
+    --------
+    >>> settings = SimulationSettings.preset("waves", snr=2.0, seed=3)
+    >>> settings.counts, settings.shape
+    ({'wave': 14}, (250, 144, 144))
     """
 
     seed: int = parameter(0, "Seed of everything that is random", ge=0)
@@ -42,8 +68,12 @@ class SimulationSettings(Settings):
     kinds: tuple[Kind, ...] = parameter(
         ("static", "growing", "travelling"),
         "Kinds of events, in equal parts; 'touching' come as pairs that touch in space"
-        " or time, 'long' last a third of the recording",
+        " or time, 'long' last a third of the recording, 'repeats' come several times"
+        " in one place",
         min_length=1,
+    )
+    counts: dict[Kind, int] | None = parameter(
+        None, "Number of events of each kind, instead of `kinds` and `events`"
     )
     events: int = parameter(
         20, "Number of events; 0 makes a recording without any", ge=0
@@ -107,6 +137,63 @@ class SimulationSettings(Settings):
         (12.0, 24.0), "How far a travelling event gets before it decays", unit="pixels"
     )
 
+    domain_area: Range = parameter(
+        (5.0, 40.0), "Area of a 'domain' at half of its peak", unit="pixels"
+    )
+    patch_area: Range = parameter(
+        (60.0, 180.0),
+        "Area of a 'branch', 'several_peaks', 'plateau', 'repeats', 'long_tail' event",
+        unit="pixels",
+    )
+    endfoot_length: Range = parameter(
+        (12.0, 30.0), "Length of an 'endfoot' event along the vessel", unit="pixels"
+    )
+    wave_speed: Range = parameter(
+        (0.7, 4.0), "Speed of a wave along its path", unit="pixels/frame"
+    )
+    wave_path: Range = parameter(
+        (22.0, 50.0), "How far a 'wave' runs along the branches", unit="pixels"
+    )
+    cell_wave_path: Range = parameter(
+        (30.0, 55.0), "How far a 'cell_wave' runs from its origin", unit="pixels"
+    )
+    peaks: tuple[int, int] = parameter(
+        (2, 4), "Number of peaks of a 'several_peaks' event"
+    )
+    peak_interval: Range = parameter(
+        (7.0, 14.0), "Time between the peaks of an event", unit="frames"
+    )
+    repeats: tuple[int, int] = parameter(
+        (3, 5), "Number of 'repeats' events in one place"
+    )
+    long_plateau: Range = parameter(
+        (20.0, 50.0), "Time at the plateau of a 'plateau' event", unit="frames"
+    )
+    long_decay: Range = parameter(
+        (20.0, 40.0), "Time constant of the decay of a 'long_tail'", unit="frames"
+    )
+    hot_spot: float = parameter(
+        0.4,
+        "Share of the height of a tissue event that is a hot spot within it",
+        ge=0,
+        lt=1,
+    )
+    texture: float = parameter(
+        0.25, "Relative sd of the height within a tissue event", ge=0, le=1
+    )
+    soft_edge: float = parameter(
+        0.9, "Gaussian blur of the outline of a tissue event", unit="pixels", ge=0.3
+    )
+
+    tissue: Literal["auto", "cells", "astrocytes"] = parameter(
+        "auto",
+        "What the baseline shows: 'cells' somata with processes, 'astrocytes' a vessel"
+        " with endfeet besides, on a canvas that motion does not change; 'auto' takes"
+        " 'astrocytes' where an event or a disturbance needs it",
+    )
+    vessel_radius: float = parameter(
+        6.0, "Radius of the vessel of 'astrocytes'; 0 for none", unit="pixels", ge=0
+    )
     cell_spacing: float = parameter(
         50.0, "Mean distance of neighbouring somata", unit="pixels", ge=8
     )
@@ -132,6 +219,40 @@ class SimulationSettings(Settings):
         le=0.5,
     )
 
+    z_drift: float = parameter(
+        0.0,
+        "Slow change of the pattern as the focus drifts: relative sd over pixels of the"
+        " change from first to last frame",
+        ge=0,
+        le=1,
+    )
+    background: float = parameter(
+        0.0,
+        "Diffuse light from out of focus that rises and falls: its sd as a share of the"
+        " mean brightness",
+        ge=0,
+        le=1,
+    )
+    background_scale: float = parameter(
+        15.0, "Gaussian sd of the patches of diffuse light", unit="pixels", ge=2
+    )
+    background_time: float = parameter(
+        6.0, "Gaussian sd of its course over time", unit="frames", ge=0.5
+    )
+    vessel_pulsation: float = parameter(
+        0.0,
+        "Sd of the radius of the vessel over time; the tissue beside it moves along",
+        unit="pixels",
+        ge=0,
+        le=3,
+    )
+    vessel_time: float = parameter(
+        6.0, "Gaussian sd of the course of the radius", unit="frames", ge=0.5
+    )
+    flicker: float = parameter(
+        0.0, "Relative sd of the illumination from frame to frame", ge=0, le=0.3
+    )
+
     motion: float = parameter(
         2.0,
         "Largest rigid displacement along each axis; 0 for none",
@@ -155,6 +276,59 @@ class SimulationSettings(Settings):
         100.0, "Time over which the non-rigid motion varies", unit="frames", ge=1
     )
 
+    line_motion: float = parameter(
+        0.0,
+        "Largest displacement of the lines within a scanned frame along each axis",
+        unit="pixels",
+        ge=0,
+    )
+    line_motion_time: float = parameter(
+        30.0, "Time over which the lines' displacement varies", unit="lines", ge=1
+    )
+    bidirectional: float = parameter(
+        0.0,
+        "Displacement of odd rows to the right: the phase of a bidirectional scan",
+        unit="pixels",
+    )
+
+    hot_pixels: int = parameter(
+        0, "Pixels with light of their own; every other one blinks", ge=0
+    )
+    hot_photons: float = parameter(
+        2.0, "Light of a hot pixel as a share of the mean brightness", ge=0
+    )
+    dead_pixels: int = parameter(0, "Pixels without any light", ge=0)
+    dropped_frames: int = parameter(0, "Frames that are all 0", ge=0)
+    repeated_frames: int = parameter(0, "Frames that repeat the one before", ge=0)
+    flash_frames: int = parameter(0, "Frames with a flash of light", ge=0)
+    flash: float = parameter(
+        1.0, "Light of a flash as a share of the mean brightness", ge=0
+    )
+    laser_off_frames: int = parameter(0, "Frames without light", ge=0)
+    lost_line_frames: int = parameter(
+        0, "Frames of which a block of lines (a tenth to a half) is 0", ge=0
+    )
+    out_of_focus_frames: int = parameter(0, "Frames that are blurred by 3 pixels", ge=0)
+
+    average_frames: int = parameter(
+        1,
+        "Frames over which the acquisition takes a running mean: noise is then no"
+        " longer independent between frames",
+        ge=1,
+    )
+    average_pixels: int = parameter(
+        1, "Pixels along each axis over which it takes a running mean", ge=1
+    )
+    bits: int | None = parameter(
+        None, "Bits of the camera, of an integer `dtype`: counts saturate", ge=1, le=16
+    )
+    gain_noise: float = parameter(
+        0.0,
+        "Relative sd of the pulse of one photon in a photomultiplier; noise variance is"
+        " 1 + its square times that of photons",
+        ge=0,
+        le=3,
+    )
     read_noise: float = parameter(
         1.0, "Standard deviation of the read noise", unit="photons", ge=0
     )
@@ -180,7 +354,84 @@ class SimulationSettings(Settings):
             raise ValueError("decay and amplitude are above 0")
         if "travelling" in self.kinds and self.speed[0] <= 0:
             raise ValueError("the speed of travelling events is above 0")
+        self._check_tissue()
         return self
+
+    def _check_tissue(self) -> None:
+        if min(self.wave_speed[0], self.domain_area[0], self.patch_area[0]) <= 0:
+            raise ValueError("wave_speed, domain_area and patch_area are above 0")
+        for name, least in (("peaks", 1), ("repeats", 1)):
+            low, high = getattr(self, name)
+            if not least <= low <= high:
+                raise ValueError(f"{name} is (lowest, highest), at least {least}")
+        if self.counts and min(self.counts.values()) < 0:
+            raise ValueError("counts are at least 0")
+        if self.tissue == "cells" and self._needs_astrocytes:
+            raise ValueError(
+                "tissue='cells' has no vessel and no paths; set tissue to 'auto' or"
+                " 'astrocytes' for vessel_pulsation and the kinds "
+                + ", ".join(TISSUE_KINDS)
+            )
+        if self.vessel_radius == 0 and (
+            self.vessel_pulsation > 0 or "endfoot" in self.kind_counts
+        ):
+            raise ValueError(
+                "vessel_pulsation and the kind 'endfoot' need vessel_radius above 0"
+            )
+        if self.bits is not None and self.dtype == "float32":
+            raise ValueError("bits is for an integer dtype, uint8 or uint16")
+
+    @classmethod
+    def preset(cls, name: str, snr: float | None = None, **changes: Any) -> Self:
+        """Return the settings of a recording of 250 x 144 x 144 for a purpose.
+
+        Parameters
+        ----------
+        name
+            A purpose, one of `astrocast.settings.simulation_presets.PRESETS`:
+            ``"mixed"`` events with photomultiplier noise only, ``"nuisances"`` the same
+            with every disturbance, one kind of event each (``"waves"``,
+            ``"several_peaks"`` ...), ``"event_free_<disturbance>"``.
+        snr
+            Signal to noise of an event of middle amplitude; 2 where None.
+        **changes
+            Any other parameter, for example ``seed``.
+
+        Raises
+        ------
+        InvalidValueError
+            There is no such preset; the message lists them.
+        """
+        from astrocast.settings.simulation_presets import preset_values
+
+        settings: Self = cls.checked(
+            **preset_values(name) | {"snr": 2.0 if snr is None else snr} | changes
+        )
+        return settings
+
+    @property
+    def kind_counts(self) -> dict[str, int]:
+        """Number of events of each kind."""
+        if self.counts is not None:
+            return {str(kind): number for kind, number in self.counts.items()}
+        n, size = self.event_count, len(self.kinds)
+        shares = [n // size + (turn < n % size) for turn in range(size)]
+        found: dict[str, int] = {}
+        for kind, number in zip(self.kinds, shares, strict=True):
+            found[kind] = found.get(kind, 0) + number
+        return found
+
+    @property
+    def _needs_astrocytes(self) -> bool:
+        kinds = self.kind_counts
+        return self.vessel_pulsation > 0 or any(k in TISSUE_KINDS for k in kinds)
+
+    @property
+    def astrocytes(self) -> bool:
+        """Whether the tissue has a vessel with endfeet and a canvas of fixed size."""
+        return self.tissue == "astrocytes" or (
+            self.tissue == "auto" and self._needs_astrocytes
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -190,21 +441,30 @@ class SimulationSettings(Settings):
     @property
     def event_count(self) -> int:
         """Number of events asked for."""
+        if self.counts is not None:
+            return sum(self.counts.values())
         if self.density is None:
             return self.events
         return round(self.density * self.frames * self.rows * self.columns / 1e6)
 
     @property
     def mean_photons(self) -> float:
-        """Mean photons per pixel and frame before bleaching, given or as the stated SNR
-        needs it.
+        """Mean photons per pixel and frame before bleaching, as the SNR needs it.
 
-        With amplitude A (dF/F), read noise r and brightness P the SNR is ``A P / sqrt(P
-        + r**2)``.
+        With amplitude A (dF/F), read noise r, gain noise g and brightness P the SNR is
+        ``A P / sqrt(P (1 + g**2) + r**2)``.
         """
         if self.photons is not None:
             return self.photons
         square = (self.snr or DEFAULT_SNR) ** 2
         amplitude = sum(self.amplitude) / 2
-        root = (square**2 + 4 * square * (amplitude * self.read_noise) ** 2) ** 0.5
+        square *= self.excess
+        root = (
+            square**2 + 4 * square * (amplitude * self.read_noise) ** 2 / self.excess
+        ) ** 0.5
         return float((square + root) / (2 * amplitude**2))
+
+    @property
+    def excess(self) -> float:
+        """Variance of the light over that of photons: 1 plus the gain noise squared."""
+        return 1.0 + self.gain_noise**2

@@ -4,15 +4,16 @@ from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.recording import (
     SimulatedRecording,
     Simulation,
-    SimulationBlock,
-    Simulator,
     simulate,
     simulate_blocks,
 )
 from astrocast.simulation.scoring import Score, score
+from astrocast.simulation.simulator import SimulationBlock, Simulator
 from astrocast.simulation.storage import Truth, read_truth, write_simulation
+from astrocast.simulation.truth import COLUMNS
 
 __all__ = [
+    "COLUMNS",
     "Score",
     "SimulatedRecording",
     "Simulation",

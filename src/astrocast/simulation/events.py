@@ -1,27 +1,18 @@
-"""True events: their parameters, where and when they are, and the table of what they
-are.
-"""
+"""Events that are given by a formula: drawn, placed, brought to their height."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.rendering import (
-    FLOOR,
-    LN4,
-    PARAMETERS,
-    TRUTH_LEVEL,
-    single_event,
-)
-from astrocast.settings.simulation import SimulationSettings
+from astrocast.kernels.rendering.formula_events import PARAMETERS
+from astrocast.settings.simulation import FORMULA_KINDS, SimulationSettings
 
 #: how many places are tried for an event before the recording counts as full
 TRIES = 400
@@ -38,6 +29,7 @@ class Draft:
     kind: str
     relative: float  # amplitude as drawn, dF/F
     values: dict[str, float]
+    group: int = 0  # number that the two events of a pair share, 0 for none
 
     @property
     def lobes(self) -> float:
@@ -67,8 +59,9 @@ class Draft:
         )
 
     def radius_at(self, angle: float) -> float:
-        """Radius of the footprint in a direction (angle from the columns' axis towards
-        growing rows).
+        """Return the radius of the footprint in a direction.
+
+        The angle goes from the columns' axis towards growing rows.
         """
         v = self.values
         lobes = sum(
@@ -83,17 +76,18 @@ def draw_events(
     """Draw the events and place them; those not meant to touch keep `separation`."""
     rng = np.random.default_rng(seed)
     placed: list[Draft] = []
-    count = settings.event_count
+    cycle, count = _kinds_in_turn(settings)
     turn = 0
     while len(placed) < count:
-        kind = settings.kinds[turn % len(settings.kinds)]
+        kind = cycle[turn % len(cycle)]
         turn += 1
         for _ in range(TRIES):
             group = [_draw(settings, kind, rng)]
             if kind == "touching" and len(placed) + 1 < count:
                 group.append(_partner(settings, group[0], turn, rng))
             if settings.overlap or _fits(group, placed, settings):
-                placed.extend(group)
+                number = turn if len(group) > 1 else 0
+                placed.extend(replace(draft, group=number) for draft in group)
                 break
         else:
             raise InvalidValueError(
@@ -102,6 +96,15 @@ def draw_events(
                 " fewer or smaller events, a longer recording, or overlap=True"
             )
     return placed
+
+
+def _kinds_in_turn(settings: SimulationSettings) -> tuple[list[str], int]:
+    """Return the formula kinds in the order they are drawn, and how many events."""
+    counts = {k: n for k, n in settings.kind_counts.items() if k in FORMULA_KINDS}
+    if settings.counts is None:
+        return [k for k in settings.kinds if k in FORMULA_KINDS], sum(counts.values())
+    turns = {k: (n + 1) // 2 if k == "touching" else n for k, n in counts.items()}
+    return [k for k, n in turns.items() for _ in range(n)], sum(counts.values())
 
 
 def _draw(settings: SimulationSettings, kind: str, rng: np.random.Generator) -> Draft:
@@ -149,8 +152,9 @@ def _draw(settings: SimulationSettings, kind: str, rng: np.random.Generator) -> 
 def _room(
     draft: Draft, settings: SimulationSettings
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Range of (start, row, column) for which the event lies within the recording; its
-    middle where it cannot.
+    """Return the range of (start, row, column) in which the event is in the recording.
+
+    It is the middle of the recording where the event does not fit.
     """
     reach = draft.values["radius"] * (1 + draft.lobes) + settings.border
     track = draft.track()
@@ -166,8 +170,9 @@ def _room(
 def _partner(
     settings: SimulationSettings, first: Draft, turn: int, rng: np.random.Generator
 ) -> Draft:
-    """Return an event that touches ``first``: beside it at about its time, or (every
-    third) after it at its place.
+    """Return an event that touches ``first``.
+
+    It lies beside it at about its time or, every third, follows it at its place.
     """
     second = _draw(settings, "touching", rng)
     v, w = second.values, first.values
@@ -220,155 +225,36 @@ def calibrate(
     """
     smooth = ndimage.gaussian_filter(resting, sum(settings.radius) / 4)
     rows = np.empty((len(drafts), len(PARAMETERS)))
-    middle = sum(settings.amplitude) / 2
     for row, draft in zip(rows, drafts, strict=True):
         light = brightness_under(draft, smooth)
-        if settings.photons is not None:
-            amplitude = draft.relative * light
-        else:
-            at_middle = (
-                middle
-                * settings.mean_photons
-                / math.hypot(settings.mean_photons**0.5, settings.read_noise)
-            )
-            amplitude = (
-                at_middle
-                * draft.relative
-                / middle
-                * math.hypot(light**0.5, settings.read_noise)
-            )
+        amplitude = photons_of(settings, draft.relative, light)
         row[:] = [
             (draft.values | {"amplitude": amplitude})[name] for name in PARAMETERS
         ]
     return rows
 
 
+def photons_of(settings: SimulationSettings, relative: float, light: float) -> float:
+    """Return the photons at the peak of an event over a baseline of ``light`` photons.
+
+    With `photons` given, ``relative`` is its dF/F; else it is in proportion to its SNR,
+    and the middle of the `amplitude` range has the stated one.
+    """
+    if settings.photons is not None:
+        return relative * light
+    middle = sum(settings.amplitude) / 2
+    at_middle = (
+        middle * settings.mean_photons / noise_of(settings, settings.mean_photons)
+    )
+    return at_middle * relative / middle * noise_of(settings, light)
+
+
+def noise_of(settings: SimulationSettings, light: float) -> float:
+    """Return the sd of the noise, in photons, where ``light`` photons are expected."""
+    return math.hypot((light * settings.excess) ** 0.5, settings.read_noise)
+
+
 def brightness_under(draft: Draft, smooth: NDArray[Any]) -> float:
-    """Mean of a smoothed image along the event's track."""
+    """Return the mean of a smoothed image along the track of an event."""
     track = np.clip(np.rint(draft.track()).astype(int), 0, np.array(smooth.shape) - 1)
     return float(smooth[track[:, 0], track[:, 1]].mean())
-
-
-def trace_event(
-    event: NDArray[np.float64], scale: NDArray[np.float64], shape: tuple[int, int]
-) -> tuple[float, int, NDArray[np.int64]]:
-    """Return the peak of one event, the frame of its peak, and its true voxels as flat
-    indices of the recording.
-
-    Only the box around the event is rendered, some frames at a time. The peak is 0 and
-    there are no voxels where the event lies outside the recording.
-    """
-    e = dict(zip(PARAMETERS, event, strict=True))
-    first = max(math.floor(e["start"]), 0)
-    last = min(math.ceil(e["start"] + e["end"]) + 1, len(scale))
-    reach = e["radius"] * 2 * (-math.log(FLOOR) / LN4) ** (1 / e["exponent"])
-    corners = np.array([[e["row"], e["column"]]]) + np.array([[0.0], [e["end"]]]) * [
-        e["row_speed"],
-        e["column_speed"],
-    ]
-    low = np.clip(np.floor(corners.min(0) - reach), 0, shape).astype(int)
-    size = np.clip(np.ceil(corners.max(0) + reach) + 1, 0, shape).astype(int) - low
-    moved = event.copy()
-    moved[:2] -= low
-    if last <= first or size.min() <= 0:
-        return 0.0, first, np.empty(0, np.int64)
-    depth = max(1, (4 << 20) // int(size.prod()))
-    spans = [(a, min(a + depth, last)) for a in range(first, last, depth)]
-
-    def render(span: tuple[int, int]) -> NDArray[Any]:
-        return np.asarray(
-            single_event(
-                moved, span[0], scale[span[0] : span[1]], (int(size[0]), int(size[1]))
-            )
-        )
-
-    frames = np.concatenate([render(span).max(axis=(1, 2)) for span in spans])
-    peak = float(frames.max())
-    if peak <= 0:
-        return 0.0, first, np.empty(0, np.int64)
-    found = []
-    for span in spans:
-        z, y, x = np.nonzero(render(span) >= np.float32(TRUTH_LEVEL * peak))
-        found.append(((z + span[0]) * shape[0] + y + low[0]) * shape[1] + x + low[1])
-    return peak, first + int(frames.argmax()), np.concatenate(found).astype(np.int64)
-
-
-COLUMNS = (
-    "event",
-    "kind",
-    "onset",
-    "peak",
-    "offset",
-    "duration",
-    "amplitude",
-    "dff",
-    "snr",
-    "row",
-    "column",
-    "radius",
-    "area",
-    "volume",
-    "speed",
-    "direction",
-    "rise",
-    "plateau",
-    "decay",
-    "growth",
-    "z0",
-    "z1",
-    "x0",
-    "x1",
-    "y0",
-    "y1",
-)
-
-
-def describe_event(
-    number: int,
-    draft: Draft,
-    found: tuple[float, int, NDArray[np.int64]],
-    shape: tuple[int, int, int],
-) -> dict[str, Any]:
-    """Return the row of the table that follows from the event's parameters and voxels
-    (see `Simulation.events`).
-    """
-    peak, frame, voxels = found
-    z, rest = np.divmod(voxels, shape[1] * shape[2])
-    x, y = np.divmod(rest, shape[2])
-    v = draft.values
-    speed = math.hypot(v["row_speed"], v["column_speed"])
-    return {
-        "event": number,
-        "kind": draft.kind,
-        "onset": int(z.min()),
-        "peak": frame,
-        "offset": int(z.max()),
-        "duration": int(np.ptp(z)) + 1,
-        "amplitude": peak,
-        "row": float(x.mean()),
-        "column": float(y.mean()),
-        "radius": v["radius"],
-        "area": len(np.unique(rest)),
-        "volume": len(voxels),
-        "speed": speed,
-        "direction": math.degrees(math.atan2(v["row_speed"], v["column_speed"]))
-        if speed
-        else math.nan,
-        **{name: v[name] for name in ("rise", "plateau", "decay", "growth")},
-        "z0": int(z.min()),
-        "z1": int(z.max()) + 1,
-        "x0": int(x.min()),
-        "x1": int(x.max()) + 1,
-        "y0": int(y.min()),
-        "y1": int(y.max()) + 1,
-    }
-
-
-def empty_table() -> pd.DataFrame:
-    """Return the table of a recording without events: all columns, no rows."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(dtype=object if name == "kind" else np.float64)
-            for name in COLUMNS
-        }
-    )

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.interpolate import BSpline
 
-from astrocast.kernels.rendering import smooth_field
+from astrocast.kernels.rendering.spline import smooth_field
 from astrocast.settings.simulation import SimulationSettings
+from astrocast.simulation.streams import generator_of
 
 #: the spline of the baseline needs three pixels around a sample, the rest is for
 #: rounding
 SPLINE_MARGIN = 5
+#: the margin of the canvas of 'astrocytes' is a multiple of this
+CANVAS = 24
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Motion:
-    """Displacement of every pixel: pixel p of frame t shows the scene at ``p - shift(t)
-    - field(t, p)``.
+    """Displacement of every pixel.
+
+    Pixel p of frame t shows the scene at ``p - shift(t) - field(t, p) - line(t, p)``.
 
     Parameters
     ----------
@@ -31,6 +36,9 @@ class Motion:
     knots
         Control points of the field (frame, 2, row knot, column knot), float32, pixels;
         no knots where it is zero. The field's mean over a frame is zero.
+    lines
+        Displacement of each line besides (frame, line, 2), float32, pixels, with the
+        phase of a bidirectional scan; no lines where it is zero.
     row_basis, column_basis
         Weights of the knots at every row (row, row knot) and column (column, column
         knot).
@@ -40,16 +48,27 @@ class Motion:
     knots: NDArray[np.float32]
     row_basis: NDArray[np.float32]
     column_basis: NDArray[np.float32]
+    lines: NDArray[np.float32] = dataclasses.field(
+        default_factory=lambda: np.zeros((0, 0, 2), np.float32)
+    )
 
     @property
     def rigid(self) -> bool:
-        """Whether all pixels of a frame move alike."""
-        return self.knots.shape[2] == 0
+        """Whether all pixels of a frame have the same displacement."""
+        return self.knots.shape[2] == 0 and self.lines.shape[1] == 0
+
+    @property
+    def line_shifts(self) -> NDArray[np.float32] | None:
+        """Displacement of each line (frame, line, 2), or None where lines do not move.
+
+        Rigid shift, motion within the frame and phase together, pixels.
+        """
+        if self.lines.shape[1] == 0:
+            return None
+        return self.shifts[:, None].astype(np.float32) + self.lines
 
     def field(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the non-rigid part of frames ``start`` to ``stop`` (frame, 2, row,
-        column), pixels.
-        """
+        """Return the smooth non-rigid part (frame, 2, row, column), pixels."""
         knots = self.knots[start:stop]
         stacked = knots.reshape(-1, *knots.shape[2:])
         field: NDArray[np.float32] = smooth_field(
@@ -58,20 +77,27 @@ class Motion:
         return field.reshape(*knots.shape[:2], *field.shape[1:])
 
     def displacement(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return shift plus field (frame, 2, row, column), or (frame, 2, 1, 1) where
-        the motion is rigid.
+        """Return the displacement of every pixel (frame, 2, row, column), pixels.
+
+        The shape is (frame, 2, 1, 1) where the motion is rigid.
         """
-        shifts = self.shifts[start:stop, :, None, None].astype(np.float32)
-        return (
-            shifts
-            if self.rigid
-            else np.ascontiguousarray(shifts + self.field(start, stop))
-        )
+        moved = self.shifts[start:stop, :, None, None].astype(np.float32)
+        if self.knots.shape[2]:
+            moved = moved + self.field(start, stop)
+        if self.lines.shape[1]:
+            lines = self.lines[start:stop].transpose(0, 2, 1)[..., None]
+            columns = len(self.column_basis)
+            moved = moved + np.broadcast_to(lines, (*lines.shape[:3], columns))
+        return np.ascontiguousarray(moved)
 
 
 def motion_margin(settings: SimulationSettings) -> int:
-    """Return by how many pixels the scene is larger than the frame on every side."""
-    return math.ceil(settings.motion + 1.25 * settings.deformation) + SPLINE_MARGIN
+    """Return how many pixels the canvas is larger than the frame on every side."""
+    s = settings
+    lines = s.line_motion + abs(s.bidirectional)
+    needed = math.ceil(s.motion + 1.25 * s.deformation + lines) + SPLINE_MARGIN
+    # the same canvas with and without motion, so that the tissue is the same
+    return CANVAS * math.ceil(needed / CANVAS) if s.astrocytes else needed
 
 
 def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> Motion:
@@ -79,13 +105,14 @@ def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> M
     walk, warp = seed.spawn(2)
     shifts = _walk(settings, np.random.default_rng(walk))
     n, rows, columns = settings.shape
+    lines = _line_motion(settings)
     if settings.deformation == 0:
-        nothing = np.zeros((n, 2, 0, 0), np.float32)
         return Motion(
             shifts,
-            nothing,
+            np.zeros((n, 2, 0, 0), np.float32),
             np.zeros((rows, 0), np.float32),
             np.zeros((columns, 0), np.float32),
+            lines,
         )
     by, bx = (
         _basis(rows, settings.deformation_scale),
@@ -103,7 +130,23 @@ def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> M
     largest = np.abs(by[::4] @ sample @ bx[::4].T).max(axis=(0, 2, 3))
     control *= (settings.deformation / largest)[:, None, None]
     knots = np.einsum("ti,icjk->tcjk", bt, control).astype(np.float32)
-    return Motion(shifts, knots, by.astype(np.float32), bx.astype(np.float32))
+    return Motion(shifts, knots, by.astype(np.float32), bx.astype(np.float32), lines)
+
+
+def _line_motion(s: SimulationSettings) -> NDArray[np.float32]:
+    """Return the displacement of each line (frame, line, 2), pixels.
+
+    Lines follow each other in time without a pause between frames.
+    """
+    if s.line_motion == 0 and s.bidirectional == 0:
+        return np.zeros((s.frames, 0, 2), np.float32)
+    rng = generator_of(s.seed, "line_motion")
+    walk = rng.standard_normal((s.frames * s.rows, 2))
+    walk = ndimage.gaussian_filter1d(walk, s.line_motion_time, axis=0)
+    lines = s.line_motion * walk / np.abs(walk).max(axis=0)
+    lines = lines.reshape(s.frames, s.rows, 2)
+    lines[:, 1::2, 1] += s.bidirectional
+    return lines.astype(np.float32)
 
 
 def _walk(
@@ -124,9 +167,7 @@ def _walk(
 
 
 def _basis(size: int, spacing: float) -> NDArray[np.float64]:
-    """Cubic B-splines about ``spacing`` apart at the samples 0 to size - 1: (sample,
-    knot), rows sum to one.
-    """
+    """Return cubic B-splines about ``spacing`` apart, (sample, knot); rows sum to 1."""
     pieces = max(1, round(size / spacing))
     knots = (np.arange(-3, pieces + 4) * max(size - 1, 1) / pieces).astype(np.float64)
     matrix: Any = BSpline.design_matrix(np.arange(size, dtype=np.float64), knots, 3)

@@ -1,6 +1,4 @@
-"""A simulated recording and its ground truth in files, written and read in bounded
-memory.
-"""
+"""A simulated recording and its ground truth in files, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,12 +20,13 @@ from astrocast.errors import (
     OutputExistsError,
     RecordingNotFoundError,
 )
+from astrocast.io.naming import RECORDING_ATTRIBUTE
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings
-from astrocast.simulation.recording import Simulator
+from astrocast.simulation.simulator import Simulator
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 #: a block of frames takes about this many bytes as float32
@@ -43,8 +42,8 @@ def write_simulation(
 ) -> Path:
     """Write a simulated recording with its ground truth.
 
-    Memory does not grow with the length of the recording; the voxels of one event at a
-    time are held for the table.
+    Memory does not grow with the length of the recording, but for the voxels of the
+    events.
 
     Parameters
     ----------
@@ -53,8 +52,13 @@ def write_simulation(
     path
         Where the recording goes. HDF5 holds the movie at ``data/ch0`` (the structural
         channel, if any, at ``data/ch1``) and the truth at ``truth/labels`` (int32),
-        ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``, ``truth/f0`` and
-        ``truth/bleaching``. Any other format that can be written holds the movie; its
+        ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``, ``truth/f0``,
+        ``truth/bleaching``, ``truth/flicker``, ``truth/bad_frames`` and
+        ``truth/bad_kinds``, and where lines move ``truth/line_shifts``. Voxels of
+        overlapping events are ``truth/voxels`` (flat indices), those of event k from
+        ``truth/first_voxel[k - 1]`` to ``truth/first_voxel[k]``. The attribute
+        ``recording`` of the file names ``data/ch0``, so `open_recording` needs no
+        ``loc``. Any other format that can be written holds the movie; its
         truth goes to ``<stem>.truth.h5``. The table goes to ``<stem>.events.parquet``,
         the settings to ``<stem>.simulation.json``.
     truth
@@ -148,12 +152,25 @@ def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> 
         group.attrs["settings"] = s.model_dump_json()
         group["shifts"], group["knots"] = plan.motion.shifts, plan.motion.knots
         group["f0"], group["bleaching"] = plan.f0, plan.bleaching
+        group["flicker"] = plan.sensor.flicker
+        if plan.motion.line_shifts is not None:
+            group["line_shifts"] = plan.motion.line_shifts
+        group["bad_frames"] = plan.bad_frames["frame"].to_numpy(np.int64)
+        kinds = plan.bad_frames["kind"].to_list()
+        group.create_dataset("bad_kinds", data=kinds, dtype=h5py.string_dtype())
+        voxels = plan.voxels if volumes else ()
+        group["voxels"] = np.concatenate([*voxels, np.empty(0, np.int64)])
+        group["first_voxel"] = np.cumsum([0, *map(len, voxels)])
+    if movie.suffix.lower() in HDF5_SUFFIXES:
+        with h5py.File(movie, "a") as file:
+            file.attrs[RECORDING_ATTRIBUTE] = "data/ch0"
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Ground truth of a recording that `write_simulation` wrote; the volumes stay in
-    the file (``path``).
+    """Ground truth of a recording that `write_simulation` wrote.
+
+    The volumes stay in the file (``path``).
 
     Open them with ``astrocast.io.open_recording(truth.path, "truth/labels")`` or
     ``"truth/clean"``. From ``settings`` a `Simulator` gives everything else.
@@ -165,12 +182,13 @@ class Truth:
     shifts: NDArray[np.float64]
     f0: NDArray[np.float32]
     bleaching: NDArray[np.float64]
+    flicker: NDArray[np.float64]
+    bad_frames: pd.DataFrame
+    voxels: tuple[NDArray[np.int64], ...]
 
 
 def read_truth(path: str | Path) -> Truth:
-    """Read the ground truth of the recording at ``path``, which `write_simulation`
-    wrote.
-    """
+    """Read the ground truth of a recording that `write_simulation` wrote."""
     path = Path(path)
     table, description = _files(path)
     inside = (
@@ -200,4 +218,26 @@ def read_truth(path: str | Path) -> Truth:
             shifts=group["shifts"][:],
             f0=group["f0"][:],
             bleaching=group["bleaching"][:],
+            **_read_added(group),
         )
+
+
+def _read_added(group: Any) -> dict[str, Any]:
+    """Return what files of earlier versions do not hold, empty for those."""
+    if "flicker" not in group:
+        kinds = pd.DataFrame({"frame": np.empty(0, np.int64), "kind": []}, dtype=object)
+        flicker = np.ones(len(group["bleaching"]))
+        return {"flicker": flicker, "bad_frames": kinds, "voxels": ()}
+    kinds = pd.DataFrame(
+        {
+            "frame": group["bad_frames"][:],
+            "kind": pd.Series(group["bad_kinds"].asstr()[:], dtype=object),
+        }
+    )
+    first = group["first_voxel"][:]
+    voxels = np.split(group["voxels"][:], first[1:-1]) if len(first) > 1 else []
+    return {
+        "flicker": group["flicker"][:],
+        "bad_frames": kinds,
+        "voxels": tuple(voxels),
+    }

@@ -7,13 +7,13 @@ import pytest
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.noise_variance import fit_noise_line
-from astrocast.kernels.calibrated.residual import smoothed_noise, temporal_gain
 from astrocast.kernels.calibrated.significance import (
     confidence,
     false_maxima,
     height_for,
 )
 from astrocast.kernels.frames.moments import StepMoments
+from astrocast.kernels.frames.smoothing import smoothed_noise, temporal_gain
 
 SIGMA = 1.5, 1.5
 

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation
 
 from astrocast.kernels.masks.packed_masks import pack_masks
 from astrocast.kernels.ragged.ragged import split
-from astrocast.kernels.traces.extension import extended_windows, lay, sides
+from astrocast.kernels.traces.extension import extended_windows, place_traces, sides
 from astrocast.kernels.traces.traces import (
     Windows,
     add_means,
@@ -120,5 +120,7 @@ def test_sides_and_event_fill_the_window():
     before, after = sides(windows, z0, z1)
     own = Windows(z0, np.array([0, 2, 6]))
     for number, part in enumerate([before, own, after], start=1):
-        lay(np.full(int(part.offsets[-1]), number, np.float32), part, windows, out)
+        place_traces(
+            np.full(int(part.offsets[-1]), number, np.float32), part, windows, out
+        )
     assert_array_equal(out, [1, 1, 2, 2, 3, 3, 1, 1, 1, 2, 2, 2, 2, 3])

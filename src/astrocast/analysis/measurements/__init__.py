@@ -1,1 +1,1 @@
-"""Measurements over the events of a table."""
+"""Signals and columns that are computed from events and their recordings."""

@@ -1,5 +1,7 @@
-"""The columns of AQuA's kind: time course, shape, propagation and company of each
-event, in physical units.
+"""Physiological columns: time course, shape, propagation, neighbours and landmarks.
+
+They follow the features of AQuA (Wang et al. 2019,
+https://doi.org/10.1038/s41593-019-0492-2), in physical units.
 """
 
 from __future__ import annotations
@@ -33,15 +35,16 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Height and width of a pixel and the time of a frame; 1 where they are not known."""
+    """Height and width of a pixel (µm) and duration of a frame (s); 1 if unknown."""
 
     pixel: tuple[float, float] = (1.0, 1.0)
     frame: float = 1.0
 
     @classmethod
     def of(cls, pixel_size: Any, frame_rate: float | None) -> Calibration:
-        """Return the calibration of a pixel size (one number, or height and width) in
-        µm and a frame rate in Hz.
+        """Return the calibration of a pixel size in µm and a frame rate in Hz.
+
+        ``pixel_size`` is one number, or height and width.
         """
         size = (
             (1.0, 1.0)
@@ -51,7 +54,7 @@ class Calibration:
         if min(size) <= 0 or (frame_rate is not None and frame_rate <= 0):
             raise InvalidValueError(
                 f"pixel_size is {pixel_size} µm and frame_rate {frame_rate} Hz; both"
-                " are above 0"
+                " must be above 0"
             )
         return cls((size[0], size[1]), 1.0 if frame_rate is None else 1.0 / frame_rate)
 
@@ -62,18 +65,18 @@ def time_columns(
     settings: PhysiologySettings,
     f0: NDArray[np.float64] | None,
 ) -> Columns:
-    """Return when each event begins, peaks and ends, how fast it is and how high.
+    """Return onset, peak, offset, rise, decay, width, height and area of each trace.
 
     Parameters
     ----------
     table
         Events with their traces.
     calibration
-        Time of a frame.
+        Duration of a frame.
     settings
-        What the recording holds.
+        Signal of the recording.
     f0
-        Baseline fluorescence per event, where it is known of a dF recording.
+        Baseline fluorescence per event for a dF recording; None: unknown.
     """
     traces = traces_of(table)
     course = time_courses(traces.flat, traces.offsets)
@@ -81,8 +84,8 @@ def time_columns(
     first, dt = starts_of(table), calibration.frame
     top = course.baseline + course.height
     unknown = np.full(len(table), np.nan)
-    # (dF, F0): dF of a dF or dF/F recording is its value, of fluorescence the height
-    # over the trace's own baseline
+    # (dF, F0): in a dF recording dF is the value itself, in fluorescence it is the
+    # height above the baseline of the trace; in dF/F neither is known
     df, base = {
         "dF": (top, unknown if f0 is None else f0),
         "dFF": (unknown, unknown),
@@ -108,39 +111,39 @@ def time_columns(
 def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
     """Return area, outline and centre over time, and their summaries."""
     masks = as_masks(table["mask"]).masks
-    found = shapes_over_time(masks)
+    over_time = shapes_over_time(masks)
     height, width = calibration.pixel
-    # an outline has no axis of its own: the side of a square of the pixel's area
+    # lengths of outlines are scaled by the side of a square with the pixel's area
     side = np.sqrt(height * width)
     origin = np.repeat(
         table[["x0", "y0"]].to_numpy(np.float64), masks.shapes[:, 0], axis=0
     )
-    row, column = found.row + origin[:, 0], found.column + origin[:, 1]
-    area, perimeter = found.area * height * width, found.perimeter * side
+    row, column = over_time.row + origin[:, 0], over_time.column + origin[:, 1]
+    area, perimeter = over_time.area * height * width, over_time.perimeter * side
     pixels, offsets = footprints(masks)
     covered = np.nan_to_num(
         ragged.reduce_each(pixels.astype(np.float32), offsets, "mean")
     ) * np.diff(offsets)
-    path, displacement = _paths(row * height, column * width, found.offsets)
+    path, displacement = _paths(row * height, column * width, over_time.offsets)
     paths = {
         "area_path": area,
         "perimeter_path": perimeter,
-        "circularity_path": found.circularity,
+        "circularity_path": over_time.circularity,
         "centroid_x_path": row,
         "centroid_y_path": column,
     }
     return {
-        "v_area_max": ragged.reduce_each(area, found.offsets, "max"),
-        "v_area_mean": ragged.reduce_each(area, found.offsets, "mean"),
+        "v_area_max": ragged.reduce_each(area, over_time.offsets, "max"),
+        "v_area_mean": ragged.reduce_each(area, over_time.offsets, "mean"),
         "v_area_footprint_total": covered * height * width,
-        "v_perimeter_max": ragged.reduce_each(perimeter, found.offsets, "max"),
+        "v_perimeter_max": ragged.reduce_each(perimeter, over_time.offsets, "max"),
         "v_circularity_mean": ragged.reduce_each(
-            found.circularity, found.offsets, "mean"
+            over_time.circularity, over_time.offsets, "mean"
         ),
         "v_centroid_path": path,
         "v_centroid_displacement": displacement,
         **{
-            name: TraceArray(values.astype(np.float32), found.offsets)
+            name: TraceArray(values.astype(np.float32), over_time.offsets)
             for name, values in paths.items()
         },
     }
@@ -149,8 +152,9 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
 def _paths(
     row: NDArray[np.float64], column: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Length of the centre's path, and distance between its ends; frames without a
-    pixel are bridged.
+    """Return length of the centre's path and distance between its ends, float64.
+
+    Frames without a pixel are interpolated.
     """
     down, right = (ragged.interpolate_nan(v, offsets) for v in (row, column))
     steps = np.hypot(
@@ -178,12 +182,10 @@ def propagation_columns(table: pd.DataFrame, calibration: Calibration) -> Column
     }
 
 
-def company_columns(
+def neighbour_columns(
     table: pd.DataFrame, frame_shape: tuple[int, int], settings: PhysiologySettings
 ) -> Columns:
-    """Return how many other events share place, size and time; events of other
-    recordings are no company.
-    """
+    """Return how many other events of the recording share place, size or time."""
     out = np.zeros((3, len(table)), np.float64)
     recordings = (
         table["file_name"].cat.codes.to_numpy()

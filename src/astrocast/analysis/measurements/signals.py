@@ -1,4 +1,4 @@
-"""Traces that are read from the recording: beyond the event, and around it."""
+"""Read traces from the recording: before, after and around each event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from astrocast.analysis.video import Video
 from astrocast.errors import InvalidValueError, NotRunError
 from astrocast.events.array_columns import TraceArray, as_masks
 from astrocast.io.recording import Recording
-from astrocast.kernels.traces.extension import extended_windows, lay, sides
+from astrocast.kernels.traces.extension import extended_windows, place_traces, sides
 from astrocast.kernels.traces.traces import (
     Pixels,
     Windows,
@@ -27,30 +27,25 @@ from astrocast.settings.analysis import ExtensionSettings, SurroundingsSettings
 
 
 def need_video(video: Video | None, purpose: str) -> Video:
-    """Return the recording, or say how to give one."""
+    """Return the recording; the error of a missing one says how to give it."""
     if video is None:
         raise NotRunError(
-            f"{purpose} reads the recording; give its path or array as `data` (or"
+            f"{purpose} needs the recording; give its path or array as `data` (or"
             " data='infer')"
         )
     return video
 
 
-def _origins(table: pd.DataFrame) -> NDArray[np.int64]:
-    return table[["z0", "x0", "y0"]].to_numpy(np.int64)
-
-
 def event_pixels(
     table: pd.DataFrame, frame_shape: tuple[int, int], which: Any = "footprint"
 ) -> Pixels:
-    """Return the pixels of each event of a table."""
-    return list_pixels(
-        as_masks(table["mask"]).masks, _origins(table), frame_shape, which
-    )
+    """Return the pixels of each event: of its footprint, first or last frame."""
+    origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
+    return list_pixels(as_masks(table["mask"]).masks, origins, frame_shape, which)
 
 
 def check_extent(table: pd.DataFrame, video: Video) -> None:
-    """Raise when events lie outside the recording: it is another one, or another slice."""
+    """Raise an error where events lie outside the recording or its slice."""
     frames = (video.first_frame, video.first_frame + video.shape[0])
     if len(table) and (
         table["z0"].min() < frames[0]
@@ -61,19 +56,30 @@ def check_extent(table: pd.DataFrame, video: Video) -> None:
         raise InvalidValueError(
             f"events reach to frame {table['z1'].max()}, row {table['x1'].max()},"
             f" column {table['y1'].max()}; the recording has frames {frames[0]} to"
-            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. It is another"
-            " recording, or another z_slice"
+            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. This is another"
+            " recording, or another z_slice; give the one that was detected in"
         )
 
 
 def mean_traces(
     video: Video, regions: list[tuple[Pixels, Windows]], labels: Recording | None = None
 ) -> list[NDArray[np.float32]]:
-    """Return the mean over regions in their windows, all regions in one pass over the
-    recording.
+    """Return mean traces of regions, reading the recording once for all of them.
 
-    ``labels``, a label volume of the same frames, leaves out the pixels of any event,
-    frame by frame.
+    Parameters
+    ----------
+    video
+        The recording.
+    regions
+        Pixels of each event, and the frames (windows) of its trace.
+    labels
+        Label volume of the same frames: pixels of any event are left out, frame by
+        frame. None: all pixels count.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        float32, one array per region, traces joined as in ``windows.offsets``.
     """
     first = video.first_frame
     outs = [
@@ -89,30 +95,31 @@ def mean_traces(
     return outs
 
 
-def extended(
+def extend_traces(
     table: pd.DataFrame, video: Video, settings: ExtensionSettings
 ) -> pd.DataFrame:
-    """Return the table with traces that go on beyond their event; within it they stay
-    as they are.
+    """Return the table with traces extended beyond their events.
 
-    ``z0_trace`` is the frame that each trace begins with; ``z0``, ``z1``, ``dz`` and
-    the mask stay those of the event.
+    Values inside an event stay as they are.
+
+    ``z0_trace`` is the first frame of each trace; ``z0``, ``z1``, ``dz`` and the mask
+    stay those of the event.
     """
     check_extent(table, video)
-    own = traces_of(table)
+    traces = traces_of(table)
     z0, z1 = (table[z].to_numpy(np.int64) for z in ("z0", "z1"))
     frames = (video.first_frame, video.first_frame + video.shape[0])
     windows = extended_windows(z0, z1, *settings.sides, frames)
     kinds = ("first", "last") if settings.by == "edge" else ("footprint", "footprint")
     parts = sides(windows, z0, z1)
     before, after = (event_pixels(table, video.shape[1:], kind) for kind in kinds)
-    found = mean_traces(video, [(before, parts[0]), (after, parts[1])])
+    outside = mean_traces(video, [(before, parts[0]), (after, parts[1])])
     out = np.empty(int(windows.offsets[-1]), np.float32)
-    for values, part in zip(found, parts, strict=True):
-        lay(values, part, windows, out)
-    lay(
-        own.flat.astype(np.float32, copy=False),
-        Windows(starts_of(table), own.offsets),
+    for values, part in zip(outside, parts, strict=True):
+        place_traces(values, part, windows, out)
+    place_traces(
+        traces.flat.astype(np.float32, copy=False),
+        Windows(starts_of(table), traces.offsets),
         windows,
         out,
     )
@@ -123,13 +130,13 @@ def extended(
     return table.assign(**changed)
 
 
-def noise_traces(
+def ring_traces(
     table: pd.DataFrame,
     video: Video,
     labels: Recording | None,
     settings: SurroundingsSettings,
 ) -> TraceArray:
-    """Return the mean around each event in its frames, without the pixels of any event."""
+    """Return the mean of a ring around each event, without pixels of any event."""
     check_extent(table, video)
     frame_shape = video.shape[1:]
     ring = surroundings(

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.events.footprint_measures import (
+    FootprintMeasures,
+    MeasureContext,
+    measure_rows,
+)
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.events.schema import HIDDEN
 from astrocast.io.stores.event_store import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import (
     EventRuns,
+    EventShapes,
     event_shapes,
     pack_runs,
 )
@@ -66,16 +72,26 @@ class Context:
     bad_frames: NDArray[np.bool_] | None = None
 
 
+@dataclass(frozen=True)
+class Publication:
+    """What the columns for publication are made from, see `measure_rows`."""
+
+    measures: FootprintMeasures
+    context: MeasureContext
+
+
 def write_table(
     segmentation: Segmentation,
     measured: Measured,
     writer: EventTableWriter,
     context: Context,
+    publication: Publication,
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Write the row of every event; ``advance`` is called with the number of events
-    after each batch.
+    """Write the row of each event.
+
+    ``advance`` is called with the number of events after each batch.
     """
     boxes = segmentation.boxes
     for a, b in _batches(segmentation):
@@ -91,7 +107,16 @@ def write_table(
                 measured.invalid[a:b],
             ),
         )
-        rows = event_rows(batch, context, pool)
+        shapes = event_shapes(batch.runs, batch.boxes.low, batch.boxes.high, pool)
+        rows = event_rows(batch, context, pool, shapes)
+        rows |= measure_rows(
+            publication.measures,
+            slice(a, b),
+            batch.boxes,
+            shapes,
+            publication.context,
+            pool,
+        )
         rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
         rows |= {name: measure[a:b] for name, measure in segmentation.measures.items()}
         if segmentation.layered:
@@ -141,10 +166,24 @@ def _runs_of(
     return EventRuns(frame[order], row[order], start[order], stop[order], first)
 
 
+def event_runs(segmentation: Segmentation) -> Iterator[tuple[EventRuns, Boxes]]:
+    """Yield runs and boxes of events in batches, in the order of their numbers."""
+    boxes = segmentation.boxes
+    for a, b in _batches(segmentation):
+        part = Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b])
+        yield _runs_of(segmentation.load_events, segmentation, a, b), part
+
+
 def event_rows(
-    batch: EventBatch, context: Context, pool: Executor | None = None
+    batch: EventBatch,
+    context: Context,
+    pool: Executor | None = None,
+    shapes: EventShapes | None = None,
 ) -> dict[str, Any]:
-    """Return the columns of the event table for a batch of events, all but their names."""
+    """Return the base columns of the event table for a batch of events, except names.
+
+    ``shapes`` where they are computed already.
+    """
     low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
     size = high - low
     rows: dict[str, Any] = {}
@@ -161,7 +200,8 @@ def event_rows(
         "v_area": batch.boxes.area,
         "v_bbox_pix_num": size.prod(axis=1),
     }
-    shapes = event_shapes(batch.runs, low, high, pool)
+    if shapes is None:
+        shapes = event_shapes(batch.runs, low, high, pool)
     rows |= {
         f"v_mask_{name}": shapes.mask[:, i] for i, name in enumerate(MASK_PROPERTIES)
     }

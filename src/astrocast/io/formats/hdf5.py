@@ -3,81 +3,68 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import (
+    AstrocastError,
     FormatError,
-    InvalidValueError,
     OutputError,
-    OutputExistsError,
 )
+from astrocast.io.access import current_access
+from astrocast.io.formats.axes import read_layout
+from astrocast.io.formats.axes_recording import find_axes, split_labels
 from astrocast.io.formats.contiguous import ContiguousFrames
-from astrocast.io.formats.hdf5_chunks import AllocatedChunks
-from astrocast.io.naming import PARTIAL, choose_dataset
+from astrocast.io.formats.hdf5_checks import (
+    check_chunks_stored,
+    check_frames,
+    check_place,
+    read_checksums,
+)
+from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
 from astrocast.io.recording import (
     ALL,
     Metadata,
     Recording,
-    RecordingWriter,
+    as_dtype,
     check_movie_shape,
 )
-from astrocast.io.writing.files import check_space
-from astrocast.io.writing.resume import ATTRIBUTE, Resume
-from astrocast.io.writing.slabs import SlabBuffer
+from astrocast.io.selection import Selection
+from astrocast.io.writing.atomic_update import UpdatedFile, journal_path
 
-Compression = Literal["gzip", "szip", "lzf", "lz4", "zstd"]
-COMPRESSIONS = ("gzip", "szip", "lzf", "lz4", "zstd")
 #: recordings that hold a file open: HDF5 refuses to open a file for writing that the
 #: same process has open for reading
 _READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
-
-
-def _filter_options(compression: str | None) -> dict[str, Any]:
-    if compression is None:
-        return {}
-    if compression not in COMPRESSIONS:
-        raise InvalidValueError(
-            f"compression is {compression!r}; choose one of {', '.join(COMPRESSIONS)}"
-            " or None"
-        )
-    if compression in ("gzip", "lzf"):
-        return {"compression": compression, "shuffle": True}
-    if compression == "szip":
-        if not h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
-            raise InvalidValueError(
-                "this build of HDF5 cannot write szip; use 'gzip', 'lz4' or 'zstd'"
-            )
-        return {"compression": "szip"}
-    import hdf5plugin
-
-    return dict(
-        hdf5plugin.LZ4() if compression == "lz4" else hdf5plugin.Zstd(), shuffle=True
-    )
+#: writers that are adding to an existing file; it may be read as it was until they
+#: commit
+BEING_WRITTEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def dataset_names(path: Path) -> list[str]:
-    """Return the names of all 3-D datasets in the file, complete ones only."""
-    with _open_file(path, "r") as file:
+    """Return the names of all recordings in the file, complete ones only."""
+    with open_file(path, "r") as file:
         return names_in(file)
 
 
 def names_in(file: h5py.File) -> list[str]:
-    """Return the names of all 3-D datasets of an open file, complete ones only."""
+    """Return the names of all recordings of an open file, complete ones only.
+
+    A recording is a dataset of real numbers with three to five axes.
+    """
     names: list[str] = []
 
     def visit(name: str, item: Any) -> None:
         if (
             isinstance(item, h5py.Dataset)
-            and item.ndim == 3
+            and 3 <= item.ndim <= 5
+            and item.dtype.kind in "biuf"
             and not name.endswith(PARTIAL)
         ):
             names.append(name)
@@ -86,11 +73,21 @@ def names_in(file: h5py.File) -> list[str]:
     return names
 
 
-def _open_file(path: Path, mode: str) -> h5py.File:
+def open_file(path: Path, mode: str) -> h5py.File:
+    """Open a file (mode ``r`` or ``a``), with all filters that may be needed."""
     import hdf5plugin  # noqa: F401 - registers the lz4 and zstd filters
 
     try:
+        if mode == "r" and journal_path(path).exists():
+            # a process died while it changed the file: read it as it was to become
+            return h5py.File(UpdatedFile(path, writable=False), "r")
+        if mode == "r" and _is_being_written(path):
+            return h5py.File(path, "r", locking=False)
         return h5py.File(path, mode)
+    except BlockingIOError as error:
+        raise FormatError(
+            f"{path} is being written by another process; wait until it is done"
+        ) from error
     except OSError as error:
         if mode == "r":
             raise FormatError(
@@ -100,28 +97,85 @@ def _open_file(path: Path, mode: str) -> h5py.File:
         raise OutputError(f"{path} cannot be written as HDF5: {error}") from error
 
 
+def _is_being_written(path: Path) -> bool:
+    """Return whether this process is adding to the file."""
+    target = path.resolve()
+    return any(
+        w.path.resolve() == target and w._update is not None and not w._update.closed
+        for w in list(BEING_WRITTEN)
+    )
+
+
 class HDF5Recording(Recording):
-    """One dataset of an HDF5 file."""
+    """One dataset of an HDF5 file; frames of several channels alternate."""
 
     path: Path
     loc: str
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._file: h5py.File | None = None
-        with _open_file(path, "r") as file:
+        access, chosen = current_access(), selection or Selection()
+        with open_file(path, "r") as file, reading(path):
             wanted = (loc or "").strip("/")
             if wanted not in file or not isinstance(file[wanted], h5py.Dataset):
-                wanted = choose_dataset(names_in(file), loc, path)
-            dataset = file[wanted]
-            self.loc = str(dataset.name).strip("/")
-            self.shape = check_movie_shape(dataset.shape, f"{path}:{self.loc}")
-            self.dtype = dataset.dtype.newbyteorder("=")
-            self.metadata = _read_metadata(dataset)
-            self.chunk_frames = dataset.chunks[0] if dataset.chunks else 1
-            self._contiguous = self._plain_bytes(dataset)
+                names = self._names(file)
+                loc = default_dataset(loc, file.attrs, names)
+                wanted = choose_dataset(names, loc, path)
+            self.loc, self._stored = wanted, self._path_of(file, wanted)
+            dataset = file[self._stored]
+            where = f"{path}:{wanted}"
+            inside = check_place(dataset, file, where, path, access)
+            self.dtype = as_dtype(dataset.dtype, where).newbyteorder("=")
+            if dataset.ndim < 3:
+                check_movie_shape(dataset.shape, where)
+            axes = self._axes(dataset, chosen)
+            self._layout = read_layout(axes, dataset.shape, where, chosen)
+            self.channels, self.choices = self._layout.channels, self._layout.choices
+            self.shape = check_movie_shape(self._layout.movie_shape, where)
+            check_chunks_stored(dataset, where, access)
+            self.metadata = self._metadata(dataset)
+            self.remarks = self._remarks(dataset)
+            if axes not in ("TYX", "TCYX"):
+                self.remarks = (f"axes: {axes}", *self.remarks)
+            depth = (
+                dataset.chunks[axes.index("T")] if dataset.chunks and "T" in axes else 1
+            )
+            self.chunk_frames = depth * self.channels
+            plain = axes == "TYX"
+            #: CRC-32 of each frame, where the file has them, uint32 (frames,)
+            self.checksums = (
+                read_checksums(file, wanted, self.shape[0]) if plain else None
+            )
+            self._contiguous = self._plain_bytes(dataset) if inside and plain else None
         _READERS.add(self)
+
+    def _names(self, file: h5py.File) -> list[str]:
+        """Return the recordings of the file."""
+        return names_in(file)
+
+    def _path_of(self, file: h5py.File, name: str) -> str:
+        """Return where in the file the dataset of a recording is."""
+        return name
+
+    def _axes(self, dataset: h5py.Dataset, selection: Selection) -> str:
+        """Return a letter for each axis of the dataset."""
+        labels = [dimension.label for dimension in dataset.dims]
+        if not all(labels) and "axes" in dataset.attrs:
+            labels = split_labels(dataset.attrs["axes"])
+        where = f"{self.path}:{self.loc}"
+        return find_axes(dataset.ndim, dataset.shape, selection, where, labels)
+
+    def _metadata(self, dataset: h5py.Dataset) -> Metadata:
+        """Return the physical metadata of a dataset."""
+        return _read_metadata(dataset)
+
+    def _remarks(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+        """Return sentences for the user."""
+        return ()
 
     def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
         # An uncompressed contiguous dataset is plain bytes in the file: reading them
@@ -134,16 +188,37 @@ class HDF5Recording(Recording):
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`."""
+        """Return a block, see `Recording.read`.
+
+        Whole frames are compared with their checksums.
+        """
+        found = self._read(start, stop, rows, columns)
+        if self.checksums is not None and (rows, columns) == (ALL, ALL):
+            check_frames(found, start, self.checksums, f"{self.path}:{self.loc}")
+        return found
+
+    def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:
         if self._contiguous is not None:
             return self._contiguous.read(start, stop, rows, columns)
-        with self._lock:
+        return self._read_layout(start, stop, 1, rows, columns)
+
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return every ``step``-th frame, see `Recording.read_every`."""
+        if self.channels == 1 or step % self.channels:
+            return super().read_every(start, stop, step, rows, columns)
+        return self._read_layout(start, stop, step, rows, columns)
+
+    def _read_layout(
+        self, start: int, stop: int, step: int, rows: slice, columns: slice
+    ) -> NDArray[Any]:
+        with self._lock, reading(self.path, f"frames {start} to {stop} of "):
             if self._file is None:
-                self._file = _open_file(self.path, "r")
-            found = np.ascontiguousarray(
-                self._file[self.loc][start:stop, rows, columns]
-            )
-            return found.astype(self.dtype, copy=False)
+                self._file = open_file(self.path, "r")
+            dataset = self._file[self._stored]
+            block = self._layout.read(dataset, start, stop, step, rows, columns)
+            return block.astype(self.dtype, copy=False)
 
     def release(self) -> None:
         """Close the file until the next read."""
@@ -158,8 +233,9 @@ class HDF5Recording(Recording):
 
 
 def release_readers(path: Path) -> None:
-    """Close what this process reads of a file that is about to be written; it reopens
-    at the next read.
+    """Close this process's readers of a file that will be written.
+
+    They are opened again at the next read.
     """
     target = path.resolve()
     for reader in list(_READERS):
@@ -167,221 +243,24 @@ def release_readers(path: Path) -> None:
             reader.release()
 
 
+@contextmanager
+def reading(path: Path, what: str = "") -> Iterator[None]:
+    """Name the file in the errors of the library."""
+    try:
+        yield
+    except (AstrocastError, MemoryError):
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{what}{path} cannot be read: {error}. The file is damaged, or was changed"
+            " meanwhile"
+        ) from error
+
+
 def _read_metadata(dataset: h5py.Dataset) -> Metadata:
     attributes = dict(dataset.attrs)
     names = attributes.get("channel_names")
     if isinstance(names, str):
-        attributes["channel_names"] = json.loads(names)
+        with suppress(ValueError, RecursionError):  # a name by itself is not JSON
+            attributes["channel_names"] = json.loads(names)
     return Metadata.from_attributes(attributes)
-
-
-class HDF5Writer(RecordingWriter):
-    """Writes one dataset; a new file is written beside and renamed, an existing one
-    gains the complete dataset.
-
-    In an existing file the dataset grows under ``<loc>.partial``. Without compression
-    its space is allocated before the first block, so that a process that is killed
-    while writing leaves the other datasets readable, and the next one can go on with
-    it: the places of the chunks are known, and nothing of HDF5's own changes until all
-    are written.
-    """
-
-    resumable = True
-
-    def __init__(
-        self,
-        path: Path,
-        loc: str | None,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        chunks: tuple[int, int, int] | None = None,
-        compression: str | None = None,
-        metadata: Metadata | None = None,
-        attributes: dict[str, Any] | None = None,
-        overwrite: bool = False,
-        resume: Resume | None = None,
-    ) -> None:
-        self.shape, self.dtype, self.path, self.loc = (
-            shape,
-            dtype,
-            path,
-            (loc or "").strip("/"),
-        )
-        self._direct: AllocatedChunks | None = None
-        self._resume: Resume | None = None
-        if not self.loc:
-            raise InvalidValueError(
-                f"a dataset name (loc) is needed to write {path}, for example"
-                " 'data/ch0'"
-            )
-        self._beside = not path.exists()
-        self._target = path.with_name(path.name + PARTIAL) if self._beside else path
-        options = _filter_options(compression)
-        if options and chunks is None:
-            raise InvalidValueError(
-                "compressed HDF5 is stored in chunks: name the chunks"
-            )
-        # a full disk can leave an HDF5 file unreadable: refuse before the first byte
-        # (compressed: half is a fair guess)
-        need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        check_space(path.parent, need // 2 if compression else need, path)
-        there = resume.frames() if resume is not None else 0
-        if self._beside and not there:
-            self._target.unlink(missing_ok=True)
-        release_readers(path)
-        self.file = _open_file(self._target, "a")
-        try:
-            if self.loc in self.file and not overwrite:
-                raise OutputExistsError(
-                    f"{path} already has {self.loc!r}; choose another loc or"
-                    " overwrite=True"
-                )
-            self._partial = self.loc + PARTIAL
-            unfinished = (
-                self._unfinished(resume, chunks)
-                if there and resume is not None
-                else None
-            )
-            if unfinished is None:
-                there = 0
-                described = {
-                    **(metadata or Metadata()).to_attributes(),
-                    **(attributes or {}),
-                }
-                unfinished = self._begin_anew(chunks, options, described, resume)
-            self.dataset = unfinished
-            if self.dataset.chunks is not None and not options:
-                self._direct = AllocatedChunks(self._target, self.dataset)
-        except Exception:
-            self.discard()
-            raise
-        self.chunk_frames = self.dataset.chunks[0] if self.dataset.chunks else 1
-        self._slabs = SlabBuffer(self, self.chunk_frames)
-        if resume is not None and self._direct is not None and self._direct.straight:
-            self._resume, self.resumed, self._slabs.received = resume, there, there
-
-    def _unfinished(
-        self, resume: Resume, chunks: tuple[int, int, int] | None
-    ) -> h5py.Dataset | None:
-        """Return the dataset that the journal tells of, None where it is not there."""
-        found = self.file.get(self._partial)
-        if (
-            not isinstance(found, h5py.Dataset)
-            or found.attrs.get(ATTRIBUTE) != resume.key
-        ):
-            return None
-        same = (
-            found.shape == self.shape
-            and found.dtype == self.dtype
-            and found.chunks == chunks
-        )
-        return found if same else None
-
-    def _begin_anew(
-        self,
-        chunks: tuple[int, int, int] | None,
-        options: dict[str, Any],
-        attributes: dict[str, Any],
-        resume: Resume | None,
-    ) -> h5py.Dataset:
-        if resume is not None:
-            resume.note(0)
-            attributes[ATTRIBUTE] = resume.key
-        if self._partial in self.file:  # what an earlier, interrupted run left
-            del self.file[self._partial]
-        dataset = self._create(chunks, options)
-        dataset.attrs.update(attributes)
-        self.file.flush()
-        return dataset
-
-    def _create(
-        self, chunks: tuple[int, int, int] | None, options: dict[str, Any]
-    ) -> h5py.Dataset:
-        if options:
-            return self.file.create_dataset(
-                self._partial, self.shape, self.dtype, chunks=chunks, **options
-            )
-        parameters = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        parameters.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        parameters.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        if chunks is not None:
-            parameters.set_chunk(chunks)
-        links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-        links.set_create_intermediate_group(True)
-        space = h5py.h5s.create_simple(self.shape)
-        kind = h5py.h5t.py_create(self.dtype, logical=True)
-        created = h5py.h5d.create(
-            self.file.id,
-            self._partial.encode(),
-            kind,
-            space,
-            dcpl=parameters,
-            lcpl=links,
-        )
-        return h5py.Dataset(created)
-
-    def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write the block; frames that do not fill a chunk wait for the next block."""
-        for first, slab in self._slabs.add(start, block):
-            try:
-                self._store(first, slab)
-                if self._resume is not None:
-                    self._resume.note(first + len(slab))
-            except OSError as error:
-                raise OutputError(f"{self.path} cannot be written: {error}") from error
-
-    def _store(self, first: int, slab: NDArray[Any]) -> None:
-        if self._direct is None:
-            self.dataset[first : first + len(slab)] = slab
-            return
-        # whole chunks as they are: HDF5's own way through selections takes three times
-        # as long
-        self._direct.write(first, slab)
-
-    def commit(self) -> None:
-        """Flush, rename the dataset and, where the file is new, the file."""
-        try:
-            self._slabs.check_complete(f"{self.path}:{self.loc}")
-        except InvalidValueError:
-            self.discard()
-            raise
-        if self._direct is not None:
-            try:
-                self._direct.finish()
-            except OSError as error:
-                self.discard()
-                raise OutputError(f"{self.path} cannot be written: {error}") from error
-        self._close_direct()
-        if ATTRIBUTE in self.dataset.attrs:
-            del self.dataset.attrs[ATTRIBUTE]
-        self.file.flush()
-        if self.loc in self.file:
-            del self.file[self.loc]
-        self.file.move(self._partial, self.loc)
-        self.file.flush()
-        self.file.close()
-        with self._target.open("rb") as file:  # the rename must not overtake the data
-            os.fsync(file.fileno())
-        if self._beside:
-            os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
-        if self._resume is not None:
-            self._resume.remove()
-
-    def _close_direct(self) -> None:
-        if self._direct is not None:
-            self._direct.close()
-
-    def discard(self) -> None:
-        """Close and remove what was written; what can be gone on with stays."""
-        self._close_direct()
-        if self._resume is not None:
-            self.file.close()
-        elif self._beside:
-            # closing may fail on a full disk; the file goes anyway
-            with suppress(Exception):
-                self.file.close()
-            self._target.unlink(missing_ok=True)
-        elif self.file:
-            if getattr(self, "_partial", None) and self._partial in self.file:
-                del self.file[self._partial]
-            self.file.close()

@@ -1,6 +1,4 @@
-"""What is above the background, frame by frame, and how much of it is noise once it is
-smoothed.
-"""
+"""Subtract background, light that all pixels share, and motion, frame by frame."""
 
 from __future__ import annotations
 
@@ -11,9 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.background import Background
+from astrocast.kernels.calibrated.frame_course import (
+    fit_frame,
+    mean_tiles,
+    tile_side,
+    tiles_of,
+)
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.frames.smoothing import gaussian_weights
 from astrocast.kernels.parallel import spread
 
 
@@ -51,17 +54,31 @@ def residual(
         background.levels,
         before,
         (at - before).astype(np.float32),
+        _shared_light(background),
         texture.arrays,
         out,
     )
     return out
 
 
+def _shared_light(
+    background: Background,
+) -> tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `fit_frame` needs: tile side, light of pixels, of tiles, tile noise."""
+    side = tile_side(background.mean.shape)
+    mean = background.mean
+    light = (mean - mean.mean()).astype(np.float32)
+    noise = np.sqrt(tiles_of(background.variance, side)).astype(np.float32)
+    noise /= np.float32(side)
+    return side, light, tiles_of(light, side), noise
+
+
 def _position(
     frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return where frames are among the middles of the steps, going on as a line up to
-    the ends of the stretch.
+    """Return the position of frames among the centres of the steps.
+
+    Extrapolated as a line up to the ends of the stretch.
     """
     if len(middle) < 2:
         return np.zeros(len(frames))
@@ -83,10 +100,19 @@ def _above(
     levels: Any,
     before: Any,
     share: Any,
+    shared: Any,
     texture: Any,
     out: Any,
 ) -> None:
+    """Write frames ``lo`` to ``hi`` less their background into ``out``.
+
+    ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
+    at each step, of which ``before`` (int64) and ``share`` (float32) name the two around
+    each frame; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
+    """
     _, rows, columns = frames.shape
+    side, light, tile_light, tile_noise = shared
+    means = np.empty(len(tile_light), np.float32)
     for t in range(lo, hi):
         a, b = levels[before[t]], levels[min(before[t] + 1, len(levels) - 1)]
         s = share[t]
@@ -94,42 +120,12 @@ def _above(
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
-        # a frame is taken through both steps while it is at hand
+        # a frame is taken through all steps while it is at hand
+        mean_tiles(out[t], side, means)
+        fit = fit_frame(means, tile_light, tile_noise)
+        offset, gain = np.float32(fit[0]), np.float32(fit[1])
+        for y in range(rows):
+            into, bright = out[t, y], light[y]
+            for x in range(columns):
+                into[x] -= offset + gain * bright[x]
         take_out(out[t], displacement(out[t], texture), texture, out[t])
-
-
-def smoothed_noise(
-    variance: NDArray[np.float32], sigma: float, radius: int
-) -> NDArray[np.float32]:
-    """Return the standard deviation that white noise of that variance has after a
-    spatial Gaussian, (row, column).
-
-    At the edges, where the Gaussian sees the edge repeated, the noise is larger; that
-    is taken into account.
-    """
-    rows, columns = (_edge_weights(n, sigma, radius) ** 2 for n in variance.shape)
-    return np.sqrt(rows @ variance @ columns.T).astype(np.float32)
-
-
-def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float32]:
-    """Return the factor by which a Gaussian over time changes the standard deviation of
-    white noise, (frame,).
-    """
-    if n_frames > 4 * radius + 2:
-        ends = temporal_gain(4 * radius + 2, sigma, radius)
-        inner = np.full(n_frames - 2 * radius, ends[2 * radius])
-        return np.concatenate([ends[:radius], inner, ends[-radius:]])
-    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(
-        np.float32
-    )
-
-
-def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
-    """Return the matrix of a Gaussian over ``n`` samples that repeats the edge."""
-    weights = gaussian_weights(sigma, radius)
-    matrix = np.zeros((n, n))
-    for j in range(-radius, radius + 1):
-        np.add.at(
-            matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)]
-        )
-    return matrix

@@ -22,7 +22,7 @@ _LOWEST, _HIGHEST = 3.0, 12.0
 def false_maxima(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return how many maxima of noise above a height are expected.
+    """Return the expected number of noise maxima above a height.
 
     Parameters
     ----------
@@ -47,9 +47,7 @@ def false_maxima(
 
 
 def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> float:
-    """Return the height that noise is expected to exceed ``expected`` times in that
-    many voxels.
-    """
+    """Return the height that noise exceeds ``expected`` times in so many voxels."""
     low, high = _LOWEST, _HIGHEST
     for _ in range(60):
         middle = (low + high) / 2
@@ -64,12 +62,13 @@ def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> fl
 def confidence(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return the probability that noise does not reach a height anywhere among that
-    many voxels, 0 to 1.
+    """Return the probability that noise reaches a height nowhere, 0 to 1.
+
+    Among so many voxels.
 
     Examples
     --------
     >>> confidence([4.5, 6.0], 1e6, (1.5, 1.5)).round(3)
-    array([0.128, 0.999])
+    array([0.129, 0.999])
     """
     return np.exp(-false_maxima(np.maximum(height, 2.0), voxels, sigma))

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a recording from its blocks; scaling by them."""
+"""Mean and standard deviation of a recording, and normalisation by them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from astrocast.errors import InvalidValueError
 def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
     """Return mean and standard deviation of all values of all blocks.
 
-    The moments of blocks are combined pairwise in float64 (Chan, Golub and LeVeque,
-    doi:10.1080/00031305.1983.10483115), so a large offset costs no digits. A standard
-    deviation of zero is returned as 1: a constant recording stays finite.
+    The moments of blocks are combined pairwise in float64 (Chan, Golub and LeVeque
+    1983, https://doi.org/10.1080/00031305.1983.10483115), which is exact even with a
+    large offset. A standard deviation of 0 is returned as 1, so that a constant
+    recording stays finite.
 
     Raises
     ------
     InvalidValueError
-        When there is no value, or one is not finite.
+        If there are no values, or one is not finite.
     """
     count, mean, squares = 0, 0.0, 0.0
     for block in blocks:
@@ -45,7 +46,7 @@ def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
     if not np.isfinite(squares):
         raise InvalidValueError(
             "the recording has values that are not finite (NaN or infinite); replace"
-            " them first"
+            " them before normalising"
         )
     std = (squares / count) ** 0.5
     return mean, std if std > 0 else 1.0
@@ -53,21 +54,25 @@ def running_moments(blocks: Iterable[NDArray[Any]]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is subtracted from a recording and what it is divided by: two numbers, or a
-    frame of each.
+    """Normalisation of a recording: (frames - offset) / scale.
+
+    Parameters
+    ----------
+    offset, scale
+        One number each, or one per pixel, float32 (row, column).
     """
 
     offset: float | NDArray[np.float32] = 0.0
     scale: float | NDArray[np.float32] = 1.0
 
     def apply(self, frames: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the scaled frames, float32."""
+        """Return the normalised frames, float32."""
         scaled = np.subtract(frames, np.float32(self.offset), dtype=np.float32)
         scaled /= np.float32(self.scale)
         return scaled
 
     def undo(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return scaled frames in the units of the recording."""
+        """Return normalised frames in the units of the recording, float32."""
         original = frames * np.float32(self.scale)
         original += np.float32(self.offset)
         return original

@@ -17,6 +17,7 @@ from astrocast.kernels.event_features.shape import (
     mask_values,
 )
 from astrocast.kernels.parallel import spread
+from astrocast.kernels.traces.traces import Pixels
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class EventRuns:
 
 @dataclass(frozen=True)
 class EventShapes:
-    """Shape of events, and their masks and footprints as packed bits (C order, lowest
-    bit first).
+    """Shapes of events, with masks and footprints as packed bits.
+
+    In C order, lowest bit first.
 
     Parameters
     ----------
@@ -116,11 +118,60 @@ def event_shapes(
     return out
 
 
+def footprint_pixels(
+    runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64], width: int
+) -> Pixels:
+    """Return the pixels that were part of each event in any frame.
+
+    Parameters
+    ----------
+    runs
+        Runs of the events.
+    low, high
+        Their bounding boxes, see `Boxes`, (events, 3).
+    width
+        Columns of a frame; a pixel is row * width + column.
+    """
+    offsets = np.zeros(len(low) + 1, np.int64)
+    where = (runs.frame, runs.row, runs.start, runs.stop, runs.first)
+    _footprints(where, low, high, width, np.empty(0, np.int64), offsets)
+    np.cumsum(offsets, out=offsets)
+    flat = np.empty(int(offsets[-1]), np.int64)
+    _footprints(where, low, high, width, flat, offsets.copy())
+    return Pixels(flat, offsets)
+
+
+@njit(cache=True, nogil=True)
+def _footprints(
+    runs: Any, low: Any, high: Any, width: int, flat: Any, offsets: Any
+) -> None:
+    """Count the pixels of footprint ``e`` into ``offsets[e + 1]``, or list them.
+
+    ``runs``: frame, row, start, stop, first, int64; ``low``, ``high``: int64 (events,
+    3). ``flat`` int64: empty to count; else filled from ``offsets[e]`` on.
+    """
+    _, row, start, stop, first = runs
+    for e in range(len(low)):
+        rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
+        seen = np.zeros((rows, columns), np.bool_)
+        for r in range(first[e], first[e + 1]):
+            for x in range(start[r] - low[e, 2], stop[r] - low[e, 2]):
+                seen[row[r] - low[e, 1], x] = True
+        n = 0
+        for y in range(rows):
+            for x in range(columns):
+                if seen[y, x]:
+                    if len(flat):
+                        flat[offsets[e] + n] = (low[e, 1] + y) * width + low[e, 2] + x
+                    n += 1
+        if not len(flat):
+            offsets[e + 1] = n
+
+
 def pack_runs(
     runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the runs of events as packed bits of their boxes, and where each event's
-    bytes begin.
+    """Return the runs of events as packed bits of their boxes, and byte offsets.
 
     See `EventShapes`; the voxels of an event may be fewer than those its box is of.
     """

@@ -1,4 +1,4 @@
-"""Gaussian smoothing of a block of frames, in space and time."""
+"""Gaussian smoothing of a block of frames, and the noise that remains after it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ EdgeMode = Literal["nearest", "reflect"]
 
 
 def gaussian_radius(sigma: float, truncate: float = 4.0) -> int:
-    """Return the radius at which a Gaussian of ``sigma`` is cut, as
-    `scipy.ndimage.gaussian_filter` cuts it.
+    """Return the radius at which a Gaussian is cut, as in `scipy.ndimage`.
 
     Examples
     --------
@@ -28,8 +27,9 @@ def gaussian_radius(sigma: float, truncate: float = 4.0) -> int:
 
 
 def gaussian_weights(sigma: float, radius: int) -> NDArray[np.float64]:
-    """Return the weights of a Gaussian cut at ``radius``, centre first, each once:
-    (radius + 1,); the whole sums to 1.
+    """Return one half of a Gaussian kernel, from its centre to ``radius``.
+
+    float64 (radius + 1,); the whole kernel, both sides, sums to 1.
 
     Examples
     --------
@@ -62,16 +62,16 @@ def gaussian(
     sigma
         Standard deviation in frames and pixels; 0 leaves the frames as they are.
     radius
-        Where the Gaussian is cut, in frames and pixels; at 4 sigma when None.
+        Frames and pixels at which the Gaussian is cut; None: 4 sigma.
     mode
-        What lies beyond the edges: ``nearest`` repeats the edge, ``reflect`` mirrors
-        about it.
+        Values beyond the edges: ``nearest`` repeats the edge, ``reflect`` mirrors the
+        frame.
     inner
-        Frames whose result is wanted. The others are the halo: with ``radius`` frames
-        on either side (fewer only at the ends of the recording) the result is that of
+        Frames to return. The others are the halo: with ``radius`` frames on either side
+        (fewer only at the ends of the recording) the result equals that of smoothing
         the whole recording.
     pool
-        Threads to share the work with.
+        Threads that share the work.
 
     Returns
     -------
@@ -93,8 +93,8 @@ def gaussian(
     """
     if frames.ndim != 3 or frames.dtype != np.float32:
         raise InvalidValueError(
-            f"smoothing takes float32 (frame, row, column), got {frames.dtype}"
-            f" {frames.shape}"
+            "smoothing needs a float32 array (frame, row, column), found"
+            f" {frames.dtype} {frames.shape}; convert it first"
         )
     cut = gaussian_radius(sigma) if radius is None else int(radius)
     weights = gaussian_weights(sigma, cut)
@@ -105,8 +105,57 @@ def gaussian(
     return out
 
 
+def smoothed_noise(
+    variance: NDArray[np.float32], sigma: float, radius: int
+) -> NDArray[np.float32]:
+    """Return the standard deviation of white noise after a spatial Gaussian.
+
+    Parameters
+    ----------
+    variance
+        Variance of the noise before smoothing, (row, column), float32.
+    sigma, radius
+        Of the Gaussian, in pixels; edges are repeated.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (row, column). It is larger at the edges, where repeated pixels are
+        averaged.
+    """
+    rows, columns = (_edge_weights(n, sigma, radius) ** 2 for n in variance.shape)
+    return np.sqrt(rows @ variance @ columns.T).astype(np.float32)
+
+
+def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float32]:
+    """Return the standard deviation of white noise after a Gaussian over time.
+
+    As a fraction of that before, float32 (frame,); the first and last frames are
+    repeated beyond the ends.
+    """
+    if n_frames > 4 * radius + 2:
+        ends = temporal_gain(4 * radius + 2, sigma, radius)
+        inner = np.full(n_frames - 2 * radius, ends[2 * radius])
+        return np.concatenate([ends[:radius], inner, ends[-radius:]])
+    return np.sqrt((_edge_weights(n_frames, sigma, radius) ** 2).sum(axis=1)).astype(
+        np.float32
+    )
+
+
+def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
+    """Return the matrix of a Gaussian over ``n`` samples, edges repeated: (n, n)."""
+    weights = gaussian_weights(sigma, radius)
+    matrix = np.zeros((n, n))
+    for j in range(-radius, radius + 1):
+        np.add.at(
+            matrix, (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)), weights[abs(j)]
+        )
+    return matrix
+
+
 @njit(cache=True, nogil=True)
-def _beyond(i: int, n: int, reflect: bool) -> int:
+def _inside(i: int, n: int, reflect: bool) -> int:
+    """Return the index inside 0 .. n - 1 whose value stands for index ``i``."""
     if not reflect:
         return min(max(i, 0), n - 1)
     while i < 0 or i >= n:
@@ -118,6 +167,11 @@ def _beyond(i: int, n: int, reflect: bool) -> int:
 def _smooth(
     lo: int, hi: int, frames: Any, weights: Any, reflect: bool, start: int, out: Any
 ) -> None:
+    """Smooth frames ``start + lo`` .. ``start + hi - 1`` into ``out[lo:hi]``.
+
+    ``frames`` and ``out``: float32 (frame, row, column); ``weights``: float64
+    (radius + 1,), from `gaussian_weights`.
+    """
     n, rows, columns = frames.shape
     radius = len(weights) - 1
     in_time = np.empty((rows, columns), np.float32)
@@ -129,8 +183,8 @@ def _smooth(
             _weigh(frames[t, y], weights[0], sums)
             for j in range(radius, 0, -1):
                 _add(
-                    frames[_beyond(t - j, n, reflect), y],
-                    frames[_beyond(t + j, n, reflect), y],
+                    frames[_inside(t - j, n, reflect), y],
+                    frames[_inside(t + j, n, reflect), y],
                     weights[j],
                     sums,
                 )
@@ -139,16 +193,16 @@ def _smooth(
             _weigh(in_time[y], weights[0], sums)
             for j in range(radius, 0, -1):
                 _add(
-                    in_time[_beyond(y - j, rows, reflect)],
-                    in_time[_beyond(y + j, rows, reflect)],
+                    in_time[_inside(y - j, rows, reflect)],
+                    in_time[_inside(y + j, rows, reflect)],
                     weights[j],
                     sums,
                 )
             _store(sums, line[radius : radius + columns])
             for j in range(radius):
-                line[j] = line[radius + _beyond(j - radius, columns, reflect)]
+                line[j] = line[radius + _inside(j - radius, columns, reflect)]
                 line[radius + columns + j] = line[
-                    radius + _beyond(columns + j, columns, reflect)
+                    radius + _inside(columns + j, columns, reflect)
                 ]
             _weigh(line[radius : radius + columns], weights[0], sums)
             for j in range(radius, 0, -1):
@@ -161,21 +215,23 @@ def _smooth(
             _store(sums, out[i, y])
 
 
-# One pass over a line per pair of taps: the compiler turns each into vector
-# instructions.
+# One pass over a line per pair of weights, so that each becomes vector instructions.
 @njit(cache=True, nogil=True)
 def _weigh(line: Any, weight: float, sums: Any) -> None:
+    """Set ``sums``, float64, to ``weight`` x ``line``, float32, both (columns,)."""
     for x in range(len(sums)):
         sums[x] = np.float64(line[x]) * weight
 
 
 @njit(cache=True, nogil=True)
 def _add(left: Any, right: Any, weight: float, sums: Any) -> None:
+    """Add ``weight`` x (``left`` + ``right``), float32, to ``sums``, float64."""
     for x in range(len(sums)):
         sums[x] += (np.float64(left[x]) + np.float64(right[x])) * weight
 
 
 @njit(cache=True, nogil=True)
 def _store(sums: Any, line: Any) -> None:
+    """Round ``sums``, float64, into ``line``, float32, both (columns,)."""
     for x in range(len(sums)):
         line[x] = np.float32(sums[x])

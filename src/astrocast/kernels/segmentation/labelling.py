@@ -1,6 +1,4 @@
-"""Connected components of a mask, block by block and joined over the faces between
-blocks.
-"""
+"""Connected components of a mask, found block by block and joined across blocks."""
 
 from __future__ import annotations
 
@@ -12,13 +10,13 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
+from astrocast.kernels.segmentation.union_find import find_root, unite, unite_pairs
 
 
 def label(
     mask: NDArray[np.bool_], pool: Executor | None = None
 ) -> tuple[NDArray[np.int32], int]:
-    """Give the regions of a mask that are connected by faces their numbers, in raster
-    order.
+    """Return the face-connected regions of a mask, numbered in raster order.
 
     Parameters
     ----------
@@ -45,8 +43,9 @@ def label(
 
 
 def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
-    """Return the number of the region of each run, from 1 in raster order, and how many
-    there are.
+    """Return the number of the region of each run, and the number of regions.
+
+    Numbers are from 1, in raster order.
     """
     parent = np.arange(len(runs), dtype=np.int64)
     rows = runs.shape[1]
@@ -91,8 +90,9 @@ def face_pairs(
 
 
 def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
-    """Return for each of ``n`` provisional labels (from 1) its final one, and how many
-    there are.
+    """Return the final label of each of ``n`` provisional labels, and their number.
+
+    Labels are from 1.
 
     Parameters
     ----------
@@ -115,40 +115,16 @@ def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], in
     array([0, 1, 2, 1, 3], dtype=int32)
     """
     parent = np.arange(n, dtype=np.int64)
-    _union_all(parent, np.asarray(pairs, np.int64).reshape(-1, 2) - 1)
+    unite_pairs(parent, np.asarray(pairs, np.int64).reshape(-1, 2) - 1)
     final = np.zeros(n + 1, np.int32)
     return final, int(_number(parent, final[1:]))
-
-
-@njit(cache=True, nogil=True)
-def _root(parent: Any, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _union(parent: Any, i: int, j: int) -> None:
-    # the smaller index stays the root, so that roots come in raster order
-    i, j = _root(parent, i), _root(parent, j)
-    if i < j:
-        parent[j] = i
-    else:
-        parent[i] = j
-
-
-@njit(cache=True, nogil=True)
-def _union_all(parent: Any, pairs: Any) -> None:
-    for k in range(len(pairs)):
-        _union(parent, pairs[k, 0], pairs[k, 1])
 
 
 @njit(cache=True, nogil=True)
 def _number(parent: Any, labels: Any) -> int:
     n = 0
     for i in range(len(parent)):
-        root = _root(parent, i)
+        root = find_root(parent, i)
         if root == i:
             n += 1
             labels[i] = n
@@ -191,7 +167,7 @@ def _link(
 ) -> None:
     while i < i_end and j < j_end:
         if start[i] < stop[j] and start[j] < stop[i]:
-            _union(parent, i, j)
+            unite(parent, i, j)
         if stop[i] < stop[j]:
             i += 1
         else:

@@ -1,5 +1,4 @@
-"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores
-bumps of noise.
+"""Watershed of a signal on scattered voxels, from the maxima down, robust to noise.
 
 Voxels are taken from the highest down. One that touches no hill begins one; one that
 touches several joins them where the lower one rises too little above the pass (its
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.union_find import find_root
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Hills:
         to the other.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
+    neighbours
+        Positions of the six face neighbours of each voxel, see `face_neighbours`.
     """
 
     hill: NDArray[np.int32]
@@ -45,6 +47,7 @@ class Hills:
     summit: NDArray[np.int64]
     links: NDArray[np.int64]
     in_time: NDArray[np.bool_]
+    neighbours: NDArray[np.int32]
 
 
 def find_hills(
@@ -87,13 +90,14 @@ def find_hills(
         np.all(hill[links] > 0, axis=1),
     )
     kept = direct | ~np.isin(pair, pair[direct])
-    return Hills(hill, basin, summit, links[kept], in_time[kept])
+    return Hills(hill, basin, summit, links[kept], in_time[kept], neighbours)
 
 
 @njit(cache=True, nogil=True)
 def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the positions of the six face neighbours of each voxel in the list, -1
-    where there is none: (voxel, 6).
+    """Return the indices of the six face neighbours of each voxel, (voxel, 6).
+
+    -1 where there is none in the list.
     """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
@@ -113,14 +117,6 @@ def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
                 out[i, 2 * axis] = j
                 out[j, 2 * axis + 1] = i
     return out
-
-
-@njit(cache=True, nogil=True)
-def _root(parent: Any, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
 
 
 @njit(cache=True, nogil=True)
@@ -172,7 +168,7 @@ def _touched(
     for j in around:
         if j < 0 or own[j] == -1:
             continue
-        top = _root(parent, own[j])
+        top = find_root(parent, own[j])
         at = m
         for q in range(m):
             if touching[q] == top:
@@ -193,7 +189,7 @@ def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
     summit = np.empty(len(own), np.int64)
     count = 0
     for i in order:
-        top = _root(parent, own[i])
+        top = find_root(parent, own[i])
         if number[top] == 0:
             summit[count] = top
             count += 1

@@ -13,19 +13,21 @@ from astrocast.kernels.traces.traces import Windows
 def extended_windows(
     z0: NDArray[np.int64],
     z1: NDArray[np.int64],
-    before: int | None,
-    after: int | None,
+    before: int | NDArray[np.int64] | None,
+    after: int | NDArray[np.int64] | None,
     frames: tuple[int, int],
 ) -> Windows:
-    """Return the window of each event, longer by ``before`` and ``after`` frames but
-    within the recording.
+    """Return the window of each event, extended by ``before`` and ``after`` frames.
+
+    Windows end at the ends of the recording.
 
     Parameters
     ----------
     z0, z1
         First frame of each event and the one after its last.
     before, after
-        Frames to add on either side; None: up to the recording's end.
+        Frames to add on either side, one number or one per event; None: up to the
+        recording's end.
     frames
         First frame of the recording and the one after its last.
 
@@ -57,7 +59,7 @@ def sides(
 
 
 @njit(cache=True, nogil=True)
-def _lay(
+def _place_traces(
     values: Floats,
     offsets: Offsets,
     starts: NDArray[np.int64],
@@ -65,6 +67,10 @@ def _lay(
     window_offsets: Offsets,
     out: Floats,
 ) -> None:
+    """Copy trace ``i`` (frames from ``starts[i]``) into its window.
+
+    All int64, ``out`` and ``values`` float; frames outside the window are left out.
+    """
     for i in range(starts.size):
         to = window_offsets[i] + starts[i] - window_starts[i]
         for k in range(offsets[i + 1] - offsets[i]):
@@ -72,8 +78,8 @@ def _lay(
                 out[to + k] = values[offsets[i] + k]
 
 
-def lay(values: Floats, part: Windows, windows: Windows, out: Floats) -> None:
-    """Write traces that cover ``part`` to their places in traces that cover
-    ``windows``, in place.
-    """
-    _lay(values, part.offsets, part.starts, windows.starts, windows.offsets, out)
+def place_traces(values: Floats, part: Windows, windows: Windows, out: Floats) -> None:
+    """Write traces of windows ``part`` into traces of windows ``windows``, in place."""
+    _place_traces(
+        values, part.offsets, part.starts, windows.starts, windows.offsets, out
+    )

@@ -1,0 +1,480 @@
+"""Kinds of events: features or traces, groups of them, and whether the groups hold."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.errors import AstrocastWarning, InvalidValueError, MissingExtraError
+from astrocast.events.required import require_columns
+from astrocast.kernels.event_features.alike import (
+    condensed_distances,
+    resample_traces,
+)
+
+Method = Literal["kmeans", "hierarchical", "hdbscan"]
+Metric = Literal["euclidean", "correlation", "dtw"]
+#: values above 0 whose largest is this many times their median are taken as logarithms
+_SKEWED = 10.0
+#: traces between which all distances by dynamic time warping are computed
+DTW_MOST = 2000
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """Features of events, scaled to be compared.
+
+    Parameters
+    ----------
+    values
+        (events, features), each feature with median 0 and interquartile range 1.349
+        (the standard deviation of normal values is then 1).
+    names
+        Features; ``log <name>`` where the logarithm was taken.
+    index
+        Index of the event table.
+    left_out
+        Index of events with a missing feature.
+    """
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    index: pd.Index
+    left_out: pd.Index = field(default_factory=lambda: pd.Index([]))
+
+
+def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix:
+    """Return the features of events, scaled robustly.
+
+    Parameters
+    ----------
+    table
+        Events.
+    columns
+        Columns of numbers. Positive ones with a long tail (largest above ten times the
+        median) are taken as logarithms. Columns without spread are left out, with a
+        warning; so are events that lack one of the numbers.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"area": [1.0, 2, 3, 100], "duration": [4.0, 5, 6, 7]})
+    >>> feature_matrix(table, ["area", "duration"]).names
+    ('log area', 'duration')
+    """
+    require_columns(table, columns)
+    raw = table[list(columns)].astype(float)
+    complete = np.isfinite(raw.to_numpy()).all(axis=1)
+    raw = raw.loc[complete]
+    if raw.empty:
+        raise InvalidValueError("no event has all of these features")
+    names, scaled = [], []
+    for name, values in raw.items():
+        v = values.to_numpy()
+        skewed = v.min() > 0 and v.max() > _SKEWED * np.median(v)
+        v = np.log(v) if skewed else v
+        low, middle, high = np.percentile(v, [25, 50, 75])
+        spread = (high - low) / 1.349 or v.std()
+        if spread == 0:
+            warnings.warn(
+                f"{name} is the same for all events and is left out",
+                AstrocastWarning,
+                stacklevel=2,
+            )
+            continue
+        names.append(f"log {name}" if skewed else str(name))
+        scaled.append((v - middle) / spread)
+    if not scaled:
+        raise InvalidValueError("no feature differs between events")
+    return FeatureMatrix(
+        np.stack(scaled, axis=1), tuple(names), raw.index, table.index[~complete]
+    )
+
+
+def embed(
+    values: NDArray[np.float64],
+    method: Literal["pca", "umap"] = "pca",
+    *,
+    dimensions: int = 2,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Return events in few dimensions, (events, dimensions).
+
+    Parameters
+    ----------
+    values
+        (events, features).
+    method
+        ``"pca"``: principal components. ``"umap"``: UMAP (McInnes et al. 2018,
+        https://arxiv.org/abs/1802.03426); for looking, not for measuring distances.
+    dimensions, seed
+        Of the result, and of UMAP.
+    """
+    if method == "pca":
+        from sklearn.decomposition import PCA
+
+        parts = min(dimensions, *values.shape)
+        return np.asarray(PCA(parts, random_state=seed).fit_transform(values))
+    with warnings.catch_warnings():
+        # it says that TensorFlow is absent, and that a seed makes it use one thread
+        warnings.simplefilter("ignore")
+        try:
+            import umap
+        except ImportError as error:
+            raise MissingExtraError("umap-learn", "study", "UMAP") from error
+        reducer = umap.UMAP(n_components=dimensions, random_state=seed, n_jobs=1)
+        return np.asarray(reducer.fit_transform(values), float)
+
+
+def trace_distances(
+    traces: Sequence[NDArray[np.floating]],
+    metric: Metric = "correlation",
+    *,
+    length: int = 64,
+    window: float = 0.2,
+) -> NDArray[np.float64]:
+    """Return distances between the shapes of traces, (traces * (traces - 1) / 2,).
+
+    Parameters
+    ----------
+    traces
+        One array per event, of any length above 1.
+    metric
+        ``"euclidean"``, ``"correlation"`` (1 - r): traces are resampled to ``length``
+        samples. ``"dtw"``: dynamic time warping (Sakoe & Chiba 1978,
+        https://doi.org/10.1109/TASSP.1978.1163055).
+        All traces are scaled to minimum 0 and maximum 1 before.
+    length
+        Samples after resampling.
+    window
+        Most warping, as a share of the length.
+
+    Raises
+    ------
+    InvalidValueError
+        More than 2,000 traces for dynamic time warping: pass a sample, then assign the
+        rest with `assign_to_nearest`.
+    """
+    shapes = resample_traces(traces, length)
+    if metric != "dtw":
+        return condensed_distances(shapes, metric)
+    if len(shapes) > DTW_MOST:
+        raise InvalidValueError(
+            f"dynamic time warping between {len(shapes)} traces needs"
+            f" {len(shapes) ** 2 // 2} comparisons; take a sample of at most {DTW_MOST}"
+            " and assign the rest to the nearest (assign_to_nearest)"
+        )
+    dtw = _dtw()
+    band = max(1, int(window * length))
+    found = dtw.distance_matrix_fast(list(shapes), window=band, compact=True)
+    return np.asarray(found, float)
+
+
+def _dtw() -> Any:
+    try:
+        from dtaidistance import dtw
+    except ImportError as error:
+        purpose = "dynamic time warping"
+        raise MissingExtraError("dtaidistance", "study", purpose) from error
+    return dtw
+
+
+def cluster_features(
+    values: NDArray[np.float64],
+    method: Method = "kmeans",
+    *,
+    clusters: int | None = None,
+    seed: int = 0,
+    least_size: int = 10,
+) -> NDArray[np.int64]:
+    """Group events by their features.
+
+    Parameters
+    ----------
+    values
+        (events, features).
+    method
+        ``"kmeans"``; ``"hierarchical"`` (Ward); ``"hdbscan"`` (Campello et al. 2013,
+        https://doi.org/10.1007/978-3-642-37456-2_14), which finds the number itself
+        and leaves events without a cluster (-1).
+    clusters
+        Number of clusters; that with the best silhouette among 2 to 8 when None.
+    seed
+        Of k-means.
+    least_size
+        Least events of a cluster, for ``"hdbscan"``.
+
+    Returns
+    -------
+    ndarray
+        Int64 (events,): clusters numbered from the largest.
+    """
+    from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
+
+    if method == "hdbscan":
+        found = HDBSCAN(min_cluster_size=least_size, copy=True).fit_predict(values)
+        return number_by_size(found)
+    numbers = [clusters] if clusters else range(2, min(9, len(values)))
+    tried = []
+    for k in numbers:
+        model = (
+            KMeans(k, n_init=10, random_state=seed)
+            if method == "kmeans"
+            else AgglomerativeClustering(k)
+        )
+        labels = number_by_size(model.fit_predict(values))
+        tried.append((silhouette(values, labels) if not clusters else 0.0, -k, labels))
+    if not tried:
+        raise InvalidValueError(f"{len(values)} events are too few for clusters")
+    return max(tried, key=lambda t: t[:2])[2]
+
+
+def cluster_distances(
+    distances: NDArray[np.float64], clusters: int
+) -> NDArray[np.int64]:
+    """Group events by distances between them (average linkage), (events,) int64."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    model = AgglomerativeClustering(clusters, metric="precomputed", linkage="average")
+    return number_by_size(model.fit_predict(square(distances)))
+
+
+def square(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return condensed distances as a symmetric matrix, (events, events).
+
+    >>> square(np.array([1.0, 2.0, 3.0]))[2].tolist()
+    [2.0, 3.0, 0.0]
+    """
+    n = round((1 + np.sqrt(1 + 8 * len(distances))) / 2)
+    matrix = np.zeros((n, n))
+    matrix[np.triu_indices(n, 1)] = distances
+    return np.asarray(matrix + matrix.T)
+
+
+def number_by_size(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return labels numbered from the largest cluster; -1 stays -1.
+
+    >>> number_by_size(np.array([5, 2, 2, -1])).tolist()
+    [1, 0, 0, -1]
+    """
+    names, counts = np.unique(labels[labels >= 0], return_counts=True)
+    rank = {name: i for i, name in enumerate(names[np.argsort(-counts, kind="stable")])}
+    return np.array([rank.get(label, -1) for label in labels], np.int64)
+
+
+def silhouette(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the mean silhouette of events with a cluster (Rousseeuw 1987), -1 to 1.
+
+    Of a random 5,000 events where there are more; NaN with fewer than two clusters.
+    """
+    from sklearn.metrics import silhouette_score
+
+    known = labels >= 0
+    if len(np.unique(labels[known])) < 2 or known.sum() <= len(
+        np.unique(labels[known])
+    ):
+        return float("nan")
+    sample = 5000 if known.sum() > 5000 else None
+    score = silhouette_score(
+        values[known], labels[known], sample_size=sample, random_state=0
+    )
+    return float(score)
+
+
+def stability(
+    values: NDArray[np.float64],
+    method: Method = "kmeans",
+    *,
+    clusters: int,
+    resamples: int = 20,
+    share: float = 0.8,
+    seed: int = 0,
+) -> float:
+    """Return how alike clusterings of random parts of the events are.
+
+    Parameters
+    ----------
+    values, method, clusters
+        As for `cluster_features`.
+    resamples
+        Pairs of parts.
+    share
+        Share of the events in each part.
+    seed
+        Of the parts.
+
+    Returns
+    -------
+    float
+        Mean adjusted Rand index over pairs of parts, on the events of both: 1 for the
+        same clusters each time, 0 for chance (Hennig 2007,
+        https://doi.org/10.1016/j.csda.2006.11.025). Below about 0.75 the clusters are
+        not to be trusted.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    rng = np.random.default_rng(seed)
+    n, size = len(values), max(clusters + 1, int(share * len(values)))
+    scores = []
+    for _ in range(resamples):
+        found = np.full((2, n), -1, np.int64)
+        chosen = np.zeros((2, n), bool)
+        for i in range(2):
+            part = np.sort(rng.choice(n, size, replace=False))
+            chosen[i, part] = True
+            found[i, part] = cluster_features(
+                values[part], method, clusters=clusters, seed=i
+            )
+        both = chosen.all(axis=0)
+        scores.append(adjusted_rand_score(found[0, both], found[1, both]))
+    return float(np.mean(scores))
+
+
+def barycentres(
+    traces: Sequence[NDArray[np.floating]],
+    labels: NDArray[np.int64],
+    metric: Metric = "correlation",
+    *,
+    length: int = 64,
+) -> NDArray[np.float64]:
+    """Return the typical trace of each cluster, (clusters, length), from 0 to 1.
+
+    The mean of resampled traces; for ``"dtw"`` the barycentre under warping (DBA,
+    Petitjean et al. 2011, https://doi.org/10.1016/j.patcog.2010.09.013).
+    """
+    shapes = resample_traces(traces, length)
+    centres = []
+    for k in range(int(labels.max()) + 1):
+        members = shapes[labels == k]
+        centre = members.mean(axis=0)
+        if metric == "dtw":
+            _dtw()
+            from dtaidistance import dtw_barycenter
+
+            centre = np.asarray(
+                dtw_barycenter.dba_loop(list(members), c=centre, max_it=10, use_c=True)
+            )
+        centres.append(centre)
+    return np.array(centres).reshape(-1, length)
+
+
+def assign_to_nearest(
+    traces: Sequence[NDArray[np.floating]],
+    centres: NDArray[np.float64],
+    metric: Metric = "correlation",
+) -> NDArray[np.int64]:
+    """Return for each trace the cluster whose typical trace is nearest, (traces,)."""
+    shapes = resample_traces(traces, centres.shape[1])
+    if metric == "dtw":
+        dtw = _dtw()
+        band = max(1, int(0.2 * centres.shape[1]))
+        found = [
+            [dtw.distance_fast(s, c, window=band) for c in centres] for s in shapes
+        ]
+        return np.argmin(found, axis=1).astype(np.int64)
+    joined = square(condensed_distances(np.concatenate([centres, shapes]), metric))
+    return joined[len(centres) :, : len(centres)].argmin(axis=1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well features tell groups apart, in animals that were not trained on.
+
+    Parameters
+    ----------
+    accuracy
+        Balanced accuracy over all events, each predicted by a model that has not seen
+        its animal; 1 / groups is chance.
+    null
+        The same with groups dealt to animals anew, (permutations,).
+    p
+        (1 + permutations with at least this accuracy) / (1 + permutations).
+    importance
+        Mean decrease of accuracy when a feature is shuffled, by name.
+    """
+
+    accuracy: float
+    null: NDArray[np.float64]
+    p: float
+    importance: dict[str, float]
+
+
+def classify(
+    matrix: FeatureMatrix,
+    groups: NDArray[Any],
+    subjects: NDArray[Any],
+    *,
+    permutations: int = 50,
+    seed: int = 0,
+) -> Classification:
+    """Tell groups apart by the features of events; an animal is never split.
+
+    Parameters
+    ----------
+    matrix
+        Features.
+    groups, subjects
+        Group and animal of each event, (events,).
+    permutations
+        Of the groups of animals.
+    seed
+        Of all that is random.
+
+    Raises
+    ------
+    InvalidValueError
+        A group has fewer than two animals.
+    """
+    group = pd.Series(np.asarray(groups).astype(str))
+    subject = pd.Series(np.asarray(subjects).astype(str))
+    per_group = subject.groupby(group).nunique()
+    if len(per_group) < 2 or per_group.min() < 2:
+        raise InvalidValueError(
+            "a classifier needs at least two groups of two animals each, as it is"
+            f" judged on animals that it has not seen; there are {per_group.to_dict()}"
+        )
+    rng = np.random.default_rng(seed)
+    accuracy, importance = _cross_validate(matrix, group, subject, seed)
+    animals = subject.groupby(subject).first().index
+    of_animal = group.groupby(subject).first()
+    null = []
+    for _ in range(permutations):
+        dealt = dict(zip(animals, rng.permutation(of_animal), strict=True))
+        null.append(_cross_validate(matrix, subject.map(dealt), subject, seed)[0])
+    hits = np.sum(np.array(null) >= accuracy - 1e-12)
+    p = float((1 + hits) / (1 + permutations))
+    return Classification(accuracy, np.array(null), p, importance)
+
+
+def _cross_validate(
+    matrix: FeatureMatrix, group: pd.Series, subject: pd.Series, seed: int
+) -> tuple[float, dict[str, float]]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = int(subject.groupby(group).nunique().min())
+    splitter = StratifiedGroupKFold(max(2, min(5, folds)))
+    predicted = np.empty(len(group), object)
+    shuffled = {name: predicted.copy() for name in matrix.names}
+    rng = np.random.default_rng(seed)
+    for train, test in splitter.split(matrix.values, group, subject):
+        model = LogisticRegression(max_iter=1000, class_weight="balanced")
+        model.fit(matrix.values[train], group.iloc[train])
+        predicted[test] = model.predict(matrix.values[test])
+        for i, name in enumerate(matrix.names):
+            changed = matrix.values[test].copy()
+            changed[:, i] = rng.permutation(changed[:, i])
+            shuffled[name][test] = model.predict(changed)
+    truth = group.to_numpy(object)
+    accuracy = float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))
+    importance = {
+        name: accuracy - float(balanced_accuracy_score(truth.tolist(), p.tolist()))
+        for name, p in shuffled.items()
+    }
+    return accuracy, importance

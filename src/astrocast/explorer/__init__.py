@@ -1,0 +1,1 @@
+"""The explorer: see, tune and curate in the browser (`astrocast explore`)."""

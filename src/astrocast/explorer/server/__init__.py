@@ -1,0 +1,1 @@
+"""The explorer's server: what is opened, and one router per topic."""

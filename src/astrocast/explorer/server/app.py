@@ -1,0 +1,133 @@
+"""The application: routers, the page, and errors as messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict
+
+from astrocast import __version__
+from astrocast.errors import (
+    AstrocastError,
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+)
+from astrocast.explorer.server import (
+    curation,
+    event_routes,
+    look,
+    parameters,
+    region_routes,
+    share,
+    tuning,
+)
+from astrocast.explorer.server.access import Access, AccessCheck
+from astrocast.explorer.server.frames import warm_up
+from astrocast.explorer.server.jobs import Jobs
+from astrocast.explorer.server.workspace import Workspace
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+class OpenRequest(BaseModel):
+    """A path below the folder of ``--root``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+
+
+def create_app(workspace: Workspace, access: Access, warm: bool = False) -> FastAPI:
+    """Return the server's application.
+
+    Parameters
+    ----------
+    workspace
+        What is open.
+    access
+        What a request must show.
+    warm
+        Prepare previews before the first is asked for.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if warm:  # imports and compiled kernels take a while
+            threading.Thread(target=_warm_up, args=(app,), daemon=True).start()
+        yield
+        app.state.jobs.close()
+        workspace.close()
+
+    app = FastAPI(
+        title="astrocast explorer",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,  # its page loads from elsewhere; the schema is at /openapi.json
+        redoc_url=None,
+    )
+    app.state.workspace, app.state.jobs = workspace, Jobs()
+    topics = (look, event_routes, curation, region_routes, parameters, tuning, share)
+    for topic in topics:
+        app.include_router(topic.router)
+    app.include_router(tuning.jobs_router)
+
+    @app.get("/api/start")
+    def start() -> dict[str, Any]:
+        """Return which project the page shows first."""
+        return {
+            "project": workspace.start,
+            "version": __version__,
+            "can_browse": workspace.root is not None,
+            "curator": workspace.curator,
+        }
+
+    @app.get("/api/folder")
+    def folder(path: str = "") -> list[dict[str, str]]:
+        """Return what may be opened in a folder below ``--root``."""
+        return workspace.listing(path)
+
+    @app.post("/api/open")
+    def open_(wanted: OpenRequest) -> dict[str, str]:
+        """Open a recording or a run below ``--root``."""
+        return {"project": workspace.open_in_root(wanted.path)}
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(
+            STATIC / "index.html", headers={"cache-control": "no-cache"}
+        )
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(AstrocastError, _say)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_middleware(AccessCheck, access=access)
+    return app
+
+
+def _warm_up(app: FastAPI) -> None:
+    workspace: Workspace = app.state.workspace
+    project = workspace.project(workspace.start)
+    for layer in project.layers.values():
+        warm_up(layer.recording)
+    app.state.jobs.workers["preview"].start()
+
+
+async def _say(request: Request, error: Exception) -> JSONResponse:
+    missing = isinstance(error, (DatasetNotFoundError, RecordingNotFoundError))
+    return JSONResponse({"message": str(error)}, 404 if missing else 422)
+
+
+async def _say_invalid(request: Request, error: Exception) -> JSONResponse:
+    lines = []
+    for problem in getattr(error, "errors", list)():
+        name = ".".join(str(p) for p in problem["loc"] if p not in ("body", "query"))
+        lines.append(f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return JSONResponse({"message": "; ".join(lines)}, 422)

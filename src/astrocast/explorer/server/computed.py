@@ -1,0 +1,91 @@
+"""Layers that are computed as they are looked at: dF and dF/F."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.io.recording import ALL, Recording
+from astrocast.io.views import DerivedRecording
+
+#: frames, spread evenly, that a quick baseline is taken from
+SAMPLE_FRAMES = 100
+#: percentile of each pixel over the sample
+QUICK_PERCENTILE = 20.0
+
+
+class RelativeChange(DerivedRecording):
+    """DF/F of a run: its dF divided by its background, which is F minus dF.
+
+    Parameters
+    ----------
+    difference, source
+        DF and the movie it was computed from, of one shape.
+    floor
+        Least background that is divided by, in units of the movie.
+    """
+
+    def __init__(self, difference: Recording, source: Recording, floor: float) -> None:
+        super().__init__(source, dtype=np.float32)
+        self.difference, self.floor = difference, floor
+        self.chunk_frames = difference.chunk_frames
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return dF/F, see `Recording.read`."""
+        change = self.difference.read(start, stop, rows, columns).astype(np.float32)
+        movie = self.source.read(start, stop, rows, columns)
+        background = np.subtract(movie, change, dtype=np.float32)
+        return change / np.maximum(background, np.float32(self.floor))
+
+    def release(self) -> None:
+        """Close files that the next read opens again."""
+        self.source.release()
+        self.difference.release()
+
+
+class QuickChange(DerivedRecording):
+    """DF or dF/F above one background image: for a first look without a run.
+
+    The background is the 20th percentile of each pixel in 100 frames spread evenly, so
+    bleaching stays in; a run estimates a background that follows it.
+
+    Parameters
+    ----------
+    source
+        The movie.
+    relative
+        Whether to divide by the background.
+    floor
+        Least background that is divided by.
+    """
+
+    def __init__(self, source: Recording, relative: bool, floor: float = 1.0) -> None:
+        super().__init__(source, dtype=np.float32)
+        self.relative, self.floor = relative, floor
+        self._lock = threading.Lock()
+        self._background: NDArray[np.float32] | None = None
+
+    def background(self) -> NDArray[np.float32]:
+        """Return the background image, (row, column), computed once."""
+        with self._lock:
+            if self._background is None:
+                frames = self.source.shape[0]
+                chosen = np.unique(np.linspace(0, frames - 1, SAMPLE_FRAMES, dtype=int))
+                sample = np.concatenate([self.source.read(t, t + 1) for t in chosen])
+                self._background = np.nanpercentile(
+                    sample, QUICK_PERCENTILE, axis=0
+                ).astype(np.float32)
+            return self._background
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return dF or dF/F, see `Recording.read`."""
+        below = self.background()[rows, columns]
+        change = self.source.read(start, stop, rows, columns).astype(np.float32) - below
+        return change / np.maximum(below, self.floor) if self.relative else change

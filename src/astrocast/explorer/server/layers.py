@@ -1,0 +1,128 @@
+"""The layers of a project: every movie that can be shown on its time cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from astrocast.explorer.server.computed import QuickChange, RelativeChange
+from astrocast.io.formats.hdf5 import dataset_names
+from astrocast.io.recording import Recording
+from astrocast.io.registry import find_format, open_recording
+from astrocast.io.views import SlicedRecording
+
+#: first part of a dataset's name -> what the layer shows
+TITLES = {
+    "data": "Raw",
+    "mc": "Registered",
+    "denoised": "Denoised",
+    "df": "dF",
+}
+_ORDER = (*TITLES, "dff")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A movie of a project.
+
+    Parameters
+    ----------
+    key
+        Name in requests: the dataset, or ``dff/ch0`` for what is computed.
+    title
+        Name on the screen.
+    kind
+        ``data``, ``mc``, ``denoised``, ``df``, ``dff`` or ``other``.
+    channel
+        Channel it is of.
+    recording
+        The movie.
+    note
+        What a reader should know about it; empty for nothing.
+    """
+
+    key: str
+    title: str
+    kind: str
+    channel: str
+    recording: Recording
+    note: str = ""
+
+
+def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[Layer]:
+    """Return the layers of a recording, what is computed included.
+
+    Parameters
+    ----------
+    path, loc
+        File or folder, and dataset inside it; all datasets of an HDF5 file when None.
+    floor
+        Least background that dF/F divides by.
+    ratio
+        Whether what lies under ``df/`` is dF/F already.
+    """
+    if path.suffix.lower() in (".h5", ".hdf5") and loc is None:
+        stored = [_stored(path, name, ratio) for name in dataset_names(path)]
+    else:
+        stored = _channels(path, loc)
+    first = stored[0].recording.shape if stored else None
+    shown = [layer for layer in stored if layer.recording.shape == first]
+    found = [*shown, *_computed(shown, floor)]
+    return sorted(found, key=lambda layer: (layer.channel, _rank(layer.kind)))
+
+
+def _rank(kind: str) -> int:
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def _stored(path: Path, name: str, ratio: bool) -> Layer:
+    head, _, channel = name.rpartition("/")
+    kind = head.split("/")[0] if head.split("/")[0] in TITLES else "other"
+    title = TITLES.get(kind, name)
+    if kind == "df" and ratio:
+        kind, title = "dff", "dF/F"
+    return Layer(name, title, kind, channel, open_recording(path, name))
+
+
+def _channels(path: Path, loc: str | None) -> list[Layer]:
+    """Return a layer per channel of a file whose channels alternate."""
+    if loc is not None:
+        movie = open_recording(path, loc)
+        return [Layer(loc, "Raw", "data", loc.rsplit("/", 1)[-1], movie)]
+    several = find_format(path)
+    # the first channel of a file whose channels alternate; a file of one is opened whole
+    first = open_recording(path, None if several and several.several else "ch0")
+    whole = first.source if isinstance(first, SlicedRecording) else first
+    if whole.channels == 1:
+        return [Layer("data/ch0", "Raw", "data", "ch0", first)]
+    count = whole.channels
+    names = whole.metadata.channel_names or [f"ch{i}" for i in range(count)]
+    movies = [SlicedRecording(whole, i, len(whole), count) for i in range(count)]
+    return [
+        Layer(f"data/ch{i}", "Raw", "data", str(name), movie)
+        for i, (name, movie) in enumerate(zip(names, movies, strict=True))
+    ]
+
+
+def _computed(stored: list[Layer], floor: float) -> list[Layer]:
+    """Return dF/F of each channel that lacks it, and a quick dF where there is none."""
+    found: list[Layer] = []
+    for channel in dict.fromkeys(layer.channel for layer in stored):
+        own = {layer.kind: layer for layer in stored if layer.channel == channel}
+        movie = own.get("denoised") or own.get("mc") or own.get("data")
+        if movie is None or "dff" in own:
+            continue
+        key = f"dff/{channel}"
+        if "df" in own:
+            ratio = RelativeChange(own["df"].recording, movie.recording, floor)
+            found.append(Layer(key, "dF/F", "dff", channel, ratio))
+            continue
+        note = "quick look: one background image, bleaching stays in"
+        change, ratio_ = (
+            QuickChange(movie.recording, relative, floor) for relative in (False, True)
+        )
+        found += [
+            Layer(f"df/{channel}", "dF", "df", channel, change, note),
+            Layer(key, "dF/F", "dff", channel, ratio_, note),
+        ]
+    return found

@@ -1,0 +1,328 @@
+"""What is open: one recording or run with its layers, events and registration."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from astrocast.analysis.region_columns import add_region_columns
+from astrocast.errors import (
+    AstrocastError,
+    DatasetNotFoundError,
+    FormatError,
+    RecordingNotFoundError,
+)
+from astrocast.events.schema import Column
+from astrocast.explorer.server.events import EventSet, column_to_json
+from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
+from astrocast.explorer.server.layers import Layer, layers_of
+from astrocast.io.formats.hdf5_links import refuse_links_to_files
+from astrocast.io.recording import Metadata, Recording
+from astrocast.io.stores.event_store import TABLE, read_meta
+from astrocast.io.stores.frame_quality import read_frame_quality
+from astrocast.io.stores.regions import read_regions
+from astrocast.io.stores.registration_store import Registration, read_registration
+from astrocast.kernels.frames.projections import Projections
+from astrocast.pipeline.directory import RUN_FILE
+from astrocast.pipeline.run import RECORDING
+from astrocast.pipeline.settings import RunSettings
+from astrocast.runtime.provenance import write_json
+
+#: what the page was told about a recording, beside it
+NOTES_SUFFIX = ".explore.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the parts of a project lie.
+
+    Parameters
+    ----------
+    given
+        What was asked for: recording, run directory or event store.
+    recording
+        The recording that is shown.
+    run
+        The run directory; None for a bare recording.
+    store
+        The event store; None where there is none.
+    """
+
+    given: Path
+    recording: Path
+    run: Path | None
+    store: Path | None
+
+
+def find_parts(path: Path) -> Place:
+    """Return the parts of what lies at ``path``: a run, an event store or a recording.
+
+    Raises
+    ------
+    RecordingNotFoundError
+        There is nothing, or a run that has written no recording yet.
+    """
+    if not path.exists():
+        raise RecordingNotFoundError(
+            f"there is no file or folder {path}; check the path"
+        )
+    if (path / RUN_FILE).is_file():
+        recording = path / RECORDING
+        if not recording.is_file():
+            raise RecordingNotFoundError(
+                f"{path} has no {RECORDING} yet: its run did not get past the conversion;"
+                " run it again"
+            )
+        return Place(path, recording, path, _store_in(path, recording.stem))
+    if (path / TABLE).is_file():
+        from astrocast.analysis.video import inferred_path
+
+        return Place(path, inferred_path(path), None, path)
+    return Place(path, path, None, _store_in(path.parent, path.stem))
+
+
+def _store_in(folder: Path, stem: str) -> Path | None:
+    found = sorted(
+        p
+        for p in folder.glob("*.roi")
+        if (p / TABLE).is_file() and p.name.startswith(f"{stem}.")
+    )
+    return found[0] if found else None
+
+
+class Project:
+    """One opened recording or run; every answer of the server is about one of these.
+
+    Parameters
+    ----------
+    path
+        Run directory, recording or event store.
+    loc
+        Dataset inside the recording; None shows all of them.
+    curator
+        Whose decisions are shown and written, see `astrocast.io.stores.curation`.
+    """
+
+    def __init__(self, path: Path, loc: str | None = None, curator: str = "") -> None:
+        self.place, self.curator = find_parts(path), curator
+        recording = self.place.recording
+        if recording.suffix.lower() in (".h5", ".hdf5"):
+            refuse_links_to_files(recording)
+        self.settings = _run_settings(self.place)
+        delta = self.settings.delta
+        self.layers = {
+            layer.key: layer
+            for layer in layers_of(recording, loc, delta.floor, delta.method == "dFF")
+        }
+        if not self.layers:
+            raise DatasetNotFoundError(
+                f"{recording} holds no movie (frame, row, column)"
+            )
+        self.cache = FrameCache()
+        self._statistics: dict[str, LayerStatistics] = {}
+        self._projections: dict[str, Projections] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def title(self) -> str:
+        """Return the name that the page shows."""
+        run = self.place.run
+        if run is None:
+            return self.place.recording.name
+        return f"{run.parent.name}/{run.name}" if run.name == "run" else run.name
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return frames, rows and columns."""
+        return next(iter(self.layers.values())).recording.shape
+
+    def layer(self, key: str) -> Layer:
+        """Return a layer by its key."""
+        if key not in self.layers:
+            raise DatasetNotFoundError(
+                f"there is no layer {key!r}; there are {', '.join(self.layers)}"
+            )
+        return self.layers[key]
+
+    def first(self, *kinds: str) -> Layer | None:
+        """Return the first layer of the first of these kinds that exists."""
+        for kind in kinds:
+            for layer in self.layers.values():
+                if layer.kind == kind and layer.channel == self.channel:
+                    return layer
+        return None
+
+    @cached_property
+    def channel(self) -> str:
+        """Return the channel that events are of."""
+        wanted = self.settings.channels_to_run[0].rsplit("/", 1)[-1]
+        channels = [layer.channel for layer in self.layers.values()]
+        return wanted if wanted in channels else channels[0]
+
+    def statistics(self, key: str) -> LayerStatistics:
+        """Return contrast and histogram of a layer."""
+        if key not in self._statistics:
+            self._statistics[key] = LayerStatistics(self.layer(key).recording)
+        return self._statistics[key]
+
+    def projections(self, key: str) -> Projections:
+        """Return the projections of a layer, computed once."""
+        with self._lock:
+            if key not in self._projections:
+                self._projections[key] = project_movie(self.layer(key).recording)
+            return self._projections[key]
+
+    @cached_property
+    def events(self) -> EventSet | None:
+        """Return the events with the decisions about them; None where there are none."""
+        if self.place.store is None:
+            return None
+        return EventSet(self.place.store, self.shape, self.curator)
+
+    @cached_property
+    def registration(self) -> Registration | None:
+        """Return what motion correction recorded; None where nothing is known."""
+        layer = self.first("mc")
+        if layer is None or layer.recording.path is None:
+            return None
+        return read_registration(layer.recording.path, layer.recording.loc)
+
+    def frame_marks(self) -> list[dict[str, Any]]:
+        """Return what is wrong with frames: frame, kind, reason, severity."""
+        layer = self.first("mc", "data")
+        path = layer.recording.path if layer is not None else None
+        return read_frame_marks(path, layer.recording.loc if layer else None)
+
+    def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
+        """Return the event table with the columns that regions add, and their meaning."""
+        if self.events is None:
+            raise DatasetNotFoundError("no events were detected yet")
+        regions = read_regions(self.place.recording)
+        if not regions:
+            return self.events.table, []
+        return add_region_columns(
+            self.events.table, regions, self.shape[1:], self.metadata
+        )
+
+    def region_columns(self) -> list[dict[str, Any]]:
+        """Return the columns that regions add to the event table."""
+        table, described = self.table_with_regions()
+        known = {column.name: column.to_dict() for column in described}
+        return [column_to_json(name, table[name], known) for name in known]
+
+    @property
+    def metadata(self) -> Metadata:
+        """Return pixel size and frame rate: as answered in the page, or of the file."""
+        known = next(iter(self.layers.values())).recording.metadata
+        told = self.answers
+        size = told.get("pixel_size")
+        return replace(
+            known,
+            frame_rate=told.get("frame_rate") or known.frame_rate,
+            pixel_size=(size, size) if size else known.pixel_size,
+        )
+
+    @property
+    def answers_path(self) -> Path:
+        """Return where answers about the recording are kept."""
+        recording = self.place.recording
+        return recording.with_name(recording.name + NOTES_SUFFIX)
+
+    @property
+    def answers(self) -> dict[str, float]:
+        """Return what the page was told about the recording."""
+        try:
+            stored = json.loads(self.answers_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise FormatError(f"{self.answers_path} is no JSON: {error}") from error
+        return {k: float(v) for k, v in stored.items()}
+
+    def answer(self, values: dict[str, float]) -> None:
+        """Keep answers about the recording beside it."""
+        write_json(self.answers_path, self.answers | values)
+
+    def source(self) -> tuple[Path, str | None]:
+        """Return the input of the run and its dataset, for running again."""
+        if self.place.run is None:
+            return self.place.recording, None
+        state = _state(self.place.run)
+        stored = state.get("input", {})
+        return Path(str(stored.get("path", ""))), stored.get("loc")
+
+    def release(self) -> None:
+        """Close files, so that another process can write them."""
+        for layer in self.layers.values():
+            layer.recording.release()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.cache.close()
+        for layer in self.layers.values():
+            layer.recording.close()
+
+
+def _state(run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((run / RUN_FILE).read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise FormatError(f"{run / RUN_FILE} cannot be read: {error}") from error
+
+
+def _run_settings(place: Place) -> RunSettings:
+    """Return the parameters in force; the defaults where nothing was run."""
+    if place.run is not None:
+        stored = _state(place.run).get("configuration", {})
+        try:
+            checked: RunSettings = RunSettings.checked(**stored)
+        except AstrocastError:
+            return RunSettings()  # of another version; the page shows the defaults
+        return checked
+    if place.store is not None:
+        return _store_settings(place.store)
+    return RunSettings()
+
+
+def _store_settings(store: Path) -> RunSettings:
+    try:
+        used = dict(read_meta(store).get("parameters", {}))
+    except AstrocastError:
+        return RunSettings()
+    from astrocast.pipeline.settings import DetectionStage
+
+    names = DetectionStage.model_fields
+    detection = {k: v for k, v in used.items() if k in names}
+    try:
+        checked: RunSettings = RunSettings.checked(detection=detection)
+    except AstrocastError:
+        return RunSettings()
+    return checked
+
+
+def movie_for(project: Project, *kinds: str) -> Recording:
+    """Return the movie of the first kind that exists, of the channel of the events."""
+    layer = project.first(*kinds)
+    if layer is None:
+        raise DatasetNotFoundError(
+            f"{project.title} has none of the layers {', '.join(kinds)}"
+        )
+    return layer.recording
+
+
+def read_frame_marks(path: Path | None, loc: str | None) -> list[dict[str, Any]]:
+    """Return the marks of frames that are stored beside a recording."""
+    if path is None:
+        return []
+    table = read_frame_quality(path, loc)
+    if table is None:
+        return []
+    columns = ("frame", "kind", "reason", "severity")
+    lists = [table[name].tolist() for name in columns]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -1,0 +1,319 @@
+"""Changing an existing file all at once, or not at all.
+
+A library that adds to a file (HDF5) changes what is in it in many small steps; a full
+disk, a file-size limit or a crash between two of them destroys everything in it. Here
+new bytes go to the end of the file, where nothing is yet, and changes of existing bytes
+wait in memory. When all is written, they are first stored in a journal beside the file
+and then applied. A process that dies before the journal has its name has changed
+nothing; one that dies after it is finished by the next writer, and readers read through
+the journal meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+from zlib import crc32
+
+from astrocast.errors import FormatError, OutputError
+from astrocast.io.writing.files import replacing
+
+#: bytes of a changed piece
+PAGE = 4096
+JOURNAL = ".journal"
+_MAGIC = b"astrocast journal 1\n"
+_HEAD, _ENTRY = struct.Struct("<QQ"), struct.Struct("<QI")
+#: offset of a page -> its new bytes
+Pages = dict[int, bytearray]
+
+
+def journal_path(path: Path) -> Path:
+    """Return where the journal of a file is."""
+    return path.with_name(path.name + JOURNAL)
+
+
+class UpdatedFile:
+    """A file as a library shall see it: with the changes that wait in memory.
+
+    Has the methods that h5py asks of a file object. Not for several threads: HDF5 lets
+    one in at a time.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    end
+        Bytes that are in use; what lies behind is free to be written at once. The size
+        of the file when None.
+    writable
+        Otherwise the file is read, through a journal where there is one.
+    """
+
+    def __init__(self, path: Path, end: int | None = None, writable: bool = True):
+        self.path, self.writable = path, writable
+        flags = os.O_RDWR if writable else os.O_RDONLY
+        self._descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        try:
+            self._pages: Pages = {}
+            self._size = os.fstat(self._descriptor).st_size
+            if writable:
+                _lock(self._descriptor, path)
+                self._size = self._finish_journal()
+            elif (found := read_journal(journal_path(path))) is not None:
+                self._size, self._pages = found
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._kept = self._size if end is None else min(end, self._size)
+        self._original = self._size
+        self._position, self._dead = 0, False
+        #: what the system refused first
+        self.error: OSError | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._descriptor < 0
+
+    # what h5py calls
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Set the position."""
+        start = {0: 0, 1: self._position, 2: self._size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def read(self, count: int) -> bytes:
+        """Return ``count`` bytes from the position on."""
+        found = bytes(self._read(self._position, count))
+        self._position += count
+        return found
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer; bytes behind the end of the file are 0."""
+        view = memoryview(buffer).cast("B")
+        try:
+            view[:] = self._read(self._position, len(view))
+        except OSError as error:
+            self._fail(error)
+        self._position += len(view)
+        return len(view)
+
+    def write(self, data: memoryview) -> int:
+        """Write at the position: at once behind what is in use, in memory before."""
+        view = memoryview(data).cast("B")
+        start, stop = self._position, self._position + len(view)
+        self._position = stop
+        if self._dead:
+            return len(view)
+        inside = max(0, min(stop, self._kept) - start)
+        try:
+            if inside:
+                self._change(start, view[:inside])
+            if inside < len(view):
+                write_at(self._descriptor, view[inside:], start + inside)
+        except OSError as error:
+            self._fail(error)
+        self._size = max(self._size, stop)
+        return len(view)
+
+    def truncate(self, size: int) -> None:
+        """Set the size; existing bytes are only cut off by `commit`."""
+        if self._dead:
+            return
+        try:
+            if size >= self._kept:
+                os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            self._fail(error)
+        self._size = size
+
+    def flush(self) -> None:
+        """Do nothing: `commit` decides when changes count."""
+
+    # what a writer calls
+
+    def check(self) -> None:
+        """Raise what the system refused since the file was opened.
+
+        A library that is called back by another cannot be stopped by an error: the
+        first one is stored, and whatever follows is ignored.
+        """
+        if self.error is not None:
+            raise self.error
+
+    def reserve(self) -> None:
+        """Allocate disk space for appended bytes now, so that no later write fails."""
+        self.check()
+        if hasattr(os, "posix_fallocate") and self._size > self._kept:
+            os.posix_fallocate(self._descriptor, self._kept, self._size - self._kept)
+
+    def commit(self) -> None:
+        """Make all changes count, in one step; what was appended is on the disk first.
+
+        The library must have flushed.
+        """
+        self.check()
+        os.fsync(self._descriptor)
+        if self._pages or self._size != os.fstat(self._descriptor).st_size:
+            write_journal(journal_path(self.path), self._size, self._pages)
+            # from here on the changes count, whatever happens
+            self._kept = self._original = self._size
+            self._apply()
+        self._kept = self._original = self._size
+
+    def abandon(self) -> None:
+        """Drop all changes since the last `commit`.
+
+        Later ones are ignored, so that the library can close.
+        """
+        if not self._dead and not self.closed:
+            self._dead = True
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._original)
+
+    def _fail(self, error: OSError) -> None:
+        self.error = self.error or error
+        self.abandon()
+
+    def close(self) -> None:
+        """Close the file, and let others write to it."""
+        if not self.closed:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _read(self, start: int, count: int) -> bytearray:
+        found = bytearray(count)
+        view, done = memoryview(found), 0
+        while done < count:
+            piece = read_at(self._descriptor, view[done:], start + done)
+            if not piece:
+                break
+            done += piece
+        first = start // PAGE * PAGE
+        for place in range(first, start + count, PAGE) if self._pages else ():
+            page = self._pages.get(place)
+            if page is not None:
+                low, high = max(start, place), min(start + count, place + len(page))
+                if low < high:
+                    found[low - start : high - start] = page[low - place : high - place]
+        return found
+
+    def _change(self, start: int, view: memoryview) -> None:
+        done = 0
+        while done < len(view):
+            place = (start + done) // PAGE * PAGE
+            within = start + done - place
+            page = self._pages.get(place)
+            if page is None:
+                page = self._read(place, min(PAGE, self._kept - place))
+                self._pages[place] = page
+            count = min(len(page) - within, len(view) - done)
+            page[within : within + count] = view[done : done + count]
+            done += count
+
+    def _finish_journal(self) -> int:
+        """Apply the journal of a process that died; return the size of the file."""
+        journal = journal_path(self.path)
+        found = read_journal(journal)
+        if found is not None:
+            self._size, self._pages = found
+            self._apply()
+        return os.fstat(self._descriptor).st_size
+
+    def _apply(self) -> None:
+        for place, page in self._pages.items():
+            write_at(self._descriptor, memoryview(page), place)
+        if os.fstat(self._descriptor).st_size != self._size:
+            os.ftruncate(self._descriptor, self._size)
+        os.fsync(self._descriptor)
+        journal_path(self.path).unlink(missing_ok=True)
+        self._pages = {}
+
+
+def read_at(descriptor: int, view: memoryview, place: int) -> int:
+    """Read into ``view`` from a place of a file; return the bytes read."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [view], place)
+    os.lseek(descriptor, place, os.SEEK_SET)
+    piece = os.read(descriptor, len(view))
+    view[: len(piece)] = piece
+    return len(piece)
+
+
+def write_at(descriptor: int, view: memoryview, place: int) -> None:
+    """Write all of ``view`` to a place of a file."""
+    done = 0
+    while done < len(view):  # one call may write less than was asked for
+        if hasattr(os, "pwrite"):
+            done += os.pwrite(descriptor, view[done:], place + done)
+        else:
+            os.lseek(descriptor, place + done, os.SEEK_SET)
+            done += os.write(descriptor, view[done:])
+
+
+def write_journal(path: Path, size: int, pages: Pages) -> None:
+    """Store changes of existing bytes, whole or not at all.
+
+    Layout: magic, size of the file, number of pages, then place, length and bytes of
+    each, then the CRC-32 of all that; little endian.
+    """
+    parts = [_MAGIC, _HEAD.pack(size, len(pages))]
+    for place, page in sorted(pages.items()):
+        parts += [_ENTRY.pack(place, len(page)), bytes(page)]
+    content = b"".join(parts)
+    with replacing(path) as beside:
+        beside.write_bytes(content + struct.pack("<I", crc32(content)))
+
+
+def read_journal(path: Path) -> tuple[int, Pages] | None:
+    """Return the size of the file and the changes; None without a journal.
+
+    A journal takes its name when it is complete: a damaged one is an error, for what it
+    changes may be half applied.
+    """
+    try:
+        stored = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    content = stored[:-4]
+    whole = content.startswith(_MAGIC) and stored[-4:] == struct.pack(
+        "<I", crc32(content)
+    )
+    if not whole:
+        raise FormatError(
+            f"{path} is damaged: it holds the last changes of"
+            f" {path.name.removesuffix(JOURNAL)}. Take that file from a copy, then"
+            " remove the journal"
+        )
+    size, count = _HEAD.unpack_from(content, len(_MAGIC))
+    at, pages = len(_MAGIC) + _HEAD.size, {}
+    for _ in range(count):
+        place, length = _ENTRY.unpack_from(content, at)
+        at += _ENTRY.size
+        pages[place] = bytearray(content[at : at + length])
+        at += length
+    return size, pages
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Lock a file as HDF5 does; it ends when the file is closed, or the process dies."""
+    if os.name == "nt":
+        return  # Windows does not open for writing what another process holds open
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"{path} is open in another program, which reads or writes it; close it"
+            " there, or wait until it is done"
+        ) from error
+    except OSError:  # network disks without locks
+        return

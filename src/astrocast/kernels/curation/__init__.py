@@ -1,0 +1,1 @@
+"""Decisions about events: masks that are merged, split and drawn, and agreement."""

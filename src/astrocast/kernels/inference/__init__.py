@@ -1,0 +1,1 @@
+"""Statistics of few animals: tests, intervals, resampling."""

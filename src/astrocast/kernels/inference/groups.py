@@ -1,0 +1,108 @@
+"""Two groups of animals: tests, effect size, interval, permutation, bootstrap."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+#: values of a group by animal and recording
+Tree = list[list[NDArray[np.float64]]]
+
+
+def hedges_g(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the difference of means in pooled standard deviations, for few animals.
+
+    Parameters
+    ----------
+    a, b
+        One value per animal, (animals,).
+
+    Returns
+    -------
+    float
+        Hedges' g (1981, https://doi.org/10.3102/10769986006002107); NaN where no animal
+        differs from another of its group.
+    """
+    n = len(a) + len(b) - 2
+    pooled = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / n)
+    if pooled == 0:
+        return float("nan")
+    return float((a.mean() - b.mean()) / pooled * (1 - 3 / (4 * n - 1)))
+
+
+def welch(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """Return difference of means, 95 % interval and p of Welch's t test.
+
+    Parameters
+    ----------
+    a, b
+        One value per animal, (animals,), at least two each.
+    """
+    difference = float(a.mean() - b.mean())
+    if a.var() == 0 and b.var() == 0:
+        return difference, difference, difference, float(difference == 0)
+    result = stats.ttest_ind(a, b, equal_var=False)
+    interval = result.confidence_interval(0.95)
+    return difference, float(interval.low), float(interval.high), float(result.pvalue)
+
+
+def judge_by_t(
+    difference: float, error: float, freedom: int
+) -> tuple[float, float, float]:
+    """Return 95 % interval and two-sided p of a difference with its standard error."""
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    p = 2 * float(stats.t.sf(abs(difference / error), freedom))
+    return difference - half, difference + half, p
+
+
+def resample_mean(tree: Tree, rng: np.random.Generator) -> float:
+    """Return the mean of animals, with animals, recordings and events drawn anew.
+
+    One draw of the hierarchical bootstrap (Saravanan et al. 2020,
+    https://arxiv.org/abs/2007.07797).
+    """
+    animals = []
+    for i in rng.integers(0, len(tree), len(tree)):
+        chosen = rng.integers(0, len(tree[i]), len(tree[i]))
+        means = [rng.choice(tree[i][j], len(tree[i][j])).mean() for j in chosen]
+        animals.append(np.mean(means))
+    return float(np.mean(animals))
+
+
+def permutation_p(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    most: int,
+    rng: np.random.Generator,
+) -> float:
+    """Return p of a difference of means when animals are dealt to groups anew.
+
+    Parameters
+    ----------
+    a, b
+        One value per animal, (animals,).
+    most
+        All ways to deal are counted where there are at most so many, else this many
+        random ones.
+    rng
+        Source of the random ones.
+    """
+    values = np.concatenate([a, b])
+    observed = abs(a.mean() - b.mean())
+    n, k = len(values), len(a)
+    if comb(n, k) <= most:
+        chosen = np.array(list(combinations(range(n), k)))
+        extra = 0
+    else:
+        chosen = np.array([rng.permutation(n)[:k] for _ in range(most)])
+        extra = 1
+    sums = values[chosen].sum(axis=1)
+    means = np.abs(sums / k - (values.sum() - sums) / (n - k))
+    hits = np.sum(means >= observed * (1 - 1e-12) - 1e-15)
+    return float((hits + extra) / (len(chosen) + extra))

@@ -1,0 +1,1 @@
+"""Onsets as points in time: dependence, synchrony, responses to stimuli."""

@@ -1,0 +1,1 @@
+"""Cells, landmarks and axes: polygons as masks, events attributed to them."""

@@ -1,0 +1,134 @@
+"""Slow light: how the baseline changes, as spatial modes with a course each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.simulation.scene import Scene, smooth_noise
+from astrocast.simulation.streams import generator_of
+
+#: patches of diffuse light that rise and fall independently
+PATCH_MAPS = 12
+#: pixels over which the displacement beside a vessel dies away
+VESSEL_REACH = 8.0
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The baseline as ``sum of images * courses``, in units of the mean brightness.
+
+    Parameters
+    ----------
+    images
+        float64 (mode, row, column) on the canvas.
+    courses
+        float64 (frame, mode), without bleaching and flicker.
+    radius
+        Change of the radius of the vessel, pixels, float64 (frame,).
+    """
+
+    images: NDArray[np.float64]
+    courses: NDArray[np.float64]
+    radius: NDArray[np.float64]
+
+
+def make_modes(settings: SimulationSettings, scene: Scene) -> Modes:
+    """Return the modes of a recording: rest, drift, focus, diffuse light, vessel."""
+    s, n = settings, settings.frames
+    image = scene.image.astype(np.float64)
+    drift = _slow_waves(s, generator_of(s.seed, "drift"))
+    images = [image, image * scene.local]
+    courses = [1 + drift[:, 0], drift[:, 1]]
+    if s.z_drift > 0:
+        rng = generator_of(s.seed, "z_drift")
+        images.append(image * _unit(_pattern(image.shape, rng), scene))
+        courses.append(s.z_drift * _focus_course(n, rng))
+    if s.background > 0:
+        rng = generator_of(s.seed, "background")
+        for _ in range(PATCH_MAPS):
+            patch = ndimage.gaussian_filter(
+                rng.standard_normal(image.shape), s.background_scale, mode="wrap"
+            )
+            images.append(patch / patch.std() / PATCH_MAPS**0.5)
+            courses.append(s.background * smooth_course(n, s.background_time, rng))
+    radius = np.zeros(n)
+    if s.vessel_pulsation > 0:
+        rng = generator_of(s.seed, "vessel")
+        radius = s.vessel_pulsation * smooth_course(n, s.vessel_time, rng)
+        reach = max(2 * s.vessel_pulsation, 0.5)
+        narrow, wide = (_with_radius(scene, change) for change in (-reach, reach))
+        images += [0.5 * (wide - narrow), 0.5 * (wide + narrow) - image]
+        courses += [radius / reach, (radius / reach) ** 2]
+    return Modes(np.stack(images), np.stack(courses, axis=1), radius)
+
+
+def _slow_waves(s: SimulationSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the drift of the whole baseline and of its local part (frame, 2).
+
+    Each is at most half of `drift`.
+    """
+    phase = 2 * np.pi * np.arange(s.frames)[:, None, None] / s.frames
+    cycles, weights = rng.uniform(0.3, 2.0, (1, 2, 3)), rng.uniform(0.3, 1.0, (1, 2, 3))
+    waves = (
+        weights * np.sin(cycles * phase + rng.uniform(0, 2 * np.pi, (1, 2, 3)))
+    ).sum(-1)
+    largest = np.maximum(np.abs(waves).max(0), 1e-12)
+    return np.asarray(0.5 * s.drift * waves / largest)
+
+
+def smooth_course(
+    frames: int, sigma: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return Gaussian-smoothed noise of mean 0 and sd 1 over time, (frame,)."""
+    pad = int(4 * sigma) + 1
+    noise = ndimage.gaussian_filter1d(rng.standard_normal(frames + 2 * pad), sigma)
+    course = noise[pad : pad + frames]
+    # the sd of the process, not of this piece of it: a short recording may be quiet
+    sd = 1 / np.sqrt(2 * np.sqrt(np.pi) * sigma)
+    return np.asarray((course - course.mean()) / sd)
+
+
+def _focus_course(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return a course that wanders from 0 to 1 over the recording, (frame,)."""
+    t = np.linspace(0, 1, frames)
+    wander = np.sin(2 * np.pi * (t * rng.uniform(1.0, 2.5) + rng.random()))
+    course = t + 0.15 * wander
+    span = course[-1] - course[0]
+    return np.asarray((course - course[0]) / (span if abs(span) > 1e-6 else 1.0))
+
+
+def _pattern(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return what a change of focus does to structures of several sizes."""
+    size = int(shape[0]), int(shape[1])
+    parts = [smooth_noise(size, sigma, rng) for sigma in (2.0, 4.0, 10.0)]
+    return np.asarray(sum(part / part.std() for part in parts))
+
+
+def _unit(pattern: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
+    """Return a pattern of mean 0 and sd 1 within the frame."""
+    inside = pattern[scene.inside]
+    return (pattern - inside.mean()) / inside.std()
+
+
+def _with_radius(scene: Scene, change: float) -> NDArray[np.float64]:
+    """Return the image with a vessel that is wider by ``change`` pixels."""
+    image = scene.image.astype(np.float64)
+    if scene.vessel is None:
+        return image
+    wall = ndimage.gaussian_filter(scene.vessel.wall.astype(float), 1.0)
+    slope = np.stack(np.gradient(wall))
+    slope /= np.maximum(np.hypot(*slope), 0.2)
+    # tissue is pushed aside and gives way; within the vessel all scales with the radius
+    radius = -min(float(scene.vessel.wall.min()), -1.0)
+    push = np.where(
+        wall > 0, np.exp(-np.maximum(wall, 0) / VESSEL_REACH), 1 + wall / radius
+    )
+    where = np.indices(image.shape) - change * np.maximum(push, 0) * slope
+    moved: NDArray[Any] = ndimage.map_coordinates(image, where, order=3, mode="nearest")
+    return np.asarray(moved, np.float64)

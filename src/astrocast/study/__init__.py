@@ -1,0 +1,1 @@
+"""Many recordings: batches, cohorts, and what they say together."""

@@ -1,0 +1,174 @@
+"""Run the recordings of a study side by side, and go on past those that fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+from astrocast.runtime.threads import available
+from astrocast.study.directory import StudyDirectory
+from astrocast.study.table import StudyRow
+
+logger = logging.getLogger("astrocast.study")
+#: bytes that a run is expected to need at most; so many fit side by side
+RUN_BYTES = 3 << 30
+
+Outcome = dict[str, Any]
+#: called with each row and its outcome as it ends
+Report = Callable[[StudyRow, Outcome], None]
+
+
+def count_workers(wanted: int | None, recordings: int) -> int:
+    """Return how many recordings run side by side: by cores, memory and recordings."""
+    import psutil
+
+    if wanted is not None:
+        return max(1, min(wanted, recordings))
+    by_memory = psutil.virtual_memory().available // RUN_BYTES
+    # a run uses two cores well; more of them go to more recordings
+    return max(1, min(available() // 2, by_memory, recordings))
+
+
+def run_study(
+    study: StudyDirectory,
+    *,
+    workers: int | None = None,
+    client: Any = None,
+    overwrite: bool = False,
+    report: Report = lambda row, outcome: None,
+) -> dict[str, Outcome]:
+    """Run every recording of a study; complete ones are reused.
+
+    Parameters
+    ----------
+    study
+        The study; ``study.json`` is kept up to date while recordings end.
+    workers
+        Recordings side by side on this computer; by cores and memory when None.
+    client
+        A connected `dask.distributed.Client`: its workers run the recordings, which
+        they must be able to read at the same paths.
+    overwrite
+        Compute results of other parameters anew.
+    report
+        Called as each recording ends.
+
+    Returns
+    -------
+    dict
+        Outcome by name: ``status`` is "ok" or "failed".
+    """
+    jobs = {row.name: _job(study, row, overwrite) for row in study.rows}
+    rows = {row.name: row for row in study.rows}
+    outcomes = (
+        _run_on_cluster(client, jobs)
+        if client is not None
+        else _run_here(jobs, count_workers(workers, len(jobs)))
+    )
+    for name, outcome in outcomes:
+        study.outcomes[name] = outcome
+        study.save()
+        report(rows[name], outcome)
+    return study.outcomes
+
+
+def _job(study: StudyDirectory, row: StudyRow, overwrite: bool) -> dict[str, Any]:
+    return {
+        "recording": str(row.recording.resolve()),
+        "output": str(study.run_directory(row.name).resolve()),
+        "configuration": study.configuration,
+        "overrides": list(row.overrides),
+        "overwrite": overwrite,
+    }
+
+
+def _run_here(
+    jobs: dict[str, dict[str, Any]], workers: int
+) -> Iterator[tuple[str, Outcome]]:
+    """Yield names and outcomes as processes end; they end with this one."""
+    threads = max(1, available() // workers)
+    running: set[subprocess.Popen[str]] = set()
+    stopped = threading.Event()
+
+    def run(job: dict[str, Any]) -> Outcome:
+        if stopped.is_set():
+            return {"status": "failed", "message": "not begun: the batch was stopped"}
+        return _run_process(job, threads, running)
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(run, job): name for name, job in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            stopped.set()
+            for process in list(running):
+                process.terminate()
+            raise
+
+
+def _run_process(
+    job: dict[str, Any], threads: int | None, running: set[subprocess.Popen[str]]
+) -> Outcome:
+    command = [sys.executable, "-m", "astrocast.study.one_recording"]
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["ASTROCAST_THREADS"] = str(threads)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    running.add(process)
+    try:
+        out, err = process.communicate(json.dumps(job))
+    finally:
+        running.discard(process)
+    lines = out.strip().splitlines()
+    if process.returncode == 0 and lines:
+        outcome: Outcome = json.loads(lines[-1])
+        return outcome
+    return {"status": "failed", "message": _death(process.returncode, err)}
+
+
+def _death(code: int, err: str) -> str:
+    """Return why a process ended without an outcome."""
+    if code < 0:
+        hint = "; the computer may have run out of memory" if code == -9 else ""
+        return f"its process was ended by signal {-code}{hint}; run the batch again"
+    last = err.strip().splitlines()[-1:] or [f"exit code {code}"]
+    return f"its process failed: {last[0]}"
+
+
+def _run_on_cluster(
+    client: Any, jobs: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, Outcome]]:
+    """Yield names and outcomes as tasks of a dask cluster end."""
+    from distributed import as_completed as tasks_as_completed
+
+    futures = {}
+    for name, job in jobs.items():
+        key = f"astrocast-{name}-{uuid.uuid4().hex[:8]}"
+        futures[client.submit(_run_task, job, pure=False, retries=1, key=key)] = name
+    for future in tasks_as_completed(list(futures)):
+        if future.status == "finished":
+            yield futures[future], future.result()
+        else:
+            text = f"on the cluster: {future.exception()}"
+            yield futures[future], {"status": "failed", "message": text}
+
+
+def _run_task(job: dict[str, Any]) -> Outcome:
+    """Run one recording on a worker: in a process of its own, as here."""
+    return _run_process(job, None, set())

@@ -1,0 +1,264 @@
+"""The cohort: events of all recordings in one table, and a table of recordings.
+
+Events are gathered one recording at a time and read back lazily, so memory does not
+grow with the number of recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
+
+from astrocast.errors import DatasetNotFoundError, NotRunError
+from astrocast.io.stores.event_store import TABLE
+from astrocast.io.writing.files import replacing
+from astrocast.study.directory import StudyDirectory
+from astrocast.study.recording_summary import summarise_run
+from astrocast.study.table import StudyRow
+
+EVENTS_PARQUET, EVENTS_CSV = "events.parquet", "events.csv"
+RECORDINGS_CSV = "recordings.csv"
+#: labels that every study has, whether the table names them or not
+LABELS = ("group", "subject", "day")
+
+
+def write_cohort(study: StudyDirectory) -> pd.DataFrame:
+    """Write ``events.parquet``, ``events.csv`` and ``recordings.csv`` of a study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of recordings, one row each, failed ones included.
+    """
+    recordings = pd.DataFrame([_describe(study, row) for row in study.rows])
+    with replacing(study.path / RECORDINGS_CSV) as path:
+        recordings.to_csv(path, index=False)
+    with _schema_writers(study) as write:
+        for row in complete_rows(study):
+            write(_events_of(study, row))
+    return recordings
+
+
+def complete_rows(study: StudyDirectory) -> list[StudyRow]:
+    """Return the recordings whose run is complete."""
+    return [r for r in study.rows if _outcome(study, r).get("status") == "ok"]
+
+
+def _outcome(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
+    return study.outcomes.get(row.name, {"status": "not run", "message": ""})
+
+
+def _describe(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
+    outcome = _outcome(study, row)
+    labels = dict.fromkeys(LABELS, "") | row.labels
+    described: dict[str, Any] = {"name": row.name, **labels}
+    described |= {"status": outcome["status"], "message": outcome["message"]}
+    if outcome["status"] == "ok":
+        described |= summarise_run(study.run_directory(row.name))
+    return described | {"recording": str(row.recording)}
+
+
+def event_stores(run_directory: Path) -> list[Path]:
+    """Return the event stores of a run, one per channel, sorted."""
+    return sorted(p.parent for p in run_directory.glob(f"*.roi/{TABLE}"))
+
+
+def _scalar_names(schema: pa.Schema) -> list[str]:
+    flat = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
+    return [f.name for f in schema if not any(test(f.type) for test in flat)]
+
+
+def _events_of(study: StudyDirectory, row: StudyRow) -> pa.Table:
+    """Return the numbers and texts of the events of a recording, with its labels."""
+    tables = []
+    for store in event_stores(study.run_directory(row.name)):
+        file = pq.ParquetFile(store / TABLE)
+        table = file.read(columns=_scalar_names(file.schema_arrow))
+        labels = {"recording": row.name, "channel": store.name.split(".")[-2]}
+        labels |= dict.fromkeys(LABELS, "") | row.labels
+        for name, value in reversed(list(labels.items())):
+            repeated = pa.array([value] * len(table), pa.string())
+            kept = name if name not in table.column_names else f"study_{name}"
+            table = table.add_column(0, kept, repeated)
+        tables.append(table.replace_schema_metadata(None))
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+@contextmanager
+def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
+    """Yield a function that appends events to both files; they appear when complete.
+
+    Recordings may lack columns of others (times in seconds without a frame rate): the
+    schema is the union, and what is missing is null.
+    """
+    schema = _united_schema(study)
+    with (
+        replacing(study.path / EVENTS_PARQUET) as parquet,
+        replacing(study.path / EVENTS_CSV) as text,
+        pq.ParquetWriter(parquet, schema, compression="zstd") as rows,
+        pa_csv.CSVWriter(str(text), schema) as lines,
+    ):
+
+        def write(table: pa.Table) -> None:
+            missing = [f for f in schema if f.name not in table.column_names]
+            for field in missing:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
+            ordered = table.select(schema.names).cast(schema)
+            rows.write_table(ordered)
+            lines.write_table(ordered)
+
+        yield write
+
+
+def _united_schema(study: StudyDirectory) -> pa.Schema:
+    schemas = [_events_of(study, row).schema for row in complete_rows(study)]
+    empty = pa.schema([("recording", pa.string())])
+    if not schemas:
+        return empty
+    return pa.unify_schemas(schemas, promote_options="permissive")
+
+
+class Cohort:
+    """Events of a study, read from disk as they are asked for.
+
+    Parameters
+    ----------
+    directory
+        Directory of a study that `astrocast batch` made.
+
+    Notes
+    -----
+    A question reads the columns that it names, in pieces, and never the whole table: 10
+    million events need no more memory than the answer.
+
+    Examples
+    --------
+    >>> cohort = Cohort("study")  # doctest: +SKIP
+    >>> cohort.aggregate(["group", "subject"], {"peak_dff": "mean"})  # doctest: +SKIP
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        path = self.directory / EVENTS_PARQUET
+        if not path.is_file():
+            raise NotRunError(
+                f"{self.directory} holds no {EVENTS_PARQUET}; run `astrocast batch`"
+            )
+        self._dataset = pa_dataset.dataset(path)
+
+    def __repr__(self) -> str:
+        return f"<Cohort: {len(self)} events in {self.directory}>"
+
+    def __len__(self) -> int:
+        return int(self._dataset.count_rows())
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._dataset.schema.names)
+
+    @property
+    def recordings(self) -> pd.DataFrame:
+        """The table of recordings, failed ones included."""
+        labels = dict.fromkeys((*LABELS, "name"), str)
+        path = self.directory / RECORDINGS_CSV
+        return pd.read_csv(path, dtype=labels, keep_default_na=True)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        where: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return events, only the columns named and the rows that fit.
+
+        Parameters
+        ----------
+        columns
+            Names; all when None.
+        where
+            ``{column: (low, high)}``, inclusive, None leaves a side open; or
+            ``{column: [allowed values]}``.
+        """
+        self._check([*(columns or ()), *(where or ())])
+        table = self._dataset.to_table(columns, filter=_condition(where))
+        return table.to_pandas()
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield events in pieces of at most 128k rows."""
+        self._check(columns or ())
+        for batch in self._dataset.to_batches(columns=columns):
+            yield batch.to_pandas()
+
+    def aggregate(
+        self,
+        by: Sequence[str],
+        measures: dict[str, str],
+        where: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return one row per combination of ``by``: number of events and measures.
+
+        Parameters
+        ----------
+        by
+            Columns that make the groups, for example ``["group", "subject"]``.
+        measures
+            ``{column: function}``: mean, stddev, min, max, sum, count,
+            approximate_median.
+        where
+            As for `read`.
+
+        Notes
+        -----
+        Groups are summed up piece by piece. The median is approximate (t-digest,
+        Dunning & Ertl 2019, https://arxiv.org/abs/1902.04023).
+        """
+        from pyarrow.acero import (
+            AggregateNodeOptions,
+            Declaration,
+            FilterNodeOptions,
+            ScanNodeOptions,
+        )
+
+        self._check([*by, *measures, *(where or ())])
+        nodes = [Declaration("scan", ScanNodeOptions(self._dataset))]
+        condition = _condition(where)
+        if condition is not None:
+            nodes.append(Declaration("filter", FilterNodeOptions(condition)))
+        count = (by[0], "hash_count", pc.CountOptions(mode="all"), "events")
+        wanted: list[Any] = [count]
+        wanted += [(c, f"hash_{f}", None, f"{c}_{f}") for c, f in measures.items()]
+        nodes.append(Declaration("aggregate", AggregateNodeOptions(wanted, list(by))))
+        frame = Declaration.from_sequence(nodes).to_table().to_pandas()
+        return frame.sort_values(list(by), ignore_index=True)
+
+    def _check(self, names: Sequence[str]) -> None:
+        unknown = sorted(set(names) - set(self.columns))
+        if unknown:
+            raise DatasetNotFoundError(
+                f"the cohort has no columns {', '.join(unknown)}; it has"
+                f" {', '.join(self.columns)}"
+            )
+
+
+def _condition(where: dict[str, Any] | None) -> pc.Expression | None:
+    condition = None
+    for name, wanted in (where or {}).items():
+        field = pc.field(name)
+        if isinstance(wanted, tuple):
+            low, high = wanted
+            parts = [field >= low] * (low is not None)
+            parts += [field <= high] * (high is not None)
+        else:
+            parts = [field.isin(list(wanted))]
+        for part in parts:
+            condition = part if condition is None else condition & part
+    return condition

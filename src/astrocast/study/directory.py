@@ -1,0 +1,135 @@
+"""The directory of a study: ``study.json``, a run directory per recording, the cohort.
+
+``study.json`` holds the table, the parameters and what became of each recording;
+everything else in the directory can be made from it and the recordings.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from astrocast.errors import (
+    FormatError,
+    OutputError,
+    OutputExistsError,
+    ResultsDifferError,
+)
+from astrocast.runtime.fingerprint import list_differences
+from astrocast.runtime.provenance import versions, write_json
+from astrocast.study.table import StudyRow
+
+STUDY_FILE = "study.json"
+FORMAT_VERSION = 1
+
+
+class StudyDirectory:
+    """A study on disk.
+
+    Parameters
+    ----------
+    path
+        The directory.
+    rows
+        Its recordings.
+    configuration
+        Parameters common to all, as a file of a run holds them.
+    outcomes
+        What became of each recording, by name.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rows: list[StudyRow],
+        configuration: dict[str, Any],
+        outcomes: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self.path, self.rows, self.configuration = path, rows, configuration
+        self.outcomes = outcomes or {}
+
+    def run_directory(self, name: str) -> Path:
+        """Return where the results of a recording are."""
+        return self.path / f"{name}.astrocast"
+
+    def save(self) -> None:
+        """Write ``study.json``, whole or not at all."""
+        rows = [
+            asdict(row) | {"recording": str(row.recording.resolve())}
+            for row in self.rows
+        ]
+        state = {
+            "format_version": FORMAT_VERSION,
+            "versions": versions(),
+            "configuration": self.configuration,
+            "recordings": rows,
+            "outcomes": self.outcomes,
+        }
+        write_json(self.path / STUDY_FILE, state)
+
+
+def read_study(path: Path) -> StudyDirectory:
+    """Return the study of a directory, or of its ``study.json``."""
+    file = path if path.name == STUDY_FILE else path / STUDY_FILE
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        rows = [
+            StudyRow(
+                Path(r["recording"]), r["name"], r["labels"], tuple(r["overrides"])
+            )
+            for r in state["recordings"]
+        ]
+        return StudyDirectory(
+            file.parent, rows, state["configuration"], state["outcomes"]
+        )
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"{path} is not a study: there is no {STUDY_FILE}; `astrocast batch` makes"
+            " one"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{file} cannot be read: {error!r}") from error
+
+
+def open_study(
+    path: Path, rows: list[StudyRow], configuration: dict[str, Any], overwrite: bool
+) -> StudyDirectory:
+    """Create the directory of a study, or take up the one that is there.
+
+    Recordings may be added to a study and labels may change. Other common parameters
+    are refused unless ``overwrite`` is given: recordings of one study are to be
+    comparable.
+    """
+    study = StudyDirectory(path, rows, configuration)
+    if (path / STUDY_FILE).exists():
+        before = read_study(path)
+        lines = list_differences(_flat(before.configuration), _flat(configuration))
+        if lines and not overwrite:
+            raise ResultsDifferError(
+                f"{path} holds a study with other parameters: {'; '.join(lines)}."
+                " Choose another --output, or add --overwrite to compute it anew"
+            )
+        names = {row.name for row in rows}
+        study.outcomes = {k: v for k, v in before.outcomes.items() if k in names}
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputExistsError(
+            f"{path} exists and is not a study; choose another --output"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        study.save()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written to: {error.strerror}") from error
+    return study
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,90 @@
+"""What a table of recordings says of one run: counts, rates, quality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from astrocast.io.stores.event_store import TABLE
+
+#: columns whose median over the events of a recording is in the table of recordings,
+#: the first that a table has of each tuple
+MEDIANS = (
+    ("duration_s", "duration_frames", "v_length"),
+    ("area_um2", "area_px", "v_fp_area"),
+    ("peak_dff",),
+    ("peak_df", "v_max_height"),
+    ("snr", "v_signal_to_noise_ratio"),
+    ("confidence",),
+)
+
+
+def summarise_run(directory: Path) -> dict[str, Any]:
+    """Return counts, rates and quality of a complete run.
+
+    Parameters
+    ----------
+    directory
+        A run directory.
+
+    Returns
+    -------
+    dict
+        ``frames``, ``rows``, ``columns``, ``frame_rate`` (Hz), ``pixel_size`` (um),
+        ``minutes``, ``events``, ``events_per_minute``, ``excluded_frames``,
+        ``largest_shift_px``, medians over events (``median_<column>``), ``warnings``
+        (their number). What is not known is NaN.
+    """
+    state = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    stages = state["stages"]
+    facts = {name: entry.get("facts", {}) for name, entry in stages.items()}
+    frames, rows, columns = state["input"]["shape"]
+    configuration = state["configuration"]
+    metadata = state["input"].get("metadata") or {}
+    rate = configuration.get("frame_rate") or metadata.get("frame_rate") or np.nan
+    size = configuration.get("pixel_size") or metadata.get("pixel_size") or np.nan
+    minutes = frames / rate / 60
+    events = _read_events(directory)
+    motion = facts.get("motion", {})
+    summary: dict[str, Any] = {
+        "frames": frames,
+        "rows": rows,
+        "columns": columns,
+        "frame_rate": rate,
+        "pixel_size": float(np.mean(size)),
+        "minutes": minutes,
+        "events": len(events),
+        "events_per_minute": len(events) / minutes,
+        "excluded_frames": _excluded_frames(directory, motion),
+        "largest_shift_px": motion.get("largest_shift_px", np.nan),
+    }
+    for names in MEDIANS:
+        name = next((n for n in names if n in events), None)
+        if name is not None:
+            summary[f"median_{name}"] = events[name].median()
+    summary["warnings"] = sum(len(e.get("warnings", [])) for e in stages.values())
+    return summary
+
+
+def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
+    """Count frames that were left out, of the frame quality table where there is one."""
+    path = directory / "frames.csv"
+    if not path.is_file():
+        return float(motion.get("bad_frames", np.nan))
+    table = pd.read_csv(path)
+    return float(table.loc[table["severity"] >= 0.5, "frame"].nunique())
+
+
+def _read_events(directory: Path) -> pd.DataFrame:
+    tables = []
+    wanted = [name for names in MEDIANS for name in names]
+    for path in sorted(directory.glob(f"*.roi/{TABLE}")):
+        file = pq.ParquetFile(path)
+        columns = [n for n in wanted if n in file.schema_arrow.names]
+        tables.append(file.read(columns=["z0", *columns]).to_pandas())
+    return pd.concat(tables) if tables else pd.DataFrame()

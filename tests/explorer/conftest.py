@@ -1,0 +1,122 @@
+"""A small run with known events, and a server that shows it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from astrocast.explorer.server.access import Access
+from astrocast.explorer.server.serve import listen
+from astrocast.explorer.server.workspace import Workspace
+from astrocast.pipeline.run import run_recording
+from astrocast.pipeline.settings import RunSettings
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.simulation import write_simulation
+
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of 120 frames of 64 x 64 pixels with a handful of events."""
+    folder = tmp_path_factory.mktemp("explored")
+    settings = SimulationSettings(
+        seed=5,
+        frames=120,
+        rows=64,
+        columns=64,
+        frame_rate=5.0,
+        pixel_size=0.5,
+        events=8,
+        snr=6.0,
+        motion=1.5,
+    )
+    write_simulation(settings, folder / "movie.h5")
+    run_recording(
+        folder / "movie.h5",
+        folder / "run",
+        RunSettings.checked(conversion={"loc_in": "data/ch0"}),
+    )
+    return folder
+
+
+@pytest.fixture
+def run(first_run: Path, tmp_path: Path) -> Path:
+    """Return a copy of the run, which the test may change."""
+    shutil.copytree(first_run, tmp_path / "copy")
+    return tmp_path / "copy" / "run"
+
+
+@contextmanager
+def serving(workspace: Workspace, headers: dict[str, str] | None = None) -> Any:
+    """Serve a workspace on a free port; give a client that knows the token."""
+    extra = "needs the extra `explorer`, and httpx to talk to its server"
+    for name in ("fastapi", "uvicorn", "httpx"):
+        pytest.importorskip(name, reason=extra)
+    import httpx
+    import uvicorn
+
+    from astrocast.explorer.server.app import create_app
+
+    listening = listen("127.0.0.1", 0)
+    access = Access("127.0.0.1", listening.getsockname()[1], TOKEN)
+    config = uvicorn.Config(create_app(workspace, access), log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    url = access.url.partition("/?")[0]
+    cookies = {access.cookie: TOKEN}
+    client = httpx.Client(
+        base_url=url, headers=headers, cookies=cookies, timeout=60, trust_env=False
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """Return a function that serves a workspace until the test ends."""
+    with ExitStack() as stack:
+
+        def begin(workspace: Workspace, **headers: str) -> Any:
+            wanted = {"x-astrocast": "1"} | headers
+            return stack.enter_context(serving(workspace, wanted))
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def module_serve() -> Iterator[Any]:
+    """Return a function that serves a workspace until the module's tests end."""
+    with ExitStack() as stack:
+
+        def begin(workspace: Workspace) -> Any:
+            return stack.enter_context(serving(workspace, {"x-astrocast": "1"}))
+
+        yield begin
+
+
+@pytest.fixture
+def client(run: Path, serve: Any) -> Any:
+    """Return a client of a server that shows the run."""
+    return serve(Workspace(run))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """Return a bare recording without metadata: 12 frames of 20 x 30 pixels."""
+    path = tmp_path / "bare.npy"
+    values = np.random.default_rng(3).integers(100, 4000, (12, 20, 30))
+    np.save(path, values.astype(np.uint16))
+    return path

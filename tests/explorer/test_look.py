@@ -1,0 +1,140 @@
+"""What the server sends is what the recording holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from astrocast.explorer.server.workspace import Workspace
+from astrocast.io.stores.event_store import read_events
+from astrocast.kernels.frames.contrast import map_contrast
+
+BASE = "/api/projects/0"
+
+
+def movie(run: Path, loc: str) -> Any:
+    with h5py.File(run / "recording.h5") as file:
+        return file[loc][:]
+
+
+def test_a_run_has_all_its_layers(client: Any) -> None:
+    found = client.get(BASE).json()
+    assert [layer["title"] for layer in found["layers"]] == [
+        "Raw",
+        "Registered",
+        "dF",
+        "dF/F",
+    ]
+    assert (found["frames"], found["rows"], found["columns"]) == (120, 64, 64)
+    assert found["frame_rate"] == 5.0
+    assert found["pixel_size"] == 0.5
+
+
+@pytest.mark.parametrize("start", [0, 37, 119])
+def test_frames_are_the_recording_s(client: Any, run: Path, start: int) -> None:
+    values = {"layer": "mc/ch0", "start": start, "count": 3, "low": 0, "high": 900}
+    sent = client.get(f"{BASE}/frames", params=values).content
+    expected = movie(run, "mc/ch0")[start : start + 3]
+    grey = np.clip((expected - 0.0) * (255 / 900), 0, 255)
+    found = np.frombuffer(sent, np.uint8).reshape(expected.shape)
+    assert np.abs(found - grey).max() <= 0.5 + 1e-3
+
+
+def test_dff_is_df_over_the_background(client: Any, run: Path) -> None:
+    trace = client.get(
+        f"{BASE}/pixel", params={"layer": "dff/ch0", "row": 20, "column": 30}
+    ).json()["values"]
+    change, source = (movie(run, loc)[:, 20, 30] for loc in ("df/ch0", "mc/ch0"))
+    expected = change / np.maximum(source - change, 1.0)
+    np.testing.assert_allclose(trace, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_frame_beyond_the_end_is_said(client: Any) -> None:
+    values = {"layer": "mc/ch0", "start": 120, "low": 0, "high": 1}
+    answer = client.get(f"{BASE}/frames", params=values)
+    assert answer.status_code == 422
+    assert "frames 0 to 119" in answer.json()["message"]
+
+
+def test_an_unknown_layer_lists_those_there_are(client: Any) -> None:
+    answer = client.get(f"{BASE}/contrast", params={"layer": "nothing"})
+    assert answer.status_code == 404
+    assert "mc/ch0" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(("kind", "function"), [("mean", np.mean), ("std", np.std)])
+def test_projections_are_over_all_frames(
+    client: Any, run: Path, kind: str, function: Any
+) -> None:
+    sent = client.get(
+        f"{BASE}/projection", params={"layer": "mc/ch0", "kind": kind}
+    ).content
+    image = function(movie(run, "mc/ch0").astype(np.float64), axis=0)
+    low, high = np.percentile(image, (0.5, 99.8))
+    expected = map_contrast(image, low, high).astype(int)
+    found = np.frombuffer(sent, np.uint8).reshape(64, 64).astype(int)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_an_event_s_trace_is_of_its_footprint(client: Any, run: Path) -> None:
+    table = read_events(run / "recording.ch0.roi")
+    event = int(table.index[0])
+    row = table.loc[event]
+    trace = client.get(
+        f"{BASE}/events/{event}/trace", params={"layer": "df/ch0"}
+    ).json()["values"]
+    box = movie(run, "df/ch0")[:, row.x0 : row.x1, row.y0 : row.y1]
+    expected = box[:, row.footprint].mean(axis=1)
+    np.testing.assert_allclose(trace, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_an_event_tells_its_voxels_and_neighbours(client: Any, run: Path) -> None:
+    table = read_events(run / "recording.ch0.roi")
+    for event, row in table.iterrows():
+        found = client.get(f"{BASE}/events/{event}").json()
+        assert found["voxels"] == row["mask"].sum(axis=(1, 2)).tolist()
+        assert event in found["same_place"]
+        units = {p["name"]: p["unit"] for p in found["properties"]}
+        assert units["v_area"] == "voxel"
+
+
+def test_outlines_enclose_the_event(client: Any, run: Path) -> None:
+    import base64
+
+    table = read_events(run / "recording.ch0.roi")
+    row = table.iloc[0]
+    frame = int(row.z0) + 1
+    found = client.get(f"{BASE}/outlines", params={"start": frame}).json()["frames"][0]
+    at = found["events"].index(int(table.index[0]))
+    points = np.frombuffer(base64.b64decode(found["points"]), "<i2").reshape(-1, 4)
+    own = points[found["offsets"][at] : found["offsets"][at + 1]]
+    mask = np.pad(row["mask"][1], 1)
+    edges = int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
+    length = np.abs(own[:, 2:] - own[:, :2]).sum()
+    assert length == edges
+    assert own[:, 0].min() == row.x0 + np.flatnonzero(row["mask"][1].any(axis=1))[0]
+
+
+def test_registration_is_what_motion_recorded(client: Any) -> None:
+    found = client.get(f"{BASE}/registration").json()
+    assert len(found["rows"]) == 120
+    assert "correlation_after" in found["quality"]
+
+
+def test_a_bare_recording_has_a_quick_df(bare: Path, serve: Any) -> None:
+    client = serve(Workspace(bare))
+    found = client.get(BASE).json()
+    titles = [layer["title"] for layer in found["layers"]]
+    trace = client.get(
+        f"{BASE}/pixel", params={"layer": "df/ch0", "row": 3, "column": 4}
+    ).json()["values"]
+    events = client.get(f"{BASE}/events").json()
+    own = np.load(bare)[:, 3, 4].astype(float)
+    assert titles == ["Raw", "dF", "dF/F"]
+    assert found["frame_rate"] is None
+    np.testing.assert_allclose(trace, own - np.percentile(own, 20), rtol=1e-4)
+    assert events["events"] == []

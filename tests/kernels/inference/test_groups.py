@@ -1,0 +1,64 @@
+"""Tests of two groups against scipy and plain counting."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from astrocast.kernels.inference.groups import (
+    hedges_g,
+    judge_by_t,
+    permutation_p,
+    resample_mean,
+    welch,
+)
+
+
+def test_permutations_are_counted_exactly():
+    a, b = np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 2.5])
+    values = np.concatenate([a, b])
+    hits = 0
+    for chosen in combinations(range(6), 3):
+        left = values[list(chosen)]
+        right = np.delete(values, chosen)
+        hits += abs(left.mean() - right.mean()) >= abs(a.mean() - b.mean()) - 1e-12
+    rng = np.random.default_rng(0)
+    assert permutation_p(a, b, 1000, rng) == pytest.approx(hits / 20)
+
+
+def test_welch_is_that_of_the_textbook():
+    a, b = np.array([3.0, 4.0, 5.5, 4.2]), np.array([1.0, 2.0, 2.5])
+    difference, low, high, p = welch(a, b)
+    va, vb = a.var(ddof=1) / 4, b.var(ddof=1) / 3
+    freedom = (va + vb) ** 2 / (va**2 / 3 + vb**2 / 2)
+    error = np.sqrt(va + vb)
+    assert p == pytest.approx(2 * stats.t.sf(difference / error, freedom))
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (low, high) == pytest.approx((difference - half, difference + half))
+    assert welch(np.ones(3), np.ones(3))[3] == 1.0
+
+
+def test_interval_and_p_agree():
+    low, high, p = judge_by_t(2.0, 1.0, 8)
+    assert (low < 0 < high) == (p > 0.05)
+    low, high, p = judge_by_t(3.0, 1.0, 8)
+    assert (low < 0 < high) == (p > 0.05)
+
+
+def test_effect_size_is_corrected_for_few_animals():
+    rng = np.random.default_rng(0)
+    draws = [hedges_g(rng.normal(1, 1, 4), rng.normal(0, 1, 4)) for _ in range(4000)]
+    assert np.mean(draws) == pytest.approx(1.0, abs=0.06)
+    assert np.isnan(hedges_g(np.ones(2), np.zeros(2)))
+
+
+def test_the_bootstrap_spreads_as_animals_and_events_do():
+    rng = np.random.default_rng(0)
+    tree = [[rng.normal(level, 1, 30)] for level in rng.normal(0, 2, 40)]
+    means = [resample_mean(tree, rng) for _ in range(600)]
+    levels = [recordings[0].mean() for recordings in tree]
+    expected = np.sqrt(np.var(levels) / 40 + 1 / (30 * 40))
+    assert np.std(means) == pytest.approx(expected, rel=0.15)

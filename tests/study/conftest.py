@@ -1,0 +1,30 @@
+"""A small study: recordings with known events in two groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from astrocast.simulation import SimulationSettings, write_simulation
+
+#: recording -> (group, subject, events)
+RECORDINGS = {
+    "one": ("control", "a", 3),
+    "two": ("control", "b", 4),
+}
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a table and three recordings of 60 frames of 48 x 48 pixels."""
+    folder = tmp_path_factory.mktemp("recordings")
+    lines = ["recording,group,subject,frame_rate,conversion.loc_in,virus"]
+    for i, (name, (group, subject, events)) in enumerate(RECORDINGS.items()):
+        settings = SimulationSettings(
+            seed=40 + i, frames=60, rows=48, columns=48, events=events, motion=0.0
+        )
+        write_simulation(settings, folder / f"{name}.h5")
+        lines.append(f"{name}.h5,{group},{subject},{4 + i},data/ch0,AAV5")
+    (folder / "study.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder

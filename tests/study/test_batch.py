@@ -1,0 +1,139 @@
+"""A batch goes on past failures, resumes, and its cohort holds what its runs hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from astrocast.cli.app import app, main
+from astrocast.errors import DatasetNotFoundError
+from astrocast.pipeline.run import run_recording
+from astrocast.pipeline.settings import RunSettings
+from astrocast.study import batch as batch_module
+from astrocast.study.batch import count_workers, run_study
+from astrocast.study.clusters import slurm_options
+from astrocast.study.cohort import Cohort
+from astrocast.study.directory import read_study
+from astrocast.study.report import find_outliers
+
+SETTINGS = ["--set", "motion.enabled=false"]
+
+
+@pytest.fixture(scope="module")
+def study(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two recordings and one that cannot be read."""
+    (recordings / "broken.tif").write_bytes(b"no picture")
+    table = recordings / "with_broken.csv"
+    table.write_text(
+        (recordings / "study.csv").read_text() + "broken.tif,drug,d,4,,AAV5\n"
+    )
+    output = tmp_path_factory.mktemp("study") / "study"
+    done = CliRunner().invoke(app, ["batch", str(table), "-o", str(output), *SETTINGS])
+    assert done.exit_code == 1, done.output
+    assert "2 of 3 recordings are complete; failed: broken" in done.output
+    return output
+
+
+def test_it_goes_on_past_a_recording_that_fails(study: Path):
+    table = pd.read_csv(study / "recordings.csv").set_index("name")
+    assert table["status"].to_dict() == {"one": "ok", "two": "ok", "broken": "failed"}
+    assert "cannot be read as TIFF" in table.loc["broken", "message"]
+    assert table.loc["one", "virus"] == "AAV5"
+    assert table.loc["two", "minutes"] == pytest.approx(60 / 5 / 60)
+    page = (study / "report.html").read_text("utf-8")
+    assert "cannot be read as TIFF" in page
+    assert "Rate" in page
+
+
+def test_the_cohort_holds_the_events_of_all_runs(study: Path):
+    cohort = Cohort(study)
+    frames = []
+    for name in ("one", "two"):
+        (store,) = (study / f"{name}.astrocast").glob("*.roi")
+        frames.append(pd.read_csv(store / "events.csv").assign(recording=name))
+    expected = pd.concat(frames)
+    events = cohort.read(["recording", "group", "z0", "v_area"])
+    assert len(cohort) == len(expected) > 3
+    assert events["v_area"].tolist() == expected["v_area"].tolist()
+    assert set(events["group"]) == {"control"}
+    counted = cohort.aggregate(["recording"], {"v_area": "mean"}).set_index("recording")
+    by_hand = expected.groupby("recording")["v_area"]
+    assert counted["events"].to_dict() == by_hand.count().to_dict()
+    assert counted["v_area_mean"].to_dict() == pytest.approx(by_hand.mean().to_dict())
+    few = cohort.read(["z0"], where={"z0": (None, 20), "recording": ["one"]})
+    assert len(few) == ((expected["z0"] <= 20) & (expected["recording"] == "one")).sum()
+    assert len(pd.read_csv(study / "events.csv")) == len(expected)
+    with pytest.raises(DatasetNotFoundError, match="no columns nothing; it has"):
+        cohort.read(["nothing"])
+
+
+def test_a_second_batch_reuses_what_is_complete(study: Path, recordings: Path):
+    before = {p: p.stat().st_mtime_ns for p in study.glob("*.astrocast/recording.h5")}
+    events = (study / "events.parquet").read_bytes()
+    arguments = ["batch", str(study / "study.json"), "-o", str(study)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.output.count("(was complete)") == 2, done.output
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert (study / "events.parquet").read_bytes() == events
+    other = ["batch", str(recordings / "study.csv"), "-o", str(study)]
+    assert main([*other, "--set", "motion.enabled=true"]) == 2
+
+
+def test_results_are_those_of_a_single_run(
+    study: Path, recordings: Path, tmp_path: Path
+):
+    settings = RunSettings.checked(
+        motion={"enabled": False}, conversion={"loc_in": "data/ch0"}, frame_rate=4
+    )
+    run_recording(recordings / "one.h5", tmp_path / "one.astrocast", settings)
+    compared = 0
+    for path in (tmp_path / "one.astrocast").rglob("*"):
+        if path.is_file() and path.name in (
+            "events.csv",
+            "time_map.npy",
+            "events.parquet",
+        ):
+            twin = (
+                study / "one.astrocast" / path.relative_to(tmp_path / "one.astrocast")
+            )
+            assert path.read_bytes() == twin.read_bytes(), path
+            compared += 1
+    assert compared == 3
+
+
+def test_a_process_that_is_killed_is_one_failure(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+):
+    killed = batch_module._death(-9, "")
+    assert "signal 9" in killed
+    assert "memory" in killed
+    monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
+    made = read_study(study)
+    outcomes = run_study(made, workers=2)
+    assert {o["status"] for o in outcomes.values()} == {"failed"}
+    assert json.loads((study / "study.json").read_text())["outcomes"] == outcomes
+
+
+def test_workers_are_limited_by_recordings():
+    assert count_workers(8, 3) == 3
+    assert count_workers(None, 1) == 1
+
+
+def test_options_of_slurm():
+    assert slurm_options("jobs=8,cores=4")["cores"] == "4"
+    with pytest.raises(ValueError, match="expected NAME=VALUE of"):
+        slurm_options("nodes=3")
+
+
+def test_outliers_need_a_study_to_differ_from():
+    table = pd.DataFrame({"name": list("abcdef"), "events_per_minute": [5.0] * 6})
+    assert find_outliers(table) == []
+    table["events_per_minute"] = [5.0, 6.0, 5.5, 6.5, 5.2, 60.0]
+    ((name, _, value, median),) = find_outliers(table)
+    assert (name, value) == ("f", 60.0)
+    assert median == np.median(table["events_per_minute"])
