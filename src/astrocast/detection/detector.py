@@ -52,8 +52,7 @@ METHODS = ("default", "calibrated")
 
 
 class Detector:
-    """Finds events: connected voxels that stand out of their frame and out of their own
-    time course.
+    """Detect events: connected voxels that are bright in their frame and time course.
 
     Parameters
     ----------
@@ -404,8 +403,9 @@ class Detector:
         split_events: bool = True,
         use_on_disk_sharing: bool = False,
     ) -> int | None:
-        """Characterise one event of an event map that is at hand. `run` does all events
-        at once; this is for one alone.
+        """Compute the row of one event of an event map.
+
+        `run` does this for all events at once; use this for a single event.
 
         Parameters
         ----------
@@ -461,8 +461,9 @@ class Detector:
 def _check_in_force(
     method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
 ) -> None:
-    """Refuse parameters that the calibrated method does not use, warn of those that a
-    threshold replaces.
+    """Refuse parameters without effect in the calibrated method, or warn of them.
+
+    A warning names those that ``threshold`` replaces.
     """
     names = ineffective_parameters(method, settings)
     if names and method == "calibrated":
@@ -483,8 +484,9 @@ def _automatic_levels(
     settings: DetectionSettings,
     calibrated: CalibratedSettings | None,
 ) -> dict[str, float]:
-    """Return the levels of the default method that are left to the noise, and warn
-    where a given one is too low; nothing for the calibrated method.
+    """Return the levels of the default method that are derived from the noise.
+
+    Warns where a given level is too low; empty for the calibrated method.
     """
     if calibrated is not None:
         return {}
@@ -543,8 +545,10 @@ def _check_shapes(recording: Recording, *others: Recording | None) -> None:
 def _signal_kind(
     recording: Recording, signal: Recording | None, is_calibrated: bool
 ) -> SignalKind:
-    """Return what the traces are taken from: as the file says, else fluorescence where
-    the calibrated method works on it alone, and dF otherwise.
+    """Return the kind of signal that traces are taken from.
+
+    As the file says; else fluorescence if the calibrated method works on it alone, and
+    dF otherwise.
     """
     stored = stored_signal_kind(signal or recording)
     if stored is not None:

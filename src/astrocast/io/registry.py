@@ -256,6 +256,24 @@ def open_recording(
     return choose_one_channel(check_at_door(recording), rest, selection)
 
 
+def open_all_channels(source: Any, loc: str | None = None) -> Recording:
+    """Open a recording with all channels that it names, unless ``loc`` names one.
+
+    The frames of several channels alternate; ``choices`` lists the channels.
+    """
+    selection = Selection.of(loc)
+    recording, rest = _open_path_or_array(source, selection)
+    recording = check_at_door(recording)
+    k, names = recording.channels, recording.metadata.channel_names
+    last = (rest or "").split("/")[-1]
+    if k == 1 or selection.channel is not None or last in names:
+        return choose_one_channel(recording, rest, selection)
+    labels = [*names, *[""] * k][:k]
+    listed = tuple(n or f"ch{i}" for i, n in enumerate(labels))
+    recording.choices = {**recording.choices, "channel": listed}
+    return recording
+
+
 def choose_one_channel(
     recording: Recording, loc: str | None, selection: Selection
 ) -> Recording:
@@ -394,12 +412,15 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
     """Return an array in memory, or a dask array, as a recording."""
-    ndim = len(array.shape)
-    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
-        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    from astrocast.io.formats.axes import read_layout
     from astrocast.io.formats.axes_recording import AxesRecording, find_axes
 
-    axes = find_axes(ndim, array.shape, selection, "the array")
+    ndim, where = len(array.shape), "the array"
+    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
+        if ndim == 3:
+            read_layout("TYX", array.shape, where, selection)
+        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    axes = find_axes(ndim, array.shape, selection, where)
     return AxesRecording(array, axes, selection)
 
 
@@ -442,8 +463,9 @@ def create_recording(
     overwrite: bool = False,
     resume: Resume | None = None,
 ) -> RecordingWriter:
-    """Create a writer for a recording; the suffix of ``path`` decides the format, None
-    writes to memory.
+    """Create a writer for a recording.
+
+    The suffix of ``path`` decides the format; None writes to memory.
 
     Parameters
     ----------

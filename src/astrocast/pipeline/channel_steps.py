@@ -155,12 +155,13 @@ class ChannelSteps:
         from astrocast.io.stores.frame_quality import write_table
         from astrocast.preparation import MotionCorrection
 
+        parameters = self.settings.motion.model_dump(exclude={"enabled"})
+        if self.settings.conversion.offset is not None:
+            # without the offset, noise in the dark is below zero as often as above;
+            # cutting it off would make F0 too large
+            parameters["nonneg_movie"] = False
         motion = MotionCorrection()
-        motion.run(
-            self.recording,
-            loc=self.names.raw,
-            **self.settings.motion.model_dump(exclude={"enabled"}),
-        )
+        motion.run(self.recording, loc=self.names.raw, **parameters)
         motion.save(
             self.recording,
             loc=self.names.corrected,

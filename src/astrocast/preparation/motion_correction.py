@@ -515,7 +515,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack, unless the caller opened it."""
+    """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:
         stack.callback(recording.close)

@@ -1,6 +1,4 @@
-"""One pass over a recording: a template from a sample, then the shifts of every frame,
-block by block.
-"""
+"""One pass over a recording: template from a sample, then the shift of each frame."""
 
 from __future__ import annotations
 
@@ -72,9 +70,7 @@ EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
 
 @dataclass(frozen=True)
 class Motion:
-    """What is known of the motion of a recording; see `MotionCorrection` for the
-    meaning of each.
-    """
+    """Estimated motion of a recording; see `MotionCorrection` for the fields."""
 
     model: Model
     shifts: NDArray[np.float64]
@@ -94,9 +90,7 @@ class Motion:
 
 
 class SummedChannels(DerivedRecording):
-    """Channels of one recording added, each divided by its noise, so that both count by
-    what they show.
-    """
+    """Sum of the channels of a recording, each divided by its noise."""
 
     def __init__(self, channels: list[Recording]) -> None:
         shapes = {c.shape for c in channels}
@@ -176,8 +170,9 @@ def estimate_motion(
 def build_model(
     frames: NDArray[Any], settings: MotionSettings, pool: Executor
 ) -> tuple[Model, Normal, NDArray[np.float32]]:
-    """Return the prepared template, what is normal for the sample, and the template at
-    full resolution.
+    """Return prepared template, normal range of the sample, and full template.
+
+    The last one has the full resolution.
     """
     shape = (frames.shape[1], frames.shape[2])
     view = plan_view(shape, dark_border(frames))
@@ -220,9 +215,7 @@ def pass_over(
     estimate: EstimateBlock,
     store: EstimateStore,
 ) -> tuple[Estimate, float]:
-    """Return the estimate of every frame and the lowest value of the recording (0 at
-    most).
-    """
+    """Return the estimate of each frame, and the minimum of all (at most 0)."""
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
     sums = Sums()
@@ -250,9 +243,7 @@ def pass_over(
 
 
 class Sums:
-    """Adds up the images of blocks, so that only what is known per frame is kept of
-    each: memory stays flat.
-    """
+    """Sum of images over blocks, so that memory does not grow with the recording."""
 
     def __init__(self) -> None:
         self.before: Any = 0.0
@@ -353,8 +344,9 @@ def lowest_value(frames: NDArray[Any]) -> float:
 
 
 class EstimateStore:
-    """Estimates of finished blocks on disk, in a folder of their own for each input,
-    set of parameters and version of the algorithm.
+    """Estimates of finished blocks on disk.
+
+    In a folder for each input, set of parameters and version of the algorithm.
 
     Parameters
     ----------

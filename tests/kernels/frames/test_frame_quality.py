@@ -96,14 +96,22 @@ CASES = {
     "eight, a quarter brighter": (scale_frames(EIGHT, 1.25), "flash", EIGHT),
     "one percent of the range": (add_light([75], slice(None), 30), "flash", [75]),
     "eight in a row": (scale_frames(slice(70, 78), 1.25), "flash", range(70, 78)),
-    "very bright": (add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20)),
-    "band": (add_light(slice(10, None, 15), slice(20, 30), 3000), "flash", range(10, 160, 15)),
+    "very bright": (
+        add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20),
+    ),
+    "band": (
+        add_light(slice(10, None, 15), slice(20, 30), 3000),
+        "flash",
+        range(10, 160, 15),
+    ),
     "first frame": (scale_frames([0], 1.5), "flash", [0]),
     "saturated": (set_frames([40, 41], 65535), "saturated", [40, 41]),
     "repeated": (repeat_frames([41, 42, 76]), "repeated", [41, 42, 76]),
     "lines stopped": (stop_lines(40, 20), "lost_lines", [40]),
     "lines lost": (set_frames((40, slice(10, 20)), 0), "lost_lines", [40]),
-    "lines without light": (set_frames((40, slice(10, 20)), dark(1)[0, :10]), "lost_lines", [40]),
+    "lines without light": (
+        set_frames((40, slice(10, 20)), dark(1)[0, :10]), "lost_lines", [40],
+    ),
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def find_parts(path: Path) -> Place:
         recording = path / RECORDING
         if not recording.is_file():
             raise RecordingNotFoundError(
-                f"{path} has no {RECORDING} yet: its run did not get past the conversion;"
+                f"{path} has no {RECORDING} yet: its run did not finish the conversion;"
                 " run it again"
             )
         return Place(path, recording, path, _store_in(path, recording.stem))
@@ -180,7 +180,7 @@ class Project:
 
     @cached_property
     def events(self) -> EventSet | None:
-        """Return the events with the decisions about them; None where there are none."""
+        """Return the events with the decisions about them; None if there are none."""
         if self.place.store is None:
             return None
         return EventSet(self.place.store, self.shape, self.curator)
@@ -200,7 +200,7 @@ class Project:
         return read_frame_marks(path, layer.recording.loc if layer else None)
 
     def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
-        """Return the event table with the columns that regions add, and their meaning."""
+        """Return the event table with the columns of regions, and their meaning."""
         if self.events is None:
             raise DatasetNotFoundError("no events were detected yet")
         regions = read_regions(self.place.recording)

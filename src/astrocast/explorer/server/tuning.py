@@ -136,7 +136,7 @@ def runs(project: Opened) -> dict[str, Any]:
 
 @router.post("/runs")
 def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]:
-    """Run on the whole recording, into a new directory beside it; the answer is a job."""
+    """Run on the whole recording, into a new directory beside it; returns a job."""
     folder, _ = _beside(project)
     output = folder / check_name(wanted.name)
     interrupted = {r.output.name: r for r in unfinished_runs(folder)}

@@ -1,9 +1,9 @@
 """The log of decisions about the events of a store, beside the store.
 
-``<store>.curation.jsonl``, or ``<store>.curation.<curator>.jsonl``: a decision per line,
-see `astrocast.events.curation`. Each line names the detection that it is about by a hash
-of its table; lines about another detection stay in the file and do not count. Lines are
-only ever added.
+``<store>.curation.jsonl``, or ``<store>.curation.<curator>.jsonl``: one decision per
+line, see `astrocast.events.curation`. Each line has a hash of the event table it is
+about; lines about another detection stay in the file and have no effect. Lines are only
+ever added.
 """
 
 from __future__ import annotations

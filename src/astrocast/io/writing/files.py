@@ -194,7 +194,7 @@ def open_for_writing(path: Path) -> BinaryIO:
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until a file is on the disk: a rename must not overtake the data it names."""
+    """Wait until a file is on disk: a rename must not come before its data."""
     file.flush()
     os.fsync(file.fileno())
 

@@ -1,4 +1,4 @@
-"""Shape of events: of their masks in space and time, and of their footprints in space."""
+"""Shape of events: masks in space and time, and footprints in space."""
 
 from __future__ import annotations
 

@@ -258,8 +258,8 @@ def find_pulses(values: Real) -> tuple[Bool, Bool]:
 def step_directions(values: Real, noise: Real) -> NDArray[np.int8]:
     """Return 1 where a block is clearly brighter than in the frame before, -1 darker.
 
-    ``values`` (frame, group, block), ``noise`` (group, block): the standard deviation of
-    a block; the result is (frame - 1, group, block), 0 where the step is within noise.
+    ``values`` (frame, group, block), ``noise`` (group, block): standard deviation of a
+    block; the result is (frame - 1, group, block), 0 where the step is within noise.
     """
     least = LEAST_STEP * np.abs(np.median(values, axis=0))
     limit = np.maximum(np.maximum(STEP * np.sqrt(2) * noise, least), 1e-12)

@@ -65,8 +65,9 @@ class Estimate:
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """Return one estimate of consecutive runs: frames one after the other, sums
-        added.
+        """Return one estimate of consecutive groups of frames.
+
+        Values per frame are joined, sums are added.
         """
         joined: dict[str, Any] = {}
         for f in fields(cls):
@@ -94,8 +95,9 @@ def threads_available() -> int:
 def in_batches(
     work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None
 ) -> list[Any]:
-    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the
-    threads of ``pool``.
+    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order.
+
+    On the threads of ``pool``.
     """
     parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return list(map(work, parts) if pool is None else pool.map(work, parts))
@@ -181,8 +183,7 @@ def refine_estimate(
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the
-    template.
+    """Compare the ``inner`` frames of a block (frame, row, column) with the template.
 
     Outside ``inner`` are the frames that dim recordings are compared together with
     (`halo_of`). The result does not depend on ``pool``, nor on how the recording is cut
@@ -226,8 +227,9 @@ def correct(
     store: Finish,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
-    """Return a block of frames moved back by their shifts, or by their fields where the
-    model is piecewise.
+    """Return a block of frames moved back by their shifts.
+
+    By their fields where the model is piecewise.
     """
     out = np.empty(frames.shape, store.dtype)
     rule = stored_as(out.dtype, store.offset, store.nonnegative)
@@ -255,8 +257,9 @@ def correct(
 def dense_field(
     field: NDArray[np.float32], model: Model, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return the shift of every pixel (2, row, column) from those of the patches (2,
-    patch row, patch column).
+    """Return the shift of each pixel from the shifts of the patches.
+
+    Shapes (2, row, column) and (2, patch row, patch column).
     """
     assert isinstance(model, PiecewiseModel)
     grid = model.grid

@@ -91,8 +91,9 @@ def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None
 
 
 def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
-    """Return by how much the light of each frame differs from what is wanted, in the
-    block that differs most.
+    """Return how much the light of each frame differs from the expected one.
+
+    In the block of pixels that differs most.
 
     Parameters
     ----------
@@ -114,8 +115,9 @@ def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
 
 
 def evenly_lit(seen: Real) -> NDArray[np.bool_]:
-    """Return which frames (frame, row, column), not aligned yet, are lit as most of
-    them are.
+    """Return which frames (frame, row, column) are lit like most of them.
+
+    Frames are not aligned yet.
     """
     means = block_means(seen, np.zeros((len(seen), 2), np.int64))
     apart = unevenness(means, np.median(means, axis=0))

@@ -226,8 +226,9 @@ class Held:
 
 @lru_cache(maxsize=4)
 def _compiled(key: Held) -> Any:
-    """Return the function (views, number of real frames) -> (shifts in pixels of the
-    view, lags of the patches).
+    """Return the compiled function (views, number of real frames) -> shifts, lags.
+
+    Shifts in pixels of the view, and lags of the patches.
     """
     jax, model = _jax(), key.model
     jnp = jax.numpy
@@ -253,8 +254,9 @@ def _compiled(key: Held) -> Any:
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare a block of frames with the template, see `engine.estimate`; ``pool`` is
-    not used.
+    """Compare a block of frames with the template, see `engine.estimate`.
+
+    ``pool`` is not used.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)

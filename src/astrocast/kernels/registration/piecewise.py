@@ -1,5 +1,4 @@
-"""A smooth field of shifts per frame, from overlapping patches (piecewise-rigid
-correction).
+"""A smooth field of shifts per frame from overlapping patches (piecewise-rigid).
 
 After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031),
 with differences:
@@ -141,8 +140,9 @@ def plan_grid(
     overlaps: tuple[int, int],
     upsample: int,
 ) -> Grid:
-    """Return the patches of frames of ``shape``: windows of stride + overlap pixels, a
-    stride apart.
+    """Return the patches of frames of ``shape``.
+
+    Windows of stride + overlap pixels, one stride apart.
 
     A window larger than the view becomes the view. ``upsample`` nodes per patch carry
     the field between their centres; with one it is linear between the centres.
@@ -180,9 +180,7 @@ def plan_grid(
 
 
 def _spread(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
-    """Weights of a natural cubic spline through the centres, at the nodes; (node,
-    centre).
-    """
+    """Return the weights of a natural cubic spline at the nodes, (node, centre)."""
     if len(centres) == 1:
         return np.ones((len(nodes), 1), np.float32)
     return CubicSpline(centres, np.eye(len(centres)), bc_type="natural")(nodes).astype(
@@ -197,7 +195,7 @@ def build_piecewise(
     sigma: tuple[float, float] | None = None,
     halo: int = 0,
 ) -> PiecewiseModel:
-    """Prepare the template of ``rigid`` patch by patch; lengths in pixels of the frame."""
+    """Prepare the template of ``rigid`` by patches; lengths in frame pixels."""
     factor = rigid.view.factor
     own = patches(
         rigid.template[None],
@@ -217,16 +215,18 @@ def build_piecewise(
 
 
 def peaks_of(maps: Real) -> NDArray[np.float64]:
-    """Return the peaks (frame, patch row, patch column, 2) of maps averaged with those
-    of the neighbouring patches.
+    """Return the peaks of maps that were averaged with those of neighbours.
+
+    Shape (frame, patch row, patch column, 2).
     """
     near = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
     return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
 def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
-    """Return the standard deviation that noise gives to the shift of a middling patch,
-    in pixels of the view.
+    """Return the standard deviation of a typical patch's shift due to noise.
+
+    In pixels of the view.
 
     The Cramer-Rao bound: noise over the root of the summed squared gradient of the
     template. ``seen`` are some viewed frames, aligned or not.
@@ -242,7 +242,8 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
 
 
 def smoothed(maps: Real, axis: int, times: int) -> Real:
-    """Return maps averaged with their neighbours along ``axis`` (1/4, 1/2, 1/4),
+    """Return maps averaged with neighbours along ``axis`` (1/4, 1/2, 1/4), repeatedly.
+
     ``times`` times.
 
     At the ends the map itself stands for the neighbour that is not there.
@@ -388,8 +389,9 @@ def moved_templates(template: Real, fields: Real, grid: Grid, view: View) -> Rea
 
 
 def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -> Real:
-    """Return maps of patches, centred ``ahead`` of where they were read: those of
-    neighbouring frames can be added.
+    """Return maps of patches, centred ``ahead`` of the place where they were read.
+
+    So that maps of neighbouring frames can be added.
     """
     spectrum = cross_spectrum(cut, correlator)
     spectrum *= phase_ramps(correlator.shape, ahead)[:, None]
@@ -397,15 +399,17 @@ def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:
-    """Return the shifts at the nodes of the grid, (frame, 2, row node, column node),
-    from those of the patches.
+    """Return the shifts at the nodes of the grid from those of the patches.
+
+    Shape (frame, 2, row node, column node).
     """
     return np.ascontiguousarray(grid.row_weights @ fields @ grid.column_weights.T)
 
 
 def warp_view(seen: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return viewed frames moved back by the fields of their patches (in pixels of the
-    frame).
+    """Return views moved back by the fields of their patches.
+
+    Fields are in pixels of the frame.
     """
     centre = (view.factor - 1) / 2
     return warp_frames(

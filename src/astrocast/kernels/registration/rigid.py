@@ -143,9 +143,7 @@ def build_rigid(
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:
-    """Return the coarse shift of each viewed frame, (frame, 2), in whole pixels of the
-    view.
-    """
+    """Return the coarse shift of each view, (frame, 2), in whole pixels of the view."""
     coarse = halve(seen) if model.step == 2 else seen
     maps = correlation_maps(
         cross_spectrum(coarse * model.search_window, model.search), model.search

@@ -146,8 +146,9 @@ export class Page {
   }
 
   peakFrame(event, z0, z1) {
-    const peak = this.value(event, "peak_frame");
-    return peak ?? Math.floor((z0 + z1 - 1) / 2);
+    const seconds = this.value(event, "peak_s");
+    const peak = seconds != null && this.info.frame_rate ? seconds * this.info.frame_rate : this.value(event, "peak_frames");
+    return peak != null && peak >= z0 && peak < z1 ? Math.round(peak) : Math.floor((z0 + z1 - 1) / 2);
   }
 
   async clickPixel(pixel, add) {
