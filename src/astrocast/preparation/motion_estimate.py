@@ -301,8 +301,10 @@ def sample_frames(
     use: int | None,
     left_out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the numbers of the sample's frames: spread evenly over the recording, or
-    over ``use`` of its splits; frames that are ``left_out`` (frame,) are not among them.
+    """Return the frames of the sample, evenly spread.
+
+    Over the recording, or over ``use`` of its splits; frames that are ``left_out``
+    (frame,) are not among them.
     """
     n = recording.shape[0]
     allowed = np.arange(n)

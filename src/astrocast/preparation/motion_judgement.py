@@ -27,9 +27,7 @@ MENDED_TOGETHER = 16
 
 
 def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the frames of those numbers (ascending); consecutive ones are read
-    together.
-    """
+    """Return frames by number (increasing); consecutive ones are read together."""
     groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
     out = np.empty((len(picked), *recording.shape[1:]), recording.dtype)
     place = 0

@@ -1,4 +1,4 @@
-"""Frames of an event that fills part of the field are not part of the first template."""
+"""Frames of an event in part of the field are not part of the first template."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def event() -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def moved() -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """16 frames of one texture without noise, shifted by up to 4 pixels, and the
-    shifts; the first is not shifted.
+    """Return 16 frames of one texture without noise, and their shifts.
+
+    They are shifted by up to 4 pixels; the first is not shifted.
     """
     shifts = np.random.default_rng(1).uniform(-4, 4, (16, 2))
     shifts[0] = 0
@@ -89,9 +90,7 @@ def test_unevenness_is_what_a_line_leaves() -> None:
 
 
 def test_an_event_is_no_template(moved: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    """Frames of an event look more alike than others; the template is made from those
-    others.
-    """
+    """Frames of an event look alike; the template is made from others."""
     frames = np.concatenate(
         [moved[0], moved[0][:5] + (200 * event()).astype(np.float32)]
     )

@@ -124,7 +124,7 @@ def find_black(stats: FrameStatistics) -> Iterator[Flag]:
 
 
 def abrupt_runs(dark: Bool, mean: Real, missing: Real) -> Bool:
-    """Return the dark frames (frame,) of runs that begin and end within three frames."""
+    """Return the dark frames (frame,) of runs that begin and end within 3 frames."""
     out = np.zeros_like(dark)
     for start, stop in runs(dark):
         drops = []

@@ -179,8 +179,9 @@ def _smoothed(maps: Any, axis: int) -> Any:
 
 
 def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
-    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch
-    column, lag, lag).
+    """Return the maps of patches, centred on the rigid shift.
+
+    Shape (frame, patch row, patch column, lag, lag).
     """
     jnp = _jax().numpy
     grid, correlator = model.grid, model.patches.correlator

@@ -300,8 +300,10 @@ def view_fields(
 def fields_of(
     shifts: NDArray[np.float64], rest: NDArray[np.float64], model: PiecewiseModel
 ) -> Real:
-    """Return float32 fields (frame, 2, patch row, patch column) from rigid shifts
-    (frame, 2) and deviations (frame, patch row, patch column, 2), which are limited.
+    """Return fields from rigid shifts and deviations, which are limited.
+
+    Fields are float32 (frame, 2, patch row, patch column), shifts (frame, 2),
+    deviations (frame, patch row, patch column, 2).
     """
     fields = shifts[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
     return np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
@@ -378,8 +380,9 @@ def fit_fields(
 
 
 def moved_templates(template: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return the template (row, column) as each frame would show it, (frame, row,
-    column), by fields in pixels of the frame.
+    """Return the template as each frame would show it, (frame, row, column).
+
+    The template is (row, column), the fields are in pixels of the frame.
 
     The field at a place of the frame is taken from the same place of the template: it
     is smooth.

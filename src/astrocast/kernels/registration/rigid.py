@@ -1,8 +1,8 @@
 """One shift per frame, in three stages.
 
-The search looks over the whole range of allowed shifts on a frame binned once more, both
-sides tapered, high-passed and partly whitened. The correlation displaces the frame by
-that shift in whole pixels, compares it with the template masked at its edges at a few
+The search looks over the whole range of allowed shifts on a frame binned once more,
+both sides tapered, high-passed and partly whitened. The correlation displaces the
+frame by that shift in whole pixels, compares it with the template masked at its edges at a few
 lags around zero, and resamples the peak at quarter pixels. A masked template that is
 compared with itself peaks away from zero where it is brighter on one side; that bias is
 measured once and subtracted. The result is the start of the weighted least squares of
@@ -158,8 +158,9 @@ def _fine_peaks(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.floa
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each viewed frame by correlation, (frame, 2), in pixels of the
-    frame, within the limit.
+    """Return the shift of each view by correlation, (frame, 2).
+
+    In pixels of the frame, within the limit.
     """
     whole = search_shifts(seen, model)
     rest = _fine_peaks(displaced(seen, whole), model.fine) - model.bias

@@ -72,7 +72,8 @@ class Level:
     weight
         float32 (row, column): 1 / variance of the noise of a frame's pixel there.
     slopes
-        float32 (2, row, column): the smooth part of the template's row and column slope.
+        float32 (2, row, column): the smooth part of the template's row and column
+        slope.
     """
 
     template: Real
@@ -270,8 +271,8 @@ def normal_equations(
     Only pixels in the ``box`` (first row, end row, first column, end column) count, of
     which the outermost row and column of the frame are none.
 
-    ``frame``, ``moved`` (the moved template) and ``weight`` are float32 (row, column) in
-    the frame's place, ``slopes`` float32 (2, row, column) in the template's; ``fit`` is
+    ``frame``, ``moved`` (the moved template) and ``weight`` are float32 (row, column)
+    in the frame's place, ``slopes`` float32 (2, row, column) in the template's; ``fit`` is
     float64 (4,): shift, gain, level. Regressors: both slopes, template, one.
     """
     iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
@@ -362,8 +363,9 @@ def step_fit(
     fit: NDArray[np.float64],
     pad: int,
 ) -> float:
-    """Improve ``fit`` (shift, gain, level) of one frame by one step, in place; return
-    the length of the step along the longer axis, pixels (at most one).
+    """Improve ``fit`` (shift, gain, level) of one frame by one step, in place.
+
+    Return the length of the step along the longer axis, pixels (at most one).
 
     Arrays as in `normal_equations`. Shifts that leave less than half of the frame are
     not followed.
@@ -452,7 +454,7 @@ def weighted_correlation(frame: Real, model: Real, weight: Real, pad: int) -> fl
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _box_sums(values: Real, out: Real) -> None:
-    """Fill float32 (row, column) with the sums over BOX x BOX pixels, edges repeated."""
+    """Fill float32 (row, column) with sums over BOX x BOX, edges repeated."""
     h, w = values.shape
     half = BOX // 2
     across = np.empty((h, w), np.float32)
@@ -485,8 +487,9 @@ def find_active(
     usual: float,
     active: NDArray[np.uint8],
 ) -> float:
-    """Fill uint8 (row, column) with 1 where the tissue is active; return the robust
-    standard deviation of the smoothed residual.
+    """Fill uint8 (row, column) with 1 where the tissue is active.
+
+    Return the robust standard deviation of the smoothed residual.
 
     Images as in `normal_equations`; ``usual`` is that standard deviation as it usually
     is, 0 where it is not known.
@@ -547,11 +550,12 @@ def _local_means(values: Real, radius: int, out: Real) -> None:
 
 @njit(cache=True, nogil=True)
 def even_light(frame: Real, moved: Real, own: Real, evened: Real) -> None:
-    """Fill ``evened`` with the frame at the light of the moved template, and scale the
-    weights ``own`` in place; all float32 (row, column).
+    """Fill ``evened`` with the frame at the light of the moved template.
 
-    A gain and a level are fitted in the square around each pixel (the local linear model
-    of He, Sun & Tang 2013, doi:10.1109/TPAMI.2012.213).
+    The weights ``own`` are scaled in place; all are float32 (row, column).
+
+    A gain and a level are fitted in the square around each pixel (the local linear
+    model of He, Sun & Tang 2013, doi:10.1109/TPAMI.2012.213).
     """
     radius = LIGHT_RADIUS
     mean_f, mean_m = np.empty_like(frame), np.empty_like(frame)
@@ -641,8 +645,8 @@ def _fit_frames(
     """Fit the ``even`` ones (frame,) of frames at their own resolution, in place.
 
     ``frames`` (frame, row, column) of any real dtype, of which a window from ``corner``
-    on is used; ``level`` template, weight (row, column), slopes (2, row, column) float32;
-    ``active`` uint8 (frame, row, column) of the view; ``fits`` float64 (frame, 4):
+    on is used; ``level`` float32 template, weight (row, column), slopes (2, row,
+    column); ``active`` uint8 (frame, row, column) of the view; ``fits`` float64 (frame, 4):
     shift in pixels of the frame, gain, level.
     """
     template, weight, slopes = level
@@ -729,8 +733,10 @@ def _images(level: Level) -> tuple[Real, Real, Real]:
 def active_deviation(
     seen: Real, shifts: NDArray[np.float64], model: RobustModel
 ) -> float:
-    """Return the usual standard deviation of the smoothed residual of views (frame, row,
-    column), from some of them; ``shifts`` (frame, 2) in pixels of the frame.
+    """Return the usual standard deviation of the smoothed residual.
+
+    From some of the views (frame, row, column); ``shifts`` (frame, 2) in pixels of the
+    frame.
     """
     few = slice(None, None, max(1, len(seen) // 16))
     seen, shifts = np.ascontiguousarray(seen[few]), shifts[few]

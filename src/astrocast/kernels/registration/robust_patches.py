@@ -29,7 +29,8 @@ Real = NDArray[np.float32]
 
 #: steps of the patches of a frame with activity
 STEPS = 2
-#: patches of which, and of whose neighbours, at least this share is calm stay as they are
+#: patches of which, and of whose neighbours, at least this share is calm stay as they
+#: are
 CALM = 0.98
 #: a patch is expected to move by about so much from its first estimate (pixels of the
 #: view), and its gain and relative level to differ by so much
@@ -40,8 +41,9 @@ TRUST = 4
 
 @njit(cache=True, nogil=True)
 def fit_light(frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64]) -> None:
-    """Fill gain and level of ``fit`` float64 (4,) by weighted regression of the frame on
-    the moved template, all images float32 (row, column).
+    """Fill gain and level of ``fit`` float64 (4,) by weighted regression.
+
+    Of the frame on the moved template, all images float32 (row, column).
     """
     s = np.empty(6)
     weighted_sums(frame, moved, weight, PAD, s)
@@ -65,9 +67,9 @@ def find_active_views(
 ) -> None:
     """Fill where the tissue of views is active, beside templates moved by a field.
 
-    ``seen``, ``moved`` float32 (frame, row, column); ``weight`` float32 (row, column) in
-    the template's place; ``usual`` see `find_active`; ``fits`` float64 (frame, 4) of the
-    rigid shift, of which gain and level are fitted; ``active`` uint8 (frame, row,
+    ``seen``, ``moved`` float32 (frame, row, column); ``weight`` float32 (row, column)
+    in the template's place; ``usual`` see `find_active`; ``fits`` float64 (frame, 4) of
+    the rigid shift, of which gain and level are fitted; ``active`` uint8 (frame, row,
     column); ``agreement`` float64 (frame, 2): correlation with the moved template, and
     the standard deviation of the smoothed residual.
     """
@@ -117,8 +119,9 @@ def _patch_equations(
 
 @njit(cache=True, nogil=True)
 def _average_neighbours(sums: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Return float64 (patch row, patch column, ...) averaged along an axis, 1/4 1/2 1/4;
-    at the ends the patch itself stands for the neighbour.
+    """Return (patch row, patch column, ...) averaged along an axis, 1/4 1/2 1/4.
+
+    float64; at the ends the patch itself stands for the neighbour.
     """
     out = np.empty_like(sums)
     n = sums.shape[axis]
@@ -141,8 +144,9 @@ def patch_steps(
     active: NDArray[np.uint8],
     corners: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
 ) -> NDArray[np.float64]:
-    """Return by how much each patch of one frame is off, float64 (2, patch row, patch
-    column), pixels of the view.
+    """Return by how much each patch of one frame is off, pixels of the view.
+
+    float64 (2, patch row, patch column).
 
     ``seen``, ``moved`` float32 (row, column) in the frame's place, ``weight`` (row,
     column) and ``slopes`` (2, row, column) in the template's; ``fit`` float64 (4,);
@@ -196,8 +200,9 @@ def calm_shares(
 def follow_calm_patches(
     deviation: NDArray[np.float64], calm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return deviations (2, patch row, patch column) of which those of active patches
-    follow the calm ones around them.
+    """Return deviations in which active patches follow the calm ones around.
+
+    Shape (2, patch row, patch column).
 
     ``calm`` is from `calm_shares`; where all of a frame is active nothing deviates.
     """

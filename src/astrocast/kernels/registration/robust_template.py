@@ -41,8 +41,9 @@ def _add_frames(
     limit: Real,
     sums: NDArray[np.float64],
 ) -> None:
-    """Add frames, moved onto the template's grid and at its light, to float64 (3, row,
-    column) sums: number of values, residual, squared residual.
+    """Add frames, moved onto the template's grid and at its light, to sums.
+
+    The sums are float64 (3, row, column): number of values, residual, squared residual.
 
     ``frames`` (frame, row, column) of any real dtype, used from ``corner`` on; ``fits``
     float64 (frame, 4): shift, gain, level; ``active`` uint8 (frame, row, column) of the
@@ -81,8 +82,8 @@ def masked_moments(
 ) -> tuple[Real, Real]:
     """Return (template, variance of the residual) of frames without their activity.
 
-    Arguments as in `_add_frames`. Where fewer than an eighth of the frames have a value,
-    the nearest pixel that has one stands for it.
+    Arguments as in `_add_frames`. Where fewer than an eighth of the frames have a
+    value, the nearest pixel that has one stands for it.
     """
     parts = [slice(i, i + 8) for i in range(0, len(frames), 8)]
 

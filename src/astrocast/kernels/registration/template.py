@@ -145,8 +145,9 @@ def find_shifts(sample: Sample, model: RigidModel, seen: Real) -> NDArray[np.flo
 def trusted_mean(
     sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]
 ) -> Real:
-    """Return the mean of the moved frames that look like the template and are not
-    clipped.
+    """Return the mean of the moved frames that resemble the template.
+
+    Frames that are clipped are left out.
 
     ``move(part)`` returns part of ``range(frames)``, moved back.
     """
@@ -163,8 +164,9 @@ def trusted_mean(
 
 
 def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidModel:
-    """Refine a template on a sample: align, average, ``rounds`` times; the last round is
-    that of the least squares.
+    """Refine a template on a sample: align and average, ``rounds`` times.
+
+    The last round is the least-squares fit.
 
     Its geometry is the median position of the sample. Rounds that only prepare the last
     one use part of the sample. ``whole``: see `build_robust`.
@@ -194,8 +196,9 @@ def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidMode
 
 
 def centre_fields(shifts: NDArray[np.float64], fields: Real) -> Real:
-    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero
-    from the rigid shift, on average.
+    """Return fields whose deviation from the rigid shift has mean zero.
+
+    Shape (frame, 2, patch row, patch column).
 
     The mean, not the median: deviations are limited, so no frame counts for much, and
     the median of motion that swings between two sides is anywhere between them.
@@ -208,8 +211,9 @@ def centre_fields(shifts: NDArray[np.float64], fields: Real) -> Real:
 
 
 def clipped_moments(aligned: Real) -> tuple[Real, Real]:
-    """Return the mean and the variance over aligned frames (frame, row, column) without
-    values far from the median: events are not part of the template.
+    """Return mean and variance over frames without values far from the median.
+
+    Frames are aligned, (frame, row, column); events are not part of the mean.
     """
     few = aligned[:: max(1, len(aligned) // ROUND_FRAMES)]
     middle = np.median(few, axis=0)
@@ -260,8 +264,9 @@ def piecewise_template(
 def find_fields(
     sample: Sample, model: PiecewiseModel
 ) -> tuple[NDArray[np.float64], Real]:
-    """Return shifts (frame, 2) and fields (frame, 2, patch row, patch column) of the
-    sample, which activity does not pull.
+    """Return shifts and fields of the sample, which activity does not pull.
+
+    Shapes (frame, 2) and (frame, 2, patch row, patch column).
     """
 
     def work(part: slice) -> tuple[NDArray[np.float64], Real]:
@@ -277,8 +282,9 @@ def find_fields(
 def replace_template(
     sample: Sample, model: PiecewiseModel, fields: Real, template: Real, own: Real
 ) -> PiecewiseModel:
-    """Return the model with another template (row, column of the view), whose pixels
-    have the variance ``own`` in frames moved back by ``fields``.
+    """Return the model with another template (row, column of the view).
+
+    Its pixels have the variance ``own`` in frames moved back by ``fields``.
     """
     grid, view = model.grid, sample.view
     level = prepare_template(
@@ -302,8 +308,9 @@ def replace_template(
 def judge_sample(
     sample: Sample, model: Model
 ) -> tuple[Estimate, NDArray[np.bool_], Normal]:
-    """Return the estimate of the sample against its final template, which of its frames
-    are trusted, and what is normal.
+    """Return the sample's estimate, which frames are trusted, and what is normal.
+
+    The sample is compared with its final template.
     """
     if isinstance(model, PiecewiseModel):
         model = replace(model, halo=0)  # the frames of the sample are not consecutive
