@@ -346,3 +346,12 @@ def test_the_offset_is_taken_from_dark_frames() -> None:
         InvalidValueError, match=r"no dark frames.*at most 59\d\.|at most 60\d"
     ):
         Input().run(frames[3:], dtype="float32", in_memory=True, offset="auto")
+
+
+def test_no_reduction_is_needed_without_a_background() -> None:
+    movie = np.arange(6 * 8 * 8, dtype=np.float32).reshape(6, 8, 8)
+    options = {"dtype": "float32", "in_memory": True, "subtract_func": None}
+    (found,) = Input().run(movie, **options).values()
+    np.testing.assert_array_equal(found, movie)
+    with pytest.raises(InvalidValueError, match="subtract_func is None"):
+        Input().run(movie, subtract_background=movie[0], **options)

@@ -117,8 +117,10 @@ def _mark_cut(
     ):
         if flag in events:
             cut = events[flag].to_numpy() > 0
+            if not cut.any():
+                continue
             at = times(events[column].to_numpy(np.int64)[cut], frame_rate)
-            ax.plot(
+            (line,) = ax.plot(
                 at,
                 rows[cut],
                 linestyle="none",
@@ -127,6 +129,8 @@ def _mark_cut(
                 markersize=5,
                 clip_on=False,
             )
+            # half of a mark lies outside the axes, which are not made smaller for it
+            line.set_in_layout(False)
 
 
 def event_rate(

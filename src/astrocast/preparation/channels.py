@@ -183,10 +183,10 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
 def subtract(
     channels: list[Conversion],
     background: str | float | NDArray[Any] | None,
-    reduction: str | Callable[..., Any],
+    reduction: str | Callable[..., Any] | None,
 ) -> list[Conversion]:
     """Return the channels minus the background; its own channel is left out."""
-    if background is None:
+    if background is None or reduction is None:  # None only without background
         return channels
     if isinstance(background, str):
         named = [c for c in channels if background in (c.name, c.name.split("/")[-1])]

@@ -79,7 +79,7 @@ class Input:
         lazy: bool = True,
         subtract_background: str | float | NDArray[Any] | None = None,
         subtract_func: (
-            Literal["mean", "max", "min", "std"] | Callable[..., Any]
+            Literal["mean", "max", "min", "std"] | Callable[..., Any] | None
         ) = "mean",
         rescale: float | int | tuple[float, float] | tuple[int, int] | None = None,
         dtype: Any = int,

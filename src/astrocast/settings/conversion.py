@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from astrocast.settings.base import Settings, parameter
 
@@ -49,7 +49,7 @@ class ConversionSettings(Settings):
         "Background to subtract: a number, the name of a channel (which is then"
         " dropped), or a 2-D or 3-D array",
     )
-    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = (
+    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] | None = (
         parameter(
             "mean",
             "How the frames of the background become one frame: a name, or a function"
@@ -132,6 +132,15 @@ class ConversionSettings(Settings):
         "Refuse a recording of which even and odd frames look like two channels when it"
         " is read as one; off: read it as one",
     )
+
+    @model_validator(mode="after")
+    def _check_reduction(self) -> Self:
+        if self.subtract_func is None and self.subtract_background is not None:
+            raise ValueError(
+                "subtract_func is None, but a background is subtracted: give 'mean',"
+                " 'max', 'min', 'std' or a function"
+            )
+        return self
 
     @field_validator("channels", "z_slice", "rescale", "chunks", mode="before")
     @classmethod

@@ -34,7 +34,7 @@ from astrocast.pipeline.run import RECORDING
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
-#: what the page was told about a recording, beside it
+#: answers about a recording that were given in the page, beside it
 NOTES_SUFFIX = ".explore.json"
 
 
@@ -195,9 +195,12 @@ class Project:
 
     def frame_marks(self) -> list[dict[str, Any]]:
         """Return what is wrong with frames: frame, kind, reason, severity."""
-        layer = self.first("mc", "data")
-        path = layer.recording.path if layer is not None else None
-        return read_frame_marks(path, layer.recording.loc if layer else None)
+        found: list[dict[str, Any]] = []
+        for kind in ("mc", "data"):
+            layer = self.first(kind)
+            if layer is not None and not found:
+                found = read_frame_marks(layer.recording.path, layer.recording.loc)
+        return found
 
     def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
         """Return the event table with the columns of regions, and their meaning."""
@@ -220,11 +223,11 @@ class Project:
     def metadata(self) -> Metadata:
         """Return pixel size and frame rate: as answered in the page, or of the file."""
         known = next(iter(self.layers.values())).recording.metadata
-        told = self.answers
-        size = told.get("pixel_size")
+        answers = self.answers
+        size = answers.get("pixel_size")
         return replace(
             known,
-            frame_rate=told.get("frame_rate") or known.frame_rate,
+            frame_rate=answers.get("frame_rate") or known.frame_rate,
             pixel_size=(size, size) if size else known.pixel_size,
         )
 
@@ -236,7 +239,7 @@ class Project:
 
     @property
     def answers(self) -> dict[str, float]:
-        """Return what the page was told about the recording."""
+        """Return the answers that were given in the page about the recording."""
         try:
             stored = json.loads(self.answers_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -252,7 +255,10 @@ class Project:
     def source(self) -> tuple[Path, str | None]:
         """Return the input of the run and its dataset, for running again."""
         if self.place.run is None:
-            return self.place.recording, None
+            movie = self.first("data", "other")
+            several = len({x.recording.loc for x in self.layers.values()}) > 1
+            loc = movie.recording.loc if movie is not None and several else None
+            return self.place.recording, loc
         state = _state(self.place.run)
         stored = state.get("input", {})
         return Path(str(stored.get("path", ""))), stored.get("loc")

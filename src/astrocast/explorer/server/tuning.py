@@ -155,12 +155,12 @@ def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]
 def with_answers(
     project: Project, settings: RunSettings, loc: str | None
 ) -> RunSettings:
-    """Return settings with what the page was told about the recording."""
-    told: dict[str, Any] = dict(project.answers)
+    """Return settings with the answers that were given about the recording."""
+    answers: dict[str, Any] = dict(project.answers)
     if loc is not None and settings.conversion.loc_in is None:
         conversion = settings.conversion.model_copy(update={"loc_in": loc})
-        told["conversion"] = conversion
-    return settings.model_copy(update=told)
+        answers["conversion"] = conversion
+    return settings.model_copy(update=answers)
 
 
 def _start(request: Request, wanted: WholeRun) -> dict[str, Any]:

@@ -34,12 +34,17 @@ def curation_path(store: Path, curator: str = "") -> Path:
     >>> curation_path(Path("run/recording.ch0.roi"), "anna").name
     'recording.ch0.curation.anna.jsonl'
     """
+    check_curator(curator)
+    name = f".{curator}" if curator else ""
+    return store.with_name(f"{store.name.removesuffix('.roi')}.curation{name}.jsonl")
+
+
+def check_curator(curator: str) -> None:
+    """Raise unless ``curator`` is empty or can be part of the name of a file."""
     if curator and not _NAME.fullmatch(curator):
         raise InvalidValueError(
             f"curator {curator!r}: a name has up to 40 letters, digits, - and _"
         )
-    name = f".{curator}" if curator else ""
-    return store.with_name(f"{store.name.removesuffix('.roi')}.curation{name}.jsonl")
 
 
 def list_curators(store: Path) -> list[str]:

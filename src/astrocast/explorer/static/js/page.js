@@ -62,6 +62,12 @@ export class Page {
     });
   }
 
+  async refresh() {
+    const [events, regions] = await Promise.all([getJSON(`${this.base}/events`), getJSON(`${this.base}/regions`)]);
+    if (JSON.stringify(regions) !== JSON.stringify(this.store.get().regions)) this.store.set({ regions });
+    if (JSON.stringify(events) !== JSON.stringify(this.store.get().events)) await this.loadEvents();
+  }
+
   async loadRegistration() {
     const found = await getJSON(`${this.base}/registration`);
     found.largest = Math.max(1, ...found.rows.map((v) => Math.abs(v || 0)), ...found.columns.map((v) => Math.abs(v || 0)));
