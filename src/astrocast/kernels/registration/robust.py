@@ -272,8 +272,8 @@ def normal_equations(
     which the outermost row and column of the frame are none.
 
     ``frame``, ``moved`` (the moved template) and ``weight`` are float32 (row, column)
-    in the frame's place, ``slopes`` float32 (2, row, column) in the template's; ``fit`` is
-    float64 (4,): shift, gain, level. Regressors: both slopes, template, one.
+    in the frame's place, ``slopes`` float32 (2, row, column) in the template's;
+    ``fit`` is float64 (4,): shift, gain, level. Regressors: both slopes, template, one.
     """
     iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
     gain, level = np.float32(fit[2]), np.float32(fit[3])
@@ -646,8 +646,8 @@ def _fit_frames(
 
     ``frames`` (frame, row, column) of any real dtype, of which a window from ``corner``
     on is used; ``level`` float32 template, weight (row, column), slopes (2, row,
-    column); ``active`` uint8 (frame, row, column) of the view; ``fits`` float64 (frame, 4):
-    shift in pixels of the frame, gain, level.
+    column); ``active`` uint8 (frame, row, column) of the view; ``fits``
+    float64 (frame, 4): shift in pixels of the frame, gain, level.
     """
     template, weight, slopes = level
     top, left = corner
