@@ -84,6 +84,11 @@ class Detector:
         #: directory of the result, once `run` is done
         self.output_directory: Path | None = None
 
+    def __repr__(self) -> str:
+        """Return what it detects in, and where the result is."""
+        where = self.output_directory or "not run yet"
+        return f"<Detector of {self.input_path}: {where}>"
+
     def run(
         self,
         loc: str | None = None,

@@ -69,6 +69,10 @@ class Input:
         self.logger = logger.getChild(type(self).__name__)
         self.logger.setLevel(logging_level)
 
+    def __repr__(self) -> str:
+        """Return the name of the class; it holds nothing between calls."""
+        return "<Input: run(path) reads and converts a recording>"
+
     def run(
         self,
         input_path: str | Path | NDArray[Any] | Recording,

@@ -139,6 +139,13 @@ class MotionCorrection:
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
 
+    def __repr__(self) -> str:
+        """Return what was registered, and how far it had moved."""
+        if self._motion is None:
+            return "<MotionCorrection, not run yet>"
+        frames, largest = len(self.shifts), float(abs(self.shifts).max())
+        return f"<MotionCorrection: {frames} frames, shifts up to {largest:.1f} px>"
+
     def run(
         self,
         path: Any,
