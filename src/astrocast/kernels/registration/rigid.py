@@ -1,12 +1,12 @@
 """One shift per frame, in three stages.
 
 The search looks over the whole range of allowed shifts on a frame binned once more,
-both sides tapered, high-passed and partly whitened. The correlation displaces the
-frame by that shift in whole pixels, compares it with the template masked at its edges
-at a few lags around zero, and resamples the peak at quarter pixels. A masked template that is
-compared with itself peaks away from zero where it is brighter on one side; that bias is
-measured once and subtracted. The result is the start of the weighted least squares of
-`robust`, which activity does not pull.
+both sides tapered, high-passed and partly whitened. The correlation displaces the frame
+by that shift in whole pixels, compares it with the template masked at its edges at a
+few lags around zero, and resamples the peak at quarter pixels. A masked template that
+is compared with itself peaks away from zero where it is brighter on one side; that bias
+is measured once and subtracted. The result is the start of the weighted least squares
+of `robust`, which activity does not pull.
 
 The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017,
 doi:10.1016/j.jneumeth.2017.07.031).
