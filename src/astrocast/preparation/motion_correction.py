@@ -252,17 +252,7 @@ class MotionCorrection:
                 recording, self.settings, pool, compute, self.working_directory
             )
         self._source = (path, loc or None)
-<<<<<<< HEAD
-        self.logger.info(
-            "motion: up to %.1f px, %d of %d frames cannot be trusted,"
-            " crispness %.3g -> %.3g",
-            float(np.abs(self.shifts).max()),
-            int(self.bad_frames.sum()),
-            len(self.shifts),
-            *self.crispness,
-        )
-=======
-        logger.info("motion: %s", self.summary())
+        self.logger.info("motion: %s", self.summary())
 
     def summary(self) -> str:
         """Return what was done, in one line: shifts, mended frames, frames left out."""
@@ -281,7 +271,6 @@ class MotionCorrection:
             text += f"; shift of {mended} frames taken from the frames around"
         before, after = self.crispness
         return f"{text}; crispness {before:.3g} -> {after:.3g}"
->>>>>>> main
 
     def save(
         self,
