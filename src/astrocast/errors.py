@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+#: characters of the message of a library that are shown
+LONGEST_MESSAGE = 300
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
 
 
@@ -24,9 +26,7 @@ class InvalidValueError(AstrocastError, ValueError):
 
 
 class InvalidConditionError(InvalidValueError, AssertionError):
-    """Arguments that do not fit together, where callers of the contract catch an
-    `AssertionError`.
-    """
+    """Arguments that do not fit together; also an `AssertionError`, as documented."""
 
 
 class InvalidTypeError(AstrocastError, TypeError):
@@ -38,9 +38,7 @@ class RecordingNotFoundError(AstrocastError, FileNotFoundError):
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
-    """The file is there, the dataset, channel or column named is not; the message lists
-    those that are.
-    """
+    """The file exists, the dataset, channel or column does not; lists what exists."""
 
 
 class ChoiceError(DatasetNotFoundError, InvalidValueError):
@@ -69,9 +67,7 @@ class OutputError(AstrocastError, OSError):
 
 
 class ResultsDifferError(AstrocastError, ValueError):
-    """Stored results belong to other parameters or another input; the message says what
-    differs.
-    """
+    """Stored results have other parameters or another input; the message says which."""
 
 
 class NotRunError(AstrocastError, RuntimeError):
@@ -90,6 +86,18 @@ class MissingExtraError(AstrocastError, ImportError):
 
 class AstrocastWarning(UserWarning):
     """A result is valid, but the user should know something about it."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of a library's error in one line of at most 300 characters.
+
+    It includes the type of the error where the message alone is not clear.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    named = isinstance(error, KeyError | IndexError | MemoryError) or len(text) < 4
+    return f"{type(error).__name__} {text}".strip() if named else text
 
 
 def stack_level() -> int:

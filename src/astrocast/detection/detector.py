@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +20,7 @@ from astrocast.detection.checkpoint import (
 )
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.suggest import automatic_levels
+from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
     AstrocastWarning,
@@ -40,15 +38,21 @@ from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.frame_quality import known_frame_quality
+from astrocast.runtime.instance_logger import instance_logger
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+)
 
 METHODS = ("default", "calibrated")
 
 
 class Detector:
-    """Finds events: connected voxels that stand out of their frame and out of their own
-    time course.
+    """Detect events: connected voxels that are bright in their frame and time course.
 
     Parameters
     ----------
@@ -75,10 +79,14 @@ class Detector:
     ) -> None:
         self.input_path = Path(input_path)
         self.output = Path(output) if output is not None else None
-        self.logger = logging.getLogger("astrocast.detection")
-        self.logger.setLevel(logging_level)
+        self.logger = instance_logger("astrocast.detection", logging_level)
         #: directory of the result, once `run` is done
         self.output_directory: Path | None = None
+
+    def __repr__(self) -> str:
+        """Return what it detects in, and where the result is."""
+        where = self.output_directory or "not run yet"
+        return f"<Detector of {self.input_path}: {where}>"
 
     def run(
         self,
@@ -254,12 +262,17 @@ class Detector:
             parallel=parallel,
             use_on_disk_sharing=use_on_disk_sharing,
         )
+        _check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
-            pool = stack.enter_context(_threads()) if settings.parallel else None
+            pool = (
+                stack.enter_context(worker_threads("detect"))
+                if settings.parallel
+                else None
+            )
             signal = (
                 stack.enter_context(open_recording(self.input_path, signal_loc))
                 if signal_loc
@@ -337,7 +350,7 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = {} if calibrated else automatic_levels(worked_on, settings)
+        levels = _automatic_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
@@ -398,8 +411,9 @@ class Detector:
         split_events: bool = True,
         use_on_disk_sharing: bool = False,
     ) -> int | None:
-        """Characterise one event of an event map that is at hand. `run` does all events
-        at once; this is for one alone.
+        """Compute the row of one event of an event map.
+
+        `run` does this for all events at once; use this for a single event.
 
         Parameters
         ----------
@@ -452,6 +466,58 @@ class Detector:
         path.unlink(missing_ok=True)
 
 
+def _check_in_force(
+    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
+) -> None:
+    """Refuse parameters without effect in the calibrated method, or warn of them.
+
+    A warning names those that ``threshold`` replaces.
+    """
+    names = ineffective_parameters(method, settings)
+    if names and method == "calibrated":
+        raise InvalidValueError(describe_ineffective(method, names))
+    if names:
+        warnings.warn(
+            describe_ineffective(method, names), AstrocastWarning, stacklevel=3
+        )
+    if method == "default" and differs_from_default(calibration):
+        raise InvalidValueError(
+            "`calibration` has no effect with method 'default'; give"
+            " method='calibrated'"
+        )
+
+
+def _automatic_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are derived from the noise.
+
+    Warns where a given level is too low; empty for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
+
+
+def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
+    """Warn where peaks of noise pass the prominence that is asked for."""
+    given = settings.temporal_prominence
+    if settings.threshold is not None or not settings.use_temporal or given == "auto":
+        return
+    needed = prominence_of_noise(recording, settings)
+    if given < needed / 2:
+        warnings.warn(
+            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
+            f" is counted as events. This recording needs about {needed:.3g}, or"
+            " 'auto'; method='calibrated' takes it from the noise",
+            AstrocastWarning,
+            stacklevel=4,
+        )
+
+
 def _bad_frames(
     recording: Recording, registration: Registration | None
 ) -> tuple[NDArray[np.bool_] | None, bool]:
@@ -487,25 +553,12 @@ def _check_shapes(recording: Recording, *others: Recording | None) -> None:
 def _signal_kind(
     recording: Recording, signal: Recording | None, is_calibrated: bool
 ) -> SignalKind:
-    """Return what the traces are taken from: as the file says, else fluorescence where
-    the calibrated method works on it alone, and dF otherwise.
+    """Return the kind of signal that traces are taken from.
+
+    As the file says; else fluorescence if the calibrated method works on it alone, and
+    dF otherwise.
     """
     stored = stored_signal_kind(signal or recording)
     if stored is not None:
         return stored
     return "F" if is_calibrated and signal is None else "dF"
-
-
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="astrocast-detect") as pool:
-        yield pool
-
-
-def _cores() -> int:
-    # the cores this process may use: a batch system gives it fewer than the machine has
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )

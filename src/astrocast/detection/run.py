@@ -97,9 +97,7 @@ class Known:
 def _steps(
     checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
 ) -> Iterator[Tap | None]:
-    """Keep the intermediate steps as recordings in ``debug/``; each is written from the
-    first frame to the last.
-    """
+    """Store intermediate steps as recordings in ``debug/``, in order of frames."""
     if not settings.debug:
         yield None
         return
@@ -169,8 +167,7 @@ def detect(
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
 ) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is
-    done.
+    """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
     recording's own noise, and each event has a confidence.
@@ -247,8 +244,10 @@ def _measure_for_publication(
     pool: Executor | None,
     is_raw: bool,
 ) -> Publication:
-    """Measure every event over its fixed footprint; ``is_raw``: the recording that was
-    detected in is fluorescence unless its attributes say that it is dF.
+    """Measure each event over its fixed footprint.
+
+    ``is_raw``: the recording holds fluorescence, unless its attributes say that it is
+    dF.
     """
     movies = _measured_movies(recording, known, segmentation, is_raw)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:
@@ -273,7 +272,7 @@ def _measure_for_publication(
 def _measured_movies(
     recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
 ) -> MeasuredMovies:
-    """Return what amplitudes are measured on: dF and fluorescence where both are known."""
+    """Return the movies for amplitudes: dF and fluorescence where both are known."""
     signal = known.signal or recording
     fluorescence = known.fluorescence
     if fluorescence is None and known.signal is not None and is_raw:

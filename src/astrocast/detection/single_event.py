@@ -24,7 +24,7 @@ DONE_BEFORE = 2
 
 
 def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[Any]:
-    """Return a copy of frames ``t0`` to ``t1`` of an array that another process shares."""
+    """Return a copy of frames ``t0`` to ``t1`` of another process's array."""
     shape, dtype, name = info
     if on_disk:
         if str(name).endswith(".npy"):
@@ -48,8 +48,9 @@ def characterise(
     *,
     split: bool,
 ) -> int | None:
-    """Write the row (or, divided, the rows) of one event as an event table into the
-    directory ``out``.
+    """Write the table of one event into the directory ``out``.
+
+    A divided event has several rows.
 
     Parameters
     ----------

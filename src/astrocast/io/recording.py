@@ -7,20 +7,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.errors import (
+    AstrocastError,
+    AstrocastWarning,
+    FormatError,
+    InvalidValueError,
+    describe_error,
+    stack_level,
+)
 
 ALL = slice(None)
 
 
 #: steps between frames that differ by more than this share of their median are uneven
 UNEVEN_STEP = 0.01
+#: times in one attribute of a file
+TIMES_PER_ATTRIBUTE = 4000
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,21 @@ class Metadata:
     frame_times: tuple[float, ...] = field(default=(), repr=False)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return what is known as numbers, strings and lists: attributes of a file."""
-        return {
+        """Return what is known as numbers, strings and lists: attributes of a file.
+
+        Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
+        because an attribute of HDF5 holds at most 64 KB.
+        """
+        known = {
             k: list(v) if isinstance(v, tuple) else v
             for k, v in asdict(self).items()
             if v not in (None, ())
         }
+        times = known.pop("frame_times", [])
+        for part, first in enumerate(range(0, len(times), TIMES_PER_ATTRIBUTE)):
+            name = f"frame_times.{part}" if part else "frame_times"
+            known[name] = times[first : first + TIMES_PER_ATTRIBUTE]
+        return known
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
@@ -68,6 +87,11 @@ class Metadata:
             "frame_times": lambda v: tuple(_finite(t) for t in v),
         }
         known: dict[str, Any] = {}
+        parts = [attributes.get("frame_times", ())]
+        while (name := f"frame_times.{len(parts)}") in attributes:
+            parts.append(attributes[name])
+        times = [t for part in parts for t in np.ravel(part)]
+        attributes = {**attributes, "frame_times": times or None}
         for name, convert in read.items():
             value = attributes.get(name)
             if value is None:
@@ -289,6 +313,32 @@ class RecordingWriter(ABC):
         else:
             with suppress(OSError):  # the error that brought us here is the one to show
                 self.discard()
+
+
+Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
+
+
+def named_errors(read: Read) -> Read:
+    """Make a reader's method name its file in whatever a library stumbles over.
+
+    Libraries raise anything on damaged bytes, and their messages seldom say where.
+    """
+
+    @wraps(read)
+    def named(self: Recording, start: int, stop: int, *rest: Any) -> NDArray[Any]:
+        try:
+            return read(self, start, stop, *rest)
+        except AstrocastError:
+            raise
+        except Exception as error:
+            where = f"{self.path}:{self.loc}" if self.loc else str(self.path)
+            raise FormatError(
+                f"frames {start} to {stop} of {where} cannot be read:"
+                f" {describe_error(error)}. The file is damaged, or was changed"
+                " meanwhile"
+            ) from error
+
+    return named  # type: ignore[return-value] # the same signature
 
 
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:

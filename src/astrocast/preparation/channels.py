@@ -1,6 +1,4 @@
-"""The steps of a conversion: split channels, subtract a background, change size and
-dtype; each a lazy recording.
-"""
+"""Steps of a conversion, each a lazy recording: channels, background, size, dtype."""
 
 from __future__ import annotations
 
@@ -21,9 +19,14 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.views import MappedRecording, SlicedRecording
+from astrocast.io.views import (
+    MappedRecording,
+    SlicedRecording,
+)
 from astrocast.kernels.frames.convert import can_clip, saturate
 from astrocast.kernels.frames.resample import resample
+
+logger = logging.getLogger(__name__)
 
 #: bytes of background that are in memory at a time when whole time courses are needed
 TIME_COURSE_BYTES = 64 << 20
@@ -32,9 +35,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 @dataclass
 class Clipped:
-    """Counts values that were beyond the range of the dtype; blocks may be converted in
-    several threads.
-    """
+    """Count values beyond the range of the dtype, also from several threads."""
 
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -47,9 +48,7 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel on its way: its dataset name, the lazy recording, and what was
-    clipped so far.
-    """
+    """One channel of a conversion: dataset name, lazy recording, clipped values."""
 
     name: str
     recording: Recording
@@ -74,8 +73,9 @@ def interleave(
     first: int,
     stop: int,
 ) -> list[Conversion]:
-    """Return each channel of an interleaved recording; ``first`` to ``stop`` are frames
-    of the file.
+    """Return each channel of an interleaved recording.
+
+    ``first`` to ``stop`` are frames of the file.
     """
     names = (
         [f"{loc_out}/ch{i}" for i in range(channels)]
@@ -101,22 +101,92 @@ def interleave(
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
             recording.metadata = replace(
-                source.metadata,
+                recording.metadata,
                 channel_names=labels[i : i + 1] if len(labels) == k else (),
             )
         found.append(Conversion(name, recording))
     return found
 
 
+def subtract_offset(
+    channels: list[Conversion], offset: float | str | None
+) -> list[Conversion]:
+    """Return the channels less the camera's offset, in signed floating point.
+
+    Parameters
+    ----------
+    channels
+        The channels.
+    offset
+        Counts; "auto": estimated for each channel, see `estimate_offset`.
+    """
+    if offset is None:
+        return channels
+    found = []
+    for channel in channels:
+        counts = offset
+        if offset == "auto":
+            counts, error, source = estimate_offset(channel.recording)
+            logger.info(
+                "%s: offset of %.4g +- %.2g counts, from %s",
+                channel.name,
+                counts,
+                error,
+                source,
+            )
+        shape = channel.recording.shape[1:]
+        frame = np.full(shape, float(counts))
+        found.append(replace(channel, recording=without(channel.recording, frame)))
+    return found
+
+
+def estimate_offset(recording: Recording) -> tuple[float, float, str]:
+    """Return the counts in the dark, their uncertainty, and what they come from.
+
+    Parameters
+    ----------
+    recording
+        As the camera recorded it.
+
+    Returns
+    -------
+    tuple
+        Median of the dark frames (spatial standard deviation and mean far below those
+        of most frames), its standard error, and their number in words.
+
+    Raises
+    ------
+    InvalidValueError
+        There are no dark frames; the message says what the offset is at most.
+    """
+    means, total = [], np.zeros(recording.shape[1:])
+    for _, block in recording.blocks(64):
+        values = block.astype(np.float64)
+        means += [(float(f.mean()), float(f.std())) for f in values]
+        total += values.sum(axis=0)
+    table = np.array(means)
+    usual = np.median(table, axis=0)
+    # a closed shutter leaves neither light nor structure
+    dark = (table[:, 1] < 0.3 * usual[1]) & (table[:, 0] < usual[0] - usual[1])
+    if dark.any():
+        levels = table[dark, 0]
+        error = max(float(levels.std()), float(usual[1]) * 0.01) / np.sqrt(dark.sum())
+        return float(np.median(levels)), error, f"{int(dark.sum())} dark frames"
+    darkest = float(np.quantile(total / len(recording), 0.001))
+    raise InvalidValueError(
+        "offset is 'auto', but there are no dark frames (shutter closed) for it."
+        f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
+        " from the camera's data sheet or from a recording with the shutter closed"
+    )
+
+
 def subtract(
     channels: list[Conversion],
-    background: str | NDArray[Any] | None,
-    reduction: str | Callable[..., Any],
+    background: str | float | NDArray[Any] | None,
+    reduction: str | Callable[..., Any] | None,
 ) -> list[Conversion]:
-    """Return the channels without the background, and without the channel that it is
-    taken from.
-    """
-    if background is None:
+    """Return the channels minus the background; its own channel is left out."""
+    if background is None or reduction is None:  # None only without background
         return channels
     if isinstance(background, str):
         named = [c for c in channels if background in (c.name, c.name.split("/")[-1])]
@@ -127,6 +197,8 @@ def subtract(
             )
         frame = reduce_frames(named[0].recording, reduction)
         channels = [c for c in channels if c is not named[0]]
+    elif isinstance(background, (int, float, np.number)):
+        frame = np.full(channels[0].recording.shape[1:], float(background))
     else:
         frame = background_frame(np.asarray(background), reduction)
     if frame.shape != channels[0].recording.shape[1:]:
@@ -180,8 +252,9 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
 def reduce_frames(
     recording: Recording, reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return one frame made of all frames, reading whole time courses of a few rows at
-    a time.
+    """Return the reduction of all frames to one.
+
+    Reads whole time courses of a few rows at a time.
     """
     function = reducer(reduction)
     frames, rows, columns = recording.shape

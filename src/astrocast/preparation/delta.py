@@ -72,6 +72,19 @@ class Delta:
         self._stored: Recording | None = None
         self._settings: DeltaSettings | None = None
 
+    def __repr__(self) -> str:
+        """Return what was given and whether it was computed."""
+        name = (
+            f"array of shape {self.data.shape}"
+            if hasattr(self.data, "shape")
+            else str(self.data)
+        )
+        place = f" {self.loc}" if self.loc else ""
+        if self._settings is None:
+            return f"<Delta of {name}{place}, not run yet>"
+        done = f"{self._settings.method}, window of {self._settings.window} frames"
+        return f"<Delta of {name}{place}: {done}>"
+
     @property
     def floored(self) -> int:
         """Number of voxels whose background was raised to the floor before dividing."""

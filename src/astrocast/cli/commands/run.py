@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Missing,
+    Plane,
+    Position,
+    list_choices_given,
+)
+from astrocast.cli.output import AsJson
+
 if TYPE_CHECKING:
     from astrocast.runtime.progress import Reporter
 
@@ -32,7 +42,7 @@ def run(
             "--set",
             "-s",
             help=(
-                "One parameter, for example detection.temporal_prominence=5; may be"
+                "One parameter, for example detection.calibration.extent=0.4; may be"
                 " repeated."
             ),
         ),
@@ -40,31 +50,39 @@ def run(
     loc: Annotated[
         str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")
     ] = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other parameters.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
+    from astrocast.cli.output import print_result
     from astrocast.pipeline.run import run_recording
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
 
-    settings = read_configuration(config, set_ or [], loc_in=loc)
+    chosen = list_choices_given("conversion.", plane, position, channel, axes, missing)
+    settings = read_configuration(config, [*(set_ or []), *chosen], loc_in=loc)
     with reporting(reporter()):
         result = run_recording(recording, output, settings, overwrite=overwrite)
-    typer.echo(result.summary())
+    print_result(result.summary(), result.values(), as_json=as_json)
 
 
 def reporter() -> Reporter:
-    """Return bars on a terminal, log lines elsewhere."""
+    """Return a bar on a terminal, log lines elsewhere."""
     import logging
     import sys
 
-    from astrocast.runtime.progress import LogLines, TerminalBars
+    from astrocast.runtime.progress import LogLines, TerminalBar
 
     logger = logging.getLogger("astrocast.pipeline")
     return (
-        TerminalBars()
+        TerminalBar()
         if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
         else LogLines(logger)
     )

@@ -71,7 +71,7 @@ class Search:
 
 
 def find_candidates(recording: Recording, search: Search) -> tuple[Segmentation, float]:
-    """Return connected candidate voxels, and how much slow fluctuations exceed noise."""
+    """Return connected candidate voxels, and the excess of slow fluctuations."""
     blocks: list[Block] = []
     excess = 0.0
     settings = search.settings
@@ -92,7 +92,7 @@ def _search_stretch(
     blocks: list[tuple[int, Block]],
     search: Search,
 ) -> float:
-    """Keep the candidates of each block of a stretch; return the excess of its noise."""
+    """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
     if all(done(ACTIVE, index) for index, _ in blocks):
         search.advance(span[1] - span[0])

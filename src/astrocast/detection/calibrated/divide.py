@@ -42,7 +42,7 @@ _OF_UNSMOOTHED = 0.83
 
 @dataclass(frozen=True)
 class Voxels:
-    """Candidate voxels: flat index in the recording, signal, noise, unsmoothed signal."""
+    """Candidate voxels: flat index, signal, noise, unsmoothed signal of each."""
 
     at: NDArray[np.int64]
     value: NDArray[np.float32]
@@ -261,7 +261,7 @@ def _parts(
     event_of: NDArray[np.int32],
     threshold: float,
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the parts of each event, see `Found`; those below the threshold left out."""
+    """Return the parts of each event above the threshold, see `Found`."""
     size = np.bincount(part_of[hills.hill], minlength=len(part_of))
     z = voxels.value[hills.summit] / voxels.noise[hills.summit]
     # a part is named by its highest hill, and an event by its highest part

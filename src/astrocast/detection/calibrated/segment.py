@@ -186,8 +186,7 @@ def calibrated_labels(
     settings: CalibratedSettings | None = None,
     pool: Executor | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the events of a recording that fits into memory, without writing an event
-    store.
+    """Return the events of a recording in memory, without writing a store.
 
     Parameters
     ----------
@@ -226,8 +225,9 @@ def calibrated_events(
     settings: CalibratedSettings | None = None,
     pool: Executor | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Return the voxels of each event as flat indices of the recording; those of
-    different events may overlap.
+    """Return the voxels of each event as flat indices of the recording.
+
+    Events may overlap.
 
     Takes what `calibrated_labels` takes, which shows a voxel that several events share
     as the strongest's.

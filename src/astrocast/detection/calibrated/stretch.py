@@ -1,6 +1,4 @@
-"""A stretch of a recording as the calibrated detection knows it: its background, and
-what its noise is.
-"""
+"""A stretch of a recording for the calibrated detection: its background and noise."""
 
 from __future__ import annotations
 
@@ -105,9 +103,7 @@ class Stretch:
         pool: Executor | None,
         field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
-        """Read a stretch once, and a sample of it again, and return what its noise and
-        background are.
-        """
+        """Read a stretch and a sample of it; return its noise and background."""
         edges = step_edges(stop - start)
         moments = LagMoments(edges, recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
@@ -157,9 +153,7 @@ class Stretch:
 
     @property
     def excess(self) -> float:
-        """By how much slow fluctuations exceed what steps between frames tell of the
-        noise, as a factor; median.
-        """
+        """Slow fluctuations in units of the frame-to-frame noise, median factor."""
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
@@ -226,8 +220,9 @@ class Stretch:
     def deviation(
         self, block: Block, settings: CalibratedSettings
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the standard deviation of the smoothed signal, (kind of frame, row,
-        column), and each frame's kind.
+        """Return the deviation of the smoothed signal, and the kind of each frame.
+
+        The standard deviation has the shape (kind of frame, row, column).
 
         The frames of a block are of one kind, but for those at the ends of the
         recording.
@@ -244,8 +239,7 @@ class Stretch:
 
 
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of the stretches of a recording, about ``length``
-    frames each.
+    """Return first frame and end of each stretch, about ``length`` frames.
 
     Examples
     --------
@@ -277,8 +271,9 @@ def signal_of(
     settings: CalibratedSettings,
     pool: Executor | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the signal above the background of all frames, that of the block's own
-    smoothed, and what were no numbers.
+    """Return signal above background, smoothed signal, and mask of NaN voxels or None.
+
+    The smoothed signal has the block's own frames, the signal has all frames.
 
     Voxels that were no numbers (None where all are) have a signal of exactly nothing.
     """

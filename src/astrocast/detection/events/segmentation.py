@@ -1,6 +1,4 @@
-"""First pass: the runs of active voxels of each block, labelled within the block, then
-joined over all blocks.
-"""
+"""Find regions of active voxels block by block, then join them across blocks."""
 
 from __future__ import annotations
 
@@ -64,8 +62,9 @@ class Segmentation:
     layered: bool = False
 
     def names(self, a: int, b: int) -> list[str]:
-        """Return the names of events ``a + 1`` to ``b``: the number, and the part where
-        one was divided.
+        """Return the names of events ``a + 1`` to ``b``.
+
+        The number, and the number of the part where an event was divided.
         """
         if self.undivided is None or self.part is None:
             return [str(i) for i in range(a + 1, b + 1)]
@@ -74,9 +73,7 @@ class Segmentation:
 
     @property
     def part_of(self) -> NDArray[np.int64]:
-        """Number of the event that each was a part of, 0 for those that were not
-        divided.
-        """
+        """Number of the event that each event is a part of; 0 if not divided."""
         if self.undivided is None or self.part is None:
             return np.zeros(len(self.boxes.area), np.int64)
         return np.where(self.part > 0, self.undivided, 0)
@@ -89,8 +86,9 @@ class Segmentation:
         return runs, self.final[index][labels]
 
     def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block in which the map shows a stronger event than
-        theirs, and the event of each.
+        """Return the hidden runs of a block and the event of each.
+
+        There the event map shows a stronger event.
         """
         block = self.blocks[index]
         shape = (block.stop - block.start, *self.shape[1:])
@@ -107,9 +105,7 @@ class Segmentation:
         return runs, self.final[index][stored["below_labels"]]
 
     def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block of all voxels of each event, whatever the map
-        shows, and the event of each.
-        """
+        """Return all runs of the events in a block, hidden or not, and their events."""
         shown = self.load(index)
         return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 

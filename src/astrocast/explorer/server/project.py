@@ -9,19 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from astrocast.analysis.region_columns import add_region_columns
 from astrocast.errors import (
     AstrocastError,
     DatasetNotFoundError,
     FormatError,
     RecordingNotFoundError,
 )
-from astrocast.explorer.server.events import EventSet
+from astrocast.events.schema import Column
+from astrocast.explorer.server.events import EventSet, column_to_json
 from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
 from astrocast.explorer.server.layers import Layer, layers_of
 from astrocast.io.formats.hdf5_links import refuse_links_to_files
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.stores.event_store import TABLE, read_meta
 from astrocast.io.stores.frame_quality import read_frame_quality
+from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
@@ -29,7 +34,7 @@ from astrocast.pipeline.run import RECORDING
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
-#: what the page was told about a recording, beside it
+#: answers about a recording that were given in the page, beside it
 NOTES_SUFFIX = ".explore.json"
 
 
@@ -71,7 +76,7 @@ def find_parts(path: Path) -> Place:
         recording = path / RECORDING
         if not recording.is_file():
             raise RecordingNotFoundError(
-                f"{path} has no {RECORDING} yet: its run did not get past the conversion;"
+                f"{path} has no {RECORDING} yet: its run did not finish the conversion;"
                 " run it again"
             )
         return Place(path, recording, path, _store_in(path, recording.stem))
@@ -156,7 +161,7 @@ class Project:
     @cached_property
     def channel(self) -> str:
         """Return the channel that events are of."""
-        wanted = self.settings.channel.rsplit("/", 1)[-1]
+        wanted = self.settings.channels_to_run[0].rsplit("/", 1)[-1]
         channels = [layer.channel for layer in self.layers.values()]
         return wanted if wanted in channels else channels[0]
 
@@ -175,7 +180,7 @@ class Project:
 
     @cached_property
     def events(self) -> EventSet | None:
-        """Return the events with the decisions about them; None where there are none."""
+        """Return the events with the decisions about them; None if there are none."""
         if self.place.store is None:
             return None
         return EventSet(self.place.store, self.shape, self.curator)
@@ -190,23 +195,39 @@ class Project:
 
     def frame_marks(self) -> list[dict[str, Any]]:
         """Return what is wrong with frames: frame, kind, reason, severity."""
-        layer = self.first("mc", "data")
-        path = layer.recording.path if layer is not None else None
-        return read_frame_marks(path, layer.recording.loc if layer else None)
+        found: list[dict[str, Any]] = []
+        for kind in ("mc", "data"):
+            layer = self.first(kind)
+            if layer is not None and not found:
+                found = read_frame_marks(layer.recording.path, layer.recording.loc)
+        return found
+
+    def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
+        """Return the event table with the columns of regions, and their meaning."""
+        if self.events is None:
+            raise DatasetNotFoundError("no events were detected yet")
+        regions = read_regions(self.place.recording)
+        if not regions:
+            return self.events.table, []
+        return add_region_columns(
+            self.events.table, regions, self.shape[1:], self.metadata
+        )
 
     def region_columns(self) -> list[dict[str, Any]]:
         """Return the columns that regions add to the event table."""
-        return []
+        table, described = self.table_with_regions()
+        known = {column.name: column.to_dict() for column in described}
+        return [column_to_json(name, table[name], known) for name in known]
 
     @property
     def metadata(self) -> Metadata:
         """Return pixel size and frame rate: as answered in the page, or of the file."""
         known = next(iter(self.layers.values())).recording.metadata
-        told = self.answers
-        size = told.get("pixel_size")
+        answers = self.answers
+        size = answers.get("pixel_size")
         return replace(
             known,
-            frame_rate=told.get("frame_rate") or known.frame_rate,
+            frame_rate=answers.get("frame_rate") or known.frame_rate,
             pixel_size=(size, size) if size else known.pixel_size,
         )
 
@@ -218,7 +239,7 @@ class Project:
 
     @property
     def answers(self) -> dict[str, float]:
-        """Return what the page was told about the recording."""
+        """Return the answers that were given in the page about the recording."""
         try:
             stored = json.loads(self.answers_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -234,10 +255,13 @@ class Project:
     def source(self) -> tuple[Path, str | None]:
         """Return the input of the run and its dataset, for running again."""
         if self.place.run is None:
-            return self.place.recording, None
+            movie = self.first("data", "other")
+            several = len({x.recording.loc for x in self.layers.values()}) > 1
+            loc = movie.recording.loc if movie is not None and several else None
+            return self.place.recording, loc
         state = _state(self.place.run)
         stored = state.get("input", {})
-        return Path(str(stored.get("path", ""))), None
+        return Path(str(stored.get("path", ""))), stored.get("loc")
 
     def release(self) -> None:
         """Close files, so that another process can write them."""

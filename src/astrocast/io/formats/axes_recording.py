@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
 from astrocast.io.formats.axes import read_layout
-from astrocast.io.recording import ALL, Metadata, Recording, check_movie_shape
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    check_movie_shape,
+    named_errors,
+)
 from astrocast.io.selection import Selection
 
 #: words by which files name an axis
@@ -63,12 +69,14 @@ class AxesRecording(Recording):
         if axes not in ("TYX", "TCYX"):
             self.remarks = (f"axes: {axes}",)
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
+    @named_errors
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
@@ -112,8 +120,8 @@ def find_axes(
     if ndim == 3:
         return "TYX"
     raise InvalidValueError(
-        f"{where} has {ndim} dimensions, shape {tuple(shape)}, and does not say which is"
-        " what. Name them with axes=, for example axes='TZYX' (T time, C channel, Z"
+        f"{where} has {ndim} dimensions, shape {tuple(shape)}, but does not say which"
+        " is what. Name them with axes=, for example axes='TZYX' (T time, C channel, Z"
         " plane, P position, Y row, X column; command line: --axes TZYX)"
     )
 

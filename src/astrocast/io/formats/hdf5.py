@@ -188,8 +188,9 @@ class HDF5Recording(Recording):
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`; whole frames are compared with their
-        checksums.
+        """Return a block, see `Recording.read`.
+
+        Whole frames are compared with their checksums.
         """
         found = self._read(start, stop, rows, columns)
         if self.checksums is not None and (rows, columns) == (ALL, ALL):
@@ -232,8 +233,9 @@ class HDF5Recording(Recording):
 
 
 def release_readers(path: Path) -> None:
-    """Close what this process reads of a file that is about to be written; it reopens
-    at the next read.
+    """Close this process's readers of a file that will be written.
+
+    They are opened again at the next read.
     """
     target = path.resolve()
     for reader in list(_READERS):

@@ -37,8 +37,9 @@ def is_elsewhere(dataset: h5py.Dataset, file: h5py.File) -> str | None:
 def check_place(
     dataset: h5py.Dataset, file: h5py.File, where: str, path: Path, access: Access
 ) -> bool:
-    """Return whether the pixels are in the file itself; refuse those of other files
-    unless they are allowed, and such that are not there.
+    """Return whether the pixels are in the file itself.
+
+    Pixels in other files are refused unless allowed; missing ones always.
     """
     elsewhere = is_elsewhere(dataset, file)
     if elsewhere is None:
@@ -99,8 +100,9 @@ def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:
 def check_frames(
     block: NDArray[Any], start: int, sums: NDArray[np.uint32], where: str
 ) -> None:
-    """Refuse frames that are not what was written; ``block`` begins at frame
-    ``start``.
+    """Refuse frames that differ from those written.
+
+    ``block`` begins at frame ``start``.
     """
     wrong = np.flatnonzero(checksum_frames(block) != sums[start : start + len(block)])
     if len(wrong):

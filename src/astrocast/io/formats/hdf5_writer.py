@@ -61,8 +61,10 @@ def _filter_options(compression: str | None) -> dict[str, Any]:
 
 
 class HDF5Writer(RecordingWriter):
-    """Writes one dataset; a new file is written beside and renamed, an existing one
-    gains the complete dataset.
+    """Write one dataset.
+
+    A new file is written beside and renamed; an existing file gains the complete
+    dataset.
 
     In an existing file the dataset grows under ``<loc>.partial``. Without compression
     its space is allocated before the first block, so that a process that is killed
@@ -147,8 +149,9 @@ class HDF5Writer(RecordingWriter):
             self.resumed = 0
 
     def _open(self) -> None:
-        """Open a new file as it is; changes of an existing one wait until all of it is
-        written, see `astrocast.io.writing.atomic_update`.
+        """Open a new file; changes of an existing one are held until it is complete.
+
+        See `astrocast.io.writing.atomic_update`.
         """
         if self._beside:
             self.file = open_file(self._target, "a")
@@ -278,9 +281,7 @@ class HDF5Writer(RecordingWriter):
             self._resume.remove()
 
     def _refusal(self, error: Exception) -> Exception:
-        """Return the error to raise: that of the system, where it refused to write and
-        the library stumbled over that.
-        """
+        """Return the error to raise: the system's, if it refused to write."""
         if self._update is not None and self._update.error is not None:
             error = self._update.error
         if isinstance(error, AstrocastError) or not isinstance(
@@ -339,8 +340,10 @@ def _reason(error: Exception) -> str:
 
 
 def end_of_file(path: Path) -> int | None:
-    """Return where the file's own account says that it ends; None where it has a user
-    block. What lies behind was left by a process that died.
+    """Return the end of the file according to its header.
+
+    None where it has a user block. Bytes after the end were left by a process that was
+    killed.
     """
     with path.open("rb") as file:
         head = file.read(64)

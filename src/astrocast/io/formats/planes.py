@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.formats.axes import Layout
-from astrocast.io.recording import ALL, Recording, check_movie_shape
+from astrocast.io.recording import ALL, Recording, check_movie_shape, named_errors
 
 
 class PlanesRecording(Recording):
@@ -38,12 +38,14 @@ class PlanesRecording(Recording):
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane (row, column); called by one thread at a time."""
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
+    @named_errors
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.io.formats.tiff_metadata import OME_DTYPES, description
 from astrocast.io.formats.tiff_source import TiffSource, find_source
-from astrocast.io.recording import ALL, Metadata, Recording, check_movie_shape
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    check_movie_shape,
+    named_errors,
+)
 from astrocast.io.selection import Selection
 from astrocast.io.writing.files import (
     SequentialWriter,
@@ -63,12 +69,14 @@ class TiffRecording(Recording):
         )
         self.dtype = self._convert[0] if self._convert else self._planes.dtype
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
+    @named_errors
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:

@@ -1,6 +1,4 @@
-"""AVI and MP4 through PyAV, an extra. Video is for looking at: it is compressed with
-loss and has 8 bits.
-"""
+"""AVI and MP4 through PyAV (an extra): compressed with loss, 8 bits, for viewing."""
 
 from __future__ import annotations
 
@@ -47,8 +45,9 @@ def _av() -> Any:
 
 
 class VideoRecording(Recording):
-    """A video as grey values; it is decoded from its first frame on, so reading
-    forwards is fast, backwards is not.
+    """A video as grey values.
+
+    It is decoded from its first frame on: reading forwards is fast, backwards is slow.
     """
 
     path: Path
@@ -83,7 +82,7 @@ class VideoRecording(Recording):
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`; not safe from several threads at once."""
+        """Return a block, see `Recording.read`; only from one thread at a time."""
         av = _av()
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         try:
@@ -114,8 +113,9 @@ class VideoRecording(Recording):
 
 
 class VideoWriter(RecordingWriter):
-    """Writes a video for viewing: 8 bits, stretched from the 0.1 to the 99.9 percentile
-    of the first block.
+    """Write a video for viewing.
+
+    8 bits, stretched from the 0.1 to the 99.9 percentile of the first block.
     """
 
     def __init__(

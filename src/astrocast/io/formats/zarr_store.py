@@ -33,6 +33,7 @@ from astrocast.io.recording import (
     Recording,
     RecordingWriter,
     check_movie_shape,
+    named_errors,
 )
 from astrocast.io.selection import Selection
 from astrocast.io.writing.files import check_space
@@ -53,8 +54,9 @@ def is_store(path: Path) -> bool:
 
 
 class ZarrRecording(Recording):
-    """One array of a zarr store. Frames of several channels alternate, whatever their
-    order in the array.
+    """One array of a zarr store.
+
+    Frames of several channels alternate, whatever the order of axes in the array.
     """
 
     path: Path
@@ -106,6 +108,7 @@ class ZarrRecording(Recording):
             depths[self._axes.index(time)] * self.channels if time is not None else 1
         )
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
@@ -122,8 +125,9 @@ class ZarrRecording(Recording):
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
 
     def _find_direct(self) -> DirectChunks | None:
-        """Return a reader of the files of chunks where the array is one that this
-        package writes, completely.
+        """Return a reader of the chunk files, or None.
+
+        Only for arrays that this package wrote completely.
         """
         compression = written_compression(self.array)
         slab = (
@@ -137,8 +141,9 @@ class ZarrRecording(Recording):
         return DirectChunks(self.path / (self.loc or ""), self.array, compression)
 
     def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
-        """Read whole frames; the chunks of the last depth are kept, for blocks seldom
-        end where chunks do.
+        """Read whole frames.
+
+        The last layer of chunks stays in memory, as blocks rarely end where chunks do.
         """
         depth = self.array.chunks[0]
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -162,7 +167,7 @@ class ZarrRecording(Recording):
 
 
 def axis_labels(array: Any) -> list[str]:
-    """Return the names of the axes of an array, of zarr 3 or of xarray; may be empty."""
+    """Return the names of an array's axes (zarr 3 or xarray); may be empty."""
     named = getattr(array.metadata, "dimension_names", None)
     named = named or dict(array.attrs).get("_ARRAY_DIMENSIONS") or ()
     return [str(n) for n in named]
@@ -187,9 +192,7 @@ def _check_chunks_stored(array: Any, where: str) -> None:
 def _find_array(
     root: Any, path: Path, loc: str | None
 ) -> tuple[Any, str | None, dict[str, Any] | None]:
-    """Return the array that ``loc`` names, its name, and the OME-Zarr description it
-    belongs to.
-    """
+    """Return the array ``loc``, its name, and its OME-Zarr description."""
     if isinstance(root, zarr.Array):
         if loc and loc.strip("/"):
             raise DatasetNotFoundError(
@@ -249,9 +252,7 @@ def read_multiscale(
 
 
 def written_compression(array: Any) -> str | None:
-    """Return the compression of an array that this package wrote (by its codecs), or
-    None.
-    """
+    """Return the compression of an array that this package wrote, or None."""
     if (
         array.metadata.zarr_format != 3
         or array.shards
@@ -439,7 +440,7 @@ class ZarrWriter(RecordingWriter):
 
 
 def install(beside: Path, path: Path, loc: str) -> None:
-    """Move the array ``loc`` of a store that was written beside into its final place."""
+    """Move array ``loc`` of a store that was written beside to its place."""
     if not path.exists():
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
         return

@@ -1,5 +1,4 @@
-"""Which hills are one event: those between which the signal does not sink, and those
-at which one front arrives.
+"""Merge hills into events: no dip between them, or reached by the same front.
 
 Hills are joined in two steps. In the first, a border between two hills is opened where
 it is hardly lower than both: what remains apart are the parts of an event. In the

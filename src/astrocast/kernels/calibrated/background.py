@@ -1,5 +1,4 @@
-"""What a stretch of a recording shows where nothing happens: level, bleaching, local
-drift, residual motion.
+"""Estimate the background of a stretch of frames: level, bleaching, drift, motion.
 
 All of it is taken from means over a few frames. A low quantile of these, corrected for
 what noise alone makes of it, is the first guess of each pixel's level. It holds for a
@@ -83,8 +82,9 @@ class Background:
 
 
 def step_edges(n_frames: int) -> NDArray[np.int64]:
-    """Return where the steps of a stretch begin, and its end; the last step takes what
-    is left over.
+    """Return the first frame of each step of a stretch, and its end.
+
+    The last step includes the remaining frames.
 
     Examples
     --------
@@ -165,8 +165,9 @@ def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
 
 
 def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return the means of square tiles, (frame, tile row, tile column); tiles at the
-    edges may be smaller.
+    """Return the means of square tiles, (frame, tile row, tile column).
+
+    Tiles at the edges may be smaller.
     """
     rows, columns = (
         np.arange(0, values.shape[1], side),
@@ -186,8 +187,9 @@ def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
 def _common_course(
     means: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the course that all tiles share (step,), and by how much each pixel
-    follows it (row, column).
+    """Return the time course common to all tiles, and its amplitude in each pixel.
+
+    Shapes (step,) and (row, column).
 
     Bleaching takes a share of the light, whatever the camera's offset: how much a tile
     follows is a line of its level.
@@ -235,9 +237,7 @@ def _low_level(
 def _subtract_tiles(
     values: NDArray[np.float32], tiles: NDArray[np.float32], pool: Executor | None
 ) -> NDArray[np.float32]:
-    """Return ``values`` less the tiles' values, which are interpolated between the
-    middles of tiles.
-    """
+    """Return ``values`` minus tile values, interpolated between tile centres."""
     out = np.empty_like(values)
     spread(pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out)
     return out
@@ -266,8 +266,9 @@ def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) 
 
 @njit(cache=True, nogil=True)
 def _between_middles(n: int, count: int, side: Any) -> Any:
-    """Return which middle of a tile is before each of ``n`` pixels, and how far on the
-    way to the next the pixel is.
+    """Return, for each of ``n`` pixels, the tile centre before it and the distance.
+
+    The distance is a fraction of the way to the next centre.
     """
     before, share = np.empty(n, np.int64), np.empty(n, np.float32)
     for x in range(n):
@@ -283,8 +284,9 @@ def _between_middles(n: int, count: int, side: Any) -> Any:
 def _drift(
     values: NDArray[np.float32], quiet: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Slow local change of the background: means of tiles, smoothed over neighbouring
-    tiles and steps.
+    """Return the slow local change of the background.
+
+    Means of tiles, smoothed over neighbouring tiles and steps.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -305,8 +307,9 @@ def _excess(
     noise: NDArray[np.float32],
     pool: Executor | None,
 ) -> NDArray[np.float32]:
-    """Fluctuation of the means below zero over what noise makes of it. Events do not
-    reach below zero.
+    """Return the fluctuation of means below zero, in units of the noise.
+
+    Events do not contribute, as they are above zero.
     """
     steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)

@@ -1,5 +1,4 @@
-"""Voxels that belong to more than one event: where an event goes on below a stronger
-one.
+"""Voxels that belong to several events: an event continues below a stronger one.
 
 A watershed gives each voxel to one event. What another has there is told from where it
 is seen alone: its voxels are taken as a footprint times a time course (as in
@@ -189,8 +188,7 @@ def give_back(
     least: int,
     shape: tuple[int, int, int],
 ) -> dict[int, NDArray[np.int64]]:
-    """Return extents without the voxels that reach an event's level only through what
-    others have there.
+    """Return extents without the voxels that are due to other events alone.
 
     Parameters
     ----------
@@ -230,8 +228,9 @@ def give_back(
 def _model_at(
     wanted: NDArray[np.int64], strongest: tuple[NDArray[np.int64], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return the most that any event has in voxels of another's basin, 0 where there is
-    none.
+    """Return the largest model of any other event in each voxel, 0 where there is none.
+
+    Only in basins of other events.
     """
     voxel, model = strongest
     if not len(voxel):
@@ -243,8 +242,9 @@ def _model_at(
 def _strongest(
     shared: dict[int, Shared],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the voxels in which any event has something beyond its basin, ascending,
-    and the highest model there.
+    """Return the voxels of events outside their basins, and the highest model there.
+
+    Voxels are in increasing order.
     """
     voxels = np.concatenate(
         [np.empty(0, np.int64), *(s.voxels for s in shared.values())]

@@ -1,5 +1,4 @@
-"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores
-bumps of noise.
+"""Watershed of a signal on scattered voxels, from the maxima down, robust to noise.
 
 Voxels are taken from the highest down. One that touches no hill begins one; one that
 touches several joins them where the lower one rises too little above the pass (its
@@ -96,8 +95,9 @@ def find_hills(
 
 @njit(cache=True, nogil=True)
 def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the positions of the six face neighbours of each voxel in the list, -1
-    where there is none: (voxel, 6).
+    """Return the indices of the six face neighbours of each voxel, (voxel, 6).
+
+    -1 where there is none in the list.
     """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
