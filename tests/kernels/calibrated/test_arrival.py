@@ -29,7 +29,7 @@ def events_of(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def course(since: np.ndarray) -> np.ndarray:
-    """Return a transient that rises in three frames and decays, by frames since onset."""
+    """Return a transient that rises in three frames and decays."""
     return np.clip(since / 3, 0, 1) * np.exp(-np.maximum(since - 6, 0) / 5)
 
 

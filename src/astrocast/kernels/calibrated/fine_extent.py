@@ -195,7 +195,7 @@ def _fit(
 
 @njit(cache=True, nogil=True)
 def _ratio(weights: Any, signal: Any, known: Any) -> Any:
-    """Return the factor of ``weights`` that fits a signal where it is known, at least 0."""
+    """Return the factor of ``weights`` that fits a known signal, at least 0."""
     u, w = 0.0, 1e-30
     for i in range(len(weights)):
         if known[i]:

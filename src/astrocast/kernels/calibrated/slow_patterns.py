@@ -51,7 +51,7 @@ def slow_courses(
     Returns
     -------
     numpy.ndarray
-        float32, each with a mean of 0 and a mean square of 1; none where there are none.
+        float32, of mean 0 and mean square 1; an empty array where there are none.
     """
     n = len(values)
     count = min(2 * n // _PERIOD, _MOST_COSINES)
