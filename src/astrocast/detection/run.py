@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.parts import finish_parts
 from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
@@ -211,6 +212,8 @@ def detect(
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
     context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
+    if calibrated is not None:
+        finish_parts(directory, context.first_frame, settings.split_events)
     publication = _measure_for_publication(
         recording, known, segmentation, context, pool, calibrated is not None
     )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 
@@ -117,6 +118,20 @@ def test_the_detector_writes_events_with_their_confidence(recording: Path) -> No
     assert table["confidence"].between(0.99, 1).all()
     again = Detector(recording).run("data/ch0", method="calibrated")
     assert again == directory
+
+
+def test_parts_lie_in_their_events(recording: Path) -> None:
+    directory = Detector(recording).run(
+        "data/ch0", method="calibrated", z_slice=(10, SHAPE[0])
+    )
+    table = read_events(directory)
+    parts = pd.read_parquet(directory / "parts.parquet")
+    assert set(parts["event"]) == set(table.index)
+    assert (table["kind"] == "local").all()
+    own = table.loc[parts["event"]]
+    for axis in "zxy":
+        assert (parts[axis].to_numpy() >= own[f"{axis}0"].to_numpy()).all()
+        assert (parts[axis].to_numpy() < own[f"{axis}1"].to_numpy()).all()
 
 
 def test_an_interrupted_run_goes_on(

@@ -21,6 +21,7 @@ from astrocast.detection.calibrated.bad_frames import mended
 from astrocast.detection.calibrated.candidates import Search, find_candidates
 from astrocast.detection.calibrated.divide import batches, find_events
 from astrocast.detection.calibrated.field import Field
+from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import (
     Part,
@@ -119,6 +120,7 @@ class _Writer:
         self.candidates, self.field, self.of_field = candidates, field, of_field
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
+        self.parts: list[NDArray[np.float64]] = []
         self.written = 0
 
     def write(
@@ -132,6 +134,7 @@ class _Writer:
                 if self._follows_field(event.layers, event.peak):
                     continue
                 self.heights.append(event.height)
+                self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, blocks, shape):
                     waiting = self.open_at.setdefault(index, [])
                     waiting.append((part, n_field + len(self.heights)))
@@ -149,7 +152,12 @@ class _Writer:
             CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
             KIND.name: np.array(["global"] * n_field + ["local"] * n),
         }
-        return number_events(self.candidates, _EVENTS, n + n_field, measures)[0]
+        found, was = number_events(self.candidates, _EVENTS, n + n_field, measures)
+        number = np.empty(n + n_field + 1, np.int64)
+        number[was] = np.arange(1, n + n_field + 1)
+        table = build_parts(self.parts, number[n_field + 1 :], shape)
+        write_parts(self.candidates.checkpoint.path, table)
+        return found
 
     def _follows_field(self, event: Layered, peak: float) -> bool:
         """Whether a local event is what a whole-field event leaves in one place."""
