@@ -19,7 +19,7 @@ from astrocast.io import open_recording
 from astrocast.io.stores.event_store import open_event_map
 from astrocast.preparation import Delta
 from astrocast.simulation import SimulationSettings, score, simulate
-from astrocast.simulation.benchmark import highest_confidences
+from astrocast.simulation.comparison import highest_confidences
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 A first run: from a movie to a table of events
 ==============================================
 
-You will simulate a recording of astrocytes whose events are known, run the whole job on it, look at the events as a
-table and as pictures, and see how many of the true ones were found. It takes about half a minute.
+You will simulate a recording of astrocytes with known events, analyse it, look at the events as a table and in figures,
+and compare them with the truth. It takes about half a minute.
 """
 
 
@@ -12,8 +12,8 @@ table and as pictures, and see how many of the true ones were found. It takes ab
 # -----------
 #
 # A recording is an array with the axes frame, row, column. The simulator makes one with motion, bleaching and noise,
-# and writes the truth beside it. With a recording of your own, skip this step and name its file below: any TIFF,
-# HDF5, zarr, NumPy file, or a folder of TIFFs.
+# and writes the truth beside it. For your own recording, skip this step and give its path below: TIFF, HDF5, zarr,
+# NumPy and others, or a folder of TIFFs.
 
 from pathlib import Path
 
@@ -36,9 +36,9 @@ write_simulation(settings, movie)
 # The run
 # -------
 #
-# One call converts the movie, corrects motion and bleaching, detects events and writes a report. It is what
-# ``astrocast run simulated.h5 --output simulated.astrocast`` does. Called again with the same parameters it reuses what
-# is complete.
+# One call converts the movie, corrects motion and bleaching, detects events and writes a report, as the command
+# ``astrocast run simulated.h5 --output simulated.astrocast`` does. A second call with the same parameters reuses the
+# complete stages.
 
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
@@ -49,15 +49,15 @@ result = run_recording(
 print(result.summary())
 
 # %%
-# Open ``simulated.astrocast/report.html`` in a browser: where and when the events are, what they look like, how well
-# the recording could be registered, and every parameter that was used.
+# Open ``simulated.astrocast/report.html`` in a browser: it shows place and time of the events, their traces, the quality
+# of the motion correction, and all parameters.
 
 # %%
 # The events
 # ----------
 #
-# The directory that ends in ``.roi`` holds the events; ``Events`` reads it. Each row of the table is an event. ``z0`` is
-# its first frame, ``z1`` the frame after its last, ``x0`` to ``x1`` its rows and ``y0`` to ``y1`` its columns.
+# The directory that ends in ``.roi`` holds the events; ``Events`` reads it. Each row of the table is an event: ``z0`` is
+# its first frame, ``z1`` the frame after its last, ``x0`` to ``x1`` are its rows and ``y0`` to ``y1`` its columns.
 
 from astrocast.analysis import Events
 
@@ -75,16 +75,16 @@ print(
 )
 
 # %%
-# Keep what matters to you: here events that last between one and ten seconds.
+# Select events, for example those that last between one and ten seconds.
 
 chosen = events.filter({"dz": (5, 50)}, inplace=False)
 print(f"{len(chosen)} of {len(table)} events last between 1 and 10 s")
 
 # %%
-# Pictures
-# --------
+# Figures
+# -------
 #
-# Every function of ``astrocast.plotting`` draws into the axes you give it, or makes new ones, and returns them.
+# Every function of ``astrocast.plotting`` draws into given or new axes, and returns them.
 
 from astrocast import plotting
 
@@ -99,11 +99,11 @@ ax = plotting.average_trace(
 ax.figure.savefig("average.png")
 
 # %%
-# Was it right?
-# -------------
+# Comparison with the truth
+# -------------------------
 #
-# A simulation knows. An event counts as found when its voxels and those of a true event overlap by at least 30
-# percent (intersection over union).
+# An event counts as found if its voxels overlap those of a true event by at least 30 percent (intersection over
+# union).
 
 from astrocast.pipeline.demo import found_events, truth_as_seen
 from astrocast.simulation import Simulator, score
@@ -115,8 +115,8 @@ print(
 )
 
 # %%
-# From here
-# ---------
+# Next steps
+# ----------
 #
 # ``astrocast parameters --yaml > my.yaml`` prints every parameter with its meaning; `astrocast run ... --config
 # my.yaml` uses it. [Parameters](../reference/parameters.md) and [columns of the table](../reference/event-columns.md)

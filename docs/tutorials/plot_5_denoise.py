@@ -1,17 +1,17 @@
 """
-Denoise a recording with nothing but the recording itself
-=========================================================
+Denoise a recording without other data
+======================================
 
-You will simulate a recording of few photons, denoise it in two ways, and look at raw, denoised, truth and residual. It
-takes about half a minute.
+You will simulate a recording with few photons, denoise it with two methods, and compare raw, denoised, true and residual
+frames. It takes about half a minute.
 """
 
 
 # %%
-# A recording of few photons
-# --------------------------
+# A recording with few photons
+# ----------------------------
 #
-# Ten photons per pixel: events are hard to see in a single frame. The truth is known because it is simulated.
+# With ten photons per pixel, events are hard to see in a single frame.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,7 +29,8 @@ truth = simulator.expected(0, settings.frames)
 # Without training
 # ----------------
 #
-# ``svd`` keeps the patterns of small patches that noise cannot have made. It takes a second and needs no extra package.
+# ``svd`` keeps the spatial patterns of small patches whose variance noise cannot explain. It takes a second and needs no
+# extra package.
 
 from astrocast.denoising import Denoiser
 
@@ -37,40 +38,40 @@ patterns = Denoiser("svd")
 by_patterns = patterns.run(movie)
 
 # %%
-# By a network trained on this recording
-# --------------------------------------
+# With a network trained on this recording
+# ----------------------------------------
 #
-# The network learns to predict each frame from its neighbours. Noise cannot be predicted, so what it predicts is
-# signal. For a recording of your own say how long it may train, ``Denoiser(minutes=5)``. A number of steps instead of a
-# time, and smaller patches because the frames are small, make this page quick and the same wherever it runs.
+# The network learns to predict each frame from its neighbours. Noise cannot be predicted, so the prediction is signal.
+# For your own recording choose the time for training: ``Denoiser(minutes=5)``. Here a number of steps instead of a time
+# makes the result the same on every computer, and smaller patches fit the small frames.
 
 network = Denoiser(steps=200, patch_size=32)
 by_network = network.run(movie)
 print(f"{network.training.steps} training steps; evaluated by {network.engine_used}")
 
 # %%
-# Is it any good?
-# ---------------
+# Quality
+# -------
 #
-# On your own recording there is no truth. ``quality`` therefore measures what can be measured without it: the error on
-# frames that were held out (1 is perfect, more than the Gaussian means: do not use it), how much of an event's
-# amplitude is kept, whether the mean moved, and whether the residual still holds structure.
+# For your own recording there is no truth. ``quality`` therefore measures what needs no truth: the error on frames that
+# were held out (1 is perfect; do not use a result that is worse than the Gaussian), how much of the amplitude of events
+# remains, whether the mean has shifted, and whether the residual has structure.
 
 for name, denoiser in (("svd", patterns), ("network", network)):
     print(name, denoiser.quality)
 
 # %%
-# Here the truth is known, so the error can be had in decibels, too.
+# In a simulation the truth is known, so the error can be given in decibels, too.
 
 for name, result in (("raw", movie), ("svd", by_patterns), ("network", by_network)):
     error = np.mean(np.square(result - truth))
     print(f"{name:8} {10 * np.log10(np.ptp(truth) ** 2 / error):5.1f} dB")
 
 # %%
-# Look at it
-# ----------
+# Frames
+# ------
 #
-# A residual (raw minus denoised) in which you can see an event is an event that was lost.
+# If you see an event in the residual (raw minus denoised), denoising has removed it.
 
 frame = int(np.argmax((truth - np.median(truth, 0)).max((1, 2))))
 pictures = {

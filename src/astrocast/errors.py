@@ -3,6 +3,15 @@
 A message says what was found, what was expected and what to do.
 """
 
+from __future__ import annotations
+
+import os
+import sys
+
+#: characters of the message of a library that are shown
+LONGEST_MESSAGE = 300
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
+
 
 class AstrocastError(Exception):
     """Base of every error that astrocast raises on purpose."""
@@ -36,7 +45,7 @@ class DatasetNotFoundError(AstrocastError, KeyError):
     """
 
 
-class ChoiceError(DatasetNotFoundError):
+class ChoiceError(DatasetNotFoundError, InvalidValueError):
     """A file holds several planes, positions or channels, and none of them was named.
 
     ``choices`` lists them: "plane", "position" or "channel" -> a name for each.
@@ -83,3 +92,32 @@ class MissingExtraError(AstrocastError, ImportError):
 
 class AstrocastWarning(UserWarning):
     """A result is valid, but the user should know something about it."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the message of an error of a library in one line of at most 300
+    characters, with its type where the message alone says little.
+    """
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    named = isinstance(error, KeyError | IndexError | MemoryError) or len(text) < 4
+    return f"{type(error).__name__} {text}".strip() if named else text
+
+
+def stack_level() -> int:
+    """Return the `stacklevel` by which a warning points at the caller's line.
+
+    The number of calls within the package differs from way to way: count them until the
+    first line outside of it.
+    """
+    frame = sys._getframe(1)
+    level = 1
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+def _is_inside(path: str) -> bool:
+    return path.startswith(_PACKAGE)

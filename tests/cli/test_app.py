@@ -55,7 +55,7 @@ BAD: dict[str, tuple[Any, list[str]]] = {
     "truncated": (lambda p: truncated(p / "cut.tif"), ["cut.tif"]),
     "4-D": (
         lambda p: movie(p / "four.tif", noise(6, 2, 32, 32)),
-        ["four.tif", "(6, 2, 32, 32)", "Save one"],
+        ["four.tif", "(6, 2, 32, 32)", "Name the axes"],
     ),
     "one frame": (
         lambda p: movie(p / "one.tif", noise(32, 32)),

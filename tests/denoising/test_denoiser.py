@@ -167,7 +167,7 @@ def test_a_training_that_diverges_later_keeps_the_best_weights(
 def test_a_training_that_diverges_at_once_keeps_what_it_began_with() -> None:
     denoiser = Denoiser(**SMALL | {"learning_rate": 1e30})
     with pytest.warns(
-        AstrocastWarning, match=r"diverged.*lower the learning_rate, which is 1e\+30"
+        AstrocastWarning, match=r"diverged.*Lower the learning_rate, which is 1e\+30"
     ):
         found = denoiser.run(truth()[1])
     assert denoiser.training.diverged
@@ -203,7 +203,11 @@ def test_frames_larger_than_the_memory_for_covariances_are_worked_in_bands(
 @pytest.mark.parametrize(
     ("options", "shape", "said"),
     [
-        ({"pre_post_frame": 5}, (8, 16, 16), "8 frames, the window needs 11"),
+        (
+            {"pre_post_frame": 5},
+            (8, 16, 16),
+            "8 frames, but this pre_post_frame needs 11",
+        ),
         ({"method": "svd"}, (8, 16, 16), "at least 16"),
         ({"n_stacks": 4}, (40, 4, 4), "smaller than 8"),
     ],

@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_refused(
     batches, movie, make_unet, write_legacy, tmp_path: Path
 ) -> None:
     odd = SubFrameGenerator(movie, 8, (18, 18), 2)
-    with pytest.raises(InvalidConditionError, match="no multiple of 4"):
+    with pytest.raises(InvalidConditionError, match="must be a multiple of 4"):
         Network(odd, n_stacks=3, kernel=2)
     with pytest.raises(
         InvalidConditionError, match="4 context frames, the validation generator 2"

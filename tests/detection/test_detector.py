@@ -203,7 +203,7 @@ def test_an_interrupted_run_of_other_parameters_is_refused(
         with pytest.raises(KeyboardInterrupt):
             Detector(recording).run("df/ch0")
     with pytest.raises(
-        ResultsDifferError, match=r"interrupted run.*temporal_prominence: 10.*there, 20"
+        ResultsDifferError, match=r"another run .*temporal_prominence was 10.*is 20"
     ):
         Detector(recording).run("df/ch0", temporal_prominence=20)
 
@@ -439,3 +439,11 @@ def test_recovers_the_events_of_a_simulated_recording(tmp_path: Path):
     # the truth ends at a quarter of each peak; the default follows peaks almost to
     # their foot, so outlines are wider
     assert score(truth.labels, found, iou=0.25).f1 >= 0.9
+
+
+def test_adjust_for_noise_without_a_threshold_says_that_it_has_no_effect(
+    recording, tmp_path
+) -> None:
+    with pytest.warns(AstrocastWarning, match="adjust_for_noise has no effect") as said:
+        Detector(recording, tmp_path / "a").run("df/ch0", adjust_for_noise=True)
+    assert said[0].filename == __file__

@@ -80,7 +80,14 @@ def test_every_parameter_has_a_test():
 
 def test_the_signature_is_the_settings_model():
     signature = inspect.signature(Detector.run).parameters
-    beyond = ("self", "loc", "method", "calibration", "signal_loc")
+    beyond = (
+        "self",
+        "loc",
+        "method",
+        "calibration",
+        "signal_loc",
+        "fluorescence_loc",
+    )
     declared = {name: p.default for name, p in signature.items() if name not in beyond}
     assert list(declared) == list(DetectionSettings.model_fields)
     assert declared == {
@@ -217,7 +224,7 @@ def test_split_events_divides_and_names_the_parts(tmp_path: Path):
         ({"use_spatial": False, "use_temporal": False}, "nothing says what is active"),
         ({"event_map_export_format": ".csv"}, "event_map_export_format"),
         ({"z_slice": (9, 3)}, "z_slice"),
-        ({"exclude_border": 14}, "leaves nothing of frames of 28 x 34"),
+        ({"exclude_border": 14}, "covers the whole frame of 28 x 34"),
         ({"exclude_border": -1}, "exclude_border"),
         ({"method": "magic"}, "choose one of default"),
         ({"loc": "mc/ch0"}, "df/ch0"),

@@ -96,6 +96,17 @@ def serve() -> Iterator[Any]:
         yield begin
 
 
+@pytest.fixture(scope="module")
+def module_serve() -> Iterator[Any]:
+    """Return a function that serves a workspace until the module's tests end."""
+    with ExitStack() as stack:
+
+        def begin(workspace: Workspace) -> Any:
+            return stack.enter_context(serving(workspace, {"x-astrocast": "1"}))
+
+        yield begin
+
+
 @pytest.fixture
 def client(run: Path, serve: Any) -> Any:
     """Return a client of a server that shows the run."""

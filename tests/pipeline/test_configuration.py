@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
-from astrocast.pipeline.configuration import parameter_rows, read, template
+from astrocast.pipeline.configuration import (
+    ParameterRow,
+    parameter_rows,
+    read,
+    template,
+)
+from astrocast.pipeline.settings import RunSettings
 from astrocast.settings.base import Settings, parameter
 
 
@@ -76,3 +84,79 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("# nothing\n")
     assert read(Outer, file, []) == Outer()
+
+
+DEEP = "a: " + "[" * 3000 + "]" * 3000
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("stage: {window: 3}\nstage: {window: 4}", "'stage' occurs twice"),
+        ("stage: {window: 3, window: 4}", "'window' occurs twice"),
+        ("? [1, 2]\n: 3", "is not a name"),
+        (DEEP, "nested too deeply"),
+        (BOMB, "aliases"),
+        ("seed: " + "9" * 5000, "cannot be read"),
+        ("x" * 2_000_000, "2000000 characters"),
+        ("- a", "expected stages"),
+        ("stage: !!python/object:os.system ls", "cannot be read"),
+    ],
+    ids=[
+        "twice",
+        "twice inside",
+        "no name",
+        "deep",
+        "bomb",
+        "digits",
+        "long",
+        "list",
+        "object",
+    ],
+)
+def test_odd_yaml_is_refused_in_one_sentence(
+    tmp_path: Path, text: str, part: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises((FormatError, InvalidValueError), match=part) as caught:
+        read(Outer, file, [])
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["1: 2", "seed=.nan", "seed=.inf", "seed=1.5", f"seed={10**20}", "seed=-1"],
+)
+def test_numbers_that_no_parameter_can_be_are_refused(override: str) -> None:
+    with pytest.raises(InvalidValueError):
+        read(Outer, None, [override])
+
+
+@pytest.mark.parametrize("row", list(parameter_rows(RunSettings)), ids=lambda r: r.name)
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1" + "0" * 30])
+def test_no_parameter_of_a_run_takes_what_is_not_a_finite_number(
+    row: ParameterRow, value: str
+) -> None:
+    with pytest.raises(InvalidValueError, match=re.escape(row.name.split(".")[-1])):
+        read(RunSettings, None, [f"{row.name}={value}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "conversion.loc_out=mc",
+        "conversion.loc_out=df",
+        "conversion.loc_out=denoised",
+        "conversion.channels={0: df/ch0}",
+        "delta.smooth=4",
+        "detection.smooth_sigma=1000000",
+        "detection.calibration.smooth_sigma=1000000",
+    ],
+)
+def test_what_a_later_stage_would_refuse_is_refused_at_the_door(override: str) -> None:
+    with pytest.raises(InvalidValueError):
+        read(RunSettings, None, [override])

@@ -8,19 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 from scipy import ndimage
 
-from astrocast.errors import DatasetNotFoundError, ResultsDifferError
+from astrocast.errors import (
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+    ResultsDifferError,
+)
 from astrocast.io import open_recording
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.stores.event_store import open_event_map, read_events, read_time_map
 from astrocast.io.stores.registration_store import read_registration
+from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.demo import demonstrate
-from astrocast.pipeline.run import RunResult, Steps, run_recording
+from astrocast.pipeline.run import RunResult, Steps, check_run, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import simulate
@@ -172,7 +178,7 @@ def test_an_interrupted_run_resumes_with_the_same_result(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Steps, "correct_bleaching", stop)
+        patched.setattr(ChannelSteps, "correct_bleaching", stop)
         with pytest.raises(KeyboardInterrupt):
             run_recording(movie, again, SETTINGS)
     result = run_recording(movie, again, SETTINGS)
@@ -390,3 +396,57 @@ def test_a_run_with_denoising_resumes_and_is_not_mixed_with_one_without(
     )
     with pytest.raises(ResultsDifferError, match=r"denoising\.svd_patch was 8, is 16"):
         run_recording(movie, out, other)
+
+
+def damage_motion(out: Path) -> None:
+    next(out.glob("*.motion.npz")).unlink()
+
+
+def damage_map(out: Path) -> None:
+    next(out.glob("*.roi/event_map*")).unlink()
+
+
+def damage_table(out: Path) -> None:
+    next(out.glob("*.roi/events.parquet")).write_bytes(b"rubbish" * 50)
+
+
+def damage_pixels(out: Path) -> None:
+    """A region of zeros, as a bad block of a disk leaves behind."""
+    with h5py.File(out / "recording.h5", "r") as file:
+        dataset = file["mc/ch0"]
+        place = dataset.id.get_chunk_info(dataset.id.get_num_chunks() // 2).byte_offset
+    with (out / "recording.h5").open("r+b") as raw:
+        raw.seek(place)
+        raw.write(bytes(256))
+
+
+@pytest.mark.parametrize(
+    ("damage", "stage"),
+    [
+        (damage_motion, "motion"),
+        (damage_map, "detection"),
+        (damage_table, "detection"),
+        (damage_pixels, "motion"),
+    ],
+)
+def test_a_damaged_product_is_found_and_computed_again(
+    finished: RunResult, movie: Path, tmp_path: Path, damage, stage: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished.directory, out)
+    assert not any(check_run(out).values())
+    damage(out)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    found = check_run(out)
+    assert found[stage]
+    assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    settings = RunSettings(frame_rate=5.0, pixel_size=0.5)
+    result = run_recording(movie, out, settings)
+    assert result.computed == tuple(STAGES[STAGES.index(stage) :])
+    assert not any(check_run(out).values())
+    assert result.events == finished.events
+
+
+def test_check_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingNotFoundError, match=r"holds no run\.json"):
+        check_run(tmp_path)

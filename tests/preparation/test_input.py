@@ -324,3 +324,25 @@ def test_signature_equals_the_settings() -> None:
     assert list(parameters) == list(ConversionSettings.model_fields)
     for name, parameter in parameters.items():
         assert parameter.default == ConversionSettings.model_fields[name].default, name
+
+
+def test_a_number_is_subtracted_as_background_and_as_offset() -> None:
+    frames = np.full((8, 4, 4), 150, np.uint16)
+    for parameters in ({"subtract_background": 100}, {"offset": 100.0}):
+        found = Input().run(frames, dtype="float32", in_memory=True, **parameters)
+        np.testing.assert_array_equal(found["data/ch0"], 50)
+
+
+def test_the_offset_is_taken_from_dark_frames() -> None:
+    rng = np.random.default_rng(0)
+    tissue = 200 + 300 * rng.random((16, 16))
+    frames = rng.poisson(np.broadcast_to(tissue, (40, 16, 16))).astype(np.float32)
+    frames[:3] = rng.normal(0, 2, (3, 16, 16))
+    frames += 400
+    found = Input().run(frames, dtype="float32", in_memory=True, offset="auto")
+    assert found["data/ch0"][3:].mean() == pytest.approx(tissue.mean(), rel=0.005)
+    # the darkest pixel has about 200 counts of light
+    with pytest.raises(
+        InvalidValueError, match=r"no dark frames.*at most 59\d\.|at most 60\d"
+    ):
+        Input().run(frames[3:], dtype="float32", in_memory=True, offset="auto")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,26 @@ def test_what_is_moved_at_a_time_is_whole_chunks() -> None:
     assert frames_moved(wide, 20) == 20
     wide.chunk_frames = 12
     assert frames_moved(wide, 20) == 24
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, []),
+        ({"bigtiff": False}, ["bigtiff"]),
+        ({"splits_rig": 3}, ["splits_rig"]),
+        ({"splits_rig": 3, "num_splits_to_process_rig": 2}, []),
+        ({"strides": (32, 32), "splits_els": 3}, ["strides", "splits_els"]),
+        ({"strides": (32, 32), "pw_rigid": True}, []),
+        ({"splits_rig": 3, "pw_rigid": True}, ["splits_rig"]),
+    ],
+)
+def test_a_parameter_without_effect_is_named_once(options, names) -> None:
+    settings = MotionSettings(**options)
+    assert sorted(settings.without_effect()) == sorted(names)
+    movie = np.random.default_rng(0).random((6, 32, 32)).astype(np.float32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MotionCorrection().run(movie, max_shifts=(2, 2), **options)
+    said = [str(w.message).split()[0] for w in caught if w.filename == __file__]
+    assert sorted(said) == sorted(names)

@@ -1,125 +1,149 @@
-"""The benchmark measures what it says."""
-
-from __future__ import annotations
+"""The benchmark sees what is there, and keeps what it renders."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
-from astrocast.simulation import simulate
+from astrocast.errors import InvalidValueError
+from astrocast.simulation import SimulationSettings, Simulator, cases
 from astrocast.simulation.benchmark import (
-    Plain,
-    calibrated,
-    confidence_table,
+    Row,
+    choose_rows,
+    default_rows,
     format_row,
-    highest_confidences,
     main,
-    measure,
-    recording_settings,
-    run,
+    reliability_lines,
+)
+from astrocast.simulation.cases import judge_case, move_voxels, prepare_case
+from astrocast.simulation.judging import judge_events
+
+SMALL = SimulationSettings.preset(
+    "somata",
+    8.0,
+    seed=4,
+    frames=100,
+    rows=80,
+    columns=80,
+    counts={"soma": 1, "branch": 2},
+    motion=2.0,
+    motion_step=0.2,
 )
 
-SHAPE = (120, 64, 64)
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("kind", ["static", "travelling"])
-def test_the_truth_itself_scores_perfectly(kind: str) -> None:
-    made = simulate(recording_settings(kind, 4.0, 1, SHAPE))
-    values = measure(made, made.labels)
-    assert values["f1_05"] == values["iou"] == 1
-    assert values["amplitude"] == values["duration"] == values["false_events"] == 0
-    if kind == "travelling":
-        assert values["speed"] < 0.15
+@pytest.fixture(scope="module")
+def case(cache):
+    return prepare_case(SMALL, cache)
 
 
-def test_errors_have_the_right_sign() -> None:
-    made = simulate(recording_settings("static", 4.0, 2, SHAPE))
-    larger = ndimage.grey_dilation(made.labels, (3, 1, 1))
-    values = measure(made, larger)
-    assert values["duration"] == pytest.approx(2, abs=0.5)
-    assert values["amplitude"] < 0
+def test_clear_events_of_a_moving_recording_are_found(case):
+    judged = judge_case(case)
+    assert judged.fate == ("found",) * 3
+    assert judged.count("false") == 0
+    assert sorted(judged.kinds) == ["branch", "branch", "soma"]
+    assert (judged.confidence > 0.9).all()
 
 
-def test_both_methods_find_what_is_easy_and_the_empty_recording_is_empty() -> None:
-    rows = list(
-        run(
-            {"calibrated": calibrated, "plain": Plain()},
-            ["static", "none"],
-            [4.0],
-            [3],
-            SHAPE,
-        )
+def test_the_truth_is_moved_to_where_the_registered_movie_rests(case):
+    plan = Simulator(SMALL)
+    voxels, table = case.truth()
+    assert len(voxels) == len(table) == 3
+    with cases.open_recording(case.recording, "mc/ch0") as movie:
+        registered = movie.to_array().astype(float)
+    for own, row in zip(voxels, table.itertuples(), strict=True):
+        _, y, x = np.unravel_index(own, SMALL.shape)
+        now = registered[row.peak, y, x].mean()
+        before = registered[row.z0 - 8 : row.z0 - 3, y, x].mean()
+        # most of the mean height of the clean event is seen there
+        shown = np.unique(plan.voxels[row.event - 1] % (80 * 80))
+        clean = plan.clean(row.peak, row.peak + 1).reshape(-1)[shown].mean()
+        assert now - before > 0.8 * clean
+
+
+def test_a_case_is_rendered_once(case, cache, monkeypatch):
+    monkeypatch.setattr(cases, "_make", lambda *_: pytest.fail("rendered again"))
+    assert prepare_case(SMALL, cache) == case
+    assert not [p for p in cache.iterdir() if p.name.startswith("unfinished-")]
+
+
+def test_an_interrupted_case_leaves_nothing(tmp_path, monkeypatch):
+    def fails(settings, folder):
+        raise RuntimeError("interrupted")
+
+    monkeypatch.setattr(cases, "_make", fails)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        prepare_case(SMALL, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_cache_loses_the_oldest_case(tmp_path, monkeypatch):
+    for k in range(3):
+        folder = tmp_path / f"case{k}"
+        folder.mkdir()
+        (folder / "recording.h5").write_bytes(b"0" * 100)
+        cases.os.utime(folder, (k, k))
+    monkeypatch.setattr(cases, "LARGEST_CACHE", 250)
+    cases._remove_oldest(tmp_path, tmp_path / "case2")
+    assert {p.name for p in tmp_path.iterdir()} == {"case1", "case2"}
+
+
+def test_voxels_move_and_leave_the_border_out():
+    voxels = np.array([0, 11, 24], np.int64)  # (0, 0, 0), (0, 2, 1), (0, 4, 4)
+    moved = move_voxels(voxels, (1, 5, 5), np.array([1, 0]), (0, 1, 0, 0))
+    assert moved.tolist() == [5, 16]
+
+
+def test_rows_are_chosen_by_name_pattern_and_snr():
+    assert choose_rows(["waves"], None) == [("waves", 2.0)]
+    assert choose_rows(["mixed"], [2.0]) == [("mixed", 2.0)]
+    assert [snr for _, snr in choose_rows(["mixed"], None)] == [1.0, 2.0, 4.0]
+    empty = choose_rows(["event_free_*"], None)
+    assert ("event_free_z_drift", 2.0) in empty
+    assert set(empty) <= set(default_rows())
+    with pytest.raises(InvalidValueError, match="mixed"):
+        choose_rows(["waaves"], None)
+
+
+def test_the_printed_row_has_the_numbers_of_its_judgements():
+    judged = judge_events(
+        [[1, 2], [5, 6], [8]], [[1, 2], [50]], ["wave", "wave", "soma"], np.ones(2)
     )
-    by = {(row.method, row.kind): row.values for row in rows}
-    assert by["calibrated", "static"]["f1_05"] == 1
-    assert by["plain", "static"]["f1_03"] > 0
-    assert by["calibrated", "none"]["false_events"] == 0
-    assert all(row.method in format_row(row) for row in rows)
+    row = Row("mixed", 2.0, (1,), (judged,), 10_000_000)
+    assert row.to_dict()["f1"] == pytest.approx(0.4)
+    first, second = format_row(row)
+    assert first.split()[2:5] == ["0.40", "0.50", "0.33"]
+    assert first.endswith(">= 0.85")
+    assert "wave 1/2, soma 0/1" in second
+    nothing = judge_events([], [[3], [9]], (), np.array([0.2, 0.9]))
+    empty = Row("event_free_vessel", 2.0, (1,), (nothing,), 10_000_000)
+    assert "4.0 false" in format_row(empty)[0]
+    assert len(reliability_lines([row, empty])) == 4
 
 
-def test_the_command_prints_a_table_and_keeps_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_prints_rows_and_keeps_them(cache, tmp_path, capsys, monkeypatch):
+    small = {"frames": 60, "rows": 64, "columns": 64}
     monkeypatch.setattr(
-        "astrocast.simulation.benchmark.run.__defaults__",
-        (*run.__defaults__[:-1], (40, 48, 48)),
+        "astrocast.simulation.benchmark._parse_changes",
+        lambda given: {"simulation": small, "min_size": 5},
     )
-    assert (
-        main(
-            [
-                "--kinds",
-                "none",
-                "--snr",
-                "4",
-                "--seeds",
-                "1",
-                "--empty",
-                "0",
-                "--json",
-                str(tmp_path / "table.json"),
-            ]
-        )
-        == 0
-    )
-    assert "none" in capsys.readouterr().out
-    assert {
-        row["method"] for row in json.loads((tmp_path / "table.json").read_text())
-    } == {"calibrated", "plain"}
+    target = tmp_path / "rows.json"
+    arguments = ["--only", "event_free_noise", "--seeds", "1", "--cache", str(cache)]
+    assert main([*arguments, "--json", str(target)]) == 0
+    assert "event_free_noise" in capsys.readouterr().out
+    (row,) = json.loads(target.read_text())
+    assert row["seeds"] == [3100]
+    assert row["false"] == 0
 
 
-def test_the_plain_method_removes_what_is_small() -> None:
-    heights = np.zeros((5, 9, 9), np.float32)
-    heights[1:4, 1:5, 1:5] = 9
-    heights[2, 7, 7] = 9
-    assert Plain(size=10).label(heights).max() > 0
-    assert Plain(size=10).label(heights)[2, 7, 7] == 0
-
-
-def test_noise_reaches_a_confidence_as_often_as_it_says() -> None:
-    """The highest maximum of each of twelve empty recordings: confidence is uniform, so
-    its mean is near a half.
-    """
-    found = highest_confidences(range(100, 112), 10.0, (200, 64, 64))
-    assert 0.25 < found.mean() < 0.75
-    assert (found >= 0.99).sum() <= 2
-
-
-def test_the_table_of_confidence_counts_recordings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        "astrocast.simulation.benchmark.highest_confidences",
-        lambda seeds, light: np.linspace(0, 1, len(seeds)),
-    )
-    lines = list(confidence_table(101, [4.0]))
-    assert lines[-1].split()[1:] == [
-        "0.802",
-        "0.505",
-        "0.208",
-        "0.109",
-        "0.059",
-        "0.020",
-    ]
+def test_the_command_lists_rows_and_says_what_is_wrong(capsys):
+    assert main(["--list", "--only", "event_free_a*"]) == 0
+    assert "event_free_averaging" in capsys.readouterr().out
+    assert main(["--only", "nothing"]) == 1
+    assert "choose of" in capsys.readouterr().out
+    assert main(["--set", "extend=0.2"]) == 1
+    assert "extent" in capsys.readouterr().out

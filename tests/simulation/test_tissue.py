@@ -122,6 +122,12 @@ def test_domains_have_the_stated_area():
         assert 3 <= (weight > 0.4).sum() <= 60
 
 
+def test_patches_have_the_stated_area():
+    for seed in range(3):
+        for draft in plan_of("branch", 2, seed)._tissue_drafts:
+            assert 40 <= (draft.footprint.weight > 0.3).sum() <= 200
+
+
 def test_several_peaks_are_one_event_that_dips():
     plan, clean = plan_of("several_peaks", 2), clean_of("several_peaks", 2)
     for row, voxels in zip(plan.events.itertuples(), plan.voxels, strict=True):

@@ -71,21 +71,27 @@ def made_rows(table: pd.DataFrame, events: Sequence[MadeEvent]) -> pd.DataFrame:
     """Return rows for events that a person made, with the columns of ``table``."""
     values = _columns_of(events)
     index = pd.Index([event.event for event in events], name=table.index.name)
-    n = len(events)
-    rows: dict[str, Any] = {}
-    for name, column in table.items():
-        if name in values:
-            rows[str(name)] = values[str(name)]
-        elif isinstance(column.array, MaskArray):  # parts that detection alone knows
-            masks = [np.zeros_like(event.placed.mask) for event in events]
-            rows[str(name)] = type(column.array)._from_sequence(masks)
-        elif pd.api.types.is_integer_dtype(column.dtype):
-            rows[str(name)] = np.zeros(n, np.int64)
-        elif pd.api.types.is_numeric_dtype(column.dtype):
-            rows[str(name)] = np.full(n, np.nan)
-        else:
-            rows[str(name)] = np.array([""] * n, object)
+    rows = {
+        str(name): values[name] if name in values else _known(str(name), column, events)
+        for name, column in table.items()
+    }
     return pd.DataFrame(rows, index=index)
+
+
+def _known(name: str, column: pd.Series[Any], events: Sequence[MadeEvent]) -> Any:
+    """Return a column from what was measured when the events were made."""
+    found = [event.values.get(name) for event in events]
+    if isinstance(column.array, TraceArray):
+        lists = [[np.nan if v is None else v for v in f or []] for f in found]
+        return TraceArray._from_sequence([np.array(v, np.float32) for v in lists])
+    if isinstance(column.array, MaskArray):  # parts that detection alone knows
+        masks = [np.zeros_like(event.placed.mask) for event in events]
+        return type(column.array)._from_sequence(masks)
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return np.array([int(v or 0) for v in found], np.int64)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return np.array([np.nan if v is None else float(v) for v in found])
+    return np.array(["" if v is None else str(v) for v in found], object)
 
 
 def _columns_of(events: Sequence[MadeEvent]) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class Events(EventTable):
         outdated one is never used.
     seed
         Part of that hash.
+    curated
+        Apply the decisions that were made in the explorer (`astrocast explore`):
+        rejected events are left out, merged, split and drawn ones are in. True for
+        those without a name, or the name of a curator. What detection wrote stays as
+        it is.
 
     Attributes
     ----------
@@ -106,6 +111,8 @@ class Events(EventTable):
         frame_to_time_function: FrameFunction | Sequence[FrameFunction] | None = None,
         cache_path: str | Path | None = None,
         seed: int = 1,
+        *,
+        curated: bool | str = False,
     ) -> None:
         self.lazy, self.loc = lazy, loc
         self.z_slice = check_slice(z_slice) if z_slice is not None else None
@@ -122,6 +129,7 @@ class Events(EventTable):
             },
             custom_columns=custom_columns,
             times=(frame_to_time_mapping, frame_to_time_function),
+            curated=curated,
         )
         super().__init__(events, sources, seed)
         self.event_dir = (

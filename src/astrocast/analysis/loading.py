@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from astrocast.analysis.curated import curated_table
 from astrocast.errors import (
     DatasetNotFoundError,
     FormatError,
@@ -20,6 +21,7 @@ from astrocast.errors import (
 from astrocast.events.array_columns import as_masks
 from astrocast.events.required import column_of, require_columns
 from astrocast.events.schema import INDEX
+from astrocast.io.stores.curation import read_curation
 from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.legacy import LEGACY_TABLE, read_legacy_events
@@ -71,8 +73,31 @@ CUSTOM_COLUMNS: dict[str, ColumnFunction] = {
 _SPELLINGS = {"v_ara_footprint": "v_area_footprint"}
 
 
-def read_directory(directory: Path) -> pd.DataFrame:
+def find_store(directory: Path) -> Path:
+    """Return the directory with the event table: the one named, or the one within the
+    directory of a run (``movie.astrocast``).
+
+    Raises
+    ------
+    InvalidValueError
+        The run has events of several channels; the message lists them.
+    """
+    if (directory / TABLE).is_file() or not directory.is_dir():
+        return directory
+    stores = sorted(p.parent for p in directory.glob(f"*.roi/{TABLE}"))
+    if len(stores) > 1:
+        raise InvalidValueError(
+            f"{directory} has events of several channels; name one of"
+            f" {', '.join(str(s) for s in stores)}, or give them as a list"
+        )
+    return stores[0] if stores else directory
+
+
+def read_directory(directory: Path, curated: bool | str = False) -> pd.DataFrame:
     """Return the events of a directory that astrocast or astroCAST 0.4 wrote.
+
+    With ``curated`` the decisions that were made about them are applied: those kept
+    under that name, or without a name for True; see `io.stores.curation`.
 
     The index is the number of each event in the event map. The column ``event_id``
     holds it too, because the index may be changed later.
@@ -91,7 +116,11 @@ def read_directory(directory: Path) -> pd.DataFrame:
         raise FormatError(
             f"{directory} holds neither {TABLE} nor {LEGACY_TABLE}; it holds {found}"
         )
-    return table.assign(**{INDEX: table.index}).rename_axis(None)
+    table = table.assign(**{INDEX: table.index}).rename_axis(None)
+    if curated is False:
+        return table
+    curator = curated if isinstance(curated, str) else ""
+    return curated_table(table, read_curation(directory, curator, list(table.index)))
 
 
 def select_frames(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.DataFrame:

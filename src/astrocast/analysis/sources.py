@@ -15,6 +15,7 @@ from astrocast.analysis.loading import (
     CustomColumns,
     add_custom_columns,
     add_identity,
+    find_store,
     join_tables,
     read_directory,
     select_frames,
@@ -216,13 +217,14 @@ def load_recordings(
     identity: dict[str, Any],
     custom_columns: CustomColumns,
     times: tuple[Any, Any],
+    curated: bool | str = False,
 ) -> tuple[pd.DataFrame, list[Source]]:
     """Return the table of all events and their recordings, see `Events`."""
     several = not isinstance(event_dir, (str, Path))
     directories = (
-        [Path(event_dir)]
+        [find_store(Path(event_dir))]
         if isinstance(event_dir, (str, Path))
-        else [Path(d) for d in event_dir]
+        else [find_store(Path(d)) for d in event_dir]
     )
     if not directories:
         raise InvalidValueError("no directory of events was given")
@@ -235,7 +237,7 @@ def load_recordings(
     functions = one_per_recording(times[1], count, "frame_to_time_function")
     tables, sources = [], []
     for i, (directory, name) in enumerate(zip(directories, names, strict=True)):
-        table = read_directory(directory)
+        table = read_directory(directory, curated)
         extent = _extent(table)
         table = add_custom_columns(select_frames(table, z_slice), custom_columns)
         table = add_times(table, mappings[i], functions[i])

@@ -17,7 +17,7 @@ from astrocast.analysis import trace_formats as formats
 from astrocast.analysis.cache import table_hash
 from astrocast.analysis.loading import select_events
 from astrocast.analysis.sources import Source
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.events.array_columns import TraceArray
 from astrocast.settings.analysis import LengthSettings, normalization_steps
 
@@ -224,7 +224,7 @@ class EventTable:
             warnings.warn(
                 f"the column {column_name!r} is replaced",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
         labels = groups.labels_of_events(self.events.index, cluster_lookup_table)
         self.events = self.events.assign(**{column_name: labels})

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.events.array_columns import TraceArray, as_traces
 from astrocast.events.required import column_of
 from astrocast.kernels.ragged import ragged
@@ -48,7 +48,7 @@ def normalize_traces(traces: TraceArray, steps: list[Step]) -> TraceArray:
         warnings.warn(
             f"a divisor is 0 in {zeros} place(s); those traces are not divided",
             AstrocastWarning,
-            stacklevel=3,
+            stacklevel=stack_level(),
         )
     # instructions without effect return the input: copy, so that no memory is shared
     return TraceArray(

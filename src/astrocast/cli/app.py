@@ -14,6 +14,7 @@ import typer
 from astrocast import __version__
 from astrocast.cli.commands.analyze import analyze
 from astrocast.cli.commands.batch import batch
+from astrocast.cli.commands.check import check
 from astrocast.cli.commands.convert import convert
 from astrocast.cli.commands.delta import delta
 from astrocast.cli.commands.demo import demo
@@ -24,18 +25,20 @@ from astrocast.cli.commands.explore import explore
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
+from astrocast.cli.commands.report import report
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
 from astrocast.errors import AstrocastError
 
+_ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
+GO_ON = "interrupted; the same command takes up where this one stopped"
 
 app = typer.Typer(
     name="astrocast",
     help="From a fluorescence movie of astrocytes to a table of calcium events.",
-    no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -47,10 +50,12 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     delta,
     detect,
     suggest,
+    report,
     explore,
     demo,
     simulate,
     info,
+    check,
     doctor,
     parameters,
 )
@@ -67,10 +72,14 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more about what is done.")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")
@@ -86,9 +95,18 @@ def options(
     ] = False,
 ) -> None:
     """From a fluorescence movie of astrocytes to a table of calcium events."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        return
     # the handler decides what is shown: every public class sets the level of its own
     # logger
-    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    level = (
+        logging.DEBUG
+        if debug or verbose
+        else logging.WARNING
+        if quiet
+        else logging.INFO
+    )
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
     )
@@ -102,8 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
-    # --debug and --quiet are understood wherever they stand
-    flags = [w for w in words if w in ("--debug", "--quiet", "-q")]
+    # these are understood wherever they stand
+    flags = [w for w in words if w in _ANYWHERE]
     words = flags + [w for w in words if w not in flags]
     try:
         result = app(args=words, standalone_mode=False)
@@ -116,17 +134,22 @@ def main(arguments: list[str] | None = None) -> int:
             debug,
         )
     except KeyboardInterrupt:
+        return _complain(GO_ON, INTERRUPTED, False)
+    except MemoryError as error:
         return _complain(
-            "interrupted; the same command takes up where this one stopped",
-            INTERRUPTED,
-            False,
+            f"the memory of this computer is not enough: {error}. Close other programs,"
+            " or make the recording smaller (conversion.rescale, conversion.z_slice)",
+            USAGE_ERROR,
+            debug,
         )
     except typer.Abort:
         return _complain("aborted", INTERRUPTED, False)
     except Exception as error:  # noqa: BLE001 - the last resort of a command line; --debug shows all of it
         # click's errors of usage
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
-            return _complain(error.format_message(), int(error.exit_code), debug)
+            message = error.format_message()
+            message += _list_commands(words, message)
+            return _complain(message, int(error.exit_code), debug)
         hint = (
             "this is a fault of astrocast; run again with --debug and report what it"
             " prints"
@@ -134,7 +157,18 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(
             f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug
         )
+    if result == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
+        return _complain(GO_ON, INTERRUPTED, False)
     return result if isinstance(result, int) else 0
+
+
+def _list_commands(words: list[str], message: str) -> str:
+    """Return the commands where the first word is none and click names none."""
+    names = [command.__name__.replace("_", "-") for command in COMMANDS]
+    given = next((w for w in words if not w.startswith("-")), "")
+    if not given or given in names or "Did you mean" in message:
+        return ""
+    return f" The commands are {', '.join(names)}"
 
 
 def _complain(message: str, code: int, debug: bool) -> int:

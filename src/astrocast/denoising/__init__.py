@@ -1,9 +1,8 @@
-"""Learn the signal from the recording itself.
+"""Denoise recordings.
 
-`Denoiser` denoises one recording: by a network trained on it, or without training by
-the patterns of its patches. `SubFrameGenerator` and `Network` are the parts for
-training networks on many recordings. They need Keras, which is loaded when one of them
-is first named.
+`Denoiser` denoises one recording, by a network trained on it or by the SVD of its
+patches. `SubFrameGenerator` and `Network` train networks on many recordings; they need
+Keras, which is imported when one of them is first used.
 """
 
 from importlib import import_module

@@ -30,8 +30,9 @@ def build_model(
     batch_normalize: bool = False,
     seed: int | None = None,
 ) -> Any:
-    """Return the Keras model of a U-Net for frames of any size that is a multiple of
-    ``2 ** (n_stacks - 1)``.
+    """Return the Keras model of a U-Net for frames of any size.
+
+    The size must be a multiple of ``2 ** (n_stacks - 1)``.
 
     Parameters
     ----------
@@ -93,8 +94,7 @@ def model_from_unet(unet: UNet) -> Any:
 
 
 def unet_from_model(model: Any) -> UNet | None:
-    """Return the weights of a Keras model as plain arrays, or None when it is no U-Net
-    of this kind.
+    """Return the weights of a Keras model, or None if it is not such a U-Net.
 
     Batch normalisation is folded into the convolution before it, which is exact but for
     rounding.

@@ -1,4 +1,4 @@
-"""Keras, loaded when it is needed and with JAX unless the user chose otherwise."""
+"""Import Keras when it is needed, with the JAX backend unless the user set another."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from astrocast.errors import MissingExtraError
 def _refuse_reports() -> None:
     """Make ``openvino_telemetry`` unavailable in this process."""
     # Importing openvino, which Keras does for some backends and exports, sends a usage
-    # report from a forked process. Where that package is absent openvino does without;
-    # a recording under analysis is nobody's business, so it is absent from here on. Not
-    # only while openvino loads: another thread may be loading it when this one is done.
+    # report from a forked process. Without the package openvino_telemetry it does not.
+    # The package stays unavailable afterwards, because another thread may still be
+    # importing openvino.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes the import say "not found"
 
 
 def import_keras(purpose: str) -> Any:
     """Return the module ``keras``.
 
-    The backend is JAX when the environment variable ``KERAS_BACKEND`` is not set and
-    Keras is not loaded yet.
+    The backend is JAX if the environment variable ``KERAS_BACKEND`` is not set and
+    Keras is not imported yet.
 
     Raises
     ------
     MissingExtraError
-        When Keras, or JAX as its backend, is not installed.
+        If Keras, or JAX as its backend, is not installed.
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -41,20 +41,19 @@ def import_keras(purpose: str) -> Any:
 
 
 def on_device(use_cpu: bool) -> AbstractContextManager[Any]:
-    """Return a context in which Keras works on the CPU, or wherever it wants."""
+    """Return a context in which Keras uses the CPU, or its default device."""
     return (
         import_keras("choosing a device").device("cpu:0") if use_cpu else nullcontext()
     )
 
 
 def import_openvino() -> Any:
-    """Return the module ``openvino``, loaded without the part that reports its use to
-    its maker.
+    """Return the module ``openvino``, imported without its usage reports.
 
     Raises
     ------
     MissingExtraError
-        When OpenVINO is not installed.
+        If OpenVINO is not installed.
     """
     _refuse_reports()
     try:

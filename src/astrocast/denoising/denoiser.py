@@ -1,4 +1,4 @@
-"""Denoise one recording: by a network trained on it, or by the patterns of its patches."""
+"""Denoise one recording, by a network trained on it or by the SVD of its patches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ from astrocast.denoising.items import Window
 from astrocast.denoising.patterns import ProjectFrames, learn_patterns
 from astrocast.denoising.sources import pixel_scaling
 from astrocast.denoising.training_pool import load_pool
-from astrocast.errors import AstrocastWarning, InvalidConditionError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    NotRunError,
+    stack_level,
+)
 from astrocast.io import Recording, open_recording
 from astrocast.io.recording import as_dtype
 from astrocast.kernels.denoising.denoise_quality import Quality, assess, hold_out
@@ -38,21 +43,24 @@ from astrocast.settings.denoising import DenoiserSettings
 ALGORITHM_VERSION = 1
 logger = logging.getLogger("astrocast.denoising")
 
-#: frames and pixels a side that the quality is measured on
+#: number of frames, and pixels along each side, in which the quality is measured
 _ASSESSED_FRAMES, _ASSESSED_SIDE = 240, 256
 
 Operation = PredictFrames | ProjectFrames
 
 
 class Denoiser:
-    """Denoise a recording with nothing but the recording itself.
+    """Denoise a recording without any other data.
 
     ``method="train"`` trains a small U-Net for some minutes to predict each frame from
-    its neighbours, with the recipe that did best on simulated recordings: the mean
-    image removed, mean squared error, a step size that decays to zero. ``method="svd"``
-    needs no training and no Keras: it keeps the spatial patterns of small patches that
-    noise cannot have made, in seconds. What each costs an event is measured on the
-    recording itself, see `quality`.
+    its neighbours; the settings are those that did best on simulated recordings (mean
+    image subtracted, mean squared error, step size decaying to 0). ``method="svd"``
+    needs no training and no Keras: it keeps the spatial patterns of small patches whose
+    variance noise cannot explain, within seconds. How much of the events is lost is
+    measured in the recording itself, see `quality`.
+
+    Do not denoise before detection with ``method="calibrated"``, which needs the noise
+    of the raw recording.
 
     Parameters
     ----------
@@ -61,55 +69,51 @@ class Denoiser:
     minutes
         Time for training.
     steps
-        Number of training steps, instead of a time: the same seed then gives the same
-        result.
+        Number of training steps, instead of ``minutes``: the same seed then gives the
+        same result.
     n_stacks, kernel
-        Resolutions of the U-Net and filters of its first convolution.
+        Number of resolutions of the U-Net, and of filters of its first convolution.
     pre_post_frame
         Context frames before and after each frame, one number or (before, after).
     patch_size, batch_size
-        Side of the training patches in pixels, and patches of a step.
+        Side of the training patches in pixels, and number of patches per step.
     learning_rate
         Largest step size of Adam.
     pretrained_weights
         Model to start from; its architecture replaces ``n_stacks`` and ``kernel``.
     svd_patch, svd_bin
-        Side of the patches in pixels, and frames averaged before their patterns are
-        looked for.
+        Side of the patches in pixels, and frames averaged before the SVD.
     engine
-        What evaluates the network: ``auto`` takes the fastest that is present.
+        Library that evaluates the network; ``auto``: the fastest that is installed.
     assess
         Measure the quality after denoising.
     seed
-        Seed of all that is random.
+        Seed of all random choices.
     clock
-        Returns seconds for ``minutes``; ``time.process_time`` counts the processor's
-        time.
+        Returns seconds, for ``minutes``; `time.process_time` counts processor time.
 
     Attributes
     ----------
     quality
         `Quality` of the last run, or None.
     engine_used
-        Name of what evaluated the network, or ``svd``.
+        Name of the library that evaluated the network, or ``svd``.
     training
         Steps and losses of the training, or None.
 
     Raises
     ------
     InvalidConditionError
-        When the recording has fewer frames than the window needs.
+        If the recording has fewer frames than the context needs.
     OutputExistsError, OutputError
-        When the output is there already or cannot be written: said before anything is
-        computed.
+        If the output exists or cannot be written; raised before anything is computed.
     MissingExtraError
-        When Keras is needed and not installed.
+        If Keras is needed and not installed.
 
     Warns
     -----
     AstrocastWarning
-        When the measured quality is poor: what is lost, in numbers. When the training
-        diverged.
+        If the measured quality is poor (with numbers), or if training diverged.
 
     Examples
     --------
@@ -142,10 +146,23 @@ class Denoiser:
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        values = {
-            k: v for k, v in locals().items() if k in DenoiserSettings.model_fields
-        }
-        self.settings: DenoiserSettings = DenoiserSettings.checked(**values)
+        self.settings: DenoiserSettings = DenoiserSettings.checked(
+            method=method,
+            minutes=minutes,
+            steps=steps,
+            n_stacks=n_stacks,
+            kernel=kernel,
+            pre_post_frame=pre_post_frame,
+            patch_size=patch_size,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            pretrained_weights=pretrained_weights,
+            svd_patch=svd_patch,
+            svd_bin=svd_bin,
+            engine=engine,
+            assess=assess,
+            seed=seed,
+        )
         self.clock = clock
         self.quality: Quality | None = None
         self.engine_used: str | None = None
@@ -172,10 +189,11 @@ class Denoiser:
         output
             File to write; None returns an array.
         out_loc
-            Dataset in the output; that of the input when None.
+            Dataset in the output; None: that of the input.
         dtype
-            dtype of the output. ``same`` is that of the recording, saturating; it
-            rounds away what denoising gained where the noise is only a few grey values.
+            dtype of the output. ``same``: that of the recording, values outside its
+            range clipped; do not use it where noise is only a few grey values, because
+            rounding then undoes the denoising.
         chunks
             Chunks of the output.
         overwrite
@@ -184,7 +202,7 @@ class Denoiser:
         Returns
         -------
         numpy.ndarray or pathlib.Path
-            The denoised recording, or the path that was written.
+            The denoised recording (frame, row, column), or the path of the output.
         """
         recording = open_recording(source, loc)
         with ExitStack() as stack:
@@ -215,12 +233,14 @@ class Denoiser:
             )
 
     def save_model(self, folder: str | Path, prefix: str = "denoiser") -> Path:
-        """Write the trained network and return its path, for `SubFrameGenerator.infer`
-        or ``pretrained_weights``.
+        """Save the trained network and return its path.
+
+        `SubFrameGenerator.infer` and ``pretrained_weights`` accept this path.
         """
         if self.training is None:
             raise NotRunError(
-                "there is no trained network; call run with method='train' first"
+                "there is no trained network; call run with method='train' before"
+                " save_model"
             )
         from astrocast.denoising.model_files import write_network
 
@@ -238,6 +258,7 @@ class Denoiser:
         return write_network(Path(folder), prefix, self.training.unet, made_from)
 
     def _prepare(self, recording: Recording, dtype: np.dtype[Any]) -> Operation:
+        """Return the operation that denoises the recording, trained or found by SVD."""
         settings = self.settings
         self._source = describe_input(recording)
         if settings.method == "svd":
@@ -264,17 +285,18 @@ class Denoiser:
         return operation
 
     def _train(self, recording: Recording, scaling: Any, window: Window) -> UNet:
+        """Train a network on the recording."""
         from astrocast.denoising.callbacks import Schedule
         from astrocast.denoising.self_training import start_model, train
 
         settings = self.settings
         if recording.shape[0] < window.length:
             raise InvalidConditionError(
-                f"the recording has {recording.shape[0]} frames, the window needs"
-                f" {window.length}; use a smaller pre_post_frame, or method='svd'"
+                f"the recording has {recording.shape[0]} frames, but this"
+                f" pre_post_frame needs {window.length}; use a smaller one, or"
+                " method='svd'"
             )
-        # the clock runs from before Keras is loaded and compiled: the user's minutes
-        # are all of it
+        # the user's minutes include importing and compiling Keras
         schedule = Schedule(
             settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock
         )
@@ -291,12 +313,12 @@ class Denoiser:
         return self.training.unet
 
     def _assess(self, recording: Recording, operation: Operation) -> Quality:
+        """Measure the quality in the middle of the recording; warn if it is poor."""
         count = min(recording.shape[0], _ASSESSED_FRAMES)
         start = (recording.shape[0] - count) // 2
         raw = recording.read(start, start + count).astype(np.float32)
         given, held = hold_out(raw)
-        # what is measured is computed on whole frames, so that the operation sees them
-        # as in the run
+        # denoise whole frames, as in the run, then measure in their middle
         results = [self._apply(operation, frames) for frames in (raw, given)]
         cut = tuple(
             slice((n - min(n, _ASSESSED_SIDE)) // 2, (n + min(n, _ASSESSED_SIDE)) // 2)
@@ -307,29 +329,30 @@ class Denoiser:
             raw[inner], results[0][inner], given[inner], results[1][inner], held
         )
         for remark in quality.remarks():
-            warnings.warn(remark, AstrocastWarning, stacklevel=3)
+            warnings.warn(remark, AstrocastWarning, stacklevel=stack_level())
         return quality
 
     def _apply(
         self, operation: Operation, frames: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        kept, operation.dtype = operation.dtype, np.dtype(np.float32)
+        """Return the denoised frames as float32, whatever the dtype of the output."""
+        output_dtype, operation.dtype = operation.dtype, np.dtype(np.float32)
         try:
             return operation(frames, Block(0, len(frames), 0, 0))
         finally:
-            operation.dtype = kept
+            operation.dtype = output_dtype
 
     def measured(self) -> dict[str, Any]:
-        """Return what the last run used and measured, as plain values for a record."""
-        found: dict[str, Any] = {"engine_used": self.engine_used}
+        """Return engine, training and quality of the last run as plain values."""
+        values: dict[str, Any] = {"engine_used": self.engine_used}
         if self.training is not None:
-            found |= {
+            values |= {
                 "training_steps": self.training.steps,
                 "training_losses": self.training.losses,
             }
         if self.quality is not None:
-            found["quality"] = asdict(self.quality)
-        return found
+            values["quality"] = asdict(self.quality)
+        return values
 
     def _parameters(self) -> dict[str, Any]:
         return {**self.settings.model_dump(), **self.measured()}

@@ -1,6 +1,4 @@
-"""What evaluates a U-Net: OpenVINO, JAX or Keras. All take (item, context, row, column)
-and agree to rounding.
-"""
+"""Evaluate a U-Net with OpenVINO, JAX or Keras; their results agree to rounding."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ class Engine(Protocol):
 
 
 class KerasEngine:
-    """Any Keras model; the way of reference, and the only one for models that are no
-    U-Net of ours.
-    """
+    """Evaluate any Keras model: the reference, and the only engine for other models."""
 
     name = "keras"
 
@@ -52,9 +48,7 @@ class KerasEngine:
 
 
 class JaxEngine:
-    """The U-Net as one compiled function, what follows an upsampling evaluated before
-    it.
-    """
+    """Evaluate the U-Net as one compiled JAX function, see `kernels.pixel_shuffle`."""
 
     name = "jax"
 
@@ -69,8 +63,10 @@ class JaxEngine:
 
 
 def split_decoder(skipped: int, convolution: Convolution) -> tuple[Array, Array]:
-    """Return the kernel of the small map, for all phases, and that of the map it is
-    concatenated with.
+    """Split the kernel of a decoder convolution.
+
+    Returns the part for the small map before upsampling (for all phases, see
+    `phase_kernel`) and the part for the encoder's map, which has ``skipped`` channels.
     """
     small = convolution.inputs - skipped
     return phase_kernel(convolution.kernel[:, :, :small]), np.ascontiguousarray(
@@ -79,9 +75,7 @@ def split_decoder(skipped: int, convolution: Convolution) -> tuple[Array, Array]
 
 
 def jax_unet(unet: UNet) -> Callable[[Any], Any]:
-    """Return the U-Net as a function of (item, context, row, column) that JAX can
-    trace.
-    """
+    """Return the U-Net as a function of (item, context, row, column) for JAX."""
     import jax
     import jax.numpy as jnp
 
@@ -131,7 +125,7 @@ def jax_unet(unet: UNet) -> Callable[[Any], Any]:
 
 
 class OpenVINOEngine:
-    """The U-Net on the CPU through OpenVINO, in single precision."""
+    """Evaluate the U-Net with OpenVINO on the CPU, in single precision."""
 
     name = "openvino"
 
@@ -155,8 +149,9 @@ class OpenVINOEngine:
 
 
 def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
-    """Return the U-Net as a graph of OpenVINO for batches of ``shape`` (item, context,
-    row, column).
+    """Return the U-Net as an OpenVINO model for batches of one shape.
+
+    ``shape`` is (item, context, row, column).
     """
     openvino = import_openvino()
     ops = import_module("openvino.opset13")
@@ -193,18 +188,18 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
 
 
 def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Engine:
-    """Return the fastest engine that is present, or the one that is wanted.
+    """Return the fastest engine that is installed, or the one that is named.
 
     Parameters
     ----------
     wanted
-        ``auto`` prefers OpenVINO, then JAX, then Keras; with a GPU that JAX can use,
-        JAX.
+        Name of the engine. ``auto``: JAX if it has a GPU, else OpenVINO, JAX or Keras,
+        whichever is installed first in this order.
     unet
         The network as plain arrays; None for a Keras model of another architecture,
-        which only Keras evaluates.
+        which only Keras can evaluate.
     model
-        The Keras model; made from ``unet`` when it is needed and None.
+        The Keras model; None: built from ``unet`` if needed.
     """
     if wanted not in ("auto", "openvino", "jax", "keras"):
         raise InvalidValueError(
@@ -213,8 +208,8 @@ def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Eng
     if unet is None:
         if wanted not in ("auto", "keras"):
             raise InvalidValueError(
-                f"the engine {wanted!r} evaluates U-Nets of SubFrameGenerator only; use"
-                " engine='keras'"
+                f"the engine {wanted!r} can only evaluate U-Nets of this package; use"
+                " engine='keras' for other models"
             )
         return KerasEngine(model)
     name = _fastest() if wanted == "auto" else wanted
@@ -237,6 +232,7 @@ def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Eng
 
 
 def _fastest() -> str:
+    """Return the name of the fastest engine that is installed."""
     if find_spec("jax") is not None:
         import jax
 

@@ -1,4 +1,4 @@
-"""Losses of the public contract, for any Keras backend."""
+"""Loss functions for any Keras backend."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from astrocast.errors import InvalidValueError
 
 
 def annealed_loss(y_true: Any, y_pred: Any) -> Any:
-    """Return the mean of the square root of the absolute error, a tensor of the
-    backend.
+    """Return the mean square root of the absolute error, a tensor of the backend.
 
-    Rare large errors, which events are to a network that sees noise, weigh less than in
-    a mean square.
+    Rare large errors have less weight than in a mean square. Biased where noise is
+    skewed (few photons): the mean squared error is not.
     """
     ops = import_keras("a loss").ops
     difference = ops.abs(ops.cast(y_true, "float32") - ops.cast(y_pred, "float32"))
@@ -31,7 +30,7 @@ NAMED = {"annealed_loss": annealed_loss, "mean_squareroot_error": mean_squareroo
 
 
 def find_loss(loss: Any) -> Any:
-    """Return the function of a name, or what was given when it is a loss already."""
+    """Return the loss function of a name; a function or object is returned as it is."""
     if not isinstance(loss, str):
         return loss
     if loss in NAMED:

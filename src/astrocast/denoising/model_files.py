@@ -1,9 +1,7 @@
-"""Networks on disk: read without running anything that a file may contain, written with
-everything that made them.
+"""Read and write networks; reading never runs code that a file may contain.
 
-A model file is taken as a container of named arrays. Its shapes say what the network
-is; code, pickles and configurations that could build arbitrary layers are never
-executed.
+A model file is read as a container of named arrays, whose shapes define the network.
+Code, pickles and configurations that could build arbitrary layers are never executed.
 """
 
 from __future__ import annotations
@@ -26,13 +24,16 @@ from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 from astrocast.runtime.provenance import write_json
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-#: 2 GB of weights; the largest network of the contract's parameters is far smaller
+#: maximum number of weights, 2 GB; sensible networks are far smaller
 _MOST_VALUES = 1 << 29
 
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """A network that was read, and what is known about it."""
+    """A network read from a file, with the record of its training.
+
+    ``record`` holds the JSON file beside the weights; empty without one.
+    """
 
     unet: UNet
     path: Path
@@ -42,17 +43,17 @@ class SavedNetwork:
 def read_network(path: str | Path) -> SavedNetwork:
     """Return the U-Net of a model file.
 
-    Reads what `Network` writes (the folder, the JSON file or the weights), weights of
-    Keras (``.weights.h5``), Keras archives (``.keras``) and legacy Keras HDF5 such as
-    the public pretrained networks, whatever input size they were made for.
+    Formats: the output of `Network` (the folder, the JSON file or the weights), Keras
+    weights (``.weights.h5``), Keras archives (``.keras``), and legacy Keras HDF5 such
+    as the public pretrained networks, for any input size.
 
     Raises
     ------
     RecordingNotFoundError
-        When there is nothing at the path.
+        If there is nothing at the path.
     FormatError
-        When the file is of another kind, damaged, or not a U-Net; pickles and models
-        with code in them are refused.
+        If the file is of another kind, damaged, or not a U-Net; pickles and models that
+        contain code are refused.
     """
     found = _locate(Path(path))
     with found.open("rb") as file:
@@ -82,13 +83,14 @@ def read_network(path: str | Path) -> SavedNetwork:
 
 
 def _locate(path: Path) -> Path:
+    """Return the file with the weights of a path, folder or JSON file."""
     if path.is_dir():
         files = sorted(path.glob("*.weights.h5"))
         if len(files) != 1:
             names = ", ".join(f.name for f in files) or "none"
             raise RecordingNotFoundError(
-                f"one file *.weights.h5 is expected in {path}, found: {names}; name the"
-                " file"
+                f"expected one file *.weights.h5 in {path}, found: {names}; give the"
+                " path of the file"
             )
         return files[0]
     if path.suffix == ".json":
@@ -99,6 +101,7 @@ def _locate(path: Path) -> Path:
 
 
 def _read_archive(path: Path) -> list[NDArray[Any]]:
+    """Return the weights of a Keras archive (``.keras``), in order."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:
@@ -108,7 +111,7 @@ def _read_archive(path: Path) -> list[NDArray[Any]]:
             )
         if archive.getinfo("config.json").file_size > 16 << 20:
             raise FormatError(
-                f"{path} has a configuration of more than 16 MB; this is no U-Net"
+                f"{path} has a configuration of more than 16 MB; it is not a U-Net"
             )
         _check_layers(json.loads(archive.read("config.json")), path)
         if archive.getinfo("model.weights.h5").file_size > 4 * _MOST_VALUES:
@@ -119,6 +122,7 @@ def _read_archive(path: Path) -> list[NDArray[Any]]:
 
 
 def _check_layers(config: Any, path: Path) -> None:
+    """Raise an error where a configuration has layers other than those of a U-Net."""
     layers = (
         config.get("config", {}).get("layers", []) if isinstance(config, dict) else []
     )
@@ -138,6 +142,7 @@ def _check_layers(config: Any, path: Path) -> None:
 
 
 def _read_hdf5(source: Any, path: Path) -> list[NDArray[Any]]:
+    """Return the weights of an HDF5 file, in order."""
     with h5py.File(source, "r") as file:
         config = file.attrs.get("model_config")
         if config is not None:
@@ -153,8 +158,9 @@ def _read_hdf5(source: Any, path: Path) -> list[NDArray[Any]]:
 
 
 def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
-    """Return the arrays below ``root``; links to other files and data outside of the
-    file are refused.
+    """Return the float arrays below ``root``, by path.
+
+    Links to other files and data stored in other files are refused.
     """
     found: dict[str, h5py.Dataset] = {}
 
@@ -167,7 +173,7 @@ def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
                 )
             if prefix.count("/") > 8:
                 raise FormatError(
-                    f"{path} nests groups more than 8 deep; this is no model"
+                    f"{path} has groups more than 8 levels deep; it is not a model"
                 )
             child = group[key]
             if isinstance(child, h5py.Group):
@@ -186,6 +192,7 @@ def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
 
 
 def _layer_order(root: h5py.Group) -> list[str]:
+    """Return the names of layers in their stored order; empty where not stored."""
     names = root.attrs.get("layer_names", [])
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
@@ -193,8 +200,9 @@ def _layer_order(root: h5py.Group) -> list[str]:
 def _ordered(
     datasets: dict[str, h5py.Dataset], order: list[str], path: Path
 ) -> list[NDArray[Any]]:
-    """Return kernel, bias, kernel, bias ... in order of evaluation, batch normalisation
-    folded in.
+    """Return kernel, bias, kernel, bias ... in the order of evaluation.
+
+    Batch normalisation is folded in.
     """
     layers: dict[str, dict[str, h5py.Dataset]] = {}
     for name, dataset in datasets.items():
@@ -247,8 +255,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 def write_network(
     folder: Path, prefix: str, unet: UNet, record: dict[str, Any]
 ) -> Path:
-    """Write weights and record as ``<prefix>.weights.h5`` and ``<prefix>.json``; return
-    the path of the weights.
+    """Write ``<prefix>.weights.h5`` and ``<prefix>.json``; return the weights' path.
 
     The weights are stored as the convolutions that are evaluated (batch normalisation
     folded in), a group for each.

@@ -1,4 +1,4 @@
-"""The way without training: patterns of patches, found and applied block by block."""
+"""Denoise by the SVD of small patches: find their patterns, apply them block by block."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ from astrocast.kernels.frames.convert import saturate
 from astrocast.runtime.blocks import Block, plan_blocks
 from astrocast.runtime.progress import track
 
-#: covariances that are held at once; larger frames are worked through in bands of rows
+#: bytes of covariances in memory at once; larger frames are divided into bands of rows
 _COVARIANCE_BYTES = 256 << 20
 _FRAMES = 128
-#: fewer bins than this have no edge between noise and pattern
+#: with fewer bins, patterns cannot be separated from noise
 _FEWEST_BINS = 8
 
 
 @dataclass
 class ProjectFrames:
-    """Keep the patterns of each patch: an operation of `run_blocks`; frames are
-    independent of one another.
-    """
+    """Project frames on the patterns of each patch: an operation of `run_blocks`."""
 
     patterns: Patterns
     dtype: np.dtype[Any]
@@ -49,7 +47,7 @@ class ProjectFrames:
 def learn_patterns(
     recording: Recording, patch: int, bin_frames: int, seed: int
 ) -> Patterns:
-    """Return the patterns of all patches of a recording, from one pass over it.
+    """Return the patterns of all patches of a recording.
 
     Parameters
     ----------
@@ -58,26 +56,25 @@ def learn_patterns(
     patch
         Side of a patch in pixels.
     bin_frames
-        Frames that are averaged before patterns are looked for; fewer when the
-        recording is short.
+        Frames averaged before the SVD; fewer if the recording is short.
     seed
-        Of the search.
+        Seed of the start vectors.
     """
     if recording.shape[0] < 2 * _FEWEST_BINS:
         raise InvalidConditionError(
             f"the recording has {recording.shape[0]} frames; "
-            f"patterns need at least {2 * _FEWEST_BINS} to stand out of noise"
+            f"method 'svd' needs at least {2 * _FEWEST_BINS}"
         )
     bin_frames = max(1, min(bin_frames, recording.shape[0] // _FEWEST_BINS))
     patch = min(patch, *recording.shape[1:])
     boxes, windows = patch_windows(recording.shape[1:], patch)
     bands = []
     with track("find patterns", len(boxes), "patches") as advance:
-        for own in _bands(boxes):
-            top, bottom = int(boxes[own, 0].min()), int(boxes[own, 1].max())
-            local = boxes[own] - np.array([top, top, 0, 0], np.int32)
+        for band in _bands(boxes):
+            top, bottom = int(boxes[band, 0].min()), int(boxes[band, 1].max())
+            local = boxes[band] - np.array([top, top, 0, 0], np.int32)
             moments = _sum_band(recording, slice(top, bottom), local, bin_frames)
-            bands.append((top, find_patterns(moments, windows[own], seed)))
+            bands.append((top, find_patterns(moments, windows[band], seed)))
             advance(len(local))
     return stack_bands(bands, recording.shape[1:])
 
@@ -85,6 +82,7 @@ def learn_patterns(
 def _sum_band(
     recording: Recording, rows: slice, boxes: NDArray[np.int32], bin_frames: int
 ) -> Moments:
+    """Return the sums over the recording for the patches of a band of rows."""
     reference = (
         recording.read(0, min(64, recording.shape[0]), rows)
         .mean(0, dtype=np.float64)
@@ -99,8 +97,9 @@ def _sum_band(
 
 
 def _bands(boxes: NDArray[np.int32]) -> Iterator[slice]:
-    """Yield runs of patches (sorted by row) whose covariances fit into memory; a row of
-    patches stays together.
+    """Yield slices of patches (sorted by row) whose covariances fit into memory.
+
+    Patches that begin in the same row stay together.
     """
     bytes_of = (
         4

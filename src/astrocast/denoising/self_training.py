@@ -1,4 +1,4 @@
-"""A network trained on the recording that it denoises."""
+"""Train a network on the recording that it will denoise."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from astrocast.denoising.backend import import_keras
 from astrocast.denoising.callbacks import Schedule
 from astrocast.denoising.model_files import read_network
 from astrocast.denoising.training_pool import TrainingPool
-from astrocast.errors import AstrocastWarning, InvalidConditionError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidConditionError,
+    InvalidValueError,
+    stack_level,
+)
 from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.progress import track
 from astrocast.settings.denoising import DenoiserSettings
 
-#: steps whose mean loss is one entry of the history, and after which the weights are
-#: kept
+#: steps per entry of the loss history; the best weights are stored as often
 _ROUND = 100
-#: a round whose mean loss exceeds this many variances of the recording has diverged,
-#: though it is finite; to predict the mean image and nothing else costs about 1
+#: a mean loss above this (in variances of the recording) means that training diverged,
+#: even if it is finite; predicting the mean image alone has a loss of about 1
 _DIVERGED = 10.0
 
 
 @dataclass
 class Training:
-    """What a training gave."""
+    """Result of a training: network, number of steps, mean losses, whether it diverged."""
 
     unet: UNet
     steps: int
@@ -38,16 +42,14 @@ class Training:
 
 
 @dataclass
-class Best:
-    """The best weights so far, to return to when a training diverges."""
+class BestSoFar:
+    """The best weights so far, which are restored if training diverges."""
 
     weights: Any
     loss: float = math.inf
 
-    def is_left_behind(self, loss: float, model: Any) -> bool:
-        """Keep the weights of ``model`` if ``loss`` is the least so far; return whether
-        the training has diverged.
-        """
+    def update(self, loss: float, model: Any) -> bool:
+        """Store the weights if ``loss`` is the lowest so far; return if it diverged."""
         if loss < self.loss:
             self.loss, self.weights = loss, weights_of(model)
         return loss > _DIVERGED
@@ -56,8 +58,9 @@ class Best:
 def start_model(
     settings: DenoiserSettings, context: int, frame: tuple[int, int]
 ) -> tuple[Any, int]:
-    """Return the Keras model that training starts from, and what the sides of its
-    patches are multiples of.
+    """Return the initial Keras model and the alignment of its patches.
+
+    The sides of patches must be multiples of the alignment.
     """
     unet = (
         None
@@ -67,7 +70,7 @@ def start_model(
     if unet is not None and unet.context != context:
         raise InvalidConditionError(
             f"the pretrained weights take {unet.context} context frames, "
-            f"pre_post_frame gives {context}; they must be equal"
+            f"pre_post_frame gives {context}; set pre_post_frame to match"
         )
     align = 2 ** ((settings.n_stacks if unet is None else unet.n_stacks) - 1)
     if min(frame) < align:
@@ -89,16 +92,16 @@ def start_model(
 def train(
     model: Any, pool: TrainingPool, settings: DenoiserSettings, schedule: Schedule
 ) -> Training:
-    """Train until the schedule is over; return the weights.
+    """Train until the schedule ends, and return the network.
 
-    The mean squared error is minimised: its minimum is the mean of what the frame can
-    be given its neighbours, which is unbiased. Losses that follow the median or the
-    mode are biased under the skewed noise of few photons.
+    The loss is the mean squared error: its minimum is the conditional mean given the
+    neighbouring frames, which is unbiased. Losses whose minimum is the median or mode
+    are biased where photons are few and noise is skewed.
     """
     keras = import_keras("training a network")
     model.compile(keras.optimizers.Adam(settings.learning_rate), "mean_squared_error")
     rng = np.random.default_rng(settings.seed)
-    best, losses, recent = Best(weights_of(model)), [], []
+    best, losses, recent = BestSoFar(weights_of(model)), [], []
     diverged = False
     total = settings.steps or math.ceil(schedule.seconds)
     with track("train", total, "steps" if settings.steps else "s") as advance:
@@ -112,15 +115,15 @@ def train(
             diverged = not math.isfinite(recent[-1])
             if len(recent) == _ROUND and not diverged:
                 losses.append(float(np.mean(recent)))
-                diverged = best.is_left_behind(losses[-1], model)
+                diverged = best.update(losses[-1], model)
                 recent = []
             if diverged:
                 warnings.warn(
-                    f"training diverged after {schedule.done} steps: stopped, the best"
-                    " weights are kept; lower the learning_rate, which is"
+                    f"training diverged after {schedule.done} steps and was stopped; the"
+                    " best weights so far are used. Lower the learning_rate, which is"
                     f" {settings.learning_rate:g}",
                     AstrocastWarning,
-                    stacklevel=2,
+                    stacklevel=stack_level(),
                 )
                 model.set_weights(best.weights)
                 break

@@ -1,4 +1,4 @@
-"""The recordings of a generator: opened lazily, checked together, normalised once each."""
+"""Open and check the recordings of a generator; find mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from astrocast.settings.denoising import GeneratorSettings
 logger = logging.getLogger("astrocast.denoising")
 
 _MEAN, _STD = "global_mean", "global_std"
-#: frames that mean and standard deviation are estimated from, evenly spread; more do
-#: not change the third digit
+#: number of evenly spread frames from which mean and standard deviation are estimated;
+#: more frames do not change the third digit
 _SAMPLED_FRAMES = 200
 
 
 def open_sources(
     paths: Any, settings: GeneratorSettings, window: Window
 ) -> list[Recording]:
-    """Return the recordings; all that is wrong with them is said at once."""
+    """Open the recordings; an error lists all problems at once."""
     sources = list(paths) if isinstance(paths, (list, tuple)) else [paths]
     if not sources:
-        raise InvalidValueError("paths is empty; name at least one recording")
+        raise InvalidValueError("paths is empty; give at least one recording")
     recordings: list[Recording] = []
     try:
         for source in sources:
@@ -47,7 +47,7 @@ def open_sources(
 def check_sources(
     recordings: Sequence[Recording], settings: GeneratorSettings, window: Window
 ) -> list[str]:
-    """Return what is wrong with recordings as sources of training items."""
+    """Return the reasons why recordings cannot be used for training; empty if none."""
     problems = []
     for r in recordings:
         if r.shape[0] < window.length:
@@ -66,20 +66,21 @@ def check_sources(
     dtypes = sorted({str(r.dtype) for r in recordings})
     if len(dtypes) > 1 and settings.normalize is None:
         problems.append(
-            f"the recordings have different dtypes ({', '.join(dtypes)}), so their grey"
-            " values mean different things; use normalize='global' or convert them"
+            f"the recordings have different dtypes ({', '.join(dtypes)}), so that grey"
+            " values are not comparable; use normalize='global' or convert them"
         )
     return problems
 
 
 def name(recording: Recording) -> str:
-    """Return what to call a recording in a message."""
+    """Return the name of a recording for messages."""
     return str(recording.path) if recording.path else "the array"
 
 
 def global_scaling(recording: Recording) -> Scaling:
-    """Return mean and standard deviation of a recording, those stored in its file when
-    there are any.
+    """Return mean and standard deviation of a recording, stored or computed.
+
+    Values that `store_scaling` stored in the file are used if there are any.
     """
     stored = _stored(recording)
     if stored is not None:
@@ -92,8 +93,9 @@ def global_scaling(recording: Recording) -> Scaling:
 
 
 def pixel_scaling(recording: Recording) -> Scaling:
-    """Return the mean frame of a recording, and the one standard deviation of what is
-    left without it.
+    """Return the mean frame of a recording and the standard deviation around it.
+
+    The offset is one number per pixel, the scale one number.
     """
     block = max(1, (32 << 20) // (4 * recording.shape[1] * recording.shape[2]))
     total = np.zeros(recording.shape[1:])
@@ -101,10 +103,10 @@ def pixel_scaling(recording: Recording) -> Scaling:
         total += frames.sum(0, dtype=np.float64)
     mean = (total / recording.shape[0]).astype(np.float32)
     step = max(1, recording.shape[0] // _SAMPLED_FRAMES)
-    spread = running_moments(
+    deviation = running_moments(
         recording.read(t, t + 1) - mean for t in range(0, recording.shape[0], step)
     )[1]
-    return Scaling(mean, spread)
+    return Scaling(mean, deviation)
 
 
 def _is_hdf5(recording: Recording) -> bool:
@@ -116,6 +118,7 @@ def _is_hdf5(recording: Recording) -> bool:
 
 
 def _stored(recording: Recording) -> Scaling | None:
+    """Return mean and standard deviation stored in an HDF5 file, or None."""
     if not _is_hdf5(recording):
         return None
     import h5py
@@ -129,11 +132,10 @@ def _stored(recording: Recording) -> Scaling | None:
 
 
 def store_scaling(recording: Recording, scaling: Scaling) -> Recording:
-    """Store the two numbers as attributes of the dataset and return the recording,
-    opened again.
+    """Store mean and standard deviation as attributes of the dataset.
 
-    Only HDF5 keeps them. A file that cannot be written is left as it is, with a line in
-    the log.
+    Returns the recording, opened again. Formats other than HDF5 are left as they are;
+    so is a file without permission to write, with a line in the log.
     """
     if not _is_hdf5(recording) or _stored(recording) is not None:
         return recording

@@ -1,4 +1,4 @@
-"""Training patches of one recording, from as much of it as fits into memory."""
+"""Draw random training patches from one recording."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from astrocast.kernels.denoising.scaling import Scaling
 
 Array = NDArray[np.float32]
 
-#: scaled frames that are kept for training; more do not train better within the minutes
-#: that anyone waits
+#: bytes of normalised frames in memory for training; more do not improve a training of
+#: some minutes
 _POOL_BYTES = 384 << 20
 
 
 @dataclass(frozen=True)
 class TrainingPool:
-    """Runs of scaled frames from which random patches are drawn.
+    """Normalised frames from which random patches are drawn.
 
     Parameters
     ----------
     runs
-        Arrays (frame, row, column); each at least as long as the window.
+        Consecutive frames, each float32 (frame, row, column), at least as long as the
+        window.
     window
-        Context of a target.
+        Context frames of a target.
     patch
         Side of a patch in pixels, (row, column).
     """
@@ -38,12 +39,12 @@ class TrainingPool:
     patch: tuple[int, int]
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return ``count`` random items: context (item, row, column, frame) and target
-        (item, row, column, 1).
+        """Return random items, float32: context and target.
 
-        Each is turned and flipped at random, and where the window is symmetric reversed
-        in time. All are drawn alike: to draw lively ones more often did not help
-        (`docs/algorithms/denoising.md`).
+        Context: (item, row, column, frame), target: (item, row, column, 1). Items are
+        rotated and flipped at random, and reversed in time if the window is symmetric.
+        All patches have the same probability: drawing active ones more often did not
+        help, see ``docs/algorithms/denoising.md``.
         """
         rows, columns = self.patch
         x = np.empty((count, rows, columns, self.window.channels), np.float32)
@@ -53,12 +54,13 @@ class TrainingPool:
         )
         for i in range(count):
             run = self.runs[rng.choice(len(self.runs), p=targets / targets.sum())]
-            frames = self._turned(self._cut(run, rng), rng)
+            frames = self._augment(self._cut(run, rng), rng)
             x[i] = np.moveaxis(frames[self.window.offsets], 0, -1)
             y[i, ..., 0] = frames[self.window.halo[0]]
         return x, y
 
     def _cut(self, run: Array, rng: np.random.Generator) -> Array:
+        """Return a random window and patch, (frame, row, column)."""
         start = rng.integers(len(run) - self.window.length + 1)
         top = rng.integers(run.shape[1] - self.patch[0] + 1)
         left = rng.integers(run.shape[2] - self.patch[1] + 1)
@@ -68,7 +70,8 @@ class TrainingPool:
             left : left + self.patch[1],
         ]
 
-    def _turned(self, frames: Array, rng: np.random.Generator) -> Array:
+    def _augment(self, frames: Array, rng: np.random.Generator) -> Array:
+        """Return frames rotated, flipped and reversed at random."""
         square = self.patch[0] == self.patch[1]
         frames = np.rot90(
             frames, int(rng.integers(4) if square else 2 * rng.integers(2)), (1, 2)
@@ -86,8 +89,10 @@ class TrainingPool:
 def load_pool(
     recording: Recording, scaling: Scaling, window: Window, patch: int, align: int
 ) -> TrainingPool:
-    """Return the training patches of a recording: all of its frames, or runs spread
-    evenly over it when it is large.
+    """Read the frames for training.
+
+    All frames of the recording; if it is too large, evenly spread groups of frames.
+    ``align``: number of which the sides of patches are multiples.
     """
     sides: Any = tuple(
         min(patch, length) // align * align for length in recording.shape[1:]

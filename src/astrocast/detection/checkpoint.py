@@ -1,5 +1,4 @@
-"""The directory of a detection that is under way, so that a run that was killed goes
-on where it was.
+"""Directory of an unfinished detection, from which an interrupted run continues.
 
 ``<name>.roi.partial/run.json`` says which parameters, which input and which version of
 the algorithm the finished blocks belong to, see `astrocast.runtime.fingerprint`.
@@ -76,9 +75,7 @@ class Checkpoint:
             ) from error
 
     def block_frames(self, choose: Callable[[], int]) -> int:
-        """Return the frames of a block: those of the interrupted run, or what
-        ``choose`` says for a new one.
-        """
+        """Return the frames per block, of the interrupted run or from ``choose``."""
         path = self.blocks / "frames.json"
         if not path.exists():
             write_json(path, choose())
@@ -120,8 +117,9 @@ def _block_name(name: str, index: int) -> str:
 
 
 def is_finished(target: Path, wanted: dict[str, Any]) -> bool:
-    """Return whether ``target`` holds the complete result of the same run; refuse it
-    when it holds another's.
+    """Return whether ``target`` holds the complete result of the same run.
+
+    The result of another run is an error.
     """
     if not target.exists():
         return False
@@ -135,8 +133,10 @@ def is_finished(target: Path, wanted: dict[str, Any]) -> bool:
 
 
 def refuse_other(found: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
-    """Raise when stored results belong to other parameters, another input or another
-    version of the algorithm, saying which.
+    """Raise an error where stored results belong to another run.
+
+    Other parameters, another input, or another version of the algorithm; the message
+    says which.
     """
     differences = compare_results(found, wanted)
     if differences:

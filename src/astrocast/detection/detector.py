@@ -22,18 +22,31 @@ from astrocast.detection.checkpoint import (
 )
 from astrocast.detection.run import Known, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.suggest import automatic_levels
+from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
-from astrocast.errors import AstrocastWarning, InvalidValueError, OutputExistsError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    OutputExistsError,
+    stack_level,
+)
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
 from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.event_store import store_path
+from astrocast.io.stores.frame_quality import frames_left_out
+from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
+from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+)
 
 METHODS = ("default", "calibrated")
 
@@ -201,20 +214,52 @@ class Detector:
         astrocast.errors.OutputExistsError
             An ``output`` was named that exists.
         """
-        beyond = (
-            "self",
-            "loc",
-            "method",
-            "calibration",
-            "signal_loc",
-            "fluorescence_loc",
-        )
-        arguments = {k: v for k, v in locals().items() if k not in (*beyond, "beyond")}
         if method not in METHODS:
             raise InvalidValueError(
                 f"method is {method!r}; choose one of {', '.join(METHODS)}"
             )
-        settings: DetectionSettings = DetectionSettings.checked(**arguments)
+        if adjust_for_noise and (threshold is None or method == "calibrated"):
+            warnings.warn(
+                "adjust_for_noise has no effect without an absolute threshold; give a"
+                " threshold, or leave adjust_for_noise out",
+                AstrocastWarning,
+                stacklevel=2,
+            )
+        settings: DetectionSettings = DetectionSettings.checked(
+            exclude_border=exclude_border,
+            threshold=threshold,
+            use_smoothing=use_smoothing,
+            smooth_radius=smooth_radius,
+            smooth_sigma=smooth_sigma,
+            use_spatial=use_spatial,
+            spatial_min_ratio=spatial_min_ratio,
+            spatial_z_depth=spatial_z_depth,
+            use_temporal=use_temporal,
+            temporal_prominence=temporal_prominence,
+            temporal_width=temporal_width,
+            temporal_rel_height=temporal_rel_height,
+            temporal_wlen=temporal_wlen,
+            temporal_plateau_size=temporal_plateau_size,
+            comb_type=comb_type,
+            fill_holes=fill_holes,
+            area_threshold=area_threshold,
+            holes_connectivity=holes_connectivity,
+            holes_depth=holes_depth,
+            remove_objects=remove_objects,
+            min_size=min_size,
+            object_connectivity=object_connectivity,
+            objects_depth=objects_depth,
+            fill_holes_first=fill_holes_first,
+            lazy=lazy,
+            adjust_for_noise=adjust_for_noise,
+            z_slice=z_slice,
+            split_events=split_events,
+            debug=debug,
+            event_map_export_format=event_map_export_format,
+            parallel=parallel,
+            use_on_disk_sharing=use_on_disk_sharing,
+        )
+        _check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
@@ -256,9 +301,10 @@ class Detector:
         kind = _signal_kind(recording, signal, calibrated is not None)
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
-        bad_frames = (
-            registration.quality.get("bad_frame") if registration is not None else None
-        )
+        bad_frames, judged = _bad_frames(recording, registration)
+        if calibrated and registration is not None:
+            # what registration filled at the edges is not a picture of the tissue
+            border = _widest(border, registration.border)
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
             signal = (
@@ -297,11 +343,13 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = {} if calibrated else automatic_levels(worked_on, settings)
+        levels = _automatic_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            known = Known(border, bad_frames, signal, light, kind, recording.shape[0])
+            known = Known(
+                border, bad_frames, signal, light, kind, recording.shape[0], judged
+            )
             found = detect(
                 at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
             )
@@ -310,7 +358,7 @@ class Detector:
                 f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
                 " infinite; they are never active and are left out of the traces",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )
         self.logger.info("%d events in %s", found.events, target)
         return checkpoint.finish()
@@ -408,6 +456,78 @@ class Detector:
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)
+
+
+def _check_in_force(
+    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
+) -> None:
+    """Refuse parameters that the calibrated method does not use, warn of those that a
+    threshold replaces.
+    """
+    names = ineffective_parameters(method, settings)
+    if names and method == "calibrated":
+        raise InvalidValueError(describe_ineffective(method, names))
+    if names:
+        warnings.warn(
+            describe_ineffective(method, names), AstrocastWarning, stacklevel=3
+        )
+    if method == "default" and differs_from_default(calibration):
+        raise InvalidValueError(
+            "`calibration` has no effect with method 'default'; give"
+            " method='calibrated'"
+        )
+
+
+def _automatic_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are left to the noise, and warn
+    where a given one is too low; nothing for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
+
+
+def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
+    """Warn where peaks of noise pass the prominence that is asked for."""
+    given = settings.temporal_prominence
+    if settings.threshold is not None or not settings.use_temporal or given == "auto":
+        return
+    needed = prominence_of_noise(recording, settings)
+    if given < needed / 2:
+        warnings.warn(
+            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
+            f" is counted as events. This recording needs about {needed:.3g}, or"
+            " 'auto'; method='calibrated' takes it from the noise",
+            AstrocastWarning,
+            stacklevel=4,
+        )
+
+
+def _bad_frames(
+    recording: Recording, registration: Registration | None
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Return frames that are not pictures, and whether all frames were judged before.
+
+    Both what motion correction flagged and what the table beside the recording says;
+    None where nothing is known.
+    """
+    flagged = registration.quality.get("bad_frame") if registration else None
+    table = known_frame_quality(recording)
+    if table is None:
+        return flagged, False
+    left_out = frames_left_out(table, len(recording))
+    return (left_out if flagged is None else left_out | flagged), True
+
+
+def _widest(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def _check_shapes(recording: Recording, *others: Recording | None) -> None:

@@ -30,7 +30,7 @@ from astrocast.detection.events.table_rows import (
     write_table,
 )
 from astrocast.detection.events.traces_and_map import measure
-from astrocast.detection.threshold.activity import Tap
+from astrocast.detection.threshold.activity import ActivityStream, Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.measure_schema import measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
@@ -80,6 +80,8 @@ class Known:
     frames
         Frames of the whole recording, of which a slice may be worked on; 0: those of
         the recording that is detected in.
+    judged
+        Whether all frames were judged; otherwise the calibrated detection does it.
     """
 
     border: tuple[int, int, int, int]
@@ -88,15 +90,14 @@ class Known:
     fluorescence: Recording | None = None
     signal_kind: SignalKind = "dF"
     frames: int = 0
+    judged: bool = False
 
 
 @contextmanager
 def _steps(
     checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
 ) -> Iterator[Tap | None]:
-    """Keep the intermediate steps as recordings in ``debug/``; each is written from the
-    first frame to the last.
-    """
+    """Store intermediate steps as recordings in ``debug/``, in order of frames."""
     if not settings.debug:
         yield None
         return
@@ -129,6 +130,7 @@ def _segment_default(
     known: Known,
     pool: Executor | None,
 ) -> Segmentation:
+    """Find regions of active voxels by thresholds, see `ActivityStream`."""
     n_frames = recording.shape[0]
     level = absolute_level(recording, settings, pool)
     with track("detection: time courses", recording.shape[1], "rows") as advance:
@@ -138,18 +140,21 @@ def _segment_default(
         track("detection: active voxels", n_frames) as advance,
         _steps(checkpoint, recording, settings) as tap,
     ):
-        return segment(
-            recording,
-            settings,
-            checkpoint,
-            frames,
-            pool,
-            advance,
-            level=level,
-            border=known.border,
-            peaks=peaks,
-            tap=tap,
-        )
+
+        def open_stream(first: int) -> ActivityStream:
+            return ActivityStream(
+                settings,
+                n_frames,
+                first=first,
+                level=level,
+                border=known.border,
+                pool=pool,
+                peaks=peaks,
+                tap=tap,
+            )
+
+        lead = lead_frames(settings)
+        return segment(recording, open_stream, lead, checkpoint, frames, pool, advance)
 
 
 def detect(
@@ -162,8 +167,7 @@ def detect(
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
 ) -> Found:
-    """Run the detection into the directory of ``checkpoint``, going on with what is
-    done.
+    """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
     recording's own noise, and each event has a confidence.
@@ -180,6 +184,7 @@ def detect(
                 advance,
                 known.border,
                 known.bad_frames,
+                known.judged,
             )
     else:
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
@@ -239,8 +244,10 @@ def _measure_for_publication(
     pool: Executor | None,
     is_raw: bool,
 ) -> Publication:
-    """Measure every event over its fixed footprint; ``is_raw``: the recording that was
-    detected in is fluorescence unless its attributes say that it is dF.
+    """Measure each event over its fixed footprint.
+
+    ``is_raw``: the recording holds fluorescence, unless its attributes say that it is
+    dF.
     """
     movies = _measured_movies(recording, known, segmentation, is_raw)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:

@@ -48,8 +48,9 @@ def characterise(
     *,
     split: bool,
 ) -> int | None:
-    """Write the row (or, divided, the rows) of one event as an event table into the
-    directory ``out``.
+    """Write the table of one event into the directory ``out``.
+
+    A divided event has several rows.
 
     Parameters
     ----------

@@ -22,6 +22,8 @@ from astrocast.settings.detection import DetectionSettings
 #: frames that a suggestion is made from; fewer than the second say little about noise
 #: and nothing about events
 SAMPLE, FEWEST = 512, 32
+#: frames from which the noise between frames is estimated for a warning
+NOISE_FRAMES = 48
 #: a valley beside a peak of noise is about this deep, in standard deviations; a
 #: prominence counts from there
 _VALLEY = 2.0
@@ -93,7 +95,7 @@ def suggest(
     sample = SlicedRecording(recording, *span)
     with warnings.catch_warnings():
         # noise that is alike in time is among the doubts below
-        warnings.filterwarnings("ignore", "what fluctuates slowly", AstrocastWarning)
+        warnings.filterwarnings("ignore", "Slow fluctuations", AstrocastWarning)
         labels, _ = calibrated_labels(sample, chosen)
     heights = _event_heights(labels, sample, stretch)
     background = stretch.background
@@ -154,6 +156,55 @@ def automatic_levels(
     return {name: levels[name] for name in wanted}
 
 
+def prominence_of_noise(recording: Recording, settings: DetectionSettings) -> float:
+    """Return the prominence that peaks of noise alone hardly reach, from the differences
+    between neighbouring frames of a short sample.
+
+    Parameters
+    ----------
+    recording
+        What the detection works on.
+    settings
+        Parameters of the detection; its smoothing lowers the noise.
+
+    Returns
+    -------
+    float
+        In the unit of the recording; 0 where there is no noise, or nothing finite.
+    """
+    frames = recording.shape[0]
+    begin = max(0, (frames - NOISE_FRAMES) // 2)
+    sample = recording.read(begin, min(frames, begin + NOISE_FRAMES)).astype(np.float32)
+    # infinite values are left out as NaN is
+    steps = np.abs(np.diff(np.where(np.isfinite(sample), sample, np.nan), axis=0))
+    if np.isnan(steps).all():
+        return 0.0
+    noise = 1.4826 * float(np.nanmedian(steps)) / np.sqrt(2)
+    gain, height = _smoothed_noise(recording.shape, settings)["temporal_prominence"]
+    return (height + _VALLEY) * noise * gain
+
+
+def _smoothed_noise(
+    shape: tuple[int, int, int], settings: DetectionSettings
+) -> dict[str, tuple[float, float]]:
+    """Return for each level what smoothing leaves of a pixel's noise, as a share, and
+    how many standard deviations noise reaches in a recording of this shape.
+    """
+    calibrated = CalibratedSettings()
+    voxels = float(np.prod(shape))
+    sigma = max(settings.smooth_sigma if settings.use_smoothing else 0.0, 0.5)
+    height = height_for(calibrated.false_events * voxels / 20e6, voxels, (sigma, sigma))
+    gains = {}
+    for name, radius in (
+        ("threshold", gaussian_radius(sigma)),
+        ("temporal_prominence", settings.smooth_radius),
+    ):
+        weights = gaussian_weights(sigma, radius)
+        gain = float(2 * (weights**2).sum() - weights[0] ** 2) ** 1.5
+        gains[name] = gain, height
+    return gains
+
+
 def _sample(recording: Recording, settings: CalibratedSettings) -> tuple[int, Stretch]:
     n = recording.shape[0]
     if n < FEWEST:
@@ -170,26 +221,17 @@ def _sample(recording: Recording, settings: CalibratedSettings) -> tuple[int, St
 def _levels(
     stretch: Stretch, recording: Recording, settings: DetectionSettings
 ) -> dict[str, float]:
-    calibrated = CalibratedSettings()
-    voxels = float(np.prod(recording.shape))
-    sigma = max(settings.smooth_sigma if settings.use_smoothing else 0.0, 0.5)
-    height = height_for(calibrated.false_events * voxels / 20e6, voxels, (sigma, sigma))
-    gains = {}
-    for name, radius in (
-        ("threshold", gaussian_radius(sigma)),
-        ("temporal_prominence", settings.smooth_radius),
-    ):
-        weights = gaussian_weights(sigma, radius)
-        gains[name] = float(2 * (weights**2).sum() - weights[0] ** 2) ** 1.5
+    gains = _smoothed_noise(recording.shape, settings)
+    height = gains["threshold"][1]
     excess = float(np.median(stretch.background.excess))
     noise = float(np.sqrt(np.median(stretch.background.variance))) * excess
     level = float(np.median(stretch.background.mean))
     return {
         "height": height,
-        "noise": noise * gains["temporal_prominence"],
-        "threshold": level + height * noise * gains["threshold"],
+        "noise": noise * gains["temporal_prominence"][0],
+        "threshold": level + height * noise * gains["threshold"][0],
         "temporal_prominence": (
-            (height + _VALLEY) * noise * gains["temporal_prominence"]
+            (height + _VALLEY) * noise * gains["temporal_prominence"][0]
         ),
     }
 

@@ -70,9 +70,7 @@ class FootprintDtype(ExtensionDtype):
 
 
 class _ArrayColumn(ExtensionArray):
-    """What the columns share: ``flat``, all values end to end, and ``offsets``, where
-    each element begins.
-    """
+    """Common part of array columns: ``flat``, all values joined, and ``offsets``."""
 
     flat: NDArray[Any]
     offsets: NDArray[np.int64]
@@ -365,8 +363,9 @@ def _is_missing(item: Any) -> bool:
 
 
 def as_traces(column: Any) -> TraceArray:
-    """Return a column of traces, whatever it is: packed already, or arrays and lists in
-    an object column.
+    """Return a column of traces, packed if it is not yet.
+
+    Takes packed columns, and object columns of arrays or lists.
 
     >>> as_traces([[1, 2], [3]]).offsets
     array([0, 2, 3])
@@ -376,8 +375,9 @@ def as_traces(column: Any) -> TraceArray:
 
 
 def as_masks(column: Any) -> MaskArray:
-    """Return a column of masks, whatever it is: packed already, or bool arrays (frames,
-    rows, columns).
+    """Return a column of masks, packed if it is not yet.
+
+    Takes packed columns, and bool arrays (frames, rows, columns).
     """
     array = getattr(column, "array", column)
     return array if type(array) is MaskArray else MaskArray._from_sequence(array)

@@ -41,12 +41,16 @@ class MadeEvent:
         Its voxels.
     trace, noise
         float32 (frames,), see `kernels.curation.edit_masks.mask_signals`.
+    values
+        Columns of the event table that need the movies, as plain values: numbers, text,
+        None, or a list for a trace.
     """
 
     event: int
     placed: PlacedMask
     trace: NDArray[np.float32]
     noise: NDArray[np.float32]
+    values: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON; the mask as packed, compressed bits."""
@@ -58,6 +62,7 @@ class MadeEvent:
             "mask": base64.b64encode(zlib.compress(bits.tobytes(), 9)).decode(),
             "trace": _plain(self.trace),
             "noise": _plain(self.noise),
+            "values": self.values,
         }
 
     @classmethod
@@ -75,7 +80,8 @@ class MadeEvent:
             for name in ("trace", "noise")
         )
         placed = PlacedMask(mask.reshape(shape), (z, x, y))
-        return cls(int(stored["event"]), placed, trace, noise)
+        values = dict(stored.get("values", {}))
+        return cls(int(stored["event"]), placed, trace, noise, values)
 
 
 def _plain(values: NDArray[np.float32]) -> list[float | None]:

@@ -292,8 +292,9 @@ def measure_columns(units: Units = Units()) -> tuple[Column, ...]:
 
 
 def column_in(table: object, stem: str) -> str | None:
-    """Return the name under which a table holds a measure, whatever its unit; None
-    where it lacks it.
+    """Return the name of a measure's column in a table, or None.
+
+    Whatever the unit in the name.
 
     >>> column_in(["onset_frames", "area_um2"], "onset"), column_in([], "area")
     ('onset_frames', None)

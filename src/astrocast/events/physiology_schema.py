@@ -1,5 +1,6 @@
-"""The columns that `astrocast.analysis.Events.physiology` adds: name, dtype, unit,
-meaning, source.
+"""Columns that `astrocast.analysis.Events.physiology` adds.
+
+Name, dtype, unit, meaning and source of each.
 
 Units are physical where pixel size and frame rate are known, else pixels and frames.
 """
@@ -166,8 +167,9 @@ _PATHS = (
 def physiology_columns(
     calibrated_space: bool = True, calibrated_time: bool = True
 ) -> tuple[Column, ...]:
-    """Return the columns with the units they have when pixel size and frame rate are
-    known, or are not.
+    """Return the columns with their units.
+
+    The units depend on whether pixel size and frame rate are known.
 
     >>> physiology_columns()[0].unit, physiology_columns(calibrated_time=False)[0].unit
     ('s', 'frame')

@@ -1,5 +1,4 @@
-"""The event table: what each column is called, what it means and in which unit. The one
-source.
+"""The event table: name, type, unit and meaning of each column, declared once.
 
 The store writes these columns, the analysis reads them, the documentation and the
 report describe them from here.
@@ -50,9 +49,7 @@ class Column:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether the column holds one number or text per event (and so goes into a CSV
-        file).
-        """
+        """Whether the column holds one number or text per event (and goes into CSV)."""
         return self.dtype in ("int64", "float64", "str")
 
     def to_dict(self) -> dict[str, str]:

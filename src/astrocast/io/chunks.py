@@ -60,9 +60,7 @@ def infer_chunks(
 def check_chunks(
     chunks: tuple[int, int, int], shape: tuple[int, int, int]
 ) -> tuple[int, int, int]:
-    """Return ``chunks`` clipped to ``shape``; refuse what is not three positive
-    integers.
-    """
+    """Return ``chunks`` clipped to ``shape``; expects three positive integers."""
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
         raise InvalidValueError(
             f"chunks is {chunks!r}; expected three positive integers (frames, rows,"

@@ -62,53 +62,36 @@ def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
     raise DatasetNotFoundError(f"{path} {asked}; {listing}")
 
 
-def choose_channel(
-    loc: str | None, count: int, names: tuple[str, ...], path: Path | None
-) -> int:
-    """Return the channel that ``loc`` names: ``"ch1"``, ``"data/ch1"``, or its name in
-    the file.
-    """
-    wanted = (loc or "").split("/")[-1]
-    if wanted in names:
-        return names.index(wanted)
-    number = re.fullmatch(r"ch(\d+)", wanted)
-    if number and int(number[1]) < count:
-        return int(number[1])
-    listing = ", ".join(
-        f"ch{i} ({n})" if n else f"ch{i}"
-        for i, n in zip(range(count), [*names, *[""] * count], strict=False)
-    )
-    asked = f"has no channel {loc!r}" if loc else "was opened as a single recording"
-    raise DatasetNotFoundError(
-        f"{path} has {count} channels and {asked}: {listing}. Name one with loc, "
-        f"or convert it with Input().run(..., channels={count})"
-    )
-
-
 def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
-    """Return files in the order of the number after the last ``sep`` of their stems:
-    ``a_2`` before ``a_10``.
+    """Return files in the order of the number after the last ``sep`` of their stems.
 
-    Files are refused when one of them has no such number, or two have the same: there
-    is no order then.
+    ``a_2`` comes before ``a_10``. Files are refused when one of them has no such
+    number, or two have the same: there is no order then.
     """
     numbered: dict[int, Path] = {}
     for path in sorted(paths):
-        digits = (
-            re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1])
-            if sep in path.stem
-            else None
-        )
-        if digits is None:
-            raise FormatError(
-                f"{path.name} has no number after {sep!r}, by which the files of"
-                f" {path.parent} are sorted (expected for example"
-                f" recording{sep}01{path.suffix}); name the separator with sep"
-            )
-        other = numbered.setdefault(int(digits[1]), path)
+        number = number_after(path, sep)
+        other = numbered.setdefault(number, path)
         if other is not path:
             raise FormatError(
                 f"{other.name} and {path.name} have the same number after {sep!r};"
                 " rename one of them"
             )
     return [numbered[n] for n in sorted(numbered)]
+
+
+def number_after(path: Path, sep: str = "_") -> int:
+    """Return the number after the last ``sep`` of the stem of a file; refuse without."""
+    digits = (
+        re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1])
+        if sep in path.stem
+        else None
+    )
+    if digits is None:
+        raise FormatError(
+            f"{path.name} has no number after {sep!r}, by which the files of"
+            f" {path.parent} are sorted (expected for example"
+            f" recording{sep}01{path.suffix}). If it is a projection or another extra"
+            " file, move it out of the folder; otherwise name the separator with sep"
+        )
+    return int(digits[1])

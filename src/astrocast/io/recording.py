@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import InvalidValueError
+from astrocast.errors import (
+    AstrocastError,
+    AstrocastWarning,
+    FormatError,
+    InvalidValueError,
+    describe_error,
+    stack_level,
+)
 
 ALL = slice(None)
 
@@ -60,14 +69,27 @@ class Metadata:
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
         """Read back what `to_attributes` wrote; unknown keys are ignored."""
         read: dict[str, Callable[[Any], Any]] = {
-            "pixel_size": lambda v: (float(v[0]), float(v[1])),
-            "frame_rate": float,
+            "pixel_size": lambda v: (_positive(v[0]), _positive(v[1])),
+            "frame_rate": _positive,
             "channel_names": lambda v: tuple(str(n) for n in v),
             "acquisition_time": str,
-            "frame_times": lambda v: tuple(float(t) for t in v),
+            "frame_times": lambda v: tuple(_finite(t) for t in v),
         }
-        given = {k: attributes.get(k) for k in read}
-        return cls(**{k: read[k](v) for k, v in given.items() if v is not None})
+        known: dict[str, Any] = {}
+        for name, convert in read.items():
+            value = attributes.get(name)
+            if value is None:
+                continue
+            try:
+                known[name] = convert(value)
+            except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+                warnings.warn(
+                    f"{name} in the file is {str(value)[:80]!r}, which makes no sense;"
+                    " it is left out",
+                    AstrocastWarning,
+                    stacklevel=stack_level(),
+                )
+        return cls(**known)
 
     def with_times(self, seconds: Any) -> Self:
         """Return the metadata with the times of the frames of one channel.
@@ -120,6 +142,20 @@ class Metadata:
         if chosen.step == 1 and channels > 1:  # still several channels
             return self
         return replace(self.with_times(times), frame_rate=self.frame_rate)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not np.isfinite(number):
+        raise ValueError(f"{number} is not finite")
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _finite(value)
+    if number <= 0:
+        raise ValueError(f"{number} is not above 0")
+    return number
 
 
 class Recording(ABC):
@@ -263,6 +299,32 @@ class RecordingWriter(ABC):
                 self.discard()
 
 
+Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
+
+
+def named_errors(read: Read) -> Read:
+    """Make a reader's method name its file in whatever a library stumbles over.
+
+    Libraries raise anything on damaged bytes, and their messages seldom say where.
+    """
+
+    @wraps(read)
+    def named(self: Recording, start: int, stop: int, *rest: Any) -> NDArray[Any]:
+        try:
+            return read(self, start, stop, *rest)
+        except AstrocastError:
+            raise
+        except Exception as error:
+            where = f"{self.path}:{self.loc}" if self.loc else str(self.path)
+            raise FormatError(
+                f"frames {start} to {stop} of {where} cannot be read:"
+                f" {describe_error(error)}. The file is damaged, or was changed"
+                " meanwhile"
+            ) from error
+
+    return named  # type: ignore[return-value] # the same signature
+
+
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
     """Return ``shape`` when it is that of a movie, otherwise say what was found."""
     if len(shape) != 3:
@@ -294,16 +356,21 @@ def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> Non
         )
 
 
-def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the NumPy dtype, refusing what is not a real number."""
+def as_dtype(dtype: DTypeLike, where: str | None = None) -> np.dtype[Any]:
+    """Return the NumPy dtype, refusing what is not a real number.
+
+    ``where`` names a file that holds it, for the message.
+    """
+    what = f"{where} holds" if where else "dtype"
     try:
         found = np.dtype(dtype)
     except TypeError as error:
         raise InvalidValueError(
-            f"dtype {dtype!r} is not known; use for example uint16 or float32"
+            f"{what} {dtype!r}, which is not known; use for example uint16 or float32"
         ) from error
-    if found.kind not in "biuf":
+    if found.kind not in "biuf" or found.shape:
         raise InvalidValueError(
-            f"dtype {found} is not a real number; use for example uint16 or float32"
+            f"{what} {found}, which is not a real number; use for example uint16 or"
+            " float32"
         )
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from astrocast.errors import (
+    AstrocastError,
+    ChoiceError,
     FormatError,
     InvalidTypeError,
-    InvalidValueError,
     OutputError,
     RecordingNotFoundError,
+    describe_error,
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
+from astrocast.io.door import check_at_door
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
-from astrocast.io.naming import choose_channel
 from astrocast.io.recording import (
     Metadata,
     Recording,
@@ -28,6 +33,7 @@ from astrocast.io.recording import (
     as_dtype,
     check_movie_shape,
 )
+from astrocast.io.selection import Missing, Selection, choose
 from astrocast.io.views import SlicedRecording
 from astrocast.io.writing.resume import Resume
 
@@ -36,6 +42,9 @@ from astrocast.io.writing.resume import Resume
 class Format:
     """A file format: its suffixes, and where its reader and writer are.
 
+    Another package adds a format by an entry point of the group ``astrocast.formats``
+    that names a `Format`, or a list of them.
+
     Parameters
     ----------
     name
@@ -43,13 +52,16 @@ class Format:
     suffixes
         Endings of its files, lower case.
     reader, writer
-        ``module:callable`` below `astrocast.io`, imported when they are needed; None
-        where there is none. The reader is called with (path, loc), the writer with
-        (path, loc, shape, dtype, **options).
+        ``module:callable``, imported when it is needed; None where there is none. The
+        reader is called with (path, loc), and with a `Selection` too where the format
+        ``selects``; it returns a `Recording`. The writer is called with (path, loc,
+        shape, dtype, **options) and returns a `RecordingWriter`.
     folder
         Whether it is a folder rather than a file.
     several
-        Whether one file holds several recordings.
+        Whether one file holds several recordings, named by ``loc``.
+    selects
+        Whether the reader chooses planes and positions.
     """
 
     name: str
@@ -58,67 +70,129 @@ class Format:
     writer: str | None = None
     folder: bool = False
     several: bool = False
+    selects: bool = False
 
 
+_OWN = "astrocast.io.formats"
 FORMATS = (
     Format(
         "HDF5",
         (".h5", ".hdf5"),
-        "formats.hdf5:HDF5Recording",
-        "formats.hdf5:HDF5Writer",
+        f"{_OWN}.hdf5:HDF5Recording",
+        f"{_OWN}.hdf5_writer:HDF5Writer",
         several=True,
+        selects=True,
     ),
     Format(
         "TIFF",
         (".tif", ".tiff", ".btf", ".tf8"),
-        "formats.tiff:TiffRecording",
-        "formats.tiff:TiffWriter",
+        f"{_OWN}.tiff:TiffRecording",
+        f"{_OWN}.tiff:TiffWriter",
+        selects=True,
     ),
     Format(
         "zarr",
         (".zarr",),
-        "formats.zarr_store:ZarrRecording",
-        "formats.zarr_store:ZarrWriter",
+        f"{_OWN}.zarr_store:ZarrRecording",
+        f"{_OWN}.zarr_store:ZarrWriter",
         folder=True,
         several=True,
+        selects=True,
     ),
-    Format("NumPy", (".npy",), "formats.npy:open_npy", "formats.npy:NpyWriter"),
+    Format(
+        "NumPy",
+        (".npy",),
+        f"{_OWN}.npy:open_npy",
+        f"{_OWN}.npy:NpyWriter",
+        selects=True,
+    ),
     Format(
         "TileDB",
         (".tdb",),
-        "formats.tiledb_array:TileDBRecording",
-        "formats.tiledb_array:TileDBWriter",
+        f"{_OWN}.tiledb_array:TileDBRecording",
+        f"{_OWN}.tiledb_array:TileDBWriter",
         folder=True,
     ),
     Format(
         "video",
         (".mp4", ".avi"),
-        "formats.video:VideoRecording",
-        "formats.video:VideoWriter",
+        f"{_OWN}.video:VideoRecording",
+        f"{_OWN}.video:VideoWriter",
     ),
-    Format("Zeiss CZI", (".czi",), "formats.czi:CziRecording"),
-    Format("Leica LIF", (".lif",), "formats.lif:LifRecording"),
-    Format("Nikon ND2", (".nd2",), "formats.nd2_file:ND2Recording"),
+    Format("OME companion", (".ome",), f"{_OWN}.tiff:TiffRecording", selects=True),
+    Format("Zeiss CZI", (".czi",), f"{_OWN}.czi:CziRecording", selects=True),
+    Format(
+        "Leica LIF", (".lif",), f"{_OWN}.lif:LifRecording", several=True, selects=True
+    ),
+    Format("Nikon ND2", (".nd2",), f"{_OWN}.nd2_file:ND2Recording", selects=True),
+    Format(
+        "NWB",
+        (".nwb",),
+        f"{_OWN}.nwb_series:NwbRecording",
+        several=True,
+        selects=True,
+    ),
+    Format(
+        "MATLAB 7.3",
+        (".mat",),
+        f"{_OWN}.matlab:MatRecording",
+        several=True,
+        selects=True,
+    ),
+    Format("suite2p", (".bin",), f"{_OWN}.pipelines:open_suite2p"),
+    Format("CaImAn", (".mmap",), f"{_OWN}.pipelines:open_caiman", selects=True),
 )
+
+
+@cache
+def registered_formats() -> tuple[Format, ...]:
+    """Return the formats that other packages add by entry points."""
+    found: list[Format] = []
+    for entry in entry_points(group="astrocast.formats"):
+        loaded = entry.load()
+        for item in [loaded] if isinstance(loaded, Format) else list(loaded):
+            if not isinstance(item, Format):
+                raise InvalidTypeError(
+                    f"the entry point {entry.name} of astrocast.formats names"
+                    f" {type(item).__name__}; expected astrocast.io.registry.Format"
+                )
+            found.append(item)
+    return tuple(found)
 
 
 def find_format(path: Path) -> Format | None:
     """Return the format of a path by its suffix."""
     suffix = path.suffix.lower()
-    return next((f for f in FORMATS if suffix in f.suffixes), None)
+    own = next((f for f in FORMATS if suffix in f.suffixes), None)
+    if own is not None or not suffix:
+        return own
+    return next((f for f in registered_formats() if suffix in f.suffixes), None)
 
 
 def suffixes(*, writable: bool = False) -> str:
     """Return the known suffixes for a message."""
-    return ", ".join(s for f in FORMATS if f.writer or not writable for s in f.suffixes)
+    known = [*FORMATS, *registered_formats()]
+    return ", ".join(s for f in known if f.writer or not writable for s in f.suffixes)
 
 
-def _load(where: str) -> Callable[..., Any]:
+def load_callable(where: str) -> Callable[..., Any]:
+    """Return what ``module:callable`` names."""
     module, name = where.split(":")
-    return getattr(import_module(f"astrocast.io.{module}"), name)
+    return getattr(import_module(module), name)
 
 
-def open_recording(source: Any, loc: str | None = None) -> Recording:
+def open_recording(
+    source: Any,
+    loc: str | None = None,
+    *,
+    plane: int | str | None = None,
+    position: int | str | None = None,
+    channel: int | str | None = None,
+    axes: str | None = None,
+    missing: Missing | None = None,
+    sep: str = "_",
+    **aliases: int | str | None,
+) -> Recording:
     """Open a recording of one channel for reading, lazily.
 
     Parameters
@@ -127,8 +201,26 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
         Path of a file or folder, a NumPy or dask array (frame, row, column), or a
         `Recording`, returned as it is.
     loc
-        Name of the dataset in formats that hold several (HDF5, zarr), or of the channel
-        in a file that says that it has several: ``"ch1"``, or the channel's name.
+        Name of the dataset in formats that hold several (HDF5, zarr, NWB, MATLAB), of
+        the image (LIF), or of the channel in a file that has several: ``"ch1"``, or the
+        channel's name. What follows may be part of it: ``"data/stack,plane=2"``.
+    plane
+        Number of the plane (depth), from 0. Also ``z``.
+    position
+        Number, from 0, or name of the position. Also ``series``, ``scene``.
+    channel
+        Number, from 0, or name of the channel.
+    axes
+        Names of the axes of an array of more than three axes, or in another order than
+        (frame, row, column), where the file does not name them: T time, C channel, Z
+        plane, P position, Y row, X column, for example ``"TZCYX"``.
+    missing
+        What becomes of frames that the numbers in the names of a folder's files show to
+        be missing: ``"refuse"``, ``"blank"`` or ``"close"``.
+    sep
+        Files of a folder are sorted by the number after the last ``sep``.
+    **aliases
+        ``z``, ``series`` or ``scene``.
 
     Raises
     ------
@@ -136,62 +228,122 @@ def open_recording(source: Any, loc: str | None = None) -> Recording:
         There is nothing at the path.
     FormatError
         It is damaged, or of no known format.
-    DatasetNotFoundError
-        It holds several recordings or channels, and ``loc`` names none of them.
+    ChoiceError
+        It holds several planes, positions or channels, and none was named; a
+        `DatasetNotFoundError`, as is raised for several datasets.
 
     Examples
     --------
     >>> import numpy as np
     >>> open_recording(np.zeros((10, 4, 4))).shape
     (10, 4, 4)
+    >>> open_recording(np.zeros((10, 3, 4, 5)), axes="TZYX", plane=2).shape
+    (10, 4, 5)
     """
-    if isinstance(source, Recording):
+    selection = Selection.of(
+        loc,
+        sep,
+        plane=plane,
+        position=position,
+        channel=channel,
+        axes=axes,
+        missing=missing,
+        **aliases,
+    )
+    if isinstance(source, Recording) and selection == Selection(sep=sep):
         return source
-    recording, loc = _open_path_or_array(source, loc, "_")
-    if recording.channels == 1:
-        return recording
+    recording, rest = _open_path_or_array(source, selection)
+    return choose_one_channel(check_at_door(recording), rest, selection)
+
+
+def choose_one_channel(
+    recording: Recording, loc: str | None, selection: Selection
+) -> Recording:
+    """Return the channel of a recording that is named by ``channel`` or by ``loc``."""
+    names = recording.metadata.channel_names
+    wanted = selection.channel
+    named = recording.loc is not None and (loc or "").strip("/") == recording.loc
+    if wanted is None and not named:
+        wanted = (loc or "").split("/")[-1] or None
     try:
-        channel = choose_channel(
-            loc, recording.channels, recording.metadata.channel_names, recording.path
+        if recording.channels == 1:
+            if selection.channel is not None:
+                choose(
+                    "channel", names[:1] or ("",), selection.channel, _name(recording)
+                )
+            return recording
+        number = choose(
+            "channel",
+            [*names, *[""] * recording.channels][: recording.channels],
+            wanted,
+            _name(recording),
         )
     except Exception:
         recording.close()
         raise
-    return SlicedRecording(recording, channel, len(recording), recording.channels)
+    k = recording.channels
+    one = SlicedRecording(recording, number, len(recording), k)
+    one.metadata = replace(one.metadata, channel_names=names[number : number + 1])
+    labels = tuple(n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k]))
+    one.choices = {**recording.choices, "channel": labels}
+    one.loc = replace(selection, channel=number).address(recording.loc)
+    return one
+
+
+def _name(recording: Recording) -> str:
+    return str(recording.path or "the recording")
 
 
 def open_interleaved(
-    source: Any, loc: str | None = None, *, sep: str = "_", channels: int = 1
+    source: Any,
+    loc: str | None = None,
+    *,
+    sep: str = "_",
+    channels: int = 1,
+    **choices: Any,
 ) -> Recording:
     """Open a recording of which the frames of ``channels`` channels alternate.
 
-    A file that says how many channels it has must agree. ``sep`` sorts the files of a
-    folder, see `open_recording` for the rest.
+    A file that says how many channels it has must agree, unless one of them is named by
+    ``channel``. See `open_recording` for the rest.
     """
-    recording, _ = _open_path_or_array(source, loc, sep)
+    selection = Selection.of(loc, sep, **choices)
+    recording, rest = _open_path_or_array(source, selection)
+    recording = check_at_door(recording)
+    names = recording.metadata.channel_names
+    last = (rest or "").split("/")[-1]
+    if selection.channel is not None or (channels == 1 and last and last in names):
+        recording = choose_one_channel(recording, rest, selection)
     if recording.channels not in (1, channels):
-        names = ", ".join(recording.metadata.channel_names) or "without names"
+        k = recording.channels
+        listed = ", ".join(names) or "without names"
         recording.close()
-        raise InvalidValueError(
-            f"{recording.path} has {recording.channels} channels ({names}),"
-            f" channels={channels} was asked for; pass channels={recording.channels},"
-            " or a name for each"
+        raise ChoiceError(
+            f"{recording.path} has {k} channels ({listed}), channels={channels} was"
+            f" asked for; pass channels={k}, or a name for each, or choose one of them"
+            " with channel=",
+            {
+                "channel": tuple(
+                    n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k])
+                )
+            },
         )
     return recording
 
 
 def _open_path_or_array(
-    source: Any, loc: str | None, sep: str
+    source: Any, selection: Selection
 ) -> tuple[Recording, str | None]:
-    """Return the recording and what is left of ``loc``: the channel, in formats of one
-    recording per file.
+    """Return the recording of all channels, and the ``loc`` without choices.
+
+    In formats of one recording per file ``loc`` may name the channel.
     """
+    loc = selection.loc
     if isinstance(source, Recording):
-        return source, None
-    if isinstance(source, np.ndarray):
-        return ArrayRecording(source), None
-    if hasattr(source, "dask") and hasattr(source, "chunks"):
-        return DaskRecording(source), None
+        return source, loc
+    is_dask = hasattr(source, "dask") and hasattr(source, "chunks")
+    if isinstance(source, np.ndarray) or is_dask:
+        return _open_array(source, selection, is_dask), loc
     if not isinstance(source, (str, Path)):
         raise InvalidTypeError(
             f"a recording is a path or an array, got {type(source).__name__}"
@@ -201,9 +353,14 @@ def _open_path_or_array(
         raise RecordingNotFoundError(
             f"there is no file or folder {path}; check the path"
         )
+    if not path.is_file() and not path.is_dir():
+        raise FormatError(
+            f"{path} is neither a file nor a folder (a pipe, a socket or a device);"
+            " save the recording to a file first"
+        )
     kind = find_format(path)
     if path.is_dir() and (kind is None or not kind.folder):
-        return _open_folder(path, loc, sep)
+        return _open_folder(path, selection), loc
     if kind is None:
         raise FormatError(
             f"{path} is of no format that can be read; known are folders of TIFFs, and"
@@ -211,16 +368,64 @@ def _open_path_or_array(
         )
     if kind.folder and not path.is_dir():
         raise FormatError(f"{path} is a file; {kind.name} is a folder")
-    return _load(kind.reader)(path, loc), loc
+    return _read(kind, path, selection), loc
 
 
-def _open_folder(path: Path, loc: str | None, sep: str) -> tuple[Recording, str | None]:
+def _read(kind: Format, path: Path, selection: Selection) -> Recording:
+    """Return what the reader of a format opens."""
+    reader = load_callable(kind.reader)
+    if kind.selects:
+        with _named_errors(path, kind.name):
+            recording: Recording = reader(path, selection.loc, selection)
+    else:
+        for name in ("plane", "position", "axes"):
+            if getattr(selection, name) not in (None, 0, "0"):
+                raise ChoiceError(
+                    f"{path} is {kind.name}, which has no {name} to choose; leave"
+                    f" {name} out"
+                )
+        with _named_errors(path, kind.name):
+            recording = reader(path, selection.loc)
+    chosen = selection.without_channel()
+    if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
+        recording.loc = chosen.address(recording.loc)
+    return recording
+
+
+def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
+    """Return an array in memory, or a dask array, as a recording."""
+    ndim = len(array.shape)
+    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
+        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    from astrocast.io.formats.axes_recording import AxesRecording, find_axes
+
+    axes = find_axes(ndim, array.shape, selection, "the array")
+    return AxesRecording(array, axes, selection)
+
+
+@contextmanager
+def _named_errors(path: Path, kind: str) -> Iterator[None]:
+    """Name the file in whatever a library stumbles over when it opens it."""
+    try:
+        yield
+    except AstrocastError:
+        raise
+    except Exception as error:  # damaged bytes raise anything
+        raise FormatError(
+            f"{path} cannot be read as {kind}: {describe_error(error)}. The file is"
+            " damaged, or of another format"
+        ) from error
+
+
+def _open_folder(path: Path, selection: Selection) -> Recording:
     """Open a zarr or TileDB store of any name, or a folder of TIFFs."""
-    if any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        return _load("formats.zarr_store:ZarrRecording")(path, loc), loc
-    if (path / "__schema").exists():
-        return _load("formats.tiledb_array:TileDBRecording")(path, loc), loc
-    return _load("formats.folder:FolderRecording")(path, loc, sep), loc
+    stored = {"zarr": ("zarr.json", ".zarray", ".zgroup"), "TileDB": ("__schema",)}
+    for name, files in stored.items():
+        if any((path / file).exists() for file in files):
+            return _read(next(f for f in FORMATS if f.name == name), path, selection)
+    from astrocast.io.formats.folder import open_folder
+
+    return open_folder(path, selection)
 
 
 def create_recording(
@@ -280,7 +485,7 @@ def create_recording(
         if chunks
         else infer_chunks(shape, kind, chunk_strategy)
     )
-    make = _load(target.writer)
+    make = load_callable(target.writer)
     going_on = {"resume": resume} if getattr(make, "resumable", False) else {}
     writer: RecordingWriter = make(
         path,

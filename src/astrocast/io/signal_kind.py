@@ -12,8 +12,9 @@ SignalKind = Literal["F", "dF", "dFF"]
 
 
 def stored_signal_kind(recording: Recording) -> SignalKind | None:
-    """Return what `astrocast.preparation.Delta` recorded beside the values; None where
-    nothing is recorded (other programs, other formats than HDF5).
+    """Return the kind of signal that `astrocast.preparation.Delta` stored, or None.
+
+    None for other programs, and for formats other than HDF5.
     """
     path = recording.path
     if path is None or not recording.loc or path.suffix.lower() not in _HDF5_SUFFIXES:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,138 @@ class CroppedRecording(DerivedRecording):
         """Return a block of the rectangle, see `Recording.read`."""
         inner = self.source.read(start, stop, self.rows, self.columns)
         return np.ascontiguousarray(inner[:, rows, columns])
+
+
+class ConcatenatedRecording(DerivedRecording):
+    """Recordings of equal frames one after the other; None is a blank one.
+
+    Parameters
+    ----------
+    parts
+        The recordings in order; at least one. Frames of None are 0.
+    blank_frames
+        Number of frames of a blank part, of all channels.
+    """
+
+    def __init__(
+        self, parts: Sequence[Recording | None], blank_frames: int = 1
+    ) -> None:
+        first = next(p for p in parts if p is not None)
+        counts = [blank_frames if p is None else len(p) for p in parts]
+        self.parts, self.starts = parts, np.concatenate([[0], np.cumsum(counts)])
+        super().__init__(first, shape=(int(self.starts[-1]), *first.shape[1:]))
+        self.channels = first.channels
+        self.portable = all(p is None or p.portable for p in parts)
+        self.missing = tuple(
+            t
+            for p, begin, n in zip(parts, self.starts, counts, strict=False)
+            if p is None
+            for t in range(int(begin), int(begin) + n)
+        )
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return a block, see `Recording.read`."""
+        return self.read_every(start, stop, 1, rows, columns)
+
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return every ``step``-th frame, see `Recording.read_every`."""
+        pieces = [self.source.read(0, 0, rows, columns)]
+        first_part = max(0, int(np.searchsorted(self.starts, start, "right")) - 1)
+        for part, begin, end in zip(
+            self.parts[first_part:],
+            self.starts[first_part:-1].tolist(),
+            self.starts[first_part + 1 :].tolist(),
+            strict=True,
+        ):
+            if begin >= stop:
+                break
+            first = start if start >= begin else begin + (start - begin) % step
+            last = min(stop, end)
+            if first < last and part is None:
+                count = len(range(first, last, step))
+                pieces.append(np.zeros((count, *pieces[0].shape[1:]), self.dtype))
+            elif first < last and part is not None:
+                pieces.append(
+                    part.read_every(first - begin, last - begin, step, rows, columns)
+                )
+        if len(pieces) == 2:
+            return pieces[1]
+        return np.concatenate(pieces)
+
+    def release(self) -> None:
+        """Close all files until the next read."""
+        for part in self.parts:
+            if part is not None:
+                part.release()
+
+    def close(self) -> None:
+        """Close all files."""
+        for part in self.parts:
+            if part is not None:
+                part.close()
+
+
+class InterleavedRecording(DerivedRecording):
+    """Channels that lie in recordings of their own; their frames alternate.
+
+    Parameters
+    ----------
+    members
+        A recording of one channel each, all of one shape and dtype.
+    names
+        A name for each.
+    """
+
+    def __init__(self, members: Sequence[Recording], names: Sequence[str]) -> None:
+        first, k = members[0], len(members)
+        super().__init__(
+            first,
+            shape=(len(first) * k, *first.shape[1:]),
+            metadata=replace(first.metadata, channel_names=tuple(names)),
+        )
+        self.members, self.channels = members, k
+        self.portable = all(m.portable for m in members)
+        self.missing = tuple(
+            sorted(t * k + c for c, m in enumerate(members) for t in m.missing)
+        )
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return a block, see `Recording.read`."""
+        return self.read_every(start, stop, 1, rows, columns)
+
+    def read_every(
+        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return every ``step``-th frame, see `Recording.read_every`."""
+        k = len(self.members)
+        frames = np.arange(start, stop, step)
+        if not len(frames):
+            return self.source.read(0, 0, rows, columns)
+        if step % k == 0:  # one channel only
+            first = start // k
+            last = int(frames[-1]) // k + 1
+            member = self.members[start % k]
+            return member.read_every(first, last, max(1, step // k), rows, columns)
+        first, last = int(frames[0]) // k, int(frames[-1]) // k + 1
+        blocks = [m.read(first, last, rows, columns) for m in self.members]
+        together = np.stack(blocks, axis=1).reshape(-1, *blocks[0].shape[1:])
+        return np.ascontiguousarray(together[frames - first * k])
+
+    def release(self) -> None:
+        """Close all files until the next read."""
+        for member in self.members:
+            member.release()
+
+    def close(self) -> None:
+        """Close all files."""
+        for member in self.members:
+            member.close()
 
 
 class ReopenedRecording(DerivedRecording):

@@ -1,3 +1,4 @@
-"""The science: pure functions, arrays in, arrays out. No files, no logging, no mutation
-of the input.
+"""The science: pure functions over arrays.
+
+No files, no logging, no change of the input.
 """

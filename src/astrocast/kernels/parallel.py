@@ -24,8 +24,7 @@ def count_cores() -> int:
 def spread(
     pool: Executor | None, n: int, kernel: Callable[..., None], *args: Any
 ) -> None:
-    """Call ``kernel(lo, hi, *args)`` for parts ``lo`` to ``hi`` that together cover
-    ``range(n)``.
+    """Call ``kernel(lo, hi, *args)`` for parts that together cover ``range(n)``.
 
     Parameters
     ----------

@@ -17,6 +17,8 @@ from astrocast.runtime.provenance import ContentHash, describe_input
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
 BLOCK_FRAMES = 64
+#: sums of squares of a million such values still fit into float32
+LARGEST_VALUE = 1e15
 
 
 def check_recording(recording: Recording) -> dict[str, Any]:
@@ -47,6 +49,12 @@ def check_recording(recording: Recording) -> dict[str, Any]:
             f"{name} has {bad} voxels that are NaN or infinite, the first in frame"
             f" {first_bad}; motion correction and bleach correction need numbers. Fill"
             " them, or save the recording without those frames"
+        )
+    if max(abs(low), abs(high)) > LARGEST_VALUE:
+        raise InvalidValueError(
+            f"{name} has values from {low:g} to {high:g}; squares of values beyond"
+            f" {LARGEST_VALUE:g} are too large for float32. Check the export, or divide"
+            " the recording by a constant"
         )
     if low == high:
         raise InvalidValueError(

@@ -16,6 +16,9 @@ from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundEr
 from astrocast.runtime.provenance import plain
 from astrocast.settings.base import Settings
 
+#: characters of a configuration file
+LONGEST_TEXT = 1 << 20
+
 S = TypeVar("S", bound=Settings)
 
 
@@ -49,13 +52,14 @@ def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[Paramete
         )
 
 
-def template(model: type[Settings]) -> str:
+def template(parameters: type[Settings] | list[ParameterRow]) -> str:
     """Return a YAML file that holds every parameter at its default, each with its
     meaning in a comment.
     """
     lines: list[str] = []
     section = ""
-    for row in parameter_rows(model):
+    rows = parameters if isinstance(parameters, list) else parameter_rows(parameters)
+    for row in rows:
         stage, _, name = row.name.rpartition(".")
         if stage != section:
             lines += ["", f"{stage}:"]
@@ -94,8 +98,60 @@ def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
 
 def combine(model: type[S], values: dict[str, Any], overrides: list[str]) -> S:
     """Return the checked settings that values and overrides give; overrides win."""
-    checked: S = model.checked(**apply_overrides(values, overrides))
+    checked: S = model.checked_mapping(apply_overrides(values, overrides))
     return checked
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads YAML without what makes a small file huge or ambiguous: aliases, which can
+    stand for gigabytes, and names that occur twice, of which the last one wins.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse aliases."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                problem=f"aliases (*{event.anchor}) are not read; write the value out",
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Refuse names that are not text, or occur twice."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            named = isinstance(key, str | int)
+            if not named or key in seen:
+                why = "occurs twice" if named else "is not a name"
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{str(key)[:80]!r} {why}", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str, what: str) -> Any:
+    """Return what a YAML text holds; ``what`` names it in the message.
+
+    Raises
+    ------
+    FormatError
+        It is no YAML, holds aliases or a name twice, or is longer than a megabyte.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise FormatError(
+            f"{what} has {len(text)} characters; parameters take a few thousand"
+        )
+    try:
+        return yaml.load(text, _PlainLoader)
+    except RecursionError as error:
+        raise FormatError(f"{what} is nested too deeply to be read") from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{what} cannot be read as YAML: {' '.join(str(error).split())}"
+        ) from error
 
 
 def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -113,11 +169,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             " prints one"
         )
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(
-            f"{path} is no YAML file: {' '.join(str(error).split())}"
-        ) from error
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is no YAML file: {error}") from error
+    values = load_yaml(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -144,8 +199,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
                 " stage"
             )
     try:
-        target[parts[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidValueError(
-            f"{override!r}: the value cannot be read: {' '.join(str(error).split())}"
-        ) from error
+        target[parts[-1]] = load_yaml(text, f"the value of {override[:80]!r}")
+    except FormatError as error:
+        raise InvalidValueError(str(error)) from error

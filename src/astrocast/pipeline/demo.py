@@ -33,8 +33,9 @@ MOVIE, SCORE = "simulated.h5", "score.json"
 
 
 def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
-    """Simulate a recording (motion, bleaching, noise, known events), run the main job
-    on it, and return the score.
+    """Simulate a recording with known events, analyse it, and return the score.
+
+    With motion, bleaching and noise.
 
     Parameters
     ----------

@@ -93,8 +93,9 @@ class RunDirectory:
         return dict(self.state["stages"].get(stage, {}).get("facts", {}))
 
     def perform(self, stages: list[Stage], overwrite: bool) -> list[str]:
-        """Run the stages in order, reusing those that are complete; return the names of
-        those that were computed.
+        """Run the stages in order and reuse the complete ones.
+
+        Returns the names of the stages that were computed.
 
         A stage is reused when its parameters, the version of its algorithm, those of
         all stages before it and the input are the same, and what it wrote is still
@@ -208,8 +209,9 @@ class RunDirectory:
             )
 
     def _switched(self, stages: list[Stage]) -> list[str]:
-        """Return a line per stage that was off when the stages after it were computed
-        and is on now, or was on.
+        """Return a line per stage that was switched on or off since the last run.
+
+        Only stages that later, reused stages depend on.
         """
         stored = [name for name, entry in self.state["stages"].items() if entry]
         names = [stage.name for stage in stages]
@@ -273,9 +275,7 @@ def open_run(
     seed: int,
     overwrite: bool,
 ) -> RunDirectory:
-    """Create the run directory, or take up the one that is there if it belongs to the
-    same input.
-    """
+    """Create the run directory, or open an existing one of the same input."""
     if path.exists() and not path.is_dir():
         raise OutputExistsError(
             f"{path} is a file; the output of a run is a directory: choose another"
@@ -311,7 +311,7 @@ def _holds_anything(path: Path) -> bool:
 
 def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:
     """Return the state of the run that is in a directory, if it is of this input."""
-    state = _read_state(path)
+    state = read_state(path)
     if state is None:
         return {"stages": {}}
     if plain(state.get("input")) == plain(source):
@@ -325,7 +325,8 @@ def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, A
     return {"stages": {}}
 
 
-def _read_state(path: Path) -> dict[str, Any] | None:
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Return what `run.json` of a directory says; None where there is none."""
     file = path / RUN_FILE
     if not file.exists():
         return None

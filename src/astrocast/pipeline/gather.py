@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.events.schema import COLUMNS
+from astrocast.events.schema import INDEX
 from astrocast.io import Recording, open_recording
-from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.event_store import TABLE, open_event_map, read_events
+from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.frames.projections import (
     Projections,
@@ -25,11 +26,12 @@ from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
+from astrocast.settings.in_force import used_values
 
 #: what the traces of events are, by the method of the bleach correction
 SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts)"}
 #: columns that are large and that no figure of the report uses
-LEFT_OUT = ("mask", "contours", "footprint", "noise_mask_trace")
+LEFT_OUT = ("mask", "mask_hidden", "contours", "footprint", "noise_mask_trace")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Movies:
     signal: str
 
 
-def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportContent:
+def gather(
+    run: RunDirectory, name: str, movies: Movies, store: Path, ending: str = ""
+) -> ReportContent:
     """Return what the report of a run shows; each movie is read once, in blocks.
 
     Parameters
@@ -65,6 +69,8 @@ def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportC
         The movies.
     store
         The event store.
+    ending
+        What the names of the channel's stages end with; "" for the first channel.
     """
     with open_recording(movies.path, movies.raw) as movie:
         metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
@@ -74,16 +80,14 @@ def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportC
         for dataset in dict.fromkeys(astuple(movies)[1:])
     }
     still, active = found[movies.corrected], found[movies.signal]
-    events = read_events(
-        store, columns=[c.name for c in COLUMNS if c.name not in LEFT_OUT]
-    )
+    events = read_events(store, [c for c in stored_columns(store) if c not in LEFT_OUT])
     return ReportContent(
         name=name,
         shape=shape,
         dtype=dtype,
         frame_rate=metadata.frame_rate,
         pixel_size=metadata.pixel_size,
-        signal=SIGNALS[run.state["stages"]["delta"]["parameters"]["method"]],
+        signal=SIGNALS[run.state["stages"][f"delta{ending}"]["parameters"]["method"]],
         created=str(run.state.get("created", "")),
         projections={"mean": still.mean, "max": still.maximum, "std": still.std},
         onset_map=_onset_map(store, events),
@@ -91,10 +95,19 @@ def gather(run: RunDirectory, name: str, movies: Movies, store: Path) -> ReportC
         mean_trace=active.frame_mean,
         fluorescence=found[movies.raw].frame_mean,
         baseline=found[movies.quiet].frame_mean - active.frame_mean,
-        quality=run.facts("denoising").get("quality"),
+        quality=run.facts(f"denoising{ending}").get("quality"),
+        frame_quality=read_frame_quality(movies.path, movies.raw),
         **_registration(movies.path, movies.corrected),
         **_provenance(run),
     )
+
+
+def stored_columns(store: Path) -> list[str]:
+    """Return the columns of the event table of a store."""
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(store / TABLE).names
+    return [name for name in names if name != INDEX]
 
 
 def _projections(path: Path, dataset: str) -> Projections:
@@ -195,10 +208,10 @@ def _versions(stages: dict[str, Any]) -> dict[str, str]:
 
 
 def _used(stage: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a stage; what was left to the recording as it was then
-    chosen.
+    """Return the parameters of a stage that are in force; what was left to the recording
+    as it was then chosen.
     """
-    return {
-        k: stage["facts"].get(k, v) if v is None else v
-        for k, v in stage["parameters"].items()
-    }
+    values = stage["parameters"]
+    if "calibration" in values:
+        values = used_values(values["method"], values)
+    return {k: stage["facts"].get(k, v) if v is None else v for k, v in values.items()}

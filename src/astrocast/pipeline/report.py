@@ -4,6 +4,7 @@ paper.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,14 +12,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from astrocast.io.writing.files import replacing
 from astrocast.pipeline.report_content import ReportContent
 
-__all__ = ["REPORT_FILE", "ReportContent", "report_page", "write_report"]
+__all__ = [
+    "REPORT_FILE",
+    "ReportContent",
+    "export_figures",
+    "report_page",
+    "write_report",
+]
 
 #: raise it when the report of the same run shows something else
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 REPORT_FILE = "report.html"
 
 
-def write_report(run_directory: Path, content: ReportContent) -> Path:
+def write_report(run_directory: Path, *contents: ReportContent) -> Path:
     """Write ``report.html`` into a directory, whole or not at all, and return its path.
 
     Parameters
@@ -26,8 +33,8 @@ def write_report(run_directory: Path, content: ReportContent) -> Path:
     run_directory
         An existing directory; a report that is there already is replaced, it is derived
         from the run beside it.
-    content
-        What to show.
+    contents
+        What to show, one for each channel.
 
     Returns
     -------
@@ -41,18 +48,18 @@ def write_report(run_directory: Path, content: ReportContent) -> Path:
         If the file cannot be written.
     """
     path = Path(run_directory) / REPORT_FILE
-    page = report_page(content)
+    page = report_page(*contents)
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
     return path
 
 
-def report_page(content: ReportContent) -> str:
-    """Return the report as HTML. All text is escaped, the page may load nothing and run
-    no script.
+def report_page(*contents: ReportContent) -> str:
+    """Return the report as HTML, of one channel or several. All text is escaped, the
+    page may load nothing and run no script.
     """
     # matplotlib is imported when a report is made
-    from astrocast.pipeline import report_figures, report_tables
+    from astrocast.pipeline import report_figures, report_methods, report_tables
 
     environment = Environment(
         loader=PackageLoader("astrocast.pipeline", "templates"),
@@ -61,14 +68,60 @@ def report_page(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    first = contents[0]
+    summaries = [
+        {
+            "headline": report_tables.headline(content),
+            "facts": report_tables.facts(content),
+        }
+        for content in contents
+    ]
     return environment.get_template("report.html.j2").render(
-        name=content.name,
-        created=report_tables.moment(content.created),
-        headline=report_tables.headline(content),
-        facts=report_tables.facts(content),
-        warnings=list(content.warnings),
-        score=report_tables.score(content),
-        sections=report_figures.figure_sections(content),
-        largest=report_tables.largest_events(content),
-        provenance=report_tables.provenance(content),
+        name=first.name,
+        created=report_tables.moment(first.created),
+        summaries=summaries,
+        warnings=list(first.warnings),
+        score=report_tables.score(first),
+        coincidence=report_tables.coincidence(first),
+        sections=[
+            section
+            for content in contents
+            for section in report_figures.figure_sections(content)
+        ],
+        methods=report_methods.methods_text(first),
+        citations=report_methods.citations(first),
+        provenance=report_tables.provenance(first),
     )
+
+
+def export_figures(
+    folder: Path, contents: Sequence[ReportContent], formats: Sequence[str]
+) -> list[Path]:
+    """Write each figure of a report as a file of its own; return the paths.
+
+    Parameters
+    ----------
+    folder
+        Created where it is not there; files of the same names are replaced.
+    contents
+        What the report shows, one for each channel.
+    formats
+        "svg", "png" or both.
+    """
+    from astrocast.pipeline import report_figures
+    from astrocast.plotting.frame import figure_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for content in contents:
+        for section in report_figures.figure_sections(content):
+            for panel in section.panels:
+                if panel.draw is None:
+                    continue
+                figure = figure_of(panel.draw())
+                name = "".join(c if c.isalnum() else "_" for c in panel.title.lower())
+                for ending in formats:
+                    path = folder / f"{section.id}_{name}.{ending}"
+                    figure.savefig(path, dpi=300)
+                    written.append(path)
+    return written

@@ -79,6 +79,14 @@ class ReportContent:
         Package -> version.
     warnings
         What the stages warned of, a sentence each.
+    frame_quality
+        Frames that are not pictures, see `astrocast.io.stores.frame_quality`; None
+        where they were not looked for.
+    channel
+        Name of the channel, where a run has several; "" otherwise.
+    coincidences
+        Pairs of events of different channels that coincide, see
+        `astrocast.pipeline.coincidence`.
     """
 
     name: str
@@ -106,6 +114,9 @@ class ReportContent:
     input: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    frame_quality: pd.DataFrame | None = None
+    channel: str = ""
+    coincidences: pd.DataFrame | None = None
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -5,27 +5,38 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from astrocast import plotting
 from astrocast.pipeline.report_content import ReportContent, number
-from astrocast.pipeline.report_measures import by_size, measures
-from astrocast.pipeline.report_tables import NOT_LOOKED_FOR
+from astrocast.pipeline.report_measures import Question, by_size, is_cut, measures
+from astrocast.pipeline.report_tables import (
+    NOT_LOOKED_FOR,
+    Table,
+    largest_events,
+    trust,
+)
 from astrocast.plotting.frame import figure_of
 
 #: events from which on a heat map of their places says more than their footprints
 _MANY = 100
+_NO_TIMES = "The event table has no times."
 _NO_EVENTS = "There is nothing to draw: no events were detected."
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of the report, or the sentence that stands in its place."""
+    """One figure of the report, or the sentence that stands in its place.
+
+    ``draw`` draws it anew, for files of single figures.
+    """
 
     title: str
     caption: str
@@ -33,45 +44,68 @@ class Panel:
     image: str = ""  # a data URI
     wide: bool = False
     missing: str = ""
+    draw: Callable[[], Axes] | None = None
 
 
 @dataclass(frozen=True)
 class Section:
-    """Panels under a heading."""
+    """Panels and tables under a heading."""
 
     id: str
     title: str
     lead: str
     panels: list[Panel]
+    tables: list[Table] = field(default_factory=list)
 
 
 def figure_sections(content: ReportContent) -> list[Section]:
-    """Return all figures of the report."""
-    return [
+    """Return the sections of one channel: each answers a question, quality first."""
+    large, fast = measure_panels(content, "large"), measure_panels(content, "fast")
+    largest = largest_events(content)
+    sections = [
         Section(
-            "tissue",
-            "Where",
-            "Images over all frames, and the events in them.",
-            list(tissue_panels(content)),
+            "quality",
+            "Can I trust it?",
+            "What was flagged, corrected and left out before and while events were"
+            " looked for.",
+            list(quality_panels(content)),
+            [trust(content)],
         ),
         Section(
             "time",
-            "When",
+            "How many, and when?",
             "Events over the time of the recording.",
             list(time_panels(content)),
         ),
         Section(
-            "events",
-            "What",
-            "Traces and measures of single events.",
-            list(event_panels(content)),
+            "tissue",
+            "Where?",
+            "Images over all frames, and the events in them.",
+            list(tissue_panels(content)),
         ),
         Section(
-            "quality",
-            "Recording quality",
-            "What was corrected before events were looked for.",
-            list(quality_panels(content)),
+            "size",
+            "How large?",
+            "Amplitude and area of single events. Traces are means over the fixed"
+            " footprint of the event, with frames before and after it; pixels of other"
+            " events are left out.",
+            [*event_panels(content), *large],
+            [largest] if largest else [],
         ),
+        Section(
+            "speed",
+            "How fast?",
+            "Times and speed of single events. Events that the recording cuts are left"
+            " out.",
+            fast or [panel("Times", "", "", _why_no_events(content) or _NO_TIMES)],
+        ),
+    ]
+    if not content.channel:
+        return sections
+    last = content.channel.rsplit("/", 1)[-1]
+    return [
+        replace(section, id=f"{section.id}-{last}", title=f"{section.title} ({last})")
+        for section in sections
     ]
 
 
@@ -149,8 +183,8 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
     if not none:
         shown.append(f"raster of {_count(content)} and their rate")
         sentences.append(
-            "Each row is an event from its first to its last frame; below it, how many"
-            " begin."
+            "Each row is an event from its first to its last frame; a triangle marks an"
+            " event that the recording cuts. Below it, how many begin."
         )
     if content.mean_trace is not None:
         shown.append("mean trace")
@@ -215,48 +249,100 @@ def time_course(content: ReportContent) -> Axes:
 
 
 def event_panels(content: ReportContent) -> Iterator[Panel]:
-    """Yield gallery, average and distributions."""
+    """Yield gallery and average of the traces."""
     none = _why_no_events(content)
     if none:
         yield panel("Traces and measures", "", "", none)
         return
     events = content.events
-    if events is not None and "trace" in events:
-        order = by_size(events)
-        traces = events["trace"].to_numpy()
-        first = [traces[i] for i in order[:24]]
-        names = [f"event {events.index[i]}" for i in order[:24]]
-        yield panel(
-            "Gallery",
-            f"Traces of the {len(first)} largest of {len(events):,} events by"
-            " amplitude, all on one scale of height.",
-            f"Grid of the traces of {len(first)} events",
-            lambda: plotting.gallery(
-                first, names=names, frame_rate=content.frame_rate, label=content.signal
+    assert events is not None
+    found = _traces(events)
+    if found is None:
+        return
+    traces, spans = found
+    order = by_size(events)
+    first = order[:24]
+    names = [_trace_name(events, i) for i in first]
+    shaded = spans is not None
+    yield panel(
+        "Gallery",
+        f"Traces of the {len(first)} largest of {len(events):,} events by amplitude, all"
+        " on one scale of height."
+        + (" Shaded: the frames in which the event was detected." if shaded else ""),
+        f"Grid of the traces of {len(first)} events",
+        lambda: plotting.gallery(
+            [traces[i] for i in first],
+            names=names,
+            spans=[spans[i] for i in first] if spans is not None else None,
+            frame_rate=content.frame_rate,
+            label=content.signal,
+        ),
+        wide=True,
+    )
+    own = [
+        trace[a:b] if spans is not None else trace
+        for trace, (a, b) in zip(traces, spans or [(0, 0)] * len(traces), strict=True)
+    ]
+    whole = ~is_cut(events)
+    yield panel(
+        "Average event",
+        "Mean of the traces, aligned at their peak, with its standard error"
+        + (f"; {(~whole).sum()} cut events are left out." if not whole.all() else "."),
+        "Mean trace around the peak with a band for the standard error",
+        lambda: plotting.average_trace(
+            [trace for trace, kept in zip(own, whole, strict=True) if kept],
+            align="peak",
+            frame_rate=content.frame_rate,
+            label=content.signal,
+        ),
+    )
+
+
+def _traces(
+    events: pd.DataFrame,
+) -> tuple[list[NDArray[np.float64]], list[tuple[int, int]] | None] | None:
+    """Return traces above their baseline, and where each event is in its trace; None
+    where the table has no traces.
+    """
+    if "footprint_trace" in events:
+        levels = events["local_baseline"].to_numpy(np.float64)
+        traces = [
+            np.asarray(trace, np.float64) - level
+            for trace, level in zip(events["footprint_trace"], levels, strict=True)
+        ]
+        starts = events["footprint_trace_z0"].to_numpy(np.int64)
+        begins = events["z0"].to_numpy(np.int64) - starts
+        ends = events["z1"].to_numpy(np.int64) - starts
+        return traces, list(zip(begins.tolist(), ends.tolist(), strict=True))
+    if "trace" in events:
+        return [np.asarray(trace, np.float64) for trace in events["trace"]], None
+    return None
+
+
+def _trace_name(events: pd.DataFrame, index: int) -> str:
+    """Return the title of a trace; an event that the recording cuts says so."""
+    cut = " (cut)" if is_cut(events)[index] else ""
+    return f"event {events.index[index]}{cut}"
+
+
+def measure_panels(content: ReportContent, question: Question) -> list[Panel]:
+    """Return the histograms of the measures that answer a question."""
+    return [
+        panel(
+            measure.name[:1].upper() + measure.name[1:],
+            f"{measure.meaning} Median {number(measure.median)} {measure.unit}".rstrip()
+            + "."
+            + (
+                f" Left out because they are cut: {measure.cut}." if measure.cut else ""
             ),
-            wide=True,
-        )
-        yield panel(
-            "Average event",
-            "Mean of all traces, aligned at their peak, with its standard error.",
-            "Mean trace around the peak with a band for the standard error",
-            lambda: plotting.average_trace(
-                list(traces),
-                align="peak",
-                frame_rate=content.frame_rate,
-                label=content.signal,
-            ),
-        )
-    for measure in measures(content):
-        yield panel(
-            measure.name.capitalize(),
-            f"{measure.meaning} Median {number(float(np.nanmedian(measure.values)))}"
-            f" {measure.unit}.".replace(" .", "."),
             f"Histogram of the {measure.name} of {_count(content)}",
-            lambda m=measure: plotting.distribution(
-                m.values, label=m.label, step=m.step
-            ),  # type: ignore[misc]
+            lambda m=measure: plotting.distribution(  # type: ignore[misc]
+                m.values[np.isfinite(m.values)], label=m.label, step=m.step
+            ),
         )
+        for measure in measures(content)
+        if measure.question == question
+    ]
 
 
 def quality_panels(content: ReportContent) -> Iterator[Panel]:
@@ -332,7 +418,7 @@ def panel(
     """Return a figure as a panel, or the sentence that stands in its place."""
     if isinstance(draw, str):
         return Panel(title, caption, wide=wide, missing=draw)
-    return Panel(title, caption, alt=alt, image=data_uri(draw()), wide=wide)
+    return Panel(title, caption, alt=alt, image=data_uri(draw()), wide=wide, draw=draw)
 
 
 def data_uri(ax: Axes) -> str:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
+from astrocast.events.measure_schema import column_in
 from astrocast.kernels.denoising.denoise_quality import Quality
 from astrocast.pipeline.report_content import (
     ReportContent,
@@ -20,6 +23,16 @@ from astrocast.plotting.recording_quality import remaining
 
 NOT_LOOKED_FOR = "Events were not looked for in this run."
 _LARGEST = 15
+#: fit side by side on the page; events.csv has all
+_TABLE_MEASURES = (
+    "peak dF/F",
+    "peak dF",
+    "amplitude",
+    "area",
+    "duration",
+    "half width",
+)
+_HEADLINE_MEASURES = ("duration", "area", "amplitude", "peak dF/F", "peak dF")
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,8 @@ def headline(content: ReportContent) -> str:
         return (
             f"No events were detected in {length}. That is a valid result. If the"
             " projections or the mean trace show activity, look at the detection"
-            " parameters at the end of this page: a lower prominence or threshold"
-            " finds weaker events."
+            " parameters at the end of this page: a lower prominence or a larger"
+            " smooth_sigma finds weaker events."
         )
     text = f"{found:,} event{'s were' if found > 1 else ' was'} detected in {length}"
     if content.frame_rate is not None:
@@ -99,14 +112,17 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
     )
     if content.dtype:
         shown.append(("values", content.dtype))
+    if content.channel:
+        shown.insert(0, ("channel", content.channel))
     if content.events is not None and len(content.events):
         shown.insert(0, ("events", number(len(content.events))))
         shown += [
             (
                 f"median {measure.name}",
-                f"{number(float(np.nanmedian(measure.values)))} {measure.unit}".strip(),
+                f"{number(measure.median)} {measure.unit}".strip(),
             )
             for measure in measures(content)
+            if measure.name in _HEADLINE_MEASURES
         ]
     left = (
         remaining(content.fluorescence) if content.fluorescence is not None else np.nan
@@ -155,38 +171,161 @@ def largest_events(content: ReportContent) -> Table | None:
     if events is None or not len(events):
         return None
     order = by_size(events)[:_LARGEST]
-    head, columns = ["event"], [[str(events.index[i]) for i in order]]
-    if "z0" in events:
-        rate = content.frame_rate
-        head.append("onset (s)" if rate is not None else "onset (frame)")
-        columns.append(
-            [
-                number(float(z) / rate if rate is not None else int(z))
-                for z in events["z0"].to_numpy()[order]
-            ]
-        )
-    for measure in measures(content):
-        head.append(measure.label)
-        columns.append([number(float(value)) for value in measure.values[order]])
-    for name, label in (
-        ("v_fp_cx", "row (px)"),
-        ("v_fp_cy", "column (px)"),
-        ("v_signal_to_noise_ratio_fold", "SNR (sd)"),
-    ):
+    columns = [("event", [str(events.index[i]) for i in order])]
+    columns += _onset_column(content, events, order)
+    columns += [
+        (measure.label, [number(float(value)) for value in measure.values[order]])
+        for measure in measures(content)
+        if measure.name in _TABLE_MEASURES
+    ]
+    places = [("v_fp_cx", "row (px)"), ("v_fp_cy", "column (px)")]
+    for ending, unit in (("um", "µm"), ("px", "px")):
+        if f"x_{ending}" in events:
+            places = [(f"x_{ending}", f"x ({unit})"), (f"y_{ending}", f"y ({unit})")]
+    snr = "snr" if "snr" in events else "v_signal_to_noise_ratio_fold"
+    for name, label in (*places, (snr, "SNR")):
         if name in events:
-            head.append(label)
-            columns.append(
-                [
-                    number(float(value))
-                    for value in events[name].to_numpy(np.float64)[order]
-                ]
-            )
+            values = events[name].to_numpy(np.float64)[order]
+            columns.append((label, [number(float(value)) for value in values]))
+    if "touches_start" in events:
+        columns.append(("notes", [_notes(events.iloc[i]) for i in order]))
     caption = (
         f"The {len(order)} events of the largest amplitude"
         if len(events) > len(order)
         else "All events"
     )
-    return Table(caption, head, [list(row) for row in zip(*columns, strict=True)])
+    rows = zip(*(values for _, values in columns), strict=True)
+    return Table(caption, [head for head, _ in columns], [list(row) for row in rows])
+
+
+def _onset_column(
+    content: ReportContent, events: pd.DataFrame, order: NDArray[np.intp]
+) -> list[tuple[str, list[str]]]:
+    """Return when the events begin: the crossing of 10%, or their first frame."""
+    name = column_in(events.columns, "onset")
+    if name is not None:
+        unit = "s" if name == "onset_s" else "frame"
+        values = events[name].to_numpy(np.float64)[order]
+        return [(f"onset ({unit})", [number(float(value)) for value in values])]
+    if "z0" not in events:
+        return []
+    rate = content.frame_rate
+    frames = events["z0"].to_numpy()[order]
+    if rate is None:
+        return [("onset (frame)", [number(int(z)) for z in frames])]
+    return [("onset (s)", [number(float(z) / rate) for z in frames])]
+
+
+def _notes(event: pd.Series) -> str:
+    """Return what restricts the numbers of an event."""
+    said = [
+        text
+        for flag, text in (
+            ("touches_start", "cut by the start"),
+            ("touches_end", "cut by the end"),
+            ("touches_border", "at the border"),
+        )
+        if event.get(flag, 0) > 0
+    ]
+    if event.get("in_bad_frames", 0) > 0:
+        said.append(f"{int(event['in_bad_frames'])} bad frames")
+    kind = event.get("kind", "")
+    return ", ".join([kind, *said] if kind and kind != "local" else said)
+
+
+def trust(content: ReportContent) -> Table:
+    """Return what tells whether the recording and its events can be trusted: frames,
+    motion, noise, drift, confidence, and what was left out.
+    """
+    rows: list[list[str]] = []
+    frames = content.shape[0]
+    flagged = content.frame_quality
+    if flagged is not None:
+        left_out = int(flagged.loc[flagged["severity"] >= 0.5, "frame"].nunique())
+        kinds = flagged.groupby("kind")["frame"].nunique()
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        rows.append(
+            [
+                "frames flagged",
+                f"{flagged['frame'].nunique()} of {frames:,}",
+                (listed or "none") + f"; {left_out} left out",
+            ]
+        )
+    rows.append(
+        [
+            "frames not registered well",
+            f"{len(content.bad_frames)} of {frames:,}",
+            "agreement with the template is too low; events in them are marked",
+        ]
+        if content.shifts is not None
+        else ["motion", "not corrected", ""]
+    )
+    rows += _motion_rows(content)
+    left = (
+        remaining(content.fluorescence) if content.fluorescence is not None else np.nan
+    )
+    if np.isfinite(left):
+        rows.append(
+            ["drift", f"{left:.0%}", "fluorescence at the end, of that at the start"]
+        )
+    return Table(
+        "Quality of the recording and its events",
+        ["measure", "value", "meaning"],
+        rows + _event_rows(content),
+    )
+
+
+def _motion_rows(content: ReportContent) -> list[list[str]]:
+    """Return the agreement with the template before and after motion correction."""
+    if not {"before", "after"} <= set(content.registration):
+        return []
+    before, after = (
+        float(np.nanmedian(np.asarray(content.registration[name], np.float64)))
+        for name in ("before", "after")
+    )
+    return [
+        [
+            "agreement with the template",
+            f"{number(before)} → {number(after)}",
+            "median correlation before and after motion correction",
+        ]
+    ]
+
+
+def _event_rows(content: ReportContent) -> list[list[str]]:
+    """Return noise, confidence, and which events are not complete."""
+    events = content.events
+    if events is None or not len(events):
+        return []
+    rows = []
+    total = len(events)
+    if "noise_df" in events and events["noise_df"].notna().any():
+        unit = content.signal.partition(" (")[2].rstrip(")")
+        value = number(float(events["noise_df"].median()))
+        meaning = "median standard deviation of an event's trace from frame to frame"
+        rows.append(["noise of a trace", f"{value} {unit}".strip(), meaning])
+    if "snr" in events and events["snr"].notna().any():
+        value = number(float(events["snr"].median()))
+        rows.append(["SNR of an event", value, "median of peak dF over that noise"])
+    if "confidence" in events:
+        low = int((events["confidence"] < 0.95).sum())
+        rows.append(
+            [
+                "confidence below 0.95",
+                f"{low} of {total:,} events",
+                "noise alone may have made them",
+            ]
+        )
+    for flag, name, meaning in (
+        ("touches_start", "cut by the start", "no onset, rise time and duration"),
+        ("touches_end", "cut by the end", "no offset, decay time and duration"),
+        ("touches_border", "at the border", "area is not complete"),
+        ("in_bad_frames", "in flagged frames", "frames of the event are not reliable"),
+    ):
+        if flag in events:
+            count = int((events[flag] > 0).sum())
+            rows.append([name, f"{count} of {total:,} events", meaning])
+    return rows
 
 
 def provenance(content: ReportContent) -> list[Table]:
@@ -231,3 +370,36 @@ def provenance(content: ReportContent) -> list[Table]:
             )
         )
     return tables
+
+
+def coincidence(content: ReportContent) -> Table | None:
+    """Return how many events of two channels coincide, per pair of channels."""
+    pairs = content.coincidences
+    if pairs is None:
+        return None
+    rows = []
+    lag = next((c for c in pairs.columns if c.startswith("onset_lag_")), None)
+    unit = "s" if lag == "onset_lag_s" else "frames"
+    for (a, b), part in pairs.groupby(["channel_a", "channel_b"], sort=False):
+        median = number(float(part[lag].median())) if lag else ""
+        rows.append(
+            [
+                f"{a} and {b}",
+                str(part["event_a"].nunique()),
+                str(part["event_b"].nunique()),
+                number(float(part[["share_of_a", "share_of_b"]].max(axis=1).median())),
+                f"{median} {unit}",
+            ]
+        )
+    return Table(
+        "Events of one channel that share voxels with events of another"
+        " (coincidences.csv lists the pairs)",
+        [
+            "channels",
+            "events of the first",
+            "events of the second",
+            "median share of the smaller event",
+            "median onset of the second after the first",
+        ],
+        rows or [["none", "0", "0", "", ""]],
+    )

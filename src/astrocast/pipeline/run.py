@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import shutil
+import json
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from astrocast.errors import DatasetNotFoundError, ResultsDifferError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    RecordingNotFoundError,
+    stack_level,
+)
 from astrocast.io import Recording, open_recording
-from astrocast.io.chunks import infer_chunks
+from astrocast.io.access import allowing
 from astrocast.io.formats.hdf5 import dataset_names
-from astrocast.io.naming import PARTIAL
 from astrocast.io.registry import open_interleaved
-from astrocast.io.stores.event_store import read_events, store_path
-from astrocast.io.stores.registration_store import registration_path
+from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
-from astrocast.pipeline.directory import RunDirectory, Stage, open_run
-from astrocast.pipeline.gather import Movies, gather
-from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
+from astrocast.pipeline.directory import (
+    RUN_FILE,
+    RunDirectory,
+    Stage,
+    open_run,
+    read_state,
+)
+from astrocast.pipeline.gather import gather
+from astrocast.pipeline.products import StoredDataset, StoredFile
+from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
 RECORDING, REPORT, FRAMES = "recording.h5", "report.html", "frames.csv"
+COINCIDENCES = "coincidences.csv"
 
 
 @dataclass(frozen=True)
@@ -37,17 +50,23 @@ class RunResult:
     directory
         The run directory.
     events
-        Number of events found.
+        Number of events found, in all channels.
     computed
         Stages that were computed now; the others were complete and were reused.
     store
-        The event store within it.
+        The event store within it, of the first channel.
+    stores
+        Channel -> its event store.
+    events_of
+        Channel -> number of its events.
     """
 
     directory: Path
     events: int
     computed: tuple[str, ...]
     store: Path
+    stores: dict[str, Path] = field(default_factory=dict)
+    events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return what a person wants to know at the end of a run."""
@@ -58,10 +77,31 @@ class RunResult:
                 f"everything was complete and reused: {self.events}"
                 f" event{'' if self.events == 1 else 's'}"
             )
-        return (
-            f"{first}\nreport: {self.directory / REPORT}\nevents:"
-            f" {self.store / 'events.csv'}"
-        )
+        lines = [first, f"report: {self.directory / REPORT}"]
+        if len(self.stores) < 2:
+            return "\n".join([*lines, f"events: {self.store / 'events.csv'}"])
+        lines += [
+            f"events of {channel}: {self.events_of[channel]}, {store / 'events.csv'}"
+            for channel, store in self.stores.items()
+        ]
+        return "\n".join([*lines, f"coincidences: {self.directory / COINCIDENCES}"])
+
+    def values(self) -> dict[str, Any]:
+        """Return the same for programs."""
+        return {
+            "events": self.events,
+            "directory": str(self.directory),
+            "report": str(self.directory / REPORT),
+            "table": str(self.store / "events.csv"),
+            "channels": {
+                channel: {
+                    "events": self.events_of[channel],
+                    "table": str(store / "events.csv"),
+                }
+                for channel, store in self.stores.items()
+            },
+            "computed": list(self.computed),
+        }
 
 
 def run_recording(
@@ -123,12 +163,41 @@ def run_recording(
         run.close()
 
 
+def check_run(directory: str | Path) -> dict[str, list[str]]:
+    """Compare everything that a run wrote with its checksums; nothing is changed.
+
+    Parameters
+    ----------
+    directory
+        Directory of a run, as `run_recording` made it.
+
+    Returns
+    -------
+    dict
+        Stage -> what is wrong with it, empty where all is as it was written.
+
+    Raises
+    ------
+    RecordingNotFoundError, FormatError
+        It is not the directory of a run, or its `run.json` is damaged.
+    """
+    path = Path(directory)
+    state = read_state(path)
+    if state is None:
+        raise RecordingNotFoundError(
+            f"{path} holds no run.json; name the directory that `astrocast run` made"
+        )
+    settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
+    run = RunDirectory(path, state)
+    return run.check(Steps(run, path, settings).stages())
+
+
 #: says how well a run found events that are known
 Judge = Callable[[RunResult], dict[str, float]]
 
 
 class Steps:
-    """The stages of one run: what each calls and where its result is."""
+    """The stages of one run: conversion, those of each channel, and the report."""
 
     def __init__(
         self,
@@ -139,102 +208,58 @@ class Steps:
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.recording = run.file(RECORDING)
-        channel = settings.channel
-        named = settings.conversion.channels
-        self.raw = (
-            channel
-            if isinstance(named, dict)
-            else f"{settings.conversion.loc_out}/{channel}"
-        )
-        last = channel.rsplit("/", 1)[-1]
-        self.corrected = f"mc/{last}" if settings.motion.enabled else self.raw
-        self.quiet = (
-            f"denoised/{last}" if settings.denoising.enabled else self.corrected
-        )
-        self.signal = f"df/{last}"
-        self.store = store_path(self.recording, self.signal)
+        self.channels = [
+            ChannelSteps(self.recording, settings, channel, i == 0)
+            for i, channel in enumerate(settings.channels_to_run)
+        ]
 
     def result(self, computed: list[str]) -> RunResult:
         """Return what is in the directory now."""
-        events = int(self.run.facts("detection").get("events", 0))
-        return RunResult(self.run.path, events, tuple(computed), self.store)
+        stores = {c.channel: c.store for c in self.channels}
+        events = {
+            c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
+            for c in self.channels
+        }
+        return RunResult(
+            self.run.path,
+            sum(events.values()),
+            tuple(computed),
+            self.channels[0].store,
+            stores,
+            events,
+        )
 
     def stages(self) -> list[Stage]:
         """Return the stages in order."""
-        settings, conversion = (
-            self.settings,
-            plain(self.settings.conversion.model_dump()),
-        )
+        from astrocast.pipeline.report import ALGORITHM_VERSION as REPORT_VERSION
+        from astrocast.preparation.input import ALGORITHM_VERSION as CONVERSION
+
+        settings = self.settings
+        several = len(self.channels) > 1
         stated = {
             "frame_rate": settings.frame_rate,
             "pixel_size": settings.pixel_size,
-            "channel": settings.channel,
+            "channel": plain(settings.channel),
         }
-        from astrocast.detection.checkpoint import ALGORITHM_VERSION as DETECTION
-        from astrocast.pipeline.report import ALGORITHM_VERSION as REPORT_VERSION
-        from astrocast.preparation.delta import ALGORITHM_VERSION as DELTA
-        from astrocast.preparation.input import ALGORITHM_VERSION as CONVERSION
-        from astrocast.preparation.motion_estimate import ALGORITHM_VERSION as MOTION
-
         stages = [
             Stage(
                 "conversion",
-                conversion | stated,
+                plain(settings.conversion.model_dump()) | stated,
                 self.convert,
-                (StoredDataset(self.recording, self.raw),),
+                tuple(
+                    StoredDataset(self.recording, c.names.raw) for c in self.channels
+                ),
                 CONVERSION,
             )
         ]
-        if settings.motion.enabled:
-            registration = registration_path(self.recording, self.corrected)
-            stages.append(
-                Stage(
-                    "motion",
-                    plain(settings.motion.model_dump(exclude={"enabled"})),
-                    self.correct_motion,
-                    (
-                        StoredDataset(self.recording, self.corrected),
-                        StoredFile(registration),
-                    ),
-                    MOTION,
-                )
-            )
-        if settings.denoising.enabled:
-            from astrocast.denoising.denoiser import ALGORITHM_VERSION as DENOISING
-
-            stages.append(
-                Stage(
-                    "denoising",
-                    plain(self._denoiser_parameters()),
-                    self.denoise,
-                    (StoredDataset(self.recording, self.quiet),),
-                    DENOISING,
-                )
-            )
-        return [
-            *stages,
-            Stage(
-                "delta",
-                plain(settings.delta.model_dump()),
-                self.correct_bleaching,
-                (StoredDataset(self.recording, self.signal),),
-                DELTA,
-            ),
-            Stage(
-                "detection",
-                plain(settings.detection.model_dump()),
-                self.detect,
-                (StoredFolder(self.store),),
-                DETECTION,
-            ),
-            Stage(
-                "report",
-                {},
-                self.report,
-                (StoredFile(self.run.file(REPORT)),),
-                REPORT_VERSION,
-            ),
-        ]
+        for channel in self.channels:
+            stages += channel.stages()
+        if several:
+            table = StoredFile(self.run.file(COINCIDENCES))
+            stages.append(Stage("coincidence", {}, self.compare_channels, (table,)))
+        report = StoredFile(self.run.file(REPORT))
+        stages.append(Stage("report", {}, self.report, (report,), REPORT_VERSION))
+        return stages
 
     def convert(self) -> dict[str, Any]:
         """Write the channels of the recording."""
@@ -243,17 +268,42 @@ class Steps:
         self.recording.unlink(missing_ok=True)
         parameters = self.settings.conversion.model_dump()
         with open_source(self.source, self.settings) as movie:
-            parameters["dtype"] = parameters["dtype"] or movie.dtype
+            if parameters["dtype"] is None:
+                # noise below the offset stays: an integer type would cut it off
+                known = parameters["offset"] is not None
+                parameters["dtype"] = "float32" if known else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
         names = dataset_names(self.recording)
-        if self.raw not in names:
+        missing = [c.channel for c in self.channels if c.names.raw not in names]
+        if missing:
             raise DatasetNotFoundError(
-                f"there is no channel {self.settings.channel!r}; the recording has"
+                f"there is no channel {', '.join(missing)}; the recording has"
                 f" {', '.join(names)}"
             )
-        return {"datasets": names, "frames_left_out": self._store_frame_quality()}
+        if self.settings.conversion.offset is None:
+            self._warn_of_offset()
+        left_out = [self._store_frame_quality(c) for c in self.channels]
+        return {"datasets": names, "frames_left_out": sum(left_out)}
 
-    def _store_frame_quality(self) -> int:
+    def _warn_of_offset(self) -> None:
+        """Say by how much an unknown offset makes dF/F wrong."""
+        with open_recording(self.recording, self.channels[0].names.raw) as movie:
+            sample = movie.read(0, min(len(movie), 16))
+        mean = float(np.nanmean(sample))
+        if mean <= 0:
+            return
+        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        warnings.warn(
+            "the camera's offset (counts in the dark) is not known, so dF/F is too"
+            f" small by offset / F: with an offset of {example:g} counts by"
+            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            " conversion.offset to a number, to auto where the recording has dark"
+            " frames, or to 0",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+
+    def _store_frame_quality(self, channel: ChannelSteps) -> int:
         """Find the frames that are not pictures, for all later stages; return how many
         are left out.
         """
@@ -264,104 +314,73 @@ class Steps:
         )
         from astrocast.runtime.frame_quality import find_frame_quality
 
-        with open_recording(self.recording, self.raw) as movie:
+        with open_recording(self.recording, channel.names.raw) as movie:
             table = find_frame_quality(movie)
-        write_frame_quality(self.recording, self.raw, table)
-        write_table(self.run.file(FRAMES), table)
+        write_frame_quality(self.recording, channel.names.raw, table)
+        name = FRAMES.replace(".", f".{channel.ending.strip()}.")
+        write_table(self.run.file(name.replace("..", ".")), table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
 
-    def correct_motion(self) -> dict[str, Any]:
-        """Undo the motion of the frames."""
-        from astrocast.preparation import MotionCorrection
+    def compare_channels(self) -> dict[str, Any]:
+        """Write which events of one channel coincide with events of another."""
+        from astrocast.pipeline.coincidence import write_coincidences
 
-        motion = MotionCorrection()
-        motion.run(
-            self.recording,
-            loc=self.raw,
-            **self.settings.motion.model_dump(exclude={"enabled"}),
-        )
-        motion.save(
-            self.recording, loc=self.corrected, chunk_strategy="XY", overwrite=True
-        )
-        found = motion.registration
-        return {
-            "bad_frames": int(found.quality["bad_frame"].sum()),
-            "border": list(found.border),
-            "largest_shift_px": round(float(abs(found.shifts).max()), 2),
-        }
-
-    def _denoiser_parameters(self) -> dict[str, Any]:
-        chosen = self.settings.denoising
-        seed = self.settings.seed if chosen.seed is None else chosen.seed
-        return chosen.model_dump(exclude={"enabled"}) | {"seed": seed}
-
-    def denoise(self) -> dict[str, Any]:
-        """Take the noise out of the registered movie."""
-        from astrocast.denoising import Denoiser
-
-        with open_recording(self.recording, self.corrected) as movie:
-            chunks = infer_chunks(movie.shape, np.dtype(np.float32), "XY")
-        denoiser = Denoiser(**self._denoiser_parameters())
-        denoiser.run(
-            self.recording,
-            self.corrected,
-            self.recording,
-            self.quiet,
-            chunks=chunks,
-            overwrite=True,
-        )
-        return denoiser.measured()
-
-    def correct_bleaching(self) -> dict[str, Any]:
-        """Take the background of each pixel away."""
-        from astrocast.preparation import Delta
-
-        settings = self.settings.delta
-        with open_recording(self.recording, self.quiet) as movie:
-            window = settings.window_for(len(movie))
-        delta = Delta(self.recording, loc=self.quiet)
-        delta.run(**settings.model_dump() | {"window": window})
-        delta.save(self.recording, loc=self.signal, chunk_strategy="XY", overwrite=True)
-        return {"window": window}
-
-    def detect(self) -> dict[str, Any]:
-        """Find the events."""
-        from astrocast.detection import Detector
-
-        # of other parameters, or of an input that was computed anew
-        if self.store.exists():
-            shutil.rmtree(self.store)
-        settings = self.settings.detection
-        parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
-        # the noise is known in the movie itself; traces are of dF
-        calibrated = settings.method == "calibrated"
-        parameters["loc"] = self.corrected if calibrated else self.signal
-        parameters["signal_loc"] = self.signal if calibrated else None
-        parameters["fluorescence_loc"] = self.quiet
-        detector = Detector(self.recording, output=self.store)
-        try:
-            directory = detector.run(calibration=settings.calibration, **parameters)
-        except ResultsDifferError:
-            # blocks of an interrupted run with other parameters: they are this run's
-            shutil.rmtree(self.store.with_name(self.store.name + PARTIAL))
-            directory = detector.run(calibration=settings.calibration, **parameters)
-        return {
-            "events": len(read_events(directory, columns=["z0"])),
-            "store": directory.name,
-        }
+        stores = {c.channel: c.store for c in self.channels}
+        found = write_coincidences(stores, self.run.file(COINCIDENCES))
+        return {"pairs": found}
 
     def report(self) -> dict[str, Any]:
         """Write the page that shows the run."""
         from astrocast.pipeline.report import write_report
 
-        movies = Movies(
-            self.recording, self.raw, self.corrected, self.quiet, self.signal
-        )
-        content = gather(self.run, self.source.name, movies, self.store)
+        contents = self.contents()
         score = self.judge(self.result([])) if self.judge else None
-        return {
-            "report": write_report(self.run.path, replace(content, score=score)).name
-        }
+        contents[0] = replace(contents[0], score=score)
+        return {"report": write_report(self.run.path, *contents).name, "score": score}
+
+    def contents(self) -> list[ReportContent]:
+        """Return what the report shows, one for each channel."""
+        contents = []
+        for channel in self.channels:
+            content = gather(
+                self.run,
+                self.source.name,
+                channel.movies,
+                channel.store,
+                channel.ending,
+            )
+            if len(self.channels) > 1:
+                content = replace(content, channel=channel.channel)
+            contents.append(content)
+        if len(self.channels) > 1:
+            table = pd.read_csv(self.run.file(COINCIDENCES))
+            contents[0] = replace(contents[0], coincidences=table)
+        return contents
+
+
+def read_contents(directory: Path) -> list[ReportContent]:
+    """Return what the report of a complete run shows, from the files in its directory.
+
+    Raises
+    ------
+    RecordingNotFoundError
+        The directory holds no complete run.
+    """
+    file = directory / RUN_FILE
+    state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    detection = state.get("stages", {}).get("detection", {})
+    if detection.get("status") != "complete":
+        raise RecordingNotFoundError(
+            f"{directory} holds no complete run; name the directory that `astrocast run`"
+            " wrote"
+        )
+    run = RunDirectory(directory, state)
+    settings: RunSettings = RunSettings.checked(**state["configuration"])
+    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    contents = steps.contents()
+    score = run.facts("report").get("score")
+    contents[0] = replace(contents[0], score=score)
+    return contents
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:
@@ -374,9 +393,12 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         if isinstance(conversion.channels, int)
         else len(conversion.channels)
     )
-    movie = open_interleaved(
-        source, conversion.loc_in, sep=conversion.sep, channels=channels
-    )
+    with allowing(
+        other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
+    ):
+        movie = open_interleaved(
+            source, conversion.loc_in, sep=conversion.sep, channels=channels
+        )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(
         known,

@@ -4,10 +4,11 @@ run.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from astrocast.pipeline import configuration
 from astrocast.settings.base import Settings, parameter
@@ -16,7 +17,18 @@ from astrocast.settings.conversion import ConversionSettings
 from astrocast.settings.delta import DeltaSettings
 from astrocast.settings.denoising import DenoiserSettings
 from astrocast.settings.detection import Border, DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+    unused_parameters,
+)
 from astrocast.settings.motion import MotionSettings
+
+#: said beside parameters that the calibrated method does not use
+_ONLY_DEFAULT = "only with detection.method=default"
+#: groups of recording.h5 that stages write to
+USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
 class ConversionStage(ConversionSettings):
@@ -104,12 +116,28 @@ class DetectionStage(DetectionSettings):
     )
     calibration: CalibratedSettings = Field(default_factory=CalibratedSettings)
 
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        names = ineffective_parameters(self.method, self)
+        if names:
+            raise ValueError(describe_ineffective(self.method, names))
+        if self.method == "default" and differs_from_default(self.calibration):
+            raise ValueError(
+                "the parameters of `calibration` have no effect with method 'default':"
+                " choose method 'calibrated', or leave them out"
+            )
+        return self
+
 
 class RunSettings(Settings):
     """Everything that `astrocast run` can be told."""
 
     seed: int = parameter(1, "Seed of everything that is random")
-    channel: str = parameter("ch0", "Channel that events are detected in")
+    channel: str | tuple[str, ...] = parameter(
+        "ch0",
+        "Channel that events are detected in, or a list of several: [ch0, ch1]",
+        min_length=1,
+    )
     frame_rate: float | None = parameter(
         None, "Frames per second, where the file does not say", unit="Hz", gt=0
     )
@@ -121,6 +149,35 @@ class RunSettings(Settings):
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
+
+    @property
+    def channels_to_run(self) -> tuple[str, ...]:
+        """The channels that events are detected in, the first one first."""
+        return (self.channel,) if isinstance(self.channel, str) else self.channel
+
+    @field_validator("channel")
+    @classmethod
+    def _channel(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(value, str) and len(set(value)) < len(value):
+            raise ValueError("a channel is named twice")
+        return value
+
+    @model_validator(mode="after")
+    def _raw_data_are_safe(self) -> Self:
+        """Refuse names under which a later stage would overwrite the raw data."""
+        channels = self.conversion.channels
+        names = (
+            list(channels.values())
+            if isinstance(channels, dict)
+            else [f"{self.conversion.loc_out}/{c}" for c in self.channels_to_run]
+        )
+        taken = [n for n in names if n.strip("/").split("/")[0] in USED_GROUPS]
+        if taken:
+            raise ValueError(
+                f"conversion: {', '.join(taken)} is where a later stage writes; choose"
+                f" a group other than {', '.join(USED_GROUPS)} (data by default)"
+            )
+        return self
 
 
 def read_configuration(
@@ -141,10 +198,19 @@ def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
 
 
 def parameter_rows() -> list[configuration.ParameterRow]:
-    """Return every parameter of a run."""
-    return list(configuration.parameter_rows(RunSettings))
+    """Return every parameter of a run; those that the default method of detection does
+    not use say so.
+    """
+    unused = unused_parameters(DetectionStage().method)
+    return [
+        replace(row, description=f"{row.description} ({_ONLY_DEFAULT})")
+        if row.name.removeprefix("detection.") in unused
+        and row.name.startswith("detection.")
+        else row
+        for row in configuration.parameter_rows(RunSettings)
+    ]
 
 
 def configuration_template() -> str:
     """Return a commented YAML file with every parameter at its default."""
-    return configuration.template(RunSettings)
+    return configuration.template(parameter_rows())

@@ -1,6 +1,4 @@
-"""Counts of events per cluster and group as a clustered heat map, with how well they
-cluster.
-"""
+"""Clustered heat map of event counts per cluster and group, with quality scores."""
 
 from __future__ import annotations
 
@@ -26,8 +24,7 @@ def cluster_counts(
     group_colors: tuple[str | Mapping[Any, Any] | None, str] = (None, "viridis"),
     cmap: str = "vlag",
 ) -> tuple[ClusterGrid, dict[str, float]]:
-    """Draw counts as a heat map whose rows and columns are ordered by hierarchical
-    clustering.
+    """Draw counts as a heat map ordered by hierarchical clustering.
 
     Parameters
     ----------
@@ -89,8 +86,9 @@ def _checked(counts: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _standardised(table: pd.DataFrame, axis: int) -> pd.DataFrame:
-    """Return z-scores; a row or column without spread becomes 0 instead of NaN, which
-    could not be clustered.
+    """Return z-scores; a constant row or column becomes 0 instead of NaN.
+
+    NaN could not be clustered.
     """
     if axis not in (0, 1):
         raise InvalidValueError(

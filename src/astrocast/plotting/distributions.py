@@ -71,7 +71,9 @@ def distribution(
         color=REFERENCE,
         linestyle="--",
         linewidth=1.2,
-        label=f"median {median:.3g}",
+        label=f"median {median:,.0f}"
+        if abs(median) >= 1000
+        else f"median {median:.3g}",
     )
     ax.legend(frameon=False, fontsize=8)
     if finite.size < found.size:

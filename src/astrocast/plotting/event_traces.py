@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.plotting.frame import axes_or_new, say, spread_sample, time_label, times
-from astrocast.plotting.palette import GREY, SIGNAL, category
+from astrocast.plotting.palette import EVENT, GREY, SIGNAL, category
 
 
 def traces(
@@ -88,6 +88,7 @@ def gallery(
     ax: Axes | None = None,
     *,
     names: Sequence[object] | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
     frame_rate: float | None = None,
     columns: int = 6,
     limit: int = 24,
@@ -104,6 +105,9 @@ def gallery(
         Axes to divide into a grid; a new figure where None.
     names
         Title of each trace; its position where None.
+    spans
+        First frame of each event within its trace and the one after its last: shaded,
+        and time counts from the first; None: each trace is the event alone.
     frame_rate
         Hz; time is in frames where None.
     columns
@@ -125,6 +129,7 @@ def gallery(
     ['a', 'b']
     """
     _same_number(values, names, "names")
+    _same_number(values, spans, "spans")
     shown = [np.asarray(trace, dtype=np.float64) for trace in values[:limit]]
     rows = max(1, -(-len(shown) // columns))
     ax = axes_or_new(ax, 9.0, 0.6 + 1.15 * rows)
@@ -143,12 +148,15 @@ def gallery(
         small = ax.inset_axes(
             (column * width, 1.0 - (row + 0.86) * height, 0.86 * width, 0.68 * height)
         )
-        small.plot(
-            times(np.arange(len(trace)), frame_rate), trace, color=SIGNAL, linewidth=1.2
-        )
+        begin, end = spans[index] if spans is not None else (0, 0)
+        frames = np.arange(len(trace)) - begin
+        if end > begin:
+            edges = times(np.array([0, end - begin]), frame_rate)
+            small.axvspan(*edges, color=EVENT, alpha=0.15, linewidth=0)
+        small.plot(times(frames, frame_rate), trace, color=SIGNAL, linewidth=1.0)
         small.set_ylim(low - margin, high + margin)
         small.spines[["top", "right"]].set_visible(False)
-        small.tick_params(labelsize=7, length=2, labelleft=column == 0)
+        small.tick_params(labelsize=8, length=2, labelleft=column == 0)
         small.locator_params(axis="both", nbins=3)
         small.set_title(
             str(names[index] if names is not None else index),

@@ -1,6 +1,4 @@
-"""What every figure shares: axes without global state, units, a scale bar, a word on
-what is not shown.
-"""
+"""Parts of all figures: axes without global state, units, scale bar, notes."""
 
 from __future__ import annotations
 
@@ -25,8 +23,9 @@ RASTERISE_ABOVE = 2000
 
 
 def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 3.2) -> Axes:
-    """Return ``ax``, or the axes of a new figure of ``width`` by ``height`` inches that
-    pyplot knows nothing of.
+    """Return ``ax``, or the axes of a new figure without pyplot's global state.
+
+    ``width`` and ``height`` in inches.
     """
     if ax is None:
         ax = Figure(figsize=(width, height), layout="constrained").add_subplot()
@@ -92,8 +91,9 @@ def positive(value: float, name: str) -> float:
 
 
 def nice_length(extent: float, share: float = 0.25) -> float:
-    """Return the largest of 1, 2, 5 times a power of ten that is at most ``share`` of
-    ``extent``.
+    """Return a round length of at most ``share`` of ``extent``.
+
+    The largest of 1, 2, 5 times a power of ten.
 
     >>> nice_length(100.0), nice_length(3.0)
     (20.0, 0.5)
@@ -106,8 +106,9 @@ def nice_length(extent: float, share: float = 0.25) -> float:
 
 
 def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
-    """Draw a scale bar into an image of ``columns`` columns: micrometres where the
-    pixel size is known, else pixels.
+    """Draw a scale bar into an image of ``columns`` columns.
+
+    In micrometres where the pixel size is known, else in pixels.
     """
     sides = pixel_sides(pixel_size)
     side, unit = (sides[1], "µm") if sides else (1.0, "px")
@@ -135,9 +136,7 @@ def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
 
 
 def say(ax: Axes, text: str, where: Literal["centre", "corner"] = "centre") -> None:
-    """Write a note into the axes: that there is nothing to show, or that only a part is
-    shown.
-    """
+    """Write a note into the axes, for example that only a part is shown."""
     if where == "centre":
         plate = {
             "facecolor": "white",
@@ -169,8 +168,7 @@ def say(ax: Axes, text: str, where: Literal["centre", "corner"] = "centre") -> N
 
 
 def spread_sample(count: int, limit: int) -> NDArray[np.intp]:
-    """Return at most ``limit`` of ``count`` indices, evenly spread, always the same
-    ones.
+    """Return at most ``limit`` of ``count`` indices, evenly spread and reproducible.
 
     >>> spread_sample(3, 10)
     array([0, 1, 2])
@@ -183,7 +181,5 @@ def spread_sample(count: int, limit: int) -> NDArray[np.intp]:
 
 
 def drawing(count: int) -> dict[str, Any]:
-    """Return how a collection of ``count`` artists is drawn: as pixels when there are
-    very many.
-    """
+    """Return drawing options for ``count`` artists: as pixels if they are very many."""
     return {"rasterized": count > RASTERISE_ABOVE}

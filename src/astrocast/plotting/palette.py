@@ -47,8 +47,9 @@ def category(index: int) -> str:
 
 
 def time_map() -> Colormap:
-    """Return the map of early (violet) to late (yellow), without the dark end that
-    would vanish on tissue.
+    """Return the colour map of time, early (violet) to late (yellow).
+
+    Without the dark end, which would vanish on tissue.
 
     >>> time_map().N
     256

@@ -1,6 +1,4 @@
-"""What was done to the recording before the events were looked for: motion,
-registration, bleaching.
-"""
+"""Figures of the recording before detection: motion, registration, bleaching."""
 
 from __future__ import annotations
 
@@ -85,8 +83,7 @@ def registration(
     bad_frames: ArrayLike = (),
     label: str = "correlation with the template",
 ) -> Axes:
-    """Draw how well each frame agrees with the template, before and after motion
-    correction.
+    """Draw the agreement of each frame with the template, before and after correction.
 
     Parameters
     ----------
@@ -140,8 +137,7 @@ def bleaching(
     frame_rate: float | None = None,
     label: str = "mean F",
 ) -> Axes:
-    """Draw the mean fluorescence of each frame before bleach correction, and the
-    baseline that was taken from it.
+    """Draw the mean of each frame before bleach correction, and its baseline.
 
     Parameters
     ----------
@@ -192,8 +188,9 @@ def bleaching(
 
 
 def remaining(trace: ArrayLike) -> float:
-    """Return the mean of the last tenth of a trace over that of the first tenth, NaN
-    where that has no meaning.
+    """Return the mean of the last tenth of a trace / that of the first tenth.
+
+    NaN where the ratio has no meaning.
 
     >>> import numpy as np
     >>> remaining(np.linspace(100.0, 50.0, 20))

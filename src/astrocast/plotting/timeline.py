@@ -22,7 +22,7 @@ from astrocast.plotting.frame import (
     time_label,
     times,
 )
-from astrocast.plotting.palette import EVENT, SIGNAL, category
+from astrocast.plotting.palette import EVENT, REFERENCE, SIGNAL, category
 
 #: points of a line above which minimum and maximum of runs of frames stand for the
 #: frames
@@ -98,9 +98,36 @@ def raster(
         ax.plot([], [], color=category(index), linewidth=3, label=str(name))
     if names:
         ax.legend(frameon=False, fontsize=8, loc="best")
+    _mark_cut(ax, events.iloc[order], rows, frames, frame_rate)
     if not len(order):
         say(ax, "no events")
     return ax
+
+
+def _mark_cut(
+    ax: Axes,
+    events: pd.DataFrame,
+    rows: NDArray[np.float64],
+    frames: int | None,
+    frame_rate: float | None,
+) -> None:
+    """Mark events that the start or the end of the recording cuts with a triangle."""
+    for flag, column, marker in (
+        ("touches_start", "z0", "<"),
+        ("touches_end", "z1", ">"),
+    ):
+        if flag in events:
+            cut = events[flag].to_numpy() > 0
+            at = times(events[column].to_numpy(np.int64)[cut], frame_rate)
+            ax.plot(
+                at,
+                rows[cut],
+                linestyle="none",
+                marker=marker,
+                color=REFERENCE,
+                markersize=5,
+                clip_on=False,
+            )
 
 
 def event_rate(

@@ -37,8 +37,7 @@ def projection(
     label: str = "intensity",
     colorbar: bool = True,
 ) -> Axes:
-    """Draw one image of the tissue, such as a mean, maximum or standard-deviation
-    projection.
+    """Draw an image of the tissue, such as a mean or maximum projection.
 
     The grey scale runs from the 1st to the 99.8th percentile of the finite values, so
     that single hot pixels do not darken the rest. Pixels that are not finite have a
@@ -261,8 +260,7 @@ def density(
 def region_edges(
     values: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sides of pixels at which a region ends, and the value of the region
-    that they belong to.
+    """Return the sides of pixels where a region ends, and the region's value.
 
     Parameters
     ----------

@@ -1,6 +1,4 @@
-"""The backgrounds besides the rolling minimum: a percentile, a corrected minimum,
-exponential decays.
-"""
+"""Backgrounds other than the rolling minimum: percentile, corrected, exponential."""
 
 from __future__ import annotations
 
@@ -73,8 +71,9 @@ class SmoothedRecording(DerivedRecording):
 
 
 class CorrectedMinimumBaseline(BaselineRecording):
-    """The two-sided minimum of a moving average, raised by what the noise of each pixel
-    lowers it.
+    """Two-sided minimum of a moving average, corrected for noise.
+
+    The correction is how much the noise of each pixel lowers the minimum.
     """
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
@@ -113,8 +112,9 @@ class CorrectedMinimumBaseline(BaselineRecording):
         )
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
-        """Write all frames in order; memory depends neither on their number nor on the
-        window.
+        """Write all frames in order.
+
+        The memory depends neither on their number nor on the window.
         """
         s = self.settings
         on_cluster = connected_client() is not None and can_share(self, writer)
@@ -139,8 +139,9 @@ class CorrectedMinimumBaseline(BaselineRecording):
 
 
 class ExponentialBaseline(BaselineRecording):
-    """A decay fitted to the mean trace; each pixel has the same one, scaled to it by
-    least squares.
+    """Exponential decay fitted to the mean trace.
+
+    It is scaled to each pixel by least squares.
     """
 
     def __init__(

@@ -1,6 +1,4 @@
-"""Recordings of the signal above a background, each computed as it is read or streamed
-from first frame to last.
-"""
+"""Recordings of the signal above a background, computed when they are read."""
 
 from __future__ import annotations
 
@@ -39,8 +37,9 @@ KEPT_BYTES = 256 << 20
 
 
 class BaselineRecording(DerivedRecording):
-    """The corrected recording, float32; each kind of background computes it for any
-    frames and pixels.
+    """Bleach-corrected recording, float32.
+
+    Each kind of background computes any frames and pixels.
     """
 
     #: frames of context that a block needs on either side
@@ -82,8 +81,9 @@ class BaselineRecording(DerivedRecording):
     def context(
         self, start: int, stop: int, rows: slice, columns: slice, halo: int
     ) -> tuple[NDArray[Any], slice]:
-        """Return the frames of a block with ``halo`` frames around them, and where the
-        block is in these.
+        """Return the frames of a block with its halo, and the block's place in them.
+
+        ``halo``: frames before and after the block.
         """
         first = max(0, start - halo)
         frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
@@ -112,8 +112,9 @@ class BaselineRecording(DerivedRecording):
         writer: RecordingWriter,
         report: Callable[[int], None],
     ) -> None:
-        """Write ``(start, result, floored)`` of consecutive blocks behind the
-        computation.
+        """Write consecutive blocks while the next ones are computed.
+
+        ``blocks`` are ``(start, result, number of limited divisions)``.
         """
         behind = WriteBehind(writer)
         self.tally = 0
@@ -169,8 +170,9 @@ class MinimumBaseline(BaselineRecording):
     def _stream_segments(
         self, writer: RecordingWriter, report: Callable[[int], None]
     ) -> None:
-        """Go through segments as long as the window, a block at a time: memory does not
-        depend on the window.
+        """Compute segments as long as the window, a block at a time.
+
+        The memory does not depend on the window.
         """
         s = self.settings
         blocks = minimum_blocks(self.source, s.window, s.method, s.floor)
@@ -224,8 +226,9 @@ def flat(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 def cut_segments(n: int, window: int, depth: int) -> tuple[list[Block], int]:
-    """Return segments of ``window`` frames in blocks of at most ``depth``, and how many
-    blocks make a segment.
+    """Return the blocks of segments of ``window`` frames, and their number per segment.
+
+    A block has at most ``depth`` frames.
     """
     blocks = [
         Block(start, min(start + depth, segment + window, n), 0, 0)
@@ -246,8 +249,7 @@ def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray
 def neighbours(
     source: Recording, blocks: list[Block], per_segment: int
 ) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
-    """Yield for each block the frames one segment before it, its own, and those one
-    segment after it.
+    """Yield the frames of each block, of one segment before, and of one after.
 
     Frames are kept between when they fit into `KEPT_BYTES`, and are read three times
     otherwise.

@@ -14,11 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, InvalidValueError
+from astrocast.errors import (
+    AstrocastWarning,
+    DatasetNotFoundError,
+    InvalidValueError,
+    stack_level,
+)
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.views import MappedRecording, SlicedRecording
 from astrocast.kernels.frames.convert import can_clip, saturate
 from astrocast.kernels.frames.resample import resample
+
+logger = logging.getLogger(__name__)
 
 #: bytes of background that are in memory at a time when whole time courses are needed
 TIME_COURSE_BYTES = 64 << 20
@@ -59,7 +66,7 @@ class Conversion:
                 f" of {self.recording.dtype} and became its nearest value; choose a"
                 " wider or a signed dtype"
             )
-            warnings.warn(message, AstrocastWarning, stacklevel=4)
+            warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 
 
 def interleave(
@@ -103,9 +110,81 @@ def interleave(
     return found
 
 
+def subtract_offset(
+    channels: list[Conversion], offset: float | str | None
+) -> list[Conversion]:
+    """Return the channels less the camera's offset, in signed floating point.
+
+    Parameters
+    ----------
+    channels
+        The channels.
+    offset
+        Counts; "auto": estimated for each channel, see `estimate_offset`.
+    """
+    if offset is None:
+        return channels
+    found = []
+    for channel in channels:
+        counts = offset
+        if offset == "auto":
+            counts, error, source = estimate_offset(channel.recording)
+            logger.info(
+                "%s: offset of %.4g +- %.2g counts, from %s",
+                channel.name,
+                counts,
+                error,
+                source,
+            )
+        shape = channel.recording.shape[1:]
+        frame = np.full(shape, float(counts))
+        found.append(replace(channel, recording=without(channel.recording, frame)))
+    return found
+
+
+def estimate_offset(recording: Recording) -> tuple[float, float, str]:
+    """Return the counts in the dark, their uncertainty, and what they come from.
+
+    Parameters
+    ----------
+    recording
+        As the camera recorded it.
+
+    Returns
+    -------
+    tuple
+        Median of the dark frames (spatial standard deviation and mean far below those
+        of most frames), its standard error, and their number in words.
+
+    Raises
+    ------
+    InvalidValueError
+        There are no dark frames; the message says what the offset is at most.
+    """
+    means, total = [], np.zeros(recording.shape[1:])
+    for _, block in recording.blocks(64):
+        values = block.astype(np.float64)
+        means += [(float(f.mean()), float(f.std())) for f in values]
+        total += values.sum(axis=0)
+    table = np.array(means)
+    usual = np.median(table, axis=0)
+    # a closed shutter leaves neither light nor structure
+    dark = (table[:, 1] < 0.3 * usual[1]) & (table[:, 0] < usual[0] - usual[1])
+    if dark.any():
+        levels = table[dark, 0]
+        error = max(float(levels.std()), float(usual[1]) * 0.01) / np.sqrt(dark.sum())
+        return float(np.median(levels)), error, f"{int(dark.sum())} dark frames"
+    darkest = float(np.quantile(total / len(recording), 0.001))
+    raise InvalidValueError(
+        "offset is 'auto', but there are no dark frames (shutter closed) to take it from."
+        f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
+        " from the camera's data sheet or from a recording with the shutter closed"
+    )
+
+
 def subtract(
     channels: list[Conversion],
-    background: str | NDArray[Any] | None,
+    background: str | float | NDArray[Any] | None,
     reduction: str | Callable[..., Any],
 ) -> list[Conversion]:
     """Return the channels without the background, and without the channel that it is
@@ -122,6 +201,8 @@ def subtract(
             )
         frame = reduce_frames(named[0].recording, reduction)
         channels = [c for c in channels if c is not named[0]]
+    elif isinstance(background, (int, float, np.number)):
+        frame = np.full(channels[0].recording.shape[1:], float(background))
     else:
         frame = background_frame(np.asarray(background), reduction)
     if frame.shape != channels[0].recording.shape[1:]:

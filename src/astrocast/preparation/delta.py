@@ -15,6 +15,7 @@ from astrocast.errors import (
     InvalidTypeError,
     InvalidValueError,
     NotRunError,
+    stack_level,
 )
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
@@ -166,7 +167,7 @@ class Delta:
             f"{path} is overwritten by its {signal.settings.method}, as documented for"
             " .tdb: keep a copy of the recording, or convert it to .h5 first",
             AstrocastWarning,
-            stacklevel=3,
+            stacklevel=stack_level(),
         )
         chunks = infer_chunks(
             signal.shape, signal.dtype, signal.settings.chunk_strategy
@@ -271,5 +272,5 @@ class Delta:
                 f" {self._settings.floor:g}, which dFF divided by instead; subtract the"
                 " camera's offset or use method='dF'",
                 AstrocastWarning,
-                stacklevel=3,
+                stacklevel=stack_level(),
             )

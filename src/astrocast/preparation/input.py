@@ -12,12 +12,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, stack_level
+from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_interleaved
 from astrocast.io.views import as_dask
-from astrocast.preparation.channels import Conversion, interleave, subtract, transform
+from astrocast.preparation.channels import (
+    Conversion,
+    interleave,
+    subtract,
+    subtract_offset,
+    transform,
+)
 from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
@@ -64,7 +71,7 @@ class Input:
         channels: int | dict[int, str] = 1,
         z_slice: tuple[int, int] | None = None,
         lazy: bool = True,
-        subtract_background: str | NDArray[Any] | None = None,
+        subtract_background: str | float | NDArray[Any] | None = None,
         subtract_func: (
             Literal["mean", "max", "min", "std"] | Callable[..., Any]
         ) = "mean",
@@ -76,6 +83,10 @@ class Input:
         chunk_strategy: Literal["balanced", "XY", "Z"] = "balanced",
         chunks: tuple[int, int, int] | None = None,
         compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = None,
+        *,
+        offset: float | Literal["auto"] | None = None,
+        other_files: bool = False,
+        missing_chunks: bool = False,
     ) -> dict[str, Any]:
         """Convert a recording; returns its channels, or writes them and returns where.
 
@@ -109,7 +120,7 @@ class Input:
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            Name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
+            A number; the name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
             its name in ``channels``), or an array: one frame, or several that are
             reduced as well. Calculated in signed floating point.
         subtract_func
@@ -133,6 +144,16 @@ class Input:
         compression
             ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with
             lz4 unless another is named.
+        offset
+            Counts of the camera in the dark, subtracted from every pixel before
+            anything else; "auto" takes it from dark frames (shutter closed). Use a
+            float dtype, or noise below the offset is cut off.
+        other_files
+            Read pixels that an HDF5 file takes from other files (links, virtual
+            datasets, external storage); refused otherwise.
+        missing_chunks
+            Read chunks that are not in a zarr or HDF5 store as its fill value; refused
+            otherwise.
 
         Returns
         -------
@@ -161,17 +182,21 @@ class Input:
             chunk_strategy=chunk_strategy,
             chunks=chunks,
             compression=compression,
+            offset=offset,
+            other_files=other_files,
+            missing_chunks=missing_chunks,
         )
         if settings.dtype is int:
             warnings.warn(
                 "dtype=int stores 8 bytes per pixel; dtype='float32' or the unsigned"
                 " type of the camera is smaller",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
-        source = open_interleaved(
-            input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
-        )
+        with allowing(other_files=other_files, missing_chunks=missing_chunks):
+            source = open_interleaved(
+                input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
+            )
         keep_open = False
         try:
             if not settings.lazy:
@@ -235,6 +260,7 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
     """Return the channels that will be written, each a lazy recording."""
     first, stop = settings.z_slice or (0, len(source))
     channels = interleave(source, settings.channels, settings.loc_out, first, stop)
+    channels = subtract_offset(channels, settings.offset)
     channels = subtract(channels, settings.subtract_background, settings.subtract_func)
     return [transform(c, settings.rescale, settings.dtype) for c in channels]
 

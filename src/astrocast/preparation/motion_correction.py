@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import InvalidTypeError, InvalidValueError, NotRunError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidTypeError,
+    InvalidValueError,
+    NotRunError,
+)
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
@@ -206,8 +212,25 @@ class MotionCorrection:
         InvalidValueError
             A parameter, or the shape of the recording, cannot be worked with.
         """
-        given = {k: v for k, v in locals().items() if k in MotionSettings.model_fields}
-        self.settings: MotionSettings = MotionSettings.checked(**given)
+        self.settings: MotionSettings = MotionSettings.checked(
+            max_shifts=max_shifts,
+            niter_rig=niter_rig,
+            splits_rig=splits_rig,
+            num_splits_to_process_rig=num_splits_to_process_rig,
+            strides=strides,
+            overlaps=overlaps,
+            pw_rigid=pw_rigid,
+            splits_els=splits_els,
+            num_splits_to_process_els=num_splits_to_process_els,
+            upsample_factor_grid=upsample_factor_grid,
+            max_deviation_rigid=max_deviation_rigid,
+            nonneg_movie=nonneg_movie,
+            gSig_filt=gSig_filt,
+            bigtiff=bigtiff,
+            engine=engine,
+        )
+        for name, reason in self.settings.without_effect().items():
+            warnings.warn(f"{name} {reason}", AstrocastWarning, stacklevel=2)
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
             recording = opened(stack, path, loc or None)
@@ -348,8 +371,9 @@ class MotionCorrection:
 
     @property
     def fields(self) -> NDArray[np.float32] | None:
-        """Shifts of the patches (frame, 2, patch row, patch column), pixels; None after
-        rigid correction.
+        """Shifts of the patches, (frame, 2, patch row, patch column), in pixels.
+
+        None after rigid correction.
         """
         return self._known().fields if self.settings.pw_rigid else None
 
@@ -379,8 +403,9 @@ class MotionCorrection:
         return self._known().crispness
 
     def field_at(self, frame: int) -> NDArray[np.float32]:
-        """Return the shift of every pixel of one corrected frame, (2, row, column),
-        pixels; constant if it is rigid.
+        """Return the shift of each pixel of one corrected frame, (2, row, column).
+
+        In pixels; constant after rigid correction.
         """
         motion = self._known()
         if self.fields is None:
@@ -447,8 +472,9 @@ def frames_moved(recording: Recording, depth: int) -> int:
 
 
 def journal(motion: Motion, recording: Recording, target: str) -> Resume:
-    """Return the journal of a corrected movie that is written to ``target`` (where, and
-    as what).
+    """Return the journal of a corrected movie.
+
+    ``target``: the path and format that it is written to.
     """
     assert motion.kept is not None
     # three frames stand for the recording
@@ -473,8 +499,9 @@ def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
 
 
 def channel(path: Any, other: Any) -> tuple[Any, str | None]:
-    """Return (source, loc) of a further channel: the name of a dataset beside the first
-    one, or a recording itself.
+    """Return (source, loc) of a further channel.
+
+    A name is a dataset beside the first one; anything else is a recording.
     """
     if (
         isinstance(other, str)
@@ -493,8 +520,9 @@ def channel(path: Any, other: Any) -> tuple[Any, str | None]:
 
 
 def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block: JAX where it is asked for, or where
-    there is a GPU.
+    """Return the function that estimates a block.
+
+    JAX where it is asked for, or where there is a GPU.
     """
     if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
         return jax_engine.estimate

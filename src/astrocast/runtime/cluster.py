@@ -21,8 +21,9 @@ ChunkWriter = Callable[[int, NDArray[Any]], None]
 
 
 def connected_client() -> Any:
-    """Return the client of the cluster that the user has connected to, or None; imports
-    nothing.
+    """Return the client of the user's cluster, or None.
+
+    Imports nothing.
     """
     distributed = sys.modules.get("distributed")
     if distributed is None:
@@ -46,8 +47,9 @@ def run_on_cluster(
     blocks: list[Any],
     advance: Callable[[int], None] | None,
 ) -> None:
-    """Run an operation as one task per block; blocks begin and end at chunks of the
-    writer.
+    """Run an operation as one task per block.
+
+    Blocks begin and end at chunks of the writer.
     """
     from distributed import as_completed
 
@@ -66,8 +68,9 @@ def run_on_cluster(
 
 
 def _task(block: Any, shared: tuple[Recording, Any, ChunkWriter]) -> tuple[int, int]:
-    """Compute one block on a worker; return its number of frames and what the recording
-    counted on the way.
+    """Compute one block on a worker.
+
+    Returns its number of frames, and the counts that the recording made.
     """
     original, operation, write = shared
     # threads of a worker share the original: each task counts by itself

@@ -34,8 +34,8 @@ class Silent:
 
 
 class LogLines:
-    """A line when a stage starts and ends, and every ``seconds`` between, with rate and
-    remaining time.
+    """Log lines for stages that take long: one every ``seconds``, with rate and
+    remaining time, and one at the end of a stage that had any.
     """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
@@ -46,7 +46,6 @@ class LogLines:
         """See `Reporter.stage`."""
         begin = last = time.monotonic()
         done = 0
-        self.logger.info("%s: started, %d %s", name, total, unit)
 
         def advance(n: int) -> None:
             nonlocal done, last
@@ -69,23 +68,29 @@ class LogLines:
 
         yield advance
         spent = max(time.monotonic() - begin, 1e-9)
-        self.logger.info(
-            "%s: done, %d %s in %.1f s, %.4g %s/s",
-            name,
-            done,
-            unit,
-            spent,
-            done / spent,
-            unit,
-        )
+        if spent >= self.seconds:
+            self.logger.info(
+                "%s: %d %s in %.1f s, %.4g %s/s",
+                name,
+                done,
+                unit,
+                spent,
+                done / spent,
+                unit,
+            )
 
 
-class TerminalBars:
-    """A bar per stage with its rate and remaining time."""
+class TerminalBar:
+    """One bar that shows the stage at work: its name, rate and remaining time.
+
+    The bar is taken away when a stage ends, so a whole run shows a single line that
+    changes.
+    """
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
         """See `Reporter.stage`."""
+        from rich.console import Console
         from rich.progress import (
             BarColumn,
             Progress,
@@ -95,7 +100,7 @@ class TerminalBars:
         )
 
         columns = (
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<30}"),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
             TextColumn("{task.fields[rate]}"),
@@ -103,8 +108,10 @@ class TerminalBars:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns) as bars:
-            task = bars.add_task(name, total=total, unit=unit, rate="")
+        # on standard error: results go to standard output
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(name, total=total, unit=unit, rate="")
             begin = time.monotonic()
             done = 0
 
@@ -112,7 +119,7 @@ class TerminalBars:
                 nonlocal done
                 done += n
                 rate = done / max(time.monotonic() - begin, 1e-9)
-                bars.update(task, advance=n, rate=f"{rate:.4g} {unit}/s")
+                bar.update(task, advance=n, rate=f"{rate:.4g} {unit}/s")
 
             yield advance
 

@@ -35,8 +35,9 @@ _REPORTED = (
 
 
 class ContentHash:
-    """Hash of shape, dtype and every value of a recording, fed block by block; the same
-    whatever the file format.
+    """Hash of shape, dtype and all values of a recording, block by block.
+
+    It does not depend on the file format.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -68,8 +69,9 @@ def content_hash(recording: Recording, block_frames: int = 64) -> str:
 
 
 def describe_input(recording: Recording, digest: str | None = None) -> dict[str, Any]:
-    """Return path, dataset, shape, dtype and content hash of a recording, which is read
-    where its hash is not known.
+    """Return path, dataset, shape, dtype and content hash of a recording.
+
+    The recording is read where its hash is not known.
     """
     return {
         "path": str(recording.path) if recording.path else None,
@@ -126,8 +128,9 @@ def record(parameters: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON can hold it: paths, tuples, NumPy numbers and dtypes
-    become text, lists and numbers.
+    """Return ``value`` in a form that JSON can hold.
+
+    Paths, tuples, NumPy numbers and dtypes become text, lists and numbers.
     """
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}

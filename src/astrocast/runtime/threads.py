@@ -26,8 +26,9 @@ def available() -> int:
 
 
 def shared_threads() -> ThreadPoolExecutor:
-    """Return the pool for `astrocast.kernels.parallel.spread`: as many threads as
-    cores, made at first use.
+    """Return the pool of threads for `kernels.parallel.spread`.
+
+    As many threads as cores, created at first use.
     """
     global _pool
     with _lock:

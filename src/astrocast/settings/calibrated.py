@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from astrocast.settings.base import Settings, parameter
+from astrocast.settings.base import LONGEST_SIGMA, Settings, parameter
 
 
 class CalibratedSettings(Settings):
-    """What `Detector.run(method="calibrated")` works with; none of it is in units of
-    the recording.
-    """
+    """Parameters of `Detector.run(method="calibrated")`, in units of the noise."""
 
     smooth_sigma: float = parameter(
         1.5,
         "standard deviation of the Gaussian in which events are looked for",
         unit="px and frames",
         gt=0,
+        le=LONGEST_SIGMA,
     )
     false_events: float = parameter(
         0.1,

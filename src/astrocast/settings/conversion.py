@@ -33,8 +33,8 @@ class ConversionSettings(Settings):
     )
     subtract_background: Any = parameter(
         None,
-        "Background to subtract: the name of a channel (which is then dropped), or a"
-        " 2-D or 3-D array",
+        "Background to subtract: a number, the name of a channel (which is then"
+        " dropped), or a 2-D or 3-D array",
     )
     subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = (
         parameter(
@@ -68,6 +68,21 @@ class ConversionSettings(Settings):
     )
     compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = parameter(
         None, "Compression of the chunks"
+    )
+
+    offset: float | Literal["auto"] | None = parameter(
+        None,
+        "Counts of the camera in the dark, subtracted from every pixel before anything"
+        " else; 'auto' takes it from dark frames. Without it dF/F is too small",
+        unit="counts",
+    )
+    other_files: bool = parameter(
+        False,
+        "Read pixels that an HDF5 file takes from other files (links, virtual datasets,"
+        " external storage)",
+    )
+    missing_chunks: bool = parameter(
+        False, "Read chunks that are not in a zarr or HDF5 store as its fill value"
     )
 
     @field_validator("channels")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from astrocast.settings.base import Settings, parameter
 
 
@@ -52,3 +54,10 @@ class DeltaSettings(Settings):
     floor: float = parameter(
         1.0, "Least background that dFF divides by", unit="grey values", gt=0
     )
+
+    @field_validator("smooth")
+    @classmethod
+    def _smooth(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("expected an odd number of frames, at least 1")
+        return value

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from astrocast.settings.base import Settings, parameter
+from astrocast.settings.base import LONGEST_SIGMA, Settings, parameter
 
 
 def _window(value: int | None) -> int | None:
@@ -53,10 +53,14 @@ class DetectionSettings(Settings):
         True, "smooth in space and time before thresholding"
     )
     smooth_radius: int = parameter(
-        2, "where the smoothing Gaussian is cut", unit="px and frames", ge=0
+        2, "where the smoothing Gaussian is cut", unit="px and frames", ge=0, le=4000
     )
     smooth_sigma: float = parameter(
-        2, "standard deviation of the smoothing Gaussian", unit="px and frames", ge=0
+        2,
+        "standard deviation of the smoothing Gaussian",
+        unit="px and frames",
+        ge=0,
+        le=LONGEST_SIGMA,
     )
     use_spatial: bool = parameter(
         True, "active voxels stand out of their frame: above its triangle threshold"
@@ -163,8 +167,9 @@ class DetectionSettings(Settings):
 
     @property
     def smoothing(self) -> tuple[float, int | None, Literal["nearest", "reflect"]]:
-        """Sigma, radius (None: cut at 4 sigma) and edges of the Gaussian; sigma 0
-        leaves the data as they are.
+        """Sigma, radius and edges of the Gaussian.
+
+        Radius None: cut at 4 sigma. Sigma 0 leaves the data as they are.
         """
         if self.threshold is not None:
             return self.smooth_sigma, None, "reflect"

@@ -89,3 +89,37 @@ class MotionSettings(Settings):
         "auto",
         "what computes: 'jax' on a GPU, 'cpu' otherwise, or the one that is named",
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return parameters that were changed but have no effect, with the reason."""
+        patches = "is for the piecewise-rigid correction: set pw_rigid"
+        reasons = {
+            "bigtiff": "has no effect: large TIFF files are always written as BigTIFF",
+            "splits_rig": "divides the work only, and does not change the result",
+        }
+        if self.pw_rigid:
+            reasons["splits_rig"] = "is for the rigid correction: use splits_els"
+        else:
+            reasons |= dict.fromkeys(
+                (
+                    "strides",
+                    "overlaps",
+                    "splits_els",
+                    "num_splits_to_process_els",
+                    "upsample_factor_grid",
+                    "max_deviation_rigid",
+                ),
+                patches,
+            )
+        fields = type(self).model_fields
+        return {
+            name: reason
+            for name, reason in reasons.items()
+            if getattr(self, name) != fields[name].default
+            # the number of parts decides which frames a sample of parts has
+            and not (
+                name == "splits_rig"
+                and self.num_splits_to_process_rig
+                and not self.pw_rigid
+            )
+        }

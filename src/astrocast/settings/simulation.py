@@ -142,7 +142,7 @@ class SimulationSettings(Settings):
     )
     patch_area: Range = parameter(
         (60.0, 180.0),
-        "Area of a 'branch', 'several_peaks', 'plateau', 'repeats' or 'long_tail' event",
+        "Area of a 'branch', 'several_peaks', 'plateau', 'repeats', 'long_tail' event",
         unit="pixels",
     )
     endfoot_length: Range = parameter(

@@ -1,426 +1,333 @@
-"""How well events are found, on simulated recordings with known truth: ``python -m
-astrocast.simulation.benchmark``.
+"""How well events are found: ``python -m astrocast.simulation.benchmark``.
 
-Every recording has bleaching, drift and the residual motion that a motion correction
-leaves. The method that is judged has one fixed setting for all of them; beside it
-stands a plain one, a threshold in robust standard deviations of the smoothed recording
-and connected components, whose parameters were tuned on other seeds.
+One row for each purpose (`astrocast.settings.simulation_presets.PRESETS`) and signal to
+noise: recordings are simulated, registered and searched as `astrocast run` does it, and
+what is found is compared with the truth. Rows are printed as they are done. Simulated
+and registered recordings are kept in a folder for temporary files.
+
+Of the true events: found (overlap of at least half, one to one), split, merged, missed,
+poor (too little overlap). Of the found events: false, where hardly any voxel is true.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from astrocast.detection.calibrated.segment import calibrated_labels
-from astrocast.io import open_recording
+from astrocast.errors import AstrocastError, InvalidValueError
 from astrocast.settings.calibrated import CalibratedSettings
-from astrocast.settings.simulation import Kind, SimulationSettings
-from astrocast.simulation.recording import Simulation, simulate
-from astrocast.simulation.scoring import score
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.settings.simulation_presets import PRESETS
+from astrocast.simulation.cases import default_cache, judge_case, prepare_case
+from astrocast.simulation.judging import Judgement, f1_of, reliability
 
-Labels = NDArray[np.int32]
-Method = Callable[[NDArray[Any]], Labels]
-
-KINDS: tuple[str, ...] = get_args(Kind)
-EMPTY = "none"
-SNRS = (0.5, 1.0, 2.0, 4.0, 8.0)
-#: not used to choose anything of the method. Seeds 7000-7004 and 7100-7104 judged
-#: earlier methods, and 7200-7214 showed that touching events were told apart too
-#: rarely. Who changes the method because of what these show moves them on
-SEEDS = (7215, 7216, 7217, 7218, 7219)
-#: the plain method's defaults are the best of 36 on this seed, over static, travelling
-#: and touching events at SNR 1 and 4 (`tune_plain`)
-TUNING_SEEDS = (9000,)
-SHAPE = (400, 128, 128)
-#: events that fit into a recording of that shape with a gap between them
-EVENTS = {
-    "static": 20,
-    "growing": 20,
-    "travelling": 16,
-    "touching": 20,
-    "long": 8,
-    EMPTY: 0,
+#: seeds that may be looked at while a method is made
+DEVELOPMENT_SEED = 3100
+#: seeds that are looked at once, at the end. Who changes a method because of what
+#: these show moves them on
+HELD_OUT_SEED = 8200
+EMPTY = "event_free_"
+#: voxels that false events are counted in
+UNIT = 20e6
+#: F1 at IoU 0.5 to be reached at these SNR
+TARGETS: dict[str, dict[float, float]] = {
+    "mixed": {1: 0.80, 2: 0.85, 4: 0.85},
+    "nuisances": {1: 0.45, 2: 0.65, 4: 0.75},
+    "waves": {2: 0.80},
+    "cell_waves": {2: 0.70},
+    "whole_field": {2: 0.60},
+    "several_peaks": {2: 0.90},
+    "domains": {2: 0.85},
+    "endfeet": {2: 0.90},
+    "flashes": {2: 0.70},
 }
-#: shape, first seed and photons per pixel and frame of the empty recordings that
-#: confidence is judged by, and where
-EMPTY_SHAPE, EMPTY_SEED, PHOTONS = (200, 96, 96), 8000, (4.0, 20.0, 100.0)
-CONFIDENCES = (0.2, 0.5, 0.8, 0.9, 0.95, 0.99)
-#: F1 at IoU 0.5 that is to be reached at SNR 1, 2, 4 and 8
-TARGETS = {
-    "static": (0.85, 0.93, 0.97, 0.97),
-    "growing": (0.85, 0.93, 0.97, 0.97),
-    "travelling": (0.80, 0.92, 0.95, 0.95),
-    "touching": (0.75, 0.88, 0.92, 0.92),
-}
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Threshold and connected components: what one would write first.
-
-    Parameters
-    ----------
-    sigma
-        Of the Gaussian in space and time, pixels and frames.
-    height
-        Threshold in robust standard deviations of each smoothed pixel over time, above
-        its median.
-    size
-        Least number of voxels of an event.
-    """
-
-    sigma: float = 1.0
-    height: float = 3.0
-    size: int = 300
-
-    def __call__(self, movie: NDArray[Any]) -> Labels:
-        """Return the label volume of a movie (frame, row, column)."""
-        return self.label(standardise(movie, self.sigma))
-
-    def label(self, heights: NDArray[np.float32]) -> Labels:
-        """Return the label volume of a standardised movie."""
-        labels, count = ndimage.label(heights > self.height)
-        small = np.bincount(labels.ravel(), minlength=count + 1) < self.size
-        labels[small[labels]] = 0
-        return np.asarray(labels, np.int32)
-
-
-def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
-    """Return a smoothed movie in robust standard deviations of each pixel over time,
-    above its median.
-    """
-    smooth = ndimage.gaussian_filter(movie.astype(np.float32), sigma)
-    # a slow course that all pixels share is bleaching
-    smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[
-        :, None, None
-    ]
-    smooth -= np.median(smooth, axis=0)
-    return np.asarray(smooth / (1.4826 * np.median(np.abs(smooth), axis=0)), np.float32)
-
-
-def calibrated(movie: NDArray[Any]) -> Labels:
-    """Return the label volume that the calibrated detection finds in a movie, at its
-    defaults.
-    """
-    with ThreadPoolExecutor() as pool:
-        return calibrated_labels(open_recording(movie), pool=pool)[0]
-
-
-def recording_settings(
-    kind: str, snr: float, seed: int, shape: tuple[int, int, int] = SHAPE
-) -> SimulationSettings:
-    """Return the settings of a recording of the benchmark."""
-    frames, rows, columns = shape
-    share = frames * rows * columns / math.prod(SHAPE)
-    count = max(1, round(EVENTS[kind] * share)) if EVENTS[kind] else 0
-    return SimulationSettings(
-        seed=seed,
-        frames=frames,
-        rows=rows,
-        columns=columns,
-        snr=snr,
-        events=count,
-        kinds=("static" if kind == EMPTY else cast(Kind, kind),),
-        motion=0.3,
-        motion_step=0.1,
-    )
-
-
-def measure(truth: Simulation, found: Labels) -> dict[str, float]:
-    """Return what the benchmark prints of one recording.
-
-    F1 at IoU 0.3 and 0.5, and of the events matched at 0.5: mean IoU; by how much the
-    mean true signal over the found voxels differs from that over the true ones
-    (``amplitude``, as a share); found minus true duration (``duration``, frames);
-    relative error of the speed of events that travel (``speed``). On empty recordings:
-    ``false_events`` per million voxels.
-    """
-    matched = score(truth.labels, found)
-    values = {
-        "f1_03": score(truth.labels, found, 0.3).f1,
-        "f1_05": matched.f1,
-        "iou": matched.mean_iou,
-    }
-    values["false_events"] = (matched.n_found - len(matched.pairs)) / (found.size / 1e6)
-    true_boxes, found_boxes = (
-        ndimage.find_objects(truth.labels),
-        ndimage.find_objects(found),
-    )
-    amplitude, duration, speed = [], [], []
-    for a, b in matched.pairs:
-        inside = true_boxes[a - 1], found_boxes[b - 1]
-        own = [
-            labels[box] == n
-            for labels, box, n in zip(
-                (truth.labels, found), inside, (a, b), strict=True
-            )
-        ]
-        means = [
-            float(truth.clean[box][mask].mean())
-            for box, mask in zip(inside, own, strict=True)
-        ]
-        amplitude.append(means[1] / means[0] - 1)
-        duration.append(own[1].shape[0] - own[0].shape[0])
-        true_speed = float(truth.events["speed"].iloc[a - 1])
-        if true_speed > 0:
-            speed.append(abs(mean_speed(own[1]) / true_speed - 1))
-    for name, errors in (
-        ("amplitude", amplitude),
-        ("duration", duration),
-        ("speed", speed),
-    ):
-        values[name] = float(np.mean(errors)) if errors else math.nan
-    return values
-
-
-def mean_speed(mask: NDArray[np.bool_]) -> float:
-    """Return the speed of a mask's centre (frame, row, column), pixels per frame: a
-    line through the centres by area.
-
-    Examples
-    --------
-    >>> mask = np.zeros((5, 3, 9), bool)
-    >>> for t in range(5):
-    ...     mask[t, :, t : t + 3] = True
-    >>> round(mean_speed(mask), 3)
-    1.0
-    """
-    area = mask.sum(axis=(1, 2))
-    t = np.flatnonzero(area)
-    if len(t) < 2:
-        return 0.0
-    weight = area[t] / area[t].sum()
-    time = t - (weight * t).sum()
-    slopes = []
-    for axis in (1, 2):
-        sums = mask.sum(axis=3 - axis)[t] @ np.arange(mask.shape[axis])
-        slopes.append(
-            float(
-                (weight * time * sums / area[t]).sum()
-                / max((weight * time * time).sum(), 1e-12)
-            )
-        )
-    return math.hypot(*slopes)
-
-
-def tune_plain(
-    seeds: Sequence[int] = TUNING_SEEDS,
-    kinds: Sequence[str] = KINDS,
-    snrs: Sequence[float] = SNRS,
-) -> Plain:
-    """Return the plain method with the parameters that are best on average over all
-    kinds and noise levels.
-    """
-    sigmas = (1.0, 1.5, 2.0)
-    candidates = [
-        Plain(s, h, n)
-        for s in sigmas
-        for h in (3.0, 4.0, 5.0, 7.0)
-        for n in (30, 100, 300)
-    ]
-    sums = np.zeros(len(candidates))
-    for made in (
-        simulate(recording_settings(k, q, seed))
-        for k in kinds
-        for q in snrs
-        for seed in seeds
-    ):
-        heights = {sigma: standardise(made.movie, sigma) for sigma in sigmas}
-        sums += [
-            score(made.labels, method.label(heights[method.sigma])).f1
-            for method in candidates
-        ]
-    return candidates[int(sums.argmax())]
+#: false events in `UNIT` voxels without any event that may be left
+FALSE_TARGET, FALSE_TARGET_ALL = 2, 6
+EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Means over the seeds of one kind of events at one noise level."""
+    """Recordings of one purpose at one signal to noise."""
 
-    method: str
-    kind: str
+    name: str
     snr: float
-    recordings: int
-    values: dict[str, float]
+    seeds: tuple[int, ...]
+    judgements: tuple[Judgement, ...]
+    voxels: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers of the row, for JSON."""
+        numbers: dict[str, Any] = {"row": self.name, "snr": self.snr}
+        numbers |= f1_of(self.judgements)
+        for what in ("found", "split", "merged", "missed", "poor", "false"):
+            numbers[what] = sum(j.count(what) for j in self.judgements)
+        numbers["seeds"] = list(self.seeds)
+        numbers["kinds"] = self.by_kind()
+        ious = np.concatenate([j.ious for j in self.judgements])
+        numbers["mean_iou"] = float(ious.mean()) if len(ious) else None
+        numbers["false_by_recording"] = [j.count("false") for j in self.judgements]
+        numbers["false_per_20_mvoxel"] = numbers["false"] * UNIT / self.voxels
+        return numbers
+
+    def by_kind(self) -> dict[str, list[int]]:
+        """Return kind -> [true events that were found, true events]."""
+        sums: dict[str, list[int]] = {}
+        for judgement in self.judgements:
+            for kind, (found, number) in judgement.found_by_kind.items():
+                known = sums.setdefault(kind, [0, 0])
+                known[0] += found
+                known[1] += number
+        return sums
+
+
+def default_rows() -> list[tuple[str, float]]:
+    """Return the rows of a whole run: name of the preset and SNR."""
+    kinds = [
+        name
+        for name in PRESETS
+        if not name.startswith((EMPTY, "mixed")) and name != "nuisances"
+    ]
+    return [
+        *((name, snr) for name in ("mixed", "nuisances") for snr in (1.0, 2.0, 4.0)),
+        *((name, 2.0) for name in kinds),
+        *((name, 2.0) for name in PRESETS if name.startswith(EMPTY)),
+    ]
+
+
+def choose_rows(
+    patterns: Sequence[str] | None, snrs: Sequence[float] | None
+) -> list[tuple[str, float]]:
+    """Return the rows whose names match a pattern, at the SNR asked for."""
+    rows = default_rows()
+    if patterns:
+        names = [n for n in PRESETS if any(fnmatch(n, p) for p in patterns)]
+        if not names:
+            raise InvalidValueError(
+                f"no row matches {' '.join(patterns)}; choose of {', '.join(PRESETS)}"
+            )
+        known = {name: [s for n, s in rows if n == name] or [2.0] for name in names}
+        rows = [(name, snr) for name in names for snr in known[name]]
+    if snrs:
+        names = list(dict.fromkeys(name for name, _ in rows))
+        rows = [(name, snr) for name in names for snr in snrs]
+    return rows
+
+
+def judge_recording(
+    name: str, snr: float, seed: int, cache: str, changes: dict[str, Any]
+) -> Judgement:
+    """Return what became of the events of one recording.
+
+    Parameters
+    ----------
+    name, snr, seed
+        Preset of the recording, signal to noise, seed.
+    cache
+        Folder in which recordings are kept.
+    changes
+        Parameters of the calibrated detection that differ from the defaults, and under
+        ``"simulation"`` those of the preset.
+    """
+    changes = dict(changes)
+    made = SimulationSettings.preset(
+        name, snr, seed=seed, **changes.pop("simulation", {})
+    )
+    case = prepare_case(made, Path(cache))
+    return judge_case(case, CalibratedSettings.checked(**changes))
 
 
 def run(
-    methods: dict[str, Method],
-    kinds: Sequence[str] = (*KINDS, EMPTY),
-    snrs: Sequence[float] = SNRS,
-    seeds: Sequence[int] = SEEDS,
-    shape: tuple[int, int, int] = SHAPE,
+    rows: Sequence[tuple[str, float]],
+    seeds: Sequence[int],
+    cache: Path,
+    changes: dict[str, Any] | None = None,
+    workers: int = 1,
 ) -> Iterator[Row]:
-    """Yield the row of each method for each kind of events and noise level, as soon as
-    its recordings are done.
+    """Yield each row as soon as its recordings are done, in order.
 
-    Examples
-    --------
-    >>> rows = run(
-    ...     {"nothing": lambda movie: np.zeros(movie.shape, np.int32)},
-    ...     ["none"],
-    ...     [4.0],
-    ...     [1],
-    ...     (40, 48, 48),
-    ... )
-    >>> [row.values["false_events"] for row in rows]
-    [0.0]
+    Parameters
+    ----------
+    rows
+        Name of the preset and SNR.
+    seeds
+        A recording for each.
+    cache
+        Folder in which recordings are kept.
+    changes
+        See `judge_recording`.
+    workers
+        Processes to share the recordings with.
     """
-    for kind in kinds:
-        for snr in snrs:
-            found: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-            for seed in seeds:
-                made = simulate(recording_settings(kind, snr, seed, shape))
-                for name, method in methods.items():
-                    found[name].append(measure(made, method(made.movie)))
-            for name, values in found.items():
-                yield Row(name, kind, snr, len(seeds), _means(values))
+    with _pool(workers) as pool:
+        pending = [
+            [
+                pool.submit(judge_recording, name, snr, s, str(cache), changes or {})
+                for s in seeds
+            ]
+            for name, snr in rows
+        ]
+        try:
+            for (name, snr), futures in zip(rows, pending, strict=True):
+                judgements = tuple(future.result() for future in futures)
+                shape = SimulationSettings.preset(
+                    name, snr, **(changes or {}).get("simulation", {})
+                ).shape
+                voxels = int(np.prod(shape)) * len(seeds)
+                yield Row(name, snr, tuple(seeds), judgements, voxels)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _means(values: list[dict[str, float]]) -> dict[str, float]:
-    columns = {key: np.array([v[key] for v in values]) for key in values[0]}
-    return {
-        k: float(np.nanmean(v)) if np.isfinite(v).any() else math.nan
-        for k, v in columns.items()
-    }
-
-
-def highest_confidences(
-    seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
-) -> NDArray[np.float64]:
-    """Return the confidence of the highest maximum of recordings without events,
-    (recording,).
-
-    Confidence is the probability that noise alone reaches a height nowhere, so it is
-    uniform between 0 and 1 where it is right. To see maxima at all, many false events
-    are allowed; 0 stands for a recording without one.
-    """
-    settings = CalibratedSettings(false_events=99, min_size=1)
-    found = []
-    for seed in seeds:
-        made = SimulationSettings(
-            seed=seed,
-            frames=shape[0],
-            rows=shape[1],
-            columns=shape[2],
-            photons=photons,
-            events=0,
-            motion=0.3,
-            motion_step=0.1,
-        )
-        found.append(
-            max(
-                calibrated_labels(open_recording(simulate(made).movie), settings)[1],
-                default=0.0,
-            )
-        )
-    return np.array(found)
-
-
-def confidence_table(seeds: int, photons: Sequence[float] = PHOTONS) -> Iterator[str]:
-    """Yield the lines of a table: how often the highest maximum of an empty recording
-    reaches a confidence.
-    """
-    yield (
-        f"empty recordings {EMPTY_SHAPE}: share whose highest maximum reaches a"
-        " confidence, and what it should be"
-    )
-    yield f"{'photons':>8}" + "".join(f"{c:>8g}" for c in CONFIDENCES)
-    yield f"{'right':>8}" + "".join(f"{1 - c:>8.3f}" for c in CONFIDENCES)
-    for light in photons:
-        found = highest_confidences(range(EMPTY_SEED, EMPTY_SEED + seeds), light)
-        yield f"{light:>8g}" + "".join(
-            f"{(found >= c).mean():>8.3f}" for c in CONFIDENCES
-        )
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
+    if workers <= 1:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        return
+    # each process has its share of the cores
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    before = os.environ.get("NUMBA_NUM_THREADS")
+    os.environ["NUMBA_NUM_THREADS"] = threads
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as processes:
+            yield processes
+    finally:
+        if before is None:
+            del os.environ["NUMBA_NUM_THREADS"]
+        else:
+            os.environ["NUMBA_NUM_THREADS"] = before
 
 
 HEADER = (
-    f"{'kind':<11}{'SNR':>4}  {'method':<11}{'F1@0.3':>7}{'F1@0.5':>7}{'IoU':>6}"
-    f"{'ampl.':>7}{'dur.':>6}{'speed':>6}{'false/M':>8}  target"
+    f"{'row':<24}{'SNR':>4}{'F1':>7}{'prec.':>7}{'recall':>7}{'IoU':>6}"
+    f"{'true':>6}{'split':>6}{'merged':>7}{'missed':>7}{'poor':>6}{'false':>7}  must"
 )
 
 
-def format_row(row: Row) -> str:
-    """Return a row of the printed table."""
-    v = row.values
-    if row.kind == EMPTY:
-        found = f"{'':>39}{v['false_events']:>8.3f}  < 0.05"
-        return f"{row.kind:<11}{row.snr:>4g}  {row.method:<11}{found}"
-    level = SNRS[1:].index(row.snr) if row.snr in SNRS[1:] else None
-    target = (
-        f">= {TARGETS[row.kind][level]}"
-        if level is not None and row.kind in TARGETS
-        else ""
+def format_row(row: Row) -> list[str]:
+    """Return the printed lines of a row."""
+    v = row.to_dict()
+    true = sum(len(j.fate) for j in row.judgements)
+    if true == 0:
+        most = FALSE_TARGET_ALL if row.name == f"{EMPTY}all" else FALSE_TARGET
+        each = " ".join(str(n) for n in v["false_by_recording"])
+        return [
+            f"{row.name:<24}{row.snr:>4g}{v['false_per_20_mvoxel']:>8.1f} false events"
+            f" in 20 Mvoxel (by recording: {each})  <= {most}"
+        ]
+    target = TARGETS.get(row.name, {}).get(row.snr)
+    iou = v["mean_iou"]
+    lines = [
+        f"{row.name:<24}{row.snr:>4g}{v['f1']:>7.2f}{v['precision']:>7.2f}"
+        f"{v['recall']:>7.2f}{iou if iou is not None else 0:>6.2f}{true:>6}"
+        f"{v['split']:>6}{v['merged']:>7}{v['missed']:>7}{v['poor']:>6}{v['false']:>7}"
+        f"  {f'>= {target:.2f}' if target else ''}"
+    ]
+    kinds = v["kinds"]
+    if len(kinds) > 1:
+        parts = [f"{kind} {found}/{number}" for kind, (found, number) in kinds.items()]
+        rows = [", ".join(parts[k : k + 6]) for k in range(0, len(parts), 6)]
+        lines += [
+            f"    {'found:' if k == 0 else '':<7}{text}" for k, text in enumerate(rows)
+        ]
+    return lines
+
+
+def reliability_lines(rows: Sequence[Row]) -> list[str]:
+    """Return the lines that say how often a confidence is right, over all rows."""
+    table = reliability([j for row in rows for j in row.judgements], EDGES)
+    lines = ["confidence stated: share of those events that are not false (events)"]
+    lines += [
+        f"  {low:>5g} to {high:<5g}: {share:.3f} ({number})"
+        for low, high, number, share in table
+    ]
+    return lines if table else []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m astrocast.simulation.benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return (
-        f"{row.kind:<11}{row.snr:>4g} "
-        f" {row.method:<11}{v['f1_03']:>7.3f}{v['f1_05']:>7.3f}{v['iou']:>6.2f}{v['amplitude']:>+7.2f}{v['duration']:>+6.1f}{v['speed']:>6.2f}{v['false_events']:>8.3f}"
-        f"  {target}"
+    add = parser.add_argument
+    add("--only", nargs="+", metavar="ROW", help="names or patterns: waves 'event_*'")
+    add("--snr", nargs="+", type=float, help="signal to noise, instead of each row's")
+    add("--seeds", type=int, default=2, help="recordings for each row (default 2)")
+    add("--seed", nargs="+", type=int, help="these seeds, instead of --seeds")
+    add("--held-out", action="store_true", help="the seeds to be looked at once")
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of the calibrated detection, as JSON: extent=0.3",
     )
+    add("--workers", type=int, default=1, help="processes (default 1)")
+    add("--cache", type=Path, help="folder in which recordings are kept")
+    add("--json", type=Path, help="also write the rows to this file")
+    add("--list", action="store_true", help="list the rows and end")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m astrocast.simulation.benchmark", description=__doc__
-    )
-    parser.add_argument("--quick", action="store_true", help="one seed, SNR 2 and 4")
-    parser.add_argument(
-        "--kinds", nargs="+", default=[*KINDS, EMPTY], choices=[*KINDS, EMPTY]
-    )
-    parser.add_argument("--snr", nargs="+", type=float, default=list(SNRS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument(
-        "--empty",
-        type=int,
-        default=100,
-        help="small empty recordings per brightness, for confidence",
-    )
-    parser.add_argument(
-        "--tune", action="store_true", help="tune the plain method anew first (slow)"
-    )
-    parser.add_argument("--json", type=Path, help="also write the table to this file")
-    chosen = parser.parse_args(arguments)
-    if chosen.quick:
-        chosen.seeds, chosen.snr, chosen.empty = (
-            chosen.seeds[:1],
-            [2.0, 4.0],
-            min(chosen.empty, 10),
-        )
-    plain = tune_plain() if chosen.tune else Plain()
-    say = partial(print, flush=True)  # the table is this command's product
-    say(
-        f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults;"
-        f" seeds {chosen.seeds}\n{HEADER}"
-    )
-    rows = []
+    chosen = _parser().parse_args(arguments)
+    try:
+        rows = choose_rows(chosen.only, chosen.snr)
+        changes = _parse_changes(chosen.set)
+    except AstrocastError as error:
+        print(f"error: {error}")  # noqa: T201 - the message of a command
+        return 1
+    if chosen.list:
+        print("\n".join(f"{name:<24} SNR {snr:g}" for name, snr in rows))  # noqa: T201
+        return 0
+    first = HELD_OUT_SEED if chosen.held_out else DEVELOPMENT_SEED
+    seeds = chosen.seed or list(range(first, first + chosen.seeds))
+    say = _say
+    say(f"{'held-out' if chosen.held_out else 'development'} seeds {seeds}\n{HEADER}")
+    done = []
     for row in run(
-        {"calibrated": calibrated, "plain": plain},
-        chosen.kinds,
-        chosen.snr,
-        chosen.seeds,
+        rows, seeds, chosen.cache or default_cache(), changes, chosen.workers
     ):
-        say(format_row(row))
-        rows.append(row)
-    for row_of_table in confidence_table(chosen.empty) if chosen.empty else ():
-        say(row_of_table)
+        say("\n".join(format_row(row)))
+        done.append(row)
+    say("\n".join(reliability_lines(done)))
     if chosen.json is not None:
-        chosen.json.write_text(
-            json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8"
-        )
+        values = [row.to_dict() for row in done]
+        chosen.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the table is this command's product
+
+
+def _parse_changes(given: Sequence[str]) -> dict[str, Any]:
+    """Return ``name=value`` parameters, the values read as JSON."""
+    changes = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in CalibratedSettings.model_fields:
+            raise InvalidValueError(
+                f"--set {text}: expected one of"
+                f" {', '.join(CalibratedSettings.model_fields)} and =value"
+            )
+        changes[name] = json.loads(value)
+    return changes
 
 
 if __name__ == "__main__":

@@ -135,15 +135,17 @@ def _grow_region(
 ) -> NDArray[np.bool_] | None:
     """Return the ``area`` pixels that are nearest to a pixel along the tissue."""
     start = np.array(origin, np.int64)
-    distance = path_distance(cost.astype(np.float32), start, math.inf, round(area))
+    wanted = round(area)
+    distance = path_distance(cost.astype(np.float32), start, math.inf, wanted)
     region = np.isfinite(distance)
-    return region if tissue.view[region].all() else None
+    fits = region.sum() == wanted and tissue.view[region].all()
+    return region if fits else None
 
 
 def _cost(
     tissue: Tissue, inside: NDArray[np.bool_], rng: np.random.Generator, beyond: float
 ) -> NDArray[Any]:
-    """Return the cost of a step: about 1 inside, ``beyond`` outside, none in a vessel."""
+    """Return the cost of a step: about 1 inside, ``beyond`` elsewhere in tissue."""
     rough = np.exp(0.8 * smooth_noise(tissue.shape, 2.0, rng))
     cost = rough * np.where(inside, 1.0, beyond)
     return np.where(tissue.outside_vessel, cost, np.inf)

@@ -1,6 +1,4 @@
-"""How well events were found: voxel overlap, one-to-one matching, precision, recall,
-F1.
-"""
+"""How well events were found: voxel overlap, one-to-one matching, F1."""
 
 from __future__ import annotations
 
@@ -90,7 +88,7 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     """
     if not 0 < iou <= 1:
         raise InvalidValueError(f"iou is {iou}; expected above 0 and at most 1")
-    common, truth_sizes, found_sizes, truth_ids, found_ids = _contingency(truth, found)
+    common, truth_sizes, found_sizes, truth_ids, found_ids = common_voxels(truth, found)
     common = common.tocoo()
     t, f = common.row, common.col
     overlap = common.data / (truth_sizes[t] + found_sizes[f] - common.data)
@@ -114,14 +112,24 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     )
 
 
-def _contingency(
+def common_voxels(
     truth: Events, found: Events
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return common voxels (sparse truth x found), voxels of each event, and the
-    labels.
+    """Return what two sets of events have in common.
+
+    Parameters
+    ----------
+    truth, found
+        As `score` takes them.
+
+    Returns
+    -------
+    tuple
+        Number of common voxels (sparse, true event x found event), voxels of each true
+        and each found event, and the labels of both.
     """
     if isinstance(truth, np.ndarray) and isinstance(found, np.ndarray):
-        return _contingency_of_volumes(_checked(truth), _checked(found))
+        return _common_of_volumes(_checked(truth), _checked(found))
     t_ids, t_lists = _as_lists(truth)
     f_ids, f_lists = _as_lists(found)
     everything = np.concatenate([*t_lists, *f_lists, np.empty(0, np.int64)])
@@ -135,7 +143,7 @@ def _contingency(
     return by_truth @ by_found.T, *sizes, t_ids, f_ids
 
 
-def _contingency_of_volumes(
+def _common_of_volumes(
     truth: NDArray[Any], found: NDArray[Any]
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     if truth.shape != found.shape:
@@ -212,8 +220,9 @@ def _incidence(lists: list[NDArray[Any]], position: NDArray[Any], voxels: int) -
 def _match(
     t: NDArray[Any], f: NDArray[Any], overlap: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """Return which of the candidate pairs are matched: as many as possible, then the
-    largest overlap.
+    """Return which candidate pairs are matched.
+
+    As many as possible, of those the ones with the largest overlap.
     """
     if not len(t):
         return np.empty(0, np.int64)

@@ -166,5 +166,5 @@ def digitise(
 
 
 def mask_of(kind: str, sensor: Sensor, start: int, stop: int) -> NDArray[np.bool_]:
-    """Return which of the frames ``start`` to ``stop`` are bad in this way, (frame,)."""
+    """Return which frames from ``start`` to ``stop`` are bad in this way, (frame,)."""
     return np.isin(np.arange(start, stop), sensor.frames_of(kind))

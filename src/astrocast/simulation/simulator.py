@@ -216,7 +216,7 @@ class Simulator:
         return np.asarray(labels)
 
     def movie(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the counts of the file (frame, row, column), of the settings' dtype."""
+        """Return the counts of the file, of the settings' dtype (frame, row, column)."""
         return self._acquire(start, stop, self._coefficients, 0, noisy=True)
 
     def expected(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -242,7 +242,7 @@ class Simulator:
         return np.asarray(variance + rounding, np.float32)
 
     def second(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the structural channel: another brightness, the same motion, no events.
+        """Return the structural channel: another brightness, same motion, no events.
 
         Of the settings' dtype (frame, row, column).
         """
@@ -329,7 +329,7 @@ class Simulator:
 
     @cached_property
     def _packed(self) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...], int]:
-        """Return the arrays of the events that are present, and how many are formulas."""
+        """Return the arrays of the events that are there, and how many are formulas."""
         sources = [present.source for present in self._present]
         formula = [s.parameters for s in sources if isinstance(s, FormulaSource)]
         tissue = [s for s in sources if isinstance(s, TissueSource)]

@@ -1,6 +1,4 @@
-"""Which layers a viewer shows, and how: worked out before a window exists, so that it
-can be tested without one.
-"""
+"""Layers of a viewer, as plain data that can be tested without a window."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from astrocast.io.recording import Metadata
 
-#: frames that the contrast is estimated from
+#: number of frames from which the contrast is estimated
 _CONTRAST_FRAMES = 20
 
 
@@ -27,9 +25,9 @@ class Layer:
     data
         (frame, row, column), NumPy or dask.
     name
-        What the layer is called.
+        Name of the layer.
     options
-        Passed on to napari: scale, contrast limits, opacity, features.
+        Options for napari: scale, contrast limits, opacity, features.
     """
 
     kind: Literal["image", "labels"]
@@ -39,15 +37,13 @@ class Layer:
 
 
 def scale_of(metadata: Metadata) -> tuple[float, float, float]:
-    """Return the size of a voxel for display: one step per frame, pixels in µm where
-    known.
-    """
+    """Return the size of a voxel for display: 1 per frame, µm (or 1) per pixel."""
     rows, columns = metadata.pixel_size or (1.0, 1.0)
     return (1.0, rows, columns)
 
 
 def contrast_of(data: Any) -> tuple[float, float]:
-    """Return the 1st and 99.8th percentile of a few frames spread over the recording."""
+    """Return the 1st and 99.8th percentile of a few evenly spread frames."""
     chosen = np.unique(np.linspace(0, len(data) - 1, _CONTRAST_FRAMES).astype(int))
     sample = np.stack([np.asarray(data[i]) for i in chosen]).astype(np.float64)
     finite = sample[np.isfinite(sample)]
@@ -58,7 +54,7 @@ def contrast_of(data: Any) -> tuple[float, float]:
 
 
 def recording_layer(data: Any, metadata: Metadata, name: str = "recording") -> Layer:
-    """Return the layer of a recording, grey, its contrast from a few of its frames."""
+    """Return the layer of a recording, in grey, with its contrast."""
     options = {
         "scale": scale_of(metadata),
         "contrast_limits": contrast_of(data),
@@ -68,8 +64,10 @@ def recording_layer(data: Any, metadata: Metadata, name: str = "recording") -> L
 
 
 def events_layer(data: Any, metadata: Metadata, features: Any = None) -> Layer:
-    """Return the layer of an event map; ``features``, a table with a column ``index``,
-    is shown under the cursor.
+    """Return the layer of an event map.
+
+    The row of ``features`` (a table with a column ``index``) of the event under the
+    cursor is shown.
     """
     options = {"scale": scale_of(metadata), "opacity": 0.5} | _unit(metadata)
     return Layer(

@@ -1,4 +1,4 @@
-"""A napari window with layers in it."""
+"""Open napari with layers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from astrocast.viewer.layers import Layer
 
 
 def open_viewer(layers: Sequence[Layer], title: str = "astrocast") -> Any:
-    """Open a napari viewer with these layers, the first at the bottom, and return it.
+    """Open a napari viewer with layers, the first at the bottom, and return it.
 
-    In a script, `napari.run()` then keeps the window open; notebooks and IPython need
-    nothing.
+    A script has to call `napari.run()` afterwards to keep the window open; notebooks and
+    IPython need not.
     """
     try:
         import napari

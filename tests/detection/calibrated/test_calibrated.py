@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from astrocast.detection import Detector
-from astrocast.detection.calibrated import segment as calibrated
+from astrocast.detection.calibrated import candidates, divide
 from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.errors import AstrocastWarning
 from astrocast.io import create_recording, open_recording
@@ -86,8 +86,8 @@ def test_blocks_and_threads_do_not_change_the_events(
 ) -> None:
     movie = make_movie(3, 30.0, 0.6)
     whole, _ = calibrated_labels(open_recording(movie))
-    monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
-    monkeypatch.setattr(calibrated, "_BATCH_VOXELS", 1)
+    monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
+    monkeypatch.setattr(divide, "_BATCH_VOXELS", 1)
     with ThreadPoolExecutor(3) as pool:
         blocks, _ = calibrated_labels(open_recording(movie), pool=pool)
     np.testing.assert_array_equal(blocks, whole)
@@ -127,8 +127,8 @@ def test_an_interrupted_run_goes_on(
             "data/ch0", method="calibrated"
         )
     )
-    monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 35 * SHAPE[1] * SHAPE[2])
-    kept, calls = calibrated.signal_of, []
+    monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 35 * SHAPE[1] * SHAPE[2])
+    kept, calls = candidates.signal_of, []
 
     def stop_at_the_third(*args, **kwargs):
         calls.append(1)
@@ -136,7 +136,7 @@ def test_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
         return kept(*args, **kwargs)
 
-    monkeypatch.setattr(calibrated, "signal_of", stop_at_the_third)
+    monkeypatch.setattr(candidates, "signal_of", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         Detector(recording).run("data/ch0", method="calibrated")
     table = read_events(Detector(recording).run("data/ch0", method="calibrated"))

@@ -12,7 +12,7 @@ import pytest
 
 from astrocast.analysis import Events
 from astrocast.detection import Detector
-from astrocast.detection.calibrated import segment as calibrated
+from astrocast.detection.calibrated import candidates, divide
 from astrocast.detection.calibrated.segment import calibrated_events, calibrated_labels
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import write_layers
@@ -181,8 +181,8 @@ def test_neither_blocks_nor_batches_change_what_is_shared(
         calibrated_events(open_recording(movie)),
         calibrated_labels(open_recording(movie))[0],
     )
-    monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
-    monkeypatch.setattr(calibrated, "_BATCH_VOXELS", 1)
+    monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
+    monkeypatch.setattr(divide, "_BATCH_VOXELS", 1)
     blocks = calibrated_events(open_recording(movie))
     assert len(blocks) == len(whole)
     for a, b in zip(blocks, whole, strict=True):

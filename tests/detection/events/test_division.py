@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage
 
 from astrocast.detection import Detector, run
-from astrocast.detection.calibrated import segment as calibrated
+from astrocast.detection.calibrated import candidates
 from astrocast.detection.events import division
 from astrocast.io.stores.event_store import open_event_map, read_events
 from astrocast.kernels.segmentation.splitting import divide
@@ -141,7 +141,7 @@ def test_calibrated_events_that_share_voxels_can_be_divided_too(
         )
 
     monkeypatch.setattr(division, "divide", halves)
-    monkeypatch.setattr(calibrated, "_BLOCK_VOXELS", 40 * 96 * 96)
+    monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 40 * 96 * 96)
     table = read_events(
         Detector(path, tmp_path / "parts").run(method="calibrated", split_events=True)
     )

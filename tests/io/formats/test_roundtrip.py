@@ -314,8 +314,12 @@ def test_paths_that_are_no_recording(tmp_path: Path) -> None:
         open_recording(tmp_path / "four.npy")
     with h5py.File(tmp_path / "four.h5", "w") as file:
         file["x"] = np.zeros((2, 3, 4, 5))
-    with pytest.raises(DatasetNotFoundError, match="no 3-D dataset"):
+    with pytest.raises(InvalidValueError, match="4 dimensions"):
         open_recording(tmp_path / "four.h5")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["x"] = np.zeros((4, 5))
+    with pytest.raises(DatasetNotFoundError, match="no 3-D dataset"):
+        open_recording(tmp_path / "two.h5")
 
 
 @pytest.mark.skipif(

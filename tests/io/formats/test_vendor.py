@@ -73,7 +73,7 @@ def test_lif(tmp_path: Path, files: ModuleType) -> None:
     )
     with open_recording(tmp_path / "b.lif", "series 2") as found:
         np.testing.assert_array_equal(found.to_array(), MOVIE[:, 0] + 1)
-    with pytest.raises(DatasetNotFoundError, match="series 1, series 2"):
+    with pytest.raises(DatasetNotFoundError, match=r"0 \(series 1\), 1 \(series 2\)"):
         open_recording(tmp_path / "b.lif")
     whole = (tmp_path / "a.lif").read_bytes()
     (tmp_path / "cut.lif").write_bytes(whole[: len(whole) // 2])

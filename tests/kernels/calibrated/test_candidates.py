@@ -7,7 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
+from astrocast.kernels.calibrated.candidates import (
+    NoiseOfPixels,
+    noise_on_runs,
+    stand_out,
+    values_on_runs,
+)
 from astrocast.kernels.calibrated.noise_tails import FIRST, HEIGHTS, STEP
 from astrocast.kernels.masks.runs import find_runs
 
@@ -46,18 +51,20 @@ def test_heights_are_gathered_run_after_run(block) -> None:
     mask = stand_out(smooth, noise, which, 1.5)
     tables = np.sort(rng.uniform(1, 9, (3, HEIGHTS)), axis=1).astype(np.float32)
     classes = rng.integers(0, 3, smooth.shape[1:]).astype(np.uint8)
+    ratio = rng.uniform(1, 2, smooth.shape[1:]).astype(np.float32)
     shift = 0.2
     runs = find_runs(mask)
     grid = FIRST + STEP * np.arange(HEIGHTS)
-    height = smooth / noise[which] - shift
+    height = smooth / (noise[which] * ratio) - shift
     worth = np.stack([np.interp(height, grid, table) for table in tables])
     expected = np.take_along_axis(
         worth, np.broadcast_to(classes, height.shape)[None].astype(int), 0
     )[0][mask]
+    known = NoiseOfPixels(noise, which, ratio, classes, tables, shift)
     with ThreadPoolExecutor(3) as pool:
         for threads in (None, pool):
-            value, size = heights_on_runs(
-                runs, smooth, noise, which, (classes, tables, shift), threads
-            )
+            value = values_on_runs(runs, smooth, threads)
+            plain, normal = noise_on_runs(runs, value, known, threads)
             np.testing.assert_array_equal(value, smooth[mask])
-            np.testing.assert_allclose(value / size, expected, rtol=1e-3)
+            np.testing.assert_allclose(plain, (noise[which] * ratio)[mask], rtol=1e-6)
+            np.testing.assert_allclose(value / normal, expected, rtol=1e-3)

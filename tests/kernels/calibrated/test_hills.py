@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from astrocast.kernels.calibrated.extent import event_extent, laplacian, sharpened
+from astrocast.kernels.calibrated.extent import (
+    event_extents,
+    laplacian,
+    peak_height,
+    sharpness_of,
+)
 from astrocast.kernels.segmentation.merge_hills import join_hills
 from astrocast.kernels.segmentation.watershed import find_hills
 
@@ -22,6 +27,26 @@ def hills_of(
     spread = np.full(len(values), noise, np.float32)
     hills = find_hills(voxels, values, spread, volume.shape, prominence, foot)
     return voxels, values, spread, hills
+
+
+def extent_of(
+    volume: np.ndarray, inside: np.ndarray, share: float, height: float = 0.0
+) -> np.ndarray:
+    """Return the extent of one event, bool, among the voxels ``inside``."""
+    voxels = np.flatnonzero(inside)
+    values = volume.ravel()[voxels].astype(np.float32)
+    found = event_extents(
+        voxels,
+        (values, laplacian(voxels, values, volume.shape)),
+        (np.arange(len(voxels)), np.array([0, len(voxels)])),
+        sharpness_of(np.array([height])),
+        share,
+        volume.shape,
+    )
+    out = np.zeros(volume.shape, bool)
+    out.ravel()[found.voxels] = True
+    assert np.all(np.diff(found.voxels) > 0)
+    return out
 
 
 def events_of(volume: np.ndarray) -> np.ndarray:
@@ -125,19 +150,13 @@ def test_the_extent_is_the_largest_part_above_the_share_without_holes() -> None:
     volume = blob(8, 16, 20)
     volume[8, 16, 22] = 0  # a hole
     volume[2, 2, 2] = 0.9  # apart
-    coordinates = np.argwhere(volume >= 0.1)
-    own = event_extent(
-        coordinates, volume[tuple(coordinates.T)].astype(np.float32), 0.25
-    )
-    inside = np.zeros(SHAPE, bool)
-    inside[tuple(own.T)] = True
+    inside = extent_of(volume, volume >= 0.1, 0.25)
     assert inside[8, 16, 22]
     assert not inside[2, 2, 2]
     truth = blob(8, 16, 20) >= 0.25
     # the peak is a mean of the highest voxels, so the share is of a little less than
     # the summit
     assert (inside & truth).sum() / (inside | truth).sum() > 0.85
-    assert np.all(np.diff(np.ravel_multi_index(tuple(own.T), SHAPE)) > 0)
 
 
 def test_the_laplacian_is_that_of_scipy_where_all_neighbours_are_known() -> None:
@@ -172,15 +191,9 @@ def test_the_extent_of_a_high_event_is_told_more_exactly() -> None:
     clean = np.where(z >= 12, spot * np.exp(-np.maximum(z - 12, 0) / 6), 0)
     truth = clean >= 0.25
     smooth = ndimage.gaussian_filter(clean, 1.5).astype(np.float32)
-    coordinates, flat = np.argwhere(smooth > 0.02), np.flatnonzero(smooth > 0.02)
-    bent = laplacian(flat, smooth.ravel()[flat], smooth.shape)
 
     def overlap(height: float) -> float:
-        own = event_extent(
-            coordinates, *sharpened(smooth.ravel()[flat], bent, height, 0.3)
-        )
-        inside = np.zeros(truth.shape, bool)
-        inside[tuple(own.T)] = True
+        inside = extent_of(smooth, smooth > 0.02, 0.3, height)
         return float((inside & truth).sum() / (inside | truth).sum())
 
     assert overlap(100) > overlap(50) > overlap(10) + 0.01
@@ -191,13 +204,16 @@ def test_holes_are_those_that_scipy_fills() -> None:
     rng = np.random.default_rng(2)
     for _ in range(20):
         volume = rng.random((6, 9, 8)) < 0.75
-        coordinates = np.argwhere(np.ones(volume.shape, bool))
-        own = event_extent(coordinates, volume.ravel().astype(np.float32), 0.5)
+        found = extent_of(volume.astype(np.float32), np.ones_like(volume), 0.5)
         regions, _ = ndimage.label(volume, np.ones((3, 3, 3)))
         largest = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
-        np.testing.assert_array_equal(
-            own, np.argwhere(ndimage.binary_fill_holes(largest))
-        )
+        np.testing.assert_array_equal(found, ndimage.binary_fill_holes(largest))
+
+
+def test_the_peak_is_the_mean_of_the_highest_values() -> None:
+    values = np.random.default_rng(0).permutation(1000).astype(np.float32)
+    assert peak_height(values) == np.arange(980, 1000).mean()
+    assert peak_height(values[:5]) == values[:5].mean()
 
 
 def test_a_hill_in_the_tail_of_another_is_compared_with_it() -> None:

@@ -7,7 +7,7 @@ from astrocast.kernels.denoising.denoise_quality import (
     assess,
     blind_gaussian,
     hold_out,
-    noise_level,
+    white_noise_sd,
 )
 
 
@@ -31,7 +31,7 @@ def judge(denoise):
 
 
 def test_noise_is_measured_under_a_slow_signal() -> None:
-    assert noise_level(scene()[1]) == pytest.approx(3, rel=0.02)
+    assert white_noise_sd(scene()[1]) == pytest.approx(3, rel=0.02)
 
 
 def test_the_truth_itself_is_perfect() -> None:

@@ -7,12 +7,12 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.denoising.svd_denoise import (
     Moments,
     find_patterns,
+    largest_eigenpairs,
     noise_edge,
     patch_windows,
     project,
     shrinkage,
     stack_bands,
-    strongest,
 )
 
 
@@ -133,11 +133,11 @@ def test_bands_of_rows_are_put_together() -> None:
     np.testing.assert_allclose(found, project(noisy, patterns_of(noisy)[1]), atol=0.05)
 
 
-def test_the_strongest_eigenvectors_are_those_of_lapack() -> None:
+def test_the_largest_eigenpairs_eigenvectors_are_those_of_lapack() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(3, 300, 200)) * np.r_[30, 20, 15, 10, 5, np.ones(195)]
     matrices = (samples.swapaxes(1, 2) @ samples / 300).astype(np.float32)
-    values, vectors = strongest(matrices, 24, rng)
+    values, vectors = largest_eigenpairs(matrices, 24, rng)
     exact, exact_vectors = np.linalg.eigh(matrices.astype(float))
     np.testing.assert_allclose(values[:, :5], exact[:, ::-1][:, :5], rtol=1e-3)
     for i in range(3):

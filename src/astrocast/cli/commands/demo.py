@@ -1,6 +1,4 @@
-"""``astrocast demo``: the main job on a recording of your own, or on a simulated one
-whose events are known.
-"""
+"""``astrocast demo``: analyse your recording, or a simulated one with known events."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ def demo(
         Path | None, typer.Option("--output", "-o", help="Directory of the results.")
     ] = None,
 ) -> None:
-    """Run the main job on a recording; without one, simulate it and say how well its
-    known events were found.
-    """
+    """Analyse a recording; without one, simulate it and compare with the truth."""
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.demo import demonstrate
     from astrocast.pipeline.run import run_recording

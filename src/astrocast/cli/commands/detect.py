@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from astrocast.cli.options import Config, Loc, Recording, Set, settings_of
+from astrocast.cli.output import AsJson, print_result
 
 
 def detect(
@@ -35,6 +36,7 @@ def detect(
     ] = None,
     config: Config = None,
     set_: Set = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find events: in a raw or registered recording by its own noise, or with --set
     method=default in dF.
@@ -54,7 +56,9 @@ def detect(
             **settings.model_dump(exclude={"calibration"}),
         )
     found = len(read_events(store, ["z0"]))
-    typer.echo(
-        f"{found} event{'' if found == 1 else 's'} found\nevents:"
-        f" {store / 'events.csv'}"
+    table = store / "events.csv"
+    print_result(
+        f"{found} event{'' if found == 1 else 's'} found\nevents: {table}",
+        {"events": found, "store": str(store), "table": str(table)},
+        as_json=as_json,
     )

@@ -1,6 +1,4 @@
-"""``astrocast parameters``: every parameter of a run, as a table or as a configuration
-file to start from.
-"""
+"""``astrocast parameters``: list all parameters, or print a configuration file."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from astrocast.cli.output import AsJson
+
 if TYPE_CHECKING:
     from astrocast.runtime.progress import Reporter
 
@@ -32,7 +34,7 @@ def run(
             "--set",
             "-s",
             help=(
-                "One parameter, for example detection.temporal_prominence=5; may be"
+                "One parameter, for example detection.calibration.extent=0.4; may be"
                 " repeated."
             ),
         ),
@@ -43,8 +45,10 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other parameters.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
+    from astrocast.cli.output import print_result
     from astrocast.pipeline.run import run_recording
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
@@ -52,19 +56,19 @@ def run(
     settings = read_configuration(config, set_ or [], loc_in=loc)
     with reporting(reporter()):
         result = run_recording(recording, output, settings, overwrite=overwrite)
-    typer.echo(result.summary())
+    print_result(result.summary(), result.values(), as_json=as_json)
 
 
 def reporter() -> Reporter:
-    """Return bars on a terminal, log lines elsewhere."""
+    """Return a bar on a terminal, log lines elsewhere."""
     import logging
     import sys
 
-    from astrocast.runtime.progress import LogLines, TerminalBars
+    from astrocast.runtime.progress import LogLines, TerminalBar
 
     logger = logging.getLogger("astrocast.pipeline")
     return (
-        TerminalBars()
+        TerminalBar()
         if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
         else LogLines(logger)
     )

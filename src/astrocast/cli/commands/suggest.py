@@ -1,89 +1,118 @@
-"""``astrocast suggest``: parameters from the recording's own noise."""
+"""``astrocast suggest``: what a run finds in a stretch of a recording, and its settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from astrocast.cli.options import Config, Loc, Recording
+from astrocast.cli.output import AsJson
+
 if TYPE_CHECKING:
     from astrocast.detection.suggest import Suggestion
+    from astrocast.pipeline.preview import Preview
 
 
 def suggest(
-    recording: Annotated[
-        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
-    ],
-    loc: Annotated[
-        str | None, typer.Option(help="Dataset inside the file (HDF5, zarr).")
-    ] = None,
+    recording: Recording,
+    loc: Loc = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Configuration file to write (default: beside the recording).",
+            help=(
+                "Configuration file to write (default: <name>.suggested.yaml in the"
+                " current directory)."
+            ),
         ),
     ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Read a sample of a recording; print its noise and SNR and which parameters
-    follow, with the reasons.
+    """Run all stages on 512 frames in the middle of a recording; write a configuration
+    that repeats it, and a picture.
     """
-    from astrocast.detection.suggest import suggest as measure
+    from astrocast.cli.commands.run import reporter
+    from astrocast.cli.output import print_result
     from astrocast.errors import OutputExistsError
-    from astrocast.io import open_recording
+    from astrocast.pipeline.preview import preview
+    from astrocast.pipeline.settings import read_configuration
+    from astrocast.runtime.progress import reporting
 
-    target = output or recording.with_name(recording.stem + ".suggested.yaml")
+    # in the current directory: nothing is written beside the raw data unasked
+    target = output or Path(f"{recording.stem or recording.name}.suggested.yaml")
     picture = target.with_suffix(".png")
     for path in (target, picture):
         if path.exists():
             raise OutputExistsError(
                 f"{path} exists; name another with --output, or remove it"
             )
-    with open_recording(recording, loc) as movie:
-        found = measure(movie)
-    typer.echo(f"frames {found.frames[0]} to {found.frames[1] - 1} of {recording}")
-    typer.echo(
-        f"noise of a pixel: {found.noise:.4g}, {found.excess:.2f} times that in slow"
-        " fluctuations"
-    )
-    if found.photons:
-        typer.echo(
-            f"about {found.photons:.1f} photons per pixel and frame,"
-            f" {found.units_per_photon:.3g} units each"
-        )
-    typer.echo(
-        f"events (calibrated detection): {found.events}, median SNR {found.snr:.2f}"
-    )
-    for name, value in found.parameters.items():
-        typer.echo(f"{name}: {value:.4g}  because {found.reasons[name]}")
-    for doubt in found.warnings:
-        typer.echo(f"poor: {doubt}")
-    lines = [
-        (
-            f"# suggested from frames {found.frames[0]} to {found.frames[1] - 1} of"
-            f" {recording.name}"
-        ),
-        "detection:",
-    ]
-    for name, value in found.parameters.items():
-        lines += [f"  # {found.reasons[name]}", f"  {name}: {value:.6g}"]
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with reporting(reporter()):
+        found = preview(recording, loc, read_configuration(config, []))
+    target.write_text(found.configuration(), encoding="utf-8")
     _draw(found, picture)
-    typer.echo(f"{target}\n{picture}")
+    text = "\n".join(_lines(found, recording, target, picture))
+    print_result(text, _values(found, target, picture), as_json=as_json)
 
 
-def _draw(found: Suggestion, path: Path) -> None:
-    """Draw the mean of the sample and where events were found."""
+def _lines(found: Preview, recording: Path, target: Path, picture: Path) -> list[str]:
+    measured = found.suggestion
+    first, stop = found.frames
+    lines = [
+        f"{found.events} event{'' if found.events == 1 else 's'} in frames {first} to"
+        f" {stop - 1} of {recording.name}",
+        f"noise of a pixel: {measured.noise:.4g} from frame to frame; slow fluctuations"
+        f" are {measured.excess:.2f} times that (1 is white noise, above 1.5 is too much)",
+    ]
+    if measured.photons:
+        lines.append(
+            f"light: about {measured.photons:.1f} photons per pixel and frame, of"
+            f" {measured.units_per_photon:.3g} counts each (below 1.5 extents are rough)"
+        )
+    if measured.events:
+        lines.append(
+            f"median SNR of a pixel in an event: {measured.snr:.2f} (below 0.8 extents"
+            " are rough)"
+        )
+    lines += [f"this recording is poor: {doubt}" for doubt in measured.warnings]
+    lines += [
+        f"settings: {target}",
+        f"picture: {picture}",
+        f"next: astrocast run {recording} --config {target}",
+    ]
+    return lines
+
+
+def _values(found: Preview, target: Path, picture: Path) -> dict[str, Any]:
+    measured = found.suggestion
+    return {
+        "events": found.events,
+        "frames": list(found.frames),
+        "noise": measured.noise,
+        "excess": measured.excess,
+        "photons": measured.photons,
+        "units_per_photon": measured.units_per_photon,
+        "snr": measured.snr,
+        "warnings": measured.warnings,
+        "settings": str(target),
+        "picture": str(picture),
+    }
+
+
+def _draw(found: Preview, path: Path) -> None:
+    """Draw the mean of the stretch and where events were found."""
     from matplotlib.figure import Figure
 
+    measured: Suggestion = found.suggestion
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(found.mean, cmap="gray")
-    left.set_title("background of the sample")
-    shown = right.imshow(found.footprints, cmap="viridis")
-    right.set_title(f"{found.events} events of the calibrated detection")
+    left.imshow(measured.mean, cmap="gray")
+    left.set_title("Background")
+    shown = right.imshow(measured.footprints, cmap="viridis")
+    right.set_title("Events")
     figure.colorbar(shown, ax=right, label="frames in an event")
     for ax in (left, right):
         ax.set(xlabel="column (px)", ylabel="row (px)")

@@ -18,8 +18,9 @@ MOST_BAD = 0.25
 
 
 class MendedRecording(DerivedRecording):
-    """A recording, float32, whose bad frames are interpolated linearly between the good
-    ones around them.
+    """A recording whose bad frames are interpolated, float32.
+
+    Linearly between the good frames around them.
 
     A dropped frame lies far below all others. It would pull down the mean of the frames
     around it, beside which these then stand out everywhere.
@@ -76,8 +77,7 @@ class MendedRecording(DerivedRecording):
 def mended(
     recording: Recording, bad: NDArray[np.bool_] | None
 ) -> tuple[Recording, NDArray[np.bool_] | None]:
-    """Return a recording without its bad frames, and the frames in which nothing can be
-    told.
+    """Return a recording with bad frames interpolated, and frames without result.
 
     Parameters
     ----------

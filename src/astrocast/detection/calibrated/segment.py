@@ -1,33 +1,26 @@
-"""Detection in units of the recording's own noise: the glue between blocks of frames
-and the kernels.
+"""Detection in units of the recording's own noise: entry points.
 
-A recording is taken in stretches of some hundred frames. The first reading of a stretch
-gives its noise and its background, the second the signal above it in blocks, of which
-only the voxels that could belong to an event are kept, as runs with their signal. What
-hangs together over all blocks is then divided into events.
+The recording is read once for the course of the whole field, then in stretches of some
+hundred frames: for their noise and background, and again for the signal above it, of
+which the voxels that stand out are kept (`candidates`). Connected candidates are then
+divided into events (`divide`).
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import mended
-from astrocast.detection.calibrated.stretch import (
-    BLOCK_VOXELS,
-    Stretch,
-    blocks_of,
-    signal_of,
-    stretches,
-)
+from astrocast.detection.calibrated.candidates import Search, find_candidates
+from astrocast.detection.calibrated.divide import batches, find_events
+from astrocast.detection.calibrated.field import Field
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import (
     Part,
@@ -35,41 +28,23 @@ from astrocast.detection.events.layers import (
     parts_by_block,
     write_layers,
 )
-from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
-from astrocast.errors import AstrocastWarning
+from astrocast.detection.events.segmentation import Segmentation
+from astrocast.errors import AstrocastWarning, stack_level
+from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.candidates import heights_on_runs, stand_out
-from astrocast.kernels.calibrated.extent import (
-    event_extent,
-    laplacian,
-    peak_height,
-    sharpened,
-)
-from astrocast.kernels.calibrated.overlap import (
-    Layered,
-    give_back,
-    layer_events,
-    shared_voxels,
-)
+from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
+from astrocast.kernels.calibrated.overlap import Layered
 from astrocast.kernels.calibrated.significance import confidence, height_for
-from astrocast.kernels.masks.runs import find_runs, list_voxels, paint_runs
-from astrocast.kernels.segmentation.labelling import label_runs
-from astrocast.kernels.segmentation.merge_hills import join_hills
-from astrocast.kernels.segmentation.watershed import find_hills
-from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: candidate voxels that are divided into events together
-_BATCH_VOXELS = 4 << 20
-_BLOCK_VOXELS = BLOCK_VOXELS
 _EVENTS = "calibrated"
-#: share of its peak from which a voxel is its basin's, whatever reaches it, so that
-#: every event is seen in the map
-_CORE = 0.75
-#: slow fluctuations over the noise between frames from which the input is said to be
-#: unfit
-_MOST_ALIKE = 2.0
+#: slow fluctuations over the noise between frames from which a warning is given
+_MOST_EXCESS = 2.5
+#: share of the activity of the whole field that a local event reaches at the same time;
+#: lower ones are where the field follows the common course less closely
+_ABOVE_FIELD = 0.7
 CONFIDENCE = Column(
     "confidence",
     "float64",
@@ -87,9 +62,11 @@ def segment_calibrated(
     advance: Callable[[int], None],
     border: tuple[int, int, int, int] = (0, 0, 0, 0),
     bad_frames: NDArray[np.bool_] | None = None,
+    judged: bool = False,
 ) -> Segmentation:
-    """Return the events of a recording with their confidence, going on with the blocks
-    that are done.
+    """Return the events of a recording with their kind and confidence.
+
+    Goes on with the blocks that are done.
 
     Parameters
     ----------
@@ -104,45 +81,96 @@ def segment_calibrated(
     bad_frames
         Frames that hold no picture, (frames,): what happens in a few of them is taken
         from their neighbours.
+    judged
+        Whether all frames were judged before; otherwise black, saturated and flash
+        frames are looked for here.
     """
-    recording, unknown = mended(recording, bad_frames)
+    field = Field.read(recording, pool, judge=not judged)
+    bad = field.bad if bad_frames is None else field.bad | bad_frames
+    recording, unknown = mended(recording, bad)
+    of_field = whole_field_events(field.without(bad), settings.extent)
     voxels = float(np.prod(recording.shape))
     threshold = height_for(
         settings.false_events * voxels / 20e6, voxels, settings.sigma
     )
-    blocks: list[Block] = []
-    alike = 0.0
-    for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
-        found = _find_candidates(
-            recording,
-            (start, stop),
-            list(enumerate(own, len(blocks))),
-            settings,
-            checkpoint,
-            pool,
-            advance,
-            border,
-            unknown,
-        )
-        alike = max(alike, found)
-        blocks += own
-    if alike > _MOST_ALIKE:
+    search = Search(settings, checkpoint, pool, advance, border, unknown)
+    candidates, excess = find_candidates(recording, search)
+    if excess > _MOST_EXCESS:
         warnings.warn(
-            f"what fluctuates slowly is {alike:.1f} times what steps between frames"
-            " tell of the noise (1 where noise differs from frame to frame): the"
-            " recording was denoised or smoothed before, has blank frames that motion"
-            " correction has not flagged, or everything in it moves. What a denoiser"
-            " leaves of events elsewhere is then far above the noise and comes out as"
-            " events of its own; detect in the raw recording and take the traces from"
-            " this one (signal_loc)",
+            f"Slow fluctuations are {excess:.1f} times the frame-to-frame noise"
+            " (expected: 1.0). Likely causes: the recording was denoised or smoothed;"
+            " blank frames; motion of the whole field. Detect in the raw recording and"
+            " pass this one as signal_loc",
             AstrocastWarning,
-            stacklevel=2,
+            stacklevel=stack_level(),
         )
-    candidates = join_blocks(
-        checkpoint, recording.shape, [Block(b.start, b.stop, 0, 0) for b in blocks]
-    )
-    return _divide(candidates, settings, threshold)
+    return _Writer(candidates, field, of_field).write(settings, threshold, pool)
+
+
+class _Writer:
+    """Writes events block by block, as soon as nothing more can come to a block."""
+
+    def __init__(
+        self, candidates: Segmentation, field: Field, of_field: FieldEvents
+    ) -> None:
+        self.candidates, self.field, self.of_field = candidates, field, of_field
+        self.open_at: dict[int, list[Part]] = {}
+        self.heights: list[float] = []
+        self.written = 0
+
+    def write(
+        self, settings: CalibratedSettings, threshold: float, pool: Executor | None
+    ) -> Segmentation:
+        """Divide the candidates, write all blocks, and return the events."""
+        shape, blocks = self.candidates.shape, self.candidates.blocks
+        n_field = len(self.of_field.mask)
+        for batch, following in batches(self.candidates, threshold):
+            for event in find_events(batch, shape, settings, threshold, pool):
+                if self._follows_field(event.layers, event.peak):
+                    continue
+                self.heights.append(event.height)
+                for index, part in parts_by_block(event.layers, blocks, shape):
+                    waiting = self.open_at.setdefault(index, [])
+                    waiting.append((part, n_field + len(self.heights)))
+            while self.written < len(blocks) and (
+                blocks[self.written].stop <= following
+            ):
+                self._write_block()
+        while self.written < len(blocks):
+            self._write_block()
+        n = len(self.heights)
+        voxels = float(np.prod(shape))
+        sure = confidence(np.array(self.heights), voxels, settings.sigma)
+        sure_of_field = 1 - 0.1 / self.of_field.ratio**2
+        measures = {
+            CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
+            KIND.name: np.array(["global"] * n_field + ["local"] * n),
+        }
+        return number_events(self.candidates, _EVENTS, n + n_field, measures)[0]
+
+    def _follows_field(self, event: Layered, peak: float) -> bool:
+        """Whether a local event is what a whole-field event leaves in one place."""
+        size = self.candidates.shape[1] * self.candidates.shape[2]
+        frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)
+        return peak < _ABOVE_FIELD * float(self.of_field.activity[frames].max())
+
+    def _write_block(self) -> None:
+        """Write the next block, its part of whole-field events below all others."""
+        index, block = self.written, self.candidates.blocks[self.written]
+        shape = (block.stop - block.start, *self.candidates.shape[1:])
+        parts = self.open_at.pop(index, [])
+        shown = [part.voxels[~part.hidden] for part, _ in parts]
+        taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
+        for k, mask in enumerate(self.of_field.mask):
+            # numbered before all local events, whose number is not known yet
+            voxels = self.field.voxels(mask, block.start, block.stop)
+            if len(voxels):
+                hidden = np.isin(voxels, taken, assume_unique=True)
+                taken = np.union1d(taken, voxels)
+                layer = Layered(voxels, hidden, np.zeros(len(voxels), np.bool_))
+                parts.append((layer, k + 1))
+        write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
+        self.written += 1
 
 
 def calibrated_labels(
@@ -150,8 +178,7 @@ def calibrated_labels(
     settings: CalibratedSettings | None = None,
     pool: Executor | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the events of a recording that fits into memory, without writing an event
-    store.
+    """Return the events of a recording in memory, without writing a store.
 
     Parameters
     ----------
@@ -190,8 +217,9 @@ def calibrated_events(
     settings: CalibratedSettings | None = None,
     pool: Executor | None = None,
 ) -> list[NDArray[np.int64]]:
-    """Return the voxels of each event as flat indices of the recording; those of
-    different events may overlap.
+    """Return the voxels of each event as flat indices of the recording.
+
+    Events may overlap.
 
     Takes what `calibrated_labels` takes, which shows a voxel that several events share
     as the strongest's.
@@ -219,250 +247,3 @@ def calibrated_events(
     order = np.argsort(label, kind="stable")
     cuts = np.searchsorted(label[order], np.arange(2, len(found.boxes.area) + 1))
     return np.split(at[order], cuts) if len(found.boxes.area) else []
-
-
-def _find_candidates(
-    recording: Recording,
-    span: tuple[int, int],
-    blocks: list[tuple[int, Block]],
-    settings: CalibratedSettings,
-    checkpoint: Checkpoint,
-    pool: Executor | None,
-    advance: Callable[[int], None],
-    border: tuple[int, int, int, int],
-    unknown: NDArray[np.bool_] | None,
-) -> float:
-    """Keep the candidate voxels of each block of a stretch; return by how much slow
-    fluctuations exceed its noise.
-    """
-    todo = [
-        (index, block) for index, block in blocks if not checkpoint.has(ACTIVE, index)
-    ]
-    advance(
-        sum(block.stop - block.start for _, block in blocks)
-        - sum(b.stop - b.start for _, b in todo)
-    )
-    if not todo:
-        return 0.0
-    stretch = Stretch.read(recording, *span, settings, pool)
-    worth = stretch.classes, stretch.tables, stretch.measured.shift
-    for (index, block), (_, frames) in zip(
-        todo, read_blocks(recording, [b for _, b in todo]), strict=True
-    ):
-        _, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
-        noise, which = stretch.deviation(block, recording.shape[0], settings)
-        mask = stand_out(smooth, noise, which, settings.candidate, border, pool)
-        if invalid is not None:
-            mask &= ~invalid[block.inner]
-        if unknown is not None:
-            mask[unknown[block.start : block.stop]] = False
-        runs = find_runs(mask, pool)
-        labels, n = label_runs(runs)
-        value, spread = heights_on_runs(runs, smooth, noise, which, worth, pool)
-        checkpoint.save(
-            ACTIVE,
-            index,
-            start=runs.start,
-            stop=runs.stop,
-            first=runs.first,
-            labels=labels,
-            n=np.array(n),
-            invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
-            value=value,
-            noise=spread,
-        )
-        advance(block.stop - block.start)
-    return stretch.excess
-
-
-@dataclass(frozen=True)
-class _Voxels:
-    """Candidate voxels: flat index in the recording, signal, noise."""
-
-    at: NDArray[np.int64]
-    value: NDArray[np.float32]
-    noise: NDArray[np.float32]
-
-
-def _divide(
-    candidates: Segmentation, settings: CalibratedSettings, threshold: float
-) -> Segmentation:
-    """Return the events among connected candidates; blocks are written as soon as
-    nothing more can come to them.
-    """
-    shape, n_voxels = candidates.shape, float(np.prod(candidates.shape))
-    open_at: dict[int, list[Part]] = {}
-    heights: list[float] = []
-    written = 0
-
-    def write(index: int) -> None:
-        block = candidates.blocks[index]
-        size = (block.stop - block.start, *shape[1:])
-        write_layers(
-            candidates.checkpoint, _EVENTS, index, size, open_at.pop(index, [])
-        )
-
-    for batch, following in _batches(candidates, threshold):
-        for event, height in _events(batch, shape, settings, threshold):
-            heights.append(height)
-            for index, part in parts_by_block(event, candidates.blocks, shape):
-                open_at.setdefault(index, []).append((part, len(heights)))
-        while (
-            written < len(candidates.blocks)
-            and candidates.blocks[written].stop <= following
-        ):
-            write(written)
-            written += 1
-    for index in range(written, len(candidates.blocks)):
-        write(index)
-    sure = confidence(np.array(heights), n_voxels, settings.sigma)
-    return number_events(candidates, _EVENTS, len(heights), {CONFIDENCE.name: sure})[0]
-
-
-def _batches(
-    candidates: Segmentation, threshold: float
-) -> Iterator[tuple[_Voxels, int]]:
-    """Yield the voxels of connected candidates that reach the threshold, and the first
-    frame that is still to come.
-    """
-    boxes, n = candidates.boxes, len(candidates.boxes.area)
-    highest = np.zeros(n + 1, np.float32)
-    for index in range(len(candidates.blocks)):
-        runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
-        if len(runs):
-            length = (runs.stop - runs.start).astype(np.int64)
-            first = np.cumsum(length) - length
-            np.maximum.at(
-                highest,
-                labels,
-                np.maximum.reduceat(stored["value"] / stored["noise"], first),
-            )
-    kept = 1 + np.flatnonzero(highest[1:] >= threshold)
-    kept = kept[np.argsort(boxes.low[kept - 1, 0], kind="stable")]
-    sizes = np.cumsum(boxes.area[kept - 1]) // _BATCH_VOXELS
-    starts = boxes.low[kept - 1, 0]
-    cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
-    for a, b in pairwise(cuts):
-        if b > a:
-            yield (
-                _gather(candidates, kept[a:b]),
-                (int(starts[b]) if b < len(kept) else candidates.shape[0]),
-            )
-
-
-def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> _Voxels:
-    boxes = candidates.boxes
-    z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
-    wanted = np.zeros(len(boxes.area) + 1, bool)
-    wanted[group] = True
-    rows, columns = candidates.shape[1:]
-    parts = []
-    for index, block in enumerate(candidates.blocks):
-        if block.start >= z1 or block.stop <= z0:
-            continue
-        runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
-        length = (runs.stop - runs.start).astype(np.int64)
-        first = (
-            (runs.frame() + block.start) * rows + runs.row()
-        ) * columns + runs.start
-        own = np.repeat(wanted[labels], length)
-        at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
-            len(own)
-        )
-        parts.append((at[own], stored["value"][own], stored["noise"][own]))
-    return _Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _events(
-    voxels: _Voxels,
-    shape: tuple[int, int, int],
-    settings: CalibratedSettings,
-    threshold: float,
-) -> Iterator[tuple[Layered, float]]:
-    """Yield the voxels (flat indices) and the height, in standard deviations, of each
-    event.
-    """
-    hills = find_hills(
-        voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
-    )
-    event = join_hills(
-        hills,
-        voxels.value,
-        voxels.noise,
-        (settings.dip, settings.dip_in_time),
-        (settings.border_doubt, settings.pass_doubt),
-    )[hills.hill]
-    order = np.argsort(event, kind="stable")
-    found, first = np.unique(event[order], return_index=True)
-    own_of = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
-    heights = {
-        number: float((voxels.value[own] / voxels.noise[own]).max())
-        for number, own in own_of.items()
-    }
-    events = [
-        number
-        for number, height in heights.items()
-        if number > 0 and height >= threshold
-    ]
-    touching = event[hills.links]
-    meet = set(touching[np.isin(touching, events).all(axis=1)].ravel().tolist())
-    bent = laplacian(voxels.at, voxels.value, shape)
-    peaks: dict[int, float] = {}
-    extents: dict[int, NDArray[np.int64]] = {}
-    for number in events:
-        own = own_of[number]
-        signal, share = voxels.value[own], settings.extent
-        # what events share is told from the smoothed signal as it is
-        if number not in meet:
-            signal, share = sharpened(signal, bent[own], heights[number], share)
-        extent = event_extent(
-            np.stack(np.unravel_index(voxels.at[own], shape), axis=1), signal, share
-        )
-        if len(extent) >= settings.min_size:
-            peaks[number] = peak_height(voxels.value[own])
-            extents[number] = np.ravel_multi_index(tuple(extent.T), shape)
-    layered = _share(voxels, event, extents, peaks, touching, shape, settings)
-    yield from ((layered[number], heights[number]) for number in extents)
-
-
-def _share(
-    voxels: _Voxels,
-    event: NDArray[np.int32],
-    extents: dict[int, NDArray[np.int64]],
-    peaks: dict[int, float],
-    touching: NDArray[np.int32],
-    shape: tuple[int, int, int],
-    settings: CalibratedSettings,
-) -> dict[int, Layered]:
-    """Return all voxels of each event, those below a neighbour included."""
-    levels = {number: settings.extent * peak for number, peak in peaks.items()}
-    shared = (
-        shared_voxels(
-            voxels.at,
-            voxels.value,
-            voxels.noise,
-            event,
-            extents,
-            levels,
-            touching,
-            shape,
-        )
-        if settings.overlap
-        else {}
-    )
-
-    def strengths(of: dict[int, NDArray[np.int64]]) -> dict[int, NDArray[np.float64]]:
-        out: dict[int, NDArray[np.float64]] = {}
-        for number, extent in of.items():
-            place = np.minimum(np.searchsorted(voxels.at, extent), len(voxels.at) - 1)
-            own = (voxels.at[place] == extent) & (event[place] == number)
-            out[number] = np.where(own, voxels.value[place], np.nan)
-        return out
-
-    cores = {number: _CORE * peak for number, peak in peaks.items()}
-    kept = give_back(
-        extents, strengths(extents), shared, levels, cores, settings.min_size, shape
-    )
-    return layer_events(kept, strengths(kept), shared, cores)

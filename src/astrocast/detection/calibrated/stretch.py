@@ -1,6 +1,4 @@
-"""A stretch of a recording as the calibrated detection knows it: its background, and
-what its noise is.
-"""
+"""A stretch of a recording for the calibrated detection: its background and noise."""
 
 from __future__ import annotations
 
@@ -19,6 +17,11 @@ from astrocast.kernels.calibrated.background import (
     step_edges,
 )
 from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_moments import (
+    LagMoments,
+    correlation_in_time,
+    gain_of_gaussian,
+)
 from astrocast.kernels.calibrated.noise_tails import (
     as_normal,
     histogram_of_noise,
@@ -28,7 +31,6 @@ from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture
 from astrocast.kernels.frames.invalid import fill_invalid
-from astrocast.kernels.frames.moments import StepMoments
 from astrocast.kernels.frames.smoothing import (
     gaussian,
     gaussian_weights,
@@ -70,6 +72,11 @@ class Stretch:
         `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
+    n_frames
+        Frames of the whole recording.
+    correlated
+        Factor by which the correlation of the noise in time raises the noise of the
+        smoothed signal above that of independent frames with the same differences.
     """
 
     start: int
@@ -82,6 +89,8 @@ class Stretch:
     classes: NDArray[np.uint8]
     tables: NDArray[np.float32]
     measured: Measured
+    n_frames: int
+    correlated: float
 
     @classmethod
     def read(
@@ -92,20 +101,22 @@ class Stretch:
         settings: CalibratedSettings,
         pool: Executor | None,
     ) -> Stretch:
-        """Read a stretch once, and a sample of it again, and return what its noise and
-        background are.
-        """
+        """Read a stretch and a sample of it; return its noise and background."""
         edges = step_edges(stop - start)
-        moments = StepMoments(edges, recording.shape[1:])
+        moments = LagMoments(edges, recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
             moments.add(fill_invalid(frames)[0], block.start - start, pool)
-        line = fit_noise_line(moments.mean, moments.step_variance)
-        background = estimate_background(moments.means, edges, line, pool)
+        half = moments.half_squares
+        correlation = correlation_in_time(half)
+        line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
+        background = estimate_background(moments.means, edges, line, pool, correlation)
         del moments
         texture = Texture.of(background.mean, background.variance)
+        alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
         noise = (
             smoothed_noise(background.variance, settings.smooth_sigma, settings.reach)
             * background.excess
+            * np.float32(alike)
         )
         mean, light = (
             _smooth_frame(v, settings)
@@ -128,15 +139,16 @@ class Stretch:
             classes,
             unknown,
             Measured(),
+            recording.shape[0],
+            alike / float(np.sqrt(1 - correlation[0])),
         )
         return known._measured(recording, settings, pool)
 
     @property
     def excess(self) -> float:
-        """By how much slow fluctuations exceed what steps between frames tell of the
-        noise, as a factor; median.
-        """
-        return float(np.median(self.background.excess)) * self.measured.factor
+        """Slow fluctuations in units of the frame-to-frame noise, median factor."""
+        slow = float(np.median(self.background.excess)) * self.measured.factor
+        return slow * self.correlated
 
     def _measured(
         self, recording: Recording, settings: CalibratedSettings, pool: Executor | None
@@ -193,16 +205,17 @@ class Stretch:
         return np.sqrt(gain**2 + np.float32(1 / (self.stop - self.start)))
 
     def deviation(
-        self, block: Block, n_frames: int, settings: CalibratedSettings
+        self, block: Block, settings: CalibratedSettings
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the standard deviation of the smoothed signal, (kind of frame, row,
-        column), and each frame's kind.
+        """Return the deviation of the smoothed signal, and the kind of each frame.
+
+        The standard deviation has the shape (kind of frame, row, column).
 
         The frames of a block are of one kind, but for those at the ends of the
         recording.
         """
         gains, which = np.unique(
-            self._gain(n_frames, settings)[block.start : block.stop],
+            self._gain(self.n_frames, settings)[block.start : block.stop],
             return_inverse=True,
         )
         kinds = [
@@ -213,8 +226,7 @@ class Stretch:
 
 
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of the stretches of a recording, about ``length``
-    frames each.
+    """Return first frame and end of each stretch, about ``length`` frames.
 
     Examples
     --------
@@ -246,8 +258,9 @@ def signal_of(
     settings: CalibratedSettings,
     pool: Executor | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the signal above the background of all frames, that of the block's own
-    smoothed, and what were no numbers.
+    """Return signal above background, smoothed signal, and mask of NaN voxels or None.
+
+    The smoothed signal has the block's own frames, the signal has all frames.
 
     Voxels that were no numbers (None where all are) have a signal of exactly nothing.
     """

@@ -34,8 +34,9 @@ def divide_events(
     advance: Callable[[int], None],
     still: bool = False,
 ) -> Segmentation:
-    """Return the segmentation with events divided where the signal sinks between their
-    maxima.
+    """Return the segmentation with events divided where the signal sinks.
+
+    Between the maxima of an event.
 
     The recording is read once, block by block; each event is divided when its last
     block has been, and each block is written when its last event has been. Events are
@@ -68,9 +69,7 @@ def divide_events(
 
 @dataclass
 class _Event:
-    """What has been read of an event: its voxels, which of them are hidden, and its
-    box.
-    """
+    """Data of one event: its voxels, which of them are hidden, and its box."""
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]

@@ -1,5 +1,6 @@
-"""Pass over the movie after detection: each event's trace over its fixed footprint, and
-the columns for publication that follow from it.
+"""Traces of events over their fixed footprints, and the columns computed from them.
+
+A pass over the movie after detection.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Events that may share voxels, block by block on disk: what the map shows, and what of
-each event is hidden below.
-"""
+"""Events that share voxels, stored block by block: shown and hidden voxels."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ Part = tuple[Layered, int]
 def parts_by_block(
     event: Layered, blocks: Sequence[Block], shape: tuple[int, int, int]
 ) -> Iterator[tuple[int, Layered]]:
-    """Yield the blocks that an event has voxels in, and those voxels by their flat
-    indices in the block.
-    """
+    """Yield the blocks in which an event has voxels, and these as flat indices."""
     size = shape[1] * shape[2]
     edges = np.array([b.start * size for b in blocks] + [shape[0] * size])
     cuts = np.searchsorted(event.voxels, edges)
@@ -92,8 +88,9 @@ def number_events(
     measures: dict[str, NDArray[Any]],
     layered: bool = True,
 ) -> tuple[Segmentation, NDArray[np.int64]]:
-    """Return the events that `write_layers` kept in the order of their first voxels,
-    and what each was called there.
+    """Return the events stored by `write_layers`, ordered by their first voxels.
+
+    With the number that each had there.
 
     Parameters
     ----------

@@ -1,6 +1,4 @@
-"""First pass: the runs of active voxels of each block, labelled within the block, then
-joined over all blocks.
-"""
+"""Find regions of active voxels block by block, then join them across blocks."""
 
 from __future__ import annotations
 
@@ -13,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.threshold.activity import ActivityStream, lead_frames
+from astrocast.detection.threshold.activity import ActivityStream
 from astrocast.io.recording import Recording
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.masks.runs import Runs, find_runs, merge_runs
 from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label_runs
 from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
-from astrocast.settings.detection import DetectionSettings
 
 #: under which name the active voxels of a block are kept
 ACTIVE = "active"
@@ -65,8 +62,9 @@ class Segmentation:
     layered: bool = False
 
     def names(self, a: int, b: int) -> list[str]:
-        """Return the names of events ``a + 1`` to ``b``: the number, and the part where
-        one was divided.
+        """Return the names of events ``a + 1`` to ``b``.
+
+        The number, and the number of the part where an event was divided.
         """
         if self.undivided is None or self.part is None:
             return [str(i) for i in range(a + 1, b + 1)]
@@ -75,9 +73,7 @@ class Segmentation:
 
     @property
     def part_of(self) -> NDArray[np.int64]:
-        """Number of the event that each was a part of, 0 for those that were not
-        divided.
-        """
+        """Number of the event that each event is a part of; 0 if not divided."""
         if self.undivided is None or self.part is None:
             return np.zeros(len(self.boxes.area), np.int64)
         return np.where(self.part > 0, self.undivided, 0)
@@ -90,8 +86,9 @@ class Segmentation:
         return runs, self.final[index][labels]
 
     def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block in which the map shows a stronger event than
-        theirs, and the event of each.
+        """Return the hidden runs of a block and the event of each.
+
+        There the event map shows a stronger event.
         """
         block = self.blocks[index]
         shape = (block.stop - block.start, *self.shape[1:])
@@ -108,37 +105,40 @@ class Segmentation:
         return runs, self.final[index][stored["below_labels"]]
 
     def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block of all voxels of each event, whatever the map
-        shows, and the event of each.
-        """
+        """Return all runs of the events in a block, hidden or not, and their events."""
         shown = self.load(index)
         return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 
 
 def segment(
     recording: Recording,
-    settings: DetectionSettings,
+    open_stream: Callable[[int], ActivityStream],
+    lead: int,
     checkpoint: Checkpoint,
     block_frames: int,
     pool: Executor | None,
     advance: Callable[[int], None],
-    **how: Any,
 ) -> Segmentation:
-    """Find the active voxels of each block that is not finished yet, and join the
-    blocks.
+    """Find the regions of active voxels in the recording.
+
+    Blocks that an interrupted run finished are taken from the checkpoint.
 
     Parameters
     ----------
     recording
         Input.
-    settings, checkpoint, pool
-        Of the run.
+    open_stream
+        Takes the first frame to read; returns the stream that finds active voxels.
+    lead
+        Frames before a frame that the stream needs.
+    checkpoint
+        Store of finished blocks.
     block_frames
-        Frames of a block.
+        Frames per block.
+    pool
+        Threads that share the work.
     advance
-        Called with the number of frames after each block.
-    how
-        ``level``, ``border``, ``peaks`` and ``tap`` of `ActivityStream`.
+        Called after each block with its number of frames.
     """
     n_frames = recording.shape[0]
     blocks = list(plan_blocks(n_frames, block_frames))
@@ -147,9 +147,7 @@ def segment(
     )
     advance(blocks[todo].start if todo < len(blocks) else n_frames)
     if todo < len(blocks):
-        # a stream that resumes needs what the first block looks back on
-        first = max(0, blocks[todo].start - lead_frames(settings))
-        stream = ActivityStream(settings, n_frames, first=first, pool=pool, **how)
+        stream = open_stream(max(0, blocks[todo].start - lead))
         for index, mask, invalid in _mask_blocks(recording, stream, blocks, todo):
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)

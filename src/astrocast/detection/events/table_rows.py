@@ -89,8 +89,9 @@ def write_table(
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Write the row of every event; ``advance`` is called with the number of events
-    after each batch.
+    """Write the row of each event.
+
+    ``advance`` is called with the number of events after each batch.
     """
     boxes = segmentation.boxes
     for a, b in _batches(segmentation):
@@ -166,9 +167,7 @@ def _runs_of(
 
 
 def event_runs(segmentation: Segmentation) -> Iterator[tuple[EventRuns, Boxes]]:
-    """Yield runs and boxes of all events, some at a time, in the order of their
-    numbers.
-    """
+    """Yield runs and boxes of events in batches, in the order of their numbers."""
     boxes = segmentation.boxes
     for a, b in _batches(segmentation):
         part = Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b])
@@ -181,8 +180,9 @@ def event_rows(
     pool: Executor | None = None,
     shapes: EventShapes | None = None,
 ) -> dict[str, Any]:
-    """Return the base columns of the event table for a batch of events, all but their
-    names; ``shapes`` where they are computed already.
+    """Return the base columns of the event table for a batch of events, except names.
+
+    ``shapes`` where they are computed already.
     """
     low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
     size = high - low

@@ -48,8 +48,9 @@ def measure(
     pool: Executor | None,
     advance: Callable[[int], None],
 ) -> tuple[Measured, str]:
-    """Measure the blocks that are not measured yet and write the event map; return the
-    signals and the input's hash.
+    """Measure the remaining blocks and write the event map.
+
+    Returns the signals and the hash of the input.
     """
     boxes = segmentation.boxes
     offsets = np.zeros(len(boxes.area) + 1, np.int64)

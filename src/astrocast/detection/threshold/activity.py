@@ -1,10 +1,10 @@
-"""From a stream of frames to the frames of the active mask.
+"""Find active voxels in a stream of frames.
 
-Frames go in one block after the other; each step keeps as many of the last frames as it
-looks back on, and passes on what it can decide. So every frame is smoothed once and
-every peak is decided once, however short the blocks are, and the result does not depend
-on how the recording is cut. (A block with a halo, the way of the other stages, would be
-smoothed three times: a peak looks 60 frames back and ahead.)
+Blocks of frames go in one after the other. Each step keeps the last frames that it
+still needs and returns the frames whose result is final. So each frame is smoothed once
+and each peak is tested once, and the result does not depend on the size of the blocks.
+(Blocks with a halo, as in the other stages, would be smoothed three times, because a
+peak depends on 60 frames before and after it.)
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from astrocast.kernels.frames.smoothing import gaussian, gaussian_radius
 from astrocast.settings.detection import DetectionSettings
 
 Frames = NDArray[Any]
-#: receives the name of a step, the first frame, and the frames that it decided
+#: receives the name of a step, the first frame, and the frames of its result
 Tap = Callable[[str, int, Frames], None]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Frames of the recording that a stream runs over: from ``first`` (0, or where a
-    run resumes) to the end.
+    """Range of frames of a stream: from ``first`` to the end of the recording.
+
+    ``first`` is 0, or the frame at which an interrupted run resumes.
     """
 
     first: int
@@ -40,11 +41,19 @@ class Span:
 
 
 class Rolling:
-    """Runs an operation that looks ``halo`` frames back and ahead over a stream of
-    frames.
+    """Apply an operation to a stream that needs ``halo`` frames before and after.
 
-    At the ends of the recording the operation sees its true edge. A stream that begins
-    in the middle passes nothing on for the first ``halo`` frames.
+    At the ends of the recording the operation gets the frames that exist. A stream that
+    begins in the middle has no result for its first ``halo`` frames.
+
+    Parameters
+    ----------
+    halo
+        Frames needed before and after each frame.
+    operation
+        Takes frames, and the slice of them whose result is wanted; returns the result.
+    span
+        Frames of the stream.
     """
 
     def __init__(
@@ -57,7 +66,7 @@ class Rolling:
         self.buffer: Frames | None = None
 
     def push(self, frames: Frames) -> Frames:
-        """Take the next frames and return those of the result that are decided."""
+        """Add the next frames; return the frames of the result that are final."""
         buffer = (
             frames if self.buffer is None else np.concatenate([self.buffer, frames])
         )
@@ -69,35 +78,43 @@ class Rolling:
             else None
         )
         keep = max(0, max(self.done, stop) - self.halo - self.begin)
-        # a copy, so that the whole block is not kept for the sake of its last frames
+        # a copy, so that the memory of the whole block is released
         self.buffer, self.begin = buffer[keep:].copy(), self.begin + keep
         self.done = max(self.done, stop)
         return self.operation(buffer, slice(0, 0)) if result is None else result
 
 
 class PeakStream:
-    """Marks peaks in a stream of smoothed frames and passes the frames on with their
-    marks.
+    """Mark peaks of time courses in a stream of smoothed frames.
 
-    Peaks look far back: the frames that they need stay where they are, and are moved to
-    the front only when the buffer is full.
+    A peak depends on many frames: they stay in one buffer, and are moved to its front
+    only when the buffer is full.
+
+    Parameters
+    ----------
+    criteria
+        Definition of a peak; `PeakCriteria.reach` frames on either side decide.
+    below_level
+        Whether peaks that stay below the spatial threshold are needed.
+    span
+        Frames of the stream.
+    pool
+        Threads that share the work.
     """
 
     def __init__(
         self,
-        settings: DetectionSettings,
         criteria: PeakCriteria,
+        below_level: bool,
         span: Span,
         pool: Executor | None,
     ) -> None:
         assert criteria.reach is not None
-        self.settings, self.criteria, self.pool = settings, criteria, pool
+        self.criteria, self.below_level, self.pool = criteria, below_level, pool
         self.reach, self.n_frames = criteria.reach, span.n_frames
-        #: frame of the recording that index 0 of the buffers is, and the one after the
-        #: last that is in them
+        #: first frame in the buffers, and the frame after the last
         self.begin = self.have = span.first
-        # the first summit whose window is complete, and the first frame that all its
-        # peaks are known of
+        # the first summit with a complete window; then the first frame with all peaks
         self.next_summit = span.first + self.reach if span.first else 0
         self.span = Span(
             span.first + 2 * self.reach if span.first else 0, span.n_frames
@@ -110,10 +127,13 @@ class PeakStream:
     def push(
         self, smooth: NDArray[np.float32], levels: NDArray[np.float32]
     ) -> tuple[Frames, Frames, Frames]:
-        """Take smoothed frames with their thresholds; return decided marks, the frames
-        and their thresholds.
+        """Add smoothed frames and their thresholds; return final marks.
 
-        What is returned is valid until the next call.
+        Returns
+        -------
+        tuple
+            Marks, bool (frame, row, column), their smoothed frames and thresholds:
+            views that are valid until the next call.
         """
         self._append(smooth, levels)
         n = self.have - self.begin
@@ -124,13 +144,7 @@ class PeakStream:
         )
         if last > self.next_summit:
             summits = slice(self.next_summit - self.begin, last - self.begin)
-            # where both criteria must hold, a peak that stays below the other's level
-            # is not worth following
-            floors = (
-                self.levels[:n]
-                if self.settings.comb_type == "&" and self.settings.use_spatial
-                else None
-            )
+            floors = None if self.below_level else self.levels[:n]
             first = max(0, summits.start - self.reach)
             mark_peaks(
                 self.smooth[first:n],
@@ -153,6 +167,7 @@ class PeakStream:
         return self.marks[out], self.smooth[out], self.levels[out]
 
     def _append(self, smooth: NDArray[np.float32], levels: NDArray[np.float32]) -> None:
+        """Put frames at the end of the buffers; make room if they are full."""
         n, more = self.have - self.begin, len(smooth)
         if n + more > len(self.smooth):
             keep = max(0, min(self.done, self.next_summit - self.reach) - self.begin)
@@ -181,7 +196,7 @@ class PeakStream:
 
 
 class ActivityStream:
-    """The whole way from frames of the recording to frames of the active mask.
+    """Turn frames of the recording into frames of the mask of active voxels.
 
     Parameters
     ----------
@@ -190,17 +205,18 @@ class ActivityStream:
     n_frames
         Frames of the recording.
     first
-        Frame that the stream begins with; it passes on masks from ``first + lead``
-        (from 0 where first is 0).
+        First frame of the stream. Its first mask is that of frame ``first +
+        lead_frames(settings)``, or of frame 0 if ``first`` is 0.
     level
-        Absolute threshold, where there is one (already scaled by the noise).
+        Absolute threshold, already multiplied by the noise if so asked; None: use the
+        spatial and temporal criteria.
     border
         Pixels at the top, bottom, left and right in which nothing is active.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     peaks
-        Marks of peaks that are known already, as ``peaks(start, stop)``: with a window
-        over the whole recording.
+        Function (start, stop) -> marks of peaks, where they were found before in the
+        whole recording (no window).
     tap
         Receives the intermediate steps.
     """
@@ -236,19 +252,22 @@ class ActivityStream:
             self.thresholds = self._rolling(settings.spatial_z_depth, self._levels)
         criteria = peak_criteria(settings)
         if level is None and settings.use_temporal and criteria.reach is not None:
-            self.temporal = PeakStream(settings, criteria, self.span, pool)
+            # with "&" a peak that stays below the spatial threshold has no effect
+            below_level = settings.comb_type == "|" or not settings.use_spatial
+            self.temporal = PeakStream(criteria, below_level, self.span, pool)
             self.span = self.temporal.span
         self.mask_frame = self.span.first
         self.cleaning = [
             (name, self._rolling(depth, step))
             for name, depth, step in self._cleaning_steps()
         ]
-        #: first frame of the mask that `push` passes on
+        #: first frame of the mask that `push` returns
         self.first = self.span.first
 
     def _rolling(
         self, halo: int, operation: Callable[[Frames, slice], Frames]
     ) -> Rolling:
+        """Add a step to the stream and return it."""
         step = Rolling(halo, operation, self.span)
         self.span = step.span
         return step
@@ -256,6 +275,7 @@ class ActivityStream:
     def _cleaning_steps(
         self,
     ) -> list[tuple[str, int, Callable[[Frames, slice], Frames]]]:
+        """Return name, halo and operation of the cleaning steps, in their order."""
         s = self.settings
         steps: list[tuple[str, int, Callable[[Frames, slice], Frames]]] = []
         if s.fill_holes:
@@ -281,12 +301,14 @@ class ActivityStream:
         return steps if s.fill_holes_first else steps[::-1]
 
     def _smooth(self, frames: Frames, inner: slice) -> Frames:
+        """Return the smoothed frames ``inner``."""
         sigma, radius, mode = self.settings.smoothing
         if sigma == 0:
             return frames[inner]
         return gaussian(frames, sigma, radius, mode, inner, self.pool)
 
     def _levels(self, smooth: Frames, inner: slice) -> Any:
+        """Return the smoothed frames ``inner`` and the threshold of each, float32."""
         thresholds = triangle_thresholds(
             smooth, self.settings.spatial_z_depth, inner, self.pool
         )
@@ -295,8 +317,9 @@ class ActivityStream:
         )
 
     def push(self, frames: Frames) -> NDArray[np.bool_]:
-        """Take the next frames of the recording and return the next frames of the mask
-        that are decided.
+        """Add the next frames; return the frames of the mask that are final.
+
+        Takes and returns (frame, row, column); the mask is bool.
         """
         smooth = self.smoothing.push(self._finite(frames))
         if self.tap is not None:
@@ -321,16 +344,18 @@ class ActivityStream:
         return sum(self._invalid_count.pop(t, 0) for t in range(start, stop))
 
     def _finite(self, frames: Frames) -> NDArray[np.float32]:
+        """Return frames with NaN and infinity replaced; remember where they were."""
         start, self.taken = self.taken, self.taken + len(frames)
         values, invalid = fill_invalid(frames)
         if invalid is not None:
             for t in np.flatnonzero(invalid.any(axis=(1, 2))):
-                # what was put in its place must not make a voxel active
+                # the value that replaces NaN must not make a voxel active
                 self.invalid[start + int(t)] = invalid[t]
                 self._invalid_count[start + int(t)] = int(invalid[t].sum())
         return values
 
     def _active(self, smooth: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Add smoothed frames; return active voxels by threshold or both criteria."""
         s = self.settings
         if self.level is not None:
             return smooth > self.level
@@ -359,12 +384,13 @@ class ActivityStream:
         )
 
     def _show(self, name: str, start: int, mask: NDArray[np.bool_]) -> None:
+        """Pass an intermediate step to the tap."""
         if self.tap is not None:
             self.tap(name, start, mask.view(np.uint8))
 
 
 def smoothing_radius(settings: DetectionSettings) -> int:
-    """Return how many frames the smoothing looks back and ahead."""
+    """Return the number of frames before and after that smoothing needs."""
     sigma, radius, _ = settings.smoothing
     if sigma == 0:
         return 0
@@ -372,7 +398,7 @@ def smoothing_radius(settings: DetectionSettings) -> int:
 
 
 def peak_criteria(settings: DetectionSettings) -> PeakCriteria:
-    """Return what makes a peak of a time course."""
+    """Return the definition of a peak of a time course."""
     return PeakCriteria(
         float(settings.temporal_prominence),
         settings.temporal_width,
@@ -383,8 +409,9 @@ def peak_criteria(settings: DetectionSettings) -> PeakCriteria:
 
 
 def lead_frames(settings: DetectionSettings) -> int:
-    """Return how many frames before a frame can decide whether it is active: where a
-    resumed run begins to read.
+    """Return the number of frames before a frame that its result depends on.
+
+    A resumed run begins to read so many frames earlier.
     """
     lead = smoothing_radius(settings)
     if settings.threshold is None:

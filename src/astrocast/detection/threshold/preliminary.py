@@ -1,6 +1,4 @@
-"""What is known of the whole recording before the first frame is judged: noise, border,
-peaks without a window.
-"""
+"""Find what needs the whole recording first: noise level, border, global peaks."""
 
 from __future__ import annotations
 
@@ -23,13 +21,13 @@ from astrocast.kernels.frames.smoothing import gaussian
 from astrocast.runtime.blocks import frames_per_block
 from astrocast.settings.detection import DetectionSettings
 
-#: time courses that are held at once, as float32
+#: bytes of time courses (float32) in memory at once
 _TILE_BYTES = 128 << 20
 _PEAKS = "peaks"
 
 
 def row_tiles(recording: Recording) -> Iterator[slice]:
-    """Yield stretches of rows whose whole time courses fit into memory."""
+    """Yield ranges of rows whose whole time courses fit into memory."""
     n, rows, columns = recording.shape
     step = max(1, _TILE_BYTES // (4 * n * columns))
     for start in range(0, rows, step):
@@ -39,8 +37,9 @@ def row_tiles(recording: Recording) -> Iterator[slice]:
 def absolute_level(
     recording: Recording, settings: DetectionSettings, pool: Executor | None
 ) -> float | None:
-    """Return the absolute threshold, scaled by the noise level where that is asked for;
-    None where there is none.
+    """Return the absolute threshold; None where the settings have none.
+
+    With ``adjust_for_noise`` it is multiplied by the square root of the noise level.
     """
     if settings.threshold is None:
         return None
@@ -48,7 +47,7 @@ def absolute_level(
         return float(settings.threshold)
     if recording.shape[0] < 2:
         raise InvalidValueError(
-            "adjust_for_noise compares neighbouring frames; this recording has only one"
+            "adjust_for_noise needs at least two frames; this recording has one"
         )
     tiles = [
         pixel_noise(
@@ -71,11 +70,16 @@ def whole_course_peaks(
     pool: Executor | None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Callable[[int, int], NDArray[np.bool_]] | None:
-    """Mark peaks whose prominence is looked for over the whole recording; None where a
-    window bounds it.
+    """Find peaks by their prominence in the whole time course.
 
-    The recording is read in stretches of rows, with the rows that smoothing looks at
-    around them; the marks are kept on disk, a bit per voxel.
+    The recording is read in ranges of rows, with the further rows that smoothing needs.
+    The marks are stored on disk, one bit per voxel.
+
+    Returns
+    -------
+    callable or None
+        (start, stop) -> marks, bool (frame, row, column); None where the settings give
+        a window (``temporal_wlen``), or no temporal criterion applies.
     """
     criteria = peak_criteria(settings)
     if (
@@ -107,10 +111,10 @@ def whole_course_peaks(
                 if sigma == 0
                 else gaussian(frames, sigma, radius, mode, pool=pool)
             )
-            own = np.ascontiguousarray(
+            inner = np.ascontiguousarray(
                 smooth[:, tile.start - around.start : tile.stop - around.start]
             )
-            bits[:, tile] = np.packbits(peak_mask(own, criteria, pool=pool), axis=2)
+            bits[:, tile] = np.packbits(peak_mask(inner, criteria, pool=pool), axis=2)
             bits.flush()
             checkpoint.save(_PEAKS, index)
         advance(tile.stop - tile.start)
@@ -122,8 +126,9 @@ def whole_course_peaks(
 
 
 def known_registration(recording: Recording) -> Registration | None:
-    """Return what motion correction recorded of this recording, where it did and it is
-    of these frames.
+    """Return the motion correction stored beside a recording.
+
+    None where there is none, or where it has another number of frames.
     """
     if recording.path is None:
         return None
@@ -138,14 +143,14 @@ def border_widths(
     settings: DetectionSettings,
     registration: Registration | None,
 ) -> tuple[int, int, int, int]:
-    """Return how many pixels at the top, bottom, left and right are left out."""
+    """Return the pixels at top, bottom, left and right that are left out."""
     if settings.exclude_border == "auto":
         border = registration.border if registration is not None else (0, 0, 0, 0)
     else:
         border = (settings.exclude_border,) * 4
     if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
         raise InvalidValueError(
-            f"exclude_border leaves out {border} pixels (top, bottom, left, right), "
-            f"which leaves nothing of frames of {shape[1]} x {shape[2]}"
+            f"exclude_border is {border} pixels (top, bottom, left, right), which covers"
+            f" the whole frame of {shape[1]} x {shape[2]} pixels; use a smaller one"
         )
     return border

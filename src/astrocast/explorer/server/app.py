@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict
 
 from astrocast import __version__
 from astrocast.errors import (
@@ -18,14 +20,32 @@ from astrocast.errors import (
     DatasetNotFoundError,
     RecordingNotFoundError,
 )
-from astrocast.explorer.server import event_routes, look
+from astrocast.explorer.server import (
+    curation,
+    event_routes,
+    look,
+    parameters,
+    region_routes,
+    share,
+    tuning,
+)
 from astrocast.explorer.server.access import Access, AccessCheck
+from astrocast.explorer.server.frames import warm_up
+from astrocast.explorer.server.jobs import Jobs
 from astrocast.explorer.server.workspace import Workspace
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-def create_app(workspace: Workspace, access: Access) -> FastAPI:
+class OpenRequest(BaseModel):
+    """A path below the folder of ``--root``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+
+
+def create_app(workspace: Workspace, access: Access, warm: bool = False) -> FastAPI:
     """Return the server's application.
 
     Parameters
@@ -34,11 +54,16 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
         What is open.
     access
         What a request must show.
+    warm
+        Prepare previews before the first is asked for.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if warm:  # imports and compiled kernels take a while
+            threading.Thread(target=_warm_up, args=(app,), daemon=True).start()
         yield
+        app.state.jobs.close()
         workspace.close()
 
     app = FastAPI(
@@ -48,9 +73,11 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
         docs_url=None,  # its page loads from elsewhere; the schema is at /openapi.json
         redoc_url=None,
     )
-    app.state.workspace = workspace
-    for topic in (look, event_routes):
+    app.state.workspace, app.state.jobs = workspace, Jobs()
+    topics = (look, event_routes, curation, region_routes, parameters, tuning, share)
+    for topic in topics:
         app.include_router(topic.router)
+    app.include_router(tuning.jobs_router)
 
     @app.get("/api/start")
     def start() -> dict[str, Any]:
@@ -61,6 +88,16 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
             "can_browse": workspace.root is not None,
             "curator": workspace.curator,
         }
+
+    @app.get("/api/folder")
+    def folder(path: str = "") -> list[dict[str, str]]:
+        """Return what may be opened in a folder below ``--root``."""
+        return workspace.listing(path)
+
+    @app.post("/api/open")
+    def open_(wanted: OpenRequest) -> dict[str, str]:
+        """Open a recording or a run below ``--root``."""
+        return {"project": workspace.open_in_root(wanted.path)}
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
@@ -73,6 +110,14 @@ def create_app(workspace: Workspace, access: Access) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _say_invalid)
     app.add_middleware(AccessCheck, access=access)
     return app
+
+
+def _warm_up(app: FastAPI) -> None:
+    workspace: Workspace = app.state.workspace
+    project = workspace.project(workspace.start)
+    for layer in project.layers.values():
+        warm_up(layer.recording)
+    app.state.jobs.workers["preview"].start()
 
 
 async def _say(request: Request, error: Exception) -> JSONResponse:

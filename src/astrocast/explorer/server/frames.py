@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
+from astrocast.kernels.frames.contrast import map_contrast
 from astrocast.kernels.frames.projections import Projections, project
 
 #: decoded blocks that are held, in bytes
@@ -75,6 +76,12 @@ def block_depth(movie: Recording) -> int:
     frame_bytes = max(1, int(np.prod(movie.shape[1:])) * movie.dtype.itemsize)
     most = max(1, CACHE_BYTES // 8 // frame_bytes)
     return max(1, min(movie.chunk_frames, BLOCK_FRAMES, most))
+
+
+def warm_up(movie: Recording) -> None:
+    """Load the compiled kernels that show a movie."""
+    for kind in {movie.dtype, np.dtype(np.float32)}:
+        map_contrast(np.zeros((1, 2, 2), kind), 0.0, 1.0)
 
 
 class LayerStatistics:

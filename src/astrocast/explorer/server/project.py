@@ -9,19 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from astrocast.analysis.region_columns import add_region_columns
 from astrocast.errors import (
     AstrocastError,
     DatasetNotFoundError,
     FormatError,
     RecordingNotFoundError,
 )
-from astrocast.explorer.server.events import EventSet
+from astrocast.events.schema import Column
+from astrocast.explorer.server.events import EventSet, column_to_json
 from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
 from astrocast.explorer.server.layers import Layer, layers_of
 from astrocast.io.formats.hdf5_links import refuse_links_to_files
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.stores.event_store import TABLE, read_meta
 from astrocast.io.stores.frame_quality import read_frame_quality
+from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
@@ -156,7 +161,7 @@ class Project:
     @cached_property
     def channel(self) -> str:
         """Return the channel that events are of."""
-        wanted = self.settings.channel.rsplit("/", 1)[-1]
+        wanted = self.settings.channels_to_run[0].rsplit("/", 1)[-1]
         channels = [layer.channel for layer in self.layers.values()]
         return wanted if wanted in channels else channels[0]
 
@@ -194,9 +199,22 @@ class Project:
         path = layer.recording.path if layer is not None else None
         return read_frame_marks(path, layer.recording.loc if layer else None)
 
+    def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
+        """Return the event table with the columns that regions add, and their meaning."""
+        if self.events is None:
+            raise DatasetNotFoundError("no events were detected yet")
+        regions = read_regions(self.place.recording)
+        if not regions:
+            return self.events.table, []
+        return add_region_columns(
+            self.events.table, regions, self.shape[1:], self.metadata
+        )
+
     def region_columns(self) -> list[dict[str, Any]]:
         """Return the columns that regions add to the event table."""
-        return []
+        table, described = self.table_with_regions()
+        known = {column.name: column.to_dict() for column in described}
+        return [column_to_json(name, table[name], known) for name in known]
 
     @property
     def metadata(self) -> Metadata:
@@ -237,7 +255,7 @@ class Project:
             return self.place.recording, None
         state = _state(self.place.run)
         stored = state.get("input", {})
-        return Path(str(stored.get("path", ""))), None
+        return Path(str(stored.get("path", ""))), stored.get("loc")
 
     def release(self) -> None:
         """Close files, so that another process can write them."""

@@ -72,7 +72,7 @@ def explore(
     access = Access(host, listening.getsockname()[1])
     if token is not None:
         access = replace(access, token=token)
-    app = create_app(workspace, access)
+    app = create_app(workspace, access, warm=True)
     say(f"astrocast explorer: {access.url}")
     say("Stop it with Ctrl+C. Decisions and regions are saved as they are made.")
     if browser:

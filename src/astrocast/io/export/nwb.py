@@ -62,8 +62,7 @@ def write_nwb(
     described: Iterable[Column] = COLUMNS,
     overwrite: bool = False,
 ) -> Path:
-    """Write the recording, a plane segmentation of the footprints and a table of the
-    events.
+    """Write recording, footprints (plane segmentation) and events as NWB.
 
     Parameters
     ----------

@@ -22,8 +22,9 @@ def write_labels(
     metadata: Metadata,
     overwrite: bool = False,
 ) -> Path:
-    """Write an event map, with the recording when there is one, as OME-Zarr:
-    ``labels/events`` over the image.
+    """Write an event map as OME-Zarr labels, over the recording if there is one.
+
+    The labels are in ``labels/events``.
 
     Parameters
     ----------

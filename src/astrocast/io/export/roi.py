@@ -16,8 +16,9 @@ from astrocast.kernels.masks.packed_masks import unpack_mask
 
 
 def outlines(footprint: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Return the closed outlines of a footprint, (points, 2) as (row, column), holes
-    left out.
+    """Return the closed outlines of a footprint, without holes.
+
+    Each (points, 2) as (row, column).
 
     They run midway between the centres of pixels inside and outside, so that the
     centres of exactly the pixels of the footprint (and of its holes) lie within.
@@ -37,8 +38,9 @@ def _area(line: NDArray[np.float64]) -> float:
 
 
 def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
-    """Write an ImageJ region per event (per piece, where a footprint has several), at
-    the frame that it begins in.
+    """Write an ImageJ region per event, at its first frame.
+
+    A footprint of several pieces gives a region for each.
 
     Parameters
     ----------

@@ -63,8 +63,9 @@ def write_parquet(
     described: Iterable[Column] = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write a table with its arrays (masks as packed bits) and, in the schema, what
-    each column means.
+    """Write a table with its arrays; the schema holds the meaning of each column.
+
+    Masks are packed bits.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -96,9 +97,7 @@ def write_excel(
     described: Iterable[Column] = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write the numbers and texts of a table to the sheet ``events``, and what columns
-    mean to ``columns``.
-    """
+    """Write numbers and texts to sheet ``events``, meanings to ``columns``."""
     try:
         import_module("openpyxl")  # pandas writes with it
     except ImportError as error:

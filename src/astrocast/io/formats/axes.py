@@ -1,70 +1,268 @@
-"""From the axes of a microscope's file to frames whose channels alternate."""
+"""From an array with named axes to frames whose channels alternate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from astrocast.errors import FormatError
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import ChoiceError, FormatError
+from astrocast.io.recording import ALL
+from astrocast.io.selection import Selection, choose
+
+#: letters by which formats name positions, series, scenes, views and regions
+POSITIONS = "PSRVM"
+#: more planes than this along a lone channel axis are a movie whose writer knew no axes
+MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the planes of a file follow each other.
+    """Which planes of an array are the frames of a recording.
 
     Parameters
     ----------
-    frames
-        Number of time points.
-    channels
-        Number of channels.
-    channels_outside
-        Whether all time points of a channel follow each other (True) or all channels of
-        a time point (False).
+    axes
+        A letter for each axis of the array.
+    shape
+        Length of each axis.
+    time, channel
+        Axes of the frames and of the channels; None where there is one only.
+    chosen
+        Index along each axis of which one element is read.
+    choices
+        What there was to choose from: "plane", "position" -> names.
     """
 
-    frames: int
-    channels: int
-    channels_outside: bool = False
+    axes: str
+    shape: tuple[int, ...]
+    time: str | None = None
+    channel: str | None = None
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def planes(self, start: int, stop: int, step: int = 1) -> range | list[int]:
-        """Return which plane of the file each frame of the interleaved recording is."""
-        if not self.channels_outside or self.channels == 1:
-            return range(start, stop, step)
-        return [
-            (i % self.channels) * self.frames + i // self.channels
-            for i in range(start, stop, step)
-        ]
+    def length(self, axis: str | None) -> int:
+        """Return the length of an axis, 1 where there is no such axis."""
+        return 1 if axis is None else self.shape[self.axes.index(axis)]
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of one channel."""
+        return self.length(self.time)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels whose frames alternate."""
+        return self.length(self.channel)
+
+    @property
+    def movie_shape(self) -> tuple[int, int, int]:
+        """Shape of the recording (frame, row, column), channels alternating."""
+        frames = self.frames * self.channels
+        return frames, self.length("Y"), self.length("X")
+
+    def index(self, frame: int, channel: int) -> dict[str, int]:
+        """Return where a plane is: axis -> index, for axes longer than one."""
+        at = dict(self.chosen)
+        if self.time is not None:
+            at[self.time] = frame
+        if self.channel is not None:
+            at[self.channel] = channel
+        return at
+
+    def planes(self, start: int, stop: int, step: int = 1) -> NDArray[np.int64]:
+        """Return the number of the plane of each frame, (frames,).
+
+        Planes are counted in the order of the array, whose last axes are row, column.
+        """
+        flat = np.arange(start, stop, step, dtype=np.int64)
+        if self.channels * self.frames == int(np.prod(self.shape[:-2])) and (
+            self._alternating()
+        ):
+            return flat
+        frame, channel = np.divmod(flat, self.channels)
+        result = np.zeros_like(flat)
+        for axis, n in zip(self.axes[:-2], self.shape[:-2], strict=True):
+            at: Any = self.chosen.get(axis, 0)
+            at = frame if axis == self.time else channel if axis == self.channel else at
+            result = result * n + at
+        return result
+
+    def _alternating(self) -> bool:
+        if self.time is None or self.channel is None:
+            return True
+        return self.axes.index(self.time) < self.axes.index(self.channel)
+
+    def read(
+        self,
+        array: Any,
+        start: int,
+        stop: int,
+        step: int = 1,
+        rows: slice = ALL,
+        columns: slice = ALL,
+    ) -> NDArray[Any]:
+        """Return frames of an array with these axes, (frame, row, column).
+
+        Parameters
+        ----------
+        array
+            Anything that is indexed by integers and slices as NumPy arrays are.
+        start, stop, step
+            Frames of the recording, channels alternating.
+        rows, columns
+            Part of each frame.
+        """
+        k = self.channels
+        times, channel, cut = slice(start // k, -(-stop // k)), ALL, slice(None)
+        if k > 1 and step % k == 0:  # one channel only
+            only = start % k
+            count = max(0, -(-(stop - start) // step))
+            begin, stride = start // k, step // k
+            times = slice(begin, begin + max(0, (count - 1) * stride + min(count, 1)))
+            times = slice(times.start, times.stop, stride)
+            channel = slice(only, only + 1)
+        else:
+            cut = slice(start - times.start * k, max(start, stop) - times.start * k)
+            cut = slice(cut.start, cut.stop, step)
+        if stop <= start:
+            times, cut = slice(0, 0), slice(0, 0)
+        where = {self.time: times, self.channel: channel, "Y": rows, "X": columns}
+        index = tuple(where.get(a, self.chosen.get(a, 0)) for a in self.axes)
+        block = np.asarray(array[index])
+        kept = [a for a in self.axes if a in where]
+        wanted = [a for a in (self.time, self.channel, "Y", "X") if a is not None]
+        block = block.transpose([kept.index(a) for a in wanted])
+        block = block.reshape(-1, *block.shape[-2:])
+        return np.ascontiguousarray(block[cut])
 
 
-def read_layout(axes: str, shape: tuple[int, ...], where: str) -> Layout:
-    """Return the layout of an array with named axes, the last two of which are row and
-    column.
+def read_layout(
+    axes: str,
+    shape: tuple[int, ...],
+    where: str,
+    selection: Selection | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
+    stacks: bool = False,
+) -> Layout:
+    """Return the layout of an array with named axes.
+
+    Parameters
+    ----------
+    axes
+        A letter for each axis, with Y and X: T time, C channel, Z plane, P, S, R, V
+        position; other letters are unknown axes. A single axis besides channel is the
+        axis of the frames, whatever its name, unless it is one of positions.
+    shape
+        Length of each axis.
+    where
+        File, for messages.
+    selection
+        Plane and position to read.
+    names
+        Names to choose from: "plane", "position" -> one for each.
+    stacks
+        Whether an axis that is called depth or channel is one even where there is no
+        other; otherwise it is taken as the frames of a movie.
 
     Raises
     ------
+    ChoiceError
+        There are several planes or positions, and none of them was named.
     FormatError
-        It is no movie of single planes: colour samples, or depth as well as time.
+        It is not a movie of single planes: colour, or unknown axes.
     """
+    chosen = selection or Selection()
     text = f"{where} has axes {axes} of shape {tuple(shape)}"
-    if not axes.endswith("YX"):
+    if "Y" not in axes or "X" not in axes:
         raise FormatError(
-            f"{text}; expected frames of one value per pixel, not colour: convert it to"
-            " grey values first"
+            f"{text}; expected rows Y and columns X: name the axes with axes="
         )
-    counted = [(a, n) for a, n in zip(axes[:-2], shape[:-2], strict=True) if n > 1]
-    # channels of one moment are no movie: programs that know no axes write this
-    if [a for a, _ in counted] == ["C"]:
-        counted = [("T", counted[0][1])]
-    repeats = [(a, n) for a, n in counted if a != "C"]
-    if len(repeats) > 1:
+    counted = [a for a, n in zip(axes, shape, strict=True) if n > 1 and a not in "YX"]
+    lengths = dict(zip(axes, shape, strict=True))
+    channel = "C" if "C" in counted else None
+    others = [a for a in counted if a != "C"]
+    positions = [a for a in others if a in POSITIONS]
+    rest = [a for a in others if a not in POSITIONS]
+    time = _time_axis(rest, chosen, stacks)
+    # programs that know no axes write a movie as many channels of one moment
+    if channel and not others and not stacks and lengths["C"] > MOST_CHANNELS:
+        time, channel = "C", None
+    fixed: dict[str, int] = {}
+    choices: dict[str, tuple[str, ...]] = {}
+    missing: list[ChoiceError] = []
+    left = [a for a in rest if a != time]
+    unknown = [a for a in left if a != "Z"]
+    if unknown or len(positions) > 1:
         raise FormatError(
-            f"{text}: it varies along {', '.join(a for a, _ in repeats)}; expected one axis besides "
-            "channel, row and column. Save one plane, position or scene"
+            f"{text}: it varies along {', '.join(counted)}, and what is a frame is not"
+            " known. Name the axes with axes=, for example axes='TZYX'"
         )
-    channels = next((n for a, n in counted if a == "C"), 1)
-    frames = repeats[0][1] if repeats else 1
-    return Layout(
-        frames,
-        channels,
-        channels_outside=bool(counted) and counted[0][0] == "C" and frames > 1,
-    )
+    for axis, kind in [(a, "position") for a in positions] + [
+        (a, "plane") for a in left
+    ]:
+        labels = tuple((names or {}).get(kind) or [""] * lengths[axis])
+        choices[kind] = tuple(n or str(i) for i, n in enumerate(labels))
+        try:
+            fixed[axis] = choose(kind, labels, getattr(chosen, kind), where)
+        except ChoiceError as error:
+            missing.append(error)
+    if missing:
+        raise ChoiceError("; ".join(str(e) for e in missing), choices)
+    _check_unused(chosen, choices, where)
+    return Layout(axes, tuple(shape), time, channel, fixed, choices)
+
+
+def _time_axis(rest: list[str], chosen: Selection, stacks: bool) -> str | None:
+    """Return the axis of the frames among axes that are neither channel nor position."""
+    if "T" in rest:
+        return "T"
+    unknown = [a for a in rest if a != "Z"]
+    if len(unknown) == 1:
+        return unknown[0]
+    # a stack whose only axis is called depth is a movie, unless a plane was named
+    if rest == ["Z"] and chosen.plane is None and not stacks:
+        return "Z"
+    return None
+
+
+def _check_unused(
+    selection: Selection, choices: Mapping[str, tuple[str, ...]], where: str
+) -> None:
+    """Refuse a choice where there is nothing to choose, other than the first."""
+    for kind in ("plane", "position"):
+        wanted = getattr(selection, kind)
+        if kind not in choices and wanted is not None and str(wanted) != "0":
+            raise ChoiceError(f"{where} has a single {kind}; there is no {wanted!r}")
+
+
+def times_of_frames(stamps: NDArray[Any], layout: Layout) -> NDArray[Any] | None:
+    """Return the time stamp of each frame; None where they do not fit the frames.
+
+    Parameters
+    ----------
+    stamps
+        One for each plane, each plane of the first channel, or each frame, in the
+        order of the file.
+    layout
+        Which planes are read.
+    """
+    lengths = dict(zip(layout.axes[:-2], layout.shape[:-2], strict=True))
+    for axes in (layout.axes[:-2], layout.axes[:-2].replace("C", "")):
+        if len(stamps) == int(np.prod([lengths[a] for a in axes])):
+            flat = []
+            for frame in range(layout.frames):
+                at, n = layout.index(frame, 0), 0
+                for a in axes:
+                    n = n * lengths[a] + at.get(a, 0)
+                flat.append(n)
+            return stamps[flat]
+    return stamps if len(stamps) == layout.frames else None
+
+
+def merge_names(found: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return a name for each of ``count``, empty where there is none."""
+    return tuple([*found, *[""] * count][:count])

@@ -1,6 +1,4 @@
-"""Frames that lie in a file one after the other, as plain bytes: read straight from the
-file.
-"""
+"""Read frames that are stored one after the other as plain bytes."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ from astrocast.io.recording import ALL, Metadata, Recording
 
 
 class ContiguousFrames:
-    """Reads blocks of an array that starts at a byte of a file; holds no file open and
-    maps nothing for writing.
+    """Read blocks of an array that starts at a byte of a file.
+
+    Keeps no file open and maps nothing for writing.
     """
 
     def __init__(

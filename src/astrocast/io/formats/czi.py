@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,16 +15,22 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError, MissingExtraError
-from astrocast.io.formats.axes import read_layout
+from astrocast.errors import ChoiceError, FormatError, MissingExtraError
+from astrocast.io.formats.axes import read_layout, times_of_frames
 from astrocast.io.formats.planes import PlanesRecording
-from astrocast.io.recording import Metadata, check_movie_shape
+from astrocast.io.recording import Metadata
+from astrocast.io.selection import Selection, choose
+
+#: axes of a frame, and of colour samples; M numbers the tiles of a mosaic
+NOT_COUNTED = "YX0M"
 
 
 class CziRecording(PlanesRecording):
-    """A CZI file of one scene; subblocks are read when they are needed."""
+    """A CZI file; subblocks are read when they are needed."""
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         try:
             from czifile import CziFile, SegmentNotFoundError
         except ImportError as error:
@@ -31,6 +43,8 @@ class CziRecording(PlanesRecording):
             ValueError,
             OSError,
             KeyError,
+            IndexError,
+            TypeError,
             RuntimeError,
             SegmentNotFoundError,
         )
@@ -39,24 +53,20 @@ class CziRecording(PlanesRecording):
         except (ValueError, OSError, AssertionError, SegmentNotFoundError) as error:
             raise FormatError(f"{path} cannot be read as CZI: {error}") from error
         try:
-            self._index()
-            self.metadata = parse_czi(self._file.metadata() or "")
-        except FormatError:
+            self._index(selection or Selection())
+            self.metadata = parse_czi(self._file.metadata() or "", self.channels)
+            times = self._read_times()
+            if times is not None:
+                self.metadata = self.metadata.with_times(times)
+        except (FormatError, ChoiceError):
             self._file.close()
             raise
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-            OSError,
-            TypeError,
-            SegmentNotFoundError,
-        ) as error:
+        except self._damage as error:
             self._file.close()
             raise FormatError(f"{path} is a damaged CZI file: {error}") from error
 
-    def _index(self) -> None:
-        """Find the subblock of each plane."""
+    def _index(self, selection: Selection) -> None:
+        """Find the subblock of each plane of the scene that is read."""
         entries = [
             e for e in self._file.filtered_subblock_directory if e.pyramid_type == 0
         ]
@@ -64,47 +74,83 @@ class CziRecording(PlanesRecording):
             raise FormatError(
                 f"{self.path} is a mosaic of tiles; stitch it in ZEN first"
             )
-        axes = self._file.axes.rstrip("0")
-        shape = self._file.shape[: len(axes)]
         if self._file.shape[-1] != 1:
             raise FormatError(
                 f"{self.path} holds colour; expected frames of one value per pixel"
             )
-        layout = read_layout(axes, shape, str(self.path))
-        self.channels = layout.channels
-        rows, columns = shape[-2:]
-        self.shape = check_movie_shape(
-            (layout.frames * self.channels, rows, columns), str(self.path)
+        scenes = sorted({coordinates(e).get("S", 0) for e in entries})
+        names = tuple(f"scene {s}" for s in scenes)
+        if len(scenes) > 1:
+            number = choose("position", names, selection.position, str(self.path))
+            entries = [
+                e for e in entries if coordinates(e).get("S", 0) == scenes[number]
+            ]
+            self.choices = {"position": names}
+            selection = replace(selection, position=None)
+        self._place(entries, selection)
+
+    def _place(self, entries: Sequence[Any], selection: Selection) -> None:
+        """Find which plane each subblock is."""
+        sizes = {tuple(e.shape[-3:-1]) for e in entries}
+        if len(sizes) != 1 or any(e.shape != e.stored_shape for e in entries):
+            raise FormatError(
+                f"{self.path} stores frames in pieces or reduced; export it as OME-TIFF"
+            )
+        counted = [a for a in self._file.axes if a not in NOT_COUNTED + "S"]
+        found = {
+            a: sorted({coordinates(e).get(a, 0) for e in entries}) for a in counted
+        }
+        axes = [a for a in counted if len(found[a]) > 1]
+        shape = (*[len(found[a]) for a in axes], *sizes.pop())
+        layout = read_layout(
+            "".join(axes) + "YX", shape, str(self.path), selection, stacks=True
         )
+        self.take_layout(layout)
         self.dtype = np.dtype(self._file.dtype)
-        time = next(
-            (
-                a
-                for a, n in zip(axes[:-2], shape[:-2], strict=True)
-                if n > 1 and a != "C"
-            ),
-            None,
-        )
-        origin = dict(zip(self._file.axes, self._file.start, strict=True))
-        self._entries: dict[tuple[int, int], Any] = {}
+        at: dict[tuple[int, ...], Any] = {}
         for entry in entries:
-            at = dict(zip(entry.axes, entry.start, strict=True))
-            if entry.shape != entry.stored_shape or entry.shape[-3:-1] != (
-                rows,
-                columns,
-            ):
-                raise FormatError(
-                    f"{self.path} stores frames in pieces or reduced; export it as"
-                    " OME-TIFF"
-                )
-            frame = at[time] - origin[time] if time else 0
-            self._entries[frame, at.get("C", 0) - origin.get("C", 0)] = entry
+            where = coordinates(entry)
+            at[tuple(found[a].index(where.get(a, 0)) for a in axes)] = entry
+        self._entries: dict[tuple[int, int], Any] = {}
+        for i in range(len(self)):
+            frame, channel = divmod(i, self.channels)
+            index = layout.index(frame, channel)
+            entry = at.get(tuple(index.get(a, 0) for a in axes))
+            if entry is not None:
+                self._entries[frame, channel] = entry
         missing = len(self) - len(self._entries)
         if missing:
             raise FormatError(
                 f"{self.path} is incomplete: {missing} of {len(self)} planes are"
                 " missing"
             )
+
+    def _read_times(self) -> NDArray[np.float64] | None:
+        """Return the time of each frame in seconds; None where the file has none.
+
+        From the time stamps that are attached to the file, else from the subblocks.
+        """
+        with warnings.catch_warnings():  # a file without attachments is whole
+            warnings.simplefilter("ignore")
+            attachments = self._file.attachment_directory
+        for attached in attachments:
+            if attached.name == "TimeStamps":
+                stamps = decode_time_stamps(attached.data_segment().data(raw=True))
+                times = times_of_frames(stamps, self.layout)
+                if times is not None:
+                    return times
+        seconds: list[float] = []
+        for frame in range(self.layout.frames):
+            text = str(self._entries[frame, 0].data_segment().metadata() or "")
+            stamp = re.search(r"<AcquisitionTime>([^<]+)</AcquisitionTime>", text)
+            if stamp is None:
+                return None
+            try:
+                moment = datetime.fromisoformat(stamp[1].strip())
+            except ValueError:
+                return None
+            seconds.append(moment.timestamp())
+        return np.array(seconds)
 
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane, see `PlanesRecording.plane`."""
@@ -124,6 +170,17 @@ class CziRecording(PlanesRecording):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def coordinates(entry: Any) -> dict[str, int]:
+    """Return where a subblock is: axis -> index."""
+    return dict(zip(entry.axes, entry.start, strict=True))
+
+
+def decode_time_stamps(content: bytes) -> NDArray[np.float64]:
+    """Return the seconds of an attachment of time stamps: size, count, float64 each."""
+    count = struct.unpack_from("<i", content, 4)[0]
+    return np.frombuffer(content, "<f8", count, 8)
 
 
 def decode_pixels(
@@ -166,7 +223,7 @@ def decode_pixels(
     )
 
 
-def parse_czi(xml: str) -> Metadata:
+def parse_czi(xml: str, channels: int) -> Metadata:
     """Return what the XML of a CZI file says; lengths are in metres there."""
     try:
         root = ElementTree.fromstring(xml)
@@ -180,13 +237,13 @@ def parse_czi(xml: str) -> Metadata:
     scale = {a: number(f".//Scaling/Items/Distance[@Id='{a}']/Value") for a in "XY"}
     image = ".//Metadata/Information/Image"
     interval = number(f"{image}/Dimensions/T/Positions/Interval/Increment")
-    channels = root.findall(f"{image}/Dimensions/Channels/Channel")
-    names = tuple(c.attrib.get("Name", "") for c in channels)
+    described = root.findall(f"{image}/Dimensions/Channels/Channel")
+    names = tuple(c.attrib.get("Name", "") for c in described)
     return Metadata(
         pixel_size=(
             (scale["Y"] * 1e6, scale["X"] * 1e6) if scale["X"] and scale["Y"] else None
         ),
         frame_rate=1.0 / interval if interval else None,
-        channel_names=names if any(names) else (),
+        channel_names=names if any(names) and len(names) >= channels else (),
         acquisition_time=root.findtext(f"{image}/AcquisitionDateAndTime") or None,
     )

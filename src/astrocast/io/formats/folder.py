@@ -4,118 +4,236 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError
+from astrocast.errors import AstrocastWarning, FormatError, stack_level
+from astrocast.io.formats.file_names import NamedFile, find_gaps, read_names
+from astrocast.io.formats.micromanager import TAG, find_parts
+from astrocast.io.formats.ome_map import OmeSet, read_ome_set, read_xml
+from astrocast.io.formats.scanimage import is_scanimage
 from astrocast.io.formats.tiff import TiffRecording
-from astrocast.io.naming import sort_naturally
-from astrocast.io.recording import ALL, Recording
+from astrocast.io.formats.tiff_pages import open_tiff
+from astrocast.io.formats.tiff_source import from_scanimage
+from astrocast.io.recording import Recording
+from astrocast.io.selection import Selection, choose
+from astrocast.io.views import ConcatenatedRecording, InterleavedRecording
 
-SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+#: names that a message lists
+LISTED = 8
 
 
-class FolderRecording(Recording):
-    """Files of equal frames one after the other, in the order of the number in their
-    names.
+def open_folder(path: Path, selection: Selection | None = None) -> Recording:
+    """Open a folder of TIFF files.
+
+    The files of an OME-TIFF, of Micro-Manager or of ScanImage are read as their
+    metadata say. Other files are equal frames one after the other, in the order of the
+    number in their names; channels, planes and positions are told apart by the names.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    selection
+        Plane and position to read, separator of the numbers, and what becomes of frames
+        that are missing.
     """
+    chosen = selection or Selection()
+    files = sorted(
+        p
+        for p in path.iterdir()
+        if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
+    companions = sorted(path.glob("*.companion.ome"))
+    if not files and not companions:
+        raise FormatError(
+            f"the folder {path} has no TIFF file ({', '.join(SUFFIXES)}), and it is not"
+            " a zarr or TileDB store"
+        )
+    found = _open_described(files, companions, chosen)
+    recording = _open_named(path, files, chosen) if found is None else found
+    recording.path = path
+    return recording
 
-    path: Path
 
-    def __init__(self, path: Path, loc: str | None = None, sep: str = "_") -> None:
-        files = [
-            p
-            for p in path.iterdir()
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-        ]
-        if not files:
-            raise FormatError(
-                f"the folder {path} has no TIFF file ({', '.join(SUFFIXES)}), and is no"
-                " zarr or TileDB store"
-            )
-        self.path = path
-        self.parts = [
-            TiffRecording(p)
-            for p in (sort_naturally(files, sep) if len(files) > 1 else files)
-        ]
-        self._check()
-        first = self.parts[0]
-        counts = [len(p) for p in self.parts]
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self.shape = (int(self._starts[-1]), *first.shape[1:])
-        self.dtype, self.metadata, self.channels = (
-            first.dtype,
-            first.metadata,
-            first.channels,
+def _open_described(
+    files: list[Path], companions: list[Path], selection: Selection
+) -> Recording | None:
+    """Return the recording whose files name each other; None where they do not."""
+    sets = _find_sets(files, companions)
+    if sets:
+        leaders = [s.files.holder for s in sets]
+        inside = {p.name for s in sets for p in s.files.paths if p is not None}
+        inside |= {holder.name for holder in leaders}
+        _refuse_extra([f for f in files if f.name not in inside], leaders[0])
+        if len(sets) == 1:
+            return TiffRecording(leaders[0], None, selection, whole=True)
+        names = [p.name for p in leaders]
+        number = choose("position", names, selection.position, str(files[0].parent))
+        within = replace(selection, position=None)
+        recording = TiffRecording(leaders[number], None, within, whole=True)
+        recording.choices = {**recording.choices, "position": tuple(names)}
+        return recording
+    with open_tiff(files[0]) as file:
+        if file.is_ome:
+            return None
+        if TAG in file.pages.first.tags:
+            if set(find_parts(files[0])) != set(files):
+                return None
+            return TiffRecording(files[0], None, selection, whole=True)
+        if is_scanimage(file) and len(files) > 1:
+            ordered = [f.path for f in read_names(files, selection.sep)]
+            source = from_scanimage(ordered, file, selection)
+            return TiffRecording(files[0], None, selection, source)
+    return None
+
+
+def _find_sets(files: list[Path], companions: list[Path]) -> list[OmeSet]:
+    """Return the OME-TIFF recordings of several files in a folder."""
+    sets: list[OmeSet] = []
+    inside: set[str] = set()
+    for path in [*companions, *files]:
+        if path.name in inside:
+            continue
+        if path in files and sets and not _is_ome(path):
+            continue
+        found = read_ome_set(path) if path in companions or _is_ome(path) else None
+        if found is None or (len(found.files.paths) < 2 and path in files):
+            if not sets:
+                break  # files that stand for themselves
+            continue
+        sets.append(found)
+        inside |= {p.name for p in found.files.paths if p is not None}
+        inside.add(found.files.holder.name)
+    return sets
+
+
+def _is_ome(path: Path) -> bool:
+    return bool(read_xml(path))
+
+
+def _refuse_extra(extra: list[Path], of: Path) -> None:
+    """Refuse files that are not part of the recording of a folder."""
+    if extra:
+        names = ", ".join(p.name for p in extra[:LISTED])
+        raise FormatError(
+            f"{names} in {of.parent} is not named by the OME-XML of {of.name}: a"
+            " projection or another recording? Move it out of the folder, or open"
+            f" {of.name}"
         )
 
-    def _check(self) -> None:
-        """Refuse files that are no parts of one recording, and warn of one that is
-        shorter than the others.
-        """
-        kinds = Counter((p.shape[1:], p.dtype.name, p.channels) for p in self.parts)
-        if len(kinds) > 1:
-            usual = kinds.most_common(1)[0][0]
-            odd = next(
-                p
-                for p in self.parts
-                if (p.shape[1:], p.dtype.name, p.channels) != usual
-            )
+
+def _open_named(path: Path, files: list[Path], selection: Selection) -> Recording:
+    """Return the recording of files that are told apart by their names."""
+    named = read_names(files, selection.sep)
+    chosen, choices = named, {}
+    for kind in ("position", "plane"):
+        labels = list(dict.fromkeys(sorted({getattr(f, kind) for f in chosen})))
+        if len(labels) > 1:
+            number = choose(kind, labels, getattr(selection, kind), str(path))
+            chosen = [f for f in chosen if getattr(f, kind) == labels[number]]
+            choices[kind] = tuple(labels)
+    within = replace(
+        selection,
+        position=None if "position" in choices else selection.position,
+        plane=None if "plane" in choices else selection.plane,
+    )
+    names = sorted({f.channel for f in chosen})
+    members = [
+        _open_series(path, [f for f in chosen if f.channel == name], within)
+        for name in names
+    ]
+    if len(members) == 1:
+        recording = members[0]
+    else:
+        lengths = {n: len(m) for n, m in zip(names, members, strict=True)}
+        if len(set(lengths.values())) > 1 or any(m.channels > 1 for m in members):
             raise FormatError(
-                f"the files of {self.path} differ: most have frames {usual[0]}"
-                f" {usual[1]}, {odd.path.name} has {odd.shape[1:]} {odd.dtype}; move"
-                " what does not belong out of the folder"
+                f"the channels of {path} have different numbers of frames:"
+                f" {', '.join(f'{n} {k}' for n, k in lengths.items())}; a part is"
+                " missing"
             )
-        counts = [len(p) for p in self.parts]
-        usual_count = Counter(counts).most_common(1)[0][0]
-        odd_files = [
-            f"{p.path.name} ({n})"
-            for p, n in zip(self.parts[:-1], counts[:-1], strict=True)
-            if n != usual_count
-        ]
-        if counts[-1] > usual_count:
-            odd_files.append(f"{self.parts[-1].path.name} ({counts[-1]})")
-        if odd_files:
-            warnings.warn(
-                f"files of {self.path} have {usual_count} frames each, but"
-                f" {', '.join(odd_files)}: check that none is incomplete",
-                AstrocastWarning,
-                stacklevel=3,
+        _check_equal(path, [m for m in members if isinstance(m, Recording)])
+        recording = InterleavedRecording(members, names)
+    recording.choices = {**recording.choices, **choices}
+    return recording
+
+
+def _open_series(path: Path, files: list[NamedFile], selection: Selection) -> Recording:
+    """Return files of one channel one after the other; deal with missing ones."""
+    opened = [TiffRecording(f.path, None, selection) for f in files]
+    _check_equal(path, opened)
+    usual = _check_lengths(path, opened)
+    by_number: dict[int, Recording | None] = {
+        f.number: r for f, r in zip(files, opened, strict=True)
+    }
+    gaps = find_gaps(list(by_number))
+    remarks: tuple[str, ...] = ()
+    if gaps:
+        listed = ", ".join(map(str, gaps[:LISTED])) + (
+            ", ..." if len(gaps) > LISTED else ""
+        )
+        text = (
+            f"{path} has {len(files)} files numbered {files[0].number} to"
+            f" {files[-1].number}; {len(gaps)} are missing: {listed}"
+        )
+        if selection.missing == "refuse":
+            raise FormatError(
+                f"{text}. Copy them again, or read them as black frames"
+                " (missing='blank') or close the gaps (missing='close'); command line:"
+                " --missing blank"
             )
+        if selection.missing == "blank":
+            by_number.update(dict.fromkeys(gaps))
+            done = "they are read as blank frames"
+        else:
+            done = "the gaps are closed, and times after them are too early"
+        remarks = (f"{text}; {done}",)
+        warnings.warn(remarks[0], AstrocastWarning, stacklevel=stack_level())
+    parts = [by_number[n] for n in sorted(by_number)]
+    if len(parts) == 1:
+        return opened[0]
+    recording = ConcatenatedRecording(parts, usual)
+    recording.metadata = replace(recording.metadata, frame_times=())
+    recording.remarks = (*recording.remarks, *remarks)
+    return recording
 
-    def read(
-        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
-    ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`."""
-        return self.read_every(start, stop, 1, rows, columns)
 
-    def read_every(
-        self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
-    ) -> NDArray[Any]:
-        """Return every ``step``-th frame, see `Recording.read_every`."""
-        pieces = []
-        for part, begin in zip(self.parts, self._starts[:-1].tolist(), strict=True):
-            first = start if start >= begin else begin + (start - begin) % step
-            end = min(stop, begin + len(part))
-            if first < end:
-                pieces.append(
-                    part.read_every(first - begin, end - begin, step, rows, columns)
-                )
-        return (
-            np.concatenate(pieces)
-            if pieces
-            else self.parts[0].read(0, 0, rows, columns)
+def _check_equal(path: Path, parts: Sequence[Recording]) -> None:
+    """Refuse files that are not parts of one recording."""
+    kinds = Counter((p.shape[1:], p.dtype.name, p.channels) for p in parts)
+    if len(kinds) > 1:
+        usual = kinds.most_common(1)[0][0]
+        odd = [p for p in parts if (p.shape[1:], p.dtype.name, p.channels) != usual]
+        names = ", ".join(str(p.path.name) for p in odd[:LISTED] if p.path)
+        raise FormatError(
+            f"the files of {path} differ: most have frames {usual[0]} {usual[1]},"
+            f" {names} has {odd[0].shape[1:]} {odd[0].dtype}; move what does not belong"
+            " (a projection?) out of the folder"
         )
 
-    def release(self) -> None:
-        """Close all files until the next read."""
-        for part in self.parts:
-            part.release()
 
-    def close(self) -> None:
-        """Close all files."""
-        for part in self.parts:
-            part.close()
+def _check_lengths(path: Path, parts: Sequence[Recording]) -> int:
+    """Return the usual number of frames of a file; warn of one that has fewer."""
+    counts = [len(p) for p in parts]
+    usual = Counter(counts).most_common(1)[0][0]
+    odd = [
+        f"{p.path.name} ({n})"
+        for p, n in zip(parts[:-1], counts[:-1], strict=True)
+        if n != usual and p.path
+    ]
+    last = parts[-1].path
+    if counts[-1] > usual and last:
+        odd.append(f"{last.name} ({counts[-1]})")
+    if odd:
+        warnings.warn(
+            f"files of {path} have {usual} frames each, but {', '.join(odd)}: check"
+            " that none is incomplete",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+    return int(np.int64(usual))

@@ -1,5 +1,4 @@
-"""Chunks of HDF5 that were allocated beforehand, written by threads straight to their
-places in the file.
+"""Write allocated chunks of HDF5 directly to their places in the file, in threads.
 
 HDF5 lets one thread at a time into the library and h5py keeps the interpreter's lock
 meanwhile. Where a dataset is not compressed, and its space was allocated when it was
@@ -54,6 +53,15 @@ class AllocatedChunks:
             assert self._sync is not None
             self._sync.wrote(slab.nbytes)
 
+    def write_beside(
+        self, dataset: h5py.Dataset, first: int, values: NDArray[Any]
+    ) -> None:
+        """Write a few values of another, contiguous dataset of the file."""
+        assert self._file is not None
+        place = dataset.id.get_offset() + first * dataset.dtype.itemsize
+        content = np.ascontiguousarray(values, dataset.dtype).tobytes()
+        os.pwrite(self._file.fileno(), content, place)
+
     def finish(self) -> None:
         """Wait for what is on its way to the disk."""
         if self._sync is not None:
@@ -79,8 +87,9 @@ class AllocatedChunks:
 
 
 def chunk_places(dataset: h5py.Dataset) -> dict[tuple[int, ...], int]:
-    """Return the byte of the file at which each chunk begins, by chunk index; empty
-    where that cannot be relied on.
+    """Return the byte offset of each chunk in the file, by chunk index.
+
+    Empty where the offsets are not reliable.
     """
     # older libraries do not tell, Windows has no pwrite, and libraries differ in what
     # they count from a user block

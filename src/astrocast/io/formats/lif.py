@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import DatasetNotFoundError, FormatError, MissingExtraError
-from astrocast.io.formats.axes import read_layout
+from astrocast.io.formats.axes import read_layout, times_of_frames
 from astrocast.io.formats.planes import PlanesRecording
-from astrocast.io.recording import Metadata, check_movie_shape
+from astrocast.io.recording import Metadata
+from astrocast.io.selection import Selection, choose
 
 
 class LifRecording(PlanesRecording):
-    """One image of a LIF file, named by ``loc`` (``"<image>"`` or ``"<image>/ch1"``)
-    where there are several.
+    """One image of a LIF file, named by ``loc`` or ``position`` where it has several.
+
+    ``loc`` is ``"<image>"`` or ``"<image>/ch1"``.
     """
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         try:
             import liffile
         except ImportError as error:
@@ -38,50 +43,50 @@ class LifRecording(PlanesRecording):
         ) as error:
             raise FormatError(f"{path} cannot be read as LIF: {error}") from error
         try:
-            self._image = self._choose(loc)
-            self._describe()
+            chosen = selection or Selection()
+            images = list(self._file.images)
+            self._image = self._choose(images, loc, chosen)
+            if len(images) > 1:
+                self.choices = {"position": tuple(i.name for i in images)}
+                chosen = replace(chosen, position=None)
+            self._describe(chosen)
         except (ValueError, KeyError, IndexError) as error:
             self._file.close()
             if isinstance(error, (FormatError, DatasetNotFoundError)):
                 raise
             raise FormatError(f"{path} is a damaged LIF file: {error}") from error
 
-    def _choose(self, loc: str | None) -> Any:
-        images = list(self._file.images)
-        named = (
-            [i for i in images if i.name in (loc or "").strip("/").split("/")]
-            if loc
-            else []
-        )
-        if len(named) == 1 or len(images) == 1:
-            return (named or images)[0]
-        raise DatasetNotFoundError(
-            f"{self.path} holds {len(images)} images; name one with loc:"
-            f" {', '.join(i.name for i in images)}"
-        )
+    def _choose(self, images: list[Any], loc: str | None, selection: Selection) -> Any:
+        """Return the image that is named by position, or by ``loc``."""
+        if len(images) == 1:
+            return images[0]
+        parts = (loc or "").strip("/").split("/")
+        named = [i for i in images if i.name in parts]
+        if selection.position is None and len(named) == 1:
+            return named[0]
+        names = [i.name for i in images]
+        wanted = selection.position
+        return images[choose("position", names, wanted, str(self.path))]
 
-    def _describe(self) -> None:
+    def _describe(self, selection: Selection) -> None:
+        """Read the axes and the physical metadata of the image."""
         sizes = dict(self._image.sizes)
+        if "S" in sizes or any(len(a) > 1 for a in sizes):
+            raise FormatError(
+                f"{self.path} has axes {sizes}; expected frames of one value per pixel,"
+                " not colour"
+            )
         axes, shape = "".join(sizes), tuple(sizes.values())
-        layout = read_layout(axes, shape, str(self.path))
-        self.channels = layout.channels
-        self.shape = check_movie_shape(
-            (layout.frames * self.channels, *shape[-2:]), str(self.path)
+        self.take_layout(
+            read_layout(axes, shape, str(self.path), selection, stacks=True)
         )
         self.dtype = np.dtype(self._image.dtype).newbyteorder("=")
-        self._time = next(
-            (
-                a
-                for a, n in zip(axes[:-2], shape[:-2], strict=True)
-                if n > 1 and a != "C"
-            ),
-            None,
-        )
         coordinates = self._image.coords
         steps = {a: _step(coordinates.get(a)) for a in "YXT"}
         channels = self._image.xml_element.findall(".//ChannelDescription")
         names = tuple(c.attrib.get("LUTName", "") for c in channels)
         stamps = self._image.timestamps
+        there = stamps is not None and len(stamps) > 0
         self.metadata = Metadata(
             pixel_size=(
                 (steps["Y"] * 1e6, steps["X"] * 1e6)
@@ -90,17 +95,18 @@ class LifRecording(PlanesRecording):
             ),
             frame_rate=1.0 / steps["T"] if steps["T"] else None,
             channel_names=names if len(names) == self.channels and any(names) else (),
-            acquisition_time=(
-                str(stamps[0]) if stamps is not None and len(stamps) else None
-            ),
+            acquisition_time=str(stamps[0]) if there else None,
         )
+        times = times_of_frames(stamps, self.layout) if there else None
+        if times is not None:
+            seconds = times.astype("datetime64[us]").astype(np.int64) / 1e6
+            self.metadata = self.metadata.with_times(seconds)
 
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane, see `PlanesRecording.plane`."""
-        where = {self._time: frame} if self._time else {}
-        if self.channels > 1:
-            where["C"] = channel
-        return np.asarray(self._image.frame(**where))
+        where = self.layout.index(frame, channel)
+        found = np.asarray(self._image.frame(**where))
+        return found.reshape(self.shape[1:])
 
     def close(self) -> None:
         """Close the file."""

@@ -11,16 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, FormatError, MissingExtraError
+from astrocast.errors import (
+    AstrocastWarning,
+    ChoiceError,
+    FormatError,
+    MissingExtraError,
+    stack_level,
+)
 from astrocast.io.formats.axes import read_layout
 from astrocast.io.formats.planes import PlanesRecording
-from astrocast.io.recording import Metadata, check_movie_shape
+from astrocast.io.recording import Metadata
+from astrocast.io.selection import Selection
 
 
 class ND2Recording(PlanesRecording):
-    """An ND2 file of one position; a frame of the file holds all its channels."""
+    """An ND2 file; a frame of the file holds all its channels."""
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
         try:
             import nd2
         except ImportError as error:
@@ -31,49 +40,90 @@ class ND2Recording(PlanesRecording):
         except Exception as error:
             raise FormatError(f"{path} cannot be read as ND2: {error}") from error
         try:
-            sizes = dict(self._file.sizes)
+            sizes = {a[0]: n for a, n in self._file.sizes.items()}
+            if "S" in sizes:
+                raise FormatError(
+                    f"{path} has axes {sizes}; expected frames of one value per pixel,"
+                    " not colour"
+                )
+            self._loops = {a: n for a, n in sizes.items() if a not in "CYX"}
             layout = read_layout(
-                "".join(a[0] for a in sizes), tuple(sizes.values()), str(path)
+                "".join(sizes),
+                tuple(sizes.values()),
+                str(path),
+                selection or Selection(),
+                {"position": self._position_names()},
+                stacks=True,
             )
-            self.channels = layout.channels
-            rows, columns = sizes["Y"], sizes["X"]
-            frames = self._recorded(layout.frames)
-            self.shape = check_movie_shape(
-                (frames * self.channels, rows, columns), str(path)
-            )
+            self.take_layout(layout)
+            self._sequence = [
+                self._sequence_number(layout.index(t, 0)) for t in range(layout.frames)
+            ]
+            places = frame_places(path)
+            self._keep_recorded(places)
             self.dtype = np.dtype(self._file.dtype)
             self.metadata = self._read_metadata()
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            times = frame_times(path, places, self._sequence)
+            if times is not None:
+                self.metadata = self.metadata.with_times(times / 1000)
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+            TypeError,
+            AttributeError,
+            struct.error,
+        ) as error:
             self._file.close()
-            if isinstance(error, FormatError):
+            if isinstance(error, (FormatError, ChoiceError)):
                 raise
             raise FormatError(f"{path} is a damaged ND2 file: {error}") from error
 
-    def _recorded(self, announced: int) -> int:
-        """Return how many frames there are; nd2 gives black ones for those that are not
-        there.
+    def _position_names(self) -> tuple[str, ...]:
+        """Return the names of the positions; empty without positions."""
+        for loop in self._file.experiment:
+            points = getattr(loop.parameters, "points", None)
+            if points:
+                return tuple(str(p.name or "") for p in points)
+        return ()
+
+    def _sequence_number(self, at: dict[str, int]) -> int:
+        """Return the number of a frame in the file."""
+        number = 0
+        for axis, n in self._loops.items():
+            number = number * n + at.get(axis, 0)
+        return number
+
+    def _keep_recorded(self, places: dict[int, int] | None) -> None:
+        """Leave out frames at the end that are not there.
+
+        nd2 gives black frames for those. Frames that are missing before are refused.
         """
-        there = stored_frames(self.path)
-        if there is None or len(there) >= announced:
-            return announced
-        last = max(there, default=-1)
-        gaps = sorted(set(range(last + 1)) - there)
-        if gaps or not there:
+        if places is None:
+            return
+        there = np.array([s in places for s in self._sequence])
+        announced, kept = len(there), int(np.flatnonzero(there).max(initial=-1)) + 1
+        gaps = np.flatnonzero(~there[:kept])
+        if kept == announced and not len(gaps):
+            return
+        if len(gaps) or not kept:
             named = ", ".join(map(str, gaps[:5])) + ("..." if len(gaps) > 5 else "")
             raise FormatError(
-                f"{self.path} announces {announced} frames and holds {len(there)};"
-                f" missing before its last one: {named or 'all'}. Copy it again, or"
-                " export what is there as OME-TIFF"
+                f"{self.path} announces {announced} frames and holds"
+                f" {int(there.sum())}; missing before its last one: {named or 'all'}."
+                " Copy it again, or export what is there as OME-TIFF"
             )
-        warnings.warn(
+        text = (
             f"{self.path} announces {announced} frames and holds the first"
-            f" {len(there)}: the acquisition was stopped, and the recording ends there",
-            AstrocastWarning,
-            stacklevel=4,
+            f" {kept}: the acquisition was stopped, and the recording ends there"
         )
-        return len(there)
+        warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
+        self.remarks = (*self.remarks, text)
+        self._sequence = self._sequence[:kept]
+        self.shape = (kept * self.channels, *self.shape[1:])
 
     def _read_metadata(self) -> Metadata:
+        """Return the physical metadata of the file."""
         file = self._file
         channels = getattr(file.metadata, "channels", None) or []
         size = file.voxel_size() if channels else None
@@ -95,7 +145,7 @@ class ND2Recording(PlanesRecording):
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane, see `PlanesRecording.plane`."""
         try:
-            planes = np.asarray(self._file.read_frame(frame))
+            planes = np.asarray(self._file.read_frame(self._sequence[frame]))
         except (ValueError, OSError, KeyError, IndexError) as error:
             raise FormatError(
                 f"frame {frame} of {self.path} is damaged: {error}"
@@ -107,13 +157,13 @@ class ND2Recording(PlanesRecording):
         self._file.close()
 
 
-def stored_frames(path: Path) -> set[int] | None:
-    """Return the numbers of the frames in the map of chunks at the end of an ND2 file;
-    None where there is no map.
+def frame_places(path: Path) -> dict[int, int] | None:
+    """Return where the chunk of each frame begins in an ND2 file.
 
-    The last 40 bytes of a file (of version 2 and later) are a signature and the place
-    of the map; the map has the name of each chunk, ``ImageDataSeq|<number>!`` for a
-    frame.
+    From the map of chunks at the end of the file; None where there is no map. The last
+    40 bytes of a file (of version 2 and later) are a signature and the place of the
+    map; the map has the name of each chunk, ``ImageDataSeq|<number>!`` for a frame, and
+    after it the place and the length of the chunk (uint64).
     """
     with path.open("rb") as file:
         file.seek(-40, 2)
@@ -121,6 +171,36 @@ def stored_frames(path: Path) -> set[int] | None:
         if signature != b"ND2 CHUNK MAP SIGNATURE 0000001!":
             return None
         file.seek(place)
-        return {
-            int(number) for number in re.findall(rb"ImageDataSeq\|(\d+)!", file.read())
-        }
+        content = file.read()
+    places: dict[int, int] = {}
+    for match in re.finditer(rb"ImageDataSeq\|(\d+)!", content):
+        if match.end() + 8 <= len(content):
+            places[int(match[1])] = struct.unpack_from("<Q", content, match.end())[0]
+    return places
+
+
+def frame_times(
+    path: Path, places: dict[int, int] | None, sequence: list[int]
+) -> NDArray[np.float64] | None:
+    """Return the time of each frame in milliseconds; None where the file has none.
+
+    A chunk is a header (magic number, length of the name, length of the data), the
+    name, and the data; those of a frame begin with its time, a float64.
+    """
+    if places is None or any(s not in places for s in sequence):
+        return None
+    times = np.empty(len(sequence))
+    with path.open("rb") as file:
+        for i, number in enumerate(sequence):
+            file.seek(places[number])
+            magic, name_length, _ = struct.unpack("<IIQ", file.read(16))
+            if magic != CHUNK_MAGIC:
+                return None
+            file.seek(name_length, 1)
+            (times[i],) = struct.unpack("<d", file.read(8))
+    plausible = np.all(np.isfinite(times)) and np.all(np.diff(times) > 0)
+    return times if plausible else None
+
+
+#: first four bytes of a chunk
+CHUNK_MAGIC = 0x0ABECEDA

@@ -1,18 +1,18 @@
-"""NumPy files; their metadata in a JSON file of the same name, for the format has no
-place for it.
-"""
+"""NumPy files; their metadata is in a JSON file beside, ``<name>.npy.json``."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from astrocast.errors import FormatError, InvalidValueError
+from astrocast.io.formats.axes_recording import AxesRecording, find_axes
 from astrocast.io.formats.contiguous import ContiguousRecording
 from astrocast.io.recording import Metadata, Recording, check_movie_shape
+from astrocast.io.selection import Selection
 from astrocast.io.writing.files import (
     SequentialWriter,
     check_space,
@@ -26,8 +26,11 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def open_npy(path: Path, loc: str | None = None) -> Recording:
+def open_npy(
+    path: Path, loc: str | None = None, selection: Selection | None = None
+) -> Recording:
     """Open a ``.npy`` file without reading its frames."""
+    chosen = selection or Selection()
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -44,19 +47,22 @@ def open_npy(path: Path, loc: str | None = None) -> Recording:
             offset = file.tell()
     except (ValueError, OSError) as error:
         raise FormatError(f"{path} cannot be read as a NumPy file: {error}") from error
-    if dtype.hasobject or fortran:
-        raise FormatError(
-            f"{path} holds {'objects' if dtype.hasobject else 'Fortran order'};"
-            " expected numbers in C order"
-        )
+    if dtype.hasobject:
+        raise FormatError(f"{path} holds objects; expected numbers")
     metadata = Metadata()
     if sidecar(path).exists():
         metadata = Metadata.from_attributes(
             json.loads(sidecar(path).read_text(encoding="utf-8"))
         )
-    return ContiguousRecording(
-        path, offset, check_movie_shape(shape, str(path)), dtype, metadata
-    )
+    if len(shape) < 3:
+        check_movie_shape(shape, str(path))
+    axes = find_axes(len(shape), shape, chosen, str(path))
+    if axes == "TYX" and not fortran:
+        shape = check_movie_shape(shape, str(path))
+        return ContiguousRecording(path, offset, shape, dtype, metadata)
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    array = np.memmap(path, dtype, "r", offset, shape, order)
+    return AxesRecording(array, axes, chosen, metadata, path)
 
 
 class NpyWriter(SequentialWriter):

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.io.recording import ALL, Recording
+from astrocast.io.formats.axes import Layout
+from astrocast.io.recording import ALL, Recording, check_movie_shape, named_errors
 
 
 class PlanesRecording(Recording):
-    """Frames of several channels alternate, whatever their order in the file."""
+    """Frames of several channels alternate, whatever their order in the file.
+
+    A subclass sets `layout` and defines `plane`.
+    """
+
+    layout: Layout
 
     path: Path
 
@@ -22,16 +28,24 @@ class PlanesRecording(Recording):
         self.path = path
         self._lock = threading.Lock()
 
+    def take_layout(self, layout: Layout) -> None:
+        """Take over channels, choices and shape of a layout."""
+        self.layout, self.channels = layout, layout.channels
+        self.choices = {**self.choices, **layout.choices}
+        self.shape = check_movie_shape(layout.movie_shape, str(self.path))
+
     @abstractmethod
     def plane(self, frame: int, channel: int) -> NDArray[Any]:
         """Return one plane (row, column); called by one thread at a time."""
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
+    @named_errors
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:

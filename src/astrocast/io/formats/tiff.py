@@ -1,12 +1,7 @@
-"""TIFF: stacks, BigTIFF, OME-TIFF, ImageJ hyperstacks, ScanImage, compressed or not."""
+"""TIFF: stacks, BigTIFF, OME-TIFF, ImageJ, ScanImage, Micro-Manager, Bruker."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +9,17 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError, InvalidValueError
-from astrocast.io.formats.axes import Layout, read_layout
-from astrocast.io.formats.contiguous import read_fully
-from astrocast.io.formats.tiff_metadata import (
-    OME_DTYPES,
-    description,
-    read_metadata,
-    scanimage_channels,
+from astrocast.errors import InvalidValueError
+from astrocast.io.formats.tiff_metadata import OME_DTYPES, description
+from astrocast.io.formats.tiff_source import TiffSource, find_source
+from astrocast.io.recording import (
+    ALL,
+    Metadata,
+    Recording,
+    check_movie_shape,
+    named_errors,
 )
-from astrocast.io.recording import ALL, Metadata, Recording, check_movie_shape
+from astrocast.io.selection import Selection
 from astrocast.io.writing.files import (
     SequentialWriter,
     check_space,
@@ -36,227 +32,65 @@ CLASSIC_BYTES = (1 << 32) - (1 << 26)
 
 
 class TiffRecording(Recording):
-    """One TIFF file. Frames of several channels alternate, whatever their order in the
-    file.
+    """The recording that a TIFF file belongs to, in one file or in several.
+
+    Frames of several channels alternate, whatever their order in the files.
+
+    Parameters
+    ----------
+    path
+        Any file of the recording.
+    loc
+        Not used: a TIFF file has no datasets.
+    selection
+        Plane and position to read.
+    source
+        The planes, where they were found already.
+    whole
+        Whether the folder of the file was opened rather than the file.
     """
 
     path: Path
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            with complaints(path), tifffile.TiffFile(path) as file:
-                series = self._only_series(file)
-                self.layout = self._find_layout(file, series)
-                rows, columns = series.shape[-2:]
-                self.channels = self.layout.channels
-                self.shape = check_movie_shape(
-                    (self.layout.frames * self.channels, rows, columns), str(path)
-                )
-                self.dtype = np.dtype(series.dtype).newbyteorder("=")
-                self.metadata = read_metadata(file, self.channels)
-                self._index(file, series)
-        except FormatError:
-            raise
-        except (
-            tifffile.TiffFileError,
-            ValueError,
-            OSError,
-            IndexError,
-            KeyError,
-            TypeError,
-        ) as error:
-            raise FormatError(f"{path} cannot be read as TIFF: {error}") from error
-        self._file: tifffile.TiffFile | None = None
-
-    def _find_layout(
-        self, file: tifffile.TiffFile, series: tifffile.TiffPageSeries
-    ) -> Layout:
-        layout = read_layout(series.axes, series.shape, str(self.path))
-        # smaller files name the channels only in their software tag
-        if file.is_scanimage and layout.channels == 1:
-            channels = max(1, len(scanimage_channels(file)))
-            if layout.frames % channels == 0:
-                return Layout(layout.frames // channels, channels)
-        return layout
-
-    def _only_series(self, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-        series = [s for s in file.series if s.kind != "thumbnail"]
-        if not series:
-            raise FormatError(f"{self.path} is a TIFF without images")
-        if len(series) > 1:
-            shapes = ", ".join(f"{s.shape} {s.dtype}" for s in series[:6])
-            raise FormatError(
-                f"{self.path} holds {len(series)} image series ({shapes}); expected"
-                " one, of equal frames. A truncated or appended file looks like"
-                " this too"
-            )
-        if series[0].dtype is None or np.dtype(series[0].dtype).kind not in "biuf":
-            raise FormatError(
-                f"{self.path} holds {series[0].dtype}; expected real numbers"
-            )
-        return series[0]
-
-    def _index(self, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
-        """Find where each plane's bytes are; planes that need decoding are left to
-        tifffile.
-        """
-        size = self.path.stat().st_size
-        frame = self.shape[1] * self.shape[2] * self.dtype.itemsize
-        planes = self.shape[0]
-        self._offsets: NDArray[np.int64] | None = None
-        self._stored = np.dtype(series.dtype).newbyteorder(file.byteorder)
-        if series.dataoffset is not None:
-            self._offsets = series.dataoffset + frame * np.arange(
-                planes, dtype=np.int64
-            )
-            ends = self._offsets[-1:] + frame
-        else:
-            if len(series) != planes or any(p is None for p in series.pages):
-                raise FormatError(
-                    f"{self.path} has {len(series)} pages for {planes} planes; it is"
-                    " truncated"
-                )
-            ends = np.array(
-                [
-                    max(np.add(p.dataoffsets, p.databytecounts), default=0)
-                    for p in series.pages
-                ]
-            )
-            key = series.keyframe
-            if (
-                key.compression == 1
-                and key.is_contiguous
-                and key.predictor == 1
-                and key.fillorder == 1
-            ):
-                self._offsets = np.array(
-                    [p.dataoffsets[0] for p in series.pages], dtype=np.int64
-                )
-        whole = (
-            int((ends <= size).sum())
-            if len(ends) > 1
-            else (size - int(ends[0]) + frame * planes) // frame
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None = None,
+        selection: Selection | None = None,
+        source: TiffSource | None = None,
+        whole: bool = False,
+    ) -> None:
+        found = source or find_source(path, selection or Selection(), whole)
+        self.path, self._planes, self._convert = path, found.planes, found.convert
+        self.channels, self.metadata = found.channels, found.metadata
+        self.choices, self.remarks = found.choices, found.remarks
+        self.shape = check_movie_shape(
+            (len(self._planes.page_of), *self._planes.size), str(path)
         )
-        if ends.max() > size:
-            raise FormatError(
-                f"{self.path} is truncated: it announces {planes} planes,"
-                f" {max(0, whole)} of which are complete. Copy it again from the"
-                " microscope"
-            )
+        self.dtype = self._convert[0] if self._convert else self._planes.dtype
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`."""
         return self.read_every(start, stop, 1, rows, columns)
 
+    @named_errors
     def read_every(
         self, start: int, stop: int, step: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return every ``step``-th frame without reading the others."""
-        planes = self.layout.planes(start, stop, step)
-        if self._offsets is None:
-            return np.ascontiguousarray(self._decode(planes)[:, rows, columns])
-        first, last, row_step = rows.indices(self.shape[1])
-        cut = slice(None, None, row_step)
-        block = self._read_bytes(planes, first, max(first, last))
-        return np.ascontiguousarray(block[:, cut, columns]).astype(
-            self.dtype, copy=False
-        )
-
-    def _read_bytes(
-        self, planes: range | list[int], first: int, last: int
-    ) -> NDArray[Any]:
-        """Read rows ``first`` to ``last`` of planes that are plain bytes, neighbours in
-        one go.
-        """
-        assert self._offsets is not None
-        row = self.shape[2] * self._stored.itemsize
-        block: NDArray[Any] = np.empty(
-            (len(planes), last - first, self.shape[2]), self._stored
-        )
-        if not block.size:
-            return block
-        begins = self._offsets[planes] + first * row
-        length = (last - first) * row
-        view = block.reshape(-1).view(np.uint8).data
-        with self.path.open("rb", buffering=0) as file:
-            for begin, end in runs(begins, length):
-                file.seek(int(begins[begin]))
-                read_fully(file, view[begin * length : end * length], self.path)
-        return block
-
-    def _decode(self, planes: range | list[int]) -> NDArray[Any]:
-        with self._lock, complaints(self.path):
-            if self._file is None:
-                self._file = tifffile.TiffFile(self.path)
-            try:
-                found = (
-                    self._file.asarray(key=list(planes), series=0)
-                    if planes
-                    else np.empty(0)
-                )
-            except (tifffile.TiffFileError, ValueError, RuntimeError, OSError) as error:
-                raise FormatError(f"{self.path} is damaged: {error}") from error
-        return found.reshape(len(planes), *self.shape[1:]).astype(
-            self.dtype, copy=False
-        )
+        block = self._planes.read(np.arange(start, stop, step), rows, columns)
+        return self._convert[1](block) if self._convert else block
 
     def close(self) -> None:
-        """Close the file."""
-        self.release()
+        """Close the files."""
+        self._planes.release()
 
     def release(self) -> None:
-        """Close the file until the next read."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-
-def runs(begins: NDArray[np.int64], length: int) -> Iterator[tuple[int, int]]:
-    """Yield half-open ranges of pieces of ``length`` bytes that follow each other
-    without a gap.
-    """
-    breaks = np.flatnonzero(np.diff(begins) != length) + 1
-    edges = [0, *breaks.tolist(), len(begins)]
-    yield from pairwise(edges)
-
-
-@contextmanager
-def complaints(path: Path) -> Iterator[None]:
-    """Raise what tifffile only logs: a broken chain of pages would otherwise give fewer
-    frames without an error.
-    """
-    heard: list[str] = []
-    thread = threading.get_ident()
-
-    class Listen(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
-                heard.append(record.getMessage())
-
-    listener = Listen(logging.WARNING)
-    log = logging.getLogger("tifffile")
-    propagates = log.propagate
-    log.addHandler(listener)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(listener)
-        log.propagate = propagates
-    serious = [
-        m
-        for m in heard
-        if any(
-            word in m for word in ("page", "TiffPages", "offset", "trunc", "corrupt")
-        )
-    ]
-    if serious:
-        raise FormatError(f"{path} is damaged or truncated: {serious[0]}")
+        """Close the files until the next read."""
+        self._planes.release()
 
 
 class TiffWriter(SequentialWriter):

@@ -1,19 +1,13 @@
-"""Physical metadata in the dialects of TIFF: OME, ImageJ, ScanImage, and what this
-package writes.
-"""
+"""Physical metadata of TIFF files: units, OME, resolution tags, and what is written."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import tifffile
-from tifffile.tifffile import matlabstr2py
 
 from astrocast.io.recording import Metadata
 
@@ -65,24 +59,6 @@ SECONDS = {
 }
 
 
-def read_metadata(file: tifffile.TiffFile, channels: int) -> Metadata:
-    """Return what the file says, in the first dialect that it speaks."""
-    readers: list[tuple[bool, Callable[[tifffile.TiffFile, int], dict[str, Any]]]] = [
-        (file.is_ome, _from_ome),
-        (file.is_scanimage, _from_scanimage),
-        (file.is_imagej, _from_imagej),
-        (file.is_shaped, _from_shaped),
-    ]
-    found: dict[str, Any] = {}
-    for speaks, read in readers:
-        if speaks:
-            found = read(file, channels)
-            break
-    if "acquisition_time" not in found:
-        found["acquisition_time"] = _date_tag(file)
-    return Metadata(**{k: v for k, v in found.items() if v is not None})
-
-
 def length(value: Any, unit: Any) -> float | None:
     """Return a length in micrometres; None when it is missing or its unit is unknown."""
     scale = MICROMETRES.get(str(unit or "µm").strip().lower())
@@ -108,132 +84,65 @@ def pair(rows: float | None, columns: float | None) -> tuple[float, float] | Non
     return None if rows is None or columns is None else (rows, columns)
 
 
-def parse_ome(xml: str) -> dict[str, Any]:
-    """Return the metadata of the first image of an OME-XML document."""
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:  # damaged metadata is no reason to refuse the frames
-        return {}
-    image = root.find(".//{*}Image")
-    pixels = root.find(".//{*}Image/{*}Pixels")
-    if image is None or pixels is None:
-        return {}
+def describe_pixels(
+    image: ElementTree.Element, pixels: ElementTree.Element
+) -> Metadata:
+    """Return the physical metadata of one image of an OME-XML document."""
     get = pixels.attrib.get
     names = [c.attrib.get("Name", "") for c in pixels.findall("{*}Channel")]
     date = image.findtext("{*}AcquisitionDate")
-    return {
-        "pixel_size": pair(
+    return Metadata(
+        pixel_size=pair(
             length(get("PhysicalSizeY"), get("PhysicalSizeYUnit")),
             length(get("PhysicalSizeX"), get("PhysicalSizeXUnit")),
         ),
-        "frame_rate": rate(get("TimeIncrement"), get("TimeIncrementUnit")),
-        "channel_names": tuple(names) if any(names) else (),
-        "acquisition_time": date.strip() if date else None,
-    }
-
-
-def _from_ome(file: tifffile.TiffFile, channels: int) -> dict[str, Any]:
-    return parse_ome(file.ome_metadata or "")
-
-
-def _from_imagej(file: tifffile.TiffFile, channels: int) -> dict[str, Any]:
-    known = file.imagej_metadata or {}
-    labels = [str(label) for label in known.get("Labels", [])][:channels]
-    fps = (
-        float(known["fps"])
-        if known.get("fps")
-        else rate(known.get("finterval"), known.get("tunit", "s"))
+        frame_rate=rate(get("TimeIncrement"), get("TimeIncrementUnit")),
+        channel_names=tuple(names) if any(names) else (),
+        acquisition_time=date.strip() if date else None,
     )
-    return {
-        "pixel_size": _resolution(file, str(known.get("unit", ""))),
-        "frame_rate": fps,
-        "channel_names": (
-            tuple(labels) if channels > 1 and len(labels) == channels else ()
-        ),
-    }
 
 
-def _resolution(file: tifffile.TiffFile, unit: str) -> tuple[float, float] | None:
-    """Return the pixel size of ImageJ: pixels per unit as fractions, the unit in its
-    description.
+def resolution_tags(
+    file: tifffile.TiffFile, unit: str
+) -> tuple[float | None, float | None]:
+    """Return the size of a pixel (row, column) in micrometres from resolution tags.
+
+    The tags hold pixels per unit as fractions. One pixel a unit is what ImageJ writes
+    for an image without a scale, whatever the unit; it is not a pixel size.
     """
     tags = file.pages.first.tags
-    sizes = []
+    sizes: list[float | None] = []
     for name in ("YResolution", "XResolution"):
         tag = tags.get(name)
         if tag is None or not tag.value[0] or not unit:
-            return None
-        sizes.append(length(tag.value[1] / tag.value[0], unit))
-    return pair(*sizes)
+            return None, None
+        sizes.append(tag.value[1] / tag.value[0])
+    if sizes == [1.0, 1.0]:
+        return None, None
+    return length(sizes[0], unit), length(sizes[1], unit)
 
 
-def _from_scanimage(file: tifffile.TiffFile, channels: int) -> dict[str, Any]:
-    frame = scanimage_settings(file)
-    fps = frame.get("SI.hRoiManager.scanFrameRate")
-    names = frame.get("SI.hChannels.channelName")
-    used = [i - 1 for i in scanimage_channels(file)]
-    return {
-        "frame_rate": float(fps) if fps else None,
-        "channel_names": (
-            tuple(str(names[i]) for i in used)
-            if isinstance(names, list) and used
-            else ()
-        ),
-        "pixel_size": _centimetres(file),
-        "acquisition_time": _scanimage_epoch(file.pages.first.description),
-    }
+def centimetres(file: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Return the pixel size of resolution tags in centimetres.
 
-
-def scanimage_settings(file: tifffile.TiffFile) -> dict[str, Any]:
-    """Return the settings of ScanImage: from the file's header, its software tag, or
-    the first page's description.
-    """
-    found: dict[str, Any] = (file.scanimage_metadata or {}).get("FrameData") or {}
-    page = file.pages.first
-    for text in (page.software, page.description):
-        if not found and "SI." in text:
-            found = dict(matlabstr2py(text.replace("scanimage.SI.", "SI.")))
-    return found
-
-
-def scanimage_channels(file: tifffile.TiffFile) -> list[int]:
-    """Return the numbers of the channels that were saved, counted from 1."""
-    saved = scanimage_settings(file).get("SI.hChannels.channelSave")
-    return [int(i) for i in np.ravel(saved)] if isinstance(saved, (int, list)) else []
-
-
-def _centimetres(file: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Return the pixel size of resolution tags in centimetres, which ScanImage writes
-    (inches are a printer's).
+    Inches are those of a printer, and not read.
     """
     unit = file.pages.first.tags.get("ResolutionUnit")
-    return (
-        _resolution(file, "cm") if unit is not None and int(unit.value) == 3 else None
-    )
-
-
-def _scanimage_epoch(text: str) -> str | None:
-    numbers = re.search(r"epoch\s*=\s*\[([^\]]+)\]", text)
-    values = (
-        [float(v) for v in re.split(r"[,\s]+", numbers[1].strip())] if numbers else []
-    )
-    if len(values) != 6:
+    if unit is None or int(unit.value) != 3:
         return None
-    year, month, day, hour, minute, second = values
-    whole = datetime(
-        int(year), int(month), int(day), int(hour), int(minute), int(second)
-    )
-    return whole.replace(microsecond=round((second % 1) * 1e6) % 1_000_000).isoformat()
+    return pair(*resolution_tags(file, "cm"))
 
 
-def _from_shaped(file: tifffile.TiffFile, channels: int) -> dict[str, Any]:
+def describe_shaped(file: tifffile.TiffFile) -> Metadata:
+    """Return the metadata that this package writes into a TIFF that is not OME."""
     for known in file.shaped_metadata or ():
         if "astrocast" in known:
-            return dict(vars(Metadata.from_attributes(json.loads(known["astrocast"]))))
-    return {}
+            return Metadata.from_attributes(json.loads(known["astrocast"]))
+    return Metadata()
 
 
-def _date_tag(file: tifffile.TiffFile) -> str | None:
+def date_tag(file: tifffile.TiffFile) -> str | None:
+    """Return the date tag as ISO 8601; None where it cannot be read."""
     tag = file.pages.first.tags.get("DateTime")
     try:
         return (
@@ -250,8 +159,9 @@ def _date_tag(file: tifffile.TiffFile) -> str | None:
 def description(
     metadata: Metadata, ome_xml: bool, attributes: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of `tifffile.TiffWriter.write` that store the metadata, as
-    OME or as plain JSON.
+    """Return arguments of `tifffile.TiffWriter.write` that store the metadata.
+
+    As OME-XML, or as JSON where OME has no such dtype.
     """
     if not ome_xml:
         known = {**attributes, **metadata.to_attributes()}

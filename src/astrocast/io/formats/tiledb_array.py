@@ -23,6 +23,7 @@ from astrocast.io.recording import (
     Recording,
     RecordingWriter,
     check_movie_shape,
+    named_errors,
 )
 from astrocast.io.writing.files import check_space, check_target
 from astrocast.io.writing.slabs import SlabBuffer
@@ -74,6 +75,7 @@ class TileDBRecording(Recording):
         # arrays written elsewhere may begin at another index than 0
         self._origin = [int(schema.domain.dim(i).domain[0]) for i in range(3)]
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:

@@ -1,6 +1,4 @@
-"""AVI and MP4 through PyAV, an extra. Video is for looking at: it is compressed with
-loss and has 8 bits.
-"""
+"""AVI and MP4 through PyAV (an extra): compressed with loss, 8 bits, for viewing."""
 
 from __future__ import annotations
 
@@ -19,6 +17,7 @@ from astrocast.errors import (
     InvalidValueError,
     MissingExtraError,
     OutputError,
+    stack_level,
 )
 from astrocast.io.recording import (
     ALL,
@@ -46,8 +45,9 @@ def _av() -> Any:
 
 
 class VideoRecording(Recording):
-    """A video as grey values; it is decoded from its first frame on, so reading
-    forwards is fast, backwards is not.
+    """A video as grey values.
+
+    It is decoded from its first frame on: reading forwards is fast, backwards is slow.
     """
 
     path: Path
@@ -113,8 +113,9 @@ class VideoRecording(Recording):
 
 
 class VideoWriter(RecordingWriter):
-    """Writes a video for viewing: 8 bits, stretched from the 0.1 to the 99.9 percentile
-    of the first block.
+    """Write a video for viewing.
+
+    8 bits, stretched from the 0.1 to the 99.9 percentile of the first block.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class VideoWriter(RecordingWriter):
                 " to 255. It is for viewing, keep the recording itself in .h5 or"
                 " .zarr",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
         low, high = self._range
         return np.clip((block - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)

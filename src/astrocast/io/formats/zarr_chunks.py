@@ -1,6 +1,4 @@
-"""Chunks of zarr v3 as files, written and read by threads: what zarr-python does,
-without its cost per chunk.
-"""
+"""Read and write chunks of zarr v3 as files, in threads; faster than zarr-python."""
 
 from __future__ import annotations
 
@@ -22,8 +20,10 @@ SHUFFLE = 1
 
 
 class DirectChunks:
-    """Encodes chunks as `astrocast.io.formats.zarr_store.codec_chain` says and writes
-    each to the file that zarr looks for.
+    """Encode chunks and write each to its file.
+
+    As `astrocast.io.formats.zarr_store.codec_chain` says, in the place where zarr looks
+    for it.
 
     Parameters
     ----------

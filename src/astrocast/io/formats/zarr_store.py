@@ -21,7 +21,9 @@ from astrocast.errors import (
     OutputError,
     OutputExistsError,
 )
-from astrocast.io.formats.axes import Layout, read_layout
+from astrocast.io.access import current_access
+from astrocast.io.formats.axes import read_layout
+from astrocast.io.formats.axes_recording import find_axes
 from astrocast.io.formats.tiff_metadata import length, pair, rate
 from astrocast.io.formats.zarr_chunks import DirectChunks
 from astrocast.io.naming import PARTIAL, choose_dataset, default_dataset
@@ -31,7 +33,9 @@ from astrocast.io.recording import (
     Recording,
     RecordingWriter,
     check_movie_shape,
+    named_errors,
 )
+from astrocast.io.selection import Selection
 from astrocast.io.writing.files import check_space
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
@@ -50,8 +54,9 @@ def is_store(path: Path) -> bool:
 
 
 class ZarrRecording(Recording):
-    """One array of a zarr store. Frames of several channels alternate, whatever their
-    order in the array.
+    """One array of a zarr store.
+
+    Frames of several channels alternate, whatever the order of axes in the array.
     """
 
     path: Path
@@ -59,47 +64,51 @@ class ZarrRecording(Recording):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the store anew."""
-        return type(self), (self.path, self.loc)
+        made_of = (self.path, self._dataset, self._selection)
+        return type(self), made_of, {"loc": self.loc}
 
-    def __init__(self, path: Path, loc: str | None = None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, loc: str | None = None, selection: Selection | None = None
+    ) -> None:
+        self.path, self._selection = path, selection or Selection()
         try:
             root = zarr.open(store=str(path), mode="r")
         except DAMAGE as error:
             raise FormatError(f"{path} cannot be read as zarr: {error}") from error
         self.array, self.loc, multiscale = _find_array(root, path, loc)
+        self._dataset = self.loc
         shape = self.array.shape
         where = f"{path}:{self.loc}" if self.loc else str(path)
         if self.array.dtype.kind not in "biuf":
             raise FormatError(
                 f"{where} holds {self.array.dtype}; expected real numbers"
             )
+        _check_chunks_stored(self.array, where)
         if multiscale is None:
-            check_movie_shape(shape, where)
-            self._axes = "TYX"
             self.metadata = Metadata.from_attributes(dict(self.array.attrs))
+            labels = axis_labels(self.array)
+            if len(shape) < 3:
+                check_movie_shape(shape, where)
+            self._axes = find_axes(len(shape), shape, self._selection, where, labels)
         else:
             self._axes, self.metadata = read_multiscale(
                 multiscale, len(shape), dict(root.attrs)
             )
-        self._layout: Layout = read_layout(self._axes, shape, where)
-        self.channels = self._layout.channels
-        self.shape = check_movie_shape(
-            (self._layout.frames * self.channels, *shape[-2:]), where
-        )
+            self._axes = self._selection.axes or self._axes
+        self._layout = read_layout(self._axes, shape, where, self._selection)
+        self.channels, self.choices = self._layout.channels, self._layout.choices
+        self.shape = check_movie_shape(self._layout.movie_shape, where)
         self.dtype = np.dtype(self.array.dtype).newbyteorder("=")
-        time = next(
-            (i for i, n in enumerate(shape[:-2]) if n > 1 and self._axes[i] != "C"), 0
-        )
         self._slab: tuple[int, NDArray[Any]] | None = None
         self._lock = threading.Lock()
         self._direct = self._find_direct()
+        depths = self.array.shards or self.array.chunks
+        time = self._layout.time
         self.chunk_frames = (
-            (self.array.shards or self.array.chunks)[time] * self.channels
-            if len(shape) > 2
-            else 1
+            depths[self._axes.index(time)] * self.channels if time is not None else 1
         )
 
+    @named_errors
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
@@ -107,7 +116,7 @@ class ZarrRecording(Recording):
         try:
             if self._direct is not None and (rows, columns) == (ALL, ALL):
                 return self._read_slabs(self._direct, start, stop)
-            found = self._read(start, stop, rows, columns)
+            found = self._layout.read(self.array, start, stop, 1, rows, columns)
         except DAMAGE as error:
             raise FormatError(
                 f"frames {start} to {stop} of {self.path}:{self.loc} are damaged:"
@@ -116,8 +125,9 @@ class ZarrRecording(Recording):
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
 
     def _find_direct(self) -> DirectChunks | None:
-        """Return a reader of the files of chunks where the array is one that this
-        package writes, completely.
+        """Return a reader of the chunk files, or None.
+
+        Only for arrays that this package wrote completely.
         """
         compression = written_compression(self.array)
         slab = (
@@ -131,8 +141,9 @@ class ZarrRecording(Recording):
         return DirectChunks(self.path / (self.loc or ""), self.array, compression)
 
     def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
-        """Read whole frames; the chunks of the last depth are kept, for blocks seldom
-        end where chunks do.
+        """Read whole frames.
+
+        The last layer of chunks stays in memory, as blocks rarely end where chunks do.
         """
         depth = self.array.chunks[0]
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -154,31 +165,34 @@ class ZarrRecording(Recording):
         """Let go of the chunks that were kept."""
         self._slab = None
 
-    def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:
-        k = self.channels
-        t0, t1 = start // k, -(-stop // k)
-        select = [
-            slice(t0, t1) if n > 1 and a != "C" else ALL
-            for a, n in zip(self._axes[:-2], self.array.shape, strict=False)
-        ]
-        if self._layout.frames == 1:
-            t0 = 0
-        block = np.asarray(self.array[(*select, rows, columns)])
-        # axes of one element go; time before channel
-        kept = [i for i, n in enumerate(self.array.shape[:-2]) if n > 1]
-        order = sorted(kept, key=lambda i: self._axes[i] == "C")
-        block = block.transpose(
-            *order, *[i for i in range(block.ndim - 2) if i not in order], -2, -1
+
+def axis_labels(array: Any) -> list[str]:
+    """Return the names of the axes of an array, of zarr 3 or of xarray; may be empty."""
+    named = getattr(array.metadata, "dimension_names", None)
+    named = named or dict(array.attrs).get("_ARRAY_DIMENSIONS") or ()
+    return [str(n) for n in named]
+
+
+def _check_chunks_stored(array: Any, where: str) -> None:
+    """Refuse an array of which chunks are not in the store, unless that is allowed."""
+    if current_access().missing_chunks:
+        return
+    try:
+        stored, wanted = array.nchunks_initialized, array.nchunks
+    except DAMAGE as error:
+        raise FormatError(f"the chunks of {where} cannot be listed: {error}") from error
+    if stored < wanted:
+        raise FormatError(
+            f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
+            f" as {array.fill_value}: it was not copied or not written completely."
+            " Convert it with missing_chunks=True if chunks were left out on purpose"
         )
-        return block.reshape(-1, *block.shape[-2:])[start - t0 * k : stop - t0 * k]
 
 
 def _find_array(
     root: Any, path: Path, loc: str | None
 ) -> tuple[Any, str | None, dict[str, Any] | None]:
-    """Return the array that ``loc`` names, its name, and the OME-Zarr description it
-    belongs to.
-    """
+    """Return the array ``loc``, its name, and its OME-Zarr description."""
     if isinstance(root, zarr.Array):
         if loc and loc.strip("/"):
             raise DatasetNotFoundError(
@@ -195,7 +209,7 @@ def _find_array(
     if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
-    movies = [n for n in names if root[n].ndim == 3]
+    movies = [n for n in names if 3 <= root[n].ndim <= 5]
     loc = default_dataset(loc, attributes, movies)
     wanted = (loc or "").strip("/")
     name = wanted if wanted in names else choose_dataset(movies, loc, path)
@@ -238,9 +252,7 @@ def read_multiscale(
 
 
 def written_compression(array: Any) -> str | None:
-    """Return the compression of an array that this package wrote (by its codecs), or
-    None.
-    """
+    """Return the compression of an array that this package wrote, or None."""
     if (
         array.metadata.zarr_format != 3
         or array.shards

@@ -58,8 +58,9 @@ Ragged = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 def store_path(recording: Path, loc: str | None = None) -> Path:
-    """Return where the events of a recording are kept: ``<stem>.<last part of
-    loc>.roi`` beside it.
+    """Return the path of the event store of a recording.
+
+    ``<stem>.<last part of loc>.roi`` beside the recording.
 
     Examples
     --------
@@ -105,8 +106,9 @@ def _schema(columns: Sequence[Column]) -> pa.Schema:
 
 
 class EventTableWriter:
-    """Writes the event table in batches; the table appears under its name when the
-    context is left without an error.
+    """Write the event table in batches.
+
+    The file gets its name when the context ends without an error.
 
     Parameters
     ----------
@@ -222,8 +224,9 @@ def _arrow_array(column: Column, values: Any) -> pa.Array:
 
 
 def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the bits of a mask, in C order, the first in the lowest bit of the first
-    byte.
+    """Return the bits of a mask as bytes.
+
+    In C order, the first bit in the lowest bit of the first byte.
 
     Examples
     --------
@@ -246,8 +249,9 @@ def unpack(bits: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 def write_events(
     directory: Path, table: pd.DataFrame, extra: Sequence[Column] = ()
 ) -> None:
-    """Write a whole event table, whose index is the number of each event, into a store;
-    an existing one is refused.
+    """Write a whole event table into a store; refuse an existing one.
+
+    The index of the table is the number of each event.
     """
     if (directory / TABLE).exists():
         raise OutputExistsError(
@@ -358,14 +362,16 @@ class EventMapWriter(RecordingWriter):
 
     @abstractmethod
     def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
-        """Write a block that begins at frame ``start`` and has ``labels`` on its
-        ``runs``.
+        """Write a block of labels.
+
+        It begins at frame ``start`` and has ``labels`` on its ``runs``.
         """
 
 
 class TiffMapWriter(EventMapWriter):
-    """Writes the event map as a TIFF, which ImageJ and every TIFF reader opens; int32
-    pages are PackBits-coded.
+    """Write the event map as a TIFF that ImageJ and other programs open.
+
+    Pages of int32 are compressed by PackBits.
     """
 
     def __init__(
@@ -450,8 +456,9 @@ def create_event_map(
     suffix: str = ".tiff",
     metadata: Metadata | None = None,
 ) -> EventMapWriter:
-    """Return a writer for the event map (frame, row, column), int32, in the format of
-    ``suffix``.
+    """Return a writer for the event map in the format of ``suffix``.
+
+    The map is int32 (frame, row, column).
     """
     if suffix not in EVENT_MAP_SUFFIXES:
         raise InvalidValueError(
@@ -487,8 +494,9 @@ def event_map_path(directory: Path) -> Path:
 
 
 def open_event_map(directory: Path) -> Recording:
-    """Open the event map of a store lazily, as a recording of labels (frame, row,
-    column).
+    """Open the event map of a store lazily.
+
+    Returns a recording of labels (frame, row, column).
     """
     path = event_map_path(directory)
     if path.suffix in (".tiff", ".tif"):
@@ -505,8 +513,9 @@ def open_event_map(directory: Path) -> Recording:
 def write_time_map(
     directory: Path, n_frames: int, z0: NDArray[np.int64], z1: NDArray[np.int64]
 ) -> None:
-    """Write in which frames each event is active: bool (n_frames, events + 1), column n
-    for event n, column 0 for none.
+    """Write the frames in which each event is active.
+
+    bool (n_frames, events + 1): column n for event n; column 0 is never set.
 
     Parameters
     ----------

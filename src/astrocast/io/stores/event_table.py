@@ -1,6 +1,4 @@
-"""The event table of a store as array columns: what lies packed in the file stays
-packed in memory.
-"""
+"""Read the event table of a store as array columns; packed data stay packed."""
 
 from __future__ import annotations
 

@@ -121,8 +121,9 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 class _Constructor:
-    """A function that a pickle may call but not change (it can set attributes of
-    ordinary functions).
+    """A function that a pickle may call but not change.
+
+    Attributes of ordinary functions could be set.
     """
 
     __slots__ = ("_function",)
@@ -197,8 +198,9 @@ def _plain(value: Any) -> Any:
 
 
 def read_pickled_array(path: Path) -> Any:
-    """Return what a NumPy file of pickled objects holds; a 0-d array gives its only
-    object.
+    """Return the content of a NumPy file of pickled objects.
+
+    A 0-d array gives its only object.
 
     Raises
     ------

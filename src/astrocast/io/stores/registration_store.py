@@ -1,5 +1,4 @@
-"""What motion correction knows of a movie, beside the movie: shifts, template, quality,
-border.
+"""Motion correction stored beside the movie: shifts, template, quality, border.
 
 ``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its
 format: arrays only, no pickle.
@@ -81,9 +80,7 @@ def write_registration(path: Path, registration: Registration) -> None:
 def read_registration(
     recording: str | Path, loc: str | None = None
 ) -> Registration | None:
-    """Return the registration stored beside a corrected recording, None where there is
-    none.
-    """
+    """Return the registration stored beside a corrected recording, or None."""
     path = registration_path(Path(recording), loc)
     if not path.exists():
         return None

@@ -149,9 +149,7 @@ class UpdatedFile:
             raise self.error
 
     def reserve(self) -> None:
-        """Take the space of what was appended so far from the disk now, so that no
-        later write fails for lack of it.
-        """
+        """Allocate disk space for appended bytes now, so that no later write fails."""
         self.check()
         if hasattr(os, "posix_fallocate") and self._size > self._kept:
             os.posix_fallocate(self._descriptor, self._kept, self._size - self._kept)
@@ -171,8 +169,9 @@ class UpdatedFile:
         self._kept = self._original = self._size
 
     def abandon(self) -> None:
-        """Drop all changes since the last `commit`; later ones are ignored, so that the
-        library can close.
+        """Drop all changes since the last `commit`.
+
+        Later ones are ignored, so that the library can close.
         """
         if not self._dead and not self.closed:
             self._dead = True

@@ -31,9 +31,7 @@ class EarlySync:
         self._last: Future[None] | None = None
 
     def wrote(self, n_bytes: int) -> None:
-        """Take note of bytes that were written; starts a sync when there are enough and
-        none is going on.
-        """
+        """Count written bytes; start a sync if there are enough and none runs."""
         self._pending += n_bytes
         if self._pending < SYNC_BYTES or (
             self._last is not None and not self._last.done()
@@ -44,8 +42,9 @@ class EarlySync:
         self._last = self._pool.submit(_sync, self.descriptor)
 
     def wait(self) -> None:
-        """Wait for the sync that is going on, and raise its error: the system tells it
-        only once.
+        """Wait for the running sync and raise its error.
+
+        The system reports the error only once.
         """
         if self._last is not None:
             last, self._last = self._last, None

@@ -161,9 +161,7 @@ def _remove_if_dead(left: Path) -> None:
 
 
 def check_target(path: Path, overwrite: bool) -> Path:
-    """Return where to write beside ``path`` until it is complete; refuse what exists
-    unless asked.
-    """
+    """Return the path to write beside ``path``; refuse an existing one unless asked."""
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"{path} exists; choose another name or pass overwrite=True"

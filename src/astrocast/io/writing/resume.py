@@ -1,5 +1,4 @@
-"""How far a recording had been written when its process ended, so that the next one
-goes on there.
+"""Journal of a recording being written, so that an interrupted process can resume.
 
 A journal beside says how many frames are in place. It is written after them, and
 believed only on the same computer since it was started: what a process has written is

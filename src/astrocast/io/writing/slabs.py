@@ -38,8 +38,9 @@ class SlabBuffer:
     def add(
         self, start: int, block: NDArray[Any]
     ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield ``(first frame, slab)`` of what is complete: whole chunks, or less at
-        the end of the recording.
+        """Yield ``(first frame, slab)`` of complete data.
+
+        Whole chunks, or less at the end of the recording.
         """
         check_block(self.writer, start, block)
         if start != self.received:
@@ -90,8 +91,9 @@ def store_chunks(
     store: Callable[[tuple[int, int, int], NDArray[Any]], None],
     threads: int = THREADS,
 ) -> None:
-    """Call ``store(chunk index, contiguous chunk)`` for each chunk of a slab that
-    begins at a chunk, in threads.
+    """Call ``store(index, contiguous chunk)`` for each chunk of a slab, in threads.
+
+    The slab begins at a chunk.
 
     Chunks that the slab does not fill are padded with 0. A chunk is only valid during
     the call: each thread gathers all of its chunks in one buffer, for a new one costs

@@ -1,6 +1,4 @@
-"""Removing small objects and filling small holes, judged in each frame together with
-its neighbours in time.
-"""
+"""Remove small objects and fill small holes, in windows of a few frames."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from astrocast.kernels.masks.runs import find_runs
 from astrocast.kernels.parallel import spread
 
 _UNSEEN, _SEEN, _LARGE, _SMALL = 0, 1, 2, 3
-#: lines next to a line of pixels: frames and rows away, and along how many axes
+#: neighbouring rows of a row: frames away, rows away, number of axes that differ
 _LINES = (
     (-1, -1, 2),
     (-1, 0, 1),
@@ -39,9 +37,9 @@ def remove_small_objects(
 ) -> NDArray[np.bool_]:
     """Remove active regions of fewer than ``min_size`` voxels.
 
-    Each frame is judged by the window of frames around it: a region is what is
-    connected within frames t - depth to t + depth, and of the outcome frame t is kept.
-    Frames beyond the ends repeat the end frame (and count).
+    For each frame t, regions are the connected voxels of the window from t - depth to
+    t + depth; the middle frame of the result is kept. At the ends of the recording the
+    end frame is repeated, and counts each time.
 
     Parameters
     ----------
@@ -50,20 +48,20 @@ def remove_small_objects(
     min_size
         Regions of fewer voxels are removed; 0 or 1 removes none.
     depth
-        Frames on either side; 0 judges each frame alone.
+        Frames on either side; 0 treats each frame alone.
     connectivity
-        1: voxels that share a face are connected, 2: an edge, 3: a corner.
+        Voxels are connected if they share 1: a face, 2: an edge, 3: a corner.
     inner
-        Frames that are wanted; with ``depth`` frames on either side the result is that
-        of the whole recording.
+        Frames to return; with ``depth`` further frames on either side the result equals
+        that of the whole recording.
     pool
-        Threads to share the work with.
+        Threads that share the work.
 
     Returns
     -------
     numpy.ndarray
-        bool, frames of ``inner``. Equals `skimage.morphology.remove_small_objects` on
-        each window.
+        bool, frames of ``inner``. Equal to `skimage.morphology.remove_small_objects`
+        applied to each window.
 
     Examples
     --------
@@ -72,9 +70,7 @@ def remove_small_objects(
     >>> int(remove_small_objects(mask, 3, depth=0).sum())
     4
     """
-    return _without_small(
-        mask, min_size, (depth, connectivity), inner, pool, active=True
-    )
+    return _flip_small(mask, min_size, (depth, connectivity), inner, pool, active=True)
 
 
 def fill_small_holes(
@@ -85,8 +81,9 @@ def fill_small_holes(
     inner: slice = slice(None),
     pool: Executor | None = None,
 ) -> NDArray[np.bool_]:
-    """Fill inactive regions of fewer than ``area_threshold`` voxels; see
-    `remove_small_objects`.
+    """Fill inactive regions of fewer than ``area_threshold`` voxels.
+
+    Parameters and result as in `remove_small_objects`.
 
     Examples
     --------
@@ -95,12 +92,12 @@ def fill_small_holes(
     >>> bool(fill_small_holes(mask, 2, depth=0).all())
     True
     """
-    return _without_small(
+    return _flip_small(
         mask, area_threshold, (depth, connectivity), inner, pool, active=False
     )
 
 
-def _without_small(
+def _flip_small(
     mask: NDArray[np.bool_],
     size: int,
     window: tuple[int, int],
@@ -108,30 +105,32 @@ def _without_small(
     pool: Executor | None,
     active: bool,
 ) -> NDArray[np.bool_]:
+    """Return the mask with small regions of value ``active`` set to the other value."""
     depth, connectivity = window
     if connectivity not in (1, 2, 3):
         raise InvalidValueError(
-            f"connectivity is {connectivity!r}; 1 connects faces, 2 edges, 3 corners"
+            f"connectivity is {connectivity!r}; choose 1 (faces), 2 (edges) or 3"
+            " (corners)"
         )
     if depth < 0:
         raise InvalidValueError(
-            f"depth is {depth!r}; it is a number of frames, 0 or more"
+            f"depth is {depth!r}; expected a number of frames, 0 or more"
         )
     start, stop, _ = inner.indices(len(mask))
     out = np.array(mask[start:stop], np.bool_, order="C")
     if size <= 1 or not len(out):
         return out
     runs = find_runs(mask if active else ~mask, pool)
-    how = (int(size), int(depth), int(connectivity), start)
+    window_settings = (int(size), int(depth), int(connectivity), start)
     spread(
         pool,
         len(out),
-        _judge,
+        _flip_in_frames,
         runs.start,
         runs.stop,
         runs.first,
         len(mask),
-        how,
+        window_settings,
         not active,
         out,
     )
@@ -139,25 +138,31 @@ def _without_small(
 
 
 @njit(cache=True, nogil=True)
-def _judge(
+def _flip_in_frames(
     lo: int,
     hi: int,
     start: Any,
     stop: Any,
     first: Any,
     frames: int,
-    how: Any,
+    window_settings: Any,
     value: bool,
     out: Any,
 ) -> None:
-    size, depth, _, begin = how
+    """Set small regions of frames ``lo`` to ``hi - 1`` of ``out`` to ``value``.
+
+    ``start``, ``stop``: int32 (run,), ``first``: int64 (frame * row + 1,), the runs of
+    the mask as in `Runs`; ``window_settings``: size, depth, connectivity, first frame
+    of ``out``; ``out``: bool (frame, row, column).
+    """
+    size, depth, _, begin = window_settings
     rows = (len(first) - 1) // frames
     slots = 2 * depth + 1
     # where the runs of each frame of the window begin in `state`
     base = np.zeros(slots + 1, np.int64)
     origin = np.zeros(slots, np.int64)
     state = np.zeros(0, np.uint8)
-    # (slot, row) and run of what a flood has reached
+    # (slot * rows + row, run) of each run that the flood has reached
     seen = np.empty((size + 1, 2), np.int64)
     for i in range(lo, hi):
         for s in range(slots):
@@ -178,7 +183,7 @@ def _judge(
                         stop,
                         first,
                         (rows, slots),
-                        how,
+                        window_settings,
                         base,
                         origin,
                         state,
@@ -196,16 +201,19 @@ def _flood(
     stop: Any,
     first: Any,
     extent: Any,
-    how: Any,
+    window_settings: Any,
     base: Any,
     origin: Any,
     state: Any,
     seen: Any,
 ) -> None:
-    """Follow a region until it is large enough or ends, and note for every run reached
-    which of the two it was.
+    """Flood a region from run ``seed`` until it is large enough or ends.
+
+    ``state``, uint8 (run in the window,), becomes large or small for all runs reached;
+    ``seen``, int64 (size + 1, 2), is work space. Other arguments as in
+    `_flip_in_frames`.
     """
-    size, _, connectivity, _ = how
+    size, _, connectivity, _ = window_settings
     rows, slots = extent
     n, reached, large = 1, stop[seed[1]] - start[seed[1]], False
     seen[0, 0], seen[0, 1] = seed

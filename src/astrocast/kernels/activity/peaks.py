@@ -1,4 +1,4 @@
-"""In which frames each pixel is part of a peak of its own time course."""
+"""Find peaks in the time course of each pixel, as `scipy.signal.find_peaks` does."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
-#: pixels whose time courses are worked on together: two cache lines of a frame
+#: time courses that are copied together: two cache lines of a frame
 _TILE = 32
 
 
 @dataclass(frozen=True)
 class PeakCriteria:
-    """What makes a local maximum of a time course a peak; as the arguments of
-    `scipy.signal.find_peaks`.
+    """Definition of a peak, as the arguments of `scipy.signal.find_peaks`.
 
     Parameters
     ----------
     prominence
-        Least height above the higher of the two valleys that part it from higher
-        values.
+        Minimum prominence: height above the higher of the two minima that separate the
+        peak from higher values.
     width
-        Least width at ``rel_height``, in frames.
+        Minimum width at ``rel_height``, in frames.
     rel_height
-        How far below the summit the width is taken, as a share of the prominence: 1 at
-        its foot.
+        Height at which the width is measured, below the maximum, as a fraction of the
+        prominence: 1 is the foot of the peak.
     wlen
-        Frames around the summit in which valleys are looked for; the whole time course
-        when None.
+        Window around the maximum, in frames, in which the minima are searched; None:
+        the whole time course.
     plateau_size
-        Least number of equal frames on the summit; any when None.
+        Minimum number of equal frames at the maximum; None: any.
     """
 
     prominence: float
@@ -49,29 +48,26 @@ class PeakCriteria:
     def __post_init__(self) -> None:
         if self.wlen is not None and self.wlen <= 1:
             raise InvalidValueError(
-                f"wlen is {self.wlen!r}; a window has at least 2 frames, None takes all"
+                f"wlen is {self.wlen!r}; expected at least 2 frames, or None for all"
             )
         if self.rel_height < 0:
             raise InvalidValueError(
-                f"rel_height is {self.rel_height!r}; it is a share of the prominence, 0"
-                " or more"
+                f"rel_height is {self.rel_height!r}; expected a fraction of the"
+                " prominence, 0 or more"
             )
 
     @property
     def reach(self) -> int | None:
-        """How many frames from its summit a peak is looked at and can be active; None:
-        the whole time course.
-        """
+        """Frames on either side of its maximum that belong to a peak; None: all."""
         return None if self.wlen is None else math.ceil(self.wlen) // 2
 
     @property
     def halo(self) -> int | None:
-        """How many frames before and after a frame can decide whether it is active.
+        """Frames before and after a frame that its result depends on; None: all.
 
-        A frame is active through a peak at most `reach` frames away, and that peak
-        depends on values at most `reach` frames from its summit. A plateau that is
-        longer than the window leaves its summit no prominence, so that how far it goes
-        on does not matter.
+        A frame is active because of a peak at most `reach` frames away, which depends
+        on values at most `reach` frames from its maximum. A plateau longer than the
+        window has no prominence, so its full length does not matter.
         """
         return None if self.reach is None else 2 * self.reach
 
@@ -90,15 +86,16 @@ def peak_mask(
     frames
         Block of a recording, (frame, row, column), float32, finite.
     criteria
-        What makes a peak.
+        Definition of a peak.
     inner
-        Frames that are wanted. With ``criteria.halo`` frames on either side (fewer only
-        at the ends of the recording) the result is that of the whole recording.
+        Frames to return. With ``criteria.halo`` further frames on either side (fewer
+        only at the ends of the recording) the result equals that of the whole
+        recording.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     floors
-        One value per frame of ``frames``; frames with values at or below it may be left
-        unmarked. It saves work where a later step asks for values above it anyway.
+        float32 (frame,): voxels at or below the floor of their frame may stay unmarked.
+        Saves work where a later step needs values above the floor anyway.
 
     Returns
     -------
@@ -133,20 +130,21 @@ def mark_peaks(
     floors: NDArray[np.float32] | None = None,
     out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Mark the frames of those peaks whose summit lies in ``summits``.
+    """Mark the frames of those peaks whose maximum lies in ``summits``.
 
-    The marks of consecutive ``summits``, combined by "or", are those of the whole: a
-    stream decides each peak once. The frames must reach ``criteria.reach`` beyond the
-    summits on either side, or to the ends of the recording.
+    The marks of consecutive ``summits``, combined by "or", equal those of the whole
+    recording, so that a stream tests each peak once. ``frames`` must extend
+    ``criteria.reach`` frames beyond ``summits`` on either side, or to the ends of the
+    recording.
 
     Parameters
     ----------
     frames, criteria, pool, floors
         As for `peak_mask`.
     summits
-        Frames whose peaks are wanted.
+        Frames whose peaks are marked.
     out
-        Marks that these are added to; new ones when None.
+        Array to which marks are added, bool; None: a new one.
 
     Returns
     -------
@@ -181,8 +179,10 @@ def mark_peaks(
 
 
 def _lowest_within(floors: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
-    # a peak can be passed over only when its summit is below the floor of every frame
-    # it could make active
+    """Return the lowest floor within ``reach`` of each frame, float32 (frame,).
+
+    A peak below it cannot make any of its frames active and may be skipped.
+    """
     n = len(floors)
     if reach >= n:
         return np.full(n, floors.min(), np.float32)
@@ -198,6 +198,12 @@ def _lowest_within(floors: NDArray[np.float32], reach: int) -> NDArray[np.float3
 def _mark_rows(
     lo: int, hi: int, frames: Any, low: Any, limits: Any, bounds: Any, out: Any
 ) -> None:
+    """Mark peaks in rows ``lo`` to ``hi - 1`` of frames, float32 (frame, row, column).
+
+    ``low``: float32 (frame,), maxima below it are skipped; ``limits``: prominence,
+    width, rel_height; ``bounds``: first and last + 1 maximum, reach, plateau size;
+    ``out``: uint8, shape of ``frames``, set to 1.
+    """
     n, _, columns = frames.shape
     courses = np.empty((_TILE, n), np.float32)
     marks = np.zeros((_TILE, n), np.uint8)
@@ -226,6 +232,11 @@ def _mark_rows(
 def _mark_course(
     course: Any, candidates: Any, packed: Any, limits: Any, bounds: Any, marks: Any
 ) -> bool:
+    """Mark the peaks of a course, float32 (frame,), in ``marks``, uint8 (frame,).
+
+    ``candidates``: uint8 (frame,), 1 at possible maxima; ``packed``: the same memory as
+    uint64. Returns whether anything was marked.
+    """
     marked = False
     for word in range(len(packed)):
         if packed[word] == 0:  # eight frames at once
@@ -238,9 +249,12 @@ def _mark_course(
 
 @njit(cache=True, nogil=True)
 def _summits(course: Any, low: Any, bounds: Any, candidates: Any) -> None:
-    # where the course stops rising: every local maximum, and the beginnings of plateaus
-    # that may turn out to be none; a plateau that is no wider than the window begins at
-    # most its reach before the first summit
+    """Set ``candidates``, uint8 (frame,), to 1 where the course stops rising.
+
+    These are all local maxima, and starts of plateaus which may not be maxima. A
+    plateau that is not wider than the window starts at most ``reach`` frames before the
+    first wanted maximum. ``course``, ``low``: float32 (frame,).
+    """
     first, last, reach, _ = bounds
     for t in range(max(1, first - reach), min(last, len(course) - 1)):
         v = course[t]
@@ -251,6 +265,10 @@ def _summits(course: Any, low: Any, bounds: Any, candidates: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) -> bool:
+    """Mark the peak whose plateau starts at ``begin``; return whether it is one.
+
+    ``course``: float32 (frame,); ``marks``: uint8 (frame,).
+    """
     n = len(course)
     first, last, reach, plateau = bounds
     top = course[begin]
@@ -268,7 +286,7 @@ def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) ->
     prominence, width, rel_height = limits
     left, left_low = _valley(course, peak, -1, max(peak - reach, 0) - 1)
     if np.float64(top) - np.float64(left_low) < prominence:
-        return False  # the higher valley counts, so this one alone decides
+        return False  # the higher minimum decides, so the other cannot help
     right, right_low = _valley(course, peak, 1, min(peak + reach, n - 1) + 1)
     height = np.float64(top) - np.float64(max(left_low, right_low))
     if height < prominence:
@@ -285,8 +303,9 @@ def _mark_peak(course: Any, begin: int, limits: Any, bounds: Any, marks: Any) ->
 
 @njit(cache=True, nogil=True)
 def _valley(course: Any, peak: int, step: int, end: int) -> Any:
-    """Return where the lowest value lies before a higher one than the peak, and that
-    value.
+    """Return index and value of the minimum between the peak and a higher value.
+
+    ``course``: float32 (frame,); ``step`` is -1 (left) or 1 (right), up to ``end``.
     """
     top = course[peak]
     low, base = top, peak
@@ -300,9 +319,7 @@ def _valley(course: Any, peak: int, step: int, end: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _crossing(course: Any, peak: int, step: int, base: int, level: float) -> float:
-    """Return where the course falls below the level between peak and base,
-    interpolated.
-    """
+    """Return where the course crosses ``level`` between peak and base, interpolated."""
     i = peak
     while i != base and level < course[i]:
         i += step

@@ -1,6 +1,4 @@
-"""The triangle threshold of each frame and its neighbours, and which frames it
-separates.
-"""
+"""Triangle threshold of each frame, from the histogram of the frame and neighbours."""
 
 from __future__ import annotations
 
@@ -14,15 +12,15 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
 BINS = 256
-#: interleaved histograms: neighbouring pixels often fall into the same bin, whose
-#: counter would have to be waited for
+#: interleaved histograms: neighbouring pixels often fall into the same bin, and the
+#: processor would wait for its counter
 _LANES = 4
 
 
 def frame_ranges(
     frames: NDArray[np.float32], pool: Executor | None = None
 ) -> NDArray[np.float32]:
-    """Return the smallest and the largest value of each frame, (frames, 2)."""
+    """Return minimum and maximum of each frame, float32 (frame, 2)."""
     out = np.empty((len(frames), 2), np.float32)
     spread(pool, len(frames), _ranges, np.ascontiguousarray(frames), out)
     return out
@@ -35,33 +33,32 @@ def triangle_thresholds(
     pool: Executor | None = None,
     ranges: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the triangle threshold of each frame, taken over the frame and its
-    neighbours in time.
+    """Return the triangle threshold of each frame.
 
-    The histogram of fluorescence is one large peak, the background, with a long tail,
-    the activity. The threshold is the bin that lies farthest from the line between the
-    peak and the end of the tail.
+    The histogram of a fluorescence frame has one large peak (background) and a long
+    tail (activity). The threshold is the bin farthest from the line between the top of
+    the peak and the end of the tail. Frames before and after are included.
 
     Parameters
     ----------
     frames
         Block of a recording, (frame, row, column), float32, finite.
     depth
-        Frames on either side that enter the histogram; beyond the ends of the block the
-        end frame repeats.
+        Frames on either side that are included in the histogram; beyond the ends of the
+        block the end frame is repeated.
     inner
-        Frames whose threshold is wanted; with ``depth`` frames on either side the
-        result is that of the whole recording.
+        Frames whose threshold is returned; with ``depth`` further frames on either side
+        the result equals that of the whole recording.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     ranges
-        What `frame_ranges` gives for ``frames``, where it is known.
+        `frame_ranges` of ``frames``; None: computed here.
 
     Returns
     -------
     numpy.ndarray
-        Threshold of each frame of ``inner``, float32; active are values above it. Where
-        all values are the same, that value: nothing is active.
+        Threshold of each frame of ``inner``, float32; values above it are active. Where
+        all values are equal it is that value, so that nothing is active.
 
     Notes
     -----
@@ -108,7 +105,7 @@ def triangle_thresholds(
         for frame in neighbours[i]:
             histogram += counts[frame, start + i - frame + depth].sum(axis=0)
         level = _triangle_level(histogram)
-        # values that span more than float32 have no bins
+        # the range of the values may exceed float32: then there are no bins
         with np.errstate(over="ignore", invalid="ignore"):
             edges = np.linspace(low[i], high[i], BINS + 1, dtype=np.float32)
             out[i] = (edges[level] + edges[level + 1]) / np.float32(2)
@@ -121,20 +118,19 @@ def active_thresholds(
     min_ratio: float,
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    r"""Return the thresholds, infinite for frames in which what is active does not
-    stand out.
+    r"""Return thresholds, infinite for frames whose active pixels are not bright enough.
 
     Parameters
     ----------
     frames
         (frame, row, column), float32.
     thresholds
-        One per frame; active are the pixels above it.
+        float32 (frame,); pixels above it are active.
     min_ratio
-        A frame keeps its threshold when mean(active) > min_ratio * \|mean(inactive)\|,
-        and both are there.
+        A frame keeps its threshold if mean(active) > min_ratio * \|mean(inactive)\|,
+        and it has active and inactive pixels.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
     out = np.array(thresholds, np.float32)
     spread(
@@ -150,9 +146,13 @@ def active_thresholds(
 
 @njit(cache=True, nogil=True)
 def _ranges(lo: int, hi: int, frames: Any, out: Any) -> None:
+    """Write minimum and maximum of frames ``lo`` to ``hi - 1`` into ``out`` (frame, 2).
+
+    ``frames``: float32 (frame, row, column).
+    """
     rows, columns = frames.shape[1:]
     for t in range(lo, hi):
-        # the extremes of each column, so that the comparisons run in vector lanes
+        # extremes of each column first: these comparisons run as vector instructions
         low, high = frames[t, 0].copy(), frames[t, 0].copy()
         for y in range(1, rows):
             for x in range(columns):
@@ -173,6 +173,11 @@ def _count(
     high: Any,
     counts: Any,
 ) -> None:
+    """Count frames ``lo`` to ``hi - 1``, float32 (frame, row, column), into histograms.
+
+    A frame is part of 2 * depth + 1 windows, each with its own range ``low``, ``high``,
+    float32 (window,): ``counts`` is int32 (frame, window, lane, bin).
+    """
     columns = frames.shape[2]
     bins = np.empty(columns, np.int32)
     for t in range(lo, hi):
@@ -187,8 +192,11 @@ def _count(
 
 @njit(cache=True, nogil=True)
 def _bins(line: Any, first: float, last: float, bins: Any) -> None:
-    # np.histogram in float32, step by step: an estimate, then a comparison with the
-    # edges on either side of it
+    """Write the bin of each value of ``line``, float32 (column,), into ``bins``, int32.
+
+    The same steps as `numpy.histogram` in float32: an estimate, then a comparison with
+    the edges on either side.
+    """
     extent = last - first
     step = extent / np.float32(BINS)
     for x in range(len(line)):
@@ -200,11 +208,12 @@ def _bins(line: Any, first: float, last: float, bins: Any) -> None:
             (v >= np.float32(i + np.int32(1)) * step + first)
             and (i != np.int32(BINS - 1))
         )
-        bins[x] = max(i, np.int32(0))  # values that span more than float32 can subtract
+        bins[x] = max(i, np.int32(0))  # the range may exceed float32
 
 
 @njit(cache=True, nogil=True)
 def _tally(bins: Any, counts: Any) -> None:
+    """Add bins, int32 (column,), to the histogram ``counts``, int32 (lane, bin)."""
     whole = len(bins) - len(bins) % _LANES
     for x in range(0, whole, _LANES):
         for lane in range(_LANES):
@@ -215,6 +224,7 @@ def _tally(bins: Any, counts: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _triangle_level(histogram: Any) -> int:
+    """Return the bin of the triangle threshold of a histogram, int64 (bin,)."""
     peak = np.argmax(histogram)
     occupied = np.flatnonzero(histogram)
     low, high = occupied[0], occupied[-1]
@@ -238,6 +248,11 @@ def _triangle_level(histogram: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _stand_out(lo: int, hi: int, frames: Any, min_ratio: float, out: Any) -> None:
+    """Set thresholds ``out``, float32 (frame,), to infinity where frames fail the test.
+
+    Frames ``lo`` to ``hi - 1`` of ``frames``, float32 (frame, row, column); see
+    `active_thresholds`.
+    """
     rows, columns = frames.shape[1:]
     total = np.empty(columns, np.float64)
     above = np.empty(columns, np.float64)

@@ -27,8 +27,9 @@ TRACES, FRAMES = 256, 512
 def moving_average(
     frames: NDArray[Any], width: int, *, inner: slice = slice(None)
 ) -> NDArray[np.float32]:
-    """Return the mean over ``width`` frames around each frame; the ends of the
-    recording are repeated.
+    """Return the mean over ``width`` frames around each frame.
+
+    The end frames are repeated.
 
     Parameters
     ----------
@@ -56,8 +57,9 @@ def moving_average(
 
 @lru_cache(maxsize=64)
 def minimum_bias(window: int, width: int, seed: int = 0) -> float:
-    """Return how far the two-sided minimum of a moving average of white noise of unit
-    variance lies below its mean.
+    """Return how far noise lowers the two-sided minimum of a moving average.
+
+    For white noise of unit variance, below its mean.
 
     Measured on `TRACES` seeded traces; its own error is about 0.5% of the value.
 
@@ -81,8 +83,9 @@ def minimum_bias(window: int, width: int, seed: int = 0) -> float:
 def minimum_bias_over_time(
     n_frames: int, window: int, width: int, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Return `minimum_bias` for each frame of a recording: near its ends the windows
-    are cut short and lose less.
+    """Return `minimum_bias` for each frame of a recording.
+
+    Near its ends windows are shorter, and the bias is smaller.
 
     At the first frame one of the two windows holds that frame alone, so that nothing is
     lost there and a correction by the bias of whole windows would put the background
@@ -121,8 +124,9 @@ def minimum_bias_over_time(
 
 
 class NoiseEstimate:
-    """Standard deviation of the noise of each pixel from the steps between neighbouring
-    frames, block by block.
+    """Estimate the noise of each pixel from frame-to-frame differences, by blocks.
+
+    The estimate is a standard deviation.
 
     ``sigma = mean(|x[t + 1] - x[t]|) * sqrt(pi) / 2`` for Gaussian noise; signals that
     change slowly hardly count.

@@ -15,8 +15,9 @@ from astrocast.kernels.parallel import spread
 
 
 def rank_of(size: int, percentile: float) -> int:
-    """Return which of ``size`` sorted values is the percentile, as
-    `scipy.ndimage.percentile_filter` does.
+    """Return the index of the percentile among ``size`` sorted values.
+
+    As in `scipy.ndimage.percentile_filter`.
     """
     if not 0 <= percentile <= 100:
         raise InvalidValueError(
@@ -33,8 +34,9 @@ def running_percentile(
     inner: slice = slice(None),
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    """Return the percentile of each pixel over the frames ``t - window`` to ``t +
-    window``.
+    """Return the running percentile of each pixel.
+
+    Over the frames ``t - window`` to ``t + window``.
 
     The ends of the recording are repeated. Equal to `scipy.ndimage.percentile_filter`
     of that size along time with mode ``nearest``. The cost per voxel grows with the

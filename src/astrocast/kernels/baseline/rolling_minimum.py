@@ -158,8 +158,7 @@ def signal_above(
     *,
     floor: float = 1.0,
 ) -> tuple[NDArray[np.float32], int]:
-    """Return what ``method`` makes of frames and their background, and the count of
-    floored divisions.
+    """Return the signal of ``method``, and the number of divisions that were limited.
 
     Parameters
     ----------
@@ -201,8 +200,9 @@ def highest(dtype: np.dtype[Any]) -> Any:
 
 
 def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """Return the float that differences of ``dtype`` are exact in: float32 would round
-    integers above 2**24.
+    """Return the float dtype in which differences of ``dtype`` are exact.
+
+    float32 would round integers above 2**24.
     """
     return np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64
 
@@ -226,8 +226,9 @@ def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
 
 @njit(nogil=True, cache=True)
 def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # numba infers
-    """Each side is the tail of one segment and the head of the next; the larger of the
-    two sides is kept.
+    """Write the larger of the minima on both sides.
+
+    Each side joins the tail of one segment and the head of the next.
     """
     for p in range(out.size):
         back = head[p] if head[p] < before[p] else before[p]
@@ -237,9 +238,7 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
 
 @njit(nogil=True, cache=True)
 def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
-    """Write what ``method`` makes of a row of values and their background; return how
-    many divisions were floored.
-    """
+    """Write the signal of ``method`` for a row; return the limited divisions."""
     floored = np.int64(0)
     if method == 0:
         for p in range(row.size):

@@ -1,5 +1,4 @@
-"""What a stretch of a recording shows where nothing happens: level, bleaching, local
-drift, residual motion.
+"""Estimate the background of a stretch of frames: level, bleaching, drift, motion.
 
 All of it is taken from means over a few frames. A low quantile of these, corrected for
 what noise alone makes of it, is the first guess of each pixel's level. It holds for a
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.noise_moments import gain_of_mean
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
 from astrocast.kernels.compiling import njit
@@ -73,8 +73,9 @@ class Background:
 
 
 def step_edges(n_frames: int) -> NDArray[np.int64]:
-    """Return where the steps of a stretch begin, and its end; the last step takes what
-    is left over.
+    """Return the first frame of each step of a stretch, and its end.
+
+    The last step includes the remaining frames.
 
     Examples
     --------
@@ -92,6 +93,7 @@ def estimate_background(
     steps: NDArray[np.int64],
     line: NoiseLine,
     pool: Executor | None = None,
+    correlation: tuple[float, float] = (0.0, 0.0),
 ) -> Background:
     """Return the background of a stretch of a recording.
 
@@ -109,14 +111,17 @@ def estimate_background(
     variance = line.variance(
         np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0)
     )
-    noise = np.sqrt(variance / np.float32(np.diff(steps).mean()))
+    length = float(np.diff(steps).mean())
+    noise = np.sqrt(variance / np.float32(length)) * np.float32(
+        gain_of_mean(correlation, length)
+    )
     course, slope = _common_course(means)
     rest = means - course[:, None, None] * slope
     level = _low_level(rest, noise)
     rest -= level
     drift = np.zeros(_tile_shape(rest), np.float32)
     for round_, limit in enumerate(_OUT):
-        texture = Texture.of(level, variance / np.diff(steps).mean())
+        texture = Texture.of(level, noise * noise)
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
         # what is left out on one side only leaves the mean of noise below zero; in the
         # first round the level may still be too high, and what is below it is to pull
@@ -141,8 +146,9 @@ def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
 
 
 def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return the means of square tiles, (frame, tile row, tile column); tiles at the
-    edges may be smaller.
+    """Return the means of square tiles, (frame, tile row, tile column).
+
+    Tiles at the edges may be smaller.
     """
     rows, columns = (
         np.arange(0, values.shape[1], side),
@@ -162,8 +168,9 @@ def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
 def _common_course(
     means: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the course that all tiles share (step,), and by how much each pixel
-    follows it (row, column).
+    """Return the time course common to all tiles, and its amplitude in each pixel.
+
+    Shapes (step,) and (row, column).
 
     Bleaching takes a share of the light, whatever the camera's offset: how much a tile
     follows is a line of its level.
@@ -211,9 +218,7 @@ def _low_level(
 def _subtract_tiles(
     values: NDArray[np.float32], tiles: NDArray[np.float32], pool: Executor | None
 ) -> NDArray[np.float32]:
-    """Return ``values`` less the tiles' values, which are interpolated between the
-    middles of tiles.
-    """
+    """Return ``values`` minus tile values, interpolated between tile centres."""
     out = np.empty_like(values)
     spread(pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out)
     return out
@@ -242,8 +247,9 @@ def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) 
 
 @njit(cache=True, nogil=True)
 def _between_middles(n: int, count: int, side: Any) -> Any:
-    """Return which middle of a tile is before each of ``n`` pixels, and how far on the
-    way to the next the pixel is.
+    """Return, for each of ``n`` pixels, the tile centre before it and the distance.
+
+    The distance is a fraction of the way to the next centre.
     """
     before, share = np.empty(n, np.int64), np.empty(n, np.float32)
     for x in range(n):
@@ -257,8 +263,9 @@ def _between_middles(n: int, count: int, side: Any) -> Any:
 
 
 def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Noise of the mean over the square around each pixel, in which pixels at the edges
-    count repeatedly.
+    """Return the noise of the mean over the square around each pixel.
+
+    At the edges pixels count repeatedly.
     """
     rows, columns = (_box_weights(n) ** 2 for n in noise.shape)
     return np.asarray(np.sqrt(rows @ noise**2 @ columns.T), np.float32)
@@ -282,11 +289,12 @@ def _quiet(
     both: bool,
     pool: Executor | None,
 ) -> NDArray[np.uint8]:
-    """Return where nothing stands out, neither there nor close by in space and time
-    (step, row, column).
+    """Return a mask of quiet voxels, uint8 (step, row, column).
 
-    What is ``limit`` standard deviations above stands out, and what is as far below too
-    where ``both``.
+    Neither they nor their neighbours in space and time exceed the background.
+
+    ``limit``: standard deviations above the background (with ``both`` also below it)
+    from which a voxel is not quiet.
     """
     smooth = np.empty_like(values)
     spread(pool, len(values), _box_means, values, smooth)
@@ -322,8 +330,9 @@ def _box_means(lo: int, hi: int, values: Any, out: Any) -> None:
 def _low_spread(
     smooth: NDArray[np.float32], noise: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the spread of each step's means over squares, in units of what white noise
-    makes of them; at least 1.
+    """Return the deviation of each step's means over squares, at least 1.
+
+    In units of that of white noise.
 
     Interpolation by a motion correction makes the noise of neighbours alike: their mean
     has more of it than steps from frame to frame tell. It is taken from low values,
@@ -399,8 +408,9 @@ def _quiet_means(
 def _drift(
     values: NDArray[np.float32], quiet: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Slow local change of the background: means of tiles, smoothed over neighbouring
-    tiles and steps.
+    """Return the slow local change of the background.
+
+    Means of tiles, smoothed over neighbouring tiles and steps.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -421,8 +431,9 @@ def _excess(
     noise: NDArray[np.float32],
     pool: Executor | None,
 ) -> NDArray[np.float32]:
-    """Fluctuation of the means below zero over what noise makes of it. Events do not
-    reach below zero.
+    """Return the fluctuation of means below zero, in units of the noise.
+
+    Events do not contribute, as they are above zero.
     """
     steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)

@@ -1,10 +1,9 @@
-"""Which voxels of a smoothed signal stand out, and how far: the only ones that are kept
-of a block.
-"""
+"""Voxels of a smoothed signal that stand out: the only ones that are kept of a block."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import spread
 
-#: what stands out is worth at least this many standard deviations
+#: least height that a voxel which stands out is given, in standard deviations
 _LEAST_HEIGHT = 0.5
 
 
@@ -27,8 +26,7 @@ def stand_out(
     border: tuple[int, int, int, int] = (0, 0, 0, 0),
     pool: Executor | None = None,
 ) -> NDArray[np.bool_]:
-    """Return the voxels of a signal that are higher than some standard deviations of
-    its noise.
+    """Return the voxels of a signal above some standard deviations of its noise.
 
     Parameters
     ----------
@@ -38,7 +36,7 @@ def stand_out(
         Its standard deviation, (kind of frame, row, column), float32: frames at the
         ends of a recording are smoothed over fewer others.
     which
-        Kind of each frame.
+        Kind of each frame, int64.
     height
         In standard deviations.
     border
@@ -74,6 +72,7 @@ def _mark(
     border: Any,
     out: Any,
 ) -> None:
+    """Mark frames ``lo`` to ``hi`` in ``out``, bool; arguments as for `stand_out`."""
     _, rows, columns = smooth.shape
     top, bottom, left, right = border
     for t in range(lo, hi):
@@ -84,72 +83,133 @@ def _mark(
                 into[x] = line[x] > height * limit[x]
 
 
-def heights_on_runs(
-    runs: Runs,
-    smooth: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    which: NDArray[np.int64],
-    worth: tuple[NDArray[np.uint8], NDArray[np.float32], float],
-    pool: Executor | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return signal and noise of the voxels on runs, run after run.
-
-    Parameters
-    ----------
-    runs
-        Of voxels that stand out.
-    smooth, noise, which
-        As for `stand_out`.
-    worth
-        Class of each pixel, (row, column), uint8, the table of each class (see
-        `normal_heights`), and the height of the background. Noise that is not normal is
-        called as much larger as makes a height as rare as it is.
-    pool
-        Threads to share the work with.
-    """
+def values_on_runs(
+    runs: Runs, volume: NDArray[np.float32], pool: Executor | None = None
+) -> NDArray[np.float32]:
+    """Return the values of a volume (frame, row, column) on runs, run after run."""
     first = np.concatenate([[0], np.cumsum(runs.stop - runs.start, dtype=np.int64)])
-    value, size = np.empty(first[-1], np.float32), np.empty(first[-1], np.float32)
+    out = np.empty(first[-1], np.float32)
     spread(
         pool,
         runs.shape[0] * runs.shape[1],
         _gather,
         (runs.start, runs.stop, runs.first),
         first,
-        smooth,
-        noise,
-        which,
-        (worth[0], worth[1], np.float32(worth[2])),
-        value,
-        size,
+        volume,
+        out,
     )
-    return value, size
+    return out
 
 
 @njit(cache=True, nogil=True)
-def _gather(
+def _gather(lo: int, hi: int, runs: Any, first: Any, volume: Any, out: Any) -> None:
+    """Copy the values on the runs of lines ``lo`` to ``hi`` into ``out``, float32.
+
+    ``runs`` are start, stop (int32) and the first run of each line (int64); ``first``
+    is the place of each run in ``out``, int64.
+    """
+    rows = volume.shape[1]
+    start, stop, of_row = runs
+    for row in range(lo, hi):
+        line = volume[row // rows, row % rows]
+        for run in range(of_row[row], of_row[row + 1]):
+            k = first[run] - start[run]
+            for x in range(start[run], stop[run]):
+                out[k + x] = line[x]
+
+
+@dataclass(frozen=True)
+class NoiseOfPixels:
+    """Standard deviation of the smoothed signal, and how heights are translated.
+
+    Parameters
+    ----------
+    deviation
+        (kind of frame, row, column), float32.
+    which
+        Kind of each frame of a block, int64.
+    ratio
+        Factor by which extrinsic fluctuations exceed it, (row, column), float32.
+    classes, tables
+        Brightness class of each pixel, uint8, and the table of each class, see
+        `normal_heights`.
+    shift
+        Height of the background itself, in standard deviations.
+    """
+
+    deviation: NDArray[np.float32]
+    which: NDArray[np.int64]
+    ratio: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+    tables: NDArray[np.float32]
+    shift: float
+
+
+def noise_on_runs(
+    runs: Runs,
+    values: NDArray[np.float32],
+    noise: NoiseOfPixels,
+    pool: Executor | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return two noise levels of the voxels on runs, run after run.
+
+    Parameters
+    ----------
+    runs, values
+        Voxels that stand out and the smoothed signal there, float32.
+    noise
+        Of the block.
+    pool
+        Threads to share the work with.
+
+    Returns
+    -------
+    plain : numpy.ndarray
+        Standard deviation of the smoothed signal, extrinsic fluctuations included.
+    normal : numpy.ndarray
+        The same, inflated where noise is not normal so that signal over noise keeps
+        its true tail probability. Both float32, (voxel,).
+    """
+    first = np.concatenate([[0], np.cumsum(runs.stop - runs.start, dtype=np.int64)])
+    plain, normal = np.empty(first[-1], np.float32), np.empty(first[-1], np.float32)
+    spread(
+        pool,
+        runs.shape[0] * runs.shape[1],
+        _judge,
+        (runs.start, runs.stop, runs.first, first),
+        values,
+        (noise.deviation, noise.which, noise.ratio),
+        (noise.classes, noise.tables, np.float32(noise.shift)),
+        plain,
+        normal,
+    )
+    return plain, normal
+
+
+@njit(cache=True, nogil=True)
+def _judge(
     lo: int,
     hi: int,
     runs: Any,
-    first: Any,
-    smooth: Any,
+    values: Any,
     noise: Any,
-    which: Any,
     worth: Any,
-    value: Any,
-    size: Any,
+    plain: Any,
+    normal: Any,
 ) -> None:
-    rows = smooth.shape[1]
-    start, stop, of_row = runs
+    """Fill ``plain`` and ``normal`` for lines ``lo`` to ``hi``; see `noise_on_runs`."""
+    start, stop, of_row, first = runs
+    deviation, which, ratio = noise
     classes, tables, shift = worth
+    rows = deviation.shape[1]
     for row in range(lo, hi):
         t, y = row // rows, row % rows
         for run in range(of_row[row], of_row[row + 1]):
             k = first[run]
             for x in range(start[run], stop[run]):
-                signal = smooth[t, y, x]
-                value[k] = signal
-                height = translated(
-                    signal / noise[which[t], y, x] - shift, tables[classes[y, x]]
-                )
-                size[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
+                signal = values[k]
+                own = deviation[which[t], y, x] * ratio[y, x]
+                plain[k] = own
+                height = translated(signal / own - shift, tables[classes[y, x]])
+                normal[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
                 k += 1

@@ -1,4 +1,4 @@
-"""The extent of an event: what reaches a share of its own peak and hangs together.
+"""The extent of events: what reaches a share of the own peak and hangs together.
 
 Smoothing lowers a peak and widens what is below it. The share that is looked for in the
 smoothed signal allows for that on the whole; where an event is far above the noise,
@@ -9,12 +9,16 @@ frequency ``k`` by ``exp(-v k**2 / 2)``; to first order its inverse is ``1 + v k
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.pieces import call_in_pieces
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.masks.scattered import flood_outside, largest_region
 from astrocast.kernels.segmentation.watershed import face_neighbours
 
 #: share of an event's voxels, and how many at least, whose mean is its peak: one
@@ -29,10 +33,35 @@ _FROM, _FULL = 20.0, 80.0
 _LESS = 0.13
 
 
-def peak_height(values: NDArray[np.float32]) -> float:
-    """Return the height of an event's peak: the mean of its highest values."""
-    k = min(len(values), max(_LEAST, int(_TOP * len(values))))
-    return float(np.partition(values, len(values) - k)[len(values) - k :].mean())
+@dataclass(frozen=True)
+class Extents:
+    """Voxels of several events, one event after the other.
+
+    Parameters
+    ----------
+    voxels
+        Flat indices, ascending within each event, int64.
+    first
+        Where the voxels of each event begin, and the end, int64, (event + 1,).
+    peak
+        Height of each event in the smoothed signal, float32, (event,).
+    """
+
+    voxels: NDArray[np.int64]
+    first: NDArray[np.int64]
+    peak: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.peak)
+
+    def of(self, event: int) -> NDArray[np.int64]:
+        """Return the voxels of an event (from 0)."""
+        return self.voxels[self.first[event] : self.first[event + 1]]
+
+    @property
+    def event(self) -> NDArray[np.int64]:
+        """Event (from 0) of each voxel."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
 
 
 def laplacian(
@@ -61,14 +90,20 @@ def laplacian(
     array([0., 2., 2., 2., 0.], dtype=float32)
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
-    return _laplacian(
-        face_neighbours(voxels, shape[1], shape[2]),
-        np.ascontiguousarray(values, np.float32),
+    return np.asarray(
+        laplacian_of(
+            face_neighbours(voxels, shape[1], shape[2]),
+            np.ascontiguousarray(values, np.float32),
+        )
     )
 
 
 @njit(cache=True, nogil=True)
-def _laplacian(neighbours: Any, values: Any) -> Any:
+def laplacian_of(neighbours: Any, values: Any) -> Any:
+    """Return the Laplacian of values, float32, (voxel,).
+
+    ``neighbours`` (voxel, 6), int32, from `face_neighbours`.
+    """
     out = np.zeros(len(values), np.float32)
     for i in range(len(values)):
         for axis in range(3):
@@ -78,70 +113,144 @@ def _laplacian(neighbours: Any, values: Any) -> Any:
     return out
 
 
-def sharpened(
-    values: NDArray[np.float32],
-    laplacians: NDArray[np.float32],
-    height: float,
+def event_extents(
+    voxels: NDArray[np.int64],
+    signal: tuple[NDArray[np.float32], NDArray[np.float32]],
+    members: tuple[NDArray[np.int64], NDArray[np.int64]],
+    sharpness: NDArray[np.float32],
     share: float,
-) -> tuple[NDArray[np.float32], float]:
-    """Return an event's signal with as much of the smoothing taken back as its height
-    allows, and the share to use.
+    shape: tuple[int, int, int],
+    pool: Executor | None = None,
+) -> Extents:
+    """Return the extents of events.
 
     Parameters
     ----------
-    values, laplacians
-        Smoothed signal of the event's voxels and its Laplacian there.
-    height
-        Of the event's peak, in standard deviations of the smoothed noise.
+    voxels
+        Flat indices into a volume, ascending, int64.
+    signal
+        Smoothed signal of these voxels and its Laplacian, float32.
+    members
+        Positions in the list of the voxels that can belong to each event, ascending,
+        one event after the other, and where each event begins (event + 1,); int64.
+    sharpness
+        How much of the smoothing is taken back, 0 to 1, float32, (event,); see
+        `sharpness_of`.
     share
-        Of the peak that a voxel of the event reaches where nothing is taken back.
-    """
-    much = float(np.clip((height - _FROM) / (_FULL - _FROM), 0, 1))
-    if much == 0:
-        return values, share
-    return values - np.float32(much) * laplacians, share * (1 - _LESS * much)
-
-
-def event_extent(
-    coordinates: NDArray[np.int64], values: NDArray[np.float32], share: float
-) -> NDArray[np.int64]:
-    """Return the coordinates (voxel, 3) of an event's extent.
-
-    Parameters
-    ----------
-    coordinates, values
-        Frame, row and column of the voxels that can belong to the event, and the signal
-        there.
-    share
-        Of the peak's height that a voxel of the event reaches.
+        Of its peak that a voxel of an event reaches where nothing is taken back.
+    shape
+        Of the volume, (frame, row, column).
+    pool
+        Threads to share the work with.
 
     Returns
     -------
-    numpy.ndarray
-        The largest connected part (corners connect) of the voxels that do, holes
-        filled, in raster order.
+    Extents
+        The largest connected part (corners connect) of the voxels that reach the share,
+        holes filled.
 
     Examples
     --------
-    >>> line = np.array([[0, 0, x] for x in range(6)])
-    >>> event_extent(line, np.array([1, 9, 10, 9, 1, 0], np.float32), 0.5)[:, 2]
-    array([1, 2, 3])
+    >>> line = np.array([1, 9, 10, 9, 1, 0], np.float32)
+    >>> found = event_extents(
+    ...     np.arange(6),
+    ...     (line, np.zeros(6, np.float32)),
+    ...     (np.arange(6), np.array([0, 6])),
+    ...     np.zeros(1, np.float32),
+    ...     0.5,
+    ...     (1, 1, 6),
+    ... )
+    >>> found.voxels.tolist()
+    [1, 2, 3]
     """
-    from scipy import ndimage
+    order, first = members
+    parts = call_in_pieces(
+        pool,
+        len(first) - 1,
+        _extents,
+        voxels,
+        *signal,
+        order,
+        first,
+        sharpness,
+        np.float32(share),
+        np.array(shape),
+    )
+    count = np.concatenate([np.zeros(1, np.int64), *(p[1] for p in parts)])
+    return Extents(
+        np.concatenate([np.empty(0, np.int64), *(p[0] for p in parts)]),
+        np.cumsum(count),
+        np.concatenate([np.empty(0, np.float32), *(p[2] for p in parts)]),
+    )
 
-    chosen = coordinates[values >= share * peak_height(values)]
-    low = chosen.min(axis=0)
-    box = np.zeros(chosen.max(axis=0) - low + 1, bool)
-    box[tuple((chosen - low).T)] = True
-    regions, count = ndimage.label(box, np.ones((3, 3, 3), int))
-    if count > 1:
-        box = regions == 1 + np.bincount(regions.ravel())[1:].argmax()
-    return np.argwhere(_filled(box)) + low
+
+def sharpness_of(height: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return how much of the smoothing is taken back for events of a height, 0 to 1.
+
+    Parameters
+    ----------
+    height
+        Of the peaks, in standard deviations of the smoothed noise.
+    """
+    return np.clip((height - _FROM) / (_FULL - _FROM), 0, 1).astype(np.float32)
 
 
-def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask with its holes filled: what the outside does not reach over faces."""
-    from scipy import ndimage
+@njit(cache=True, nogil=True)
+def peak_height(values: Any) -> Any:
+    """Return the mean of the highest values (float32, (voxel,)): 2 %, at least 8."""
+    k = min(len(values), max(_LEAST, int(_TOP * len(values))))
+    if k == len(values):
+        return np.float32(values.sum() / k)
+    return np.float32(
+        np.partition(values, len(values) - k)[len(values) - k :].sum() / k
+    )
 
-    regions, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return np.asarray(regions[1:-1, 1:-1, 1:-1] != regions[0, 0, 0])
+
+@njit(cache=True, nogil=True)
+def _extents(
+    lo: int,
+    hi: int,
+    voxels: Any,
+    values: Any,
+    bent: Any,
+    order: Any,
+    first: Any,
+    sharpness: Any,
+    share: Any,
+    shape: Any,
+) -> Any:
+    """Return voxels (int64), number of voxels and peak of the events ``lo`` to ``hi``."""
+    count, peak = np.zeros(hi - lo, np.int64), np.zeros(hi - lo, np.float32)
+    found = [np.empty(0, np.int64)]
+    rows, columns = shape[1], shape[2]
+    total = 0
+    for e in range(lo, hi):
+        own = order[first[e] : first[e + 1]]
+        heights = values[own]
+        peak[e - lo] = peak_height(heights)
+        much = sharpness[e]
+        if much > 0:
+            heights = heights - much * bent[own]
+        level = share * (1 - np.float32(_LESS) * much) * peak_height(heights)
+        chosen = voxels[own[heights >= level]]
+        box, low = largest_region(chosen, rows, columns)
+        flood_outside(box)
+        inside = np.empty(box.size, np.int64)
+        n = 0
+        for z in range(1, box.shape[0] - 1):
+            for y in range(1, box.shape[1] - 1):
+                for x in range(1, box.shape[2] - 1):
+                    # neither outside nor reached from there: the region and its holes
+                    if box[z, y, x] != 2:
+                        place = (low[0] + z - 1) * rows + low[1] + y - 1
+                        inside[n] = place * columns + low[2] + x - 1
+                        n += 1
+        found.append(inside[:n].copy())
+        count[e - lo] = n
+        total += n
+    out = np.empty(total, np.int64)
+    at = 0
+    for piece in found:
+        out[at : at + len(piece)] = piece
+        at += len(piece)
+    return out, count, peak

@@ -1,5 +1,4 @@
-"""What smoothed noise is measured to be, where the noise of single frames does not tell
-all of it.
+"""Measure the noise of the smoothed signal, where frame-to-frame noise is too low.
 
 Noise that is alike in neighbouring voxels (interpolated or denoised recordings) has
 more left after smoothing than white noise; light that flickers adds a share of the
@@ -58,9 +57,7 @@ class Measured:
         light: NDArray[np.float32],
         slope: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Return the standard deviation where noise, light and slope are expected to be
-        as given.
-        """
+        """Return the standard deviation expected from noise, brightness and slope."""
         square = (
             (self.factor * noise) ** 2
             + (self.flicker * light) ** 2
@@ -134,8 +131,9 @@ def _groups(
 def _squares(
     parts: NDArray[np.float64], spreads: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the squares that best make up the relative spread of each group, that of
-    the noise at least what it is.
+    """Return the terms that fit the squared relative deviation of each group best.
+
+    The deviation is at least that of the noise.
     """
     from scipy.optimize import nnls
 
@@ -148,8 +146,9 @@ def _squares(
 
 
 def _centre(values: NDArray[Any]) -> float:
-    """Return the centre of values: from the slope of their density at zero, which
-    events hardly change.
+    """Return the centre of values, from the slope of their density at zero.
+
+    Events hardly change it.
     """
     below = values[values < 0]
     spread = float(np.median(-below)) / 0.6745 if len(below) else 1.0

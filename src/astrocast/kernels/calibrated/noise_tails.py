@@ -39,8 +39,9 @@ def histogram_of_noise(
     own: float,
     limit: float = 2.0,
 ) -> NDArray[np.int64]:
-    """Return how often voxels in which nothing happens are that far from the
-    background, (class, bin).
+    """Return the histogram of distances from the background in quiet voxels.
+
+    int64 (class, bin).
 
     Parameters
     ----------
@@ -91,8 +92,9 @@ def _count(
 def normal_heights(
     counts: NDArray[np.int64], sigma: float, radius: int
 ) -> NDArray[np.float32]:
-    """Return for heights of smoothed noise those that normal noise exceeds as rarely,
-    (class, height).
+    """Return, for heights of smoothed noise, the equally rare heights of normal noise.
+
+    Shape (class, height).
 
     Parameters
     ----------
@@ -132,8 +134,9 @@ def normal_heights(
 def _weights_of_smoothing(
     sigma: float, radius: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the different weights of a Gaussian over three axes, and how many voxels
-    have each.
+    """Return the different weights of a Gaussian over three axes.
+
+    With the number of voxels that have each weight.
     """
     one = gaussian_weights(sigma, radius)
     one = np.concatenate([one[:0:-1], one])
@@ -151,8 +154,9 @@ def _heights_of_sum(
     weights: NDArray[Any],
     times: NDArray[Any],
 ) -> NDArray[np.float64]:
-    """Return the normal heights of those of a sum of ``times`` values ``z`` each with
-    ``weights``, of unit variance.
+    """Map each height of a weighted sum to the z-score with the same tail probability.
+
+    The sum, of unit variance, has ``times`` values ``z`` for each of ``weights``.
     """
     from scipy.special import ndtri
 
@@ -179,8 +183,9 @@ def _heights_of_sum(
 
 @njit(cache=True, nogil=True)
 def translated(height: Any, table: Any) -> Any:
-    """Return a height in a table of `normal_heights`, (height,), as a line beyond its
-    ends; for compiled kernels.
+    """Return a height translated by a table of `normal_heights`.
+
+    Beyond the ends of the table by a line; for compiled kernels.
     """
     at = (height - np.float32(FIRST)) / np.float32(STEP)
     k = min(max(int(at), 0), len(table) - 2)
@@ -201,8 +206,9 @@ def as_normal(
     classes: NDArray[np.uint8],
     tables: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Return the heights (frame, row, column) that normal noise exceeds as rarely as
-    this noise exceeds those given.
+    """Return the z-scores with the same tail probability as given heights.
+
+    Shape (frame, row, column).
 
     Parameters
     ----------

@@ -21,8 +21,9 @@ _ROUNDS = 10
 
 @dataclass(frozen=True)
 class NoiseLine:
-    """Variance of the noise, ``slope * brightness + intercept``, in squared units of
-    the recording.
+    """Variance of the noise, ``slope * brightness + intercept``.
+
+    In squared units of the recording.
 
     Parameters
     ----------
@@ -46,8 +47,9 @@ class NoiseLine:
         )
 
     def light(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
-        """Return how much of a brightness is light: what is above the camera's offset,
-        as far as the line tells it.
+        """Return the part of a brightness above the camera's offset.
+
+        As far as the line of the noise determines the offset.
         """
         if self.slope <= 0:
             return np.zeros(np.shape(brightness), np.float32)
@@ -102,9 +104,7 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
 
 
 def robust_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and intercept of the line of about the least sum of absolute
-    differences.
-    """
+    """Return slope and intercept of the line of least absolute differences, nearly."""
     matrix = np.stack([x - x.mean(), np.ones(len(x))], axis=1)
     weight = np.ones(len(x))
     slope, height = 0.0, float(np.median(y))

@@ -1,5 +1,4 @@
-"""Voxels that belong to more than one event: where an event goes on below a stronger
-one.
+"""Voxels that belong to several events: an event continues below a stronger one.
 
 A watershed gives each voxel to one event. What another has there is told from where it
 is seen alone: its voxels are taken as a footprint times a time course (as in
@@ -12,35 +11,20 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: times that all models are fitted, each with what the others are known to be
-#: subtracted
-_ROUNDS = 4
-#: steps of alternating least squares in each
-_STEPS = 8
-#: least overlap (intersection over union) of model and extent where the event is seen
-#: alone
-_AGREEMENT = 0.6
-#: least share of footprint times duration that an event fills: one that travels fills
-#: less, and would need much memory
-_FILL = 0.2
-#: least frames in which a pixel, and pixels in which a frame, is seen alone
-_LEAST = 3
-#: least frames of a decay that it is told by
-_DECAY = 4
-#: standard deviations of the noise by which a model may be higher than all that is
-#: there
-_DOUBT = 2.0
+from astrocast.kernels.calibrated.pieces import call_in_pieces
+from astrocast.kernels.calibrated.shared_fit import fit_groups
+from astrocast.kernels.masks.scattered import largest_region
+from astrocast.kernels.segmentation.labelling import join_labels
+
 #: share of its level that an event keeps a voxel at, once what another has there is
 #: taken from it
 _KEPT = 0.9
-#: frames after its extent in which the decay of an event is looked for
-_TAIL = 4
 
 
 @dataclass(frozen=True)
@@ -63,24 +47,6 @@ class Shared:
     reached: NDArray[np.bool_]
 
 
-@dataclass
-class _Window:
-    """Footprint times duration of an event; arrays are (frame, pixel), but for ``at``,
-    which is flat and ascending.
-
-    ``told`` says of which frames the model says something, (frame,).
-    """
-
-    at: NDArray[np.int64]
-    extent: NDArray[np.bool_]
-    own: NDArray[np.bool_]
-    contested: NDArray[np.bool_]
-    value: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    model: NDArray[np.float32]
-    told: NDArray[np.bool_]
-
-
 def shared_voxels(
     voxels: NDArray[np.int64],
     values: NDArray[np.float32],
@@ -90,6 +56,7 @@ def shared_voxels(
     levels: dict[int, float],
     touching: NDArray[np.integer],
     shape: tuple[int, int, int],
+    pool: Executor | None = None,
 ) -> dict[int, Shared]:
     """Return what events have in the basins of those they touch.
 
@@ -108,11 +75,13 @@ def shared_voxels(
         Pairs of numbers whose basins touch, (pairs, 2); no other share voxels.
     shape
         Of the volume, (frame, row, column).
+    pool
+        Threads to share the work with.
 
     Returns
     -------
     dict
-        Of each event of which that can be told.
+        Of each event of which that can be known.
 
     Examples
     --------
@@ -135,221 +104,79 @@ def shared_voxels(
     >>> bool(set(found[1].voxels[found[1].reached]) <= set(extents[2]))
     True
     """
-    neighbours = _neighbours(touching, extents)
-    known = voxels, values, noise, owner
-    found: dict[int, Shared] = {}
-    # windows are held of one group of events at a time
-    for group in _groups(neighbours):
-        windows = {
-            n: w
-            for n in group
-            if (w := _window(n, extents[n], neighbours[n], known, shape)) is not None
-        }
-        _fit_all(windows, neighbours)
-        found |= {
-            n: _reached(window, levels[n], extents[n], shape)
-            for n, window in windows.items()
-        }
-    return {n: shared for n, shared in found.items() if len(shared.voxels)}
-
-
-def _groups(neighbours: dict[int, list[int]]) -> Iterator[list[int]]:
-    """Yield events that touch each other, directly or through others, ascending."""
-    left = set(neighbours)
-    while left:
-        group, new = set(), {min(left)}
-        while new:
-            group |= new
-            new = {other for n in new for other in neighbours[n]} - group
-        left -= group
-        yield sorted(group)
-
-
-def _fit_all(windows: dict[int, _Window], neighbours: dict[int, list[int]]) -> None:
-    meeting = {n: _meeting(n, neighbours[n], windows) for n in windows}
-    # at first nothing is known of the others; then each is fitted to what their latest
-    # models leave
-    for n, (model, told) in {n: _fit(n, windows, {}) for n in windows}.items():
-        windows[n].model, windows[n].told = model, told
-    for _ in range(_ROUNDS - 1):
-        for n, window in windows.items():
-            window.model, window.told = _fit(n, windows, meeting[n])
+    numbers = np.array(sorted(extents), np.int64)
+    if not len(numbers):
+        return {}
+    index = np.full(max(int(owner.max(initial=0)), int(numbers[-1])) + 1, -1, np.int32)
+    index[numbers] = np.arange(len(numbers))
+    near = _neighbours(index, touching, len(numbers))
+    groups = _groups(near)
+    lengths = [len(extents[n]) for n in numbers.tolist()]
+    flat = np.concatenate([extents[n] for n in numbers.tolist()]).astype(np.int64)
+    parts = call_in_pieces(
+        pool,
+        len(groups[1]) - 1,
+        fit_groups,
+        groups,
+        (
+            np.asarray(voxels, np.int64),
+            np.asarray(values, np.float32),
+            np.asarray(noise, np.float32),
+            index[owner],
+        ),
+        (flat, np.concatenate([[0], np.cumsum(lengths)])),
+        np.array([levels[n] for n in numbers.tolist()], np.float64),
+        near,
+        np.array(shape, np.int64),
+    )
+    if not parts:
+        return {}
+    event, voxel, model, reached = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    cuts = np.flatnonzero(np.diff(event)) + 1
+    return {
+        int(numbers[own[0]]): Shared(v, m.astype(np.float64), r)
+        for own, v, m, r in zip(
+            *(np.split(column, cuts) for column in (event, voxel, model, reached)),
+            strict=True,
+        )
+        if len(own)
+    }
 
 
 def _neighbours(
-    touching: NDArray[np.integer], extents: dict[int, NDArray[np.int64]]
-) -> dict[int, list[int]]:
-    """Return the numbers that touch each event, of those that touch an event."""
-    pairs = np.unique(np.sort(np.asarray(touching).reshape(-1, 2), axis=1), axis=0)
-    around: dict[int, list[int]] = {}
-    for a, b in pairs.tolist():
-        if a in extents and b in extents:
-            around.setdefault(a, []).append(b)
-            around.setdefault(b, []).append(a)
-    return around
+    index: NDArray[np.int32], touching: NDArray[np.integer], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the events that touch each event, and where those of each begin."""
+    pairs = index[np.asarray(touching, np.int64).reshape(-1, 2)].astype(np.int64)
+    pairs = pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    key = np.unique(both[:, 0] * count + both[:, 1])
+    first = np.searchsorted(key // max(count, 1), np.arange(count + 1))
+    return key % max(count, 1), first
 
 
-def _window(
-    number: int,
-    extent: NDArray[np.int64],
-    neighbours: Sequence[int],
-    known: tuple[
-        NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]
-    ],
-    shape: tuple[int, int, int],
-) -> _Window | None:
-    """Return what is known within an event's footprint and duration; None where the
-    event fills too little of it.
+def _groups(
+    near: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return events that touch, directly or through others, group after group.
+
+    Events that touch none are left out; the second array is where each group begins.
     """
-    voxels, values, noise, owner = known
-    size = shape[1] * shape[2]
-    frame, pixel = np.divmod(extent, size)
-    pixels = np.unique(pixel)
-    if len(extent) < _FILL * (frame.max() + 1 - frame.min()) * len(pixels):
-        return None
-    frames = np.arange(frame.min(), min(frame.max() + 1 + _TAIL, shape[0]))
-    grid = frames[:, None] * size + pixels
-    place = np.minimum(np.searchsorted(voxels, grid), len(voxels) - 1)
-    owned = np.where(voxels[place] == grid, owner[place], 0)
-    own, contested = owned == number, np.isin(owned, neighbours)
-    # what is not looked at is low, and so are the voxels of events that this one does
-    # not touch
-    value = np.where(own | contested, values[place], 0).astype(np.float32)
-    spread, unknown = noise[place].astype(np.float32), np.zeros(grid.shape, np.float32)
-    return _Window(
-        grid.ravel(),
-        _among(grid, extent),
-        own,
-        contested,
-        value,
-        spread,
-        unknown,
-        np.zeros(len(frames), bool),
+    others, first = near
+    count = len(first) - 1
+    pairs = np.stack([np.repeat(np.arange(count), np.diff(first)), others], axis=1)
+    of_event, _ = join_labels(count, pairs + 1)
+    touches = np.flatnonzero(np.diff(first) > 0)
+    order = touches[np.argsort(of_event[1:][touches], kind="stable")]
+    group = of_event[1:][order]
+    begins = (
+        np.flatnonzero(np.concatenate([[True], np.diff(group) > 0]))
+        if len(group)
+        else np.empty(0, np.int64)
     )
-
-
-def _among(
-    wanted: NDArray[np.int64], ascending: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
-    return np.asarray(ascending[place] == wanted)
-
-
-#: of each neighbour, which places of two windows are the same voxel
-_Meeting = dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
-
-
-def _meeting(
-    number: int, neighbours: Sequence[int], windows: dict[int, _Window]
-) -> _Meeting:
-    out: _Meeting = {}
-    for other in neighbours:
-        if other in windows:
-            _, here, there = np.intersect1d(
-                windows[number].at,
-                windows[other].at,
-                assume_unique=True,
-                return_indices=True,
-            )
-            out[other] = here, there
-    return out
-
-
-def _fit(
-    number: int, windows: dict[int, _Window], meeting: _Meeting
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the footprint times time course that an event has where it is seen alone,
-    and the frames it is told of.
-    """
-    window = windows[number]
-    left = window.value.astype(np.float64)
-    for other, (here, there) in meeting.items():
-        left.flat[here] -= windows[other].model.flat[there]
-    seen = ~window.contested
-    left = np.where(seen, np.maximum(left, 0), 0)
-    weight = seen.astype(np.float64)
-    footprint = left.sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
-    course = np.zeros(len(left))
-    for _ in range(_STEPS):
-        course = (left @ footprint) / np.maximum(weight @ footprint**2, 1e-30)
-        footprint = (course @ left) / np.maximum(course**2 @ weight, 1e-30)
-    course, told = decay_on(course, window.own.sum(axis=1) >= _LEAST)
-    return np.outer(course, footprint).astype(np.float32), told
-
-
-def decay_on(
-    course: NDArray[np.float64], seen: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return a time course continued, where it is not seen, by the exponential decay
-    that is seen of it.
-
-    Parameters
-    ----------
-    course
-        Height in each frame, (frame,).
-    seen
-        In which frames it is known. At least four of its decay have to be, and it is
-        continued for as many frames.
-
-    Returns
-    -------
-    course, told : numpy.ndarray
-        The course, and in which frames it is known now.
-
-    Examples
-    --------
-    >>> course = np.array([4, 8, 4, 2, 1, 0.5, 0, 0])
-    >>> decay_on(course, course > 0)[0].round(3)
-    array([4.   , 8.   , 4.   , 2.   , 1.   , 0.5  , 0.25 , 0.125])
-    """
-    frames = np.arange(len(course))
-    top = int(np.where(seen, course, -np.inf).argmax())
-    falls = seen & (frames > top) & (course > 0)
-    n = int(falls.sum())
-    if n < _DECAY:
-        return course, seen
-    # of a logarithm whose argument has the same error everywhere
-    weight = course[falls] ** 2
-    t, y = frames[falls], np.log(course[falls])
-    middle, mean = (
-        float(np.average(t, weights=weight)),
-        float(np.average(y, weights=weight)),
-    )
-    slope = float(
-        (weight * (t - middle) * (y - mean)).sum() / (weight * (t - middle) ** 2).sum()
-    )
-    if slope >= 0:
-        return course, seen
-    gaps = ~seen & (frames > top) & (frames <= t[-1] + n)
-    return np.where(gaps, np.exp(mean + slope * (frames - middle)), course), seen | gaps
-
-
-def _reached(
-    window: _Window,
-    level: float,
-    extent: NDArray[np.int64],
-    shape: tuple[int, int, int],
-) -> Shared:
-    """Return what an event's model has in contested voxels."""
-    above, alone = window.model >= level, ~window.contested
-    either = int(((above | window.extent) & alone).sum())
-    if int((above & window.extent & alone).sum()) < _AGREEMENT * either:
-        return Shared(np.empty(0, np.int64), np.empty(0), np.empty(0, bool))
-    sure = (window.own.sum(axis=0) >= _LEAST) & window.told[:, None]
-    possible = window.model <= window.value + _DOUBT * window.noise
-    told = (window.contested & sure & possible).ravel()
-    voxels, model = window.at[told], window.model.ravel()[told].astype(np.float64)
-    reached = (above & ~window.extent).ravel()[told]
-    reached[reached] = _connected(voxels[reached], extent, shape)
-    return Shared(voxels, model, reached)
-
-
-def _connected(
-    more: NDArray[np.int64], core: NDArray[np.int64], shape: tuple[int, int, int]
-) -> NDArray[np.bool_]:
-    """Return which of some voxels hang together (corners connect) with the core."""
-    region = _regions(np.concatenate([core, more]), shape)
-    return np.isin(region[len(core) :], region[: len(core)])
+    return order, np.append(begins, len(order))
 
 
 def give_back(
@@ -361,8 +188,7 @@ def give_back(
     least: int,
     shape: tuple[int, int, int],
 ) -> dict[int, NDArray[np.int64]]:
-    """Return extents without the voxels that reach an event's level only through what
-    others have there.
+    """Return extents without the voxels that are due to other events alone.
 
     Parameters
     ----------
@@ -402,8 +228,9 @@ def give_back(
 def _model_at(
     wanted: NDArray[np.int64], strongest: tuple[NDArray[np.int64], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return the most that any event has in voxels of another's basin, 0 where there is
-    none.
+    """Return the largest model of any other event in each voxel, 0 where there is none.
+
+    Only in basins of other events.
     """
     voxel, model = strongest
     if not len(voxel):
@@ -415,8 +242,9 @@ def _model_at(
 def _strongest(
     shared: dict[int, Shared],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the voxels in which any event has something beyond its basin, ascending,
-    and the highest model there.
+    """Return the voxels of events outside their basins, and the highest model there.
+
+    Voxels are in increasing order.
     """
     voxels = np.concatenate(
         [np.empty(0, np.int64), *(s.voxels for s in shared.values())]
@@ -431,24 +259,12 @@ def _strongest(
 def _largest(
     voxels: NDArray[np.int64], shape: tuple[int, int, int]
 ) -> NDArray[np.int64]:
+    """Return the largest connected part (corners connect) of voxels."""
     if not len(voxels):
         return voxels
-    region = _regions(voxels, shape)
-    return voxels[region == np.bincount(region).argmax()]
-
-
-def _regions(
-    voxels: NDArray[np.int64], shape: tuple[int, int, int]
-) -> NDArray[np.int32]:
-    """Return the connected region (corners connect) of each voxel, from 1."""
-    from scipy import ndimage
-
-    places = np.stack(np.unravel_index(voxels, shape), axis=1)
-    places -= places.min(axis=0)
-    box = np.zeros(places.max(axis=0) + 1, bool)
-    box[tuple(places.T)] = True
-    regions, _ = ndimage.label(box, np.ones((3, 3, 3), int))
-    return np.asarray(regions[tuple(places.T)], np.int32)
+    box, low = largest_region(voxels, shape[1], shape[2])
+    frame, row, column = (at - 1 + c for at, c in zip(box.nonzero(), low, strict=True))
+    return np.asarray((frame * shape[1] + row) * shape[2] + column, np.int64)
 
 
 @dataclass(frozen=True)

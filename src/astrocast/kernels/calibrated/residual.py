@@ -1,4 +1,4 @@
-"""Subtract the background and the residual motion, frame by frame."""
+"""Subtract background, light that all pixels share, and motion, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.background import Background
+from astrocast.kernels.calibrated.frame_course import (
+    fit_frame,
+    mean_tiles,
+    tile_side,
+    tiles_of,
+)
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
@@ -48,17 +54,31 @@ def residual(
         background.levels,
         before,
         (at - before).astype(np.float32),
+        _shared_light(background),
         texture.arrays,
         out,
     )
     return out
 
 
+def _shared_light(
+    background: Background,
+) -> tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `fit_frame` needs: tile side, light of pixels, of tiles, tile noise."""
+    side = tile_side(background.mean.shape)
+    mean = background.mean
+    light = (mean - mean.mean()).astype(np.float32)
+    noise = np.sqrt(tiles_of(background.variance, side)).astype(np.float32)
+    noise /= np.float32(side)
+    return side, light, tiles_of(light, side), noise
+
+
 def _position(
     frames: NDArray[np.int64], edges: NDArray[np.int64], middle: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return where frames are among the middles of the steps, going on as a line up to
-    the ends of the stretch.
+    """Return the position of frames among the centres of the steps.
+
+    Extrapolated as a line up to the ends of the stretch.
     """
     if len(middle) < 2:
         return np.zeros(len(frames))
@@ -80,10 +100,19 @@ def _above(
     levels: Any,
     before: Any,
     share: Any,
+    shared: Any,
     texture: Any,
     out: Any,
 ) -> None:
+    """Write frames ``lo`` to ``hi`` less their background into ``out``.
+
+    ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
+    at each step, of which ``before`` (int64) and ``share`` (float32) name the two around
+    each frame; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
+    """
     _, rows, columns = frames.shape
+    side, light, tile_light, tile_noise = shared
+    means = np.empty(len(tile_light), np.float32)
     for t in range(lo, hi):
         a, b = levels[before[t]], levels[min(before[t] + 1, len(levels) - 1)]
         s = share[t]
@@ -91,5 +120,12 @@ def _above(
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
-        # a frame is taken through both steps while it is at hand
+        # a frame is taken through all steps while it is at hand
+        mean_tiles(out[t], side, means)
+        fit = fit_frame(means, tile_light, tile_noise)
+        offset, gain = np.float32(fit[0]), np.float32(fit[1])
+        for y in range(rows):
+            into, bright = out[t, y], light[y]
+            for x in range(columns):
+                into[x] -= offset + gain * bright[x]
         take_out(out[t], displacement(out[t], texture), texture, out[t])

@@ -1,5 +1,4 @@
-"""Rigid motion that a motion correction left, taken out of what remains above the
-background, to second order.
+"""Subtract the residual rigid motion from the signal, to second order.
 
 A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s /
 2`` (Lucas and Kanade 1981, one step). At an edge of a bright soma a tenth of a pixel is
@@ -93,8 +92,9 @@ class Texture:
 def without_shake(
     frames: NDArray[np.float32], texture: Texture, pool: Executor | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return frames less what a displacement of each of them makes of the background,
-    and the displacements.
+    """Return frames without the effect of small displacements, and these.
+
+    The effect is that of a displacement of the background.
 
     Parameters
     ----------
@@ -137,8 +137,9 @@ def _take_out(
 # sums in any order are sums of vectors, many times as fast; frames are finite
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
 def displacement(frame: Any, texture: Any) -> Any:
-    """Return the displacement of a frame (row, column), (2,), for other compiled
-    kernels; see `without_shake`.
+    """Return the displacement of a frame (row, column), (2,); see `without_shake`.
+
+    For other compiled kernels.
     """
     _, _, weights, inverse, noise = texture
     rows, columns = frame.shape
@@ -162,8 +163,9 @@ def displacement(frame: Any, texture: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
-    """Write a frame less what the shift makes of the background into ``out``, which may
-    be the frame itself.
+    """Write a frame without the effect of a shift of the background into ``out``.
+
+    ``out`` may be the frame itself.
     """
     first, second, _, _, _ = texture
     dy, dx = np.float32(shift[0]), np.float32(shift[1])

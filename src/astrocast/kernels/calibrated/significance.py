@@ -47,9 +47,7 @@ def false_maxima(
 
 
 def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> float:
-    """Return the height that noise is expected to exceed ``expected`` times in that
-    many voxels.
-    """
+    """Return the height that noise exceeds ``expected`` times in so many voxels."""
     low, high = _LOWEST, _HIGHEST
     for _ in range(60):
         middle = (low + high) / 2
@@ -64,8 +62,9 @@ def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> fl
 def confidence(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return the probability that noise does not reach a height anywhere among that
-    many voxels, 0 to 1.
+    """Return the probability that noise reaches a height nowhere, 0 to 1.
+
+    Among so many voxels.
 
     Examples
     --------

@@ -34,7 +34,7 @@ class EventChanges:
     overlap: NDArray[np.float64]
 
 
-def compare_events(before: Voxels, after: Voxels, same: float = 0.9) -> EventChanges:
+def compare_events(before: Voxels, after: Voxels, same: float = 0.75) -> EventChanges:
     """Say which events stayed, changed, came or went.
 
     An event is *kept* when its best partner's is it too and their intersection over

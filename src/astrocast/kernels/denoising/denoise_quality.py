@@ -1,4 +1,4 @@
-"""How good a denoised recording is, judged without knowing the truth."""
+"""Measure the quality of a denoised recording without knowing the truth."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from scipy import ndimage
 
 Array = NDArray[np.float32]
 
-#: every 12th frame is held out: far enough apart that context of one is not that of
-#: another in most networks
+#: every 12th frame is held out: far enough apart that in most networks no two of them
+#: share context frames
 HELD_OUT_EVERY = 12
-#: active: neighbours in time exceed the median by this many standard deviations of
-#: their smoothed noise
+#: voxels are active if the mean of the frames before and after exceeds the median by
+#: this many standard deviations of its smoothed noise
 _ACTIVE = 5.0
-#: fewer active voxels than this say nothing about amplitudes
+#: minimum number of active voxels to estimate amplitudes
 _FEWEST_ACTIVE = 200
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Measures of a denoised recording; errors are mean squares in units of the noise
-    variance.
+    """Quality of a denoised recording; errors are mean squares / noise variance.
 
-    A perfect denoiser reaches an error of 1 on held-out frames: what is left is the
-    noise of the frame it is compared with.
+    A perfect denoiser reaches an error of 1 on held-out frames, the noise of the frame
+    it is compared with.
 
     Parameters
     ----------
@@ -35,22 +34,22 @@ class Quality:
         Standard deviation of the noise, in grey values, from second differences in
         time.
     held_out_error
-        Of frames that the denoiser was not given.
+        Error of the denoiser on frames that were held out.
     neighbour_error
-        Of the mean of the frame before and the frame after, on the same frames.
+        Error, on the same frames, of the mean of the frame before and the frame after.
     gaussian_error
-        Of a Gaussian (1.5 frames, 1 pixel) that leaves the frame out, on the same
-        frames.
+        Error, on the same frames, of a Gaussian (1.5 frames, 1 pixel) that leaves the
+        frame itself out.
     amplitude
         Amplitude of active voxels in the denoised recording divided by that in the raw
-        one; None when too few are active.
+        recording; None if too few voxels are active.
     bias
         Mean of denoised minus raw, in standard deviations of the noise.
     residual_temporal
-        Correlation of the residual (raw minus denoised) with that of the next frame; 0
-        when only white noise was removed.
+        Correlation of the residual (raw minus denoised) between neighbouring frames; 0
+        if only white noise was removed.
     residual_spatial
-        Correlation of the residual with that of the next pixel.
+        Correlation of the residual between neighbouring pixels.
     """
 
     noise_sd: float
@@ -63,7 +62,7 @@ class Quality:
     residual_spatial: float
 
     def lines(self) -> list[tuple[str, str]]:
-        """Return name and value of each measure, for a table."""
+        """Return name and value of each measure as text, for a table."""
         unit = {"noise_sd": " grey values", "bias": " noise SD"}
         return [
             (
@@ -78,14 +77,12 @@ class Quality:
         ]
 
     def remarks(self) -> list[str]:
-        """Return what a user should know, in sentences; an empty list when nothing
-        stands out.
-        """
+        """Return warnings in plain sentences; empty if the quality is good."""
         said = []
         if self.held_out_error > min(self.neighbour_error, self.gaussian_error):
             said.append(
                 "held-out frames are predicted no better than by a mean of neighbours"
-                " or a Gaussian: do not use it"
+                " or a Gaussian: do not use this result"
             )
         if self.amplitude is not None and self.amplitude < 0.9:
             said.append(
@@ -105,8 +102,9 @@ class Quality:
 
 
 def hold_out(frames: NDArray[Any]) -> tuple[Array, NDArray[np.intp]]:
-    """Return the frames with every 12th replaced by the mean of its neighbours, and
-    which those are.
+    """Replace every 12th frame by the mean of its neighbours.
+
+    Returns the frames, float32, and the indices of the replaced frames.
     """
     held = np.arange(HELD_OUT_EVERY // 2, len(frames) - 1, HELD_OUT_EVERY)
     given = frames.astype(np.float32)
@@ -117,10 +115,21 @@ def hold_out(frames: NDArray[Any]) -> tuple[Array, NDArray[np.intp]]:
 def blind_gaussian(
     frames: Array, held: NDArray[np.intp], sigma: tuple[float, float] = (1.5, 1.0)
 ) -> Array:
-    """Return a Gaussian estimate of frames ``held`` (frame, row, column) that does not
-    use them.
+    """Estimate frames by a Gaussian that leaves the frame itself out.
 
-    ``sigma`` is in frames and pixels. Frames beyond the ends are left out.
+    Parameters
+    ----------
+    frames
+        float32 (frame, row, column).
+    held
+        Indices of the frames to estimate.
+    sigma
+        In frames and in pixels. At the ends of the recording the Gaussian is cut.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (held frame, row, column).
     """
     reach = int(np.ceil(4 * sigma[0]))
     out = np.empty((len(held), *frames.shape[1:]), np.float32)
@@ -139,7 +148,7 @@ def blind_gaussian(
     return out
 
 
-def noise_level(frames: Array) -> float:
+def white_noise_sd(frames: Array) -> float:
     """Return the standard deviation of white noise, from second differences in time."""
     second = frames[:-2] - 2 * frames[1:-1] + frames[2:]
     return float(np.sqrt(np.mean(np.square(second), dtype=np.float64) / 6))
@@ -153,14 +162,14 @@ def assess(
     Parameters
     ----------
     raw, denoised
-        The recording before and after, (frame, row, column).
+        The recording before and after denoising, float32 (frame, row, column).
     given, predicted
-        The recording with frames ``held`` replaced (`hold_out`), and what the denoiser
-        made of it.
+        The recording with frames ``held`` replaced by `hold_out`, before and after
+        denoising.
     held
-        Frames that were replaced.
+        Indices of the replaced frames.
     """
-    noise = noise_level(raw) or 1.0
+    noise = white_noise_sd(raw) or 1.0
 
     def error(estimate: NDArray[Any]) -> float:
         return float(
@@ -182,18 +191,16 @@ def assess(
 
 
 def amplitude_retention(raw: Array, denoised: Array, noise: float) -> float | None:
-    """Return the amplitude of active voxels after denoising divided by that before, or
-    None when too few are active.
+    """Return the amplitude of active voxels after denoising / before denoising.
 
-    Active voxels of a frame are chosen by the frame before and the frame after, so that
-    the noise of the frame itself has no part in the choice and its mean is the true
-    amplitude.
+    Active voxels of a frame are chosen in the frames before and after, so that the
+    noise of the frame itself does not bias the choice. None if too few are active.
     """
     base = np.median(raw, axis=0)
     around = (raw[:-2] + raw[2:]) / 2 - base
     smooth = ndimage.gaussian_filter(around, (0, 1, 1))
-    # a Gaussian of 1 pixel leaves 1 / (4 pi) of the variance of white noise, the mean
-    # of two frames half of it
+    # a Gaussian of 1 pixel reduces the variance of white noise to 1 / (4 pi), the mean
+    # of two frames to one half
     active = smooth > _ACTIVE * noise * np.sqrt(0.5 / (4 * np.pi))
     if active.sum() < _FEWEST_ACTIVE:
         return None
@@ -203,6 +210,7 @@ def amplitude_retention(raw: Array, denoised: Array, noise: float) -> float | No
 
 
 def _correlation(a: Array, b: Array) -> float:
+    """Return the correlation of two arrays of mean 0; 0 if one is constant."""
     scale = np.sqrt(
         np.mean(np.square(a), dtype=np.float64)
         * np.mean(np.square(b), dtype=np.float64)

@@ -1,10 +1,10 @@
-"""A convolution of an upsampled map, evaluated before the upsampling.
+"""Convolve a map after 2 x 2 upsampling, computed before the upsampling.
 
-Four pixels of a map that was doubled by repetition are one pixel of the small map. A 3
-x 3 convolution therefore sees only 2 x 2 different values, and its result at the four
-positions (phases) of a doubled pixel are four small convolutions of the small map:
-exact, with 4/9 of the products and without ever writing the large map. The
-rearrangement is that of sub-pixel convolution (doi:10.1109/CVPR.2016.207).
+Upsampling by repetition turns each pixel into four equal ones, so a 3 x 3 convolution
+of the large map sees only 2 x 2 different values. Its results at the four positions
+(phases) of a pixel are four small convolutions of the small map: exact, with 4/9 of the
+products, and without the large map in memory. The rearrangement is that of sub-pixel
+convolution (Shi et al. 2016, https://doi.org/10.1109/CVPR.2016.207).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: which rows of the small map a row of the kernel reads, for the upper and the lower
-#: phase: (phase, small row, kernel row)
+#: rows of the small map that each row of the kernel reads, for the upper and the lower
+#: phase: (phase, row of the small map, row of the kernel)
 _ROWS = np.array(
     [
         [[1, 0, 0], [0, 1, 1], [0, 0, 0]],
@@ -26,26 +26,27 @@ _ROWS = np.array(
 
 
 def phase_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the kernel that gives all four phases of a convolution after doubling.
+    """Return the kernel that gives all four phases of a convolution after upsampling.
 
     Parameters
     ----------
     kernel
-        (3, 3, input, output), to be applied to the doubled map with zeros around it.
+        float32 (3, 3, input, output), for the upsampled map with zeros around it.
 
     Returns
     -------
     numpy.ndarray
-        (3, 3, input, 4 * output), to be applied to the small map; output ``4 * o + 2 *
-        row phase + column phase``. `shuffle_pixels` puts its result in place.
+        float32 (3, 3, input, 4 * output), for the small map; output ``4 * o + 2 * row
+        phase + column phase``. `shuffle_pixels` puts its result in place.
     """
     phases = np.einsum("pri,qsj,ijco->rscopq", _ROWS, _ROWS, kernel, dtype=np.float64)
     return np.ascontiguousarray(phases.reshape(3, 3, kernel.shape[2], -1), np.float32)
 
 
 def shuffle_pixels(maps: NDArray[Any]) -> NDArray[Any]:
-    """Return (item, output, 2 * row, 2 * column) from the four phases (item, 4 *
-    output, row, column).
+    """Arrange the four phases as one map of twice the size.
+
+    Takes (item, 4 * output, row, column), returns (item, output, 2 * row, 2 * column).
 
     Examples
     --------

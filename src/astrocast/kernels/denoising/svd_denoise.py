@@ -1,15 +1,16 @@
-"""Denoising without training: small patches have few spatial patterns, noise has as
-many as there are pixels.
+"""Denoise without training, by a singular value decomposition (SVD) of small patches.
 
-Every patch of pixels is projected on the spatial patterns whose variance exceeds what
-noise alone can reach, each weighted by the optimal shrinkage of singular values under
-the Frobenius norm (Gavish and Donoho, doi:10.1109/TIT.2017.2653801), as in patchwise
-low-rank denoising of calcium recordings (Buchanan et al., doi:10.1101/334706).
+The signal of a small patch has few spatial patterns (singular vectors), noise has as
+many as there are pixels. Each patch is projected on the patterns whose variance exceeds
+what noise alone can reach, weighted by the optimal shrinkage of singular values under
+the Frobenius norm (Gavish and Donoho 2017, https://doi.org/10.1109/TIT.2017.2653801),
+as in the patchwise low-rank denoising of Buchanan et al. (2018,
+https://doi.org/10.1101/334706).
 
-Different from those: the patterns are found in frames averaged over a few neighbours in
-time, where slow events stand out more; the pixels are first scaled to equal noise; and
-since the patterns of the whole recording are kept, the result is a fixed linear map of
-each frame, so that any cut of the recording into blocks gives the same result.
+Differences: patterns are found in frames averaged over a few frames, where slow events
+stand out more; pixels are scaled to equal noise first; the patterns are those of the
+whole recording, so that denoising is one fixed linear map of each frame and does not
+depend on how the recording is divided into blocks.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from astrocast.kernels.compiling import njit
 
 Array = NDArray[np.float32]
 
-#: patterns looked for in a patch; astrocyte patches have 1-15, and one that has more
-#: keeps the strongest
+#: maximum number of patterns of a patch (patches of astrocytes have 1-15)
 MOST_PATTERNS = 24
 _ROUNDS = 2
 
@@ -36,18 +36,18 @@ _ROUNDS = 2
 def patch_windows(
     shape: tuple[int, int], patch: int
 ) -> tuple[NDArray[np.int32], Array]:
-    """Return the patches that cover a frame, and how each fades into the others.
+    """Return overlapping patches that cover a frame, and their weights.
 
-    Two grids of squares, shifted by half a patch to one another in both directions, so
-    that no border of a patch shows.
+    There are two grids of squares, shifted by half a patch in both directions, so that
+    borders of patches are not visible in the result.
 
     Returns
     -------
     boxes
-        (patch, (top, bottom, left, right)), sorted by ``top``.
+        int32 (patch, 4): top, bottom, left and right, sorted by top.
     windows
-        (patch, row, column), float32; they add up to 1 in every pixel. Zero beyond a
-        patch that the border cuts.
+        Weights, float32 (patch, row, column), which add up to 1 in every pixel; 0 where
+        a patch extends beyond the frame.
     """
     taper = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2 + 1e-2
     boxes, windows = [], []
@@ -74,8 +74,9 @@ def patch_windows(
 
 
 def _cuts(length: int, patch: int, shift: int) -> list[tuple[int, int, int]]:
-    """Return (start, stop, how much of the patch lies before the border) along one
-    axis.
+    """Return start, stop and cut of each patch along one axis.
+
+    ``cut`` is the number of its pixels before the border of the frame.
     """
     starts = range(-shift, length, patch)
     return [
@@ -85,17 +86,17 @@ def _cuts(length: int, patch: int, shift: int) -> list[tuple[int, int, int]]:
 
 @dataclass
 class Moments:
-    """What is summed over the recording to find the patterns; pixels are seen relative
-    to ``reference``.
+    """Sums over a recording that the patterns are computed from.
 
     Parameters
     ----------
     reference
-        A frame near the mean, so that sums of squares keep their digits in float32.
+        A frame near the mean, float32 (row, column), that is subtracted: sums of
+        squares are then exact enough in float32.
     boxes
         From `patch_windows`.
     bin_frames
-        Frames averaged before their covariance is taken.
+        Frames averaged before their covariance is computed.
     """
 
     reference: Array
@@ -117,17 +118,17 @@ class Moments:
         areas = (self.boxes[:, 1] - self.boxes[:, 0]) * (
             self.boxes[:, 3] - self.boxes[:, 2]
         )
-        #: of which the upper half is summed, the other being the same
+        # only the upper half is summed: the matrices are symmetric
         self.covariance = [np.zeros((n, n), np.float32, order="F") for n in areas]
         self._tail = np.empty((0, *shape), np.float32)
         self._last = np.empty((0, *shape), np.float32)
 
     def add(self, frames: Array) -> None:
-        """Add the next frames of the recording, float32, in order."""
+        """Add the next frames of the recording, float32 (frame, row, column)."""
         self.frames += len(frames)
         centred = frames - self.reference
         self.total += centred.sum(0, dtype=np.float64)
-        # second differences go on across blocks
+        # second differences across the border between two blocks
         joint = np.concatenate([self._last, centred[:2]])
         self.curvature += _curvature(joint)
         self.curvature += _curvature(centred)
@@ -139,6 +140,7 @@ class Moments:
             self._add_bins(_bin(pending[:whole], self.bin_frames))
 
     def _add_bins(self, binned: Array) -> None:
+        """Add averaged frames, float32 (bin, row, column), to the covariances."""
         self.bins += len(binned)
         self.binned_total += binned.sum(0, dtype=np.float64)
         for i, (top, bottom, left, right) in enumerate(self.boxes):
@@ -150,14 +152,13 @@ class Moments:
             )
 
     def mean(self) -> Array:
-        """Return the mean frame."""
+        """Return the mean frame, float32 (row, column)."""
         return (self.reference + self.total / max(self.frames, 1)).astype(np.float32)
 
     def noise(self) -> Array:
-        """Return the standard deviation of the noise of each pixel, from second
-        differences in time.
+        """Return the standard deviation of each pixel's noise, float32 (row, column).
 
-        They cancel a signal that changes slowly (a slope altogether). A pixel that
+        From second differences in time, in which a slow signal cancels. A pixel that
         never changes gets 1.
         """
         sigma = np.sqrt(self.curvature / (6 * max(self.frames - 2, 1)))
@@ -168,6 +169,10 @@ class Moments:
 
 @njit(cache=True, nogil=True)
 def _curvature(frames: Array) -> NDArray[np.float64]:
+    """Return the sum of squared second differences, float64 (row, column).
+
+    ``frames``: float32 (frame, row, column).
+    """
     n, rows, columns = frames.shape
     out = np.zeros((rows, columns))
     for t in range(1, n - 1):
@@ -184,7 +189,10 @@ def _curvature(frames: Array) -> NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)
 def _bin(frames: Array, width: int) -> Array:
-    # divided by the root of the width, so that white noise keeps its variance
+    """Return sums of ``width`` frames / sqrt(width), float32 (bin, row, column).
+
+    So white noise keeps its variance. ``frames``: float32 (frame, row, column).
+    """
     n, rows, columns = frames.shape
     out = np.zeros((n // width, rows, columns), np.float32)
     scale = np.float32(1 / np.sqrt(width))
@@ -197,19 +205,21 @@ def _bin(frames: Array, width: int) -> Array:
 
 @dataclass(frozen=True)
 class Patterns:
-    """A linear map of frames: ``mean + synthesis @ (analysis @ (frame - mean))`` in
-    each patch, patches added.
+    """The linear map that denoises a frame.
+
+    In each patch it is ``synthesis @ (analysis @ (frame - mean))``; the patches are
+    added to the mean.
 
     Parameters
     ----------
     mean
-        Mean frame (row, column).
+        Mean frame, float32 (row, column).
     boxes
-        (patch, (top, bottom, left, right)).
+        int32 (patch, 4): top, bottom, left, right.
     first
-        Patch ``i`` owns patterns ``first[i]`` to ``first[i + 1]``.
+        First pattern of each patch, int64 (patch + 1,).
     analysis, synthesis
-        (pattern, row, column), zero beyond a patch that is cut by the border.
+        float32 (pattern, row, column), 0 where a patch extends beyond the frame.
     """
 
     mean: Array
@@ -220,27 +230,26 @@ class Patterns:
 
 
 def noise_edge(pixels: int, bins: int) -> float:
-    """Return the variance along a pattern that white noise of variance 1 exceeds in
-    about one patch of a hundred.
+    """Return the variance that a pattern of white noise exceeds in 1 % of patches.
 
-    The 99th percentile of the largest eigenvalue of a covariance of noise (Johnstone,
-    doi:10.1214/aos/1009210544), which in short recordings lies clearly above the edge
-    of the bulk.
+    For noise of variance 1: the 99th percentile of the largest eigenvalue of its
+    covariance (Johnstone 2001, https://doi.org/10.1214/aos/1009210544). In short
+    recordings it is clearly above the asymptotic edge.
     """
     root = np.sqrt(bins - 1) + np.sqrt(pixels)
-    spread = root * (1 / np.sqrt(bins - 1) + 1 / np.sqrt(pixels)) ** (1 / 3)
-    return float((root**2 + 2.02 * spread) / bins)
+    width = root * (1 / np.sqrt(bins - 1) + 1 / np.sqrt(pixels)) ** (1 / 3)
+    return float((root**2 + 2.02 * width) / bins)
 
 
 def shrinkage(
     eigenvalues: NDArray[np.float64], ratio: float, edge: float
 ) -> NDArray[np.float64]:
-    """Return the factor that each pattern is multiplied by, 0 up to the edge of noise.
+    """Return the factor for each pattern, 0 up to the edge of noise.
 
     Parameters
     ----------
     eigenvalues
-        Variance along the patterns divided by that of the noise.
+        Variance of the patterns divided by that of the noise, float64.
     ratio
         Number of pixels divided by number of bins.
     edge
@@ -252,14 +261,28 @@ def shrinkage(
     )
 
 
-def strongest(
+def largest_eigenpairs(
     matrices: Array, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], Array]:
-    """Return the ``count`` largest eigenvalues (matrix, i) and eigenvectors (matrix, n,
-    i) of symmetric matrices.
+    """Return the largest eigenvalues and their eigenvectors of symmetric matrices.
 
-    Orthogonal iteration; the weakest of them are the least exact, which shrinkage sets
-    to zero anyway.
+    By orthogonal iteration. The smallest of them are the least exact; shrinkage usually
+    sets these to 0.
+
+    Parameters
+    ----------
+    matrices
+        float32 (matrix, n, n).
+    count
+        Number of eigenvalues.
+    rng
+        Random generator of the start vectors.
+
+    Returns
+    -------
+    tuple
+        Eigenvalues, float64 (matrix, count), in decreasing order, and eigenvectors,
+        float32 (matrix, n, count).
     """
     n = matrices.shape[-1]
     count = min(count, n)
@@ -286,32 +309,32 @@ def find_patterns(moments: Moments, windows: Array, seed: int = 0) -> Patterns:
     moments
         Sums over the recording; at least two bins.
     windows
-        Of the patches of ``moments``, from `patch_windows`.
+        Weights of the patches, from `patch_windows`.
     seed
-        Of the start of the iteration.
+        Seed of the start vectors of the iteration.
 
     Raises
     ------
     InvalidValueError
-        When a value of the recording was not finite.
+        If a value of the recording was not finite.
     """
     if not (np.isfinite(moments.total).all() and np.isfinite(moments.curvature).all()):
         raise InvalidValueError(
             "the recording has values that are not finite (NaN or infinite); replace"
-            " them first"
+            " them before denoising"
         )
     sigma, rng = moments.noise(), np.random.default_rng(seed)
     found: list[tuple[Array, Array]] = [(np.empty((0, 0), np.float32),) * 2] * len(
         moments.boxes
     )
-    for indices in _same_size(moments.boxes):
+    for indices in _group_by_size(moments.boxes):
         for chunk in np.array_split(indices, max(1, len(indices) // 64)):
             scaled = np.empty(
                 (len(chunk), *moments.covariance[chunk[0]].shape), np.float32
             )
             for place, i in zip(scaled, chunk, strict=True):
                 _scaled_covariance(moments, i, sigma, place)
-            values, vectors = strongest(scaled, MOST_PATTERNS, rng)
+            values, vectors = largest_eigenpairs(scaled, MOST_PATTERNS, rng)
             for i, matrix, value, vector in zip(
                 chunk, scaled, values, vectors, strict=True
             ):
@@ -323,12 +346,14 @@ def find_patterns(moments: Moments, windows: Array, seed: int = 0) -> Patterns:
     return _assemble(moments, found, sigma, windows)
 
 
-def _same_size(boxes: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+def _group_by_size(boxes: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+    """Return the indices of patches of equal size, a group for each size."""
     sizes = (boxes[:, 1] - boxes[:, 0]) * 65536 + boxes[:, 3] - boxes[:, 2]
     return [np.flatnonzero(sizes == s) for s in np.unique(sizes)]
 
 
 def _scaled_covariance(moments: Moments, i: int, sigma: Array, out: Array) -> None:
+    """Write the covariance of patch ``i`` in units of the noise into ``out``."""
     top, bottom, left, right = moments.boxes[i]
     inverse = (1 / sigma[top:bottom, left:right]).ravel()
     mean = (moments.binned_total[top:bottom, left:right] / moments.bins).ravel().astype(
@@ -345,16 +370,20 @@ def _scaled_covariance(moments: Moments, i: int, sigma: Array, out: Array) -> No
 def _gain(
     values: NDArray[np.float64], trace: float, pixels: int, bins: int
 ) -> NDArray[np.float64]:
-    # without the patterns above its edge less noise is left, which lowers the edge:
-    # repeated until it rests
-    edge, noise, kept = noise_edge(pixels, bins), trace / pixels, -1
+    """Return the shrinkage factor of each pattern of a patch.
+
+    ``values``: largest eigenvalues of the covariance; ``trace``: sum of all.
+    """
+    # the noise is what the patterns above the edge leave; a lower noise lowers the
+    # edge: repeat until the number of patterns is stable
+    edge, noise, count = noise_edge(pixels, bins), trace / pixels, -1
     for _ in range(10):
         above = int((values > noise * edge).sum())
-        if above == kept:
+        if above == count:
             break
-        kept = above
-        noise = max(trace - float(values[:kept].sum()), 1e-12 * trace) / max(
-            pixels - kept, 1
+        count = above
+        noise = max(trace - float(values[:count].sum()), 1e-12 * trace) / max(
+            pixels - count, 1
         )
     return shrinkage(values / max(noise, 1e-30), pixels / bins, edge)
 
@@ -362,6 +391,7 @@ def _gain(
 def _assemble(
     moments: Moments, found: list[tuple[Array, Array]], sigma: Array, windows: Array
 ) -> Patterns:
+    """Put the patterns of all patches together, in grey values and with weights."""
     first = np.cumsum([0, *(len(a) for a, _ in found)])
     analysis = np.zeros((int(first[-1]), *windows.shape[1:]), np.float32)
     synthesis = np.zeros_like(analysis)
@@ -370,9 +400,9 @@ def _assemble(
             continue
         scale = sigma[box[0] : box[1], box[2] : box[3]]
         rows, columns = scale.shape
-        own = slice(first[i], first[i + 1])
-        analysis[own, :rows, :columns] = into.reshape(-1, rows, columns) / scale
-        synthesis[own, :rows, :columns] = back.reshape(-1, rows, columns) * (
+        part = slice(first[i], first[i + 1])
+        analysis[part, :rows, :columns] = into.reshape(-1, rows, columns) / scale
+        synthesis[part, :rows, :columns] = back.reshape(-1, rows, columns) * (
             windows[i, :rows, :columns] * scale
         )
     return Patterns(
@@ -381,8 +411,9 @@ def _assemble(
 
 
 def stack_bands(bands: list[tuple[int, Patterns]], shape: tuple[int, int]) -> Patterns:
-    """Return the patterns of a frame from those of bands of its rows, each with its
-    first row.
+    """Return the patterns of a frame from those of bands of rows.
+
+    ``bands`` holds the first row and the patterns of each band.
     """
     mean = np.empty(shape, np.float32)
     boxes, first = [], [np.zeros(1, np.int64)]
@@ -400,8 +431,9 @@ def stack_bands(bands: list[tuple[int, Patterns]], shape: tuple[int, int]) -> Pa
 
 
 def project(frames: Array, patterns: Patterns) -> Array:
-    """Return the denoised frames (frame, row, column), float32. Frames are independent
-    of one another.
+    """Return the denoised frames, float32 (frame, row, column).
+
+    Each frame is denoised independently of the others.
     """
     out = np.empty(frames.shape, np.float32)
     count = min(os.cpu_count() or 1, len(frames)) or 1
@@ -426,8 +458,7 @@ def project(frames: Array, patterns: Patterns) -> Array:
     return out
 
 
-# reassociation lets the sums run in vector registers; NaN and infinities keep their
-# meaning
+# reassociation lets sums run as vector instructions; NaN and infinity stay valid
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _project(
     frames: Array,
@@ -438,6 +469,10 @@ def _project(
     synthesis: Array,
     out: Array,
 ) -> None:
+    """Write denoised frames into ``out``, float32 (frame, row, column).
+
+    Other arguments as in `Patterns`, C-contiguous.
+    """
     centred = np.empty_like(mean)
     for t in range(frames.shape[0]):
         out[t] = mean

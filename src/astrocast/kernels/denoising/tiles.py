@@ -1,6 +1,4 @@
-"""Frames cut into tiles of one size, each with the pixels around it that its result
-depends on.
-"""
+"""Divide frames into tiles of equal size, with the halo that their result needs."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Tiling:
-    """How frames of ``shape`` are cut.
+    """Division of frames into tiles.
 
     Parameters
     ----------
@@ -23,7 +21,7 @@ class Tiling:
     tile
         Size of a tile without its halo, a multiple of the alignment of the network.
     halo
-        Pixels around a tile, a multiple of the alignment too.
+        Pixels around a tile, also a multiple of the alignment.
     """
 
     shape: tuple[int, int]
@@ -32,7 +30,7 @@ class Tiling:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Size of what the network is given for a tile."""
+        """Size of a tile with its halo: the input of the network."""
         return self.tile[0] + 2 * self.halo, self.tile[1] + 2 * self.halo
 
     @property
@@ -41,16 +39,18 @@ class Tiling:
         return -(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1])
 
     def corners(self) -> Iterator[tuple[int, int]]:
-        """Yield the upper left pixel of each tile in the frame; the same in the
-        extended frame is its halo's corner.
+        """Yield the upper left pixel of each tile in the frame.
+
+        In the extended frame the same pixel is the corner of the tile's halo.
         """
         for row in range(self.counts[0]):
             for column in range(self.counts[1]):
                 yield row * self.tile[0], column * self.tile[1]
 
     def extend(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Return the frames with a halo around them and whole tiles, mirrored at the
-        border pixels.
+        """Return the frames extended to whole tiles with halo, mirrored at the border.
+
+        Takes and returns (frame, row, column).
         """
         pads = [(0, 0)]
         for length, tile, count in zip(self.shape, self.tile, self.counts, strict=True):
@@ -60,9 +60,7 @@ class Tiling:
     def place(
         self, out: NDArray[Any], corner: tuple[int, int], result: NDArray[Any]
     ) -> None:
-        """Write the inner part of a tile's result (row, column with halo) into ``out``
-        (row, column).
-        """
+        """Write a tile's result, without its halo, into ``out`` (row, column)."""
         rows = min(self.tile[0], self.shape[0] - corner[0])
         columns = min(self.tile[1], self.shape[1] - corner[1])
         inner = result[self.halo : self.halo + rows, self.halo : self.halo + columns]
@@ -72,7 +70,7 @@ class Tiling:
 def plan_tiles(
     shape: tuple[int, int], halo: int, align: int, largest: int = 256
 ) -> Tiling:
-    """Return the fewest equal tiles of at most ``largest`` pixels a side.
+    """Return the division into the fewest equal tiles of at most ``largest`` pixels.
 
     Examples
     --------

@@ -1,6 +1,4 @@
-"""A small U-Net as plain arrays: its shape, how far it sees, and the exact rewriting
-that makes it cheaper to run.
-"""
+"""A U-Net as plain arrays: weights, architecture and field of view."""
 
 from __future__ import annotations
 
@@ -18,8 +16,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Convolution:
-    """Weights of one 3 x 3 convolution: ``kernel`` (row, column, input, output) and
-    ``bias`` (output,).
+    """Weights of one 3 x 3 convolution.
+
+    ``kernel``: float32 (row, column, input, output); ``bias``: float32 (output,).
     """
 
     kernel: Array
@@ -38,17 +37,17 @@ class Convolution:
 
 @dataclass(frozen=True)
 class UNet:
-    """A U-Net without its input size.
+    """A U-Net for frames of any size.
 
-    ``n_stacks`` convolutions on the way down with 2 x 2 maximum pooling between them,
-    ``n_stacks - 1`` on the way up, each followed by nearest-neighbour upsampling and
-    concatenation with the map of the same size, and one linear output convolution. All
-    convolutions are 3 x 3, all but the last followed by a rectifier.
+    The encoder has ``n_stacks`` convolutions with 2 x 2 maximum pooling between them,
+    the decoder ``n_stacks - 1``, each followed by nearest-neighbour upsampling and
+    concatenation with the encoder's map of the same size; the output convolution is
+    linear. All convolutions are 3 x 3, all but the last are followed by ReLU.
 
     Parameters
     ----------
     convolutions
-        In the order of evaluation: down, up, output; ``2 * n_stacks`` of them.
+        ``2 * n_stacks`` convolutions in order: encoder, decoder, output.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -56,9 +55,7 @@ class UNet:
     def __post_init__(self) -> None:
         problem = _mismatch(self.convolutions)
         if problem:
-            raise InvalidValueError(
-                f"these weights are not those of a U-Net that can be read: {problem}"
-            )
+            raise InvalidValueError(f"these weights do not form a U-Net: {problem}")
 
     @property
     def n_stacks(self) -> int:
@@ -67,9 +64,7 @@ class UNet:
 
     @property
     def context(self) -> int:
-        """Number of input maps: the context frames, and whatever else the network is
-        given.
-        """
+        """Number of input maps, that is of context frames."""
         return self.convolutions[0].inputs
 
     @property
@@ -79,12 +74,12 @@ class UNet:
 
     @property
     def align(self) -> int:
-        """Frames must be a multiple of this many pixels."""
+        """Number of pixels of which the sides of a frame must be a multiple."""
         return int(2 ** (self.n_stacks - 1))
 
     @property
     def halo(self) -> int:
-        """Pixels around a tile that its result depends on, a multiple of `align`."""
+        """Pixels around a tile that its result depends on; a multiple of `align`."""
         return receptive_halo(self.n_stacks)
 
     def arrays(self) -> list[Array]:
@@ -93,12 +88,13 @@ class UNet:
 
 
 def unet_from_arrays(arrays: Sequence[NDArray[Any]]) -> UNet:
-    """Return the U-Net of ``kernel, bias, kernel, bias, ...``; the architecture follows
-    from the shapes.
+    """Return the U-Net with the weights ``kernel, bias, kernel, bias, ...``.
+
+    The architecture follows from their shapes.
     """
     if len(arrays) < 4 or len(arrays) % 2:
         raise InvalidValueError(
-            "a U-Net has a kernel and a bias for an even number of convolutions, found"
+            "expected a kernel and a bias for an even number of convolutions, found"
             f" {len(arrays)} arrays"
         )
     pairs = zip(arrays[::2], arrays[1::2], strict=True)
@@ -126,6 +122,7 @@ def expected_maps(n_stacks: int, filters: int, context: int) -> list[tuple[int, 
 
 
 def _mismatch(convolutions: tuple[Convolution, ...]) -> str:
+    """Return what is wrong with the shapes of a U-Net's weights; empty if nothing."""
     n = len(convolutions)
     if n < 2 or n % 2:
         return f"found {n} convolutions, expected an even number (two for each stack)"
@@ -147,24 +144,25 @@ def _mismatch(convolutions: tuple[Convolution, ...]) -> str:
 
 
 def receptive_halo(n_stacks: int) -> int:
-    """Return how many pixels around an aligned tile its result depends on, rounded up
-    to the alignment.
+    """Return the pixels around a tile that its result depends on.
 
-    Followed from the output back to the input: a convolution sees one pixel further at
-    its own resolution, upsampling looks at half the index, pooling at twice the index.
-    8 pixels for two stacks, 16 for three.
+    Found from the output back to the input: a convolution adds one pixel at its
+    resolution, upsampling halves the index, pooling doubles it. The result is rounded
+    up to a multiple of the alignment: 8 pixels for two stacks, 16 for three.
 
     Examples
     --------
     >>> [receptive_halo(n) for n in (1, 2, 3)]
     [2, 8, 16]
     """
-    first = -1  # the output convolution, seen from pixel 0 of an aligned tile
+    first = -1  # the output convolution at pixel 0 of a tile
     for _ in range(n_stacks - 1):
-        first = first // 2 - 1  # on the way up: the half-size map, then its convolution
-    first -= 1  # the convolution at the bottom
+        first = (
+            first // 2 - 1
+        )  # decoder: the map of half the size, then its convolution
+    first -= 1  # the convolution at the lowest resolution
     for _ in range(n_stacks - 1):
-        # on the way down: the pool of twice the index, then its convolution
+        # encoder: pooling of twice the index, then its convolution
         first = first * 2 - 1
     align = 2 ** (n_stacks - 1)
     return -first if n_stacks == 1 else -(first // align) * align

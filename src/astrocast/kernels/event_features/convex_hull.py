@@ -16,8 +16,7 @@ from astrocast.kernels.compiling import njit
 
 @njit(cache=True, nogil=True)
 def hull_rows(mask: Any, left: Any, right: Any) -> None:
-    """Write the first and the last column of the convex hull of a mask in each of its
-    rows.
+    """Write the first and last column of the convex hull in each row of a mask.
 
     The hull is that of the middles of the edges of all pixels; a pixel is part of it
     when its centre is in it or on its border, as in
@@ -60,8 +59,9 @@ def hull_rows(mask: Any, left: Any, right: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
-    """Write per pixel row the outermost column within the convex envelope of one point
-    (or none) per height.
+    """Write the outermost column of the convex hull for each row of pixels.
+
+    Of one point (or none) per height.
     """
     n = len(points)
     chain = np.empty(n, np.int64)
@@ -97,8 +97,9 @@ def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
 
 @njit(cache=True, nogil=True)
 def largest_diameter(left: Any, right: Any) -> float:
-    """Return the largest distance between points of the outline of rows of pixels, half
-    way to the pixels outside.
+    """Return the largest distance between points of the outline of rows of pixels.
+
+    The outline is half way to the pixels outside.
     """
     rows = len(left)
     heights = 2 * rows + 1

@@ -41,8 +41,9 @@ class EventRuns:
 
 @dataclass(frozen=True)
 class EventShapes:
-    """Shape of events, and their masks and footprints as packed bits (C order, lowest
-    bit first).
+    """Shapes of events, with masks and footprints as packed bits.
+
+    In C order, lowest bit first.
 
     Parameters
     ----------
@@ -170,8 +171,7 @@ def _footprints(
 def pack_runs(
     runs: EventRuns, low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the runs of events as packed bits of their boxes, and where each event's
-    bytes begin.
+    """Return the runs of events as packed bits of their boxes, and byte offsets.
 
     See `EventShapes`; the voxels of an event may be fewer than those its box is of.
     """

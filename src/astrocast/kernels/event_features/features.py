@@ -1,6 +1,4 @@
-"""What is measured of all events in one pass over their voxels: boxes, areas and
-signals.
-"""
+"""Measure boxes, areas and signals of all events in one pass over their voxels."""
 
 from __future__ import annotations
 
@@ -41,8 +39,9 @@ class Boxes:
         return cls(np.full((n, 3), _FAR), np.full((n, 3), -1), np.zeros(n, np.int64))
 
     def add(self, runs: Runs, labels: NDArray[np.int32], frame: int) -> None:
-        """Add the runs of a block that begins at ``frame``; ``labels`` are the events'
-        numbers, from 1.
+        """Add the runs of a block that begins at ``frame``.
+
+        ``labels`` are the numbers of the events, from 1.
         """
         _grow(
             runs.start,
@@ -59,8 +58,9 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Signals:
-    """Sums over events in the frames of a block; one entry per event and frame in which
-    it is active.
+    """Sums over events in the frames of a block.
+
+    One entry per event and frame in which it is active.
 
     Parameters
     ----------
@@ -91,9 +91,7 @@ class Signals:
 
     @property
     def noise(self) -> NDArray[np.float32]:
-        """Mean over the voxels of the box that are not the event's own; 0 where there
-        are none.
-        """
+        """Mean over the voxels of the box outside the event; 0 where there are none."""
         rest = self.box_count - self.own_count
         return (
             (self.box_sum - self.own_sum) / np.maximum(rest, 1) * (rest > 0)
@@ -107,8 +105,7 @@ def measure_signals(
     boxes: Boxes,
     pool: Executor | None = None,
 ) -> Signals:
-    """Sum a block of a recording over each event, and over its bounding box, in each
-    frame.
+    """Sum a block of a recording over each event and its bounding box, per frame.
 
     Parameters
     ----------

@@ -132,8 +132,10 @@ def _onset_frames(onset: Any, depth: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _way_from_start(onset: Any, size: Any) -> Any:
-    """Return the way within the footprint from the nearest pixel of the first frame,
-    float64 (rows, columns), infinite where there is none.
+    """Return the distance inside the footprint from the first frame's pixels.
+
+    float64 (rows, columns), from the nearest of these pixels; infinite where there is
+    no path.
 
     ``onset`` int64 (rows, columns), -1 outside. Pixels are taken from a circular list
     until no way gets shorter.
@@ -172,8 +174,10 @@ def _way_from_start(onset: Any, size: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _is_open(onset: Any, y: int, x: int, dy: int, dx: int) -> bool:
-    """Whether a step stays in the footprint: ``onset`` int64 (rows, columns), -1
-    outside. A knight's move passes between two pixels, one of which has to be in it.
+    """Return whether a step stays in the footprint.
+
+    ``onset``: int64 (rows, columns), -1 outside. A knight's move passes between two
+    pixels, one of which has to be inside.
     """
     v, u = y + dy, x + dx
     if not (0 <= v < onset.shape[0] and 0 <= u < onset.shape[1]) or onset[v, u] < 0:
@@ -187,8 +191,9 @@ def _is_open(onset: Any, y: int, x: int, dy: int, dx: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _slope_speed(onset: Any, way: Any, frames: int) -> Any:
-    """Return speed and standard error from onset times int64 and ways float64, both
-    (rows, columns); NaN where the front does not move.
+    """Return speed and its standard error from onset times and distances.
+
+    int64 and float64, both (rows, columns); NaN where the front does not move.
     """
     n, sx, st = 0, 0.0, 0.0
     for p in range(onset.size):
@@ -220,8 +225,9 @@ def _slope_speed(onset: Any, way: Any, frames: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _direction(onset: Any, size: Any, frames: int) -> Any:
-    """Return direction and its standard error in degrees of a plane through onset times
-    int64 (rows, columns); NaN where there is none.
+    """Return direction and its standard error, in degrees.
+
+    Of a plane through onset times, int64 (rows, columns); NaN where there is none.
     """
     columns = onset.shape[1]
     n, sy, sx, st = 0, 0.0, 0.0, 0.0

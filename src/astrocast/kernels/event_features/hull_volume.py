@@ -51,8 +51,9 @@ def count_hull(mask: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _face_centres(mask: Any) -> Any:
-    """Return the face centres of the outermost voxels of each line, in half voxels, far
-    apart ones first.
+    """Return the face centres of the outermost voxels of each line.
+
+    In half voxels; points far apart come first.
     """
     frames, rows, columns = mask.shape
     # the outermost points per (frame, row) in half voxels suffice: no other can be a
@@ -105,8 +106,9 @@ def _line_ends(low: Any, high: Any, a: int, out: Any, n: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _plane(points: Any, i: int, j: int, k: int) -> Any:
-    """Return normal and offset of the plane through three points, as whole numbers in
-    float64.
+    """Return normal and offset of the plane through three points.
+
+    Integers, as float64.
     """
     u0, u1, u2 = (
         points[j, 0] - points[i, 0],
@@ -124,8 +126,9 @@ def _plane(points: Any, i: int, j: int, k: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _simplex(points: Any) -> Any:
-    """Return four points that are not in a plane; there are some, as the centres around
-    one voxel are not.
+    """Return four points that are not in one plane.
+
+    They exist, because the face centres of one voxel are not.
     """
     first, second, third, fourth = 0, len(points) - 1, 0, 0
     most = -1.0
@@ -144,8 +147,9 @@ def _simplex(points: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _hull(points: Any) -> Any:
-    """Return the corners of the faces, and outward normals and offsets, (4, faces):
-    inside is normal · p <= offset.
+    """Return the corners of the faces, and their outward normals and offsets.
+
+    Shape (4, faces); a point is inside where normal · p <= offset.
     """
     n = len(points)
     corners = _simplex(points)
@@ -225,8 +229,9 @@ def _find_visible(planes: Any, count: int, point: Any, visible: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
-    """Write the edges between visible and hidden faces, in the direction of the visible
-    ones.
+    """Write the edges between visible and hidden faces.
+
+    In the direction of the visible faces.
     """
     n = 0
     for f in range(count):
@@ -249,9 +254,7 @@ def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _count_inside(points: Any, faces: Any, planes: Any, shape: Any) -> int:
-    """Return how many voxel centres lie between the faces to their left and those to
-    their right.
-    """
+    """Return the number of voxel centres between the faces on either side."""
     low = np.full((shape[0], shape[1]), shape[2], np.int64)
     high = np.full((shape[0], shape[1]), -1, np.int64)
     for f in range(planes.shape[1]):

@@ -1,6 +1,4 @@
-"""Events in company: how many happened at the same place, of similar size, at the same
-time; how far a region is.
-"""
+"""Neighbours of events in place, size and time, and distances to regions."""
 
 from __future__ import annotations
 
@@ -61,8 +59,9 @@ def _same_place(
 def same_place(
     pixels: Pixels, n_pixels: int, share: float = 0.0, size_ratio: float = 0.5
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many other events happened at the place of each, and how many of those
-    are of similar size.
+    """Return how many other events occur at the place of each event.
+
+    And how many of these are of similar size.
 
     Parameters
     ----------
@@ -110,8 +109,9 @@ def nearest_of_region(
     columns: NDArray[np.float64],
     pixel_size: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the way from points to the nearest pixel of a region, (rows, columns), in
-    units of ``pixel_size``.
+    """Return the vector from points to the nearest pixel of a region.
+
+    Rows and columns, in units of ``pixel_size``.
 
     Parameters
     ----------

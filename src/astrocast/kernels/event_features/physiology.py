@@ -1,5 +1,4 @@
-"""The time course of an event: when it begins, peaks and ends, how fast it rises and
-decays, how much there is of it.
+"""Measure the time course of an event: onset, peak, end, rise, decay, area.
 
 All times are in frames from the first frame of the trace, with fractions: a level is
 crossed between two frames where the straight line between them crosses it. A crossing
@@ -24,8 +23,9 @@ _LEVELS = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class Course:
-    """Properties of time courses, one number per trace each; times in frames from the
-    first frame of the trace.
+    """Properties of time courses, one number per trace each.
+
+    Times are in frames from the first frame of the trace.
 
     ``onset`` and ``offset`` are the crossings of 10% of the height before and after the
     peak; ``rise`` goes from 10% to 90%, ``decay`` from 90% to 10%; ``half_width`` from
@@ -49,8 +49,9 @@ class Course:
 def _crossing(
     values: Floats, begin: int, end: int, peak: int, level: float, step: int
 ) -> float:
-    """First place, walking from the peak, where the trace falls to the level; NaN when
-    it never does.
+    """Return the first place, from the peak, where the trace falls to the level.
+
+    NaN where it never does.
     """
     k = peak
     while begin <= k + step < end:
@@ -171,8 +172,9 @@ def _noise(values: Floats, offsets: Offsets, out: NDArray[np.float64]) -> None:
 
 
 def noise_level(values: Floats, offsets: Offsets) -> NDArray[np.float64]:
-    """Return the standard deviation of the noise of each trace, from how its slope
-    changes from frame to frame.
+    """Return the standard deviation of the noise of each trace.
+
+    From the change of its slope from frame to frame.
 
     The median of ``|x[t + 1] - 2 x[t] + x[t - 1]|`` of white noise is ``0.6745 *
     sqrt(6) * sigma``; a signal that rises and falls steadily does not change it, which

@@ -87,8 +87,9 @@ def _plane(
     pixels: int,
     size: tuple[float, float],
 ) -> tuple[float, float, float]:
-    """Least-squares slopes of the times along rows and columns, and the share of
-    variance explained.
+    """Return the slopes of a plane through the times, and its explained variance.
+
+    Slopes along rows and columns, by least squares; the variance as a fraction.
     """
     n, sx, sy, st = 0, 0.0, 0.0, 0.0
     for p in range(pixels):

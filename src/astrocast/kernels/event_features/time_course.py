@@ -151,8 +151,10 @@ def _course(trace: Any, begin: int, end: int, out: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _trace_noise(trace: Any, begin: int, end: int) -> float:
-    """Return the noise's standard deviation of a trace float64 (frames,) from its
-    second differences: 1.4826 median(|x[t+1] - 2 x[t] + x[t-1]|) / sqrt(6).
+    """Return the noise of a trace from its second differences.
+
+    The standard deviation of a trace float64 (frames,): 1.4826 median(abs(x[t+1] - 2
+    x[t] + x[t-1])) / sqrt(6).
 
     Frames from ``begin`` to ``end`` are left out: the event itself is curved. NaN where
     fewer than eight are left, or three where none is left out.
@@ -207,8 +209,9 @@ def _local_baseline(trace: Any, begin: int, end: int, noise: float) -> Any:
 
 @njit(cache=True, nogil=True)
 def _top(trace: Any, begin: int, end: int, noise: float) -> Any:
-    """Return peak frame, height, first and last frame of the top of a trace float64
-    (frames,) above baseline; the height is the mean over the top.
+    """Return peak frame, height, first and last frame of the top of a trace.
+
+    Of a trace float64 (frames,) above baseline; the height is the mean over the top.
     """
     peak = _highest_frame(trace, begin, end)
     # the top grows to both sides while frames do not differ from its mean by more than
@@ -236,8 +239,9 @@ def _top(trace: Any, begin: int, end: int, noise: float) -> Any:
 
 @njit(cache=True, nogil=True)
 def _highest_frame(trace: Any, begin: int, end: int) -> int:
-    """Return the highest of the frames next to the highest of a trace float64 (frames,)
-    smoothed over three frames (weights 1, 2, 1).
+    """Return the highest of the frames next to the maximum of the smoothed trace.
+
+    The trace, float64 (frames,), is smoothed over three frames (weights 1, 2, 1).
     """
     peak, best = begin, -np.inf
     for t in range(begin, end):
@@ -258,8 +262,9 @@ def _highest_frame(trace: Any, begin: int, end: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _crossings(trace: Any, peak: int, step: int, height: float) -> Any:
-    """Return where the time course falls to `LEVELS` of the height, walking from the
-    peak in the direction ``step``, float64 (3,); NaN where the trace ends before.
+    """Return where the time course falls to `LEVELS` of the height, float64 (3,).
+
+    Walking from the peak in the direction ``step``; NaN where the trace ends before.
 
     The course is the non-increasing one closest to the trace: blocks of frames with a
     common mean, joined by straight lines from the last frame of one to the next.

@@ -136,8 +136,10 @@ def _native(frames: NDArray[Any]) -> NDArray[Any]:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _compare_row(row: Any, old: Any) -> tuple[Any, Any, Any]:
-    """Return the summed squared step from ``old`` to ``row``, how many pixels are equal,
-    and how many have the value of the first one; both (column,), any real dtype.
+    """Compare a row with the same row of the frame before.
+
+    Returns the sum of squared differences, the number of equal pixels, and of pixels
+    with the value of the first one. ``old``, ``row``: (column,), any real dtype.
     """
     square, equal, flat = np.float32(0), np.int32(0), np.int32(0)
     start = row[0]

@@ -1,6 +1,4 @@
-"""Means over steps of frames, and the variance of the steps from frame to frame, in one
-pass over a recording.
-"""
+"""Mean images and frame-to-frame variance of a recording, in one pass."""
 
 from __future__ import annotations
 
@@ -15,13 +13,12 @@ from astrocast.kernels.parallel import spread
 
 
 class StepMoments:
-    """Gathers the means of groups of frames and each pixel's mean squared difference of
-    neighbouring frames.
+    """Collect the mean image of groups of frames and the frame-to-frame variance.
 
     Parameters
     ----------
     edges
-        First frame of each group and the end of the last, (group + 1,).
+        First frame of each group, and the frame after the last one, int64 (groups + 1,).
     shape
         (row, column).
 
@@ -44,8 +41,9 @@ class StepMoments:
     def add(
         self, frames: NDArray[np.float32], start: int, pool: Executor | None = None
     ) -> None:
-        """Add frames in order, (frame, row, column); ``start`` counts the first of them
-        from the first group.
+        """Add the next frames, float32 (frame, row, column).
+
+        ``start`` is the number of their first frame, counted as in ``edges``.
         """
         before = frames[:1] if self._last is None else self._last
         spread(
@@ -63,20 +61,21 @@ class StepMoments:
 
     @property
     def means(self) -> NDArray[np.float32]:
-        """Mean of each group, (group, row, column)."""
+        """Mean of each group, float32 (group, row, column)."""
         return np.asarray(
             self._sums / np.diff(self.edges)[:, None, None].astype(np.float32)
         )
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Mean over all frames, (row, column)."""
+        """Mean over all frames, float64 (row, column)."""
         return np.asarray(self._sums.sum(axis=0, dtype=np.float64) / self.edges[-1])
 
     @property
     def step_variance(self) -> NDArray[np.float64]:
-        """Half of the mean squared difference of neighbouring frames, (row, column):
-        the variance of white noise.
+        """Half the mean squared difference of neighbouring frames, float64 (row, column).
+
+        For white noise this is its variance.
         """
         return self._squares / (2 * max(self._steps, 1))
 
@@ -85,6 +84,12 @@ class StepMoments:
 def _add(
     lo: int, hi: int, frames: Any, before: Any, group: Any, sums: Any, squares: Any
 ) -> None:
+    """Add rows ``lo`` to ``hi - 1`` of frames, float32 (frame, row, column).
+
+    ``before``: the frame before, float32 (row, column); ``group``: group of each frame,
+    int64; ``sums``: float32 (group, row, column) and ``squares``: float64 (row,
+    column), both added to.
+    """
     n, _, columns = frames.shape
     for y in range(lo, hi):
         last = before[y].copy()

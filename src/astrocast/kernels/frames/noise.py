@@ -1,4 +1,4 @@
-"""The noise level of a recording, from the steps between neighbouring frames."""
+"""Noise of each pixel, from the differences of neighbouring frames."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _MEDIAN_SQUARED_STEP = 0.9133
 def pixel_noise(
     frames: NDArray[np.float32], pool: Executor | None = None
 ) -> NDArray[np.float64]:
-    """Return the standard deviation of each pixel's noise, (row, column), in the unit
-    of the recording.
+    """Return the standard deviation of each pixel's noise.
 
     Parameters
     ----------
     frames
-        Whole time courses, (frame, row, column). Steps from or to a value that is not
-        finite are left out.
+        Whole time courses, float32 (frame, row, column). Differences with a value that
+        is not finite are left out.
     pool
-        Threads to share the work with.
+        Threads that share the work.
 
     Returns
     -------
     numpy.ndarray
-        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133); NaN for pixels without a
-        step. What is slower than a frame does not count as noise.
+        float64 (row, column), in the unit of the recording:
+        sqrt(median over time of (x[t + 1] - x[t])² / 0.9133). NaN for pixels without a
+        finite difference. Fluctuations slower than a frame do not count as noise.
 
     Examples
     --------
@@ -49,6 +49,10 @@ def pixel_noise(
 
 @njit(cache=True, nogil=True)
 def _row_noise(lo: int, hi: int, frames: Any, out: Any) -> None:
+    """Write the noise of rows ``lo`` to ``hi - 1`` into ``out``, float64 (row, column).
+
+    ``frames``: float32 (frame, row, column).
+    """
     n, _, columns = frames.shape
     steps = np.empty(max(n - 1, 0), np.float64)
     for y in range(lo, hi):

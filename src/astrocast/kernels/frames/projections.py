@@ -1,6 +1,4 @@
-"""Images over all frames of a recording and the mean of each frame, in one pass over
-its blocks.
-"""
+"""Mean, maximum and deviation images, and the mean of each frame, block by block."""
 
 from __future__ import annotations
 
@@ -14,22 +12,21 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
 
-#: pixels that one thread works on at a time: their sums stay in the fastest cache
+#: pixels per piece of work: their sums stay in the fastest cache of the processor
 _STRIPE = 2048
 
 
 @dataclass(frozen=True)
 class Projections:
-    """What some frames of a recording add up to; two of them merge into that of all
-    their frames.
+    """Images over some frames of a recording; those of consecutive blocks merge.
 
-    Voxels that are NaN or infinite are left out everywhere. A pixel that has no finite
-    value has NaN in every image, a frame that has none has NaN in ``frame_mean``.
+    NaN and infinite voxels are left out. A pixel without a finite value is NaN in every
+    image, a frame without a finite value is NaN in ``frame_mean``.
 
     Parameters
     ----------
     count
-        (row, column), finite values per pixel.
+        int64 (row, column): number of finite values per pixel.
     mean
         (row, column), float64.
     squares
@@ -37,7 +34,7 @@ class Projections:
     maximum
         (row, column), float64.
     frame_mean
-        (frames,), float64, in the order in which the parts were merged.
+        (frames,), float64, in the order in which blocks were merged.
     """
 
     count: NDArray[np.int64]
@@ -48,9 +45,7 @@ class Projections:
 
     @property
     def std(self) -> NDArray[np.float64]:
-        """Standard deviation of each pixel over time, of the population as `numpy.std`
-        has it.
-        """
+        """Standard deviation of each pixel over time, with ddof = 0 as in NumPy."""
         return np.sqrt(
             np.where(self.count > 0, self.squares, np.nan) / np.maximum(self.count, 1)
         )
@@ -58,14 +53,14 @@ class Projections:
     def merged(self, later: Projections) -> Projections:
         """Return the projections of these frames followed by those of ``later``.
 
-        By the pairwise update of Chan, Golub and LeVeque (1979), which does not lose
-        digits where the mean is large against the standard deviation.
-        https://doi.org/10.1007/978-3-642-51461-6_3
+        The pairwise update of Chan, Golub and LeVeque (1979,
+        https://doi.org/10.1007/978-3-642-51461-6_3) stays exact where the mean is much
+        larger than the standard deviation.
         """
         if self.mean.shape != later.mean.shape:
             raise InvalidValueError(
-                f"frames of {self.mean.shape} and {later.mean.shape} pixels do not go"
-                " together"
+                f"cannot merge projections of frames of {self.mean.shape} and"
+                f" {later.mean.shape} pixels; both must come from one recording"
             )
         count = self.count + later.count
         share = later.count / np.maximum(count, 1)
@@ -84,7 +79,7 @@ class Projections:
 
 
 def project(block: NDArray[Any]) -> Projections:
-    """Return mean, maximum, spread and frame means of a block of frames.
+    """Return mean, maximum and deviation images and frame means of a block.
 
     Parameters
     ----------
@@ -94,8 +89,8 @@ def project(block: NDArray[Any]) -> Projections:
     Returns
     -------
     Projections
-        Merge those of consecutive blocks with `Projections.merged`: up to rounding, the
-        result does not depend on how the recording was divided.
+        Merge those of consecutive blocks with `Projections.merged`; up to rounding, the
+        result does not depend on the size of the blocks.
 
     Raises
     ------
@@ -112,7 +107,7 @@ def project(block: NDArray[Any]) -> Projections:
     """
     if block.ndim != 3 or not block.size:
         raise InvalidValueError(
-            "a block (frame, row, column) of at least one voxel is needed, found"
+            "expected a block (frame, row, column) with at least one voxel, found shape"
             f" {block.shape}"
         )
     frames, rows, columns = block.shape
@@ -131,7 +126,7 @@ def project(block: NDArray[Any]) -> Projections:
 
 
 def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the first label that each pixel has, over the frames of a block.
+    """Return the first label of each pixel in the frames of a block.
 
     Parameters
     ----------
@@ -141,8 +136,8 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
     Returns
     -------
     numpy.ndarray
-        (row, column), 0 where there is no event in any frame. Over blocks: the first
-        one that is not 0.
+        int64 (row, column), 0 where no frame has an event. For several blocks take the
+        first label that is not 0.
 
     Examples
     --------
@@ -152,8 +147,8 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
     """
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         raise InvalidValueError(
-            f"labels (frame, row, column) as integers are needed, found {labels.shape}"
-            f" {labels.dtype}"
+            "expected labels (frame, row, column) of an integer dtype, found shape"
+            f" {labels.shape} and {labels.dtype}"
         )
     return _first_label(np.ascontiguousarray(labels))
 
@@ -161,16 +156,20 @@ def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
 def onset_map(
     first: NDArray[np.int64], labels: NDArray[np.int64], onsets: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the frame in which the first event at each pixel began, NaN where there
-    was none.
+    """Return the first frame of the first event at each pixel, NaN without event.
 
     Parameters
     ----------
     first
-        (row, column), as `first_label` gives it.
+        int64 (row, column), from `first_label`.
     labels, onsets
-        (events,), label and first frame of each event. Labels of the image that are not
-        among them count as none.
+        int64 (events,): label and first frame of each event. Other labels in the image
+        count as no event.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (row, column).
 
     Examples
     --------
@@ -184,11 +183,13 @@ def onset_map(
     return table[first]
 
 
-# no fastmath: NaN marks what was not measured
+# no fastmath: NaN marks missing values
 @njit(cache=True, nogil=True, parallel=True)
 def _project(values, stripe):  # type: ignore[no-untyped-def]
-    """Reduce (frame, pixel) stripe by stripe; per-stripe sums of the frames, so that no
-    two threads share one.
+    """Reduce ``values`` (frame, pixel) of any real dtype, in stripes of pixels.
+
+    Returns count (int64), mean, squares and maximum (float64), each (pixel,), and sums
+    (float64) and counts (int64) of each frame, (stripe, frame): each thread has its own.
     """
     frames, pixels = values.shape
     stripes = (pixels + stripe - 1) // stripe
@@ -212,8 +213,8 @@ def _project(values, stripe):  # type: ignore[no-untyped-def]
                     continue
                 k = p - begin
                 if count[p] == 0:
-                    # differences from the first value: squares of the values themselves
-                    # would lose the digits
+                    # differences from the first value: squares of large values would
+                    # lose precision
                     origin[k] = value
                     maximum[p] = value
                 difference = value - origin[k]
@@ -235,7 +236,10 @@ def _project(values, stripe):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _first_label(labels):  # type: ignore[no-untyped-def]
-    """Keep the first label above 0 of each pixel."""
+    """Return the first label above 0 of each pixel, int64 (row, column).
+
+    ``labels``: integers (frame, row, column).
+    """
     frames, rows, columns = labels.shape
     first = np.zeros((rows, columns), np.int64)
     for t in range(frames):

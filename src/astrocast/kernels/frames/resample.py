@@ -23,8 +23,9 @@ def weights(n: int, size: int) -> NDArray[np.float64]:
 
 
 def resample(frames: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return frames (frame, row, column) resampled to ``size`` (rows, columns) as
-    float32.
+    """Return frames resampled to ``size`` (rows, columns), float32.
+
+    Frames are (frame, row, column).
 
     Each frame by itself, so the result does not depend on how a recording is cut into
     blocks.

@@ -1,4 +1,4 @@
-"""Labels as PackBits, the run-length code of TIFF, straight from their runs."""
+"""Encode labels as PackBits, the run-length code of TIFF, directly from their runs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ _PACKET = 128
 def pack_labels(
     runs: Runs, labels: NDArray[np.int32], pool: Executor | None = None
 ) -> list[bytes]:
-    """Return each frame of a label volume as PackBits of little-endian int32, row by
-    row.
+    """Return each frame of a label volume as PackBits of little-endian int32.
 
-    A frame without a label takes 1/64 of its size, and nothing is painted first.
+    A frame without labels takes 1/64 of its size; no label volume is needed.
 
     Parameters
     ----------
     runs
         Runs of the labels.
     labels
-        Label of each run.
+        Label of each run, int32 (runs,).
     pool
-        Threads to share the work with.
+        Threads that share the work.
 
     Returns
     -------
@@ -84,16 +83,20 @@ def _sizes(
     columns: int,
     sizes: Any,
 ) -> None:
+    """Write the bytes of frames ``lo`` to ``hi - 1`` into ``sizes[1:]``, int64.
+
+    ``start``, ``stop``, ``first``: as in `Runs`.
+    """
     for t in range(lo, hi):
         n = 0
         for line in range(t * rows, (t + 1) * rows):
             at = 0
             for run in range(first[line], first[line + 1]):
-                gap, own = 4 * (start[run] - at), 4 * (stop[run] - start[run])
+                gap, run_bytes = 4 * (start[run] - at), 4 * (stop[run] - start[run])
                 n += (
                     2 * ((gap + _PACKET - 1) // _PACKET)
-                    + own
-                    + (own + _PACKET - 1) // _PACKET
+                    + run_bytes
+                    + (run_bytes + _PACKET - 1) // _PACKET
                 )
                 at = stop[run]
             n += 2 * ((4 * (columns - at) + _PACKET - 1) // _PACKET)
@@ -112,6 +115,11 @@ def _pack(
     sizes: Any,
     out: Any,
 ) -> None:
+    """Write the packets of frames ``lo`` to ``hi - 1`` into ``out``, uint8 (bytes,).
+
+    ``start``, ``stop``, ``first``: as in `Runs`; ``values``: uint8 (runs, 4), the bytes
+    of the labels; ``sizes``: int64 (frames + 1,), first byte of each frame.
+    """
     rows, columns = extent
     for t in range(lo, hi):
         at = sizes[t]
@@ -126,6 +134,7 @@ def _pack(
 
 @njit(cache=True, nogil=True)
 def _zeros(n: int, out: Any, at: int) -> int:
+    """Write ``n`` zero bytes as packets from ``out[at]``, uint8; return the end."""
     while n > 0:
         k = min(n, _PACKET)
         out[at], out[at + 1] = (257 - k) & 255, 0
@@ -136,6 +145,10 @@ def _zeros(n: int, out: Any, at: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _repeat(value: Any, n: int, out: Any, at: int) -> int:
+    """Write the 4 bytes ``value`` ``n`` times as packets from ``out[at]``.
+
+    Returns the index after the last byte.
+    """
     while n > 0:
         k = min(n, _PACKET // 4)
         out[at] = 4 * k - 1

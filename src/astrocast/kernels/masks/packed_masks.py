@@ -1,10 +1,9 @@
-"""Event masks as packed bits, and how area, outline and centre of an event change from
-frame to frame.
+"""Event masks as packed bits, and their area, outline and centre in each frame.
 
-The mask of event ``i`` has shape ``shapes[i]`` = (frames, rows, columns) and its bits,
-in C order, most significant first of the first byte (as the event store keeps them), in
-the bytes ``bits[offsets[i]:offsets[i + 1]]``: an eighth of the memory of bool arrays,
-and no Python object per event.
+The mask of event ``i`` has the shape ``shapes[i]`` = (frames, rows, columns). Its bits,
+in C order, least significant bit first, are the bytes
+``bits[offsets[i]:offsets[i + 1]]``, as in the event store: an eighth of the memory of
+bool arrays, and no Python object per event.
 """
 
 from __future__ import annotations
@@ -21,7 +20,11 @@ from astrocast.kernels.ragged.ragged import Offsets, offsets_of
 
 
 class Masks(NamedTuple):
-    """Packed masks of many events, see the module."""
+    """Packed masks of many events.
+
+    ``bits``: uint8 (bytes,); ``offsets``: int64 (events + 1,); ``shapes``: int64
+    (events, 3), frames, rows and columns of each mask.
+    """
 
     bits: NDArray[np.uint8]
     offsets: Offsets
@@ -29,21 +32,26 @@ class Masks(NamedTuple):
 
     @property
     def frame_offsets(self) -> Offsets:
-        """Where the frames of each event begin when those of all events are put end to
-        end.
-        """
+        """First frame of each event where the frames of all events are joined."""
         return offsets_of(self.shapes[:, 0])
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Properties per frame of each event, all events end to end; event ``i`` has
-    ``offsets[i]:offsets[i + 1]``.
+    """Properties of each event in each of its frames, joined over all events.
 
-    ``area`` in pixels, ``perimeter`` in pixels (4-connected border, diagonal steps as
-    the square root of 2), ``circularity`` 4 pi area / perimeter², at most 1 (a disc;
-    NaN where the perimeter is 0), ``row`` and ``column`` the centre within the bounding
-    box (NaN in frames without a pixel).
+    Parameters
+    ----------
+    offsets
+        Event ``i`` has the values ``offsets[i]:offsets[i + 1]``, int64 (events + 1,).
+    area
+        Pixels, float64 (frames,), as all below.
+    perimeter
+        Pixels: length of the 4-connected border, diagonal steps counting sqrt(2).
+    circularity
+        4 pi area / perimeter², at most 1 (a disc); NaN where the perimeter is 0.
+    row, column
+        Centre in the bounding box; NaN in frames without a pixel.
     """
 
     offsets: Offsets
@@ -55,7 +63,7 @@ class Shapes:
 
 
 def pack_masks(masks: Sequence[NDArray[Any]]) -> Masks:
-    """Return the masks (frames, rows, columns) as packed bits.
+    """Pack masks, each bool (frames, rows, columns).
 
     >>> pack_masks([np.ones((1, 2, 2), bool)]).bits
     array([15], dtype=uint8)
@@ -70,7 +78,7 @@ def pack_masks(masks: Sequence[NDArray[Any]]) -> Masks:
 
 
 def unpack_mask(masks: Masks, index: int) -> NDArray[np.bool_]:
-    """Return one mask as a bool array (frames, rows, columns)."""
+    """Return one mask, bool (frames, rows, columns)."""
     shape = masks.shapes[index]
     bits = masks.bits[masks.offsets[index] : masks.offsets[index + 1]]
     return (
@@ -82,7 +90,7 @@ def unpack_mask(masks: Masks, index: int) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True, inline="always")
 def is_set(bits: NDArray[np.uint8], first: int, k: int) -> bool:
-    """Whether bit ``k`` of the mask whose bytes begin at ``first`` is set."""
+    """Return whether bit ``k`` of the mask that begins at byte ``first`` is set."""
     return bool((bits[first + (k >> 3)] >> (k & 7)) & 1)
 
 
@@ -95,7 +103,7 @@ def _unpack_frame(
     columns: int,
     plane: NDArray[np.uint8],
 ) -> None:
-    """Write a frame of a mask into ``plane``, surrounded by two pixels of nothing."""
+    """Write a frame of a mask into ``plane``, uint8, with two zero pixels around it."""
     plane[: rows + 4, : columns + 4] = 0
     k = frame * rows * columns
     for x in range(rows):
@@ -109,7 +117,7 @@ def _unpack_frame(
 def _border(
     plane: NDArray[np.uint8], rows: int, columns: int, border: NDArray[np.uint8]
 ) -> None:
-    """Pixels of the mask of which one of the four neighbours is not."""
+    """Set ``border``, uint8, to 1 at mask pixels with a neighbour outside the mask."""
     border[: rows + 4, : columns + 4] = 0
     for x in range(2, rows + 2):
         for y in range(2, columns + 2):
@@ -120,7 +128,7 @@ def _border(
 
 
 def _outline_lengths() -> NDArray[np.float64]:
-    """Return what a border pixel adds to the outline, by the code of its neighbours."""
+    """Return the length of outline per border pixel, by the code of its neighbours."""
     lengths = np.zeros(50)
     lengths[[5, 7, 15, 17, 25, 27]] = 1
     lengths[[21, 33]] = np.sqrt(2)
@@ -133,8 +141,9 @@ _LENGTHS = _outline_lengths()
 
 @njit(cache=True, nogil=True)
 def _outline(border: NDArray[np.uint8], rows: int, columns: int) -> float:
-    """Length of a 4-connected border after Benkrid & Crookes: each pixel counts by what
-    its neighbours are.
+    """Return the length of a border, uint8 (row + 4, column + 4).
+
+    After Benkrid & Crookes: the neighbours of a pixel decide its length.
     """
     total = 0.0
     for x in range(2, rows + 2):
@@ -164,6 +173,11 @@ def _shapes(
     frame_offsets: Offsets,
     out: NDArray[np.float64],
 ) -> None:
+    """Write area, perimeter, row and column of each frame into ``out``, (4, frames).
+
+    ``bits``, ``offsets``, ``shapes`` as in `Masks`; ``frame_offsets``: int64
+    (events + 1,).
+    """
     rows_max, columns_max = 0, 0
     for i in range(len(shapes)):
         rows_max, columns_max = (
@@ -192,12 +206,11 @@ def _shapes(
 
 
 def shapes_over_time(masks: Masks) -> Shapes:
-    """Return area, perimeter, circularity and centre of each event in each of its
-    frames.
+    """Return area, perimeter, circularity and centre of each event in each frame.
 
     The perimeter is that of `skimage.measure.perimeter` (Benkrid & Crookes 2000,
-    "Design and FPGA implementation of a perimeter estimator"). Of shapes of a few
-    pixels it is short; their circularity is cut at 1, as ImageJ does.
+    "Design and FPGA implementation of a perimeter estimator"). It is too short for
+    shapes of a few pixels; their circularity is cut at 1, as in ImageJ.
 
     >>> shapes_over_time(pack_masks([np.ones((2, 3, 3), bool)])).area
     array([9., 9.])
@@ -219,6 +232,7 @@ def _footprints(
     out_offsets: Offsets,
     out: NDArray[np.bool_],
 ) -> None:
+    """Set the footprint pixels of each event in ``out``, see `footprints`."""
     for i in range(len(shapes)):
         pixels = shapes[i, 1] * shapes[i, 2]
         for k in range(shapes[i, 0] * pixels):
@@ -227,8 +241,10 @@ def _footprints(
 
 
 def footprints(masks: Masks) -> tuple[NDArray[np.bool_], Offsets]:
-    """Return which pixels of its box each event covered in any frame: (rows * columns)
-    values per event, end to end.
+    """Return the footprint of each event in its bounding box, and the offsets.
+
+    The footprints, bool (rows * columns) each, are joined; ``offsets``: int64
+    (events + 1,).
     """
     out_offsets = offsets_of(masks.shapes[:, 1] * masks.shapes[:, 2])
     out = np.zeros(int(out_offsets[-1]), np.bool_)
@@ -246,6 +262,7 @@ def _paint(
     first: int,
     volume: NDArray[Any],
 ) -> None:
+    """Write the labels of events into ``volume`` (frame, row, column), see `paint`."""
     frames, height, width = volume.shape
     for i in range(len(shapes)):
         rows, columns = shapes[i, 1], shapes[i, 2]
@@ -273,23 +290,23 @@ def paint(
     volume: NDArray[Any],
     first_frame: int = 0,
 ) -> None:
-    """Write each event's label into ``volume`` (frame, row, column) in place;
-    ``volume[0]`` is frame ``first_frame``.
+    """Write each event's label into a volume, in place.
 
     Parameters
     ----------
     masks
         The events' masks.
     origins
-        (events, 3), frame, row and column of the first corner of each bounding box.
-        What lies outside is cut.
+        int64 (events, 3): first frame, row and column of each bounding box. Voxels
+        outside the volume are left out.
     labels
-        Number of each event; where events overlap the later one wins.
+        Number of each event, int64 (events,); where events overlap the later one is
+        written.
     volume
-        Written to: the one kernel that changes an argument, so that a long map can be
-        painted block by block.
+        Integers (frame, row, column). Changed in place, unlike other kernels, so that a
+        long map can be painted block by block.
     first_frame
-        Frame of the recording that ``volume`` begins with.
+        Number of the first frame of ``volume`` in the recording.
     """
     _paint(
         masks.bits, masks.offsets, masks.shapes, origins, labels, first_frame, volume

@@ -1,7 +1,7 @@
-"""Masks as runs: the stretches of active pixels in each row of each frame.
+"""Masks as runs: consecutive active pixels in a row of a frame.
 
-Active voxels are few. What works on runs costs as much as there is activity, not as
-much as there are voxels, and the runs of a recording are a thousandth of its size.
+Active voxels are few, so runs need about a thousandth of the memory of the recording,
+and the cost of an operation on runs grows with the activity, not with the recording.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Runs:
     Parameters
     ----------
     start, stop
-        First column of each run and the one after its last, int32, (runs,).
+        First column of each run and the column after its last, int32 (runs,).
     first
-        Where the runs of each row begin, int64, (frames * rows + 1,): those of row
-        ``y`` of frame ``t`` are ``first[t * rows + y]`` up to ``first[t * rows + y +
-        1]``.
+        First run of each row, int64 (frames * rows + 1,): the runs of row ``y`` of
+        frame ``t`` are ``first[t * rows + y]`` up to, but not including, ``first[t *
+        rows + y + 1]``.
     shape
         Shape of the mask, (frames, rows, columns).
     """
@@ -42,13 +42,13 @@ class Runs:
         return len(self.start)
 
     def frame(self) -> NDArray[np.int64]:
-        """Return the frame of each run."""
+        """Return the frame of each run, int64 (runs,)."""
         return np.repeat(
             np.arange(self.shape[0]), np.diff(self.first[:: self.shape[1]])
         )
 
     def row(self) -> NDArray[np.int64]:
-        """Return the row of each run."""
+        """Return the row of each run, int64 (runs,)."""
         return (
             np.repeat(np.arange(self.shape[0] * self.shape[1]), np.diff(self.first))
             % self.shape[1]
@@ -56,7 +56,7 @@ class Runs:
 
 
 def list_voxels(runs: Runs) -> NDArray[np.int64]:
-    """Return the voxels of runs, in their order, as flat indices of the mask.
+    """Return the voxels of runs, in order, as flat indices of the mask, int64.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def list_voxels(runs: Runs) -> NDArray[np.int64]:
 
 
 def first_voxels(runs: Runs) -> NDArray[np.int64]:
-    """Return the first voxel of each run as a flat index of the mask."""
+    """Return the first voxel of each run as a flat index of the mask, int64 (runs,)."""
     return (runs.frame() * runs.shape[1] + runs.row()) * runs.shape[2] + runs.start
 
 
 def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
-    """Return the runs of a mask (frame, row, column).
+    """Return the runs of a mask, bool (frame, row, column).
 
     Examples
     --------
@@ -95,8 +95,9 @@ def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
 def paint_runs(
     runs: Runs, values: NDArray[np.int32], pool: Executor | None = None
 ) -> NDArray[np.int32]:
-    """Return a volume that holds ``values[i]`` on run i and 0 elsewhere, int32, (frame,
-    row, column).
+    """Return a volume with ``values[i]`` in run i and 0 elsewhere.
+
+    ``values``: int32 (runs,); returns int32 (frame, row, column).
     """
     frames, rows, columns = runs.shape
     out = np.zeros((frames * rows, columns), np.int32)
@@ -115,6 +116,10 @@ def paint_runs(
 
 @njit(cache=True, nogil=True)
 def _count_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
+    """Write the number of runs of row i of ``lines`` into ``first[i + 1]``, int64.
+
+    ``lines``: uint8 (frame * row, column), for rows ``lo`` to ``hi - 1``.
+    """
     for i in range(lo, hi):
         line = lines[i]
         n = np.int64(line[0] != 0)
@@ -125,6 +130,7 @@ def _count_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _fill_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any) -> None:
+    """Write ``start`` and ``stop``, int32 (runs,), of the runs of rows ``lo:hi``."""
     columns = lines.shape[1]
     for i in range(lo, hi):
         line = lines[i]
@@ -142,6 +148,7 @@ def _fill_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any) 
 def _paint(
     lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out: Any
 ) -> None:
+    """Paint rows ``lo:hi`` of ``out``, int32 (frame * row, column), see `paint_runs`."""
     for i in range(lo, hi):
         for run in range(first[i], first[i + 1]):
             for x in range(start[run], stop[run]):
@@ -151,8 +158,9 @@ def _paint(
 def label_runs_of_volume(
     labels: NDArray[np.int32], pool: Executor | None = None
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of a label volume, cut where the label changes, and the label of
-    each.
+    """Return the runs of a label volume and the label of each run.
+
+    ``labels``: int32 (frame, row, column). A run ends where the label changes.
 
     Examples
     --------
@@ -165,13 +173,17 @@ def label_runs_of_volume(
     first = np.zeros(frames * rows + 1, np.int64)
     spread(pool, len(lines), _count_label_runs, lines, first)
     np.cumsum(first, out=first)
-    start, stop, found = (np.empty(first[-1], np.int32) for _ in range(3))
-    spread(pool, len(lines), _fill_label_runs, lines, first, start, stop, found)
-    return Runs(start, stop, first, (frames, rows, columns)), found
+    start, stop, label = (np.empty(first[-1], np.int32) for _ in range(3))
+    spread(pool, len(lines), _fill_label_runs, lines, first, start, stop, label)
+    return Runs(start, stop, first, (frames, rows, columns)), label
 
 
 @njit(cache=True, nogil=True)
 def _count_label_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
+    """Write the number of runs of row i into ``first[i + 1]``, int64, for ``lo:hi``.
+
+    ``lines``: int32 labels (frame * row, column).
+    """
     for i in range(lo, hi):
         line = lines[i]
         n = np.int64(line[0] != 0)
@@ -182,8 +194,9 @@ def _count_label_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _fill_label_runs(
-    lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any, found: Any
+    lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any, label: Any
 ) -> None:
+    """Write start, stop and label, int32 (runs,), of the runs of rows ``lo:hi``."""
     columns = lines.shape[1]
     for i in range(lo, hi):
         line = lines[i]
@@ -191,8 +204,8 @@ def _fill_label_runs(
         for run in range(first[i], first[i + 1]):
             while line[x] == 0:
                 x += 1
-            start[run], found[run] = x, line[x]
-            while x < columns and line[x] == found[run]:
+            start[run], label[run] = x, line[x]
+            while x < columns and line[x] == label[run]:
                 x += 1
             stop[run] = x
 
@@ -200,15 +213,16 @@ def _fill_label_runs(
 def list_runs(
     voxels: NDArray[np.int64], labels: NDArray[np.int32], shape: tuple[int, int, int]
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of voxels that may have several labels, in the order of their
-    first voxel, and their labels.
+    """Return the runs of labelled voxels, in the order of first voxels, and labels.
+
+    A voxel may have several labels; it is then part of several runs.
 
     Parameters
     ----------
     voxels
-        Flat indices into a volume of ``shape``, each once per label.
+        Flat indices into a volume of ``shape``, int64, each once per label.
     labels
-        Label of each.
+        Label of each voxel, int32.
     shape
         (frame, row, column).
 
@@ -239,8 +253,9 @@ def list_runs(
 def merge_runs(
     a: Runs, labels_a: NDArray[np.int32], b: Runs, labels_b: NDArray[np.int32]
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of two layers of one shape in the order of their first voxel, and
-    their labels.
+    """Return the runs of two masks of one shape together, and their labels.
+
+    They are in the order of their first voxels, and may overlap.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Normalisation of traces of unequal length, step by step.
+"""Normalise traces of unequal length, step by step.
 
-A step takes a statistic of each trace, of each position in the trace, or of the whole
-population, and subtracts it or divides by it. Statistics are computed in float64 and
-leave NaN out; the traces keep their dtype.
+A step subtracts a statistic or divides by it: one per trace, one per position in the
+trace, or one of all traces. Statistics are computed in float64, without NaN; the traces
+keep their dtype.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from astrocast.kernels.ragged import ragged
 from astrocast.kernels.ragged.ragged import (
     Floats,
     Offsets,
-    divide_by,
-    less,
+    divide_by_number,
     statistic_of,
+    subtract_number,
 )
 
 Mode = Literal[
@@ -61,15 +61,15 @@ _OVER_DEVIATIONS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction.
+    """One step of a normalisation.
 
     Parameters
     ----------
     name
-        What is done: ``subtract`` or ``divide`` by a statistic, ``min_max`` (subtract
-        the minimum, divide by the maximum of what remains), ``mean_std`` (subtract the
-        mean, divide by the standard deviation), ``diff`` (step from frame to frame, the
-        first 0), ``impute_nan``.
+        ``subtract`` a statistic, ``divide`` by it, ``min_max`` (subtract the minimum,
+        then divide by the maximum), ``mean_std`` (subtract the mean, divide by the
+        standard deviation), ``diff`` (difference from frame to frame, the first is 0),
+        ``impute_nan`` (replace NaN).
     mode
         Statistic of ``subtract`` and ``divide``. ``std_mean``, ``std_median`` and
         ``std_max`` are the mean, median and maximum over traces of the standard
@@ -79,10 +79,9 @@ class Step:
         mean of all first values).
     rows
         True: a statistic per trace. False: a statistic per position in the trace, over
-        the traces that reach it.
+        the traces that have this position.
     fixed_value
-        What ``impute_nan`` puts in place of NaN; None: a straight line between the
-        neighbours.
+        Value that ``impute_nan`` puts in place of NaN; None: linear interpolation.
     """
 
     name: Name
@@ -99,9 +98,7 @@ def statistic(
     population_wide: bool = False,
     rows: bool = True,
 ) -> NDArray[np.float64]:
-    """Return the statistic of each trace (or position): float64, one number per trace
-    (or position).
-    """
+    """Return a statistic of each trace, or of each position, float64 (traces,)."""
     if not rows:
         values, offsets = ragged.by_position(values, offsets)
     if mode in _OVER_DEVIATIONS:
@@ -114,13 +111,15 @@ def statistic(
 
 
 def _of_numbers(pool: Floats, function: Callable[[Any], Any]) -> float:
+    """Return a statistic of the values that are not NaN; NaN if there are none."""
     numbers = pool[~np.isnan(pool)].astype(np.float64)
     return float(function(numbers)) if numbers.size else np.nan
 
 
 def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, int]:
-    """Return the traces after one step, and how many of the divisors were 0 (those
-    traces or positions stay undivided).
+    """Return the traces after one step, and the number of divisors that were 0.
+
+    Traces (or positions) with a divisor of 0 stay undivided.
 
     >>> values, offsets = ragged.flatten([[1, 3], [4, 4]])
     >>> apply_step(values, offsets, Step("min_max"))
@@ -147,20 +146,22 @@ def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, in
 
 
 @njit(cache=True, nogil=True)
-def _less_here(trace: Floats, operand: float) -> None:
+def _subtract_in_place(trace: Floats, operand: float) -> None:
+    """Subtract a number from a trace (values,), in place."""
     # one array, not two that might overlap: the compiler can use vector instructions
     for k in range(trace.size):
         trace[k] -= operand
 
 
 @njit(cache=True, nogil=True)
-def _divide_here(trace: Floats, operand: float) -> None:
+def _divide_in_place(trace: Floats, operand: float) -> None:
+    """Divide a trace (values,) by a number, in place."""
     for k in range(trace.size):
         trace[k] /= operand
 
 
 @njit(cache=True, nogil=True)
-def _each(
+def _normalize_each(
     lo: int,
     hi: int,
     values: Floats,
@@ -169,13 +170,18 @@ def _each(
     out: Floats,
     zeros: NDArray[np.int64],
 ) -> None:
+    """Apply steps to traces ``lo`` to ``hi - 1`` of ``values``, into ``out``.
+
+    ``parts``, int64 (step, 2): 1 to divide or 0 to subtract, and the index of the
+    statistic in `MODES`; ``zeros``, int64 (traces,), counts divisors of 0.
+    """
     for i in range(lo, hi):
         source, trace = (
             values[offsets[i] : offsets[i + 1]],
             out[offsets[i] : offsets[i + 1]],
         )
         for j in range(len(parts)):
-            # rounded to the traces' own precision, as whole columns of operands are
+            # rounded to the dtype of the traces, as in `apply_step`
             operand = out.dtype.type(
                 statistic_of(source if j == 0 else trace, parts[j, 1])
             )
@@ -184,19 +190,17 @@ def _each(
                 zeros[i] += 1
                 operand = out.dtype.type(1)
             if j == 0 and divides:
-                divide_by(source, operand, trace)
+                divide_by_number(source, operand, trace)
             elif j == 0:
-                less(source, operand, trace)
+                subtract_number(source, operand, trace)
             elif divides:
-                _divide_here(trace, operand)
+                _divide_in_place(trace, operand)
             else:
-                _less_here(trace, operand)
+                _subtract_in_place(trace, operand)
 
 
-def _fusible(step: Step) -> bool:
-    """Whether a step looks at one trace at a time and is made of subtractions and
-    divisions.
-    """
+def _is_per_trace(step: Step) -> bool:
+    """Return whether a step needs one trace at a time, and only subtracts or divides."""
     alone = step.rows and not step.population_wide and step.mode not in _OVER_DEVIATIONS
     return step.name in ("subtract", "divide", "min_max", "mean_std") and alone
 
@@ -207,22 +211,22 @@ def apply_steps(
     steps: Sequence[Step],
     pool: Executor | None = None,
 ) -> tuple[Floats, int]:
-    """Return the traces after all steps, and how many divisors were 0.
+    """Return the traces after all steps, and the number of divisors that were 0.
 
-    Steps that look at one trace at a time follow each other while the trace is in the
-    processor's cache; the result is that of `apply_step` for each.
+    Steps that need one trace at a time are applied together, while the trace is in the
+    processor's cache; the result equals that of `apply_step` for each.
 
     Parameters
     ----------
     values, offsets
         The traces.
     steps
-        What is done, in order.
+        The steps, in order.
     pool
-        Threads that share the traces; the result does not depend on them.
+        Threads that share the work; the result does not depend on their number.
     """
     zeros = 0
-    for together, group in groupby(steps, key=_fusible):
+    for together, group in groupby(steps, key=_is_per_trace):
         if not together:
             for step in group:
                 values, found = apply_step(values, offsets, step)
@@ -237,13 +241,15 @@ def apply_steps(
             np.int64,
         )
         out, counts = np.empty_like(values), np.zeros(offsets.size - 1, np.int64)
-        spread(pool, offsets.size - 1, _each, values, offsets, parts, out, counts)
+        spread(
+            pool, offsets.size - 1, _normalize_each, values, offsets, parts, out, counts
+        )
         values, zeros = out, zeros + int(counts.sum())
     return values, zeros
 
 
 def _parts(step: Step) -> list[tuple[bool, Mode]]:
-    """(divides, statistic) of a step."""
+    """Return the operations of a step: whether it divides, and the statistic."""
     if step.name == "min_max":
         return [(False, "min"), (True, "max")]
     if step.name == "mean_std":

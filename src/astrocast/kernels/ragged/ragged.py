@@ -1,9 +1,9 @@
-"""Traces of unequal length as two arrays: all values end to end, and where each trace
-begins.
+"""Traces of unequal length in two arrays: joined values, and offsets.
 
-Trace ``i`` is ``values[offsets[i]:offsets[i + 1]]``. A hundred thousand traces are then
-two allocations instead of a hundred thousand, and every operation is one pass of
-compiled code. NaN means "not measured" and is left out of every statistic.
+Trace ``i`` is ``values[offsets[i]:offsets[i + 1]]``; values are float32 or float64,
+offsets int64 (traces + 1,). A hundred thousand traces need two allocations, and every
+operation is one pass of compiled code. NaN means "missing" and is left out of every
+statistic.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ Offsets = NDArray[np.int64]
 
 
 def offsets_of(lengths: NDArray[Any] | Sequence[int]) -> Offsets:
-    """Return where each of the traces of these lengths begins, and where the last one
-    ends.
+    """Return the offsets of traces of these lengths, int64 (traces + 1,).
 
     >>> offsets_of([2, 0, 3])
     array([0, 2, 2, 5])
@@ -47,8 +46,9 @@ def offsets_of(lengths: NDArray[Any] | Sequence[int]) -> Offsets:
 
 
 def flatten(traces: Sequence[Any]) -> tuple[Floats, Offsets]:
-    """Return the values and offsets of a sequence of 1-D arrays; float64 stays,
-    everything else becomes float32.
+    """Join 1-D arrays into values and offsets.
+
+    Values are float64 if an array is float64, else float32.
 
     >>> flatten([[1, 2], [3]])
     (array([1., 2., 3.], dtype=float32), array([0, 2, 3]))
@@ -65,14 +65,14 @@ def flatten(traces: Sequence[Any]) -> tuple[Floats, Offsets]:
 
 
 def split(values: Floats, offsets: Offsets) -> list[Floats]:
-    """Return the traces one by one, as views."""
+    """Return the traces as a list of views."""
     bounds = offsets.tolist()
     return [values[a:b] for a, b in pairwise(bounds)]
 
 
 @njit(cache=True, nogil=True)
 def _moments(values: Floats, begin: int, end: int) -> tuple[float, float]:
-    """Mean and standard deviation without NaN."""
+    """Return mean and standard deviation of ``values[begin:end]`` without NaN."""
     n, total = 0, 0.0
     for k in range(begin, end):
         v = values[k]
@@ -92,8 +92,9 @@ def _moments(values: Floats, begin: int, end: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def _low(part: Floats) -> Any:
-    """Smallest value without NaN; four running minima, so that the processor compares
-    several at a time.
+    """Return the minimum without NaN, of the dtype of ``part`` (values,).
+
+    Four running minima let the processor compare several values at once.
     """
     a = b = c = d = part.dtype.type(np.inf)
     whole = part.size - part.size % 4
@@ -110,7 +111,7 @@ def _low(part: Floats) -> Any:
 
 @njit(cache=True, nogil=True)
 def _high(part: Floats) -> Any:
-    """Largest value without NaN, see `_low`."""
+    """Return the maximum without NaN, see `_low`."""
     a = b = c = d = part.dtype.type(-np.inf)
     whole = part.size - part.size % 4
     for k in range(0, whole, 4):
@@ -125,7 +126,7 @@ def _high(part: Floats) -> Any:
 
 @njit(cache=True, nogil=True)
 def _extreme(part: Floats, mode: int) -> Any:
-    """min, min_abs, max or max_abs (modes 3 to 6) without NaN; NaN where there is none."""
+    """Return min, min_abs, max or max_abs (modes 3 to 6); NaN if all values are NaN."""
     if mode == 4 or mode == 6:
         part = np.abs(part)
     found = _high(part) if mode >= 5 else _low(part)
@@ -136,7 +137,7 @@ def _extreme(part: Floats, mode: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def statistic_of(trace: Floats, mode: int) -> float:
-    """Return one statistic of one trace, its mode as a place in `MODES`."""
+    """Return a statistic of a trace (values,); ``mode`` is an index into `MODES`."""
     if trace.size == 0:
         return np.nan
     if mode == 0:
@@ -154,6 +155,7 @@ def statistic_of(trace: Floats, mode: int) -> float:
 def _reduce(
     values: Floats, offsets: Offsets, mode: int, out: NDArray[np.float64]
 ) -> None:
+    """Write a statistic of each trace into ``out``, float64 (traces,)."""
     for i in range(offsets.size - 1):
         out[i] = statistic_of(values[offsets[i] : offsets[i + 1]], mode)
 
@@ -171,7 +173,8 @@ def reduce_each(values: Floats, offsets: Offsets, mode: str) -> NDArray[np.float
 
     Returns
     -------
-    float64, (traces,); NaN for a trace that is empty or all NaN.
+    numpy.ndarray
+        float64 (traces,); NaN for a trace that is empty or all NaN.
 
     >>> reduce_each(*flatten([[1, 3], [5]]), "mean")
     array([2., 5.])
@@ -185,6 +188,10 @@ def reduce_each(values: Floats, offsets: Offsets, mode: str) -> NDArray[np.float
 def _by_position(
     values: Floats, offsets: Offsets, out: Floats, filled: NDArray[np.int64]
 ) -> None:
+    """Write the transposed traces into ``out``, as long as ``values``.
+
+    ``filled``, int64 (positions,), is the next free place of each position; it changes.
+    """
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
             position = k - offsets[i]
@@ -193,15 +200,14 @@ def _by_position(
 
 
 def by_position(values: Floats, offsets: Offsets) -> tuple[Floats, Offsets]:
-    """Return the traces transposed: one row per position in the trace, of all the
-    traces that reach it.
+    """Return the traces transposed: one row per position, from all traces that have it.
 
     >>> [v.tolist() for v in split(*by_position(*flatten([[1, 2], [3]])))]
     [[1.0, 3.0], [2.0]]
     """
     lengths = np.diff(offsets)
     longest = int(lengths.max(initial=0))
-    # how many traces are longer than each position
+    # number of traces that are longer than each position
     reach = np.cumsum(np.bincount(lengths, minlength=longest + 1)[::-1])[::-1][1:]
     turned = offsets_of(reach)
     out = np.empty_like(values)
@@ -209,18 +215,18 @@ def by_position(values: Floats, offsets: Offsets) -> tuple[Floats, Offsets]:
     return out, turned
 
 
-# Loops over slices from 0: the compiler then knows that no index is negative, and uses
-# vector instructions.
+# Loops over slices from 0: the compiler knows that no index is negative and uses vector
+# instructions.
 @njit(cache=True, nogil=True)
-def less(trace: Floats, operand: float, out: Floats) -> None:
-    """Write ``trace - operand`` into another array."""
+def subtract_number(trace: Floats, operand: float, out: Floats) -> None:
+    """Write ``trace - operand`` into ``out``, both (values,) of one dtype."""
     for k in range(trace.size):
         out[k] = trace[k] - operand
 
 
 @njit(cache=True, nogil=True)
-def divide_by(trace: Floats, operand: float, out: Floats) -> None:
-    """Write ``trace / operand`` into another array."""
+def divide_by_number(trace: Floats, operand: float, out: Floats) -> None:
+    """Write ``trace / operand`` into ``out``, both (values,) of one dtype."""
     for k in range(trace.size):
         out[k] = trace[k] / operand
 
@@ -234,6 +240,7 @@ def _combine(
     divide: bool,
     out: Floats,
 ) -> None:
+    """Subtract or divide by ``operand``, (traces,) or (positions,), into ``out``."""
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         if per_position and divide:
@@ -241,9 +248,9 @@ def _combine(
         elif per_position:
             out[begin:end] = values[begin:end] - operand[: end - begin]
         elif divide:
-            divide_by(values[begin:end], operand[i], out[begin:end])
+            divide_by_number(values[begin:end], operand[i], out[begin:end])
         else:
-            less(values[begin:end], operand[i], out[begin:end])
+            subtract_number(values[begin:end], operand[i], out[begin:end])
 
 
 def subtract(
@@ -252,7 +259,7 @@ def subtract(
     operand: NDArray[np.float64],
     per_position: bool = False,
 ) -> Floats:
-    """Return the traces less a number per trace, or per position in the trace."""
+    """Return the traces minus a number per trace, or per position in the trace."""
     out = np.empty_like(values)
     _combine(values, offsets, operand.astype(values.dtype), per_position, False, out)
     return out
@@ -264,8 +271,9 @@ def divide(
     operand: NDArray[np.float64],
     per_position: bool = False,
 ) -> Floats:
-    """Return the traces divided by a number per trace, or per position; where that is 0
-    they stay as they are.
+    """Return the traces divided by a number per trace, or per position.
+
+    Where the number is 0, values stay as they are.
     """
     out = np.empty_like(values)
     by = np.where(operand == 0, 1.0, operand).astype(values.dtype)
@@ -275,6 +283,7 @@ def divide(
 
 @njit(cache=True, nogil=True)
 def _difference(values: Floats, offsets: Offsets, out: Floats) -> None:
+    """Write the differences of each trace into ``out``, as long as ``values``."""
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         if begin < end:
@@ -284,7 +293,7 @@ def _difference(values: Floats, offsets: Offsets, out: Floats) -> None:
 
 
 def difference(values: Floats, offsets: Offsets) -> Floats:
-    """Return the step from frame to frame of each trace; the first is 0.
+    """Return the difference from frame to frame of each trace; the first is 0.
 
     >>> difference(*flatten([[1, 4], [5]]))
     array([0., 3., 0.], dtype=float32)
@@ -296,9 +305,10 @@ def difference(values: Floats, offsets: Offsets) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _interpolate(values: Floats, offsets: Offsets, out: Floats) -> None:
+    """Write the traces with NaN interpolated into ``out``, as long as ``values``."""
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
-        last = begin - 1  # the last measured frame
+        last = begin - 1  # the last frame that is not NaN
         for k in range(begin, end):
             if np.isnan(values[k]):
                 continue
@@ -315,10 +325,9 @@ def _interpolate(values: Floats, offsets: Offsets, out: Floats) -> None:
 
 
 def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
-    """Return the traces with NaN replaced by a straight line between its neighbours, by
-    the nearest value at the ends.
+    """Return the traces with NaN replaced by linear interpolation.
 
-    A trace that is all NaN stays NaN.
+    At the ends the nearest value is repeated. A trace that is all NaN stays NaN.
 
     >>> interpolate_nan(*flatten([[1, float("nan"), 3]]))
     array([1., 2., 3.], dtype=float32)
@@ -330,8 +339,9 @@ def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _source(k: int, n: int, mode: int) -> int:
-    """Which value of a trace of ``n`` stands at position ``k`` outside it (NumPy's pad
-    modes).
+    """Return the index in a trace of ``n`` values whose value pads position ``k``.
+
+    ``mode`` is an index into `PAD_MODES`.
     """
     if mode == 9:  # wrap
         return k % n
@@ -354,6 +364,10 @@ def _resize(
     fill: NDArray[np.float64],
     out: Floats,
 ) -> None:
+    """Write the traces of their new lengths into ``out``, see `resize`.
+
+    ``fill``, float64 (traces,), is the value of constant padding.
+    """
     for i in range(offsets.size - 1):
         begin, n = offsets[i], offsets[i + 1] - offsets[i]
         length = out_offsets[i + 1] - out_offsets[i]
@@ -363,7 +377,7 @@ def _resize(
                 value = np.float64(values[begin + s])
             elif n == 0 or mode == 0 or 3 <= mode <= 6:
                 value = fill[i]
-            elif mode == 2:  # from the edge to the fill value at the very end
+            elif mode == 2:  # linear from the edge to the fill value at the end
                 pad = lead[i] if s < 0 else length - lead[i] - n
                 step = -s if s < 0 else s - n + 1
                 edge = np.float64(values[begin if s < 0 else begin + n - 1])
@@ -380,7 +394,7 @@ def resize(
     lead: NDArray[np.int64],
     pad_mode: str = "edge",
 ) -> tuple[Floats, Offsets]:
-    """Return the traces cut or padded to given lengths.
+    """Cut or pad the traces to given lengths.
 
     Parameters
     ----------
@@ -417,6 +431,7 @@ def resize(
 def _place(
     values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDArray[Any]
 ) -> None:
+    """Write each trace into its row of ``out`` (traces, frames), from its start on."""
     frames = out.shape[1]
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
@@ -428,8 +443,9 @@ def _place(
 def place(
     values: Floats, offsets: Offsets, starts: NDArray[np.int64], frames: int
 ) -> Floats:
-    """Return a matrix (traces, frames), each trace from its start on and NaN elsewhere;
-    what falls outside is cut.
+    """Return a matrix (traces, frames) with each trace at its frames, NaN elsewhere.
+
+    Values outside the matrix are left out.
 
     >>> place(*flatten([[1, 2]]), np.array([1]), 4)
     array([[nan,  1.,  2., nan]], dtype=float32)
@@ -447,6 +463,7 @@ def _take(
     out: Offsets,
     taken: NDArray[Any],
 ) -> None:
+    """Copy the chosen traces into ``taken``, whose offsets are ``out``."""
     for i in range(chosen.size):
         begin = offsets[chosen[i]]
         for k in range(out[i + 1] - out[i]):
@@ -456,7 +473,7 @@ def _take(
 def take(
     values: NDArray[Any], offsets: Offsets, chosen: NDArray[np.int64]
 ) -> tuple[NDArray[Any], Offsets]:
-    """Return the chosen traces, in the order asked for; -1 gives an empty one."""
+    """Return traces by index, in the order of ``chosen``; -1 gives an empty trace."""
     lengths = np.where(
         chosen < 0,
         0,

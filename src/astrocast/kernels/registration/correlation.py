@@ -66,8 +66,9 @@ class Correlator:
 
 
 def taper(n: int, margin: int, ramp: int) -> NDArray[np.float32]:
-    """Return a window of ``n`` pixels: zero in the outer ``margin``, a cosine over
-    ``ramp`` pixels, one inside.
+    """Return a window of ``n`` pixels that falls to zero at both ends.
+
+    Zero in the outer ``margin`` pixels, a cosine over ``ramp`` pixels, one inside.
     """
     place = np.arange(n)
     depth = np.minimum(place, n - 1 - place) - margin + 0.5
@@ -75,8 +76,9 @@ def taper(n: int, margin: int, ramp: int) -> NDArray[np.float32]:
 
 
 def taper_2d(shape: tuple[int, int], margin: int, ramp: int) -> NDArray[np.float32]:
-    """Return the outer product of two `taper` windows, margin and ramp limited to what
-    the shape allows.
+    """Return a 2-D window, the outer product of two `taper` windows.
+
+    Margin and ramp are limited to the size of the frame.
     """
     rows, columns = (
         taper(n, min(margin, n // 8), max(1, min(ramp, n // 4))) for n in shape
@@ -87,8 +89,9 @@ def taper_2d(shape: tuple[int, int], margin: int, ramp: int) -> NDArray[np.float
 def high_pass(
     shape: tuple[int, int], sigma: tuple[float, float] | None
 ) -> NDArray[np.float64]:
-    """Return the transfer function of "image minus its Gaussian blur of ``sigma``
-    pixels", at the FFT's frequencies.
+    """Return the transfer function of "image minus its Gaussian blur".
+
+    At the frequencies of the FFT; ``sigma`` in pixels.
 
     ``None`` leaves every frequency as it is.
     """
@@ -167,8 +170,9 @@ def build_correlator(
 
 
 def _interleaved(waves: NDArray[Any]) -> Real:
-    """Complex (..., frequency, lag) as the real matrix that multiplies interleaved real
-    and imaginary parts.
+    """Return a complex matrix as a real one for interleaved vectors.
+
+    Takes (..., frequency, lag); the vectors hold real and imaginary parts in turn.
 
     The product's first half are the real parts, its second half the imaginary ones.
     """
@@ -181,8 +185,9 @@ def _interleaved(waves: NDArray[Any]) -> Real:
 
 
 def _split(n: int, work: int) -> int:
-    """Return the largest divisor of ``n`` rows whose product of ``work`` multiply-adds
-    per row stays small.
+    """Return the largest divisor of ``n`` rows that keeps a product small.
+
+    ``work`` is the number of multiplications per row.
     """
     rows = max(1, min(n, SMALL_PRODUCT // work))
     while n % rows:
@@ -191,8 +196,9 @@ def _split(n: int, work: int) -> int:
 
 
 def column_weights(n: int) -> NDArray[np.float64]:
-    """Return how often each column of a real FFT counts: twice, but for the first, and
-    the last of an even length.
+    """Return the weight of each column of a real FFT.
+
+    Columns count twice, except the first, and the last of an even length.
     """
     weights = np.full(n // 2 + 1, 2.0)
     weights[0] = 1
@@ -202,16 +208,18 @@ def column_weights(n: int) -> NDArray[np.float64]:
 
 
 def cross_spectrum(frames: Real, correlator: Correlator) -> Complex:
-    """Return spectrum of frames times conjugate spectrum of the templates, (frame,
-    [template,] row, column).
+    """Return the spectrum of frames times the conjugate spectrum of templates.
+
+    Shape (frame, [template,] row, column).
     """
     spectrum = fft.rfft2(frames, overwrite_x=False)
     return np.multiply(spectrum, correlator.spectrum, out=spectrum)
 
 
 def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
-    """Return the cross-correlation at the lags -reach ... reach, (map, lag row, lag
-    column), from `cross_spectrum`.
+    """Return the cross-correlation at the lags -reach ... reach.
+
+    From `cross_spectrum`; shape (map, lag row, lag column).
     """
     h = spectrum.shape[-2]
     width = 2 * spectrum.shape[-1]
@@ -229,8 +237,9 @@ def _waves(frequencies: NDArray[np.float64], places: NDArray[np.float64]) -> Com
 
 
 def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
-    """Return what a cross spectrum is multiplied with to centre its map at ``shifts``
-    (frame, 2), in pixels.
+    """Return the factors that centre the maps of cross spectra at shifts.
+
+    ``shifts``: (frame, 2), in pixels.
     """
     rows, columns = (
         _waves(fft.fftfreq(shape[0]), shifts[:, :1]),
@@ -242,8 +251,9 @@ def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
 def refined_peaks(
     spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the lags of the peaks, resampled at quarter pixels around ``lags`` (map,
-    2).
+    """Return the peaks of correlation maps, resampled at quarter pixels.
+
+    They are searched around ``lags``, (map, 2); returns lags in pixels.
 
     Parameters
     ----------
@@ -307,8 +317,9 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def peaks(maps: Real) -> NDArray[np.float64]:
-    """Return where each map is largest relative to its centre, (map, 2), in samples, to
-    a fraction of one.
+    """Return the position of the maximum of each map, (map, 2).
+
+    In samples, relative to the centre of the map, to a fraction of a sample.
     """
     n, rows, columns = maps.shape
     places = np.zeros((n, 2))

@@ -1,6 +1,4 @@
-"""Frames as the registration sees them: a window of the field, binned, with mean zero,
-in float32.
-"""
+"""Prepare frames for registration: window, binning, mean zero, float32."""
 
 from __future__ import annotations
 
@@ -43,8 +41,9 @@ class View:
 def plan_view(
     shape: tuple[int, int], border: tuple[int, int, int, int] = (0, 0, 0, 0)
 ) -> View:
-    """Return the view of frames of ``shape`` without ``border`` (top, bottom, left,
-    right, in pixels).
+    """Return the view of frames of ``shape`` without ``border``.
+
+    The border is (top, bottom, left, right), in pixels.
 
     The window is cut to even lengths that the FFT is fast for (at most a few pixels are
     lost at the edges).
@@ -102,8 +101,9 @@ def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
 
 
 def as_native(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return the frames in a dtype and byte order that compiled loops take; the same
-    array where it is already.
+    """Return frames in a dtype and byte order that compiled loops accept.
+
+    The same array if it already has them.
     """
     if frames.dtype.kind == "b":
         return frames.view(np.uint8)
@@ -164,8 +164,9 @@ def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 def displaced(
     seen: NDArray[np.float32], shifts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the frames moved back by whole pixels, ``out[p] = seen[p + shift]``; the
-    edge pixel is repeated.
+    """Return frames moved back by whole pixels; edge pixels are repeated.
+
+    ``out[p] = seen[p + shift]``.
     """
     n, rows, columns = seen.shape
     out = np.empty_like(seen)
@@ -190,8 +191,9 @@ def patches(
     shape: tuple[int, int],
     shifts: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Return patches of each frame, read where the frame's whole-pixel shift has put
-    them, each with mean zero.
+    """Return patches of each frame, each with mean zero.
+
+    They are read at the whole-pixel shift of the frame.
 
     Parameters
     ----------

@@ -1,5 +1,4 @@
-"""Frames moved back to where the template has them: cubic interpolation, float32,
-nothing wrapped.
+"""Move frames back to the template: cubic interpolation, float32, no wrapping.
 
 The kernel is Catmull-Rom (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2). Beyond
 the edge the nearest pixel is repeated; `valid_border` says how far that reaches into
@@ -115,8 +114,9 @@ def shift_frames(
 
 @njit(cache=True, nogil=True)
 def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]:
-    """For each of n pixels the node before it and how far it is to the next (0 to 1;
-    clamped outside the nodes).
+    """Return, for each of n pixels, the node before it and the distance to the next.
+
+    The distance is 0 to 1, and clamped beyond the nodes.
     """
     index, share = np.zeros(n, np.int64), np.zeros(n, np.float32)
     k = 0
@@ -193,9 +193,7 @@ def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
 
 @njit(cache=True, nogil=True)
 def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """First pixel of each interval between nodes, and the end of the last, from
-    `_place`.
-    """
+    """Return the first pixel of each interval between nodes, and the last end."""
     cut = np.zeros(count, np.int64)
     for x in range(len(index)):
         cut[index[x] + 1] = x + 1
@@ -252,8 +250,9 @@ def warp_frames(
     rule: Rule = AS_IT_IS,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Return the frames moved back by a field of shifts: ``out[p] = frame[p +
-    shift(p)]``.
+    """Return frames moved back by a field of shifts.
+
+    ``out[p] = frame[p + shift(p)]``.
 
     Parameters
     ----------
@@ -283,8 +282,9 @@ def warp_frames(
 
 
 def stored_as(dtype: DTypeLike, offset: float = 0.0, nonnegative: bool = False) -> Rule:
-    """Return how values are stored in ``dtype``: ``offset`` is added, then they are
-    brought into its range.
+    """Return values in ``dtype``.
+
+    ``offset`` is added, then values are clipped to the range of the dtype.
 
     With ``nonnegative`` values below zero become zero. Integers are rounded and clipped
     to what their dtype holds; NaN becomes 0 in them.

@@ -87,7 +87,7 @@ def draw_poisson(state: Any, mean: float) -> float:
 
 @njit(cache=True, nogil=True)
 def draw_normal(state: Any) -> float:
-    """Return a standard normal number (Box-Muller) and advance ``state``, uint64 (1,)."""
+    """Return a normal number (Box-Muller) and advance ``state``, uint64 (1,)."""
     size = math.sqrt(-2.0 * math.log(draw_uniform(state)))
     return size * math.cos(2.0 * math.pi * draw_uniform(state))
 

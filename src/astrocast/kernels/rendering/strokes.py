@@ -18,8 +18,8 @@ def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
     """Return ``image`` with each point drawn as a Gaussian, the brightest on top.
 
     ``points`` float64 (point, 4): row, column, width, brightness; ``image`` float64
-    (row, column), as the result. The maximum instead of the sum keeps a process as bright where its points are dense
-    or where processes cross.
+    (row, column), as the result. The maximum instead of the sum keeps a process
+    as bright where its points are dense or where processes cross.
     """
     out = image.copy()
     for p in points:

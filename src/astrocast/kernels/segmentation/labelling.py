@@ -1,6 +1,4 @@
-"""Connected components of a mask, block by block and joined over the faces between
-blocks.
-"""
+"""Connected components of a mask, found block by block and joined across blocks."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ from astrocast.kernels.segmentation.union_find import find_root, unite, unite_pa
 def label(
     mask: NDArray[np.bool_], pool: Executor | None = None
 ) -> tuple[NDArray[np.int32], int]:
-    """Give the regions of a mask that are connected by faces their numbers, in raster
-    order.
+    """Return the face-connected regions of a mask, numbered in raster order.
 
     Parameters
     ----------
@@ -46,8 +43,9 @@ def label(
 
 
 def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
-    """Return the number of the region of each run, from 1 in raster order, and how many
-    there are.
+    """Return the number of the region of each run, and the number of regions.
+
+    Numbers are from 1, in raster order.
     """
     parent = np.arange(len(runs), dtype=np.int64)
     rows = runs.shape[1]
@@ -92,8 +90,9 @@ def face_pairs(
 
 
 def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
-    """Return for each of ``n`` provisional labels (from 1) its final one, and how many
-    there are.
+    """Return the final label of each of ``n`` provisional labels, and their number.
+
+    Labels are from 1.
 
     Parameters
     ----------

@@ -32,8 +32,9 @@ def join_hills(
     dips: tuple[float, float],
     certain: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Return for each hill (from 1; entry 0 is no hill) the event it belongs to, named
-    by one of its hills.
+    """Return the event of each hill, named by one of its hills.
+
+    For hills from 1; entry 0 stands for no hill.
 
     Parameters
     ----------
@@ -128,8 +129,9 @@ def _both(a: Border, b: Border) -> Border:
 def _borders(
     hills: Hills, values: NDArray[np.float32]
 ) -> dict[tuple[int, int], Border]:
-    """Return the border between each two hills that touch: the lower voxel of each pair
-    of neighbours.
+    """Return the border between each two touching hills.
+
+    The lower voxel of each pair of neighbours.
     """
     sides = np.sort(hills.basin[hills.links], axis=1)
     height = values[hills.links].min(axis=1)

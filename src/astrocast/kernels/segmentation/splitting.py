@@ -1,5 +1,4 @@
-"""Dividing an event that is several: where what is between two maxima of it is lower
-than both beyond the noise.
+"""Divide an event where the signal sinks between two maxima beyond the noise.
 
 The smoothed frames are divided as the calibrated detection divides what hangs together:
 into hills (`astrocast.kernels.segmentation.watershed`), of which those are one event
@@ -96,8 +95,9 @@ def divide(
 def _heights(
     frames: NDArray[Any], mask: NDArray[np.bool_], still: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smoothed signal of an event's voxels above its ground, and the
-    standard deviation of its noise.
+    """Return the smoothed signal of an event's voxels, and its noise.
+
+    The signal is that above the event's lowest values; the noise a standard deviation.
     """
     from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
@@ -142,9 +142,7 @@ def _deviation(frames: NDArray[np.float32]) -> float:
 
 
 def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return frames without single values that stand far out of the same pixel before
-    and after.
-    """
+    """Return frames without single values far from those before and after."""
     if len(frames) < 3:
         return frames
     around = np.maximum(frames[:-2], frames[2:])
@@ -221,8 +219,9 @@ def _join_weak(
     values: NDArray[np.float32],
     places: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Join parts that are too short or too low, or whose maxima are too near, to the
-    one they are least apart from.
+    """Merge parts that are too short, too low or too close with the nearest one.
+
+    The nearest is the part with the lowest dip between.
     """
     _, number = np.unique(part, return_inverse=True)
     frame = places[:, 0]
@@ -256,8 +255,9 @@ def _join_weak(
 
 
 def _join_loose(part: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join parts that touch no other by a face to the largest: a dip between them and
-    others cannot be seen.
+    """Merge parts that touch no other by a face with the largest part.
+
+    No dip between them and others can be measured.
     """
     sides = part[links]
     linked = np.unique(sides[sides[:, 0] != sides[:, 1]])

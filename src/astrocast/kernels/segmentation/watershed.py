@@ -1,5 +1,4 @@
-"""Hills of a signal on scattered voxels: a watershed from the summits down that ignores
-bumps of noise.
+"""Watershed of a signal on scattered voxels, from the maxima down, robust to noise.
 
 Voxels are taken from the highest down. One that touches no hill begins one; one that
 touches several joins them where the lower one rises too little above the pass (its
@@ -39,6 +38,8 @@ class Hills:
         to the other.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
+    neighbours
+        Positions of the six face neighbours of each voxel, see `face_neighbours`.
     """
 
     hill: NDArray[np.int32]
@@ -46,6 +47,7 @@ class Hills:
     summit: NDArray[np.int64]
     links: NDArray[np.int64]
     in_time: NDArray[np.bool_]
+    neighbours: NDArray[np.int32]
 
 
 def find_hills(
@@ -88,13 +90,14 @@ def find_hills(
         np.all(hill[links] > 0, axis=1),
     )
     kept = direct | ~np.isin(pair, pair[direct])
-    return Hills(hill, basin, summit, links[kept], in_time[kept])
+    return Hills(hill, basin, summit, links[kept], in_time[kept], neighbours)
 
 
 @njit(cache=True, nogil=True)
 def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the positions of the six face neighbours of each voxel in the list, -1
-    where there is none: (voxel, 6).
+    """Return the indices of the six face neighbours of each voxel, (voxel, 6).
+
+    -1 where there is none in the list.
     """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)

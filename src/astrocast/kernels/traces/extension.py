@@ -17,8 +17,9 @@ def extended_windows(
     after: int | NDArray[np.int64] | None,
     frames: tuple[int, int],
 ) -> Windows:
-    """Return the window of each event, longer by ``before`` and ``after`` frames but
-    within the recording.
+    """Return the window of each event, extended by ``before`` and ``after`` frames.
+
+    Windows end at the ends of the recording.
 
     Parameters
     ----------
@@ -66,8 +67,9 @@ def _place_traces(
     window_offsets: Offsets,
     out: Floats,
 ) -> None:
-    """Copy trace ``i`` (frames from ``starts[i]``) into its window; all int64, ``out``
-    and ``values`` float, frames outside the window left out.
+    """Copy trace ``i`` (frames from ``starts[i]``) into its window.
+
+    All int64, ``out`` and ``values`` float; frames outside the window are left out.
     """
     for i in range(starts.size):
         to = window_offsets[i] + starts[i] - window_starts[i]
@@ -77,9 +79,7 @@ def _place_traces(
 
 
 def place_traces(values: Floats, part: Windows, windows: Windows, out: Floats) -> None:
-    """Write traces that cover ``part`` to their places in traces that cover
-    ``windows``, in place.
-    """
+    """Write traces of windows ``part`` into traces of windows ``windows``, in place."""
     _place_traces(
         values, part.offsets, part.starts, windows.starts, windows.offsets, out
     )

@@ -66,9 +66,7 @@ class FootprintTraces:
 
     @property
     def f0(self) -> NDArray[np.float64]:
-        """Mean fluorescence of the footprint less its signal, (events,); NaN where it
-        was not read.
-        """
+        """Mean F0 of the footprint, (events,); NaN where it was not read."""
         known = self.fluorescence_frames > 0
         return np.where(
             known, self.fluorescence / np.maximum(self.fluorescence_frames, 1), np.nan
@@ -202,9 +200,11 @@ def _add(
 def _masked_mean(
     frame: Any, labels: Any, reference: Any, own: Any, number: int, inside: bool
 ) -> Any:
-    """Return the mean of a frame (pixels,) less the reference float32 (pixels,) over
-    the pixels ``own`` int64 that are not part of another event than ``number``, and how
-    many are; NaN where too few are left, unless the frame is ``inside`` the event.
+    """Return the mean of a frame minus a reference over pixels, and their number.
+
+    ``own``: int64 indices of pixels; those of an event other than ``number`` are left
+    out. Frame (pixels,), reference float32 (pixels,). NaN where too few are left,
+    unless the frame is ``inside`` the event.
     """
     whole, kept, n_whole, n_kept, covered = 0.0, 0.0, 0, 0, 0
     for p in own:
@@ -226,8 +226,9 @@ def _masked_mean(
 
 @njit(cache=True, nogil=True)
 def _mean_difference(light: Any, signal: Any, reference: Any, own: Any) -> float:
-    """Return the mean over pixels ``own`` int64 of fluorescence less signal: F0. All
-    (pixels,); NaN where no pixel is finite.
+    """Return the mean of fluorescence minus signal over pixels ``own``: F0.
+
+    All (pixels,), ``own`` int64; NaN where no pixel is finite.
     """
     total, n = 0.0, 0
     for p in own:

@@ -17,8 +17,9 @@ def counts_over_time(
     n_groups: int,
     edges: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Return how many events of each group begin in each bin, (bins, groups); a bin
-    holds its left edge.
+    """Return how many events of each group begin in each bin, (bins, groups).
+
+    A bin includes its left edge.
 
     Times that are NaN or outside the edges are not counted.
 
@@ -39,8 +40,9 @@ def counts_over_time(
 def counts_around(
     times: NDArray[np.float64], stimuli: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return how many events begin in each bin around each stimulus, (stimuli, bins);
-    edges are relative to it.
+    """Return how many events begin in each bin around each stimulus.
+
+    Shape (stimuli, bins); edges are relative to the stimulus.
 
     >>> counts_around(
     ...     np.array([9.0, 11.0, 12.0]), np.array([10.0]), np.array([-2.0, 0.0, 2.0])
@@ -56,8 +58,9 @@ def counts_around(
 def windows_around(
     signal: NDArray[np.float64], frames: NDArray[np.int64], before: int, after: int
 ) -> Floats:
-    """Return the signal around each frame, (frames, before + after); NaN beyond the
-    ends of the signal.
+    """Return the signal around each frame, (frames, before + after).
+
+    NaN beyond the ends of the signal.
 
     >>> windows_around(np.array([1.0, 2.0, 3.0]), np.array([0]), 1, 2)
     array([[nan,  1.,  2.]])
@@ -69,8 +72,9 @@ def windows_around(
 
 @dataclass(frozen=True)
 class Average:
-    """Mean, standard deviation (``ddof=1``) and number of traces per group and frame,
-    each (groups, frames).
+    """Mean, standard deviation and number of traces per group and frame.
+
+    Each (groups, frames); the deviation has ``ddof=1``.
 
     ``frames`` are relative to the place that the traces were aligned at.
     """

@@ -1,5 +1,4 @@
-"""Signals of many regions of a recording: which pixels each has, and their mean in
-every frame of a window.
+"""Mean signals of many regions of a recording, in windows of frames.
 
 A recording passes by in blocks; each block adds what it knows to the traces of all
 regions, so the whole is the same however it is cut.
@@ -18,8 +17,9 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 
 
 class Pixels(NamedTuple):
-    """Pixels of many regions: region ``i`` has ``flat[offsets[i]:offsets[i + 1]]``,
-    each row * width + column.
+    """Pixels of many regions.
+
+    Region ``i`` has ``flat[offsets[i]:offsets[i + 1]]``, each row * width + column.
     """
 
     flat: NDArray[np.int64]
@@ -27,8 +27,9 @@ class Pixels(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Which frames a trace per region covers: from ``starts[i]``, as many as
-    ``offsets[i + 1] - offsets[i]``.
+    """Frames of one trace per region.
+
+    From ``starts[i]``, ``offsets[i + 1] - offsets[i]`` frames.
     """
 
     starts: NDArray[np.int64]
@@ -77,8 +78,7 @@ def list_pixels(
     frame_shape: tuple[int, int],
     which: Literal["footprint", "first", "last"] = "footprint",
 ) -> Pixels:
-    """Return the pixels of each event: of any frame, of its first frame, or of its
-    last.
+    """Return the pixels of each event: of all, its first, or its last frame.
 
     Parameters
     ----------
@@ -151,8 +151,9 @@ def _surroundings(
 def surroundings(
     pixels: Pixels, frame_shape: tuple[int, int], gap: int = 1, width: int = 4
 ) -> Pixels:
-    """Return the pixels around each region: further than ``gap`` pixels from it, not
-    further than ``gap + width``.
+    """Return the pixels of a ring around each region.
+
+    Farther than ``gap`` pixels, and at most ``gap + width`` pixels from the region.
 
     Distances count diagonal steps as one. Pixels of other regions are kept: leave them
     out frame by frame, see `add_means`.
@@ -209,8 +210,7 @@ def add_means(
     out: Floats,
     labels: NDArray[Any] | None = None,
 ) -> None:
-    """Write the mean over each region in each of these frames to its place in the
-    traces.
+    """Write the mean over each region in each of these frames into the traces.
 
     Parameters
     ----------

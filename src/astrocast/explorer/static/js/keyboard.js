@@ -21,6 +21,7 @@ export function createKeyboard(page) {
     { keys: ["+", "="], name: "+", text: "larger", run: () => page.views.zoom(1.25) },
     { keys: ["-"], name: "−", text: "smaller", run: () => page.views.zoom(0.8) },
     { keys: ["0"], name: "0", text: "whole frame", run: () => page.views.reset() },
+    { keys: ["Enter"], name: "Enter", text: "end a polygon", run: () => page.views.tool?.finish?.() },
     { keys: ["Escape"], name: "Esc", text: "nothing selected; leave a tool", run: () => page.escape() },
     { keys: ["?"], name: "?", text: "this list", run: () => help.showModal() },
     ...(page.moreKeys || []),

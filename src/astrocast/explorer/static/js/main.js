@@ -1,16 +1,22 @@
 // Start: open the project, build the parts, connect them.
 import { getJSON } from "./api.js";
+import { createAsk } from "./ask.js";
+import { createBrowse } from "./browse.js";
 import { createContrast } from "./contrast.js";
+import { createCurate } from "./curate.js";
 import { createEventsPanel } from "./eventsPanel.js";
 import { showHint } from "./hint.js";
 import { createKeyboard } from "./keyboard.js";
 import { complain } from "./messages.js";
 import { Page } from "./page.js";
 import { createPlayer } from "./player.js";
+import { createRegions } from "./regions.js";
+import { createShare } from "./share.js";
 import { createTabs } from "./tabs.js";
 import { createTimeline } from "./timeline.js";
 import { createToolbar } from "./toolbar.js";
 import { createTraces } from "./traces.js";
+import { createTune } from "./tune.js";
 import { Views } from "./views.js";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
@@ -26,10 +32,18 @@ async function begin() {
   page.player = createPlayer(page);
   page.timeline = createTimeline(page);
   page.traces = createTraces(page);
-  createTabs(page, { events: { title: "Events", content: createEventsPanel(page) } });
+  if (start.can_browse) page.browse = createBrowse();
+  const tune = createTune(page);
+  createTabs(page, {
+    events: { title: "Events", content: createEventsPanel(page, page.info.has_events ? createCurate(page).box : null) },
+    tune: { title: "Tune", content: tune.box, opened: tune.opened },
+    regions: { title: "Regions", content: createRegions(page).box },
+    share: { title: "Share", content: createShare(page).box },
+  });
   page.keyboard = createKeyboard(page);
   createToolbar(page);
   await Promise.all([page.loadEvents(), page.info.has_registration ? page.loadRegistration() : null]);
+  createAsk(page);
   showHint(page.info.has_events);
   document.body.dataset.ready = "true";
 }

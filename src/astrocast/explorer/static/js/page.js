@@ -192,6 +192,12 @@ export class Page {
     this.store.set({ window: [begin, begin + wide] });
   }
 
+  /** Let a tool have the pointer in the pictures; null gives it back. */
+  useTool(tool) {
+    this.views.tool = tool;
+    this.views.redraw();
+  }
+
   escape() {
     if (this.views.tool) this.views.tool.cancel();
     else if (this.store.get().preview) this.store.set({ preview: null });

@@ -19,7 +19,7 @@ export function createToolbar(page) {
   const legend = h("span.legend");
   fill(find("#options"), channels.length > 1 ? h("label", {}, "channel", channel) : null, projection, page.contrast.button,
     info.has_events ? [h("label", {}, "outlines", outlines), h("label", {}, "colour", colour), legend] : null);
-  fill(find("#menu"),
+  fill(find("#menu"), page.browse ? h("button", { title: "Open another recording", onclick: () => page.browse.open() }, "Open") : null,
     h("button.bare", { title: "Light or dark", onclick: switchTheme, "aria-label": "Light or dark" }, "◐"),
     h("button.bare", { title: "Keys (?)", onclick: () => page.keyboard.help(), "aria-label": "Keys" }, "⌨"),
     h("button.bare", { title: "First steps", onclick: () => showHint(info.has_events, true), "aria-label": "First steps" }, "?"));

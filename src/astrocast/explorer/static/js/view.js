@@ -12,7 +12,8 @@ export class View {
     this.canvas = h("canvas", { tabIndex: 0, "aria-label": `${layer.title}: click a pixel or an event` });
     this.reading = h("div.reading", { hidden: true });
     this.label = h("div.name", {}, layer.title, layer.channel !== "ch0" ? h("small", {}, layer.channel) : null);
-    this.element = h("div.view", {}, this.canvas, this.label, this.reading);
+    this.loading = h("div.loading", {}, "loading …");
+    this.element = h("div.view", {}, this.canvas, this.loading, this.label, this.reading);
     this.element.dataset.layer = layer.key;
     this.image = document.createElement("canvas");
     this.image.width = this.columns;
@@ -28,6 +29,7 @@ export class View {
     for (let i = 0; i < target.length; i += 1) target[i] = table[grey[i]];
     this.image.getContext("2d").putImageData(this.pixels, 0, 0);
     this.grey = grey;
+    this.loading.remove();
   }
 
   /** Screen pixels of one pixel, and where the picture begins. */

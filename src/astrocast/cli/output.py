@@ -1,0 +1,40 @@
+"""What commands print: text for people, or one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of text.")
+]
+
+
+def print_result(text: str, values: dict[str, Any], *, as_json: bool) -> None:
+    """Print the result of a command to standard output.
+
+    Parameters
+    ----------
+    text
+        For people.
+    values
+        The same for programs; what is not a number becomes null.
+    as_json
+        Which of the two.
+    """
+    if as_json:
+        from astrocast.runtime.provenance import plain
+
+        text = json.dumps(_without_nan(plain(values)), indent=1)
+    typer.echo(text)
+
+
+def _without_nan(value: Any) -> Any:
+    """Return a plain value with null for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

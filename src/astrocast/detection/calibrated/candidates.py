@@ -1,0 +1,185 @@
+"""Candidate voxels of a recording: those of the smoothed signal that stand out.
+
+Each stretch is read twice: once for its noise and background, once for the signal above
+it, in blocks. What stands out of the noise of each block is kept on disk together with
+what lies below the background. When a stretch is done, its extrinsic fluctuations are
+known, and what does not stand out of these is left out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.calibrated.stretch import (
+    BLOCK_VOXELS,
+    Stretch,
+    blocks_of,
+    signal_of,
+    stretches,
+)
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
+from astrocast.io.recording import Recording
+from astrocast.kernels.calibrated.candidates import (
+    NoiseOfPixels,
+    noise_on_runs,
+    stand_out,
+    values_on_runs,
+)
+from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
+from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
+from astrocast.kernels.segmentation.labelling import label_runs
+from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.settings.calibrated import CalibratedSettings
+
+_BLOCK_VOXELS = BLOCK_VOXELS
+#: step of the checkpoint in which what stands out of the noise alone is kept
+_LOOKED = "looked"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for candidates works with.
+
+    Parameters
+    ----------
+    settings, checkpoint, pool
+        Of the run.
+    advance
+        Called with the number of frames after each block.
+    border
+        Pixels at the top, bottom, left and right in which there are no events.
+    unknown
+        Frames in which nothing is detected, bool, (frame,), or None.
+    """
+
+    settings: CalibratedSettings
+    checkpoint: Checkpoint
+    pool: Executor | None
+    advance: Callable[[int], None]
+    border: tuple[int, int, int, int]
+    unknown: NDArray[np.bool_] | None
+
+
+def find_candidates(recording: Recording, search: Search) -> tuple[Segmentation, float]:
+    """Return connected candidate voxels, and how much slow fluctuations exceed noise."""
+    blocks: list[Block] = []
+    excess = 0.0
+    settings = search.settings
+    for start, stop in stretches(recording.shape[0], settings.stretch):
+        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
+        numbered = list(enumerate(own, len(blocks)))
+        excess = max(
+            excess, _search_stretch(recording, (start, stop), numbered, search)
+        )
+        blocks += own
+    plain = [Block(b.start, b.stop, 0, 0) for b in blocks]
+    return join_blocks(search.checkpoint, recording.shape, plain), excess
+
+
+def _search_stretch(
+    recording: Recording,
+    span: tuple[int, int],
+    blocks: list[tuple[int, Block]],
+    search: Search,
+) -> float:
+    """Keep the candidates of each block of a stretch; return the excess of its noise."""
+    done = search.checkpoint.has
+    if all(done(ACTIVE, index) for index, _ in blocks):
+        search.advance(span[1] - span[0])
+        return 0.0
+    stretch = Stretch.read(recording, *span, search.settings, search.pool)
+    todo = [(i, b) for i, b in blocks if not done(_LOOKED, i)]
+    search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
+    reader = read_blocks(recording, [b for _, b in todo])
+    for (index, block), (_, frames) in zip(todo, reader, strict=True):
+        _look(index, block, frames, stretch, search)
+        search.advance(block.stop - block.start)
+    sums = sum(search.checkpoint.load(_LOOKED, index)["low"] for index, _ in blocks)
+    n = span[1] - span[0]
+    independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
+    ratio = extrinsic_ratio(np.asarray(sums), n, independent)
+    for index, block in blocks:
+        _keep(index, block, stretch, ratio, recording.shape[0], search)
+    return stretch.excess
+
+
+def _look(
+    index: int,
+    block: Block,
+    frames: NDArray[np.generic],
+    stretch: Stretch,
+    search: Search,
+) -> None:
+    """Keep what stands out of the noise in a block, and sums of what is below zero."""
+    settings, pool = search.settings, search.pool
+    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
+    noise, which = stretch.deviation(block, settings)
+    low = np.zeros(smooth.shape[1:], np.int64)
+    add_low_squares(smooth, noise, which, stretch.measured.shift, low, pool)
+    mask = stand_out(smooth, noise, which, settings.candidate, search.border, pool)
+    if invalid is not None:
+        mask &= ~invalid[block.inner]
+    if search.unknown is not None:
+        mask[search.unknown[block.start : block.stop]] = False
+    runs = find_runs(mask, pool)
+    search.checkpoint.save(
+        _LOOKED,
+        index,
+        start=runs.start,
+        stop=runs.stop,
+        first=runs.first,
+        invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
+        value=values_on_runs(runs, smooth, pool),
+        single=values_on_runs(runs, above[block.inner], pool),
+        low=low,
+    )
+
+
+def _keep(
+    index: int,
+    block: Block,
+    stretch: Stretch,
+    ratio: NDArray[np.float32],
+    n_frames: int,
+    search: Search,
+) -> None:
+    """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
+    stored = search.checkpoint.load(_LOOKED, index)
+    shape = (block.stop - block.start, *ratio.shape)
+    runs = Runs(stored["start"], stored["stop"], stored["first"], shape)
+    deviation, which = stretch.deviation(block, search.settings)
+    noise = NoiseOfPixels(
+        deviation,
+        which,
+        ratio,
+        stretch.classes,
+        stretch.tables,
+        stretch.measured.shift,
+    )
+    value = stored["value"]
+    plain, normal = noise_on_runs(runs, value, noise, search.pool)
+    high = value > np.float32(search.settings.candidate) * plain
+    if not high.all():
+        volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
+        volume[volume] = high
+        runs = find_runs(volume, search.pool)
+    labels, n = label_runs(runs)
+    search.checkpoint.save(
+        ACTIVE,
+        index,
+        start=runs.start,
+        stop=runs.stop,
+        first=runs.first,
+        labels=labels,
+        n=np.array(n),
+        invalid=stored["invalid"],
+        value=value[high],
+        single=stored["single"][high],
+        noise=normal[high],
+    )

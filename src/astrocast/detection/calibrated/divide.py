@@ -1,0 +1,309 @@
+"""From candidate voxels to events: the glue between what is on disk and the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.events.segmentation import ACTIVE, Segmentation
+from astrocast.kernels.calibrated.arrival import JoinRule, join_by_arrival
+from astrocast.kernels.calibrated.extent import (
+    Extents,
+    event_extents,
+    laplacian_of,
+    sharpness_of,
+)
+from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
+from astrocast.kernels.calibrated.noise_moments import gaussian_square
+from astrocast.kernels.calibrated.overlap import (
+    Layered,
+    give_back,
+    layer_events,
+    shared_voxels,
+)
+from astrocast.kernels.segmentation.watershed import Hills, find_hills
+from astrocast.settings.calibrated import CalibratedSettings
+
+#: candidate voxels that are divided into events together
+_BATCH_VOXELS = 4 << 20
+#: share of its peak from which a voxel is its basin's, whatever reaches it, so that
+#: every event is seen in the map
+_CORE = 0.75
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Candidate voxels: flat index in the recording, signal, noise, unsmoothed signal."""
+
+    at: NDArray[np.int64]
+    value: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    single: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An event and what is known of it.
+
+    Parameters
+    ----------
+    layers
+        Its voxels, flat indices in the recording.
+    height
+        Of its peak, in standard deviations of the smoothed noise.
+    peak
+        Of the smoothed signal, in units of the recording.
+    parts
+        Highest voxel (flat index), height in standard deviations and number of voxels
+        of each part, float64, (part, 3); the highest part first.
+    """
+
+    layers: Layered
+    height: float
+    peak: float
+    parts: NDArray[np.float64]
+
+
+def batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[Voxels, int]]:
+    """Yield voxels of connected candidates that reach the threshold.
+
+    With each batch comes the first frame of those that are still to come.
+    """
+    boxes = candidates.boxes
+    highest = _highest(candidates)
+    kept = 1 + np.flatnonzero(highest[1:] >= threshold)
+    kept = kept[np.argsort(boxes.low[kept - 1, 0], kind="stable")]
+    sizes = np.cumsum(boxes.area[kept - 1]) // _BATCH_VOXELS
+    starts = boxes.low[kept - 1, 0]
+    cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
+    for a, b in pairwise(cuts):
+        if b > a:
+            yield (
+                _gather(candidates, kept[a:b]),
+                (int(starts[b]) if b < len(kept) else candidates.shape[0]),
+            )
+
+
+def _highest(candidates: Segmentation) -> NDArray[np.float32]:
+    """Return the height of the highest voxel of each connected candidate, from 1."""
+    highest = np.zeros(len(candidates.boxes.area) + 1, np.float32)
+    for index in range(len(candidates.blocks)):
+        runs, labels = candidates.load(index)
+        stored = candidates.checkpoint.load(ACTIVE, index)
+        if len(runs):
+            length = (runs.stop - runs.start).astype(np.int64)
+            first = np.cumsum(length) - length
+            of_run = np.maximum.reduceat(stored["value"] / stored["noise"], first)
+            np.maximum.at(highest, labels, of_run)
+    return highest
+
+
+def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> Voxels:
+    """Return the voxels of a group of connected candidates, ascending."""
+    boxes = candidates.boxes
+    z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
+    wanted = np.zeros(len(boxes.area) + 1, bool)
+    wanted[group] = True
+    rows, columns = candidates.shape[1:]
+    parts = []
+    for index, block in enumerate(candidates.blocks):
+        if block.start >= z1 or block.stop <= z0:
+            continue
+        runs, labels = candidates.load(index)
+        stored = candidates.checkpoint.load(ACTIVE, index)
+        length = (runs.stop - runs.start).astype(np.int64)
+        first = (
+            (runs.frame() + block.start) * rows + runs.row()
+        ) * columns + runs.start
+        own = np.repeat(wanted[labels], length)
+        at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
+            len(own)
+        )
+        names = ("value", "noise", "single")
+        parts.append((at[own], *(stored[name][own] for name in names)))
+    return Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def find_events(
+    voxels: Voxels,
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    threshold: float,
+    pool: Executor | None,
+) -> Iterator[Found]:
+    """Yield the events among candidate voxels."""
+    hills = find_hills(
+        voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
+    )
+    hills = _without_hot_pixels(hills, voxels, settings)
+    part_of, event_of = join_by_arrival(
+        hills, voxels.at, voxels.value, voxels.noise, shape, _rule(settings)
+    )
+    event = event_of[hills.hill]
+    order = np.argsort(event, kind="stable")
+    count = np.bincount(event, minlength=len(event_of))
+    first = np.concatenate([[0], np.cumsum(count)])
+    height = np.zeros(len(count), np.float32)
+    there = np.flatnonzero(count)
+    height[there] = np.maximum.reduceat(
+        (voxels.value / voxels.noise)[order], first[:-1][there]
+    )
+    numbers = 1 + np.flatnonzero(height[1:] >= threshold)
+    if not len(numbers):
+        return
+    touching = event[hills.links]
+    extents = _extents(
+        voxels,
+        hills,
+        (order, first),
+        numbers,
+        (height, touching),
+        shape,
+        settings,
+        pool,
+    )
+    large = np.diff(extents.first) >= settings.min_size
+    of = {int(n): extents.of(i) for i, n in enumerate(numbers) if large[i]}
+    peaks = {int(n): float(extents.peak[i]) for i, n in enumerate(numbers) if large[i]}
+    layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
+    parts = _parts(voxels, hills, part_of, event_of, threshold)
+    for number in of:
+        yield Found(
+            layered[number], float(height[number]), peaks[number], parts[number]
+        )
+
+
+def _rule(settings: CalibratedSettings) -> JoinRule:
+    return JoinRule(
+        (settings.dip, settings.dip_in_time),
+        (settings.border_doubt, settings.pass_doubt),
+    )
+
+
+def _without_hot_pixels(
+    hills: Hills, voxels: Voxels, settings: CalibratedSettings
+) -> Hills:
+    """Return the hills without those that are the light of a single pixel."""
+    gain = gaussian_square(settings.smooth_sigma, settings.reach) ** 1.5
+    hot = single_pixel_hills(
+        hills.summit,
+        hills.neighbours,
+        voxels.value,
+        voxels.single,
+        voxels.noise / np.float32(gain),
+    )
+    gone = np.concatenate([[False], hot])
+    hill = np.where(gone[hills.hill], 0, hills.hill)
+    left = ~gone[hills.basin[hills.links]].any(axis=1)
+    return replace(
+        hills, hill=hill, links=hills.links[left], in_time=hills.in_time[left]
+    )
+
+
+def _extents(
+    voxels: Voxels,
+    hills: Hills,
+    members: tuple[NDArray[np.int64], NDArray[np.int64]],
+    numbers: NDArray[np.int64],
+    known: tuple[NDArray[np.float32], NDArray[np.int32]],
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    pool: Executor | None,
+) -> Extents:
+    """Return the extents of the events ``numbers``, in that order."""
+    order, first = members
+    height, touching = known
+    # what events share is estimated from the smoothed signal as it is
+    sharpness = sharpness_of(height[numbers])
+    both = np.isin(touching, numbers).all(axis=1)
+    meet = np.zeros(len(height), bool)
+    meet[touching[both].ravel()] = True
+    sharpness[meet[numbers]] = 0
+    length = first[numbers + 1] - first[numbers]
+    begins = np.concatenate([[0], np.cumsum(length)])
+    own = np.repeat(first[numbers] - begins[:-1], length) + np.arange(begins[-1])
+    return event_extents(
+        voxels.at,
+        (voxels.value, laplacian_of(hills.neighbours, voxels.value)),
+        (order[own], begins),
+        sharpness,
+        settings.extent,
+        shape,
+        pool,
+    )
+
+
+def _parts(
+    voxels: Voxels,
+    hills: Hills,
+    part_of: NDArray[np.int32],
+    event_of: NDArray[np.int32],
+    threshold: float,
+) -> dict[int, NDArray[np.float64]]:
+    """Return the parts of each event, see `Found`; those below the threshold left out."""
+    size = np.bincount(part_of[hills.hill], minlength=len(part_of))
+    z = voxels.value[hills.summit] / voxels.noise[hills.summit]
+    # a part is named by its highest hill, and an event by its highest part
+    names = 1 + np.flatnonzero(part_of[1:] == np.arange(1, len(part_of)))
+    names = names[(z[names - 1] >= threshold) | (event_of[names] == names)]
+    order = np.lexsort((names, event_of[names]))
+    names = names[order]
+    rows = np.stack(
+        [voxels.at[hills.summit[names - 1]], z[names - 1], size[names]], axis=1
+    ).astype(np.float64)
+    owner = event_of[names]
+    cuts = np.flatnonzero(np.diff(owner)) + 1
+    begins = np.concatenate([[0], cuts]) if len(owner) else np.empty(0, np.int64)
+    pieces = np.split(rows, cuts)
+    return {int(owner[b]): piece for b, piece in zip(begins, pieces, strict=True)}
+
+
+def _share(
+    voxels: Voxels,
+    event: NDArray[np.int32],
+    extents: dict[int, NDArray[np.int64]],
+    peaks: dict[int, float],
+    touching: NDArray[np.int32],
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    pool: Executor | None,
+) -> dict[int, Layered]:
+    """Return all voxels of each event, those below a neighbour included."""
+    levels = {number: settings.extent * peak for number, peak in peaks.items()}
+    shared = (
+        shared_voxels(
+            voxels.at,
+            voxels.value,
+            voxels.noise,
+            event,
+            extents,
+            levels,
+            touching,
+            shape,
+            pool,
+        )
+        if settings.overlap
+        else {}
+    )
+
+    def strengths(of: dict[int, NDArray[np.int64]]) -> dict[int, NDArray[np.float64]]:
+        if not of:
+            return {}
+        at = np.concatenate(list(of.values()))
+        length = [len(extent) for extent in of.values()]
+        number = np.repeat(np.array(list(of)), length)
+        place = np.minimum(np.searchsorted(voxels.at, at), len(voxels.at) - 1)
+        own = (voxels.at[place] == at) & (event[place] == number)
+        value = np.where(own, voxels.value[place], np.nan).astype(np.float64)
+        return dict(zip(of, np.split(value, np.cumsum(length)[:-1]), strict=True))
+
+    cores = {number: _CORE * peak for number, peak in peaks.items()}
+    kept = give_back(
+        extents, strengths(extents), shared, levels, cores, settings.min_size, shape
+    )
+    return layer_events(kept, strengths(kept), shared, cores)

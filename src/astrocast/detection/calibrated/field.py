@@ -1,0 +1,119 @@
+"""What the whole field does: read once, before events are looked for in places."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.calibrated.stretch import blocks_of
+from astrocast.io.recording import Recording
+from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
+from astrocast.kernels.frames.frame_quality import LEAVE_OUT, judge_frames
+from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
+from astrocast.kernels.frames.invalid import fill_invalid
+from astrocast.runtime.blocks import Block, read_blocks
+
+_BLOCK_VOXELS = 8 << 20
+#: most tiles along a side of the frame: their courses are held in memory
+_TILES = 20
+
+
+@dataclass(frozen=True)
+class Field:
+    """Means of tiles over a whole recording.
+
+    Parameters
+    ----------
+    tiles
+        (frame, tile), float32, tiles row after row.
+    side
+        Of a tile, in pixels.
+    shape
+        Of a frame, (row, column).
+    bad
+        Frames that are not pictures (black, saturated, a flash), bool, (frame,).
+    """
+
+    tiles: NDArray[np.float32]
+    side: int
+    shape: tuple[int, int]
+    bad: NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, recording: Recording, pool: Executor | None, judge: bool) -> Field:
+        """Read a recording once, and judge its frames where they were not before."""
+        n, rows, columns = recording.shape
+        side = max(1, -(-max(rows, columns) // _TILES))
+        tiles, statistics = [], []
+        blocks = blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+        for block, frames in read_blocks(
+            recording, [Block(b.start, b.stop, min(1, b.start), 0) for b in blocks]
+        ):
+            own = frames[block.inner]
+            tiles.append(tile_means_of_frames(fill_invalid(own)[0], side, pool))
+            if judge:
+                statistics += _statistics(frames, block.lead, pool)
+        bad = np.zeros(n, np.bool_)
+        if judge:
+            flags = judge_frames(FrameStatistics.joined(statistics))
+            bad[[f.frame for f in flags if f.severity >= LEAVE_OUT]] = True
+        return cls(np.concatenate(tiles), side, (rows, columns), bad)
+
+    def without(self, bad: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        """Return the tiles with those of bad frames interpolated in time."""
+        if bad is None or not bad.any() or bad.all():
+            return self.tiles
+        good = np.flatnonzero(~bad)
+        out = self.tiles.copy()
+        at = np.flatnonzero(bad)
+        after = np.clip(np.searchsorted(good, at), 0, len(good) - 1)
+        before = good[np.maximum(after - 1, 0)]
+        following = good[after]
+        share = np.clip((at - before) / np.maximum(following - before, 1), 0, 1)
+        low, high = self.tiles[before], self.tiles[following]
+        out[at] = low + share[:, None].astype(np.float32) * (high - low)
+        return out
+
+    def voxels(
+        self, mask: tuple[int, NDArray[np.bool_]], start: int, stop: int
+    ) -> NDArray[np.int64]:
+        """Return the voxels of tiles in a block, flat indices in the block, ascending.
+
+        Parameters
+        ----------
+        mask
+            First frame, and tiles in each frame, (frame, tile).
+        start, stop
+            Frames of the block.
+        """
+        first, of_frame = mask
+        a, b = max(first, start), min(first + len(of_frame), stop)
+        if a >= b:
+            return np.empty(0, np.int64)
+        rows, columns = self.shape
+        high, wide = -(-rows // self.side), -(-columns // self.side)
+        part = of_frame[a - first : b - first].reshape(-1, high, wide)
+        pixels: Any = part.repeat(self.side, axis=1).repeat(self.side, axis=2)
+        at = np.flatnonzero(pixels[:, :rows, :columns])
+        return np.asarray(at + (a - start) * rows * columns, np.int64)
+
+
+def _statistics(
+    frames: NDArray[Any], lead: int, pool: Executor | None
+) -> list[FrameStatistics]:
+    """Return the statistics of the frames from ``lead`` on, in pieces."""
+    pieces = getattr(pool, "_max_workers", 1) if pool is not None else 1
+    n = len(frames)
+    cuts = [lead + (n - lead) * i // pieces for i in range(pieces + 1)]
+    spans = [(a, b) for a, b in pairwise(cuts) if b > a]
+
+    def measure(span: tuple[int, int]) -> FrameStatistics:
+        a, b = span
+        return measure_frames(frames[a:b], frames[a - 1] if a else None)
+
+    return list(map(measure, spans) if pool is None else pool.map(measure, spans))

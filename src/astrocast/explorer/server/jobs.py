@@ -1,0 +1,137 @@
+"""Previews and runs that are under way, and what came of them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from astrocast.errors import AstrocastError, DatasetNotFoundError
+from astrocast.explorer.server.worker import CancelledError, Worker
+
+#: finished jobs that are remembered
+REMEMBERED = 50
+
+
+@dataclass
+class Job:
+    """Something that is computed.
+
+    Parameters
+    ----------
+    name
+        Name in requests.
+    kind
+        ``preview`` or ``run``.
+    """
+
+    name: str
+    kind: str
+    status: Literal["waiting", "running", "done", "failed", "cancelled"] = "waiting"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    result: Any = None
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return dict(vars(self))
+
+
+class Jobs:
+    """One worker for previews, of which the newest wins, and one for runs."""
+
+    def __init__(self) -> None:
+        self.workers = {"preview": Worker(), "run": Worker()}
+        self._jobs: dict[str, Job] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def start(
+        self,
+        kind: str,
+        where: str,
+        argument: Any,
+        finish: Callable[[Any], Any] = lambda result: result,
+        **facts: Any,
+    ) -> Job:
+        """Begin to compute; return at once.
+
+        Parameters
+        ----------
+        kind
+            ``preview`` or ``run``.
+        where, argument
+            See `Worker.perform`.
+        finish
+            Called with the result in the server; returns what the page gets.
+        facts
+            What the page is told about the job.
+        """
+        with self._lock:
+            job = Job(str(next(self._numbers)), kind, facts=facts)
+            self._jobs[job.name] = job
+            for name in list(self._jobs)[:-REMEMBERED]:
+                if self._jobs[name].status not in ("waiting", "running"):
+                    del self._jobs[name]
+        threading.Thread(
+            target=self._compute, args=(job, where, argument, finish), daemon=True
+        ).start()
+        return job
+
+    def _compute(
+        self, job: Job, where: str, argument: Any, finish: Callable[[Any], Any]
+    ) -> None:
+        def report(stage: str, done: int, total: int) -> None:
+            job.stage, job.done, job.total, job.status = stage, done, total, "running"
+
+        begin = time.perf_counter()
+        try:
+            if job.status == "cancelled":
+                return
+            result = self.workers[job.kind].perform(where, argument, report)
+            job.result, job.status = finish(result), "done"
+        except CancelledError:
+            job.status = "cancelled"
+        except AstrocastError as error:
+            job.status, job.message = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 - told in the page instead of lost in a thread
+            job.status = "failed"
+            job.message = f"unexpected {type(error).__name__}: {error}"
+        finally:
+            job.seconds = round(time.perf_counter() - begin, 3)
+
+    def get(self, name: str) -> Job:
+        """Return a job by its name."""
+        if name not in self._jobs:
+            raise DatasetNotFoundError(f"there is no computation {name}")
+        return self._jobs[name]
+
+    def cancel(self, name: str) -> Job:
+        """Stop a job."""
+        job = self.get(name)
+        if job.status in ("waiting", "running"):
+            running = any(
+                other.kind == job.kind and other.status == "running"
+                for other in self._jobs.values()
+                if other is not job
+            )
+            job.status = "cancelled"
+            if not running:
+                self.workers[job.kind].cancel()
+        return job
+
+    def running(self) -> list[Job]:
+        """Return what is under way."""
+        return [j for j in self._jobs.values() if j.status in ("waiting", "running")]
+
+    def close(self) -> None:
+        """Stop everything."""
+        for worker in self.workers.values():
+            worker.close()

@@ -1,0 +1,116 @@
+"""Whether the pixels of an HDF5 dataset are in the file, all of them, as written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.errors import FormatError
+from astrocast.io.access import Access
+
+#: group of the checksums: ``checksums/<name of the dataset>`` holds the CRC-32 of the
+#: bytes of each frame, uint32 (frames,)
+CHECKSUMS = "checksums"
+_ALLOW = "convert the recording with {} if that is meant"
+_OTHER_FILES = _ALLOW.format("other_files=True")
+_MISSING = _ALLOW.format("missing_chunks=True")
+
+
+def is_elsewhere(dataset: h5py.Dataset, file: h5py.File) -> str | None:
+    """Return in which way pixels lie in another file; None where they do not."""
+    if h5py.h5o.get_info(dataset.id).fileno != h5py.h5o.get_info(file.id).fileno:
+        return f"is a link to {dataset.file.filename}"
+    if dataset.is_virtual:
+        names = {source.file_name for source in dataset.virtual_sources()} - {"."}
+        if names:
+            return f"is put together from {', '.join(sorted(names))}"
+    if dataset.external:
+        return f"has its pixels in {', '.join(str(e[0]) for e in dataset.external)}"
+    return None
+
+
+def check_place(
+    dataset: h5py.Dataset, file: h5py.File, where: str, path: Path, access: Access
+) -> bool:
+    """Return whether the pixels are in the file itself.
+
+    Pixels in other files are refused unless allowed; missing ones always.
+    """
+    elsewhere = is_elsewhere(dataset, file)
+    if elsewhere is None:
+        return not dataset.is_virtual
+    if not access.other_files:
+        raise FormatError(f"{where} {elsewhere}; {_OTHER_FILES}")
+    if dataset.is_virtual:
+        for source in dataset.virtual_sources():
+            name = source.file_name
+            if name != "." and not (path.parent / name).exists():
+                raise FormatError(
+                    f"{where} {elsewhere}, but there is no file {name}; HDF5 would read"
+                    " its frames as 0"
+                )
+    return False
+
+
+def check_chunks_stored(dataset: h5py.Dataset, where: str, access: Access) -> None:
+    """Refuse a dataset of which chunks were never written, which HDF5 reads as 0."""
+    if access.missing_chunks or dataset.is_virtual or dataset.external:
+        return
+    if dataset.chunks is None:
+        if dataset.id.get_storage_size() == 0 and dataset.size:
+            raise FormatError(f"{where} was created, but no frame was written to it")
+        return
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    wanted = int(np.prod([-(-n // c) for n, c in sizes], dtype=np.int64))
+    stored = dataset.id.get_num_chunks()
+    if stored < wanted:
+        raise FormatError(
+            f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
+            f" as 0: it was not written completely. {_MISSING}"
+        )
+
+
+def read_checksums(
+    file: h5py.File, name: str, frames: int
+) -> NDArray[np.uint32] | None:
+    """Return the checksum of each frame, uint32 (frames,); None without any."""
+    stored = file.get(f"{CHECKSUMS}/{name}")
+    if not isinstance(stored, h5py.Dataset) or stored.shape != (frames,):
+        return None
+    return np.asarray(stored[:], np.uint32)
+
+
+def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return the CRC-32 of the bytes of each frame, uint32 (frames,).
+
+    ``block`` is (frame, row, column) of any numeric dtype; big-endian values count as
+    little-endian ones.
+    """
+    stored = np.ascontiguousarray(block)
+    if stored.dtype.byteorder == ">":
+        stored = stored.astype(stored.dtype.newbyteorder("<"))
+    return np.array([crc32(frame.data) for frame in stored], np.uint32)
+
+
+def check_frames(
+    block: NDArray[Any], start: int, sums: NDArray[np.uint32], where: str
+) -> None:
+    """Refuse frames that differ from those written.
+
+    ``block`` begins at frame ``start``.
+    """
+    wrong = np.flatnonzero(checksum_frames(block) != sums[start : start + len(block)])
+    if len(wrong):
+        name = where.rsplit(":", 1)[-1]
+        raise FormatError(
+            f"frame {start + int(wrong[0])} of {where} is not what was written"
+            f" ({len(wrong)} of {len(block)} frames that were read now): the disk is"
+            " damaged, or another program changed the pixels. Take the file from a"
+            f" copy or compute it again; if the change is meant, remove the dataset"
+            f" {CHECKSUMS}/{name}"
+        )

@@ -1,0 +1,438 @@
+"""Merge hills into events: no dip between them, or reached by the same front.
+
+Hills are joined in two steps. In the first, a border between two hills is opened where
+it is hardly lower than both: what remains apart are the parts of an event. In the
+second, a border may be lower where the onset goes on evenly across it: a front that
+moves through tissue of varying brightness is one event, and so is what rises at the
+same moment. Where the onset jumps, two hills stay apart however high the border is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.kernels.calibrated.transients import find_transients, onset_differences
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.watershed import Hills
+
+#: share of a hill's and of a border's values that are its upper part
+_UPPER = 0.25
+#: onset differences that a border must have to be judged by them
+_FEW = 4
+#: a border is one in time where more than this share of it is between frames of the
+#: same pixels
+_IN_TIME = 0.5
+#: share of the lower hill's height from which a step in time counts as within one
+#: transient
+_COUNTS = 0.3
+#: links that are within one transient, as a share, where peaks follow each other
+_SAME = 0.9
+
+
+@dataclass(frozen=True)
+class JoinRule:
+    """How much lower than two hills a border may be, as a share of the lower hill.
+
+    Parameters
+    ----------
+    dips
+        A border in space, and one in time (one hill's place is the other's).
+    doubts
+        Standard deviations of noise that the upper part of a border, and its pass, are
+        allowed for.
+    front
+        A border in space that a front crosses: its onset difference is at most
+        ``smooth`` times that inside, which is at least ``moving`` frames.
+    same_moment
+        A border across which the onset differs by at most ``moment`` frames.
+    peaks
+        A border in time within which the signal does not fall below half.
+    jump
+        A border in space across which the onset differs by more than this many times
+        what it does inside (or ``floor`` frames) is never opened.
+    """
+
+    dips: tuple[float, float] = (0.04, 0.2)
+    doubts: tuple[float, float] = (0.4, 4.5)
+    front: float = 0.6
+    same_moment: float = 0.3
+    peaks: float = 0.28
+    smooth: float = 4.0
+    moving: float = 0.4
+    moment: float = 1.5
+    jump: float = 10.0
+    floor: float = 0.3
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """All of them, as the compiled kernel takes them."""
+        return np.array(
+            [
+                *self.dips,
+                *self.doubts,
+                self.front,
+                self.same_moment,
+                self.peaks,
+                self.smooth,
+                self.moving,
+                self.moment,
+                self.jump,
+                self.floor,
+            ]
+        )
+
+
+def join_by_arrival(
+    hills: Hills,
+    voxels: NDArray[np.int64],
+    values: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    shape: tuple[int, int, int],
+    rule: JoinRule,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return part and event of each hill, named by one of its hills.
+
+    Parameters
+    ----------
+    hills
+        Hills of the signal.
+    voxels
+        Flat indices into a volume, ascending, int64.
+    values, noise
+        Signal of each voxel and the standard deviation of its noise, float32.
+    shape
+        Of the volume, (frame, row, column).
+    rule
+        When a border is opened.
+
+    Returns
+    -------
+    part, event : numpy.ndarray
+        int32, (hill + 1,); entry 0 is no hill. Each part lies in one event.
+    """
+    none = np.arange(len(hills.summit) + 1, dtype=np.int32)
+    if not len(hills.links):
+        return none, none.copy()
+    size = shape[1] * shape[2]
+    found = find_transients(voxels // size, hills.neighbours, values, noise)
+    a, b, difference = onset_differences(
+        voxels[found.peak] % size, hills.hill[found.peak], found.onset, shape[2]
+    )
+    same = found.of_voxel[hills.links[:, 0]] == found.of_voxel[hills.links[:, 1]]
+    low = values[hills.links].min(axis=1)
+    borders, of_link = _borders(hills)
+    key = _key(np.stack([a, b], axis=1))
+    place = np.minimum(np.searchsorted(_key(borders), key), len(borders) - 1)
+    of_step = np.where(_key(borders)[place] == key, place, -1)
+    inside = a == b
+    crossing = of_step >= 0
+    # differences across a border come to those inside once it is opened: one array
+    both = np.concatenate([difference[inside], difference[crossing]])
+    head, tail, following = _lists(a[inside].astype(np.int64), len(none))
+    following = np.append(following, np.full(int(crossing.sum()), -1))
+    return _join(
+        (*_lists(hills.hill.astype(np.int64), len(none)), values),
+        (*_lists(of_link, len(borders)), low, hills.in_time, same),
+        (head, tail, following, both, int(inside.sum())),
+        (*_lists(of_step[crossing], len(borders)), difference[crossing]),
+        borders.astype(np.int64),
+        np.concatenate([[0], values[hills.summit]]).astype(np.float32),
+        np.concatenate([[0], noise[hills.summit]]).astype(np.float32),
+        rule.numbers,
+    )
+
+
+def _key(sides: NDArray[Any]) -> NDArray[np.int64]:
+    return np.asarray((sides[:, 0].astype(np.int64) << 32) + sides[:, 1])
+
+
+def _borders(hills: Hills) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs of hills that touch, ascending, and the pair of each link."""
+    sides = np.sort(hills.basin[hills.links], axis=1)
+    key, of_link = np.unique(_key(sides), return_inverse=True)
+    pairs = np.stack([key >> 32, key & 0xFFFFFFFF], axis=1)
+    return pairs, of_link.astype(np.int64)
+
+
+def _lists(owner: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], ...]:
+    """Return items as linked lists: first and last of each owner, next of each item."""
+    return tuple(_chain(np.ascontiguousarray(owner, np.int64), count))
+
+
+@njit(cache=True, nogil=True)
+def _chain(owner: Any, count: int) -> Any:
+    """Return head, tail (owner,) and next (item,), int64; -1 ends a list."""
+    head, tail = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+    following = np.full(len(owner), -1, np.int64)
+    for i in range(len(owner)):
+        k = owner[i]
+        if tail[k] < 0:
+            head[k] = i
+        else:
+            following[tail[k]] = i
+        tail[k] = i
+    return head, tail, following
+
+
+@njit(cache=True, nogil=True)
+def _concatenate(head: Any, tail: Any, following: Any, into: Any, gone: Any) -> None:
+    """Append the list of ``gone`` to that of ``into``."""
+    if head[gone] < 0:
+        return
+    if head[into] < 0:
+        head[into] = head[gone]
+    else:
+        following[tail[into]] = head[gone]
+    tail[into] = tail[gone]
+    head[gone] = -1
+
+
+@njit(cache=True, nogil=True)
+def _collect(head: Any, following: Any, values: Any, k: Any, scratch: Any) -> Any:
+    """Copy the values of list ``k`` into ``scratch``, float32; return their number."""
+    n, i = 0, head[k]
+    while i >= 0:
+        scratch[n] = values[i]
+        n += 1
+        i = following[i]
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _upper_mean(scratch: Any, n: Any) -> Any:
+    """Return the mean of the upper quarter of ``scratch[:n]``, at least of one."""
+    k = max(1, int(np.ceil(_UPPER * n)))
+    if k == n:
+        return scratch[:n].sum() / n
+    return np.partition(scratch[:n], n - k)[n - k :].sum() / k
+
+
+@njit(cache=True, nogil=True)
+def _join(
+    heights: Any,
+    links: Any,
+    inner: Any,
+    across: Any,
+    borders: Any,
+    summit: Any,
+    doubt: Any,
+    rule: Any,
+) -> Any:
+    """Return part and event of each hill, int32, (hill + 1,).
+
+    ``heights`` are lists of the values of each hill; ``links`` of the links of each
+    border (height, in time, within one transient); ``inner`` and ``across`` of the
+    onset differences of each hill and border. Each is (head, tail, next, values ...),
+    see `_chain`. ``borders`` (border, 2), int64, are pairs of hills, the higher first;
+    ``summit`` and ``doubt`` height and noise of each summit, float32.
+    """
+    n_hills = len(summit)
+    scratch = np.empty(
+        max(len(heights[3]), len(links[3]), len(inner[3]), len(across[3])) + 1,
+        np.float32,
+    )
+    name = np.arange(n_hills)
+    sides = borders.copy()
+    alive = np.ones(len(sides), np.bool_)
+    top, pace = np.zeros(n_hills), np.zeros(n_hills)
+    for h in range(1, n_hills):
+        _measure(h, heights, inner, top, pace, scratch)
+    # the borders of each hill
+    near = [[0] for _ in range(n_hills)]
+    for e in range(len(sides)):
+        near[sides[e, 0]].append(e)
+        near[sides[e, 1]].append(e)
+    state = sides, alive, name, top, pace
+    fixed = summit, doubt, rule
+    part = np.empty(n_hills, np.int32)
+    event = np.empty(n_hills, np.int32)
+    _open_borders(0, heights, links, inner, across, state, near, fixed, scratch)
+    for h in range(n_hills):
+        part[h] = _name_of(name, h)
+    _open_borders(1, heights, links, inner, across, state, near, fixed, scratch)
+    for h in range(n_hills):
+        event[h] = _name_of(name, h)
+    return part, event
+
+
+@njit(cache=True, nogil=True)
+def _open_borders(
+    phase: Any,
+    heights: Any,
+    links: Any,
+    inner: Any,
+    across: Any,
+    state: Any,
+    near: Any,
+    fixed: Any,
+    scratch: Any,
+) -> None:
+    """Open borders from the least deep on until those that are left are deep enough.
+
+    Arguments as in `_join`; ``phase`` is 0 for parts and 1 for events.
+    """
+    sides, alive, name, top, pace = state
+    summit, doubt, rule = fixed
+    known = top, pace, summit, doubt
+    version = np.zeros(len(sides), np.int64)
+    mark = np.full(len(summit), -1, np.int64)
+    queue: Any = [(0.0, 0, -1)]
+    queue.pop()
+    for e in range(len(sides)):
+        if alive[e]:
+            s = _surplus(e, sides, links, across, known, rule, phase, scratch)
+            if s < 0:
+                queue.append((s, e, version[e]))
+    heapq.heapify(queue)
+    while len(queue):
+        _, e, seen = heapq.heappop(queue)
+        if not alive[e] or version[e] != seen:
+            continue
+        keep, gone = sides[e, 0], sides[e, 1]
+        name[gone] = keep
+        _concatenate(heights[0], heights[1], heights[2], keep, gone)
+        _concatenate(inner[0], inner[1], inner[2], keep, gone)
+        _take_over(inner, across, keep, e)
+        alive[e] = False
+        _measure(keep, heights, inner, top, pace, scratch)
+        _merge_borders(keep, gone, near, sides, alive, links, across, mark)
+        for k in range(1, len(near[keep])):
+            o = near[keep][k]
+            version[o] += 1
+            s = _surplus(o, sides, links, across, known, rule, phase, scratch)
+            if s < 0:
+                heapq.heappush(queue, (s, o, version[o]))
+
+
+@njit(cache=True, nogil=True)
+def _name_of(name: Any, h: Any) -> Any:
+    """Return the hill that gives its name to ``h``."""
+    while name[h] != h:
+        name[h] = name[name[h]]
+        h = name[h]
+    return h
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    h: Any, heights: Any, inner: Any, top: Any, pace: Any, scratch: Any
+) -> None:
+    """Enter the height of a hill and the median onset difference inside it."""
+    n = _collect(heights[0], heights[2], heights[3], h, scratch)
+    top[h] = _upper_mean(scratch, n) if n else 0.0
+    n = _collect(inner[0], inner[2], inner[3], h, scratch)
+    pace[h] = np.median(scratch[:n]) if n else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _take_over(inner: Any, across: Any, keep: Any, e: Any) -> None:
+    """Move the onset differences across an opened border into the hill.
+
+    Both share one array of values and of next items; those across come second.
+    """
+    i = across[0][e]
+    while i >= 0:
+        following = across[2][i]
+        inner_i = inner[4] + i
+        inner[2][inner_i] = -1
+        if inner[0][keep] < 0:
+            inner[0][keep] = inner_i
+        else:
+            inner[2][inner[1][keep]] = inner_i
+        inner[1][keep] = inner_i
+        i = following
+    across[0][e] = -1
+
+
+@njit(cache=True, nogil=True)
+def _merge_borders(
+    keep: Any,
+    gone: Any,
+    near: Any,
+    sides: Any,
+    alive: Any,
+    links: Any,
+    across: Any,
+    mark: Any,
+) -> None:
+    """Give the borders of ``gone`` to ``keep``; two with the same hill become one."""
+    mine = [0]
+    for k in range(1, len(near[keep])):
+        e = near[keep][k]
+        if alive[e]:
+            other = sides[e, 0] + sides[e, 1] - keep
+            mark[other] = e
+            mine.append(e)
+    for k in range(1, len(near[gone])):
+        e = near[gone][k]
+        if not alive[e]:
+            continue
+        other = sides[e, 0] + sides[e, 1] - gone
+        if mark[other] >= 0:
+            _concatenate(links[0], links[1], links[2], mark[other], e)
+            _concatenate(across[0], across[1], across[2], mark[other], e)
+            alive[e] = False
+        else:
+            sides[e, 0], sides[e, 1] = min(keep, other), max(keep, other)
+            mark[other] = e
+            mine.append(e)
+    for k in range(1, len(mine)):
+        e = mine[k]
+        mark[sides[e, 0] + sides[e, 1] - keep] = -1
+    near[keep] = mine
+    near[gone] = [0]
+
+
+@njit(cache=True, nogil=True)
+def _surplus(
+    e: Any,
+    sides: Any,
+    links: Any,
+    across: Any,
+    known: Any,
+    rule: Any,
+    phase: Any,
+    scratch: Any,
+) -> Any:
+    """Return how much deeper a border is than it may be; below 0: it is opened."""
+    top, pace, summit, doubt = known
+    a, lower = sides[e, 0], sides[e, 1]
+    least = max(min(top[a], top[lower]), 1e-30)
+    n, in_time, counted, same = 0, 0, 0, 0
+    highest = np.float32(-np.inf)
+    i = links[0][e]
+    while i >= 0:
+        height = links[3][i]
+        scratch[n] = height
+        n += 1
+        highest = max(highest, height)
+        if links[4][i]:
+            in_time += 1
+            if height >= _COUNTS * least:
+                counted += 1
+                same += links[5][i]
+        i = links[2][i]
+    broad = 1 - (_upper_mean(scratch, n) + rule[2] * doubt[lower]) / least
+    sharp = 1 - (highest + rule[3] * doubt[lower]) / summit[lower]
+    share = in_time / n
+    need = rule[0] + (rule[1] - rule[0]) * share
+    m = _collect(across[0], across[2], across[3], e, scratch)
+    step = np.median(scratch[:m]) if m >= _FEW else -1.0
+    ratio = step / max(pace[a], pace[lower], rule[11])
+    in_one = share > _IN_TIME and counted > 0 and same >= _SAME * counted
+    if not in_one and step >= 0 and ratio > rule[10]:
+        return np.inf
+    if phase == 1:
+        moving = share <= _IN_TIME and min(pace[a], pace[lower]) >= rule[8]
+        if in_one:
+            need = max(need, rule[6])
+        elif step >= 0 and moving and ratio <= rule[7]:
+            need = max(need, rule[4])
+        elif 0 <= step <= rule[9]:
+            need = max(need, rule[5])
+    return max(broad, sharp) - need

@@ -1,0 +1,228 @@
+"""The stages of one channel of a run: what each calls and where its result is."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocast.errors import ResultsDifferError
+from astrocast.io import open_recording
+from astrocast.io.chunks import infer_chunks
+from astrocast.io.naming import PARTIAL
+from astrocast.io.stores.event_store import read_events, store_path
+from astrocast.io.stores.registration_store import registration_path
+from astrocast.pipeline.directory import Stage
+from astrocast.pipeline.gather import Movies
+from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
+from astrocast.pipeline.settings import RunSettings
+from astrocast.runtime.provenance import plain
+
+
+@dataclass(frozen=True)
+class ChannelNames:
+    """Datasets of one channel in the recording of a run.
+
+    Parameters
+    ----------
+    raw, corrected, quiet, signal
+        As converted, as registered, what dF is made from, and dF. Those of stages that
+        are off are those of the stage before.
+    """
+
+    raw: str
+    corrected: str
+    quiet: str
+    signal: str
+
+    @classmethod
+    def of(cls, settings: RunSettings, channel: str) -> ChannelNames:
+        """Return the names of a channel."""
+        named = settings.conversion.channels
+        raw = (
+            channel
+            if isinstance(named, dict)
+            else f"{settings.conversion.loc_out}/{channel}"
+        )
+        last = channel.rsplit("/", 1)[-1]
+        corrected = f"mc/{last}" if settings.motion.enabled else raw
+        quiet = f"denoised/{last}" if settings.denoising.enabled else corrected
+        return cls(raw, corrected, quiet, f"df/{last}")
+
+
+class ChannelSteps:
+    """The stages of one channel.
+
+    Parameters
+    ----------
+    recording
+        File that holds all datasets of the run.
+    settings
+        Of the run.
+    channel
+        Name of the channel.
+    is_first
+        Whether it is the first channel of the run; the stages of others carry the
+        channel in their name.
+    """
+
+    def __init__(
+        self, recording: Path, settings: RunSettings, channel: str, is_first: bool
+    ) -> None:
+        self.recording, self.settings, self.channel = recording, settings, channel
+        self.ending = "" if is_first else f" {channel.rsplit('/', 1)[-1]}"
+        self.names = ChannelNames.of(settings, channel)
+        self.store = store_path(recording, self.names.signal)
+
+    @property
+    def movies(self) -> Movies:
+        """Where the movies of the channel are."""
+        names = self.names
+        return Movies(
+            self.recording, names.raw, names.corrected, names.quiet, names.signal
+        )
+
+    def stages(self) -> list[Stage]:
+        """Return the stages in order, from motion correction to detection."""
+        stages = []
+        if self.settings.motion.enabled:
+            stages.append(self._motion_stage())
+        if self.settings.denoising.enabled:
+            stages.append(self._denoising_stage())
+        return [*stages, self._delta_stage(), self._detection_stage()]
+
+    def _motion_stage(self) -> Stage:
+        from astrocast.preparation.motion_estimate import ALGORITHM_VERSION
+
+        registration = registration_path(self.recording, self.names.corrected)
+        return Stage(
+            f"motion{self.ending}",
+            plain(self.settings.motion.model_dump(exclude={"enabled"})),
+            self.correct_motion,
+            (
+                StoredDataset(self.recording, self.names.corrected),
+                StoredFile(registration),
+            ),
+            ALGORITHM_VERSION,
+        )
+
+    def _denoising_stage(self) -> Stage:
+        from astrocast.denoising.denoiser import ALGORITHM_VERSION
+
+        return Stage(
+            f"denoising{self.ending}",
+            plain(self._denoiser_parameters()),
+            self.denoise,
+            (StoredDataset(self.recording, self.names.quiet),),
+            ALGORITHM_VERSION,
+        )
+
+    def _delta_stage(self) -> Stage:
+        from astrocast.preparation.delta import ALGORITHM_VERSION
+
+        return Stage(
+            f"delta{self.ending}",
+            plain(self.settings.delta.model_dump()),
+            self.correct_bleaching,
+            (StoredDataset(self.recording, self.names.signal),),
+            ALGORITHM_VERSION,
+        )
+
+    def _detection_stage(self) -> Stage:
+        from astrocast.detection.checkpoint import ALGORITHM_VERSION
+
+        return Stage(
+            f"detection{self.ending}",
+            plain(self.settings.detection.model_dump()),
+            self.detect,
+            (StoredFolder(self.store),),
+            ALGORITHM_VERSION,
+        )
+
+    def correct_motion(self) -> dict[str, Any]:
+        """Undo the motion of the frames."""
+        from astrocast.preparation import MotionCorrection
+
+        motion = MotionCorrection()
+        motion.run(
+            self.recording,
+            loc=self.names.raw,
+            **self.settings.motion.model_dump(exclude={"enabled"}),
+        )
+        motion.save(
+            self.recording,
+            loc=self.names.corrected,
+            chunk_strategy="XY",
+            overwrite=True,
+        )
+        found = motion.registration
+        return {
+            "bad_frames": int(found.quality["bad_frame"].sum()),
+            "border": list(found.border),
+            "largest_shift_px": round(float(abs(found.shifts).max()), 2),
+        }
+
+    def _denoiser_parameters(self) -> dict[str, Any]:
+        chosen = self.settings.denoising
+        seed = self.settings.seed if chosen.seed is None else chosen.seed
+        return chosen.model_dump(exclude={"enabled"}) | {"seed": seed}
+
+    def denoise(self) -> dict[str, Any]:
+        """Take the noise out of the registered movie."""
+        from astrocast.denoising import Denoiser
+
+        with open_recording(self.recording, self.names.corrected) as movie:
+            chunks = infer_chunks(movie.shape, np.dtype(np.float32), "XY")
+        denoiser = Denoiser(**self._denoiser_parameters())
+        denoiser.run(
+            self.recording,
+            self.names.corrected,
+            self.recording,
+            self.names.quiet,
+            chunks=chunks,
+            overwrite=True,
+        )
+        return denoiser.measured()
+
+    def correct_bleaching(self) -> dict[str, Any]:
+        """Take the background of each pixel away."""
+        from astrocast.preparation import Delta
+
+        settings = self.settings.delta
+        with open_recording(self.recording, self.names.quiet) as movie:
+            window = settings.window_for(len(movie))
+        delta = Delta(self.recording, loc=self.names.quiet)
+        delta.run(**settings.model_dump() | {"window": window})
+        delta.save(
+            self.recording, loc=self.names.signal, chunk_strategy="XY", overwrite=True
+        )
+        return {"window": window}
+
+    def detect(self) -> dict[str, Any]:
+        """Find the events."""
+        from astrocast.detection import Detector
+
+        # of other parameters, or of an input that was computed anew
+        if self.store.exists():
+            shutil.rmtree(self.store)
+        settings = self.settings.detection
+        parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
+        # the noise is known in the movie itself; traces are of dF
+        calibrated = settings.method == "calibrated"
+        parameters["loc"] = self.names.corrected if calibrated else self.names.signal
+        parameters["signal_loc"] = self.names.signal if calibrated else None
+        parameters["fluorescence_loc"] = self.names.quiet
+        detector = Detector(self.recording, output=self.store)
+        try:
+            directory = detector.run(calibration=settings.calibration, **parameters)
+        except ResultsDifferError:
+            # blocks of an interrupted run with other parameters: they are this run's
+            shutil.rmtree(self.store.with_name(self.store.name + PARTIAL))
+            directory = detector.run(calibration=settings.calibration, **parameters)
+        return {
+            "events": len(read_events(directory, columns=["z0"])),
+            "store": directory.name,
+        }

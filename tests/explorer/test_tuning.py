@@ -1,0 +1,174 @@
+"""Previews and runs from the page: checked, the same as elsewhere, stoppable."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astrocast.errors import OutputExistsError
+from astrocast.explorer.server.whole_run import WholeRun, perform, unfinished_runs
+from astrocast.explorer.server.workspace import Workspace
+from astrocast.pipeline.settings import RunSettings
+
+BASE = "/api/projects/0"
+CROP = {"rows": [0, 64], "columns": [0, 64], "frames": [0, 120]}
+
+
+def wait_for(client: Any, job: dict[str, Any]) -> dict[str, Any]:
+    end = time.monotonic() + 120
+    while job["status"] in ("waiting", "running") and time.monotonic() < end:
+        time.sleep(0.05)
+        job = client.get(f"/api/jobs/{job['name']}").json()
+    return job
+
+
+@pytest.fixture(scope="module")
+def tuner(first_run: Path, module_serve: Any) -> Any:
+    return module_serve(Workspace(first_run / "run"))
+
+
+def in_force(client: Any) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"{BASE}/parameters").json()
+    return found
+
+
+def test_parameters_come_from_the_settings(tuner: Any) -> None:
+    found = in_force(tuner)
+    sections = {s["path"]: s["schema"]["properties"] for s in found["sections"]}
+    extent = sections["detection.calibration"]["extent"]
+    fields = RunSettings().detection.calibration.__class__.model_fields
+    assert extent["description"] == fields["extent"].description
+    assert (extent["exclusiveMinimum"], extent["exclusiveMaximum"]) == (0, 1)
+    assert found["settings"]["conversion"]["loc_in"] == "data/ch0"
+
+
+def test_a_preview_with_the_parameters_in_force_finds_the_same(tuner: Any) -> None:
+    body = {"settings": in_force(tuner)["settings"], **CROP}
+    job = wait_for(tuner, tuner.post(f"{BASE}/previews", json=body).json())
+    assert job["status"] == "done", job["message"]
+    events = len(tuner.get(f"{BASE}/events").json()["events"])
+    expected = {"kept": events, "changed": 0, "new": 0, "lost": 0}
+    assert job["result"]["counts"] == expected
+    assert {e["overlap"] for e in job["result"]["events"]} == {1.0}
+
+
+def test_a_higher_limit_finds_fewer(tuner: Any) -> None:
+    settings = in_force(tuner)["settings"]
+    settings["detection"]["calibration"]["min_size"] = 100_000
+    body = {"settings": settings, **CROP}
+    job = wait_for(tuner, tuner.post(f"{BASE}/previews", json=body).json())
+    assert job["result"]["found"] == 0
+    assert job["result"]["counts"]["lost"] > 0
+    assert job["facts"]["changed"] == {
+        "detection": {"calibration": {"min_size": 100_000}}
+    }
+
+
+@pytest.mark.parametrize("stage", ["delta", "motion"])
+def test_other_stages_show_what_they_change(tuner: Any, stage: str) -> None:
+    body = {"settings": in_force(tuner)["settings"], "stage": stage, **CROP}
+    job = wait_for(tuner, tuner.post(f"{BASE}/previews", json=body).json())
+    assert job["status"] == "done", job["message"]
+    lines = job["result"]["lines"]
+    assert all(len(values) == 120 for values in lines.values())
+    assert any("now" in name for name in lines)
+
+
+def test_a_wrong_parameter_is_a_message(tuner: Any) -> None:
+    settings = in_force(tuner)["settings"]
+    settings["detection"]["calibration"]["extent"] = 7
+    answer = tuner.post(f"{BASE}/previews", json={"settings": settings, **CROP})
+    assert answer.status_code == 422
+    assert "extent: input should be less than 1" in answer.json()["message"]
+
+
+def test_a_crop_that_is_too_small_is_a_message(tuner: Any) -> None:
+    body = {"settings": {}, **CROP, "rows": [10, 12]}
+    answer = tuner.post(f"{BASE}/previews", json=body)
+    assert "at least" in answer.json()["message"]
+
+
+def test_settings_as_text_give_the_settings_again(tuner: Any, tmp_path: Path) -> None:
+    from astrocast.pipeline.settings import read_configuration
+
+    settings = in_force(tuner)["settings"]
+    settings["detection"]["calibration"]["extent"] = 0.5
+    settings["motion"]["max_shifts"] = [7, 9]
+    text = tuner.post(f"{BASE}/parameters/text", json={"settings": settings}).json()
+    expected = RunSettings.checked(**settings)
+    (tmp_path / "run.yaml").write_text(text["yaml"])
+    assert read_configuration(tmp_path / "run.yaml", []) == expected
+    import shlex
+
+    words = shlex.split(text["set"].replace("\\\n", " "))
+    given = [w for before, w in pairwise(words) if before == "--set"]
+    assert read_configuration(None, given) == expected
+    assert "RunSettings.checked(" in text["python"]
+
+
+def test_a_run_from_the_page_is_the_run_of_the_command_line(
+    run: Path, serve: Any
+) -> None:
+    client = serve(Workspace(run))
+    settings = in_force(client)["settings"]
+    body = {"settings": settings, "name": "again"}
+    job = wait_for(client, client.post(f"{BASE}/runs", json=body).json())
+    assert job["status"] == "done", job["message"]
+    mine, other = (p / "recording.ch0.roi" for p in (run.parent / "again", run))
+    for name in ("events.parquet", "events.csv", "time_map.npy", "event_map.tiff"):
+        assert (mine / name).read_bytes() == (other / name).read_bytes(), name
+    assert json.loads((run.parent / "again" / "run.json").read_text())["stages"]
+    opened = job["result"]["project"]
+    assert client.get(f"/api/projects/{opened}").json()["title"] == "again"
+    assert client.get(f"{BASE}/runs").json()["unfinished"] == []
+
+
+def test_an_existing_name_is_refused(run: Path, serve: Any) -> None:
+    client = serve(Workspace(run))
+    body = {"settings": {}, "name": "../x"}
+    answer = client.post(f"{BASE}/runs", json=body)
+    assert "cannot be the name" in answer.json()["message"]
+    wanted = WholeRun(run.parent / "movie.h5", run, RunSettings(), run)
+    with pytest.raises(OutputExistsError, match="already there"):
+        perform(wanted)
+
+
+def test_a_stopped_run_goes_on(first_run: Path, tmp_path: Path) -> None:
+    wanted = WholeRun(
+        first_run / "movie.h5",
+        tmp_path / "stopped",
+        RunSettings.checked(conversion={"loc_in": "data/ch0"}),
+        first_run / "run",
+    )
+    from astrocast.explorer.server.whole_run import _prepare
+
+    _prepare(wanted)  # the server died here
+    [found] = unfinished_runs(tmp_path)
+    assert found.output == wanted.output
+    assert found.settings == wanted.settings
+    assert perform(found)["events"] > 0
+    assert unfinished_runs(tmp_path) == []
+
+
+def test_a_preview_can_be_stopped(tuner: Any) -> None:
+    body = {"settings": in_force(tuner)["settings"], **CROP}
+    job = tuner.post(f"{BASE}/previews", json=body).json()
+    tuner.delete(f"/api/jobs/{job['name']}")
+    assert wait_for(tuner, job)["status"] in ("cancelled", "done")
+    again = wait_for(tuner, tuner.post(f"{BASE}/previews", json=body).json())
+    assert again["status"] == "done", again["message"]
+
+
+def test_what_a_file_does_not_say_is_asked_and_kept(bare: Path, serve: Any) -> None:
+    client = serve(Workspace(bare))
+    answer = client.post(f"{BASE}/answers", json={"frame_rate": 4, "pixel_size": 0.3})
+    assert answer.status_code == 200
+    again = serve(Workspace(bare)).get(BASE).json()
+    assert (again["frame_rate"], again["pixel_size"]) == (4.0, 0.3)
+    wrong = client.post(f"{BASE}/answers", json={"frame_rate": -1})
+    assert "frame_rate" in wrong.json()["message"]
