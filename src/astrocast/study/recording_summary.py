@@ -76,7 +76,7 @@ def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
     path = directory / "frames.csv"
     if not path.is_file():
         return float(motion.get("bad_frames", np.nan))
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, comment="#")
     return float(table.loc[table["severity"] >= 0.5, "frame"].nunique())
 
 
