@@ -142,8 +142,17 @@ class ChannelSteps:
             ALGORITHM_VERSION,
         )
 
+    @property
+    def frames_file(self) -> Path:
+        """Where the table of bad frames of this channel is, in the run directory."""
+        ending = self.ending.strip()
+        return self.recording.with_name(
+            f"frames.{ending}.csv" if ending else "frames.csv"
+        )
+
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""
+        from astrocast.io.stores.frame_quality import write_table
         from astrocast.preparation import MotionCorrection
 
         parameters = self.settings.motion.model_dump(exclude={"enabled"})
@@ -159,6 +168,8 @@ class ChannelSteps:
             chunk_strategy="XY",
             overwrite=True,
         )
+        # the frames that motion correction found are in the table of the run as well
+        write_table(self.frames_file, motion.frame_quality)
         found = motion.registration
         return {
             "bad_frames": int(found.quality["bad_frame"].sum()),

@@ -37,7 +37,7 @@ from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT, FRAMES = "recording.h5", "report.html", "frames.csv"
+RECORDING, REPORT = "recording.h5", "report.html"
 COINCIDENCES = "coincidences.csv"
 
 
@@ -315,8 +315,7 @@ class Steps:
         with open_recording(self.recording, channel.names.raw) as movie:
             table = frame_quality_of(movie)  # conversion stores what it finds
         write_frame_quality(self.recording, channel.names.raw, table)
-        name = FRAMES.replace(".", f".{channel.ending.strip()}.")
-        write_table(self.run.file(name.replace("..", ".")), table)
+        write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
 
     def compare_channels(self) -> dict[str, Any]:

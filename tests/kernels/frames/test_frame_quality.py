@@ -139,6 +139,11 @@ def jumping(movie: Movie) -> None:
     movie[50] = np.roll(movie[50], (3, 3), axis=(0, 1))
 
 
+def long_event(movie: Movie) -> None:
+    """Half of the field is three times as bright in a third of the frames."""
+    movie[50:105, :, 30:] *= 3
+
+
 def round_field(movie: Movie) -> None:
     y, x = np.mgrid[:SIZE, :SIZE]
     movie[:, (y - 31.5) ** 2 + (x - 31.5) ** 2 > 900] = 0
@@ -152,10 +157,20 @@ def round_field(movie: Movie) -> None:
         bleaching,
         jumping,
         round_field,
+        long_event,
         scale_frames(slice(80, None), 0.6),
         scale_frames(slice(80, None), 1.5),
     ],
-    ids=["still", "global event", "bleaching", "jump", "round", "dimmed", "brighter"],
+    ids=[
+        "still",
+        "global event",
+        "bleaching",
+        "jump",
+        "round",
+        "event",
+        "dimmed",
+        "brighter",
+    ],
 )
 def test_frames_that_show_the_tissue_are_left_alone(
     change: Callable[[Movie], None],

@@ -63,11 +63,6 @@ def motion(
         correction.save(
             output, loc=loc_out, chunk_strategy="XY", dtype=dtype, overwrite=overwrite
         )
-    before, after = correction.crispness
     typer.echo(f"{output} {loc_out}")
     typer.echo(f"shifts and quality: {registration_path(output, loc_out)}")
-    typer.echo(
-        f"largest shift {abs(correction.shifts).max():.1f} px,"
-        f" {int(correction.bad_frames.sum())} of {len(correction.shifts)} frames cannot"
-        f" be trusted, crispness {before:.3g} -> {after:.3g}"
-    )
+    typer.echo(correction.summary())

@@ -35,30 +35,18 @@ class Normal:
         Least correlation with the template of a frame that is trusted.
     clipped
         Largest share of pixels at the extremes of a frame that is trusted.
-    structure
-        Least correlation of the fine structure of an unevenly lit frame that is
-        trusted.
     """
 
     correlation: float
     clipped: float
-    structure: float = 0.0
 
     def trusts(
-        self,
-        correlation: NDArray[np.float64],
-        structure: NDArray[np.float64],
-        clipped: NDArray[np.float64],
+        self, correlation: NDArray[np.float64], clipped: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        """Return which frames can be trusted.
-
-        Evenly lit frames (``structure`` is NaN) are judged by ``correlation``.
-        """
-        even = np.isnan(structure)
-        alike = np.where(even, correlation, structure)
+        """Return which frames (frame,) can be trusted."""
         return (
-            (alike >= np.where(even, self.correlation, self.structure))
-            & (alike > 0)
+            (correlation >= self.correlation)
+            & (correlation > 0)
             & (clipped <= self.clipped)
         )
 
