@@ -314,7 +314,8 @@ def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_logging_level_is_set() -> None:
-    assert Input(logging_level=40).logger.level == 40
+    loud, quiet = Input(logging_level=10), Input(logging_level=40)
+    assert (loud.logger.level, quiet.logger.level) == (10, 40)
 
 
 def test_signature_equals_the_settings() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +38,8 @@ from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.frame_quality import known_frame_quality
+from astrocast.runtime.instance_logger import instance_logger
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 from astrocast.settings.in_force import (
@@ -79,8 +79,7 @@ class Detector:
     ) -> None:
         self.input_path = Path(input_path)
         self.output = Path(output) if output is not None else None
-        self.logger = logging.getLogger("astrocast.detection")
-        self.logger.setLevel(logging_level)
+        self.logger = instance_logger("astrocast.detection", logging_level)
         #: directory of the result, once `run` is done
         self.output_directory: Path | None = None
 
@@ -269,7 +268,11 @@ class Detector:
         )
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
-            pool = stack.enter_context(_threads()) if settings.parallel else None
+            pool = (
+                stack.enter_context(worker_threads("detect"))
+                if settings.parallel
+                else None
+            )
             signal = (
                 stack.enter_context(open_recording(self.input_path, signal_loc))
                 if signal_loc
@@ -559,18 +562,3 @@ def _signal_kind(
     if stored is not None:
         return stored
     return "F" if is_calibrated and signal is None else "dF"
-
-
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="astrocast-detect") as pool:
-        yield pool
-
-
-def _cores() -> int:
-    # the cores this process may use: a batch system gives it fewer than the machine has
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )

@@ -31,6 +31,7 @@ from astrocast.preparation.channels import (
 from astrocast.preparation.invalid_border import replace_invalid
 from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.frame_quality import MeasuredCopy
+from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
 from astrocast.settings.conversion import ConversionSettings
@@ -66,8 +67,7 @@ class Input:
     """
 
     def __init__(self, logging_level: int = 20) -> None:
-        self.logger = logger.getChild(type(self).__name__)
-        self.logger.setLevel(logging_level)
+        self.logger = instance_logger(__name__, logging_level)
 
     def __repr__(self) -> str:
         """Return the name of the class; it holds nothing between calls."""

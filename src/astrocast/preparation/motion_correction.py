@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ from astrocast.kernels.registration.engine import (
     correct,
     dense_field,
     estimate,
-    threads_available,
 )
 from astrocast.preparation.motion_estimate import (
     ALGORITHM_VERSION,
@@ -49,10 +47,10 @@ from astrocast.preparation.motion_estimate import (
 )
 from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.fingerprint import fingerprint
+from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
-
-logger = logging.getLogger(__name__)
 
 #: moving back is done for at least so many frames at a time, and about so many bytes of
 #: result
@@ -135,7 +133,7 @@ class MotionCorrection:
         self.working_directory = (
             Path(working_directory) if working_directory is not None else None
         )
-        logger.setLevel(logging_level)
+        self.logger = instance_logger(__name__, logging_level)
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
 
@@ -249,16 +247,12 @@ class MotionCorrection:
             if also:
                 others = [opened(stack, *channel(path, other)) for other in also]
                 recording = SummedChannels([recording, *others])
-            pool = stack.enter_context(
-                ThreadPoolExecutor(
-                    threads_available(), thread_name_prefix="astrocast-motion"
-                )
-            )
+            pool = stack.enter_context(worker_threads("motion"))
             self._motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
             )
         self._source = (path, loc or None)
-        logger.info("motion: %s", self.summary())
+        self.logger.info("motion: %s", self.summary())
 
     def summary(self) -> str:
         """Return what was done, in one line: shifts, mended frames, frames left out."""
@@ -274,7 +268,7 @@ class MotionCorrection:
         else:
             text += f"; all {count} frames registered"
         if mended:
-            text += f"; shift of {mended} frames taken from the frames around"
+            text += f"; shifts of {mended} frames mended"
         before, after = self.crispness
         return f"{text}; crispness {before:.3g} -> {after:.3g}"
 
@@ -338,11 +332,7 @@ class MotionCorrection:
                     f" motion is known of {expected}; channels that moved together have"
                     " the same shape"
                 )
-            pool = stack.enter_context(
-                ThreadPoolExecutor(
-                    threads_available(), thread_name_prefix="astrocast-motion"
-                )
-            )
+            pool = stack.enter_context(worker_threads("motion"))
             resume = None
             if output is not None and motion.kept is not None:
                 resume = journal(

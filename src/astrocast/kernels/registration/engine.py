@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
@@ -83,13 +82,6 @@ def _sum(values: list[NDArray[Any]]) -> NDArray[np.float64]:
     for value in values[1:]:
         total += value
     return total
-
-
-def threads_available() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def in_batches(
