@@ -8,13 +8,14 @@ XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
 RECORDING ?=
 OUTPUT ?=
 
-.PHONY: help demo test test-pythons coverage bench accuracy lint types layers docs lock audit hooks clean clean-cache
+.PHONY: help demo test test-pythons coverage bench accuracy torture memory lint types layers docs lock audit hooks clean clean-cache
 
 help:
 	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
 	@echo "make test                                     set up and run every test and doctest"
 	@echo "make test-pythons | coverage                  the same on each installed Python; with coverage"
 	@echo "make bench | accuracy | docs                  benchmarks, detection accuracy, documentation"
+	@echo "make torture | memory                         kills, faults and damaged files; peak memory of each command"
 	@echo "make lint types layers | hooks | audit        static checks; before each commit; known vulnerabilities"
 	@echo "make lock                                     resolve the lock files again"
 
@@ -56,6 +57,12 @@ bench: $(VENV)/.dev
 
 accuracy: $(VENV)/.core
 	@$(BIN)/python -m astrocast.simulation.benchmark $(ACCURACY_ARGS)
+
+torture: $(VENV)/.dev
+	@cd tests && ../$(BIN)/python -m torture $(TORTURE_ARGS)
+
+memory: $(VENV)/.dev
+	@cd tests && ../$(BIN)/python -m torture.memory $(MEMORY_ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

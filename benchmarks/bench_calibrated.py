@@ -21,7 +21,8 @@ MEMORY = """
 from pathlib import Path
 from astrocast.detection import Detector
 from astrocast.io.stores.event_store import read_events
-found = Detector(Path(source), Path(folder) / f"{frames}.roi").run("data/ch0", method="calibrated")
+detector = Detector(Path(source), Path(folder) / f"{frames}.roi")
+found = detector.run("data/ch0", method="calibrated")
 result = len(read_events(found, ["v_area"]))
 """
 

@@ -26,15 +26,17 @@ with tempfile.TemporaryDirectory() as folder:
     source = Path(folder) / "in.h5"
     with create_recording(source, "data/ch0", (frames, side, side), "uint16") as writer:
         for start in range(0, frames, 50):
-            writer.write(start, np.random.default_rng(start).poisson(50, (50, side, side)).astype("uint16"))
-    with SubFrameGenerator(source, 8, (64, 64), loc="data/ch0", normalize="global") as batches:
+            light = np.random.default_rng(start).poisson(50, (50, side, side))
+            writer.write(start, light.astype("uint16"))
+    options = {"loc": "data/ch0", "normalize": "global"}
+    with SubFrameGenerator(source, 8, (64, 64), **options) as batches:
         model = build_model(10, 2, 8, seed=0)
         batches.infer(model, output=Path(folder) / "out.h5", out_loc="data/ch0")
 """
 
 
 def flop_per_pixel(unet: Any) -> float:
-    """Multiplications and additions per pixel, each convolution at its own resolution."""
+    """Multiplications and additions per pixel, at each convolution's resolution."""
     n, work = unet.n_stacks, 0.0
     levels = [*range(n), *range(n - 1, 0, -1), 0]
     for c, level in zip(unet.convolutions, levels, strict=True):

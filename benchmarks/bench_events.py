@@ -207,7 +207,8 @@ def _memory(directory: Path) -> None:
             "create_event_map to a file, 500 frames",
             (
                 "t = events.events; t = t[t.z1 <= 500]\n"
-                "Events.create_event_map(t, (500, 512, 512), 'int32', save_path=pathlib.Path(tempfile.mkdtemp()) / 'a.h5')"
+                "path = pathlib.Path(tempfile.mkdtemp()) / 'a.h5'\n"
+                "Events.create_event_map(t, (500, 512, 512), 'int32', save_path=path)"
             ),
         ),
     ):

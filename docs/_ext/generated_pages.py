@@ -77,8 +77,9 @@ def columns_page() -> str:
     lines = [
         "# Columns of the event table",
         "",
-        f"One row per event. The index `{INDEX}` is the event's number in the event map. x is the row, y the"
-        " column, z the frame; `signal` is the unit of the recording that was detected on.",
+        f"One row per event. The index `{INDEX}` is the event's number in the event"
+        " map. x is the row, y the column, z the frame; `signal` is the unit of the"
+        " recording in which events were detected.",
         "",
         "| column | type | unit | meaning | from |",
         "|---|---|---|---|---|",

@@ -2,8 +2,9 @@
 A first run: from a movie to a table of events
 ==============================================
 
-You will simulate a recording of astrocytes with known events, analyse it, look at the events as a table and in figures,
-and compare them with the truth. It takes about half a minute.
+You will simulate a recording of astrocytes with known events, analyse it, look at the
+events as a table and in figures, and compare them with the truth. It takes about half a
+minute.
 """
 
 
@@ -11,9 +12,10 @@ and compare them with the truth. It takes about half a minute.
 # A recording
 # -----------
 #
-# A recording is an array with the axes frame, row, column. The simulator makes one with motion, bleaching and noise,
-# and writes the truth beside it. For your own recording, skip this step and give its path below: TIFF, HDF5, zarr,
-# NumPy and others, or a folder of TIFFs.
+# A recording is an array with the axes frame, row, column. The simulator makes one with
+# motion, bleaching and noise, and writes the truth beside it. For your own recording,
+# skip this step and give its path below: TIFF, HDF5, zarr, NumPy and others, or a
+# folder of TIFFs.
 
 from pathlib import Path
 
@@ -36,9 +38,9 @@ write_simulation(settings, movie)
 # The run
 # -------
 #
-# One call converts the movie, corrects motion and bleaching, detects events and writes a report, as the command
-# ``astrocast run simulated.h5 --output simulated.astrocast`` does. A second call with the same parameters reuses the
-# complete stages.
+# One call converts the movie, corrects motion and bleaching, detects events and writes
+# a report, as the command ``astrocast run simulated.h5 --output simulated.astrocast``
+# does. A second call with the same parameters reuses the complete stages.
 
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
@@ -49,15 +51,16 @@ result = run_recording(
 print(result.summary())
 
 # %%
-# Open ``simulated.astrocast/report.html`` in a browser: it shows place and time of the events, their traces, the quality
-# of the motion correction, and all parameters.
+# Open ``simulated.astrocast/report.html`` in a browser: it shows place and time of the
+# events, their traces, the quality of the motion correction, and all parameters.
 
 # %%
 # The events
 # ----------
 #
-# The directory that ends in ``.roi`` holds the events; ``Events`` reads it. Each row of the table is an event: ``z0`` is
-# its first frame, ``z1`` the frame after its last, ``x0`` to ``x1`` are its rows and ``y0`` to ``y1`` its columns.
+# The directory that ends in ``.roi`` holds the events; ``Events`` reads it. Each row of
+# the table is an event: ``z0`` is its first frame, ``z1`` the frame after its last,
+# ``x0`` to ``x1`` are its rows and ``y0`` to ``y1`` its columns.
 
 from astrocast.analysis import Events
 
@@ -71,7 +74,8 @@ print(table[["z0", "z1", "x0", "y0", "v_fp_area", "v_max_height"]].head())
 duration = table["dz"] / settings.frame_rate
 area = table["v_fp_area"] * settings.pixel_size**2
 print(
-    f"{len(table)} events, median duration {duration.median():.1f} s, median area {area.median():.0f} µm²"
+    f"{len(table)} events, median duration {duration.median():.1f} s,"
+    f" median area {area.median():.0f} µm²"
 )
 
 # %%
@@ -84,7 +88,8 @@ print(f"{len(chosen)} of {len(table)} events last between 1 and 10 s")
 # Figures
 # -------
 #
-# Every function of ``astrocast.plotting`` draws into given or new axes, and returns them.
+# Every function of ``astrocast.plotting`` draws into given or new axes, and returns
+# them.
 
 from astrocast import plotting
 
@@ -102,8 +107,8 @@ ax.figure.savefig("average.png")
 # Comparison with the truth
 # -------------------------
 #
-# An event counts as found if its voxels overlap those of a true event by at least 30 percent (intersection over
-# union).
+# An event counts as found if its voxels overlap those of a true event by at least 30
+# percent (intersection over union).
 
 from astrocast.pipeline.demo import found_events, truth_as_seen
 from astrocast.simulation import Simulator, score
@@ -111,13 +116,14 @@ from astrocast.simulation import Simulator, score
 found = found_events(result)
 recovery = score(truth_as_seen(Simulator(settings), result), found, iou=0.3)
 print(
-    f"precision {recovery.precision:.2f}, recall {recovery.recall:.2f}, F1 {recovery.f1:.2f}"
+    f"precision {recovery.precision:.2f}, recall {recovery.recall:.2f},"
+    f" F1 {recovery.f1:.2f}"
 )
 
 # %%
 # Next steps
 # ----------
 #
-# ``astrocast parameters --yaml > my.yaml`` prints every parameter with its meaning; `astrocast run ... --config
-# my.yaml` uses it. [Parameters](../reference/parameters.md) and [columns of the table](../reference/event-columns.md)
-# list everything.
+# ``astrocast parameters --yaml > my.yaml`` prints every parameter with its meaning;
+# `astrocast run ... --config my.yaml` uses it. [Parameters](../reference/parameters.md)
+# and [columns of the table](../reference/event-columns.md) list everything.

@@ -2,8 +2,8 @@
 Denoise a recording without other data
 ======================================
 
-You will simulate a recording with few photons, denoise it with two methods, and compare raw, denoised, true and residual
-frames. It takes about half a minute.
+You will simulate a recording with few photons, denoise it with two methods, and compare
+raw, denoised, true and residual frames. It takes about half a minute.
 """
 
 
@@ -29,8 +29,8 @@ truth = simulator.expected(0, settings.frames)
 # Without training
 # ----------------
 #
-# ``svd`` keeps the spatial patterns of small patches whose variance noise cannot explain. It takes a second and needs no
-# extra package.
+# ``svd`` keeps the spatial patterns of small patches whose variance noise cannot
+# explain. It takes a second and needs no extra package.
 
 from astrocast.denoising import Denoiser
 
@@ -41,9 +41,10 @@ by_patterns = patterns.run(movie)
 # With a network trained on this recording
 # ----------------------------------------
 #
-# The network learns to predict each frame from its neighbours. Noise cannot be predicted, so the prediction is signal.
-# For your own recording choose the time for training: ``Denoiser(minutes=5)``. Here a number of steps instead of a time
-# makes the result the same on every computer, and smaller patches fit the small frames.
+# The network learns to predict each frame from its neighbours. Noise cannot be
+# predicted, so the prediction is signal. For your own recording choose the time for
+# training: ``Denoiser(minutes=5)``. Here a number of steps instead of a time makes the
+# result the same on every computer, and smaller patches fit the small frames.
 
 network = Denoiser(steps=200, patch_size=32)
 by_network = network.run(movie)
@@ -53,9 +54,10 @@ print(f"{network.training.steps} training steps; evaluated by {network.engine_us
 # Quality
 # -------
 #
-# For your own recording there is no truth. ``quality`` therefore measures what needs no truth: the error on frames that
-# were held out (1 is perfect; do not use a result that is worse than the Gaussian), how much of the amplitude of events
-# remains, whether the mean has shifted, and whether the residual has structure.
+# For your own recording there is no truth. ``quality`` therefore measures what needs no
+# truth: the error on frames that were held out (1 is perfect; do not use a result that
+# is worse than the Gaussian), how much of the amplitude of events remains, whether the
+# mean has shifted, and whether the residual has structure.
 
 for name, denoiser in (("svd", patterns), ("network", network)):
     print(name, denoiser.quality)

@@ -26,9 +26,7 @@ class InvalidValueError(AstrocastError, ValueError):
 
 
 class InvalidConditionError(InvalidValueError, AssertionError):
-    """Arguments that do not fit together, where callers of the contract catch an
-    `AssertionError`.
-    """
+    """Arguments that do not fit together; also an `AssertionError`, as documented."""
 
 
 class InvalidTypeError(AstrocastError, TypeError):
@@ -40,9 +38,7 @@ class RecordingNotFoundError(AstrocastError, FileNotFoundError):
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
-    """The file is there, the dataset, channel or column named is not; the message lists
-    those that are.
-    """
+    """The file exists, the dataset, channel or column does not; lists what exists."""
 
 
 class ChoiceError(DatasetNotFoundError, InvalidValueError):
@@ -71,9 +67,7 @@ class OutputError(AstrocastError, OSError):
 
 
 class ResultsDifferError(AstrocastError, ValueError):
-    """Stored results belong to other parameters or another input; the message says what
-    differs.
-    """
+    """Stored results have other parameters or another input; the message says which."""
 
 
 class NotRunError(AstrocastError, RuntimeError):
@@ -95,8 +89,9 @@ class AstrocastWarning(UserWarning):
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the message of an error of a library in one line of at most 300
-    characters, with its type where the message alone says little.
+    """Return the message of a library's error in one line of at most 300 characters.
+
+    It includes the type of the error where the message alone is not clear.
     """
     text = " ".join(str(error).split())
     if len(text) > LONGEST_MESSAGE:

@@ -1,4 +1,4 @@
-"""A small recording with three events whose every number is known, as an event store."""
+"""A small recording with three events whose numbers are all known, as a store."""
 
 from __future__ import annotations
 

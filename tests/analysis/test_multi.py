@@ -5,10 +5,12 @@ on its own.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.analysis import Events, MultiEvents, Video
+from astrocast.analysis.groups import pooled_frequency
 from astrocast.errors import (
     DatasetNotFoundError,
     InvalidValueError,
@@ -123,3 +125,17 @@ def test_missing_directories_and_recordings_say_where_was_looked(tmp_path, store
     moved.symlink_to(store, target_is_directory=True)
     with pytest.raises(RecordingNotFoundError, match=r"\.tiff"):
         Events(moved, data="infer")
+
+
+def test_recordings_are_pooled_in_seconds_and_not_with_frames() -> None:
+    """Two events a second at 2 Hz and at 10 Hz are two events a second each."""
+    table = pd.DataFrame(
+        {"z0": [0, 1, 2, 3, 0, 5, 10, 15], "file_name": ["slow"] * 4 + ["fast"] * 4}
+    )
+    lengths = {"slow": 4, "fast": 20}
+    rates: dict[str, float | None] = {"slow": 2.0, "fast": 10.0}
+    found = pooled_frequency(table, "file_name", 1.0, rates, lengths)
+    np.testing.assert_array_equal(found["slow"], [2, 2])
+    np.testing.assert_array_equal(found["fast"], [2, 2])
+    with pytest.raises(InvalidValueError, match="slow is not known"):
+        pooled_frequency(table, None, 1.0, rates | {"slow": None}, lengths)

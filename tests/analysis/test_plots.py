@@ -55,7 +55,7 @@ def test_plots_without_a_recording(store):
 
 
 def some_counts():
-    """Two kinds of groups: a and b have the first two clusters, c and d the last two."""
+    """Two kinds of groups: a and b have the first two clusters, c and d the others."""
     values = [[30, 28, 2, 1], [20, 22, 1, 2], [1, 2, 25, 26], [3, 1, 18, 20]]
     columns = pd.Index(["a", "b", "c", "d"], name="group")
     return pd.DataFrame(

@@ -143,3 +143,37 @@ def test_version_info_and_parameters(
     assert "12 frames, 32 x 40 pixels, uint16" in capsys.readouterr().out
     assert main(["parameters"]) == 0
     assert "delta.window = None [frames]" in capsys.readouterr().out
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]):
+    assert main([]) == 0
+    assert "Turn a recording into a table" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert main(["sugest", "a.tif"]) == 2
+    assert "suggest" in capsys.readouterr().err
+    assert main(["xyzzy"]) == 2
+    assert "The commands are run, batch" in capsys.readouterr().err
+
+
+def test_unknown_and_unused_parameters_are_refused_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = str(movie(tmp_path / "a.tif", noise(40, 32, 32)))
+    for parameter, words in (
+        ("detection.temporal_prominense=3", ["Did you mean 'temporal_prominence'"]),
+        ("window=3", ["Did you mean 'delta.window'"]),
+        (
+            "detection.temporal_prominence=3",
+            ["no effect with method 'calibrated'", "calibration.prominence"],
+        ),
+        ("detection.threshold=3", ["threshold has no effect"]),
+    ):
+        assert main(["run", path, "--set", parameter]) == 2
+        said = capsys.readouterr().err
+        for word in words:
+            assert word in said
+    assert not (tmp_path / "a.astrocast").exists()

@@ -167,7 +167,7 @@ def test_a_training_that_diverges_later_keeps_the_best_weights(
 def test_a_training_that_diverges_at_once_keeps_what_it_began_with() -> None:
     denoiser = Denoiser(**SMALL | {"learning_rate": 1e30})
     with pytest.warns(
-        AstrocastWarning, match=r"diverged.*Lower the learning_rate, which is 1e\+30"
+        AstrocastWarning, match=r"diverged.*Lower the learning_rate, now 1e\+30"
     ):
         found = denoiser.run(truth()[1])
     assert denoiser.training.diverged

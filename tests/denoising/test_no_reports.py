@@ -51,7 +51,9 @@ def test_inference_with_openvino_starts_no_report_even_later(run) -> None:
 import numpy
 from astrocast.denoising.engines import pick_engine
 from astrocast.kernels.denoising.unet_layout import expected_maps, unet_from_arrays
-arrays = [a for i, o in expected_maps(2, 2, 4) for a in (numpy.ones((3, 3, i, o)), numpy.ones(o))]
+arrays = []
+for i, o in expected_maps(2, 2, 4):
+    arrays += [numpy.ones((3, 3, i, o)), numpy.ones(o)]
 engine = pick_engine("openvino", unet_from_arrays(arrays), None)
 print(engine(numpy.ones((1, 4, 8, 8), "float32")).shape)
 import openvino, openvino.tools.ovc

@@ -157,7 +157,10 @@ def run_writes(folder: Path, shapes: str, limit: int | None = None) -> None:
         if limit
         else ""
     )
-    code = f"{before}import runpy, sys; sys.argv = ['x', {shapes!r}]; runpy.run_path({str(script)!r})"
+    code = (
+        f"{before}import runpy, sys; sys.argv = ['x', {shapes!r}];"
+        f" runpy.run_path({str(script)!r})"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

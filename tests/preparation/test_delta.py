@@ -1,4 +1,4 @@
-"""Bleach correction: every input kind, every block size, equals the plain definition."""
+"""Bleach correction: every input, every block size, equals the plain definition."""
 
 from __future__ import annotations
 

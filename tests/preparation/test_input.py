@@ -314,7 +314,8 @@ def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_logging_level_is_set() -> None:
-    assert Input(logging_level=40).logger.level == 40
+    loud, quiet = Input(logging_level=10), Input(logging_level=40)
+    assert (loud.logger.level, quiet.logger.level) == (10, 40)
 
 
 def test_signature_equals_the_settings() -> None:
@@ -346,3 +347,12 @@ def test_the_offset_is_taken_from_dark_frames() -> None:
         InvalidValueError, match=r"no dark frames.*at most 59\d\.|at most 60\d"
     ):
         Input().run(frames[3:], dtype="float32", in_memory=True, offset="auto")
+
+
+def test_no_reduction_is_needed_without_a_background() -> None:
+    movie = np.arange(6 * 8 * 8, dtype=np.float32).reshape(6, 8, 8)
+    options = {"dtype": "float32", "in_memory": True, "subtract_func": None}
+    (found,) = Input().run(movie, **options).values()
+    np.testing.assert_array_equal(found, movie)
+    with pytest.raises(InvalidValueError, match="subtract_func is None"):
+        Input().run(movie, subtract_background=movie[0], **options)

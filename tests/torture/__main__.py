@@ -9,7 +9,7 @@ from torture.campaigns import damage_files, fail_writes, kill_commands
 
 
 def main() -> int:
-    """Run all campaigns, a third of the time each; exit code 1 where a fault was found."""
+    """Run all campaigns, a third of the time each; exit code 1 if a fault was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=1)

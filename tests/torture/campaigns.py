@@ -405,7 +405,7 @@ def damage_files(seconds: float, seed: int, least: int = 0) -> Report:
 
 
 def _store_in_child(path: Path, movie: np.ndarray) -> None:
-    """Store a movie; threads of a library must not be there when children are forked."""
+    """Store a movie; no thread of a library may run when children are forked."""
     child = os.fork()
     if child == 0:
         try:

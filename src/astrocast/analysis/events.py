@@ -66,7 +66,8 @@ class Events(EventTable):
         or a list of both.
     frame_to_time_mapping, frame_to_time_function
         Time of each frame, as a dict, a list or a function of the frame (a list of
-        them: one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0.
+        them: one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0. Without
+        them, the times of the recording are taken where its steps are uneven.
     cache_path
         Directory for results that take long (`physiology`, `extend`, `noise_traces`).
         The name of a stored result is a hash of everything it depends on, so an
@@ -177,7 +178,7 @@ class Events(EventTable):
 
     @property
     def export(self) -> EventExports:
-        """Files of these events for other programs, as in ``events.export.csv(path)``."""
+        """Files of these events for other programs: ``events.export.csv(path)`` etc."""
         return EventExports(self.events, self.sources)
 
     def copy(self) -> Self:
@@ -252,7 +253,7 @@ class Events(EventTable):
     def physiology(
         self,
         signal: str = "dFF",
-        context: int = 0,
+        context: int | None = None,
         *,
         pixel_size: Any = None,
         frame_rate: float | None = None,
@@ -271,8 +272,11 @@ class Events(EventTable):
         signal
             Signal of the recording: ``dFF``, ``dF`` or ``F`` (fluorescence).
         context
-            Frames before and after the event to include; needs the recording. Without
-            it, an event that begins above 10% of its height has no onset (NaN).
+            None: times and amplitudes come from the trace over the fixed footprint
+            that detection stored, with the frames before and after the event, and
+            ``signal`` is not needed. A number: that many frames are read from the
+            recording and continue the column ``trace``; 0: ``trace`` as it is, in which
+            an event that begins above 10% of its height has no onset (NaN).
         pixel_size, frame_rate
             Micrometres (one number, or height and width) and Hz. None: those of the
             recording; where these are unknown, results are in pixels and frames.

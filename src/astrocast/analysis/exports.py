@@ -62,7 +62,7 @@ class EventExports:
         )
 
     def excel(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write numbers and texts as an Excel sheet, column meanings as a second one."""
+        """Write numbers and texts as an Excel sheet, column meanings as another one."""
         return export_tables.write_excel(
             Path(path), self._table, self.described, overwrite
         )

@@ -136,6 +136,44 @@ def frequency(
     )
 
 
+def pooled_frequency(
+    table: pd.DataFrame,
+    group: str | None,
+    bin_width: float,
+    rates: Mapping[str, float | None],
+    lengths: Mapping[str, int],
+) -> pd.DataFrame:
+    """Return events of several recordings per unit of time, see `frequency`.
+
+    Parameters
+    ----------
+    table
+        Events with ``z0`` and ``file_name``.
+    group
+        Column to group by; None: all events together.
+    bin_width
+        In seconds where all rates are known, in frames where none is.
+    rates, lengths
+        Recording -> frame rate (Hz, None where it is not known), and its frames.
+    """
+    unknown = sorted(name for name, rate in rates.items() if rate is None)
+    if unknown and len(unknown) < len(rates):
+        raise InvalidValueError(
+            f"the frame rate of {', '.join(unknown)} is not known, that of the other"
+            " recordings is: frames and seconds cannot be pooled. Give the frame rate"
+            " when the recording is converted, or name a column of times"
+        )
+    names = table["file_name"].astype(str)
+    per_frame = names.map({n: 1.0 / (rate or 1.0) for n, rate in rates.items()})
+    timed = table[[c for c in (group,) if c]].assign(
+        onset=table["z0"].to_numpy(np.float64) * per_frame.to_numpy(np.float64)
+    )
+    stop = max(lengths[n] / (rate or 1.0) for n, rate in rates.items())
+    bins = max(1, int(np.ceil(stop / bin_width - 1e-9)))
+    edges = np.asarray(np.arange(bins + 1) * bin_width, np.float64)
+    return frequency(timed, group, edges, "onset")
+
+
 def summary(
     table: pd.DataFrame, group: str | None, columns: Sequence[str] | None
 ) -> pd.DataFrame:

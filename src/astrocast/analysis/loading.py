@@ -74,8 +74,10 @@ _SPELLINGS = {"v_ara_footprint": "v_area_footprint"}
 
 
 def find_store(directory: Path) -> Path:
-    """Return the directory with the event table: the one named, or the one within the
-    directory of a run (``movie.astrocast``).
+    """Return the directory with the event table.
+
+    The one that is named, or the one inside the directory of a run
+    (``movie.astrocast``).
 
     Raises
     ------

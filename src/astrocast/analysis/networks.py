@@ -49,7 +49,7 @@ class AgainstSurrogates:
 
 
 def coactive_area(table: pd.DataFrame, frames: int) -> NDArray[np.float64]:
-    """Return the area that is covered by active events in each frame, pixels, (frames,).
+    """Return the area covered by active events in each frame, pixels, (frames,).
 
     Each event adds its mean area, ``v_area`` / ``dz``, from ``z0`` to ``z1``.
     """

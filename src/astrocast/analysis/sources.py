@@ -72,12 +72,26 @@ class Source:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """Pixel size and frame rate, of the recording, or else as detection saw them."""
+        """Pixel size and frame rate: of the recording, or else as detection stored."""
         if self.video is not None and self.video.metadata.to_attributes():
             return self.video.metadata
+        return self._recorded_metadata()
+
+    def _recorded_metadata(self) -> Metadata:
+        """Return the metadata of the whole recording as detection saw them."""
         recorded = self.meta.get("input")
         attributes = recorded.get("metadata") if isinstance(recorded, dict) else None
         return Metadata.from_attributes(attributes or {})
+
+    def frame_times(self) -> list[float] | None:
+        """Return the time of each frame of the whole recording, in seconds.
+
+        None where the recording has none, or has even steps between frames.
+        """
+        times = self._recorded_metadata().frame_times
+        if not times and self.video is not None and self.z_slice is None:
+            times = self.video.metadata.frame_times
+        return list(times) if len(times) > 1 else None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -240,7 +254,17 @@ def load_recordings(
         table = read_directory(directory, curated)
         extent = _extent(table)
         table = add_custom_columns(select_frames(table, z_slice), custom_columns)
-        table = add_times(table, mappings[i], functions[i])
+        source = Source(
+            directory,
+            name,
+            _open_video(per["data"][i], loc, z_slice, directory),
+            z_slice,
+            extent,
+        )
+        mapping = mappings[i]
+        if mapping is None and functions[i] is None:
+            mapping = source.frame_times()
+        table = add_times(table, mapping, functions[i])
         table = add_identity(table, per["group"][i], per["subject_id"][i], name)
         prefix = per["index_prefix"][i]
         if several or prefix is not None:
@@ -252,15 +276,7 @@ def load_recordings(
                 dtype=object,
             )
         tables.append(table)
-        sources.append(
-            Source(
-                directory,
-                name,
-                _open_video(per["data"][i], loc, z_slice, directory),
-                z_slice,
-                extent,
-            )
-        )
+        sources.append(source)
     return join_tables(tables), sources
 
 

@@ -115,7 +115,7 @@ def peri_stimulus(
     surrogates: int = 999,
     seed: int = 0,
 ) -> PeriStimulus:
-    """Return onsets around triggers, the response probability and a test against chance.
+    """Return onsets around triggers, response probability and a test against chance.
 
     Parameters
     ----------

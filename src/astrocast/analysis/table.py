@@ -344,18 +344,31 @@ class EventTable:
             Column to group by; all events together when None.
         time
             Column with the time at which an event begins; None: ``t0`` where the table
-            has it, else ``z0`` (frames).
+            has it, else ``z0`` (frames). Several recordings are pooled in seconds from
+            their starts where all frame rates are known.
 
         Returns
         -------
         pandas.DataFrame
             Rows are bins (left edges), columns are groups. By ``z0`` the bins cover
             the whole recording.
+
+        Raises
+        ------
+        InvalidValueError
+            Of several recordings some have a frame rate and some have none: seconds
+            and frames cannot be pooled.
         """
         frames = (
             min(s.first_frame for s in self.sources),
             max(s.first_frame + s.shape[0] for s in self.sources),
         )
+        if time is None and len(self.sources) > 1 and "t0" not in self.events:
+            rates = {s.name: s.metadata.frame_rate for s in self.sources}
+            lengths = {s.name: s.shape[0] for s in self.sources}
+            return groups.pooled_frequency(
+                self.events, group, bin_width, rates, lengths
+            )
         column = groups.time_column(self.events, time)
         edges = groups.bin_edges(self.events, column, bin_width, frames)
         return groups.frequency(self.events, group, edges, column)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,6 +15,7 @@ from astrocast.events.array_columns import TraceArray, as_traces
 from astrocast.events.required import column_of
 from astrocast.kernels.ragged import ragged
 from astrocast.kernels.ragged.normalize import Step, apply_steps
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.analysis import LengthSettings
 
 #: column with the first frame of each trace, where it differs from that of the event
@@ -39,9 +38,7 @@ def starts_of(table: pd.DataFrame) -> NDArray[np.int64]:
 def normalize_traces(traces: TraceArray, steps: list[Step]) -> TraceArray:
     """Return the traces after all steps; warn where a divisor was 0."""
     with (
-        ThreadPoolExecutor(os.cpu_count())
-        if traces.flat.size > _MANY_VALUES
-        else nullcontext()
+        worker_threads("traces") if traces.flat.size > _MANY_VALUES else nullcontext()
     ) as pool:
         values, zeros = apply_steps(traces.flat, traces.offsets, steps, pool)
     if zeros:

@@ -51,6 +51,12 @@ class Video:
         if self._is_file:
             recording.close()
 
+    def __repr__(self) -> str:
+        """Return where it comes from, its shape and dtype."""
+        source = self.path or "array"
+        place = f" {self.loc}" if self.loc else ""
+        return f"<Video {source}{place}: {self.shape} {self.dtype}>"
+
     def open(self) -> Recording:
         """Open the recording for reading; use it in a ``with`` block, or close it."""
         recording = open_recording(self.source, self.loc)

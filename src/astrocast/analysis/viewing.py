@@ -51,7 +51,7 @@ def show_events(
 def _choose_video(
     source: Source, video: Any, loc: str | None, z_slice: tuple[int, int] | None
 ) -> Video | None:
-    """Return the given recording, or else that of the events; None where none exists."""
+    """Return the given recording, or else that of the events; None if none exists."""
     if video is not None:
         return (
             video.sliced(z_slice)

@@ -1,5 +1,6 @@
-"""``astrocast``: the command line. Commands only call what lies below and say what went
-wrong in one message.
+"""``astrocast``: the command line.
+
+Commands call other folders, and turn errors into one message.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 something to mend in the
-    call or the input.
+    """Run the command line and return its exit code.
+
+    0: done; 2: the call or the input has to be corrected.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words

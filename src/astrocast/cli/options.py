@@ -1,6 +1,4 @@
-"""What commands of single stages share: their options, from the settings that declare
-each parameter once.
-"""
+"""Options of the commands of single stages, made from the settings."""
 
 from __future__ import annotations
 
@@ -35,6 +33,49 @@ Loc = Annotated[
     str | None,
     typer.Option(help="Dataset inside the recording (HDF5, zarr).", show_default=False),
 ]
+Plane = Annotated[
+    str | None,
+    typer.Option(
+        "--plane",
+        "--z",
+        help="Plane (depth) of a file with several, from 0.",
+        show_default=False,
+    ),
+]
+Position = Annotated[
+    str | None,
+    typer.Option(
+        "--position",
+        "--series",
+        "--scene",
+        help="Position of a file with several: its name, or its number from 0.",
+        show_default=False,
+    ),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(
+        "--channel",
+        help="Channel of a file with several: its name, or its number from 0.",
+        show_default=False,
+    ),
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes",
+        help="Axes of an array whose file does not name them, for example TZYX.",
+        show_default=False,
+    ),
+]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        "--missing",
+        help="Missing files of a folder: refuse, blank or close.",
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -58,26 +99,65 @@ Overwrite = Annotated[
 ]
 
 
+def make_address(
+    loc: str | None,
+    plane: str | None,
+    position: str | None,
+    channel: str | None,
+    axes: str | None,
+    missing: str | None,
+) -> str | None:
+    """Return dataset and choices as one text that names the recording in its file."""
+    from astrocast.io.selection import Selection
+
+    selection = Selection.of(
+        loc,
+        plane=plane,
+        position=position,
+        channel=channel,
+        axes=axes,
+        missing=missing,
+    )
+    return selection.address(selection.loc)
+
+
+def list_choices_given(
+    stage: str,
+    plane: str | None,
+    position: str | None,
+    channel: str | None,
+    axes: str | None,
+    missing: str | None,
+) -> list[str]:
+    """Return overrides of the settings of conversion for what was chosen."""
+    given = {
+        "plane": plane,
+        "position": position,
+        "channel": channel,
+        "axes": axes,
+        "missing": missing,
+    }
+    return [f"{stage}{k}={v}" for k, v in given.items() if v is not None]
+
+
 def settings_of(
     stage: str, config: Path | None, overrides: list[str] | None
 ) -> RunSettings:
-    """Return the settings of a run; overrides name parameters of one stage, or of the
-    run itself.
-    """
+    """Return the settings of a run; overrides name parameters of a stage or the run."""
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
     given = []
     for override in overrides or []:
         name = override.partition("=")[0].strip()
-        given.append(
-            override if name in RunSettings.model_fields else f"{stage}.{override}"
-        )
+        of_run = name.split(".")[0] in RunSettings.model_fields
+        given.append(override if of_run else f"{stage}.{override}")
     return read_configuration(config, given)
 
 
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an option for every parameter of ``model``; they reach it as its
-    keyword arguments.
+    """Give a command an option for each parameter of ``model``.
+
+    The command gets them as keyword arguments.
 
     An option that is not used is None. `checked` makes settings of them, so that the
     limits are those of the settings.
@@ -99,9 +179,7 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checked(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; everything that is wrong with them is said
-    at once.
-    """
+    """Return the settings that options give; an error lists all problems at once."""
     given = {
         name: _parts(model.model_fields[name], v)
         for name, v in values.items()

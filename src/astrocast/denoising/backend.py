@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +20,27 @@ def _refuse_reports() -> None:
     # The package stays unavailable afterwards, because another thread may still be
     # importing openvino.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None makes the import say "not found"
+
+
+@contextmanager
+def _no_probe_of_ports() -> Iterator[None]:
+    """Keep an import from binding a port of ``::1``.
+
+    Keras imports requests, whose library urllib3 binds a port at import, to find out
+    whether this computer has IPv6, and closes it at once. Nothing here
+    uses the network; urllib3 takes the answer of Python instead.
+    """
+    name = "urllib3.util.connection"
+    if name in sys.modules or not socket.has_ipv6:
+        yield
+        return
+    socket.has_ipv6 = False
+    try:
+        yield
+    finally:
+        socket.has_ipv6 = True
+        if name in sys.modules:
+            sys.modules[name].HAS_IPV6 = True  # type: ignore[attr-defined]
 
 
 def import_keras(purpose: str) -> Any:
@@ -35,7 +58,8 @@ def import_keras(purpose: str) -> Any:
         os.environ.setdefault("KERAS_BACKEND", "jax")
     _refuse_reports()
     try:
-        return import_module("keras")
+        with _no_probe_of_ports():
+            return import_module("keras")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "keras", "denoise", purpose) from error
 

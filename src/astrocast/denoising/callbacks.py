@@ -92,8 +92,8 @@ class BestWeights:
     def _stop_diverged(self) -> None:
         if not self.diverged:
             logger.warning(
-                "training diverged (%s is not finite) and was stopped; the model has the"
-                " best weights so far. A smaller learning_rate may help",
+                "training diverged (%s is not finite) and was stopped; the model has"
+                " the best weights so far. A smaller learning_rate may help",
                 self.monitor,
             )
         self.diverged = True

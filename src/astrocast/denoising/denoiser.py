@@ -168,6 +168,12 @@ class Denoiser:
         self.engine_used: str | None = None
         self.training: Any = None
 
+    def __repr__(self) -> str:
+        """Return the method and what decides how long it takes."""
+        chosen = self.settings
+        how = f"{chosen.minutes:g} minutes" if chosen.method == "train" else "patches"
+        return f"<Denoiser: {chosen.method}, {how}>"
+
     def run(
         self,
         source: Any,

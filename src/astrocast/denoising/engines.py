@@ -28,7 +28,7 @@ class Engine(Protocol):
     name: str
 
     def __call__(self, batch: Array) -> Array:
-        """Return (item, row, column) of a batch (item, context, row, column), float32."""
+        """Return (item, row, column) of float32 (item, context, row, column)."""
         ...
 
 

@@ -20,9 +20,8 @@ from astrocast.errors import InvalidConditionError, InvalidValueError
 from astrocast.io import Recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.kernels.denoising.scaling import Scaling
+from astrocast.runtime.instance_logger import instance_logger
 from astrocast.settings.denoising import GeneratorSettings
-
-logger = logging.getLogger("astrocast.denoising")
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -96,7 +95,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         ``global_std`` of an HDF5 dataset. This is the only case in which astrocast
         writes to an input file; without permission to write, the file stays as it is.
     logging_level
-        Level of the logger ``astrocast.denoising``.
+        Level of the messages of this object, logger ``astrocast.denoising``.
     seed
         Seed of all random choices; None: another one each time.
 
@@ -185,7 +184,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         except InvalidValueError as error:
             raise InvalidConditionError(str(error)) from error
         super().__init__()
-        logger.setLevel(self.settings.logging_level)
+        self.logger = instance_logger(
+            "astrocast.denoising", self.settings.logging_level
+        )
         self.window = Window.of(self.settings)
         self.recordings = open_sources(paths, self.settings, self.window)
         self.scalings = self._find_scalings()

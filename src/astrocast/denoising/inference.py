@@ -135,7 +135,7 @@ class PredictFrames:
                 self.tiling.place(out[t], corner, result)
 
     def _local(self, frames: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Return mean and standard deviation of the context of each frame, (2, frame)."""
+        """Return mean and standard deviation of each frame's context, (2, frame)."""
         means = frames.mean((1, 2), dtype=np.float64)
         squares = np.square(frames - means.mean(), dtype=np.float64).mean((1, 2))
         out = np.empty((2, count), np.float32)

@@ -295,8 +295,8 @@ class Network:
                 )
             if any(side % align for side in settings.input_size):
                 raise InvalidConditionError(
-                    f"input_size {settings.input_size} must be a multiple of {align} for"
-                    " this number of stacks"
+                    f"input_size {settings.input_size} must be a multiple of {align}"
+                    " for this number of stacks"
                 )
             if settings.output_size not in (None, settings.input_size):
                 raise InvalidConditionError(

@@ -1,4 +1,4 @@
-"""Denoise by the SVD of small patches: find their patterns, apply them block by block."""
+"""Denoise by the SVD of small patches, found and applied block by block."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _DIVERGED = 10.0
 
 @dataclass
 class Training:
-    """Result of a training: network, number of steps, mean losses, whether it diverged."""
+    """Result of a training: network, number of steps, mean losses, divergence."""
 
     unet: UNet
     steps: int
@@ -119,8 +119,8 @@ def train(
                 recent = []
             if diverged:
                 warnings.warn(
-                    f"training diverged after {schedule.done} steps and was stopped; the"
-                    " best weights so far are used. Lower the learning_rate, which is"
+                    f"training diverged after {schedule.done} steps and was stopped;"
+                    " the best weights so far are used. Lower the learning_rate, now"
                     f" {settings.learning_rate:g}",
                     AstrocastWarning,
                     stacklevel=stack_level(),

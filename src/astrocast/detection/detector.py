@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +38,8 @@ from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.frame_quality import known_frame_quality
+from astrocast.runtime.instance_logger import instance_logger
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 from astrocast.settings.in_force import (
@@ -52,8 +52,7 @@ METHODS = ("default", "calibrated")
 
 
 class Detector:
-    """Finds events: connected voxels that stand out of their frame and out of their own
-    time course.
+    """Detect events: connected voxels that are bright in their frame and time course.
 
     Parameters
     ----------
@@ -80,10 +79,14 @@ class Detector:
     ) -> None:
         self.input_path = Path(input_path)
         self.output = Path(output) if output is not None else None
-        self.logger = logging.getLogger("astrocast.detection")
-        self.logger.setLevel(logging_level)
+        self.logger = instance_logger("astrocast.detection", logging_level)
         #: directory of the result, once `run` is done
         self.output_directory: Path | None = None
+
+    def __repr__(self) -> str:
+        """Return what it detects in, and where the result is."""
+        where = self.output_directory or "not run yet"
+        return f"<Detector of {self.input_path}: {where}>"
 
     def run(
         self,
@@ -265,7 +268,11 @@ class Detector:
         )
         with ExitStack() as stack:
             recording = stack.enter_context(open_recording(self.input_path, loc))
-            pool = stack.enter_context(_threads()) if settings.parallel else None
+            pool = (
+                stack.enter_context(worker_threads("detect"))
+                if settings.parallel
+                else None
+            )
             signal = (
                 stack.enter_context(open_recording(self.input_path, signal_loc))
                 if signal_loc
@@ -404,8 +411,9 @@ class Detector:
         split_events: bool = True,
         use_on_disk_sharing: bool = False,
     ) -> int | None:
-        """Characterise one event of an event map that is at hand. `run` does all events
-        at once; this is for one alone.
+        """Compute the row of one event of an event map.
+
+        `run` does this for all events at once; use this for a single event.
 
         Parameters
         ----------
@@ -461,8 +469,9 @@ class Detector:
 def _check_in_force(
     method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
 ) -> None:
-    """Refuse parameters that the calibrated method does not use, warn of those that a
-    threshold replaces.
+    """Refuse parameters without effect in the calibrated method, or warn of them.
+
+    A warning names those that ``threshold`` replaces.
     """
     names = ineffective_parameters(method, settings)
     if names and method == "calibrated":
@@ -483,8 +492,9 @@ def _automatic_levels(
     settings: DetectionSettings,
     calibrated: CalibratedSettings | None,
 ) -> dict[str, float]:
-    """Return the levels of the default method that are left to the noise, and warn
-    where a given one is too low; nothing for the calibrated method.
+    """Return the levels of the default method that are derived from the noise.
+
+    Warns where a given level is too low; empty for the calibrated method.
     """
     if calibrated is not None:
         return {}
@@ -543,25 +553,12 @@ def _check_shapes(recording: Recording, *others: Recording | None) -> None:
 def _signal_kind(
     recording: Recording, signal: Recording | None, is_calibrated: bool
 ) -> SignalKind:
-    """Return what the traces are taken from: as the file says, else fluorescence where
-    the calibrated method works on it alone, and dF otherwise.
+    """Return the kind of signal that traces are taken from.
+
+    As the file says; else fluorescence if the calibrated method works on it alone, and
+    dF otherwise.
     """
     stored = stored_signal_kind(signal or recording)
     if stored is not None:
         return stored
     return "F" if is_calibrated and signal is None else "dF"
-
-
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(_cores(), thread_name_prefix="astrocast-detect") as pool:
-        yield pool
-
-
-def _cores() -> int:
-    # the cores this process may use: a batch system gives it fewer than the machine has
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )

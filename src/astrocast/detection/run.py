@@ -272,7 +272,7 @@ def _measure_for_publication(
 def _measured_movies(
     recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
 ) -> MeasuredMovies:
-    """Return what amplitudes are measured on: dF and fluorescence where both are known."""
+    """Return the movies for amplitudes: dF and fluorescence where both are known."""
     signal = known.signal or recording
     fluorescence = known.fluorescence
     if fluorescence is None and known.signal is not None and is_raw:

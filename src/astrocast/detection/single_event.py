@@ -24,7 +24,7 @@ DONE_BEFORE = 2
 
 
 def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[Any]:
-    """Return a copy of frames ``t0`` to ``t1`` of an array that another process shares."""
+    """Return a copy of frames ``t0`` to ``t1`` of another process's array."""
     shape, dtype, name = info
     if on_disk:
         if str(name).endswith(".npy"):

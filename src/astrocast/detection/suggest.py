@@ -81,8 +81,7 @@ class Suggestion:
 def suggest(
     recording: Recording, settings: CalibratedSettings | None = None
 ) -> Suggestion:
-    """Return the parameters that a recording's noise suggests, from a sample in its
-    middle.
+    """Return parameters derived from the noise in the middle of a recording.
 
     Raises
     ------
@@ -134,8 +133,9 @@ def suggest(
 def automatic_levels(
     recording: Recording, settings: DetectionSettings
 ) -> dict[str, float]:
-    """Return the numbers that stand for "auto" in ``threshold`` and
-    ``temporal_prominence``, those that are asked for.
+    """Return the values of "auto" for ``threshold`` and ``temporal_prominence``.
+
+    Only of those that are "auto".
 
     Parameters
     ----------
@@ -157,8 +157,9 @@ def automatic_levels(
 
 
 def prominence_of_noise(recording: Recording, settings: DetectionSettings) -> float:
-    """Return the prominence that peaks of noise alone hardly reach, from the differences
-    between neighbouring frames of a short sample.
+    """Return the prominence that peaks of noise rarely reach.
+
+    From the differences between neighbouring frames of a short sample.
 
     Parameters
     ----------
@@ -187,8 +188,10 @@ def prominence_of_noise(recording: Recording, settings: DetectionSettings) -> fl
 def _smoothed_noise(
     shape: tuple[int, int, int], settings: DetectionSettings
 ) -> dict[str, tuple[float, float]]:
-    """Return for each level what smoothing leaves of a pixel's noise, as a share, and
-    how many standard deviations noise reaches in a recording of this shape.
+    """Return, for each level, the noise after smoothing and its maximum.
+
+    The noise as a fraction of that before, the maximum that noise reaches in a
+    recording of this shape in standard deviations.
     """
     calibrated = CalibratedSettings()
     voxels = float(np.prod(shape))
@@ -239,9 +242,7 @@ def _levels(
 def _event_heights(
     labels: NDArray[np.int32], sample: Recording, stretch: Stretch
 ) -> NDArray[np.float64]:
-    """Peak of each event's mean over its voxels per frame, in standard deviations of a
-    voxel's noise.
-    """
+    """Return the peak of each event's mean trace, in units of a voxel's noise."""
     n = int(labels.max())
     frames = sample.shape[0]
     sums, counts = np.zeros((n + 1, frames)), np.zeros((n + 1, frames))
@@ -260,8 +261,9 @@ def _event_heights(
 
 
 def _memory(sample: Recording) -> float:
-    """Return by how much steps over two frames exceed those over one: 1 where frames do
-    not share their noise.
+    """Return how much steps over two frames exceed those over one.
+
+    1 where the noise of frames is independent.
     """
     frames = sample.read(0, min(64, sample.shape[0])).astype(np.float64)
     steps = [

@@ -99,7 +99,7 @@ class _ArrayColumn(ExtensionArray):
         """Whether each element is missing (has no values)."""
         raise NotImplementedError
 
-    # ---------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------
     # what pandas asks of them
 
     @classmethod

@@ -81,7 +81,7 @@ def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
 
 
 def number_after(path: Path, sep: str = "_") -> int:
-    """Return the number after the last ``sep`` of the stem of a file; refuse without."""
+    """Return the number after the last ``sep`` of a file's stem; an error without."""
     digits = (
         re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1])
         if sep in path.stem

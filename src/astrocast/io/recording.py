@@ -29,6 +29,8 @@ ALL = slice(None)
 
 #: steps between frames that differ by more than this share of their median are uneven
 UNEVEN_STEP = 0.01
+#: times in one attribute of a file
+TIMES_PER_ATTRIBUTE = 4000
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,21 @@ class Metadata:
     frame_times: tuple[float, ...] = field(default=(), repr=False)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return what is known as numbers, strings and lists: attributes of a file."""
-        return {
+        """Return what is known as numbers, strings and lists: attributes of a file.
+
+        Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
+        because an attribute of HDF5 holds at most 64 KB.
+        """
+        known = {
             k: list(v) if isinstance(v, tuple) else v
             for k, v in asdict(self).items()
             if v not in (None, ())
         }
+        times = known.pop("frame_times", [])
+        for part, first in enumerate(range(0, len(times), TIMES_PER_ATTRIBUTE)):
+            name = f"frame_times.{part}" if part else "frame_times"
+            known[name] = times[first : first + TIMES_PER_ATTRIBUTE]
+        return known
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
@@ -76,6 +87,11 @@ class Metadata:
             "frame_times": lambda v: tuple(_finite(t) for t in v),
         }
         known: dict[str, Any] = {}
+        parts = [attributes.get("frame_times", ())]
+        while (name := f"frame_times.{len(parts)}") in attributes:
+            parts.append(attributes[name])
+        times = [t for part in parts for t in np.ravel(part)]
+        attributes = {**attributes, "frame_times": times or None}
         for name, convert in read.items():
             value = attributes.get(name)
             if value is None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,13 @@ from astrocast.errors import (
 )
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.door import check_at_door
+from astrocast.io.known_formats import (
+    FORMATS,
+    Format,
+    find_format,
+    load_callable,
+    suffixes,
+)
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
 from astrocast.io.recording import (
     Metadata,
@@ -37,148 +41,15 @@ from astrocast.io.selection import Missing, Selection, choose
 from astrocast.io.views import SlicedRecording
 from astrocast.io.writing.resume import Resume
 
-
-@dataclass(frozen=True)
-class Format:
-    """A file format: its suffixes, and where its reader and writer are.
-
-    Another package adds a format by an entry point of the group ``astrocast.formats``
-    that names a `Format`, or a list of them.
-
-    Parameters
-    ----------
-    name
-        What the format is called in messages.
-    suffixes
-        Endings of its files, lower case.
-    reader, writer
-        ``module:callable``, imported when it is needed; None where there is none. The
-        reader is called with (path, loc), and with a `Selection` too where the format
-        ``selects``; it returns a `Recording`. The writer is called with (path, loc,
-        shape, dtype, **options) and returns a `RecordingWriter`.
-    folder
-        Whether it is a folder rather than a file.
-    several
-        Whether one file holds several recordings, named by ``loc``.
-    selects
-        Whether the reader chooses planes and positions.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    reader: str
-    writer: str | None = None
-    folder: bool = False
-    several: bool = False
-    selects: bool = False
-
-
-_OWN = "astrocast.io.formats"
-FORMATS = (
-    Format(
-        "HDF5",
-        (".h5", ".hdf5"),
-        f"{_OWN}.hdf5:HDF5Recording",
-        f"{_OWN}.hdf5_writer:HDF5Writer",
-        several=True,
-        selects=True,
-    ),
-    Format(
-        "TIFF",
-        (".tif", ".tiff", ".btf", ".tf8"),
-        f"{_OWN}.tiff:TiffRecording",
-        f"{_OWN}.tiff:TiffWriter",
-        selects=True,
-    ),
-    Format(
-        "zarr",
-        (".zarr",),
-        f"{_OWN}.zarr_store:ZarrRecording",
-        f"{_OWN}.zarr_store:ZarrWriter",
-        folder=True,
-        several=True,
-        selects=True,
-    ),
-    Format(
-        "NumPy",
-        (".npy",),
-        f"{_OWN}.npy:open_npy",
-        f"{_OWN}.npy:NpyWriter",
-        selects=True,
-    ),
-    Format(
-        "TileDB",
-        (".tdb",),
-        f"{_OWN}.tiledb_array:TileDBRecording",
-        f"{_OWN}.tiledb_array:TileDBWriter",
-        folder=True,
-    ),
-    Format(
-        "video",
-        (".mp4", ".avi"),
-        f"{_OWN}.video:VideoRecording",
-        f"{_OWN}.video:VideoWriter",
-    ),
-    Format("OME companion", (".ome",), f"{_OWN}.tiff:TiffRecording", selects=True),
-    Format("Zeiss CZI", (".czi",), f"{_OWN}.czi:CziRecording", selects=True),
-    Format(
-        "Leica LIF", (".lif",), f"{_OWN}.lif:LifRecording", several=True, selects=True
-    ),
-    Format("Nikon ND2", (".nd2",), f"{_OWN}.nd2_file:ND2Recording", selects=True),
-    Format(
-        "NWB",
-        (".nwb",),
-        f"{_OWN}.nwb_series:NwbRecording",
-        several=True,
-        selects=True,
-    ),
-    Format(
-        "MATLAB 7.3",
-        (".mat",),
-        f"{_OWN}.matlab:MatRecording",
-        several=True,
-        selects=True,
-    ),
-    Format("suite2p", (".bin",), f"{_OWN}.pipelines:open_suite2p"),
-    Format("CaImAn", (".mmap",), f"{_OWN}.pipelines:open_caiman", selects=True),
-)
-
-
-@cache
-def registered_formats() -> tuple[Format, ...]:
-    """Return the formats that other packages add by entry points."""
-    found: list[Format] = []
-    for entry in entry_points(group="astrocast.formats"):
-        loaded = entry.load()
-        for item in [loaded] if isinstance(loaded, Format) else list(loaded):
-            if not isinstance(item, Format):
-                raise InvalidTypeError(
-                    f"the entry point {entry.name} of astrocast.formats names"
-                    f" {type(item).__name__}; expected astrocast.io.registry.Format"
-                )
-            found.append(item)
-    return tuple(found)
-
-
-def find_format(path: Path) -> Format | None:
-    """Return the format of a path by its suffix."""
-    suffix = path.suffix.lower()
-    own = next((f for f in FORMATS if suffix in f.suffixes), None)
-    if own is not None or not suffix:
-        return own
-    return next((f for f in registered_formats() if suffix in f.suffixes), None)
-
-
-def suffixes(*, writable: bool = False) -> str:
-    """Return the known suffixes for a message."""
-    known = [*FORMATS, *registered_formats()]
-    return ", ".join(s for f in known if f.writer or not writable for s in f.suffixes)
-
-
-def load_callable(where: str) -> Callable[..., Any]:
-    """Return what ``module:callable`` names."""
-    module, name = where.split(":")
-    return getattr(import_module(module), name)
+__all__ = [
+    "FORMATS",
+    "Format",
+    "create_recording",
+    "find_format",
+    "open_all_channels",
+    "open_interleaved",
+    "open_recording",
+]
 
 
 def open_recording(
@@ -254,6 +125,24 @@ def open_recording(
         return source
     recording, rest = _open_path_or_array(source, selection)
     return choose_one_channel(check_at_door(recording), rest, selection)
+
+
+def open_all_channels(source: Any, loc: str | None = None) -> Recording:
+    """Open a recording with all channels that it names, unless ``loc`` names one.
+
+    The frames of several channels alternate; ``choices`` lists the channels.
+    """
+    selection = Selection.of(loc)
+    recording, rest = _open_path_or_array(source, selection)
+    recording = check_at_door(recording)
+    k, names = recording.channels, recording.metadata.channel_names
+    last = (rest or "").split("/")[-1]
+    if k == 1 or selection.channel is not None or last in names:
+        return choose_one_channel(recording, rest, selection)
+    labels = [*names, *[""] * k][:k]
+    listed = tuple(n or f"ch{i}" for i, n in enumerate(labels))
+    recording.choices = {**recording.choices, "channel": listed}
+    return recording
 
 
 def choose_one_channel(
@@ -394,12 +283,15 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
     """Return an array in memory, or a dask array, as a recording."""
-    ndim = len(array.shape)
-    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
-        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    from astrocast.io.formats.axes import read_layout
     from astrocast.io.formats.axes_recording import AxesRecording, find_axes
 
-    axes = find_axes(ndim, array.shape, selection, "the array")
+    ndim, where = len(array.shape), "the array"
+    if ndim < 3 or (ndim == 3 and selection.axes in (None, "TYX")):
+        if ndim == 3:
+            read_layout("TYX", array.shape, where, selection)
+        return DaskRecording(array) if is_dask else ArrayRecording(array)
+    axes = find_axes(ndim, array.shape, selection, where)
     return AxesRecording(array, axes, selection)
 
 
@@ -442,8 +334,9 @@ def create_recording(
     overwrite: bool = False,
     resume: Resume | None = None,
 ) -> RecordingWriter:
-    """Create a writer for a recording; the suffix of ``path`` decides the format, None
-    writes to memory.
+    """Create a writer for a recording.
+
+    The suffix of ``path`` decides the format; None writes to memory.
 
     Parameters
     ----------

@@ -15,8 +15,13 @@ _PIECES = 4
 def count_cores() -> int:
     """Return the number of cores that this process may use.
 
-    A batch system, a container or `taskset` may allow fewer than the machine has.
+    A batch system or `taskset` may allow fewer than the machine has, and so may the
+    variable ASTROCAST_THREADS: several recordings that are computed side by side share
+    the cores.
     """
+    wanted = os.environ.get("ASTROCAST_THREADS", "")
+    if wanted.isdigit() and int(wanted):
+        return int(wanted)
     allowed = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 

@@ -142,22 +142,34 @@ class ChannelSteps:
             ALGORITHM_VERSION,
         )
 
+    @property
+    def frames_file(self) -> Path:
+        """Where the table of bad frames of this channel is, in the run directory."""
+        ending = self.ending.strip()
+        return self.recording.with_name(
+            f"frames.{ending}.csv" if ending else "frames.csv"
+        )
+
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""
+        from astrocast.io.stores.frame_quality import write_table
         from astrocast.preparation import MotionCorrection
 
+        parameters = self.settings.motion.model_dump(exclude={"enabled"})
+        if self.settings.conversion.offset is not None:
+            # without the offset, noise in the dark is below zero as often as above;
+            # cutting it off would make F0 too large
+            parameters["nonneg_movie"] = False
         motion = MotionCorrection()
-        motion.run(
-            self.recording,
-            loc=self.names.raw,
-            **self.settings.motion.model_dump(exclude={"enabled"}),
-        )
+        motion.run(self.recording, loc=self.names.raw, **parameters)
         motion.save(
             self.recording,
             loc=self.names.corrected,
             chunk_strategy="XY",
             overwrite=True,
         )
+        # the frames that motion correction found are in the table of the run as well
+        write_table(self.frames_file, motion.frame_quality)
         found = motion.registration
         return {
             "bad_frames": int(found.quality["bad_frame"].sum()),

@@ -1,6 +1,4 @@
-"""One pass over the input before anything is computed, to see that it is a movie a run
-can work with.
-"""
+"""One pass over the input before a run, to check that it is a usable movie."""
 
 from __future__ import annotations
 
@@ -21,9 +19,12 @@ BLOCK_FRAMES = 64
 LARGEST_VALUE = 1e15
 
 
-def check_recording(recording: Recording) -> dict[str, Any]:
-    """Read the recording once; return path, shape, dtype, metadata and content hash, or
-    say why it cannot be used.
+def check_recording(
+    recording: Recording, *, allow_invalid: bool = False
+) -> dict[str, Any]:
+    """Read the recording once; return its description, or raise an error.
+
+    Path, shape, dtype, metadata and content hash.
     """
     name = str(recording.path or "the recording")
     frames = recording.shape[0]
@@ -44,11 +45,12 @@ def check_recording(recording: Recording) -> dict[str, Any]:
                 first_bad = start + frame if wrong and first_bad < 0 else first_bad
             low, high = min(low, float(np.min(block))), max(high, float(np.max(block)))
             advance(len(block))
-    if bad:
+    if bad and not allow_invalid:
         raise InvalidValueError(
             f"{name} has {bad} voxels that are NaN or infinite, the first in frame"
             f" {first_bad}; motion correction and bleach correction need numbers. Fill"
-            " them, or save the recording without those frames"
+            " them (conversion.nan_border=fill), crop a border without numbers"
+            " (conversion.nan_border=crop), or save the recording without those frames"
         )
     if max(abs(low), abs(high)) > LARGEST_VALUE:
         raise InvalidValueError(

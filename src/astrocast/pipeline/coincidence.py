@@ -16,8 +16,9 @@ from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 
 
 def write_coincidences(stores: dict[str, Path], path: Path) -> int:
-    """Write a table of all pairs of events of different channels that have a voxel in
-    common; return the number of pairs.
+    """Write a table of pairs of events of different channels that share voxels.
+
+    Returns the number of pairs.
 
     The columns are ``channel_a``, ``event_a``, ``channel_b``, ``event_b``,
     ``shared_voxels``, ``share_of_a``, ``share_of_b`` (of the event's voxels) and

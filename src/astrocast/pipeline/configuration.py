@@ -1,6 +1,4 @@
-"""From a YAML file and ``name=value`` overrides to checked settings, and back to a
-commented file.
-"""
+"""Read settings from YAML and ``name=value`` overrides; write commented YAML."""
 
 from __future__ import annotations
 
@@ -33,8 +31,9 @@ class ParameterRow:
 
 
 def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[ParameterRow]:
-    """Yield every parameter of ``model`` and of the settings within it, named
-    ``stage.parameter``.
+    """Yield each parameter of ``model`` and of nested settings.
+
+    Names are ``stage.parameter``.
     """
     for name, info in model.model_fields.items():
         inner = info.annotation
@@ -53,9 +52,7 @@ def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[Paramete
 
 
 def template(parameters: type[Settings] | list[ParameterRow]) -> str:
-    """Return a YAML file that holds every parameter at its default, each with its
-    meaning in a comment.
-    """
+    """Return a YAML file with all parameters at their defaults, with comments."""
     lines: list[str] = []
     section = ""
     rows = parameters if isinstance(parameters, list) else parameter_rows(parameters)
@@ -103,8 +100,9 @@ def combine(model: type[S], values: dict[str, Any], overrides: list[str]) -> S:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Reads YAML without what makes a small file huge or ambiguous: aliases, which can
-    stand for gigabytes, and names that occur twice, of which the last one wins.
+    """Read YAML without aliases and without names that occur twice.
+
+    An alias can expand to gigabytes, and of equal names the last one would be used.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:

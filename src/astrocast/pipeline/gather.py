@@ -190,8 +190,9 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
 
 
 def _versions(stages: dict[str, Any]) -> dict[str, str]:
-    """Return the version of each package; where stages were computed by several, each
-    with the stages.
+    """Return the version of each package.
+
+    Where stages were computed by several versions, each with its stages.
     """
     packages = dict.fromkeys(p for s in stages.values() for p in s.get("versions", {}))
     found: dict[str, str] = {}
@@ -208,8 +209,9 @@ def _versions(stages: dict[str, Any]) -> dict[str, str]:
 
 
 def _used(stage: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a stage that are in force; what was left to the recording
-    as it was then chosen.
+    """Return the parameters of a stage that have an effect.
+
+    "auto" values as they were chosen.
     """
     values = stage["parameters"]
     if "calibration" in values:

@@ -43,8 +43,9 @@ class Preview:
     suggestion: Suggestion
 
     def configuration(self) -> str:
-        """Return a YAML file that makes `astrocast run` repeat the preview, to the
-        event; it says which lines to remove for the whole recording.
+        """Return a YAML file with which `astrocast run` repeats the preview.
+
+        It says which lines to remove for the whole recording.
         """
         reasons = _reasons(self)
         lines = [
@@ -77,8 +78,7 @@ class Preview:
 def preview(
     recording: Path, loc: str | None = None, settings: RunSettings | None = None
 ) -> Preview:
-    """Run all stages on a stretch in the middle of a recording, in a folder that is
-    removed again.
+    """Run all stages on the middle of a recording, in a temporary folder.
 
     Parameters
     ----------
@@ -119,9 +119,7 @@ def _changed(
 
 
 def _sections(found: Preview) -> dict[str, Any]:
-    """Return the parameters that decide what is found, and all that differ from their
-    default.
-    """
+    """Return the parameters that decide about events, and all changed ones."""
     settings, default = found.settings, RunSettings()
     sections: dict[str, Any] = {}
     for name in type(settings).model_fields:

@@ -1,6 +1,4 @@
-"""The report of a run: one HTML file that opens offline, on a laptop, on a phone and on
-paper.
-"""
+"""The report of a run: one HTML file that opens offline, on any device."""
 
 from __future__ import annotations
 
@@ -55,8 +53,9 @@ def write_report(run_directory: Path, *contents: ReportContent) -> Path:
 
 
 def report_page(*contents: ReportContent) -> str:
-    """Return the report as HTML, of one channel or several. All text is escaped, the
-    page may load nothing and run no script.
+    """Return the report of one or several channels as HTML.
+
+    All text is escaped; the page may load nothing and run no script.
     """
     # matplotlib is imported when a report is made
     from astrocast.pipeline import report_figures, report_methods, report_tables

@@ -17,8 +17,9 @@ from astrocast.runtime.provenance import plain
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportContent:
-    """What a report shows. Everything but name and shape may be left out; the report
-    then says that it is not there.
+    """Content of a report.
+
+    Everything but name and shape may be missing; the report then says so.
 
     Parameters
     ----------
@@ -120,11 +121,10 @@ class ReportContent:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Return a number as a reader wants it: grouped thousands, no trailing digits, a
-    dash where there is none.
+    """Return a number for readers: grouped thousands, few digits, a dash for none.
 
     >>> number(12345), number(0.123456), number(float("nan")), number(2.0)
-    ('12,345', '0.123', '\u2013', '2')
+    ('12,345', '0.123', '–', '2')
     """
     if value is None or (
         isinstance(value, float | np.floating) and not np.isfinite(value)
@@ -155,8 +155,7 @@ def duration_text(seconds: float) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return the value of a parameter as text: YAML-like, without the quotes of plain
-    text.
+    """Return the value of a parameter as text, like YAML without quotes.
 
     >>> as_text((1, 2)), as_text("a"), as_text(None), as_text(True)
     ('[1, 2]', 'a', 'null', 'true')

@@ -205,8 +205,9 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
 
 
 def time_course(content: ReportContent) -> Axes:
-    """Draw raster, rate and mean trace above each other, what is not there being left
-    out; return the lowest axes.
+    """Draw raster, rate and mean trace above each other; return the lowest axes.
+
+    Missing parts are left out.
     """
     rate, frames, events = content.frame_rate, content.shape[0], content.events
     rows: list[tuple[float, Callable[[Axes], Axes]]] = []
@@ -266,8 +267,8 @@ def event_panels(content: ReportContent) -> Iterator[Panel]:
     shaded = spans is not None
     yield panel(
         "Gallery",
-        f"Traces of the {len(first)} largest of {len(events):,} events by amplitude, all"
-        " on one scale of height."
+        f"Traces of the {len(first)} largest of {len(events):,} events by amplitude,"
+        " all on one scale of height."
         + (" Shaded: the frames in which the event was detected." if shaded else ""),
         f"Grid of the traces of {len(first)} events",
         lambda: plotting.gallery(
@@ -301,8 +302,9 @@ def event_panels(content: ReportContent) -> Iterator[Panel]:
 def _traces(
     events: pd.DataFrame,
 ) -> tuple[list[NDArray[np.float64]], list[tuple[int, int]] | None] | None:
-    """Return traces above their baseline, and where each event is in its trace; None
-    where the table has no traces.
+    """Return traces above their baseline, and the event's place in each.
+
+    None where the table has no traces.
     """
     if "footprint_trace" in events:
         levels = events["local_baseline"].to_numpy(np.float64)
@@ -422,8 +424,9 @@ def panel(
 
 
 def data_uri(ax: Axes) -> str:
-    """Return the figure of ``ax`` as a data URI: PNG where it shows an image, SVG
-    otherwise.
+    """Return the figure of ``ax`` as a data URI.
+
+    PNG if it shows an image, else SVG.
     """
     figure = figure_of(ax)
     buffer = io.BytesIO()
@@ -450,9 +453,7 @@ def _onsets(content: ReportContent) -> dict[int, float]:
 
 
 def _why_no_events(content: ReportContent) -> str:
-    """Return the sentence that stands where events would be drawn, empty when there are
-    some.
-    """
+    """Return the sentence to show instead of events; empty where there are events."""
     if content.events is None:
         return NOT_LOOKED_FOR
     return "" if len(content.events) else _NO_EVENTS

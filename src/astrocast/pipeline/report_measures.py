@@ -104,8 +104,10 @@ class Measure:
 
 
 def measures(content: ReportContent) -> list[Measure]:
-    """Return the measures of the events, without those that no event has; events that
-    the recording or the edge of the frame cuts are left out of what they lack.
+    """Return the measures of the events, without those that no event has.
+
+    Events cut by the recording or by the edge of the frame are left out of what they
+    lack.
     """
     events = content.events
     if events is None or not len(events):
@@ -139,9 +141,7 @@ def _measure(
 
 
 def _plain_measures(content: ReportContent, events: pd.DataFrame) -> list[Measure]:
-    """Return duration, area and amplitude of a table without the columns for
-    publication.
-    """
+    """Return duration, area and amplitude of a table without publication columns."""
     found = []
     if {"z0", "z1"} <= set(events):
         per_frame = 1.0 / content.frame_rate if content.frame_rate is not None else 1.0
@@ -166,8 +166,9 @@ def _plain_measures(content: ReportContent, events: pd.DataFrame) -> list[Measur
 
 
 def by_size(events: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the order from the largest amplitude to the smallest, of equal ones the
-    earlier first; events of very few pixels come last.
+    """Return the order by decreasing amplitude, then by time.
+
+    Events of very few pixels come last.
     """
     small = np.zeros(len(events), bool)
     if "v_fp_area" in events:

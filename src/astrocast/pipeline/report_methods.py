@@ -22,8 +22,9 @@ _AQUA = "Wang et al. 2019, AQuA, https://doi.org/10.1038/s41593-019-0492-2"
 
 
 def methods_text(content: ReportContent) -> str:
-    """Return a paragraph for the methods section of a paper; empty where the run did
-    not record its parameters.
+    """Return a paragraph for the methods section of a paper.
+
+    Empty where the run did not store its parameters.
     """
     if not content.parameters:
         return ""
@@ -41,11 +42,12 @@ def methods_text(content: ReportContent) -> str:
             )
             if (values := content.parameters.get(stage))
         ),
-        "Amplitudes are means over the fixed footprint of an event (all pixels that were"
-        " part of it in any frame) above a local baseline, a line through the frames"
-        " before and after the event; pixels of other events were left out. Onset and"
-        " offset are crossings of 10% of the peak, rise time 10% to 90%, decay time 90%"
-        " to 10%, half width 50% to 50%, on the isotonic fit of the trace.",
+        "Amplitudes are means over the fixed footprint of an event (all pixels that"
+        " were part of it in any frame) above a local baseline, a line through the"
+        " frames before and after the event; pixels of other events were left out."
+        " Onset and offset are crossings of 10% of the peak, rise time 10% to 90%,"
+        " decay time 90% to 10%, half width 50% to 50%, on the"
+        " isotonic fit of the trace.",
         f"Software: {_list_versions(content.versions)}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -96,7 +98,8 @@ def _describe_detection(values: Mapping[str, Any]) -> str:
     if values.get("method") != "calibrated":
         return (
             "Events were detected in dF as connected voxels that stand out of their"
-            f" frame and their time course (prominence {values.get('temporal_prominence')},"
+            " frame and their time course"
+            f" (prominence {values.get('temporal_prominence')},"
             f" threshold {values.get('threshold')})."
         )
     chosen = values.get("calibration", {})

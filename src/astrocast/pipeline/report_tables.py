@@ -234,8 +234,9 @@ def _notes(event: pd.Series) -> str:
 
 
 def trust(content: ReportContent) -> Table:
-    """Return what tells whether the recording and its events can be trusted: frames,
-    motion, noise, drift, confidence, and what was left out.
+    """Return rows on the quality of the recording and its events.
+
+    Frames, motion, noise, drift, confidence, and what was left out.
     """
     rows: list[list[str]] = []
     frames = content.shape[0]

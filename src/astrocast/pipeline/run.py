@@ -37,7 +37,7 @@ from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT, FRAMES = "recording.h5", "report.html", "frames.csv"
+RECORDING, REPORT = "recording.h5", "report.html"
 COINCIDENCES = "coincidences.csv"
 
 
@@ -112,8 +112,7 @@ def run_recording(
     overwrite: bool = False,
     judge: Judge | None = None,
 ) -> RunResult:
-    """Convert, register, denoise where asked, correct bleaching, detect events and
-    write the report.
+    """Run all stages on a recording and write the report.
 
     Parameters
     ----------
@@ -150,7 +149,8 @@ def run_recording(
         else Path(f"{source.stem or source.name}.astrocast")
     )
     with open_source(source, settings) as movie:
-        described = check_recording(movie)
+        invalid_is_replaced = settings.conversion.nan_border != "keep"
+        described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
@@ -304,21 +304,18 @@ class Steps:
         )
 
     def _store_frame_quality(self, channel: ChannelSteps) -> int:
-        """Find the frames that are not pictures, for all later stages; return how many
-        are left out.
-        """
+        """Find bad frames, for all later stages; return how many are left out."""
         from astrocast.io.stores.frame_quality import (
             frames_left_out,
             write_frame_quality,
             write_table,
         )
-        from astrocast.runtime.frame_quality import find_frame_quality
+        from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = find_frame_quality(movie)
+            table = frame_quality_of(movie)  # conversion stores what it finds
         write_frame_quality(self.recording, channel.names.raw, table)
-        name = FRAMES.replace(".", f".{channel.ending.strip()}.")
-        write_table(self.run.file(name.replace("..", ".")), table)
+        write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
 
     def compare_channels(self) -> dict[str, Any]:
@@ -371,8 +368,8 @@ def read_contents(directory: Path) -> list[ReportContent]:
     detection = state.get("stages", {}).get("detection", {})
     if detection.get("status") != "complete":
         raise RecordingNotFoundError(
-            f"{directory} holds no complete run; name the directory that `astrocast run`"
-            " wrote"
+            f"{directory} holds no complete run; give the directory that"
+            " `astrocast run` wrote"
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
@@ -384,8 +381,9 @@ def read_contents(directory: Path) -> list[ReportContent]:
 
 
 def open_source(source: Path, settings: RunSettings) -> Recording:
-    """Open the input of a run; what the settings say of its pixels and frames goes
-    before what the file says.
+    """Open the input of a run.
+
+    Pixel size and frame rate from the settings override those in the file.
     """
     conversion = settings.conversion
     channels = (
@@ -397,7 +395,15 @@ def open_source(source: Path, settings: RunSettings) -> Recording:
         other_files=conversion.other_files, missing_chunks=conversion.missing_chunks
     ):
         movie = open_interleaved(
-            source, conversion.loc_in, sep=conversion.sep, channels=channels
+            source,
+            conversion.loc_in,
+            sep=conversion.sep,
+            channels=channels,
+            plane=conversion.plane,
+            position=conversion.position,
+            channel=conversion.channel,
+            axes=conversion.axes,
+            missing=conversion.missing,
         )
     known, size = movie.metadata, settings.pixel_size
     movie.metadata = replace(

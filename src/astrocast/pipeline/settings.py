@@ -1,6 +1,4 @@
-"""The parameters of a whole run: those of its stages, with defaults that suit a whole
-run.
-"""
+"""Parameters of a run: those of its stages, with defaults for a whole run."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
 class ConversionStage(ConversionSettings):
-    """Conversion in a run; the dtype of the recording is kept unless another is named."""
+    """Conversion in a run; keeps the dtype of the recording unless one is named."""
 
     dtype: Any = parameter(
         None, "dtype of the result (values saturate); the recording's own when empty"
@@ -183,9 +181,7 @@ class RunSettings(Settings):
 def read_configuration(
     path: Path | None, overrides: list[str], loc_in: str | None = None
 ) -> RunSettings:
-    """Return the settings of a run from a YAML file and ``stage.parameter=value``
-    overrides.
-    """
+    """Return the settings of a run, from YAML and ``stage.parameter=value``."""
     given = [*overrides, f"conversion.loc_in={loc_in}"] if loc_in else overrides
     return configuration.read(RunSettings, path, given)
 
@@ -198,8 +194,9 @@ def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
 
 
 def parameter_rows() -> list[configuration.ParameterRow]:
-    """Return every parameter of a run; those that the default method of detection does
-    not use say so.
+    """Return all parameters of a run, marking those the detection does not use.
+
+    That is, those of the default method.
     """
     unused = unused_parameters(DetectionStage().method)
     return [

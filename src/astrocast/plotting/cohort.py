@@ -22,7 +22,7 @@ def group_points(
     subject: str = "subject",
     label: str,
 ) -> Axes:
-    """Draw each recording as a point, by group and animal, with the mean of each animal.
+    """Draw each recording as a point, by group and animal, with animals' means.
 
     Parameters
     ----------

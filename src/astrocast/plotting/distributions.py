@@ -84,8 +84,7 @@ def distribution(
 def bin_edges(
     finite: NDArray[np.float64], step: float | None = None
 ) -> tuple[NDArray[np.float64], bool]:
-    """Return the edges of the bins, and whether they are evenly spaced in the
-    logarithm.
+    """Return the edges of the bins, and whether they are even in the logarithm.
 
     >>> import numpy as np
     >>> bin_edges(np.array([1.0, 2.0, 5.0]), step=1.0)

@@ -94,8 +94,7 @@ def gallery(
     limit: int = 24,
     label: str = "dF",
 ) -> Axes:
-    """Draw a grid of small traces, each on its own scale of time, all on one scale of
-    height.
+    """Draw a grid of small traces, each in its own time, with one scale of height.
 
     Parameters
     ----------
@@ -241,8 +240,9 @@ def aligned_mean(
 ) -> tuple[
     NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]
 ]:
-    """Return lags in frames, mean, standard error and number of values at each lag, of
-    traces of any length.
+    """Return lags, mean, standard error and count of traces at each lag.
+
+    Lags in frames; traces may have any length.
 
     The standard error is 0 where there is one value, and uses n - 1.
 

@@ -1,6 +1,4 @@
-"""Events over the time of the recording: raster, rate, and the mean trace with the
-events marked.
-"""
+"""Events over time: raster, rate, and mean trace with events."""
 
 from __future__ import annotations
 
@@ -37,8 +35,9 @@ def raster(
     frame_rate: float | None = None,
     group: str | None = None,
 ) -> Axes:
-    """Draw each event as a bar from its first to its last frame, a row per event, the
-    earliest at the top.
+    """Draw each event as a bar from first to last frame, one per row.
+
+    The earliest is at the top.
 
     Parameters
     ----------
@@ -118,8 +117,10 @@ def _mark_cut(
     ):
         if flag in events:
             cut = events[flag].to_numpy() > 0
+            if not cut.any():
+                continue
             at = times(events[column].to_numpy(np.int64)[cut], frame_rate)
-            ax.plot(
+            (line,) = ax.plot(
                 at,
                 rows[cut],
                 linestyle="none",
@@ -128,6 +129,8 @@ def _mark_cut(
                 markersize=5,
                 clip_on=False,
             )
+            # half of a mark lies outside the axes, which are not made smaller for it
+            line.set_in_layout(False)
 
 
 def event_rate(
@@ -138,8 +141,9 @@ def event_rate(
     frame_rate: float | None = None,
     bin_frames: int | None = None,
 ) -> Axes:
-    """Draw how many events begin per minute (per frame where the frame rate is not
-    known) over the recording.
+    """Draw how many events begin per minute over the recording.
+
+    Per frame where the frame rate is not known.
 
     Parameters
     ----------
@@ -296,8 +300,7 @@ def spans(events: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def envelope(
     values: NDArray[np.float64], points: int = _LINE_POINTS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return frames and values of a line that looks the same with at most ``points``
-    points.
+    """Return a line of at most ``points`` points that looks the same.
 
     Runs of frames are replaced by their minimum and maximum, in the order in which they
     occur; short lines are returned as they are.

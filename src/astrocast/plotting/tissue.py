@@ -304,7 +304,7 @@ def region_edges(
 def _outlines(
     lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize
 ) -> LineCollection:
-    """Return the outlines as one collection, in columns and rows as the axes have them."""
+    """Return outlines as one collection, in columns and rows like the axes."""
     paths = [np.asarray(path, dtype=np.float64)[:, ::-1] for path in lines.values()]
     colours = time_map()(norm(begins))
     colours[~np.isfinite(begins)] = (0.85, 0.85, 0.85, 1.0)

@@ -1,6 +1,4 @@
-"""The steps of a conversion: split channels, subtract a background, change size and
-dtype; each a lazy recording.
-"""
+"""Steps of a conversion, each a lazy recording: channels, background, size, dtype."""
 
 from __future__ import annotations
 
@@ -21,7 +19,10 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.views import MappedRecording, SlicedRecording
+from astrocast.io.views import (
+    MappedRecording,
+    SlicedRecording,
+)
 from astrocast.kernels.frames.convert import can_clip, saturate
 from astrocast.kernels.frames.resample import resample
 
@@ -34,9 +35,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 @dataclass
 class Clipped:
-    """Counts values that were beyond the range of the dtype; blocks may be converted in
-    several threads.
-    """
+    """Count values beyond the range of the dtype, also from several threads."""
 
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,9 +48,7 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel on its way: its dataset name, the lazy recording, and what was
-    clipped so far.
-    """
+    """One channel of a conversion: dataset name, lazy recording, clipped values."""
 
     name: str
     recording: Recording
@@ -76,8 +73,9 @@ def interleave(
     first: int,
     stop: int,
 ) -> list[Conversion]:
-    """Return each channel of an interleaved recording; ``first`` to ``stop`` are frames
-    of the file.
+    """Return each channel of an interleaved recording.
+
+    ``first`` to ``stop`` are frames of the file.
     """
     names = (
         [f"{loc_out}/ch{i}" for i in range(channels)]
@@ -103,7 +101,7 @@ def interleave(
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
             recording.metadata = replace(
-                source.metadata,
+                recording.metadata,
                 channel_names=labels[i : i + 1] if len(labels) == k else (),
             )
         found.append(Conversion(name, recording))
@@ -176,7 +174,7 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
         return float(np.median(levels)), error, f"{int(dark.sum())} dark frames"
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
-        "offset is 'auto', but there are no dark frames (shutter closed) to take it from."
+        "offset is 'auto', but there are no dark frames (shutter closed) for it."
         f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
         " from the camera's data sheet or from a recording with the shutter closed"
     )
@@ -185,12 +183,10 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
 def subtract(
     channels: list[Conversion],
     background: str | float | NDArray[Any] | None,
-    reduction: str | Callable[..., Any],
+    reduction: str | Callable[..., Any] | None,
 ) -> list[Conversion]:
-    """Return the channels without the background, and without the channel that it is
-    taken from.
-    """
-    if background is None:
+    """Return the channels minus the background; its own channel is left out."""
+    if background is None or reduction is None:  # None only without background
         return channels
     if isinstance(background, str):
         named = [c for c in channels if background in (c.name, c.name.split("/")[-1])]
@@ -256,8 +252,9 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
 def reduce_frames(
     recording: Recording, reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return one frame made of all frames, reading whole time courses of a few rows at
-    a time.
+    """Return the reduction of all frames to one.
+
+    Reads whole time courses of a few rows at a time.
     """
     function = reducer(reduction)
     frames, rows, columns = recording.shape

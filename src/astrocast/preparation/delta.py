@@ -23,6 +23,7 @@ from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.views import as_dask
 from astrocast.preparation.baseline_kinds import baseline_recording
 from astrocast.preparation.baselines import BaselineRecording
+from astrocast.preparation.bridged_frames import bridge_bad_frames
 from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
@@ -35,7 +36,7 @@ Baseline = Literal[
 LAZY_BYTES = 32 << 20
 
 #: raise it when dF or dF/F of the same recording has other values
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 
 
 class Delta:
@@ -71,6 +72,19 @@ class Delta:
         self._signal: BaselineRecording | None = None
         self._stored: Recording | None = None
         self._settings: DeltaSettings | None = None
+
+    def __repr__(self) -> str:
+        """Return what was given and whether it was computed."""
+        name = (
+            f"array of shape {self.data.shape}"
+            if hasattr(self.data, "shape")
+            else str(self.data)
+        )
+        place = f" {self.loc}" if self.loc else ""
+        if self._settings is None:
+            return f"<Delta of {name}{place}, not run yet>"
+        done = f"{self._settings.method}, window of {self._settings.window} frames"
+        return f"<Delta of {name}{place}: {done}>"
 
     @property
     def floored(self) -> int:
@@ -146,7 +160,7 @@ class Delta:
             raise InvalidValueError(
                 "the recording has one frame; a background over time needs at least two"
             )
-        self._signal = baseline_recording(recording, self._settings)
+        self._signal = baseline_recording(bridge_bad_frames(recording), self._settings)
         if isinstance(self.data, np.ndarray):
             self.result = self._compute(self._signal)
         elif recording.path is not None and recording.path.suffix.lower() == ".tdb":

@@ -12,12 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, stack_level
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_interleaved
+from astrocast.io.selection import Missing
+from astrocast.io.stores.frame_quality import frame_quality_path, write_frame_quality
 from astrocast.io.views import as_dask
+from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
 from astrocast.preparation.channels import (
     Conversion,
     interleave,
@@ -25,7 +28,10 @@ from astrocast.preparation.channels import (
     subtract_offset,
     transform,
 )
+from astrocast.preparation.invalid_border import replace_invalid
 from astrocast.runtime.blocks import copy_blocks
+from astrocast.runtime.frame_quality import MeasuredCopy
+from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
 from astrocast.settings.conversion import ConversionSettings
@@ -42,8 +48,9 @@ LAZY_BYTES = 32 << 20
 
 
 class Input:
-    """Reads recordings of many formats, splits channels, takes a background away,
-    resizes, and stores the result.
+    """Read recordings of many formats, prepare them, and store the result.
+
+    Splits channels, subtracts a background, resizes and converts.
 
     Parameters
     ----------
@@ -60,8 +67,11 @@ class Input:
     """
 
     def __init__(self, logging_level: int = 20) -> None:
-        self.logger = logger.getChild(type(self).__name__)
-        self.logger.setLevel(logging_level)
+        self.logger = instance_logger(__name__, logging_level)
+
+    def __repr__(self) -> str:
+        """Return the name of the class; it holds nothing between calls."""
+        return "<Input: run(path) reads and converts a recording>"
 
     def run(
         self,
@@ -73,7 +83,7 @@ class Input:
         lazy: bool = True,
         subtract_background: str | float | NDArray[Any] | None = None,
         subtract_func: (
-            Literal["mean", "max", "min", "std"] | Callable[..., Any]
+            Literal["mean", "max", "min", "std"] | Callable[..., Any] | None
         ) = "mean",
         rescale: float | int | tuple[float, float] | tuple[int, int] | None = None,
         dtype: Any = int,
@@ -87,6 +97,13 @@ class Input:
         offset: float | Literal["auto"] | None = None,
         other_files: bool = False,
         missing_chunks: bool = False,
+        plane: int | str | None = None,
+        position: int | str | None = None,
+        channel: int | str | None = None,
+        axes: str | None = None,
+        missing: Missing = "refuse",
+        nan_border: Literal["keep", "crop", "fill"] = "keep",
+        check_channels: bool = True,
     ) -> dict[str, Any]:
         """Convert a recording; returns its channels, or writes them and returns where.
 
@@ -120,16 +137,17 @@ class Input:
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
-            A number; the name of a channel, which is then not written (``"ch1"``, ``"data/ch1"`` or
-            its name in ``channels``), or an array: one frame, or several that are
-            reduced as well. Calculated in signed floating point.
+            A number; the name of a channel (``"ch1"``, ``"data/ch1"`` or its name in
+            ``channels``), which is then not written; or an array: one frame, or several
+            that are reduced as well. Calculated in signed floating point.
         subtract_func
             How the background's frames become one frame: ``mean``, ``max``, ``min``,
             ``std``, or a function that is called as ``f(frames, axis=0)``, for example
             `numpy.median`.
         rescale
             A float (or two, row and column) is a factor; an int (or two) the final size
-            in pixels. Anti-aliased, see `astrocast.kernels.frames.resample`.
+            in pixels; 1 leaves the size as it is. Anti-aliased, see
+            `astrocast.kernels.frames.resample`.
         dtype
             dtype of the result. Values are rounded and saturate at the limits of an
             integer type, with one warning that counts them. The default gives int64.
@@ -154,6 +172,25 @@ class Input:
         missing_chunks
             Read chunks that are not in a zarr or HDF5 store as its fill value; refused
             otherwise.
+        plane, position, channel
+            Which to read of a file that holds several: numbers counted from 0, or
+            names. With ``channel`` it becomes the only one; without, all are read, as
+            many as ``channels``. A `Recording` as input was chosen when it was opened.
+        axes
+            Names of the axes of an array where the file does not name them, for example
+            ``"TZYX"``, see `astrocast.io.open_recording`.
+        missing
+            What becomes of frames that the numbers in the names of a folder's files
+            show to be missing: ``"refuse"``, ``"blank"`` (frames of 0, marked as
+            missing in the table of frames) or ``"close"``.
+        nan_border
+            What becomes of pixels that are not numbers, as at the border of a
+            registered recording: ``"keep"`` them (float types only), ``"crop"`` to the
+            largest rectangle of pixels that are numbers in all frames, or ``"fill"``
+            with the mean of their frame.
+        check_channels
+            Refuse a recording of which even and odd frames look like two channels when
+            it is read as one.
 
         Returns
         -------
@@ -185,6 +222,13 @@ class Input:
             offset=offset,
             other_files=other_files,
             missing_chunks=missing_chunks,
+            plane=plane,
+            position=position,
+            channel=channel,
+            axes=axes,
+            missing=missing,
+            nan_border=nan_border,
+            check_channels=check_channels,
         )
         if settings.dtype is int:
             warnings.warn(
@@ -194,11 +238,10 @@ class Input:
                 stacklevel=stack_level(),
             )
         with allowing(other_files=other_files, missing_chunks=missing_chunks):
-            source = open_interleaved(
-                input_path, loc_in, sep=sep, channels=channel_count(settings.channels)
-            )
+            source = open_chosen(input_path, settings)
         keep_open = False
         try:
+            check_alternation(source, settings)
             if not settings.lazy:
                 source = in_memory_copy(source)
             prepared = prepare(source, settings)
@@ -238,8 +281,10 @@ class Input:
                 ) as writer,
                 track(f"convert {channel.name}", len(recording)) as advance,
             ):
-                copy_blocks(recording, writer, advance=advance)
+                measured = MeasuredCopy()
+                copy_blocks(recording, writer, advance=advance, operation=measured)
             channel.report(self.logger)
+            store_frame_quality(measured, recording, target, channel.name, self.logger)
             written[channel.name] = target
             self.logger.info(
                 "%s: %s %s in %s",
@@ -251,6 +296,71 @@ class Input:
         return written
 
 
+def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
+    """Return the recording that the settings choose of a source.
+
+    A `Recording` is taken as it is: it was chosen when it was opened.
+    """
+    count = channel_count(settings.channels)
+    if isinstance(source, Recording):
+        return open_interleaved(source, channels=count)
+    return open_interleaved(
+        source,
+        settings.loc_in,
+        sep=settings.sep,
+        channels=count,
+        plane=settings.plane,
+        position=settings.position,
+        channel=settings.channel,
+        axes=settings.axes,
+        missing=settings.missing,
+    )
+
+
+def check_alternation(source: Recording, settings: ConversionSettings) -> None:
+    """Refuse two channels that alternate in what is read as one.
+
+    A recording whose file names its channels is not looked at.
+    """
+    known = source.choices.get("channel") or source.metadata.channel_names
+    if not settings.check_channels or channel_count(settings.channels) > 1 or known:
+        return
+    middle = len(source) // 2
+    first, last = max(0, middle - 12), min(len(source), middle + 12)
+    ratio = measure_alternation(source.read(first, last))
+    if ratio > ALTERNATING:
+        raise InvalidValueError(
+            f"{source.path or 'the recording'}: neighbouring frames differ {ratio:.1f}"
+            " times as much as frames that are two apart (one channel: about 1). Two"
+            " channels seem to alternate: read them with channels=2 (command line:"
+            " --set conversion.channels=2 in a run, --set channels=2 in convert), or,"
+            " if it is one channel, with check_channels=False"
+        )
+
+
+def store_frame_quality(
+    measured: MeasuredCopy,
+    recording: Recording,
+    target: Path,
+    name: str,
+    logger: logging.Logger,
+) -> None:
+    """Store which frames are not pictures beside the recording that was written.
+
+    Nothing is stored where all are. Frames that the input lacks are marked as missing.
+    """
+    loc = None if target.suffix.lower() in SINGLE else name
+    table = measured.table(len(recording), recording.missing)
+    if table is None:
+        return
+    if len(table) or frame_quality_path(target, loc).exists():
+        write_frame_quality(target, loc, table)
+    counts = table["kind"].value_counts()
+    if len(counts):
+        listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        logger.warning("%s: frames that are not pictures: %s", name, listed)
+
+
 def channel_count(channels: int | dict[int, str]) -> int:
     """Return how many channels are interleaved."""
     return channels if isinstance(channels, int) else len(channels)
@@ -260,13 +370,14 @@ def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]
     """Return the channels that will be written, each a lazy recording."""
     first, stop = settings.z_slice or (0, len(source))
     channels = interleave(source, settings.channels, settings.loc_out, first, stop)
+    channels = [replace_invalid(c, settings.nan_border) for c in channels]
     channels = subtract_offset(channels, settings.offset)
     channels = subtract(channels, settings.subtract_background, settings.subtract_func)
     return [transform(c, settings.rescale, settings.dtype) for c in channels]
 
 
 def read_whole(channel: Conversion) -> NDArray[Any]:
-    """Return one channel in memory, block by block so that no second copy of it exists."""
+    """Return one channel in memory, read block by block to avoid a second copy."""
     writer = create_recording(
         None, None, channel.recording.shape, channel.recording.dtype
     )
@@ -297,9 +408,7 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return where one of several channels goes: the store itself, or a file of its
-    own.
-    """
+    """Return the path of one of several channels: the store, or a file of its own."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")

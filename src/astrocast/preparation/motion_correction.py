@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from astrocast.errors import (
@@ -24,6 +24,7 @@ from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import Recording, as_dtype
+from astrocast.io.stores.frame_quality import LEAVE_OUT, write_frame_quality
 from astrocast.io.stores.registration_store import (
     Registration,
     registration_path,
@@ -36,7 +37,6 @@ from astrocast.kernels.registration.engine import (
     correct,
     dense_field,
     estimate,
-    threads_available,
 )
 from astrocast.preparation.motion_estimate import (
     ALGORITHM_VERSION,
@@ -47,10 +47,10 @@ from astrocast.preparation.motion_estimate import (
 )
 from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.fingerprint import fingerprint
+from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
+from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
-
-logger = logging.getLogger(__name__)
 
 #: moving back is done for at least so many frames at a time, and about so many bytes of
 #: result
@@ -92,8 +92,11 @@ class MotionCorrection:
         ``residual`` (pixels that are left between frame and template, by least squares;
         mostly noise in dim recordings), ``bad_frame``.
     bad_frames : numpy.ndarray
-        bool (frame,): frames that look too little like the template, are clipped or
-        blank, or reached `max_shifts`.
+        bool (frame,): frames that are left out, see ``frame_quality``.
+    frame_quality : pandas.DataFrame
+        Frames that are not pictures (black, repeated, a flash ...), agree too little
+        with the template, or reached `max_shifts`; from ``severity`` 0.5 on they are
+        left out. See `astrocast.io.stores.frame_quality`.
     crispness : tuple of float
         Crispness of the mean image before and after: root mean square of its gradient.
     border : tuple of int
@@ -130,9 +133,16 @@ class MotionCorrection:
         self.working_directory = (
             Path(working_directory) if working_directory is not None else None
         )
-        logger.setLevel(logging_level)
+        self.logger = instance_logger(__name__, logging_level)
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
+
+    def __repr__(self) -> str:
+        """Return what was registered, and how far it had moved."""
+        if self._motion is None:
+            return "<MotionCorrection, not run yet>"
+        frames, largest = len(self.shifts), float(abs(self.shifts).max())
+        return f"<MotionCorrection: {frames} frames, shifts up to {largest:.1f} px>"
 
     def run(
         self,
@@ -237,22 +247,30 @@ class MotionCorrection:
             if also:
                 others = [opened(stack, *channel(path, other)) for other in also]
                 recording = SummedChannels([recording, *others])
-            pool = stack.enter_context(
-                ThreadPoolExecutor(
-                    threads_available(), thread_name_prefix="astrocast-motion"
-                )
-            )
+            pool = stack.enter_context(worker_threads("motion"))
             self._motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
             )
         self._source = (path, loc or None)
-        logger.info(
-            "motion: up to %.1f px, %d of %d frames cannot be trusted, crispness %.3g -> %.3g",
-            float(np.abs(self.shifts).max()),
-            int(self.bad_frames.sum()),
-            len(self.shifts),
-            *self.crispness,
-        )
+        self.logger.info("motion: %s", self.summary())
+
+    def summary(self) -> str:
+        """Return what was done, in one line: shifts, mended frames, frames left out."""
+        motion = self._known()
+        text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
+        count = len(motion.shifts)
+        bad, mended = int(self.bad_frames.sum()), int(motion.mended.sum())
+        text += f"; {bad} of {count} frames left out" if bad else ""
+        if bad:
+            kinds = motion.frame_table[motion.frame_table["severity"] >= LEAVE_OUT]
+            counted = kinds["kind"].value_counts()
+            text += f" ({', '.join(f'{n} {k}' for k, n in counted.items())})"
+        else:
+            text += f"; all {count} frames registered"
+        if mended:
+            text += f"; shifts of {mended} frames mended"
+        before, after = self.crispness
+        return f"{text}; crispness {before:.3g} -> {after:.3g}"
 
     def save(
         self,
@@ -314,11 +332,7 @@ class MotionCorrection:
                     f" motion is known of {expected}; channels that moved together have"
                     " the same shape"
                 )
-            pool = stack.enter_context(
-                ThreadPoolExecutor(
-                    threads_available(), thread_name_prefix="astrocast-motion"
-                )
-            )
+            pool = stack.enter_context(worker_threads("motion"))
             resume = None
             if output is not None and motion.kept is not None:
                 resume = journal(
@@ -355,6 +369,7 @@ class MotionCorrection:
                     write_registration(
                         registration_path(Path(output), loc), self.registration
                     )
+                    write_frame_quality(output, loc, motion.frame_table)
         if remove_intermediate and motion.kept is not None:
             shutil.rmtree(motion.kept, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None
@@ -386,6 +401,11 @@ class MotionCorrection:
     def quality(self) -> dict[str, NDArray[Any]]:
         """Values per frame by name."""
         return self._known().quality
+
+    @property
+    def frame_quality(self) -> pd.DataFrame:
+        """The table of bad frames: ``frame``, ``kind``, ``reason``, ``severity``."""
+        return self._known().frame_table.copy()
 
     @property
     def bad_frames(self) -> NDArray[np.bool_]:
@@ -428,6 +448,7 @@ class MotionCorrection:
                 "crispness_before": motion.crispness[0],
                 "crispness_after": motion.crispness[1],
                 "offset": motion.offset,
+                "frames_mended": int(motion.mended.sum()),
                 "parameters": self.settings.model_dump(mode="json"),
             },
         )
@@ -491,7 +512,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
 
 
 def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack, unless the caller opened it."""
+    """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:
         stack.callback(recording.close)

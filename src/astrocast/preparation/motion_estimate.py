@@ -1,6 +1,4 @@
-"""One pass over a recording: a template from a sample, then the shifts of every frame,
-block by block.
-"""
+"""One pass over a recording: template from a sample, then the shift of each frame."""
 
 from __future__ import annotations
 
@@ -11,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import ALL, Recording
+from astrocast.io.stores.frame_quality import frames_left_out
 from astrocast.io.views import DerivedRecording
 from astrocast.kernels.registration.engine import (
     Estimate,
@@ -22,7 +22,6 @@ from astrocast.kernels.registration.engine import (
     Model,
     correct,
     halo_of,
-    rigid_part,
 )
 from astrocast.kernels.registration.piecewise import (
     PiecewiseModel,
@@ -41,18 +40,24 @@ from astrocast.kernels.registration.quality import (
 )
 from astrocast.kernels.registration.template import (
     Sample,
+    judge_sample,
     piecewise_template,
     rigid_template,
-    sample_range,
+)
+from astrocast.preparation.motion_judgement import (
+    judge_motion,
+    mend_motion,
+    read_frames,
 )
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.fingerprint import fingerprint
+from astrocast.runtime.frame_quality import frame_quality_of
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: raise it when the same recording gives other shifts or another corrected movie
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
@@ -65,9 +70,7 @@ EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
 
 @dataclass(frozen=True)
 class Motion:
-    """What is known of the motion of a recording; see `MotionCorrection` for the
-    meaning of each.
-    """
+    """Estimated motion of a recording; see `MotionCorrection` for the fields."""
 
     model: Model
     shifts: NDArray[np.float64]
@@ -77,14 +80,17 @@ class Motion:
     border: tuple[int, int, int, int]
     crispness: tuple[float, float]
     offset: float
+    #: the table of bad frames: those of the recording, and those that motion correction
+    #: found
+    frame_table: pd.DataFrame
+    #: frames whose shift was replaced by that of their neighbours
+    mended: NDArray[np.bool_]
     #: folder in which finished blocks were kept
     kept: Path | None = None
 
 
 class SummedChannels(DerivedRecording):
-    """Channels of one recording added, each divided by its noise, so that both count by
-    what they show.
-    """
+    """Sum of the channels of a recording, each divided by its noise."""
 
     def __init__(self, channels: list[Recording]) -> None:
         shapes = {c.shape for c in channels}
@@ -143,7 +149,11 @@ def estimate_motion(
     splits, use = settings.splits_rig, settings.num_splits_to_process_rig
     if settings.pw_rigid:
         splits, use = settings.splits_els, settings.num_splits_to_process_els or use
-    picked = sample_frames(recording, splits, use)
+    table = frame_quality_of(recording)
+    left_out = frames_left_out(table, len(recording))
+    if left_out.all():
+        left_out[:] = False
+    picked = sample_frames(recording, splits, use, left_out)
     frames = read_frames(recording, picked)
     model, normal, template = build_model(frames, settings, pool)
     store = EstimateStore(directory, settings, recording, frames)
@@ -151,22 +161,30 @@ def estimate_motion(
     found, lowest = pass_over(
         recording, block_frames(recording, splits), model, pool, estimate, store
     )
-    motion = conclude(found, lowest, model, normal, template, settings)
-    return replace(motion, kept=store.folder)
+    found, mended = mend_motion(recording, found, model, left_out)
+    judged = judge_motion(found, model, normal, table, mended, left_out)
+    motion = conclude(found, lowest, model, judged, template, settings)
+    return replace(motion, kept=store.folder, mended=mended)
 
 
 def build_model(
     frames: NDArray[Any], settings: MotionSettings, pool: Executor
 ) -> tuple[Model, Normal, NDArray[np.float32]]:
-    """Return the prepared template, what is normal for the sample, and the template at
-    full resolution.
+    """Return prepared template, normal range of the sample, and full template.
+
+    The last one has the full resolution.
     """
     shape = (frames.shape[1], frames.shape[2])
     view = plan_view(shape, dark_border(frames))
     sample = Sample(
-        view_frames(frames, view), view, settings.max_shifts, settings.gSig_filt, pool
+        frames,
+        view_frames(frames, view),
+        view,
+        settings.max_shifts,
+        settings.gSig_filt,
+        pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig)
+    rigid = rigid_template(sample, settings.niter_rig, not settings.pw_rigid)
     model: Model = rigid
     if settings.pw_rigid:
         grid = plan_grid(
@@ -177,7 +195,8 @@ def build_model(
             settings.upsample_factor_grid,
         )
         model = piecewise_template(sample, rigid, grid, settings.max_deviation_rigid)
-    shifts, found, good, normal = sample_range(sample, model)
+    estimate, good, normal = judge_sample(sample, model)
+    shifts, found = estimate.shifts, estimate.fields
     use = np.flatnonzero(good) if good.any() else np.arange(len(frames))
     total = np.zeros(shape, np.float64)
     for i in range(0, len(use), 16):
@@ -196,9 +215,7 @@ def pass_over(
     estimate: EstimateBlock,
     store: EstimateStore,
 ) -> tuple[Estimate, float]:
-    """Return the estimate of every frame and the lowest value of the recording (0 at
-    most).
-    """
+    """Return the estimate of each frame, and the minimum of all (at most 0)."""
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
     sums = Sums()
@@ -226,9 +243,7 @@ def pass_over(
 
 
 class Sums:
-    """Adds up the images of blocks, so that only what is known per frame is kept of
-    each: memory stays flat.
-    """
+    """Sum of images over blocks, so that memory does not grow with the recording."""
 
     def __init__(self) -> None:
         self.before: Any = 0.0
@@ -248,19 +263,17 @@ def conclude(
     found: Estimate,
     lowest: float,
     model: Model,
-    normal: Normal,
+    table: pd.DataFrame,
     template: NDArray[np.float32],
     settings: MotionSettings,
 ) -> Motion:
-    """Judge every frame, bridge those that cannot be trusted, and sum up."""
-    limit = np.array(rigid_part(model).limit)
-    bad = ~normal.trusts(found.correlation_after, found.structure, found.clipped)
-    bad |= ((np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)).any(1)
+    """Bridge the frames that cannot be trusted, and sum up."""
+    n = len(found.shifts)
+    bad = frames_left_out(table, n)
     shifts, fields_ = bridge(found.shifts, bad), bridge(found.fields, bad)
     border = valid_border(shifts[~bad])
     if isinstance(model, PiecewiseModel):
         border = field_border(spread_fields(fields_[~bad], model.grid))
-    n = len(shifts)
     quality = {
         "correlation_before": found.correlation_before,
         "correlation_after": found.correlation_after,
@@ -277,14 +290,21 @@ def conclude(
         border,
         sharp,
         -lowest if settings.nonneg_movie else 0.0,
+        table,
+        np.zeros(n, bool),
     )
 
 
 def sample_frames(
-    recording: Recording, splits: int, use: int | None
+    recording: Recording,
+    splits: int,
+    use: int | None,
+    left_out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the numbers of the sample's frames: spread evenly over the recording, or
-    over ``use`` of its splits.
+    """Return the frames of the sample, evenly spread.
+
+    Over the recording, or over ``use`` of its splits; frames that are ``left_out``
+    (frame,) are not among them.
     """
     n = recording.shape[0]
     allowed = np.arange(n)
@@ -293,6 +313,8 @@ def sample_frames(
         chosen = np.unique(np.linspace(0, splits - 1, use).round().astype(int))
         picked = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in chosen])
         allowed = picked if len(picked) else allowed
+    if left_out is not None and not left_out[allowed].all():
+        allowed = allowed[~left_out[allowed]]
     by_memory = max(16, SAMPLE_BYTES // max(1, recording.nbytes // n))
     count = min(len(allowed), SAMPLE_FRAMES, by_memory)
     run = SAMPLE_RUN if recording.chunk_frames > 1 else 1
@@ -302,21 +324,6 @@ def sample_frames(
     return np.unique(
         allowed[np.minimum(starts[:, None] + np.arange(run), len(allowed) - 1)]
     )
-
-
-def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the frames of those numbers (ascending); consecutive ones are read
-    together.
-    """
-    groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
-    out = np.empty((len(picked), *recording.shape[1:]), recording.dtype)
-    place = 0
-    for group in groups:
-        out[place : place + len(group)] = recording.read(
-            int(group[0]), int(group[-1]) + 1
-        )
-        place += len(group)
-    return out
 
 
 def block_frames(recording: Recording, splits: int) -> int:
@@ -339,8 +346,9 @@ def lowest_value(frames: NDArray[Any]) -> float:
 
 
 class EstimateStore:
-    """Estimates of finished blocks on disk, in a folder of their own for each input,
-    set of parameters and version of the algorithm.
+    """Estimates of finished blocks on disk.
+
+    In a folder for each input, set of parameters and version of the algorithm.
 
     Parameters
     ----------

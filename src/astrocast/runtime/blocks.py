@@ -1,5 +1,4 @@
-"""One mechanism runs every stage over a recording: read a block with its halo, compute,
-trim, write.
+"""Run an operation over a recording: read a block with halo, compute, trim, write.
 
 Reading the next block and writing the last one go on in threads of their own while the
 kernel computes, so the time of a stage is that of its slowest part and its memory is
@@ -26,9 +25,7 @@ BLOCK_BYTES = 48 << 20
 
 @dataclass(frozen=True)
 class Block:
-    """Frames ``start`` to ``stop`` of the recording, and the halo that was read around
-    them.
-    """
+    """Frames ``start`` to ``stop`` of a recording, and the halo around them."""
 
     start: int
     stop: int
@@ -59,8 +56,9 @@ class Operation(Protocol):
 def frames_per_block(
     recording: Recording, halo: tuple[int, int] = (0, 0), budget: int = BLOCK_BYTES
 ) -> int:
-    """Return how many frames make a block of about ``budget`` bytes as float32, in
-    whole chunks of the recording.
+    """Return the frames of a block of about ``budget`` bytes, in whole chunks.
+
+    As float32.
     """
     per_frame = (
         recording.shape[1] * recording.shape[2] * max(4, recording.dtype.itemsize)
@@ -76,9 +74,7 @@ def frames_per_block(
 def plan_blocks(
     n_frames: int, frames: int, halo: tuple[int, int] = (0, 0), first: int = 0
 ) -> Iterator[Block]:
-    """Yield the blocks of a recording of ``n_frames`` frames in order, from frame
-    ``first`` on.
-    """
+    """Yield the blocks of ``n_frames`` frames, from frame ``first`` on."""
     for start in range(first, n_frames, frames):
         stop = min(start + frames, n_frames)
         yield Block(start, stop, min(halo[0], start), min(halo[1], n_frames - stop))
@@ -133,8 +129,7 @@ def run_blocks(
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Run ``operation`` over the recording and write its result; does not commit the
-    writer.
+    """Run ``operation`` over a recording and write its result, without commit.
 
     With a `dask.distributed` client connected and zarr in and out, blocks are tasks of
     the cluster, see `astrocast.runtime.cluster`; otherwise they are computed here, one
@@ -200,6 +195,7 @@ def copy_blocks(
     *,
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
+    operation: Operation | None = None,
 ) -> None:
     """Copy a recording block by block, see `run_blocks`; does not commit the writer.
 
@@ -211,4 +207,5 @@ def copy_blocks(
     fits = BLOCK_BYTES // max(1, recording.nbytes // recording.shape[0])
     if block_frames is None and whole <= fits:
         frames = max(whole, frames - frames % whole)
-    run_blocks(recording, writer, _Identity(), block_frames=frames, advance=advance)
+    copy = operation or _Identity()
+    run_blocks(recording, writer, copy, block_frames=frames, advance=advance)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
+from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
-from astrocast.kernels.frames.frame_quality import judge_frames
+from astrocast.kernels.frames.frame_quality import Flag, judge_frames
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import Block, frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 
 
@@ -38,6 +42,48 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
             advance(block.stop - block.start)
     flags = judge_frames(FrameStatistics.joined(parts))
     return build_frame_table(list(flags), len(recording))
+
+
+class MeasuredCopy:
+    """Copies blocks and measures their frames: an operation of `run_blocks`.
+
+    Blocks come in the order of frames. In other processes nothing is measured.
+    """
+
+    halo: tuple[int, int] = (0, 0)
+
+    def __init__(self) -> None:
+        self._parts: list[FrameStatistics] = []
+        self._last: NDArray[Any] | None = None
+        self._next = 0
+
+    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
+        """Return the frames, after measuring them."""
+        if block.start == self._next:
+            self._parts.append(measure_frames(frames, self._last))
+            self._last, self._next = frames[-1].copy(), block.stop
+        return frames
+
+    def table(self, frames: int, missing: Sequence[int]) -> pd.DataFrame | None:
+        """Return the table of frames that are not pictures.
+
+        Parameters
+        ----------
+        frames
+            Frames of the recording; None is returned where not all were measured.
+        missing
+            Frames that the input lacks.
+        """
+        if self._next != frames:
+            return None
+        absent = set(missing)
+        flags = [
+            f
+            for f in judge_frames(FrameStatistics.joined(self._parts))
+            if f.frame not in absent
+        ]
+        lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]
+        return build_frame_table([*flags, *lacking], frames)
 
 
 def known_frame_quality(recording: Recording) -> pd.DataFrame | None:

@@ -1,6 +1,4 @@
-"""Progress of a stage: a bar on a terminal, log lines elsewhere, silence in a library
-call.
-"""
+"""Progress of a stage: a bar on a terminal, log lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ class Reporter(Protocol):
     def stage(
         self, name: str, total: int, unit: str
     ) -> AbstractContextManager[Advance]:
-        """Show one stage; the value is called with the work done since the last call."""
+        """Show one stage; the value is called with the work since the last call."""
         ...
 
 
@@ -34,8 +32,10 @@ class Silent:
 
 
 class LogLines:
-    """Log lines for stages that take long: one every ``seconds``, with rate and
-    remaining time, and one at the end of a stage that had any.
+    """Log lines for long stages.
+
+    One every ``seconds``, with rate and remaining time, and one at the end of a stage
+    that had any.
     """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
@@ -140,7 +140,8 @@ def reporting(reporter: Reporter) -> Iterator[None]:
 def track(
     name: str, total: int, unit: str = "frames"
 ) -> AbstractContextManager[Advance]:
-    """Return a context whose value takes the amount of work done: ``with track("delta",
-    n) as done: done(10)``.
+    """Return a context that reports progress: ``with track("delta", n) as done``.
+
+    Call ``done(10)`` with the amount of work done.
     """
     return _reporter.get().stage(name, total, unit)

@@ -1,4 +1,4 @@
-"""The threads that kernels share."""
+"""Cores and threads: the one place where they are counted and made."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from astrocast.kernels.parallel import count_cores
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
-def available() -> int:
-    """Return the number of cores that this process may use.
+#: number of cores that this process may use
+available = count_cores
 
-    A scheduler may have limited it, and so may the variable ASTROCAST_THREADS: several
-    recordings that are computed side by side share the cores.
+
+@contextmanager
+def worker_threads(purpose: str) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of as many threads as cores for one stage; it ends with the context.
+
+    Apart from `shared_threads`, whose tasks must not wait for tasks of their own pool:
+    those of a stage may read a recording that is computed by the shared ones.
     """
-    wanted = os.environ.get("ASTROCAST_THREADS", "")
-    if wanted.isdigit() and int(wanted):
-        return int(wanted)
-    counts = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(counts(0)) if counts else os.cpu_count() or 1
+    name = f"astrocast-{purpose}"
+    with ThreadPoolExecutor(count_cores(), thread_name_prefix=name) as pool:
+        yield pool
 
 
 def shared_threads() -> ThreadPoolExecutor:
@@ -34,7 +39,7 @@ def shared_threads() -> ThreadPoolExecutor:
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(
-                available(), thread_name_prefix="astrocast-kernel"
+                count_cores(), thread_name_prefix="astrocast-kernel"
             )
         return _pool
 

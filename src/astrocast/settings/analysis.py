@@ -102,11 +102,12 @@ class PhysiologySettings(Settings):
 
     signal: Literal["dF", "dFF", "F"] = parameter(
         "dFF",
-        "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), or fluorescence (F).",
+        "Signal of the recording: F - F0 (dF), (F - F0) / F0 (dFF), fluorescence (F).",
     )
-    context: int = parameter(
-        0,
-        "Frames of the recording before and after the event that are included.",
+    context: int | None = parameter(
+        None,
+        "Frames of the recording before and after the event; none: the stored trace"
+        " over the fixed footprint, which has them.",
         unit="frame",
         ge=0,
     )

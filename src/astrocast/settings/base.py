@@ -42,8 +42,9 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, **values: Any) -> Any:
-        """Return the settings, or raise one `InvalidValueError` that lists everything
-        that is wrong.
+        """Return the settings, or raise one error that lists all problems.
+
+        An `InvalidValueError`.
         """
         return cls.checked_mapping(values)
 
@@ -78,8 +79,9 @@ def _problem_of(name: Any, value: Any, depth: int) -> str | None:
 def parameter(
     default: Any, description: str, *, unit: str | None = None, **limits: Any
 ) -> Any:
-    """Declare a parameter: default, meaning, unit, and limits as for `pydantic.Field`
-    (ge, gt, le, lt).
+    """Declare a parameter: default, meaning, unit and limits.
+
+    Limits as for `pydantic.Field` (ge, gt, le, lt).
     """
     return Field(
         default,
@@ -90,8 +92,9 @@ def parameter(
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return all problems of a validation, one after the other: which parameter, what
-    was found, what was expected; unknown names with the nearest known one.
+    """Return all problems of a validation: parameter, found and expected value.
+
+    Unknown names with the nearest known one.
     """
     lines = []
     for problem in error.errors():
@@ -110,8 +113,9 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _describe_unknown(path: list[str], model: type[BaseModel]) -> str:
-    """Return what to write instead of an unknown parameter: the nearest name, and all
-    names of the section.
+    """Return what to write instead of an unknown parameter.
+
+    The nearest name, and all names of the section.
     """
     section = model
     for part in path[:-1]:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from astrocast.settings.base import Settings, parameter
+
+
+def plain_numbers(value: Any) -> Any:
+    """Return NumPy numbers, also inside tuples, lists, arrays, as Python numbers."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    if isinstance(value, (tuple, list)):
+        return type(value)(plain_numbers(v) for v in value)
+    if isinstance(value, dict):
+        return {plain_numbers(k): v for k, v in value.items()}
+    return value
 
 
 class ConversionSettings(Settings):
@@ -36,7 +49,7 @@ class ConversionSettings(Settings):
         "Background to subtract: a number, the name of a channel (which is then"
         " dropped), or a 2-D or 3-D array",
     )
-    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] = (
+    subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] | None = (
         parameter(
             "mean",
             "How the frames of the background become one frame: a name, or a function"
@@ -46,7 +59,7 @@ class ConversionSettings(Settings):
     rescale: Any = parameter(
         None,
         "Size of the frames: a float or two (row, column) is a factor, an integer or"
-        " two the final size in pixels",
+        " two the final size in pixels; 1 leaves the size as it is",
     )
     dtype: Any = parameter(
         int, "dtype of the result; values beyond its range become its nearest value"
@@ -84,6 +97,55 @@ class ConversionSettings(Settings):
     missing_chunks: bool = parameter(
         False, "Read chunks that are not in a zarr or HDF5 store as its fill value"
     )
+    plane: int | str | None = parameter(
+        None, "Plane (depth) to read where the file has several, counted from 0"
+    )
+    position: int | str | None = parameter(
+        None,
+        "Position, series or scene to read where the file has several: its name, or its"
+        " number counted from 0",
+    )
+    channel: int | str | None = parameter(
+        None,
+        "The only channel to read where the file names several: its name, or its number"
+        " counted from 0; none: all, as many as `channels`",
+    )
+    axes: str | None = parameter(
+        None,
+        "Names of the axes of an array where the file does not name them, in its order:"
+        " T time, C channel, Z plane, P position, Y row, X column, for example TZYX",
+    )
+    missing: Literal["refuse", "blank", "close"] = parameter(
+        "refuse",
+        "What becomes of frames that the numbers in the names of a folder's files show"
+        " to be missing: refuse the recording, read them as blank frames, or close the"
+        " gaps (which moves the times after them)",
+    )
+    nan_border: Literal["keep", "crop", "fill"] = parameter(
+        "keep",
+        "What becomes of pixels that are not numbers, as at the border of a registered"
+        " recording: keep them (float types only), crop frames to the largest rectangle"
+        " of numbers, or fill them with the mean of their frame",
+    )
+    check_channels: bool = parameter(
+        True,
+        "Refuse a recording of which even and odd frames look like two channels when it"
+        " is read as one; off: read it as one",
+    )
+
+    @model_validator(mode="after")
+    def _check_reduction(self) -> Self:
+        if self.subtract_func is None and self.subtract_background is not None:
+            raise ValueError(
+                "subtract_func is None, but a background is subtracted: give 'mean',"
+                " 'max', 'min', 'std' or a function"
+            )
+        return self
+
+    @field_validator("channels", "z_slice", "rescale", "chunks", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        return plain_numbers(value)
 
     @field_validator("channels")
     @classmethod
@@ -120,6 +182,8 @@ class ConversionSettings(Settings):
     def _rescale(cls, value: Any) -> Any:
         if value is None:
             return value
+        if value == 1 and isinstance(value, int) and not isinstance(value, bool):
+            return None  # the size as it is
         values = value if isinstance(value, (tuple, list)) else (value,)
         kinds = {type(v) for v in values}
         if (

@@ -143,7 +143,7 @@ class GeneratorSettings(Settings):
             )
         if self.overlap >= min(self.input_size):
             raise ValueError(
-                f"overlap {self.overlap} must be smaller than the patch {self.input_size}"
+                f"overlap {self.overlap} must be below the patch size {self.input_size}"
             )
         if self.output_size and (
             self.output_size[0] > self.input_size[0]

@@ -40,7 +40,8 @@ class DetectionSettings(Settings):
 
     exclude_border: Border = parameter(
         0,
-        "pixels along each edge in which nothing is detected; 'auto': where motion correction has no data",
+        "pixels along each edge in which nothing is detected; 'auto': the border in"
+        " which motion correction has no data",
         unit="px",
     )
     threshold: float | Literal["auto"] | None = parameter(

@@ -61,8 +61,9 @@ def unused_parameters(method: str, has_threshold: bool = False) -> frozenset[str
 
 
 def ineffective_parameters(method: str, settings: DetectionSettings) -> list[str]:
-    """Return the parameters that differ from their default and have no effect in the
-    chosen method, in the order of their declaration.
+    """Return changed parameters without effect in the chosen method.
+
+    In the order of their declaration.
     """
     unused = unused_parameters(method, settings.threshold is not None)
     return [

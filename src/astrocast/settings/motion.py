@@ -79,7 +79,8 @@ class MotionSettings(Settings):
     nonneg_movie: bool = parameter(True, "keep the corrected movie at or above zero")
     gSig_filt: Sigmas | None = parameter(  # noqa: N815 - the contract's name
         (20, 20),
-        "sigma of the high-pass of the fine comparison (image minus its Gaussian blur); none when empty",
+        "sigma of the high-pass of the fine comparison (image minus its Gaussian blur);"
+        " none when empty",
         unit="px",
     )
     bigtiff: bool = parameter(

@@ -216,7 +216,7 @@ class Simulator:
         return np.asarray(labels)
 
     def movie(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the counts of the file, of the settings' dtype (frame, row, column)."""
+        """Return the counts of the file in the settings' dtype (frame, row, column)."""
         return self._acquire(start, stop, self._coefficients, 0, noisy=True)
 
     def expected(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -469,7 +469,7 @@ def _bleaching(s: SimulationSettings) -> NDArray[np.float64]:
 
 
 def _spline(images: NDArray[np.float64], photons: float) -> NDArray[np.float32]:
-    """Return the coefficients of the cubic splines through images (mode, row, column)."""
+    """Return cubic spline coefficients through images (mode, row, column)."""
     return np.stack(
         [ndimage.spline_filter(m * photons, order=3, mode="mirror") for m in images]
     ).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from astrocast.analysis import Events
 from astrocast.detection import Detector
 from astrocast.io import create_recording
 from astrocast.io.recording import Metadata
@@ -15,7 +16,7 @@ RADIUS, ONSET = 7.0, (60.0, 130.0)
 
 
 def known_course(onset: float) -> np.ndarray:
-    """Four frames up, four at the top, then a decay with a time constant of 8 frames."""
+    """Four frames up, four at the top, then a decay with a time constant of 8."""
     t = np.arange(FRAMES) - onset
     return np.where(t < 8, np.clip(t / 4, 0, 1), np.exp(-(t - 8) / 8))
 
@@ -116,3 +117,22 @@ def test_counts_of_the_camera_do_not_change_df(
     lifted = detected(tmp_path / "lifted.h5", movie + np.uint16(400), None)
     np.testing.assert_allclose(lifted.peak_df, events.peak_df, rtol=0.02)
     assert lifted.peak_dff[0] == pytest.approx(events.peak_df[0] / (F0 + 400), rel=0.05)
+
+
+def test_the_default_of_physiology_agrees_with_the_table(
+    movie: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "movie.h5"
+    with create_recording(path, "data/ch0", movie.shape, movie.dtype) as writer:
+        writer.write(0, movie)
+    found = Events(Detector(path).run("data/ch0", method="calibrated"))
+    columns = found.physiology()
+    for name, published in (
+        ("v_onset_time", "onset_frames"),
+        ("v_decay_time", "decay_frames"),
+        ("v_half_width", "half_width_frames"),
+        ("v_dff_max", "peak_dff"),
+        ("v_auc", "auc_frames"),
+    ):
+        np.testing.assert_allclose(columns[name], found.events[published])
+    assert not columns["v_onset_time"].isna().any()

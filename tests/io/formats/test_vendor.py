@@ -12,7 +12,12 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from astrocast.errors import AstrocastWarning, DatasetNotFoundError, FormatError
+from astrocast.errors import (
+    AstrocastWarning,
+    ChoiceError,
+    DatasetNotFoundError,
+    FormatError,
+)
 from astrocast.io import open_recording
 from astrocast.io.formats.czi import decode_pixels
 from astrocast.io.registry import open_interleaved
@@ -159,3 +164,60 @@ def test_czi_pixels_that_are_damaged_or_of_an_unknown_kind() -> None:
         decode_pixels(packed[: len(packed) // 2], 5, MOVIE.dtype)
     with pytest.raises(FormatError, match="number 77"):
         decode_pixels(packed, 77, MOVIE.dtype)
+
+
+UNEVEN = np.array([0.0, 0.5, 1.0, 2.5, 3.0])
+
+
+def check_uneven(metadata: object) -> None:
+    assert metadata.frame_rate == pytest.approx(2.0)
+    assert metadata.frame_times == pytest.approx(UNEVEN.tolist(), abs=1e-6)
+    assert metadata.describe_steps() == (
+        "uneven steps between frames: 0.5 to 1.5 s, median 0.5 s"
+    )
+
+
+def test_the_rate_is_the_median_step_of_the_time_stamps(
+    tmp_path: Path, files: ModuleType
+) -> None:
+    for module in ("czifile", "liffile", "nd2"):
+        pytest.importorskip(module)
+    files.write_czi(tmp_path / "a.czi", MOVIE, times=UNEVEN)
+    files.write_lif(tmp_path / "a.lif", {"one": MOVIE}, times=np.repeat(UNEVEN, 2))
+    files.write_nd2(tmp_path / "a.nd2", MOVIE, times=1000 * UNEVEN)  # without delay
+    for name in ("a.czi", "a.lif", "a.nd2"):
+        with open_recording(tmp_path / name, channel=1) as found:
+            check_uneven(found.metadata)
+            np.testing.assert_array_equal(found.to_array(), MOVIE[:, 1])
+
+
+@pytest.mark.parametrize("axis", ["S", "Z"])
+def test_scenes_and_planes_of_czi(tmp_path: Path, files: ModuleType, axis: str) -> None:
+    pytest.importorskip("czifile")
+    several = np.stack([MOVIE, MOVIE + 5000, MOVIE + 9000])
+    files.write_czi(tmp_path / "a.czi", several, axis=axis)
+    kind = {"S": "position", "Z": "plane"}[axis]
+    with pytest.raises(ChoiceError, match=f"3 {kind}s"):
+        open_recording(tmp_path / "a.czi")
+    for i in range(3):
+        with open_recording(tmp_path / "a.czi", **{kind: i}, channel="red") as found:
+            np.testing.assert_array_equal(found.to_array(), several[i, :, 1])
+            assert found.metadata.channel_names == ("red",)
+
+
+def test_czi_of_two_channels_and_one_moment(tmp_path: Path, files: ModuleType) -> None:
+    pytest.importorskip("czifile")
+    files.write_czi(tmp_path / "a.czi", MOVIE[:1])
+    with pytest.raises(ChoiceError, match=r"ch0 \(green\), ch1 \(red\)"):
+        open_recording(tmp_path / "a.czi")
+    with open_recording(tmp_path / "a.czi", channel="red") as found:
+        np.testing.assert_array_equal(found.to_array(), MOVIE[:1, 1])
+
+
+def test_images_of_lif_are_positions(tmp_path: Path, files: ModuleType) -> None:
+    pytest.importorskip("liffile")
+    files.write_lif(tmp_path / "a.lif", {"one": MOVIE, "two": MOVIE + 1})
+    for chosen in ({"position": 1}, {"series": "two"}, {"loc": "two"}):
+        with open_recording(tmp_path / "a.lif", channel=0, **chosen) as found:
+            np.testing.assert_array_equal(found.to_array(), MOVIE[:, 0] + 1)
+            assert found.choices["position"] == ("one", "two")

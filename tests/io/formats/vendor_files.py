@@ -10,11 +10,20 @@ from pathlib import Path
 import numpy as np
 
 
-def write_czi(path: Path, movie: np.ndarray) -> None:
+def write_czi(
+    path: Path,
+    movie: np.ndarray,
+    times: np.ndarray | None = None,
+    axis: str = "S",
+) -> None:
     """A CZI file of uint16 planes (frame, channel, row, column): file header, metadata,
     subblocks, directory.
+
+    A fifth axis before those is one of scenes (``axis`` S) or planes (Z); ``times``
+    are the seconds of the frames.
     """
-    frames, channels, rows, columns = movie.shape
+    several = movie[None] if movie.ndim == 4 else movie
+    rows, columns = several.shape[-2:]
     xml = (
         b"<ImageDocument><Metadata><Information><Image><AcquisitionDateAndTime>2024-01-02T03:04:05</AcquisitionDateAndTime>"
         b"<Dimensions><Channels><Channel Name='green'/><Channel"
@@ -29,8 +38,9 @@ def write_czi(path: Path, movie: np.ndarray) -> None:
         size = -(-len(data) // 32) * 32
         return struct.pack("<16sqq", name, size, len(data)) + data.ljust(size, b"\0")
 
-    def entry(position: int, t: int, c: int) -> bytes:
+    def entry(position: int, t: int, c: int, s: int) -> bytes:
         sizes = (("X", 0, columns), ("Y", 0, rows), ("C", c, 1), ("T", t, 1))
+        sizes += ((axis, s, 1),) if movie.ndim == 5 else ()
         head = struct.pack(
             "<2siqiiBB4si", b"DV", 1, position, 0, 0, 0, 0, b"", len(sizes)
         )
@@ -44,13 +54,31 @@ def write_czi(path: Path, movie: np.ndarray) -> None:
         b"ZISRAWMETADATA", struct.pack("<ii", len(xml), 0) + bytes(248) + xml
     )
     entries = []
-    for t in range(frames):
-        for c in range(channels):
-            pixels = movie[t, c].astype("<u2").tobytes()
-            described = entry(len(content), t, c)
-            entries.append(described)
-            head = struct.pack("<iiq", 0, 0, len(pixels)) + described
-            content += segment(b"ZISRAWSUBBLOCK", head.ljust(16 + 240, b"\0") + pixels)
+    for s, t, c in np.ndindex(*several.shape[:3]):
+        pixels = several[s, t, c].astype("<u2").tobytes()
+        described = entry(len(content), t, c, s)
+        entries.append(described)
+        head = struct.pack("<iiq", 0, 0, len(pixels)) + described
+        content += segment(b"ZISRAWSUBBLOCK", head.ljust(16 + 240, b"\0") + pixels)
+    attached_at = 0
+    if times is not None:
+        stamps = struct.pack("<ii", 8 + 8 * len(times), len(times))
+        stamps += np.asarray(times, "<f8").tobytes()
+        named = struct.pack(
+            "<2s10sqi16s8s80s",
+            b"A1",
+            b"",
+            len(content),
+            0,
+            bytes(16),
+            b"CZTIMS",
+            b"TimeStamps",
+        )
+        head = struct.pack("<ii8s", len(stamps), 0, b"") + named
+        content += segment(b"ZISRAWATTACH", head.ljust(256, b"\0") + stamps)
+        attached_at = len(content)
+        listed = struct.pack("<i", 1).ljust(256, b"\0") + named
+        content += segment(b"ZISRAWATTDIR", listed)
     directory_at = len(content)
     content += segment(
         b"ZISRAWDIRECTORY",
@@ -68,15 +96,24 @@ def write_czi(path: Path, movie: np.ndarray) -> None:
         directory_at,
         metadata_at,
         0,
-        0,
+        attached_at,
     )
     path.write_bytes(content[:32] + header + content[32 + len(header) :])
 
 
-def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
+def write_lif(
+    path: Path, images: dict[str, np.ndarray], times: np.ndarray | None = None
+) -> None:
     """A LIF file (version 2) of uint16 images (frame, channel, row, column), one memory
-    block each.
+    block each; ``times`` are the seconds of the planes.
     """
+    stamps = ""
+    if times is not None:
+        ticks = [int(133_000_000_000_000_000 + 1e7 * t) for t in times]
+        listed = " ".join(f"{t:x}" for t in ticks)
+        stamps = (
+            f'<TimeStampList NumberOfTimeStamps="{len(ticks)}">{listed}</TimeStampList>'
+        )
     elements, blocks = "", b""
     for number, (name, movie) in enumerate(images.items()):
         frames, channels, rows, columns = movie.shape
@@ -98,7 +135,9 @@ def write_lif(path: Path, images: dict[str, np.ndarray]) -> None:
         )
         elements += (
             "<Element"
-            f' Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data><Memory'
+            f' Name="{name}"><Data><Image><ImageDescription>'
+            f"<Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions>"
+            f"</ImageDescription>{stamps}</Image></Data><Memory"
             f' Size="{movie.size * 2}" MemoryBlockID="MemBlock_{number}"/></Element>'
         )
         block = f"MemBlock_{number}".encode("utf-16-le")
@@ -130,21 +169,20 @@ def write_nd2(
     movie: np.ndarray,
     announced: int | None = None,
     absent: tuple[int, ...] = (),
+    times: np.ndarray | None = None,
 ) -> None:
     """An ND2 file (version 2.1) of uint16 frames (frame, channel, row, column), laid
     out as the nd2 package reads it.
 
-    ``announced`` is the number of frames the experiment was set up for, and ``absent``
-    are frames that are not there."""
+    ``announced`` is the number of frames the experiment was set up for, ``absent`` are
+    frames that are not there, and ``times`` the milliseconds of each frame."""
     frames, channels, rows, columns = movie.shape
     number = {int: "lx_uint32", float: "double", bool: "bool", str: "CLxStringW"}
 
     def xml(name: str, value: object) -> str:
         if isinstance(value, dict):
-            return (
-                f"<{name}"
-                f" runtype='CLxListVariant'>{''.join(xml(*item) for item in value.items())}</{name}>"
-            )
+            inner = "".join(xml(*item) for item in value.items())
+            return f"<{name} runtype='CLxListVariant'>{inner}</{name}>"
         return f"<{name} runtype='{number[type(value)]}' value='{value}'/>"
 
     def variant(values: dict[str, object]) -> bytes:
@@ -181,7 +219,7 @@ def write_nd2(
             "uLoopPars": {
                 "uiCount": announced or frames,
                 "dStart": 0.0,
-                "dPeriod": 250.0,
+                "dPeriod": 250.0 if times is None else 0.0,
                 "dDuration": 250.0 * frames,
             },
         },
@@ -208,7 +246,7 @@ def write_nd2(
                 .tobytes()
             )
             chunks[f"ImageDataSeq|{i}!".encode()] = (
-                struct.pack("<d", 250.0 * i) + pixels
+                struct.pack("<d", 250.0 * i if times is None else times[i]) + pixels
             )
     for name, data in chunks.items():
         places += name + struct.pack("<QQ", len(content), len(data))

@@ -66,7 +66,8 @@ def test_a_dataset_is_added_and_replaced(tmp_path: Path, compression, chunks) ->
         add(path, compression, chunks)
         assert holds_everything(path)
     assert list(tmp_path.iterdir()) == [path]
-    subprocess.run([sys.executable, "-c", "import h5py, sys; h5py.File(sys.argv[1])", str(path)], check=True)  # fmt: skip
+    code = "import h5py, sys; h5py.File(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 class FailsAt:

@@ -35,7 +35,8 @@ folder, names = Path(sys.argv[1]), sys.argv[2:]
 movie = np.arange(50 * 20 * 24, dtype=np.float32).reshape(50, 20, 24)
 for name in names:
     writer = create_recording(
-        folder / name, "mc/ch0", movie.shape, "float32", chunks=(8, 16, 16), resume=Resume(folder / f"{name}.json", "a")
+        folder / name, "mc/ch0", movie.shape, "float32", chunks=(8, 16, 16),
+        resume=Resume(folder / f"{name}.json", "a"),
     )
     writer.write(0, movie[:10])
     writer.write(10, movie[10:30])  # three chunks are full, six frames wait in memory

@@ -76,7 +76,7 @@ def test_what_is_rare_in_one_class_counts_in_the_others() -> None:
     assert worth[0] < worth[1] < 5
 
 
-def test_the_histogram_is_that_of_a_plain_loop_and_judges_a_voxel_by_its_neighbours() -> (
+def test_the_histogram_is_that_of_a_plain_loop_and_judges_a_voxel_by_neighbours() -> (
     None
 ):
     rng = np.random.default_rng(1)

@@ -96,14 +96,22 @@ CASES = {
     "eight, a quarter brighter": (scale_frames(EIGHT, 1.25), "flash", EIGHT),
     "one percent of the range": (add_light([75], slice(None), 30), "flash", [75]),
     "eight in a row": (scale_frames(slice(70, 78), 1.25), "flash", range(70, 78)),
-    "very bright": (add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20)),
-    "band": (add_light(slice(10, None, 15), slice(20, 30), 3000), "flash", range(10, 160, 15)),
+    "very bright": (
+        add_light(slice(10, None, 20), slice(None), 3000), "flash", range(10, 160, 20),
+    ),
+    "band": (
+        add_light(slice(10, None, 15), slice(20, 30), 3000),
+        "flash",
+        range(10, 160, 15),
+    ),
     "first frame": (scale_frames([0], 1.5), "flash", [0]),
     "saturated": (set_frames([40, 41], 65535), "saturated", [40, 41]),
     "repeated": (repeat_frames([41, 42, 76]), "repeated", [41, 42, 76]),
     "lines stopped": (stop_lines(40, 20), "lost_lines", [40]),
     "lines lost": (set_frames((40, slice(10, 20)), 0), "lost_lines", [40]),
-    "lines without light": (set_frames((40, slice(10, 20)), dark(1)[0, :10]), "lost_lines", [40]),
+    "lines without light": (
+        set_frames((40, slice(10, 20)), dark(1)[0, :10]), "lost_lines", [40],
+    ),
 }  # fmt: skip
 
 
@@ -131,6 +139,11 @@ def jumping(movie: Movie) -> None:
     movie[50] = np.roll(movie[50], (3, 3), axis=(0, 1))
 
 
+def long_event(movie: Movie) -> None:
+    """Half of the field is three times as bright in a third of the frames."""
+    movie[50:105, :, 30:] *= 3
+
+
 def round_field(movie: Movie) -> None:
     y, x = np.mgrid[:SIZE, :SIZE]
     movie[:, (y - 31.5) ** 2 + (x - 31.5) ** 2 > 900] = 0
@@ -144,10 +157,20 @@ def round_field(movie: Movie) -> None:
         bleaching,
         jumping,
         round_field,
+        long_event,
         scale_frames(slice(80, None), 0.6),
         scale_frames(slice(80, None), 1.5),
     ],
-    ids=["still", "global event", "bleaching", "jump", "round", "dimmed", "brighter"],
+    ids=[
+        "still",
+        "global event",
+        "bleaching",
+        "jump",
+        "round",
+        "event",
+        "dimmed",
+        "brighter",
+    ],
 )
 def test_frames_that_show_the_tissue_are_left_alone(
     change: Callable[[Movie], None],

@@ -46,7 +46,7 @@ def frames() -> NDArray[Any]:
 @pytest.fixture(scope="module")
 def models(frames: NDArray[Any]) -> dict[str, Model]:
     view = plan_view(SHAPE)
-    sample = Sample(view_frames(frames, view), view, (10, 10), (20, 20))
+    sample = Sample(frames, view_frames(frames, view), view, (10, 10), (20, 20))
     rigid = rigid_template(sample, 2)
     fields = piecewise_template(
         sample, rigid, plan_grid(SHAPE, view, (32, 32), (16, 16), 4), 3
@@ -91,16 +91,12 @@ def test_jax_finds_the_same_shifts(
         jax_engine.estimate(frames, models[kind]), estimate(frames, models[kind]), 1e-3
     )
     lit = frames.copy()
-    lit[::3, :, 60:] *= 3  # some frames with an event, compared by finer structure
+    lit[::3, :, 60:] *= 3  # some frames with an event
     found, expected = (
         jax_engine.estimate(lit, models[kind]),
         estimate(lit, models[kind]),
     )
     assert_same(found, expected, 1e-3)
-    np.testing.assert_array_equal(
-        np.isfinite(expected.structure), np.arange(len(lit)) % 3 == 0
-    )
-    np.testing.assert_allclose(found.structure, expected.structure, atol=1e-4)
 
 
 def test_correction_is_the_same_on_any_number_of_threads(

@@ -115,7 +115,7 @@ def test_a_single_noisy_maximum_does_not_divide():
 def plain_join_weak(
     part: np.ndarray, links: np.ndarray, values: np.ndarray, places: np.ndarray
 ) -> np.ndarray:
-    """`_join_weak` on the voxels themselves, all of it looked at again after each pair."""
+    """`_join_weak` on the voxels, all of them looked at again after each pair."""
     part, frame = part.copy(), places[:, 0]
     height = values[links].min(axis=1)
     while True:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from astrocast.analysis.measurements.signals import event_pixels
 from astrocast.analysis.trace_formats import starts_of, traces_of
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
-from astrocast.events.array_columns import TraceArray, as_masks
+from astrocast.events.array_columns import TraceArray, as_masks, as_traces
+from astrocast.events.measure_schema import FOOTPRINT_TRACE, FOOTPRINT_TRACE_START
 from astrocast.events.physiology_schema import region_columns
 from astrocast.kernels.event_features.neighbours import (
     nearest_of_region,
@@ -26,6 +27,7 @@ from astrocast.kernels.event_features.neighbours import (
 )
 from astrocast.kernels.event_features.physiology import noise_level, time_courses
 from astrocast.kernels.event_features.propagation import direction_of, fronts
+from astrocast.kernels.event_features.time_course import event_courses
 from astrocast.kernels.masks.packed_masks import footprints, shapes_over_time
 from astrocast.kernels.ragged import ragged
 from astrocast.settings.analysis import PhysiologySettings
@@ -78,6 +80,8 @@ def time_columns(
     f0
         Baseline fluorescence per event for a dF recording; None: unknown.
     """
+    if settings.context is None and FOOTPRINT_TRACE.name in table:
+        return _footprint_time_columns(table, calibration)
     traces = traces_of(table)
     course = time_courses(traces.flat, traces.offsets)
     noise = noise_level(traces.flat, traces.offsets)
@@ -104,6 +108,35 @@ def time_columns(
         "v_df_noise": unknown if relative else noise,
         "v_dff_max": top if relative else df / base,
         "v_dff_noise": noise if relative else noise / base,
+        "v_auc": course.area * dt,
+    }
+
+
+def _footprint_time_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
+    """Return the same from the stored traces over fixed footprints."""
+    traces = as_traces(table[FOOTPRINT_TRACE.name])
+    start = table[FOOTPRINT_TRACE_START.name].to_numpy(np.int64)
+    begin, end = (table[name].to_numpy(np.int64) - start for name in ("z0", "z1"))
+    course = event_courses(traces.flat, traces.offsets, begin, end)
+    dt = calibration.frame
+    height = {
+        name: table[name].to_numpy(np.float64)
+        for name in ("peak_df", "peak_dff", "noise_df", "f0")
+    }
+    f0 = np.where(height["f0"] > 0, height["f0"], np.nan)
+    # of a dF/F recording the noise of the trace is that of dF/F
+    relative = np.isnan(height["peak_df"]) & ~np.isnan(height["peak_dff"])
+    return {
+        "v_onset_time": (start + course.onset) * dt,
+        "v_peak_time": (start + course.peak) * dt,
+        "v_offset_time": (start + course.offset) * dt,
+        "v_rise_time": course.rise * dt,
+        "v_decay_time": course.decay * dt,
+        "v_half_width": course.half_width * dt,
+        "v_df_max": height["peak_df"],
+        "v_df_noise": height["noise_df"],
+        "v_dff_max": height["peak_dff"],
+        "v_dff_noise": np.where(relative, course.noise, height["noise_df"] / f0),
         "v_auc": course.area * dt,
     }
 

@@ -56,7 +56,7 @@ def check_extent(table: pd.DataFrame, video: Video) -> None:
         raise InvalidValueError(
             f"events reach to frame {table['z1'].max()}, row {table['x1'].max()},"
             f" column {table['y1'].max()}; the recording has frames {frames[0]} to"
-            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. This is another"
+            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. It is another"
             " recording, or another z_slice; give the one that was detected in"
         )
 

@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from astrocast.cli.options import (
+    Axes,
+    Channel,
     Config,
     Loc,
+    Missing,
     Output,
     Overwrite,
+    Plane,
+    Position,
     Recording,
     Set,
+    make_address,
     settings_of,
 )
 
@@ -21,19 +27,23 @@ def delta(
     recording: Recording,
     output: Output,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "df/ch0",
     config: Config = None,
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the slowly changing background of every pixel away (dF, or dF/F with --set
-    method=dFF).
-    """
+    """Subtract the slow background of each pixel (dF; dF/F: --set method=dFF)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.io import open_recording
     from astrocast.preparation import Delta
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     settings = settings_of("delta", config, set_).delta
     with open_recording(recording, loc) as movie:
         window = settings.window_for(len(movie))

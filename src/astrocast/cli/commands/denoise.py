@@ -1,6 +1,4 @@
-"""``astrocast denoise``: one recording, by a network trained on it or by the patterns
-of its patches.
-"""
+"""``astrocast denoise``: denoise a recording with a network or by SVD of patches."""
 
 from __future__ import annotations
 
@@ -10,11 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from astrocast.cli.options import (
+    Axes,
+    Channel,
     Loc,
+    Missing,
     Output,
     Overwrite,
+    Plane,
+    Position,
     Recording,
     checked,
+    make_address,
     with_options,
 )
 from astrocast.settings.denoising import DenoiserSettings
@@ -28,6 +32,11 @@ def denoise(
     recording: Recording,
     output: Output,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     loc_out: Annotated[
         str | None,
         typer.Option(help="Dataset to write; that of the recording when left out."),
@@ -43,13 +52,12 @@ def denoise(
     overwrite: Overwrite = False,
     **settings: Any,
 ) -> None:
-    """Take the noise out of a recording with nothing but the recording itself, and say
-    what that cost.
-    """
+    """Denoise a recording (self-supervised); print quality measures."""
     from astrocast.cli.commands.run import reporter
     from astrocast.denoising import Denoiser
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     chosen: DenoiserSettings = checked(DenoiserSettings, settings)
     denoiser = Denoiser(**chosen.model_dump())
     with reporting(reporter()), warnings.catch_warnings(record=True) as caught:

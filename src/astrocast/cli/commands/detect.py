@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from astrocast.cli.options import Config, Loc, Recording, Set, settings_of
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Config,
+    Loc,
+    Missing,
+    Plane,
+    Position,
+    Recording,
+    Set,
+    make_address,
+    settings_of,
+)
 from astrocast.cli.output import AsJson, print_result
 
 
@@ -25,6 +37,11 @@ def detect(
         ),
     ] = None,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     signal_loc: Annotated[
         str | None,
         typer.Option(
@@ -38,14 +55,13 @@ def detect(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find events: in a raw or registered recording by its own noise, or with --set
-    method=default in dF.
-    """
+    """Detect events by the recording's own noise (--set method=default: in dF)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
     from astrocast.io.stores.event_store import read_events
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     settings = settings_of("detection", config, set_).detection
     detector = Detector(recording, output=output)
     with reporting(reporter()):

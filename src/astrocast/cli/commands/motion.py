@@ -8,12 +8,18 @@ from typing import Annotated
 import typer
 
 from astrocast.cli.options import (
+    Axes,
+    Channel,
     Config,
     Loc,
+    Missing,
     Output,
     Overwrite,
+    Plane,
+    Position,
     Recording,
     Set,
+    make_address,
     settings_of,
 )
 
@@ -22,6 +28,11 @@ def motion(
     recording: Recording,
     output: Output,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "mc/ch0",
     dtype: Annotated[
         str, typer.Option(help="float32, or an integer type (rounded and clipped).")
@@ -36,14 +47,13 @@ def motion(
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find how far every frame has moved, and undo it; shifts and quality are written
-    beside the movie.
-    """
+    """Correct motion; write shifts and quality beside the movie."""
     from astrocast.cli.commands.run import reporter
     from astrocast.io.stores.registration_store import registration_path
     from astrocast.preparation import MotionCorrection
     from astrocast.runtime.progress import reporting
 
+    loc = make_address(loc, plane, position, channel, axes, missing)
     settings = settings_of("motion", config, set_)
     correction = MotionCorrection(working_directory)
     with reporting(reporter()):
@@ -53,11 +63,6 @@ def motion(
         correction.save(
             output, loc=loc_out, chunk_strategy="XY", dtype=dtype, overwrite=overwrite
         )
-    before, after = correction.crispness
     typer.echo(f"{output} {loc_out}")
     typer.echo(f"shifts and quality: {registration_path(output, loc_out)}")
-    typer.echo(
-        f"largest shift {abs(correction.shifts).max():.1f} px,"
-        f" {int(correction.bad_frames.sum())} of {len(correction.shifts)} frames cannot"
-        f" be trusted, crispness {before:.3g} -> {after:.3g}"
-    )
+    typer.echo(correction.summary())

@@ -20,8 +20,9 @@ def report(
         str, typer.Option("--format", help="svg, png or both: svg,png.")
     ] = "svg,png",
 ) -> None:
-    """Write the report of a complete run again; with --figures also each figure as SVG
-    and PNG.
+    """Write the report of a complete run again.
+
+    With --figures also each figure as SVG and PNG.
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.errors import InvalidValueError

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Missing,
+    Plane,
+    Position,
+    list_choices_given,
+)
 from astrocast.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -42,6 +50,11 @@ def run(
     loc: Annotated[
         str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")
     ] = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other parameters.")
     ] = False,
@@ -53,7 +66,8 @@ def run(
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
 
-    settings = read_configuration(config, set_ or [], loc_in=loc)
+    chosen = list_choices_given("conversion.", plane, position, channel, axes, missing)
+    settings = read_configuration(config, [*(set_ or []), *chosen], loc_in=loc)
     with reporting(reporter()):
         result = run_recording(recording, output, settings, overwrite=overwrite)
     print_result(result.summary(), result.values(), as_json=as_json)

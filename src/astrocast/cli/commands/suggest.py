@@ -1,4 +1,4 @@
-"""``astrocast suggest``: what a run finds in a stretch of a recording, and its settings."""
+"""``astrocast suggest``: a run on part of a recording, and its settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import Config, Loc, Recording
+from astrocast.cli.options import (
+    Axes,
+    Channel,
+    Config,
+    Loc,
+    Missing,
+    Plane,
+    Position,
+    Recording,
+    make_address,
+)
 from astrocast.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -18,6 +28,11 @@ if TYPE_CHECKING:
 def suggest(
     recording: Recording,
     loc: Loc = None,
+    plane: Plane = None,
+    position: Position = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    missing: Missing = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -32,8 +47,9 @@ def suggest(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run all stages on 512 frames in the middle of a recording; write a configuration
-    that repeats it, and a picture.
+    """Run all stages on 512 frames in the middle of a recording.
+
+    Writes a configuration that repeats this run, and a figure.
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.cli.output import print_result
@@ -50,6 +66,7 @@ def suggest(
             raise OutputExistsError(
                 f"{path} exists; name another with --output, or remove it"
             )
+    loc = make_address(loc, plane, position, channel, axes, missing)
     with reporting(reporter()):
         found = preview(recording, loc, read_configuration(config, []))
     target.write_text(found.configuration(), encoding="utf-8")
@@ -65,12 +82,12 @@ def _lines(found: Preview, recording: Path, target: Path, picture: Path) -> list
         f"{found.events} event{'' if found.events == 1 else 's'} in frames {first} to"
         f" {stop - 1} of {recording.name}",
         f"noise of a pixel: {measured.noise:.4g} from frame to frame; slow fluctuations"
-        f" are {measured.excess:.2f} times that (1 is white noise, above 1.5 is too much)",
+        f" are {measured.excess:.2f} times that (1: white noise, above 1.5: too much)",
     ]
     if measured.photons:
         lines.append(
             f"light: about {measured.photons:.1f} photons per pixel and frame, of"
-            f" {measured.units_per_photon:.3g} counts each (below 1.5 extents are rough)"
+            f" {measured.units_per_photon:.3g} counts each (below 1.5 extent is rough)"
         )
     if measured.events:
         lines.append(

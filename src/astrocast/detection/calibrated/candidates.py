@@ -56,6 +56,9 @@ class Search:
         Pixels at the top, bottom, left and right in which there are no events.
     unknown
         Frames in which nothing is detected, bool, (frame,), or None.
+    field_active
+        Frames in which the whole field is active, bool, (frame,): what the common
+        course leaves there is not noise.
     """
 
     settings: CalibratedSettings
@@ -64,15 +67,16 @@ class Search:
     advance: Callable[[int], None]
     border: tuple[int, int, int, int]
     unknown: NDArray[np.bool_] | None
+    field_active: NDArray[np.bool_]
 
 
 def find_candidates(recording: Recording, search: Search) -> tuple[Segmentation, float]:
-    """Return connected candidate voxels, and how much slow fluctuations exceed noise."""
+    """Return connected candidate voxels, and the excess of slow fluctuations."""
     blocks: list[Block] = []
     excess = 0.0
     settings = search.settings
     for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach, _BLOCK_VOXELS)
+        own = blocks_of(recording, start, stop, settings.reach + 1, _BLOCK_VOXELS)
         numbered = list(enumerate(own, len(blocks)))
         excess = max(
             excess, _search_stretch(recording, (start, stop), numbered, search)
@@ -88,12 +92,14 @@ def _search_stretch(
     blocks: list[tuple[int, Block]],
     search: Search,
 ) -> float:
-    """Keep the candidates of each block of a stretch; return the excess of its noise."""
+    """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
     if all(done(ACTIVE, index) for index, _ in blocks):
         search.advance(span[1] - span[0])
         return 0.0
-    stretch = Stretch.read(recording, *span, search.settings, search.pool)
+    stretch = Stretch.read(
+        recording, *span, search.settings, search.pool, search.field_active
+    )
     todo = [(i, b) for i, b in blocks if not done(_LOOKED, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
@@ -101,7 +107,7 @@ def _search_stretch(
         _look(index, block, frames, stretch, search)
         search.advance(block.stop - block.start)
     sums = sum(search.checkpoint.load(_LOOKED, index)["low"] for index, _ in blocks)
-    n = span[1] - span[0]
+    n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
     for index, block in blocks:
@@ -121,7 +127,9 @@ def _look(
     above, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
     noise, which = stretch.deviation(block, settings)
     low = np.zeros(smooth.shape[1:], np.int64)
-    add_low_squares(smooth, noise, which, stretch.measured.shift, low, pool)
+    counted = ~search.field_active[block.start : block.stop]
+    below = smooth if counted.all() else smooth[counted]
+    add_low_squares(below, noise, which[counted], stretch.measured.shift, low, pool)
     mask = stand_out(smooth, noise, which, settings.candidate, search.border, pool)
     if invalid is not None:
         mask &= ~invalid[block.inner]

@@ -18,6 +18,7 @@ from astrocast.kernels.calibrated.extent import (
     laplacian_of,
     sharpness_of,
 )
+from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
@@ -34,11 +35,14 @@ _BATCH_VOXELS = 4 << 20
 #: share of its peak from which a voxel is its basin's, whatever reaches it, so that
 #: every event is seen in the map
 _CORE = 0.75
+#: share of its peak that a voxel of an event reaches before smoothing, over the share
+#: after smoothing: that lowers the peak
+_OF_UNSMOOTHED = 0.83
 
 
 @dataclass(frozen=True)
 class Voxels:
-    """Candidate voxels: flat index in the recording, signal, noise, unsmoothed signal."""
+    """Candidate voxels: flat index, signal, noise, unsmoothed signal of each."""
 
     at: NDArray[np.int64]
     value: NDArray[np.float32]
@@ -227,12 +231,24 @@ def _extents(
     length = first[numbers + 1] - first[numbers]
     begins = np.concatenate([[0], np.cumsum(length)])
     own = np.repeat(first[numbers] - begins[:-1], length) + np.arange(begins[-1])
-    return event_extents(
+    mine = order[own], begins
+    found = event_extents(
         voxels.at,
         (voxels.value, laplacian_of(hills.neighbours, voxels.value)),
-        (order[own], begins),
+        mine,
         sharpness,
         settings.extent,
+        shape,
+        pool,
+    )
+    gain = gaussian_square(settings.smooth_sigma, settings.reach) ** 1.5
+    return fine_extents(
+        voxels.at,
+        (voxels.single, voxels.noise / np.float32(gain)),
+        mine,
+        found,
+        ~meet[numbers],
+        _OF_UNSMOOTHED * settings.extent,
         shape,
         pool,
     )
@@ -245,7 +261,7 @@ def _parts(
     event_of: NDArray[np.int32],
     threshold: float,
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the parts of each event, see `Found`; those below the threshold left out."""
+    """Return the parts of each event above the threshold, see `Found`."""
     size = np.bincount(part_of[hills.hill], minlength=len(part_of))
     z = voxels.value[hills.summit] / voxels.noise[hills.summit]
     # a part is named by its highest hill, and an event by its highest part

@@ -45,6 +45,8 @@ _MOST_EXCESS = 2.5
 #: share of the activity of the whole field that a local event reaches at the same time;
 #: lower ones are where the field follows the common course less closely
 _ABOVE_FIELD = 0.7
+#: the same for events of which more than this share of the voxels is in these frames
+_WITHIN, _ABOVE_FIELD_WITHIN = 0.7, 1.3
 CONFIDENCE = Column(
     "confidence",
     "float64",
@@ -93,7 +95,8 @@ def segment_calibrated(
     threshold = height_for(
         settings.false_events * voxels / 20e6, voxels, settings.sigma
     )
-    search = Search(settings, checkpoint, pool, advance, border, unknown)
+    active = of_field.activity > 0
+    search = Search(settings, checkpoint, pool, advance, border, unknown, active)
     candidates, excess = find_candidates(recording, search)
     if excess > _MOST_EXCESS:
         warnings.warn(
@@ -151,8 +154,13 @@ class _Writer:
     def _follows_field(self, event: Layered, peak: float) -> bool:
         """Whether a local event is what a whole-field event leaves in one place."""
         size = self.candidates.shape[1] * self.candidates.shape[2]
+        activity = self.of_field.activity
         frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)
-        return peak < _ABOVE_FIELD * float(self.of_field.activity[frames].max())
+        highest = float(activity[frames].max())
+        if highest == 0:
+            return False
+        within = (activity[event.voxels // size] > 0).mean() > _WITHIN
+        return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
     def _write_block(self) -> None:
         """Write the next block, its part of whole-field events below all others."""

@@ -30,6 +30,7 @@ from astrocast.kernels.calibrated.noise_tails import (
 from astrocast.kernels.calibrated.noise_variance import fit_noise_line
 from astrocast.kernels.calibrated.residual import residual
 from astrocast.kernels.calibrated.residual_motion import Texture
+from astrocast.kernels.calibrated.spikes import remove_spikes
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.kernels.frames.smoothing import (
     gaussian,
@@ -100,6 +101,7 @@ class Stretch:
         stop: int,
         settings: CalibratedSettings,
         pool: Executor | None,
+        field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
         """Read a stretch and a sample of it; return its noise and background."""
         edges = step_edges(stop - start)
@@ -142,7 +144,12 @@ class Stretch:
             recording.shape[0],
             alike / float(np.sqrt(1 - correlation[0])),
         )
-        return known._measured(recording, settings, pool)
+        return known._measured(recording, settings, pool, field_active)
+
+    @property
+    def single(self) -> NDArray[np.float32]:
+        """Standard deviation of the noise of a voxel, (row, column)."""
+        return np.sqrt(self.background.variance)
 
     @property
     def excess(self) -> float:
@@ -151,24 +158,30 @@ class Stretch:
         return slow * self.correlated
 
     def _measured(
-        self, recording: Recording, settings: CalibratedSettings, pool: Executor | None
+        self,
+        recording: Recording,
+        settings: CalibratedSettings,
+        pool: Executor | None,
+        field_active: NDArray[np.bool_] | None,
     ) -> Stretch:
         """Return the stretch with what a sample of it shows of its noise."""
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
-        single = np.sqrt(self.background.variance)
+        single = self.single
         heights = []
         gain = self._gain(recording.shape[0], settings)
         for block, frames in read_blocks(
-            recording, self._samples(recording, settings.reach)
+            recording, self._samples(recording, settings.reach + 1)
         ):
             above, smooth, _ = signal_of(frames, block, self, settings, pool)
+            above, at = above[block.inner], np.arange(block.start, block.stop)
+            if field_active is not None and field_active[at].any():
+                counted = ~field_active[at]
+                above, smooth, at = above[counted], smooth[counted], at[counted]
             counts = counts + histogram_of_noise(
-                above[block.inner], smooth, (single, self.noise), self.classes, own
+                above, smooth, (single, self.noise), self.classes, own
             )
-            heights.append(
-                smooth / self.noise / gain[block.start : block.stop, None, None]
-            )
+            heights.append(smooth / self.noise / gain[at, None, None])
         tables = normal_heights(counts, settings.smooth_sigma, settings.reach)
         z = np.concatenate([as_normal(h, self.classes, tables) for h in heights])
         found = measure_noise(
@@ -274,6 +287,7 @@ def signal_of(
     )
     if invalid is not None:
         above[invalid] = 0
+    remove_spikes(above, stretch.single, pool)
     return (
         above,
         gaussian(

@@ -150,7 +150,7 @@ def border_widths(
         border = (settings.exclude_border,) * 4
     if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
         raise InvalidValueError(
-            f"exclude_border is {border} pixels (top, bottom, left, right), which covers"
+            f"exclude_border is {border} pixels (top, bottom, left, right), and covers"
             f" the whole frame of {shape[1]} x {shape[2]} pixels; use a smaller one"
         )
     return border

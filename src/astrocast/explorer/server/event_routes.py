@@ -43,7 +43,7 @@ def events(project: Opened) -> dict[str, Any]:
 
 @router.get("/events/{event}")
 def event(project: Opened, event: int) -> dict[str, Any]:
-    """Return an event: properties, voxels per frame, neighbours, others at its place."""
+    """Return an event: properties, voxels per frame, neighbours, events there."""
     found = events_of(project)
     placed = found.placed(event)
     z, x, y = placed.origin

@@ -116,7 +116,7 @@ class EventSet:
         return PlacedMask(unpack_mask(self.masks, i), (z, x, y))
 
     def outlines(self, frame: int | None) -> Segments:
-        """Return the outlines in a frame, or of all footprints, in the table's order."""
+        """Return the outlines in a frame, or of all footprints, in table order."""
         return outline_frames(self.masks, self.origins, frame)
 
     def at_pixel(self, row: int, column: int) -> list[int]:

@@ -90,7 +90,7 @@ def _channels(path: Path, loc: str | None) -> list[Layer]:
         movie = open_recording(path, loc)
         return [Layer(loc, "Raw", "data", loc.rsplit("/", 1)[-1], movie)]
     several = find_format(path)
-    # the first channel of a file whose channels alternate; a file of one is opened whole
+    # the first channel of a file with alternating channels; else the whole file
     first = open_recording(path, None if several and several.several else "ch0")
     whole = first.source if isinstance(first, SlicedRecording) else first
     if whole.channels == 1:

@@ -19,6 +19,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.events.schema import Column
+from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.explorer.server.events import EventSet, column_to_json
 from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
 from astrocast.explorer.server.layers import Layer, layers_of
@@ -34,7 +35,7 @@ from astrocast.pipeline.run import RECORDING
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
-#: what the page was told about a recording, beside it
+#: answers about a recording that were given in the page, beside it
 NOTES_SUFFIX = ".explore.json"
 
 
@@ -76,7 +77,7 @@ def find_parts(path: Path) -> Place:
         recording = path / RECORDING
         if not recording.is_file():
             raise RecordingNotFoundError(
-                f"{path} has no {RECORDING} yet: its run did not get past the conversion;"
+                f"{path} has no {RECORDING} yet: its run did not finish the conversion;"
                 " run it again"
             )
         return Place(path, recording, path, _store_in(path, recording.stem))
@@ -128,6 +129,7 @@ class Project:
         self._statistics: dict[str, LayerStatistics] = {}
         self._projections: dict[str, Projections] = {}
         self._lock = threading.Lock()
+        self._apply_offset()
 
     @property
     def title(self) -> str:
@@ -180,7 +182,7 @@ class Project:
 
     @cached_property
     def events(self) -> EventSet | None:
-        """Return the events with the decisions about them; None where there are none."""
+        """Return the events with the decisions about them; None if there are none."""
         if self.place.store is None:
             return None
         return EventSet(self.place.store, self.shape, self.curator)
@@ -195,12 +197,15 @@ class Project:
 
     def frame_marks(self) -> list[dict[str, Any]]:
         """Return what is wrong with frames: frame, kind, reason, severity."""
-        layer = self.first("mc", "data")
-        path = layer.recording.path if layer is not None else None
-        return read_frame_marks(path, layer.recording.loc if layer else None)
+        found: list[dict[str, Any]] = []
+        for kind in ("mc", "data"):
+            layer = self.first(kind)
+            if layer is not None and not found:
+                found = read_frame_marks(layer.recording.path, layer.recording.loc)
+        return found
 
     def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
-        """Return the event table with the columns that regions add, and their meaning."""
+        """Return the event table with the columns of regions, and their meaning."""
         if self.events is None:
             raise DatasetNotFoundError("no events were detected yet")
         regions = read_regions(self.place.recording)
@@ -220,11 +225,11 @@ class Project:
     def metadata(self) -> Metadata:
         """Return pixel size and frame rate: as answered in the page, or of the file."""
         known = next(iter(self.layers.values())).recording.metadata
-        told = self.answers
-        size = told.get("pixel_size")
+        answers = self.answers
+        size = answers.get("pixel_size")
         return replace(
             known,
-            frame_rate=told.get("frame_rate") or known.frame_rate,
+            frame_rate=answers.get("frame_rate") or known.frame_rate,
             pixel_size=(size, size) if size else known.pixel_size,
         )
 
@@ -236,7 +241,7 @@ class Project:
 
     @property
     def answers(self) -> dict[str, float]:
-        """Return what the page was told about the recording."""
+        """Return the answers that were given in the page about the recording."""
         try:
             stored = json.loads(self.answers_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -248,11 +253,33 @@ class Project:
     def answer(self, values: dict[str, float]) -> None:
         """Keep answers about the recording beside it."""
         write_json(self.answers_path, self.answers | values)
+        self._apply_offset()
+        self.cache.close()
+        self.cache = FrameCache()
+        self._statistics.clear()
+        self._projections.clear()
+
+    @property
+    def offset(self) -> float | str | None:
+        """Return the counts in the dark, as in the settings or as answered."""
+        used = self.settings.conversion.offset
+        return used if used is not None else self.answers.get("offset")
+
+    def _apply_offset(self) -> None:
+        """Let layers that are computed here divide by light alone."""
+        answered = self.answers.get("offset")
+        if self.settings.conversion.offset is None and answered is not None:
+            for layer in self.layers.values():
+                if isinstance(layer.recording, RelativeChange | QuickChange):
+                    layer.recording.offset = answered
 
     def source(self) -> tuple[Path, str | None]:
         """Return the input of the run and its dataset, for running again."""
         if self.place.run is None:
-            return self.place.recording, None
+            movie = self.first("data", "other")
+            several = len({x.recording.loc for x in self.layers.values()}) > 1
+            loc = movie.recording.loc if movie is not None and several else None
+            return self.place.recording, loc
         state = _state(self.place.run)
         stored = state.get("input", {})
         return Path(str(stored.get("path", ""))), stored.get("loc")

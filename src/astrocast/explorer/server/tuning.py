@@ -136,7 +136,7 @@ def runs(project: Opened) -> dict[str, Any]:
 
 @router.post("/runs")
 def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]:
-    """Run on the whole recording, into a new directory beside it; the answer is a job."""
+    """Run on the whole recording, into a new directory beside it; returns a job."""
     folder, _ = _beside(project)
     output = folder / check_name(wanted.name)
     interrupted = {r.output.name: r for r in unfinished_runs(folder)}
@@ -155,12 +155,16 @@ def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]
 def with_answers(
     project: Project, settings: RunSettings, loc: str | None
 ) -> RunSettings:
-    """Return settings with what the page was told about the recording."""
-    told: dict[str, Any] = dict(project.answers)
+    """Return settings with the answers that were given about the recording."""
+    answers: dict[str, Any] = dict(project.answers)
+    offset = answers.pop("offset", None)
+    if offset is not None and settings.conversion.offset is None:
+        known = settings.conversion.model_copy(update={"offset": offset})
+        settings = settings.model_copy(update={"conversion": known})
     if loc is not None and settings.conversion.loc_in is None:
         conversion = settings.conversion.model_copy(update={"loc_in": loc})
-        told["conversion"] = conversion
-    return settings.model_copy(update=told)
+        answers["conversion"] = conversion
+    return settings.model_copy(update=answers)
 
 
 def _start(request: Request, wanted: WholeRun) -> dict[str, Any]:

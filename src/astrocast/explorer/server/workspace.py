@@ -8,6 +8,7 @@ from pathlib import Path
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
 from astrocast.explorer.server.project import Project
 from astrocast.io.registry import find_format
+from astrocast.io.stores.curation import check_curator
 from astrocast.pipeline.directory import RUN_FILE
 
 
@@ -35,6 +36,7 @@ class Workspace:
         curator: str = "",
     ) -> None:
         self.root = root.resolve() if root is not None else None
+        check_curator(curator)
         self.loc, self.curator = loc, curator
         self._projects: dict[str, Project] = {}
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +21,8 @@ from astrocast.io.writing.files import replacing
 
 #: rows of a sheet of Excel, its header included
 EXCEL_ROWS = 1_048_576
+#: what a formula of a spreadsheet begins with
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def scalars(table: pd.DataFrame) -> pd.DataFrame:
@@ -34,6 +37,28 @@ def scalars(table: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     return table.drop(columns=arrays)
+
+
+def harmless(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before texts that a spreadsheet would run.
+
+    A text that begins with ``=``, ``+``, ``-`` or ``@`` is a formula to Excel and
+    others, and a name of a recording or a group can be anything.
+    """
+
+    def mark(value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(FORMULA):
+            return "'" + value
+        return value
+
+    marked = table.copy(deep=False)
+    for name in table:
+        if table[name].dtype.kind not in "biufcmM":
+            marked[name] = table[name].map(mark)
+    marked.columns = [mark(name) for name in table.columns]
+    if table.index.dtype.kind not in "biufcmM":
+        marked.index = table.index.map(mark)
+    return marked
 
 
 def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) -> Path:
@@ -53,7 +78,9 @@ def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) ->
 def write_csv(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
     """Write the numbers and texts of a table, the index as column ``event``."""
     return write_whole(
-        path, lambda to: scalars(table).to_csv(to, index_label="event"), overwrite
+        path,
+        lambda to: harmless(scalars(table)).to_csv(to, index_label="event"),
+        overwrite,
     )
 
 
@@ -114,7 +141,9 @@ def write_excel(
 
     def write(to: Path) -> None:
         with pd.ExcelWriter(to, engine="openpyxl") as book:
-            scalars(table).to_excel(book, sheet_name="events", index_label="event")
+            harmless(scalars(table)).to_excel(
+                book, sheet_name="events", index_label="event"
+            )
             meaning.to_excel(book, sheet_name="columns", index=False)
 
     return write_whole(path, write, overwrite)

@@ -211,13 +211,16 @@ def read_layout(
         except ChoiceError as error:
             missing.append(error)
     if missing:
+        if channel:
+            named = (names or {}).get("channel") or [""] * lengths["C"]
+            choices["channel"] = tuple(n or f"ch{i}" for i, n in enumerate(named))
         raise ChoiceError("; ".join(str(e) for e in missing), choices)
     _check_unused(chosen, choices, where)
     return Layout(axes, tuple(shape), time, channel, fixed, choices)
 
 
 def _time_axis(rest: list[str], chosen: Selection, stacks: bool) -> str | None:
-    """Return the axis of the frames among axes that are neither channel nor position."""
+    """Return the axis of frames among axes that are neither channel nor position."""
     if "T" in rest:
         return "T"
     unknown = [a for a in rest if a != "Z"]

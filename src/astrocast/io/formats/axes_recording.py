@@ -120,8 +120,8 @@ def find_axes(
     if ndim == 3:
         return "TYX"
     raise InvalidValueError(
-        f"{where} has {ndim} dimensions, shape {tuple(shape)}, and does not say which is"
-        " what. Name them with axes=, for example axes='TZYX' (T time, C channel, Z"
+        f"{where} has {ndim} dimensions, shape {tuple(shape)}, but does not say which"
+        " is what. Name them with axes=, for example axes='TZYX' (T time, C channel, Z"
         " plane, P position, Y row, X column; command line: --axes TZYX)"
     )
 

@@ -214,7 +214,7 @@ def decode_pixels(
     }
     if compression not in named:
         raise FormatError(
-            f"its frames are compressed in a way (number {compression}) that is not known; "
+            f"its frames have an unknown compression (number {compression}); "
             "save it uncompressed or with Zstandard in ZEN"
         )
     found = named[compression](content)

@@ -1,4 +1,4 @@
-"""What the names of a folder's files say: frame, channel, plane and position of each."""
+"""Find frame, channel, plane and position in the file names of a folder."""
 
 from __future__ import annotations
 

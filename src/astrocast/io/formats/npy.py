@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from astrocast.errors import FormatError, InvalidValueError
+from astrocast.io.formats.axes import read_layout
 from astrocast.io.formats.axes_recording import AxesRecording, find_axes
 from astrocast.io.formats.contiguous import ContiguousRecording
 from astrocast.io.recording import Metadata, Recording, check_movie_shape
@@ -58,6 +59,7 @@ def open_npy(
         check_movie_shape(shape, str(path))
     axes = find_axes(len(shape), shape, chosen, str(path))
     if axes == "TYX" and not fortran:
+        read_layout(axes, shape, str(path), chosen)
         shape = check_movie_shape(shape, str(path))
         return ContiguousRecording(path, offset, shape, dtype, metadata)
     order: Literal["F", "C"] = "F" if fortran else "C"

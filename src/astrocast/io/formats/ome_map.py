@@ -185,7 +185,7 @@ class _SetReader:
         self.files.names.append(key[1] or (path.name if path else key[0]))
 
     def _find(self, uuid: str, name: str) -> Path | None:
-        """Return a file by its name, else by its identity; None where it is not there."""
+        """Return a file by its name, else by its identity; None if it is missing."""
         folder = self.files.holder.parent
         for candidate in (name, Path(name.replace("\\", "/")).name):
             if candidate and (folder / candidate).is_file():

@@ -42,14 +42,14 @@ def open_suite2p(
     frame, size = rows * columns * 2, path.stat().st_size
     if frame <= 0 or size == 0 or size % frame:
         raise FormatError(
-            f"{path} has {size} bytes, which is not a whole number of frames of {rows} x"
+            f"{path} has {size} bytes, not a whole number of frames of {rows} x"
             f" {columns} pixels (int16); it is truncated, or of another ops.npy"
         )
     frames = size // frame
     if known.get("nframes") not in (None, frames):
         raise FormatError(
-            f"{path} has {frames} frames, {ops.name} says {int(known['nframes'])}; it is"
-            " truncated, or of another ops.npy"
+            f"{path} has {frames} frames, {ops.name} says {int(known['nframes'])}: it"
+            " is truncated, or of another ops.npy"
         )
     metadata = Metadata(frame_rate=float(known["fs"]) if known.get("fs") else None)
     return ContiguousRecording(
@@ -64,8 +64,11 @@ def read_pickled_numbers(path: Path) -> dict[str, float]:
     by an integer or a float is an entry.
     """
     with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format._read_array_header(file, version=(1, 0))  # type: ignore[attr-defined]
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            np.lib.format.read_array_header_1_0(file)
+        else:
+            np.lib.format.read_array_header_2_0(file)
         content = file.read()
     found: dict[str, float] = {}
     name: str | None = None
@@ -91,7 +94,7 @@ def open_caiman(
     )
     if not {"d1", "d2", "frames", "order"} <= set(fields):
         raise FormatError(
-            f"{path} does not have its size in its name; expected a memory map of CaImAn"
+            f"{path} does not have its size in its name; expected a map of CaImAn"
             " (..._d1_512_d2_512_d3_1_order_C_frames_1000.mmap)"
         )
     d1, d2, d3, frames = (int(fields.get(k, 1)) for k in ("d1", "d2", "d3", "frames"))

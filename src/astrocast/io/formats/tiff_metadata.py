@@ -60,7 +60,7 @@ SECONDS = {
 
 
 def length(value: Any, unit: Any) -> float | None:
-    """Return a length in micrometres; None when it is missing or its unit is unknown."""
+    """Return a length in micrometres; None if it or its unit is unknown."""
     scale = MICROMETRES.get(str(unit or "µm").strip().lower())
     return (
         float(value) * scale
@@ -181,6 +181,9 @@ def description(
         arguments.update(
             resolution=(1e4 / columns, 1e4 / rows), resolutionunit="CENTIMETER"
         )
+    if metadata.frame_times:
+        times = list(metadata.frame_times)
+        ome["Plane"] = {"DeltaT": times, "DeltaTUnit": ["s"] * len(times)}
     if metadata.frame_rate is not None:
         ome.update(TimeIncrement=1.0 / metadata.frame_rate, TimeIncrementUnit="s")
     if metadata.channel_names:

@@ -248,7 +248,7 @@ def from_scanimage(
     order = read_scanimage(settings, len(page_of))
     if order.pages == 0:
         raise FormatError(
-            f"{where} ends before its first {'volume' if 'Z' in order.axes else 'frame'}"
+            f"{where} ends before one {'volume' if 'Z' in order.axes else 'frame'}"
             f" is complete: {len(page_of)} pages"
         )
     layout = read_layout(

@@ -82,7 +82,7 @@ class VideoRecording(Recording):
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
-        """Return a block, see `Recording.read`; not safe from several threads at once."""
+        """Return a block, see `Recording.read`; only from one thread at a time."""
         av = _av()
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         try:

@@ -53,7 +53,7 @@ class DirectChunks:
         return packed, np.uint32(google_crc32c.value(packed)).astype("<u4").tobytes()
 
     def decode(self, content: bytes) -> NDArray[Any]:
-        """Return the chunk of a file's ``content``; a wrong checksum is a ValueError."""
+        """Return the chunk in ``content``; a wrong checksum is a ValueError."""
         packed, checksum = content[:-4], int.from_bytes(content[-4:], "little")
         if google_crc32c.value(packed) != checksum:
             raise ValueError("a chunk does not match its checksum")

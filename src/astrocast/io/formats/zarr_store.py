@@ -167,7 +167,7 @@ class ZarrRecording(Recording):
 
 
 def axis_labels(array: Any) -> list[str]:
-    """Return the names of the axes of an array, of zarr 3 or of xarray; may be empty."""
+    """Return the names of an array's axes (zarr 3 or xarray); may be empty."""
     named = getattr(array.metadata, "dimension_names", None)
     named = named or dict(array.attrs).get("_ARRAY_DIMENSIONS") or ()
     return [str(n) for n in named]
@@ -440,7 +440,7 @@ class ZarrWriter(RecordingWriter):
 
 
 def install(beside: Path, path: Path, loc: str) -> None:
-    """Move the array ``loc`` of a store that was written beside into its final place."""
+    """Move array ``loc`` of a store that was written beside to its place."""
     if not path.exists():
         os.replace(beside, path)  # noqa: PTH105 - atomic on every system
         return

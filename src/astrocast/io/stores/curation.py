@@ -1,9 +1,9 @@
 """The log of decisions about the events of a store, beside the store.
 
-``<store>.curation.jsonl``, or ``<store>.curation.<curator>.jsonl``: a decision per line,
-see `astrocast.events.curation`. Each line names the detection that it is about by a hash
-of its table; lines about another detection stay in the file and do not count. Lines are
-only ever added.
+``<store>.curation.jsonl``, or ``<store>.curation.<curator>.jsonl``: one decision per
+line, see `astrocast.events.curation`. Each line has a hash of the event table it is
+about; lines about another detection stay in the file and have no effect. Lines are only
+ever added.
 """
 
 from __future__ import annotations
@@ -34,12 +34,17 @@ def curation_path(store: Path, curator: str = "") -> Path:
     >>> curation_path(Path("run/recording.ch0.roi"), "anna").name
     'recording.ch0.curation.anna.jsonl'
     """
+    check_curator(curator)
+    name = f".{curator}" if curator else ""
+    return store.with_name(f"{store.name.removesuffix('.roi')}.curation{name}.jsonl")
+
+
+def check_curator(curator: str) -> None:
+    """Raise unless ``curator`` is empty or can be part of the name of a file."""
     if curator and not _NAME.fullmatch(curator):
         raise InvalidValueError(
             f"curator {curator!r}: a name has up to 40 letters, digits, - and _"
         )
-    name = f".{curator}" if curator else ""
-    return store.with_name(f"{store.name.removesuffix('.roi')}.curation{name}.jsonl")
 
 
 def list_curators(store: Path) -> list[str]:

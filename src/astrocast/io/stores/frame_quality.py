@@ -39,7 +39,7 @@ LEAVE_OUT = 0.5
 def build_frame_table(
     flags: Sequence[tuple[int, str, str, float]], frames: int
 ) -> pd.DataFrame:
-    """Return the table of flags (frame, kind, reason, severity), in the order of frames.
+    """Return the table of flags (frame, kind, reason, severity), by frame.
 
     ``frames`` is the number of frames of the recording; it is kept in ``attrs``.
     """

@@ -303,7 +303,7 @@ def read_journal(path: Path) -> tuple[int, Pages] | None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Lock a file as HDF5 does; it ends when the file is closed, or the process dies."""
+    """Lock a file as HDF5 does, until it is closed or the process ends."""
     if os.name == "nt":
         return  # Windows does not open for writing what another process holds open
     import fcntl

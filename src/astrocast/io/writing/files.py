@@ -177,9 +177,24 @@ def check_space(folder: Path, need: int, what: Path) -> None:
         raise OutputError(f"{folder} cannot be written to: {error}") from error
     if free < need + RESERVE:
         raise OutputError(
-            f"{what} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; free some"
-            " space"
+            f"{what} needs {format_bytes(need)}, and {format_bytes(RESERVE)} are left"
+            f" free for others; {format_bytes(free)} are free. Free some space"
         )
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes with three digits and a unit.
+
+    Examples
+    --------
+    >>> format_bytes(512), format_bytes(2_345_678)
+    ('512 B', '2.35 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def open_for_writing(path: Path) -> BinaryIO:
@@ -194,7 +209,7 @@ def open_for_writing(path: Path) -> BinaryIO:
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until a file is on the disk: a rename must not overtake the data it names."""
+    """Wait until a file is on disk: a rename must not come before its data."""
     file.flush()
     os.fsync(file.fileno())
 

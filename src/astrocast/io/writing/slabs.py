@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import RecordingWriter, check_block
+from astrocast.kernels.parallel import count_cores
 
 #: more than these wait for the disk rather than work
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, count_cores())
 
 
 class SlabBuffer:

@@ -118,7 +118,7 @@ def active_thresholds(
     min_ratio: float,
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    r"""Return thresholds, infinite for frames whose active pixels are not bright enough.
+    r"""Return thresholds, infinite for frames whose active pixels are not bright.
 
     Parameters
     ----------

@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.calibrated.noise_moments import gain_of_mean
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
+from astrocast.kernels.calibrated.quiet import (
+    box_means,
+    box_noise,
+    find_quiet,
+    mean_of_quiet,
+)
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
+from astrocast.kernels.calibrated.slow_patterns import (
+    add_courses,
+    fit_courses,
+    slow_courses,
+)
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import spread
 
@@ -31,8 +42,6 @@ _COMMON_TILE, _DRIFT_TILE = 8, 16
 #: standard deviations above the level from which a mean is left out, round by round:
 #: the first level is noisy, and what is left out because of that would never come back
 _OUT = 4.0, 3.5, 3.0
-#: half of the side of the square that is averaged before a mean is judged
-_BOX = 2
 #: standard deviation of what white noise shows as its excess, times the root of the
 #: number of steps (simulated)
 _SPREAD_OF_EXCESS = 0.61
@@ -120,23 +129,33 @@ def estimate_background(
     level = _low_level(rest, noise)
     rest -= level
     drift = np.zeros(_tile_shape(rest), np.float32)
+    slow: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, noise * noise)
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
         # what is left out on one side only leaves the mean of noise below zero; in the
         # first round the level may still be too high, and what is below it is to pull
         # it down
-        quiet = _quiet(steady, noise, limit, round_ > 0, pool)
-        correction = _mean_of_quiet(steady, quiet, pool)
+        quiet = find_quiet(steady, noise, limit, round_ > 0, pool)
+        correction = mean_of_quiet(steady, quiet, pool)
         level += correction
         rest -= correction
         steady -= correction
         drift = drift + _drift(steady, quiet)
+        if round_ == 0:
+            continue
+        courses = slow_courses(steady, noise)
+        if len(courses):
+            weights = fit_courses(steady, quiet, courses, pool)
+            add_courses(rest, weights, courses, -1)
+            slow.append((weights, courses))
     excess = _excess(_subtract_tiles(rest, drift, pool), texture, noise, pool)
     # what was taken away is put together again, in place of what is not needed any more
     levels = _subtract_tiles(np.zeros_like(rest), -drift, pool)
     levels += level
     levels += course[:, None, None] * slope
+    for weights, courses in slow:
+        add_courses(levels, weights, courses, 1)
     return Background(levels, steps, variance, excess, line)
 
 
@@ -262,149 +281,6 @@ def _between_middles(n: int, count: int, side: Any) -> Any:
     return before, share
 
 
-def _box_noise(noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the noise of the mean over the square around each pixel.
-
-    At the edges pixels count repeatedly.
-    """
-    rows, columns = (_box_weights(n) ** 2 for n in noise.shape)
-    return np.asarray(np.sqrt(rows @ noise**2 @ columns.T), np.float32)
-
-
-def _box_weights(n: int) -> NDArray[np.float32]:
-    weights = np.zeros((n, n), np.float32)
-    for j in range(-_BOX, _BOX + 1):
-        np.add.at(
-            weights,
-            (np.arange(n), np.clip(np.arange(n) + j, 0, n - 1)),
-            np.float32(1 / (2 * _BOX + 1)),
-        )
-    return weights
-
-
-def _quiet(
-    values: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    limit: float,
-    both: bool,
-    pool: Executor | None,
-) -> NDArray[np.uint8]:
-    """Return a mask of quiet voxels, uint8 (step, row, column).
-
-    Neither they nor their neighbours in space and time exceed the background.
-
-    ``limit``: standard deviations above the background (with ``both`` also below it)
-    from which a voxel is not quiet.
-    """
-    smooth = np.empty_like(values)
-    spread(pool, len(values), _box_means, values, smooth)
-    out = np.empty(values.shape, np.uint8)
-    even = _box_noise(noise)
-    scale = _low_spread(smooth, even)
-    if both:
-        np.abs(smooth, out=smooth)
-    spread(pool, len(values), _near_high, smooth, np.float32(limit) * even, scale, out)
-    quiet = np.empty(values.shape, np.uint8)
-    spread(pool, len(values), _no_neighbour_in_time, out, quiet)
-    return quiet
-
-
-@njit(cache=True, nogil=True)
-def _box_means(lo: int, hi: int, values: Any, out: Any) -> None:
-    _, rows, columns = values.shape
-    line = np.empty(columns, np.float32)
-    for k in range(lo, hi):
-        for y in range(rows):
-            line[:] = 0
-            for j in range(-_BOX, _BOX + 1):
-                source = values[k, min(max(y + j, 0), rows - 1)]
-                for x in range(columns):
-                    line[x] += source[x]
-            for x in range(columns):
-                total = np.float32(0)
-                for j in range(-_BOX, _BOX + 1):
-                    total += line[min(max(x + j, 0), columns - 1)]
-                out[k, y, x] = total / np.float32((2 * _BOX + 1) ** 2)
-
-
-def _low_spread(
-    smooth: NDArray[np.float32], noise: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the deviation of each step's means over squares, at least 1.
-
-    In units of that of white noise.
-
-    Interpolation by a motion correction makes the noise of neighbours alike: their mean
-    has more of it than steps from frame to frame tell. It is taken from low values,
-    where no event reaches: half and one and a half deviations below.
-    """
-    apart = (
-        slice(None),
-        slice(None, None, 2 * _BOX + 1),
-        slice(None, None, 2 * _BOX + 1),
-    )
-    heights = (smooth[apart] / noise[apart[1:]]).reshape(len(smooth), -1)
-    low, middle = np.quantile(heights, (0.0668, 0.3085), axis=1)
-    return np.maximum(middle - low, 1).astype(np.float32)
-
-
-@njit(cache=True, nogil=True)
-def _near_high(lo: int, hi: int, smooth: Any, limit: Any, scale: Any, out: Any) -> None:
-    _, rows, columns = smooth.shape
-    for k in range(lo, hi):
-        out[k] = 0
-        for y in range(rows):
-            for x in range(columns):
-                if smooth[k, y, x] > limit[y, x] * scale[k]:
-                    out[
-                        k,
-                        max(y - _BOX, 0) : min(y + _BOX + 1, rows),
-                        max(x - _BOX, 0) : min(x + _BOX + 1, columns),
-                    ] = 1
-
-
-@njit(cache=True, nogil=True)
-def _no_neighbour_in_time(lo: int, hi: int, high: Any, quiet: Any) -> None:
-    n, rows, columns = high.shape
-    for k in range(lo, hi):
-        before, after = high[max(k - 1, 0)], high[min(k + 1, n - 1)]
-        for y in range(rows):
-            for x in range(columns):
-                quiet[k, y, x] = 1 - (before[y, x] | high[k, y, x] | after[y, x])
-
-
-def _mean_of_quiet(
-    values: NDArray[np.float32], quiet: NDArray[np.uint8], pool: Executor | None
-) -> NDArray[np.float32]:
-    out = np.empty(values.shape[1:], np.float32)
-    spread(
-        pool,
-        values.shape[1],
-        _quiet_means,
-        values,
-        quiet,
-        max(3, len(values) // 10),
-        out,
-    )
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _quiet_means(
-    lo: int, hi: int, values: Any, quiet: Any, least: int, out: Any
-) -> None:
-    n, _, columns = values.shape
-    for y in range(lo, hi):
-        total = np.zeros(columns, np.float32)
-        count = np.zeros(columns, np.float32)
-        for k in range(n):
-            for x in range(columns):
-                total[x] += values[k, y, x] * quiet[k, y, x]
-                count[x] += quiet[k, y, x]
-        for x in range(columns):
-            out[y, x] = total[x] / count[x] if count[x] >= least else np.float32(0)
-
-
 def _drift(
     values: NDArray[np.float32], quiet: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
@@ -437,11 +313,11 @@ def _excess(
     """
     steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)
-    spread(pool, len(steady), _box_means, steady, smooth)
+    spread(pool, len(steady), box_means, steady, smooth)
     found = np.ones(steady.shape[1:], np.float32)
-    spread(pool, steady.shape[1], _lower_spread, smooth, _box_noise(noise), found)
+    spread(pool, steady.shape[1], _lower_spread, smooth, box_noise(noise), found)
     even = np.empty((1, *found.shape), np.float32)
-    _box_means(0, 1, found[None], even)
+    box_means(0, 1, found[None], even)
     # what an estimate from that few steps may differ by is no excess
     doubt = 2 * _SPREAD_OF_EXCESS / np.sqrt(len(values))
     return np.maximum(even[0] - np.float32(doubt), np.float32(1))

@@ -1,4 +1,4 @@
-"""Voxels of a smoothed signal that stand out: the only ones that are kept of a block."""
+"""Voxels that stand out in a smoothed signal; the rest of a block is dropped."""
 
 from __future__ import annotations
 

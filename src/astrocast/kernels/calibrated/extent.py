@@ -219,7 +219,7 @@ def _extents(
     share: Any,
     shape: Any,
 ) -> Any:
-    """Return voxels (int64), number of voxels and peak of the events ``lo`` to ``hi``."""
+    """Return voxels (int64), their number and the peak of events ``lo`` to ``hi``."""
     count, peak = np.zeros(hi - lo, np.int64), np.zeros(hi - lo, np.float32)
     found = [np.empty(0, np.int64)]
     rows, columns = shape[1], shape[2]

@@ -129,6 +129,6 @@ def tile_means_of_frames(
 
 @njit(cache=True, nogil=True)
 def _mean_tiles_of(lo: int, hi: int, frames: Any, side: int, out: Any) -> None:
-    """Write the tiles of frames ``lo`` to ``hi`` into ``out``, (frame, tile), float32."""
+    """Write tiles of frames ``lo`` to ``hi`` into ``out``, float32 (frame, tile)."""
     for t in range(lo, hi):
         mean_tiles(frames[t], side, out[t])

@@ -14,7 +14,7 @@ _PIECES = 8
 def call_in_pieces(
     pool: Executor | None, n: int, kernel: Callable[..., Any], *args: Any
 ) -> list[Any]:
-    """Return what ``kernel(lo, hi, *args)`` returns for parts of ``range(n)``, in order.
+    """Return the results of ``kernel(lo, hi, *args)`` for parts of ``range(n)``.
 
     Parameters
     ----------

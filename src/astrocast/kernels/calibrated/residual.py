@@ -64,7 +64,7 @@ def residual(
 def _shared_light(
     background: Background,
 ) -> tuple[int, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what `fit_frame` needs: tile side, light of pixels, of tiles, tile noise."""
+    """Return the inputs of `fit_frame`: tile side, pixel and tile light, noise."""
     side = tile_side(background.mean.shape)
     mean = background.mean
     light = (mean - mean.mean()).astype(np.float32)
@@ -107,8 +107,8 @@ def _above(
     """Write frames ``lo`` to ``hi`` less their background into ``out``.
 
     ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
-    at each step, of which ``before`` (int64) and ``share`` (float32) name the two around
-    each frame; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
+    at each step; ``before`` (int64) is the step before each frame, ``share`` (float32)
+    its weight; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
     """
     _, rows, columns = frames.shape
     side, light, tile_light, tile_noise = shared

@@ -55,7 +55,7 @@ class Texture:
     def of(
         cls, background: NDArray[np.float32], variance: NDArray[np.float32]
     ) -> Texture:
-        """Return the texture of a background (row, column) with noise of that variance."""
+        """Return the texture of a background (row, column) with noise of a variance."""
         dy, dx = np.gradient(background)
         first = np.stack([dy, dx]).astype(np.float32)
         second = np.stack(

@@ -142,7 +142,7 @@ def _window(n: Any, known: Any, extents: Any, near: Any, shape: Any, mark: Any) 
 def _less_model(
     left: Any, f0: Any, pixels: Any, g0: Any, their: Any, model: Any
 ) -> None:
-    """Subtract another event's model from ``left`` where the windows are the same voxels.
+    """Subtract another event's model from ``left`` where windows share voxels.
 
     ``left`` float64 and ``model`` float32 are (frame, pixel); ``f0`` and ``g0`` their
     first frames, ``pixels`` and ``their`` their pixels, ascending, int64.
@@ -165,7 +165,8 @@ def _less_model(
 def _fit(left: Any, mine: Any, others: Any, model: Any) -> Any:
     """Write the footprint times time course that is seen alone into ``model``.
 
-    ``left`` (frame, pixel), float64, is the signal less the neighbours' models; changed.
+    ``left``, float64 (frame, pixel), is the signal minus the neighbours' models; it
+    changes.
     Returns the frames in which the model is known, bool.
     """
     frames, pixels = left.shape
@@ -272,7 +273,7 @@ def fit_groups(
 
     ``groups`` are event numbers (from 0) group after group and where each begins;
     ``known`` voxels (int64), signal, noise (float32) and owner (int32, -1: none);
-    ``extents`` and ``near`` the voxels and neighbours of each event and where they begin
+    ``extents`` and ``near`` the voxels and neighbours of each event, with their offsets
     (int64); ``levels`` float64, (event,); ``shape`` int64, (3,). Returns event, voxel
     (int64), model (float32) and whether the voxel belongs to the event (bool).
     """
@@ -306,7 +307,7 @@ def fit_groups(
 
 @njit(cache=True, nogil=True)
 def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> None:
-    """Subtract the models of the neighbours of member ``k`` of a group from ``left``."""
+    """Subtract the models of member ``k``'s neighbours from ``left``."""
     n = members[k]
     for m in near[0][near[1][n] : near[1][n + 1]]:
         j = np.searchsorted(members, m)

@@ -16,8 +16,8 @@ Origin = tuple[int, int, int]
 class PlacedMask(NamedTuple):
     """A mask in a recording.
 
-    ``mask`` bool (frames, rows, columns), cut to its bounding box; ``origin`` frame, row
-    and column of its first voxel.
+    ``mask``: bool (frames, rows, columns), cut to its bounding box; ``origin``: first
+    frame, row and column of the box.
     """
 
     mask: NDArray[np.bool_]

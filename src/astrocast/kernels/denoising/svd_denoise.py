@@ -15,7 +15,6 @@ depend on how the recording is divided into blocks.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -25,6 +24,7 @@ from scipy.linalg.blas import ssyrk
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.parallel import count_cores
 
 Array = NDArray[np.float32]
 
@@ -436,7 +436,7 @@ def project(frames: Array, patterns: Patterns) -> Array:
     Each frame is denoised independently of the others.
     """
     out = np.empty(frames.shape, np.float32)
-    count = min(os.cpu_count() or 1, len(frames)) or 1
+    count = min(count_cores(), len(frames)) or 1
     parts = [
         slice(i * len(frames) // count, (i + 1) * len(frames) // count)
         for i in range(count)

@@ -1,4 +1,4 @@
-"""Shape of events: of their masks in space and time, and of their footprints in space."""
+"""Shape of events: masks in space and time, and footprints in space."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.event_features.convex_hull import hull_rows, largest_diameter
-from astrocast.kernels.event_features.hull_volume import count_hull
+from astrocast.kernels.event_features.convex_hull import (
+    count_hull,
+    hull_rows,
+    largest_diameter,
+)
 
 #: properties of `mask_shape`, in order
 MASK_PROPERTIES = (

@@ -21,8 +21,8 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets
 
 #: levels, as a share of the peak, at which times are taken
 LEVELS = (0.1, 0.5, 0.9)
-#: frames around the event that are not taken for its baseline: its rise and decay go on
-#: beyond the frames in which it stood out of the noise. A share of its duration is added
+#: frames around the event that are not used for its baseline: rise and decay continue
+#: beyond the frames in which it is above the noise. A share of its duration is added
 _GUARD_BEFORE, _GUARD_AFTER, _GUARD_SHARE = 4, 8, 0.5
 #: context frames further from their median than this many standard deviations are not
 #: baseline

@@ -11,7 +11,7 @@ from astrocast.errors import InvalidValueError
 
 
 def can_clip(source: DTypeLike, target: DTypeLike) -> bool:
-    """Return whether a value of ``source`` can lie outside the integers of ``target``."""
+    """Return whether values of ``source`` may be outside the integers of ``target``."""
     return np.dtype(target).kind in "iu" and not np.can_cast(source, target, "safe")
 
 

@@ -24,6 +24,8 @@ LEAVE_OUT = 0.5
 #: a frame is black when it shows less than this share of the usual structure (or, where
 #: the field is uniform, of the usual light)
 BLACK = 0.15
+#: ... and has less than this share of the usual contrast
+OTHER = 0.4
 #: a step of the light is real from this many standard deviations of a block's noise on,
 #: in every block of a band
 STEP = 5.0
@@ -87,14 +89,18 @@ def find_black(stats: FrameStatistics) -> Iterator[Flag]:
     """Yield frames taken without light: laser or detector off, or an empty frame."""
     n, blocks = len(stats), filled_blocks(stats)
     mean = blocks.mean(1)
-    # three of four frames may be dark
-    usual = np.percentile(blocks, 75, axis=0)
+    # not a higher percentile: a long event would be what is usual
+    usual = np.median(blocks, axis=0)
     contrast = usual - usual.mean()
     noise = block_noise(blocks)
     power = float(contrast @ contrast)
     light = mean / max(abs(usual.mean()), 1e-12)
     if power > 0 and np.sqrt((noise**2 * contrast**2).sum()) < 0.03 * power:
         share = (blocks - mean[:, None]) @ contrast / power
+        # tissue that jumped, or another plane, has a structure of its own
+        rest = blocks - mean[:, None]
+        contrasts = np.sqrt((rest**2).mean(1) / (contrast**2).mean())
+        share = np.where(contrasts < OTHER, share, 1.0)
         share = np.where(light < BLACK, np.minimum(share, light), share)
     else:
         share = light
@@ -118,7 +124,7 @@ def find_black(stats: FrameStatistics) -> Iterator[Flag]:
 
 
 def abrupt_runs(dark: Bool, mean: Real, missing: Real) -> Bool:
-    """Return the dark frames (frame,) of runs that begin or end within three frames."""
+    """Return the dark frames (frame,) of runs that begin and end within 3 frames."""
     out = np.zeros_like(dark)
     for start, stop in runs(dark):
         drops = []
@@ -126,7 +132,7 @@ def abrupt_runs(dark: Bool, mean: Real, missing: Real) -> Bool:
             drops.append(mean[max(0, start - 3) : start].max() - mean[start])
         if stop < len(dark):
             drops.append(mean[stop : stop + 3].max() - mean[stop - 1])
-        out[start:stop] = bool(drops) and max(drops) > 0.4 * missing[start:stop].mean()
+        out[start:stop] = bool(drops) and min(drops) > 0.4 * missing[start:stop].mean()
     return out
 
 
@@ -252,8 +258,8 @@ def find_pulses(values: Real) -> tuple[Bool, Bool]:
 def step_directions(values: Real, noise: Real) -> NDArray[np.int8]:
     """Return 1 where a block is clearly brighter than in the frame before, -1 darker.
 
-    ``values`` (frame, group, block), ``noise`` (group, block): the standard deviation of
-    a block; the result is (frame - 1, group, block), 0 where the step is within noise.
+    ``values`` (frame, group, block), ``noise`` (group, block): standard deviation of a
+    block; the result is (frame - 1, group, block), 0 where the step is within noise.
     """
     least = LEAST_STEP * np.abs(np.median(values, axis=0))
     limit = np.maximum(np.maximum(STEP * np.sqrt(2) * noise, least), 1e-12)

@@ -163,7 +163,7 @@ def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) ->
 
 @njit(cache=True, nogil=True)
 def _highest(frame: Any) -> tuple[Any, float]:
-    """Return the highest value of a frame (row, column), and the share of pixels there."""
+    """Return the maximum of a frame (row, column), and the share of its pixels."""
     top = frame[0, 0]
     for row in frame:
         for x in range(len(row)):

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 
 def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of the finite values of each frame, 0 where there are none,
-    (frames,).
+    """Return the mean of the finite values of each frame, float64 (frames,).
+
+    0 where a frame has none.
 
     Examples
     --------
@@ -26,8 +27,7 @@ def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
 def fill_invalid(
     frames: NDArray[Any], fills: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return frames as float32 with NaN and infinite values replaced, and where they
-    were.
+    """Return frames as float32 without NaN and infinite values, and where they were.
 
     Parameters
     ----------
@@ -60,3 +60,37 @@ def fill_invalid(
         return values, None
     means = frame_means(values) if fills is None else fills
     return np.where(finite, values, means[:, None, None]).astype(np.float32), ~finite
+
+
+def largest_rectangle(filled: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return rows and columns of the largest rectangle of true pixels.
+
+    Of several equally large ones the topmost, then leftmost. Each row is the bottom of
+    rectangles whose height at each column is the number of true pixels above it.
+
+    Parameters
+    ----------
+    filled
+        bool (row, column).
+
+    Examples
+    --------
+    >>> filled = np.ones((4, 6), bool)
+    >>> filled[0], filled[:, 5] = False, False
+    >>> largest_rectangle(filled)
+    (slice(1, 4, None), slice(0, 5, None))
+    """
+    heights = np.zeros(filled.shape[1] + 1, np.int64)
+    best, found = 0, (slice(0, 0), slice(0, 0))
+    for row in range(filled.shape[0]):
+        heights[:-1] = np.where(filled[row], heights[:-1] + 1, 0)
+        open_at: list[int] = []  # columns of rising heights
+        for column, height in enumerate(heights.tolist()):
+            while open_at and heights[open_at[-1]] >= height:
+                tall = int(heights[open_at.pop()])
+                left = open_at[-1] + 1 if open_at else 0
+                if tall * (column - left) > best:
+                    best = tall * (column - left)
+                    found = slice(row + 1 - tall, row + 1), slice(left, column)
+            open_at.append(column)
+    return found

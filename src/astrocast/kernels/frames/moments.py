@@ -18,7 +18,7 @@ class StepMoments:
     Parameters
     ----------
     edges
-        First frame of each group, and the frame after the last one, int64 (groups + 1,).
+        First frame of each group, and the frame after the last, int64 (groups + 1,).
     shape
         (row, column).
 
@@ -73,7 +73,7 @@ class StepMoments:
 
     @property
     def step_variance(self) -> NDArray[np.float64]:
-        """Half the mean squared difference of neighbouring frames, float64 (row, column).
+        """Half the mean squared frame-to-frame difference, float64 (row, column).
 
         For white noise this is its variance.
         """

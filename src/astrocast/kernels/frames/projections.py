@@ -189,7 +189,7 @@ def _project(values, stripe):  # type: ignore[no-untyped-def]
     """Reduce ``values`` (frame, pixel) of any real dtype, in stripes of pixels.
 
     Returns count (int64), mean, squares and maximum (float64), each (pixel,), and sums
-    (float64) and counts (int64) of each frame, (stripe, frame): each thread has its own.
+    (float64) and counts (int64) of each frame, (stripe, frame), one row per thread.
     """
     frames, pixels = values.shape
     stripes = (pixels + stripe - 1) // stripe

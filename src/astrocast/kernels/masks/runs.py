@@ -148,7 +148,7 @@ def _fill_runs(lo: int, hi: int, lines: Any, first: Any, start: Any, stop: Any) 
 def _paint(
     lo: int, hi: int, start: Any, stop: Any, first: Any, values: Any, out: Any
 ) -> None:
-    """Paint rows ``lo:hi`` of ``out``, int32 (frame * row, column), see `paint_runs`."""
+    """Paint rows ``lo:hi`` of ``out``, int32 (line, column), see `paint_runs`."""
     for i in range(lo, hi):
         for run in range(first[i], first[i + 1]):
             for x in range(start[run], stop[run]):

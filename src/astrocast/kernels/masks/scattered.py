@@ -28,7 +28,7 @@ def box_of(voxels: Any, rows: int, columns: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def painted_box(voxels: Any, rows: int, columns: int) -> Any:
-    """Return a uint8 box with a margin of one voxel, 1 at the voxels, and its low corner.
+    """Return a uint8 box, 1 at the voxels, margin 1, and its low corner.
 
     Entry (1, 1, 1) of the box is at the low corner, int64, (3,).
     """
@@ -77,7 +77,7 @@ def _paint_region(box: Any, seed: Any, old: Any, new: Any, stack: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def largest_region(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the largest region of voxels (corners connect), 1 in a box, and its corner.
+    """Return the largest region of voxels (corners connect) in a box, its corner.
 
     As `painted_box`; of two equally large regions the first in raster order.
     """

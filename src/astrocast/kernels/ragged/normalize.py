@@ -200,7 +200,7 @@ def _normalize_each(
 
 
 def _is_per_trace(step: Step) -> bool:
-    """Return whether a step needs one trace at a time, and only subtracts or divides."""
+    """Return whether a step needs single traces only, to subtract or divide."""
     alone = step.rows and not step.population_wide and step.mode not in _OVER_DEVIATIONS
     return step.name in ("subtract", "divide", "min_max", "mean_std") and alone
 

@@ -59,8 +59,8 @@ def attribute_events(pixels: Pixels, regions: NDArray[np.bool_]) -> Attribution:
 def _attribute(flat: Any, offsets: Any, regions: Any, region: Any, share: Any) -> None:
     """Write the region with most pixels of each event, and their share.
 
-    ``flat`` int64 (pixels,), ``offsets`` int64 (events + 1,), ``regions`` bool (regions,
-    pixels of a frame), ``region`` int64 and ``share`` float64 (events,), changed.
+    ``flat`` int64 (pixels,), ``offsets`` int64 (events + 1,), ``regions`` bool (region,
+    pixel of a frame), ``region`` int64 and ``share`` float64 (events,), changed.
     """
     for i in range(len(offsets) - 1):
         size = offsets[i + 1] - offsets[i]
@@ -93,8 +93,8 @@ def along_axis(
     Returns
     -------
     along, right : numpy.ndarray
-        float64 (points,): 0 at ``begin``, growing towards ``end``; positive to the right
-        of a walker from ``begin`` to ``end`` on the screen (rows go down).
+        float64 (points,): 0 at ``begin``, growing towards ``end``; positive to the
+        right of a walker from ``begin`` to ``end`` on the screen (rows go down).
 
     Raises
     ------

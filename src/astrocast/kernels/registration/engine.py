@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
@@ -11,16 +10,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.kernels.registration.illumination import evened
 from astrocast.kernels.registration.piecewise import (
     PiecewiseModel,
+    fit_fields,
     spread_fields,
     view_fields,
     warp_view,
 )
-from astrocast.kernels.registration.preprocess import view_frames
+from astrocast.kernels.registration.preprocess import as_native, view_frames
 from astrocast.kernels.registration.quality import agreement, clipped_share
-from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
+from astrocast.kernels.registration.rigid import RigidModel, view_shifts
+from astrocast.kernels.registration.robust import fit_frames
 from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
 Model = RigidModel | PiecewiseModel
@@ -42,10 +42,9 @@ class Estimate:
         float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a
         rigid estimate.
     correlation_before, correlation_after
-        (frame,), correlation of the raw and of the aligned view with the template.
-    structure
-        (frame,), of unevenly lit frames the correlation of their fine structure with
-        the template's; NaN of others.
+        (frame,), weighted correlation of the frame with the template, at rest and moved
+        as the frame has. The frame is never interpolated and active pixels hardly
+        count, so that both mean the same.
     residual
         (frame,), pixels: displacement that is left.
     clipped
@@ -58,7 +57,6 @@ class Estimate:
     fields: NDArray[np.float32]
     correlation_before: NDArray[np.float64]
     correlation_after: NDArray[np.float64]
-    structure: NDArray[np.float64]
     residual: NDArray[np.float64]
     clipped: NDArray[np.float64]
     sum_before: NDArray[np.floating]
@@ -66,8 +64,9 @@ class Estimate:
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """Return one estimate of consecutive runs: frames one after the other, sums
-        added.
+        """Return one estimate of consecutive groups of frames.
+
+        Values per frame are joined, sums are added.
         """
         joined: dict[str, Any] = {}
         for f in fields(cls):
@@ -85,18 +84,12 @@ def _sum(values: list[NDArray[Any]]) -> NDArray[np.float64]:
     return total
 
 
-def threads_available() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def in_batches(
     work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None
 ) -> list[Any]:
-    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order, on the
-    threads of ``pool``.
+    """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order.
+
+    On the threads of ``pool``.
     """
     parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return list(map(work, parts) if pool is None else pool.map(work, parts))
@@ -119,93 +112,70 @@ def batch_of(model: Model) -> int:
     return 2 * frames if halo_of(model) else frames
 
 
-def align(
-    seen: NDArray[np.float32], model: Model, inner: slice = ALL
-) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return (shifts, fields, aligned views) of the ``inner`` ones of viewed frames; a
-    rigid model has no patches.
-    """
-    if isinstance(model, RigidModel):
-        shifts = view_shifts(seen[inner], model)
-        return (
-            shifts,
-            np.empty((len(shifts), 2, 0, 0), np.float32),
-            shift_frames(seen[inner], shifts / model.view.factor),
-        )
-    shifts, found = view_fields(seen, model, inner)
-    return shifts, found, warp_view(seen[inner], found, model.grid, model.rigid.view)
-
-
 def estimate_batch(frames: NDArray[Any], model: Model, inner: slice = ALL) -> Estimate:
     """Compare the ``inner`` ones of a few frames with the template."""
     rigid = rigid_part(model)
     seen = view_frames(frames, rigid.view)
-    shifts, found, aligned = align(seen, model, inner)
-    return judged(seen[inner], shifts, found, aligned, rigid)
+    if isinstance(model, RigidModel):
+        frames, seen, inner = frames[inner], seen[inner], ALL
+    start = view_shifts(seen, rigid)
+    fields = None
+    if isinstance(model, PiecewiseModel):
+        fields = view_fields(seen, start, model, inner)
+    return refine_estimate(frames[inner], seen[inner], start[inner], fields, model)
 
 
-def judged(
+def refine_estimate(
+    frames: NDArray[Any],
     seen: NDArray[np.float32],
-    shifts: NDArray[np.float64],
-    found: NDArray[np.float32],
-    aligned: NDArray[np.float32],
-    rigid: RigidModel,
+    start: NDArray[np.float64],
+    fields: NDArray[np.float32] | None,
+    model: Model,
 ) -> Estimate:
-    """Return the estimate of viewed frames whose motion has been found."""
-    before, _ = agreement(seen, rigid.template, rigid.window)
-    after, residual = agreement(aligned, rigid.template, rigid.window)
-    left = np.hypot(*residual.T) * rigid.view.factor
-    fine = structure(aligned, rigid)
+    """Return the estimate of frames whose motion is known by correlation.
+
+    Parameters
+    ----------
+    frames, seen
+        (frame, row, column), raw and as views.
+    start
+        (frame, 2), pixels: rigid shifts.
+    fields
+        float32 (frame, 2, patch row, patch column), pixels; None in a rigid model.
+    model
+        With a robust rigid model, see `robust_template.build_robust`.
+    """
+    rigid = rigid_part(model)
+    assert rigid.robust is not None
+    view = rigid.view
+    fit = fit_frames(as_native(frames), seen, start, rigid.robust)
+    shifts = np.clip(fit.shifts, np.negative(rigid.limit), rigid.limit)
+    before, after = fit.before, fit.after
+    if isinstance(model, RigidModel):
+        found = np.empty((len(shifts), 2, 0, 0), np.float32)
+        aligned = shift_frames(seen, shifts / view.factor)
+    else:
+        assert fields is not None
+        found, after = fit_fields(seen, fields, shifts, model)
+        aligned = warp_view(seen, found, model.grid, view)
+    _, residual = agreement(aligned, rigid.template, rigid.window)
     # a few frames: float32 is exact enough, and no copy in float64 is made of them
     return Estimate(
         shifts,
         found,
         before,
         after,
-        fine,
-        left,
+        np.hypot(*residual.T) * view.factor,
         clipped_share(seen),
         seen.sum(0),
         aligned.sum(0),
     )
 
 
-def structure(aligned: NDArray[np.float32], rigid: RigidModel) -> NDArray[np.float64]:
-    """Return how much the fine structure of unevenly lit ones of aligned views is like
-    the template's; NaN of others.
-
-    A frame is not to be mistrusted for an event that fills it.
-    """
-    correlation = np.full(len(aligned), np.nan)
-    uneven = is_uneven(aligned, np.zeros((len(aligned), 2), np.int64), rigid)
-    if uneven.any():
-        correlation[uneven] = fine_agreement(aligned[uneven], rigid)
-    return correlation
-
-
-def fine_agreement(
-    aligned: NDArray[np.float32], rigid: RigidModel, share: float = 0.0
-) -> NDArray[np.float64]:
-    """Return the correlation (frame,) of aligned views with the template by what
-    unevenly lit frames are compared by.
-
-    ``share`` is that of each frame in the template; without its own noise there, it
-    compares as any other frame does.
-    """
-    sigma = None if rigid.finer is None else rigid.finer.sigma
-    template, frames = evened(rigid.template[None], sigma)[0], evened(aligned, sigma)
-    one_by_one = (
-        agreement(f[None], template - np.float32(share) * f, rigid.window)[0]
-        for f in frames
-    )
-    return np.concatenate(list(one_by_one))
-
-
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare the ``inner`` ones of a block of frames (frame, row, column) with the
-    template.
+    """Compare the ``inner`` frames of a block (frame, row, column) with the template.
 
     Outside ``inner`` are the frames that dim recordings are compared together with
     (`halo_of`). The result does not depend on ``pool``, nor on how the recording is cut
@@ -249,8 +219,9 @@ def correct(
     store: Finish,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
-    """Return a block of frames moved back by their shifts, or by their fields where the
-    model is piecewise.
+    """Return a block of frames moved back by their shifts.
+
+    By their fields where the model is piecewise.
     """
     out = np.empty(frames.shape, store.dtype)
     rule = stored_as(out.dtype, store.offset, store.nonnegative)
@@ -278,8 +249,9 @@ def correct(
 def dense_field(
     field: NDArray[np.float32], model: Model, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return the shift of every pixel (2, row, column) from those of the patches (2,
-    patch row, patch column).
+    """Return the shift of each pixel from the shifts of the patches.
+
+    Shapes (2, row, column) and (2, patch row, patch column).
     """
     assert isinstance(model, PiecewiseModel)
     grid = model.grid

@@ -1,13 +1,12 @@
-"""The registration as one compiled JAX function, for a GPU; the same steps as `rigid`
-and `piecewise`.
+"""The correlation of `rigid` and `piecewise` as one compiled JAX function, for a GPU.
 
-Shifts agree with those of the CPU to 1e-3 pixels. JAX is imported when a function is
+The weighted least squares that follow are those of the CPU (`engine.refine_estimate`),
+so both engines give the same shifts, to 1e-3 pixels. JAX is imported when a function is
 built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import lru_cache
 from importlib.util import find_spec
@@ -28,18 +27,16 @@ from astrocast.kernels.registration.engine import (
     Estimate,
     Model,
     halo_of,
-    judged,
+    refine_estimate,
     rigid_part,
 )
-from astrocast.kernels.registration.illumination import block_size
 from astrocast.kernels.registration.piecewise import (
     NEIGHBOURS,
     PiecewiseModel,
-    warp_view,
+    fields_of,
 )
 from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.rigid import RigidModel
-from astrocast.kernels.registration.warp import shift_frames
 
 #: frames per call: a compiled function has one shape, the last call is filled up
 JAX_BATCH = 32
@@ -140,18 +137,13 @@ def _rigid(seen: Any, model: RigidModel) -> Any:
         )
     )
     whole = whole.astype(int)
-    moved = _displaced(seen, whole)
-    rest = _either(
-        _uneven(moved, whole, model),
-        lambda: _fine_shifts(moved, model.fine),
-        None if model.finer is None else lambda: _fine_shifts(moved, model.finer.fine),  # type: ignore[union-attr]
-    )
+    rest = _fine_peaks(_displaced(seen, whole), model.fine) - model.bias
     limit = np.array(model.limit) / model.view.factor
     return jnp.clip(whole + rest, -limit, limit)
 
 
-def _fine_shifts(moved: Any, fine: Correlator) -> Any:
-    """`rigid._fine_shifts`."""
+def _fine_peaks(moved: Any, fine: Correlator) -> Any:
+    """`rigid._fine_peaks`."""
     jnp = _jax().numpy
     _, h, w = moved.shape
     spectrum = _cross(moved, fine)
@@ -164,58 +156,6 @@ def _fine_shifts(moved: Any, fine: Correlator) -> Any:
     across = jnp.einsum("nly,nyx->nlx", rows, spectrum, precision="highest")
     maps = jnp.einsum("nlx,nmx->nlm", across, columns, precision="highest").real
     return first + FINE_STEP * _peaks(maps)
-
-
-def _uneven(moved: Any, whole: Any, model: RigidModel) -> Any:
-    """`rigid.is_uneven` of frames that are moved already."""
-    jnp = _jax().numpy
-    n, h, w = moved.shape
-    if model.finer is None:
-        return jnp.zeros(n, bool)
-    size, light = block_size((h, w)), model.finer.light
-    rows, columns = light.shape
-    cut = moved[:, : rows * size, : columns * size]
-    means = cut.reshape(n, rows, size, columns, size).mean((2, 4))
-
-    def inside(count: int, length: int, by: Any) -> Any:
-        first = np.arange(count) * size + by[:, None]
-        return (first >= 0) & (first + size <= length)
-
-    use = (
-        inside(rows, h, whole[:, 0])[:, :, None]
-        & inside(columns, w, whole[:, 1])[:, None]
-    )
-    number = jnp.maximum(use.sum((1, 2), keepdims=True), 1)
-
-    def centred(values: Any) -> Any:
-        return jnp.where(
-            use,
-            values - jnp.where(use, values, 0).sum((1, 2), keepdims=True) / number,
-            0,
-        )
-
-    found, wanted = centred(means), centred(light)
-    power = (wanted**2).sum((1, 2), keepdims=True)
-    gain = jnp.where(
-        power > 0,
-        (found * wanted).sum((1, 2), keepdims=True) / jnp.where(power > 0, power, 1),
-        0,
-    )
-    return jnp.abs(found - gain * wanted).max((1, 2)) > model.finer.least
-
-
-def _either(
-    uneven: Any, even: Callable[[], Any], other: Callable[[], Any] | None
-) -> Any:
-    """Return what ``even`` gives, and what ``other`` gives for uneven frames; it runs
-    only where there are some.
-    """
-    found = even()
-    if other is None:
-        return found
-    jax = _jax()
-    second = jax.lax.cond(uneven.any(), other, lambda: found)
-    return jax.numpy.where(uneven.reshape(-1, *(1,) * (found.ndim - 1)), second, found)
 
 
 def _displaced(seen: Any, shifts: Any) -> Any:
@@ -238,12 +178,13 @@ def _smoothed(maps: Any, axis: int) -> Any:
     return middle * maps + side * (before + after)
 
 
-def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any]:
-    """Return the patches' maps, centred on the rigid shift (frame, patch row, patch
-    column, lag, lag), and the bias.
+def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
+    """Return the maps of patches, centred on the rigid shift.
+
+    Shape (frame, patch row, patch column, lag, lag).
     """
     jnp = _jax().numpy
-    grid, finer = model.grid, model.finer
+    grid, correlator = model.grid, model.patches.correlator
     n, h, w = seen.shape
     whole = jnp.rint(shifts).astype(int)
     y = jnp.clip(
@@ -266,16 +207,9 @@ def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> tuple[Any, Any
     columns = _waves(np.fft.rfftfreq(grid.window[1]), rest[:, 1])
     ramps = (rows[:, :, None] * columns[:, None, :])[:, None]
 
-    def compared(correlator: Correlator) -> Any:
-        return _maps(_cross(cut, correlator) * ramps, correlator).reshape(
-            n, *grid.shape, *correlator.lags
-        )
-
-    uneven = _uneven(_displaced(seen, whole), whole, model.rigid)
-    other = None if finer is None else lambda: compared(finer.correlator)
-    maps = _either(uneven, lambda: compared(model.patches.correlator), other)
-    bias = model.patches.bias if finer is None else finer.bias
-    return maps, jnp.where(uneven[:, None, None, None], bias, model.patches.bias)
+    return _maps(_cross(cut, correlator) * ramps, correlator).reshape(
+        n, *grid.shape, *correlator.lags
+    )
 
 
 class Held:
@@ -293,8 +227,9 @@ class Held:
 
 @lru_cache(maxsize=4)
 def _compiled(key: Held) -> Any:
-    """Return the function (views, number of real frames) -> (shifts in pixels of the
-    view, lags of the patches).
+    """Return the compiled function (views, number of real frames) -> shifts, lags.
+
+    Shifts in pixels of the view, and lags of the patches.
     """
     jax, model = _jax(), key.model
     jnp = jax.numpy
@@ -304,14 +239,15 @@ def _compiled(key: Held) -> Any:
         shifts = _rigid(seen, rigid)
         if isinstance(model, RigidModel):
             return shifts, jnp.zeros((len(seen), 2, 0, 0))
-        maps, bias = _patch_maps(seen, shifts, model)
+        maps = _patch_maps(seen, shifts, model)
         for _ in range(model.halo):
             # what fills the batch up stands for the last frame, as beyond the end of a
             # recording
             maps = _smoothed(
                 jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0
             )
-        return shifts, _peaks(_smoothed(_smoothed(maps, 1), 2)) - bias
+        peaks = _peaks(_smoothed(_smoothed(maps, 1), 2))
+        return shifts, peaks - model.patches.bias
 
     return jax.jit(run)
 
@@ -319,8 +255,9 @@ def _compiled(key: Held) -> Any:
 def estimate(
     frames: NDArray[Any], model: Model, inner: slice = ALL, pool: Executor | None = None
 ) -> Estimate:
-    """Compare a block of frames with the template, see `engine.estimate`; ``pool`` is
-    not used.
+    """Compare a block of frames with the template, see `engine.estimate`.
+
+    ``pool`` is not used.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
@@ -346,14 +283,7 @@ def _estimate_batch(frames: NDArray[Any], model: Model, inner: slice) -> Estimat
     shifts = np.clip(
         found[: len(seen)][inner] * factor, np.negative(rigid.limit), rigid.limit
     )
-    if isinstance(model, RigidModel):
-        fields = np.empty((len(shifts), 2, 0, 0), np.float32)
-        aligned = shift_frames(seen[inner], shifts / factor)
-    else:
-        deviation = np.clip(
-            rest[: len(seen)][inner] * factor, -model.deviation, model.deviation
-        )
-        spread = shifts[:, None, None] + deviation
-        fields = np.ascontiguousarray(spread.transpose(0, 3, 1, 2), np.float32)
-        aligned = warp_view(seen[inner], fields, model.grid, rigid.view)
-    return judged(seen[inner], shifts, fields, aligned, rigid)
+    fields = None
+    if isinstance(model, PiecewiseModel):
+        fields = fields_of(shifts, rest[: len(seen)][inner] * factor, model)
+    return refine_estimate(frames[inner], seen[inner], shifts, fields, model)

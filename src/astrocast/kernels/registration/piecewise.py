@@ -1,5 +1,4 @@
-"""A smooth field of shifts per frame, from overlapping patches (piecewise-rigid
-correction).
+"""A smooth field of shifts per frame from overlapping patches (piecewise-rigid).
 
 After Pnevmatikakis & Giovannucci 2017 (NoRMCorre, doi:10.1016/j.jneumeth.2017.07.031),
 with differences:
@@ -17,10 +16,11 @@ with differences:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
 from astrocast.kernels.registration.correlation import (
@@ -34,7 +34,15 @@ from astrocast.kernels.registration.correlation import (
 )
 from astrocast.kernels.registration.preprocess import View, patches
 from astrocast.kernels.registration.quality import pixel_noise
-from astrocast.kernels.registration.rigid import RigidModel, is_uneven, view_shifts
+from astrocast.kernels.registration.rigid import RigidModel
+from astrocast.kernels.registration.robust_patches import (
+    CALM,
+    STEPS,
+    calm_shares,
+    find_active_views,
+    follow_calm_patches,
+    patch_steps,
+)
 from astrocast.kernels.registration.warp import warp_frames
 
 Real = NDArray[np.float32]
@@ -113,8 +121,6 @@ class PiecewiseModel:
         What they are compared with.
     deviation
         Largest distance of a patch's shift from the rigid one, in pixels of the frame.
-    finer
-        What the patches of uneven frames are compared with, see `RigidModel`.
     halo
         How often the maps are averaged with those of the neighbouring frames; that many
         frames on either side count.
@@ -124,7 +130,6 @@ class PiecewiseModel:
     grid: Grid
     patches: PatchTemplates
     deviation: float
-    finer: PatchTemplates | None = None
     halo: int = 0
 
 
@@ -135,8 +140,9 @@ def plan_grid(
     overlaps: tuple[int, int],
     upsample: int,
 ) -> Grid:
-    """Return the patches of frames of ``shape``: windows of stride + overlap pixels, a
-    stride apart.
+    """Return the patches of frames of ``shape``.
+
+    Windows of stride + overlap pixels, one stride apart.
 
     A window larger than the view becomes the view. ``upsample`` nodes per patch carry
     the field between their centres; with one it is linear between the centres.
@@ -174,9 +180,7 @@ def plan_grid(
 
 
 def _spread(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
-    """Weights of a natural cubic spline through the centres, at the nodes; (node,
-    centre).
-    """
+    """Return the weights of a natural cubic spline at the nodes, (node, centre)."""
     if len(centres) == 1:
         return np.ones((len(nodes), 1), np.float32)
     return CubicSpline(centres, np.eye(len(centres)), bc_type="natural")(nodes).astype(
@@ -191,7 +195,7 @@ def build_piecewise(
     sigma: tuple[float, float] | None = None,
     halo: int = 0,
 ) -> PiecewiseModel:
-    """Prepare the template of ``rigid`` patch by patch; lengths in pixels of the frame."""
+    """Prepare the template of ``rigid`` by patches; lengths in frame pixels."""
     factor = rigid.view.factor
     own = patches(
         rigid.template[None],
@@ -202,44 +206,27 @@ def build_piecewise(
     )[0]
     reach = min(int(-(-deviation // factor)) + 1, min(grid.window) // 2 - 1)
     scaled = None if sigma is None else (sigma[0] / factor, sigma[1] / factor)
-    plain, height = _patch_templates(own, grid, reach, scaled, rigid.noise)
-    finer = None
-    if rigid.finer is not None:
-        finer, low = _patch_templates(own, grid, reach, rigid.finer.sigma, rigid.noise)
-        # so that the maps of even and uneven frames weigh the same where they are
-        # averaged
-        scale = np.divide(height, low, out=np.ones_like(height), where=low > 0)[
-            :, None, None
-        ]
-        spectrum = finer.correlator.spectrum * scale
-        finer = replace(finer, correlator=replace(finer.correlator, spectrum=spectrum))
-    return PiecewiseModel(rigid, grid, plain, float(deviation), finer, halo)
-
-
-def _patch_templates(
-    own: Real, grid: Grid, reach: int, sigma: tuple[float, float] | None, noise: float
-) -> tuple[PatchTemplates, Real]:
-    """Prepare the templates of the patches ``own``; return them and the height of each
-    one's map with itself.
-    """
     mask = taper_2d(grid.window, max(1, reach // 2), 7)
-    correlator = build_correlator(own, mask, (reach, reach), sigma, noise=noise)
+    correlator = build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise)
     itself = correlation_maps(cross_spectrum(own, correlator), correlator)
     bias = peaks_of(itself.reshape(1, *grid.shape, *correlator.lags))[0]
-    return PatchTemplates(correlator, bias), itself[:, reach, reach]
+    patch_templates = PatchTemplates(correlator, bias)
+    return PiecewiseModel(rigid, grid, patch_templates, float(deviation), halo)
 
 
 def peaks_of(maps: Real) -> NDArray[np.float64]:
-    """Return the peaks (frame, patch row, patch column, 2) of maps averaged with those
-    of the neighbouring patches.
+    """Return the peaks of maps that were averaged with those of neighbours.
+
+    Shape (frame, patch row, patch column, 2).
     """
     near = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
     return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
 def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
-    """Return the standard deviation that noise gives to the shift of a middling patch,
-    in pixels of the view.
+    """Return the standard deviation of a typical patch's shift due to noise.
+
+    In pixels of the view.
 
     The Cramer-Rao bound: noise over the root of the summed squared gradient of the
     template. ``seen`` are some viewed frames, aligned or not.
@@ -255,7 +242,8 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
 
 
 def smoothed(maps: Real, axis: int, times: int) -> Real:
-    """Return maps averaged with their neighbours along ``axis`` (1/4, 1/2, 1/4),
+    """Return maps averaged with neighbours along ``axis`` (1/4, 1/2, 1/4), repeatedly.
+
     ``times`` times.
 
     At the ends the map itself stands for the neighbour that is not there.
@@ -273,15 +261,20 @@ def smoothed(maps: Real, axis: int, times: int) -> Real:
 
 
 def view_fields(
-    seen: Real, model: PiecewiseModel, inner: slice = slice(None)
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the rigid shift and the shifts of the patches of each viewed frame.
+    seen: Real,
+    shifts: NDArray[np.float64],
+    model: PiecewiseModel,
+    inner: slice = slice(None),
+) -> NDArray[np.float32]:
+    """Return the shifts of the patches of each viewed frame, by correlation.
 
     Parameters
     ----------
     seen
         Viewed frames; the model's ``halo`` frames before and after those of interest
         are compared with them, where the recording has them.
+    shifts
+        (frame, 2), pixels of the frame: the rigid shift of each of them.
     model
         From `build_piecewise`.
     inner
@@ -289,41 +282,119 @@ def view_fields(
 
     Returns
     -------
-    shifts
-        (frame, 2), pixels of the frame.
-    fields
+    numpy.ndarray
         float32 (frame, 2, patch row, patch column), pixels of the frame.
     """
     grid, factor = model.grid, model.rigid.view.factor
-    shifts = view_shifts(seen, model.rigid) / factor
-    whole = np.rint(shifts).astype(np.int64)
+    own = shifts / factor
+    whole = np.rint(own).astype(np.int64)
     cut = patches(seen, grid.rows, grid.columns, grid.window, whole)
-    uneven = is_uneven(seen, whole, model.rigid)
-    maps = np.empty(
-        (len(seen), *grid.shape, *model.patches.correlator.lags), np.float32
-    )
-    bias = np.where(
-        uneven[inner, None, None, None],
-        model.finer.bias if model.finer else 0,
-        model.patches.bias,
-    )
-    for templates, own in ((model.patches, ~uneven), (model.finer, uneven)):
-        if templates is not None and own.any():
-            some = slice(None) if own.all() else own
-            found = _patch_maps(cut[some], (shifts - whole)[some], templates.correlator)
-            maps[some] = found.reshape(-1, *maps.shape[1:])
+    correlator = model.patches.correlator
+    maps = _patch_maps(cut, own - whole, correlator)
+    maps = maps.reshape(len(seen), *grid.shape, *correlator.lags)
     maps = smoothed(maps, 0, model.halo)[inner]
-    rest = (peaks_of(maps) - bias) * factor
-    own_shifts = shifts[inner] * factor
-    fields = own_shifts[:, None, None] + np.clip(
-        rest, -model.deviation, model.deviation
-    )
-    return own_shifts, np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
+    rest = (peaks_of(maps) - model.patches.bias) * factor
+    return fields_of(shifts[inner], rest, model)
+
+
+def fields_of(
+    shifts: NDArray[np.float64], rest: NDArray[np.float64], model: PiecewiseModel
+) -> Real:
+    """Return fields from rigid shifts and deviations, which are limited.
+
+    Fields are float32 (frame, 2, patch row, patch column), shifts (frame, 2),
+    deviations (frame, patch row, patch column, 2).
+    """
+    fields = shifts[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
+    return np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
+
+
+def fit_fields(
+    seen: Real,
+    fields: Real,
+    shifts: NDArray[np.float64],
+    model: PiecewiseModel,
+) -> tuple[Real, NDArray[np.float64]]:
+    """Return fields that activity does not pull, and the agreement of each frame.
+
+    Parameters
+    ----------
+    seen
+        Viewed frames.
+    fields
+        From `view_fields`; those of frames without activity are returned as they are.
+    shifts
+        (frame, 2), pixels of the frame: robust rigid shifts.
+    model
+        With a robust rigid model.
+
+    Returns
+    -------
+    fields
+        float32 (frame, 2, patch row, patch column), pixels of the frame.
+    after
+        (frame,), weighted correlation with the template moved by the field.
+    """
+    robust, grid = model.rigid.robust, model.grid
+    assert robust is not None
+    level, factor = robust.coarse, model.rigid.view.factor
+    corners = (grid.rows, grid.columns, grid.window[0], grid.window[1])
+    n = len(seen)
+    fits = np.column_stack([shifts / factor, np.ones(n), np.zeros(n)])
+    active, after = np.zeros(seen.shape, np.uint8), np.zeros(n)
+
+    def compare(frames: NDArray[np.intp]) -> Real:
+        moved = moved_templates(level.template, fields[frames], grid, model.rigid.view)
+        found, own = active[frames], fits[frames]
+        agreement = np.zeros((len(frames), 2))
+        find_active_views(
+            seen[frames], moved, level.weight, robust.active_sd, own, found, agreement
+        )
+        active[frames], fits[frames], after[frames] = found, own, agreement[:, 0]
+        return moved
+
+    fields = fields.copy()
+    compare(np.arange(n))
+    pulled = np.flatnonzero(active.any(axis=(1, 2)))
+    whole = np.rint(shifts / factor).astype(np.int64)
+    touched = {}
+    for t in pulled:
+        calm = calm_shares(active[t], whole[t], corners)
+        # the maps of a patch are averaged with those of its neighbours
+        touched[t] = ndimage.minimum_filter(calm, 3, mode="nearest") < CALM
+        apart = follow_calm_patches(fields[t] - shifts[t, :, None, None], calm)
+        fields[t] = shifts[t, :, None, None] + apart
+    for _ in range(STEPS if len(pulled) else 0):
+        moved = compare(pulled)
+        for k, t in enumerate(pulled):
+            steps = patch_steps(
+                seen[t], moved[k], level.weight, level.slopes, fits[t], active[t],
+                corners,
+            )  # fmt: skip
+            apart = fields[t] + factor * steps * touched[t] - shifts[t, :, None, None]
+            limited = np.clip(apart, -model.deviation, model.deviation)
+            fields[t] = shifts[t, :, None, None] + limited
+    if len(pulled):
+        compare(pulled)
+    return fields, after
+
+
+def moved_templates(template: Real, fields: Real, grid: Grid, view: View) -> Real:
+    """Return the template as each frame would show it, (frame, row, column).
+
+    The template is (row, column), the fields are in pixels of the frame.
+
+    The field at a place of the frame is taken from the same place of the template: it
+    is smooth.
+    """
+    still = np.broadcast_to(template, (len(fields), *template.shape))
+    return warp_view(np.ascontiguousarray(still), -fields, grid, view)
 
 
 def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -> Real:
-    """Return maps of patches, centred ``ahead`` of where they were read: those of
-    neighbouring frames can be added.
+    """Return maps of patches, centred ``ahead`` of the place where they were read.
+
+    So that maps of neighbouring frames can be added.
     """
     spectrum = cross_spectrum(cut, correlator)
     spectrum *= phase_ramps(correlator.shape, ahead)[:, None]
@@ -331,15 +402,17 @@ def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:
-    """Return the shifts at the nodes of the grid, (frame, 2, row node, column node),
-    from those of the patches.
+    """Return the shifts at the nodes of the grid from those of the patches.
+
+    Shape (frame, 2, row node, column node).
     """
     return np.ascontiguousarray(grid.row_weights @ fields @ grid.column_weights.T)
 
 
 def warp_view(seen: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return viewed frames moved back by the fields of their patches (in pixels of the
-    frame).
+    """Return views moved back by the fields of their patches.
+
+    Fields are in pixels of the frame.
     """
     centre = (view.factor - 1) / 2
     return warp_frames(

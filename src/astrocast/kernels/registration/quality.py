@@ -1,6 +1,4 @@
-"""How well frames agree with the template, which of them cannot be trusted, and which
-border shifting made invalid.
-"""
+"""Agreement of frames with the template, trust in frames, and invalid borders."""
 
 from __future__ import annotations
 
@@ -37,29 +35,18 @@ class Normal:
         Least correlation with the template of a frame that is trusted.
     clipped
         Largest share of pixels at the extremes of a frame that is trusted.
-    structure
-        Least correlation of the fine structure of an unevenly lit frame that is
-        trusted.
     """
 
     correlation: float
     clipped: float
-    structure: float = 0.0
 
     def trusts(
-        self,
-        correlation: NDArray[np.float64],
-        structure: NDArray[np.float64],
-        clipped: NDArray[np.float64],
+        self, correlation: NDArray[np.float64], clipped: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        """Return which frames can be trusted; evenly lit ones (``structure`` is NaN)
-        are judged by ``correlation``.
-        """
-        even = np.isnan(structure)
-        alike = np.where(even, correlation, structure)
+        """Return which frames (frame,) can be trusted."""
         return (
-            (alike >= np.where(even, self.correlation, self.structure))
-            & (alike > 0)
+            (correlation >= self.correlation)
+            & (correlation > 0)
             & (clipped <= self.clipped)
         )
 
@@ -68,8 +55,9 @@ class Normal:
 def agreement(
     seen: Real, template: Real, window: Real
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the correlation of frames with the template and the displacement that is
-    left between them.
+    """Return the correlation of frames with the template, and their displacement.
+
+    The displacement that remains between them.
 
     Parameters
     ----------
@@ -163,8 +151,9 @@ def _displacement(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def clipped_share(seen: Real) -> NDArray[np.float64]:
-    """Return the share of each frame's pixels that sit at its lowest or at its highest
-    value, whichever is larger.
+    """Return the fraction of each frame's pixels at its minimum or maximum.
+
+    The larger of the two.
     """
     n, rows, columns = seen.shape
     shares = np.zeros(n)
@@ -185,8 +174,9 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
 
 
 def pixel_noise(frames: NDArray[np.generic]) -> float:
-    """Return the standard deviation of the noise of a pixel, from differences of
-    neighbours: robust to structure.
+    """Return the standard deviation of pixel noise, from differences of neighbours.
+
+    Robust to structure.
     """
     values = frames.astype(np.float32)
     corner = (
@@ -202,8 +192,9 @@ def pixel_noise(frames: NDArray[np.generic]) -> float:
 def normal_range(
     correlation: NDArray[np.float64], clipped: NDArray[np.float64]
 ) -> Normal:
-    """Return what is normal for a recording from the correlations and clipped shares of
-    a sample of its frames.
+    """Return the normal range of correlations and clipped fractions.
+
+    From a sample of frames.
     """
     middle = float(np.median(correlation))
     spread = 1.4826 * float(np.median(np.abs(correlation - middle)))
@@ -212,8 +203,9 @@ def normal_range(
 
 
 def crispness(image: NDArray[np.floating]) -> float:
-    """Return the crispness of an image: the root mean square of its gradient, in units
-    of the image per pixel.
+    """Return the crispness of an image.
+
+    The root mean square of its gradient, in units of the image per pixel.
 
     Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm;
     the mean compares across sizes.
@@ -225,8 +217,9 @@ def crispness(image: NDArray[np.floating]) -> float:
 
 
 def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
-    """Return how many pixels at the (top, bottom, left, right) of the corrected frames
-    lie outside some raw frame.
+    """Return the border of corrected frames that lies outside some raw frame.
+
+    Pixels at (top, bottom, left, right).
 
     Parameters
     ----------
@@ -243,8 +236,7 @@ def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
 
 
 def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
-    """Return the shifts with those of bad frames interpolated in time between the
-    nearest good ones.
+    """Return shifts with those of bad frames interpolated from good ones in time.
 
     ``shifts`` is (frame, ...); where every frame is bad the result is zero.
     """
@@ -260,8 +252,9 @@ def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
 
 
 def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """Return `valid_border` of fields (frame, 2, row node, column node): what the
-    frame's edges moved by counts.
+    """Return `valid_border` of fields (frame, 2, row node, column node).
+
+    The shifts at the edges of the frame decide.
     """
     if not len(nodes):
         return (0, 0, 0, 0)
@@ -273,8 +266,9 @@ def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
 
 @njit(cache=True, nogil=True)
 def _line_sums(frames: NDArray[Any], step: int) -> Any:
-    """(sum, sum of squares, number of values) of each row and of each column of every
-    ``step``-th frame.
+    """Return sum, sum of squares and count of each row and each column.
+
+    Of every ``step``-th frame.
     """
     n, rows, columns = frames.shape
     row_sum, row_square, sums, squares = (
@@ -300,8 +294,9 @@ def _line_sums(frames: NDArray[Any], step: int) -> Any:
 
 
 def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
-    """Return how many lines at the (top, bottom, left, right) of every frame show
-    nothing.
+    """Return how many lines at the edges of all frames are empty.
+
+    At (top, bottom, left, right).
 
     A border that stays where it is while the tissue moves (a dark frame, zeros of an
     earlier correction) would pull every shift towards zero. A line counts as dark when

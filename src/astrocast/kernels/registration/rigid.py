@@ -1,12 +1,12 @@
-"""One shift per frame, in two stages.
+"""One shift per frame, in three stages.
 
-The coarse stage looks over the whole range of allowed shifts on a frame binned once
-more, both sides tapered, high-passed and partly whitened. The fine stage displaces the
-frame by that shift in whole pixels, compares it with the template masked at its edges
-at a few lags around zero, and resamples the peak at quarter pixels. Masking the
-template only avoids the pull towards zero that two equal windows give. Frames that are
-lit otherwise than the template (`uneven`) are compared by finer structure in the fine
-stage.
+The search looks over the whole range of allowed shifts on a frame binned once more,
+both sides tapered, high-passed and partly whitened. The correlation displaces the frame
+by that shift in whole pixels, compares it with the template masked at its edges at a
+few lags around zero, and resamples the peak at quarter pixels. A masked template that
+is compared with itself peaks away from zero where it is brighter on one side; that bias
+is measured once and subtracted. The result is the start of the weighted least squares
+of `robust`, which activity does not pull.
 
 The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017,
 doi:10.1016/j.jneumeth.2017.07.031).
@@ -14,7 +14,7 @@ doi:10.1016/j.jneumeth.2017.07.031).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,49 +29,23 @@ from astrocast.kernels.registration.correlation import (
     refined_peaks,
     taper_2d,
 )
-from astrocast.kernels.registration.illumination import (
-    block_means,
-    finer_sigma,
-    least_uneven,
-    spread,
-    unevenness,
-)
 from astrocast.kernels.registration.preprocess import (
     View,
     displaced,
     halve,
     view_frames,
 )
+from astrocast.kernels.registration.robust import RobustModel
 
 #: views at least this large are searched at half their resolution
 HALVED_FROM = 48
 #: lags of the fine stage on either side, in pixels of the view
 FINE_REACH = 4
+#: the fine stage compares structure smaller than this many pixels of the view
+FINE_SIGMA = 3.0
 #: the search compares structure smaller than this many of its pixels, half whitened
 SEARCH_SIGMA = 4.0
 SEARCH_WHITENING = 0.5
-
-
-@dataclass(frozen=True)
-class Finer:
-    """The fine stage of frames that are lit otherwise than the template.
-
-    Parameters
-    ----------
-    sigma
-        Of its high-pass, pixels of the view.
-    fine
-        The template prepared.
-    light
-        float32 (block row, block column): its `block_means`.
-    least
-        From this `unevenness` on.
-    """
-
-    sigma: tuple[float, float]
-    fine: Correlator
-    light: NDArray[np.float32]
-    least: float
 
 
 @dataclass(frozen=True)
@@ -96,9 +70,11 @@ class RigidModel:
         Largest shift along rows and columns, in pixels of the frame.
     noise
         Variance of the noise of a template's pixel.
-    finer
-        What uneven frames are compared with; None where there is no high-pass, or none
-        finer.
+    bias
+        float64 (2,), pixels of the view: where the template's correlation with itself
+        peaks.
+    robust
+        The same template for the least squares; None while a template is being made.
     """
 
     view: View
@@ -110,7 +86,8 @@ class RigidModel:
     step: int
     limit: tuple[float, float]
     noise: float = 0.0
-    finer: Finer | None = None
+    bias: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    robust: RobustModel | None = None
 
 
 def build_rigid(
@@ -119,13 +96,12 @@ def build_rigid(
     max_shifts: tuple[float, float],
     sigma: tuple[float, float] | None = None,
     noise: float = 0.0,
-    averaged: int = 1,
 ) -> RigidModel:
     """Prepare ``template`` (shape of the view) for `rigid_shifts`.
 
     ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is
-    the variance of a template's pixel, the mean of ``averaged`` frames. Shifts beyond
-    half of the view cannot be told from their opposite and are not searched.
+    the variance of a template's pixel. Shifts beyond half of the view cannot be
+    distinguished from their opposite and are not searched.
     """
     step = 2 if min(view.shape) >= HALVED_FROM else 1
     pixel = view.factor * step
@@ -152,30 +128,22 @@ def build_rigid(
         min(FINE_REACH, view.shape[0] // 2 - 1),
         min(FINE_REACH, view.shape[1] // 2 - 1),
     )
-    scaled = None if sigma is None else (sigma[0] / view.factor, sigma[1] / view.factor)
+    scaled = None
+    if sigma is not None:
+        # smooth light (an event that fills part of the field) has no edge then
+        scaled = (
+            min(sigma[0] / view.factor, FINE_SIGMA),
+            min(sigma[1] / view.factor, FINE_SIGMA),
+        )
     fine = build_correlator(template[None], window, fine_reach, scaled, noise=noise)
-    finer = None
-    if (second := finer_sigma(template, window, scaled, noise)) is not None:
-        correlator = build_correlator(
-            template[None], window, fine_reach, second, noise=noise
-        )
-        light = block_means(template[None], np.zeros((1, 2), np.int64))[0]
-        contrast = spread(template, window, scaled)[0]
-        finer = Finer(
-            second,
-            correlator,
-            light,
-            least_uneven(view.shape, contrast, (noise * averaged) ** 0.5),
-        )
+    bias = _fine_peaks(template[None], fine)[0]
     return RigidModel(
-        view, template, window, search_window, search, fine, step, limit, noise, finer
+        view, template, window, search_window, search, fine, step, limit, noise, bias
     )
 
 
 def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.int64]:
-    """Return the coarse shift of each viewed frame, (frame, 2), in whole pixels of the
-    view.
-    """
+    """Return the coarse shift of each view, (frame, 2), in whole pixels of the view."""
     coarse = halve(seen) if model.step == 2 else seen
     maps = correlation_maps(
         cross_spectrum(coarse * model.search_window, model.search), model.search
@@ -183,42 +151,25 @@ def search_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.in
     return np.rint(model.step * peaks(maps)).astype(np.int64)
 
 
-def is_uneven(
-    seen: NDArray[np.float32], whole: NDArray[np.int64], model: RigidModel
-) -> NDArray[np.bool_]:
-    """Return which of the viewed frames, moved by ``whole`` pixels, are lit otherwise
-    than the template.
-    """
-    if model.finer is None:
-        return np.zeros(len(seen), np.bool_)
-    return unevenness(block_means(seen, whole), model.finer.light) > model.finer.least
-
-
-def _fine_shifts(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.float64]:
+def _fine_peaks(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.float64]:
+    """Return where the correlation of views with the template peaks, (frame, 2)."""
     spectrum = cross_spectrum(moved, fine)
     return refined_peaks(spectrum, fine, peaks(correlation_maps(spectrum, fine)))
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each viewed frame, (frame, 2), in pixels of the frame, within
-    the limit.
+    """Return the shift of each view by correlation, (frame, 2).
+
+    In pixels of the frame, within the limit.
     """
     whole = search_shifts(seen, model)
-    moved, rest = displaced(seen, whole), np.empty(whole.shape)
-    uneven = is_uneven(seen, whole, model)
-    stages = [
-        (model.fine, ~uneven),
-        *([] if model.finer is None else [(model.finer.fine, uneven)]),
-    ]
-    for fine, own in stages:
-        if own.any():
-            rest[own] = _fine_shifts(moved if own.all() else moved[own], fine)
+    rest = _fine_peaks(displaced(seen, whole), model.fine) - model.bias
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)
 
 
 def rigid_shifts(frames: NDArray[Any], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each frame relative to the template.
+    """Return the shift of each frame relative to the template, by correlation.
 
     Parameters
     ----------

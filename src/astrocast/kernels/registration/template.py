@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.registration.engine import (
+    Estimate,
     Model,
-    align,
     batch_of,
-    fine_agreement,
     in_batches,
-    rigid_part,
-    structure,
+    refine_estimate,
 )
 from astrocast.kernels.registration.illumination import evenly_lit
 from astrocast.kernels.registration.piecewise import (
@@ -27,19 +25,28 @@ from astrocast.kernels.registration.piecewise import (
     Grid,
     PiecewiseModel,
     build_piecewise,
+    fit_fields,
+    moved_templates,
     uncertainty,
+    view_fields,
     warp_view,
 )
 from astrocast.kernels.registration.preprocess import View, halve
 from astrocast.kernels.registration.quality import (
-    SHARE,
     Normal,
     agreement,
     clipped_share,
     normal_range,
     pixel_noise,
 )
-from astrocast.kernels.registration.rigid import RigidModel, build_rigid, is_uneven
+from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
+from astrocast.kernels.registration.robust import RobustModel
+from astrocast.kernels.registration.robust_patches import find_active_views
+from astrocast.kernels.registration.robust_template import (
+    build_robust,
+    prepare_template,
+    smooth_of,
+)
 from astrocast.kernels.registration.warp import shift_frames
 
 Real = NDArray[np.float32]
@@ -51,6 +58,9 @@ ALIKE = 20
 USUAL = 20, 80
 #: rounds of aligning and averaging with patches; the rigid rounds have come first
 PIECEWISE_ROUNDS = 2
+#: values further than this many standard deviations from the median over time are not
+#: part of a template
+CLIPPED_AT = 4.0
 #: the rigid rounds before the last average every k-th frame of the sample, at least so
 #: many of a large one
 ROUND_FRAMES = 60
@@ -62,14 +72,17 @@ class Sample:
 
     Parameters
     ----------
+    frames
+        (frame, row, column), raw.
     seen
-        From `view_frames`.
+        The same frames from `view_frames`.
     view, max_shifts, sigma
         See `build_rigid`.
     pool
         Threads that share the work; the result does not depend on them.
     """
 
+    frames: NDArray[Any]
     seen: Real
     view: View
     max_shifts: tuple[float, float]
@@ -89,7 +102,6 @@ class Sample:
             self.max_shifts,
             self.sigma,
             self.noise**2 / averaged,
-            averaged,
         )
 
 
@@ -118,75 +130,75 @@ def first_template(seen: Real) -> Real:
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
 
-def aligned_sample(
-    sample: Sample, model: Model, seen: Real
-) -> tuple[NDArray[np.float64], Real]:
-    """Return shifts and fields of ``seen``, frames of the sample."""
-    parts = in_batches(
-        lambda part: align(seen[part], model)[:2],
-        len(seen),
-        batch_of(model),
-        sample.pool,
+def find_shifts(sample: Sample, model: RigidModel, seen: Real) -> NDArray[np.float64]:
+    """Return the shifts of ``seen``, views of the sample, by correlation (frame, 2)."""
+    return np.concatenate(
+        in_batches(
+            lambda part: view_shifts(seen[part], model),
+            len(seen),
+            batch_of(model),
+            sample.pool,
+        )
     )
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
 def trusted_mean(
     sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]
 ) -> Real:
-    """Return the mean of the moved frames that look like the template, are lit like it
-    and are not clipped.
+    """Return the mean of the moved frames that resemble the template.
+
+    Frames that are clipped are left out.
 
     ``move(part)`` returns part of ``range(frames)``, moved back.
     """
     aligned = np.empty((frames, *model.view.shape), np.float32)
 
-    def work(
-        part: slice,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         own = aligned[part] = move(part)
-        still = np.zeros((len(own), 2), np.int64)
-        return (
-            agreement(own, model.template, model.window)[0],
-            clipped_share(own),
-            is_uneven(own, still, model),
-        )
+        return agreement(own, model.template, model.window)[0], clipped_share(own)
 
     parts = in_batches(work, frames, batch_of(model), sample.pool)
-    correlation, clipped, uneven = (
-        np.concatenate([p[i] for p in parts]) for i in range(3)
-    )
-    normal = normal_range(correlation, clipped)
-    good = (correlation >= normal.correlation) & (clipped <= normal.clipped)
-    good = mostly(good, uneven)
+    correlation, clipped = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    good = normal_range(correlation, clipped).trusts(correlation, clipped)
     return aligned[good].mean(0) if good.any() and not good.all() else aligned.mean(0)
 
 
-def rigid_template(sample: Sample, rounds: int) -> RigidModel:
-    """Refine a template on a sample: align, average, ``rounds`` times.
+def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidModel:
+    """Refine a template on a sample: align and average, ``rounds`` times.
+
+    The last round is the least-squares fit.
 
     Its geometry is the median position of the sample. Rounds that only prepare the last
-    one use part of the sample.
+    one use part of the sample. ``whole``: see `build_robust`.
     """
     model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
     few = np.ascontiguousarray(sample.seen[:: max(1, len(sample.seen) // ROUND_FRAMES)])
-    for i in range(rounds):
-        seen = few if i < rounds - 1 else sample.seen
-        shifts, _ = aligned_sample(sample, model, seen)
+    for _ in range(rounds - 1):
+        shifts = find_shifts(sample, model, few)
         moves = (shifts - np.median(shifts, axis=0)) / sample.view.factor
 
-        def move(
-            part: slice, seen: Real = seen, moves: NDArray[np.float64] = moves
-        ) -> Real:
-            return shift_frames(seen[part], moves[part])
+        def move(part: slice, moves: NDArray[np.float64] = moves) -> Real:
+            return shift_frames(few[part], moves[part])
 
-        model = sample.model(trusted_mean(sample, model, len(seen), move), len(seen))
-    return model
+        model = sample.model(trusted_mean(sample, model, len(few), move), len(few))
+    shifts = find_shifts(sample, model, sample.seen)
+    robust, _ = build_robust(
+        sample.frames,
+        sample.seen,
+        sample.view,
+        shifts,
+        sample.sigma,
+        sample.pool,
+        whole,
+    )
+    final = sample.model(robust.coarse.template, len(sample.seen))
+    return replace(final, robust=robust)
 
 
-def centred(shifts: NDArray[np.float64], fields: Real) -> Real:
-    """Return fields (frame, 2, patch row, patch column) whose patches deviate by zero
-    from the rigid shift, on average.
+def centre_fields(shifts: NDArray[np.float64], fields: Real) -> Real:
+    """Return fields whose deviation from the rigid shift has mean zero.
+
+    Shape (frame, 2, patch row, patch column).
 
     The mean, not the median: deviations are limited, so no frame counts for much, and
     the median of motion that swings between two sides is anywhere between them.
@@ -198,27 +210,50 @@ def centred(shifts: NDArray[np.float64], fields: Real) -> Real:
     )
 
 
+def clipped_moments(aligned: Real) -> tuple[Real, Real]:
+    """Return mean and variance over frames without values far from the median.
+
+    Frames are aligned, (frame, row, column); events are not part of the mean.
+    """
+    few = aligned[:: max(1, len(aligned) // ROUND_FRAMES)]
+    middle = np.median(few, axis=0)
+    sd = 1.4826 * np.median(np.abs(few - middle), axis=0)
+    # the deviation of a pixel from few frames is uncertain
+    limit = CLIPPED_AT * np.maximum(sd, np.median(sd))
+    apart = aligned - middle
+    near = np.abs(apart) <= limit
+    count = np.maximum(near.sum(0), 1)
+    mean = np.where(near, apart, 0).sum(0) / count
+    variance = np.where(near, apart**2, 0).sum(0) / count - mean**2
+    return (middle + mean).astype(np.float32), variance.astype(np.float32)
+
+
 def piecewise_template(
     sample: Sample, rigid: RigidModel, grid: Grid, deviation: float
 ) -> PiecewiseModel:
     """Refine a rigid template patch by patch.
 
-    The fields of the sample are `centred` before each average: without that the
-    geometry of the template is free to drift from round to round. The frames of the
-    sample are not consecutive: only the model that is returned compares frames together
-    with those around them, where the recording is dim.
+    The fields of the sample are centred (`centre_fields`) before each average: without
+    that the geometry of the template is free to drift from round to round. The frames
+    of the sample are not consecutive: only the model that is returned compares frames
+    together with those around them, where the recording is dim.
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
-        fields = centred(*aligned_sample(sample, model, sample.seen))
-
-        def move(part: slice, fields: Real = fields) -> Real:
-            return warp_view(sample.seen[part], fields[part], grid, sample.view)
-
-        template = trusted_mean(sample, model.rigid, len(sample.seen), move)
-        model = build_piecewise(
-            sample.model(template, len(sample.seen)), grid, deviation, sample.sigma
+        shifts, fields = find_fields(sample, model)
+        fields = centre_fields(shifts, fields)
+        aligned = np.concatenate(
+            in_batches(
+                lambda part, fields=fields: warp_view(  # type: ignore[misc]
+                    sample.seen[part], fields[part], grid, sample.view
+                ),
+                len(sample.seen),
+                batch_of(model),
+                sample.pool,
+            )
         )
+        template, own = clipped_moments(aligned)
+        model = replace_template(sample, model, fields, template, own)
     dim = (
         uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid)
         > DIM
@@ -226,51 +261,74 @@ def piecewise_template(
     return replace(model, halo=DIM_HALO if dim else 0)
 
 
-def sample_range(
-    sample: Sample, model: Model
-) -> tuple[NDArray[np.float64], Real, NDArray[np.bool_], Normal]:
-    """Return (shifts, fields, trusted, normal) of the sample against its final
-    template.
-    """
-    rigid = rigid_part(model)
+def find_fields(
+    sample: Sample, model: PiecewiseModel
+) -> tuple[NDArray[np.float64], Real]:
+    """Return shifts and fields of the sample, which activity does not pull.
 
+    Shapes (frame, 2) and (frame, 2, patch row, patch column).
+    """
+
+    def work(part: slice) -> tuple[NDArray[np.float64], Real]:
+        seen = sample.seen[part]
+        shifts = view_shifts(seen, model.rigid)
+        fields = view_fields(seen, shifts, model)
+        return shifts, fit_fields(seen, fields, shifts, model)[0]
+
+    parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def replace_template(
+    sample: Sample, model: PiecewiseModel, fields: Real, template: Real, own: Real
+) -> PiecewiseModel:
+    """Return the model with another template (row, column of the view).
+
+    Its pixels have the variance ``own`` in frames moved back by ``fields``.
+    """
+    grid, view = model.grid, sample.view
+    level = prepare_template(
+        template, own, len(sample.seen), view.factor, smooth_of(sample.sigma)
+    )
+    few = slice(None, None, max(1, len(sample.seen) // 16))
+    seen = np.ascontiguousarray(sample.seen[few])
+    moved = moved_templates(level.template, fields[few], grid, view)
+    rest, n = np.zeros((len(seen), 2)), len(seen)
+    fits = np.column_stack(
+        [fields[few].mean((2, 3)) / view.factor, np.ones(n), rest[:, 0]]
+    )
+    active = np.zeros(seen.shape, np.uint8)
+    find_active_views(seen, moved, level.weight, 0.0, fits, active, rest)
+    rigid = sample.model(template, len(sample.seen))
+    robust = RobustModel(view, level, None, float(np.median(rest[:, 1])))
+    rigid = replace(rigid, robust=robust)
+    return build_piecewise(rigid, grid, model.deviation, sample.sigma)
+
+
+def judge_sample(
+    sample: Sample, model: Model
+) -> tuple[Estimate, NDArray[np.bool_], Normal]:
+    """Return the sample's estimate, which frames are trusted, and what is normal.
+
+    The sample is compared with its final template.
+    """
     if isinstance(model, PiecewiseModel):
         model = replace(model, halo=0)  # the frames of the sample are not consecutive
+        rigid = model.rigid
+    else:
+        # a hundredth of a pixel does not matter here
+        assert model.robust is not None
+        model = rigid = replace(model, robust=replace(model.robust, fine=None))
 
-    def usual(aligned: Real) -> NDArray[np.float64]:
-        return fine_agreement(aligned, rigid, 1 / len(sample.seen))
+    def work(part: slice) -> Estimate:
+        seen = sample.seen[part]
+        start = view_shifts(seen, rigid)
+        fields = None
+        if isinstance(model, PiecewiseModel):
+            fields = view_fields(seen, start, model)
+        return refine_estimate(sample.frames[part], seen, start, fields, model)
 
-    def judge(part: slice) -> tuple[NDArray[Any], ...]:
-        shifts, fields, aligned = align(sample.seen[part], model)
-        correlation = agreement(aligned, rigid.template, rigid.window)[0]
-        return (
-            shifts,
-            fields,
-            correlation,
-            structure(aligned, rigid),
-            usual(aligned[:1]),
-        )
-
-    parts = in_batches(judge, len(sample.seen), batch_of(model), sample.pool)
-    shifts, fields, correlation, fine, others = (
-        np.concatenate([p[i] for p in parts]) for i in range(5)
-    )
-    clipped = clipped_share(sample.seen)
-    normal = replace(
-        normal_range(correlation, clipped),
-        structure=SHARE * max(float(np.median(others)), 0.0),
-    )
-    return (
-        shifts,
-        fields,
-        mostly(normal.trusts(correlation, fine, clipped), ~np.isnan(fine)),
-        normal,
-    )
-
-
-def mostly(good: NDArray[np.bool_], uneven: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the good frames that are evenly lit; all good ones where most are not, as
-    the light changes anyway.
-    """
-    even = good & ~uneven
-    return even if 2 * np.count_nonzero(even) >= len(good) else good
+    parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
+    found = Estimate.joined(parts)
+    normal = normal_range(found.correlation_after, found.clipped)
+    return found, normal.trusts(found.correlation_after, found.clipped), normal

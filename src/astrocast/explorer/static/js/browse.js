@@ -14,7 +14,7 @@ export function createBrowse() {
       const found = await getJSON("/api/folder", { path });
       where.textContent = path || "";
       const up = path ? h("button.bare", { onclick: () => show(path.split("/").slice(0, -1).join("/")) }, "‹ back") : null;
-      fill(list, up, found.map((item) => h("div", {}, h("button.bare", { onclick: () => (item.kind === "folder" ? show(item.path) : open(item.path)) }, `${{ folder: "📁", run: "★", recording: "▦" }[item.kind]} ${item.name}`))));
+      fill(list, up, found.map((item) => h("div", {}, h("button.bare", { onclick: () => (item.kind === "folder" ? show(item.path) : open(item.path)) }, item.name, h("span.soft", {}, ` ${item.kind}`)))));
     } catch (error) {
       complain(error);
     }

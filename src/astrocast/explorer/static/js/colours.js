@@ -54,7 +54,7 @@ export function colourScale(column) {
   const given = column.values.filter((value) => value !== null);
   const distinct = [...new Set(given)];
   if (!column.numeric || (distinct.length <= 8 && given.every(Number.isInteger) && distinct.length < given.length)) {
-    const order = new Map(distinct.sort().map((value, i) => [value, CATEGORIES[i % CATEGORIES.length]]));
+    const order = new Map(distinct.sort().map((value, i) => [value, value === "" ? "#8B97A3" : CATEGORIES[(i - (distinct[0] === "" ? 1 : 0)) % CATEGORIES.length]]));
     return { colour: (row) => order.get(column.values[row]) || "#8B97A3", legend: { items: Object.fromEntries([...order].map(([k, v]) => [k === "" ? "none" : k, v])) } };
   }
   const sorted = given.sort((a, b) => a - b);

@@ -9,11 +9,11 @@ export function createCurate(page) {
   const box = h("div.block");
   const reasons = h("select", { "aria-label": "Reason", title: "Why events are rejected" });
   const free = h("input", { type: "text", placeholder: "reason", "aria-label": "Another reason", hidden: true, maxLength: 200 });
-  reasons.style.width = "7rem";
+  reasons.style.width = "5.6rem";
   free.style.width = "9rem";
   reasons.addEventListener("change", () => { free.hidden = reasons.value !== "other"; if (!free.hidden) free.focus(); });
-  const undo = h("button", { onclick: () => change("/undo"), title: "Undo (Ctrl+Z)" }, "Undo");
-  const redo = h("button", { onclick: () => change("/redo"), title: "Redo (Ctrl+Y)" }, "Redo");
+  const undo = h("button", { onclick: () => change("/undo"), title: "Undo a decision (Ctrl+Z)", "aria-label": "Undo a decision" }, "↶");
+  const redo = h("button", { onclick: () => change("/redo"), title: "Redo a decision (Ctrl+Y)", "aria-label": "Redo a decision" }, "↷");
   const status = h("span.soft");
   const others = h("div");
   let known = null;
@@ -85,7 +85,7 @@ export function createCurate(page) {
     h("div.row", {},
       h("button.main", { onclick: () => judge("accept"), title: "Accept (a)" }, "Accept"),
       h("button", { onclick: () => judge("reject"), title: "Reject (r)" }, "Reject"), reasons, free,
-      h("button.bare", { onclick: () => judge("clear"), title: "Take accept or reject back (u)" }, "Undecide"),
+      h("button.bare", { onclick: () => judge("clear"), title: "Take accept or reject back (u)" }, "Clear"),
       h("span.grow"), undo, redo),
     h("details", {}, h("summary", {}, "Merge, split, draw"),
       h("div.row", {}, h("button", { onclick: merge, title: "Merge the selected events (m)" }, "Merge"),

@@ -3,8 +3,9 @@ import { getJSON } from "./api.js";
 import { cssColour, fill, fitCanvas, h } from "./dom.js";
 import { formatNumber, formatTime } from "./format.js";
 import { complain } from "./messages.js";
+import { rankOf } from "./table.js";
 
-const FEW = ["curation", "confidence", "peak_dff", "onset_s", "duration_s", "v_length", "v_area", "v_max_height", "v_signal_to_noise_ratio", "v_fp_area", "overlap_voxels", "bad_frames_share"];
+const MOST = 12;
 
 export function createDetails(page) {
   const { store } = page;
@@ -29,7 +30,8 @@ export function createDetails(page) {
     const go = (event) => () => page.selectEvent(event, { go: true });
     const at = found.same_place.indexOf(found.event) + 1;
     const spark = h("canvas.spark", { title: "Voxels per frame" });
-    const few = found.properties.filter(({ name, value }) => FEW.includes(name) && value !== null && value !== "");
+    const few = found.properties.filter(({ name, value }) => rankOf(name) >= 0 && name !== "z0" && name !== "z1" && value !== null && value !== "")
+      .sort((a, b) => rankOf(a.name) - rankOf(b.name)).slice(0, MOST);
     const facts = (list) => h("div.facts", {}, list.map(({ name, value, unit, description }) =>
       h("div", { title: description }, h("span", {}, name), h("b", {}, `${formatNumber(value)}${unit ? ` ${unit}` : ""}`))));
     const clock = formatTime(found.z0, page.info.frame_rate);

@@ -44,5 +44,9 @@ export function createEventsPanel(page, decisions) {
   box.style.flex = "0 1 auto";
   box.style.maxHeight = "55%";
   box.append(details.box, decisions ?? "");
+  if (!page.info.has_events) {
+    return h("div.block", {}, h("h2", {}, "No events yet"), h("div.soft", {}, "Try the detection on a part of the recording, then run it on everything."),
+      h("div.row", {}, h("button.main", { onclick: () => store.set({ tab: "tune" }) }, "Tune the detection")));
+  }
   return [box, h("div.block", {}, form, filters), table.box];
 }

@@ -49,7 +49,7 @@ export function createField(name, schema, change) {
   const limits = limitsText(schema);
   const meaning = h("div.meaning", { hidden: true }, `${schema.description || ""}${limits ? ` (${limits})` : ""}.`, choices.length && numbersOf(schema).length ? ` Also: ${choices.join(", ")}.` : "");
   const more = h("button.bare", { type: "button", title: schema.description, "aria-label": `What ${name} means`, onclick: () => { meaning.hidden = !meaning.hidden; } }, "?");
-  const element = h("div.field", {}, h("label", { htmlFor: id, title: `${schema.description || ""}${limits ? ` (${limits})` : ""}` }, name.split(".").pop()), input, h("span.unit", { title: schema.unit || "" }, h("span", {}, schema.unit || ""), more), meaning);
+  const element = h(schema.unit ? "div.field" : "div.field.wide", {}, h("label", { htmlFor: id, title: `${schema.description || ""}${limits ? ` (${limits})` : ""}` }, name.split(".").pop()), input, h("span.unit", { title: schema.unit || "" }, h("span", {}, schema.unit || ""), more), meaning);
   return {
     element,
     show(value, changed) {

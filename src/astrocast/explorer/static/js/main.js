@@ -45,6 +45,8 @@ async function begin() {
   await Promise.all([page.loadEvents(), page.info.has_registration ? page.loadRegistration() : null]);
   createAsk(page);
   showHint(page.info.has_events);
+  // another tab may have decided or drawn something meanwhile
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) page.refresh().catch(complain); });
   document.body.dataset.ready = "true";
 }
 

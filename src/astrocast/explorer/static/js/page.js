@@ -62,6 +62,12 @@ export class Page {
     });
   }
 
+  async refresh() {
+    const [events, regions] = await Promise.all([getJSON(`${this.base}/events`), getJSON(`${this.base}/regions`)]);
+    if (JSON.stringify(regions) !== JSON.stringify(this.store.get().regions)) this.store.set({ regions });
+    if (JSON.stringify(events) !== JSON.stringify(this.store.get().events)) await this.loadEvents();
+  }
+
   async loadRegistration() {
     const found = await getJSON(`${this.base}/registration`);
     found.largest = Math.max(1, ...found.rows.map((v) => Math.abs(v || 0)), ...found.columns.map((v) => Math.abs(v || 0)));
@@ -146,8 +152,9 @@ export class Page {
   }
 
   peakFrame(event, z0, z1) {
-    const peak = this.value(event, "peak_frame");
-    return peak ?? Math.floor((z0 + z1 - 1) / 2);
+    const seconds = this.value(event, "peak_s");
+    const peak = seconds != null && this.info.frame_rate ? seconds * this.info.frame_rate : this.value(event, "peak_frames");
+    return peak != null && peak >= z0 && peak < z1 ? Math.round(peak) : Math.floor((z0 + z1 - 1) / 2);
   }
 
   async clickPixel(pixel, add) {

@@ -54,9 +54,9 @@ export function createPreviews(page, reuse) {
       return cell;
     }));
     const rows = list.map((entry) => h("tr", { "aria-selected": String(entry === preview), onclick: () => choose(entry) },
-      h("td", {}, entry.name), h("td", {}, String(entry.result.found)), Object.keys(CHANGES).map((kind) => h("td", {}, String(entry.result.counts[kind]))), h("td", {}, entry.changes.join(", ") || "as now"),
+      h("td", {}, entry.name), h("td", {}, String(entry.result.found)), Object.keys(CHANGES).map((kind) => h("td", {}, String(entry.result.counts[kind]))), h("td.text", {}, entry.changes.join(", ") || "as now"),
       h("td", {}, h("button.bare", { title: "Take over these parameters", onclick: (event) => { event.stopPropagation(); reuse(entry); } }, "use"))));
-    fill(box, counts, h("div.table", {}, h("table", {}, h("thead", {}, h("tr", {}, ["", "found", ...Object.keys(CHANGES), "changed parameters", ""].map((name) => h("th", {}, name)))), h("tbody", {}, rows))),
+    fill(box, counts, h("div.table", {}, h("table", {}, h("thead", {}, h("tr", {}, ["", "found", ...Object.keys(CHANGES), "parameters", ""].map((name) => h("th", {}, name)))), h("tbody", {}, rows))),
       h("div.row", {}, h("span.soft", {}, "Against the present result. A crop has its own noise, so that a few events differ in any case."), preview ? h("button", { onclick: () => store.set({ preview: null }), title: "Show the present result (Esc)" }, "Hide preview") : null));
   }
 

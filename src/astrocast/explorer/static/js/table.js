@@ -2,11 +2,18 @@
 import { fill, h, rem } from "./dom.js";
 import { formatNumber } from "./format.js";
 
-const FIRST = ["curation", "confidence", "peak_dff", "onset_s", "duration_s", "z0", "z1", "v_length", "v_area", "region", "v_max_height", "v_signal_to_noise_ratio"];
+/** What is asked for most, in this order; names end in their unit (onset_s, onset_frames). */
+const FIRST = ["curation", "kind", "confidence", "region", "peak_dff", "snr", "onset_", "duration_", "rise_", "decay_", "half_width_", "auc", "area_", "speed_", "direction_deg", "x_", "y_", "z0", "z1", "v_length", "v_area"];
+
+/** Where a column comes among those that are asked for most; -1 for the others. */
+export function rankOf(name) {
+  const found = FIRST.findIndex((first) => name === first || (first.endsWith("_") && name.startsWith(first) && name.split("_").length === first.split("_").length));
+  return found;
+}
 
 /** Column names, those that are asked for most first. */
 export function orderColumns(columns) {
-  const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  const rank = (name) => (rankOf(name) < 0 ? FIRST.length : rankOf(name));
   return columns.map((column, i) => ({ column, i })).sort((a, b) => rank(a.column.name) - rank(b.column.name) || a.i - b.i).map(({ column }) => column);
 }
 

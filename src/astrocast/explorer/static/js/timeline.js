@@ -19,7 +19,7 @@ export function createTimeline(page) {
   const tip = h("div.popover", { hidden: true });
   tip.style.width = "auto";
   tip.style.pointerEvents = "none";
-  find("#timeline").replaceChildren(canvas, tip);
+  find("#timeline").append(canvas, tip);
   let asked = false;
   let rows = [];
 
@@ -50,7 +50,7 @@ export function createTimeline(page) {
     context.fillStyle = cssColour("--cursor");
     context.fillRect(scale.x(store.get().frame) - 1, 0, 2, height);
     context.restore();
-    label(context, `${rows.length} events`, lane.raster);
+    label(context, page.info.has_events ? `${rows.length} events` : "no events", lane.raster);
     if (page.registration) {
       label(context, "shift", lane.shift, `±${formatNumber(page.registration.largest)} px`);
       label(context, "agree", lane.agreement, "0–1");

@@ -17,8 +17,9 @@ export function createToolbar(page) {
     [["active", "active now"], ["footprints", "footprints"], ["off", "off"]].map(([value, name]) => h("option", { value }, name)));
   const colour = h("select", { title: "Column that colours the events", onchange: () => store.set({ colourBy: colour.value }) });
   const legend = h("span.legend");
+  find("#timeline").append(legend);
   fill(find("#options"), channels.length > 1 ? h("label", {}, "channel", channel) : null, projection, page.contrast.button,
-    info.has_events ? [h("label", {}, "outlines", outlines), h("label", {}, "colour", colour), legend] : null);
+    info.has_events ? [h("label", {}, "outlines", outlines), h("label", {}, "colour", colour)] : null);
   fill(find("#menu"), page.browse ? h("button", { title: "Open another recording", onclick: () => page.browse.open() }, "Open") : null,
     h("button.bare", { title: "Light or dark", onclick: switchTheme, "aria-label": "Light or dark" }, "◐"),
     h("button.bare", { title: "Keys (?)", onclick: () => page.keyboard.help(), "aria-label": "Keys" }, "⌨"),

@@ -11,7 +11,7 @@ export class View {
     this.actions = actions;
     this.canvas = h("canvas", { tabIndex: 0, "aria-label": `${layer.title}: click a pixel or an event` });
     this.reading = h("div.reading", { hidden: true });
-    this.label = h("div.name", {}, layer.title, layer.channel !== "ch0" ? h("small", {}, layer.channel) : null);
+    this.label = h("div.name", {}, layer.title, layer.channel !== "ch0" ? h("small", {}, layer.channel) : null, layer.note ? h("small", {}, layer.note) : null);
     this.loading = h("div.loading", {}, "loading …");
     this.element = h("div.view", {}, this.canvas, this.loading, this.label, this.reading);
     this.element.dataset.layer = layer.key;

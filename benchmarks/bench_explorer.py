@@ -1,0 +1,109 @@
+"""One step of the explorer: from the key to the new frame on the canvas."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import heading, line
+
+#: a frame that was not read before, then the next ones
+CASES = (
+    ("512 x 512 uint16, uncompressed", (96, 512, 512), None, "goal: 20 ms"),
+    ("512 x 512 uint16, lz4", (96, 512, 512), "lz4", "goal: 20 ms"),
+    ("2048 x 2048 uint16, uncompressed", (24, 2048, 2048), None, "goal: 60 ms"),
+    ("2048 x 2048 uint16, lz4", (24, 2048, 2048), "lz4", "goal: 60 ms"),
+)
+_STEP = """async (frames) => {
+  const times = [];
+  for (const frame of frames) {
+    const begin = performance.now();
+    explorer.store.set({frame});
+    await explorer.views.load();
+    times.push(performance.now() - begin);
+  }
+  return times;
+}"""
+
+
+def run(quick: bool) -> None:
+    heading("explorer")
+    for name, shape, compression, goal in CASES[:1] if quick else CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "movie.h5"
+            _write(path, shape, compression)
+            _measure(name, path, shape[0], goal)
+
+
+def _write(path: Path, shape: tuple[int, int, int], compression: str | None) -> None:
+    from astrocast.io.registry import create_recording
+
+    draw = np.random.default_rng(0)
+    options = {"chunk_strategy": "XY", "compression": compression}
+    with create_recording(path, "data/ch0", shape, np.uint16, **options) as writer:
+        for t in range(shape[0]):
+            writer.write(t, draw.poisson(200, (1, *shape[1:])).astype(np.uint16))
+
+
+def _measure(name: str, path: Path, frames: int, goal: str) -> None:
+    import httpx
+    import uvicorn
+
+    from astrocast.explorer.server.access import Access
+    from astrocast.explorer.server.app import create_app
+    from astrocast.explorer.server.serve import listen
+    from astrocast.explorer.server.workspace import Workspace
+
+    listening = listen("127.0.0.1", 0)
+    access = Access("127.0.0.1", listening.getsockname()[1])
+    app = create_app(Workspace(path), access)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    order = np.random.default_rng(1).permutation(frames).tolist()
+    base = access.url.partition("/?")[0]
+    with httpx.Client(cookies={access.cookie: access.token}, trust_env=False) as client:
+        times = []
+        for t in order:
+            begin = time.perf_counter()
+            client.get(
+                f"{base}/api/projects/0/frames",
+                params={"layer": "data/ch0", "start": t, "low": 150, "high": 260},
+            )
+            times.append(1e3 * (time.perf_counter() - begin))
+    _report(f"{name}: server, frames in any order", times[2:], goal)
+    seen = _in_browser(access.url, list(range(frames)))
+    if seen:
+        _report(f"{name}: page, frame after frame", seen[2:], goal)
+    server.should_exit = True
+    thread.join()
+
+
+def _report(title: str, times: list[float], goal: str) -> None:
+    worst = float(np.percentile(times, 95))
+    text = f"{statistics.median(times):6.1f} ms, 95 % below {worst:.1f} ms"
+    line(title, text, goal)
+
+
+def _in_browser(url: str, frames: list[int]) -> list[float]:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        return []
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=browser, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = opened.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        times: list[float] = page.evaluate(_STEP, frames)
+        opened.close()
+    return times

@@ -1,0 +1,269 @@
+"""The extent of small events, below the scale of the smoothing.
+
+A Gaussian of 1.5 pixels makes an event of ten pixels twice as large. A small event
+stays in place, so its footprint can be had without smoothing in space: each pixel is
+averaged over the frames of the event, weighted by the time course, and the time course
+over the pixels, weighted by the footprint (alternating least squares of the unsmoothed
+signal, as in constrained matrix factorisation).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.kernels.calibrated.extent import Extents
+from astrocast.kernels.calibrated.pieces import call_in_pieces
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.masks.scattered import largest_region
+
+#: most pixels of an event that is refined, and least share of footprint times duration
+#: that it fills: a larger or moving one is not a product of the two
+_LARGEST, _FILL = 70, 0.4
+#: heights of the footprint's peak over its noise: below the first nothing is refined,
+#: from the second on the footprint is not smoothed at all
+_LEAST_HEIGHT, _CLEAR = 5.0, 16.0
+#: share of its peak down to which a pixel is of the footprint
+_EDGE = 0.42
+#: standard deviation, in pixels, of the smoothing of a footprint at the least height
+_SMOOTH = 0.8
+#: times that footprint and course are fitted
+_ROUNDS = 3
+#: least overlap of the refined with the first extent, as a share of the refined one
+_WITHIN = 0.7
+
+
+def fine_extents(
+    voxels: NDArray[np.int64],
+    signal: tuple[NDArray[np.float32], NDArray[np.float32]],
+    members: tuple[NDArray[np.int64], NDArray[np.int64]],
+    extents: Extents,
+    refined: NDArray[np.bool_],
+    share: float,
+    shape: tuple[int, int, int],
+    pool: Executor | None = None,
+) -> Extents:
+    """Return extents in which those of small events are refined.
+
+    Parameters
+    ----------
+    voxels
+        Flat indices into a volume, ascending, int64.
+    signal
+        Signal of these voxels before smoothing and the standard deviation of its noise,
+        float32.
+    members
+        As for `event_extents`.
+    extents
+        Extents of the events in the smoothed signal.
+    refined
+        Which events may be refined, bool, (event,).
+    share
+        Of the peak of the unsmoothed signal that a voxel of an event reaches.
+    shape
+        Of the volume, (frame, row, column).
+    pool
+        Threads to share the work with.
+    """
+    parts = call_in_pieces(
+        pool,
+        len(extents),
+        _refine,
+        voxels,
+        *signal,
+        *members,
+        (extents.voxels, extents.first),
+        refined,
+        np.float32(share),
+        np.array(shape),
+    )
+    count = np.concatenate([np.zeros(1, np.int64), *(p[1] for p in parts)])
+    flat = np.concatenate([np.empty(0, np.int64), *(p[0] for p in parts)])
+    return Extents(flat, np.cumsum(count), extents.peak)
+
+
+@njit(cache=True, nogil=True)
+def _refine(
+    lo: int,
+    hi: int,
+    voxels: Any,
+    single: Any,
+    noise: Any,
+    order: Any,
+    first: Any,
+    extents: Any,
+    refined: Any,
+    share: Any,
+    shape: Any,
+) -> Any:
+    """Return voxels (int64) and number of voxels of the events ``lo`` to ``hi``."""
+    found, count = [np.empty(0, np.int64)], np.zeros(hi - lo, np.int64)
+    for e in range(lo, hi):
+        own = extents[0][extents[1][e] : extents[1][e + 1]]
+        if refined[e]:
+            members = order[first[e] : first[e + 1]]
+            own = _refined(
+                voxels[members], single[members], noise[members], own, share, shape
+            )
+        found.append(own)
+        count[e - lo] = len(own)
+    out = np.empty(count.sum(), np.int64)
+    at = 0
+    for piece in found:
+        out[at : at + len(piece)] = piece
+        at += len(piece)
+    return out, count
+
+
+@njit(cache=True, nogil=True)
+def _refined(
+    voxels: Any, single: Any, noise: Any, extent: Any, share: Any, shape: Any
+) -> Any:
+    """Return the refined extent of one event, or its extent where that is not better.
+
+    ``voxels`` (int64), ``single`` and ``noise`` (float32) are of what can belong to it.
+    """
+    rows, columns = shape[1], shape[2]
+    size = rows * columns
+    pixels = np.unique(extent % size)
+    f0, f1 = extent[0] // size, extent[-1] // size + 1
+    if len(pixels) > _LARGEST or len(extent) < _FILL * (f1 - f0) * len(pixels):
+        return extent
+    corner = np.array([pixels.min() // columns, (pixels % columns).min()])
+    high = pixels.max() // columns + 1 - corner[0]
+    wide = (pixels % columns).max() + 1 - corner[1]
+    grid = np.zeros((f1 - f0, high, wide), np.float32)
+    known = np.zeros((f1 - f0, high, wide), np.bool_)
+    spread = 0.0
+    for i in range(len(voxels)):
+        t = voxels[i] // size - f0
+        y, x = voxels[i] // columns % rows - corner[0], voxels[i] % columns - corner[1]
+        if 0 <= t < f1 - f0 and 0 <= y < high and 0 <= x < wide:
+            grid[t, y, x] = single[i]
+            known[t, y, x] = True
+            spread += noise[i]
+    spread /= max(known.sum(), 1)
+    footprint, course = _fit(grid, known, extent, corner, f0, rows, columns)
+    power = (course * course).sum()
+    height = footprint.max() * np.sqrt(power) / max(spread, 1e-30)
+    if height < _LEAST_HEIGHT:
+        return extent
+    much = min(max((_CLEAR - height) / (_CLEAR - _LEAST_HEIGHT), 0.0), 1.0)
+    footprint = _smoothed(footprint, _SMOOTH * np.sqrt(much))
+    course = _smoothed(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
+    # the edge of what was blurred lies where half of its height is left
+    highest = _top(footprint.ravel())
+    footprint = np.where(footprint < _EDGE * highest, 0.0, footprint)
+    level = share * highest * _top(course)
+    return _chosen(footprint, course, level, known, extent, (f0, corner), shape)
+
+
+@njit(cache=True, nogil=True)
+def _top(values: Any) -> Any:
+    """Return the mean of the three highest values."""
+    k = min(3, len(values))
+    return np.sort(values)[len(values) - k :].mean()
+
+
+@njit(cache=True, nogil=True)
+def _fit(
+    grid: Any, known: Any, extent: Any, corner: Any, f0: Any, rows: Any, columns: Any
+) -> Any:
+    """Return footprint (row, column) and course (frame,), float64, none negative.
+
+    ``grid`` float32 and ``known`` bool are (frame, row, column). The mean of the course
+    over its three highest frames is 1.
+    """
+    n, high, wide = grid.shape
+    size = high * wide
+    footprint, course = np.zeros(size), np.zeros(n)
+    for v in extent:
+        y, x = v // columns % rows - corner[0], v % columns - corner[1]
+        footprint[y * wide + x] += 1.0
+    signal, there = grid.reshape(n, size), known.reshape(n, size)
+    for _ in range(_ROUNDS):
+        for t in range(n):
+            course[t] = _ratio(footprint, signal[t], there[t])
+        course /= max(_top(course), 1e-30)
+        for p in range(size):
+            footprint[p] = _ratio(course, signal[:, p], there[:, p])
+    return footprint.reshape(high, wide), course
+
+
+@njit(cache=True, nogil=True)
+def _ratio(weights: Any, signal: Any, known: Any) -> Any:
+    """Return the factor of ``weights`` that fits a known signal, at least 0."""
+    u, w = 0.0, 1e-30
+    for i in range(len(weights)):
+        if known[i]:
+            u += weights[i] * signal[i]
+            w += weights[i] ** 2
+    return max(u / w, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _smoothed(image: Any, sigma: Any) -> Any:
+    """Return an image (row, column), float64, after a Gaussian; 0 lies beyond it."""
+    if sigma < 0.2:
+        return image
+    out = _smoothed_rows(image, sigma)
+    if len(image) == 1:
+        return out
+    return _smoothed_rows(out.T.copy(), sigma).T.copy()
+
+
+@njit(cache=True, nogil=True)
+def _smoothed_rows(image: Any, sigma: Any) -> Any:
+    """Return an image (row, column), float64, smoothed along its rows."""
+    radius = 3
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    rows, columns = image.shape
+    out = np.zeros((rows, columns))
+    for y in range(rows):
+        for x in range(columns):
+            for j in range(max(-radius, -x), min(radius, columns - 1 - x) + 1):
+                out[y, x] += weights[j + radius] * image[y, x + j]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _chosen(
+    footprint: Any,
+    course: Any,
+    level: Any,
+    known: Any,
+    extent: Any,
+    origin: Any,
+    shape: Any,
+) -> Any:
+    """Return the voxels that the product of footprint and course raises to a level."""
+    f0, corner = origin
+    rows, columns = shape[1], shape[2]
+    chosen = np.empty(known.size, np.int64)
+    n = 0
+    for t in range(len(course)):
+        for y in range(footprint.shape[0]):
+            for x in range(footprint.shape[1]):
+                if known[t, y, x] and footprint[y, x] * course[t] >= level:
+                    place = (f0 + t) * rows + corner[0] + y
+                    chosen[n] = place * columns + corner[1] + x
+                    n += 1
+    if n == 0:
+        return extent
+    box, low = largest_region(chosen[:n], rows, columns)
+    out = np.empty(n, np.int64)
+    k, inside = 0, 0
+    for z in range(1, box.shape[0] - 1):
+        for y in range(1, box.shape[1] - 1):
+            for x in range(1, box.shape[2] - 1):
+                if box[z, y, x] == 1:
+                    place = (low[0] + z - 1) * rows + low[1] + y - 1
+                    out[k] = place * columns + low[2] + x - 1
+                    at = np.searchsorted(extent, out[k])
+                    inside += at < len(extent) and extent[at] == out[k]
+                    k += 1
+    return out[:k].copy() if inside >= _WITHIN * k else extent

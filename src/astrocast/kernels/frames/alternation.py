@@ -1,0 +1,57 @@
+"""Whether the frames of two channels alternate in what is read as one recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: pixels of a side that are averaged, so that the noise of a pixel does not count
+BIN = 4
+#: two channels alternate where neighbours differ this many times as much as frames that
+#: are two apart (one channel: at most 1, activity and drift add up over two frames)
+ALTERNATING = 3.0
+#: fewer frames decide nothing
+LEAST_FRAMES = 6
+
+
+def measure_alternation(frames: NDArray[Any]) -> float:
+    """Return how much more neighbours differ than frames that are two apart.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), any real dtype; consecutive frames. NaN counts as 0.
+
+    Returns
+    -------
+    float
+        Median over frames of the mean absolute difference between neighbours, over the
+        same between frames that are two apart, both of pixels averaged 4 x 4. About 1
+        or less in a recording of one channel; far above 1 where two channels
+        alternate. 0 where there are fewer than 6 frames; infinity where frames that are
+        two apart are equal and neighbours are not.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> movie = rng.normal(100, 5, (12, 16, 16))
+    >>> measure_alternation(movie) < 1.5
+    True
+    >>> movie[1::2] += 50
+    >>> measure_alternation(movie) > 3
+    True
+    """
+    if len(frames) < LEAST_FRAMES:
+        return 0.0
+    rows, columns = (max(1, n // BIN) for n in frames.shape[1:])
+    height, width = frames.shape[1] // rows, frames.shape[2] // columns
+    cut = np.nan_to_num(frames[:, : rows * height, : columns * width].astype(float))
+    binned = cut.reshape(len(frames), rows, height, columns, width).mean(axis=(2, 4))
+    near = np.abs(binned[1:] - binned[:-1]).mean(axis=(1, 2))
+    far = np.abs(binned[2:] - binned[:-2]).mean(axis=(1, 2))
+    one, two = float(np.median(near)), float(np.median(far))
+    if one == 0:
+        return 0.0
+    return one / two if two > 0 else np.inf

@@ -1,0 +1,158 @@
+"""No frame gets worse: shifts that agree less than others would are replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from astrocast.kernels.registration.preprocess import as_native, view_frames
+from astrocast.kernels.registration.robust import (
+    RobustModel,
+    compare_at,
+    fit_frames,
+)
+
+Real = NDArray[np.float32]
+
+#: a shift that is this far from those around it is looked at again, pixels ...
+FAR = 0.5
+#: ... where the frame agrees less than usual by so many robust standard deviations
+LOW = 3.0
+#: a frame that agrees less than all others by so many is looked at again in any case
+LOWEST = 8.0
+#: frames on either side that a shift is compared with, and an agreement
+NEAR, AROUND = 2, 12
+#: robust standard deviation of the agreement, at least
+LEAST_DEVIATION = 1e-3
+
+
+@dataclass(frozen=True)
+class Mended:
+    """Shifts of suspicious frames after all candidates were compared.
+
+    Parameters
+    ----------
+    shifts
+        (frame, 2), pixels: those that agree best.
+    rest, after
+        (frame,): agreement of the frame at rest, and moved by ``shifts``.
+    """
+
+    shifts: NDArray[np.float64]
+    rest: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+def neighbour_shifts(
+    shifts: NDArray[np.float64], left_out: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the median shift of the frames around each frame (frame, 2).
+
+    ``left_out`` (frame,) are interpolated first, from the frames around them.
+    """
+    out = np.array(shifts, np.float64)
+    times, good = np.arange(len(shifts)), ~left_out
+    for column in out.T:
+        if left_out.any() and good.any():
+            column[left_out] = np.interp(times[left_out], times[good], column[good])
+        column[:] = ndimage.median_filter(column, 2 * NEAR + 1, mode="nearest")
+    return out
+
+
+def find_suspects(
+    shifts: NDArray[np.float64],
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    left_out: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """Return the numbers of the frames whose shift is to be looked at again.
+
+    Parameters
+    ----------
+    shifts
+        (frame, 2), pixels.
+    before, after
+        (frame,): agreement with the template at rest and moved.
+    left_out
+        (frame,): frames that are known to be bad.
+    """
+    usual = ndimage.median_filter(after, 2 * AROUND + 1, mode="nearest")
+    apart = after - usual
+    deviation = max(1.4826 * float(np.median(np.abs(apart))), LEAST_DEVIATION)
+    far = np.abs(shifts - neighbour_shifts(shifts, left_out)).max(1) > FAR
+    middle = float(np.median(after))
+    usually = max(1.4826 * float(np.median(np.abs(after - middle))), LEAST_DEVIATION)
+    lowest = after < middle - LOWEST * usually
+    suspicious = (after < before) | (far & (apart < -LOW * deviation)) | lowest
+    return np.flatnonzero(suspicious & ~left_out)
+
+
+def search_by_phase(
+    seen: Real, model: RobustModel, limit: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return whole-pixel shifts of views by phase correlation, (frame, 2).
+
+    All frequencies count alike, so that periodic tissue does not decide. Slower than
+    the usual search; for few frames.
+
+    Parameters
+    ----------
+    seen
+        float32 (frame, row, column).
+    model
+        The template.
+    limit
+        Largest shift along rows and columns, pixels of the frame, as is the result.
+    """
+    template, factor = model.coarse.template, model.view.factor
+    h, w = template.shape
+    window = np.sqrt(np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1]))
+    target = fft.rfft2((template - template.mean()) * window)
+    spectra = fft.rfft2((seen - seen.mean((1, 2), keepdims=True)) * window)
+    cross = spectra * np.conj(target)
+    maps = fft.irfft2(cross / np.maximum(np.abs(cross), 1e-12), s=(h, w))
+    dy, dx = np.rint(fft.fftfreq(h, 1 / h)), np.rint(fft.fftfreq(w, 1 / w))
+    inside = (np.abs(dy) * factor <= limit[0])[:, None] & (
+        np.abs(dx) * factor <= limit[1]
+    )
+    best = np.where(inside, maps, -np.inf).reshape(len(seen), -1).argmax(1)
+    return factor * np.stack([dy[best // w], dx[best % w]], axis=1)
+
+
+def mend_shifts(
+    frames: NDArray[Any],
+    shifts: NDArray[np.float64],
+    near: NDArray[np.float64],
+    model: RobustModel,
+    limit: tuple[float, float],
+) -> Mended:
+    """Return the best of several shifts for each of some frames.
+
+    Candidates: the frame's own shift, that of its neighbours, the fit that starts from
+    there, the fit that starts from a search by phase, and none.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), any real dtype.
+    shifts, near
+        (frame, 2), pixels: their own, and from `neighbour_shifts`.
+    model
+        The template.
+    limit
+        Largest shift along rows and columns, pixels.
+    """
+    seen = view_frames(frames, model.view)
+    native = as_native(frames)
+    found = fit_frames(native, seen, search_by_phase(seen, model, limit), model).shifts
+    again = fit_frames(native, seen, near, model).shifts
+    candidates = np.stack([shifts, again, near, found, np.zeros_like(shifts)])
+    candidates = np.clip(candidates, np.negative(limit), limit)
+    agreement = np.stack([compare_at(seen, c, model) for c in candidates])
+    best = agreement.argmax(0)
+    frame = np.arange(len(frames))
+    return Mended(candidates[best, frame], agreement[-1], agreement[best, frame])

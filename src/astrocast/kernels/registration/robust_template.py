@@ -1,0 +1,213 @@
+"""A template of which activity is not a part, and the noise of its pixels."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.registration.preprocess import View, as_native
+from astrocast.kernels.registration.robust import (
+    OUTLIER,
+    SMOOTH,
+    Level,
+    RobustModel,
+    active_deviation,
+    denoise_template,
+    fit_frames,
+    move_image,
+    noise_variance,
+    prepare_level,
+)
+from astrocast.kernels.registration.warp import shift_frames
+
+Real = NDArray[np.float32]
+
+#: at most this many frames make the median that the first template is
+MEDIAN_FRAMES = 40
+
+
+@njit(cache=True, nogil=True)
+def _add_frames(
+    frames: NDArray[Any],
+    corner: tuple[int, int],
+    fits: NDArray[np.float64],
+    active: NDArray[np.uint8],
+    template: Real,
+    limit: Real,
+    sums: NDArray[np.float64],
+) -> None:
+    """Add frames, moved onto the template's grid and at its light, to sums.
+
+    The sums are float64 (3, row, column): number of values, residual, squared residual.
+
+    ``frames`` (frame, row, column) of any real dtype, used from ``corner`` on; ``fits``
+    float64 (frame, 4): shift, gain, level; ``active`` uint8 (frame, row, column) of the
+    view; template and ``limit`` (largest squared residual that counts) float32 (row,
+    column).
+    """
+    h, w = template.shape
+    factor = h // active.shape[1]
+    image, moved = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    for b in range(len(frames)):
+        for y in range(h):
+            row = frames[b, corner[0] + y]
+            for x in range(w):
+                image[y, x] = np.float32(row[corner[1] + x])
+        move_image(image, -fits[b, 0], -fits[b, 1], moved)
+        scale, level = np.float32(1 / fits[b, 2]), np.float32(fits[b, 3])
+        iy, ix = int(np.rint(fits[b, 0])), int(np.rint(fits[b, 1]))
+        for y in range(max(0, 1 - iy), min(h, h - 1 - iy)):
+            line = active[b, (y + iy) // factor]
+            for x in range(max(0, 1 - ix), min(w, w - 1 - ix)):
+                r = (moved[y, x] - level) * scale - template[y, x]
+                if r * r < limit[y, x] and line[(x + ix) // factor] == 0:
+                    sums[0, y, x] += 1
+                    sums[1, y, x] += r
+                    sums[2, y, x] += r * r
+
+
+def masked_moments(
+    frames: NDArray[Any],
+    corner: tuple[int, int],
+    fits: NDArray[np.float64],
+    active: NDArray[np.uint8],
+    template: Real,
+    limit: Real,
+    pool: Executor | None = None,
+) -> tuple[Real, Real]:
+    """Return (template, variance of the residual) of frames without their activity.
+
+    Arguments as in `_add_frames`. Where fewer than an eighth of the frames have a
+    value, the nearest pixel that has one stands for it.
+    """
+    parts = [slice(i, i + 8) for i in range(0, len(frames), 8)]
+
+    def add(part: slice) -> NDArray[np.float64]:
+        sums = np.zeros((3, *template.shape))
+        _add_frames(
+            frames[part], corner, fits[part], active[part], template, limit, sums
+        )
+        return sums
+
+    total = np.zeros((3, *template.shape))
+    for sums in map(add, parts) if pool is None else pool.map(add, parts):
+        total += sums
+    count = np.maximum(total[0], 1)
+    mean = total[1] / count
+    variance = total[2] / count - mean**2
+    enough = total[0] > len(frames) / 8
+    if not enough.any():
+        return template, np.ones_like(template)
+    mean = (template + mean).astype(np.float32)
+    return fill_nearest(mean, enough), np.where(
+        enough, np.maximum(variance, 0), np.median(variance[enough])
+    ).astype(np.float32)
+
+
+def fill_nearest(image: Real, known: NDArray[np.bool_]) -> Real:
+    """Return an image (row, column) with the nearest known pixel where none is known.
+
+    A step at the edge of what is known would be structure that no frame has.
+    """
+    if known.all():
+        return image
+    nearest = ndimage.distance_transform_edt(
+        ~known, return_distances=False, return_indices=True
+    )
+    return np.asarray(image[tuple(nearest)])
+
+
+def build_robust(
+    frames: NDArray[Any],
+    seen: Real,
+    view: View,
+    shifts: NDArray[np.float64],
+    sigma: tuple[float, float] | None,
+    pool: Executor | None = None,
+    whole: bool = True,
+) -> tuple[RobustModel, NDArray[np.float64]]:
+    """Return the robust model of a sample, and the shifts of its frames.
+
+    Parameters
+    ----------
+    frames, seen
+        Sample (frame, row, column), raw and as views.
+    view
+        Of ``seen``.
+    shifts
+        (frame, 2), pixels of the frame: first estimate. The template lies at their
+        median.
+    sigma
+        High-pass of the comparison; None: light that is smooth is compared as well.
+    pool
+        Threads that share the work; the result does not depend on them.
+    whole
+        Whether frames are compared at their own resolution as well.
+    """
+    frames = as_native(frames)
+    smooth = smooth_of(sigma)
+    few = slice(None, None, max(1, len(seen) // MEDIAN_FRAMES))
+    shifts = shifts - np.median(shifts, axis=0)
+    aligned = shift_frames(seen[few], shifts[few] / view.factor)
+    template = np.median(aligned, axis=0)
+    own = (1.4826 * np.median(np.abs(aligned - template), axis=0)) ** 2
+    coarse = prepare_template(template, own, 0.6 * len(aligned), view.factor, smooth)
+    model = RobustModel(view, coarse, None, 0.0)
+    for _ in range(2):
+        model = RobustModel(
+            view, model.coarse, None, active_deviation(seen, shifts, model)
+        )
+        found = fit_frames(frames, seen, shifts, model)
+        shifts = found.shifts - np.median(found.shifts, axis=0)
+        fits = np.column_stack([shifts / view.factor, found.gain, found.level])
+        level = model.coarse
+        template, own = masked_moments(
+            seen, (0, 0), fits, found.active, level.template, _limit(level), pool
+        )
+        model = RobustModel(
+            view,
+            prepare_template(template, own, len(seen), view.factor, smooth),
+            None,
+            model.active_sd,
+        )
+    if view.factor == 1 or not whole:
+        return model, shifts
+    corner, inside = (view.top, view.left), _window(frames, view)
+    means = np.nan_to_num(inside[:, ::4, ::4].mean(axis=(1, 2), dtype=np.float64))
+    fits = np.column_stack([shifts, found.gain, means - means.mean() * found.gain])
+    start = np.zeros(inside.shape[1:], np.float32)
+    anything = np.full(start.shape, np.inf, np.float32)
+    template, own = masked_moments(
+        frames, corner, fits, found.active, start, anything, pool
+    )
+    fine = prepare_template(template, own, len(seen), 1, smooth)
+    model = RobustModel(view, model.coarse, fine, model.active_sd)
+    return model, shifts
+
+
+def smooth_of(sigma: tuple[float, float] | None) -> float | None:
+    """Return over how many pixels of the frame slopes lose what is smooth."""
+    return None if sigma is None else SMOOTH
+
+
+def prepare_template(
+    template: Real, own: Real, frames: float, factor: int, smooth: float | None
+) -> Level:
+    """Return a template, the mean of so many frames, without its noise, as a level."""
+    variance = noise_variance(template, own)
+    clean = denoise_template(template, float(variance.mean()) / frames)
+    return prepare_level(clean, variance, None if smooth is None else smooth / factor)
+
+
+def _limit(level: Level) -> Real:
+    return (np.float32(OUTLIER**2) / level.weight).astype(np.float32)
+
+
+def _window(frames: NDArray[Any], view: View) -> NDArray[Any]:
+    rows, columns = (n * view.factor for n in view.shape)
+    return frames[:, view.top : view.top + rows, view.left : view.left + columns]

@@ -1,0 +1,129 @@
+"""Which frames got worse by their shift, and which cannot be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.io.recording import Recording
+from astrocast.io.stores.frame_quality import build_frame_table
+from astrocast.kernels.registration.engine import Estimate, Model, rigid_part
+from astrocast.kernels.registration.mending import (
+    find_suspects,
+    mend_shifts,
+    neighbour_shifts,
+)
+from astrocast.kernels.registration.piecewise import PiecewiseModel
+from astrocast.kernels.registration.quality import Normal
+
+#: a shift that changed by less was not wrong, pixels
+MENDED_FROM = 0.1
+#: suspicious frames that are read together
+MENDED_TOGETHER = 16
+
+
+def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
+    """Return frames by number (increasing); consecutive ones are read together."""
+    groups = np.split(picked, np.flatnonzero(np.diff(picked) > 1) + 1)
+    out = np.empty((len(picked), *recording.shape[1:]), recording.dtype)
+    place = 0
+    for group in groups:
+        out[place : place + len(group)] = recording.read(
+            int(group[0]), int(group[-1]) + 1
+        )
+        place += len(group)
+    return out
+
+
+def mend_motion(
+    recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
+) -> tuple[Estimate, NDArray[np.bool_]]:
+    """Return the estimate without frames that get worse by it, and which were changed.
+
+    Suspicious frames are read once more.
+    """
+    robust = rigid_part(model).robust
+    assert robust is not None
+    mended = np.zeros(len(left_out), bool)
+    suspects = find_suspects(
+        found.shifts, found.correlation_before, found.correlation_after, left_out
+    )
+    if not len(suspects):
+        return found, mended
+    near = neighbour_shifts(found.shifts, left_out)
+    shifts, fields_ = found.shifts.copy(), found.fields.copy()
+    before, after = found.correlation_before.copy(), found.correlation_after.copy()
+    for i in range(0, len(suspects), MENDED_TOGETHER):
+        part = suspects[i : i + MENDED_TOGETHER]
+        result = mend_shifts(
+            read_frames(recording, part),
+            found.shifts[part],
+            near[part],
+            robust,
+            rigid_part(model).limit,
+        )
+        moved = np.abs(result.shifts - found.shifts[part]).max(1)
+        changed = moved > 0
+        for t in part[changed]:
+            # patches deviate as those of the frames around do
+            around = [k for k in (t - 1, t + 1) if 0 <= k < len(shifts)]
+            apart = found.fields[around] - found.shifts[around][:, :, None, None]
+            fields_[t] = result.shifts[part == t][0][:, None, None] + apart.mean(0)
+        shifts[part] = result.shifts
+        # patches agree better than the rigid shift that was compared here
+        known = changed if isinstance(model, PiecewiseModel) else slice(None)
+        before[part[known]], after[part[known]] = (
+            result.rest[known],
+            result.after[known],
+        )
+        mended[part] = moved > MENDED_FROM
+    return (
+        replace(
+            found,
+            shifts=shifts,
+            fields=fields_,
+            correlation_before=before,
+            correlation_after=after,
+        ),
+        mended,
+    )
+
+
+def judge_motion(
+    found: Estimate,
+    model: Model,
+    normal: Normal,
+    table: pd.DataFrame,
+    mended: NDArray[np.bool_],
+    left_out: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Return the table of bad frames with those that motion correction found."""
+    after, before = found.correlation_after, found.correlation_before
+    usual = float(np.median(after))
+    limit = np.array(rigid_part(model).limit)
+    at_limit = (np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)
+    reached = np.asarray(at_limit.any(axis=1))
+    untrusted = ~normal.trusts(after, found.clipped)
+    flags = list(table.itertuples(index=False, name=None))
+    for t in np.flatnonzero(
+        (untrusted | reached | mended | (after < before)) & ~left_out
+    ):
+        frame = int(t)
+        if untrusted[t] or after[t] < before[t]:
+            reason = (
+                f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
+            )
+            if after[t] < before[t]:
+                reason += f", at rest {before[t]:.2f}"
+            flags.append((frame, "low_agreement", reason, 1.0))
+        elif reached[t]:
+            flags.append((frame, "jump", "the shift reached max_shifts", 1.0))
+        else:
+            flags.append(
+                (frame, "jump", "another shift agreed better than the first", 0.3)
+            )
+    return build_frame_table(flags, len(after))

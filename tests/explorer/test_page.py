@@ -1,0 +1,193 @@
+"""The page in a browser: what is seen is what is stored."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from astrocast.analysis import Events
+from astrocast.explorer.server.workspace import Workspace
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT = 60_000
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="module")
+def copied(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "copy"
+    shutil.copytree(first_run, folder)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def page(copied: Path, module_serve: Any) -> Iterator[Any]:
+    """Return the opened page; it fails the tests by errors and foreign requests."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="drives a browser")
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this computer")
+    client = module_serve(Workspace(copied))
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context.set_default_timeout(WAIT)
+        found = context.new_page()
+        found.problems, found.requests = [], []
+        found.on(
+            "console",
+            lambda m: found.problems.append(m.text) if m.type == "error" else None,
+        )
+        found.on("pageerror", lambda error: found.problems.append(str(error)))
+        found.on("request", lambda request: found.requests.append(request.url))
+        found.start = str(client.base_url)
+        found.goto(f"{client.base_url}/?token={TOKEN}")
+        found.wait_for_selector("body[data-ready]")
+        found.client = client
+        yield found
+        browser.close()
+
+
+def seen_pixels(page: Any) -> Any:
+    values = page.evaluate("Array.from(explorer.views.views[0].grey)")
+    return np.array(values, np.uint8).reshape(64, 64)
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression is true; the page's policy forbids Playwright's way."""
+    end = time.monotonic() + WAIT / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(30)
+
+
+def go_to(page: Any, frame: int) -> None:
+    page.evaluate(f"explorer.player.go({frame})")
+    until(page, f"explorer.views.shown === {frame}")
+
+
+def test_a_first_visit_says_what_to_do(page: Any) -> None:
+    lines = page.locator(".hint li").all_inner_texts()
+    assert len(lines) == 3
+    page.click(".hint button")
+    assert page.locator(".hint").count() == 0
+    assert "token" not in page.url
+
+
+def test_steps_show_the_frames_of_the_recording(page: Any, copied: Path) -> None:
+    with h5py.File(copied / "recording.h5") as file:
+        movie = file["mc/ch0"][:]
+    contrast = page.evaluate("explorer.contrastOf('mc/ch0')")
+    scale = 255 / (contrast["high"] - contrast["low"])
+    go_to(page, 50)
+    page.keyboard.press("ArrowRight")
+    until(page, "explorer.views.shown === 51")
+    expected = np.clip((movie[51] - contrast["low"]) * scale, 0, 255)
+    assert np.abs(seen_pixels(page) - expected).max() <= 0.51
+
+
+def test_playing_goes_on_in_time(page: Any) -> None:
+    go_to(page, 10)
+    page.keyboard.press("Space")
+    until(page, "explorer.views.shown > 14")
+    page.keyboard.press("Space")
+    assert not page.evaluate("explorer.store.get().playing")
+
+
+def test_a_click_shows_the_trace_of_the_pixel(page: Any, copied: Path) -> None:
+    page.evaluate("explorer.store.set({traceLayer: 'mc/ch0', radius: 0})")
+    view = page.locator(".view canvas")
+    box = view.bounding_box()
+    view.click(position={"x": box["width"] / 2 + 1, "y": box["height"] / 2 + 1})
+    until(page, "explorer.traceSeries && explorer.traceSeries.length > 0")
+    pixel = page.evaluate("explorer.store.get().pixel")
+    assert pixel == {"row": 32, "column": 32}
+    label = "explorer.traceSeries.find(s => s.label.startsWith('pixel'))"
+    until(page, label)
+    with h5py.File(copied / "recording.h5") as file:
+        expected = file["mc/ch0"][:, 32, 32]
+    np.testing.assert_allclose(
+        page.evaluate(f"{label}.values"), expected, rtol=1e-4, atol=1e-3
+    )
+
+
+def test_a_line_of_the_table_is_the_event_everywhere(page: Any) -> None:
+    row = page.locator("#panel-events tbody tr[data-event]").nth(2)
+    event = int(row.get_attribute("data-event") or 0)
+    row.click()
+    page.wait_for_selector(f"text=Event {event}")
+    span = page.evaluate(
+        f"[explorer.value({event}, 'z0'), explorer.value({event}, 'z1')]"
+    )
+    assert span[0] <= page.evaluate("explorer.store.get().frame") < span[1]
+    until(page, f"explorer.traceSeries.some(s => s.label.startsWith('event {event},'))")
+    until(
+        page,
+        "(explorer.outlines.frame(explorer.store.get().frame) || [])"
+        f".some(o => o.event === {event})",
+    )
+
+
+def test_a_rejected_event_is_missing_from_the_export(page: Any, copied: Path) -> None:
+    event = page.evaluate("explorer.store.get().selected")
+    page.select_option("select[aria-label=Reason]", "tiny")
+    page.keyboard.press("Escape")
+    page.evaluate(f"explorer.selectEvent({event})")
+    page.locator("body").press("r")
+    until(page, f"explorer.statusOf({event}) === 'rejected'")
+    store = copied / "recording.ch0.roi"
+    assert event not in Events(store, curated=True).events.index
+    page.locator("body").press("Control+z")
+    until(page, f"explorer.statusOf({event}) === ''")
+    assert event in Events(store, curated=True).events.index
+
+
+def test_a_changed_parameter_finds_fewer_events(page: Any) -> None:
+    page.click("#tab-tune")
+    page.wait_for_selector("#field-detection-calibration-min_size")
+    page.fill("#field-detection-calibration-min_size", "1500")
+    page.keyboard.press("Tab")
+    until(page, "explorer.store.get().preview !== null")
+    counts = page.evaluate("explorer.store.get().preview.result.counts")
+    assert counts["lost"] > 0
+    assert page.locator(".field.changed").count() == 1
+    page.fill("#field-detection-calibration-min_size", "-3")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".message.error:has-text('min_size')")
+    page.problems.clear()  # the browser logs the refused request
+    page.keyboard.press("Escape")
+
+
+def test_a_drawn_region_is_saved_and_attributes_events(page: Any, copied: Path) -> None:
+    page.click("#tab-regions")
+    page.click("text=Polygon")
+    box = page.locator(".view canvas").bounding_box()
+    size = min(box["width"], box["height"])
+    left, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for x, y in ((-0.45, -0.45), (0.45, -0.45), (0.45, 0.45), (-0.45, 0.45)):
+        page.mouse.click(left + x * size, top + y * size)
+    page.keyboard.press("Enter")
+    until(page, "explorer.column('region') !== undefined")
+    assert (copied / "recording.regions.geojson").exists()
+    assert "cell 1" in page.evaluate("explorer.column('region').values")
+
+
+def test_nothing_went_wrong_and_nothing_came_from_elsewhere(page: Any) -> None:
+    assert page.problems == []
+    own = (page.start, "blob:", "data:")
+    assert [url for url in page.requests if not url.startswith(own)] == []
