@@ -72,7 +72,7 @@ def summarise_run(directory: Path) -> dict[str, Any]:
 
 
 def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
-    """Count frames that were left out, of the frame quality table where there is one."""
+    """Count frames that were left out, from the tables of frame quality."""
     tables = [pd.read_csv(p, comment="#") for p in directory.glob("frames*.csv")]
     if not tables:
         return float(motion.get("bad_frames", np.nan))

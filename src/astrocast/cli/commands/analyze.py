@@ -220,7 +220,7 @@ def stimuli(
     recorded = open_recorded_events(source, channel)
     if unit == "s" and recorded.frame_rate is None:
         raise InvalidValueError(
-            "the frame rate of the recording is not known: give the triggers in frames"
+            "the frame rate of the recording is not known: give triggers in frames"
             " (--unit frames), or run with --set frame_rate=HZ"
         )
     rate = float(recorded.frame_rate or 1.0) if unit == "s" else 1.0
