@@ -239,8 +239,8 @@ def stimuli(
     _write_figure(ax, output / "peri_stimulus.png")
     typer.echo(
         f"{found.probability:.0%} of {len(found.latency)} trials respond within"
-        f" {found.window[1]:g} {unit}, median latency {found.median_latency:.3g} {unit},"
-        f" p = {found.p:.3g}"
+        f" {found.window[1]:g} {unit}, median latency {found.median_latency:.3g}"
+        f" {unit}, p = {found.p:.3g}"
     )
 
 
