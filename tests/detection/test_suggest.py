@@ -87,15 +87,21 @@ def test_auto_finds_the_event_whatever_the_units(
 
 
 def test_the_command_writes_a_configuration_and_a_picture(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "recording.npy"
+    raw, here = tmp_path / "raw", tmp_path / "here"
+    raw.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    path = raw / "recording.npy"
     np.save(path, noisy(7.0, 35.0))
     command(path, None, None)
-    said = capsys.readouterr().out
-    assert "noise of a pixel: 6.9" in said
-    written = yaml.safe_load((tmp_path / "recording.suggested.yaml").read_text())
-    DetectionSettings.checked(**written["detection"])
-    assert (tmp_path / "recording.suggested.png").stat().st_size > 1000
+    assert "noise of a pixel: 6." in capsys.readouterr().out
+    written = yaml.safe_load((here / "recording.suggested.yaml").read_text())
+    assert written["detection"]["method"] == "calibrated"
+    assert (here / "recording.suggested.png").stat().st_size > 1000
+    assert [p.name for p in raw.iterdir()] == ["recording.npy"]
     with pytest.raises(OutputExistsError):
         command(path, None, None)

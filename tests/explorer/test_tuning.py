@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from astrocast.errors import OutputExistsError
@@ -170,5 +171,18 @@ def test_what_a_file_does_not_say_is_asked_and_kept(bare: Path, serve: Any) -> N
     assert answer.status_code == 200
     again = serve(Workspace(bare)).get(BASE).json()
     assert (again["frame_rate"], again["pixel_size"]) == (4.0, 0.3)
+    assert again["offset"] is None
+    pixel = {"layer": "dff/ch0", "row": 3, "column": 4}
+    before, after = [], []
+    for found, offset in ((before, 0), (after, 90)):
+        client.post(f"{BASE}/answers", json={"offset": offset})
+        found += client.get(f"{BASE}/pixel", params=pixel).json()["values"]
+    own = np.load(bare)[:, 3, 4].astype(float)
+    below = np.percentile(own, 20)
+    np.testing.assert_allclose(before, (own - below) / below, rtol=1e-3, atol=1e-5)
+    lit = (own - below) / (below - 90)
+    np.testing.assert_allclose(after, lit, rtol=1e-3, atol=1e-5)
+    auto = client.post(f"{BASE}/answers", json={"offset": "auto"})
+    assert "give a number" in auto.json()["message"]
     wrong = client.post(f"{BASE}/answers", json={"frame_rate": -1})
     assert "frame_rate" in wrong.json()["message"]

@@ -61,6 +61,20 @@ def test_large_jumps_are_followed() -> None:
     assert errors(corrected(movie).shifts, truth).max() < 0.3
 
 
+def test_a_jump_in_a_small_field_of_periodic_tissue() -> None:
+    """12 of 64 pixels: the period of the tissue does not decide."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:96, :96]
+    tissue = 400 * (1 + 0.25 * np.sin(x / 5) * np.cos(y / 7))
+    tissue += rng.normal(0, 15, tissue.shape)
+    movie = np.stack(
+        [tissue[16:80, 16:80]] * 50 + [tissue[5:69, 28:92]] * 30
+    ) + rng.normal(0, 12, (80, 64, 64))
+    truth = np.zeros((80, 2))
+    truth[50:] = 11, -12
+    assert errors(corrected(movie).shifts, truth).max() < 0.15
+
+
 def test_a_wave_over_still_tissue_moves_nothing() -> None:
     """A front of three times the light crosses a third of the field in 23 frames."""
     movie, _ = simulated(seed=6, motion=0.0, motion_step=0.0, events=0)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from astrocast.cli.app import app
 from astrocast.simulation import SimulationSettings, write_simulation
 
+SETTINGS = ["--set", "motion.enabled=false"]
 #: recording -> (group, subject, events)
 RECORDINGS = {
     "one": ("control", "a", 3),
@@ -28,3 +31,18 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{name}.h5,{group},{subject},{4 + i},data/ch0,AAV5")
     (folder / "study.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def study(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two recordings and one that cannot be read."""
+    (recordings / "broken.tif").write_bytes(b"no picture")
+    table = recordings / "with_broken.csv"
+    table.write_text(
+        (recordings / "study.csv").read_text() + "broken.tif,drug,d,4,,AAV5\n"
+    )
+    output = tmp_path_factory.mktemp("study") / "study"
+    done = CliRunner().invoke(app, ["batch", str(table), "-o", str(output), *SETTINGS])
+    assert done.exit_code == 1, done.output
+    assert "2 of 3 recordings are complete; failed: broken" in done.output
+    return output

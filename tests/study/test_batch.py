@@ -21,23 +21,6 @@ from astrocast.study.cohort import Cohort
 from astrocast.study.directory import read_study
 from astrocast.study.report import find_outliers
 
-SETTINGS = ["--set", "motion.enabled=false"]
-
-
-@pytest.fixture(scope="module")
-def study(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of two recordings and one that cannot be read."""
-    (recordings / "broken.tif").write_bytes(b"no picture")
-    table = recordings / "with_broken.csv"
-    table.write_text(
-        (recordings / "study.csv").read_text() + "broken.tif,drug,d,4,,AAV5\n"
-    )
-    output = tmp_path_factory.mktemp("study") / "study"
-    done = CliRunner().invoke(app, ["batch", str(table), "-o", str(output), *SETTINGS])
-    assert done.exit_code == 1, done.output
-    assert "2 of 3 recordings are complete; failed: broken" in done.output
-    return output
-
 
 def test_it_goes_on_past_a_recording_that_fails(study: Path):
     table = pd.read_csv(study / "recordings.csv").set_index("name")

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from astrocast import __version__
+from astrocast.cli.commands.analyze import analyze
 from astrocast.cli.commands.batch import batch
 from astrocast.cli.commands.check import check
 from astrocast.cli.commands.convert import convert
@@ -61,6 +62,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+
+
+app.add_typer(analyze)
 
 
 def _show_version(wanted: bool) -> None:

@@ -268,7 +268,7 @@ class MotionCorrection:
         else:
             text += f"; all {count} frames registered"
         if mended:
-            text += f"; shift of {mended} frames taken from the frames around"
+            text += f"; shifts of {mended} frames mended"
         before, after = self.crispness
         return f"{text}; crispness {before:.3g} -> {after:.3g}"
 

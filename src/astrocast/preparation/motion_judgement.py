@@ -60,7 +60,11 @@ def mend_motion(
     for i in range(0, len(suspects), MENDED_TOGETHER):
         part = suspects[i : i + MENDED_TOGETHER]
         result = mend_shifts(
-            read_frames(recording, part), found.shifts[part], near[part], robust
+            read_frames(recording, part),
+            found.shifts[part],
+            near[part],
+            robust,
+            rigid_part(model).limit,
         )
         moved = np.abs(result.shifts - found.shifts[part]).max(1)
         changed = moved > 0
@@ -119,5 +123,7 @@ def judge_motion(
         elif reached[t]:
             flags.append((frame, "jump", "the shift reached max_shifts", 1.0))
         else:
-            flags.append((frame, "jump", "shift taken from the frames around", 0.3))
+            flags.append(
+                (frame, "jump", "another shift agreed better than the first", 0.3)
+            )
     return build_frame_table(flags, len(after))

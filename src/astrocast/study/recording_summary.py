@@ -72,11 +72,11 @@ def summarise_run(directory: Path) -> dict[str, Any]:
 
 
 def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
-    """Count frames that were left out, from the table of frame quality."""
-    path = directory / "frames.csv"
-    if not path.is_file():
+    """Count frames that were left out, from the tables of frame quality."""
+    tables = [pd.read_csv(p, comment="#") for p in directory.glob("frames*.csv")]
+    if not tables:
         return float(motion.get("bad_frames", np.nan))
-    table = pd.read_csv(path)
+    table = pd.concat(tables)
     return float(table.loc[table["severity"] >= 0.5, "frame"].nunique())
 
 

@@ -31,6 +31,8 @@ class RelativeChange(DerivedRecording):
     def __init__(self, difference: Recording, source: Recording, floor: float) -> None:
         super().__init__(source, dtype=np.float32)
         self.difference, self.floor = difference, floor
+        #: counts in the dark that are still in the movie
+        self.offset = 0.0
         self.chunk_frames = difference.chunk_frames
 
     def read(
@@ -40,7 +42,8 @@ class RelativeChange(DerivedRecording):
         change = self.difference.read(start, stop, rows, columns).astype(np.float32)
         movie = self.source.read(start, stop, rows, columns)
         background = np.subtract(movie, change, dtype=np.float32)
-        return change / np.maximum(background, np.float32(self.floor))
+        light = background - np.float32(self.offset)
+        return change / np.maximum(light, np.float32(self.floor))
 
     def release(self) -> None:
         """Close files that the next read opens again."""
@@ -67,6 +70,8 @@ class QuickChange(DerivedRecording):
     def __init__(self, source: Recording, relative: bool, floor: float = 1.0) -> None:
         super().__init__(source, dtype=np.float32)
         self.relative, self.floor = relative, floor
+        #: counts in the dark that are still in the movie
+        self.offset = 0.0
         self._lock = threading.Lock()
         self._background: NDArray[np.float32] | None = None
 
@@ -88,4 +93,6 @@ class QuickChange(DerivedRecording):
         """Return dF or dF/F, see `Recording.read`."""
         below = self.background()[rows, columns]
         change = self.source.read(start, stop, rows, columns).astype(np.float32) - below
-        return change / np.maximum(below, self.floor) if self.relative else change
+        if not self.relative:
+            return change
+        return change / np.maximum(below - np.float32(self.offset), self.floor)

@@ -43,6 +43,7 @@ def describe(project: Opened) -> dict[str, Any]:
         "columns": columns,
         "frame_rate": known.frame_rate,
         "pixel_size": known.pixel_size[0] if known.pixel_size else None,
+        "offset": project.offset,
         "pixel_aspect": (
             known.pixel_size[1] / known.pixel_size[0] if known.pixel_size else 1.0
         ),

@@ -8,8 +8,10 @@ import yaml
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from astrocast.errors import InvalidValueError
 from astrocast.explorer.server.look import Opened
 from astrocast.pipeline.settings import (
+    ConversionStage,
     DeltaStage,
     DetectionStage,
     MotionStage,
@@ -51,8 +53,10 @@ Answers = create_model(
     __config__=ConfigDict(extra="forbid"),
     **{  # type: ignore[call-overload] # names come from the settings
         name: (info.annotation, info)
-        for name, info in RunSettings.model_fields.items()
-        if name in ("frame_rate", "pixel_size")
+        for name, info in [
+            *((n, RunSettings.model_fields[n]) for n in ("frame_rate", "pixel_size")),
+            ("offset", ConversionStage.model_fields["offset"]),
+        ]
     },
 )
 
@@ -101,6 +105,10 @@ def text(project: Opened, tuned: Tuned) -> dict[str, str]:
 def answer(project: Opened, answers: Answers) -> dict[str, Any]:  # type: ignore[valid-type]
     """Keep what the recording's file does not say."""
     given = answers.model_dump(exclude_none=True)  # type: ignore[attr-defined]
+    if isinstance(given.get("offset"), str):
+        raise InvalidValueError(
+            "offset: give a number here; 'auto' is a parameter of a run"
+        )
     project.answer(given)
     return project.answers
 

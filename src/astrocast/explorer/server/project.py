@@ -19,6 +19,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.events.schema import Column
+from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.explorer.server.events import EventSet, column_to_json
 from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
 from astrocast.explorer.server.layers import Layer, layers_of
@@ -128,6 +129,7 @@ class Project:
         self._statistics: dict[str, LayerStatistics] = {}
         self._projections: dict[str, Projections] = {}
         self._lock = threading.Lock()
+        self._apply_offset()
 
     @property
     def title(self) -> str:
@@ -251,6 +253,25 @@ class Project:
     def answer(self, values: dict[str, float]) -> None:
         """Keep answers about the recording beside it."""
         write_json(self.answers_path, self.answers | values)
+        self._apply_offset()
+        self.cache.close()
+        self.cache = FrameCache()
+        self._statistics.clear()
+        self._projections.clear()
+
+    @property
+    def offset(self) -> float | str | None:
+        """Return the counts in the dark, as in the settings or as answered."""
+        used = self.settings.conversion.offset
+        return used if used is not None else self.answers.get("offset")
+
+    def _apply_offset(self) -> None:
+        """Let layers that are computed here divide by light alone."""
+        answered = self.answers.get("offset")
+        if self.settings.conversion.offset is None and answered is not None:
+            for layer in self.layers.values():
+                if isinstance(layer.recording, RelativeChange | QuickChange):
+                    layer.recording.offset = answered
 
     def source(self) -> tuple[Path, str | None]:
         """Return the input of the run and its dataset, for running again."""

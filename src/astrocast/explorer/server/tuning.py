@@ -157,6 +157,10 @@ def with_answers(
 ) -> RunSettings:
     """Return settings with the answers that were given about the recording."""
     answers: dict[str, Any] = dict(project.answers)
+    offset = answers.pop("offset", None)
+    if offset is not None and settings.conversion.offset is None:
+        known = settings.conversion.model_copy(update={"offset": offset})
+        settings = settings.model_copy(update={"conversion": known})
     if loc is not None and settings.conversion.loc_in is None:
         conversion = settings.conversion.model_copy(update={"loc_in": loc})
         answers["conversion"] = conversion

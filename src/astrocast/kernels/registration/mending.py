@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from astrocast.kernels.registration.preprocess import as_native, view_frames
 from astrocast.kernels.registration.robust import (
@@ -16,10 +16,14 @@ from astrocast.kernels.registration.robust import (
     fit_frames,
 )
 
+Real = NDArray[np.float32]
+
 #: a shift that is this far from those around it is looked at again, pixels ...
 FAR = 0.5
 #: ... where the frame agrees less than usual by so many robust standard deviations
 LOW = 3.0
+#: a frame that agrees less than all others by so many is looked at again in any case
+LOWEST = 8.0
 #: frames on either side that a shift is compared with, and an agreement
 NEAR, AROUND = 2, 12
 #: robust standard deviation of the agreement, at least
@@ -80,8 +84,43 @@ def find_suspects(
     apart = after - usual
     deviation = max(1.4826 * float(np.median(np.abs(apart))), LEAST_DEVIATION)
     far = np.abs(shifts - neighbour_shifts(shifts, left_out)).max(1) > FAR
-    suspicious = (after < before) | (far & (apart < -LOW * deviation))
+    middle = float(np.median(after))
+    usually = max(1.4826 * float(np.median(np.abs(after - middle))), LEAST_DEVIATION)
+    lowest = after < middle - LOWEST * usually
+    suspicious = (after < before) | (far & (apart < -LOW * deviation)) | lowest
     return np.flatnonzero(suspicious & ~left_out)
+
+
+def search_by_phase(
+    seen: Real, model: RobustModel, limit: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return whole-pixel shifts of views by phase correlation, (frame, 2).
+
+    All frequencies count alike, so that periodic tissue does not decide. Slower than
+    the usual search; for few frames.
+
+    Parameters
+    ----------
+    seen
+        float32 (frame, row, column).
+    model
+        The template.
+    limit
+        Largest shift along rows and columns, pixels of the frame, as is the result.
+    """
+    template, factor = model.coarse.template, model.view.factor
+    h, w = template.shape
+    window = np.sqrt(np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1]))
+    target = fft.rfft2((template - template.mean()) * window)
+    spectra = fft.rfft2((seen - seen.mean((1, 2), keepdims=True)) * window)
+    cross = spectra * np.conj(target)
+    maps = fft.irfft2(cross / np.maximum(np.abs(cross), 1e-12), s=(h, w))
+    dy, dx = np.rint(fft.fftfreq(h, 1 / h)), np.rint(fft.fftfreq(w, 1 / w))
+    inside = (np.abs(dy) * factor <= limit[0])[:, None] & (
+        np.abs(dx) * factor <= limit[1]
+    )
+    best = np.where(inside, maps, -np.inf).reshape(len(seen), -1).argmax(1)
+    return factor * np.stack([dy[best // w], dx[best % w]], axis=1)
 
 
 def mend_shifts(
@@ -89,11 +128,12 @@ def mend_shifts(
     shifts: NDArray[np.float64],
     near: NDArray[np.float64],
     model: RobustModel,
+    limit: tuple[float, float],
 ) -> Mended:
     """Return the best of several shifts for each of some frames.
 
     Candidates: the frame's own shift, that of its neighbours, the fit that starts from
-    there, and none.
+    there, the fit that starts from a search by phase, and none.
 
     Parameters
     ----------
@@ -103,10 +143,15 @@ def mend_shifts(
         (frame, 2), pixels: their own, and from `neighbour_shifts`.
     model
         The template.
+    limit
+        Largest shift along rows and columns, pixels.
     """
     seen = view_frames(frames, model.view)
-    again = fit_frames(as_native(frames), seen, near, model).shifts
-    candidates = np.stack([shifts, again, near, np.zeros_like(shifts)])
+    native = as_native(frames)
+    found = fit_frames(native, seen, search_by_phase(seen, model, limit), model).shifts
+    again = fit_frames(native, seen, near, model).shifts
+    candidates = np.stack([shifts, again, near, found, np.zeros_like(shifts)])
+    candidates = np.clip(candidates, np.negative(limit), limit)
     agreement = np.stack([compare_at(seen, c, model) for c in candidates])
     best = agreement.argmax(0)
     frame = np.arange(len(frames))

@@ -1,0 +1,336 @@
+"""``astrocast analyze``: what events say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+analyze = typer.Typer(
+    name="analyze",
+    help="Compare groups; find units, responses to stimuli, networks, kinds of events.",
+    no_args_is_help=True,
+)
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Directory of a study, run directory (.astrocast) or event store (.roi).",
+        show_default=False,
+    ),
+]
+OneRecording = Annotated[
+    Path,
+    typer.Argument(
+        help="Run directory (.astrocast) or event store (.roi).", show_default=False
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for tables and figures.")
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Channel, where a run has several.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(help="Seed of surrogates and resampling.")]
+Overlap = Annotated[
+    float, typer.Option(help="Average similarity of footprints within a unit, 0 to 1.")
+]
+
+
+@analyze.command()
+def groups(
+    source: Source,
+    value: Annotated[
+        list[str],
+        typer.Option(help="Column to compare; may be repeated.", show_default=False),
+    ],
+    group: Annotated[str, typer.Option(help="Column of groups.")] = "group",
+    subject: Annotated[str, typer.Option(help="Column of animals.")] = "subject",
+    recording: Annotated[str, typer.Option(help="Column of recordings.")] = "recording",
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Group to compare with.", show_default=False),
+    ] = None,
+    method: Annotated[
+        Literal["mixed", "animals", "bootstrap"],
+        typer.Option(help="Mixed model, t test on animals, or bootstrap."),
+    ] = "mixed",
+    seed: Seed = 0,
+    output: Output = Path("analysis"),
+) -> None:
+    """Compare groups of animals; events of one animal are not independent."""
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from astrocast.analysis.statistics import compare_groups
+    from astrocast.plotting.cohort import group_points
+    from astrocast.study.sources import read_flat_events
+
+    table = read_flat_events(source, value, [group, subject, recording])
+    found = compare_groups(
+        table,
+        value,
+        group=group,
+        subject=subject,
+        recording=recording,
+        reference=reference,
+        method=method,
+        seed=seed,
+    )
+    rows = [asdict(c) | {"sentence": c.sentence()} for c in found]
+    _write_table(pd.json_normalize(rows), output / "groups.csv")
+    for name in value:
+        per = table.groupby([group, subject, recording])[name].mean().reset_index()
+        ax = group_points(per, name, group=group, subject=subject, label=name)
+        _write_figure(ax, output / f"groups_{name}.png")
+    for comparison in found:
+        typer.echo(comparison.sentence())
+
+
+@analyze.command()
+def power(
+    source: Source,
+    value: Annotated[str, typer.Option(help="Column.", show_default=False)],
+    difference: Annotated[
+        float,
+        typer.Option(help="Difference worth finding, in its unit.", show_default=False),
+    ],
+    recordings: Annotated[int, typer.Option(help="Recordings per animal.")] = 3,
+    events: Annotated[int, typer.Option(help="Events per recording.")] = 50,
+    power_: Annotated[float, typer.Option("--power", help="Power.")] = 0.8,
+) -> None:
+    """Say how many animals a comparison needs, from the variances of a pilot."""
+    from astrocast.analysis.statistics import animals_needed, variance_components
+    from astrocast.study.sources import read_flat_events
+
+    labels = ["group", "subject", "recording"]
+    table = read_flat_events(source, [value], labels)
+    nested = table.rename(columns={value: "value"}).dropna(subset=["value"])
+    found = variance_components(nested)
+    n = animals_needed(
+        found, difference, recordings=recordings, events=events, power=power_
+    )
+    typer.echo(
+        f"variance between animals {found.animals:.3g}, between recordings"
+        f" {found.recordings:.3g}, between events {found.events:.3g}\n{n} animals per"
+        f" group find a difference of {difference:g} with a power of {power_:g}"
+    )
+
+
+@analyze.command()
+def units(
+    source: OneRecording,
+    overlap: Overlap = 0.5,
+    lag: Annotated[
+        tuple[int, int], typer.Option(help="Frames from onset to onset.")
+    ] = (1, 10),
+    channel: Channel = None,
+    output: Output = Path("analysis"),
+) -> None:
+    """Find events that recur in one place, and which units follow which."""
+    from astrocast.analysis.units import unit_groups
+    from astrocast.plotting.networks import unit_graph, unit_maps
+
+    _, found = _units_of(source, channel, overlap)
+    pairs = found.dependence(lag)
+    group, delay = unit_groups(pairs, len(found))
+    table = found.table.assign(group=group, delay=delay)
+    _write_table(table.reset_index(), output / "units.csv")
+    _write_table(pairs, output / "unit_pairs.csv")
+    _write_table(found.labels.reset_index(), output / "unit_of_event.csv")
+    _write_figure(unit_maps(found), output / "units.png")
+    _write_figure(unit_graph(found, pairs), output / "unit_graph.png")
+    recurring = int((found.table["events"] > 1).sum())
+    linked = int((pairs["q"] <= 0.05).sum())
+    typer.echo(
+        f"{len(found)} units, {recurring} of them with more than one event;"
+        f" {linked} of {len(pairs)} pairs follow each other (q <= 0.05)"
+    )
+
+
+@analyze.command()
+def network(
+    source: OneRecording,
+    overlap: Overlap = 0.5,
+    reach: Annotated[
+        float, typer.Option(help="Most pixels from centre to centre.")
+    ] = 20.0,
+    lag: Annotated[
+        tuple[float, float], typer.Option(help="Frames from onset to onset.")
+    ] = (1, 5),
+    surrogates: Annotated[
+        int, typer.Option(min=19, help="Number of surrogates.")
+    ] = 199,
+    channel: Channel = None,
+    seed: Seed = 0,
+    output: Output = Path("analysis"),
+) -> None:
+    """Measure synchrony and propagation between events, against surrogates."""
+    from astrocast.analysis.networks import find_propagation, measure_synchrony
+    from astrocast.plotting.networks import against_surrogates
+
+    recorded, found = _units_of(source, channel, overlap)
+    table = recorded.read(["z0", "z1", "v_area", *_CENTRE])
+    table = _with_centres(table).assign(unit=found.labels)
+    frames = recorded.shape[0]
+    options: dict[str, Any] = {"surrogates": surrogates, "seed": seed}
+    together = measure_synchrony(table, frames, **options)
+    onward = find_propagation(table, frames, lag=lag, reach=reach, **options)
+    _write_table(onward.pairs, output / "propagation.csv")
+    for name, test in (("synchrony", together), ("propagation", onward.test)):
+        _write_figure(against_surrogates(test), output / f"{name}.png")
+        typer.echo(
+            f"{name}: {test.name} {test.observed:.4g}, {test.ratio:.2f} x that of"
+            f" surrogates, p = {test.p:.3g}"
+        )
+
+
+@analyze.command()
+def stimuli(
+    source: OneRecording,
+    triggers: Annotated[
+        Path, typer.Option(help="CSV file with trigger times.", show_default=False)
+    ],
+    column: Annotated[
+        str | None, typer.Option(help="Column of the times.", show_default=False)
+    ] = None,
+    unit: Annotated[
+        Literal["frames", "s"], typer.Option(help="Unit of the trigger times.")
+    ] = "s",
+    before: Annotated[float, typer.Option(help="Time shown before, s or frames.")] = 10,
+    after: Annotated[float, typer.Option(help="Time shown after, s or frames.")] = 20,
+    channel: Channel = None,
+    seed: Seed = 0,
+    output: Output = Path("analysis"),
+) -> None:
+    """Show onsets around stimuli, response probability and latency."""
+    import pandas as pd
+
+    from astrocast.analysis.stimuli import peri_stimulus, read_triggers
+    from astrocast.errors import InvalidValueError
+    from astrocast.plotting.networks import peri_stimulus_histogram
+    from astrocast.study.sources import open_recorded_events
+
+    recorded = open_recorded_events(source, channel)
+    if unit == "s" and recorded.frame_rate is None:
+        raise InvalidValueError(
+            "the frame rate of the recording is not known: give triggers in frames"
+            " (--unit frames), or run with --set frame_rate=HZ"
+        )
+    rate = float(recorded.frame_rate or 1.0) if unit == "s" else 1.0
+    found = peri_stimulus(
+        recorded.read(["z0"])["z0"] / rate,
+        read_triggers(triggers, column),
+        duration=recorded.shape[0] / rate,
+        before=before,
+        after=after,
+        seed=seed,
+    )
+    bins = {"from": found.edges[:-1], "to": found.edges[1:], "rate": found.rate}
+    bands = {"low": found.low, "high": found.high}
+    _write_table(pd.DataFrame(bins | bands), output / "peri_stimulus.csv")
+    ax = peri_stimulus_histogram(found, unit)
+    _write_figure(ax, output / "peri_stimulus.png")
+    typer.echo(
+        f"{found.probability:.0%} of {len(found.latency)} trials respond within"
+        f" {found.window[1]:g} {unit}, median latency {found.median_latency:.3g}"
+        f" {unit}, p = {found.p:.3g}"
+    )
+
+
+@analyze.command()
+def clusters(
+    source: Source,
+    feature: Annotated[
+        list[str],
+        typer.Option(help="Column of numbers; may be repeated.", show_default=False),
+    ],
+    method: Annotated[
+        Literal["kmeans", "hierarchical", "hdbscan"], typer.Option(help="Method.")
+    ] = "kmeans",
+    number: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Number; by silhouette if not given.", show_default=False
+        ),
+    ] = None,
+    embedding: Annotated[
+        Literal["pca", "umap"], typer.Option(help="Picture of the features.")
+    ] = "pca",
+    seed: Seed = 0,
+    output: Output = Path("analysis"),
+) -> None:
+    """Find kinds of events by their features, and say whether they are stable."""
+    from astrocast.analysis.clusters import (
+        cluster_features,
+        embed,
+        feature_matrix,
+        silhouette,
+        stability,
+    )
+    from astrocast.plotting.networks import embedding_points
+    from astrocast.study.sources import read_flat_events
+
+    table = read_flat_events(source, feature)
+    matrix = feature_matrix(table, feature)
+    labels = cluster_features(matrix.values, method, clusters=number, seed=seed)
+    kinds = int(labels.max()) + 1
+    held = (
+        stability(matrix.values, method, clusters=max(kinds, 2), seed=seed)
+        if kinds
+        else 0.0
+    )
+    chosen = table.loc[matrix.index].assign(cluster=labels)
+    _write_table(chosen, output / "clusters.csv")
+    placed = embed(matrix.values, embedding, seed=seed)
+    _write_figure(embedding_points(placed, labels, embedding), output / "clusters.png")
+    sizes = ", ".join(str((labels == k).sum()) for k in range(kinds))
+    typer.echo(
+        f"{kinds} clusters of {sizes} events"
+        f"{f', {(labels < 0).sum()} without' if (labels < 0).any() else ''};"
+        f" silhouette {silhouette(matrix.values, labels):.2f}, stability {held:.2f}"
+        f"{' (below 0.75: do not trust them)' if held < 0.75 else ''}"
+    )
+    if len(matrix.left_out):
+        typer.echo(f"{len(matrix.left_out)} events lack a feature and are left out")
+
+
+_CENTRE = ("x0", "y0", "dx", "dy", "v_fp_centroid_local-0", "v_fp_centroid_local-1")
+
+
+def _with_centres(table: pd.DataFrame) -> pd.DataFrame:
+    row = table["x0"] + table["dx"] * table["v_fp_centroid_local-0"]
+    column = table["y0"] + table["dy"] * table["v_fp_centroid_local-1"]
+    return table.assign(cx=row, cy=column)
+
+
+def _units_of(source: Path, channel: str | None, overlap: float) -> tuple[Any, Any]:
+    from astrocast.analysis.units import find_units
+    from astrocast.study.sources import open_recorded_events
+
+    recorded = open_recorded_events(source, channel)
+    table = recorded.read(["z0", "x0", "y0", "mask"])
+    return recorded, find_units(table, recorded.shape, overlap=overlap)
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    from astrocast.io.writing.files import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as beside:
+        table.to_csv(beside, index=False)
+
+
+def _write_figure(ax: Any, path: Path) -> None:
+    from astrocast.io.writing.files import replacing
+    from astrocast.plotting.frame import figure_of
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, suffix=".png") as beside:
+        figure_of(ax).savefig(beside, dpi=150, format="png")

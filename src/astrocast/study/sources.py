@@ -1,0 +1,99 @@
+"""Events of a study, a run or an event store, whichever a path names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from astrocast.errors import FormatError
+from astrocast.io.stores.event_store import META, TABLE
+from astrocast.io.stores.event_table import read_event_table
+from astrocast.study.cohort import Cohort, event_stores
+from astrocast.study.directory import STUDY_FILE
+
+
+@dataclass(frozen=True)
+class RecordedEvents:
+    """Events of one recording, with what an analysis needs of it.
+
+    Parameters
+    ----------
+    store
+        The event store.
+    shape
+        Of the recording, (frames, rows, columns).
+    frame_rate, pixel_size
+        Hz and micrometres per pixel; None where they are not known.
+    """
+
+    store: Path
+    shape: tuple[int, int, int]
+    frame_rate: float | None
+    pixel_size: float | None
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the event table; all columns when None."""
+        return read_event_table(self.store, columns)
+
+
+def find_store(path: Path, channel: str | None = None) -> Path:
+    """Return the event store that a path names: itself, or that of a run.
+
+    Raises
+    ------
+    FormatError
+        There is none, or several and no channel was named.
+    """
+    if (path / TABLE).is_file():
+        return path
+    stores = event_stores(path) if path.is_dir() else []
+    if channel is not None:
+        stores = [s for s in stores if s.name.split(".")[-2] == channel]
+    if len(stores) != 1:
+        found = ", ".join(s.name for s in stores) or "none"
+        raise FormatError(
+            f"{path} is not one set of events (event stores: {found}); name a run"
+            " directory (.astrocast) or an event store (.roi), and --channel where"
+            " there are several"
+        )
+    return stores[0]
+
+
+def open_recorded_events(path: Path, channel: str | None = None) -> RecordedEvents:
+    """Return the events of one recording, with shape and physical units."""
+    store = find_store(path, channel)
+    meta = json.loads((store / META).read_text(encoding="utf-8"))
+    known = meta["input"].get("metadata") or {}
+    size = known.get("pixel_size")
+    if isinstance(size, (list, tuple)):
+        size = size[0] if len(set(size)) == 1 else None
+    frames, rows, columns = meta["input"]["shape"]
+    return RecordedEvents(store, (frames, rows, columns), known.get("frame_rate"), size)
+
+
+def read_flat_events(
+    path: Path, columns: Sequence[str], labels: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return numbers of events of a study or of one recording.
+
+    Parameters
+    ----------
+    path
+        Directory of a study, run directory, event store, or a CSV or Parquet file.
+    columns
+        Columns of numbers.
+    labels
+        Columns that say what an event belongs to; only a study or a file has them.
+    """
+    wanted = [*labels, *columns]
+    if (path / STUDY_FILE).is_file():
+        return Cohort(path).read(wanted)
+    if path.suffix.lower() == ".csv":
+        return pd.read_csv(path)
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    return read_event_table(find_store(path), columns).reset_index(drop=True)

@@ -1,0 +1,76 @@
+"""``astrocast analyze`` writes tables and figures, and says what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from astrocast.cli.app import app, main
+
+
+def cohort_file(path: Path, effect: float) -> Path:
+    """A table of events: four animals a group, two recordings each."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for a in range(8):
+        group, level = ("control", "drug")[a // 4], rng.normal(5, 0.5)
+        for r in range(2):
+            values = rng.normal(level + effect * (a // 4), 1, 15)
+            label = (f"{a}{r}", group, f"m{a}")
+            # duration goes with the amplitude
+            rows += [(*label, v, 5 + v / 2 + rng.normal(0, 0.3)) for v in values]
+    columns = ["recording", "group", "subject", "peak_dff", "duration_s"]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    return path
+
+
+def analyze(*words: str) -> str:
+    done = CliRunner().invoke(app, ["analyze", *words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_groups_are_compared_by_animals(tmp_path: Path):
+    events = cohort_file(tmp_path / "events.csv", effect=3.0)
+    out = tmp_path / "out"
+    said = analyze("groups", str(events), "--value", "peak_dff", "-o", str(out))
+    assert "4 animals" in said
+    table = pd.read_csv(out / "groups.csv")
+    assert table["difference"].tolist() == pytest.approx([3.0], abs=0.8)
+    assert table["q"].max() < 0.01
+    assert (out / "groups_peak_dff.png").stat().st_size > 5000
+    said = analyze("power", str(events), "--value", "peak_dff", "--difference", "1")
+    assert "animals per group" in said
+    one = events.read_text().replace("m5", "m4").replace("m6", "m4").replace("m7", "m4")
+    events.write_text(one)
+    assert main(["analyze", "groups", str(events), "--value", "peak_dff"]) == 2
+
+
+def test_kinds_of_events(tmp_path: Path):
+    events = cohort_file(tmp_path / "events.csv", effect=40.0)
+    words = ["--feature", "peak_dff", "--feature", "duration_s", "-o", str(tmp_path)]
+    said = analyze("clusters", str(events), *words, "--number", "2")
+    assert said.startswith("2 clusters of 120, 120")
+    table = pd.read_csv(tmp_path / "clusters.csv")
+    assert table.groupby("group")["cluster"].nunique().tolist() == [1, 1]
+
+
+def test_units_networks_and_stimuli_of_a_run(study: Path, tmp_path: Path):
+    run, out = str(study / "two.astrocast"), ["-o", str(tmp_path)]
+    said = analyze("units", run, *out)
+    units = pd.read_csv(tmp_path / "units.csv")
+    events = pd.read_csv(tmp_path / "unit_of_event.csv")
+    assert said.startswith(f"{len(units)} units")
+    assert units["events"].sum() == len(events)
+    assert "synchrony" in analyze("network", run, "--surrogates", "29", *out)
+    triggers = tmp_path / "triggers.csv"
+    triggers.write_text("20\n40\n")
+    words = ["--triggers", str(triggers), "--unit", "frames", "--after", "8"]
+    assert "of 2 trials" in analyze("stimuli", run, *words, *out)
+    for name in ("units", "unit_graph", "synchrony", "propagation", "peri_stimulus"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    assert main(["analyze", "units", str(tmp_path)]) == 2
