@@ -13,7 +13,8 @@ from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.naming import PARTIAL
-from astrocast.io.stores.event_store import read_events, store_path
+from astrocast.io.stores.event_store import store_path
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.registration_store import registration_path
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies

@@ -17,20 +17,16 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.events.schema import COLUMNS, Column, column
-from astrocast.io.stores import event_store
-from astrocast.io.stores.event_store import (
-    EventTableWriter,
+from astrocast.io.stores import event_map
+from astrocast.io.stores.event_map import (
     create_event_map,
     open_event_map,
-    pack,
-    read_events,
-    read_meta,
     read_time_map,
-    store_path,
-    unpack,
-    write_events,
     write_time_map,
 )
+from astrocast.io.stores.event_store import read_meta, store_path
+from astrocast.io.stores.event_table import read_events, unpack
+from astrocast.io.stores.event_table_writer import EventTableWriter, pack, write_events
 
 
 def table(n: int, seed: int = 0) -> pd.DataFrame:
@@ -205,4 +201,4 @@ def test_time_map_in_blocks(tmp_path: Path, monkeypatch):
 def test_the_store_is_beside_the_recording():
     assert store_path(Path("a/b.h5"), "df/ch1") == Path("a/b.ch1.roi")
     assert store_path(Path("a/b.tiff")) == Path("a/b.roi")
-    assert event_store.EVENT_MAP_SUFFIXES[0] == ".tiff"
+    assert event_map.EVENT_MAP_SUFFIXES[0] == ".tiff"

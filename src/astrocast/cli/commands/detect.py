@@ -58,7 +58,7 @@ def detect(
     """Detect events by the recording's own noise (--set method=default: in dF)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
-    from astrocast.io.stores.event_store import read_events
+    from astrocast.io.stores.event_table import read_events
     from astrocast.runtime.progress import reporting
 
     loc = make_address(loc, plane, position, channel, axes, missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,101 @@ def _joined(
         offsets.append(places[1:] - places[0] + total)
         total += int(places[-1] - places[0])
     return np.concatenate(values), np.concatenate(offsets)
+
+
+def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read the event table.
+
+    Parameters
+    ----------
+    directory
+        An event store.
+    columns
+        Names to read; every column but ``contours`` when None. Masks of 200,000 events
+        take gigabytes when unpacked: name the columns that are needed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per event in the order of their numbers, the index (``event_id``) being
+        the number in the event map.
+    """
+    path = directory / TABLE
+    if not path.is_file():
+        raise RecordingNotFoundError(
+            f"{directory} holds no {TABLE}; it is no event store, or detection was"
+            " interrupted"
+        )
+    stored = pq.read_schema(path)
+    names = [n for n in stored.names if n != INDEX]
+    wanted = names if columns is None else list(columns)
+    unknown = [n for n in wanted if n not in names and n != "contours"]
+    if unknown:
+        raise DatasetNotFoundError(
+            f"{path} has no columns {unknown}; it has {', '.join([*names, 'contours'])}"
+        )
+    kinds = {n: stored.field(n).metadata[b"dtype"].decode() for n in names}
+    needed = set(wanted) | (
+        {"mask", "z0", "x0", "y0"} if "contours" in wanted else set()
+    )
+    boxed = any(kinds[n] in ("mask", "footprint") for n in needed if n in kinds)
+    needed |= {"dz", "dx", "dy"} if boxed else set()
+    table = pq.read_table(path, columns=[INDEX, *(n for n in names if n in needed)])
+    frame = pd.DataFrame(index=pd.Index(table[INDEX].to_numpy(), name=INDEX))
+    for name in table.column_names[1:]:
+        frame[name] = _read_column(table, name, kinds[name])
+    if "contours" in wanted:
+        frame["contours"] = _contours(frame)
+    return frame[wanted].sort_index()
+
+
+def _read_column(table: pa.Table, name: str, kind: str) -> Any:
+    if kind in ("mask", "footprint"):
+        axes = ("dz", "dx", "dy") if kind == "mask" else ("dx", "dy")
+        shapes = zip(*(table[a].to_numpy().tolist() for a in axes), strict=True)
+        items = [
+            unpack(bits, shape)
+            for bits, shape in zip(table[name].to_pylist(), shapes, strict=True)
+        ]
+        return _objects(items)
+    if kind == "float32[]":
+        return _objects([v for chunk in table[name].chunks for v in _split(chunk)])
+    return (
+        table[name].to_pandas().to_numpy() if kind == "str" else table[name].to_numpy()
+    )
+
+
+def _split(chunk: pa.ListArray) -> list[NDArray[np.float32]]:
+    values = chunk.values.to_numpy(zero_copy_only=False)
+    ends = chunk.offsets.to_numpy()
+    return [values[a:b].copy() for a, b in pairwise(ends)]
+
+
+def _objects(items: list[Any]) -> NDArray[np.object_]:
+    # item by item: NumPy would stack arrays of one shape
+    out = np.empty(len(items), object)
+    for i, item in enumerate(items):
+        out[i] = item
+    return out
+
+
+def _contours(frame: pd.DataFrame) -> NDArray[np.object_]:
+    from astrocast.kernels.masks.contours import mask_contours
+
+    origins = frame[["z0", "x0", "y0"]].to_numpy()
+    return _objects(
+        [
+            mask_contours(m, tuple(o))
+            for m, o in zip(frame["mask"], origins.tolist(), strict=True)
+        ]
+    )
+
+
+def unpack(bits: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the mask that `pack` packed."""
+    flat = np.frombuffer(bits, np.uint8)
+    return (
+        np.unpackbits(flat, count=int(np.prod(shape)), bitorder="little")
+        .view(np.bool_)
+        .reshape(shape)
+    )
