@@ -1,9 +1,8 @@
-"""Read the event table of a store as array columns; packed data stay packed."""
+"""Read the event table of a store: packed columns, arrays, or its length alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +40,7 @@ def read_event_table(
         `astrocast.events.array_columns`.
     """
     path = directory / TABLE
-    if not path.is_file():
-        raise RecordingNotFoundError(
-            f"{directory} holds no {TABLE}; it is no event store, or detection was"
-            " interrupted"
-        )
-    try:
-        stored = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise FormatError(
-            f"{path} cannot be read as Parquet: {error}. The file is damaged or of"
-            " another format"
-        ) from error
+    stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
     unknown = [n for n in wanted if n not in names]
@@ -120,7 +108,7 @@ def _joined(
 
 
 def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read the event table.
+    """Read the event table with an array per mask, footprint and trace.
 
     Parameters
     ----------
@@ -136,58 +124,53 @@ def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.Dat
         One row per event in the order of their numbers, the index (``event_id``) being
         the number in the event map.
     """
-    path = directory / TABLE
+    wanted = None if columns is None else list(columns)
+    if wanted is None or "contours" not in wanted:
+        return _unpack_columns(read_event_table(directory, wanted))
+    others = [n for n in wanted if n != "contours"]
+    table = read_event_table(
+        directory, dict.fromkeys([*others, "mask", "z0", "x0", "y0"])
+    )
+    frame = _unpack_columns(table)
+    frame["contours"] = _trace_contours(frame)
+    return frame[wanted]
+
+
+def count_events(directory: Path) -> int:
+    """Return the number of events in a store; reads the end of the file only."""
+    return int(_read_footer(directory / TABLE).num_rows)
+
+
+def _read_footer(path: Path) -> Any:
+    """Return the Parquet metadata of an event table: its schema and number of rows."""
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {TABLE}; it is no event store, or detection was"
+            f"{path.parent} holds no {TABLE}; it is no event store, or detection was"
             " interrupted"
         )
-    stored = pq.read_schema(path)
-    names = [n for n in stored.names if n != INDEX]
-    wanted = names if columns is None else list(columns)
-    unknown = [n for n in wanted if n not in names and n != "contours"]
-    if unknown:
-        raise DatasetNotFoundError(
-            f"{path} has no columns {unknown}; it has {', '.join([*names, 'contours'])}"
-        )
-    kinds = {n: stored.field(n).metadata[b"dtype"].decode() for n in names}
-    needed = set(wanted) | (
-        {"mask", "z0", "x0", "y0"} if "contours" in wanted else set()
-    )
-    boxed = any(kinds[n] in ("mask", "footprint") for n in needed if n in kinds)
-    needed |= {"dz", "dx", "dy"} if boxed else set()
-    table = pq.read_table(path, columns=[INDEX, *(n for n in names if n in needed)])
-    frame = pd.DataFrame(index=pd.Index(table[INDEX].to_numpy(), name=INDEX))
-    for name in table.column_names[1:]:
-        frame[name] = _read_column(table, name, kinds[name])
-    if "contours" in wanted:
-        frame["contours"] = _contours(frame)
-    return frame[wanted].sort_index()
+    try:
+        return pq.read_metadata(path)
+    except pa.ArrowInvalid as error:
+        raise FormatError(
+            f"{path} cannot be read as Parquet: {error}. The file is damaged or of"
+            " another format"
+        ) from error
 
 
-def _read_column(table: pa.Table, name: str, kind: str) -> Any:
-    if kind in ("mask", "footprint"):
-        axes = ("dz", "dx", "dy") if kind == "mask" else ("dx", "dy")
-        shapes = zip(*(table[a].to_numpy().tolist() for a in axes), strict=True)
-        items = [
-            unpack(bits, shape)
-            for bits, shape in zip(table[name].to_pylist(), shapes, strict=True)
-        ]
-        return _objects(items)
-    if kind == "float32[]":
-        return _objects([v for chunk in table[name].chunks for v in _split(chunk)])
-    return (
-        table[name].to_pandas().to_numpy() if kind == "str" else table[name].to_numpy()
-    )
+def _unpack_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with packed columns as columns of NumPy arrays."""
+    unpacked = {
+        # a copy, so that a trace does not keep those of all events in memory
+        name: _fill_objects([np.array(item) for item in table[name].array])
+        if isinstance(table[name].array, MaskArray | TraceArray)
+        else table[name].to_numpy()
+        for name in table.columns
+    }
+    return pd.DataFrame(unpacked, index=table.index)
 
 
-def _split(chunk: pa.ListArray) -> list[NDArray[np.float32]]:
-    values = chunk.values.to_numpy(zero_copy_only=False)
-    ends = chunk.offsets.to_numpy()
-    return [values[a:b].copy() for a, b in pairwise(ends)]
-
-
-def _objects(items: list[Any]) -> NDArray[np.object_]:
+def _fill_objects(items: list[Any]) -> NDArray[np.object_]:
+    """Return the arrays as one array of objects, (events,)."""
     # item by item: NumPy would stack arrays of one shape
     out = np.empty(len(items), object)
     for i, item in enumerate(items):
@@ -195,23 +178,13 @@ def _objects(items: list[Any]) -> NDArray[np.object_]:
     return out
 
 
-def _contours(frame: pd.DataFrame) -> NDArray[np.object_]:
+def _trace_contours(frame: pd.DataFrame) -> NDArray[np.object_]:
     from astrocast.kernels.masks.contours import mask_contours
 
     origins = frame[["z0", "x0", "y0"]].to_numpy()
-    return _objects(
+    return _fill_objects(
         [
             mask_contours(m, tuple(o))
             for m, o in zip(frame["mask"], origins.tolist(), strict=True)
         ]
-    )
-
-
-def unpack(bits: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the mask that `pack` packed."""
-    flat = np.frombuffer(bits, np.uint8)
-    return (
-        np.unpackbits(flat, count=int(np.prod(shape)), bitorder="little")
-        .view(np.bool_)
-        .reshape(shape)
     )
