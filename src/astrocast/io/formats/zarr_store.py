@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -36,7 +35,12 @@ from astrocast.io.recording import (
     named_errors,
 )
 from astrocast.io.selection import Selection
-from astrocast.io.writing.files import check_space
+from astrocast.io.writing.files import (
+    REPLACED,
+    check_space,
+    rename_over,
+    restore_replaced,
+)
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -201,19 +205,30 @@ def _find_array(
         return root, None, None
     attributes = dict(root.attrs)
     multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
-    names = [
-        n
-        for n, item in root.members(max_depth=None)
-        if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)
-    ]
+    stored = _find_complete_arrays(root)
+    names = list(stored)
     if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
-    movies = [n for n in names if 3 <= root[n].ndim <= 5]
+    movies = [n for n in names if 3 <= root[stored[n]].ndim <= 5]
     loc = default_dataset(loc, attributes, movies)
     wanted = (loc or "").strip("/")
     name = wanted if wanted in names else choose_dataset(movies, loc, path)
-    return root[name], name, None
+    return root[stored[name]], stored[name], None
+
+
+def _find_complete_arrays(root: Any) -> dict[str, str]:
+    """Return the arrays of a store: name -> where it is stored.
+
+    The two differ where a process died while it replaced the array: the old one waits
+    under another name, and is read.
+    """
+    found = [
+        n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array)
+    ]
+    stored = {n: n for n in found if not n.endswith((PARTIAL, REPLACED))}
+    waiting = {n.removesuffix(REPLACED): n for n in found if n.endswith(REPLACED)}
+    return waiting | stored
 
 
 def read_multiscale(
@@ -326,6 +341,8 @@ class ZarrWriter(RecordingWriter):
             shape,
             dtype,
         )
+        restore_replaced(path)
+        restore_replaced(path / self.loc)
         if path.exists() and not is_store(path):
             raise OutputExistsError(
                 f"{path} exists and is no zarr store; choose another name"
@@ -441,21 +458,13 @@ class ZarrWriter(RecordingWriter):
 
 def install(beside: Path, path: Path, loc: str) -> None:
     """Move array ``loc`` of a store that was written beside to its place."""
-    if not path.exists():
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-        return
-    if not loc:
-        old = path.with_name(path.name + ".old")
-        os.replace(path, old)  # noqa: PTH105
-        os.replace(beside, path)  # noqa: PTH105
-        shutil.rmtree(old)
+    if not loc or not path.exists():
+        rename_over(beside, path)
         return
     target = path / loc
     parent = ""
     for part in loc.split("/")[:-1]:
         parent = f"{parent}/{part}" if parent else part
         zarr.open_group(store=str(path), mode="a").require_group(parent)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(beside / loc, target)  # noqa: PTH105
+    rename_over(beside / loc, target)
     shutil.rmtree(beside)
