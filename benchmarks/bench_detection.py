@@ -257,7 +257,7 @@ def _whole(folder: Path, frames: int) -> None:
 
     from astrocast.detection import Detector
     from astrocast.io import open_recording
-    from astrocast.io.stores.event_store import read_events
+    from astrocast.io.stores.event_table import read_events
 
     path = folder / "movie.h5"
     write_movie(path, frames)

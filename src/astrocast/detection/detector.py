@@ -427,7 +427,7 @@ class Detector:
             ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
         out_path
             Directory that the event's table is written into; read it with
-            `astrocast.io.stores.event_store.read_events`.
+            `astrocast.io.stores.event_table.read_events`.
         split_events
             Divide the event where the signal sinks between its maxima: a row per part,
             named ``<event_id>_<part>``.

@@ -38,12 +38,9 @@ from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
 from astrocast.io.signal_kind import SignalKind
-from astrocast.io.stores.event_store import (
-    META,
-    EventTableWriter,
-    create_event_map,
-    write_time_map,
-)
+from astrocast.io.stores.event_map import create_event_map, write_time_map
+from astrocast.io.stores.event_store import META
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, record, write_json

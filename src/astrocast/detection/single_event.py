@@ -12,7 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from astrocast.detection.events.table_rows import Context, EventBatch, event_rows
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.errors import InvalidValueError
-from astrocast.io.stores.event_store import TABLE, EventTableWriter
+from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import EventRuns
 from astrocast.kernels.event_features.features import Boxes, measure_signals
 from astrocast.kernels.masks.runs import find_runs

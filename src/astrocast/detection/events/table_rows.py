@@ -18,7 +18,7 @@ from astrocast.detection.events.footprint_measures import (
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.events.schema import HIDDEN
-from astrocast.io.stores.event_store import EventTableWriter
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import (
     EventRuns,
     EventShapes,
