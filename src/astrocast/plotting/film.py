@@ -128,10 +128,15 @@ def _letter(letter: str, size: int) -> Picture:
     # one point is one pixel at 72 dots per inch
     figure = Figure(figsize=(columns / 72, rows / 72), dpi=72, facecolor="black")
     canvas = FigureCanvasAgg(figure)
-    font = {"family": "DejaVu Sans Mono", "fontsize": size, "color": "white"}
+    font: dict[str, Any] = {
+        "family": "DejaVu Sans Mono",
+        "fontsize": size,
+        "color": "white",
+    }
     figure.text(0, 0.25, letter, va="baseline", ha="left", **font)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, 0].copy()
+    canvas.draw()  # type: ignore[no-untyped-call] # matplotlib
+    pixels: Any = canvas.buffer_rgba()  # type: ignore[no-untyped-call] # matplotlib
+    return np.asarray(pixels)[:, :, 0].copy()
 
 
 def write_film(
