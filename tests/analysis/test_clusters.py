@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from astrocast.analysis import clusters
+from astrocast.analysis.classification import classify
 from astrocast.analysis.clusters import (
     assign_to_nearest,
     barycentres,
-    classify,
     cluster_distances,
     cluster_features,
     embed,

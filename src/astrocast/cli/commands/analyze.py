@@ -107,7 +107,7 @@ def power(
     power_: Annotated[float, typer.Option("--power", help="Power.")] = 0.8,
 ) -> None:
     """Say how many animals a comparison needs, from the variances of a pilot."""
-    from astrocast.analysis.statistics import animals_needed, variance_components
+    from astrocast.analysis.sample_size import animals_needed, variance_components
     from astrocast.study.sources import read_flat_events
 
     labels = ["group", "subject", "recording"]
