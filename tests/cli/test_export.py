@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from astrocast.cli.app import main
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.simulation import SimulationSettings, write_simulation
 
 
@@ -195,3 +195,19 @@ def test_view_shows_the_recording_with_its_events(
     monkeypatch.setitem(sys.modules, "napari", napari)
     assert call("view", run) == 0
     assert shown[1:] == ["recording (60, 48, 40)", "events (60, 48, 40)", "open"]
+
+
+def test_events_are_attributed_to_segmented_cells_and_to_these_again(
+    run: Path, table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["analyze", "cells", run, "-o", tmp_path]
+    assert call(*words) == 2
+    assert "no region of kind 'cell'" in capsys.readouterr().err
+    assert call(*words, "--diameter", "10") == 0
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    of_event = pd.read_csv(tmp_path / "cell_of_event.csv", index_col="event")
+    assert of_event.index.tolist() == table.index.tolist()
+    assert cells["events"].sum() == of_event["cell"].notna().sum() > 0
+    drawn = ["--regions", tmp_path / "cells.geojson"]
+    assert call(*words[:-1], tmp_path / "again", *drawn) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "again" / "cells.csv"), cells)

@@ -21,7 +21,7 @@ def segment_territories(
     mean: NDArray[np.floating],
     diameter: float,
     activity: NDArray[np.floating] | None = None,
-    activity_weight: float = 0.3,
+    activity_weight: float = 0.5,
 ) -> NDArray[np.int32]:
     """Divide the bright part of an image into one territory per cell.
 
