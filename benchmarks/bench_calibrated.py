@@ -20,7 +20,7 @@ SIDE = 256
 MEMORY = """
 from pathlib import Path
 from astrocast.detection import Detector
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 detector = Detector(Path(source), Path(folder) / f"{frames}.roi")
 found = detector.run("data/ch0", method="calibrated")
 result = len(read_events(found, ["v_area"]))
@@ -65,7 +65,7 @@ def run(quick: bool) -> None:
 
 def _speed(folder: Path, repeats: int, frames: int = 400) -> None:
     from astrocast.detection import Detector
-    from astrocast.io.stores.event_store import read_events
+    from astrocast.io.stores.event_table import read_events
 
     path = folder / "movie.h5"
     write_movie(path, frames)

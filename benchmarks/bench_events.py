@@ -12,8 +12,9 @@ import pandas as pd
 from astrocast.analysis import Events
 from astrocast.events.array_columns import MaskArray, TraceArray
 from astrocast.events.schema import COLUMNS
-from astrocast.io.stores.event_store import TABLE, EventTableWriter
+from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table import read_event_table
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.neighbours import same_place
 from astrocast.kernels.event_features.physiology import time_courses
 from astrocast.kernels.event_features.propagation import fronts

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from astrocast.detection import Detector
 from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.io import open_recording
-from astrocast.io.stores.event_store import open_event_map
+from astrocast.io.stores.event_map import open_event_map
 from astrocast.preparation import Delta
 from astrocast.simulation import SimulationSettings, score, simulate
 from astrocast.simulation.comparison import highest_confidences

@@ -13,7 +13,8 @@ import numpy as np
 
 from astrocast.detection import Detector
 from astrocast.io import open_recording
-from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.simulation import SimulationSettings, score, simulate
 
 OUT = Path(__file__).with_name("detection.png")

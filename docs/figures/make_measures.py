@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.pipeline.demo import found_events, truth_as_seen
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings

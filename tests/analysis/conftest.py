@@ -15,7 +15,7 @@ import tifffile
 from astrocast.events.schema import COLUMNS
 from astrocast.io import create_recording
 from astrocast.io.recording import Metadata
-from astrocast.io.stores.event_store import write_events
+from astrocast.io.stores.event_table_writer import write_events
 
 SHAPE = (40, 16, 20)
 PIXEL, RATE = (0.5, 0.5), 10.0

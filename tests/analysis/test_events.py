@@ -302,7 +302,7 @@ def _bridged(trace):
         ("divide", lambda t: t / np.nanmax(t)),
         ("subtract", lambda t: t - np.nanmin(t)),
     ],
-    ids=str,
+    ids=["diff", "impute", "fixed", "mean_std", "min_max", "divide", "subtract"],
 )
 def test_names_alone_are_instructions(events, step, expected):
     events.events = events.events[events.events["dz"] > 1]

@@ -11,7 +11,7 @@ import pytest
 
 from astrocast.cli.app import main
 from astrocast.io import open_recording
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.simulation import SimulationSettings, write_simulation
 
 SETTINGS = SimulationSettings(

@@ -22,12 +22,9 @@ from astrocast.errors import (
     OutputExistsError,
     ResultsDifferError,
 )
-from astrocast.io.stores.event_store import (
-    open_event_map,
-    read_events,
-    read_meta,
-    read_time_map,
-)
+from astrocast.io.stores.event_map import open_event_map, read_time_map
+from astrocast.io.stores.event_store import read_meta
+from astrocast.io.stores.event_table import read_events
 from conftest import EVENTS, make_movie
 
 

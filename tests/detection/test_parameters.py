@@ -15,12 +15,9 @@ from plain_detection import detect
 
 from astrocast.detection import Detector
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
-from astrocast.io.stores.event_store import (
-    open_event_map,
-    read_events,
-    read_meta,
-    read_time_map,
-)
+from astrocast.io.stores.event_map import open_event_map, read_time_map
+from astrocast.io.stores.event_store import read_meta
+from astrocast.io.stores.event_table import read_events
 from astrocast.settings.detection import DetectionSettings
 
 #: noise is active too: there are holes and small regions

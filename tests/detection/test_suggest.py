@@ -16,7 +16,8 @@ from astrocast.detection import Detector
 from astrocast.detection.suggest import automatic_levels, suggest
 from astrocast.errors import InvalidValueError, OutputExistsError
 from astrocast.io import open_recording
-from astrocast.io.stores.event_store import read_events, read_meta
+from astrocast.io.stores.event_store import read_meta
+from astrocast.io.stores.event_table import read_events
 from astrocast.settings.detection import DetectionSettings
 
 

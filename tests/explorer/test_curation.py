@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from astrocast.analysis import Events
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 
 BASE = "/api/projects/0"
 

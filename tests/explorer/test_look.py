@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from astrocast.explorer.server.workspace import Workspace
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.kernels.frames.contrast import map_contrast
 
 BASE = "/api/projects/0"

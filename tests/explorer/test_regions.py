@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from astrocast.errors import FormatError, InvalidValueError
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.regions import (
     Region,
     check_regions,

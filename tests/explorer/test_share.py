@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 
 BASE = "/api/projects/0"
 

@@ -22,7 +22,8 @@ from astrocast.errors import (
 )
 from astrocast.io import open_recording
 from astrocast.io.formats.hdf5 import dataset_names
-from astrocast.io.stores.event_store import open_event_map, read_events, read_time_map
+from astrocast.io.stores.event_map import open_event_map, read_time_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.demo import demonstrate

@@ -20,7 +20,7 @@ from astrocast.events.required import require_columns
 from astrocast.events.schema import HIDDEN, INDEX
 from astrocast.io import create_recording, open_recording
 from astrocast.io.recording import Recording, RecordingWriter
-from astrocast.io.stores.event_store import (
+from astrocast.io.stores.event_map import (
     EVENT_MAP_LOC,
     TiffMapWriter,
     event_map_path,

@@ -25,8 +25,8 @@ from astrocast.detection.events.footprint_measures import (
 from astrocast.detection.events.layers import count_shared
 from astrocast.detection.events.segmentation import Segmentation, segment
 from astrocast.detection.events.table_rows import (
-    Context,
     Publication,
+    SourceFrames,
     event_runs,
     write_table,
 )
@@ -38,12 +38,9 @@ from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
 from astrocast.io.signal_kind import SignalKind
-from astrocast.io.stores.event_store import (
-    META,
-    EventTableWriter,
-    create_event_map,
-    write_time_map,
-)
+from astrocast.io.stores.event_map import create_event_map, write_time_map
+from astrocast.io.stores.event_store import META
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.runtime.blocks import frames_per_block as block_frames
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import describe_input, record, write_json
@@ -52,7 +49,7 @@ from astrocast.settings.detection import DetectionSettings
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionCounts:
     """What a run found."""
 
     events: int
@@ -60,7 +57,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Known:
+class DetectionInputs:
     """What is known of the frames before they are read.
 
     Parameters
@@ -128,7 +125,7 @@ def _segment_default(
     recording: Recording,
     settings: DetectionSettings,
     checkpoint: Checkpoint,
-    known: Known,
+    known: DetectionInputs,
     pool: Executor | None,
 ) -> Segmentation:
     """Find regions of active voxels by thresholds, see `ActivityStream`."""
@@ -164,10 +161,10 @@ def detect(
     checkpoint: Checkpoint,
     identity: dict[str, Any],
     parameters: dict[str, Any],
-    known: Known,
+    known: DetectionInputs,
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
-) -> Found:
+) -> DetectionCounts:
     """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
@@ -211,7 +208,9 @@ def detect(
             measured_on, segmentation, event_map, pool, advance
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
-    context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
+    context = SourceFrames(
+        settings.z_slice[0] if settings.z_slice else 0, known.bad_frames
+    )
     if calibrated is not None:
         finish_parts(directory, context.first_frame, settings.split_events)
     publication = _measure_for_publication(
@@ -228,7 +227,7 @@ def detect(
     ):
         write_table(segmentation, measured, writer, context, publication, pool, advance)
     source = describe_input(measured_on, content_hash)
-    found = Found(len(boxes.area), segmentation.invalid_voxels)
+    found = DetectionCounts(len(boxes.area), segmentation.invalid_voxels)
     meta = record(parameters, source) | {
         "run": identity,
         "events": found.events,
@@ -241,9 +240,9 @@ def detect(
 
 def _measure_for_publication(
     recording: Recording,
-    known: Known,
+    known: DetectionInputs,
     segmentation: Segmentation,
-    context: Context,
+    context: SourceFrames,
     pool: Executor | None,
     is_raw: bool,
 ) -> Publication:
@@ -273,7 +272,10 @@ def _measure_for_publication(
 
 
 def _measured_movies(
-    recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
+    recording: Recording,
+    known: DetectionInputs,
+    segmentation: Segmentation,
+    is_raw: bool,
 ) -> MeasuredMovies:
     """Return the movies for amplitudes: dF and fluorescence where both are known."""
     signal = known.signal or recording

@@ -13,7 +13,8 @@ from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.naming import PARTIAL
-from astrocast.io.stores.event_store import read_events, store_path
+from astrocast.io.stores.event_store import store_path
+from astrocast.io.stores.event_table import count_events
 from astrocast.io.stores.registration_store import registration_path
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
@@ -240,6 +241,6 @@ class ChannelSteps:
             shutil.rmtree(self.store.with_name(self.store.name + PARTIAL))
             directory = detector.run(calibration=settings.calibration, **parameters)
         return {
-            "events": len(read_events(directory, columns=["z0"])),
+            "events": count_events(directory),
             "store": directory.name,
         }

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from astrocast.events.measure_schema import column_in
-from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.writing.files import replacing
 from astrocast.kernels.event_features.coincidence import merge_counts, shared_voxels
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks

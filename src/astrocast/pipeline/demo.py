@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import OutputError, ResultsDifferError
-from astrocast.io.stores.event_store import open_event_map
+from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.pipeline.run import RECORDING, RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings

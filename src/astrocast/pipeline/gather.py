@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from astrocast.events.schema import INDEX
 from astrocast.io import Recording, open_recording
-from astrocast.io.stores.event_store import TABLE, open_event_map, read_events
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.frames.projections import (

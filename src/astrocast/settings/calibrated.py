@@ -10,78 +10,78 @@ class CalibratedSettings(Settings):
 
     smooth_sigma: float = parameter(
         1.5,
-        "standard deviation of the Gaussian in which events are looked for",
+        "Standard deviation of the Gaussian that the movie is smoothed with",
         unit="px and frames",
         gt=0,
         le=LONGEST_SIGMA,
     )
     false_events: float = parameter(
         0.1,
-        "events that noise alone may make in 20 million voxels",
+        "False events that noise alone may cause in 20 million voxels",
         unit="1/(20 Mvoxel)",
         gt=0,
         lt=100,
     )
     candidate: float = parameter(
         2.5,
-        "height from which voxels are looked at, in standard deviations of the smoothed"
-        " noise",
+        "Height from which voxels are candidates, in standard deviations of the"
+        " smoothed noise",
         ge=1,
         le=5,
     )
     prominence: float = parameter(
         2.0,
-        "least prominence of a summit, in standard deviations of the smoothed noise",
+        "Least prominence of a maximum, in standard deviations of the smoothed noise",
         ge=0,
     )
     dip: float = parameter(
         0.04,
-        "two events meet where the border between them is lower than both by this"
-        " share",
+        "Two neighbours are separate parts where the border between them is lower than"
+        " both by this fraction",
         ge=0,
         le=1,
     )
     dip_in_time: float = parameter(
-        0.2, "the same for two events one after the other in the same place", ge=0, le=1
+        0.2, "The same for two peaks one after the other in the same place", ge=0, le=1
     )
     border_doubt: float = parameter(
         0.4,
-        "allowance for noise where a whole border tells two events apart",
+        "Allowance for noise where two parts are judged by their whole border",
         unit="standard deviations",
         ge=0,
     )
     pass_doubt: float = parameter(
         4.5,
-        "allowance for noise where a single pass tells two events apart",
+        "Allowance for noise where two parts are judged by the pass between them",
         unit="standard deviations",
         ge=0,
     )
     extent: float = parameter(
         0.3,
-        "share of its peak that a voxel of an event reaches in the smoothed signal; a"
-        " quarter of the true peak, as smoothing widens what it lowers",
+        "An event extends to voxels above this fraction of its smoothed peak (0.3"
+        " corresponds to about 25 % of the unsmoothed peak)",
         gt=0,
         lt=1,
     )
     overlap: bool = parameter(
         True,
-        "an event also has the voxels that it reaches below a stronger one; the map"
-        " shows the stronger",
+        "An event also has voxels that it shares with a stronger event; the map shows"
+        " the stronger one",
     )
     foot: float = parameter(
-        0.12, "share of its summit at which a hill ends", ge=0, lt=1
+        0.12, "Fraction of its maximum at which a hill ends", ge=0, lt=1
     )
     background_error: float = parameter(
         0.002,
-        "least share of its light that the background of a pixel may be wrong by",
+        "Assumed relative error of the background, at least",
         ge=0,
         le=0.5,
     )
     stretch: int = parameter(
-        512, "frames that a background is estimated from", unit="frames", ge=32
+        512, "Frames from which a background is estimated", unit="frames", ge=32
     )
     min_size: int = parameter(
-        8, "least number of voxels of an event", unit="voxels", ge=1
+        8, "Least number of voxels of an event", unit="voxels", ge=1
     )
 
     @property

@@ -20,7 +20,7 @@ import astrocast.simulation.simulator as simulator
 from astrocast.detection import Detector
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.compiling import source_stamp

@@ -14,7 +14,7 @@ from astrocast.detection.calibrated.bad_frames import (
     mended,
 )
 from astrocast.io import create_recording, open_recording
-from astrocast.io.stores.event_store import open_event_map
+from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.registration_store import (
     Registration,
     registration_path,

@@ -17,7 +17,7 @@ from astrocast.detection.calibrated import candidates, divide
 from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.errors import AstrocastWarning
 from astrocast.io import create_recording, open_recording
-from astrocast.io.stores.event_store import read_events
+from astrocast.io.stores.event_table import read_events
 from astrocast.settings.calibrated import CalibratedSettings
 
 SHAPE = (140, 48, 52)

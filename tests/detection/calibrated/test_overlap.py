@@ -17,7 +17,8 @@ from astrocast.detection.calibrated.segment import calibrated_events, calibrated
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import write_layers
 from astrocast.io import create_recording, open_recording
-from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.kernels.calibrated.overlap import Layered
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.simulation.scoring import score

@@ -13,7 +13,8 @@ from scipy import ndimage
 from astrocast.detection import Detector, run
 from astrocast.detection.calibrated import candidates
 from astrocast.detection.events import division
-from astrocast.io.stores.event_store import open_event_map, read_events
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.kernels.segmentation.splitting import divide
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import simulate

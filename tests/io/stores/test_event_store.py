@@ -12,25 +12,23 @@ from hypothesis import strategies as st
 
 from astrocast.errors import (
     DatasetNotFoundError,
+    FormatError,
     InvalidValueError,
     OutputExistsError,
     RecordingNotFoundError,
 )
+from astrocast.events.array_columns import MaskArray
 from astrocast.events.schema import COLUMNS, Column, column
-from astrocast.io.stores import event_store
-from astrocast.io.stores.event_store import (
-    EventTableWriter,
+from astrocast.io.stores import event_map
+from astrocast.io.stores.event_map import (
     create_event_map,
     open_event_map,
-    pack,
-    read_events,
-    read_meta,
     read_time_map,
-    store_path,
-    unpack,
-    write_events,
     write_time_map,
 )
+from astrocast.io.stores.event_store import read_meta, store_path
+from astrocast.io.stores.event_table import count_events, read_events
+from astrocast.io.stores.event_table_writer import EventTableWriter, pack, write_events
 
 
 def table(n: int, seed: int = 0) -> pd.DataFrame:
@@ -145,7 +143,25 @@ def test_more_columns_and_batches_in_any_order(tmp_path: Path):
 )
 def test_packed_masks_are_unpacked(seed, shape):
     mask = np.random.default_rng(seed).random(shape) < 0.5
-    np.testing.assert_array_equal(unpack(pack(mask).tobytes(), shape), mask)
+    bits = pack(mask)
+    column = MaskArray(bits, np.array([0, bits.size]), np.array([shape]))
+    np.testing.assert_array_equal(column[0], mask)
+
+
+@pytest.mark.parametrize("n", [0, 7])
+def test_counting_events_reads_the_footer_only(tmp_path: Path, n: int):
+    write_events(tmp_path, table(n))
+    path = tmp_path / "events.parquet"
+    content = bytearray(path.read_bytes())
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    content[4:-footer] = b"\0" * (len(content) - 4 - footer)  # every row is destroyed
+    path.write_bytes(content)
+    assert count_events(tmp_path) == n
+    path.write_bytes(content[:-2])
+    with pytest.raises(FormatError, match="damaged"):
+        count_events(tmp_path)
+    with pytest.raises(RecordingNotFoundError, match="no event store"):
+        count_events(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("suffix", [".tiff", ".h5", ".zarr", ".tdb"])
@@ -205,4 +221,4 @@ def test_time_map_in_blocks(tmp_path: Path, monkeypatch):
 def test_the_store_is_beside_the_recording():
     assert store_path(Path("a/b.h5"), "df/ch1") == Path("a/b.ch1.roi")
     assert store_path(Path("a/b.tiff")) == Path("a/b.roi")
-    assert event_store.EVENT_MAP_SUFFIXES[0] == ".tiff"
+    assert event_map.EVENT_MAP_SUFFIXES[0] == ".tiff"

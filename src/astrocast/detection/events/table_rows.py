@@ -18,7 +18,7 @@ from astrocast.detection.events.footprint_measures import (
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.events.schema import HIDDEN
-from astrocast.io.stores.event_store import EventTableWriter
+from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import (
     EventRuns,
     EventShapes,
@@ -56,7 +56,7 @@ class EventBatch:
 
 
 @dataclass(frozen=True)
-class Context:
+class SourceFrames:
     """What is known of the frames that the events are in.
 
     Parameters
@@ -84,7 +84,7 @@ def write_table(
     segmentation: Segmentation,
     measured: Measured,
     writer: EventTableWriter,
-    context: Context,
+    context: SourceFrames,
     publication: Publication,
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
@@ -176,7 +176,7 @@ def event_runs(segmentation: Segmentation) -> Iterator[tuple[EventRuns, Boxes]]:
 
 def event_rows(
     batch: EventBatch,
-    context: Context,
+    context: SourceFrames,
     pool: Executor | None = None,
     shapes: EventShapes | None = None,
 ) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.io.recording import Recording
-from astrocast.io.stores.event_store import EventMapWriter
+from astrocast.io.stores.event_map import EventMapWriter
 from astrocast.kernels.event_features.features import measure_signals
 from astrocast.kernels.masks.runs import Runs
 from astrocast.runtime.blocks import read_blocks

@@ -1,4 +1,4 @@
-"""Read the event table of a store as array columns; packed data stay packed."""
+"""Read the event table of a store: packed columns, arrays, or its length alone."""
 
 from __future__ import annotations
 
@@ -40,18 +40,7 @@ def read_event_table(
         `astrocast.events.array_columns`.
     """
     path = directory / TABLE
-    if not path.is_file():
-        raise RecordingNotFoundError(
-            f"{directory} holds no {TABLE}; it is no event store, or detection was"
-            " interrupted"
-        )
-    try:
-        stored = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise FormatError(
-            f"{path} cannot be read as Parquet: {error}. The file is damaged or of"
-            " another format"
-        ) from error
+    stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
     unknown = [n for n in wanted if n not in names]
@@ -116,3 +105,86 @@ def _joined(
         offsets.append(places[1:] - places[0] + total)
         total += int(places[-1] - places[0])
     return np.concatenate(values), np.concatenate(offsets)
+
+
+def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read the event table with an array per mask, footprint and trace.
+
+    Parameters
+    ----------
+    directory
+        An event store.
+    columns
+        Names to read; every column but ``contours`` when None. Masks of 200,000 events
+        take gigabytes when unpacked: name the columns that are needed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per event in the order of their numbers, the index (``event_id``) being
+        the number in the event map.
+    """
+    wanted = None if columns is None else list(columns)
+    if wanted is None or "contours" not in wanted:
+        return _unpack_columns(read_event_table(directory, wanted))
+    others = [n for n in wanted if n != "contours"]
+    table = read_event_table(
+        directory, dict.fromkeys([*others, "mask", "z0", "x0", "y0"])
+    )
+    frame = _unpack_columns(table)
+    frame["contours"] = _trace_contours(frame)
+    return frame[wanted]
+
+
+def count_events(directory: Path) -> int:
+    """Return the number of events in a store; reads the end of the file only."""
+    return int(_read_footer(directory / TABLE).num_rows)
+
+
+def _read_footer(path: Path) -> Any:
+    """Return the Parquet metadata of an event table: its schema and number of rows."""
+    if not path.is_file():
+        raise RecordingNotFoundError(
+            f"{path.parent} holds no {TABLE}; it is no event store, or detection was"
+            " interrupted"
+        )
+    try:
+        return pq.read_metadata(path)
+    except pa.ArrowInvalid as error:
+        raise FormatError(
+            f"{path} cannot be read as Parquet: {error}. The file is damaged or of"
+            " another format"
+        ) from error
+
+
+def _unpack_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with packed columns as columns of NumPy arrays."""
+    unpacked = {
+        # a copy, so that a trace does not keep those of all events in memory
+        name: _fill_objects([np.array(item) for item in table[name].array])
+        if isinstance(table[name].array, MaskArray | TraceArray)
+        else table[name].to_numpy()
+        for name in table.columns
+    }
+    return pd.DataFrame(unpacked, index=table.index)
+
+
+def _fill_objects(items: list[Any]) -> NDArray[np.object_]:
+    """Return the arrays as one array of objects, (events,)."""
+    # item by item: NumPy would stack arrays of one shape
+    out = np.empty(len(items), object)
+    for i, item in enumerate(items):
+        out[i] = item
+    return out
+
+
+def _trace_contours(frame: pd.DataFrame) -> NDArray[np.object_]:
+    from astrocast.kernels.masks.contours import mask_contours
+
+    origins = frame[["z0", "x0", "y0"]].to_numpy()
+    return _fill_objects(
+        [
+            mask_contours(m, tuple(o))
+            for m, o in zip(frame["mask"], origins.tolist(), strict=True)
+        ]
+    )

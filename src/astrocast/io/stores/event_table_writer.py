@@ -1,0 +1,202 @@
+"""Write the event table of a store, in batches or whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from astrocast.errors import InvalidValueError, OutputExistsError
+from astrocast.events.schema import COLUMNS, INDEX, Column
+from astrocast.io.stores.event_store import CSV, DESCRIPTION, TABLE
+from astrocast.io.writing.files import Replacement, replacing
+
+#: values of one ragged column of a batch: all values one after the other, and where
+#: each event's begin (events + 1)
+Ragged = tuple[NDArray[Any], NDArray[np.int64]]
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    if column.dtype in ("mask", "footprint"):
+        return pa.binary()
+    return {
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "str": pa.string(),
+        "float32[]": pa.list_(pa.float32()),
+    }[column.dtype]
+
+
+def _is_stored(column: Column) -> bool:
+    return column.dtype != "contours"
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    fields = [
+        pa.field(
+            INDEX,
+            pa.int64(),
+            nullable=False,
+            metadata={"description": "Number in the event map."},
+        )
+    ]
+    fields += [pa.field(c.name, _arrow_type(c), metadata=c.to_dict()) for c in columns]
+    return pa.schema(
+        fields, metadata={"format": "astrocast events", "format_version": "1"}
+    )
+
+
+class EventTableWriter:
+    """Write the event table in batches.
+
+    The file gets its name when the context ends without an error.
+
+    Parameters
+    ----------
+    directory
+        The event store.
+    extra
+        Columns beyond the base table, in the order they are appended.
+    """
+
+    def __init__(self, directory: Path, extra: Sequence[Column] = ()) -> None:
+        self.columns = [c for c in (*COLUMNS, *extra) if _is_stored(c)]
+        self.schema = _schema(self.columns)
+        self.directory = directory
+        self.rows = 0
+        self._new = [Replacement(directory / name) for name in (TABLE, CSV)]
+        table, text = (new.beside for new in self._new)
+        self._table = pq.ParquetWriter(table, self.schema, compression="zstd")
+        self._csv = text.open("w", encoding="utf-8", newline="")
+        self._csv.write(
+            ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"
+        )
+
+    def write(self, event_id: NDArray[np.int64], batch: Mapping[str, Any]) -> None:
+        """Append events.
+
+        Parameters
+        ----------
+        event_id
+            Numbers of the events, (events,).
+        batch
+            Column name -> values: an array for scalars; for ragged columns a list of
+            arrays, or all values one after the other with the offsets of each event
+            (float32 for traces; packed bits, see `pack`, for masks).
+        """
+        expected = {c.name for c in self.columns}
+        if set(batch) != expected:
+            raise InvalidValueError(
+                "a batch of events needs exactly the columns of the schema; missing"
+                f" {sorted(expected - set(batch))}, unknown"
+                f" {sorted(set(batch) - expected)}"
+            )
+        arrays = [pa.array(event_id, pa.int64())]
+        arrays += [_arrow_array(c, batch[c.name]) for c in self.columns]
+        self._table.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+        scalars = {INDEX: event_id} | {
+            c.name: batch[c.name] for c in self.columns if c.is_scalar
+        }
+        pd.DataFrame(scalars).to_csv(self._csv, index=False, header=False)
+        self.rows += len(event_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._table.close()
+        self._csv.close()
+        for new in self._new:
+            if kind is None:
+                new.commit()
+            else:
+                new.discard()
+        if kind is None:
+            described = [
+                c.to_dict()
+                for c in (
+                    *COLUMNS,
+                    *self.columns[len([c for c in COLUMNS if _is_stored(c)]) :],
+                )
+            ]
+            with replacing(self.directory / DESCRIPTION) as beside:
+                beside.write_text(
+                    json.dumps(described, indent=1) + "\n", encoding="utf-8"
+                )
+
+
+def _arrow_array(column: Column, values: Any) -> pa.Array:
+    if column.is_scalar:
+        # NaN stays NaN in a float column: a missing property and an undefined one are
+        # the same to the analysis
+        return pa.array(values, _arrow_type(column))
+    if not isinstance(values, tuple):
+        items = (
+            [pack(v) for v in values]
+            if column.dtype in ("mask", "footprint")
+            else [np.asarray(v) for v in values]
+        )
+        offsets = np.concatenate(
+            [[0], np.cumsum([len(v) for v in items], dtype=np.int64)]
+        )
+        values = (np.concatenate(items) if items else np.empty(0), offsets)
+    flat, offsets = values
+    if offsets[-1] >= 2**31:
+        raise InvalidValueError(
+            f"a batch of events holds {offsets[-1]} values in {column.name!r}; write"
+            " smaller batches"
+        )
+    starts = offsets.astype(np.int32)
+    if column.dtype == "float32[]":
+        return pa.ListArray.from_arrays(
+            pa.array(starts), pa.array(np.ascontiguousarray(flat, np.float32))
+        )
+    bits = pa.py_buffer(np.ascontiguousarray(flat, np.uint8))
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(starts) - 1, [None, pa.py_buffer(starts), bits]
+    )
+
+
+def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the bits of a mask as bytes.
+
+    In C order, the first bit in the lowest bit of the first byte.
+
+    Examples
+    --------
+    >>> pack(np.array([[True, False], [False, True]]))
+    array([9], dtype=uint8)
+    """
+    return np.packbits(mask, axis=None, bitorder="little")
+
+
+def write_events(
+    directory: Path, table: pd.DataFrame, extra: Sequence[Column] = ()
+) -> None:
+    """Write a whole event table into a store; refuse an existing one.
+
+    The index of the table is the number of each event.
+    """
+    if (directory / TABLE).exists():
+        raise OutputExistsError(
+            f"{directory / TABLE} is already there; choose another directory"
+        )
+    with EventTableWriter(directory, extra) as writer:
+        batch = {
+            c.name: table[c.name].to_numpy() if c.is_scalar else list(table[c.name])
+            for c in writer.columns
+        }
+        writer.write(table.index.to_numpy(np.int64), batch)
