@@ -103,7 +103,7 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     mc, plain = corrected(bright), corrected(movie)
     off, before = errors(mc.shifts, truth)[30:60], errors(plain.shifts, truth)
     assert np.median(off) < 0.1
-    assert off.max() < 0.2
+    assert off.max() < 0.3
     assert before.max() < 0.2
     assert not mc.bad_frames.any()
 
