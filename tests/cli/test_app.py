@@ -85,6 +85,21 @@ def test_a_bad_recording_gets_one_clear_message(
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
+def test_ctrl_c_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("astrocast.preparation.Delta.run", interrupt)
+    recording = movie(tmp_path / "a.tif", noise(20, 16, 16))
+    code = main(["delta", str(recording), "-o", str(tmp_path / "d.h5")])
+    said = capsys.readouterr().err
+    assert code == 130
+    assert "the same command takes up where this one stopped" in said
+    assert "Traceback" not in said
+
+
 def test_debug_shows_the_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

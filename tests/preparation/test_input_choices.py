@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.preparation import Input
+from astrocast.runtime import frame_quality
 
 
 def stack_of(*shape: int) -> np.ndarray:
@@ -95,6 +97,24 @@ def test_frames_that_are_not_pictures_are_stored(tmp_path: Path) -> None:
     assert kinds == {12: "repeated", 20: "black", 30: "missing", 31: "missing"}
     assert (table.loc[table["kind"] == "missing", "severity"] >= 0.5).all()
     assert table.attrs["frames"] == 40
+
+
+def test_nothing_found_is_stored_and_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = np.random.default_rng(4).normal(500, 20, (20, 16, 16)).astype(np.uint16)
+    target = tmp_path / "a.h5"
+    Input().run(pages, target, dtype="uint16")
+    table = read_frame_quality(target, "data/ch0")
+    assert table is not None
+    assert (len(table), table.attrs["frames"]) == (0, 20)
+
+    def measure(recording: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(frame_quality, "find_frame_quality", measure)
+    with open_recording(target, "data/ch0") as recording:
+        assert len(frame_quality.frame_quality_of(recording)) == 0
 
 
 def test_numbers_of_numpy_and_a_size_of_one() -> None:

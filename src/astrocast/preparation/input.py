@@ -18,7 +18,7 @@ from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import create_recording, open_interleaved
 from astrocast.io.selection import Missing
-from astrocast.io.stores.frame_quality import frame_quality_path, write_frame_quality
+from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.views import as_dask
 from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
 from astrocast.preparation.channels import (
@@ -37,7 +37,7 @@ from astrocast.runtime.provenance import plain
 from astrocast.settings.conversion import ConversionSettings
 
 #: raise it when the conversion of the same recording gives other values
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 logger = logging.getLogger(__name__)
 
 #: formats of which a file holds one recording: several channels become several files
@@ -347,14 +347,14 @@ def store_frame_quality(
 ) -> None:
     """Store which frames are not pictures beside the recording that was written.
 
-    Nothing is stored where all are. Frames that the input lacks are marked as missing.
+    The table is empty where all are: later stages then do not measure again. Frames
+    that the input lacks are marked as missing.
     """
     loc = None if target.suffix.lower() in SINGLE else name
     table = measured.table(len(recording), recording.missing)
     if table is None:
         return
-    if len(table) or frame_quality_path(target, loc).exists():
-        write_frame_quality(target, loc, table)
+    write_frame_quality(target, loc, table)
     counts = table["kind"].value_counts()
     if len(counts):
         listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())

@@ -19,6 +19,7 @@ from astrocast.errors import (
     InvalidTypeError,
     InvalidValueError,
     NotRunError,
+    stack_level,
 )
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
@@ -240,7 +241,9 @@ class MotionCorrection:
             engine=engine,
         )
         for name, reason in self.settings.without_effect().items():
-            warnings.warn(f"{name} {reason}", AstrocastWarning, stacklevel=2)
+            warnings.warn(
+                f"{name} {reason}", AstrocastWarning, stacklevel=stack_level()
+            )
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
             recording = opened(stack, path, loc or None)
@@ -255,11 +258,11 @@ class MotionCorrection:
         self.logger.info("motion: %s", self.summary())
 
     def summary(self) -> str:
-        """Return what was done, in one line: shifts, mended frames, frames left out."""
+        """Return one line: largest shift, frames repaired, frames left out."""
         motion = self._known()
         text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
         count = len(motion.shifts)
-        bad, mended = int(self.bad_frames.sum()), int(motion.mended.sum())
+        bad, repaired = int(self.bad_frames.sum()), int(motion.repaired.sum())
         text += f"; {bad} of {count} frames left out" if bad else ""
         if bad:
             kinds = motion.frame_table[motion.frame_table["severity"] >= LEAVE_OUT]
@@ -267,8 +270,8 @@ class MotionCorrection:
             text += f" ({', '.join(f'{n} {k}' for k, n in counted.items())})"
         else:
             text += f"; all {count} frames registered"
-        if mended:
-            text += f"; shifts of {mended} frames mended"
+        if repaired:
+            text += f"; shifts of {repaired} frames repaired"
         before, after = self.crispness
         return f"{text}; crispness {before:.3g} -> {after:.3g}"
 
@@ -448,7 +451,7 @@ class MotionCorrection:
                 "crispness_before": motion.crispness[0],
                 "crispness_after": motion.crispness[1],
                 "offset": motion.offset,
-                "frames_mended": int(motion.mended.sum()),
+                "frames_repaired": int(motion.repaired.sum()),
                 "parameters": self.settings.model_dump(mode="json"),
             },
         )

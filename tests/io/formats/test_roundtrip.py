@@ -134,9 +134,13 @@ def test_zarr_chunks_are_those_that_zarr_writes(
         np.testing.assert_array_equal(found.to_array(), movie)
         np.testing.assert_array_equal(found.read(5, 18), movie[5:18])
         np.testing.assert_array_equal(found.read(5, 18, slice(3, 9)), movie[5:18, 3:9])
-    assert (path / "data/ch0/c/1/2/1").read_bytes() == (
-        tmp_path / "b.zarr/c/1/2/1"
-    ).read_bytes()
+    chunks = [
+        (path / "data/ch0/c/1/2/1").read_bytes(),
+        (tmp_path / "b.zarr/c/1/2/1").read_bytes(),
+    ]
+    if compression == "gzip":  # bytes 4 to 8 are the time, the last 4 a checksum of all
+        chunks = [chunk[:4] + chunk[8:-4] for chunk in chunks]
+    assert chunks[0] == chunks[1]
 
 
 @pytest.mark.parametrize("change", ["truncate", "flip"])

@@ -206,6 +206,19 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
         open_recording(tmp_path / "mixed.tif")
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_file_that_was_written_page_by_page(
+    tmp_path: Path, compression: str | None
+) -> None:
+    movie = movie_of(7, 16, 20)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for frame in movie:
+            tiff.write(frame, compression=compression)
+    with open_recording(tmp_path / "a.tif") as found:
+        np.testing.assert_array_equal(found.to_array(), movie)
+        np.testing.assert_array_equal(found.read(2, 5, slice(3, 9)), movie[2:5, 3:9])
+
+
 def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     movie = movie_of(24, 8, 9)
     for i in range(12):

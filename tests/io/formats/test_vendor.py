@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -19,7 +19,7 @@ from astrocast.errors import (
     FormatError,
 )
 from astrocast.io import open_recording
-from astrocast.io.formats.czi import decode_pixels
+from astrocast.io.formats.czi import axes_of, coordinates, decode_pixels, read_segment
 from astrocast.io.registry import open_interleaved
 
 MOVIE = np.random.default_rng(4).integers(0, 4000, (5, 2, 6, 8)).astype(np.uint16)
@@ -221,3 +221,24 @@ def test_images_of_lif_are_positions(tmp_path: Path, files: ModuleType) -> None:
         with open_recording(tmp_path / "a.lif", channel=0, **chosen) as found:
             np.testing.assert_array_equal(found.to_array(), MOVIE[:, 0] + 1)
             assert found.choices["position"] == ("one", "two")
+
+
+def test_subblocks_of_both_kinds_of_czifile_are_placed_alike() -> None:
+    before = SimpleNamespace(axes="SCTYX0", start=(2, 1, 4, 0, 0, 0))
+    since_2026 = SimpleNamespace(
+        dims=("C", "T", "Y", "X", "S"), start=(1, 4, 0, 0, 0), scene_index=2
+    )
+    assert coordinates(before) == coordinates(since_2026)
+    assert axes_of(since_2026) == ("C", "T", "Y", "X", "0")
+    entry = SimpleNamespace(read_segment_data=lambda file: (file, "segment"))
+    assert read_segment(entry, "file") == ("file", "segment")
+    assert read_segment(SimpleNamespace(data_segment=lambda: 3), "file") == 3
+
+
+def test_a_czifile_without_its_old_error_is_not_a_missing_extra(
+    tmp_path: Path, files: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    czifile = pytest.importorskip("czifile")
+    files.write_czi(tmp_path / "a.czi", MOVIE)
+    monkeypatch.delattr(czifile, "SegmentNotFoundError", raising=False)
+    check_two_channels(tmp_path / "a.czi", "green", "red")

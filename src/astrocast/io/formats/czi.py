@@ -32,7 +32,7 @@ class CziRecording(PlanesRecording):
         self, path: Path, loc: str | None = None, selection: Selection | None = None
     ) -> None:
         try:
-            from czifile import CziFile, SegmentNotFoundError
+            import czifile
         except ImportError as error:
             raise MissingExtraError(
                 "czifile", "formats", "reading Zeiss CZI"
@@ -46,11 +46,13 @@ class CziRecording(PlanesRecording):
             IndexError,
             TypeError,
             RuntimeError,
-            SegmentNotFoundError,
+            AssertionError,
+            # czifile from 2026 on: a ValueError of another name
+            getattr(czifile, "SegmentNotFoundError", ValueError),
         )
         try:
-            self._file = CziFile(str(path))
-        except (ValueError, OSError, AssertionError, SegmentNotFoundError) as error:
+            self._file = czifile.CziFile(str(path))
+        except self._damage as error:
             raise FormatError(f"{path} cannot be read as CZI: {error}") from error
         try:
             self._index(selection or Selection())
@@ -70,11 +72,11 @@ class CziRecording(PlanesRecording):
         entries = [
             e for e in self._file.filtered_subblock_directory if e.pyramid_type == 0
         ]
-        if any(e.mosaic_index for e in entries):
+        if any((e.mosaic_index or 0) > 0 for e in entries):
             raise FormatError(
                 f"{self.path} is a mosaic of tiles; stitch it in ZEN first"
             )
-        if self._file.shape[-1] != 1:
+        if any(e.shape[-1] != 1 for e in entries):
             raise FormatError(
                 f"{self.path} holds colour; expected frames of one value per pixel"
             )
@@ -96,7 +98,8 @@ class CziRecording(PlanesRecording):
             raise FormatError(
                 f"{self.path} stores frames in pieces or reduced; export it as OME-TIFF"
             )
-        counted = [a for a in self._file.axes if a not in NOT_COUNTED + "S"]
+        first = axes_of(entries[0])
+        counted = [a for a in first if a not in NOT_COUNTED + "S"]
         found = {
             a: sorted({coordinates(e).get(a, 0) for e in entries}) for a in counted
         }
@@ -106,7 +109,7 @@ class CziRecording(PlanesRecording):
             "".join(axes) + "YX", shape, str(self.path), selection, stacks=True
         )
         self.take_layout(layout)
-        self.dtype = np.dtype(self._file.dtype)
+        self.dtype = np.dtype(entries[0].dtype)
         at: dict[tuple[int, ...], Any] = {}
         for entry in entries:
             where = coordinates(entry)
@@ -135,13 +138,16 @@ class CziRecording(PlanesRecording):
             attachments = self._file.attachment_directory
         for attached in attachments:
             if attached.name == "TimeStamps":
-                stamps = decode_time_stamps(attached.data_segment().data(raw=True))
+                stamps = decode_time_stamps(
+                    read_segment(attached, self._file).data(raw=True)
+                )
                 times = times_of_frames(stamps, self.layout)
                 if times is not None:
                     return times
         seconds: list[float] = []
         for frame in range(self.layout.frames):
-            text = str(self._entries[frame, 0].data_segment().metadata() or "")
+            segment = read_segment(self._entries[frame, 0], self._file)
+            text = str(segment.metadata() or "")
             stamp = re.search(r"<AcquisitionTime>([^<]+)</AcquisitionTime>", text)
             if stamp is None:
                 return None
@@ -156,7 +162,7 @@ class CziRecording(PlanesRecording):
         """Return one plane, see `PlanesRecording.plane`."""
         entry = self._entries[frame, channel]
         try:
-            content = entry.data_segment().data(raw=True)
+            content = read_segment(entry, self._file).data(raw=True)
             return decode_pixels(content, entry.compression, self.dtype).reshape(
                 self.shape[1:]
             )
@@ -174,7 +180,28 @@ class CziRecording(PlanesRecording):
 
 def coordinates(entry: Any) -> dict[str, int]:
     """Return where a subblock is: axis -> index."""
-    return dict(zip(entry.axes, entry.start, strict=True))
+    found = dict(zip(axes_of(entry), entry.start, strict=True))
+    if getattr(entry, "scene_index", -1) >= 0:
+        found["S"] = entry.scene_index
+    return found
+
+
+def axes_of(entry: Any) -> tuple[str, ...]:
+    """Return the axes of a subblock, "0" for the samples of a pixel.
+
+    czifile from 2026 on names them ``dims``, with "S" for the samples at the end and
+    the scene elsewhere; before, ``axes`` with "S" for the scene.
+    """
+    if hasattr(entry, "dims"):
+        return (*entry.dims[:-1], "0")
+    return tuple(entry.axes)
+
+
+def read_segment(entry: Any, file: Any) -> Any:
+    """Return what an entry of a directory points to, with any version of czifile."""
+    if hasattr(entry, "read_segment_data"):
+        return entry.read_segment_data(file)
+    return entry.data_segment()
 
 
 def decode_time_stamps(content: bytes) -> NDArray[np.float64]:

@@ -321,6 +321,8 @@ def from_series(
     path: Path, file: tifffile.TiffFile, selection: Selection
 ) -> TiffSource:
     """Return the planes of a single TIFF file that is not described by OME-XML."""
+    if selection.axes is None and is_page_by_page(file):
+        return from_pages(path, file, selection)
     series = only_series(path, file)
     axes, size = series.axes, tuple(int(n) for n in series.shape)
     if "S" in axes:
@@ -353,6 +355,35 @@ def from_series(
     return TiffSource(
         planes, layout.channels, metadata, layout.choices, remarks, calibrated
     )
+
+
+def is_page_by_page(file: tifffile.TiffFile) -> bool:
+    """Return whether each page is a series of its own, all of one kind.
+
+    Programs that write frame by frame leave such files, for example
+    ``TiffWriter.write`` in a loop.
+    """
+    series = file.series
+    if len(series) < 2 or len(series) != len(file.pages) or file.is_imagej:
+        return False
+    first = series[0]
+    return len(first.shape) == 2 and all(
+        (s.kind, s.shape, s.dtype, s.axes)
+        == (first.kind, first.shape, first.dtype, first.axes)
+        for s in series
+    )
+
+
+def from_pages(path: Path, file: tifffile.TiffFile, selection: Selection) -> TiffSource:
+    """Return the planes of a file of which each page is one frame."""
+    part = index_part(path)
+    count = len(part.offsets)
+    layout = read_layout("TYX", (count, *part.size), str(path), selection)
+    pages = layout.planes(0, layout.frames * layout.channels)
+    planes = TiffPlanes([part], np.zeros(len(pages), np.int64), pages)
+    remark = f"written page by page: {count} pages are read as frames"
+    metadata = describe_series(file, layout)
+    return TiffSource(planes, layout.channels, metadata, layout.choices, (remark,))
 
 
 def describe_series(file: tifffile.TiffFile, layout: Layout) -> Metadata:
