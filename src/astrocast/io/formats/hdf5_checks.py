@@ -147,7 +147,7 @@ def read_checksums(
         return np.asarray(found[:], np.uint32)
     except (KeyError, OSError, RuntimeError, ValueError) as error:
         raise FormatError(
-            f"{file.filename}:{name} is damaged: its checksums cannot be read ({error})."
+            f"{file.filename}:{name} is damaged: checksums cannot be read: {error}."
             " Use a copy, or convert the recording again"
         ) from error
 
