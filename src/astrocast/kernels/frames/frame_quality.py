@@ -205,7 +205,7 @@ def find_flashes(stats: FrameStatistics, taken: Bool) -> Iterator[Flag]:
     for t in np.flatnonzero((up | down).any(1) & ~taken):
         n_up, n_down = int(up[t].sum()), int(down[t].sum())
         share = max(n_up, n_down) / bands
-        if share <= 0.8 and is_of_the_field(by_band, t, (up | down)[t]):
+        if share <= 0.8 and is_of_the_field(by_band, int(t), (up | down)[t]):
             continue
         where = "the field" if share > 0.8 else f"{share:.0%} of the rows"
         if n_up >= n_down:
