@@ -33,11 +33,10 @@ from astrocast.kernels.registration.engine import (
     Finish,
     dense_field,
 )
-from astrocast.preparation.line_offset import align_lines, choose_line_offset
-from astrocast.preparation.motion_channels import applied_to, channel, check_same_shape
+from astrocast.preparation.line_offset import align_lines
+from astrocast.preparation.motion_channels import applied_to, open_reference
 from astrocast.preparation.motion_estimate import (
     Motion,
-    SummedChannels,
     estimate_motion,
 )
 from astrocast.preparation.motion_moving import (
@@ -47,6 +46,7 @@ from astrocast.preparation.motion_moving import (
     frames_moved,
     journal,
     opened,
+    registration_of,
 )
 from astrocast.runtime.blocks import run_blocks
 from astrocast.runtime.instance_logger import instance_logger
@@ -259,17 +259,9 @@ class MotionCorrection:
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
             own = opened(stack, path, loc or None)
-            recording = own
-            if reference_channel is not None:
-                recording = opened(stack, *channel(path, reference_channel))
-                check_same_shape(own, recording, reference_channel)
-            line_offset = choose_line_offset(recording, self.settings.bidi)
-            recording = align_lines(recording, line_offset)
-            if also:
-                others = [opened(stack, *channel(path, other)) for other in also]
-                recording = SummedChannels(
-                    [recording, *(align_lines(o, line_offset) for o in others)]
-                )
+            recording, line_offset = open_reference(
+                stack, own, path, self.settings, also
+            )
             pool = stack.enter_context(worker_threads("motion"))
             motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
@@ -455,19 +447,4 @@ class MotionCorrection:
     @property
     def registration(self) -> Registration:
         """Everything that is stored beside the corrected movie."""
-        motion = self._known()
-        return Registration(
-            motion.shifts.astype(np.float32),
-            motion.template,
-            motion.quality,
-            motion.border,
-            self.fields,
-            {
-                "crispness_before": motion.crispness[0],
-                "crispness_after": motion.crispness[1],
-                "offset": motion.offset,
-                "line_offset_px": self.line_offset,
-                "frames_repaired": int(motion.repaired.sum()),
-                "parameters": self.settings.model_dump(mode="json"),
-            },
-        )
+        return registration_of(self._known(), self.settings, self.line_offset)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astrocast.io import open_recording
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import LEAVE_OUT
+from astrocast.io.stores.registration_store import Registration
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import Finish, correct, estimate
@@ -22,6 +23,7 @@ from astrocast.preparation.motion_estimate import (
 )
 from astrocast.runtime.blocks import Block, frames_per_block
 from astrocast.runtime.fingerprint import fingerprint
+from astrocast.settings.motion import MotionSettings
 
 #: moving back is done for at least so many frames at a time, and about so many bytes of
 #: result
@@ -122,3 +124,24 @@ def describe_motion(motion: Motion, line_offset: float) -> str:
         text += f"; odd lines moved back by {line_offset:.2f} px"
     before, after = motion.crispness
     return f"{text}; crispness {before:.3g} -> {after:.3g}"
+
+
+def registration_of(
+    motion: Motion, settings: MotionSettings, line_offset: float
+) -> Registration:
+    """Return what is stored beside the corrected movie."""
+    return Registration(
+        motion.shifts.astype(np.float32),
+        motion.template,
+        motion.quality,
+        motion.border,
+        motion.fields if settings.pw_rigid else None,
+        {
+            "crispness_before": motion.crispness[0],
+            "crispness_after": motion.crispness[1],
+            "offset": motion.offset,
+            "line_offset_px": line_offset,
+            "frames_repaired": int(motion.repaired.sum()),
+            "parameters": settings.model_dump(mode="json"),
+        },
+    )
