@@ -49,6 +49,7 @@ from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
+from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
 
@@ -166,6 +167,7 @@ class MotionCorrection:
         *,
         engine: str = "auto",
         also: Sequence[Any] = (),
+        check_channels: bool = True,
     ) -> None:
         """Estimate the motion of a recording.
 
@@ -216,6 +218,9 @@ class MotionCorrection:
             Further channels that moved along (names of datasets in the same file,
             paths, or arrays): the motion is estimated on all of them together. `save`
             applies it to any.
+        check_channels
+            Refuse a file of which even and odd frames look like two channels. Results
+            of this package, arrays and opened recordings are not looked at.
 
         Raises
         ------
@@ -243,7 +248,11 @@ class MotionCorrection:
             warnings.warn(f"{name} {reason}", AstrocastWarning, stacklevel=2)
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
-            recording = opened(stack, path, loc or None)
+            recording = open_stage_input(
+                path, loc or None, check_channels=check_channels
+            )
+            if recording is not path:
+                stack.callback(recording.close)
             if also:
                 others = [opened(stack, *channel(path, other)) for other in also]
                 recording = SummedChannels([recording, *others])
