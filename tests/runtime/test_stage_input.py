@@ -75,7 +75,7 @@ def test_values_too_large_for_float32_are_refused(tmp_path: Path, dtype: str) ->
 
 
 def test_infinity_is_left_to_the_stage(tmp_path: Path) -> None:
-    movie = np.ones((6, 8, 8), np.float32)
+    movie = np.ones((30, 8, 8), np.float32)
     movie[2, 1, 1], movie[3, 1, 1] = np.inf, np.nan
     np.save(tmp_path / "a.npy", movie)
     with open_stage_input(tmp_path / "a.npy") as recording:
