@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from astrocast.analysis.statistics import (
+from astrocast.analysis.sample_size import (
     Variances,
     animals_needed,
-    compare_groups,
     variance_components,
 )
+from astrocast.analysis.statistics import compare_groups
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from astrocast.analysis.maps import open_map
+from astrocast.analysis.maps import labels_of, open_map
 from astrocast.analysis.sources import Source, single_source
 from astrocast.events.physiology_schema import physiology_columns, region_columns
 from astrocast.events.schema import COLUMNS, Column
@@ -103,17 +103,53 @@ class EventExports:
     def ome_zarr(
         self, path: str | Path, *, recording: bool = True, overwrite: bool = False
     ) -> Path:
-        """Write the event map as labels of an OME-Zarr image.
+        """Write the event map as labels of an OME-Zarr image, without other events.
 
         The image is the recording, where there is one and ``recording`` is True.
         """
         source = single_source(self._sources)
+        events = labels_of(self._table)
         with open_map(source.directory, source.z_slice) as labels:
             if source.video is None or not recording:
                 return export_ome.write_labels(
-                    Path(path), labels, None, source.metadata, overwrite
+                    Path(path), labels, None, source.metadata, overwrite, events
                 )
             with source.video.open() as movie:
                 return export_ome.write_labels(
-                    Path(path), labels, movie, source.metadata, overwrite
+                    Path(path), labels, movie, source.metadata, overwrite, events
                 )
+
+    def film(
+        self,
+        path: str | Path,
+        *,
+        frames_per_second: float | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the recording as a film (MP4) with outlines, time and scale bar.
+
+        Parameters
+        ----------
+        path
+            ``.mp4`` file.
+        frames_per_second
+            Speed; None: real time, but at most 25 (10 where the rate is not known).
+        overwrite
+            Whether an existing file is replaced.
+        """
+        from astrocast.analysis.films import write_events_film
+
+        source = single_source(self._sources)
+        return write_events_film(
+            Path(path), self._table, source, frames_per_second, overwrite
+        )
+
+    def picture(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a picture (PNG): footprints over the mean image, with a scale bar."""
+        from astrocast.analysis.plots import EventPlots
+        from astrocast.plotting.frame import figure_of
+
+        figure = figure_of(EventPlots(self._table, self._sources).footprints())
+        return export_tables.write_whole(
+            Path(path), lambda to: figure.savefig(to, dpi=200, format="png"), overwrite
+        )

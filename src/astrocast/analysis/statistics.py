@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -361,93 +361,3 @@ def _correct(found: list[Comparison]) -> list[Comparison]:
         return found
     _, q, _, _ = multipletests([c.p for c in found], method="holm")
     return [replace(c, q=float(v)) for c, v in zip(found, q, strict=True)]
-
-
-@dataclass(frozen=True)
-class Variances:
-    """Variance components of a value, in its squared unit."""
-
-    animals: float
-    recordings: float
-    events: float
-
-
-def variance_components(nested: pd.DataFrame) -> Variances:
-    """Return how much animals, recordings of one animal and events differ.
-
-    Parameters
-    ----------
-    nested
-        Columns ``group``, ``subject``, ``recording``, ``value``.
-
-    Notes
-    -----
-    Analysis of variance estimates (Henderson's method 1) within groups; a negative
-    estimate is 0.
-    """
-    cell = nested.groupby(["group", "subject", "recording"])["value"]
-    means, sizes = cell.mean(), cell.size()
-    inner = cell.var(ddof=1).fillna(0.0)
-    freedom = (sizes - 1).sum()
-    events = float(((sizes - 1) * inner).sum() / freedom) if freedom else 0.0
-    per_animal = means.groupby(["group", "subject"])
-    counts = per_animal.size()
-    of_means = per_animal.var(ddof=1).fillna(0.0)
-    degrees = (counts - 1).sum()
-    noise = events * float((1 / sizes).mean())
-    spread = float(((counts - 1) * of_means).sum() / degrees) if degrees else 0.0
-    recordings = max(spread - noise, 0.0) if degrees else 0.0
-    animal = per_animal.mean()
-    per_group = animal.groupby("group")
-    n = per_group.size()
-    between = float(((n - 1) * per_group.var(ddof=1)).sum() / max((n - 1).sum(), 1))
-    below = (recordings + noise) * float((1 / counts).mean())
-    return Variances(max(between - below, 0.0), recordings, events)
-
-
-def animals_needed(
-    variances: Variances,
-    difference: float,
-    *,
-    recordings: int = 3,
-    events: int = 50,
-    power: float = 0.8,
-    alpha: float = 0.05,
-) -> int:
-    """Return the animals per group that find a difference with a given power.
-
-    Parameters
-    ----------
-    variances
-        `variance_components` of a pilot.
-    difference
-        Difference of means worth finding, in the unit of the value.
-    recordings, events
-        Recordings per animal and events per recording that are planned.
-    power, alpha
-        Probability to find it, and of a false positive (two-sided t test on animals).
-
-    Examples
-    --------
-    >>> animals_needed(Variances(1.0, 0.0, 0.0), 1.0)
-    17
-    """
-    from statsmodels.stats.power import TTestIndPower
-
-    variance = (
-        variances.animals
-        + variances.recordings / recordings
-        + variances.events / (recordings * events)
-    )
-    if difference == 0 or not np.isfinite(difference):
-        raise InvalidValueError(
-            f"the difference is {difference}; give one that is worth finding"
-        )
-    if variance == 0:
-        return 2
-    size = abs(difference) / np.sqrt(variance)
-    solve: Any = TTestIndPower().solve_power
-    if size > 20:  # fewer than two animals a group would do
-        return 2
-    needed = float(solve(effect_size=size, power=power, alpha=alpha))
-    return max(2, int(np.ceil(needed - 1e-9)))

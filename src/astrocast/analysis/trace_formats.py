@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.events.array_columns import TraceArray, as_traces
 from astrocast.events.required import column_of
-from astrocast.kernels.ragged import ragged
+from astrocast.kernels.ragged import ragged, resizing
 from astrocast.kernels.ragged.normalize import Step, apply_steps
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.analysis import LengthSettings
@@ -70,7 +70,7 @@ def resize_traces(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame
         settings.align
     ]
     resized = TraceArray(
-        *ragged.resize(traces.flat, traces.offsets, wanted, lead, settings.pad_mode)
+        *resizing.resize(traces.flat, traces.offsets, wanted, lead, settings.pad_mode)
     )
     changed: dict[str, Any] = {"trace": resized, "dz": wanted}
     if settings.align != "start" or TRACE_START in table:

@@ -23,6 +23,7 @@ from astrocast.cli.commands.denoise import denoise
 from astrocast.cli.commands.detect import detect
 from astrocast.cli.commands.doctor import doctor
 from astrocast.cli.commands.explore import explore
+from astrocast.cli.commands.export import export, view
 from astrocast.cli.commands.info import info
 from astrocast.cli.commands.motion import motion
 from astrocast.cli.commands.parameters import parameters
@@ -53,6 +54,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     suggest,
     report,
     explore,
+    export,
+    view,
     demo,
     simulate,
     info,

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidConditionError
 from astrocast.io import Recording
+from astrocast.kernels.denoising.patch_moments import Moments, patch_windows
 from astrocast.kernels.denoising.svd_denoise import (
-    Moments,
     Patterns,
     find_patterns,
-    patch_windows,
     project,
     stack_bands,
 )

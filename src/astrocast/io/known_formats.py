@@ -69,7 +69,7 @@ FORMATS = (
         "zarr",
         (".zarr",),
         f"{_OWN}.zarr_store:ZarrRecording",
-        f"{_OWN}.zarr_store:ZarrWriter",
+        f"{_OWN}.zarr_writer:ZarrWriter",
         folder=True,
         several=True,
         selects=True,

@@ -39,6 +39,7 @@ from astrocast.io.recording import (
 )
 from astrocast.io.selection import Missing, Selection, choose
 from astrocast.io.views import SlicedRecording
+from astrocast.io.writing.files import REPLACED
 from astrocast.io.writing.resume import Resume
 
 __all__ = [
@@ -239,9 +240,14 @@ def _open_path_or_array(
         )
     path = Path(source)
     if not path.exists():
-        raise RecordingNotFoundError(
-            f"there is no file or folder {path}; check the path"
+        old = path.with_name(path.name + REPLACED)
+        hint = (
+            f"a process stopped while it replaced it: rename {old.name}, which holds"
+            " what was there before"
+            if old.exists()
+            else "check the path"
         )
+        raise RecordingNotFoundError(f"there is no file or folder {path}; {hint}")
     if not path.is_file() and not path.is_dir():
         raise FormatError(
             f"{path} is neither a file nor a folder (a pipe, a socket or a device);"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,45 +14,17 @@ from numpy.typing import NDArray
 from astrocast import plotting
 from astrocast.pipeline.report_content import ReportContent, number
 from astrocast.pipeline.report_measures import Question, by_size, is_cut, measures
+from astrocast.pipeline.report_panels import Panel, Section, panel
 from astrocast.pipeline.report_tables import (
     NOT_LOOKED_FOR,
-    Table,
     largest_events,
     trust,
 )
-from astrocast.plotting.frame import figure_of
 
 #: events from which on a heat map of their places says more than their footprints
 _MANY = 100
 _NO_TIMES = "The event table has no times."
 _NO_EVENTS = "There is nothing to draw: no events were detected."
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One figure of the report, or the sentence that stands in its place.
-
-    ``draw`` draws it anew, for files of single figures.
-    """
-
-    title: str
-    caption: str
-    alt: str = ""
-    image: str = ""  # a data URI
-    wide: bool = False
-    missing: str = ""
-    draw: Callable[[], Axes] | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """Panels and tables under a heading."""
-
-    id: str
-    title: str
-    lead: str
-    panels: list[Panel]
-    tables: list[Table] = field(default_factory=list)
 
 
 def figure_sections(content: ReportContent) -> list[Section]:
@@ -408,37 +377,6 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
         ),
         wide=True,
     )
-
-
-def panel(
-    title: str,
-    caption: str,
-    alt: str,
-    draw: Callable[[], Axes] | str,
-    wide: bool = False,
-) -> Panel:
-    """Return a figure as a panel, or the sentence that stands in its place."""
-    if isinstance(draw, str):
-        return Panel(title, caption, wide=wide, missing=draw)
-    return Panel(title, caption, alt=alt, image=data_uri(draw()), wide=wide, draw=draw)
-
-
-def data_uri(ax: Axes) -> str:
-    """Return the figure of ``ax`` as a data URI.
-
-    PNG if it shows an image, else SVG.
-    """
-    figure = figure_of(ax)
-    buffer = io.BytesIO()
-    if any(axes.images for axes in figure.axes):
-        figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
-        kind = "image/png"
-    else:
-        # the same content gives the same bytes: no random ids, no date
-        with mpl.rc_context({"svg.hashsalt": "astrocast", "svg.fonttype": "path"}):
-            figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None})
-        kind = "image/svg+xml"
-    return f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def _onsets(content: ReportContent) -> dict[int, float]:

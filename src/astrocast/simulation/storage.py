@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from astrocast.errors import (
 from astrocast.io.naming import RECORDING_ATTRIBUTE
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording
+from astrocast.io.writing.files import replacing
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings
@@ -96,23 +96,17 @@ def write_simulation(
         raise OutputExistsError(
             f"{', '.join(there)} exists; choose another path or overwrite=True"
         )
-    # everything gets its final name at the end, so that a recording is never there
-    # without its truth
-    unfinished = [p.with_name(f"unfinished-{p.name}") for p in outputs]
-    try:
-        for p in unfinished:
-            p.unlink(missing_ok=True)
+    # everything gets its final name at the end, the recording last, so that it is never
+    # there without its truth
+    with ExitStack() as stack:
+        unfinished = [
+            stack.enter_context(replacing(p, suffix=p.suffix)) for p in outputs
+        ]
         _write_volumes(
             plan, unfinished[0], unfinished[0] if single else unfinished[1], truth
         )
         plan.events.to_parquet(unfinished[-2], index=False)
         write_json(unfinished[-1], plan.settings.model_dump())
-        for p, final in zip(unfinished, outputs, strict=True):
-            os.replace(p, final)  # noqa: PTH105 - atomic on every system
-    finally:
-        for p in unfinished:
-            with suppress(OSError):
-                p.unlink(missing_ok=True)
     return path
 
 

@@ -13,6 +13,7 @@ import zarr
 from astrocast.errors import FormatError
 from astrocast.io import create_recording, open_recording
 from astrocast.io.access import allowing
+from astrocast.io.formats.hdf5_checks import refuse_other_files
 from astrocast.preparation import Input
 
 MOVIE = np.random.default_rng(5).integers(1, 900, (12, 16, 16)).astype(np.uint16)
@@ -53,6 +54,25 @@ def test_other_files_are_refused_unless_allowed_and_then_read_right(
         path, loc_in="data/ch0", dtype="uint16", in_memory=True, other_files=True
     )
     np.testing.assert_array_equal(found["data/ch0"], MOVIE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("link", "other.h5"), ("virtual", "other.h5"), ("external", "pixels.raw")],
+)
+def test_a_file_for_the_browser_may_read_no_other_file(
+    tmp_path: Path, kind: str, named: str
+) -> None:
+    with pytest.raises(FormatError, match=rf"/data/ch0 (is|has) .*{named}"):
+        refuse_other_files(linked(tmp_path, kind))
+    inside = tmp_path / "inside.h5"
+    with h5py.File(inside, "w") as file:
+        file["raw"] = MOVIE
+        file["data/ch0"] = h5py.SoftLink("/raw")
+    refuse_other_files(inside)
+    inside.write_bytes(b"no HDF5")
+    with pytest.raises(FormatError, match="cannot be read as HDF5"):
+        refuse_other_files(inside)
 
 
 def test_a_virtual_dataset_without_its_source_is_refused(tmp_path: Path) -> None:

@@ -346,6 +346,6 @@ def test_output_that_cannot_be(tmp_path: Path) -> None:
         create_recording(
             tmp_path / "a.h5", "data/ch0", (2, 2, 2), "uint8", compression="rar"
         )
-    with pytest.raises(OutputError, match="free some space"):
+    with pytest.raises(OutputError, match="Free some space"):
         create_recording(tmp_path / "a.npy", None, (10**7, 10**4, 10**3), "float64")
     assert list(tmp_path.iterdir()) == []

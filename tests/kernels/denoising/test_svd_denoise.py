@@ -4,12 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocast.errors import InvalidValueError
+from astrocast.kernels.denoising.patch_moments import Moments, patch_windows
 from astrocast.kernels.denoising.svd_denoise import (
-    Moments,
     find_patterns,
     largest_eigenpairs,
     noise_edge,
-    patch_windows,
     project,
     shrinkage,
     stack_bands,

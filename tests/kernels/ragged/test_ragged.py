@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from astrocast.kernels.ragged import ragged
+from astrocast.kernels.ragged import ragged, resizing
 
 values_32 = st.one_of(st.floats(-1e3, 1e3, width=32), st.just(float("nan")))
 traces = st.lists(
@@ -62,13 +62,15 @@ def test_transposing_twice_keeps_every_value_at_its_position(items):
         assert_array_equal(row, [t[position] for t in items if len(t) > position])
 
 
-@given(traces, st.sampled_from(ragged.PAD_MODES), st.integers(0, 7), st.integers(0, 7))
+@given(
+    traces, st.sampled_from(resizing.PAD_MODES), st.integers(0, 7), st.integers(0, 7)
+)
 def test_padding_is_that_of_numpy(items, mode, before, after):
     items = [np.nan_to_num(t) for t in items]
     values, offsets = ragged.flatten(items)
     lengths = np.diff(offsets) + before + after
     found = ragged.split(
-        *ragged.resize(values, offsets, lengths, np.full(len(items), before), mode)
+        *resizing.resize(values, offsets, lengths, np.full(len(items), before), mode)
     )
     for padded, trace in zip(found, items, strict=True):
         assert_allclose(
@@ -84,7 +86,7 @@ def test_cutting_keeps_the_middle(items, length, lead):
     values, offsets = ragged.flatten(items)
     n = len(items)
     cut = ragged.split(
-        *ragged.resize(values, offsets, np.full(n, length), np.full(n, lead), "edge")
+        *resizing.resize(values, offsets, np.full(n, length), np.full(n, lead), "edge")
     )
     for found, trace in zip(cut, items, strict=True):
         expected = [trace[min(max(k - lead, 0), len(trace) - 1)] for k in range(length)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 analyze = typer.Typer(
     name="analyze",
-    help="Compare groups; find units, responses to stimuli, networks, kinds of events.",
+    help="Compare groups; find cells, units, responses, networks, kinds of events.",
     no_args_is_help=True,
 )
 
@@ -106,7 +107,7 @@ def power(
     power_: Annotated[float, typer.Option("--power", help="Power.")] = 0.8,
 ) -> None:
     """Say how many animals a comparison needs, from the variances of a pilot."""
-    from astrocast.analysis.statistics import animals_needed, variance_components
+    from astrocast.analysis.sample_size import animals_needed, variance_components
     from astrocast.study.sources import read_flat_events
 
     labels = ["group", "subject", "recording"]
@@ -301,6 +302,77 @@ def clusters(
         typer.echo(f"{len(matrix.left_out)} events lack a feature and are left out")
 
 
+@analyze.command()
+def cells(
+    source: OneRecording,
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            help="Segment cells of this diameter (with processes) in the mean image:"
+            " µm, or pixels where their size is not known. Without it the cells drawn"
+            " in the explorer are used.",
+            show_default=False,
+        ),
+    ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            help="GeoJSON file of cells, instead of those beside the recording.",
+            show_default=False,
+        ),
+    ] = None,
+    channel: Channel = None,
+    output: Output = Path("analysis"),
+) -> None:
+    """Attribute events to cells, and describe each cell."""
+    from astrocast.analysis.cells import attribute_to_cells, describe_cells
+    from astrocast.io.stores.regions import to_geojson
+    from astrocast.study.sources import open_recorded_events
+
+    recorded = open_recorded_events(source, channel)
+    table = recorded.read()
+    found = _find_cells(recorded, table, diameter, regions)
+    of_event = attribute_to_cells(table, found, recorded.shape[1:])
+    listed = describe_cells(
+        table,
+        of_event,
+        found,
+        recorded.shape,
+        frame_rate=recorded.frame_rate,
+        pixel_size=recorded.pixel_size,
+    )
+    _write_table(listed, output / "cells.csv")
+    _write_table(
+        of_event.rename_axis("event").reset_index(), output / "cell_of_event.csv"
+    )
+    _write_text(json.dumps(to_geojson(found), indent=1), output / "cells.geojson")
+    inside = int((of_event["cell"].to_numpy() != "").sum())
+    typer.echo(
+        f"{len(found)} cells; {inside} of {len(table)} events lie in them."
+        f" {output / 'cells.geojson'} can be imported and edited in astrocast explore"
+    )
+
+
+def _find_cells(
+    recorded: Any, table: pd.DataFrame, diameter: float | None, regions: Path | None
+) -> list[Any]:
+    """Return drawn regions, or segmented ones where a diameter is given."""
+    from astrocast.analysis.cells import segment_cells
+    from astrocast.analysis.video import Video, inferred_loc, inferred_path
+    from astrocast.errors import InvalidValueError
+    from astrocast.io.stores.regions import parse_geojson, read_regions
+
+    if diameter is not None and regions is not None:
+        raise InvalidValueError("give --diameter (segment) or --regions (drawn)")
+    if regions is not None:
+        return parse_geojson(regions.read_bytes(), str(regions))
+    path = inferred_path(recorded.store)
+    if diameter is None:
+        return read_regions(path)
+    mean = Video(path, inferred_loc(recorded.store, path)).mean()
+    return segment_cells(mean, diameter / (recorded.pixel_size or 1.0), table)
+
+
 _CENTRE = ("x0", "y0", "dx", "dy", "v_fp_centroid_local-0", "v_fp_centroid_local-1")
 
 
@@ -325,6 +397,14 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
         table.to_csv(beside, index=False)
+
+
+def _write_text(text: str, path: Path) -> None:
+    from astrocast.io.writing.files import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_figure(ax: Any, path: Path) -> None:

@@ -23,7 +23,7 @@ from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.explorer.server.events import EventSet, column_to_json
 from astrocast.explorer.server.frames import FrameCache, LayerStatistics, project_movie
 from astrocast.explorer.server.layers import Layer, layers_of
-from astrocast.io.formats.hdf5_links import refuse_links_to_files
+from astrocast.io.formats.hdf5_checks import refuse_other_files
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.stores.event_store import TABLE, read_meta
 from astrocast.io.stores.frame_quality import read_frame_quality
@@ -114,7 +114,7 @@ class Project:
         self.place, self.curator = find_parts(path), curator
         recording = self.place.recording
         if recording.suffix.lower() in (".h5", ".hdf5"):
-            refuse_links_to_files(recording)
+            refuse_other_files(recording)
         self.settings = _run_settings(self.place)
         delta = self.settings.delta
         self.layers = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError, OutputError, OutputExistsError
 from astrocast.io.recording import Metadata, Recording
@@ -21,6 +22,7 @@ def write_labels(
     image: Recording | None,
     metadata: Metadata,
     overwrite: bool = False,
+    events: NDArray[np.int64] | None = None,
 ) -> Path:
     """Write an event map as OME-Zarr labels, over the recording if there is one.
 
@@ -38,6 +40,8 @@ def write_labels(
         Pixel size and frame rate, for the scale.
     overwrite
         Whether an existing directory is replaced.
+    events
+        Numbers of the events to write, int64 (events,); None writes all.
 
     Notes
     -----
@@ -66,8 +70,8 @@ def write_labels(
             }
         group = root.create_group("labels")
         group.attrs["ome"] = {"version": OME_VERSION, "labels": ["events"]}
-        events = group.create_group("events")
-        _level(events, labels)
+        shown = group.create_group("events")
+        _level(shown, labels, events)
         described: dict[str, Any] = {
             "version": OME_VERSION,
             "multiscales": [_multiscale("events", metadata)],
@@ -75,12 +79,14 @@ def write_labels(
         described["image-label"] = (
             {"source": {"image": "../../"}} if image is not None else {}
         )
-        events.attrs["ome"] = described
+        shown.attrs["ome"] = described
     return path
 
 
-def _level(group: Any, recording: Recording) -> None:
-    """Write one resolution level, chunk by chunk."""
+def _level(
+    group: Any, recording: Recording, events: NDArray[np.int64] | None = None
+) -> None:
+    """Write one resolution level, chunk by chunk; of labels only ``events``."""
     frame = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize
     depth = min(max(1, _CHUNK_BYTES // frame), recording.shape[0])
     array = group.create_array(
@@ -91,6 +97,8 @@ def _level(group: Any, recording: Recording) -> None:
         dimension_names=["t", "y", "x"],
     )
     for start, block in recording.blocks(depth):
+        if events is not None:
+            block = np.where(np.isin(block, events), block, 0).astype(recording.dtype)
         array[start : start + len(block)] = block
 
 

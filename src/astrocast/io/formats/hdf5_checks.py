@@ -21,17 +21,70 @@ _OTHER_FILES = _ALLOW.format("other_files=True")
 _MISSING = _ALLOW.format("missing_chunks=True")
 
 
-def is_elsewhere(dataset: h5py.Dataset, file: h5py.File) -> str | None:
-    """Return in which way pixels lie in another file; None where they do not."""
-    if h5py.h5o.get_info(dataset.id).fileno != h5py.h5o.get_info(file.id).fileno:
-        return f"is a link to {dataset.file.filename}"
-    if dataset.is_virtual:
-        names = {source.file_name for source in dataset.virtual_sources()} - {"."}
+def find_other_files(item: Any, file: h5py.File) -> str | None:
+    """Return in which way pixels lie in another file; None where they do not.
+
+    Parameters
+    ----------
+    item
+        A dataset, or the link by which a file names it (``get(name, getlink=True)``).
+    file
+        The file that was opened.
+    """
+    if isinstance(item, h5py.ExternalLink):
+        return f"is a link to {item.filename}"
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if h5py.h5o.get_info(item.id).fileno != h5py.h5o.get_info(file.id).fileno:
+        return f"is a link to {item.file.filename}"
+    if item.is_virtual:
+        names = {source.file_name for source in item.virtual_sources()} - {"."}
         if names:
             return f"is put together from {', '.join(sorted(names))}"
-    if dataset.external:
-        return f"has its pixels in {', '.join(str(e[0]) for e in dataset.external)}"
+    if item.external:
+        return f"has its pixels in {', '.join(str(e[0]) for e in item.external)}"
     return None
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise where anything in an HDF5 file is read from other files of the disk.
+
+    Such a file shows whatever the person who made it chose to name: external storage,
+    external links, virtual datasets.
+
+    Raises
+    ------
+    FormatError
+        The message names each place and the file it points to.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            found = _list_other_files(file, file)
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be read as HDF5: {error}. The file is damaged or of another"
+            " format"
+        ) from error
+    if found:
+        raise FormatError(
+            f"{path} refers to other files: {'; '.join(found)}. It is not opened here;"
+            " copy the data into one file (h5repack, or astrocast convert)"
+        )
+
+
+def _list_other_files(group: Any, file: h5py.File) -> list[str]:
+    """Return a line per place in ``group`` that is read from another file."""
+    found: list[str] = []
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.SoftLink):
+            continue  # within the file: the target is visited by its own name
+        item = link if isinstance(link, h5py.ExternalLink) else group[name]
+        if isinstance(item, h5py.Group):
+            found += _list_other_files(item, file)
+        elif elsewhere := find_other_files(item, file):
+            found.append(f"{group.name.rstrip('/')}/{name} {elsewhere}")
+    return found
 
 
 def check_place(
@@ -41,7 +94,7 @@ def check_place(
 
     Pixels in other files are refused unless allowed; missing ones always.
     """
-    elsewhere = is_elsewhere(dataset, file)
+    elsewhere = find_other_files(dataset, file)
     if elsewhere is None:
         return not dataset.is_virtual
     if not access.other_files:
@@ -78,11 +131,25 @@ def check_chunks_stored(dataset: h5py.Dataset, where: str, access: Access) -> No
 def read_checksums(
     file: h5py.File, name: str, frames: int
 ) -> NDArray[np.uint32] | None:
-    """Return the checksum of each frame, uint32 (frames,); None without any."""
-    stored = file.get(f"{CHECKSUMS}/{name}")
-    if not isinstance(stored, h5py.Dataset) or stored.shape != (frames,):
-        return None
-    return np.asarray(stored[:], np.uint32)
+    """Return the checksum of each frame, uint32 (frames,); None without any.
+
+    Checksums that are listed but cannot be read are damage, which is refused: without
+    them damaged pixels would be read in silence.
+    """
+    found: Any = file
+    try:
+        for part in f"{CHECKSUMS}/{name}".split("/"):
+            if not isinstance(found, h5py.Group) or part not in list(found):
+                return None
+            found = found[part]
+        if not isinstance(found, h5py.Dataset) or found.shape != (frames,):
+            return None
+        return np.asarray(found[:], np.uint32)
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise FormatError(
+            f"{file.filename}:{name} is damaged: checksums cannot be read: {error}."
+            " Use a copy, or convert the recording again"
+        ) from error
 
 
 def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from astrocast.io.recording import (
     check_movie_shape,
     named_errors,
 )
-from astrocast.io.writing.files import check_space, check_target
+from astrocast.io.writing.files import Replacement, check_space
 from astrocast.io.writing.slabs import SlabBuffer
 
 COMPRESSIONS = ("gzip", "lz4", "zstd")
@@ -110,11 +108,10 @@ class TileDBWriter(RecordingWriter):
     ):
         tiledb = _tiledb()
         self.path, self.shape, self.dtype = path, shape, dtype
-        self.beside = check_target(path, options.get("overwrite", False))
+        self._new = Replacement(path, overwrite=options.get("overwrite", False))
         check_space(
             path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path
         )
-        shutil.rmtree(self.beside, ignore_errors=True)
         chunks = options["chunks"]
         names = ("z", "x", "y")
         domain = tiledb.Domain(
@@ -128,14 +125,14 @@ class TileDBWriter(RecordingWriter):
         )
         try:
             tiledb.Array.create(
-                str(self.beside),
+                str(self._new.beside),
                 tiledb.ArraySchema(domain=domain, attrs=[attribute], sparse=False),
             )
         except tiledb.TileDBError as error:
             raise OutputError(
                 f"{path.parent} cannot be written to: {error}; choose another folder"
             ) from error
-        self.array = tiledb.open(str(self.beside), mode="w")
+        self.array = tiledb.open(str(self._new.beside), mode="w")
         known = {
             **(options.get("attributes") or {}),
             **(options.get("metadata") or Metadata()).to_attributes(),
@@ -156,16 +153,12 @@ class TileDBWriter(RecordingWriter):
         except InvalidValueError:
             self.discard()
             raise
-        old = self.path.with_name(self.path.name + ".old")
-        if self.path.exists():
-            os.replace(self.path, old)  # noqa: PTH105 - atomic on every system
-        os.replace(self.beside, self.path)  # noqa: PTH105
-        shutil.rmtree(old, ignore_errors=True)
+        self._new.commit()
 
     def discard(self) -> None:
         """Close and remove what was written."""
         self.array.close()
-        shutil.rmtree(self.beside, ignore_errors=True)
+        self._new.discard()
 
 
 def _filters(tiledb: Any, compression: str | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +26,7 @@ from astrocast.io.recording import (
     check_block,
     check_movie_shape,
 )
-from astrocast.io.writing.files import check_target
+from astrocast.io.writing.files import Replacement
 
 #: frames per second of a video whose recording does not say how fast it was
 DEFAULT_RATE = 25.0
@@ -132,11 +131,11 @@ class VideoWriter(RecordingWriter):
                 "a video has its own compression; leave compression out"
             )
         self.path, self.shape, self.dtype = path, shape, dtype
-        self.beside = check_target(path, options.get("overwrite", False))
+        self._new = Replacement(path, overwrite=options.get("overwrite", False))
         metadata: Metadata = options.get("metadata") or Metadata()
         suffix = path.suffix.lower()
         try:
-            self._container = av.open(str(self.beside), "w", format=suffix[1:])
+            self._container = av.open(str(self._new.beside), "w", format=suffix[1:])
         except (av.FFmpegError, OSError) as error:
             raise OutputError(
                 f"{path.parent} cannot be written to: {error}; choose another folder"
@@ -193,9 +192,9 @@ class VideoWriter(RecordingWriter):
             )
         self._container.mux(self._stream.encode(None))
         self._container.close()
-        os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system
+        self._new.commit()
 
     def discard(self) -> None:
         """Close and remove what was written."""
         self._container.close()
-        self.beside.unlink(missing_ok=True)
+        self._new.discard()

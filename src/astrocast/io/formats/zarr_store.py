@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,6 @@ from astrocast.errors import (
     DatasetNotFoundError,
     FormatError,
     InvalidValueError,
-    OutputError,
-    OutputExistsError,
 )
 from astrocast.io.access import current_access
 from astrocast.io.formats.axes import read_layout
@@ -31,14 +26,13 @@ from astrocast.io.recording import (
     ALL,
     Metadata,
     Recording,
-    RecordingWriter,
     check_movie_shape,
     named_errors,
 )
 from astrocast.io.selection import Selection
-from astrocast.io.writing.files import check_space
-from astrocast.io.writing.resume import ATTRIBUTE, Resume
-from astrocast.io.writing.slabs import SlabBuffer
+from astrocast.io.writing.files import (
+    REPLACED,
+)
 
 #: chunks of one depth are kept for the next block up to this size
 SLAB_BYTES = 160 << 20
@@ -201,19 +195,30 @@ def _find_array(
         return root, None, None
     attributes = dict(root.attrs)
     multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
-    names = [
-        n
-        for n, item in root.members(max_depth=None)
-        if isinstance(item, zarr.Array) and not n.endswith(PARTIAL)
-    ]
+    stored = _find_complete_arrays(root)
+    names = list(stored)
     if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
-    movies = [n for n in names if 3 <= root[n].ndim <= 5]
+    movies = [n for n in names if 3 <= root[stored[n]].ndim <= 5]
     loc = default_dataset(loc, attributes, movies)
     wanted = (loc or "").strip("/")
     name = wanted if wanted in names else choose_dataset(movies, loc, path)
-    return root[name], name, None
+    return root[stored[name]], stored[name], None
+
+
+def _find_complete_arrays(root: Any) -> dict[str, str]:
+    """Return the arrays of a store: name -> where it is stored.
+
+    The two differ where a process died while it replaced the array: the old one waits
+    under another name, and is read.
+    """
+    found = [
+        n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array)
+    ]
+    stored = {n: n for n in found if not n.endswith((PARTIAL, REPLACED))}
+    waiting = {n.removesuffix(REPLACED): n for n in found if n.endswith(REPLACED)}
+    return waiting | stored
 
 
 def read_multiscale(
@@ -300,162 +305,3 @@ def codec_chain(compression: str | None) -> list[Any]:
     else:
         packed = codecs.BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
     return [packed, codecs.Crc32cCodec()]
-
-
-class ZarrWriter(RecordingWriter):
-    """Writes one array of a zarr v3 store; it gets its name when it is complete.
-
-    A new store is written beside and renamed; an existing one gains an array. Blocks
-    are held back until they fill whole chunks, so that each chunk is written once, by
-    one task.
-    """
-
-    resumable = True
-
-    def __init__(
-        self,
-        path: Path,
-        loc: str | None,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        **options: Any,
-    ):
-        self.path, self.loc, self.shape, self.dtype = (
-            path,
-            (loc or "").strip("/"),
-            shape,
-            dtype,
-        )
-        if path.exists() and not is_store(path):
-            raise OutputExistsError(
-                f"{path} exists and is no zarr store; choose another name"
-            )
-        overwrite = bool(options.get("overwrite", False))
-        if (
-            path.exists()
-            and not overwrite
-            and (not self.loc or (path / self.loc).exists())
-        ):
-            raise OutputExistsError(
-                f"{path} already has {self.loc or 'an array'!r}; choose another loc or"
-                " overwrite=True"
-            )
-        check_space(
-            path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
-        )
-        #: everything is made in a store of its own; complete arrays are renamed from
-        #: there into place
-        self.beside = path.with_name(path.name + PARTIAL)
-        attributes = {
-            **(options.get("metadata") or Metadata()).to_attributes(),
-            **(options.get("attributes") or {}),
-        }
-        self._resume: Resume | None = options.get("resume")
-        if self._resume is not None:
-            attributes[ATTRIBUTE] = self._resume.key
-            self.resumed = self._resume.frames()
-        try:
-            unfinished = self._unfinished(options["chunks"]) if self.resumed else None
-            if unfinished is None:
-                self._begin_anew()
-                unfinished = zarr.create_array(
-                    store=str(self.beside),
-                    name=self.loc or None,
-                    shape=shape,
-                    dtype=dtype,
-                    chunks=options["chunks"],
-                    compressors=codec_chain(options.get("compression")),
-                    attributes=attributes,
-                    zarr_format=3,
-                )
-            self.array = unfinished
-        except OSError as error:
-            raise OutputError(
-                f"{path.parent} cannot be written to: {error}; choose another folder"
-            ) from error
-        self.chunk_frames = self.array.chunks[0]
-        self._slabs = SlabBuffer(self, self.chunk_frames)
-        self._slabs.received = self.resumed
-        self._chunks = DirectChunks(
-            self.beside / self.loc, self.array, options.get("compression") or "lz4"
-        )
-
-    def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
-        """Return the array that the journal tells of, None where it is not there."""
-        try:
-            found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
-        except (OSError, ValueError, KeyError):
-            return None
-        assert self._resume is not None
-        same = (
-            found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
-        )
-        return (
-            found
-            if same
-            and found.dtype == self.dtype
-            and tuple(found.chunks) == tuple(chunks)
-            else None
-        )
-
-    def _begin_anew(self) -> None:
-        self.resumed = 0
-        if self._resume is not None:
-            self._resume.note(0)
-        if self.beside.exists():
-            shutil.rmtree(self.beside)
-
-    def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write what fills chunks; the rest waits for the next block."""
-        for first, slab in self._slabs.add(start, block):
-            self._chunks.write(first, slab)
-            if self._resume is not None:
-                self._resume.note(first + len(slab))
-
-    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
-        """Return what writes whole chunks from any process."""
-        return self._chunks.write
-
-    def mark_written(self, frames: int) -> None:
-        """Take note of frames that other processes wrote."""
-        self._slabs.received += frames
-
-    def commit(self) -> None:
-        """Rename the array, or the store where it is new."""
-        try:
-            self._slabs.check_complete(f"{self.path}:{self.loc}")
-        except InvalidValueError:
-            self.discard()
-            raise
-        if self._resume is not None:
-            del self.array.attrs[ATTRIBUTE]
-        install(self.beside, self.path, self.loc)
-        if self._resume is not None:
-            self._resume.remove()
-
-    def discard(self) -> None:
-        """Remove what was written; what can be gone on with stays."""
-        if self._resume is None:
-            shutil.rmtree(self.beside, ignore_errors=True)
-
-
-def install(beside: Path, path: Path, loc: str) -> None:
-    """Move array ``loc`` of a store that was written beside to its place."""
-    if not path.exists():
-        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
-        return
-    if not loc:
-        old = path.with_name(path.name + ".old")
-        os.replace(path, old)  # noqa: PTH105
-        os.replace(beside, path)  # noqa: PTH105
-        shutil.rmtree(old)
-        return
-    target = path / loc
-    parent = ""
-    for part in loc.split("/")[:-1]:
-        parent = f"{parent}/{part}" if parent else part
-        zarr.open_group(store=str(path), mode="a").require_group(parent)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(beside / loc, target)  # noqa: PTH105
-    shutil.rmtree(beside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, check_block
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.stores.event_store import TIME_MAP
+from astrocast.io.writing.files import Replacement, replacing
 from astrocast.kernels.masks.packbits import pack_labels
 from astrocast.kernels.masks.runs import Runs, label_runs_of_volume, paint_runs
 
@@ -45,8 +45,8 @@ class TiffMapWriter(EventMapWriter):
         self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.int32
     ) -> None:
         self.shape, self.dtype, self.path = shape, np.dtype(dtype), path
-        self._partial = path.with_name(path.name + ".partial")
-        self._file = tifffile.TiffWriter(self._partial, bigtiff=True, byteorder="<")
+        self._new = Replacement(path)
+        self._file = tifffile.TiffWriter(self._new.beside, bigtiff=True, byteorder="<")
         self._next = 0
 
     def write(self, start: int, block: NDArray[Any]) -> None:
@@ -86,12 +86,12 @@ class TiffMapWriter(EventMapWriter):
     def commit(self) -> None:
         """Close and give the file its name."""
         self._file.close()
-        os.replace(self._partial, self.path)  # noqa: PTH105 - atomic on every system
+        self._new.commit()
 
     def discard(self) -> None:
         """Close and remove what was written."""
         self._file.close()
-        self._partial.unlink(missing_ok=True)
+        self._new.discard()
 
 
 class PaintedMapWriter(EventMapWriter):
@@ -190,11 +190,9 @@ def write_time_map(
         First frame of each event and the one after its last, counted in the event map,
         (events,).
     """
-    path = directory / TIME_MAP
-    partial = path.with_name(path.name + ".partial")
     columns = len(z0) + 1
     step = max(1, (16 << 20) // columns)
-    with partial.open("wb") as file:
+    with replacing(directory / TIME_MAP) as beside, beside.open("wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "|b1", "fortran_order": False, "shape": (n_frames, columns)}
         )
@@ -205,7 +203,6 @@ def write_time_map(
             # column 0: frames without any event, as background has no event to be
             # active
             rows.tofile(file)
-    os.replace(partial, path)  # noqa: PTH105 - atomic on every system
 
 
 def read_time_map(directory: Path) -> NDArray[np.bool_]:

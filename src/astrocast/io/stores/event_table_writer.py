@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError, OutputExistsError
 from astrocast.events.schema import COLUMNS, INDEX, Column
 from astrocast.io.stores.event_store import CSV, DESCRIPTION, TABLE
+from astrocast.io.writing.files import Replacement, replacing
 
 #: values of one ragged column of a batch: all values one after the other, and where
 #: each event's begin (events + 1)
@@ -72,12 +72,10 @@ class EventTableWriter:
         self.schema = _schema(self.columns)
         self.directory = directory
         self.rows = 0
-        self._table = pq.ParquetWriter(
-            directory / (TABLE + ".partial"), self.schema, compression="zstd"
-        )
-        self._csv = (directory / (CSV + ".partial")).open(
-            "w", encoding="utf-8", newline=""
-        )
+        self._new = [Replacement(directory / name) for name in (TABLE, CSV)]
+        table, text = (new.beside for new in self._new)
+        self._table = pq.ParquetWriter(table, self.schema, compression="zstd")
+        self._csv = text.open("w", encoding="utf-8", newline="")
         self._csv.write(
             ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"
         )
@@ -121,12 +119,11 @@ class EventTableWriter:
     ) -> None:
         self._table.close()
         self._csv.close()
-        for name in (TABLE, CSV):
-            partial = self.directory / (name + ".partial")
+        for new in self._new:
             if kind is None:
-                os.replace(partial, self.directory / name)  # noqa: PTH105 - atomic on every system
+                new.commit()
             else:
-                partial.unlink(missing_ok=True)
+                new.discard()
         if kind is None:
             described = [
                 c.to_dict()
@@ -135,9 +132,10 @@ class EventTableWriter:
                     *self.columns[len([c for c in COLUMNS if _is_stored(c)]) :],
                 )
             ]
-            (self.directory / DESCRIPTION).write_text(
-                json.dumps(described, indent=1) + "\n", encoding="utf-8"
-            )
+            with replacing(self.directory / DESCRIPTION) as beside:
+                beside.write_text(
+                    json.dumps(described, indent=1) + "\n", encoding="utf-8"
+                )
 
 
 def _arrow_array(column: Column, values: Any) -> pa.Array:

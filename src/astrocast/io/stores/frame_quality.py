@@ -7,7 +7,6 @@ recording has.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
+from astrocast.io.writing.files import replacing
 
 SUFFIX = ".frames.csv"
 #: what may be wrong with a frame
@@ -119,10 +119,11 @@ def write_table(target: Path, table: pd.DataFrame, frames: int | None = None) ->
             f" {', '.join(map(str, table.columns))}"
         )
     count = frames if frames is not None else table.attrs.get("frames", -1)
-    beside = target.with_name(target.name + ".partial")
     text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
-    beside.write_text(f"# frames of the recording: {count}\n{text}", encoding="utf-8")
-    os.replace(beside, target)  # noqa: PTH105 - atomic on every system
+    with replacing(target) as beside:
+        beside.write_text(
+            f"# frames of the recording: {count}\n{text}", encoding="utf-8"
+        )
 
 
 def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame | None:

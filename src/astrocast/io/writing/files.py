@@ -75,27 +75,60 @@ def replacing(
     >>> target.read_text()
     'a,b'
     """
-    if not overwrite and path.exists():
-        raise OutputExistsError(
-            f"{path} exists; choose another name or pass overwrite=True"
-        )
-    _restore(path)
-    remove_leftovers(path)
-    name = f"{path.name}.{_COMPUTER}-{os.getpid()}-{next(_count)}{PARTIAL}{suffix}"
-    beside = path.with_name(name)
+    new = Replacement(path, overwrite=overwrite, durable=durable, suffix=suffix)
     try:
-        yield beside
-        if durable and beside.is_file():
-            with beside.open("r+b") as file:
-                sync(file)
-        rename_over(beside, path)
+        yield new.beside
+        new.commit()
     except BaseException as error:
-        _remove(beside)
+        new.discard()
         if isinstance(error, OSError) and not isinstance(error, AstrocastError):
             raise OutputError(
                 f"{path} cannot be written: {error.strerror or error}"
             ) from error
         raise
+
+
+class Replacement:
+    """What `replacing` does, for a writer that is closed by calls of its own.
+
+    Parameters
+    ----------
+    path, overwrite, durable, suffix
+        As for `replacing`.
+
+    Attributes
+    ----------
+    beside
+        The path to write to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        overwrite: bool = True,
+        durable: bool = True,
+        suffix: str = "",
+    ) -> None:
+        restore_replaced(path)
+        if not overwrite and path.exists():
+            raise OutputExistsError(
+                f"{path} exists; choose another name or pass overwrite=True"
+            )
+        remove_leftovers(path)
+        name = f"{path.name}.{_COMPUTER}-{os.getpid()}-{next(_count)}{PARTIAL}{suffix}"
+        self.path, self.beside, self._durable = path, path.with_name(name), durable
+
+    def commit(self) -> None:
+        """Give what was written its name."""
+        if self._durable and self.beside.is_file():
+            with self.beside.open("r+b") as file:
+                sync(file)
+        rename_over(self.beside, self.path)
+
+    def discard(self) -> None:
+        """Remove what was written; what was there before stays."""
+        _remove(self.beside)
 
 
 def rename_over(beside: Path, path: Path) -> None:
@@ -106,13 +139,19 @@ def rename_over(beside: Path, path: Path) -> None:
     """
     old = path.with_name(path.name + REPLACED)
     if path.is_dir():
+        if old.exists():  # of a process that died before it could remove it
+            _remove(old)
         os.replace(path, old)  # noqa: PTH105
-    os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+    try:
+        os.replace(beside, path)  # noqa: PTH105 - atomic on every system
+    except BaseException:
+        restore_replaced(path)
+        raise
     if old.exists():
         _remove(old)
 
 
-def _restore(path: Path) -> None:
+def restore_replaced(path: Path) -> None:
     """Take back what a process that died was about to replace; see `rename_over`."""
     old = path.with_name(path.name + REPLACED)
     if old.exists() and not path.exists():
@@ -158,15 +197,6 @@ def _remove_if_dead(left: Path) -> None:
             alive = False
         if not alive:
             _remove(left)
-
-
-def check_target(path: Path, overwrite: bool) -> Path:
-    """Return the path to write beside ``path``; refuse an existing one unless asked."""
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{path} exists; choose another name or pass overwrite=True"
-        )
-    return path.with_name(path.name + PARTIAL)
 
 
 def check_space(folder: Path, need: int, what: Path) -> None:
@@ -230,19 +260,13 @@ class SequentialWriter(RecordingWriter):
 
     def __init__(
         self,
-        path: Path,
-        beside: Path,
+        new: Replacement,
         file: BinaryIO,
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
     ) -> None:
-        self.path, self.beside, self.file, self.shape, self.dtype = (
-            path,
-            beside,
-            file,
-            shape,
-            dtype,
-        )
+        self._new, self.path, self.file = new, new.path, file
+        self.shape, self.dtype = shape, dtype
         self._next = 0
         self._sync = EarlySync(file.fileno())
 
@@ -280,10 +304,10 @@ class SequentialWriter(RecordingWriter):
             ) from error
         self._sync.close()
         self.file.close()
-        os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system
+        self._new.commit()
 
     def discard(self) -> None:
         """Close and remove what was written."""
         self._sync.close()
         self.file.close()
-        self.beside.unlink(missing_ok=True)
+        self._new.discard()

@@ -1,0 +1,112 @@
+"""Whether features of events tell groups apart, in animals not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.analysis.clusters import FeatureMatrix
+from astrocast.errors import InvalidValueError
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well features tell groups apart, in animals that were not trained on.
+
+    Parameters
+    ----------
+    accuracy
+        Balanced accuracy over all events, each predicted by a model that has not seen
+        its animal; 1 / groups is chance.
+    null
+        The same with groups dealt to animals anew, (permutations,).
+    p
+        (1 + permutations with at least this accuracy) / (1 + permutations).
+    importance
+        Mean decrease of accuracy when a feature is shuffled, by name.
+    """
+
+    accuracy: float
+    null: NDArray[np.float64]
+    p: float
+    importance: dict[str, float]
+
+
+def classify(
+    matrix: FeatureMatrix,
+    groups: NDArray[Any],
+    subjects: NDArray[Any],
+    *,
+    permutations: int = 50,
+    seed: int = 0,
+) -> Classification:
+    """Tell groups apart by the features of events; an animal is never split.
+
+    Parameters
+    ----------
+    matrix
+        Features.
+    groups, subjects
+        Group and animal of each event, (events,).
+    permutations
+        Of the groups of animals.
+    seed
+        Of all that is random.
+
+    Raises
+    ------
+    InvalidValueError
+        A group has fewer than two animals.
+    """
+    group = pd.Series(np.asarray(groups).astype(str))
+    subject = pd.Series(np.asarray(subjects).astype(str))
+    per_group = subject.groupby(group).nunique()
+    if len(per_group) < 2 or per_group.min() < 2:
+        raise InvalidValueError(
+            "a classifier needs at least two groups of two animals each, as it is"
+            f" judged on animals that it has not seen; there are {per_group.to_dict()}"
+        )
+    rng = np.random.default_rng(seed)
+    accuracy, importance = _cross_validate(matrix, group, subject, seed)
+    animals = subject.groupby(subject).first().index
+    of_animal = group.groupby(subject).first()
+    null = []
+    for _ in range(permutations):
+        dealt = dict(zip(animals, rng.permutation(of_animal), strict=True))
+        null.append(_cross_validate(matrix, subject.map(dealt), subject, seed)[0])
+    hits = np.sum(np.array(null) >= accuracy - 1e-12)
+    p = float((1 + hits) / (1 + permutations))
+    return Classification(accuracy, np.array(null), p, importance)
+
+
+def _cross_validate(
+    matrix: FeatureMatrix, group: pd.Series, subject: pd.Series, seed: int
+) -> tuple[float, dict[str, float]]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = int(subject.groupby(group).nunique().min())
+    splitter = StratifiedGroupKFold(max(2, min(5, folds)))
+    predicted = np.empty(len(group), object)
+    shuffled = {name: predicted.copy() for name in matrix.names}
+    rng = np.random.default_rng(seed)
+    for train, test in splitter.split(matrix.values, group, subject):
+        model = LogisticRegression(max_iter=1000, class_weight="balanced")
+        model.fit(matrix.values[train], group.iloc[train])
+        predicted[test] = model.predict(matrix.values[test])
+        for i, name in enumerate(matrix.names):
+            changed = matrix.values[test].copy()
+            changed[:, i] = rng.permutation(changed[:, i])
+            shuffled[name][test] = model.predict(changed)
+    truth = group.to_numpy(object)
+    accuracy = float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))
+    importance = {
+        name: accuracy - float(balanced_accuracy_score(truth.tolist(), p.tolist()))
+        for name, p in shuffled.items()
+    }
+    return accuracy, importance

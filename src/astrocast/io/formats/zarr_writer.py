@@ -1,0 +1,185 @@
+"""Writing an array of a zarr store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from astrocast.errors import (
+    InvalidValueError,
+    OutputError,
+    OutputExistsError,
+)
+from astrocast.io.formats.zarr_chunks import DirectChunks
+from astrocast.io.formats.zarr_store import codec_chain, is_store
+from astrocast.io.naming import PARTIAL
+from astrocast.io.recording import (
+    Metadata,
+    RecordingWriter,
+)
+from astrocast.io.writing.files import (
+    check_space,
+    rename_over,
+    restore_replaced,
+)
+from astrocast.io.writing.resume import ATTRIBUTE, Resume
+from astrocast.io.writing.slabs import SlabBuffer
+
+
+class ZarrWriter(RecordingWriter):
+    """Writes one array of a zarr v3 store; it gets its name when it is complete.
+
+    A new store is written beside and renamed; an existing one gains an array. Blocks
+    are held back until they fill whole chunks, so that each chunk is written once, by
+    one task.
+    """
+
+    resumable = True
+
+    def __init__(
+        self,
+        path: Path,
+        loc: str | None,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        **options: Any,
+    ):
+        self.path, self.loc, self.shape, self.dtype = (
+            path,
+            (loc or "").strip("/"),
+            shape,
+            dtype,
+        )
+        restore_replaced(path)
+        restore_replaced(path / self.loc)
+        if path.exists() and not is_store(path):
+            raise OutputExistsError(
+                f"{path} exists and is no zarr store; choose another name"
+            )
+        overwrite = bool(options.get("overwrite", False))
+        if (
+            path.exists()
+            and not overwrite
+            and (not self.loc or (path / self.loc).exists())
+        ):
+            raise OutputExistsError(
+                f"{path} already has {self.loc or 'an array'!r}; choose another loc or"
+                " overwrite=True"
+            )
+        check_space(
+            path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
+        )
+        #: everything is made in a store of its own; complete arrays are renamed from
+        #: there into place
+        self.beside = path.with_name(path.name + PARTIAL)
+        attributes = {
+            **(options.get("metadata") or Metadata()).to_attributes(),
+            **(options.get("attributes") or {}),
+        }
+        self._resume: Resume | None = options.get("resume")
+        if self._resume is not None:
+            attributes[ATTRIBUTE] = self._resume.key
+            self.resumed = self._resume.frames()
+        try:
+            unfinished = self._unfinished(options["chunks"]) if self.resumed else None
+            if unfinished is None:
+                self._begin_anew()
+                unfinished = zarr.create_array(
+                    store=str(self.beside),
+                    name=self.loc or None,
+                    shape=shape,
+                    dtype=dtype,
+                    chunks=options["chunks"],
+                    compressors=codec_chain(options.get("compression")),
+                    attributes=attributes,
+                    zarr_format=3,
+                )
+            self.array = unfinished
+        except OSError as error:
+            raise OutputError(
+                f"{path.parent} cannot be written to: {error}; choose another folder"
+            ) from error
+        self.chunk_frames = self.array.chunks[0]
+        self._slabs = SlabBuffer(self, self.chunk_frames)
+        self._slabs.received = self.resumed
+        self._chunks = DirectChunks(
+            self.beside / self.loc, self.array, options.get("compression") or "lz4"
+        )
+
+    def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
+        """Return the array that the journal tells of, None where it is not there."""
+        try:
+            found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
+        except (OSError, ValueError, KeyError):
+            return None
+        assert self._resume is not None
+        same = (
+            found.attrs.get(ATTRIBUTE) == self._resume.key and found.shape == self.shape
+        )
+        return (
+            found
+            if same
+            and found.dtype == self.dtype
+            and tuple(found.chunks) == tuple(chunks)
+            else None
+        )
+
+    def _begin_anew(self) -> None:
+        self.resumed = 0
+        if self._resume is not None:
+            self._resume.note(0)
+        if self.beside.exists():
+            shutil.rmtree(self.beside)
+
+    def write(self, start: int, block: NDArray[Any]) -> None:
+        """Write what fills chunks; the rest waits for the next block."""
+        for first, slab in self._slabs.add(start, block):
+            self._chunks.write(first, slab)
+            if self._resume is not None:
+                self._resume.note(first + len(slab))
+
+    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
+        """Return what writes whole chunks from any process."""
+        return self._chunks.write
+
+    def mark_written(self, frames: int) -> None:
+        """Take note of frames that other processes wrote."""
+        self._slabs.received += frames
+
+    def commit(self) -> None:
+        """Rename the array, or the store where it is new."""
+        try:
+            self._slabs.check_complete(f"{self.path}:{self.loc}")
+        except InvalidValueError:
+            self.discard()
+            raise
+        if self._resume is not None:
+            del self.array.attrs[ATTRIBUTE]
+        install(self.beside, self.path, self.loc)
+        if self._resume is not None:
+            self._resume.remove()
+
+    def discard(self) -> None:
+        """Remove what was written; what can be gone on with stays."""
+        if self._resume is None:
+            shutil.rmtree(self.beside, ignore_errors=True)
+
+
+def install(beside: Path, path: Path, loc: str) -> None:
+    """Move array ``loc`` of a store that was written beside to its place."""
+    if not loc or not path.exists():
+        rename_over(beside, path)
+        return
+    target = path / loc
+    parent = ""
+    for part in loc.split("/")[:-1]:
+        parent = f"{parent}/{part}" if parent else part
+        zarr.open_group(store=str(path), mode="a").require_group(parent)
+    rename_over(beside / loc, target)
+    shutil.rmtree(beside)

@@ -1,0 +1,177 @@
+"""Territories of cells, from a mean image and the places of events."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from astrocast.errors import InvalidValueError
+from astrocast.kernels.traces.traces import Pixels
+
+#: widths of the Gaussian filters, in diameters of a cell
+_SEED_WIDTH, _EDGE_WIDTH, _LIGHT_WIDTH = 0.14, 0.05, 1.0
+#: a territory is at least this share of a disc of the diameter of a cell
+_LEAST_AREA = 0.08
+#: events that touch a pair of territories, at least, before the pair is joined
+_LEAST_EVENTS = 3
+
+
+def segment_territories(
+    mean: NDArray[np.floating],
+    diameter: float,
+    activity: NDArray[np.floating] | None = None,
+    activity_weight: float = 0.5,
+) -> NDArray[np.int32]:
+    """Divide the bright part of an image into one territory per cell.
+
+    Somata are the brightest places of a cell. Each local maximum of the smoothed image
+    is a cell, and a watershed divides the bright pixels among them. It is a start for
+    corrections by hand: territories of cells whose processes interlace, and of cells
+    whose soma is out of focus, are wrong.
+
+    Parameters
+    ----------
+    mean
+        Mean image, any real dtype (row, column). NaN counts as dark.
+    diameter
+        Diameter of a cell with its processes, in pixels.
+    activity
+        Number of events at each pixel (row, column); None: the mean image alone.
+    activity_weight
+        Weight of the activity, 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (row, column): 0 outside, territories from 1, from top to bottom.
+
+    Raises
+    ------
+    InvalidValueError
+        The image is not 2-D or smaller than 3 pixels, the shapes differ, or the
+        diameter is below 3 pixels.
+
+    References
+    ----------
+    Vincent and Soille 1991, https://doi.org/10.1109/34.87344 (watershed).
+
+    Examples
+    --------
+    >>> row, column = np.indices((24, 48))
+    >>> image = sum(
+    ...     np.exp(-((row - 12) ** 2 + (column - c) ** 2) / 30.0) for c in (12, 35)
+    ... )
+    >>> int(segment_territories(image, 16).max())
+    2
+    """
+    from skimage.feature import peak_local_max
+    from skimage.filters import threshold_otsu
+    from skimage.segmentation import watershed
+
+    score = _score(mean, diameter, _EDGE_WIDTH)
+    seeds = _score(mean, diameter, _SEED_WIDTH)
+    if activity is not None:
+        if np.shape(activity) != np.shape(mean):
+            raise InvalidValueError(
+                f"the activity is {np.shape(activity)}, the image {np.shape(mean)}"
+            )
+        score = score + activity_weight * _score(activity, diameter, _EDGE_WIDTH)
+        seeds = seeds + activity_weight * _score(activity, diameter, _SEED_WIDTH)
+    labels = np.zeros(score.shape, np.int32)
+    if not np.ptp(seeds) > 0:
+        return labels
+    bright = seeds > threshold_otsu(seeds)
+    distance = max(1, round(0.35 * diameter))
+    places = peak_local_max(
+        seeds,
+        min_distance=distance,
+        labels=bright.astype(np.int32),
+        exclude_border=False,
+    )
+    for number, (row, column) in enumerate(places.tolist(), 1):
+        labels[row, column] = number
+    labels = watershed(-seeds, labels, mask=score > threshold_otsu(score))
+    return _renumber(labels, _LEAST_AREA * np.pi * diameter**2 / 4)
+
+
+def _score(
+    image: NDArray[np.floating], diameter: float, width: float
+) -> NDArray[np.float64]:
+    """Return a smoothed image without uneven light, in its standard deviations."""
+    values = np.array(image, np.float64)
+    if values.ndim != 2 or min(values.shape) < 3:
+        raise InvalidValueError(
+            f"a mean image is (row, column) of at least 3 pixels, found {values.shape}"
+        )
+    if not (np.isfinite(diameter) and diameter >= 3):
+        raise InvalidValueError(
+            f"a cell has a diameter of at least 3 pixels, found {diameter!r}"
+        )
+    finite = np.isfinite(values)
+    values[~finite] = values[finite].min() if finite.any() else 0.0
+    smooth = ndimage.gaussian_filter(values, width * diameter)
+    even = smooth - ndimage.gaussian_filter(values, _LIGHT_WIDTH * diameter)
+    spread = float(even.std())
+    # rounding of a constant image is not structure
+    floor = 1e-9 * max(1.0, float(np.abs(values).max()))
+    return np.asarray(even / spread if spread > floor else np.zeros_like(even))
+
+
+def _renumber(labels: NDArray[np.integer], least: float) -> NDArray[np.int32]:
+    """Return labels without those of fewer than ``least`` pixels, from 1 on."""
+    counts = np.bincount(labels.ravel())
+    kept = np.flatnonzero(counts >= max(least, 1.0))
+    kept = kept[kept > 0]
+    first = [int(np.argmax(labels.ravel() == label)) for label in kept.tolist()]
+    table = np.zeros(len(counts), np.int32)
+    table[kept[np.argsort(first)]] = np.arange(1, len(kept) + 1)
+    return table[labels]
+
+
+def join_by_activity(
+    labels: NDArray[np.int32], events: Pixels, share: float = 0.5
+) -> NDArray[np.int32]:
+    """Join territories that touch and are active in the same events.
+
+    Parameters
+    ----------
+    labels
+        int32 (row, column), see `segment_territories`.
+    events
+        Footprints, see `kernels.traces.traces.list_pixels`.
+    share
+        Two territories are one cell if at least this share of the events of each cover
+        a tenth of both or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (row, column), numbered as before.
+    """
+    count = int(labels.max(initial=0))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    active = np.zeros((len(events.offsets) - 1, count + 1), bool)
+    for i in range(len(active)):
+        part = events.flat[events.offsets[i] : events.offsets[i + 1]]
+        inside = np.bincount(labels.ravel()[part], minlength=count + 1)
+        active[i] = inside >= 0.1 * np.maximum(sizes, 1)
+    root = np.arange(count + 1)
+    for a, b in _touching(labels):
+        both = int((active[:, a] & active[:, b]).sum())
+        most = max(int(active[:, a].sum()), int(active[:, b].sum()))
+        if both >= _LEAST_EVENTS and both >= share * most:
+            root[root == root[b]] = root[a]
+    return _renumber(root[labels], 1.0)
+
+
+def _touching(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Return the pairs of territories with pixels side by side, lower number first."""
+    pairs = np.concatenate(
+        [
+            np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),
+            np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], axis=1),
+        ]
+    )
+    pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs > 0).all(axis=1)])
+    return [(int(a), int(b)) for a, b in np.unique(pairs, axis=0)]
