@@ -83,7 +83,11 @@ def _kernels(frames: int) -> None:
     from skimage.filters import threshold_triangle
     from skimage.measure import regionprops_table
 
-    from astrocast.detection.events.table_rows import Context, EventBatch, event_rows
+    from astrocast.detection.events.table_rows import (
+        EventBatch,
+        SourceFrames,
+        event_rows,
+    )
     from astrocast.detection.events.traces_and_map import Measured
     from astrocast.kernels.activity.peaks import PeakCriteria, peak_mask
     from astrocast.kernels.activity.triangle import triangle_thresholds
@@ -200,7 +204,7 @@ def _kernels(frames: int) -> None:
                 EventBatch(
                     np.arange(1, n + 1), boxes, EventRuns(*columns, first), measured
                 ),
-                Context(),
+                SourceFrames(),
                 pool,
             )
 

@@ -55,8 +55,9 @@ def test_events_without_a_feature_are_left_out_and_named():
     table, _ = three_kinds()
     table.loc[3, "area"] = np.nan
     table["same"] = 1.0
-    with pytest.warns(AstrocastWarning, match="same is the same for all"):
+    with pytest.warns(AstrocastWarning, match="same is the same") as said:
         matrix = feature_matrix(table, ["area", "duration", "same"])
+    assert said[0].filename == __file__  # the line of the caller
     assert matrix.left_out.tolist() == [3]
     assert np.median(matrix.values, axis=0) == pytest.approx([0, 0])
 

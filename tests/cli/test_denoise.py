@@ -145,7 +145,7 @@ def test_a_network_is_trained_by_the_options_and_a_poor_one_is_called_that(
     [
         (
             ["--loc", "other/ch0", "--pre-post-frame", "30"],
-            "20 frames, this pre_post_frame needs 61",
+            "20 frames, but this pre_post_frame needs 61",
         ),
         (
             ["--loc", "data/ch0", "--method", "magic", "--minutes", "-1"],

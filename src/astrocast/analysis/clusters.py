@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, MissingExtraError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    MissingExtraError,
+    stack_level,
+)
 from astrocast.events.required import require_columns
 from astrocast.kernels.event_features.alike import (
     condensed_distances,
@@ -84,7 +89,7 @@ def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix
             warnings.warn(
                 f"{name} is the same for all events and is left out",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
             continue
         names.append(f"log {name}" if skewed else str(name))

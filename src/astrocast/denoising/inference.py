@@ -20,6 +20,7 @@ from astrocast.errors import (
     InvalidConditionError,
     InvalidTypeError,
     InvalidValueError,
+    stack_level,
 )
 from astrocast.io import Recording, create_recording
 from astrocast.io.memory import ArrayWriter
@@ -273,7 +274,7 @@ def infer_recording(
             f"{operation.clipped} values are outside the range of {operation.dtype} and"
             " were clipped; dtype='float32' keeps them",
             AstrocastWarning,
-            stacklevel=3,
+            stacklevel=stack_level(),
         )
     return result, operation.engine.name
 

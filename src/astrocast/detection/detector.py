@@ -18,7 +18,7 @@ from astrocast.detection.checkpoint import (
     describe_detection,
     is_finished,
 )
-from astrocast.detection.run import Known, detect
+from astrocast.detection.run import DetectionInputs, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
@@ -226,7 +226,7 @@ class Detector:
                 "adjust_for_noise has no effect without an absolute threshold; give a"
                 " threshold, or leave adjust_for_noise out",
                 AstrocastWarning,
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
         settings: DetectionSettings = DetectionSettings.checked(
             exclude_border=exclude_border,
@@ -354,7 +354,7 @@ class Detector:
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
-            known = Known(
+            known = DetectionInputs(
                 border, bad_frames, signal, light, kind, recording.shape[0], judged
             )
             found = detect(
@@ -478,7 +478,9 @@ def _check_in_force(
         raise InvalidValueError(describe_ineffective(method, names))
     if names:
         warnings.warn(
-            describe_ineffective(method, names), AstrocastWarning, stacklevel=3
+            describe_ineffective(method, names),
+            AstrocastWarning,
+            stacklevel=stack_level(),
         )
     if method == "default" and differs_from_default(calibration):
         raise InvalidValueError(
@@ -514,7 +516,7 @@ def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
             f" is counted as events. This recording needs about {needed:.3g}, or"
             " 'auto'; method='calibrated' takes it from the noise",
             AstrocastWarning,
-            stacklevel=4,
+            stacklevel=stack_level(),
         )
 
 

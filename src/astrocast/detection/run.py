@@ -25,8 +25,8 @@ from astrocast.detection.events.footprint_measures import (
 from astrocast.detection.events.layers import count_shared
 from astrocast.detection.events.segmentation import Segmentation, segment
 from astrocast.detection.events.table_rows import (
-    Context,
     Publication,
+    SourceFrames,
     event_runs,
     write_table,
 )
@@ -49,7 +49,7 @@ from astrocast.settings.detection import DetectionSettings
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionCounts:
     """What a run found."""
 
     events: int
@@ -57,7 +57,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Known:
+class DetectionInputs:
     """What is known of the frames before they are read.
 
     Parameters
@@ -125,7 +125,7 @@ def _segment_default(
     recording: Recording,
     settings: DetectionSettings,
     checkpoint: Checkpoint,
-    known: Known,
+    known: DetectionInputs,
     pool: Executor | None,
 ) -> Segmentation:
     """Find regions of active voxels by thresholds, see `ActivityStream`."""
@@ -161,10 +161,10 @@ def detect(
     checkpoint: Checkpoint,
     identity: dict[str, Any],
     parameters: dict[str, Any],
-    known: Known,
+    known: DetectionInputs,
     pool: Executor | None,
     calibrated: CalibratedSettings | None = None,
-) -> Found:
+) -> DetectionCounts:
     """Run the detection in the directory of ``checkpoint``; resume if possible.
 
     With ``calibrated``, what is active and what is one event is decided by the
@@ -208,7 +208,9 @@ def detect(
             measured_on, segmentation, event_map, pool, advance
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
-    context = Context(settings.z_slice[0] if settings.z_slice else 0, known.bad_frames)
+    context = SourceFrames(
+        settings.z_slice[0] if settings.z_slice else 0, known.bad_frames
+    )
     if calibrated is not None:
         finish_parts(directory, context.first_frame, settings.split_events)
     publication = _measure_for_publication(
@@ -225,7 +227,7 @@ def detect(
     ):
         write_table(segmentation, measured, writer, context, publication, pool, advance)
     source = describe_input(measured_on, content_hash)
-    found = Found(len(boxes.area), segmentation.invalid_voxels)
+    found = DetectionCounts(len(boxes.area), segmentation.invalid_voxels)
     meta = record(parameters, source) | {
         "run": identity,
         "events": found.events,
@@ -238,9 +240,9 @@ def detect(
 
 def _measure_for_publication(
     recording: Recording,
-    known: Known,
+    known: DetectionInputs,
     segmentation: Segmentation,
-    context: Context,
+    context: SourceFrames,
     pool: Executor | None,
     is_raw: bool,
 ) -> Publication:
@@ -270,7 +272,10 @@ def _measure_for_publication(
 
 
 def _measured_movies(
-    recording: Recording, known: Known, segmentation: Segmentation, is_raw: bool
+    recording: Recording,
+    known: DetectionInputs,
+    segmentation: Segmentation,
+    is_raw: bool,
 ) -> MeasuredMovies:
     """Return the movies for amplitudes: dF and fluorescence where both are known."""
     signal = known.signal or recording

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.detection.events.table_rows import Context, EventBatch, event_rows
+from astrocast.detection.events.table_rows import EventBatch, SourceFrames, event_rows
 from astrocast.detection.events.traces_and_map import Measured
 from astrocast.errors import InvalidValueError
 from astrocast.io.stores.event_store import TABLE
@@ -78,7 +78,7 @@ def characterise(
     out.mkdir(parents=True, exist_ok=True)
     with EventTableWriter(out) as writer:
         for part in range(1, n + 1):
-            rows = event_rows(_batch(number, frames, parts == part), Context(t0))
+            rows = event_rows(_batch(number, frames, parts == part), SourceFrames(t0))
             name = f"{number}_{part}" if n > 1 else str(number)
             rows |= {"name": [name], "part_of": np.array([number if n > 1 else 0])}
             writer.write(np.array([part if n > 1 else number]), rows)

@@ -264,8 +264,9 @@ FOOTPRINT_TRACE_START = Column(
 def measure_columns(units: Units = Units()) -> tuple[Column, ...]:
     """Return the columns for publication, named by what is known of the recording.
 
-    >>> [c.name for c in measure_columns(Units(time=False))][7:9]
-    ['onset_frames', 'peak_frames']
+    >>> names = [c.name for c in measure_columns(Units(time=False))]
+    >>> [n for n in names if n.endswith("_frames")][:3]
+    ['baseline_frames', 'onset_frames', 'peak_frames']
     """
     endings = {
         "s": units.seconds,

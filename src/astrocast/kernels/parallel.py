@@ -26,7 +26,7 @@ def count_cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def spread(
+def run_in_threads(
     pool: Executor | None, n: int, kernel: Callable[..., None], *args: Any
 ) -> None:
     """Call ``kernel(lo, hi, *args)`` for parts that together cover ``range(n)``.

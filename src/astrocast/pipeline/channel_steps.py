@@ -161,6 +161,10 @@ class ChannelSteps:
             # without the offset, noise in the dark is below zero as often as above;
             # cutting it off would make F0 too large
             parameters["nonneg_movie"] = False
+        reference = self.settings.motion.reference_channel
+        if reference is not None:
+            named = ChannelNames.of(self.settings, reference).raw
+            parameters["reference_channel"] = None if named == self.names.raw else named
         motion = MotionCorrection()
         motion.run(self.recording, loc=self.names.raw, **parameters)
         motion.save(
@@ -176,6 +180,7 @@ class ChannelSteps:
             "bad_frames": int(found.quality["bad_frame"].sum()),
             "border": list(found.border),
             "largest_shift_px": round(float(abs(found.shifts).max()), 2),
+            "line_offset_px": round(motion.line_offset, 3),
         }
 
     def _denoiser_parameters(self) -> dict[str, Any]:

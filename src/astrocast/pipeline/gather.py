@@ -154,6 +154,8 @@ def _registration(path: Path, corrected: str) -> dict[str, Any]:
         k: float(v) for k, v in found.summary.items() if k.startswith("crispness")
     }
     summary["frames that cannot be trusted"] = int(bad.sum())
+    if moved := found.summary.get("line_offset_px"):
+        summary["odd lines of the scan moved back, pixels"] = round(float(moved), 3)
     if not bad.all():
         summary["median residual of the others in pixels"] = float(
             np.median(quality["residual"][~bad])

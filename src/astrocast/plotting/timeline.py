@@ -68,8 +68,8 @@ def raster(
     >>> ax = raster(
     ...     pd.DataFrame({"z0": [5, 0], "z1": [9, 3]}), frames=20, frame_rate=2.0
     ... )
-    >>> ax.get_xlabel(), ax.get_xlim()
-    ('time (s)', (np.float64(0.0), np.float64(10.0)))
+    >>> ax.get_xlabel(), [float(x) for x in ax.get_xlim()]
+    ('time (s)', [0.0, 10.0])
     """
     begin, end = spans(events)
     ax = axes_or_new(ax, 9.0, float(np.clip(1.4 + 0.03 * len(begin), 2.4, 4.5)))
@@ -309,8 +309,8 @@ def envelope(
     >>> frames, heights = envelope(
     ...     np.where(np.arange(1000) == 501, 7.0, 0.0), points=20
     ... )
-    >>> heights.max(), frames[heights.argmax()]
-    (np.float64(7.0), np.int64(501))
+    >>> float(heights.max()), int(frames[heights.argmax()])
+    (7.0, 501)
     """
     if len(values) <= points:
         return np.arange(len(values)), values

@@ -222,8 +222,8 @@ def density(
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"x0": [0, 8], "x1": [4, 12], "y0": [0, 8], "y1": [4, 12]})
-    >>> density(table, (16, 16), bin_size=4).images[0].get_array().sum()
-    np.float64(2.0)
+    >>> float(density(table, (16, 16), bin_size=4).images[0].get_array().sum())
+    2.0
     """
     side = (
         bin_size

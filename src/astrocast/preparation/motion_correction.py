@@ -16,9 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from astrocast.errors import (
     AstrocastWarning,
-    InvalidTypeError,
     InvalidValueError,
     NotRunError,
+    stack_level,
 )
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
@@ -38,6 +38,8 @@ from astrocast.kernels.registration.engine import (
     dense_field,
     estimate,
 )
+from astrocast.preparation.line_offset import align_lines, choose_line_offset
+from astrocast.preparation.motion_channels import applied_to, channel, check_same_shape
 from astrocast.preparation.motion_estimate import (
     ALGORITHM_VERSION,
     EstimateBlock,
@@ -99,6 +101,9 @@ class MotionCorrection:
         left out. See `astrocast.io.stores.frame_quality`.
     crispness : tuple of float
         Crispness of the mean image before and after: root mean square of its gradient.
+    line_offset : float
+        Displacement of the odd lines that is taken out, pixels, positive to the right;
+        0 for none.
     border : tuple of int
         Pixels at (top, bottom, left, right) of the corrected movie that lie outside the
         raw frame in some good frame.
@@ -136,6 +141,7 @@ class MotionCorrection:
         self.logger = instance_logger(__name__, logging_level)
         self._source: tuple[Any, str | None] | None = None
         self._motion: Motion | None = None
+        self._line_offset = 0.0
 
     def __repr__(self) -> str:
         """Return what was registered, and how far it had moved."""
@@ -165,6 +171,8 @@ class MotionCorrection:
         bigtiff: bool = True,
         *,
         engine: str = "auto",
+        bidi: float | str = "auto",
+        reference_channel: str | None = None,
         also: Sequence[Any] = (),
     ) -> None:
         """Estimate the motion of a recording.
@@ -212,6 +220,14 @@ class MotionCorrection:
         engine
             ``'cpu'``, ``'jax'``, or ``'auto'``: JAX where it is installed and sees a
             GPU.
+        bidi
+            Displacement of the odd lines (1, 3, ...) of a bidirectional scan, pixels to
+            the right: a number, ``'off'``, or ``'auto'``, which estimates it and
+            corrects it only where it is significant. It is taken out before the motion
+            is estimated, and by `save`.
+        reference_channel
+            Dataset (or recording) that the motion is estimated on instead, for example
+            that of a structural dye; `save` moves the recording of `path` by it.
         also
             Further channels that moved along (names of datasets in the same file,
             paths, or arrays): the motion is estimated on all of them together. `save`
@@ -238,28 +254,43 @@ class MotionCorrection:
             gSig_filt=gSig_filt,
             bigtiff=bigtiff,
             engine=engine,
+            bidi=bidi,
+            reference_channel=reference_channel,
         )
         for name, reason in self.settings.without_effect().items():
-            warnings.warn(f"{name} {reason}", AstrocastWarning, stacklevel=2)
+            warnings.warn(
+                f"{name} {reason}", AstrocastWarning, stacklevel=stack_level()
+            )
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
-            recording = opened(stack, path, loc or None)
+            own = opened(stack, path, loc or None)
+            recording = own
+            if reference_channel is not None:
+                recording = opened(stack, *channel(path, reference_channel))
+                check_same_shape(own, recording, reference_channel)
+            self._line_offset = choose_line_offset(recording, self.settings.bidi)
+            recording = align_lines(recording, self._line_offset)
             if also:
                 others = [opened(stack, *channel(path, other)) for other in also]
-                recording = SummedChannels([recording, *others])
+                recording = SummedChannels(
+                    [recording, *(align_lines(o, self._line_offset) for o in others)]
+                )
             pool = stack.enter_context(worker_threads("motion"))
-            self._motion = estimate_motion(
+            motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
             )
+            if reference_channel is not None:
+                motion = applied_to(motion, own, self.settings.nonneg_movie)
+            self._motion = motion
         self._source = (path, loc or None)
         self.logger.info("motion: %s", self.summary())
 
     def summary(self) -> str:
-        """Return what was done, in one line: shifts, mended frames, frames left out."""
+        """Return one line: largest shift, frames repaired, frames left out."""
         motion = self._known()
         text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
         count = len(motion.shifts)
-        bad, mended = int(self.bad_frames.sum()), int(motion.mended.sum())
+        bad, repaired = int(self.bad_frames.sum()), int(motion.repaired.sum())
         text += f"; {bad} of {count} frames left out" if bad else ""
         if bad:
             kinds = motion.frame_table[motion.frame_table["severity"] >= LEAVE_OUT]
@@ -267,8 +298,10 @@ class MotionCorrection:
             text += f" ({', '.join(f'{n} {k}' for k, n in counted.items())})"
         else:
             text += f"; all {count} frames registered"
-        if mended:
-            text += f"; shifts of {mended} frames mended"
+        if repaired:
+            text += f"; shifts of {repaired} frames repaired"
+        if self.line_offset:
+            text += f"; odd lines moved back by {self.line_offset:.2f} px"
         before, after = self.crispness
         return f"{text}; crispness {before:.3g} -> {after:.3g}"
 
@@ -324,7 +357,7 @@ class MotionCorrection:
         elif source_loc is not None:
             where = (self._source[0], source_loc)
         with ExitStack() as stack:
-            recording = opened(stack, *where)
+            recording = align_lines(opened(stack, *where), self._line_offset)
             expected = (len(motion.shifts), *motion.template.shape)
             if recording.shape != expected:
                 raise InvalidValueError(
@@ -413,6 +446,12 @@ class MotionCorrection:
         return self._known().quality["bad_frame"]
 
     @property
+    def line_offset(self) -> float:
+        """Displacement of odd lines that is taken out, pixels; 0 for none."""
+        self._known()
+        return self._line_offset
+
+    @property
     def border(self) -> tuple[int, int, int, int]:
         """Invalid pixels at (top, bottom, left, right)."""
         return self._known().border
@@ -448,7 +487,8 @@ class MotionCorrection:
                 "crispness_before": motion.crispness[0],
                 "crispness_after": motion.crispness[1],
                 "offset": motion.offset,
-                "frames_mended": int(motion.mended.sum()),
+                "line_offset_px": self.line_offset,
+                "frames_repaired": int(motion.repaired.sum()),
                 "parameters": self.settings.model_dump(mode="json"),
             },
         )
@@ -517,27 +557,6 @@ def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
     if recording is not source:
         stack.callback(recording.close)
     return recording
-
-
-def channel(path: Any, other: Any) -> tuple[Any, str | None]:
-    """Return (source, loc) of a further channel.
-
-    A name is a dataset beside the first one; anything else is a recording.
-    """
-    if (
-        isinstance(other, str)
-        and isinstance(path, (str, Path))
-        and not Path(other).exists()
-    ):
-        return path, other
-    if isinstance(other, tuple):
-        if len(other) != 2:
-            raise InvalidTypeError(
-                "a channel is a recording, a dataset's name or (recording, name), got"
-                f" {other!r}"
-            )
-        return other[0], other[1]
-    return other, None
 
 
 def choose_engine(name: str) -> EstimateBlock:

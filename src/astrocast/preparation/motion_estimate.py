@@ -30,12 +30,12 @@ from astrocast.kernels.registration.piecewise import (
 )
 from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_frames
 from astrocast.kernels.registration.quality import (
-    Normal,
+    NormalRange,
     bridge,
     crispness,
     dark_border,
+    estimate_noise_level,
     field_border,
-    pixel_noise,
     valid_border,
 )
 from astrocast.kernels.registration.template import (
@@ -46,8 +46,8 @@ from astrocast.kernels.registration.template import (
 )
 from astrocast.preparation.motion_judgement import (
     judge_motion,
-    mend_motion,
     read_frames,
+    repair_motion,
 )
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.checkpoint import BlockStore
@@ -57,7 +57,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: raise it when the same recording gives other shifts or another corrected movie
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
@@ -84,7 +84,7 @@ class Motion:
     #: found
     frame_table: pd.DataFrame
     #: frames whose shift was replaced by that of their neighbours
-    mended: NDArray[np.bool_]
+    repaired: NDArray[np.bool_]
     #: folder in which finished blocks were kept
     kept: Path | None = None
 
@@ -104,7 +104,8 @@ class SummedChannels(DerivedRecording):
         self.chunk_frames = max(c.chunk_frames for c in channels)
         self.portable = all(c.portable for c in channels)
         self._scales = [
-            pixel_noise(c.read(0, min(8, self.shape[0]))) or 1.0 for c in channels
+            estimate_noise_level(c.read(0, min(8, self.shape[0]))) or 1.0
+            for c in channels
         ]
 
     def read(
@@ -161,15 +162,15 @@ def estimate_motion(
     found, lowest = pass_over(
         recording, block_frames(recording, splits), model, pool, estimate, store
     )
-    found, mended = mend_motion(recording, found, model, left_out)
-    judged = judge_motion(found, model, normal, table, mended, left_out)
+    found, repaired = repair_motion(recording, found, model, left_out)
+    judged = judge_motion(found, model, normal, table, repaired, left_out)
     motion = conclude(found, lowest, model, judged, template, settings)
-    return replace(motion, kept=store.folder, mended=mended)
+    return replace(motion, kept=store.folder, repaired=repaired)
 
 
 def build_model(
     frames: NDArray[Any], settings: MotionSettings, pool: Executor
-) -> tuple[Model, Normal, NDArray[np.float32]]:
+) -> tuple[Model, NormalRange, NDArray[np.float32]]:
     """Return prepared template, normal range of the sample, and full template.
 
     The last one has the full resolution.

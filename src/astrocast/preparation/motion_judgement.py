@@ -18,10 +18,10 @@ from astrocast.kernels.registration.mending import (
     neighbour_shifts,
 )
 from astrocast.kernels.registration.piecewise import PiecewiseModel
-from astrocast.kernels.registration.quality import Normal
+from astrocast.kernels.registration.quality import NormalRange
 
 #: a shift that changed by less was not wrong, pixels
-MENDED_FROM = 0.1
+REPAIRED_FROM = 0.1
 #: suspicious frames that are read together
 MENDED_TOGETHER = 16
 
@@ -39,7 +39,7 @@ def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]
     return out
 
 
-def mend_motion(
+def repair_motion(
     recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
 ) -> tuple[Estimate, NDArray[np.bool_]]:
     """Return the estimate without frames that get worse by it, and which were changed.
@@ -48,12 +48,12 @@ def mend_motion(
     """
     robust = rigid_part(model).robust
     assert robust is not None
-    mended = np.zeros(len(left_out), bool)
+    repaired = np.zeros(len(left_out), bool)
     suspects = find_suspects(
         found.shifts, found.correlation_before, found.correlation_after, left_out
     )
     if not len(suspects):
-        return found, mended
+        return found, repaired
     near = neighbour_shifts(found.shifts, left_out)
     shifts, fields_ = found.shifts.copy(), found.fields.copy()
     before, after = found.correlation_before.copy(), found.correlation_after.copy()
@@ -80,7 +80,7 @@ def mend_motion(
             result.rest[known],
             result.after[known],
         )
-        mended[part] = moved > MENDED_FROM
+        repaired[part] = moved > REPAIRED_FROM
     return (
         replace(
             found,
@@ -89,16 +89,16 @@ def mend_motion(
             correlation_before=before,
             correlation_after=after,
         ),
-        mended,
+        repaired,
     )
 
 
 def judge_motion(
     found: Estimate,
     model: Model,
-    normal: Normal,
+    normal: NormalRange,
     table: pd.DataFrame,
-    mended: NDArray[np.bool_],
+    repaired: NDArray[np.bool_],
     left_out: NDArray[np.bool_],
 ) -> pd.DataFrame:
     """Return the table of bad frames with those that motion correction found."""
@@ -110,7 +110,7 @@ def judge_motion(
     untrusted = ~normal.trusts(after, found.clipped)
     flags = list(table.itertuples(index=False, name=None))
     for t in np.flatnonzero(
-        (untrusted | reached | mended | (after < before)) & ~left_out
+        (untrusted | reached | repaired | (after < before)) & ~left_out
     ):
         frame = int(t)
         if untrusted[t] or after[t] < before[t]:

@@ -31,7 +31,7 @@ def worker_threads(purpose: str) -> Iterator[ThreadPoolExecutor]:
 
 
 def shared_threads() -> ThreadPoolExecutor:
-    """Return the pool of threads for `kernels.parallel.spread`.
+    """Return the pool of threads for `kernels.parallel.run_in_threads`.
 
     As many threads as cores, created at first use.
     """

@@ -17,6 +17,11 @@ def _pair(value: Any) -> Any:
     )
 
 
+def _switch(value: Any) -> Any:
+    # YAML reads off as false
+    return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
+
+
 #: two numbers, row then column; one number stands for both
 Pixels = Annotated[
     tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]],
@@ -30,6 +35,7 @@ Sigmas = Annotated[
     tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]],
     BeforeValidator(_pair),
 ]
+LineOffset = Annotated[float, Field(ge=-64, le=64, allow_inf_nan=False)]
 
 
 class MotionSettings(Settings):
@@ -89,6 +95,19 @@ class MotionSettings(Settings):
     engine: Literal["auto", "cpu", "jax"] = parameter(
         "auto",
         "what computes: 'jax' on a GPU, 'cpu' otherwise, or the one that is named",
+    )
+    bidi: Annotated[Literal["auto", "off"] | LineOffset, BeforeValidator(_switch)] = (
+        parameter(
+            "auto",
+            "displacement of odd lines to the right in a bidirectional scan: 'auto'"
+            " estimates and corrects it where it is significant; 'off', or a number",
+            unit="px",
+        )
+    )
+    reference_channel: str | None = parameter(
+        None,
+        "channel (dataset) that the motion is estimated on, for example a structural"
+        " dye; the same shifts are applied to every channel. Each on itself when empty",
     )
 
     def without_effect(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from astrocast.errors import AstrocastError, InvalidValueError
+from astrocast.kernels.parallel import count_cores
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_presets import PRESETS
@@ -197,7 +198,7 @@ def _pool(workers: int) -> Iterator[Executor]:
             yield pool
         return
     # each process has its share of the cores
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    threads = str(max(1, count_cores() // workers))
     before = os.environ.get("NUMBA_NUM_THREADS")
     os.environ["NUMBA_NUM_THREADS"] = threads
     try:

@@ -237,3 +237,17 @@ def test_blocks_of_frames_change_nothing() -> None:
 def test_tiny_recordings_are_not_judged() -> None:
     assert judge_frames(measure_frames(np.zeros((2, 8, 8)))) == []
     assert judge_frames(measure_frames(np.zeros((9, 3, 2)))) == []
+
+
+@pytest.mark.parametrize("rise", [2, 3, 4])
+def test_an_event_of_the_whole_field_is_not_a_flash(rise: int):
+    # rises over a few frames, stays, decays: in some rows one step is most of the rise
+    rng = np.random.default_rng(rise)
+    course = np.zeros(120)
+    course[60 : 60 + rise] = np.arange(1, rise + 1) / rise
+    course[60 + rise : 66] = 1
+    course[66:] = np.exp(-np.arange(54) / 3)
+    weight = rng.uniform(0.6, 1.4, (64, 64))
+    movie = 400 * (1 + 0.2 * course[:, None, None] * weight)
+    movie = (movie + rng.normal(0, 8, movie.shape)).astype(np.float32)
+    assert not found(movie)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astrocast.kernels.frames.invalid import fill_invalid, frame_means
-from astrocast.kernels.frames.noise import pixel_noise
+from astrocast.kernels.frames.noise import estimate_noise_map
 
 
 def test_equals_its_definition():
@@ -12,7 +12,7 @@ def test_equals_its_definition():
     expected = np.sqrt(
         np.median(np.diff(frames.astype(float), axis=0) ** 2, axis=0) / 0.9133
     )
-    np.testing.assert_allclose(pixel_noise(frames), expected)
+    np.testing.assert_allclose(estimate_noise_map(frames), expected)
 
 
 def test_slow_signals_and_missing_values_do_not_count():
@@ -20,8 +20,8 @@ def test_slow_signals_and_missing_values_do_not_count():
     frames = rng.normal(0, 2, (4000, 1, 2)).astype(np.float32)
     frames[:, 0, 1] += 100 * np.sin(np.arange(4000) / 200)
     frames[::10, 0, 0] = np.nan
-    assert pixel_noise(frames) == pytest.approx(2, rel=0.06)
-    assert np.isnan(pixel_noise(frames[:1])).all()
+    assert estimate_noise_map(frames) == pytest.approx(2, rel=0.06)
+    assert np.isnan(estimate_noise_map(frames[:1])).all()
 
 
 def test_missing_values_become_the_mean_of_their_frame():

@@ -56,7 +56,7 @@ class EventBatch:
 
 
 @dataclass(frozen=True)
-class Context:
+class SourceFrames:
     """What is known of the frames that the events are in.
 
     Parameters
@@ -84,7 +84,7 @@ def write_table(
     segmentation: Segmentation,
     measured: Measured,
     writer: EventTableWriter,
-    context: Context,
+    context: SourceFrames,
     publication: Publication,
     pool: Executor | None = None,
     advance: Callable[[int], None] = lambda n: None,
@@ -176,7 +176,7 @@ def event_runs(segmentation: Segmentation) -> Iterator[tuple[EventRuns, Boxes]]:
 
 def event_rows(
     batch: EventBatch,
-    context: Context,
+    context: SourceFrames,
     pool: Executor | None = None,
     shapes: EventShapes | None = None,
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from astrocast.io.recording import Recording
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.activity.peaks import peak_mask
 from astrocast.kernels.frames.invalid import fill_invalid, frame_means
-from astrocast.kernels.frames.noise import pixel_noise
+from astrocast.kernels.frames.noise import estimate_noise_map
 from astrocast.kernels.frames.smoothing import gaussian
 from astrocast.runtime.blocks import frames_per_block
 from astrocast.settings.detection import DetectionSettings
@@ -50,7 +50,7 @@ def absolute_level(
             "adjust_for_noise needs at least two frames; this recording has one"
         )
     tiles = [
-        pixel_noise(
+        estimate_noise_map(
             recording.read(0, recording.shape[0], rows=rows).astype(
                 np.float32, copy=False
             ),

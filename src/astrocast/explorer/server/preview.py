@@ -284,9 +284,9 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     block, metadata = _cut(crop, crop.movie)
     _store_crop(path, "data/ch0", block, metadata)
     motion = MotionCorrection()
-    motion.run(
-        path, loc="data/ch0", **crop.settings.motion.model_dump(exclude={"enabled"})
-    )
+    # the crop holds one channel only
+    chosen = crop.settings.motion.model_dump(exclude={"enabled", "reference_channel"})
+    motion.run(path, loc="data/ch0", **chosen)
     found = motion.registration
     lines = {
         "rows, with these parameters": found.shifts[:, 0],

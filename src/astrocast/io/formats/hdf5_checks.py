@@ -131,11 +131,25 @@ def check_chunks_stored(dataset: h5py.Dataset, where: str, access: Access) -> No
 def read_checksums(
     file: h5py.File, name: str, frames: int
 ) -> NDArray[np.uint32] | None:
-    """Return the checksum of each frame, uint32 (frames,); None without any."""
-    stored = file.get(f"{CHECKSUMS}/{name}")
-    if not isinstance(stored, h5py.Dataset) or stored.shape != (frames,):
-        return None
-    return np.asarray(stored[:], np.uint32)
+    """Return the checksum of each frame, uint32 (frames,); None without any.
+
+    Checksums that are listed but cannot be read are damage, which is refused: without
+    them damaged pixels would be read in silence.
+    """
+    found: Any = file
+    try:
+        for part in f"{CHECKSUMS}/{name}".split("/"):
+            if not isinstance(found, h5py.Group) or part not in list(found):
+                return None
+            found = found[part]
+        if not isinstance(found, h5py.Dataset) or found.shape != (frames,):
+            return None
+        return np.asarray(found[:], np.uint32)
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise FormatError(
+            f"{file.filename}:{name} is damaged: checksums cannot be read: {error}."
+            " Use a copy, or convert the recording again"
+        ) from error
 
 
 def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:

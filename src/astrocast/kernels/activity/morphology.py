@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import find_runs
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 _UNSEEN, _SEEN, _LARGE, _SMALL = 0, 1, 2, 3
 #: neighbouring rows of a row: frames away, rows away, number of axes that differ
@@ -122,7 +122,7 @@ def _flip_small(
         return out
     runs = find_runs(mask if active else ~mask, pool)
     window_settings = (int(size), int(depth), int(connectivity), start)
-    spread(
+    run_in_threads(
         pool,
         len(out),
         _flip_in_frames,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: time courses that are copied together: two cache lines of a frame
 _TILE = 32
@@ -165,7 +165,7 @@ def mark_peaks(
         float(criteria.rel_height),
     )
     bounds = (first, last, reach, int(criteria.plateau_size or 0))
-    spread(
+    run_in_threads(
         pool,
         frames.shape[1],
         _mark_rows,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 BINS = 256
 #: interleaved histograms: neighbouring pixels often fall into the same bin, and the
@@ -22,7 +22,7 @@ def frame_ranges(
 ) -> NDArray[np.float32]:
     """Return minimum and maximum of each frame, float32 (frame, 2)."""
     out = np.empty((len(frames), 2), np.float32)
-    spread(pool, len(frames), _ranges, np.ascontiguousarray(frames), out)
+    run_in_threads(pool, len(frames), _ranges, np.ascontiguousarray(frames), out)
     return out
 
 
@@ -85,7 +85,7 @@ def triangle_thresholds(
     )
     low, high = ranges[neighbours, 0].min(axis=1), ranges[neighbours, 1].max(axis=1)
     counts = np.zeros((len(frames), 2 * depth + 1, _LANES, BINS), np.int32)
-    spread(
+    run_in_threads(
         pool,
         len(frames),
         _count,
@@ -133,7 +133,7 @@ def active_thresholds(
         Threads that share the work.
     """
     out = np.array(thresholds, np.float32)
-    spread(
+    run_in_threads(
         pool,
         len(frames),
         _stand_out,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.baseline.rolling_minimum import check_window
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 
 def rank_of(size: int, percentile: float) -> int:
@@ -66,7 +66,7 @@ def running_percentile(
     flat = np.ascontiguousarray(frames).reshape(len(frames), -1)
     result = np.empty((last - first, flat.shape[1]), np.float32)
     rank = rank_of(2 * int(window) + 1, percentile)
-    spread(pool, flat.shape[1], _pixels, flat, int(window), rank, first, result)
+    run_in_threads(pool, flat.shape[1], _pixels, flat, int(window), rank, first, result)
     return result.reshape(last - first, *frames.shape[1:])
 
 

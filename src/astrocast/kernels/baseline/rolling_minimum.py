@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 Method = Literal["background", "dF", "dFF"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -80,7 +80,7 @@ def two_sided_minimum(
     strips = -(-flat.shape[1] // STRIP)
     floored = np.zeros(strips, np.int64)
     real = arithmetic(flat.dtype)
-    spread(
+    run_in_threads(
         pool,
         strips,
         _whole,
@@ -134,7 +134,7 @@ def advance(
     code = method_code(method)
     real = arithmetic(now.dtype)
     before = now[:0] if past is None else past
-    spread(
+    run_in_threads(
         pool,
         strips,
         _advance,

@@ -31,7 +31,7 @@ from astrocast.kernels.calibrated.slow_patterns import (
     slow_courses,
 )
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: frames that are averaged
 STEP = 8
@@ -239,7 +239,9 @@ def _subtract_tiles(
 ) -> NDArray[np.float32]:
     """Return ``values`` minus tile values, interpolated between tile centres."""
     out = np.empty_like(values)
-    spread(pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out)
+    run_in_threads(
+        pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out
+    )
     return out
 
 
@@ -313,9 +315,11 @@ def _excess(
     """
     steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)
-    spread(pool, len(steady), box_means, steady, smooth)
+    run_in_threads(pool, len(steady), box_means, steady, smooth)
     found = np.ones(steady.shape[1:], np.float32)
-    spread(pool, steady.shape[1], _lower_spread, smooth, box_noise(noise), found)
+    run_in_threads(
+        pool, steady.shape[1], _lower_spread, smooth, box_noise(noise), found
+    )
     even = np.empty((1, *found.shape), np.float32)
     box_means(0, 1, found[None], even)
     # what an estimate from that few steps may differ by is no excess

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrocast.kernels.calibrated.noise_tails import translated
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: least height that a voxel which stands out is given, in standard deviations
 _LEAST_HEIGHT = 0.5
@@ -55,7 +55,7 @@ def stand_out(
     array([[[False,  True]]])
     """
     out = np.empty(smooth.shape, np.bool_)
-    spread(
+    run_in_threads(
         pool, len(smooth), _mark, smooth, noise, which, np.float32(height), border, out
     )
     return out
@@ -89,7 +89,7 @@ def values_on_runs(
     """Return the values of a volume (frame, row, column) on runs, run after run."""
     first = np.concatenate([[0], np.cumsum(runs.stop - runs.start, dtype=np.int64)])
     out = np.empty(first[-1], np.float32)
-    spread(
+    run_in_threads(
         pool,
         runs.shape[0] * runs.shape[1],
         _gather,
@@ -172,7 +172,7 @@ def noise_on_runs(
     """
     first = np.concatenate([[0], np.cumsum(runs.stop - runs.start, dtype=np.int64)])
     plain, normal = np.empty(first[-1], np.float32), np.empty(first[-1], np.float32)
-    spread(
+    run_in_threads(
         pool,
         runs.shape[0] * runs.shape[1],
         _judge,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: squares are summed as whole numbers, in this fraction of 1, so that the sum does not
 #: depend on how frames are grouped
@@ -54,7 +54,7 @@ def add_low_squares(
     pool
         Threads to share the work with.
     """
-    spread(
+    run_in_threads(
         pool, smooth.shape[1], _add_low, smooth, noise, which, np.float32(shift), sums
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: least side of a tile in pixels, and most tiles along a side of the frame
 _SIDE, _TILES = 8, 32
@@ -123,7 +123,7 @@ def tile_means_of_frames(
     """
     high, wide = (-(-n // side) for n in frames.shape[1:])
     out = np.empty((len(frames), high * wide), np.float32)
-    spread(pool, len(frames), _mean_tiles_of, frames, side, out)
+    run_in_threads(pool, len(frames), _mean_tiles_of, frames, side, out)
     return out
 
 

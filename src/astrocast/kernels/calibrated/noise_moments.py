@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.frames.smoothing import gaussian_weights
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: distances in frames at which pixels are compared; noise is taken to be independent
 #: at the last
@@ -65,7 +65,7 @@ class LagMoments:
             (frame, row, column), float32, finite.
         """
         group = self._group[start : start + len(frames)]
-        spread(
+        run_in_threads(
             pool,
             frames.shape[1],
             _add,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: half of the side of the square that is averaged before a mean is judged
 BOX = 2
@@ -55,15 +55,17 @@ def find_quiet(
         Standard deviation of the means, (row, column).
     """
     smooth = np.empty_like(values)
-    spread(pool, len(values), box_means, values, smooth)
+    run_in_threads(pool, len(values), box_means, values, smooth)
     out = np.empty(values.shape, np.uint8)
     even = box_noise(noise)
     scale = _low_spread(smooth, even)
     if both:
         np.abs(smooth, out=smooth)
-    spread(pool, len(values), _near_high, smooth, np.float32(limit) * even, scale, out)
+    run_in_threads(
+        pool, len(values), _near_high, smooth, np.float32(limit) * even, scale, out
+    )
     quiet = np.empty(values.shape, np.uint8)
-    spread(pool, len(values), _no_neighbour_in_time, out, quiet)
+    run_in_threads(pool, len(values), _no_neighbour_in_time, out, quiet)
     return quiet
 
 
@@ -146,7 +148,7 @@ def mean_of_quiet(
     ``values`` float32 and ``quiet`` uint8 are (step, row, column).
     """
     out = np.empty(values.shape[1:], np.float32)
-    spread(
+    run_in_threads(
         pool,
         values.shape[1],
         _quiet_means,

@@ -17,7 +17,7 @@ from astrocast.kernels.calibrated.frame_course import (
 )
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 
 def residual(
@@ -46,7 +46,7 @@ def residual(
     at = _position(np.arange(start, start + len(frames)), edges, middle)
     before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
     out = np.empty(frames.shape, np.float32)
-    spread(
+    run_in_threads(
         pool,
         len(frames),
         _above,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: how many standard deviations a pixel counts at most, so that events do not pull
 _CLIP = 3.0
@@ -121,7 +121,7 @@ def without_shake(
     array([[0.1, 0. ]])
     """
     shifts, out = np.zeros((len(frames), 2)), np.empty_like(frames)
-    spread(pool, len(frames), _take_out, frames, texture.arrays, out, shifts)
+    run_in_threads(pool, len(frames), _take_out, frames, texture.arrays, out, shifts)
     return out, shifts
 
 

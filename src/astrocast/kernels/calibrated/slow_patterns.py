@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: pixels along the side of a bin, from which courses are estimated
 _BIN = 3
@@ -115,7 +115,7 @@ def fit_courses(
     """
     k = len(courses)
     out = np.zeros((k, *values.shape[1:]), np.float32)
-    spread(pool, values.shape[1], _fit_rows, values, quiet, courses, out)
+    run_in_threads(pool, values.shape[1], _fit_rows, values, quiet, courses, out)
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: standard deviations of a voxel from which it is judged, and share of it that the
 #: frames before and after stay below: calcium rises and falls over some frames
@@ -36,7 +36,7 @@ def remove_spikes(
     -----
     The first and the last frame have one neighbour: give a frame more than is needed.
     """
-    spread(pool, above.shape[1], _remove, above, deviation)
+    run_in_threads(pool, above.shape[1], _remove, above, deviation)
 
 
 @njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ from astrocast.kernels.event_features.shape import (
     footprint_values,
     mask_values,
 )
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 from astrocast.kernels.traces.traces import Pixels
 
 
@@ -97,7 +97,7 @@ def event_shapes(
         np.zeros(footprint_offsets[-1], np.uint8),
         footprint_offsets,
     )
-    spread(
+    run_in_threads(
         pool,
         n,
         _shapes,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 _FAR = np.iinfo(np.int64).max
 
@@ -132,7 +132,7 @@ def measure_signals(
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
     data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
     _own(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
-    spread(
+    run_in_threads(
         pool,
         len(unique),
         _in_box,

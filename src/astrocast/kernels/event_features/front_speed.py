@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.packed_masks import Masks, is_set
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: steps to neighbours (rows, columns): straight, diagonal, knight's move. With these a
 #: straight way is at most 2.8% too long
@@ -88,7 +88,7 @@ def front_speed(
     n = len(masks.shapes)
     out = np.full((4, n), np.nan)
     size = np.array(pixel_size, np.float64)
-    spread(pool, n, _speeds, masks.bits, masks.offsets, masks.shapes, size, out)
+    run_in_threads(pool, n, _speeds, masks.bits, masks.offsets, masks.shapes, size, out)
     return FrontSpeed(*out)
 
 

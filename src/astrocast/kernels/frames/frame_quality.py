@@ -33,6 +33,8 @@ STEP = 5.0
 LEAST_STEP = 0.02
 #: the light is back when no more than this share of the step is left, and still there
 #: while at least this share is: activity decays between the two
+#: least share of a pulse's height that its first and its last step have
+ABRUPT = 0.5
 BACK, THERE = 0.25, 0.6
 #: longest flash, frames, and as a share of the recording
 LONGEST, LONGEST_SHARE = 200, 0.3
@@ -203,6 +205,8 @@ def find_flashes(stats: FrameStatistics, taken: Bool) -> Iterator[Flag]:
     for t in np.flatnonzero((up | down).any(1) & ~taken):
         n_up, n_down = int(up[t].sum()), int(down[t].sum())
         share = max(n_up, n_down) / bands
+        if share <= 0.8 and is_of_the_field(by_band, int(t), (up | down)[t]):
+            continue
         where = "the field" if share > 0.8 else f"{share:.0%} of the rows"
         if n_up >= n_down:
             yield Flag(int(t), "flash", f"{where} is brighter than before and after", 1)
@@ -212,6 +216,30 @@ def find_flashes(stats: FrameStatistics, taken: Bool) -> Iterator[Flag]:
             yield Flag(
                 int(t), "lost_lines", f"{where} are darker than before and after", 1
             )
+
+
+def is_of_the_field(values: Real, frame: int, marked: Bool) -> bool:
+    """Return whether the rest of the field is as bright in a frame as the marked bands.
+
+    Parameters
+    ----------
+    values
+        (frame, band, block): mean light of blocks.
+    frame
+        The frame.
+    marked
+        bool (band,): bands with a pulse.
+
+    Returns
+    -------
+    bool
+        True where the light of the other bands changes at least half as much, compared
+        with the 30 frames on each side: then the field as a whole decides, as an event
+        of the whole field may look like a pulse in a few bands.
+    """
+    near = values[max(0, frame - 30) : frame + 31]
+    change = (values[frame] - np.median(near, axis=0)).mean(axis=1)
+    return bool(abs(np.median(change[~marked])) > 0.5 * abs(np.median(change[marked])))
 
 
 def find_pulses(values: Real) -> tuple[Bool, Bool]:
@@ -300,14 +328,22 @@ def _pulse_length(
 ) -> int:
     """Return for how many frames after ``before`` the light (frame, block) stays.
 
-    0 where it does not come back at once.
+    0 where it does not come back at once: a lamp goes on and off between two frames, an
+    event of the whole field rises over several and decays.
     """
     height = sign * (values[before + 1] - values[before])
     for length in range(1, min(longest, len(values) - before - 2) + 1):
-        rest = sign * (values[before + 1 + length] - values[before])
+        after = before + 1 + length
+        rest = sign * (values[after] - values[before])
         # three of four blocks decide: an event may be in one
         if (np.abs(rest) <= BACK * height + 3 * noise).mean() >= 0.75:
-            return length
+            last = sign * (values[after - 1] - values[after])
+            top = (sign * (values[before + 1 : after] - values[before])).max(axis=0)
+            abrupt = (last >= ABRUPT * top - noise / 2) & (height >= ABRUPT * top)
+            if before:  # what rises already is not at rest before the pulse
+                rising = sign * (values[before] - values[before - 1])
+                abrupt &= rising <= ABRUPT * height + 3 * noise
+            return length if abrupt.mean() >= 0.75 else 0
         if (rest >= THERE * height - 3 * noise).mean() < 0.75:
             return 0
     return 0

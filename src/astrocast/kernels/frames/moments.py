@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 
 class StepMoments:
@@ -46,7 +46,7 @@ class StepMoments:
         ``start`` is the number of their first frame, counted as in ``edges``.
         """
         before = frames[:1] if self._last is None else self._last
-        spread(
+        run_in_threads(
             pool,
             frames.shape[1],
             _add,

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: median of the squared difference of two standard normal values, 2 * 0.6745² (rounded
 #: as in the definition)
 _MEDIAN_SQUARED_STEP = 0.9133
 
 
-def pixel_noise(
+def estimate_noise_map(
     frames: NDArray[np.float32], pool: Executor | None = None
 ) -> NDArray[np.float64]:
     """Return the standard deviation of each pixel's noise.
@@ -39,11 +39,11 @@ def pixel_noise(
     Examples
     --------
     >>> noise = np.random.default_rng(0).normal(0, 3, (2000, 1, 1)).astype(np.float32)
-    >>> round(float(pixel_noise(noise)[0, 0]))
+    >>> round(float(estimate_noise_map(noise)[0, 0]))
     3
     """
     out = np.full(frames.shape[1:], np.nan)
-    spread(pool, frames.shape[1], _row_noise, np.ascontiguousarray(frames), out)
+    run_in_threads(pool, frames.shape[1], _row_noise, np.ascontiguousarray(frames), out)
     return out
 
 

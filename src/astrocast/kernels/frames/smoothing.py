@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 EdgeMode = Literal["nearest", "reflect"]
 
@@ -101,7 +101,9 @@ def gaussian(
     start, stop, _ = inner.indices(len(frames))
     out = np.empty((max(0, stop - start), *frames.shape[1:]), np.float32)
     source = np.ascontiguousarray(frames)
-    spread(pool, len(out), _smooth, source, weights, mode == "reflect", start, out)
+    run_in_threads(
+        pool, len(out), _smooth, source, weights, mode == "reflect", start, out
+    )
     return out
 
 

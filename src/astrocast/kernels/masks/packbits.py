@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 #: bytes that one packet can hold
 _PACKET = 128
@@ -48,13 +48,13 @@ def pack_labels(
     """
     frames, rows, columns = runs.shape
     sizes = np.zeros(frames + 1, np.int64)
-    spread(
+    run_in_threads(
         pool, frames, _sizes, runs.start, runs.stop, runs.first, rows, columns, sizes
     )
     np.cumsum(sizes, out=sizes)
     out = np.empty(sizes[-1], np.uint8)
     values = np.ascontiguousarray(labels, "<i4").view(np.uint8).reshape(-1, 4)
-    spread(
+    run_in_threads(
         pool,
         frames,
         _pack,

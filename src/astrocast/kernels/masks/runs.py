@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def find_runs(mask: NDArray[np.bool_], pool: Executor | None = None) -> Runs:
     frames, rows, columns = mask.shape
     lines = np.ascontiguousarray(mask).reshape(frames * rows, columns).view(np.uint8)
     first = np.zeros(frames * rows + 1, np.int64)
-    spread(pool, len(lines), _count_runs, lines, first)
+    run_in_threads(pool, len(lines), _count_runs, lines, first)
     np.cumsum(first, out=first)
     start, stop = np.empty(first[-1], np.int32), np.empty(first[-1], np.int32)
-    spread(pool, len(lines), _fill_runs, lines, first, start, stop)
+    run_in_threads(pool, len(lines), _fill_runs, lines, first, start, stop)
     return Runs(start, stop, first, (frames, rows, columns))
 
 
@@ -101,7 +101,7 @@ def paint_runs(
     """
     frames, rows, columns = runs.shape
     out = np.zeros((frames * rows, columns), np.int32)
-    spread(
+    run_in_threads(
         pool,
         len(out),
         _paint,
@@ -171,10 +171,10 @@ def label_runs_of_volume(
     frames, rows, columns = labels.shape
     lines = np.ascontiguousarray(labels, np.int32).reshape(frames * rows, columns)
     first = np.zeros(frames * rows + 1, np.int64)
-    spread(pool, len(lines), _count_label_runs, lines, first)
+    run_in_threads(pool, len(lines), _count_label_runs, lines, first)
     np.cumsum(first, out=first)
     start, stop, label = (np.empty(first[-1], np.int32) for _ in range(3))
-    spread(pool, len(lines), _fill_label_runs, lines, first, start, stop, label)
+    run_in_threads(pool, len(lines), _fill_label_runs, lines, first, start, stop, label)
     return Runs(start, stop, first, (frames, rows, columns)), label
 
 

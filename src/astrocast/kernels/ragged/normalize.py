@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 from astrocast.kernels.ragged import ragged
 from astrocast.kernels.ragged.ragged import (
     Floats,
@@ -241,7 +241,7 @@ def apply_steps(
             np.int64,
         )
         out, counts = np.empty_like(values), np.zeros(offsets.size - 1, np.int64)
-        spread(
+        run_in_threads(
             pool, offsets.size - 1, _normalize_each, values, offsets, parts, out, counts
         )
         values, zeros = out, zeros + int(counts.sum())

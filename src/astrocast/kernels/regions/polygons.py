@@ -38,8 +38,8 @@ def polygon_mask(
     Examples
     --------
     >>> square = np.array([[1.0, 1.0], [1.0, 3.0], [3.0, 3.0], [3.0, 1.0]])
-    >>> polygon_mask([square], (4, 4)).sum()
-    np.int64(4)
+    >>> int(polygon_mask([square], (4, 4)).sum())
+    4
     """
     mask = np.zeros(shape, bool)
     for ring in rings:
@@ -99,8 +99,8 @@ def brush_mask(
 
     Examples
     --------
-    >>> brush_mask(np.array([[1.5, 1.5]]), 1.1, (3, 3)).sum()
-    np.int64(5)
+    >>> int(brush_mask(np.array([[1.5, 1.5]]), 1.1, (3, 3)).sum())
+    5
     """
     points = np.ascontiguousarray(path, np.float64).reshape(-1, 2)
     if not len(points) or not np.isfinite(points).all() or not radius > 0:

@@ -33,7 +33,7 @@ from astrocast.kernels.registration.correlation import (
     taper_2d,
 )
 from astrocast.kernels.registration.preprocess import View, patches
-from astrocast.kernels.registration.quality import pixel_noise
+from astrocast.kernels.registration.quality import estimate_noise_level
 from astrocast.kernels.registration.rigid import RigidModel
 from astrocast.kernels.registration.robust_patches import (
     CALM,
@@ -238,7 +238,7 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
         for y in grid.rows
         for x in grid.columns
     ]
-    return pixel_noise(seen) / max(float(np.sqrt(np.median(own))), 1e-12)
+    return estimate_noise_level(seen) / max(float(np.sqrt(np.median(own))), 1e-12)
 
 
 def smoothed(maps: Real, axis: int, times: int) -> Real:

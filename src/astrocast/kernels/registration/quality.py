@@ -26,7 +26,7 @@ CLIPPED = 0.2
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalRange:
     """What frames of the sample look like; others are judged by it.
 
     Parameters
@@ -173,7 +173,7 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
     return shares
 
 
-def pixel_noise(frames: NDArray[np.generic]) -> float:
+def estimate_noise_level(frames: NDArray[np.generic]) -> float:
     """Return the standard deviation of pixel noise, from differences of neighbours.
 
     Robust to structure.
@@ -191,7 +191,7 @@ def pixel_noise(frames: NDArray[np.generic]) -> float:
 
 def normal_range(
     correlation: NDArray[np.float64], clipped: NDArray[np.float64]
-) -> Normal:
+) -> NormalRange:
     """Return the normal range of correlations and clipped fractions.
 
     From a sample of frames.
@@ -199,7 +199,7 @@ def normal_range(
     middle = float(np.median(correlation))
     spread = 1.4826 * float(np.median(np.abs(correlation - middle)))
     least = min(middle - DEVIATIONS * spread, SHARE * middle)
-    return Normal(max(least, 0.0), float(np.median(clipped)) + CLIPPED)
+    return NormalRange(max(least, 0.0), float(np.median(clipped)) + CLIPPED)
 
 
 def crispness(image: NDArray[np.floating]) -> float:

@@ -50,6 +50,8 @@ SETTLED = 0.1
 ROUNDS = 4
 #: the variance of a pixel is at least this share of the median pixel's
 LEAST_VARIANCE = 0.2
+#: and its noise at least this share of the template's standard deviation
+LEAST_NOISE = 0.01
 #: the power of a template is smoothed over this many frequencies along each axis
 POWER_BOX = 7
 #: what is below this many times the noise's power is taken for noise
@@ -190,7 +192,9 @@ def noise_variance(template: Real, own: Real) -> Real:
         (row, column): variance of each pixel's residual over time. A pixel that varies
         more than its light explains (motion within the tissue, activity) keeps that.
     """
-    usual = max(float(np.median(own)), 1e-30)
+    # without noise, what interpolation leaves would decide, in a few pixels
+    least = (LEAST_NOISE * float(template.std())) ** 2
+    usual = max(float(np.median(own)), least, 1e-30)
     x, y = template.ravel()[::3].astype(np.float64), own.ravel()[::3].astype(np.float64)
     # what varies for other reasons than light does not bend the line
     keep = y <= np.percentile(y, 90)
@@ -202,7 +206,7 @@ def noise_variance(template: Real, own: Real) -> Real:
         else 0
     )
     line = y.mean() + slope * (template - x.mean())
-    line = np.maximum(line, LEAST_VARIANCE * usual)
+    line = np.maximum(line, max(LEAST_VARIANCE * usual, least))
     return np.maximum(line, ndimage.uniform_filter(own, 3, mode="nearest")).astype(
         np.float32
     )

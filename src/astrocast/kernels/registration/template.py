@@ -33,11 +33,11 @@ from astrocast.kernels.registration.piecewise import (
 )
 from astrocast.kernels.registration.preprocess import View, halve
 from astrocast.kernels.registration.quality import (
-    Normal,
+    NormalRange,
     agreement,
     clipped_share,
+    estimate_noise_level,
     normal_range,
-    pixel_noise,
 )
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
 from astrocast.kernels.registration.robust import RobustModel
@@ -92,7 +92,7 @@ class Sample:
     @cached_property
     def noise(self) -> float:
         """Standard deviation of the noise of a pixel of the view."""
-        return pixel_noise(self.seen[:: max(1, len(self.seen) // 16)])
+        return estimate_noise_level(self.seen[:: max(1, len(self.seen) // 16)])
 
     def model(self, template: Real, averaged: int) -> RigidModel:
         """Return a template, the mean of so many frames, prepared."""
@@ -307,7 +307,7 @@ def replace_template(
 
 def judge_sample(
     sample: Sample, model: Model
-) -> tuple[Estimate, NDArray[np.bool_], Normal]:
+) -> tuple[Estimate, NDArray[np.bool_], NormalRange]:
     """Return the sample's estimate, which frames are trusted, and what is normal.
 
     The sample is compared with its final template.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.parallel import spread
+from astrocast.kernels.parallel import run_in_threads
 from astrocast.kernels.traces.traces import Pixels, Windows
 
 #: label of voxels that several events share
@@ -135,7 +135,7 @@ def add_footprint_traces(
     starts = traces.windows.starts
     stops = starts + np.diff(traces.windows.offsets)
     near = np.flatnonzero((starts < block.start + count) & (stops > block.start))
-    spread(
+    run_in_threads(
         pool,
         len(near),
         _add,
