@@ -7,7 +7,7 @@ siblings are loaded when they are first named.
 from importlib import import_module
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _SUBPACKAGES = (
     "analysis",

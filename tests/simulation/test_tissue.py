@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
-from astrocast.settings.simulation import TISSUE_KINDS
+from astrocast.settings.simulation_kinds import TISSUE_KINDS
 from astrocast.settings.simulation_presets import PRESETS
 from astrocast.simulation import SimulationSettings, Simulator
 

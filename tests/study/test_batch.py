@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from astrocast.analysis import MultiEvents
 from astrocast.cli.app import app, main
-from astrocast.errors import DatasetNotFoundError
+from astrocast.errors import DatasetNotFoundError, FormatError, NotRunError
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.study import batch as batch_module
@@ -120,3 +121,31 @@ def test_outliers_need_a_study_to_differ_from():
     ((name, _, value, median),) = find_outliers(table)
     assert (name, value) == ("f", 60.0)
     assert median == np.median(table["events_per_minute"])
+
+
+def test_a_study_is_read_as_events_with_groups_and_subjects(study: Path) -> None:
+    both = MultiEvents(study, columns=["v_area"])
+    table = both.events
+    assert len(both.names) == 2
+    by_name = table.groupby("file_name", observed=True)[["group", "subject_id"]].first()
+    assert by_name.to_numpy().tolist() == [["control", "a"], ["control", "b"]]
+    # arrays stay on disk
+    assert "v_area" in table
+    assert not {"trace", "mask"} & set(table)
+    whole = MultiEvents(study).events
+    assert table["v_area"].tolist() == whole["v_area"].tolist()
+    assert len(whole.columns) > 2 * len(table.columns)
+    alone = [one.events for one in MultiEvents.one_by_one(study, columns=["v_area"])]
+    assert [len(t) for t in alone] == table.groupby("file_name").size().tolist()
+    assert [t["subject_id"].iloc[0] for t in alone] == ["a", "b"]
+    with pytest.raises(DatasetNotFoundError, match="nonsense"):
+        MultiEvents(study, columns=["nonsense"])
+
+
+def test_a_study_that_is_damaged_or_not_run_is_said(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(FormatError, match=r"study\.json cannot be read"):
+        MultiEvents(tmp_path)
+    (tmp_path / "study.json").write_text('{"recordings": [], "outcomes": {}}')
+    with pytest.raises(NotRunError, match="none is complete"):
+        MultiEvents(tmp_path)

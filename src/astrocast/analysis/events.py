@@ -31,6 +31,8 @@ from astrocast.settings.analysis import (
 if TYPE_CHECKING:
     from astrocast.analysis.plots import EventPlots
 
+_CUSTOM_COLUMNS = ("v_area_norm", "cx", "cy")
+
 
 class Events(EventTable):
     """Detected events of one recording, or of several.
@@ -79,6 +81,9 @@ class Events(EventTable):
         rejected events are left out, merged, split and drawn ones are in. True for
         those without a name, or the name of a curator. What detection wrote stays as
         it is.
+    columns
+        Columns to read besides the box of each event; memory is that of these columns
+        only, and ``custom_columns`` are computed only where they are given. None: all.
 
     Attributes
     ----------
@@ -107,14 +112,17 @@ class Events(EventTable):
         subject_id: Any = None,
         z_slice: tuple[int, int] | None = None,
         index_prefix: str | None = None,
-        custom_columns: CustomColumns = ("v_area_norm", "cx", "cy"),
+        custom_columns: CustomColumns = _CUSTOM_COLUMNS,
         frame_to_time_mapping: FrameMapping | None = None,
         frame_to_time_function: FrameFunction | Sequence[FrameFunction] | None = None,
         cache_path: str | Path | None = None,
         seed: int = 1,
         *,
         curated: bool | str = False,
+        columns: Sequence[str] | None = None,
     ) -> None:
+        if columns is not None and custom_columns == _CUSTOM_COLUMNS:
+            custom_columns = ()
         self.lazy, self.loc = lazy, loc
         self.z_slice = check_slice(z_slice) if z_slice is not None else None
         self.cache_path = Path(cache_path) if cache_path is not None else None
@@ -131,6 +139,7 @@ class Events(EventTable):
             custom_columns=custom_columns,
             times=(frame_to_time_mapping, frame_to_time_function),
             curated=curated,
+            columns=columns,
         )
         super().__init__(events, sources, seed)
         self.event_dir = (

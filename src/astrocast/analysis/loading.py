@@ -95,8 +95,18 @@ def find_store(directory: Path) -> Path:
     return stores[0] if stores else directory
 
 
-def read_directory(directory: Path, curated: bool | str = False) -> pd.DataFrame:
+#: columns that are read whether asked for or not
+_ALWAYS = ("z0", "z1", "x0", "x1", "y0", "y1")
+
+
+def read_directory(
+    directory: Path,
+    curated: bool | str = False,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Return the events of a directory that astrocast or astroCAST 0.4 wrote.
+
+    Only ``columns`` and the box of each event are read; everything where None.
 
     With ``curated`` the decisions that were made about them are applied: those kept
     under that name, or without a name for True; see `io.stores.curation`.
@@ -104,15 +114,23 @@ def read_directory(directory: Path, curated: bool | str = False) -> pd.DataFrame
     The index is the number of each event in the event map. The column ``event_id``
     holds it too, because the index may be changed later.
     """
+    if curated is not False and columns is not None:
+        raise InvalidValueError(
+            "decisions of the explorer need all columns: give curated or columns"
+        )
     if not directory.is_dir():
         raise RecordingNotFoundError(
             f"there is no directory {directory}; give the .roi directory that detection"
             " wrote"
         )
     if (directory / TABLE).is_file():
-        table = read_event_table(directory)
+        wanted = None if columns is None else dict.fromkeys((*_ALWAYS, *columns))
+        table = read_event_table(directory, wanted)
     elif (directory / LEGACY_TABLE).is_file():
         table = read_legacy_events(directory / LEGACY_TABLE)
+        if columns is not None:
+            require_columns(table, columns, "to read")
+            table = table[list(dict.fromkeys((*_ALWAYS, *columns)))]
     else:
         found = ", ".join(sorted(p.name for p in directory.iterdir())) or "nothing"
         raise FormatError(

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from astrocast.analysis.events import Events
+from astrocast.analysis.sources import one_each
 from astrocast.errors import DatasetNotFoundError
+from astrocast.io.stores.study_index import is_study, list_study_events
 
 
 class MultiEvents(Events):
@@ -21,12 +23,14 @@ class MultiEvents(Events):
     Parameters
     ----------
     event_dirs
-        Directories that detection made.
+        Directories that detection made, or the directory of a study that
+        ``astrocast batch`` made: its complete recordings, groups and subjects.
     groups, subjects
         Group and subject of each recording, in the order of the directories, or one
         value for all.
     **options
-        Those of `Events`; ``data`` and the frame-to-time options may be lists, one per
+        Those of `Events`. ``columns`` keeps the memory of many recordings small, see
+        also `one_by_one`. ``data`` and the frame-to-time options may be lists, one per
         directory.
 
     Examples
@@ -39,13 +43,38 @@ class MultiEvents(Events):
 
     def __init__(
         self,
-        event_dirs: Sequence[str | Path],
+        event_dirs: str | Path | Sequence[str | Path],
         *,
         groups: Any = None,
         subjects: Any = None,
         **options: Any,
     ) -> None:
+        event_dirs, groups, subjects = _recordings(event_dirs, groups, subjects)
         super().__init__(list(event_dirs), group=groups, subject_id=subjects, **options)
+
+    @classmethod
+    def one_by_one(
+        cls,
+        event_dirs: str | Path | Sequence[str | Path],
+        *,
+        groups: Any = None,
+        subjects: Any = None,
+        **options: Any,
+    ) -> Iterator[MultiEvents]:
+        """Yield the events of one recording after another, each alone in memory.
+
+        Parameters are those of `MultiEvents`; options hold for each recording.
+        """
+        directories, group, subject = _recordings(event_dirs, groups, subjects)
+        count = len(directories)
+        per = zip(
+            directories,
+            one_each(group, count, "groups"),
+            one_each(subject, count, "subjects"),
+            strict=True,
+        )
+        for directory, its_group, its_subject in per:
+            yield cls([directory], groups=its_group, subjects=its_subject, **options)
 
     @property
     def names(self) -> list[str]:
@@ -70,3 +99,20 @@ class MultiEvents(Events):
 
     def __iter__(self) -> Iterator[Events]:
         return (self.of(name) for name in self.names)
+
+
+def _recordings(
+    event_dirs: str | Path | Sequence[str | Path], groups: Any, subjects: Any
+) -> tuple[list[str | Path], Any, Any]:
+    """Return directories, groups and subjects; those of a study where one is named."""
+    if not isinstance(event_dirs, (str, Path)):
+        return list(event_dirs), groups, subjects
+    path = Path(event_dirs)
+    if not is_study(path):
+        return [path], groups, subjects
+    found = list_study_events(path)
+    if groups is None:
+        groups = [one.labels.get("group") or None for one in found]
+    if subjects is None:
+        subjects = [one.labels.get("subject") or None for one in found]
+    return [one.store for one in found], groups, subjects

@@ -143,7 +143,7 @@ def recording_names(directories: Sequence[Path]) -> list[str]:
     return names
 
 
-def _one_each(value: Any, count: int, name: str) -> list[Any]:
+def one_each(value: Any, count: int, name: str) -> list[Any]:
     """Return a value per recording; anything but a list or tuple serves all."""
     if not isinstance(value, (list, tuple)):
         return [value] * count
@@ -232,6 +232,7 @@ def load_recordings(
     custom_columns: CustomColumns,
     times: tuple[Any, Any],
     curated: bool | str = False,
+    columns: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, list[Source]]:
     """Return the table of all events and their recordings, see `Events`."""
     several = not isinstance(event_dir, (str, Path))
@@ -244,14 +245,14 @@ def load_recordings(
         raise InvalidValueError("no directory of events was given")
     names, count = recording_names(directories), len(directories)
     per = {
-        key: _one_each(value, count, key)
+        key: one_each(value, count, key)
         for key, value in {**identity, "data": data}.items()
     }
     mappings = one_per_recording(times[0], count, "frame_to_time_mapping")
     functions = one_per_recording(times[1], count, "frame_to_time_function")
     tables, sources = [], []
     for i, (directory, name) in enumerate(zip(directories, names, strict=True)):
-        table = read_directory(directory, curated)
+        table = read_directory(directory, curated, columns)
         extent = _extent(table)
         table = add_custom_columns(select_frames(table, z_slice), custom_columns)
         source = Source(

@@ -29,16 +29,10 @@ from astrocast.io.stores.registration_store import (
     registration_path,
     write_registration,
 )
-from astrocast.kernels.registration.engine import (
-    Finish,
-    dense_field,
-)
+from astrocast.kernels.registration.engine import Finish, dense_field
 from astrocast.preparation.line_offset import align_lines
 from astrocast.preparation.motion_channels import applied_to, open_reference
-from astrocast.preparation.motion_estimate import (
-    Motion,
-    estimate_motion,
-)
+from astrocast.preparation.motion_estimate import Motion, estimate_motion
 from astrocast.preparation.motion_moving import (
     MoveBack,
     choose_engine,
@@ -51,6 +45,7 @@ from astrocast.preparation.motion_moving import (
 from astrocast.runtime.blocks import run_blocks
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
+from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
 
@@ -169,6 +164,7 @@ class MotionCorrection:
         bidi: float | str = "auto",
         reference_channel: str | None = None,
         also: Sequence[Any] = (),
+        check_channels: bool = True,
     ) -> None:
         """Estimate the motion of a recording.
 
@@ -227,6 +223,9 @@ class MotionCorrection:
             Further channels that moved along (names of datasets in the same file,
             paths, or arrays): the motion is estimated on all of them together. `save`
             applies it to any.
+        check_channels
+            Refuse a file of which even and odd frames look like two channels. Results
+            of this package, arrays and opened recordings are not looked at.
 
         Raises
         ------
@@ -258,7 +257,9 @@ class MotionCorrection:
             )
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
-            own = opened(stack, path, loc or None)
+            own = open_stage_input(path, loc or None, check_channels=check_channels)
+            if own is not path:
+                stack.callback(own.close)
             recording, line_offset = open_reference(
                 stack, own, path, self.settings, also
             )

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import model_validator
 
 from astrocast.settings.base import Settings, parameter
-
-#: events given by a formula, wherever they lie
-FormulaKind = Literal["static", "growing", "travelling", "touching", "long"]
-#: events that follow the tissue
-TissueKind = Literal[
-    "domain",
-    "soma",
-    "branch",
-    "endfoot",
-    "wave",
-    "cell_wave",
-    "whole_field",
-    "several_peaks",
-    "plateau",
-    "repeats",
-    "long_tail",
-]
-Kind = FormulaKind | TissueKind
-FORMULA_KINDS: tuple[str, ...] = get_args(FormulaKind)
-TISSUE_KINDS: tuple[str, ...] = get_args(TissueKind)
-#: SNR of a recording for which neither `snr` nor `photons` is given
-DEFAULT_SNR = 4.0
-
-
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
-    if not 0 <= pair[0] <= pair[1]:
-        raise ValueError("expected (lowest, highest), both at least 0")
-    return pair
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+from astrocast.settings.simulation_kinds import (
+    DEFAULT_SNR,
+    TISSUE_KINDS,
+    Kind,
+    Range,
+)
 
 
 class SimulationSettings(Settings):

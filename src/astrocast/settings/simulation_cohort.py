@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from astrocast.settings.base import Settings, parameter
-from astrocast.settings.simulation import Range
+from astrocast.settings.simulation_kinds import Range
 
 Effect = Literal["rate", "peak_dff", "duration_s", "area_um2", "response"]
 

@@ -26,7 +26,8 @@ from scipy import ndimage
 from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.io import open_recording
 from astrocast.settings.calibrated import CalibratedSettings
-from astrocast.settings.simulation import Kind, SimulationSettings
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.settings.simulation_kinds import Kind
 from astrocast.simulation.recording import Simulation, simulate
 from astrocast.simulation.scoring import score
 

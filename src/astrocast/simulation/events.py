@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.rendering.formula_events import PARAMETERS
-from astrocast.settings.simulation import FORMULA_KINDS, SimulationSettings
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.settings.simulation_kinds import FORMULA_KINDS
 
 #: how many places are tried for an event before the recording counts as full
 TRIES = 400

@@ -132,3 +132,10 @@ def _with_radius(scene: Scene, change: float) -> NDArray[np.float64]:
     where = np.indices(image.shape) - change * np.maximum(push, 0) * slope
     moved: NDArray[Any] = ndimage.map_coordinates(image, where, order=3, mode="nearest")
     return np.asarray(moved, np.float64)
+
+
+def spline_through(images: NDArray[np.float64], photons: float) -> NDArray[np.float32]:
+    """Return cubic spline coefficients through images (mode, row, column)."""
+    return np.stack(
+        [ndimage.spline_filter(m * photons, order=3, mode="mirror") for m in images]
+    ).astype(np.float32)

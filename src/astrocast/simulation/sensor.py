@@ -168,3 +168,19 @@ def digitise(
 def mask_of(kind: str, sensor: Sensor, start: int, stop: int) -> NDArray[np.bool_]:
     """Return which frames from ``start`` to ``stop`` are bad in this way, (frame,)."""
     return np.isin(np.arange(start, stop), sensor.frames_of(kind))
+
+
+def bleaching_of(s: SimulationSettings) -> NDArray[np.float64]:
+    """Return the factor of each frame by which the indicator has bleached."""
+    t = np.arange(s.frames)
+    slow = s.bleach_fraction * np.exp(-t / s.bleach_time)
+    fast = s.bleach_fast_fraction * np.exp(-t / s.bleach_fast_time)
+    return np.asarray(1 - s.bleach_fraction - s.bleach_fast_fraction + slow + fast)
+
+
+def largest_count(s: SimulationSettings) -> float | None:
+    """Return the largest count of an integer type; None for float32."""
+    if s.dtype == "float32":
+        return None
+    largest = int(np.iinfo(s.dtype).max)
+    return float(largest if s.bits is None else min(largest, 2**s.bits - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from astrocast.kernels.rendering.formula_events import (
 )
 from astrocast.kernels.rendering.frames import render_frames
 from astrocast.kernels.rendering.tissue_events import label_tissue_events, tissue_signal
-from astrocast.settings.simulation import TISSUE_KINDS, SimulationSettings
+from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import sensor
 from astrocast.simulation.events import (
     brightness_under,
@@ -27,18 +27,14 @@ from astrocast.simulation.events import (
     noise_of,
     photons_of,
 )
-from astrocast.simulation.footprints import Tissue
-from astrocast.simulation.modes import make_modes
+from astrocast.simulation.modes import make_modes, spline_through
 from astrocast.simulation.motion import make_motion, motion_margin
 from astrocast.simulation.scene import Scene, make_scene
 from astrocast.simulation.streams import seed_of
 from astrocast.simulation.tissue_events import (
-    Occupied,
-    TissueDraft,
-    draw_tissue_events,
     light_under,
-    mark_formula_events,
     pack_events,
+    place_tissue_events,
 )
 from astrocast.simulation.truth import (
     EventSource,
@@ -99,7 +95,7 @@ class Simulator:
         margin = motion_margin(s)
         self.scene = make_scene(s, margin, seed_of(s.seed, "scene"))
         self.motion = make_motion(s, seed_of(s.seed, "motion"))
-        self.bleaching = _bleaching(s)
+        self.bleaching = sensor.bleaching_of(s)
         self.sensor = sensor.make_sensor(s)
         self.modes = make_modes(s, self.scene)
         self._keys = seed_of(s.seed, "noise").generate_state(2, np.uint64)
@@ -108,7 +104,7 @@ class Simulator:
         self._drafts = draw_events(s, seed_of(s.seed, "events"))
         resting = self.scene.image[self.scene.inside] * s.mean_photons
         self._parameters = calibrate(self._drafts, s, resting)
-        self._tissue_drafts = self._draw_tissue_events()
+        self._tissue_drafts = place_tissue_events(s, self.scene, self._drafts)
         self._tissue_light = [
             light_under(d, self.scene.image * s.mean_photons, margin)
             for d in self._tissue_drafts
@@ -122,21 +118,6 @@ class Simulator:
             ],
             np.float64,
         )
-
-    def _draw_tissue_events(self) -> list[TissueDraft]:
-        s = self.settings
-        if not any(kind in TISSUE_KINDS for kind in s.kind_counts):
-            return []
-        taken = Occupied(self.scene.image.shape, self.scene.margin, s.separation)
-        if not s.overlap:
-            mark_formula_events(taken, self._drafts)
-        tissue = Tissue(self.scene, s)
-        seed = seed_of(s.seed, "tissue_events")
-        last = max((draft.group for draft in self._drafts), default=0)
-        return [
-            replace(draft, group=draft.group + last) if draft.group else draft
-            for draft in draw_tissue_events(s, tissue, taken, seed)
-        ]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -343,7 +324,7 @@ class Simulator:
 
     @cached_property
     def _coefficients(self) -> NDArray[np.float32]:
-        return _spline(self.modes.images, self.settings.mean_photons)
+        return spline_through(self.modes.images, self.settings.mean_photons)
 
     @cached_property
     def _second_coefficients(self) -> NDArray[np.float32] | None:
@@ -352,7 +333,7 @@ class Simulator:
             return None
         image = scene.image.astype(np.float64)
         images = np.stack([image, image * scene.local])
-        return _spline(images, self.settings.mean_photons)
+        return spline_through(images, self.settings.mean_photons)
 
     def _acquire(
         self,
@@ -387,7 +368,7 @@ class Simulator:
         source = sensor.source_frames(self.sensor, start, stop)
         first = int(source.min()) - s.average_frames + 1
         averaged = s.average_frames > 1 or s.average_pixels > 1
-        limit = self._limit if noisy else None
+        limit = sensor.largest_count(s) if noisy else None
         frames = self._expose(
             np.arange(first, stop),
             coefficients,
@@ -404,15 +385,6 @@ class Simulator:
                 if start <= frame < stop:
                     frames[frame - start, top:bottom] = 0
         return frames
-
-    @property
-    def _limit(self) -> float | None:
-        """Largest count of an integer type; None for float32."""
-        s = self.settings
-        if s.dtype == "float32":
-            return None
-        largest = int(np.iinfo(s.dtype).max)
-        return float(largest if s.bits is None else min(largest, 2**s.bits - 1))
 
     def _expose(
         self,
@@ -458,18 +430,3 @@ class Simulator:
     @cached_property
     def _no_events(self) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...]]:
         return np.empty((0, len(PARAMETERS))), pack_events([], np.empty(0))
-
-
-def _bleaching(s: SimulationSettings) -> NDArray[np.float64]:
-    """Return the factor of each frame by which the indicator has bleached."""
-    t = np.arange(s.frames)
-    slow = s.bleach_fraction * np.exp(-t / s.bleach_time)
-    fast = s.bleach_fast_fraction * np.exp(-t / s.bleach_fast_time)
-    return np.asarray(1 - s.bleach_fraction - s.bleach_fast_fraction + slow + fast)
-
-
-def _spline(images: NDArray[np.float64], photons: float) -> NDArray[np.float32]:
-    """Return cubic spline coefficients through images (mode, row, column)."""
-    return np.stack(
-        [ndimage.spline_filter(m * photons, order=3, mode="mirror") for m in images]
-    ).astype(np.float32)

@@ -12,9 +12,12 @@ from scipy import ndimage
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.rendering.tissue_events import SAMPLES, no_tissue_events
-from astrocast.settings.simulation import TISSUE_KINDS, SimulationSettings
+from astrocast.settings.simulation import SimulationSettings
+from astrocast.settings.simulation_kinds import TISSUE_KINDS
 from astrocast.simulation.courses import Course, draw_course
 from astrocast.simulation.footprints import Footprint, Tissue, draw_footprint
+from astrocast.simulation.scene import Scene
+from astrocast.simulation.streams import seed_of
 
 #: footprints tried for an event, and starts tried for a footprint
 PLACES, STARTS = 60, 12
@@ -31,7 +34,7 @@ class TissueDraft:
     Parameters
     ----------
     kind
-        One of `astrocast.settings.simulation.TISSUE_KINDS`.
+        One of `astrocast.settings.simulation_kinds.TISSUE_KINDS`.
     relative
         Amplitude as drawn, dF/F.
     footprint, course
@@ -96,6 +99,24 @@ class Occupied:
             far = ndimage.distance_transform_edt(~mask)
             mask = far <= self.gap
         self._taken.append((mask, start, stop))
+
+
+def place_tissue_events(
+    s: SimulationSettings, scene: Scene, formula: list[Any]
+) -> list[TissueDraft]:
+    """Return the tissue events beside events given by a formula, groups numbered on."""
+    if not any(kind in TISSUE_KINDS for kind in s.kind_counts):
+        return []
+    taken = Occupied(scene.image.shape, scene.margin, s.separation)
+    if not s.overlap:
+        mark_formula_events(taken, formula)
+    last = max((draft.group for draft in formula), default=0)
+    return [
+        replace(draft, group=draft.group + last) if draft.group else draft
+        for draft in draw_tissue_events(
+            s, Tissue(scene, s), taken, seed_of(s.seed, "tissue_events")
+        )
+    ]
 
 
 def draw_tissue_events(

@@ -17,11 +17,11 @@ from astrocast.errors import (
     OutputExistsError,
     ResultsDifferError,
 )
+from astrocast.io.stores.study_index import STUDY_FILE
 from astrocast.runtime.fingerprint import list_differences
 from astrocast.runtime.provenance import versions, write_json
 from astrocast.study.table import StudyRow
 
-STUDY_FILE = "study.json"
 FORMAT_VERSION = 1
 
 

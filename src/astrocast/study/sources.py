@@ -12,8 +12,8 @@ import pandas as pd
 from astrocast.errors import FormatError
 from astrocast.io.stores.event_store import META, TABLE
 from astrocast.io.stores.event_table import read_event_table
+from astrocast.io.stores.study_index import STUDY_FILE
 from astrocast.study.cohort import Cohort, event_stores
-from astrocast.study.directory import STUDY_FILE
 
 
 @dataclass(frozen=True)

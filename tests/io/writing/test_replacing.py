@@ -190,3 +190,18 @@ def test_an_error_at_the_second_rename_takes_the_old_folder_back(
     with pytest.raises(OutputError, match="cannot be written"), replacing(path):
         pass  # nothing was written beside
     assert (path / "old").exists()
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tiff"])
+def test_a_writer_of_frames_that_stops_leaves_the_old_file(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    write_constant(path, None, 1)
+    before = sorted(tmp_path.iterdir())
+    write_constant(path, None, 2, commit=False)
+    assert read_value(path, None) == 1
+    assert sorted(tmp_path.iterdir()) == before
+    write_constant(path, None, 3)
+    assert read_value(path, None) == 3
+    assert sorted(tmp_path.iterdir()) == before

@@ -142,8 +142,9 @@ def _run(
 def _rows_and_parameters(
     source: str, config: Path | None, overrides: list[str]
 ) -> tuple[list[StudyRow], dict[str, Any]]:
+    from astrocast.io.stores.study_index import STUDY_FILE
     from astrocast.pipeline.settings import parameter_rows, read_values
-    from astrocast.study.directory import STUDY_FILE, read_study
+    from astrocast.study.directory import read_study
     from astrocast.study.table import StudyRow, find_recordings, name_rows, read_table
 
     if Path(source).name == STUDY_FILE:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astrocast.errors import InvalidValueError, OutputExistsError
+from astrocast.io.writing.files import replacing
 from astrocast.pipeline.run import REPORT, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
@@ -58,14 +59,12 @@ def _prepare(run: WholeRun) -> None:
     if run.output.exists():
         raise OutputExistsError(f"{run.output} is already there; choose another name")
     if run.begin_with is not None:
-        beside = run.output.with_name(run.output.name + ".partial")
-        shutil.rmtree(beside, ignore_errors=True)
         # events and the report are of other parameters; decisions are about them
         left_out = shutil.ignore_patterns(
-            "*.roi", "*.jsonl", REPORT, "*.partial", "*.lock", "*.explore.json"
+            "*.roi", "*.jsonl", REPORT, "*.partial*", "*.lock", "*.explore.json"
         )
-        shutil.copytree(run.begin_with, beside, ignore=left_out)
-        beside.rename(run.output)
+        with replacing(run.output, overwrite=False) as beside:
+            shutil.copytree(run.begin_with, beside, ignore=left_out)
     settings = plain(run.settings.model_dump())
     write_json(_mark(run.output), {"source": str(run.source), "settings": settings})
 

@@ -15,9 +15,9 @@ from astrocast.io.formats.contiguous import ContiguousRecording
 from astrocast.io.recording import Metadata, Recording, check_movie_shape
 from astrocast.io.selection import Selection
 from astrocast.io.writing.files import (
+    Replacement,
     SequentialWriter,
     check_space,
-    check_target,
     open_for_writing,
 )
 
@@ -82,11 +82,13 @@ class NpyWriter(SequentialWriter):
             raise InvalidValueError(
                 ".npy files are not compressed; leave compression out or write .h5"
             )
-        beside = check_target(path, options.get("overwrite", False))
+        new = Replacement(
+            path, overwrite=options.get("overwrite", False), durable=False
+        )
         check_space(
             path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, path
         )
-        file = open_for_writing(beside)
+        file = open_for_writing(new.beside)
         np.lib.format.write_array_header_1_0(
             file,
             {
@@ -95,7 +97,7 @@ class NpyWriter(SequentialWriter):
                 "shape": tuple(shape),
             },
         )
-        super().__init__(path, beside, file, shape, dtype)
+        super().__init__(new, file, shape, dtype)
         self._attributes = {**(options.get("attributes") or {})}
         self._attributes.update((options.get("metadata") or Metadata()).to_attributes())
 

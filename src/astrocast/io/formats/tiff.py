@@ -21,9 +21,9 @@ from astrocast.io.recording import (
 )
 from astrocast.io.selection import Selection
 from astrocast.io.writing.files import (
+    Replacement,
     SequentialWriter,
     check_space,
-    check_target,
     open_for_writing,
 )
 
@@ -109,7 +109,10 @@ class TiffWriter(SequentialWriter):
                 "TIFF is written uncompressed; leave compression out, or write .h5 or"
                 " .zarr"
             )
-        beside = check_target(path, options.get("overwrite", False))
+        new = Replacement(
+            path, overwrite=options.get("overwrite", False), durable=False
+        )
+        beside = new.beside
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need, path)
         open_for_writing(beside).close()
@@ -128,4 +131,4 @@ class TiffWriter(SequentialWriter):
         assert written is not None
         file = beside.open("r+b", buffering=0)
         file.seek(written[0])
-        super().__init__(path, beside, file, shape, stored)
+        super().__init__(new, file, shape, stored)

@@ -199,15 +199,6 @@ def _remove_if_dead(left: Path) -> None:
             _remove(left)
 
 
-def check_target(path: Path, overwrite: bool) -> Path:
-    """Return the path to write beside ``path``; refuse an existing one unless asked."""
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{path} exists; choose another name or pass overwrite=True"
-        )
-    return path.with_name(path.name + PARTIAL)
-
-
 def check_space(folder: Path, need: int, what: Path) -> None:
     """Refuse to start what the disk has no room for."""
     try:
@@ -269,19 +260,13 @@ class SequentialWriter(RecordingWriter):
 
     def __init__(
         self,
-        path: Path,
-        beside: Path,
+        new: Replacement,
         file: BinaryIO,
         shape: tuple[int, int, int],
         dtype: np.dtype[Any],
     ) -> None:
-        self.path, self.beside, self.file, self.shape, self.dtype = (
-            path,
-            beside,
-            file,
-            shape,
-            dtype,
-        )
+        self._new, self.path, self.file = new, new.path, file
+        self.shape, self.dtype = shape, dtype
         self._next = 0
         self._sync = EarlySync(file.fileno())
 
@@ -319,10 +304,10 @@ class SequentialWriter(RecordingWriter):
             ) from error
         self._sync.close()
         self.file.close()
-        os.replace(self.beside, self.path)  # noqa: PTH105 - atomic on every system
+        self._new.commit()
 
     def discard(self) -> None:
         """Close and remove what was written."""
         self._sync.close()
         self.file.close()
-        self.beside.unlink(missing_ok=True)
+        self._new.discard()

@@ -21,7 +21,7 @@ def segment_territories(
     mean: NDArray[np.floating],
     diameter: float,
     activity: NDArray[np.floating] | None = None,
-    activity_weight: float = 0.5,
+    activity_weight: float = 0.4,
 ) -> NDArray[np.int32]:
     """Divide the bright part of an image into one territory per cell.
 
@@ -76,20 +76,23 @@ def segment_territories(
             raise InvalidValueError(
                 f"the activity is {np.shape(activity)}, the image {np.shape(mean)}"
             )
-        score = score + activity_weight * _score(activity, diameter, _EDGE_WIDTH)
-        seeds = seeds + activity_weight * _score(activity, diameter, _SEED_WIDTH)
+        # the larger of both: a sum would move the maxima away from the somata
+        edges = _score(activity, diameter, _EDGE_WIDTH)
+        places = _score(activity, diameter, _SEED_WIDTH)
+        score = np.maximum(score, activity_weight * edges)
+        seeds = np.maximum(seeds, activity_weight * places)
     labels = np.zeros(score.shape, np.int32)
     if not np.ptp(seeds) > 0:
         return labels
     bright = seeds > threshold_otsu(seeds)
     distance = max(1, round(0.35 * diameter))
-    places = peak_local_max(
+    peaks = peak_local_max(
         seeds,
         min_distance=distance,
         labels=bright.astype(np.int32),
         exclude_border=False,
     )
-    for number, (row, column) in enumerate(places.tolist(), 1):
+    for number, (row, column) in enumerate(peaks.tolist(), 1):
         labels[row, column] = number
     labels = watershed(-seeds, labels, mask=score > threshold_otsu(score))
     return _renumber(labels, _LEAST_AREA * np.pi * diameter**2 / 4)

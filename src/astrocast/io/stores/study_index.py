@@ -1,0 +1,70 @@
+"""The recordings of a study with their events, from ``study.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from astrocast.errors import FormatError, NotRunError
+from astrocast.io.stores.event_store import TABLE
+
+STUDY_FILE = "study.json"
+
+
+@dataclass(frozen=True)
+class StudyEvents:
+    """An event store of a study.
+
+    Parameters
+    ----------
+    store
+        The event store (``.roi``).
+    recording
+        Name of the recording in the study.
+    labels
+        Columns of the table of the study: ``group``, ``subject``, ``day`` ...
+    """
+
+    store: Path
+    recording: str
+    labels: dict[str, str]
+
+
+def is_study(path: Path) -> bool:
+    """Return whether a directory (or ``study.json`` itself) is a study."""
+    return path.name == STUDY_FILE or (path / STUDY_FILE).is_file()
+
+
+def list_study_events(path: Path) -> list[StudyEvents]:
+    """Return the event stores of the complete recordings of a study, in its order.
+
+    Raises
+    ------
+    FormatError
+        ``study.json`` cannot be read.
+    NotRunError
+        No recording is complete.
+    """
+    file = path if path.name == STUDY_FILE else path / STUDY_FILE
+    found, rows = [], []
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        outcomes = state["outcomes"]
+        for row in state["recordings"]:
+            complete = outcomes.get(row["name"], {}).get("status") == "ok"
+            rows.append((str(row["name"]), dict(row["labels"]), complete))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"{file} cannot be read: {error!r}; `astrocast batch` writes it"
+        ) from error
+    for name, labels, complete in rows:
+        run = file.parent / f"{name}.astrocast"
+        stores = sorted(run.glob(f"*.roi/{TABLE}")) if complete else []
+        found += [StudyEvents(store.parent, name, labels) for store in stores]
+    if not found:
+        raise NotRunError(
+            f"{file.parent} has {len(rows)} recordings and none is complete; run"
+            " `astrocast batch` again"
+        )
+    return found
