@@ -1,4 +1,4 @@
-"""Draw the picture of the simulation page: a recording and its truth."""
+"""Draw the pictures of the simulation page: a recording, events, disturbances."""
 
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import numpy as np
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from astrocast.simulation import SimulationSettings, simulate
+from astrocast.settings.simulation_kinds import FORMULA_KINDS, TISSUE_KINDS
+from astrocast.settings.simulation_presets import NUISANCES
+from astrocast.simulation import SimulationSettings, Simulator, simulate
 
 SETTINGS = SimulationSettings(
     seed=3,
@@ -20,6 +22,9 @@ SETTINGS = SimulationSettings(
     snr=4.0,
 )
 BAR_PIXELS = 40
+#: size of the small movies
+SMALL = {"frames": 160, "rows": 112, "columns": 112}
+STILL = {"motion": 0.0, "bleach_fraction": 0.0, "drift": 0.0, "snr": 4.0}
 
 
 def main() -> None:
@@ -83,5 +88,50 @@ def main() -> None:
     figure.savefig(Path(__file__).with_name("simulation.png"), dpi=76)
 
 
+def draw_kinds() -> None:
+    """Draw one small movie of each kind of event: largest dF, and its course."""
+    kinds = (*FORMULA_KINDS, *TISSUE_KINDS)
+    several = {"touching": 2, "repeats": 3}
+    pictures = []
+    for kind in kinds:
+        counts = {kind: several.get(kind, 1)}
+        plan = Simulator(SimulationSettings(seed=1, counts=counts, **SMALL, **STILL))
+        clean = plan.clean(0, SMALL["frames"])
+        place = np.unravel_index(clean.max(0).argmax(), clean.shape[1:])
+        pictures.append((kind, clean.max(0), clean[:, place[0], place[1]]))
+    draw_pairs(pictures, "largest dF", "dF (counts)", "simulation_kinds.png")
+
+
+def draw_disturbances() -> None:
+    """Draw recordings without events: sd of each pixel, mean of each frame."""
+    pictures = []
+    for name in NUISANCES:
+        settings = SimulationSettings.preset(f"event_free_{name}", seed=1, **SMALL)
+        movie = Simulator(settings).movie(0, SMALL["frames"]).astype(np.float32)
+        pictures.append((name, movie.std(0), movie.mean((1, 2))))
+    draw_pairs(
+        pictures, "sd over time", "frame (counts)", "simulation_disturbances.png"
+    )
+
+
+def draw_pairs(pictures, what: str, label: str, name: str) -> None:
+    """Draw each picture above its course, eight in a row."""
+    figure, axes = plt.subplots(4, 8, figsize=(14, 7.4), layout="constrained")
+    for k, (title, image, course) in enumerate(pictures):
+        above, below = axes[2 * (k // 8), k % 8], axes[2 * (k // 8) + 1, k % 8]
+        above.imshow(image, cmap="magma", vmax=np.percentile(image, 99.8))
+        above.set_title(title, fontsize=10)
+        above.set_axis_off()
+        below.plot(course, lw=0.9, color="tab:orange")
+        below.tick_params(labelsize=7)
+        if k % 8 == 0:
+            below.set_ylabel(label, fontsize=8)
+        below.set_xlabel("frame", fontsize=8)
+    figure.suptitle(f"above: {what}; below: {label}", fontsize=9)
+    figure.savefig(Path(__file__).with_name(name), dpi=60)
+
+
 if __name__ == "__main__":
+    draw_kinds()
+    draw_disturbances()
     main()

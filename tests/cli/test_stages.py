@@ -154,3 +154,18 @@ def test_a_wrong_call_is_one_message_and_writes_nothing(
     assert "Traceback" not in message
     assert list(tmp_path.iterdir()) == []
     assert recording.read_bytes() == before
+
+
+def test_simulate_prints_parameters_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--parameters"]) == 0
+    text = capsys.readouterr().out
+    assert "snr" in text
+    config = tmp_path / "small.yaml"
+    config.write_text(text)
+    small = ["frames=12", "rows=32", "columns=32", "events=0"]
+    asked = [word for value in small for word in ("--set", value)]
+    out = tmp_path / "x.h5"
+    assert main(["simulate", str(out), "--config", str(config), *asked]) == 0
+    assert open_recording(out, "data/ch0").shape == (12, 32, 32)

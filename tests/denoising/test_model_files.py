@@ -87,6 +87,37 @@ def test_a_lambda_layer_is_refused_and_not_run(
         read_network(archive)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[1, 2]",
+        '{"config": 3}',
+        '{"config": {"layers": 5}}',
+        '{"config": {"layers": [1]}}',
+        "[" * 100_000,
+    ],
+)
+def test_odd_configurations_are_one_clear_error(
+    tmp_path: Path, make_unet, write_legacy, config: str
+) -> None:
+    archive = tmp_path / "a.keras"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("config.json", config)
+        file.writestr("model.weights.h5", b"")
+    with pytest.raises(FormatError, match=r"a\.keras"):
+        read_network(archive)
+
+
+@pytest.mark.parametrize("content", ["[1]", "3", "{", "[" * 100_000])
+def test_an_odd_record_is_one_clear_error(
+    tmp_path: Path, make_unet, content: str
+) -> None:
+    path = write_network(tmp_path, "net", make_unet(), {})
+    (tmp_path / "net.json").write_text(content)
+    with pytest.raises(FormatError, match=r"net\.json is damaged.*remove it"):
+        read_network(path)
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self):

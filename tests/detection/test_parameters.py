@@ -84,6 +84,7 @@ def test_the_signature_is_the_settings_model():
         "calibration",
         "signal_loc",
         "fluorescence_loc",
+        "check_channels",
     )
     declared = {name: p.default for name, p in signature.items() if name not in beyond}
     assert list(declared) == list(DetectionSettings.model_fields)

@@ -349,6 +349,20 @@ def test_the_offset_is_taken_from_dark_frames() -> None:
         Input().run(frames[3:], dtype="float32", in_memory=True, offset="auto")
 
 
+def test_the_offset_and_its_error_are_stored(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).poisson(300.0, (40, 16, 16)).astype(np.float32)
+    frames[:, :8] *= 2
+    frames[:3] = np.random.default_rng(1).normal(0, 2, (3, 16, 16))
+    frames += 400
+    for offset in ("auto", 400.0):
+        target = tmp_path / f"{offset}.h5"
+        Input().run(frames, target, dtype="float32", offset=offset)
+        with open_recording(target) as found:
+            metadata = found.metadata
+        assert metadata.subtracted_offset == pytest.approx(400, abs=1)
+        assert (metadata.offset_error is None) == (offset != "auto")
+
+
 def test_no_reduction_is_needed_without_a_background() -> None:
     movie = np.arange(6 * 8 * 8, dtype=np.float32).reshape(6, 8, 8)
     options = {"dtype": "float32", "in_memory": True, "subtract_func": None}

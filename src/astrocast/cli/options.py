@@ -94,6 +94,13 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+OneChannel = Annotated[
+    bool,
+    typer.Option(
+        "--one-channel",
+        help="Read a file as one channel even where two seem to alternate in it.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a dataset that is there already.")
 ]

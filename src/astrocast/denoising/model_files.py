@@ -72,7 +72,15 @@ def read_network(path: str | Path) -> SavedNetwork:
         unet = unet_from_arrays(arrays)
     except InvalidValueError as error:
         raise FormatError(f"{found}: {error}") from error
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(
@@ -245,11 +253,13 @@ def _read_record(path: Path) -> dict[str, Any]:
         return {}
     try:
         record = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+        if not isinstance(record, dict):
+            raise TypeError(f"it holds {type(record).__name__}, expected an object")
+    except (ValueError, TypeError, RecursionError) as error:
         raise FormatError(
             f"{beside} is damaged: {error}; remove it to read the weights alone"
         ) from error
-    return record if isinstance(record, dict) else {}
+    return record
 
 
 def write_network(

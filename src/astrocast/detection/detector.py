@@ -39,6 +39,7 @@ from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.runtime.instance_logger import instance_logger
+from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
@@ -128,6 +129,7 @@ class Detector:
         calibration: CalibratedSettings | None = None,
         signal_loc: str | None = None,
         fluorescence_loc: str | None = None,
+        check_channels: bool = True,
     ) -> Path:
         """Detect events and write them as an event store.
 
@@ -203,6 +205,9 @@ class Detector:
             Dataset of the same file and shape with the fluorescence, for F0 and dF/F of
             each event. When None, the dataset that events are looked for in, where that
             is fluorescence.
+        check_channels
+            Refuse a file of which even and odd frames look like two channels. Results
+            of this package, arrays and opened recordings are not looked at.
 
         Returns
         -------
@@ -267,7 +272,9 @@ class Detector:
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
         with ExitStack() as stack:
-            recording = stack.enter_context(open_recording(self.input_path, loc))
+            recording = stack.enter_context(
+                open_stage_input(self.input_path, loc, check_channels=check_channels)
+            )
             pool = (
                 stack.enter_context(worker_threads("detect"))
                 if settings.parallel

@@ -51,6 +51,9 @@ class Metadata:
     frame_times
         Time of each frame of one channel in seconds from the first frame, where the
         steps between frames are uneven; empty otherwise.
+    subtracted_offset, offset_error
+        Counts of the camera in the dark that a conversion subtracted, and their
+        standard error where it is known.
     """
 
     pixel_size: tuple[float, float] | None = None
@@ -58,6 +61,8 @@ class Metadata:
     channel_names: tuple[str, ...] = ()
     acquisition_time: str | None = None
     frame_times: tuple[float, ...] = field(default=(), repr=False)
+    subtracted_offset: float | None = None
+    offset_error: float | None = None
 
     def to_attributes(self) -> dict[str, Any]:
         """Return what is known as numbers, strings and lists: attributes of a file.
@@ -85,6 +90,8 @@ class Metadata:
             "channel_names": lambda v: tuple(str(n) for n in v),
             "acquisition_time": str,
             "frame_times": lambda v: tuple(_finite(t) for t in v),
+            "subtracted_offset": _finite,
+            "offset_error": _finite,
         }
         known: dict[str, Any] = {}
         parts = [attributes.get("frame_times", ())]

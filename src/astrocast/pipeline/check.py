@@ -11,12 +11,11 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import ContentHash, describe_input
+from astrocast.runtime.stage_input import LARGEST_VALUE
 
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
 BLOCK_FRAMES = 64
-#: sums of squares of a million such values still fit into float32
-LARGEST_VALUE = 1e15
 
 
 def check_recording(

@@ -124,7 +124,7 @@ def subtract_offset(
         return channels
     found = []
     for channel in channels:
-        counts = offset
+        counts, error = offset, None
         if offset == "auto":
             counts, error, source = estimate_offset(channel.recording)
             logger.info(
@@ -136,7 +136,11 @@ def subtract_offset(
             )
         shape = channel.recording.shape[1:]
         frame = np.full(shape, float(counts))
-        found.append(replace(channel, recording=without(channel.recording, frame)))
+        recording = without(channel.recording, frame)
+        recording.metadata = replace(
+            recording.metadata, subtracted_offset=float(counts), offset_error=error
+        )
+        found.append(replace(channel, recording=recording))
     return found
 
 
@@ -171,7 +175,7 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
     if dark.any():
         levels = table[dark, 0]
         error = max(float(levels.std()), float(usual[1]) * 0.01) / np.sqrt(dark.sum())
-        return float(np.median(levels)), error, f"{int(dark.sum())} dark frames"
+        return float(np.median(levels)), float(error), f"{int(dark.sum())} dark frames"
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
         "offset is 'auto', but there are no dark frames (shutter closed) for it."

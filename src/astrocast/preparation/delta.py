@@ -27,6 +27,7 @@ from astrocast.preparation.bridged_frames import bridge_bad_frames
 from astrocast.runtime.blocks import copy_blocks
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
+from astrocast.runtime.stage_input import open_stage_input
 from astrocast.settings.delta import DeltaSettings
 
 Baseline = Literal[
@@ -103,6 +104,7 @@ class Delta:
         percentile: float = 10.0,
         smooth: int = 9,
         floor: float = 1.0,
+        check_channels: bool = True,
     ) -> Any:
         """Correct the recording; the kind of the result follows that of the input.
 
@@ -131,6 +133,9 @@ class Delta:
             ``baseline="corrected_minimum"``.
         floor
             Least background that ``dFF`` divides by.
+        check_channels
+            Refuse a file of which even and odd frames look like two channels. Results
+            of this package, arrays and opened recordings are not looked at.
 
         Returns
         -------
@@ -149,9 +154,14 @@ class Delta:
             percentile=percentile,
             smooth=smooth,
             floor=floor,
+            check_channels=check_channels,
         )
         try:
-            recording = open_recording(self.data, self.loc or None)
+            recording = open_stage_input(
+                self.data,
+                self.loc or None,
+                check_channels=self._settings.check_channels,
+            )
         except (
             InvalidTypeError
         ) as error:  # the contract of this class has a ValueError here

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
@@ -20,7 +20,6 @@ from astrocast.io.registry import create_recording, open_interleaved
 from astrocast.io.selection import Missing
 from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.views import as_dask
-from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
 from astrocast.preparation.channels import (
     Conversion,
     interleave,
@@ -34,6 +33,7 @@ from astrocast.runtime.frame_quality import MeasuredCopy
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
+from astrocast.runtime.stage_input import refuse_alternation
 from astrocast.settings.conversion import ConversionSettings
 
 #: raise it when the conversion of the same recording gives other values
@@ -241,7 +241,8 @@ class Input:
             source = open_chosen(input_path, settings)
         keep_open = False
         try:
-            check_alternation(source, settings)
+            if settings.check_channels and channel_count(settings.channels) == 1:
+                refuse_alternation(source)
             if not settings.lazy:
                 source = in_memory_copy(source)
             prepared = prepare(source, settings)
@@ -315,27 +316,6 @@ def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
         axes=settings.axes,
         missing=settings.missing,
     )
-
-
-def check_alternation(source: Recording, settings: ConversionSettings) -> None:
-    """Refuse two channels that alternate in what is read as one.
-
-    A recording whose file names its channels is not looked at.
-    """
-    known = source.choices.get("channel") or source.metadata.channel_names
-    if not settings.check_channels or channel_count(settings.channels) > 1 or known:
-        return
-    middle = len(source) // 2
-    first, last = max(0, middle - 12), min(len(source), middle + 12)
-    ratio = measure_alternation(source.read(first, last))
-    if ratio > ALTERNATING:
-        raise InvalidValueError(
-            f"{source.path or 'the recording'}: neighbouring frames differ {ratio:.1f}"
-            " times as much as frames that are two apart (one channel: about 1). Two"
-            " channels seem to alternate: read them with channels=2 (command line:"
-            " --set conversion.channels=2 in a run, --set channels=2 in convert), or,"
-            " if it is one channel, with check_channels=False"
-        )
 
 
 def store_frame_quality(

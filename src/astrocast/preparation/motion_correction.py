@@ -51,6 +51,7 @@ from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
 from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
+from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
 
@@ -174,6 +175,7 @@ class MotionCorrection:
         bidi: float | str = "auto",
         reference_channel: str | None = None,
         also: Sequence[Any] = (),
+        check_channels: bool = True,
     ) -> None:
         """Estimate the motion of a recording.
 
@@ -232,6 +234,9 @@ class MotionCorrection:
             Further channels that moved along (names of datasets in the same file,
             paths, or arrays): the motion is estimated on all of them together. `save`
             applies it to any.
+        check_channels
+            Refuse a file of which even and odd frames look like two channels. Results
+            of this package, arrays and opened recordings are not looked at.
 
         Raises
         ------
@@ -263,7 +268,9 @@ class MotionCorrection:
             )
         compute = choose_engine(self.settings.engine)
         with ExitStack() as stack:
-            own = opened(stack, path, loc or None)
+            own = open_stage_input(path, loc or None, check_channels=check_channels)
+            if own is not path:
+                stack.callback(own.close)
             recording = own
             if reference_channel is not None:
                 recording = opened(stack, *channel(path, reference_channel))

@@ -54,6 +54,11 @@ class DeltaSettings(Settings):
     floor: float = parameter(
         1.0, "Least background that dFF divides by", unit="grey values", gt=0
     )
+    check_channels: bool = parameter(
+        True,
+        "Refuse a file, opened directly, of which even and odd frames look like two"
+        " channels",
+    )
 
     @field_validator("smooth")
     @classmethod

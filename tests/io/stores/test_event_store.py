@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -222,3 +223,34 @@ def test_the_store_is_beside_the_recording():
     assert store_path(Path("a/b.h5"), "df/ch1") == Path("a/b.ch1.roi")
     assert store_path(Path("a/b.tiff")) == Path("a/b.roi")
     assert event_map.EVENT_MAP_SUFFIXES[0] == ".tiff"
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "3", "{", "[" * 100_000])
+def test_odd_meta_is_one_clear_error(tmp_path: Path, content: str):
+    (tmp_path / "meta.json").write_text(content)
+    with pytest.raises(FormatError, match=r"meta\.json is not a JSON object"):
+        read_meta(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", ["negative box", "text for numbers", "flipped bytes"]
+)
+def test_a_tampered_table_is_one_clear_error(tmp_path: Path, change: str):
+    store = tmp_path
+    write_events(tmp_path, table(5))
+    path = store / "events.parquet"
+    if change == "flipped bytes":
+        content = bytearray(path.read_bytes())
+        content[4 : len(content) // 2] = b"\xa5" * (len(content) // 2 - 4)
+        path.write_bytes(content)
+    else:
+        held = pq.read_table(path)
+        place = held.schema.get_field_index("dz")
+        values = [-3] * 5 if change == "negative box" else ["x"] * 5
+        kind = (
+            held.schema.field(place).type if change == "negative box" else pa.string()
+        )
+        held = held.set_column(place, pa.field("dz", kind), pa.array(values, kind))
+        pq.write_table(held, path)
+    with pytest.raises(FormatError, match=r"events\.parquet"):
+        read_events(store)["mask"].to_list()

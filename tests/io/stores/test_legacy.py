@@ -216,6 +216,21 @@ def test_forged_states_are_refused(tmp_path, name):
         read_pickled_array(path)
 
 
+def test_lists_of_lists_do_not_unfold_without_end(tmp_path):
+    held = ["x"]
+    for _ in range(40):  # 2**40 items in a few hundred bytes
+        held = [held, held]
+    looped = []
+    looped.append(looped)
+    wide = np.empty(40, object)
+    wide[:] = [list(range(50))] * 40
+    for attack in (held, looped, [[wide] * 40] * 40):
+        path = tmp_path / "events.npy"
+        path.write_bytes(as_npy(pickle.dumps(attack, protocol=4)))
+        with pytest.raises(FormatError, match="unfold"):
+            read_pickled_array(path)
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_an_array_or_a_format_error(tmp_path_factory, payload):
     path = tmp_path_factory.mktemp("fuzz") / "a.npy"

@@ -39,3 +39,6 @@ def test_edges() -> None:
     equal[1::2] = 7
     assert measure_alternation(equal) == np.inf
     assert measure_alternation(np.ones((10, 1, 3))) == 0.0
+    endless = movie_of(0)
+    endless[:, 2] = np.inf
+    assert measure_alternation(endless) < ALTERNATING

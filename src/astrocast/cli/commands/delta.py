@@ -12,6 +12,7 @@ from astrocast.cli.options import (
     Config,
     Loc,
     Missing,
+    OneChannel,
     Output,
     Overwrite,
     Plane,
@@ -32,6 +33,7 @@ def delta(
     channel: Channel = None,
     axes: Axes = None,
     missing: Missing = None,
+    one_channel: OneChannel = False,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "df/ch0",
     config: Config = None,
     set_: Set = None,
@@ -49,7 +51,13 @@ def delta(
         window = settings.window_for(len(movie))
     correction = Delta(recording, loc=loc or "")
     with reporting(reporter()):
-        correction.run(**settings.model_dump() | {"window": window})
+        correction.run(
+            **settings.model_dump()
+            | {
+                "window": window,
+                "check_channels": settings.check_channels and not one_channel,
+            },
+        )
         correction.save(output, loc=loc_out, chunk_strategy="XY", overwrite=overwrite)
     typer.echo(
         f"{output} {loc_out}\nwindow: {window} frames, background: {settings.baseline}"

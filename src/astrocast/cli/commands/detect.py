@@ -13,6 +13,7 @@ from astrocast.cli.options import (
     Config,
     Loc,
     Missing,
+    OneChannel,
     Plane,
     Position,
     Recording,
@@ -42,6 +43,7 @@ def detect(
     channel: Channel = None,
     axes: Axes = None,
     missing: Missing = None,
+    one_channel: OneChannel = False,
     signal_loc: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +71,7 @@ def detect(
             loc=loc,
             signal_loc=signal_loc,
             calibration=settings.calibration,
+            check_channels=not one_channel,
             **settings.model_dump(exclude={"calibration"}),
         )
     found = count_events(store)

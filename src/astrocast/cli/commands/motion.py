@@ -13,6 +13,7 @@ from astrocast.cli.options import (
     Config,
     Loc,
     Missing,
+    OneChannel,
     Output,
     Overwrite,
     Plane,
@@ -33,6 +34,7 @@ def motion(
     channel: Channel = None,
     axes: Axes = None,
     missing: Missing = None,
+    one_channel: OneChannel = False,
     loc_out: Annotated[str, typer.Option(help="Dataset to write.")] = "mc/ch0",
     dtype: Annotated[
         str, typer.Option(help="float32, or an integer type (rounded and clipped).")
@@ -58,7 +60,10 @@ def motion(
     correction = MotionCorrection(working_directory)
     with reporting(reporter()):
         correction.run(
-            recording, loc=loc or "", **settings.motion.model_dump(exclude={"enabled"})
+            recording,
+            loc=loc or "",
+            check_channels=not one_channel,
+            **settings.motion.model_dump(exclude={"enabled"}),
         )
         correction.save(
             output, loc=loc_out, chunk_strategy="XY", dtype=dtype, overwrite=overwrite

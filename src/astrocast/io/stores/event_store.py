@@ -55,5 +55,8 @@ def read_meta(directory: Path) -> dict[str, Any]:
         )
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise FormatError(f"{path} is no JSON: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FormatError(
+            f"{path} is not a JSON object: {error}. It is damaged or was changed; run"
+            " the detection again"
+        ) from error

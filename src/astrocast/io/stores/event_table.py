@@ -12,7 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from astrocast.errors import DatasetNotFoundError, FormatError, RecordingNotFoundError
+from astrocast.errors import (
+    AstrocastError,
+    DatasetNotFoundError,
+    FormatError,
+    RecordingNotFoundError,
+)
 from astrocast.events.array_columns import FootprintArray, MaskArray, TraceArray
 from astrocast.events.schema import INDEX
 from astrocast.io.stores.event_store import TABLE
@@ -40,6 +45,29 @@ def read_event_table(
         `astrocast.events.array_columns`.
     """
     path = directory / TABLE
+    try:
+        return _read_columns(path, columns)
+    except AstrocastError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OSError,
+        pa.ArrowException,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise FormatError(
+            f"{path} cannot be read: {error}. It is damaged or was changed; run the"
+            " detection again"
+        ) from error
+
+
+def _read_columns(path: Path, columns: Iterable[str] | None) -> pd.DataFrame:
+    """Return the columns of a table file; raises whatever a damaged file causes."""
     stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
@@ -65,9 +93,9 @@ def _column(table: pa.Table, name: str, kind: str) -> Any:
     if kind in _AXES:
         shapes = np.stack([table[axis].to_numpy() for axis in _AXES[kind]], axis=1)
         array = MaskArray if kind == "mask" else FootprintArray
-        return array(
-            *_joined([_packed(chunk) for chunk in table[name].chunks], np.uint8), shapes
-        )
+        packed, offsets = _joined([_packed(c) for c in table[name].chunks], np.uint8)
+        _check_boxes(name, offsets, shapes)
+        return array(packed, offsets, shapes)
     if kind == "float32[]":
         return TraceArray(
             *_joined([_values(chunk) for chunk in table[name].chunks], np.float32)
@@ -77,6 +105,21 @@ def _column(table: pa.Table, name: str, kind: str) -> Any:
         if pa.types.is_string(table[name].type)
         else table[name].to_numpy()
     )
+
+
+def _check_boxes(name: str, offsets: NDArray[np.int64], shapes: NDArray[Any]) -> None:
+    """Refuse boxes that do not fit the packed bits that are stored for them."""
+    if shapes.dtype.kind not in "iu":
+        raise ValueError(f"the boxes of {name} are of type {shapes.dtype}")
+    stored = np.diff(offsets)
+    expected = -(-shapes.astype(np.float64).prod(axis=1) // 8)
+    wrong = (shapes < 0).any(axis=1) | ((stored != expected) & (stored > 0))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{name} in row {row} has a box of {shapes[row].tolist()} and"
+            f" {stored[row]} bytes"
+        )
 
 
 def _packed(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -27,6 +27,8 @@ from astrocast.events.schema import INDEX
 LEGACY_TABLE = "events.npy"
 _TRACES = ("trace", "noise_mask_trace")
 _NUMBER_KINDS = "biufc"
+#: containers within containers; a table has five (table, event, column, list, array)
+DEEPEST = 50
 
 
 class _Dtype:
@@ -180,21 +182,43 @@ class RestrictedUnpickler(pickle.Unpickler):
         )
 
 
-def _plain(value: Any) -> Any:
-    """Replace the stand-ins by what they stand for."""
-    if isinstance(value, _Array):
-        array = value.array
-        if array is not None and array.dtype.hasobject:
-            out = np.empty(array.shape, object)
-            for place in np.ndindex(array.shape):
-                out[place] = _plain(array[place])
-            return out
-        return array
-    if isinstance(value, dict):
-        return {_plain(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(v) for v in value)
-    return value
+class _Plain:
+    """Replaces the stand-ins by what they stand for, in bounded time.
+
+    A pickle can name the same list many times: a few hundred bytes of lists of lists
+    unfold to more items than any computer counts. An honest table has at most one item
+    per byte of its file.
+
+    Parameters
+    ----------
+    budget
+        Largest number of items.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.left = budget
+
+    def __call__(self, value: Any, depth: int = 0) -> Any:
+        self.left -= 1
+        if self.left < 0 or depth > DEEPEST:
+            raise FormatError(
+                "lists within lists unfold to more than the file can hold; it was not"
+                " made by astroCAST 0.4"
+            )
+        deeper = depth + 1
+        if isinstance(value, _Array):
+            array = value.array
+            if array is not None and array.dtype.hasobject:
+                out = np.empty(array.shape, object)
+                for place in np.ndindex(array.shape):
+                    out[place] = self(array[place], deeper)
+                return out
+            return array
+        if isinstance(value, dict):
+            return {self(k, deeper): self(v, deeper) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self(v, deeper) for v in value)
+        return value
 
 
 def read_pickled_array(path: Path) -> Any:
@@ -221,7 +245,7 @@ def read_pickled_array(path: Path) -> Any:
         shape, _, dtype = read(file)
         if not dtype.hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
-        held = _plain(RestrictedUnpickler(file).load())
+        held = _Plain(len(data))(RestrictedUnpickler(file).load())
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except Exception as error:

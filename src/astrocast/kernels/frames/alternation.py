@@ -22,7 +22,8 @@ def measure_alternation(frames: NDArray[Any]) -> float:
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype; consecutive frames. NaN counts as 0.
+        (frame, row, column), any real dtype; consecutive frames. NaN and infinity
+        count as 0.
 
     Returns
     -------
@@ -47,10 +48,13 @@ def measure_alternation(frames: NDArray[Any]) -> float:
         return 0.0
     rows, columns = (max(1, n // BIN) for n in frames.shape[1:])
     height, width = frames.shape[1] // rows, frames.shape[2] // columns
-    cut = np.nan_to_num(frames[:, : rows * height, : columns * width].astype(float))
-    binned = cut.reshape(len(frames), rows, height, columns, width).mean(axis=(2, 4))
-    near = np.abs(binned[1:] - binned[:-1]).mean(axis=(1, 2))
-    far = np.abs(binned[2:] - binned[:-2]).mean(axis=(1, 2))
+    cut = frames[:, : rows * height, : columns * width].astype(float)
+    cut = np.nan_to_num(cut, posinf=0.0, neginf=0.0)
+    shape = (len(frames), rows, height, columns, width)
+    with np.errstate(over="ignore", invalid="ignore"):  # values near 1e308
+        binned = cut.reshape(shape).mean(axis=(2, 4))
+        near = np.abs(binned[1:] - binned[:-1]).mean(axis=(1, 2))
+        far = np.abs(binned[2:] - binned[:-2]).mean(axis=(1, 2))
     one, two = float(np.median(near)), float(np.median(far))
     if one == 0:
         return 0.0
