@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ from astrocast.kernels.inference.groups import (
     welch,
 )
 
+#: limits of a fit that did not fail, for values with a standard deviation of 1
+_MOST_ERROR, _LEAST_RESIDUAL = 10.0, 1e-9
 Method = Literal["animals", "mixed", "bootstrap"]
 
 
@@ -315,14 +317,30 @@ def _fit_mixed(pair: pd.DataFrame, base: str) -> tuple[float, float] | None:
                     pair["value"].to_numpy() / scale, exog, pair["subject"].to_numpy()
                 )
             )
-            result = model.fit(reml=True, method=["lbfgs", "powell"])
+            return next(
+                (
+                    (float(fit[0] * scale), float(fit[1] * scale))
+                    for method in ("lbfgs", "powell", "bfgs")
+                    if (fit := _difference(model.fit(reml=True, method=method)))
+                ),
+                None,
+            )
         except (np.linalg.LinAlgError, ValueError):
             return None
-    estimate = np.asarray(result.fe_params, float)[1]
-    error = np.asarray(result.bse_fe, float)[1]
-    if not result.converged or not np.isfinite(error) or error <= 0:
+
+
+def _difference(result: Any) -> tuple[float, float] | None:
+    """Return the difference of a fit and its standard error; None for a failed fit.
+
+    Values have a standard deviation of 1. The optimiser can run off to an unlimited
+    ratio of the variances, where the residual variance is 0, and report convergence.
+    """
+    errors = np.asarray(result.bse_fe, float)
+    # NaN fails the comparison
+    plausible = bool(((errors > 0) & (errors < _MOST_ERROR)).all())
+    if not (result.converged and plausible and result.scale > _LEAST_RESIDUAL):
         return None
-    return float(estimate * scale), float(error * scale)
+    return float(np.asarray(result.fe_params, float)[1]), float(errors[1])
 
 
 def _bootstrap(
