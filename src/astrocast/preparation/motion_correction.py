@@ -260,9 +260,8 @@ class MotionCorrection:
             own = open_stage_input(path, loc or None, check_channels=check_channels)
             if own is not path:
                 stack.callback(own.close)
-            recording, line_offset = open_reference(
-                stack, own, path, self.settings, also
-            )
+            sources = open_reference(stack, own, path, self.settings, also)
+            recording, line_offset = sources
             pool = stack.enter_context(worker_threads("motion"))
             motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
