@@ -24,6 +24,7 @@ from astrocast.kernels.registration.warp import warp_frames
 from astrocast.preparation import MotionCorrection
 from astrocast.preparation import motion_correction as save_stage
 from astrocast.preparation import motion_estimate as stage
+from astrocast.preparation import motion_moving as move_stage
 from astrocast.simulation import SimulationSettings, Simulator
 
 Array = NDArray[Any]
@@ -526,7 +527,7 @@ def test_an_interrupted_save_goes_on(
     recording, _ = simulated(frames=60)
     mc = MotionCorrection(working_directory=tmp_path)
     mc.run(recording)
-    expected, moved, move = mc.save(remove_intermediate=False), [], save_stage.correct
+    expected, moved, move = mc.save(remove_intermediate=False), [], move_stage.correct
 
     def fails(frames: Array, *rest: Any) -> Array:
         moved.append(len(frames))
@@ -534,7 +535,7 @@ def test_an_interrupted_save_goes_on(
             raise KeyboardInterrupt
         return move(frames, *rest)
 
-    monkeypatch.setattr(save_stage, "correct", fails)
+    monkeypatch.setattr(move_stage, "correct", fails)
     monkeypatch.setattr(save_stage, "frames_moved", lambda *_: 12)
     with pytest.raises(KeyboardInterrupt):
         mc.save(tmp_path / name, chunks=(6, 64, 64))

@@ -17,7 +17,7 @@ from astrocast.errors import InvalidValueError, NotRunError, OutputExistsError
 from astrocast.io import open_recording
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.preparation import MotionCorrection
-from astrocast.preparation.motion_correction import frames_moved
+from astrocast.preparation.motion_moving import frames_moved
 from astrocast.settings.motion import MotionSettings
 
 BORDER = 16

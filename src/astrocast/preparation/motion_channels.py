@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,12 @@ import pandas as pd
 from astrocast.errors import InvalidTypeError, InvalidValueError
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import frames_left_out
-from astrocast.preparation.motion_estimate import Motion, lowest_value
+from astrocast.preparation.line_offset import align_lines, choose_line_offset
+from astrocast.preparation.motion_estimate import Motion, SummedChannels, lowest_value
+from astrocast.preparation.motion_moving import opened
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.frame_quality import frame_quality_of
+from astrocast.settings.motion import MotionSettings
 
 
 def channel(path: Any, other: Any) -> tuple[Any, str | None]:
@@ -35,6 +40,28 @@ def channel(path: Any, other: Any) -> tuple[Any, str | None]:
             )
         return other[0], other[1]
     return other, None
+
+
+def open_reference(
+    stack: ExitStack,
+    own: Recording,
+    path: Any,
+    settings: MotionSettings,
+    also: Sequence[Any],
+) -> tuple[Recording, float]:
+    """Return what the motion is estimated on, and the offset of its odd lines, pixels.
+
+    The reference channel or the recording itself (``own``, from ``path``), with aligned
+    lines, and the channels ``also`` added.
+    """
+    recording, name = own, settings.reference_channel
+    if name is not None:
+        recording = opened(stack, *channel(path, name))
+        check_same_shape(own, recording, name)
+    pixels = choose_line_offset(recording, settings.bidi)
+    members = [opened(stack, *channel(path, other)) for other in also]
+    aligned = [align_lines(member, pixels) for member in (recording, *members)]
+    return SummedChannels(aligned) if also else aligned[0], pixels
 
 
 def check_same_shape(recording: Recording, reference: Recording, name: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,45 +19,35 @@ from astrocast.errors import (
     NotRunError,
     stack_level,
 )
-from astrocast.io import create_recording, open_recording
+from astrocast.io import create_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
-from astrocast.io.recording import Recording, as_dtype
-from astrocast.io.stores.frame_quality import LEAVE_OUT, write_frame_quality
+from astrocast.io.recording import as_dtype
+from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.stores.registration_store import (
     Registration,
     registration_path,
     write_registration,
 )
-from astrocast.io.writing.resume import Resume
-from astrocast.kernels.registration import jax_engine
-from astrocast.kernels.registration.engine import (
-    Finish,
-    correct,
-    dense_field,
-    estimate,
+from astrocast.kernels.registration.engine import Finish, dense_field
+from astrocast.preparation.line_offset import align_lines
+from astrocast.preparation.motion_channels import applied_to, open_reference
+from astrocast.preparation.motion_estimate import Motion, estimate_motion
+from astrocast.preparation.motion_moving import (
+    MoveBack,
+    choose_engine,
+    describe_motion,
+    frames_moved,
+    journal,
+    opened,
+    registration_of,
 )
-from astrocast.preparation.line_offset import align_lines, choose_line_offset
-from astrocast.preparation.motion_channels import applied_to, channel, check_same_shape
-from astrocast.preparation.motion_estimate import (
-    ALGORITHM_VERSION,
-    EstimateBlock,
-    Motion,
-    SummedChannels,
-    estimate_motion,
-)
-from astrocast.runtime.blocks import Block, frames_per_block, run_blocks
-from astrocast.runtime.fingerprint import fingerprint
+from astrocast.runtime.blocks import run_blocks
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
-
-#: moving back is done for at least so many frames at a time, and about so many bytes of
-#: result
-MOVED_FRAMES = 8
-MOVED_BYTES = 8 << 20
 
 
 class MotionCorrection:
@@ -271,46 +260,22 @@ class MotionCorrection:
             own = open_stage_input(path, loc or None, check_channels=check_channels)
             if own is not path:
                 stack.callback(own.close)
-            recording = own
-            if reference_channel is not None:
-                recording = opened(stack, *channel(path, reference_channel))
-                check_same_shape(own, recording, reference_channel)
-            self._line_offset = choose_line_offset(recording, self.settings.bidi)
-            recording = align_lines(recording, self._line_offset)
-            if also:
-                others = [opened(stack, *channel(path, other)) for other in also]
-                recording = SummedChannels(
-                    [recording, *(align_lines(o, self._line_offset) for o in others)]
-                )
+            recording, line_offset = open_reference(
+                stack, own, path, self.settings, also
+            )
             pool = stack.enter_context(worker_threads("motion"))
             motion = estimate_motion(
                 recording, self.settings, pool, compute, self.working_directory
             )
             if reference_channel is not None:
                 motion = applied_to(motion, own, self.settings.nonneg_movie)
-            self._motion = motion
+            self._motion, self._line_offset = motion, line_offset
         self._source = (path, loc or None)
         self.logger.info("motion: %s", self.summary())
 
     def summary(self) -> str:
         """Return one line: largest shift, frames repaired, frames left out."""
-        motion = self._known()
-        text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
-        count = len(motion.shifts)
-        bad, repaired = int(self.bad_frames.sum()), int(motion.repaired.sum())
-        text += f"; {bad} of {count} frames left out" if bad else ""
-        if bad:
-            kinds = motion.frame_table[motion.frame_table["severity"] >= LEAVE_OUT]
-            counted = kinds["kind"].value_counts()
-            text += f" ({', '.join(f'{n} {k}' for k, n in counted.items())})"
-        else:
-            text += f"; all {count} frames registered"
-        if repaired:
-            text += f"; shifts of {repaired} frames repaired"
-        if self.line_offset:
-            text += f"; odd lines moved back by {self.line_offset:.2f} px"
-        before, after = self.crispness
-        return f"{text}; crispness {before:.3g} -> {after:.3g}"
+        return describe_motion(self._known(), self.line_offset)
 
     def save(
         self,
@@ -483,94 +448,4 @@ class MotionCorrection:
     @property
     def registration(self) -> Registration:
         """Everything that is stored beside the corrected movie."""
-        motion = self._known()
-        return Registration(
-            motion.shifts.astype(np.float32),
-            motion.template,
-            motion.quality,
-            motion.border,
-            self.fields,
-            {
-                "crispness_before": motion.crispness[0],
-                "crispness_after": motion.crispness[1],
-                "offset": motion.offset,
-                "line_offset_px": self.line_offset,
-                "frames_repaired": int(motion.repaired.sum()),
-                "parameters": self.settings.model_dump(mode="json"),
-            },
-        )
-
-
-class MoveBack:
-    """The correction as an operation on blocks."""
-
-    halo = (0, 0)
-
-    def __init__(self, motion: Motion, finish: Finish, pool: Executor) -> None:
-        self.motion, self.finish, self.pool = motion, finish, pool
-
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
-        """Return the frames of the block, moved back."""
-        own = slice(block.start, block.stop)
-        motion = self.motion
-        return correct(
-            frames[block.inner],
-            motion.shifts[own],
-            motion.fields[own],
-            motion.model,
-            self.finish,
-            self.pool,
-        )
-
-
-def frames_moved(recording: Recording, depth: int) -> int:
-    """Return how many frames are moved back at a time.
-
-    Few, so that their memory is used again instead of asked for anew; but whole chunks
-    of the recording, and of the target where they are ``depth`` frames deep, as far as
-    a block may hold them.
-    """
-    frames = max(
-        MOVED_FRAMES,
-        MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]),
-        depth,
-    )
-    whole = -(-frames // recording.chunk_frames) * recording.chunk_frames
-    return min(whole, frames_per_block(recording))
-
-
-def journal(motion: Motion, recording: Recording, target: str) -> Resume:
-    """Return the journal of a corrected movie.
-
-    ``target``: the path and format that it is written to.
-    """
-    assert motion.kept is not None
-    # three frames stand for the recording
-    frames = sorted({0, len(recording) // 2, len(recording) - 1})
-    key = fingerprint(
-        ALGORITHM_VERSION,
-        [target, motion.offset],
-        motion.shifts,
-        motion.fields,
-        *(recording.read(frame, frame + 1) for frame in frames),
-    )
-    motion.kept.mkdir(parents=True, exist_ok=True)
-    return Resume(motion.kept / f"save-{key[:16]}.json", key)
-
-
-def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack if it was opened here."""
-    recording = open_recording(source, loc)
-    if recording is not source:
-        stack.callback(recording.close)
-    return recording
-
-
-def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block.
-
-    JAX where it is asked for, or where there is a GPU.
-    """
-    if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
-        return jax_engine.estimate
-    return estimate
+        return registration_of(self._known(), self.settings, self.line_offset)

@@ -11,10 +11,10 @@ from scipy import fft, ndimage
 
 from astrocast.kernels.registration.preprocess import as_native, view_frames
 from astrocast.kernels.registration.robust import (
-    RobustModel,
     compare_at,
     fit_frames,
 )
+from astrocast.kernels.registration.robust_model import RobustModel
 
 Real = NDArray[np.float32]
 

@@ -35,7 +35,7 @@ from astrocast.kernels.registration.preprocess import (
     halve,
     view_frames,
 )
-from astrocast.kernels.registration.robust import RobustModel
+from astrocast.kernels.registration.robust_model import RobustModel
 
 #: views at least this large are searched at half their resolution
 HALVED_FROM = 48

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.registration.robust import (
-    PAD,
+from astrocast.kernels.registration.robust import PAD
+from astrocast.kernels.registration.robust_activity import (
     find_active,
-    normal_equations,
     place_weight,
-    solve_equations,
     weigh_down,
     weighted_correlation,
     weighted_sums,
+)
+from astrocast.kernels.registration.robust_steps import (
+    normal_equations,
+    solve_equations,
 )
 
 Real = NDArray[np.float32]

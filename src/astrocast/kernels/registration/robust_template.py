@@ -12,16 +12,20 @@ from scipy import ndimage
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.preprocess import View, as_native
 from astrocast.kernels.registration.robust import (
-    OUTLIER,
+    active_deviation,
+    fit_frames,
+)
+from astrocast.kernels.registration.robust_model import (
     SMOOTH,
     Level,
     RobustModel,
-    active_deviation,
     denoise_template,
-    fit_frames,
-    move_image,
     noise_variance,
     prepare_level,
+)
+from astrocast.kernels.registration.robust_steps import (
+    OUTLIER,
+    move_image,
 )
 from astrocast.kernels.registration.warp import shift_frames
 

@@ -40,7 +40,7 @@ from astrocast.kernels.registration.quality import (
     normal_range,
 )
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
-from astrocast.kernels.registration.robust import RobustModel
+from astrocast.kernels.registration.robust_model import RobustModel
 from astrocast.kernels.registration.robust_patches import find_active_views
 from astrocast.kernels.registration.robust_template import (
     build_robust,

@@ -1,0 +1,208 @@
+"""Kernels of the weights: place, activity, uneven light, and weighted correlation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.registration.robust_model import (
+    GAINS,
+    LIGHT_RADIUS,
+)
+
+Real = NDArray[np.float32]
+
+#: a smoothed residual beyond this many standard deviations is activity
+ACTIVE = 4.0
+#: the residual is smoothed over this many pixels of the view, along each axis
+BOX = 5
+#: activity is widened by this many pixels of the view
+GROWN = 1
+#: weight of active pixels: they decide only where nearly everything is active
+FLOOR = 0.02
+
+
+@njit(cache=True, nogil=True)
+def place_weight(weight: Real, iy: int, ix: int, out: Real) -> None:
+    """Fill float32 (row, column) with ``weight`` moved by whole pixels; 0 outside."""
+    h, w = weight.shape
+    first, last = min(max(ix, 0), w), max(min(w, w + ix), 0)
+    for y in range(h):
+        row = out[y]
+        if not 0 <= y - iy < h or last <= first:
+            row[:] = 0
+            continue
+        row[:first] = 0
+        row[last:] = 0
+        row[first:last] = weight[y - iy, first - ix : last - ix]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def weighted_sums(
+    frame: Real, model: Real, weight: Real, pad: int, sums: NDArray[np.float64]
+) -> None:
+    """Fill float64 (6,) with the sums of w, wf, wm, wff, wmm and wfm of two images.
+
+    All are float32 (row, column); values of the frame that are not finite are left out.
+    """
+    h, w = frame.shape
+    sums[:] = 0
+    for y in range(pad, h - pad):
+        f, m, c = frame[y], model[y], weight[y]
+        s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0)
+        for x in range(pad, w - pad):
+            value = f[x]
+            known = abs(value) < np.float32(3e38)
+            a = c[x] if known else np.float32(0)
+            value = value if known else np.float32(0)
+            s0 += a
+            s1 += a * value
+            s2 += a * m[x]
+            s3 += a * value * value
+            s4 += a * m[x] * m[x]
+            s5 += a * value * m[x]
+        sums[0] += s0
+        sums[1] += s1
+        sums[2] += s2
+        sums[3] += s3
+        sums[4] += s4
+        sums[5] += s5
+
+
+@njit(cache=True, nogil=True)
+def weighted_correlation(frame: Real, model: Real, weight: Real, pad: int) -> float:
+    """Return the weighted Pearson correlation of two float32 (row, column) images."""
+    s = np.empty(6)
+    weighted_sums(frame, model, weight, pad, s)
+    if s[0] <= 0:
+        return 0.0
+    of_frame = s[3] - s[1] * s[1] / s[0]
+    of_model = s[4] - s[2] * s[2] / s[0]
+    if of_frame <= 1e-6 * s[3] or of_model <= 0:
+        return 0.0
+    return float((s[5] - s[1] * s[2] / s[0]) / np.sqrt(of_frame * of_model))
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _box_sums(values: Real, out: Real) -> None:
+    """Fill float32 (row, column) with sums over BOX x BOX, edges repeated."""
+    h, w = values.shape
+    half = BOX // 2
+    across = np.empty((h, w), np.float32)
+    padded = np.empty(w + 2 * half, np.float32)
+    for y in range(h):
+        padded[half : half + w] = values[y]
+        padded[:half] = values[y, 0]
+        padded[half + w :] = values[y, w - 1]
+        row = across[y]
+        row[:] = 0
+        for k in range(BOX):
+            part = padded[k : k + w]
+            for x in range(w):
+                row[x] += part[x]
+    for y in range(h):
+        row = out[y]
+        row[:] = 0
+        for k in range(-half, half + 1):
+            part = across[min(max(y + k, 0), h - 1)]
+            for x in range(w):
+                row[x] += part[x]
+
+
+@njit(cache=True, nogil=True)
+def find_active(
+    frame: Real,
+    moved: Real,
+    weight: Real,
+    fit: NDArray[np.float64],
+    usual: float,
+    active: NDArray[np.uint8],
+) -> float:
+    """Fill uint8 (row, column) with 1 where the tissue is active.
+
+    Return the robust standard deviation of the smoothed residual.
+
+    Images as in `normal_equations`; ``usual`` is that standard deviation as it usually
+    is, 0 where it is not known.
+    """
+    h, w = frame.shape
+    z, smooth = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    gain, level = np.float32(fit[2]), np.float32(fit[3])
+    most = np.float32(ACTIVE)
+    for y in range(h):
+        for x in range(w):
+            r = (frame[y, x] - gain * moved[y, x] - level) * np.sqrt(weight[y, x])
+            r = r if abs(r) < np.float32(3e38) else np.float32(0)
+            z[y, x] = min(max(r, -most), most)
+    _box_sums(z, smooth)
+    sd = 1.4826 * np.median(np.abs(smooth[::3, ::3]).ravel())
+    if usual > 0:
+        sd = min(max(sd, 0.7 * usual), 1.5 * usual)
+    limit = np.float32(max(ACTIVE * sd, 1e-6))
+    active[:] = 0
+    for y in range(h):
+        for x in range(w):
+            if abs(smooth[y, x]) > limit:
+                active[
+                    max(0, y - GROWN) : y + GROWN + 1, max(0, x - GROWN) : x + GROWN + 1
+                ] = 1
+    return float(sd)
+
+
+@njit(cache=True, nogil=True)
+def weigh_down(weight: Real, active: NDArray[np.uint8], factor: int) -> None:
+    """Lower float32 (row, column) weights where the view (row, column) is active."""
+    floor = np.float32(FLOOR)
+    for y in range(len(active)):
+        for x in range(active.shape[1]):
+            if active[y, x]:
+                weight[
+                    y * factor : (y + 1) * factor, x * factor : (x + 1) * factor
+                ] *= floor
+
+
+@njit(cache=True, nogil=True)
+def local_means(values: Real, radius: int, out: Real) -> None:
+    """Fill float32 (row, column) with means over squares, cut at the edges."""
+    h, w = values.shape
+    total = np.zeros((h + 1, w + 1))
+    for y in range(h):
+        line = 0.0
+        for x in range(w):
+            line += values[y, x]
+            total[y + 1, x + 1] = total[y, x + 1] + line
+    for y in range(h):
+        y0, y1 = max(0, y - radius), min(h, y + radius + 1)
+        for x in range(w):
+            x0, x1 = max(0, x - radius), min(w, x + radius + 1)
+            added = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
+            out[y, x] = added / ((y1 - y0) * (x1 - x0))
+
+
+@njit(cache=True, nogil=True)
+def even_light(frame: Real, moved: Real, own: Real, evened: Real) -> None:
+    """Fill ``evened`` with the frame at the light of the moved template.
+
+    The weights ``own`` are scaled in place; all are float32 (row, column).
+
+    A gain and a level are fitted in the square around each pixel (the local linear
+    model of He, Sun & Tang 2013, doi:10.1109/TPAMI.2012.213).
+    """
+    radius = LIGHT_RADIUS
+    mean_f, mean_m = np.empty_like(frame), np.empty_like(frame)
+    mean_fm, mean_mm = np.empty_like(frame), np.empty_like(frame)
+    local_means(frame, radius, mean_f)
+    local_means(moved, radius, mean_m)
+    local_means(frame * moved, radius, mean_fm)
+    local_means(moved * moved, radius, mean_mm)
+    power = mean_mm - mean_m * mean_m
+    # where the template has no structure the gain is one
+    ridge = np.float32(0.1 * max(float(np.mean(power)), 1e-12))
+    gain = (mean_fm - mean_f * mean_m + ridge) / (power + ridge)
+    low, high = np.float32(GAINS[0]), np.float32(GAINS[1])
+    for y in range(frame.shape[0]):
+        for x in range(frame.shape[1]):
+            a = min(max(gain[y, x], low), high)
+            evened[y, x] = (frame[y, x] - mean_f[y, x]) / a + mean_m[y, x]
+            own[y, x] *= a * a

@@ -1,0 +1,201 @@
+"""Kernels of the weighted least squares: moved template, equations, one step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.registration.robust_model import (
+    GAINS,
+)
+
+Real = NDArray[np.float32]
+
+#: length of the windowed sinc that moves the template, pixels
+TAPS = 8
+#: a residual beyond this many standard deviations does not count
+OUTLIER = 6.0
+
+
+@njit(cache=True, nogil=True)
+def _windowed_sinc(fraction: float, weights: Real) -> None:
+    """Fill float32 (tap,) weights that read between taps 3 and 4, at ``fraction``."""
+    total = 0.0
+    n = len(weights)
+    for k in range(n):
+        d = fraction - (k - n // 2 + 1)
+        value = 1.0 if abs(d) < 1e-9 else np.sin(np.pi * d) / (np.pi * d)
+        value *= np.cos(np.pi * d / (n + 1)) ** 2
+        weights[k] = value
+        total += value
+    for k in range(n):
+        weights[k] /= total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def move_image(image: Real, dy: float, dx: float, out: Real) -> None:
+    """Fill ``out[p] = image[p - (dy, dx)]``, both float32 (row, column).
+
+    Windowed sinc over 8 x 8 pixels; beyond the edge the nearest pixel is repeated.
+    """
+    h, w = image.shape
+    top, left = int(np.floor(-dy)), int(np.floor(-dx))
+    wy, wx = np.empty(TAPS, np.float32), np.empty(TAPS, np.float32)
+    _windowed_sinc(-dy - top, wy)
+    _windowed_sinc(-dx - left, wx)
+    half = TAPS // 2 - 1
+    reach = min(abs(left), w) + TAPS
+    line = np.empty(w + 2 * reach, np.float32)
+    middle = line[reach : reach + w]
+    start = reach + min(max(left, -w), w) - half
+    for y in range(h):
+        middle[:] = 0
+        for k in range(TAPS):
+            source = image[min(max(y + top + k - half, 0), h - 1)]
+            weight = wy[k]
+            for x in range(w):
+                middle[x] += weight * source[x]
+        line[:reach] = middle[0]
+        line[reach + w :] = middle[w - 1]
+        row = out[y]
+        row[:] = 0
+        for k in range(TAPS):
+            weight, taps = wx[k], line[start + k : start + k + w]
+            for x in range(w):
+                row[x] += weight * taps[x]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def normal_equations(
+    frame: Real,
+    moved: Real,
+    weight: Real,
+    slopes: Real,
+    fit: NDArray[np.float64],
+    box: tuple[int, int, int, int],
+    sums: NDArray[np.float64],
+) -> None:
+    """Fill float64 (4, 5): instrument x regressor, and instrument x residual.
+
+    Only pixels in the ``box`` (first row, end row, first column, end column) count, of
+    which the outermost row and column of the frame are none.
+
+    ``frame``, ``moved`` (the moved template) and ``weight`` are float32 (row, column)
+    in the frame's place, ``slopes`` float32 (2, row, column) in the template's;
+    ``fit`` is float64 (4,): shift, gain, level. Regressors: both slopes, template, one.
+    """
+    iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
+    gain, level = np.float32(fit[2]), np.float32(fit[3])
+    cut, half = np.float32(OUTLIER * OUTLIER), np.float32(0.5)
+    sums[:] = 0
+    y0, y1, x0, x1 = box
+    for y in range(y0, y1):
+        f, m, up, down = frame[y, x0:x1], moved[y], moved[y - 1], moved[y + 1]
+        m, up, down = m[x0 - 1 : x1 + 1], up[x0:x1], down[x0:x1]
+        c0 = weight[y, x0:x1]
+        p, q = (
+            slopes[0, y - iy, x0 - ix : x1 - ix],
+            slopes[1, y - iy, x0 - ix : x1 - ix],
+        )
+        a00 = a01 = a02 = a03 = a10 = a11 = a12 = a13 = np.float32(0)
+        a20 = a21 = a22 = a23 = a30 = a31 = a33 = np.float32(0)
+        b0 = b1 = b2 = b3 = np.float32(0)
+        for x in range(x1 - x0):
+            t = m[x + 1]
+            r, c = f[x] - gain * t - level, c0[x]
+            fits = r * r * c < cut  # not where the frame is NaN either
+            c = c if fits else np.float32(0)
+            r = r if fits else np.float32(0)
+            gy, gx = half * (up[x] - down[x]), half * (m[x] - m[x + 2])
+            z0, z1, z2 = c * (gy - p[x]), c * (gx - q[x]), c * t
+            a00 += z0 * gy
+            a01 += z0 * gx
+            a02 += z0 * t
+            a03 += z0
+            a10 += z1 * gy
+            a11 += z1 * gx
+            a12 += z1 * t
+            a13 += z1
+            a20 += z2 * gy
+            a21 += z2 * gx
+            a22 += z2 * t
+            a23 += z2
+            a30 += c * gy
+            a31 += c * gx
+            a33 += c
+            b0 += z0 * r
+            b1 += z1 * r
+            b2 += z2 * r
+            b3 += c * r
+        row = (
+            (a00, a01, a02, a03, b0),
+            (a10, a11, a12, a13, b1),
+            (a20, a21, a22, a23, b2),
+            (a30, a31, a23, a33, b3),
+        )
+        for i in range(4):
+            for j in range(5):
+                sums[i, j] += row[i][j]
+
+
+@njit(cache=True, nogil=True)
+def solve_equations(sums: NDArray[np.float64], step: NDArray[np.float64]) -> bool:
+    """Solve float64 (4, 5) equations by elimination into (4,); False where singular."""
+    n = 4
+    for i in range(n):
+        best = i
+        for k in range(i + 1, n):
+            if abs(sums[k, i]) > abs(sums[best, i]):
+                best = k
+        if not abs(sums[best, i]) > 1e-12:
+            return False
+        for j in range(n + 1):
+            sums[i, j], sums[best, j] = sums[best, j], sums[i, j]
+        for k in range(i + 1, n):
+            ratio = sums[k, i] / sums[i, i]
+            for j in range(i, n + 1):
+                sums[k, j] -= ratio * sums[i, j]
+    for i in range(n - 1, -1, -1):
+        value = sums[i, n]
+        for j in range(i + 1, n):
+            value -= sums[i, j] * step[j]
+        step[i] = value / sums[i, i]
+    return bool(np.isfinite(step).all())
+
+
+@njit(cache=True, nogil=True)
+def step_fit(
+    frame: Real,
+    moved: Real,
+    weight: Real,
+    slopes: Real,
+    fit: NDArray[np.float64],
+    pad: int,
+) -> float:
+    """Improve ``fit`` (shift, gain, level) of one frame by one step, in place.
+
+    Return the length of the step along the longer axis, pixels (at most one).
+
+    Arrays as in `normal_equations`. Shifts that leave less than half of the frame are
+    not followed.
+    """
+    h, w = frame.shape
+    if abs(fit[0]) > h / 2 or abs(fit[1]) > w / 2:
+        return 0.0
+    sums, step = np.empty((4, 5)), np.zeros(4)
+    iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
+    box = (
+        pad + max(iy, 0), h - pad + min(iy, 0), pad + max(ix, 0), w - pad + min(ix, 0),
+    )  # fmt: skip
+    normal_equations(frame, moved, weight, slopes, fit, box, sums)
+    if not solve_equations(sums, step):
+        return 0.0
+    longest = 0.0
+    for axis in range(2):
+        by = min(max(step[axis] / max(fit[2], GAINS[0]), -1.0), 1.0)
+        fit[axis] += by
+        longest = max(longest, abs(by))
+    fit[2] += step[2]
+    fit[3] += step[3]
+    return longest

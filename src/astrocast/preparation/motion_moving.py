@@ -1,0 +1,147 @@
+"""Moving frames back: the operation, how many at a time, and what is said of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.io import open_recording
+from astrocast.io.recording import Recording
+from astrocast.io.stores.frame_quality import LEAVE_OUT
+from astrocast.io.stores.registration_store import Registration
+from astrocast.io.writing.resume import Resume
+from astrocast.kernels.registration import jax_engine
+from astrocast.kernels.registration.engine import Finish, correct, estimate
+from astrocast.preparation.motion_estimate import (
+    ALGORITHM_VERSION,
+    EstimateBlock,
+    Motion,
+)
+from astrocast.runtime.blocks import Block, frames_per_block
+from astrocast.runtime.fingerprint import fingerprint
+from astrocast.settings.motion import MotionSettings
+
+#: moving back is done for at least so many frames at a time, and about so many bytes of
+#: result
+MOVED_FRAMES = 8
+MOVED_BYTES = 8 << 20
+
+
+class MoveBack:
+    """The correction as an operation on blocks."""
+
+    halo = (0, 0)
+
+    def __init__(self, motion: Motion, finish: Finish, pool: Executor) -> None:
+        self.motion, self.finish, self.pool = motion, finish, pool
+
+    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
+        """Return the frames of the block, moved back."""
+        own = slice(block.start, block.stop)
+        motion = self.motion
+        return correct(
+            frames[block.inner],
+            motion.shifts[own],
+            motion.fields[own],
+            motion.model,
+            self.finish,
+            self.pool,
+        )
+
+
+def frames_moved(recording: Recording, depth: int) -> int:
+    """Return how many frames are moved back at a time.
+
+    Few, so that their memory is used again instead of asked for anew; but whole chunks
+    of the recording, and of the target where they are ``depth`` frames deep, as far as
+    a block may hold them.
+    """
+    frames = max(
+        MOVED_FRAMES,
+        MOVED_BYTES // (4 * recording.shape[1] * recording.shape[2]),
+        depth,
+    )
+    whole = -(-frames // recording.chunk_frames) * recording.chunk_frames
+    return min(whole, frames_per_block(recording))
+
+
+def journal(motion: Motion, recording: Recording, target: str) -> Resume:
+    """Return the journal of a corrected movie.
+
+    ``target``: the path and format that it is written to.
+    """
+    assert motion.kept is not None
+    # three frames stand for the recording
+    frames = sorted({0, len(recording) // 2, len(recording) - 1})
+    key = fingerprint(
+        ALGORITHM_VERSION,
+        [target, motion.offset],
+        motion.shifts,
+        motion.fields,
+        *(recording.read(frame, frame + 1) for frame in frames),
+    )
+    motion.kept.mkdir(parents=True, exist_ok=True)
+    return Resume(motion.kept / f"save-{key[:16]}.json", key)
+
+
+def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
+    """Return the recording; it is closed with the stack if it was opened here."""
+    recording = open_recording(source, loc)
+    if recording is not source:
+        stack.callback(recording.close)
+    return recording
+
+
+def choose_engine(name: str) -> EstimateBlock:
+    """Return the function that estimates a block.
+
+    JAX where it is asked for, or where there is a GPU.
+    """
+    if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
+        return jax_engine.estimate
+    return estimate
+
+
+def describe_motion(motion: Motion, line_offset: float) -> str:
+    """Return one line: largest shift, frames repaired, frames left out, sharpness."""
+    text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
+    count = len(motion.shifts)
+    bad, repaired = int(motion.quality["bad_frame"].sum()), int(motion.repaired.sum())
+    text += f"; {bad} of {count} frames left out" if bad else ""
+    if bad:
+        kinds = motion.frame_table[motion.frame_table["severity"] >= LEAVE_OUT]
+        counted = kinds["kind"].value_counts()
+        text += f" ({', '.join(f'{n} {k}' for k, n in counted.items())})"
+    else:
+        text += f"; all {count} frames registered"
+    if repaired:
+        text += f"; shifts of {repaired} frames repaired"
+    if line_offset:
+        text += f"; odd lines moved back by {line_offset:.2f} px"
+    before, after = motion.crispness
+    return f"{text}; crispness {before:.3g} -> {after:.3g}"
+
+
+def registration_of(
+    motion: Motion, settings: MotionSettings, line_offset: float
+) -> Registration:
+    """Return what is stored beside the corrected movie."""
+    return Registration(
+        motion.shifts.astype(np.float32),
+        motion.template,
+        motion.quality,
+        motion.border,
+        motion.fields if settings.pw_rigid else None,
+        {
+            "crispness_before": motion.crispness[0],
+            "crispness_after": motion.crispness[1],
+            "offset": motion.offset,
+            "line_offset_px": line_offset,
+            "frames_repaired": int(motion.repaired.sum()),
+            "parameters": settings.model_dump(mode="json"),
+        },
+    )
