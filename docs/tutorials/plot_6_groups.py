@@ -36,7 +36,8 @@ from astrocast.plotting.cohort import group_points
 
 labels = ["group", "subject", "recording"]
 means = events.groupby(labels)[["duration_s", "peak_dff"]].mean().reset_index()
-group_points(means, "duration_s", label="duration (s)")
+ax = group_points(means, "duration_s", label="duration (s)")
+ax.figure.savefig("groups.png")
 
 # %%
 # The comparison
