@@ -55,8 +55,9 @@ coverage: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-accuracy: $(VENV)/.core
+accuracy: $(VENV)/.dev
 	@$(BIN)/python -m astrocast.simulation.benchmark $(ACCURACY_ARGS)
+	@$(BIN)/python -m astrocast.study.accuracy $(STUDY_ACCURACY_ARGS)
 
 torture: $(VENV)/.dev
 	@cd tests && ../$(BIN)/python -m torture $(TORTURE_ARGS)
