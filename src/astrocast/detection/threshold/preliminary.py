@@ -25,6 +25,11 @@ from astrocast.settings.detection import DetectionSettings
 _TILE_BYTES = 128 << 20
 _PEAKS = "peaks"
 
+#: pixels that smoothing carries filled pixels inside, twice its usual sigma of 1.5
+BORDER_REACH = 3
+#: share of frames at the outermost place from which on a border is widened
+BORDER_SHARE = 0.05
+
 
 def row_tiles(recording: Recording) -> Iterator[slice]:
     """Yield ranges of rows whose whole time courses fit into memory."""
@@ -138,14 +143,30 @@ def known_registration(recording: Recording) -> Registration | None:
     )
 
 
+def widen_border(registration: Registration) -> tuple[int, int, int, int]:
+    """Return the filled border, wider on sides that many frames need whole."""
+    rows, columns = registration.shifts.T
+    top, bottom, left, right = (
+        width + BORDER_REACH * bool(np.mean(need > max(width, 2) - 1) > BORDER_SHARE)
+        for width, need in zip(
+            registration.border, (-rows, rows, -columns, columns), strict=True
+        )
+    )
+    return top, bottom, left, right
+
+
 def border_widths(
     shape: tuple[int, int, int],
     settings: DetectionSettings,
     registration: Registration | None,
 ) -> tuple[int, int, int, int]:
-    """Return the pixels at top, bottom, left and right that are left out."""
+    """Return the pixels at top, bottom, left and right that are left out.
+
+    "auto" leaves out what registration filled. Where many frames lie far off (after a
+    jump), smoothing would carry the filled pixels further inside: `BORDER_REACH` more.
+    """
     if settings.exclude_border == "auto":
-        border = registration.border if registration is not None else (0, 0, 0, 0)
+        border = widen_border(registration) if registration else (0, 0, 0, 0)
     else:
         border = (settings.exclude_border,) * 4
     if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
