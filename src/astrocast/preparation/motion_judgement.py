@@ -52,7 +52,7 @@ def repair_motion(
     suspects = find_suspects(
         found.shifts, found.correlation_before, found.correlation_after, left_out
     )
-    if not len(suspects):
+    if not len(suspects) or len(found.shifts) < 2:  # nothing to compare with
         return found, repaired
     near = neighbour_shifts(found.shifts, left_out)
     shifts, fields_ = found.shifts.copy(), found.fields.copy()
