@@ -110,7 +110,7 @@ def test_lines_move_within_a_frame_and_odd_rows_by_the_phase():
 
 
 def test_events_of_the_tissue_move_with_it():
-    changes = {"counts": {"branch": 1}, "motion": 3.0, "motion_step": 0.8, "seed": 4}
+    changes = {"counts": {"branch": 1}, "motion": 3.0, "motion_step": 0.8, "seed": 3}
     plan, light = noise_free(**changes)
     still = plan.clean(0, 120)
     t = int(plan.events["peak"].iloc[0])
