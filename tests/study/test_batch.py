@@ -98,9 +98,11 @@ def test_a_process_that_is_killed_is_one_failure(
     assert "memory" in killed
     monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
     made = read_study(study)
+    before = (study / "study.json").read_text()
     outcomes = run_study(made, workers=2)
     assert {o["status"] for o in outcomes.values()} == {"failed"}
     assert json.loads((study / "study.json").read_text())["outcomes"] == outcomes
+    (study / "study.json").write_text(before)  # other tests read it
 
 
 def test_workers_are_limited_by_recordings():

@@ -30,6 +30,9 @@ LOWEST = 3
 #: length of the windowed sinc that moves a line, pixels
 TAPS = 8
 
+#: least correlation of neighbouring lines, in standard deviations of that of noise
+AGREEMENT = 6.0
+
 
 @dataclass(frozen=True)
 class LineOffset:
@@ -92,7 +95,22 @@ def find_line_offset(images: NDArray[Any]) -> LineOffset:
         # the ends of the lines pull towards zero, the less the smaller the offset is
         rest = _measure_offset(move_odd_lines(images, found.pixels))
         found = LineOffset(found.pixels + rest.pixels, rest.error)
+    if found.pixels and not _lines_agree(move_odd_lines(images, found.pixels)):
+        return LineOffset(found.pixels, np.inf)
     return found
+
+
+def _lines_agree(images: NDArray[Any]) -> bool:
+    """Return whether odd lines are like their neighbours, more than noise would be.
+
+    Of lines without structure some offset always fits best, and in all bands alike.
+    """
+    frames = np.nan_to_num(images - np.nanmean(images, axis=2, keepdims=True))
+    odd = frames[:, 1:-1:2]
+    even = (frames[:, 0:-2:2] + frames[:, 2::2])[:, : odd.shape[1]]
+    power = np.sqrt((odd**2).sum() * (even**2).sum())
+    agreement = (odd * even).sum() / power if power else 0.0
+    return bool(agreement > AGREEMENT / np.sqrt(odd.size))
 
 
 def _measure_offset(images: NDArray[Any]) -> LineOffset:
