@@ -87,7 +87,7 @@ def judge_events(
     Examples
     --------
     >>> truth = [range(0, 10), range(20, 30), range(40, 50)]
-    >>> judge_events(truth, [range(0, 9), range(20, 24), range(24, 29)]).fate
+    >>> judge_events(truth, [range(0, 9), range(20, 24), range(24, 28)]).fate
     ('found', 'split', 'missed')
     """
     matched = score(truth, found, iou)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.threshold.activity import peak_criteria
-from astrocast.errors import InvalidValueError
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.io.recording import Recording
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.activity.peaks import peak_mask
@@ -167,6 +168,15 @@ def border_widths(
     """
     if settings.exclude_border == "auto":
         border = widen_border(registration) if registration else (0, 0, 0, 0)
+        if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
+            warnings.warn(
+                "registration moved frames by the whole field, so that no pixel was"
+                " seen in all of them; nothing is left out at the edges. Look at the"
+                " shifts, or switch motion correction off",
+                AstrocastWarning,
+                stacklevel=stack_level(),
+            )
+            border = (0, 0, 0, 0)
     else:
         border = (settings.exclude_border,) * 4
     if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
