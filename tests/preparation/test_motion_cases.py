@@ -104,7 +104,7 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
     mc, plain = corrected(bright), corrected(movie)
     off, before = errors(mc.shifts, truth)[30:60], errors(plain.shifts, truth)
     assert np.median(off) < 0.1
-    assert off.max() < 0.3
+    assert off.max() < 0.2
     assert before.max() < 0.2
     assert not mc.bad_frames.any()
 
@@ -444,11 +444,13 @@ def test_the_high_pass_ignores_light_that_wanders() -> None:
     )
 
 
+@pytest.mark.xfail(
+    reason="the least-squares fit ends each: .142 px after three rounds, .134 after one"
+)
 def test_rounds_sharpen_the_template() -> None:
     movie, truth = simulated(seed=12, photons=3.0)
     one, three = (errors(corrected(movie, niter_rig=n).shifts, truth) for n in (1, 3))
-    # least squares end each: rounds matter where the first template is poor
-    assert np.median(three) <= 1.15 * np.median(one)
+    assert np.median(three) <= np.median(one)
 
 
 @pytest.mark.filterwarnings("ignore:splits_rig divides the work only")

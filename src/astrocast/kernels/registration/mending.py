@@ -26,6 +26,8 @@ LOW = 3.0
 LOWEST = 8.0
 #: frames on either side that a shift is compared with, and an agreement
 NEAR, AROUND = 2, 12
+#: agreement by which a shift nearer than that has to be better
+BETTER = 0.02
 #: robust standard deviation of the agreement, at least
 LEAST_DEVIATION = 1e-3
 
@@ -155,4 +157,11 @@ def mend_shifts(
     agreement = np.stack([compare_at(seen, c, model) for c in candidates])
     best = agreement.argmax(0)
     frame = np.arange(len(frames))
+    # between shifts this near the fit is more exact than the comparison; but no frame
+    # may agree less than at rest
+    rest = len(candidates) - 1
+    moved = np.abs(candidates[best, frame] - candidates[0]).max(axis=1)
+    better = agreement[best, frame] - agreement[0] > BETTER
+    own_or_rest = np.where(agreement[rest] > agreement[0], rest, 0)
+    best = np.where((moved <= FAR) & ~better, own_or_rest, best)
     return Mended(candidates[best, frame], agreement[-1], agreement[best, frame])
