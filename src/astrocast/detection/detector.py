@@ -18,9 +18,16 @@ from astrocast.detection.checkpoint import (
     describe_detection,
     is_finished,
 )
+from astrocast.detection.preconditions import (
+    check_in_force,
+    check_shapes,
+    derive_levels,
+    find_bad_frames,
+    signal_kind_of,
+    widest_border,
+)
 from astrocast.detection.run import DetectionInputs, detect
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
     AstrocastWarning,
@@ -31,23 +38,14 @@ from astrocast.errors import (
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
-from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.event_store import store_path
-from astrocast.io.stores.frame_quality import frames_left_out
-from astrocast.io.stores.registration_store import Registration
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
-from astrocast.runtime.frame_quality import known_frame_quality
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
-from astrocast.settings.in_force import (
-    describe_ineffective,
-    differs_from_default,
-    ineffective_parameters,
-)
 
 METHODS = ("default", "calibrated")
 
@@ -267,7 +265,7 @@ class Detector:
             parallel=parallel,
             use_on_disk_sharing=use_on_disk_sharing,
         )
-        _check_in_force(method, settings, calibration)
+        check_in_force(method, settings, calibration)
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
@@ -311,14 +309,14 @@ class Detector:
         pool: Executor | None,
         calibrated: CalibratedSettings | None,
     ) -> Path:
-        _check_shapes(recording, signal, light)
-        kind = _signal_kind(recording, signal, calibrated is not None)
+        check_shapes(recording, signal, light)
+        kind = signal_kind_of(recording, signal, calibrated is not None)
         worked_on, registration = recording, known_registration(recording)
         border = border_widths(recording.shape, settings, registration)
-        bad_frames, judged = _bad_frames(recording, registration)
+        bad_frames, judged = find_bad_frames(recording, registration)
         if calibrated and registration is not None:
             # what registration filled at the edges is not a picture of the tissue
-            border = _widest(border, registration.border)
+            border = widest_border(border, registration.border)
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
             signal = (
@@ -357,7 +355,7 @@ class Detector:
         checkpoint = Checkpoint(target, who)
         if checkpoint.resumed:
             self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = _automatic_levels(worked_on, settings, calibrated)
+        levels = derive_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
         with self._at_hand(worked_on, settings, checkpoint) as at_hand:
@@ -471,103 +469,3 @@ class Detector:
         else:
             path = Path(str(file_path))
         path.unlink(missing_ok=True)
-
-
-def _check_in_force(
-    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
-) -> None:
-    """Refuse parameters without effect in the calibrated method, or warn of them.
-
-    A warning names those that ``threshold`` replaces.
-    """
-    names = ineffective_parameters(method, settings)
-    if names and method == "calibrated":
-        raise InvalidValueError(describe_ineffective(method, names))
-    if names:
-        warnings.warn(
-            describe_ineffective(method, names),
-            AstrocastWarning,
-            stacklevel=stack_level(),
-        )
-    if method == "default" and differs_from_default(calibration):
-        raise InvalidValueError(
-            "`calibration` has no effect with method 'default'; give"
-            " method='calibrated'"
-        )
-
-
-def _automatic_levels(
-    recording: Recording,
-    settings: DetectionSettings,
-    calibrated: CalibratedSettings | None,
-) -> dict[str, float]:
-    """Return the levels of the default method that are derived from the noise.
-
-    Warns where a given level is too low; empty for the calibrated method.
-    """
-    if calibrated is not None:
-        return {}
-    _warn_of_noise(recording, settings)
-    return automatic_levels(recording, settings)
-
-
-def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
-    """Warn where peaks of noise pass the prominence that is asked for."""
-    given = settings.temporal_prominence
-    if settings.threshold is not None or not settings.use_temporal or given == "auto":
-        return
-    needed = prominence_of_noise(recording, settings)
-    if given < needed / 2:
-        warnings.warn(
-            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
-            f" is counted as events. This recording needs about {needed:.3g}, or"
-            " 'auto'; method='calibrated' takes it from the noise",
-            AstrocastWarning,
-            stacklevel=stack_level(),
-        )
-
-
-def _bad_frames(
-    recording: Recording, registration: Registration | None
-) -> tuple[NDArray[np.bool_] | None, bool]:
-    """Return frames that are not pictures, and whether all frames were judged before.
-
-    Both what motion correction flagged and what the table beside the recording says;
-    None where nothing is known.
-    """
-    flagged = registration.quality.get("bad_frame") if registration else None
-    table = known_frame_quality(recording)
-    if table is None:
-        return flagged, False
-    left_out = frames_left_out(table, len(recording))
-    return (left_out if flagged is None else left_out | flagged), True
-
-
-def _widest(
-    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
-) -> tuple[int, int, int, int]:
-    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-
-
-def _check_shapes(recording: Recording, *others: Recording | None) -> None:
-    """Raise where traces would be taken from a dataset of another shape."""
-    for other in others:
-        if other is not None and other.shape != recording.shape:
-            raise InvalidValueError(
-                f"{other.loc} has shape {other.shape} and {recording.loc}"
-                f" {recording.shape}; traces are taken from a dataset of the same shape"
-            )
-
-
-def _signal_kind(
-    recording: Recording, signal: Recording | None, is_calibrated: bool
-) -> SignalKind:
-    """Return the kind of signal that traces are taken from.
-
-    As the file says; else fluorescence if the calibrated method works on it alone, and
-    dF otherwise.
-    """
-    stored = stored_signal_kind(signal or recording)
-    if stored is not None:
-        return stored
-    return "F" if is_calibrated and signal is None else "dF"

@@ -1,0 +1,124 @@
+"""What `Detector` checks and looks up before it begins."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocast.detection.suggest import automatic_levels, prominence_of_noise
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.io.recording import Recording
+from astrocast.io.signal_kind import SignalKind, stored_signal_kind
+from astrocast.io.stores.frame_quality import frames_left_out
+from astrocast.io.stores.registration_store import Registration
+from astrocast.runtime.frame_quality import known_frame_quality
+from astrocast.settings.calibrated import CalibratedSettings
+from astrocast.settings.detection import DetectionSettings
+from astrocast.settings.in_force import (
+    describe_ineffective,
+    differs_from_default,
+    ineffective_parameters,
+)
+
+
+def check_in_force(
+    method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
+) -> None:
+    """Refuse parameters without effect in the calibrated method, or warn of them.
+
+    A warning names those that ``threshold`` replaces.
+    """
+    names = ineffective_parameters(method, settings)
+    if names and method == "calibrated":
+        raise InvalidValueError(describe_ineffective(method, names))
+    if names:
+        warnings.warn(
+            describe_ineffective(method, names),
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+    if method == "default" and differs_from_default(calibration):
+        raise InvalidValueError(
+            "`calibration` has no effect with method 'default'; give"
+            " method='calibrated'"
+        )
+
+
+def derive_levels(
+    recording: Recording,
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+) -> dict[str, float]:
+    """Return the levels of the default method that are derived from the noise.
+
+    Warns where a given level is too low; empty for the calibrated method.
+    """
+    if calibrated is not None:
+        return {}
+    _warn_of_noise(recording, settings)
+    return automatic_levels(recording, settings)
+
+
+def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
+    """Warn where peaks of noise pass the prominence that is asked for."""
+    given = settings.temporal_prominence
+    if settings.threshold is not None or not settings.use_temporal or given == "auto":
+        return
+    needed = prominence_of_noise(recording, settings)
+    if given < needed / 2:
+        warnings.warn(
+            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
+            f" is counted as events. This recording needs about {needed:.3g}, or"
+            " 'auto'; method='calibrated' takes it from the noise",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+
+
+def find_bad_frames(
+    recording: Recording, registration: Registration | None
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Return frames that are not pictures, and whether all frames were judged before.
+
+    Both what motion correction flagged and what the table beside the recording says;
+    None where nothing is known.
+    """
+    flagged = registration.quality.get("bad_frame") if registration else None
+    table = known_frame_quality(recording)
+    if table is None:
+        return flagged, False
+    left_out = frames_left_out(table, len(recording))
+    return (left_out if flagged is None else left_out | flagged), True
+
+
+def widest_border(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    """Return the larger of two borders on each side."""
+    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def check_shapes(recording: Recording, *others: Recording | None) -> None:
+    """Raise where traces would be taken from a dataset of another shape."""
+    for other in others:
+        if other is not None and other.shape != recording.shape:
+            raise InvalidValueError(
+                f"{other.loc} has shape {other.shape} and {recording.loc}"
+                f" {recording.shape}; traces are taken from a dataset of the same shape"
+            )
+
+
+def signal_kind_of(
+    recording: Recording, signal: Recording | None, is_calibrated: bool
+) -> SignalKind:
+    """Return the kind of signal that traces are taken from.
+
+    As the file says; else fluorescence if the calibrated method works on it alone, and
+    dF otherwise.
+    """
+    stored = stored_signal_kind(signal or recording)
+    if stored is not None:
+        return stored
+    return "F" if is_calibrated and signal is None else "dF"
