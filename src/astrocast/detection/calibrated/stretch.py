@@ -111,7 +111,10 @@ class Stretch:
         half = moments.half_squares
         correlation = correlation_in_time(half)
         line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
-        background = estimate_background(moments.means, edges, line, pool, correlation)
+        active = None if field_active is None else field_active[start:stop]
+        background = estimate_background(
+            moments.means, edges, line, pool, correlation, active
+        )
         del moments
         texture = Texture.of(background.mean, background.variance)
         alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)

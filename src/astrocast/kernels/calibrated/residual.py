@@ -16,6 +16,7 @@ from astrocast.kernels.calibrated.frame_course import (
     tiles_of,
 )
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
+from astrocast.kernels.calibrated.shared_patterns import courses_of_frames
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
@@ -56,9 +57,21 @@ def residual(
         (at - before).astype(np.float32),
         _shared_light(background),
         texture.arrays,
+        background.patterns.maps,
+        _factors(background, start, len(frames)),
         out,
     )
     return out
+
+
+def _factors(background: Background, start: int, n: int) -> NDArray[np.float32]:
+    """Return the course of each pattern in ``n`` frames, (pattern, frame), float32.
+
+    Frames beyond the stretch take the course of its end.
+    """
+    courses = courses_of_frames(background.patterns.courses, background.steps)
+    inside = np.clip(np.arange(start, start + n), 0, courses.shape[1] - 1)
+    return np.ascontiguousarray(courses[:, inside])
 
 
 def _shared_light(
@@ -102,13 +115,17 @@ def _above(
     share: Any,
     shared: Any,
     texture: Any,
+    maps: Any,
+    factors: Any,
     out: Any,
 ) -> None:
     """Write frames ``lo`` to ``hi`` less their background into ``out``.
 
     ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
     at each step; ``before`` (int64) is the step before each frame, ``share`` (float32)
-    its weight; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
+    its weight; ``maps`` (pattern, row, column) and ``factors`` (pattern, frame) are the
+    patterns, float32; ``shared`` and ``texture`` come from `_shared_light` and
+    `Texture`.
     """
     _, rows, columns = frames.shape
     side, light, tile_light, tile_noise = shared
@@ -120,6 +137,12 @@ def _above(
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
+        for k in range(len(maps)):
+            factor, image = factors[k, t], maps[k]
+            for y in range(rows):
+                into, follows = out[t, y], image[y]
+                for x in range(columns):
+                    into[x] -= factor * follows[x]
         # a frame is taken through all steps while it is at hand
         mean_tiles(out[t], side, means)
         fit = fit_frame(means, tile_light, tile_noise)
