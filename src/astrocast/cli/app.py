@@ -31,6 +31,7 @@ from astrocast.cli.commands.report import report
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
+from astrocast.cli.commands.watch import watch
 from astrocast.errors import AstrocastError
 
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     run,
+    watch,
     batch,
     convert,
     motion,

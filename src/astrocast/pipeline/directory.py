@@ -37,6 +37,8 @@ from astrocast.runtime.provenance import (
 )
 
 RUN_FILE, LOCK_FILE = "run.json", "run.lock"
+#: folder in which a recording was analysed while it was recorded
+LIVE = "live"
 logger = logging.getLogger("astrocast.pipeline")
 
 
@@ -306,7 +308,7 @@ def open_run(
 
 
 def _holds_anything(path: Path) -> bool:
-    return any(p.name != LOCK_FILE for p in path.iterdir())
+    return any(p.name not in (LOCK_FILE, LIVE) for p in path.iterdir())
 
 
 def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class RunResult:
 
 
 def run_recording(
-    recording: str | Path,
+    recording: str | Path | Recording,
     output: str | Path | None = None,
     settings: RunSettings | None = None,
     *,
@@ -117,7 +117,8 @@ def run_recording(
     Parameters
     ----------
     recording
-        File or folder of a recording (frame, row, column), of any format that is read.
+        File or folder of a recording (frame, row, column), of any format that is read,
+        or an opened recording that has a path.
     output
         Directory of the results; ``<name>.astrocast`` in the current directory when
         None. A directory that holds the same run is taken up: complete stages are
@@ -142,20 +143,23 @@ def run_recording(
         says what to do.
     """
     settings = settings or RunSettings()
-    source = Path(recording)
+    if isinstance(recording, Recording):
+        source, opened = recording.path or Path("recording"), recording
+    else:
+        source, opened = Path(recording), None
     directory = (
         Path(output)
         if output is not None
         else Path(f"{source.stem or source.name}.astrocast")
     )
-    with open_source(source, settings) as movie:
+    with open_source(opened or source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = Steps(run, source, settings, judge)
+        steps = Steps(run, source, settings, judge, opened)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
@@ -205,8 +209,10 @@ class Steps:
         source: Path,
         settings: RunSettings,
         judge: Judge | None = None,
+        opened: Recording | None = None,
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
+        self.opened = opened
         self.recording = run.file(RECORDING)
         self.channels = [
             ChannelSteps(self.recording, settings, channel, i == 0)
@@ -267,7 +273,7 @@ class Steps:
 
         self.recording.unlink(missing_ok=True)
         parameters = self.settings.conversion.model_dump()
-        with open_source(self.source, self.settings) as movie:
+        with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
                 # noise below the offset stays: an integer type would cut it off
                 known = parameters["offset"] is not None
@@ -380,7 +386,7 @@ def read_contents(directory: Path) -> list[ReportContent]:
     return contents
 
 
-def open_source(source: Path, settings: RunSettings) -> Recording:
+def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
     """Open the input of a run.
 
     Pixel size and frame rate from the settings override those in the file.

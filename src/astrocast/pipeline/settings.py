@@ -21,6 +21,7 @@ from astrocast.settings.in_force import (
     ineffective_parameters,
     unused_parameters,
 )
+from astrocast.settings.live import LiveSettings
 from astrocast.settings.motion import MotionSettings
 
 #: said beside parameters that the calibrated method does not use
@@ -147,6 +148,7 @@ class RunSettings(Settings):
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
+    live: LiveSettings = Field(default_factory=LiveSettings)
 
     @property
     def channels_to_run(self) -> tuple[str, ...]:

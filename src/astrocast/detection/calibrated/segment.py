@@ -131,7 +131,9 @@ class _Writer:
         n_field = len(self.of_field.mask)
         for batch, following in batches(self.candidates, threshold):
             for event in find_events(batch, shape, settings, threshold, pool):
-                if self._follows_field(event.layers, event.peak):
+                size = shape[1] * shape[2]
+                activity = self.of_field.activity
+                if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
                 self.parts.append(event.parts)
@@ -159,17 +161,6 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
-    def _follows_field(self, event: Layered, peak: float) -> bool:
-        """Whether a local event is what a whole-field event leaves in one place."""
-        size = self.candidates.shape[1] * self.candidates.shape[2]
-        activity = self.of_field.activity
-        frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)
-        highest = float(activity[frames].max())
-        if highest == 0:
-            return False
-        within = (activity[event.voxels // size] > 0).mean() > _WITHIN
-        return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
-
     def _write_block(self) -> None:
         """Write the next block, its part of whole-field events below all others."""
         index, block = self.written, self.candidates.blocks[self.written]
@@ -187,6 +178,30 @@ class _Writer:
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1
+
+
+def follows_field(
+    voxels: NDArray[np.int64], peak: float, activity: NDArray[np.float32], size: int
+) -> bool:
+    """Return whether a local event is what a whole-field event leaves in one place.
+
+    Parameters
+    ----------
+    voxels
+        Of the event, flat indices, ascending.
+    peak
+        Of its smoothed signal.
+    activity
+        Of the whole field in each frame, 0 where there is none, (frame,).
+    size
+        Pixels of a frame.
+    """
+    frames = slice(voxels[0] // size, voxels[-1] // size + 1)
+    highest = float(activity[frames].max())
+    if highest == 0:
+        return False
+    within = (activity[voxels // size] > 0).mean() > _WITHIN
+    return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
 
 def calibrated_labels(

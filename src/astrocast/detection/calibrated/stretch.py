@@ -19,6 +19,7 @@ from astrocast.kernels.calibrated.background import (
 from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
 from astrocast.kernels.calibrated.noise_moments import (
     LagMoments,
+    StepMoments,
     correlation_in_time,
     gain_of_gaussian,
 )
@@ -104,15 +105,42 @@ class Stretch:
         field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
         """Read a stretch and a sample of it; return its noise and background."""
-        edges = step_edges(stop - start)
-        moments = LagMoments(edges, recording.shape[1:])
+        gathered = LagMoments(step_edges(stop - start), recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
-            moments.add(fill_invalid(frames)[0], block.start - start, pool)
+            gathered.add(fill_invalid(frames)[0], block.start - start, pool)
+        moments = gathered.summary()
+        del gathered
+        known = cls.of_moments(moments, (start, stop), len(recording), settings, pool)
+        return known.measured_in(recording, settings, pool, field_active)
+
+    @classmethod
+    def of_moments(
+        cls,
+        moments: StepMoments,
+        span: tuple[int, int],
+        n_frames: int,
+        settings: CalibratedSettings,
+        pool: Executor | None,
+    ) -> Stretch:
+        """Return background and noise of a stretch from moments of its frames.
+
+        Parameters
+        ----------
+        moments
+            Of the frames of the stretch.
+        span
+            First frame of the stretch and its end.
+        n_frames
+            Frames of the whole recording.
+        settings, pool
+            Of the run.
+        """
         half = moments.half_squares
         correlation = correlation_in_time(half)
         line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
-        background = estimate_background(moments.means, edges, line, pool, correlation)
-        del moments
+        background = estimate_background(
+            moments.means, moments.edges, line, pool, correlation
+        )
         texture = Texture.of(background.mean, background.variance)
         alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
         noise = (
@@ -130,9 +158,8 @@ class Stretch:
         classes = (rank * _CLASSES // rank.size).astype(np.uint8)
         slope = np.hypot(*np.gradient(mean)).astype(np.float32)
         unknown = np.empty((0, 0), np.float32)
-        known = cls(
-            start,
-            stop,
+        return cls(
+            *span,
             background,
             texture,
             noise,
@@ -141,10 +168,9 @@ class Stretch:
             classes,
             unknown,
             Measured(),
-            recording.shape[0],
+            n_frames,
             alike / float(np.sqrt(1 - correlation[0])),
         )
-        return known._measured(recording, settings, pool, field_active)
 
     @property
     def single(self) -> NDArray[np.float32]:
@@ -157,21 +183,25 @@ class Stretch:
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
-    def _measured(
+    def measured_in(
         self,
         recording: Recording,
         settings: CalibratedSettings,
         pool: Executor | None,
         field_active: NDArray[np.bool_] | None,
+        since: int | None = None,
     ) -> Stretch:
-        """Return the stretch with what a sample of it shows of its noise."""
+        """Return the stretch with what a sample of it shows of its noise.
+
+        The sample is taken from frame ``since`` on; from the whole stretch when None.
+        """
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
         heights = []
         gain = self._gain(recording.shape[0], settings)
         for block, frames in read_blocks(
-            recording, self._samples(recording, settings.reach + 1)
+            recording, self._samples(recording, settings.reach + 1, since)
         ):
             above, smooth, _ = signal_of(frames, block, self, settings, pool)
             above, at = above[block.inner], np.arange(block.start, block.stop)
@@ -190,22 +220,24 @@ class Stretch:
         found = replace(found, flicker=max(found.flicker, settings.background_error))
         return replace(self, tables=tables, measured=found)
 
-    def _samples(self, recording: Recording, halo: int) -> list[Block]:
+    def _samples(
+        self, recording: Recording, halo: int, since: int | None
+    ) -> list[Block]:
         n, rows, columns = recording.shape
-        length = self.stop - self.start
+        start = self.start if since is None else since
+        length = self.stop - start
         wanted = max(_SAMPLE_VOXELS // (rows * columns) // _SAMPLES, _SAMPLE_FRAMES)
         if (wanted + 2 * halo) * _SAMPLES >= length:
             return [
                 Block(
-                    self.start,
+                    start,
                     self.stop,
-                    min(halo, self.start),
+                    min(halo, start),
                     min(halo, n - self.stop),
                 )
             ]
         starts = [
-            self.start + (length - wanted) * i // (_SAMPLES - 1)
-            for i in range(_SAMPLES)
+            start + (length - wanted) * i // (_SAMPLES - 1) for i in range(_SAMPLES)
         ]
         return [
             Block(a, a + wanted, min(halo, a), min(halo, n - a - wanted))

@@ -41,6 +41,27 @@ class Measured:
     invalid: NDArray[np.int64]
 
 
+def measure_events(
+    recording: Recording, segmentation: Segmentation, pool: Executor | None
+) -> Measured:
+    """Measure the signals of all events, without an event map or a hash."""
+    measured = _nothing_measured(segmentation)
+    for index, (_, frames) in enumerate(read_blocks(recording, segmentation.blocks)):
+        signals = _signals(segmentation, index, frames, pool)
+        _place(signals, measured, segmentation.boxes.low[:, 0])
+    return measured
+
+
+def _nothing_measured(segmentation: Segmentation) -> Measured:
+    boxes = segmentation.boxes
+    offsets = np.zeros(len(boxes.area) + 1, np.int64)
+    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
+    unknown = np.full(offsets[-1], np.nan, np.float32)
+    return Measured(
+        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
+    )
+
+
 def measure(
     recording: Recording,
     segmentation: Segmentation,
@@ -53,12 +74,7 @@ def measure(
     Returns the signals and the hash of the input.
     """
     boxes = segmentation.boxes
-    offsets = np.zeros(len(boxes.area) + 1, np.int64)
-    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
-    unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = Measured(
-        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
-    )
+    measured = _nothing_measured(segmentation)
     digest = ContentHash(recording)
 
     def keep(
