@@ -201,6 +201,16 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         self.engine: str | None = None
         self._choose_items()
 
+    def __repr__(self) -> str:
+        """Return the numbers of recordings, items and batches, and the patch."""
+        rows, columns = self.settings.input_size
+        count = len(self.recordings)
+        return (
+            f"<SubFrameGenerator: {count} recording{'' if count == 1 else 's'},"
+            f" {len(self.items)} items of {rows} x {columns} pixels and"
+            f" {self.window.channels} context frames, {len(self)} batches>"
+        )
+
     @property
     def batch_size(self) -> int:
         """Items per batch."""

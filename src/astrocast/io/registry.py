@@ -173,7 +173,7 @@ def choose_one_channel(
         raise
     k = recording.channels
     one = SlicedRecording(recording, number, len(recording), k)
-    one.metadata = replace(one.metadata, channel_names=names[number : number + 1])
+    one.metadata = recording.metadata.of_channel(number, k)
     labels = tuple(n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k]))
     one.choices = {**recording.choices, "channel": labels}
     one.loc = replace(selection, channel=number).address(recording.loc)

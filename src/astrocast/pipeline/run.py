@@ -289,16 +289,24 @@ class Steps:
         """Say by how much an unknown offset makes dF/F wrong."""
         with open_recording(self.recording, self.channels[0].names.raw) as movie:
             sample = movie.read(0, min(len(movie), 16))
+            stated = movie.metadata.dark_counts
         mean = float(np.nanmean(sample))
-        if mean <= 0:
+        if mean <= 0 or stated == (0.0,):
             return
-        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        counts = stated[0] if stated else 100.0 if mean > 100 else round(mean / 4, 2)
+        found, cure = (
+            (
+                "is not subtracted",
+                f"auto, which takes the {counts:g} counts that the file states",
+            )
+            if stated
+            else ("is not known", "auto where the recording has dark frames")
+        )
         warnings.warn(
-            "the camera's offset (counts in the dark) is not known, so dF/F is too"
-            f" small by offset / F: with an offset of {example:g} counts by"
-            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
-            " conversion.offset to a number, to auto where the recording has dark"
-            " frames, or to 0",
+            f"the camera's offset (counts in the dark) {found}, so dF/F is too small by"
+            f" offset / F: with an offset of {counts:g} counts by"
+            f" {min(counts / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            f" conversion.offset to a number, to {cure}, or to 0",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
