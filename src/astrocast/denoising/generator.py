@@ -250,7 +250,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
 
         The generator itself where the size is the same.
         """
-        return self if batch_size == self.batch_size else _Regrouped(self, batch_size)
+        return (
+            self if batch_size == self.batch_size else _RebatchedItems(self, batch_size)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -422,7 +424,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
-class _Regrouped(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
+class _RebatchedItems(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
     """The items of a generator in batches of another size."""
 
     def __init__(self, generator: SubFrameGenerator, batch_size: int) -> None:

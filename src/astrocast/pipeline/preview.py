@@ -105,16 +105,16 @@ def preview(
     """
     settings = settings or RunSettings()
     if loc is not None:
-        settings = _changed(settings, "conversion", {"loc_in": loc})
+        settings = _change_section(settings, "conversion", {"loc_in": loc})
     with open_source(recording, settings) as movie:
         frames = movie.shape[0]
     start = max(0, (frames - SAMPLE) // 2)
     stop = min(frames, start + SAMPLE)
     whole = (start, stop) == (0, frames)
     if not whole:
-        settings = _changed(settings, "conversion", {"z_slice": (start, stop)})
+        settings = _change_section(settings, "conversion", {"z_slice": (start, stop)})
     window = settings.delta.window_for(stop - start)
-    settings = _changed(settings, "delta", {"window": window})
+    settings = _change_section(settings, "delta", {"window": window})
     with tempfile.TemporaryDirectory(prefix="astrocast-suggest-") as folder:
         result = run_recording(recording, Path(folder) / "run", settings)
         movie_path = result.directory / "recording.h5"
@@ -129,7 +129,7 @@ def preview(
     return Preview(settings, (start, stop), whole, table, footprints, found)
 
 
-def _changed(
+def _change_section(
     settings: RunSettings, section: str, values: dict[str, Any]
 ) -> RunSettings:
     part = getattr(settings, section)

@@ -155,7 +155,7 @@ def run_recording(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = Steps(run, source, settings, judge)
+        steps = RunStages(run, source, settings, judge)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
@@ -189,14 +189,14 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
         )
     settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     run = RunDirectory(path, state)
-    return run.check(Steps(run, path, settings).stages())
+    return run.check(RunStages(run, path, settings).stages())
 
 
 #: says how well a run found events that are known
 Judge = Callable[[RunResult], dict[str, float]]
 
 
-class Steps:
+class RunStages:
     """The stages of one run: conversion, those of each channel, and the report."""
 
     def __init__(
@@ -381,7 +381,7 @@ def read_contents(directory: Path) -> list[ReportContent]:
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
-    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")
     contents[0] = replace(contents[0], score=score)

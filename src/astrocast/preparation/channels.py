@@ -34,7 +34,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 
 @dataclass
-class Clipped:
+class ClippedCount:
     """Count values beyond the range of the dtype, also from several threads."""
 
     count: int = 0
@@ -52,7 +52,7 @@ class Conversion:
 
     name: str
     recording: Recording
-    clipped: Clipped = field(default_factory=Clipped)
+    clipped: ClippedCount = field(default_factory=ClippedCount)
 
     def report(self, logger: logging.Logger) -> None:
         """Warn when values were clipped."""
@@ -132,7 +132,7 @@ def subtract_offset(
             )
         shape = channel.recording.shape[1:]
         frame = np.full(shape, float(counts))
-        recording = without(channel.recording, frame)
+        recording = subtract_frame(channel.recording, frame)
         recording.metadata = replace(
             recording.metadata,
             subtracted_offset=float(counts),
@@ -215,7 +215,7 @@ def subtract(
             f"the background has shape {frame.shape}, the frames of the recording"
             f" {channels[0].recording.shape[1:]}"
         )
-    return [replace(c, recording=without(c.recording, frame)) for c in channels]
+    return [replace(c, recording=subtract_frame(c.recording, frame)) for c in channels]
 
 
 def background_frame(
@@ -232,7 +232,7 @@ def background_frame(
     return background.astype(np.float64)
 
 
-def without(recording: Recording, background: NDArray[np.float64]) -> Recording:
+def subtract_frame(recording: Recording, background: NDArray[np.float64]) -> Recording:
     """Return the recording minus a frame, in signed floating point."""
     # float32 holds every integer of 16 bits
     kind = np.dtype(
@@ -287,7 +287,7 @@ def transform(
     """Return the channel in its final size and dtype."""
     recording = channel.recording
     if rescale is not None:
-        recording = resized(recording, target_size(recording.shape[1:], rescale))
+        recording = resize(recording, target_size(recording.shape[1:], rescale))
     if recording.dtype == np.dtype(dtype):
         return replace(channel, recording=recording)
     counts = can_clip(recording.dtype, dtype)
@@ -310,7 +310,7 @@ def target_size(
     return max(1, round(shape[0] * rescale[0])), max(1, round(shape[1] * rescale[1]))
 
 
-def resized(recording: Recording, size: tuple[int, int]) -> Recording:
+def resize(recording: Recording, size: tuple[int, int]) -> Recording:
     """Return the recording resampled to ``size``, its pixel size with it."""
     metadata: Metadata = recording.metadata
     if metadata.pixel_size is not None:

@@ -105,7 +105,7 @@ def _refine(
         own = extents[0][extents[1][e] : extents[1][e + 1]]
         if refined[e]:
             members = order[first[e] : first[e + 1]]
-            own = _refined(
+            own = _refine_extent(
                 voxels[members], single[members], noise[members], own, share, shape
             )
         found.append(own)
@@ -119,7 +119,7 @@ def _refine(
 
 
 @njit(cache=True, nogil=True)
-def _refined(
+def _refine_extent(
     voxels: Any, single: Any, noise: Any, extent: Any, share: Any, shape: Any
 ) -> Any:
     """Return the refined extent of one event, or its extent where that is not better.
@@ -152,8 +152,8 @@ def _refined(
     if height < _LEAST_HEIGHT:
         return extent
     much = min(max((_CLEAR - height) / (_CLEAR - _LEAST_HEIGHT), 0.0), 1.0)
-    footprint = _smoothed(footprint, _SMOOTH * np.sqrt(much))
-    course = _smoothed(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
+    footprint = _smooth_image(footprint, _SMOOTH * np.sqrt(much))
+    course = _smooth_image(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
     # the edge of what was blurred lies where half of its height is left
     highest = _top(footprint.ravel())
     footprint = np.where(footprint < _EDGE * highest, 0.0, footprint)
@@ -205,7 +205,7 @@ def _ratio(weights: Any, signal: Any, known: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _smoothed(image: Any, sigma: Any) -> Any:
+def _smooth_image(image: Any, sigma: Any) -> Any:
     """Return an image (row, column), float64, after a Gaussian; 0 lies beyond it."""
     if sigma < 0.2:
         return image

@@ -31,7 +31,7 @@ _LARGEST_SHIFT = 0.5
 
 
 @dataclass(frozen=True)
-class Measured:
+class SmoothedNoise:
     """Noise of the smoothed signal: the square root of the sum of three squares.
 
     Parameters
@@ -71,7 +71,7 @@ def measure_noise(
     noise: NDArray[np.float32],
     light: NDArray[np.float32],
     slope: NDArray[np.float32],
-) -> Measured:
+) -> SmoothedNoise:
     """Return what the noise is measured to be.
 
     Parameters
@@ -106,12 +106,12 @@ def measure_noise(
             )
             spreads.append(float(np.quantile(below, _SHARE)) / _AT)
     if not rows:
-        return Measured()
+        return SmoothedNoise()
     factor, flicker, jitter = (
         float(v) for v in np.sqrt(_squares(np.array(rows), np.array(spreads)))
     )
     shift = centre / max(float(np.median(spreads)), 1e-6)
-    return Measured(
+    return SmoothedNoise(
         factor, flicker, jitter, float(np.clip(shift, -_LARGEST_SHIFT, _LARGEST_SHIFT))
     )
 

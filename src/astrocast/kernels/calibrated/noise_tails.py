@@ -182,7 +182,7 @@ def _heights_of_sum(
 
 
 @njit(cache=True, nogil=True)
-def translated(height: Any, table: Any) -> Any:
+def translate_height(height: Any, table: Any) -> Any:
     """Return a height translated by a table of `normal_heights`.
 
     Beyond the ends of the table by a line; for compiled kernels.
@@ -198,7 +198,7 @@ def _translate(heights: Any, classes: Any, tables: Any, out: Any) -> None:
     for t in range(n):
         for y in range(rows):
             for x in range(columns):
-                out[t, y, x] = translated(heights[t, y, x], tables[classes[y, x]])
+                out[t, y, x] = translate_height(heights[t, y, x], tables[classes[y, x]])
 
 
 def as_normal(

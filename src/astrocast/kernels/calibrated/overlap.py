@@ -28,7 +28,7 @@ _KEPT = 0.9
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedVoxels:
     """What an event has in the basins of its neighbours.
 
     Parameters
@@ -57,7 +57,7 @@ def shared_voxels(
     touching: NDArray[np.integer],
     shape: tuple[int, int, int],
     pool: Executor | None = None,
-) -> dict[int, Shared]:
+) -> dict[int, SharedVoxels]:
     """Return what events have in the basins of those they touch.
 
     Parameters
@@ -136,7 +136,7 @@ def shared_voxels(
     )
     cuts = np.flatnonzero(np.diff(event)) + 1
     return {
-        int(numbers[own[0]]): Shared(v, m.astype(np.float64), r)
+        int(numbers[own[0]]): SharedVoxels(v, m.astype(np.float64), r)
         for own, v, m, r in zip(
             *(np.split(column, cuts) for column in (event, voxel, model, reached)),
             strict=True,
@@ -182,7 +182,7 @@ def _groups(
 def give_back(
     extents: dict[int, NDArray[np.int64]],
     strengths: dict[int, NDArray[np.float64]],
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
     levels: dict[int, float],
     cores: dict[int, float],
     least: int,
@@ -240,7 +240,7 @@ def _model_at(
 
 
 def _strongest(
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the voxels of events outside their basins, and the highest model there.
 
@@ -268,7 +268,7 @@ def _largest(
 
 
 @dataclass(frozen=True)
-class Layered:
+class LayeredEvent:
     """An event of which the map may show less than all.
 
     Parameters
@@ -289,9 +289,9 @@ class Layered:
 def layer_events(
     extents: dict[int, NDArray[np.int64]],
     strengths: dict[int, NDArray[np.float64]],
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
     cores: dict[int, float],
-) -> dict[int, Layered]:
+) -> dict[int, LayeredEvent]:
     """Return all voxels of events, and which of them the map gives to another.
 
     Parameters
@@ -339,6 +339,6 @@ def layer_events(
     kept = kept[np.lexsort((voxel[kept], event[kept]))]
     cuts = np.searchsorted(event[kept], numbers)[1:]
     return {
-        n: Layered(voxel[own], ~first[own], hole[own])
+        n: LayeredEvent(voxel[own], ~first[own], hole[own])
         for n, own in zip(numbers, np.split(kept, cuts), strict=True)
     }

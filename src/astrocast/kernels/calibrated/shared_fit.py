@@ -220,7 +220,7 @@ def _alternate(left: Any, others: Any, course: Any, footprint: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _reached(window: Any, told: Any, level: Any, own: Any, shape: Any) -> Any:
+def _find_reach(window: Any, told: Any, level: Any, own: Any, shape: Any) -> Any:
     """Return voxels (int64), model (float32) and whether each belongs to the event.
 
     Only voxels in basins of neighbours of which the model says something.
@@ -297,12 +297,17 @@ def fit_groups(
             n = members[k]
             if windows[k][0]:
                 own = extents[0][extents[1][n] : extents[1][n + 1]]
-                v, m, r = _reached(windows[k], told[k], levels[n], own, shape)
+                v, m, r = _find_reach(windows[k], told[k], levels[n], own, shape)
                 events.append(np.full(len(v), n, np.int64))
                 voxels.append(v)
                 models.append(m)
                 reached.append(r)
-    return _joined(events), _joined(voxels), _joined(models), _joined(reached)
+    return (
+        _concatenate(events),
+        _concatenate(voxels),
+        _concatenate(models),
+        _concatenate(reached),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -317,7 +322,7 @@ def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> No
 
 
 @njit(cache=True, nogil=True)
-def _joined(parts: Any) -> Any:
+def _concatenate(parts: Any) -> Any:
     """Return arrays of a list one after the other."""
     n = 0
     for part in parts:
