@@ -26,7 +26,7 @@ from astrocast.kernels.calibrated.candidates import (
     values_on_runs,
 )
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 from astrocast.live.field import LiveField
@@ -63,7 +63,7 @@ class DetectedEvent:
         Probability that noise alone reaches its peak nowhere in the recording so far.
     """
 
-    layers: Layered
+    layers: LayeredEvent
     height: float
     peak: float
     kind: str
@@ -381,7 +381,7 @@ class LiveDetector:
         found = []
         for voxels, ratio in self.field.finished(before):
             nothing = np.zeros(len(voxels), np.bool_)
-            layers = Layered(voxels, nothing, nothing.copy())
+            layers = LayeredEvent(voxels, nothing, nothing.copy())
             sure = 1 - 0.1 / ratio**2
             found.append(
                 DetectedEvent(layers, float("nan"), float("nan"), "global", sure)

@@ -148,7 +148,9 @@ class LiveNoise:
         oldest = max(self.frames.begin, stop - self.frames.keep + 2 * PIECE + DELAY)
         since = max(0, oldest + self.settings.reach + 1 - origin)
         view = self.frames.view(origin, stop)
-        stretch = stretch.measured_in(view, self.settings, self.pool, active, since)
+        stretch = stretch.measure_noise_in(
+            view, self.settings, self.pool, active, since
+        )
         return NoiseModel(origin, stretch)
 
     def _settle(self) -> None:

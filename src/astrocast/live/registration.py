@@ -14,7 +14,7 @@ from astrocast.kernels.frames.frame_quality import LEAVE_OUT, judge_frames
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.kernels.registration.bidirectional import move_odd_lines
-from astrocast.kernels.registration.engine import Finish, correct, estimate
+from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
 from astrocast.kernels.registration.preprocess import SMALLEST
 from astrocast.kernels.registration.quality import valid_border
 from astrocast.preparation.line_offset import choose_line_offset
@@ -126,7 +126,7 @@ class LiveRegistration:
         self._last_raw = frames[-1].copy()
         while sum(map(len, self._statistics[1:])) >= JUDGED_WITH:
             self._statistics.pop(0)
-        joined = FrameStatistics.joined(self._statistics)
+        joined = FrameStatistics.join(self._statistics)
         before = len(joined) - len(frames)
         return [
             (f.frame - before + number, f.kind, f.reason, float(f.severity))
@@ -163,5 +163,7 @@ class LiveRegistration:
             self._extremes = np.stack([low, high])
             self.border = valid_border(self._extremes)
             self.largest_shift = float(np.abs(self._extremes).max())
-        moved = correct(values, shifts, fields, self._model, Finish(), self.pool)
+        moved = correct(
+            values, shifts, fields, self._model, OutputConversion(), self.pool
+        )
         return np.asarray(moved, np.float32)

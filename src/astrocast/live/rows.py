@@ -36,7 +36,7 @@ from astrocast.detection.events.traces_and_map import measure_events
 from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import OVERLAP_VOXELS
 from astrocast.io.recording import ALL, Recording
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.residual import background_of_frames
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.live.detector import DetectedEvent
@@ -167,7 +167,7 @@ def _segmentation(
     for number, event in enumerate(events, start=1):
         own = event.layers
         inside = own.voxels >= start * pixels
-        layered = Layered(
+        layered = LayeredEvent(
             own.voxels[inside] - start * pixels, own.hidden[inside], own.filled[inside]
         )
         for index, part in parts_by_block(layered, blocks, shape):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import checked, with_options
+from astrocast.cli.options import check_settings, with_options
 from astrocast.cli.output import AsJson
 from astrocast.settings.live import LiveSettings
 
@@ -86,7 +86,9 @@ def watch(
         given.append(f"frame_rate={frame_rate}")
     settings = read_configuration(config, given, loc_in=loc)
     said = {name: value for name, value in live.items() if value is not None}
-    chosen: LiveSettings = checked(LiveSettings, settings.live.model_dump() | said)
+    chosen: LiveSettings = check_settings(
+        LiveSettings, settings.live.model_dump() | said
+    )
     watcher = Watcher(
         recording,
         output,

@@ -16,7 +16,7 @@ from astrocast.kernels.calibrated.background import (
     estimate_background,
     step_edges,
 )
-from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_model import SmoothedNoise, measure_noise
 from astrocast.kernels.calibrated.noise_moments import (
     LagMoments,
     StepMoments,
@@ -90,7 +90,7 @@ class Stretch:
     slope: NDArray[np.float32]
     classes: NDArray[np.uint8]
     tables: NDArray[np.float32]
-    measured: Measured
+    measured: SmoothedNoise
     n_frames: int
     correlated: float
 
@@ -111,7 +111,7 @@ class Stretch:
         moments = gathered.summary()
         del gathered
         known = cls.of_moments(moments, (start, stop), len(recording), settings, pool)
-        return known.measured_in(recording, settings, pool, field_active)
+        return known.measure_noise_in(recording, settings, pool, field_active)
 
     @classmethod
     def of_moments(
@@ -167,7 +167,7 @@ class Stretch:
             slope,
             classes,
             unknown,
-            Measured(),
+            SmoothedNoise(),
             n_frames,
             alike / float(np.sqrt(1 - correlation[0])),
         )
@@ -183,7 +183,7 @@ class Stretch:
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
-    def measured_in(
+    def measure_noise_in(
         self,
         recording: Recording,
         settings: CalibratedSettings,
