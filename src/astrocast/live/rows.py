@@ -20,6 +20,7 @@ from astrocast.detection.events.footprint_measures import (
 )
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     count_shared,
     number_events,
     parts_by_block,
@@ -162,6 +163,7 @@ def _segmentation(
     shape = frames.view(start, stop).shape
     pixels = shape[1] * shape[2]
     blocks = list(plan_blocks(shape[0], _BLOCK_FRAMES))
+    edges = block_edges(blocks, shape)
     store = BlocksInMemory()
     parts: dict[int, list[Part]] = {}
     for number, event in enumerate(events, start=1):
@@ -170,7 +172,7 @@ def _segmentation(
         layered = LayeredEvent(
             own.voxels[inside] - start * pixels, own.hidden[inside], own.filled[inside]
         )
-        for index, part in parts_by_block(layered, blocks, shape):
+        for index, part in parts_by_block(layered, edges):
             parts.setdefault(index, []).append((part, number))
     for index, block in enumerate(blocks):
         size = (block.stop - block.start, *shape[1:])

@@ -25,6 +25,7 @@ from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     number_events,
     parts_by_block,
     write_layers,
@@ -130,7 +131,7 @@ class _Writer:
     ) -> Segmentation:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
-        n_field = len(self.of_field.mask)
+        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
         for batch, following in batches(self.candidates, threshold):
             for event in find_events(batch, shape, settings, threshold, pool):
                 size = shape[1] * shape[2]
@@ -139,7 +140,7 @@ class _Writer:
                     continue
                 self.heights.append(event.height)
                 self.parts.append(event.parts)
-                for index, part in parts_by_block(event.layers, blocks, shape):
+                for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
                     waiting.append((part, n_field + len(self.heights)))
             while self.written < len(blocks) and (

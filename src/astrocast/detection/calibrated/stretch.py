@@ -37,7 +37,7 @@ from astrocast.kernels.frames.smoothing import (
     gaussian,
     gaussian_weights,
     smoothed_noise,
-    temporal_gain,
+    temporal_gain_of,
 )
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -199,7 +199,10 @@ class Stretch:
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
         heights = []
-        gain = self._gain(recording.shape[0], settings)
+        n = len(recording)
+        # at most a few frames at the ends differ from the median
+        few = min(n, 1000)
+        usual = np.median(self._gain(np.arange(few), few, settings))
         for block, frames in read_blocks(
             recording, self._samples(recording, settings.reach + 1, since)
         ):
@@ -211,12 +214,11 @@ class Stretch:
             counts = counts + histogram_of_noise(
                 above, smooth, (single, self.noise), self.classes, own
             )
-            heights.append(smooth / self.noise / gain[at, None, None])
+            gain = self._gain(at, n, settings)
+            heights.append(smooth / self.noise / gain[:, None, None])
         tables = normal_heights(counts, settings.smooth_sigma, settings.reach)
         z = np.concatenate([as_normal(h, self.classes, tables) for h in heights])
-        found = measure_noise(
-            z, self.noise * np.float32(np.median(gain)), self.light, self.slope
-        )
+        found = measure_noise(z, self.noise * np.float32(usual), self.light, self.slope)
         found = replace(found, flicker=max(found.flicker, settings.background_error))
         return replace(self, tables=tables, measured=found)
 
@@ -244,8 +246,11 @@ class Stretch:
             for a in starts
         ]
 
-    def _gain(self, n_frames: int, settings: CalibratedSettings) -> NDArray[np.float32]:
-        gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
+    def _gain(
+        self, frames: NDArray[np.int64], n_frames: int, settings: CalibratedSettings
+    ) -> NDArray[np.float32]:
+        """Return the share of the noise that smoothing in time leaves, (frame,)."""
+        gain = temporal_gain_of(frames, n_frames, settings.smooth_sigma, settings.reach)
         # the level is itself a mean of as many frames, each with its noise
         return np.sqrt(gain**2 + np.float32(1 / (self.stop - self.start)))
 
@@ -260,7 +265,7 @@ class Stretch:
         recording.
         """
         gains, which = np.unique(
-            self._gain(self.n_frames, settings)[block.start : block.stop],
+            self._gain(np.arange(block.start, block.stop), self.n_frames, settings),
             return_inverse=True,
         )
         kinds = [
