@@ -158,15 +158,13 @@ class LiveDetector:
         found += self._report_field(self.received)
         return found
 
-    def jump(self, frame: int) -> list[DetectedEvent]:
-        """Leave frames out: the next one has this number; return what ended before."""
-        found = self.finish()
+    def jump(self, frame: int) -> None:
+        """Leave frames out, after `finish`: the next one has this number."""
         self.noise.jump()
         self.latest.jump(frame)
         self.field.jump(frame)
         self._bad.clear()
         self.done = frame
-        return found
 
     def close(self) -> None:
         """Wait for what is under way."""

@@ -24,7 +24,7 @@ PIECE = 64
 #: frames after the last one of an estimate until it is used: it is computed meanwhile
 DELAY = 64
 #: frames that an estimate may be used for after its end, at most
-_AHEAD = 1 << 14
+_AHEAD = 1 << 40
 
 
 @dataclass(frozen=True)

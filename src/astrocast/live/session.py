@@ -228,7 +228,9 @@ class Session:
         )
         logger.warning(message)
         self.state.messages.append(message)
-        self._publish(self.detector.jump(self.next))
+        # what is known so far is measured before its frames are forgotten
+        self._publish(self.detector.finish())
+        self.detector.jump(self.next)
         self._bad = self._bad[:0]
         reason = "left out: the live analysis fell behind"
         flags = [(t, "missing", reason, 1.0) for t in range(first, self.next)]
