@@ -248,7 +248,10 @@ def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
 
 @njit(nogil=True, cache=True)
 def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
-    """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``."""
+    """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``.
+
+    All float32: ``frames`` and ``out`` (frame, pixel), ``edge`` (pixel,).
+    """
     following = edge
     for i in range(frames.shape[0] - 1, -1, -1):
         row, target = frames[i], out[i]
@@ -259,6 +262,10 @@ def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
 
 @njit(nogil=True, cache=True)
 def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
+    """Replace ``running`` by the smaller of it and ``row``, in place.
+
+    Both float32 (pixel,); NaN in ``row`` is skipped.
+    """
     for p in range(row.size):
         running[p] = row[p] if row[p] < running[p] else running[p]
 
@@ -268,6 +275,8 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
     """Write the larger of the minima on both sides.
 
     Each side joins the tail of one segment and the head of the next.
+
+    All float32 (pixel,).
     """
     for p in range(out.size):
         back = head[p] if head[p] < before[p] else before[p]
@@ -277,7 +286,10 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
 
 @njit(nogil=True, cache=True)
 def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
-    """Write the signal of ``method`` for a row; return the limited divisions."""
+    """Write the signal of ``method`` for a row; return the limited divisions.
+
+    ``row``, ``background`` and ``result`` are float32 (pixel,).
+    """
     floored = np.int64(0)
     if method == 0:
         for p in range(row.size):
@@ -298,6 +310,11 @@ def emit(row, background, method, floor, real, result):  # type: ignore[no-untyp
 def _whole(  # type: ignore[no-untyped-def] # numba infers
     lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored
 ):
+    """Correct strips ``lo`` to ``hi`` of a recording that fits into one block.
+
+    ``frames`` and ``result`` float32 (frame, pixel); ``floored`` int64 (strip,) counts
+    backgrounds raised to ``floor``.
+    """
     n, pixels = frames.shape
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -338,6 +355,11 @@ def _whole(  # type: ignore[no-untyped-def] # numba infers
 
 @njit(nogil=True, cache=True)
 def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floored):  # type: ignore[no-untyped-def]
+    """Correct strips ``lo`` to ``hi`` of a block, with the blocks before and after it.
+
+    ``past``, ``now``, ``future``, ``edges`` and ``result`` float32 (frame, pixel);
+    ``floored`` int64 (strip,) counts backgrounds raised to ``floor``.
+    """
     pixels = now.shape[1]
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)

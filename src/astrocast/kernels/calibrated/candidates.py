@@ -14,7 +14,7 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import run_in_threads
 
-#: least height that a voxel which stands out is given, in standard deviations
+#: least height of a voxel that stands out, in standard deviations
 _LEAST_HEIGHT = 0.5
 
 
