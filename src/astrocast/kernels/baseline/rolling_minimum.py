@@ -157,24 +157,63 @@ def signal_above(
     method: Method,
     *,
     floor: float = 1.0,
+    raised: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    pool: Executor | None = None,
 ) -> tuple[NDArray[np.float32], int]:
     """Return the signal of ``method``, and the number of divisions that were limited.
 
     Parameters
     ----------
     frames, background
-        Of the same shape; the background is float32.
-    method, floor
+        Of the same shape (frame, row, column); the background is float32.
+    method, floor, pool
         As in `two_sided_minimum`.
+    raised
+        Two float32 arrays, (frame,) and (row, column): their product is added to the
+        background.
     """
-    method_code(method)
-    if method == "background":
+    code = method_code(method)
+    if method == "background" and raised is None:
         return background, 0
-    above = (frames.astype(arithmetic(frames.dtype)) - background).astype(np.float32)
-    if method == "dF":
-        return above, 0
-    above /= np.maximum(background, np.float32(floor))
-    return above, int((background < floor).sum())
+    n = len(frames)
+    of_frame, of_pixel = raised or (
+        np.zeros(n, np.float32),
+        np.zeros(frames.shape[1:], np.float32),
+    )
+    flat = np.ascontiguousarray(frames).reshape(n, -1)
+    result = np.empty(flat.shape, np.float32)
+    strips = -(-flat.shape[1] // STRIP)
+    floored = np.zeros(strips, np.int64)
+    run_in_threads(
+        pool,
+        strips,
+        _signal,
+        flat,
+        np.ascontiguousarray(background).reshape(n, -1),
+        np.ascontiguousarray(of_frame),
+        np.ascontiguousarray(of_pixel).reshape(-1),
+        code,
+        np.float32(floor),
+        arithmetic(flat.dtype),
+        result,
+        floored,
+    )
+    return result.reshape(frames.shape), int(floored.sum())
+
+
+def frame_minimum(frames: NDArray[Any], pool: Executor | None = None) -> NDArray[Any]:
+    """Return the minimum over frames of each pixel.
+
+    Parameters
+    ----------
+    frames
+        (frame, pixel), contiguous, at least one frame, without NaN.
+    pool
+        Threads that share the pixels.
+    """
+    out = np.empty(frames.shape[1], frames.dtype)
+    run_in_threads(pool, -(-len(out) // STRIP), _minimum, frames, out)
+    return out
 
 
 def check_window(window: int) -> None:
@@ -339,4 +378,38 @@ def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floo
             _combine(before[i], head, tail[i], ahead, background)
             floored[s] += emit(
                 now[i, p0:p1], background, method, floor, real, result[i, p0:p1]
+            )
+
+
+@njit(nogil=True, cache=True)
+def _minimum(lo, hi, frames, out):  # type: ignore[no-untyped-def] # numba infers
+    """Write the minimum of ``frames`` (frame, pixel) over frames into ``out``."""
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(out.size, (s + 1) * STRIP)
+        running = out[p0:p1]
+        running[:] = frames[0, p0:p1]
+        for t in range(1, frames.shape[0]):
+            _lower(running, frames[t, p0:p1])
+
+
+@njit(nogil=True, cache=True)
+def _signal(  # type: ignore[no-untyped-def] # numba infers
+    lo, hi, frames, background, of_frame, of_pixel, method, floor, real, result, floored
+):
+    """Write the signal of ``method`` above a raised background into ``result``.
+
+    ``frames`` (any real dtype), ``background`` and ``result`` (float32) are (frame,
+    pixel); ``of_frame`` and ``of_pixel`` float32, (frame,) and (pixel,). ``floored``,
+    int64 (strip,), counts limited divisions.
+    """
+    pixels = frames.shape[1]
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
+        below, scale = np.empty(p1 - p0, np.float32), of_pixel[p0:p1]
+        for t in range(frames.shape[0]):
+            level = background[t, p0:p1]
+            for p in range(p1 - p0):
+                below[p] = level[p] + of_frame[t] * scale[p]
+            floored[s] += emit(
+                frames[t, p0:p1], below, method, floor, real, result[t, p0:p1]
             )
