@@ -86,7 +86,9 @@ class EventTableWriter:
         table = self._new[0].beside
         text = directory / CSV if growing else self._new[1].beside
         self._waiting: list[pa.Table] = []
-        self._table = pq.ParquetWriter(table, self.schema, compression="zstd")
+        self._table = pq.ParquetWriter(
+            table, self.schema, compression="zstd", write_page_checksum=True
+        )
         self._csv = text.open("w", encoding="utf-8", newline="")
         self._csv.write(
             ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"
