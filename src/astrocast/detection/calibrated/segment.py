@@ -162,7 +162,7 @@ class _Writer:
         return found
 
     def _follows_field(self, event: LayeredEvent, peak: float) -> bool:
-        """Whether a local event is what a whole-field event leaves in one place."""
+        """Return whether a local event is the remainder of a whole-field event."""
         size = self.candidates.shape[1] * self.candidates.shape[2]
         activity = self.of_field.activity
         frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)

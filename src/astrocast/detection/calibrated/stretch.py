@@ -55,7 +55,7 @@ _CLASSES = 8
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is known of a stretch of the recording before its frames are judged.
+    """Background and noise of a stretch of the recording.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Stretch:
     light, slope
         Light and gradient of the background, smoothed, (row, column).
     classes, tables
-        Brightness class of each pixel, and what heights of its noise are worth, see
+        Brightness class of each pixel, and the z-scores of heights of its noise, see
         `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
@@ -164,7 +164,7 @@ class Stretch:
         pool: Executor | None,
         field_active: NDArray[np.bool_] | None,
     ) -> Stretch:
-        """Return the stretch with what a sample of it shows of its noise."""
+        """Return the stretch with its noise measured in a sample of frames."""
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
