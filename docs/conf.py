@@ -15,7 +15,9 @@ shutil.copytree(DOCS / "tutorials", TUTORIALS)
 sys.path.insert(0, str(DOCS / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import astrocast  # noqa: E402 - after the path of our own extension
+from saved_pictures import SavedPictures, number_of  # noqa: E402 - after the path
+
+import astrocast  # noqa: E402
 
 project = "astrocast"
 author = "The astrocast developers"
@@ -48,11 +50,27 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # tutorials: each script is run while the pages are built
+
+
+class TutorialOrder:
+    """Sort the tutorials by their number, 10 after 9."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str) -> int:
+        return number_of(name)
+
+    def __repr__(self) -> str:
+        return "TutorialOrder()"
+
+
 sphinx_gallery_conf = {
     "examples_dirs": ["_build/tutorials"],
     "gallery_dirs": ["auto_tutorials"],
     "filename_pattern": r"\.py$",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": TutorialOrder,
+    "image_scrapers": (SavedPictures(),),
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
