@@ -12,6 +12,10 @@ DOCS = Path(__file__).parent
 TUTORIALS = DOCS / "_build" / "tutorials"
 shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(DOCS / "tutorials", TUTORIALS)
+# pages of tutorials that were renamed since the last build
+for page in (DOCS / "auto_tutorials").glob("plot_*.rst"):
+    if not (DOCS / "tutorials" / f"{page.stem}.py").exists():
+        page.unlink()
 sys.path.insert(0, str(DOCS / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -26,6 +30,7 @@ release = version = astrocast.__version__
 
 extensions = [
     "generated_pages",  # parameters, event columns and commands, from the code
+    "notebook_pages",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -33,7 +38,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "figures/*.py", "tutorials/*", "notebooks/*"]
+exclude_patterns = ["_build", "figures/*.py", "tutorials/*", "notebooks/*", "_ext"]
 default_role = "code"
 nitpicky = False
 suppress_warnings = ["config.cache"]  # functions in the gallery's settings
@@ -91,7 +96,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 8,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -45,10 +45,11 @@ def parameters_page() -> str:
     lines = [
         "# Parameters",
         "",
-        "Every parameter of every stage: its default, its unit, what it means. Those of a"
-        " run are set with `--set stage.parameter=value` or in a YAML file that"
-        " `astrocast parameters --yaml` writes. For those of the detection that are shown"
-        " with a camera (📷) [pictures](knobs.md) show what they do.",
+        "Every parameter of every stage: its default, its unit, what it means. Numbers"
+        " without a unit are counts, fractions or ratios. Those of a run are set with"
+        " `--set stage.parameter=value`, or in a YAML file that"
+        " `astrocast parameters --yaml` writes. Where there is a camera (📷), a"
+        " [picture](knobs.md) shows what the parameter does.",
         "",
     ]
     package = importlib.import_module("astrocast.settings")
@@ -86,7 +87,8 @@ def has_picture(model: str, parameter: str) -> bool:
 
 
 def knobs_page() -> str:
-    """Return a page with the picture of each parameter, in the order of the settings."""
+    """Return a page with the picture of each parameter, in the order of the"
+    " settings."""
     from astrocast.settings.calibrated import CalibratedSettings
     from astrocast.settings.delta import DeltaSettings
 
@@ -94,13 +96,16 @@ def knobs_page() -> str:
         "# What each parameter of the detection does",
         "",
         "Each picture shows one simulated recording, detected with different values of"
-        " one parameter: outlines of the events over the standard deviation of the movie,"
-        " and below them when each event lasts. White dots are the peaks of the parts that"
+        " one parameter: outlines of the events over the standard deviation of"
+        " the movie,"
+        " and below them when each event lasts. White dots are the peaks of the"
+        " parts that"
         " an event was put together from. Colours only tell events apart. Scenes"
         " differ between pictures: each is one in which its parameter matters. Drawn by"
         " `docs/figures/make_knobs.py`.",
         "",
-        "`detection.calibration.NAME` sets a parameter of a run, `delta.NAME` one of the"
+        "`detection.calibration.NAME` sets a parameter of a run, `delta.NAME`"
+        " one of the"
         " bleach correction.",
         "",
     ]
@@ -135,7 +140,8 @@ def columns_page() -> str:
         "",
         "## For publication",
         "",
-        "A name ends in its unit. Where the frame rate is not known, times are in frames"
+        "A name ends in its unit. Where the frame rate is not known, times are"
+        " in frames"
         " (`onset_frames` instead of `onset_s`); where the pixel size is not known,"
         " lengths are in pixels (`area_px` instead of `area_um2`)."
         " [Physiology](../algorithms/physiology.md) shows on a trace what each means.",
@@ -154,12 +160,13 @@ def columns_page() -> str:
 
 
 def column_rows(columns: Any) -> list[str]:
-    """Return a table of columns: name, type, unit, meaning, what it is computed from."""
+    """Return a table of columns: name, type, unit, meaning, source."""
     return [
         "| column | type | unit | meaning | from |",
         "|---|---|---|---|---|",
         *(
-            f"| `{c.name}` | {c.dtype} | {c.unit} | {cell(c.description)} | {c.source} |"
+            f"| `{c.name}` | {c.dtype} | {c.unit} | {cell(c.description)} |"
+            f" {c.source} |"
             for c in columns
         ),
     ]
@@ -174,7 +181,8 @@ def commands_page() -> str:
     lines = [
         "# Command line",
         "",
-        "`astrocast COMMAND --help` says the same. Options of `astrocast` itself, such as"
+        "`astrocast COMMAND --help` says the same. Options of `astrocast`"
+        " itself, such as"
         " `--quiet`, `--verbose` and `--debug`, stand before the command.",
         "",
     ]

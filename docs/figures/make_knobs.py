@@ -74,7 +74,9 @@ class Drawn:
         """Return counts (frame, row, column)."""
         signal = sum(blob.signal() for blob in self.blobs)
         rows, columns = np.mgrid[:72, :72]
-        tissue = 1 + 0.15 * np.sin(rows / 7 + np.sin(columns / 11)) * np.cos(columns / 9)
+        tissue = 1 + 0.15 * np.sin(rows / 7 + np.sin(columns / 11)) * np.cos(
+            columns / 9
+        )
         rng = np.random.default_rng(4)
         return rng.poisson(self.photons * tissue * (1 + signal)).astype(np.float32)
 
@@ -226,16 +228,16 @@ def draw_places(
     """Draw the outline of each footprint, and a dot at the peak of each part."""
     ax.imshow(image, cmap="gray")
     for k, (_, event) in enumerate(table.iterrows()):
-        for line in find_contours(np.pad(np.asarray(event["footprint"], float), 1), 0.5):
+        for line in find_contours(
+            np.pad(np.asarray(event["footprint"], float), 1), 0.5
+        ):
             rows, columns = (line - 1 + [event["x0"], event["y0"]]).T
             ax.plot(columns, rows, color=COLOURS[k % len(COLOURS)], linewidth=1.4)
     ax.plot(parts["y"], parts["x"], ".", color="white", markersize=4)
     ax.set(xticks=[], yticks=[], xlim=(-0.5, 71.5), ylim=(71.5, -0.5))
 
 
-def draw_times(
-    ax: Any, frames: int, table: pd.DataFrame, parts: pd.DataFrame
-) -> None:
+def draw_times(ax: Any, frames: int, table: pd.DataFrame, parts: pd.DataFrame) -> None:
     """Draw a bar from the first to the last frame of each event, a dot at each peak."""
     for k, (number, event) in enumerate(table.iterrows()):
         peaks = parts["z"][parts["event"] == number]

@@ -106,9 +106,9 @@ print(result.summary())
 # -------------------------------
 #
 # The offset cancels in dF, but not in the fluorescence at rest that dF/F divides by.
-# Without the offset dF/F is too small, as the medians below show. If you do not know it, record a few frames with the shutter closed
-# and set ``conversion.offset`` to their mean, or to ``auto`` where the recording has
-# such frames.
+# Without the offset dF/F is too small, as the medians below show. If you do not know
+# it, record a few frames with the shutter closed and set ``conversion.offset`` to their
+# mean, or to ``auto`` where the recording has such frames.
 
 from astrocast.analysis import Events
 

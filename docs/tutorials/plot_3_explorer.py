@@ -15,7 +15,7 @@ same in Python after them. It takes about fifteen seconds.
 #
 # .. code-block:: bash
 #
-#    pip install 'astrocast[explorer]'
+#    pip install '.[explorer]'          # in a clone of the repository
 #    astrocast demo                     # or your own: astrocast run movie.tif
 #    astrocast explore runs/demo/run
 #
@@ -50,7 +50,7 @@ same in Python after them. It takes about fifteen seconds.
 # what you see                                 what to change
 # ===========================================  =======================================
 # weak events are missed                       raise ``false_events``, for example to 1
-# large and faint events are missed            raise ``smooth_sigma``, for example to 2.5
+# large and faint events are missed            raise ``smooth_sigma``, for example 2.5
 # footprints are too large or too small        ``extent``: higher is smaller
 # one event comes in several pieces            raise ``dip`` or ``dip_in_time``
 # two events come as one                       lower ``dip`` or ``dip_in_time``

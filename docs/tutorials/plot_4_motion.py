@@ -151,6 +151,7 @@ for name, found in (("rigid", shift), ("piecewise", fields)):
 #
 # .. code-block:: bash
 #
-#    astrocast run movie.tif --set motion.pw_rigid=true --set "motion.max_shifts=[12, 12]"
+#    astrocast run movie.tif --set motion.pw_rigid=true \
+#        --set "motion.max_shifts=[12, 12]"
 #
 # :doc:`/algorithms/motion` defines every step and says what is left.

@@ -47,7 +47,15 @@ from astrocast.analysis import Events
 
 events = Events("movie.astrocast", data="infer")
 table = events.events
-numbers = ["peak_dff", "snr", "onset_s", "rise_s", "half_width_s", "decay_s", "area_um2"]
+numbers = [
+    "peak_dff",
+    "snr",
+    "onset_s",
+    "rise_s",
+    "half_width_s",
+    "decay_s",
+    "area_um2",
+]
 print(table[numbers].describe().loc[["count", "min", "50%", "max"]].round(2))
 
 # %%
@@ -164,5 +172,5 @@ more = events.physiology()
 print(more[["v_same_place", "v_simultaneous"]].describe().loc[["min", "50%", "max"]])
 
 # %%
-# :doc:`/algorithms/physiology` defines each number and says how far it is from the truth
-# of simulations; :doc:`/reference/event-columns` lists all columns.
+# :doc:`/algorithms/physiology` defines each number and says how far it is from the
+# truth of simulations; :doc:`/reference/event-columns` lists all columns.
