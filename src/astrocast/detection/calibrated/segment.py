@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.bad_frames import mended
-from astrocast.detection.calibrated.candidates import Search, find_candidates
+from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
+from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
 from astrocast.detection.calibrated.divide import batches, find_events
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
@@ -35,7 +35,7 @@ from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.settings.calibrated import CalibratedSettings
@@ -90,14 +90,16 @@ def segment_calibrated(
     """
     field = Field.read(recording, pool, judge=not judged)
     bad = field.bad if bad_frames is None else field.bad | bad_frames
-    recording, unknown = mended(recording, bad)
-    of_field = whole_field_events(field.without(bad), settings.extent)
+    recording, unknown = interpolate_bad_frames(recording, bad)
+    of_field = whole_field_events(field.interpolate_bad_frames(bad), settings.extent)
     voxels = float(np.prod(recording.shape))
     threshold = height_for(
         settings.false_events * voxels / 20e6, voxels, settings.sigma
     )
     active = of_field.activity > 0
-    search = Search(settings, checkpoint, pool, advance, border, unknown, active)
+    search = CandidateSearch(
+        settings, checkpoint, pool, advance, border, unknown, active
+    )
     candidates, excess = find_candidates(recording, search)
     if excess > _MOST_EXCESS:
         warnings.warn(
@@ -159,7 +161,7 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
-    def _follows_field(self, event: Layered, peak: float) -> bool:
+    def _follows_field(self, event: LayeredEvent, peak: float) -> bool:
         """Whether a local event is what a whole-field event leaves in one place."""
         size = self.candidates.shape[1] * self.candidates.shape[2]
         activity = self.of_field.activity
@@ -183,7 +185,7 @@ class _Writer:
             if len(voxels):
                 hidden = np.isin(voxels, taken, assume_unique=True)
                 taken = np.union1d(taken, voxels)
-                layer = Layered(voxels, hidden, np.zeros(len(voxels), np.bool_))
+                layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from astrocast.io.formats.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import Metadata, RecordingWriter
 from astrocast.io.writing.atomic_update import UpdatedFile
-from astrocast.io.writing.files import check_space, sync
+from astrocast.io.writing.files import check_space, rename_over, sync
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -126,7 +125,7 @@ class HDF5Writer(RecordingWriter):
                     f"{path} already has {self.loc!r}; choose another loc or"
                     " overwrite=True"
                 )
-            begun = self._unfinished(resume, chunks) if there else None
+            begun = self._find_unfinished(resume, chunks) if there else None
             self.resumed = there if begun is not None else 0
             self.dataset = (
                 begun
@@ -171,7 +170,7 @@ class HDF5Writer(RecordingWriter):
                 f"{self.path} cannot be written as HDF5: {_reason(error)}"
             ) from error
 
-    def _unfinished(
+    def _find_unfinished(
         self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
         """Return the dataset that the journal tells of, None where it is not there."""
@@ -311,7 +310,7 @@ class HDF5Writer(RecordingWriter):
             return
         with self._target.open("r+b") as file:
             sync(file)
-        os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
+        rename_over(self._target, self.path)
 
     def _close_direct(self) -> None:
         if self._direct is not None:
