@@ -24,7 +24,7 @@ from astrocast.runtime.provenance import write_json
 
 #: raise it when a detection of the same recording finds other events
 ALGORITHM_VERSION = 3
-#: parameters that change how a run works, not what it finds
+#: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
 

@@ -58,7 +58,7 @@ class DetectionCounts:
 
 @dataclass(frozen=True)
 class DetectionInputs:
-    """What is known of the frames before they are read.
+    """Input of a detection: shape, bad frames and invalid border.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class DetectionInputs:
         Recording that the traces are taken from, where it is not the one that is
         detected in.
     fluorescence
-        Recording that F0 is taken from; None where there is none but the one that is
+        Recording for F0; None where the only recording is the one that is
         detected in.
     signal_kind
         What the recording that the traces are taken from holds.
@@ -188,7 +188,7 @@ def detect(
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
     measured_on = known.signal or recording
     if settings.split_events:
-        # what the calibrated method takes is raw, unless dF is named beside it
+        # the calibrated method takes the raw movie, unless dF is named beside it
         raw = calibrated is not None and known.signal is None
         with track(
             "detection: dividing events", len(segmentation.boxes.area), "events"
@@ -281,7 +281,7 @@ def _measured_movies(
     segmentation: Segmentation,
     is_raw: bool,
 ) -> MeasuredMovies:
-    """Return the movies for amplitudes: dF and fluorescence where both are known."""
+    """Return the movies for amplitudes: dF and, where available, fluorescence."""
     signal = known.signal or recording
     fluorescence = known.fluorescence
     if fluorescence is None and known.signal is not None and is_raw:

@@ -69,7 +69,7 @@ class RunResult:
     events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return what a person wants to know at the end of a run."""
+        """Return a summary of a run for a person."""
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
@@ -126,7 +126,7 @@ def run_recording(
     settings
         Parameters of all stages; the defaults when None.
     overwrite
-        Compute stages with other parameters anew instead of refusing.
+        Compute stages with other parameters again instead of refusing.
     judge
         Called with the result before the report is written: name -> number, how well
         known events were found.
@@ -178,7 +178,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        Stage -> what is wrong with it, empty where all is as it was written.
+        Stage -> its problems, empty where its files match their checksums.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     return run.check(RunStages(run, path, settings).stages())
 
 
-#: says how well a run found events that are known
+#: file with the score against known events
 Judge = Callable[[RunResult], dict[str, float]]
 
 
@@ -220,7 +220,7 @@ class RunStages:
         ]
 
     def result(self, computed: list[str]) -> RunResult:
-        """Return what is in the directory now."""
+        """Return the results in the directory."""
         stores = {c.channel: c.store for c in self.channels}
         events = {
             c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
@@ -327,7 +327,7 @@ class RunStages:
         from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = frame_quality_of(movie)  # conversion stores what it finds
+            table = frame_quality_of(movie)  # conversion stores the quality of frames
         write_frame_quality(self.recording, channel.names.raw, table)
         write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
@@ -350,7 +350,7 @@ class RunStages:
         return {"report": write_report(self.run.path, *contents).name, "score": score}
 
     def contents(self) -> list[ReportContent]:
-        """Return what the report shows, one for each channel."""
+        """Return the content of the report, one for each channel."""
         contents = []
         for channel in self.channels:
             content = gather(
@@ -370,7 +370,7 @@ class RunStages:
 
 
 def read_contents(directory: Path) -> list[ReportContent]:
-    """Return what the report of a complete run shows, from the files in its directory.
+    """Return the content of the report of a complete run, read from its directory.
 
     Raises
     ------

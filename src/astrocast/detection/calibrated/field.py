@@ -70,7 +70,7 @@ class Field:
     def interpolate_bad_frames(
         self, bad: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
-        """Return the tiles with those of bad frames interpolated in time."""
+        """Return the tiles, bad frames interpolated over time."""
         if bad is None or not bad.any() or bad.all():
             return self.tiles
         good = np.flatnonzero(~bad)

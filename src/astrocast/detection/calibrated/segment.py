@@ -186,7 +186,7 @@ class _Writer:
 def follows_field(
     voxels: NDArray[np.int64], peak: float, activity: NDArray[np.float32], size: int
 ) -> bool:
-    """Return whether a local event is what a whole-field event leaves in one place.
+    """Return whether a local event is the remainder of a whole-field event.
 
     Parameters
     ----------

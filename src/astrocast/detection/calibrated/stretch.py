@@ -56,7 +56,7 @@ _CLASSES = 8
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is known of a stretch of the recording before its frames are judged.
+    """Background and noise of a stretch of the recording.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Stretch:
     light, slope
         Light and gradient of the background, smoothed, (row, column).
     classes, tables
-        Brightness class of each pixel, and what heights of its noise are worth, see
+        Brightness class of each pixel, and the z-scores of heights of its noise, see
         `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
@@ -191,7 +191,7 @@ class Stretch:
         field_active: NDArray[np.bool_] | None,
         since: int | None = None,
     ) -> Stretch:
-        """Return the stretch with what a sample of it shows of its noise.
+        """Return the stretch with its noise measured in a sample of frames.
 
         The sample is taken from frame ``since`` on; from the whole stretch when None.
         """

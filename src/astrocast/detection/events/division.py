@@ -88,7 +88,7 @@ class _Event:
         )
 
     def see(self, start: int, frames: NDArray[Any]) -> None:
-        """Keep what of a block that begins at ``start`` is in the box."""
+        """Copy the part of a block in the box; the block begins at ``start``."""
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
             inside = frames[

@@ -111,7 +111,7 @@ def number_events(
     segmentation
         What they were found in.
     step
-        Under which name the blocks are kept.
+        Name of the step under which the blocks are stored.
     count
         Number of events.
     measures

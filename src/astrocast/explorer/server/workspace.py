@@ -93,10 +93,10 @@ class Workspace:
         return path
 
     def listing(self, relative: str = "") -> list[dict[str, str]]:
-        """Return what can be opened in a folder below the root, and its folders."""
+        """Return the recordings and folders in a folder below the root."""
         folder = self.inside(relative)
         if not folder.is_dir():
-            raise InvalidValueError(f"{relative!r} is no folder")
+            raise InvalidValueError(f"{relative!r} is not a folder")
         found = []
         for path in sorted(folder.iterdir(), key=lambda p: p.name.lower()):
             kind = _kind(path)

@@ -99,7 +99,7 @@ class TiffMapWriter(EventMapWriter):
         self._new.commit()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
         self._file.close()
         self._new.discard()
 
