@@ -24,8 +24,8 @@ from astrocast.preparation.baselines import (
     check_finite,
     minimum_blocks,
 )
-from astrocast.runtime.blocks import frames_per_block
-from astrocast.runtime.cluster import can_share, connected_client
+from astrocast.runtime.blocks import can_share, frames_per_block
+from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 

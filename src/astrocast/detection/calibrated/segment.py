@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import mended
 from astrocast.detection.calibrated.candidates import Search, find_candidates
-from astrocast.detection.calibrated.divide import batches, find_events
+from astrocast.detection.calibrated.divide import (
+    Batch,
+    FindEvents,
+    Found,
+    batches,
+    to_send,
+)
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.checkpoint import Checkpoint
@@ -38,6 +44,7 @@ from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_e
 from astrocast.kernels.calibrated.overlap import Layered
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
+from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _EVENTS = "calibrated"
@@ -129,8 +136,8 @@ class _Writer:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
         n_field = len(self.of_field.mask)
-        for batch, following in batches(self.candidates, threshold):
-            for event in find_events(batch, shape, settings, threshold, pool):
+        for events, following in self._found(settings, threshold, pool):
+            for event in events:
                 if self._follows_field(event.layers, event.peak):
                     continue
                 self.heights.append(event.height)
@@ -158,6 +165,19 @@ class _Writer:
         table = build_parts(self.parts, number[n_field + 1 :], shape)
         write_parts(self.candidates.checkpoint.path, table)
         return found
+
+    def _found(
+        self, settings: CalibratedSettings, threshold: float, pool: Executor | None
+    ) -> Iterator[tuple[list[Found], int]]:
+        """Yield the events of each batch, and the first frame of those to come."""
+        candidates, shape = self.candidates, self.candidates.shape
+        here = candidates.checkpoint
+        there = here.for_workers()
+        found = batches(candidates, threshold)
+        if there is not here:
+            found = (to_send(batch, here, shape) for batch in found)
+        task = FindEvents(there, shape, settings, threshold)
+        yield from map_tasks(task, found, pool, describe=_describe_batch)
 
     def _follows_field(self, event: Layered, peak: float) -> bool:
         """Whether a local event is what a whole-field event leaves in one place."""
@@ -187,6 +207,13 @@ class _Writer:
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1
+
+
+def _describe_batch(batch: Batch) -> tuple[str, int]:
+    """Return the name of a batch, and the bytes that dividing it needs."""
+    blocks = [block for _, block, _ in batch.blocks]
+    frames = f" in frames {blocks[0].start}:{blocks[-1].stop}" if blocks else ""
+    return f"{len(batch.numbers)} candidates{frames}", 2 << 30
 
 
 def calibrated_labels(
