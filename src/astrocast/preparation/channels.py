@@ -88,8 +88,8 @@ class Conversion:
             n = int(np.prod(self.recording.shape, dtype=np.int64))
             message = (
                 f"{self.name}: {self.recording.tally} of {n} values were beyond the"
-                f" range of {self.recording.dtype} and became its nearest value; choose a"
-                " wider or a signed dtype"
+                f" range of {self.recording.dtype} and became its nearest value;"
+                " choose a wider or a signed dtype"
             )
             warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 

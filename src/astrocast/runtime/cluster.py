@@ -195,7 +195,10 @@ def _describe_failure(
 ) -> str | None:
     """Return an error of the cluster in plain words; None for one of the task."""
     kind = type(error).__name__
-    needs = f"about {needed / 1e9:.2g} GB of memory, {describe_memory(client)}"
+    # the worker that died last, where the error names it
+    dead = getattr(error, "last_worker", None)
+    has = _describe_limits([dead.identity()] if dead else _workers(client))
+    needs = f"about {needed / 1e9:.2g} GB of memory, {has}"
     if kind == "KilledWorker":
         return (
             f"workers died, one after the other, while they computed {name}. It needs"
@@ -219,16 +222,16 @@ def _workers(client: Any) -> list[dict[str, Any]]:
     return list(client.scheduler_info(n_workers=-1)["workers"].values())
 
 
-def describe_memory(client: Any) -> str:
-    """Return what memory the workers have, in words."""
-    workers = _workers(client)
+def _describe_limits(workers: list[dict[str, Any]]) -> str:
+    """Return in words what memory workers have."""
     if not workers:
         return "and no worker is left"
     limits = [w["memory_limit"] for w in workers if w.get("memory_limit")]
     threads = max(w["nthreads"] for w in workers)
     if not limits:
         return "workers have no limit of their own"
-    return f"a worker has {min(limits) / 1e9:.2g} GB for {threads} threads"
+    shared = f" for {threads} threads" if threads > 1 else ""
+    return f"a worker has {min(limits) / 1e9:.2g} GB{shared}"
 
 
 def _say_what_waits(client: Any, name: str, needed: int) -> None:
@@ -244,7 +247,7 @@ def _say_what_waits(client: Any, name: str, needed: int) -> None:
             len(paused),
             name,
             needed / 1e9,
-            describe_memory(client),
+            _describe_limits(workers),
         )
 
 
