@@ -363,6 +363,34 @@ def test_the_offset_and_its_error_are_stored(tmp_path: Path) -> None:
         assert (metadata.offset_error is None) == (offset != "auto")
 
 
+def test_the_offset_is_taken_from_the_file(tmp_path: Path) -> None:
+    header = (
+        "SI.VERSION_MAJOR = 2020\nSI.hChannels.channelSave = [1;2]\n"
+        "SI.hChannels.channelOffset = [30 -5 0 0]\n"
+        "SI.hChannels.channelSubtractOffset = [false false true true]\n"
+    )
+    path, target = tmp_path / "a.tif", tmp_path / "a.h5"
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        for t in range(6):
+            for c in range(2):
+                tiff.write(
+                    np.full((8, 8), 100 * (c + 1) + t, np.int16),
+                    contiguous=False,
+                    software=header,
+                    metadata=None,
+                    description=f"frameNumbers = {t + 1}\n",
+                )
+    Input().run(path, target, dtype="float32", channels=2, offset="auto")
+    for c, counts in enumerate((30, -5)):
+        with open_recording(target, f"data/ch{c}") as found:
+            assert found.read(0, 6)[:, 0, 0].tolist() == [
+                100 * (c + 1) + t - counts for t in range(6)
+            ]
+            metadata = found.metadata
+        assert (metadata.subtracted_offset, metadata.offset_error) == (counts, None)
+        assert metadata.dark_counts == ()
+
+
 def test_no_reduction_is_needed_without_a_background() -> None:
     movie = np.arange(6 * 8 * 8, dtype=np.float32).reshape(6, 8, 8)
     options = {"dtype": "float32", "in_memory": True, "subtract_func": None}

@@ -211,7 +211,7 @@ def field_errors(mc: MotionCorrection, plan: Simulator) -> Array:
     """Distance per axis of the field at the patches, (frame, 2, patch), free of the
     template's geometry.
     """
-    grid, fields = mc._known().model.grid, mc.fields  # type: ignore[union-attr]
+    grid, fields = mc._computed_motion().model.grid, mc.fields  # type: ignore[union-attr]
     assert fields is not None
     rows, columns = (
         2 * (s + (grid.window[0] - 1) / 2) + 0.5 for s in (grid.rows, grid.columns)
@@ -419,7 +419,7 @@ def test_upsampling_makes_the_field_smooth(bending: tuple[Array, Simulator]) -> 
     one, four = (
         corrected(movie, pw_rigid=True, upsample_factor_grid=f) for f in (1, 4)
     )
-    nodes = [len(mc._known().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
+    nodes = [len(mc._computed_motion().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
     assert nodes[1] == 4 * (nodes[0] - 1) + 1
     assert not np.array_equal(one.save(), four.save())
 
@@ -567,9 +567,9 @@ def test_no_image_is_kept_of_a_block() -> None:
     grow with the recording.
     """
     movie, _ = simulated(frames=40)
-    found = estimate(movie, corrected(movie)._known().model)
-    sums = stage.Sums()
-    parts = [sums.taken(found, 0.0)[0] for _ in range(2)]
+    found = estimate(movie, corrected(movie)._computed_motion().model)
+    sums = stage.ImageSums()
+    parts = [sums.take_from(found, 0.0)[0] for _ in range(2)]
     assert (
         sum(getattr(parts[0], f.name).nbytes for f in dataclasses.fields(parts[0]))
         < 40 * 100

@@ -18,7 +18,7 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.events.required import require_columns
-from astrocast.kernels.event_features.alike import (
+from astrocast.kernels.event_features.trace_similarity import (
     condensed_distances,
     resample_traces,
 )

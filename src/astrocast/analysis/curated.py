@@ -72,13 +72,17 @@ def made_rows(table: pd.DataFrame, events: Sequence[MadeEvent]) -> pd.DataFrame:
     values = _columns_of(events)
     index = pd.Index([event.event for event in events], name=table.index.name)
     rows = {
-        str(name): values[name] if name in values else _known(str(name), column, events)
+        str(name): values[name]
+        if name in values
+        else _column_of_made_events(str(name), column, events)
         for name, column in table.items()
     }
     return pd.DataFrame(rows, index=index)
 
 
-def _known(name: str, column: pd.Series[Any], events: Sequence[MadeEvent]) -> Any:
+def _column_of_made_events(
+    name: str, column: pd.Series[Any], events: Sequence[MadeEvent]
+) -> Any:
     """Return a column from what was measured when the events were made."""
     found = [event.values.get(name) for event in events]
     if isinstance(column.array, TraceArray):

@@ -185,7 +185,7 @@ def compare_groups(
         )
     found = []
     for name in names:
-        nested = _nested(named, name)
+        nested = _average_in_recordings(named, name)
         check_animals(nested)
         for other in groups:
             if other != base:
@@ -217,7 +217,7 @@ def check_animals(nested: pd.DataFrame) -> None:
         )
 
 
-def _nested(table: pd.DataFrame, value: str) -> pd.DataFrame:
+def _average_in_recordings(table: pd.DataFrame, value: str) -> pd.DataFrame:
     columns = {n: table[n].astype(str) for n in ("group", "subject", "recording")}
     nested = pd.DataFrame({**columns, "value": table[value].astype(float)})
     return nested[np.isfinite(nested["value"])]
@@ -238,7 +238,7 @@ def _compare(
         difference, low, high, p = _bootstrap(pair, other, base, resamples, seed)
         used = "hierarchical bootstrap, permutation of animals"
     elif method == "mixed":
-        difference, low, high, p, used = _mixed(pair, other, base)
+        difference, low, high, p, used = _fit_mixed_model(pair, other, base)
     else:
         difference, low, high, p = welch(a, b)
         used = "Welch's t test on animals"
@@ -271,7 +271,7 @@ def animal_means(nested: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     return {str(g): v.to_numpy(float) for g, v in animals.groupby("group")}
 
 
-def _mixed(
+def _fit_mixed_model(
     pair: pd.DataFrame, other: str, base: str
 ) -> tuple[float, float, float, float, str]:
     """Return difference, interval, p of a mixed model, or of animals where it fails."""

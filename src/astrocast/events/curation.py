@@ -176,7 +176,7 @@ class CurationState:
     redoable: Decision | None = None
     next_event: int = 1
 
-    def superseded(self, event: int) -> bool:
+    def is_superseded(self, event: int) -> bool:
         """Return whether others took the place of an event."""
         return self.status.get(event, "") in ("merged", "split")
 
@@ -285,7 +285,7 @@ def check_events(
     """
     known = {*known, *state.made}
     unknown = [e for e in events if e not in known]
-    gone = [e for e in events if state.superseded(e)]
+    gone = [e for e in events if state.is_superseded(e)]
     if not events:
         raise InvalidValueError("choose at least one event")
     if unknown:

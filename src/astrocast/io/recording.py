@@ -54,6 +54,9 @@ class Metadata:
     subtracted_offset, offset_error
         Counts of the camera in the dark that a conversion subtracted, and their
         standard error where it is known.
+    dark_counts
+        Counts in the dark that the microscope measured and did not subtract, for each
+        channel, in the order of the file; NaN for a channel that it did not measure.
     """
 
     pixel_size: tuple[float, float] | None = None
@@ -63,6 +66,15 @@ class Metadata:
     frame_times: tuple[float, ...] = field(default=(), repr=False)
     subtracted_offset: float | None = None
     offset_error: float | None = None
+    dark_counts: tuple[float, ...] = ()
+
+    def of_channel(self, number: int, channels: int) -> Self:
+        """Return the metadata of one of several channels, counted from 0."""
+        one = slice(number, number + 1)
+        names, dark = self.channel_names, self.dark_counts
+        names = names[one] if len(names) == channels else ()
+        dark = dark[one] if len(dark) == channels else ()
+        return replace(self, channel_names=names, dark_counts=dark)
 
     def to_attributes(self) -> dict[str, Any]:
         """Return what is known as numbers, strings and lists: attributes of a file.
@@ -75,6 +87,8 @@ class Metadata:
             for k, v in asdict(self).items()
             if v not in (None, ())
         }
+        if not np.isfinite(self.dark_counts).all():
+            del known["dark_counts"]  # JSON has no NaN
         times = known.pop("frame_times", [])
         for part, first in enumerate(range(0, len(times), TIMES_PER_ATTRIBUTE)):
             name = f"frame_times.{part}" if part else "frame_times"
@@ -92,6 +106,7 @@ class Metadata:
             "frame_times": lambda v: tuple(_finite(t) for t in v),
             "subtracted_offset": _finite,
             "offset_error": _finite,
+            "dark_counts": lambda v: tuple(float(counts) for counts in v),
         }
         known: dict[str, Any] = {}
         parts = [attributes.get("frame_times", ())]

@@ -22,8 +22,8 @@ from astrocast.errors import (
     describe_error,
 )
 from astrocast.io.access import allowing
+from astrocast.io.check_recording import check_recording
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
-from astrocast.io.door import check_at_door
 from astrocast.io.known_formats import (
     FORMATS,
     Format,
@@ -127,7 +127,7 @@ def open_recording(
     if isinstance(source, Recording) and selection == Selection(sep=sep):
         return source
     recording, rest = _open_path_or_array(source, selection)
-    return choose_one_channel(check_at_door(recording), rest, selection)
+    return choose_one_channel(check_recording(recording), rest, selection)
 
 
 def open_all_channels(source: Any, loc: str | None = None) -> Recording:
@@ -137,7 +137,7 @@ def open_all_channels(source: Any, loc: str | None = None) -> Recording:
     """
     selection = Selection.of(loc)
     recording, rest = _open_path_or_array(source, selection)
-    recording = check_at_door(recording)
+    recording = check_recording(recording)
     k, names = recording.channels, recording.metadata.channel_names
     last = (rest or "").split("/")[-1]
     if k == 1 or selection.channel is not None or last in names:
@@ -175,7 +175,7 @@ def choose_one_channel(
         raise
     k = recording.channels
     one = SlicedRecording(recording, number, len(recording), k)
-    one.metadata = replace(one.metadata, channel_names=names[number : number + 1])
+    one.metadata = recording.metadata.of_channel(number, k)
     labels = tuple(n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k]))
     one.choices = {**recording.choices, "channel": labels}
     one.loc = replace(selection, channel=number).address(recording.loc)
@@ -201,7 +201,7 @@ def open_interleaved(
     """
     selection = Selection.of(loc, sep, **choices)
     recording, rest = _open_path_or_array(source, selection)
-    recording = check_at_door(recording)
+    recording = check_recording(recording)
     names = recording.metadata.channel_names
     last = (rest or "").split("/")[-1]
     if selection.channel is not None or (channels == 1 and last and last in names):

@@ -203,7 +203,7 @@ class ChannelSteps:
             chunks=chunks,
             overwrite=True,
         )
-        return denoiser.measured()
+        return denoiser.measurements()
 
     def correct_bleaching(self) -> dict[str, Any]:
         """Take the background of each pixel away."""

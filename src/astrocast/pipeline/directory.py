@@ -193,7 +193,7 @@ class RunDirectory:
                 )
 
     def _refuse_other_parameters(self, stages: list[Stage]) -> None:
-        lines = self._switched(stages)
+        lines = self._describe_switches(stages)
         for stage in stages:
             before = self.state["stages"].get(stage.name, {}).get("parameters")
             if before is not None and before != plain(stage.parameters):
@@ -208,7 +208,7 @@ class RunDirectory:
                 " compute what differs anew"
             )
 
-    def _switched(self, stages: list[Stage]) -> list[str]:
+    def _describe_switches(self, stages: list[Stage]) -> list[str]:
         """Return a line per stage that was switched on or off since the last run.
 
         Only stages that later, reused stages depend on.

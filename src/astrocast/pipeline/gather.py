@@ -126,7 +126,7 @@ def _reduce(movie: Recording) -> Projections:
                 yield project(frames)
                 advance(block.stop - block.start)
 
-    return reduce(Projections.merged, parts())
+    return reduce(Projections.merge, parts())
 
 
 def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
@@ -180,7 +180,7 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
     } | run.state["input"].get("metadata", {})
     return {
         "parameters": (
-            {n: _used(s) for n, s in stages.items() if s["parameters"]}
+            {n: _parameters_in_force(s) for n, s in stages.items() if s["parameters"]}
             | {"run": {"seed": run.state["seed"]}}
         ),
         "stages": {
@@ -212,7 +212,7 @@ def _versions(stages: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _used(stage: dict[str, Any]) -> dict[str, Any]:
+def _parameters_in_force(stage: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters of a stage that have an effect.
 
     "auto" values as they were chosen.

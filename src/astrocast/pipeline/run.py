@@ -155,7 +155,7 @@ def run_recording(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = Steps(run, source, settings, judge)
+        steps = RunStages(run, source, settings, judge)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
@@ -189,14 +189,14 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
         )
     settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     run = RunDirectory(path, state)
-    return run.check(Steps(run, path, settings).stages())
+    return run.check(RunStages(run, path, settings).stages())
 
 
 #: says how well a run found events that are known
 Judge = Callable[[RunResult], dict[str, float]]
 
 
-class Steps:
+class RunStages:
     """The stages of one run: conversion, those of each channel, and the report."""
 
     def __init__(
@@ -289,16 +289,24 @@ class Steps:
         """Say by how much an unknown offset makes dF/F wrong."""
         with open_recording(self.recording, self.channels[0].names.raw) as movie:
             sample = movie.read(0, min(len(movie), 16))
+            stated = movie.metadata.dark_counts
         mean = float(np.nanmean(sample))
-        if mean <= 0:
+        if mean <= 0 or stated == (0.0,):
             return
-        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        counts = stated[0] if stated else 100.0 if mean > 100 else round(mean / 4, 2)
+        found, cure = (
+            (
+                "is not subtracted",
+                f"auto, which takes the {counts:g} counts that the file states",
+            )
+            if stated
+            else ("is not known", "auto where the recording has dark frames")
+        )
         warnings.warn(
-            "the camera's offset (counts in the dark) is not known, so dF/F is too"
-            f" small by offset / F: with an offset of {example:g} counts by"
-            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
-            " conversion.offset to a number, to auto where the recording has dark"
-            " frames, or to 0",
+            f"the camera's offset (counts in the dark) {found}, so dF/F is too small by"
+            f" offset / F: with an offset of {counts:g} counts by"
+            f" {min(counts / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            f" conversion.offset to a number, to {cure}, or to 0",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -373,7 +381,7 @@ def read_contents(directory: Path) -> list[ReportContent]:
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
-    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")
     contents[0] = replace(contents[0], score=score)

@@ -164,8 +164,9 @@ class Input:
             lz4 unless another is named.
         offset
             Counts of the camera in the dark, subtracted from every pixel before
-            anything else; "auto" takes it from dark frames (shutter closed). Use a
-            float dtype, or noise below the offset is cut off.
+            anything else; "auto" takes it from what the microscope measured, where the
+            file says it, otherwise from dark frames (shutter closed). Use a float
+            dtype, or noise below the offset is cut off.
         other_files
             Read pixels that an HDF5 file takes from other files (links, virtual
             datasets, external storage); refused otherwise.

@@ -40,7 +40,7 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
             before = frames[block.lead - 1] if block.lead else None
             parts.append(measure_frames(frames[block.inner], before))
             advance(block.stop - block.start)
-    flags = judge_frames(FrameStatistics.joined(parts))
+    flags = judge_frames(FrameStatistics.join(parts))
     return build_frame_table(list(flags), len(recording))
 
 
@@ -79,7 +79,7 @@ class MeasuredCopy:
         absent = set(missing)
         flags = [
             f
-            for f in judge_frames(FrameStatistics.joined(self._parts))
+            for f in judge_frames(FrameStatistics.join(self._parts))
             if f.frame not in absent
         ]
         lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]

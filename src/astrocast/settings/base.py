@@ -107,7 +107,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
         # a check of the whole section names what it found
         is_section = isinstance(problem["input"], dict | BaseModel)
         missing = problem["type"] == "missing"
-        found = "" if missing or is_section else _found(problem["input"])
+        found = "" if missing or is_section else _describe_value(problem["input"])
         lines.append(f"{name}: {message[0].lower()}{message[1:]}{found}")
     return "; ".join(lines)
 
@@ -145,6 +145,6 @@ def _find_section(name: str, model: type[BaseModel], prefix: str = "") -> str | 
     return None
 
 
-def _found(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     text = repr(value)
     return f", found {text if len(text) <= SHOWN else text[:SHOWN] + ' ...'}"

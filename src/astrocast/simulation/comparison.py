@@ -68,7 +68,7 @@ TARGETS = {
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainThreshold:
     """Threshold and connected components: what one would write first.
 
     Parameters
@@ -220,14 +220,14 @@ def tune_plain(
     seeds: Sequence[int] = TUNING_SEEDS,
     kinds: Sequence[str] = KINDS,
     snrs: Sequence[float] = SNRS,
-) -> Plain:
+) -> PlainThreshold:
     """Return the plain method with the best parameters.
 
     Best on average over all kinds and noise levels.
     """
     sigmas = (1.0, 1.5, 2.0)
     candidates = [
-        Plain(s, h, n)
+        PlainThreshold(s, h, n)
         for s in sigmas
         for h in (3.0, 4.0, 5.0, 7.0)
         for n in (30, 100, 300)
@@ -403,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             [2.0, 4.0],
             min(chosen.empty, 10),
         )
-    plain = tune_plain() if chosen.tune else Plain()
+    plain = tune_plain() if chosen.tune else PlainThreshold()
     say = partial(print, flush=True)  # the table is this command's product
     say(
         f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults;"

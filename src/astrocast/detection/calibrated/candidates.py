@@ -45,7 +45,7 @@ _LOOKED = "looked"
 
 
 @dataclass(frozen=True)
-class Search:
+class CandidateSearch:
     """What a search for candidates works with.
 
     Parameters
@@ -72,7 +72,9 @@ class Search:
     field_active: NDArray[np.bool_]
 
 
-def find_candidates(recording: Recording, search: Search) -> tuple[Segmentation, float]:
+def find_candidates(
+    recording: Recording, search: CandidateSearch
+) -> tuple[Segmentation, float]:
     """Return connected candidate voxels, and the excess of slow fluctuations."""
     blocks: list[Block] = []
     excess = 0.0
@@ -108,7 +110,7 @@ class SearchStretch:
     it is read in blocks, so that a worker holds a few of them.
     """
 
-    def __init__(self, recording: Recording, search: Search) -> None:
+    def __init__(self, recording: Recording, search: CandidateSearch) -> None:
         self.recording, self.search = recording, search
         self.away = False
 
@@ -149,7 +151,7 @@ def _search_stretch(
     recording: Recording,
     span: tuple[int, int],
     blocks: list[tuple[int, Block]],
-    search: Search,
+    search: CandidateSearch,
 ) -> float:
     """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
@@ -179,7 +181,7 @@ def _look(
     block: Block,
     frames: NDArray[np.generic],
     stretch: Stretch,
-    search: Search,
+    search: CandidateSearch,
 ) -> None:
     """Keep what stands out of the noise in a block, and sums of what is below zero."""
     settings, pool = search.settings, search.pool
@@ -214,7 +216,7 @@ def _keep(
     stretch: Stretch,
     ratio: NDArray[np.float32],
     n_frames: int,
-    search: Search,
+    search: CandidateSearch,
 ) -> None:
     """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
     stored = search.checkpoint.load(_LOOKED, index)

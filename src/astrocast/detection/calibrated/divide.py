@@ -23,7 +23,7 @@ from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
-    Layered,
+    LayeredEvent,
     give_back,
     layer_events,
     shared_voxels,
@@ -54,7 +54,7 @@ class Voxels:
 
 
 @dataclass(frozen=True)
-class Found:
+class DividedEvent:
     """An event and what is known of it.
 
     Parameters
@@ -70,7 +70,7 @@ class Found:
         of each part, float64, (part, 3); the highest part first.
     """
 
-    layers: Layered
+    layers: LayeredEvent
     height: float
     peak: float
     parts: NDArray[np.float64]
@@ -183,7 +183,9 @@ class FindEvents:
         self.checkpoint, self.shape = checkpoint, shape
         self.settings, self.threshold = settings, threshold
 
-    def __call__(self, batch: Batch, pool: Executor | None) -> tuple[list[Found], int]:
+    def __call__(
+        self, batch: Batch, pool: Executor | None
+    ) -> tuple[list[DividedEvent], int]:
         """Return the events of a batch, and the first frame of those to come."""
         voxels = batch.load(self.checkpoint, self.shape)
         found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
@@ -202,7 +204,7 @@ def find_events(
     settings: CalibratedSettings,
     threshold: float,
     pool: Executor | None,
-) -> Iterator[Found]:
+) -> Iterator[DividedEvent]:
     """Yield the events among candidate voxels."""
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
@@ -240,7 +242,7 @@ def find_events(
     layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
     parts = _parts(voxels, hills, part_of, event_of, threshold)
     for number in of:
-        yield Found(
+        yield DividedEvent(
             layered[number], float(height[number]), peaks[number], parts[number]
         )
 
@@ -324,7 +326,7 @@ def _parts(
     event_of: NDArray[np.int32],
     threshold: float,
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the parts of each event above the threshold, see `Found`."""
+    """Return the parts of each event above the threshold, see `DividedEvent`."""
     size = np.bincount(part_of[hills.hill], minlength=len(part_of))
     z = voxels.value[hills.summit] / voxels.noise[hills.summit]
     # a part is named by its highest hill, and an event by its highest part
@@ -351,7 +353,7 @@ def _share(
     shape: tuple[int, int, int],
     settings: CalibratedSettings,
     pool: Executor | None,
-) -> dict[int, Layered]:
+) -> dict[int, LayeredEvent]:
     """Return all voxels of each event, those below a neighbour included."""
     levels = {number: settings.extent * peak for number, peak in peaks.items()}
     shared = (

@@ -61,11 +61,13 @@ class Field:
             statistics += measured
         bad = np.zeros(n, np.bool_)
         if judge:
-            flags = judge_frames(FrameStatistics.joined(statistics))
+            flags = judge_frames(FrameStatistics.join(statistics))
             bad[[f.frame for f in flags if f.severity >= LEAVE_OUT]] = True
         return cls(np.concatenate(tiles), side, (rows, columns), bad)
 
-    def without(self, bad: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    def interpolate_bad_frames(
+        self, bad: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
         """Return the tiles with those of bad frames interpolated in time."""
         if bad is None or not bad.any() or bad.all():
             return self.tiles

@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.bad_frames import mended
-from astrocast.detection.calibrated.candidates import Search, find_candidates
+from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
+from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
 from astrocast.detection.calibrated.divide import (
     Batch,
+    DividedEvent,
     FindEvents,
-    Found,
     batches,
     to_send,
 )
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
-from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
     number_events,
@@ -41,7 +41,7 @@ from astrocast.events.measure_schema import KIND
 from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.runtime.cluster import map_tasks
@@ -97,14 +97,16 @@ def segment_calibrated(
     """
     field = Field.read(recording, pool, judge=not judged)
     bad = field.bad if bad_frames is None else field.bad | bad_frames
-    recording, unknown = mended(recording, bad)
-    of_field = whole_field_events(field.without(bad), settings.extent)
+    recording, unknown = interpolate_bad_frames(recording, bad)
+    of_field = whole_field_events(field.interpolate_bad_frames(bad), settings.extent)
     voxels = float(np.prod(recording.shape))
     threshold = height_for(
         settings.false_events * voxels / 20e6, voxels, settings.sigma
     )
     active = of_field.activity > 0
-    search = Search(settings, checkpoint, pool, advance, border, unknown, active)
+    search = CandidateSearch(
+        settings, checkpoint, pool, advance, border, unknown, active
+    )
     candidates, excess = find_candidates(recording, search)
     if excess > _MOST_EXCESS:
         warnings.warn(
@@ -168,18 +170,18 @@ class _Writer:
 
     def _found(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
-    ) -> Iterator[tuple[list[Found], int]]:
+    ) -> Iterator[tuple[list[DividedEvent], int]]:
         """Yield the events of each batch, and the first frame of those to come."""
         candidates, shape = self.candidates, self.candidates.shape
         here = candidates.checkpoint
         there = here.for_workers()
         found = batches(candidates, threshold)
-        if there is not here:
+        if isinstance(there, CarriedBlocks):
             found = (to_send(batch, here, shape) for batch in found)
         task = FindEvents(there, shape, settings, threshold)
         yield from map_tasks(task, found, pool, describe=_describe_batch)
 
-    def _follows_field(self, event: Layered, peak: float) -> bool:
+    def _follows_field(self, event: LayeredEvent, peak: float) -> bool:
         """Whether a local event is what a whole-field event leaves in one place."""
         size = self.candidates.shape[1] * self.candidates.shape[2]
         activity = self.of_field.activity
@@ -203,7 +205,7 @@ class _Writer:
             if len(voxels):
                 hidden = np.isin(voxels, taken, assume_unique=True)
                 taken = np.union1d(taken, voxels)
-                layer = Layered(voxels, hidden, np.zeros(len(voxels), np.bool_))
+                layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1

@@ -16,7 +16,7 @@ from astrocast.kernels.calibrated.background import (
     estimate_background,
     step_edges,
 )
-from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_model import SmoothedNoise, measure_noise
 from astrocast.kernels.calibrated.noise_moments import (
     LagMoments,
     correlation_in_time,
@@ -89,7 +89,7 @@ class Stretch:
     slope: NDArray[np.float32]
     classes: NDArray[np.uint8]
     tables: NDArray[np.float32]
-    measured: Measured
+    measured: SmoothedNoise
     n_frames: int
     correlated: float
 
@@ -140,11 +140,11 @@ class Stretch:
             slope,
             classes,
             unknown,
-            Measured(),
+            SmoothedNoise(),
             recording.shape[0],
             alike / float(np.sqrt(1 - correlation[0])),
         )
-        return known._measured(recording, settings, pool, field_active)
+        return known._measure_noise(recording, settings, pool, field_active)
 
     @property
     def single(self) -> NDArray[np.float32]:
@@ -157,7 +157,7 @@ class Stretch:
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
-    def _measured(
+    def _measure_noise(
         self,
         recording: Recording,
         settings: CalibratedSettings,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.segmentation import Segmentation
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.masks.runs import (
     first_voxels,
@@ -22,12 +22,12 @@ from astrocast.kernels.masks.runs import (
 from astrocast.runtime.blocks import Block
 
 #: an event in one block, by flat indices in the block, and its number
-Part = tuple[Layered, int]
+Part = tuple[LayeredEvent, int]
 
 
 def parts_by_block(
-    event: Layered, blocks: Sequence[Block], shape: tuple[int, int, int]
-) -> Iterator[tuple[int, Layered]]:
+    event: LayeredEvent, blocks: Sequence[Block], shape: tuple[int, int, int]
+) -> Iterator[tuple[int, LayeredEvent]]:
     """Yield the blocks in which an event has voxels, and these as flat indices."""
     size = shape[1] * shape[2]
     edges = np.array([b.start * size for b in blocks] + [shape[0] * size])
@@ -36,7 +36,7 @@ def parts_by_block(
         part = slice(cuts[index], cuts[index + 1])
         yield (
             int(index),
-            Layered(
+            LayeredEvent(
                 event.voxels[part] - edges[index],
                 event.hidden[part],
                 event.filled[part],

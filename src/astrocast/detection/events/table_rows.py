@@ -16,7 +16,7 @@ from astrocast.detection.events.footprint_measures import (
     measure_rows,
 )
 from astrocast.detection.events.segmentation import Segmentation
-from astrocast.detection.events.traces_and_map import Measured
+from astrocast.detection.events.traces_and_map import EventSignals
 from astrocast.events.schema import HIDDEN
 from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import (
@@ -52,7 +52,7 @@ class EventBatch:
     number: NDArray[np.int64]
     boxes: Boxes
     runs: EventRuns
-    measured: Measured
+    measured: EventSignals
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Publication:
 
 def write_table(
     segmentation: Segmentation,
-    measured: Measured,
+    measured: EventSignals,
     writer: EventTableWriter,
     context: SourceFrames,
     publication: Publication,
@@ -100,7 +100,7 @@ def write_table(
             np.arange(a + 1, b + 1),
             Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
             _runs_of(segmentation.load_events, segmentation, a, b),
-            Measured(
+            EventSignals(
                 measured.trace[values],
                 measured.noise[values],
                 measured.offsets[a : b + 1] - measured.offsets[a],

@@ -22,7 +22,7 @@ _SIGNAL = "signal"
 
 
 @dataclass(frozen=True)
-class Measured:
+class EventSignals:
     """Signals of all events.
 
     Parameters
@@ -47,7 +47,7 @@ def measure(
     event_map: EventMapWriter,
     pool: Executor | None,
     advance: Callable[[int], None],
-) -> tuple[Measured, str]:
+) -> tuple[EventSignals, str]:
     """Measure the remaining blocks and write the event map.
 
     Returns the signals and the hash of the input.
@@ -56,7 +56,7 @@ def measure(
     offsets = np.zeros(len(boxes.area) + 1, np.int64)
     np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
     unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = Measured(
+    measured = EventSignals(
         unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
     )
     digest = ContentHash(recording)
@@ -141,7 +141,7 @@ def measure_block(
 
 
 def _place(
-    signals: dict[str, NDArray[Any]], measured: Measured, z0: NDArray[np.int64]
+    signals: dict[str, NDArray[Any]], measured: EventSignals, z0: NDArray[np.int64]
 ) -> None:
     event = signals["event"] - 1
     at = measured.offsets[event] + signals["frame"] - z0[event]

@@ -118,7 +118,7 @@ def merge(project: Opened, wanted: Merge) -> dict[str, Any]:
     """Make one event of several."""
     found = events_of(project)
     check_events(found.state, wanted.events, found.detected.index.to_list())
-    parts = [found.placed(event) for event in dict.fromkeys(wanted.events)]
+    parts = [found.voxels_of(event) for event in dict.fromkeys(wanted.events)]
     made = _measure(project, found, [merge_masks(parts)], wanted.events)
     return _decide(found, Decision("merge", now(), tuple(wanted.events), made=made))
 
@@ -128,7 +128,7 @@ def split(project: Opened, wanted: Split) -> dict[str, Any]:
     """Divide an event in two."""
     found = events_of(project)
     check_events(found.state, [wanted.event], found.detected.index.to_list())
-    placed = found.placed(wanted.event)
+    placed = found.voxels_of(wanted.event)
     if wanted.line is not None:
         parts = split_along_line(placed, *wanted.line)
     elif wanted.frame is not None:
@@ -227,7 +227,7 @@ def _measure(
     movies, context = measured_movies(project, found)
     made: list[MadeEvent] = []
     parents = {int(e) for e in replaced}
-    near = [found.placed(e) for e in found.numbers.tolist() if e not in parents]
+    near = [found.voxels_of(e) for e in found.numbers.tolist() if e not in parents]
     for i, placed in enumerate(masks):
         z, x, y = placed.origin
         depth, rows, columns = placed.mask.shape

@@ -21,13 +21,13 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["look"])
 MOST_FRAMES = 64
 
 
-def opened(project: str, request: Request) -> Project:
+def find_project(project: str, request: Request) -> Project:
     """Return the project that a request is about."""
     found: Project = request.app.state.workspace.project(project)
     return found
 
 
-Opened = Annotated[Project, Depends(opened)]
+Opened = Annotated[Project, Depends(find_project)]
 
 
 @router.get("")

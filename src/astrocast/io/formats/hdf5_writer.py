@@ -126,7 +126,7 @@ class HDF5Writer(RecordingWriter):
                     f"{path} already has {self.loc!r}; choose another loc or"
                     " overwrite=True"
                 )
-            begun = self._unfinished(resume, chunks) if there else None
+            begun = self._find_unfinished(resume, chunks) if there else None
             self.resumed = there if begun is not None else 0
             self.dataset = (
                 begun
@@ -171,7 +171,7 @@ class HDF5Writer(RecordingWriter):
                 f"{self.path} cannot be written as HDF5: {_reason(error)}"
             ) from error
 
-    def _unfinished(
+    def _find_unfinished(
         self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
         """Return the dataset that the journal tells of, None where it is not there."""

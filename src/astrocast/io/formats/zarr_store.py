@@ -226,8 +226,8 @@ def read_multiscale(
 ) -> tuple[str, Metadata]:
     """Return axes and physical metadata of OME-Zarr (https://ngff.openmicroscopy.org)."""
     axes = multiscale.get("axes") or ["t", "c", "z", "y", "x"][-ndim:]
-    described = [a if isinstance(a, dict) else {"name": a} for a in axes]
-    letters = "".join(str(a["name"])[0].upper() for a in described)
+    describe_codecs = [a if isinstance(a, dict) else {"name": a} for a in axes]
+    letters = "".join(str(a["name"])[0].upper() for a in describe_codecs)
     steps = next(
         (
             t["scale"]
@@ -238,7 +238,7 @@ def read_multiscale(
     )
     units = {
         letter: (step, a.get("unit"))
-        for letter, step, a in zip(letters, steps or [], described, strict=False)
+        for letter, step, a in zip(letters, steps or [], describe_codecs, strict=False)
     }
     labels = (
         (attributes.get("ome") or attributes)
@@ -266,7 +266,7 @@ def written_compression(array: Any) -> str | None:
     ):
         return None
 
-    def described(chain: Any) -> list[tuple[str, str, str]]:
+    def describe_codecs(chain: Any) -> list[tuple[str, str, str]]:
         options = [
             (c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain
         ]
@@ -279,7 +279,7 @@ def written_compression(array: Any) -> str | None:
         (
             n
             for n in COMPRESSIONS
-            if described(array.compressors) == described(codec_chain(n))
+            if describe_codecs(array.compressors) == describe_codecs(codec_chain(n))
         ),
         None,
     )

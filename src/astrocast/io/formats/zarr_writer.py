@@ -87,7 +87,9 @@ class ZarrWriter(RecordingWriter):
             attributes[ATTRIBUTE] = self._resume.key
             self.resumed = self._resume.frames()
         try:
-            unfinished = self._unfinished(options["chunks"]) if self.resumed else None
+            unfinished = (
+                self._find_unfinished(options["chunks"]) if self.resumed else None
+            )
             if unfinished is None:
                 self._begin_anew()
                 unfinished = zarr.create_array(
@@ -112,7 +114,7 @@ class ZarrWriter(RecordingWriter):
             self.beside / self.loc, self.array, options.get("compression") or "lz4"
         )
 
-    def _unfinished(self, chunks: tuple[int, int, int]) -> Any:
+    def _find_unfinished(self, chunks: tuple[int, int, int]) -> Any:
         """Return the array that the journal tells of, None where it is not there."""
         try:
             found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")

@@ -93,12 +93,14 @@ def _column(table: pa.Table, name: str, kind: str) -> Any:
     if kind in _AXES:
         shapes = np.stack([table[axis].to_numpy() for axis in _AXES[kind]], axis=1)
         array = MaskArray if kind == "mask" else FootprintArray
-        packed, offsets = _joined([_packed(c) for c in table[name].chunks], np.uint8)
+        packed, offsets = _join_chunks(
+            [_unpack_masks(c) for c in table[name].chunks], np.uint8
+        )
         _check_boxes(name, offsets, shapes)
         return array(packed, offsets, shapes)
     if kind == "float32[]":
         return TraceArray(
-            *_joined([_values(chunk) for chunk in table[name].chunks], np.float32)
+            *_join_chunks([_values(chunk) for chunk in table[name].chunks], np.float32)
         )
     return (
         table[name].to_pandas().to_numpy()
@@ -122,7 +124,7 @@ def _check_boxes(name: str, offsets: NDArray[np.int64], shapes: NDArray[Any]) ->
         )
 
 
-def _packed(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _unpack_masks(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     _, places, data = chunk.buffers()
     kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
     offsets = np.frombuffer(places, kind)[
@@ -138,7 +140,7 @@ def _values(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     )
 
 
-def _joined(
+def _join_chunks(
     parts: list[tuple[NDArray[Any], NDArray[np.int64]]], dtype: Any
 ) -> tuple[Any, NDArray[np.int64]]:
     """Put the chunks of a column end to end, as arrays of our own."""

@@ -306,7 +306,7 @@ def _column(name: str, rows: list[dict[str, Any]], key: Any) -> Any:
     if name in ("mask", "footprint"):
         sides = ("dz", "dx", "dy") if name == "mask" else ("dx", "dy")
         masks = [
-            _boxed(v, tuple(int(row[s]) for s in sides))
+            _mask_in_box(v, tuple(int(row[s]) for s in sides))
             for v, row in zip(values, rows, strict=True)
         ]
         return (MaskArray if name == "mask" else FootprintArray)._from_sequence(masks)
@@ -322,7 +322,7 @@ def _column(name: str, rows: list[dict[str, Any]], key: Any) -> Any:
     return out
 
 
-def _boxed(value: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def _mask_in_box(value: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     if value is None:
         return None
     array = np.asarray(value).astype(bool)

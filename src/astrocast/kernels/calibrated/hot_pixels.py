@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 
-#: mean light of the eight pixels around, as a share of the one in the middle, below
-#: which the light lies in one pixel
+#: mean of the eight pixels around as a share of the middle pixel, below which the light
+#: lies in one pixel
 _AROUND = 0.3
 #: standard deviations of a single voxel that the light of the pixel must reach
 _SURE = 5.0

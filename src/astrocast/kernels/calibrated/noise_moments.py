@@ -1,6 +1,6 @@
 """Means over steps of frames, and differences of frames at three lags, in one pass.
 
-Cameras that average frames, and denoisers, make the noise of neighbouring frames alike.
+Cameras that average frames, and denoisers, correlate the noise of neighbouring frames.
 Differences between neighbouring frames are then too small; those over four frames are
 not.
 """
@@ -20,11 +20,11 @@ from astrocast.kernels.parallel import run_in_threads
 #: distances in frames at which pixels are compared; noise is taken to be independent
 #: at the last
 LAGS = (1, 2, 4)
-#: correlations below this are taken as 0: slow signals give some, and chance does
+#: smaller correlations are taken as 0: slow signals and chance cause some
 _LEAST_CORRELATION = 0.04
-#: most that the noise of neighbouring frames is taken to be alike
+#: largest correlation of the noise of neighbouring frames
 _MOST_CORRELATION = 0.95
-#: pixels without a difference at all (a constant border) are left out of the medians
+#: pixels that never change (a constant border) are left out of the medians
 _NO_DIFFERENCE = 1e-12
 
 
@@ -169,7 +169,7 @@ def correlation_in_time(half_squares: NDArray[np.float64]) -> tuple[float, float
 
 
 def gain_of_mean(correlation: tuple[float, float], n: float) -> float:
-    """Return by which factor correlation raises the standard deviation of a mean.
+    """Return the factor by which correlation raises the standard deviation of a mean.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def gaussian_square(sigma: float, radius: int) -> float:
 def gain_of_gaussian(
     correlation: tuple[float, float], sigma: float, radius: int
 ) -> float:
-    """Return by which factor correlation raises the noise left by a Gaussian in time.
+    """Return the factor by which correlation raises the noise after a Gaussian in time.
 
     Examples
     --------

@@ -27,17 +27,18 @@ def residual(
     texture: Texture,
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    """Return what frames show above the background, without residual motion.
+    """Return frames minus background, without common light and residual motion.
 
     Parameters
     ----------
     frames
         (frame, row, column), float32, finite.
     start
-        Number of the first of them, counted from the first frame of the stretch that
-        the background is of. Frames beyond the stretch take the background of its end.
+        Number of the first of them, counted from the first frame of the stretch whose
+        background this is. Frames beyond the stretch get the background of its end.
     background, texture
-        The background, and the texture of its mean with the noise of one frame.
+        Background of the stretch, and the texture of its mean with the noise of one
+        frame.
     pool
         Threads to share the work with.
     """
@@ -120,7 +121,7 @@ def _above(
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
-        # a frame is taken through all steps while it is at hand
+        # all steps for one frame, while it is in the cache
         mean_tiles(out[t], side, means)
         fit = fit_frame(means, tile_light, tile_noise)
         offset, gain = np.float32(fit[0]), np.float32(fit[1])

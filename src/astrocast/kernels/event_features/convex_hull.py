@@ -118,7 +118,7 @@ def largest_diameter(left: Any, right: Any) -> float:
             y = below if above < 0 else above
             low[height], high[height] = 2 * left[y], 2 * right[y]
         else:  # the outline runs between the rows where one is longer than the other
-            low[height], high[height] = _uncovered(
+            low[height], high[height] = _columns_of_one_row(
                 left[above], right[above], left[below], right[below]
             )
     best = np.int64(0)
@@ -132,7 +132,7 @@ def largest_diameter(left: Any, right: Any) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _uncovered(left: int, right: int, left2: int, right2: int) -> Any:
+def _columns_of_one_row(left: int, right: int, left2: int, right2: int) -> Any:
     low, high = 1, 0
     found = False
     for a, b, c, d in ((left, right, left2, right2), (left2, right2, left, right)):

@@ -131,7 +131,7 @@ def measure_signals(
     )
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
     data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
-    _own(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
+    _add_values(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
     run_in_threads(
         pool,
         len(unique),
@@ -172,7 +172,7 @@ def _grow(
 
 
 @njit(cache=True, nogil=True)
-def _own(
+def _add_values(
     frames: Any,
     start: Any,
     stop: Any,

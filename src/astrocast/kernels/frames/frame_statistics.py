@@ -60,7 +60,7 @@ class FrameStatistics:
         return len(self.step)
 
     @classmethod
-    def joined(cls, parts: list[Self]) -> Self:
+    def join(cls, parts: list[Self]) -> Self:
         """Return the statistics of consecutive runs of frames as one."""
         return cls(
             **{
@@ -227,12 +227,12 @@ def _measure_finite(
     finite = np.isfinite(frame)
     values = np.where(finite, frame, 0).astype(np.float64)
 
-    def added(array: NDArray[Any]) -> NDArray[np.float64]:
+    def add_tiles(array: NDArray[Any]) -> NDArray[np.float64]:
         rows = np.add.reduceat(array.astype(np.float64), row_edges[:-1], axis=0)
         return np.asarray(np.add.reduceat(rows, column_edges[:-1], axis=1))
 
-    count = added(finite)
-    blocks[:] = np.where(count > 0, added(values) / np.maximum(count, 1), np.nan)
+    count = add_tiles(finite)
+    blocks[:] = np.where(count > 0, add_tiles(values) / np.maximum(count, 1), np.nan)
     top = values[finite].max() if finite.any() else np.nan
     numbers[0] = np.nan  # the step from the frame before is not measured
     numbers[2] = np.count_nonzero((frame == frame[:, :1]).all(axis=1))

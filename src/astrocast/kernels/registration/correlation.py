@@ -165,11 +165,11 @@ def build_correlator(
         reach,
         np.ascontiguousarray(spectrum, np.complex64),
         np.ascontiguousarray(np.stack([rows.real, -rows.imag]), np.float32),
-        _interleaved(columns),
+        _interleave(columns),
     )
 
 
-def _interleaved(waves: NDArray[Any]) -> Real:
+def _interleave(waves: NDArray[Any]) -> Real:
     """Return a complex matrix as a real one for interleaved vectors.
 
     Takes (..., frequency, lag); the vectors hold real and imaginary parts in turn.
@@ -270,7 +270,7 @@ def refined_peaks(
     columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(
         np.float32
     )
-    along = _interleaved(columns.transpose(0, 2, 1))
+    along = _interleave(columns.transpose(0, 2, 1))
     split = _split(h, 2 * (w // 2 + 1) * along.shape[2])
     across = (
         spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1)

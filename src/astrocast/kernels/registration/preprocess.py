@@ -161,7 +161,7 @@ def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def displaced(
+def displace_frames(
     seen: NDArray[np.float32], shifts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return frames moved back by whole pixels; edge pixels are repeated.

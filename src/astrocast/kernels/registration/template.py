@@ -105,7 +105,7 @@ class Sample:
         )
 
 
-def alike(frames: int) -> int:
+def first_template_frames(frames: int) -> int:
     """Return how many frames of a sample the first template is the mean of."""
     return min(ALIKE, max(1, frames // 4))
 
@@ -119,7 +119,7 @@ def first_template(seen: Real) -> Real:
     frames that are not `evenly_lit` are left out, and no pixel counts as brighter or
     darker than it is in most frames.
     """
-    count = alike(len(seen))
+    count = first_template_frames(len(seen))
     even = evenly_lit(seen)
     seen = seen if even.all() else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
@@ -171,7 +171,9 @@ def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidMode
     Its geometry is the median position of the sample. Rounds that only prepare the last
     one use part of the sample. ``whole``: see `build_robust`.
     """
-    model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
+    model = sample.model(
+        first_template(sample.seen), first_template_frames(len(sample.seen))
+    )
     few = np.ascontiguousarray(sample.seen[:: max(1, len(sample.seen) // ROUND_FRAMES)])
     for _ in range(rounds - 1):
         shifts = find_shifts(sample, model, few)
@@ -329,6 +331,6 @@ def judge_sample(
         return refine_estimate(sample.frames[part], seen, start, fields, model)
 
     parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
-    found = Estimate.joined(parts)
+    found = Estimate.join(parts)
     normal = normal_range(found.correlation_after, found.clipped)
     return found, normal.trusts(found.correlation_after, found.clipped), normal

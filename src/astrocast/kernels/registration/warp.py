@@ -131,7 +131,7 @@ def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]
 
 
 @njit(cache=True, nogil=True)
-def _padded(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
+def _pad_frame(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
     rows, columns = frame.shape
     for y in range(out.shape[0]):
         source, row = frame[min(max(y - top, 0), rows - 1)], out[y]
@@ -223,7 +223,7 @@ def _warp(
     sy, sx = np.empty(columns, np.float32), np.empty(columns, np.float32)
     ky, kx = np.empty(columns, np.int32), np.empty(columns, np.int32)
     for b in range(n):
-        _padded(frames[b], pad, pad, padded)
+        _pad_frame(frames[b], pad, pad, padded)
         for y in range(rows):
             line = (
                 nodes[b, :, iy[y]]

@@ -133,7 +133,7 @@ def _flood(
     touching = np.empty(6, np.int64)
     steepest = np.empty(6, np.float32)
     for i in order:
-        m = _touched(neighbours[i], own, low, parent, values, touching, steepest)
+        m = _touched_hills(neighbours[i], own, low, parent, values, touching, steepest)
         if m == 0:
             own[i] = i
             continue
@@ -151,11 +151,11 @@ def _flood(
         for q in range(m):
             if steepest[q] > best and values[i] >= foot * values[touching[q]]:
                 best, own[i], low[i] = steepest[q], touching[q], False
-    return _numbered(own, low, parent, order)
+    return _number_hills(own, low, parent, order)
 
 
 @njit(cache=True, nogil=True)
-def _touched(
+def _touched_hills(
     around: Any,
     own: Any,
     low: Any,
@@ -182,7 +182,7 @@ def _touched(
 
 
 @njit(cache=True, nogil=True)
-def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
+def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
     hill = np.zeros(len(own), np.int32)
     basin = np.zeros(len(own), np.int32)
     number = np.zeros(len(own), np.int32)

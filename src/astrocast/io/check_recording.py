@@ -28,7 +28,7 @@ MOST_FRAMES = 2**31 - 1
 MOST_PIXELS = 2**24
 
 
-def check_at_door(recording: Recording) -> Recording:
+def check_recording(recording: Recording) -> Recording:
     """Return the recording as all stages can use it, or refuse it.
 
     float16 is read as float32 and long double as float64: no kernel is compiled for
