@@ -120,6 +120,7 @@ def test_how_it_is_computed_does_not_change_the_result(
     directory = Detector(recording, tmp_path / "found").run("df/ch0", **how)
     np.testing.assert_array_equal(event_map(directory), detect(movie))
     assert sorted(p.name for p in directory.iterdir()) == [
+        "checksums.json",
         "event_map.tiff",
         "events.columns.json",
         "events.csv",

@@ -7,7 +7,6 @@ the algorithm the finished blocks belong to, see `astrocast.runtime.fingerprint`
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from copy import copy
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, OutputExistsError, ResultsDifferError
 from astrocast.io.recording import Recording
-from astrocast.io.stores.event_store import META, read_meta
+from astrocast.io.stores.event_store import META, read_meta, write_checksums
+from astrocast.io.writing.files import rename_over
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.cluster import connected_client, sees_folder
 from astrocast.runtime.fingerprint import compare_results, describe_result
@@ -109,8 +109,10 @@ class Checkpoint:
         """Remove the state and give the directory its name."""
         shutil.rmtree(self.blocks, ignore_errors=True)
         (self.path / "debug" / "complete").unlink(missing_ok=True)
-        (self.path / RUN).unlink()
-        os.replace(self.path, self.target)  # noqa: PTH105 - atomic on every system
+        write_checksums(self.path, leave_out=[RUN])
+        rename_over(self.path, self.target)
+        # last: a folder without it is not taken for an interrupted detection
+        (self.target / RUN).unlink(missing_ok=True)
         return self.target
 
     def for_workers(self) -> Checkpoint | CarriedBlocks:

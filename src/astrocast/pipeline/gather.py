@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.events.schema import INDEX
 from astrocast.io import Recording, open_recording
 from astrocast.io.stores.event_map import open_event_map
-from astrocast.io.stores.event_store import TABLE
-from astrocast.io.stores.event_table import read_events
+from astrocast.io.stores.event_table import column_names, read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.frames.projections import (
@@ -82,7 +80,7 @@ def gather(
         for dataset in dict.fromkeys(astuple(movies)[1:])
     }
     still, active = found[movies.corrected], found[movies.signal]
-    events = read_events(store, [c for c in stored_columns(store) if c not in LEFT_OUT])
+    events = read_events(store, [c for c in column_names(store) if c not in LEFT_OUT])
     return ReportContent(
         name=name,
         shape=shape,
@@ -102,14 +100,6 @@ def gather(
         **_registration(movies.path, movies.corrected),
         **_provenance(run),
     )
-
-
-def stored_columns(store: Path) -> list[str]:
-    """Return the columns of the event table of a store."""
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(store / TABLE).names
-    return [name for name in names if name != INDEX]
 
 
 def _projections(path: Path, dataset: str) -> Projections:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from astrocast.io.formats.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import Metadata, RecordingWriter
 from astrocast.io.writing.atomic_update import UpdatedFile
-from astrocast.io.writing.files import check_space, sync
+from astrocast.io.writing.files import check_space, rename_over, sync
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -311,7 +310,7 @@ class HDF5Writer(RecordingWriter):
             return
         with self._target.open("r+b") as file:
             sync(file)
-        os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
+        rename_over(self._target, self.path)
 
     def _close_direct(self) -> None:
         if self._direct is not None:

@@ -14,7 +14,7 @@ from astrocast.errors import InvalidValueError, RecordingNotFoundError
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, check_block
 from astrocast.io.registry import create_recording, open_recording
-from astrocast.io.stores.event_store import TIME_MAP
+from astrocast.io.stores.event_store import TIME_MAP, verify_file
 from astrocast.io.writing.files import Replacement, replacing
 from astrocast.kernels.masks.packbits import pack_labels
 from astrocast.kernels.masks.runs import Runs, label_runs_of_volume, paint_runs
@@ -166,7 +166,8 @@ def open_event_map(directory: Path) -> Recording:
     Returns a recording of labels (frame, row, column).
     """
     path = event_map_path(directory)
-    if path.suffix in (".tiff", ".tif"):
+    if path.suffix in (".tiff", ".tif"):  # the other formats check each frame or chunk
+        verify_file(path)
         with tifffile.TiffFile(path) as file:
             if len(file.pages) == 1:  # a single page has no frame axis
                 return ArrayRecording(file.pages[0].asarray()[None], path=path)
@@ -210,4 +211,5 @@ def read_time_map(directory: Path) -> NDArray[np.bool_]:
     path = directory / TIME_MAP
     if not path.is_file():
         raise RecordingNotFoundError(f"{directory} holds no {TIME_MAP}")
+    verify_file(path)
     return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -74,7 +74,9 @@ class EventTableWriter:
         self.rows = 0
         self._new = [Replacement(directory / name) for name in (TABLE, CSV)]
         table, text = (new.beside for new in self._new)
-        self._table = pq.ParquetWriter(table, self.schema, compression="zstd")
+        self._table = pq.ParquetWriter(
+            table, self.schema, compression="zstd", write_page_checksum=True
+        )
         self._csv = text.open("w", encoding="utf-8", newline="")
         self._csv.write(
             ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"

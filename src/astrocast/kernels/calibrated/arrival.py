@@ -181,7 +181,10 @@ def _chain(owner: Any, count: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _concatenate(head: Any, tail: Any, following: Any, into: Any, gone: Any) -> None:
-    """Append the list of ``gone`` to that of ``into``."""
+    """Append the list of ``gone`` to that of ``into``.
+
+    All arrays int64, see `_chain`.
+    """
     if head[gone] < 0:
         return
     if head[into] < 0:
@@ -205,7 +208,10 @@ def _collect(head: Any, following: Any, values: Any, k: Any, scratch: Any) -> An
 
 @njit(cache=True, nogil=True)
 def _upper_mean(scratch: Any, n: Any) -> Any:
-    """Return the mean of the upper quarter of ``scratch[:n]``, at least of one."""
+    """Return the mean of the upper quarter of ``scratch[:n]``, at least of one.
+
+    ``scratch`` float32, reordered in place.
+    """
     k = max(1, int(np.ceil(_UPPER * n)))
     if k == n:
         return scratch[:n].sum() / n
@@ -311,7 +317,10 @@ def _open_borders(
 
 @njit(cache=True, nogil=True)
 def _name_of(name: Any, h: Any) -> Any:
-    """Return the hill that gives its name to ``h``."""
+    """Return the hill that gives its name to ``h``.
+
+    ``name`` int64 (hill + 1,), shortened in place.
+    """
     while name[h] != h:
         name[h] = name[name[h]]
         h = name[h]
@@ -322,7 +331,10 @@ def _name_of(name: Any, h: Any) -> Any:
 def _measure(
     h: Any, heights: Any, inner: Any, top: Any, pace: Any, scratch: Any
 ) -> None:
-    """Enter the height of a hill and the median onset difference inside it."""
+    """Enter the height of a hill and the median onset difference inside it.
+
+    ``top`` and ``pace`` float64 (hill + 1,) are filled at ``h``; ``scratch`` float32.
+    """
     n = _collect(heights[0], heights[2], heights[3], h, scratch)
     top[h] = _upper_mean(scratch, n) if n else 0.0
     n = _collect(inner[0], inner[2], inner[3], h, scratch)
@@ -334,6 +346,8 @@ def _take_over(inner: Any, across: Any, keep: Any, e: Any) -> None:
     """Append the onset differences across an opened border to those inside the hill.
 
     Both share one array of values and of next items; those across come second.
+
+    The lists are those of `_join`: int64, values float32.
     """
     i = across[0][e]
     while i >= 0:
@@ -360,7 +374,11 @@ def _merge_borders(
     across: Any,
     mark: Any,
 ) -> None:
-    """Give the borders of ``gone`` to ``keep``; two with the same hill become one."""
+    """Give the borders of ``gone`` to ``keep``; two with the same hill become one.
+
+    ``near`` is the list of borders of each hill, ``sides`` int64 (border, 2), ``alive``
+    bool (border,), ``mark`` int64 (hill + 1,); the lists are those of `_join`.
+    """
     mine = [0]
     for k in range(1, len(near[keep])):
         e = near[keep][k]
@@ -399,7 +417,11 @@ def _surplus(
     phase: Any,
     scratch: Any,
 ) -> Any:
-    """Return depth minus allowed depth of a border; below 0 it is opened."""
+    """Return depth minus allowed depth of a border; below 0 it is opened.
+
+    ``sides`` int64 (border, 2), ``known`` height and pace (float64), summit and noise
+    (float32) of each hill, ``rule`` float64; the lists are those of `_join`.
+    """
     top, pace, summit, doubt = known
     a, lower = sides[e, 0], sides[e, 1]
     least = max(min(top[a], top[lower]), 1e-30)

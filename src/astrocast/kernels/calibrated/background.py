@@ -249,6 +249,11 @@ def _subtract_tiles(
 
 @njit(cache=True, nogil=True)
 def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
+    """Write rows ``lo`` to ``hi`` of values minus interpolated tiles into ``out``.
+
+    All float32: ``values`` and ``out`` (step, row, column), ``tiles`` (step, tile row,
+    tile column).
+    """
     _, rows, columns = values.shape
     wide = tiles.shape[2]
     left, share = _between_middles(columns, wide, side)
@@ -273,6 +278,8 @@ def _between_middles(n: int, count: int, side: Any) -> Any:
     """Return, for each of ``n`` pixels, the tile centre before it and the distance.
 
     The distance is a fraction of the way to the next centre.
+
+    int64 (n,) and float32 (n,).
     """
     before, share = np.empty(n, np.int64), np.empty(n, np.float32)
     for x in range(n):
@@ -331,6 +338,11 @@ def _excess(
 
 @njit(cache=True, nogil=True)
 def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
+    """Write the spread of values below zero over the noise into ``out``.
+
+    Rows ``lo`` to ``hi``; all float32: ``smooth`` (step, row, column), ``noise`` and
+    ``out`` (row, column).
+    """
     n, _, columns = smooth.shape
     below = np.empty(n, np.float32)
     for y in range(lo, hi):

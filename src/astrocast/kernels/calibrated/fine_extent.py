@@ -163,7 +163,10 @@ def _refine_extent(
 
 @njit(cache=True, nogil=True)
 def _top(values: Any) -> Any:
-    """Return the mean of the three highest values."""
+    """Return the mean of the three highest values.
+
+    ``values`` float64 (n,).
+    """
     k = min(3, len(values))
     return np.sort(values)[len(values) - k :].mean()
 
@@ -195,7 +198,10 @@ def _fit(
 
 @njit(cache=True, nogil=True)
 def _ratio(weights: Any, signal: Any, known: Any) -> Any:
-    """Return the factor of ``weights`` that fits a known signal, at least 0."""
+    """Return the factor of ``weights`` that fits a known signal, at least 0.
+
+    ``weights`` float64, ``signal`` float32, ``known`` bool, all (n,).
+    """
     u, w = 0.0, 1e-30
     for i in range(len(weights)):
         if known[i]:
@@ -240,7 +246,11 @@ def _chosen(
     origin: Any,
     shape: Any,
 ) -> Any:
-    """Return the voxels that the product of footprint and course raises to a level."""
+    """Return the voxels that the product of footprint and course raises to a level.
+
+    ``footprint`` (row, column) and ``course`` (frame,) float64, ``known`` bool (frame,
+    row, column), ``extent`` int64 (voxel,). Returns int64 (voxel,).
+    """
     f0, corner = origin
     rows, columns = shape[1], shape[2]
     chosen = np.empty(known.size, np.int64)

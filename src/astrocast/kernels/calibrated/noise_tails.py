@@ -74,6 +74,11 @@ def _count(
     limit: Any,
     counts: Any,
 ) -> None:
+    """Add the deviations of quiet voxels to ``counts``, int64 (class, bin).
+
+    ``above`` and ``smooth`` float32 (frame, row, column); ``single`` and ``noise``
+    float32, ``classes`` uint8, (row, column).
+    """
     n, rows, columns = above.shape
     for t in range(n):
         for y in range(rows):
@@ -194,6 +199,11 @@ def translate_height(height: Any, table: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _translate(heights: Any, classes: Any, tables: Any, out: Any) -> None:
+    """Write the z-scores of heights into ``out``, float32 (frame, row, column).
+
+    ``heights`` float32 (frame, row, column), ``classes`` uint8 (row, column),
+    ``tables`` float32 (class, height).
+    """
     n, rows, columns = heights.shape
     for t in range(n):
         for y in range(rows):

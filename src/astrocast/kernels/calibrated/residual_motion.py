@@ -129,6 +129,11 @@ def without_shake(
 def _take_out(
     lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any
 ) -> None:
+    """Correct frames ``lo`` to ``hi`` for their displacement, into ``out``.
+
+    ``frames`` and ``out`` float32 (frame, row, column), ``texture`` from
+    `Texture.arrays`, ``shifts`` float64 (frame, 2).
+    """
     for t in range(lo, hi):
         shifts[t] = displacement(frames[t], texture)
         take_out(frames[t], shifts[t], texture, out[t])
@@ -166,6 +171,9 @@ def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
     """Write a frame without the effect of a shift of the background into ``out``.
 
     ``out`` may be the frame itself.
+
+    ``frame`` float32 (row, column), ``shift`` float64 (2,), ``texture`` from
+    `Texture.arrays`.
     """
     first, second, _, _, _ = texture
     dy, dx = np.float32(shift[0]), np.float32(shift[1])

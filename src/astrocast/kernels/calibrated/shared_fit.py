@@ -81,6 +81,8 @@ def _log_line(course: Any, frames: Any) -> Any:
     """Return mean frame, mean logarithm and slope of a course (frame,) at some frames.
 
     Weighted by the squared course, as its error is the same everywhere.
+
+    ``course`` float64 (frame,); ``frames`` a list of int64.
     """
     weights, t_sum, y_sum = 0.0, 0.0, 0.0
     for t in frames:
@@ -311,7 +313,11 @@ def fit_groups(
 
 @njit(cache=True, nogil=True)
 def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> None:
-    """Subtract the models of member ``k``'s neighbours from ``left``."""
+    """Subtract the models of member ``k``'s neighbours from ``left``.
+
+    ``left`` float64 (frame, pixel), ``members`` int64, ``windows`` from `_window`,
+    ``near`` int64 from `_neighbours`.
+    """
     n = members[k]
     for m in near[0][near[1][n] : near[1][n + 1]]:
         j = np.searchsorted(members, m)
@@ -322,7 +328,10 @@ def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> No
 
 @njit(cache=True, nogil=True)
 def _concatenate(parts: Any) -> Any:
-    """Return arrays of a list one after the other."""
+    """Return arrays of a list one after the other.
+
+    One-dimensional arrays of one dtype.
+    """
     n = 0
     for part in parts:
         n += len(part)

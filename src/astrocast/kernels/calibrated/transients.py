@@ -114,7 +114,11 @@ def _close(
     onset: Any,
     peak: Any,
 ) -> None:
-    """Enter the transient of the voxels ``start`` up to ``stop`` (-1: to the end)."""
+    """Enter the transient of the voxels ``start`` up to ``stop`` (-1: to the end).
+
+    ``node`` int32 (voxel,), ``onset`` float32 and ``peak`` int64 (transient,) are
+    filled; the others as in `find_transients`.
+    """
     best, j = start, start
     while j >= 0 and j != stop:
         node[j] = number

@@ -153,7 +153,11 @@ def _compare_row(row: Any, old: Any) -> tuple[Any, Any, Any]:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-    """Add the sums of the parts of a row (column,) to ``sums`` (part,)."""
+    """Add the sums of the parts of a row (column,) to ``sums`` (part,).
+
+    ``row`` of any real dtype (column,), ``edges`` int64 (parts + 1,), ``sums`` float64
+    (parts,).
+    """
     for j in range(len(sums)):
         part = np.float32(0)
         for x in range(edges[j], edges[j + 1]):
@@ -163,7 +167,10 @@ def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) ->
 
 @njit(cache=True, nogil=True)
 def _highest(frame: Any) -> tuple[Any, float]:
-    """Return the maximum of a frame (row, column), and the share of its pixels."""
+    """Return the maximum of a frame (row, column), and the share of its pixels.
+
+    ``frame`` of any real dtype (row, column).
+    """
     top = frame[0, 0]
     for row in frame:
         for x in range(len(row)):

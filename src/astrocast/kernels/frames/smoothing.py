@@ -157,7 +157,10 @@ def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
 
 @njit(cache=True, nogil=True)
 def _inside(i: int, n: int, reflect: bool) -> int:
-    """Return the index inside 0 .. n - 1 whose value stands for index ``i``."""
+    """Return the index inside 0 .. n - 1 whose value stands for index ``i``.
+
+    ``i`` and ``n`` int64, ``reflect`` bool.
+    """
     if not reflect:
         return min(max(i, 0), n - 1)
     while i < 0 or i >= n:

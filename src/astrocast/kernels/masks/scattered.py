@@ -80,6 +80,8 @@ def largest_region(voxels: Any, rows: int, columns: int) -> Any:
     """Return the largest region of voxels (corners connect) in a box, its corner.
 
     As `painted_box`; of two equally large regions the first in raster order.
+
+    ``voxels`` int64 (voxel,), flat indices, ascending.
     """
     box, low = painted_box(voxels, rows, columns)
     stack = np.empty(len(voxels) + 1, np.int64)
@@ -127,6 +129,8 @@ def flood_outside(box: Any) -> None:
     """Paint what is outside of the region (1) with 2, from the margin over faces.
 
     What stays 0 are holes.
+
+    ``box`` uint8 (frame, row, column), changed in place.
     """
     flat = box.reshape(-1)
     n_z, n_y, n_x = box.shape
