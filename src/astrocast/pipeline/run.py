@@ -145,11 +145,7 @@ def run_recording(
     """
     settings = settings or RunSettings()
     source = Path(recording)
-    directory = (
-        Path(output)
-        if output is not None
-        else Path(f"{source.stem or source.name}.astrocast")
-    )
+    directory = run_directory(source, output)
     with open_source(source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
@@ -163,6 +159,26 @@ def run_recording(
         return steps.result(computed)
     finally:
         run.close()
+
+
+def run_directory(recording: Path, output: str | Path | None) -> Path:
+    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
+    if output is not None:
+        return Path(output)
+    return Path(f"{recording.stem or recording.name}.astrocast")
+
+
+def store_for_workers(
+    recording: Path, output: str | Path | None, settings: RunSettings
+) -> RunSettings:
+    """Return the settings with zarr as storage, which workers write together.
+
+    A storage that was named, or that the output has already, stays.
+    """
+    known = (run_directory(recording, output) / RECORDING).exists()
+    if known or "storage" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"storage": "zarr"})
 
 
 def check_run(directory: str | Path) -> dict[str, list[str]]:
