@@ -7,7 +7,7 @@ that of a few blocks, whatever the length of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -85,7 +85,7 @@ def plan_blocks(
 
 def read_blocks(
     recording: Recording, blocks: list[Block]
-) -> Iterator[tuple[Block, NDArray[Any]]]:
+) -> Generator[tuple[Block, NDArray[Any]], None, None]:
     """Yield each block with its frames; the next one is read while the caller works."""
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-read") as pool:
 
