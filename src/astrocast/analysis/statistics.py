@@ -123,7 +123,8 @@ def compare_groups(
     values
         Columns of numbers to compare; rows without a number are left out.
     group, subject, recording
-        Columns that say what a row belongs to. A subject belongs to one group.
+        Columns with the recording, subject and group of each row. A subject belongs to
+        one group.
     reference
         Group to compare with; the first in the table when None.
     method
@@ -205,15 +206,15 @@ def check_animals(nested: pd.DataFrame) -> None:
     if few:
         raise InvalidValueError(
             f"a test needs two animals in each group: {', '.join(few)}. Events and"
-            " recordings of one animal share what is particular to this animal; more"
-            " of them do not replace a second one"
+            " recordings of one animal are not independent; more of them do not"
+            " replace a second animal"
         )
     crossed = nested.groupby("subject")["group"].nunique()
     both = [str(s) for s in crossed.index[crossed > 1]]
     if both:
         raise InvalidValueError(
             f"the animals {', '.join(both)} are in more than one group; compare paired"
-            " animals by their differences, or give each session a name of its own"
+            " animals by their differences, or give each session another name"
         )
 
 
@@ -301,7 +302,8 @@ def _fit_mixed(pair: pd.DataFrame, base: str) -> tuple[float, float] | None:
     nested = pair.groupby(["subject", "recording"]).size().max() > 1
     parts = {"recording": "0 + C(recording)"} if several and nested else None
     with warnings.catch_warnings():
-        # a variance of 0 lies on the boundary; what did not converge is looked at below
+        # a variance of 0 lies on the boundary; fits that did not converge are handled
+        # below
         warnings.simplefilter("ignore")
         try:
             model = (

@@ -26,7 +26,7 @@ from astrocast.runtime.provenance import write_json
 
 #: raise it when a detection of the same recording finds other events
 ALGORITHM_VERSION = 3
-#: parameters that change how a run works, not what it finds
+#: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
 
@@ -157,6 +157,25 @@ class CarriedBlocks:
     def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
         """Return the arrays that `save` kept."""
         return self.blocks[name, index]
+
+
+class BlocksInMemory(Checkpoint):
+    """Blocks of a detection of a few frames, held in memory; nothing is written."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def has(self, name: str, index: int) -> bool:
+        """Return whether block ``index`` of a step is there."""
+        return _block_name(name, index) in self._arrays
+
+    def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
+        """Keep the result of a block."""
+        self._arrays[_block_name(name, index)] = arrays
+
+    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` took."""
+        return self._arrays[_block_name(name, index)]
 
 
 def _block_name(name: str, index: int) -> str:

@@ -77,7 +77,7 @@ class Metadata:
         return replace(self, channel_names=names, dark_counts=dark)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return what is known as numbers, strings and lists: attributes of a file.
+        """Return the metadata as numbers, strings and lists: attributes of a file.
 
         Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
         because an attribute of HDF5 holds at most 64 KB.
@@ -263,7 +263,7 @@ class Recording(ABC):
         """Close files that the next read opens again."""
 
     def close(self) -> None:  # noqa: B027 - most recordings hold nothing open
-        """Release what the recording holds open."""
+        """Close the files that the recording holds open."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -339,7 +339,7 @@ class RecordingWriter(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
 
     def __enter__(self) -> Self:
         return self
@@ -361,7 +361,7 @@ Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
 
 
 def named_errors(read: Read) -> Read:
-    """Make a reader's method name its file in whatever a library stumbles over.
+    """Make a reader's method name its file in every error of a library.
 
     Libraries raise anything on damaged bytes, and their messages seldom say where.
     """
@@ -384,7 +384,7 @@ def named_errors(read: Read) -> Read:
 
 
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
-    """Return ``shape`` when it is that of a movie, otherwise say what was found."""
+    """Return ``shape`` when it is that of a movie, otherwise raise an error."""
     if len(shape) != 3:
         raise InvalidValueError(
             f"{where} has {len(shape)} dimensions, shape {tuple(shape)}; a recording"
@@ -415,7 +415,7 @@ def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> Non
 
 
 def as_dtype(dtype: DTypeLike, where: str | None = None) -> np.dtype[Any]:
-    """Return the NumPy dtype, refusing what is not a real number.
+    """Return the NumPy dtype; refuse dtypes that are not real numbers.
 
     ``where`` names a file that holds it, for the message.
     """

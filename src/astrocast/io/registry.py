@@ -244,8 +244,8 @@ def _open_path_or_array(
     if not path.exists():
         old = path.with_name(path.name + REPLACED)
         hint = (
-            f"a process stopped while it replaced it: rename {old.name}, which holds"
-            " what was there before"
+            f"a process stopped while it replaced this file: rename {old.name}, which"
+            " holds the earlier content"
             if old.exists()
             else "check the path"
         )
@@ -269,7 +269,7 @@ def _open_path_or_array(
 
 
 def _read(kind: Format, path: Path, selection: Selection) -> Recording:
-    """Return what the reader of a format opens."""
+    """Open a recording with the reader of a format."""
     reader = load_callable(kind.reader)
     if kind.selects:
         with _named_errors(path, kind.name):
@@ -318,7 +318,7 @@ def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
 
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in whatever a library stumbles over when it opens it."""
+    """Name the file in every error of a library that opens it."""
     try:
         yield
     except AstrocastError:
@@ -373,12 +373,12 @@ def create_recording(
     compression
         By format, see the formats' writers.
     metadata, attributes
-        Physical metadata, and whatever else is worth keeping as plain numbers and
+        Physical metadata, and other properties as plain numbers and
         strings.
     overwrite
-        Replace what is there.
+        Replace an existing result.
     resume
-        Journal by which a recording that was interrupted goes on, in formats that can:
+        Journal by which an interrupted recording is resumed, in formats that can:
         zarr, and HDF5 without compression. The writer says in ``resumed`` where.
     """
     kind = as_dtype(dtype)

@@ -35,7 +35,7 @@ from astrocast.runtime.blocks import (
 from astrocast.runtime.progress import track
 from astrocast.settings.in_force import used_values
 
-#: what the traces of events are, by the method of the bleach correction
+#: unit of the traces of events, by the method of the bleach correction
 SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts)"}
 #: columns that are large and that no figure of the report uses
 LEFT_OUT = ("mask", "mask_hidden", "contours", "footprint", "noise_mask_trace")
@@ -64,7 +64,7 @@ class Movies:
 def gather(
     run: RunDirectory, name: str, movies: Movies, store: Path, ending: str = ""
 ) -> ReportContent:
-    """Return what the report of a run shows; each movie is read once, in blocks.
+    """Return the content of a run's report; each movie is read once, in blocks.
 
     Parameters
     ----------

@@ -118,9 +118,9 @@ def interleave(
         )
     if (stop - first) % k:
         raise InvalidValueError(
-            f"{stop - first} frames are no multiple of {k} channels; check `channels`,"
-            f" or leave the incomplete last round out with z_slice=({first},"
-            f" {stop - (stop - first) % k})"
+            f"{stop - first} frames are not a multiple of {k} channels; check"
+            f" `channels`, or leave the incomplete last round out with z_slice="
+            f"({first}, {stop - (stop - first) % k})"
         )
     found = []
     for i, name in enumerate(names):
@@ -172,7 +172,7 @@ def subtract_offset(
 
 
 def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
-    """Return the counts in the dark, their uncertainty, and what they come from.
+    """Return the counts in the dark, their uncertainty and their source.
 
     Parameters
     ----------

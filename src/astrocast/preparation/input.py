@@ -399,14 +399,14 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return the path of one of several channels: the store, or a file of its own."""
+    """Return the path of one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:
-    """Return what was done to which file, as plain values."""
+    """Return file and processing steps as plain values."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     if isinstance(values["subtract_background"], np.ndarray):
         values["subtract_background"] = (

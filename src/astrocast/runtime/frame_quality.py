@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
-from astrocast.kernels.frames.frame_quality import Flag, judge_frames
+from astrocast.kernels.frames.frame_judge import FrameJudge
+from astrocast.kernels.frames.frame_quality import Flag
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.runtime.blocks import Block, frames_per_block, map_blocks, plan_blocks
 from astrocast.runtime.progress import track
@@ -35,13 +36,12 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
     """
     halo = (1, 0)
     blocks = plan_blocks(len(recording), frames_per_block(recording, halo), halo)
-    parts = []
+    judge = FrameJudge()
     with track("frame quality", len(recording)) as advance:
         for block, measured in map_blocks(recording, measure_block, list(blocks)):
-            parts.append(measured)
+            judge.add(measured)
             advance(block.stop - block.start)
-    flags = judge_frames(FrameStatistics.join(parts))
-    return build_frame_table(list(flags), len(recording))
+    return build_frame_table(judge.flags(), len(recording))
 
 
 def measure_block(
@@ -62,14 +62,14 @@ class MeasuredCopy:
     halo: tuple[int, int] = (0, 0)
 
     def __init__(self) -> None:
-        self._parts: list[FrameStatistics] = []
+        self._judge = FrameJudge()
         self._last: NDArray[Any] | None = None
         self._next = 0
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the frames, after measuring them."""
         if block.start == self._next:
-            self._parts.append(measure_frames(frames, self._last))
+            self._judge.add(measure_frames(frames, self._last))
             self._last, self._next = frames[-1].copy(), block.stop
         return frames
 
@@ -85,7 +85,7 @@ class MeasuredCopy:
         """
         if self._next != frames:
             return None
-        flags = list(judge_frames(FrameStatistics.join(self._parts)))
+        flags = list(self._judge.flags())
         return with_missing(build_frame_table(flags, frames), frames, missing)
 
 

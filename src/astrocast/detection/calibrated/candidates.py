@@ -1,4 +1,4 @@
-"""Candidate voxels of a recording: those of the smoothed signal that stand out.
+"""Candidate voxels: voxels of the smoothed signal above the noise.
 
 Each stretch is read twice: once for its noise and background, once for the signal above
 it, in blocks. What stands out of the noise of each block is kept on disk together with

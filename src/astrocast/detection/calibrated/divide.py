@@ -1,4 +1,4 @@
-"""From candidate voxels to events: the glue between what is on disk and the kernels."""
+"""Divide candidate voxels into events: reads blocks from disk, calls the kernels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from astrocast.settings.calibrated import CalibratedSettings
 
 #: candidate voxels that are divided into events together
 _BATCH_VOXELS = 4 << 20
-#: share of its peak from which a voxel is its basin's, whatever reaches it, so that
+#: share of the peak above which a voxel always belongs to its basin's event, so that
 #: every event is seen in the map
 _CORE = 0.75
 #: share of its peak that a voxel of an event reaches before smoothing, over the share
@@ -55,7 +55,7 @@ class Voxels:
 
 @dataclass(frozen=True)
 class DividedEvent:
-    """An event and what is known of it.
+    """An event with its peak, confidence and voxels.
 
     Parameters
     ----------

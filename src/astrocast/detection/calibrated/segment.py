@@ -31,6 +31,7 @@ from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     number_events,
     parts_by_block,
     write_layers,
@@ -137,14 +138,16 @@ class _Writer:
     ) -> Segmentation:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
-        n_field = len(self.of_field.mask)
+        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
         for events, following in self._found(settings, threshold, pool):
             for event in events:
-                if self._follows_field(event.layers, event.peak):
+                size = shape[1] * shape[2]
+                activity = self.of_field.activity
+                if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
                 self.parts.append(event.parts)
-                for index, part in parts_by_block(event.layers, blocks, shape):
+                for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
                     waiting.append((part, n_field + len(self.heights)))
             while self.written < len(blocks) and (
@@ -181,17 +184,6 @@ class _Writer:
         task = FindEvents(there, shape, settings, threshold)
         yield from map_tasks(task, found, pool, describe=_describe_batch)
 
-    def _follows_field(self, event: LayeredEvent, peak: float) -> bool:
-        """Whether a local event is what a whole-field event leaves in one place."""
-        size = self.candidates.shape[1] * self.candidates.shape[2]
-        activity = self.of_field.activity
-        frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)
-        highest = float(activity[frames].max())
-        if highest == 0:
-            return False
-        within = (activity[event.voxels // size] > 0).mean() > _WITHIN
-        return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
-
     def _write_block(self) -> None:
         """Write the next block, its part of whole-field events below all others."""
         index, block = self.written, self.candidates.blocks[self.written]
@@ -216,6 +208,30 @@ def _describe_batch(batch: Batch) -> tuple[str, int]:
     blocks = [block for _, block, _ in batch.blocks]
     frames = f" in frames {blocks[0].start}:{blocks[-1].stop}" if blocks else ""
     return f"{len(batch.numbers)} candidates{frames}", 2 << 30
+
+
+def follows_field(
+    voxels: NDArray[np.int64], peak: float, activity: NDArray[np.float32], size: int
+) -> bool:
+    """Return whether a local event is the remainder of a whole-field event.
+
+    Parameters
+    ----------
+    voxels
+        Of the event, flat indices, ascending.
+    peak
+        Of its smoothed signal.
+    activity
+        Of the whole field in each frame, 0 where there is none, (frame,).
+    size
+        Pixels of a frame.
+    """
+    frames = slice(voxels[0] // size, voxels[-1] // size + 1)
+    highest = float(activity[frames].max())
+    if highest == 0:
+        return False
+    within = (activity[voxels // size] > 0).mean() > _WITHIN
+    return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
 
 def calibrated_labels(

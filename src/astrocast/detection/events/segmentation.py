@@ -20,7 +20,7 @@ from astrocast.runtime.blocks import Block, describe_block, plan_blocks, read_bl
 from astrocast.runtime.cluster import connected_client, map_tasks, sees_folder
 from astrocast.settings.detection import DetectionSettings
 
-#: under which name the active voxels of a block are kept
+#: name of the step under which the active voxels of a block are stored
 ACTIVE = "active"
 
 
@@ -40,7 +40,7 @@ class Segmentation:
     invalid_voxels
         NaN and infinite voxels of the recording.
     step
-        Under which name the blocks are kept.
+        Name of the step under which the blocks are stored.
     undivided, part
         After events were divided: the number each event had before, and its part (0:
         not divided), (events,).

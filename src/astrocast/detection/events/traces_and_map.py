@@ -41,6 +41,33 @@ class EventSignals:
     invalid: NDArray[np.int64]
 
 
+def measure_events(
+    recording: Recording, segmentation: Segmentation, pool: Executor | None
+) -> EventSignals:
+    """Measure the signals of all events, without an event map or a hash."""
+    measured = _empty_signals(segmentation)
+    checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
+    given = (_events_of(segmentation, index) for index in range(len(blocks)))
+    for index, (_, found) in enumerate(
+        map_blocks(recording, signals_of_block, blocks, given, pool=pool)
+    ):
+        signals = found or checkpoint.load(_SIGNAL, index)
+        if found:
+            checkpoint.save(_SIGNAL, index, **found)
+        _place(signals, measured, segmentation.boxes.low[:, 0])
+    return measured
+
+
+def _empty_signals(segmentation: Segmentation) -> EventSignals:
+    boxes = segmentation.boxes
+    offsets = np.zeros(len(boxes.area) + 1, np.int64)
+    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
+    unknown = np.full(offsets[-1], np.nan, np.float32)
+    return EventSignals(
+        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
+    )
+
+
 def measure(
     recording: Recording,
     segmentation: Segmentation,
@@ -53,12 +80,7 @@ def measure(
     Returns the signals and the hash of the input.
     """
     boxes = segmentation.boxes
-    offsets = np.zeros(len(boxes.area) + 1, np.int64)
-    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
-    unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = EventSignals(
-        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
-    )
+    measured = _empty_signals(segmentation)
     digest = ContentHash(recording)
     checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
@@ -127,11 +149,20 @@ def measure_block(
     events: EventsOfBlock | None,
 ) -> tuple[bytes, dict[str, NDArray[Any]] | None]:
     """Return the hash of each frame, and the signals of the events in a block."""
-    hashes = hash_frames(frames, pool)
+    return hash_frames(frames, pool), signals_of_block(frames, block, pool, events)
+
+
+def signals_of_block(
+    frames: NDArray[Any],
+    block: Block,
+    pool: Executor | None,
+    events: EventsOfBlock | None,
+) -> dict[str, NDArray[Any]] | None:
+    """Return the signals of the events in a block; None where there are no events."""
     if events is None:
-        return hashes, None
+        return None
     found = measure_signals(frames, events.runs, events.labels, events.boxes, pool)
-    return hashes, {
+    return {
         "event": events.number[found.event - 1],
         "frame": found.frame + block.start,
         "mean": found.mean,

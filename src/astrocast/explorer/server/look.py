@@ -166,7 +166,7 @@ def registration(project: Opened) -> dict[str, Any]:
     """Return shifts, agreement with the template and marks of frames."""
     found = project.registration
     if found is None:
-        raise DatasetNotFoundError("nothing is known of the registration")
+        raise DatasetNotFoundError("this recording has no registration data")
     quality = {
         name: plain(np.asarray(values, np.float32))
         for name, values in found.quality.items()

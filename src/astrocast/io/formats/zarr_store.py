@@ -37,7 +37,7 @@ from astrocast.io.writing.files import (
 #: chunks of one depth are kept for the next block up to this size
 SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
-#: what a damaged store raises: a chunk that fails its checksum, bytes that do not
+#: errors of a damaged store: a chunk that fails its checksum, bytes that do not
 #: decode, missing or broken metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
 
@@ -162,7 +162,7 @@ class ZarrRecording(Recording):
         return block
 
     def close(self) -> None:
-        """Let go of the chunks that were kept."""
+        """Release the cached chunks."""
         self._slab = None
 
 
