@@ -18,6 +18,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.events.required import require_columns
 from astrocast.kernels.inference.groups import (
     Tree,
+    expanded_interval,
     hedges_g,
     judge_by_t,
     permutation_p,
@@ -132,8 +133,9 @@ def compare_groups(
         differs within recordings, ``"animals"``, and the result says so.
         ``"animals"``: Welch's t test on the means of animals.
         ``"bootstrap"``: hierarchical bootstrap of animals, recordings, events for the
-        interval (Saravanan et al. 2020, https://arxiv.org/abs/2007.07797), permutation
-        of animals between groups for p.
+        interval (Saravanan et al. 2020, https://arxiv.org/abs/2007.07797; widened for
+        few animals, Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789),
+        permutation of animals between groups for p.
     resamples
         Bootstrap resamples, and permutations at most.
     seed
@@ -153,8 +155,9 @@ def compare_groups(
 
     Notes
     -----
-    The interval of the bootstrap is too narrow with few animals (fewer than about ten
-    a group); the mixed model is the default for that reason.
+    Over 500 simulated studies without a difference each of them finds one in about 5 %
+    (``python -m astrocast.study.accuracy``; the table is in the documentation). With
+    fewer than four animals in each group no permutation gives p <= 0.05.
 
     Examples
     --------
@@ -303,9 +306,9 @@ def _bootstrap(
     draws = drawn[other] - drawn[base]
     means = animal_means(pair)
     difference = float(means[other].mean() - means[base].mean())
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = expanded_interval(draws, len(means[other]), len(means[base]))
     p = permutation_p(means[other], means[base], resamples, rng)
-    return difference, float(low), float(high), p
+    return difference, low, high, p
 
 
 def _tree(rows: pd.DataFrame) -> Tree:

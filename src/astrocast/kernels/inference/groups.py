@@ -122,6 +122,36 @@ def _redraw_means(
     return out
 
 
+def expanded_interval(
+    draws: NDArray[np.float64], a: int, b: int
+) -> tuple[float, float]:
+    """Return the 95 % interval of bootstrap draws of a difference, for few animals.
+
+    Parameters
+    ----------
+    draws
+        Differences of two groups, (resamples,).
+    a, b
+        Animals of the groups. The plain percentiles are too narrow with few: drawn
+        anew, n animals vary by (n - 1) / n of their variance, and the tails are those
+        of the normal distribution instead of Student's.
+
+    References
+    ----------
+    Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789 (section 4.3).
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).normal(0, 1, 100_000)
+    >>> np.round(expanded_interval(draws, 1000, 1000), 1).tolist()
+    [-2.0, 2.0]
+    """
+    n = min(a, b)
+    tail = stats.norm.cdf(stats.t.ppf(0.025, a + b - 2) * np.sqrt(n / (n - 1)))
+    low, high = np.percentile(draws, [100 * tail, 100 * (1 - tail)])
+    return float(low), float(high)
+
+
 def permutation_p(
     a: NDArray[np.float64],
     b: NDArray[np.float64],
