@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astrocast.analysis.clusters import cluster_features, feature_matrix
+from astrocast.analysis.clusters import Method, cluster_features, feature_matrix
 from astrocast.analysis.networks import find_propagation, measure_synchrony
 from astrocast.analysis.statistics import compare_groups
 from astrocast.analysis.stimuli import responses_by
@@ -50,10 +50,16 @@ def recover_classes(seed: int) -> dict[str, list[float]]:
     matrix = feature_matrix(made.events, VALUES)
     truth = made.events.loc[matrix.index, "event_class"].tolist()
     found = {}
-    for method, number in (("kmeans", None), ("hierarchical", 3)):
+    tried: tuple[tuple[Method, int | None, str], ...] = (
+        ("kmeans", 3, "k-means, 3 given"),
+        ("kmeans", None, "k-means, number by silhouette"),
+        ("hierarchical", 3, "hierarchical, 3 given"),
+        ("hdbscan", None, "HDBSCAN"),
+    )
+    for method, number, name in tried:
         labels = cluster_features(matrix.values, method, clusters=number, seed=seed)
         score = float(adjusted_rand_score(truth, labels.tolist()))
-        found[f"clusters ({method}): adjusted Rand index"] = [score]
+        found[f"clusters ({name}): adjusted Rand index"] = [score]
     return found
 
 
@@ -89,11 +95,13 @@ def _recover_followers(made: SimulatedCohort, units: Units) -> dict[str, list[fl
     """
     pairs = units.dependence((1, 10))
     by_unit = units.labels.groupby(made.events["unit"]).agg(lambda v: v.mode().iloc[0])
+    names = dict(zip(by_unit.index.tolist(), by_unit.tolist(), strict=True))
     following = made.units[made.units["leader"] >= 0]
+    columns = (following[c].tolist() for c in ("leader", "unit", "delay"))
     true = {
-        (by_unit[row.leader], by_unit[row.unit]): row.delay
-        for row in following.itertuples()
-        if row.leader in by_unit and row.unit in by_unit
+        (names[leader], names[unit]): delay
+        for leader, unit, delay in zip(*columns, strict=True)
+        if leader in names and unit in names
     }
     significant = pairs[pairs["q"] <= 0.05]
     found = dict(

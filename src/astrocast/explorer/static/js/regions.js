@@ -4,8 +4,8 @@ import { fill, h, rem, saveFile } from "./dom.js";
 import { complain, say } from "./messages.js";
 import { brushTool, lineTool, pointTool, polygonTool } from "./tools.js";
 
-const COLOURS = { cell: "#56B4E9", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
-const TEXT = { cell: "cell: events are attributed to it", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
+const COLOURS = { cell: "#56B4E9", soma: "#E69F00", process: "#CC79A7", endfoot: "#0072B2", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
+const TEXT = { cell: "cell: events are attributed to it", soma: "soma: a part of a cell", process: "process: a part of a cell", endfoot: "endfoot: a part of a cell", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
 
 export function createRegions(page) {
   const { store } = page;
@@ -46,7 +46,7 @@ export function createRegions(page) {
   const place = ({ row, column }) => [row, column];
 
   function tools() {
-    const area = ["cell", "exclusion", "landmark"].includes(kind.value);
+    const area = kind.value !== "axis";
     fill(buttons,
       area ? h("button", { onclick: () => page.useTool(polygonTool(page, "Click around the region; double-click or Enter ends.", (points) => add({ rings: [points.map(place)] }))) }, "Polygon") : null,
       area ? h("button", { onclick: paint }, "Brush") : null,
