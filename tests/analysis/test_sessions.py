@@ -21,8 +21,8 @@ from astrocast.plotting.sessions import session_overlays
 
 SHAPE = (50, 80, 90)
 #: day 2 shows everything 10 rows further down
-MOVED = SessionMatch(np.array([[1.0, 0, 10], [0, 1, 0]]), 0.9, 0.1, 0.1, 0.9)
-SAME = SessionMatch(np.eye(2, 3), 1.0, 0.0, 0.0, 1.0)
+MOVED = SessionMatch(np.array([[1.0, 0, 10], [0, 1, 0]]), 0.9, 0.1, 0.05, 0.1, 0.9)
+SAME = SessionMatch(np.eye(2, 3), 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def events(places: list[tuple[int, int]]) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def test_sessions_are_aligned_and_described():
 def test_the_angle_and_the_scales_are_those_of_the_matrix():
     c, s = np.cos(0.1), np.sin(0.1)
     matrix = np.array([[1.1 * c, -0.9 * s, 0], [1.1 * s, 0.9 * c, 0]])
-    match = SessionMatch(matrix, 0.9, 0.1, 0.1, 0.9)
+    match = SessionMatch(matrix, 0.9, 0.1, 0.05, 0.1, 0.9)
     row = describe_sessions({"b": match}, (10, 10)).iloc[0]
     assert row["angle_deg"] == pytest.approx(np.degrees(0.1))
     assert (row["scale_rows"], row["scale_columns"]) == pytest.approx((1.1, 0.9))

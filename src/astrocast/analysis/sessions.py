@@ -76,7 +76,7 @@ def align_sessions(
         raise InvalidValueError(
             f"there is no session {base!r}; there are {', '.join(means)}"
         )
-    same = SessionMatch(np.eye(2, 3), 1.0, 0.0, 0.0, 1.0)
+    same = SessionMatch(np.eye(2, 3), 1.0, 0.0, 0.0, 0.0, 1.0)
     return {
         name: same
         if name == base
@@ -102,8 +102,9 @@ def describe_sessions(
     pandas.DataFrame
         ``session``; ``shift_rows``, ``shift_columns`` (pixels, of the middle of the
         field), ``angle_deg`` (positive from rows to columns), ``scale_rows``,
-        ``scale_columns``; ``correlation``, ``correlation_elsewhere``, ``residual_px``,
-        ``overlap``, ``reliable``: see `kernels.registration.sessions.SessionMatch`.
+        ``scale_columns``; ``correlation``, ``correlation_elsewhere``,
+        ``correlation_by_chance``, ``residual_px``, ``overlap``, ``reliable``: see
+        `kernels.registration.sessions.SessionMatch`.
     """
     middle = (np.array(shape) - 1) / 2
     rows = []
@@ -121,6 +122,7 @@ def describe_sessions(
                 "scale_columns": np.hypot(*linear[:, 1]),
                 "correlation": match.correlation,
                 "correlation_elsewhere": match.elsewhere,
+                "correlation_by_chance": match.chance,
                 "residual_px": match.residual,
                 "overlap": match.overlap,
                 "reliable": match.reliable,

@@ -42,6 +42,8 @@ class SessionMatch(NamedTuple):
     pixels have whole numbers) lies at ``matrix[:, :2] @ p + matrix[:, 2]`` in the other
     image. ``correlation`` of the local contrast of both where they overlap.
     ``elsewhere`` largest correlation at shifts of more than a tenth of the field.
+    ``chance`` standard deviation of the correlation of unrelated images of this
+    structure over this overlap (Bartlett 1935).
     ``residual`` pixels: median displacement that remains in tiles of the field.
     ``overlap`` share of the reference that the other image shows.
     """
@@ -49,6 +51,7 @@ class SessionMatch(NamedTuple):
     matrix: Real
     correlation: float
     elsewhere: float
+    chance: float
     residual: float
     overlap: float
 
@@ -56,10 +59,11 @@ class SessionMatch(NamedTuple):
     def reliable(self) -> bool:
         """Whether no other shift is nearly as good, and the match even over the field.
 
-        Twice the correlation elsewhere, and less than 2 pixels of residual.
+        Above twice the correlation elsewhere and five times chance (the best of many
+        shifts and angles was taken), with less than 2 pixels of residual.
         """
         return bool(
-            self.correlation > max(2 * self.elsewhere, 0.1)
+            self.correlation > max(2 * self.elsewhere, 5 * self.chance)
             and self.residual < 2.0
             and self.overlap >= _LEAST_OVERLAP
         )
@@ -340,19 +344,26 @@ def _judge(a: Real, b: Real, matrix: Real) -> SessionMatch:
     inside = np.isfinite(seen)
     overlap = float(inside.mean())
     if inside.sum() < 64:
-        return SessionMatch(matrix, 0.0, 1.0, np.inf, overlap)
+        return SessionMatch(matrix, 0.0, 1.0, 1.0, np.inf, overlap)
     filled = np.where(inside, seen - seen[inside].mean(), 0.0)
     masked = np.where(inside, a - a[inside].mean(), 0.0)
     norm = np.sqrt((filled**2).sum() * (masked**2).sum()) + 1e-300
-    spectrum = np.conj(fft.rfft2(masked)) * fft.rfft2(filled)
+    first, second = fft.rfft2(masked), fft.rfft2(filled)
+    spectrum = np.conj(first) * second
     everywhere = fft.irfft2(spectrum, a.shape) / norm
     correlation = float(everywhere[0, 0])
     rows, columns = (
         np.minimum(np.arange(n), n - np.arange(n)) > n / 10 for n in a.shape
     )
     elsewhere = float(everywhere[rows[:, None] | columns].max())
+    power = (
+        fft.irfft2(np.abs(first) ** 2, a.shape),
+        fft.irfft2(np.abs(second) ** 2, a.shape),
+    )
+    alike = (power[0] * power[1]).sum() / (power[0][0, 0] * power[1][0, 0] + 1e-300)
+    chance = float(np.sqrt(max(alike, 1.0) / inside.sum()))
     residual = _residual(_blur(a, 1.0), _blur(np.where(inside, seen, 0.0), 1.0), inside)
-    return SessionMatch(matrix, correlation, elsewhere, residual, overlap)
+    return SessionMatch(matrix, correlation, elsewhere, chance, residual, overlap)
 
 
 def _residual(a: Real, seen: Real, inside: NDArray[np.bool_]) -> float:
