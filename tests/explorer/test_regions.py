@@ -127,3 +127,19 @@ def test_kinds_of_parts_survive_both_formats():
     assert parse_geojson(json.dumps(to_geojson(regions)).encode()) == regions
     found = parse_imagej(to_imagej(regions))
     assert [(r.name, r.kind) for r in found] == [(r.name, r.kind) for r in regions]
+
+
+def test_cells_are_found_in_the_mean_image(client: Any, run: Path) -> None:
+    body = {"layer": "mc/ch0", "diameter": 12, "parts": True}
+    answer = client.post(f"{BASE}/regions/segment", json=body)
+    found = answer.json()
+    assert answer.status_code == 200, found
+    assert {"cell", "process"} <= {region["kind"] for region in found}
+    saved = client.put(f"{BASE}/regions", json=found)
+    assert saved.status_code == 200, saved.json()
+    table = client.get(f"{BASE}/events").json()
+    names = [column["name"] for column in table["columns"]]
+    assert {"region", "part", "part_kind"} <= set(names)
+    wrong = client.post(f"{BASE}/regions/segment", json={**body, "diameter": 0.5})
+    assert wrong.status_code == 422
+    assert "diameter" in wrong.json()["message"]
