@@ -16,7 +16,7 @@ export function createRegions(page) {
   const list = h("div");
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => store.set({ showRegions: shown.checked }) });
   const file = h("input", { type: "file", accept: ".geojson,.json,.roi,.zip", hidden: true, onchange: take });
-  const diameter = h("input", { type: "number", min: 3, step: "any", value: Math.round(40 * (page.info.pixel_size || 1)), "aria-label": "Diameter of a cell", title: "Diameter of a cell with its processes" });
+  const diameter = h("input", { type: "number", min: 3, step: "any", value: page.info.pixel_size ? 40 : Math.max(6, Math.round(Math.min(page.info.rows, page.info.columns) / 6)), "aria-label": "Diameter of a cell", title: "Diameter of a cell with its processes" });
   diameter.style.width = "5rem";
   const parts = h("input", { type: "checkbox" });
   const box = h("div.scroll", {}, h("div.block", {}, h("h2", {}, "Draw a region"), h("div.row", {}, kind), buttons),
@@ -34,7 +34,7 @@ export function createRegions(page) {
       if (!found.length) { say("No cell of this diameter is seen in the mean image.", { error: true }); return; }
       const names = new Set(regions().map(({ name }) => name));
       await save([...regions(), ...found.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region))]);
-      say(`${found.length} regions found. ✎ changes an outline, × removes it, Undo takes all back.`);
+      say(`${found.length} region${found.length === 1 ? "" : "s"} found. ✎ changes an outline, × removes it, Undo takes all back.`);
     } catch (error) {
       complain(error);
     }

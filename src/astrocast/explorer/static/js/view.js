@@ -62,7 +62,9 @@ export class View {
     const context = fitCanvas(this.canvas);
     const { x, y, left, top } = this.place();
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    context.imageSmoothingEnabled = false;
+    // pixels that are smaller than those of the screen are averaged, others stay squares
+    context.imageSmoothingEnabled = this.step * Math.min(x, y) * (window.devicePixelRatio || 1) < 1;
+    context.imageSmoothingQuality = "medium";
     context.drawImage(this.image, left, top, this.image.width * this.step * x, this.image.height * this.step * y);
     context.save();
     context.translate(left, top);
