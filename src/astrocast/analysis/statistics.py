@@ -122,7 +122,8 @@ def compare_groups(
     values
         Columns of numbers to compare; rows without a number are left out.
     group, subject, recording
-        Columns that say what a row belongs to. A subject belongs to one group.
+        Columns with the recording, subject and group of each row. A subject belongs to
+        one group.
     reference
         Group to compare with; the first in the table when None.
     method
@@ -187,7 +188,7 @@ def compare_groups(
         )
     found = []
     for name in names:
-        nested = _nested(named, name)
+        nested = _average_in_recordings(named, name)
         check_animals(nested)
         for other in groups:
             if other != base:
@@ -207,19 +208,19 @@ def check_animals(nested: pd.DataFrame) -> None:
     if few:
         raise InvalidValueError(
             f"a test needs two animals in each group: {', '.join(few)}. Events and"
-            " recordings of one animal share what is particular to this animal; more"
-            " of them do not replace a second one"
+            " recordings of one animal are not independent; more of them do not"
+            " replace a second animal"
         )
     crossed = nested.groupby("subject")["group"].nunique()
     both = [str(s) for s in crossed.index[crossed > 1]]
     if both:
         raise InvalidValueError(
             f"the animals {', '.join(both)} are in more than one group; compare paired"
-            " animals by their differences, or give each session a name of its own"
+            " animals by their differences, or give each session another name"
         )
 
 
-def _nested(table: pd.DataFrame, value: str) -> pd.DataFrame:
+def _average_in_recordings(table: pd.DataFrame, value: str) -> pd.DataFrame:
     columns = {n: table[n].astype(str) for n in ("group", "subject", "recording")}
     nested = pd.DataFrame({**columns, "value": table[value].astype(float)})
     return nested[np.isfinite(nested["value"])]
@@ -240,7 +241,7 @@ def _compare(
         difference, low, high, p = _bootstrap(pair, other, base, resamples, seed)
         used = "hierarchical bootstrap, permutation of animals"
     elif method == "mixed":
-        difference, low, high, p, used = _mixed(pair, other, base)
+        difference, low, high, p, used = _fit_mixed_model(pair, other, base)
     else:
         difference, low, high, p = welch(a, b)
         used = "Welch's t test on animals"
@@ -273,7 +274,7 @@ def animal_means(nested: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     return {str(g): v.to_numpy(float) for g, v in animals.groupby("group")}
 
 
-def _mixed(
+def _fit_mixed_model(
     pair: pd.DataFrame, other: str, base: str
 ) -> tuple[float, float, float, float, str]:
     """Return difference, interval, p of a mixed model, or of animals where it fails."""

@@ -162,7 +162,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
         weights = ops.constant(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
         return ops.convolution(x, weights, [1, 1], [1, 1], [1, 1], [1, 1])
 
-    def biased(x: Any, bias: Array) -> Any:
+    def add_bias(x: Any, bias: Array) -> Any:
         return ops.add(x, ops.constant(bias.reshape(1, -1, 1, 1)))
 
     def pool(x: Any) -> Any:
@@ -171,7 +171,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
     batch = ops.parameter(list(shape), np.float32)
     x, skips = batch, []
     for level, c in enumerate(down):
-        x = ops.relu(biased(convolve(pool(x) if level else x, c.kernel), c.bias))
+        x = ops.relu(add_bias(convolve(pool(x) if level else x, c.kernel), c.bias))
         skips.append(x)
     for i, c in enumerate(up):
         if i == 0:
@@ -182,7 +182,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
                 ops.depth_to_space(convolve(x, small), "depth_first", 2),
                 convolve(skips[n - 1 - i], beside),
             )
-        x = biased(x, c.bias)
+        x = add_bias(x, c.bias)
         x = ops.relu(x) if i < n - 1 else x
     return openvino.Model([x], [batch], "unet")
 

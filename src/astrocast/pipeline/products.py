@@ -1,4 +1,4 @@
-"""What a stage leaves on disk, and whether it is still what was written.
+"""Files that a stage writes, and the check that they have not changed.
 
 Each product describes itself when its stage is complete; the description is stored in
 `run.json`. Before a stage is reused its products are compared with it: size and time of
@@ -32,7 +32,7 @@ class Product(Protocol):
         ...
 
     def describe(self) -> Description:
-        """Return plain values that tell this content from any other."""
+        """Return plain values that identify this content."""
         ...
 
     def problem(self, stored: Description, thorough: bool) -> str | None:
@@ -68,7 +68,7 @@ class StoredFile:
         if not thorough and now["modified"] == stored.get("modified"):
             return None
         if checksum_file(self.path) != stored.get("crc32"):
-            return f"{self.path} is not what was written: its checksum differs"
+            return f"{self.path} has changed since it was written: its checksum differs"
         return None
 
 

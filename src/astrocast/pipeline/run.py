@@ -69,7 +69,7 @@ class RunResult:
     events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return what a person wants to know at the end of a run."""
+        """Return a summary of a run for a person."""
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
@@ -105,7 +105,7 @@ class RunResult:
 
 
 def run_recording(
-    recording: str | Path,
+    recording: str | Path | Recording,
     output: str | Path | None = None,
     settings: RunSettings | None = None,
     *,
@@ -117,7 +117,8 @@ def run_recording(
     Parameters
     ----------
     recording
-        File or folder of a recording (frame, row, column), of any format that is read.
+        File or folder of a recording (frame, row, column), of any format that is read,
+        or an opened recording that has a path.
     output
         Directory of the results; ``<name>.astrocast`` in the current directory when
         None. A directory that holds the same run is taken up: complete stages are
@@ -125,7 +126,7 @@ def run_recording(
     settings
         Parameters of all stages; the defaults when None.
     overwrite
-        Compute stages with other parameters anew instead of refusing.
+        Compute stages with other parameters again instead of refusing.
     judge
         Called with the result before the report is written: name -> number, how well
         known events were found.
@@ -142,20 +143,23 @@ def run_recording(
         says what to do.
     """
     settings = settings or RunSettings()
-    source = Path(recording)
+    if isinstance(recording, Recording):
+        source, opened = recording.path or Path("recording"), recording
+    else:
+        source, opened = Path(recording), None
     directory = (
         Path(output)
         if output is not None
         else Path(f"{source.stem or source.name}.astrocast")
     )
-    with open_source(source, settings) as movie:
+    with open_source(opened or source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = Steps(run, source, settings, judge)
+        steps = RunStages(run, source, settings, judge, opened)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
@@ -174,7 +178,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        Stage -> what is wrong with it, empty where all is as it was written.
+        Stage -> its problems, empty where its files match their checksums.
 
     Raises
     ------
@@ -189,14 +193,14 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
         )
     settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     run = RunDirectory(path, state)
-    return run.check(Steps(run, path, settings).stages())
+    return run.check(RunStages(run, path, settings).stages())
 
 
-#: says how well a run found events that are known
+#: file with the score against known events
 Judge = Callable[[RunResult], dict[str, float]]
 
 
-class Steps:
+class RunStages:
     """The stages of one run: conversion, those of each channel, and the report."""
 
     def __init__(
@@ -205,8 +209,10 @@ class Steps:
         source: Path,
         settings: RunSettings,
         judge: Judge | None = None,
+        opened: Recording | None = None,
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
+        self.opened = opened
         self.recording = run.file(RECORDING)
         self.channels = [
             ChannelSteps(self.recording, settings, channel, i == 0)
@@ -214,7 +220,7 @@ class Steps:
         ]
 
     def result(self, computed: list[str]) -> RunResult:
-        """Return what is in the directory now."""
+        """Return the results in the directory."""
         stores = {c.channel: c.store for c in self.channels}
         events = {
             c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
@@ -267,7 +273,7 @@ class Steps:
 
         self.recording.unlink(missing_ok=True)
         parameters = self.settings.conversion.model_dump()
-        with open_source(self.source, self.settings) as movie:
+        with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
                 # noise below the offset stays: an integer type would cut it off
                 known = parameters["offset"] is not None
@@ -289,16 +295,24 @@ class Steps:
         """Say by how much an unknown offset makes dF/F wrong."""
         with open_recording(self.recording, self.channels[0].names.raw) as movie:
             sample = movie.read(0, min(len(movie), 16))
+            stated = movie.metadata.dark_counts
         mean = float(np.nanmean(sample))
-        if mean <= 0:
+        if mean <= 0 or stated == (0.0,):
             return
-        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        counts = stated[0] if stated else 100.0 if mean > 100 else round(mean / 4, 2)
+        found, cure = (
+            (
+                "is not subtracted",
+                f"auto, which takes the {counts:g} counts that the file states",
+            )
+            if stated
+            else ("is not known", "auto where the recording has dark frames")
+        )
         warnings.warn(
-            "the camera's offset (counts in the dark) is not known, so dF/F is too"
-            f" small by offset / F: with an offset of {example:g} counts by"
-            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
-            " conversion.offset to a number, to auto where the recording has dark"
-            " frames, or to 0",
+            f"the camera's offset (counts in the dark) {found}, so dF/F is too small by"
+            f" offset / F: with an offset of {counts:g} counts by"
+            f" {min(counts / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            f" conversion.offset to a number, to {cure}, or to 0",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -313,7 +327,7 @@ class Steps:
         from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = frame_quality_of(movie)  # conversion stores what it finds
+            table = frame_quality_of(movie)  # conversion stores the quality of frames
         write_frame_quality(self.recording, channel.names.raw, table)
         write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
@@ -336,7 +350,7 @@ class Steps:
         return {"report": write_report(self.run.path, *contents).name, "score": score}
 
     def contents(self) -> list[ReportContent]:
-        """Return what the report shows, one for each channel."""
+        """Return the content of the report, one for each channel."""
         contents = []
         for channel in self.channels:
             content = gather(
@@ -356,7 +370,7 @@ class Steps:
 
 
 def read_contents(directory: Path) -> list[ReportContent]:
-    """Return what the report of a complete run shows, from the files in its directory.
+    """Return the content of the report of a complete run, read from its directory.
 
     Raises
     ------
@@ -373,14 +387,14 @@ def read_contents(directory: Path) -> list[ReportContent]:
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
-    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")
     contents[0] = replace(contents[0], score=score)
     return contents
 
 
-def open_source(source: Path, settings: RunSettings) -> Recording:
+def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
     """Open the input of a run.
 
     Pixel size and frame rate from the settings override those in the file.

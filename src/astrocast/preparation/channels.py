@@ -34,7 +34,7 @@ REDUCTIONS = ("mean", "max", "min", "std")
 
 
 @dataclass
-class Clipped:
+class ClippedCount:
     """Count values beyond the range of the dtype, also from several threads."""
 
     count: int = 0
@@ -52,7 +52,7 @@ class Conversion:
 
     name: str
     recording: Recording
-    clipped: Clipped = field(default_factory=Clipped)
+    clipped: ClippedCount = field(default_factory=ClippedCount)
 
     def report(self, logger: logging.Logger) -> None:
         """Warn when values were clipped."""
@@ -90,20 +90,16 @@ def interleave(
         )
     if (stop - first) % k:
         raise InvalidValueError(
-            f"{stop - first} frames are no multiple of {k} channels; check `channels`,"
-            f" or leave the incomplete last round out with z_slice=({first},"
-            f" {stop - (stop - first) % k})"
+            f"{stop - first} frames are not a multiple of {k} channels; check"
+            f" `channels`, or leave the incomplete last round out with z_slice="
+            f"({first}, {stop - (stop - first) % k})"
         )
-    labels = source.metadata.channel_names
     found = []
     for i, name in enumerate(names):
         recording: Recording = source
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
-            recording.metadata = replace(
-                recording.metadata,
-                channel_names=labels[i : i + 1] if len(labels) == k else (),
-            )
+            recording.metadata = recording.metadata.of_channel(i, k)
         found.append(Conversion(name, recording))
     return found
 
@@ -128,24 +124,27 @@ def subtract_offset(
         if offset == "auto":
             counts, error, source = estimate_offset(channel.recording)
             logger.info(
-                "%s: offset of %.4g +- %.2g counts, from %s",
+                "%s: offset of %.4g counts (standard error %s), from %s",
                 channel.name,
                 counts,
-                error,
+                "not known" if error is None else f"{error:.2g}",
                 source,
             )
         shape = channel.recording.shape[1:]
         frame = np.full(shape, float(counts))
-        recording = without(channel.recording, frame)
+        recording = subtract_frame(channel.recording, frame)
         recording.metadata = replace(
-            recording.metadata, subtracted_offset=float(counts), offset_error=error
+            recording.metadata,
+            subtracted_offset=float(counts),
+            offset_error=error,
+            dark_counts=(),
         )
         found.append(replace(channel, recording=recording))
     return found
 
 
-def estimate_offset(recording: Recording) -> tuple[float, float, str]:
-    """Return the counts in the dark, their uncertainty, and what they come from.
+def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
+    """Return the counts in the dark, their uncertainty and their source.
 
     Parameters
     ----------
@@ -155,14 +154,19 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
     Returns
     -------
     tuple
-        Median of the dark frames (spatial standard deviation and mean far below those
-        of most frames), its standard error, and their number in words.
+        What the microscope measured in the dark, where the file states it (its error
+        is not known: None). Otherwise the median of the dark frames (spatial standard
+        deviation and mean far below those of most frames) and its standard error.
+        Then where they come from, in words.
 
     Raises
     ------
     InvalidValueError
         There are no dark frames; the message says what the offset is at most.
     """
+    stated = recording.metadata.dark_counts
+    if len(stated) == 1 and np.isfinite(stated[0]):
+        return float(stated[0]), None, "the microscope's own measurement in the file"
     means, total = [], np.zeros(recording.shape[1:])
     for _, block in recording.blocks(64):
         values = block.astype(np.float64)
@@ -178,7 +182,8 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
         return float(np.median(levels)), float(error), f"{int(dark.sum())} dark frames"
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
-        "offset is 'auto', but there are no dark frames (shutter closed) for it."
+        "offset is 'auto', but the file does not state the counts in the dark and has"
+        " no dark frames (shutter closed)."
         f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
         " from the camera's data sheet or from a recording with the shutter closed"
     )
@@ -210,7 +215,7 @@ def subtract(
             f"the background has shape {frame.shape}, the frames of the recording"
             f" {channels[0].recording.shape[1:]}"
         )
-    return [replace(c, recording=without(c.recording, frame)) for c in channels]
+    return [replace(c, recording=subtract_frame(c.recording, frame)) for c in channels]
 
 
 def background_frame(
@@ -227,7 +232,7 @@ def background_frame(
     return background.astype(np.float64)
 
 
-def without(recording: Recording, background: NDArray[np.float64]) -> Recording:
+def subtract_frame(recording: Recording, background: NDArray[np.float64]) -> Recording:
     """Return the recording minus a frame, in signed floating point."""
     # float32 holds every integer of 16 bits
     kind = np.dtype(
@@ -282,7 +287,7 @@ def transform(
     """Return the channel in its final size and dtype."""
     recording = channel.recording
     if rescale is not None:
-        recording = resized(recording, target_size(recording.shape[1:], rescale))
+        recording = resize(recording, target_size(recording.shape[1:], rescale))
     if recording.dtype == np.dtype(dtype):
         return replace(channel, recording=recording)
     counts = can_clip(recording.dtype, dtype)
@@ -305,7 +310,7 @@ def target_size(
     return max(1, round(shape[0] * rescale[0])), max(1, round(shape[1] * rescale[1]))
 
 
-def resized(recording: Recording, size: tuple[int, int]) -> Recording:
+def resize(recording: Recording, size: tuple[int, int]) -> Recording:
     """Return the recording resampled to ``size``, its pixel size with it."""
     metadata: Metadata = recording.metadata
     if metadata.pixel_size is not None:

@@ -164,8 +164,9 @@ class Input:
             lz4 unless another is named.
         offset
             Counts of the camera in the dark, subtracted from every pixel before
-            anything else; "auto" takes it from dark frames (shutter closed). Use a
-            float dtype, or noise below the offset is cut off.
+            anything else; "auto" takes it from what the microscope measured, where the
+            file says it, otherwise from dark frames (shutter closed). Use a float
+            dtype, or noise below the offset is cut off.
         other_files
             Read pixels that an HDF5 file takes from other files (links, virtual
             datasets, external storage); refused otherwise.
@@ -388,14 +389,14 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return the path of one of several channels: the store, or a file of its own."""
+    """Return the path of one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:
-    """Return what was done to which file, as plain values."""
+    """Return file and processing steps as plain values."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     if isinstance(values["subtract_background"], np.ndarray):
         values["subtract_background"] = (

@@ -15,7 +15,7 @@ from astrocast.io.stores.frame_quality import LEAVE_OUT
 from astrocast.io.stores.registration_store import Registration
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
-from astrocast.kernels.registration.engine import Finish, correct, estimate
+from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
 from astrocast.preparation.motion_estimate import (
     ALGORITHM_VERSION,
     EstimateBlock,
@@ -36,7 +36,9 @@ class MoveBack:
 
     halo = (0, 0)
 
-    def __init__(self, motion: Motion, finish: Finish, pool: Executor) -> None:
+    def __init__(
+        self, motion: Motion, finish: OutputConversion, pool: Executor
+    ) -> None:
         self.motion, self.finish, self.pool = motion, finish, pool
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
@@ -88,7 +90,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
     return Resume(motion.kept / f"save-{key[:16]}.json", key)
 
 
-def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
+def open_in_stack(stack: ExitStack, source: Any, loc: str | None) -> Recording:
     """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:

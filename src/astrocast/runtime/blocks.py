@@ -34,12 +34,12 @@ class Block:
 
     @property
     def inner(self) -> slice:
-        """Where the block's own frames are in what was read."""
+        """Where the block's own frames are in the frames that were read."""
         return slice(self.lead, self.lead + self.stop - self.start)
 
 
 class Operation(Protocol):
-    """A pure kernel with what the runner must know of it.
+    """A pure kernel with its halo, output dtype and shape.
 
     Called with the frames of a block and its halo, it returns the result for the
     block's own frames (``block.inner``). At the ends of the recording there is no halo:
@@ -98,7 +98,7 @@ def read_blocks(
 
 
 class WriteBehind:
-    """Writes blocks in a thread of its own, in order; at most one block waits."""
+    """Writes blocks in a separate thread, in order; at most one block waits."""
 
     def __init__(self, writer: RecordingWriter) -> None:
         self.writer = writer

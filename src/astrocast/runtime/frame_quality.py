@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
-from astrocast.kernels.frames.frame_quality import Flag, judge_frames
-from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
+from astrocast.kernels.frames.frame_judge import FrameJudge
+from astrocast.kernels.frames.frame_quality import Flag
+from astrocast.kernels.frames.frame_statistics import measure_frames
 from astrocast.runtime.blocks import Block, frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
 
@@ -34,14 +35,13 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
     """
     halo = (1, 0)
     blocks = plan_blocks(len(recording), frames_per_block(recording, halo), halo)
-    parts = []
+    judge = FrameJudge()
     with track("frame quality", len(recording)) as advance:
         for block, frames in read_blocks(recording, list(blocks)):
             before = frames[block.lead - 1] if block.lead else None
-            parts.append(measure_frames(frames[block.inner], before))
+            judge.add(measure_frames(frames[block.inner], before))
             advance(block.stop - block.start)
-    flags = judge_frames(FrameStatistics.joined(parts))
-    return build_frame_table(list(flags), len(recording))
+    return build_frame_table(judge.flags(), len(recording))
 
 
 class MeasuredCopy:
@@ -53,14 +53,14 @@ class MeasuredCopy:
     halo: tuple[int, int] = (0, 0)
 
     def __init__(self) -> None:
-        self._parts: list[FrameStatistics] = []
+        self._judge = FrameJudge()
         self._last: NDArray[Any] | None = None
         self._next = 0
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the frames, after measuring them."""
         if block.start == self._next:
-            self._parts.append(measure_frames(frames, self._last))
+            self._judge.add(measure_frames(frames, self._last))
             self._last, self._next = frames[-1].copy(), block.stop
         return frames
 
@@ -77,11 +77,7 @@ class MeasuredCopy:
         if self._next != frames:
             return None
         absent = set(missing)
-        flags = [
-            f
-            for f in judge_frames(FrameStatistics.joined(self._parts))
-            if f.frame not in absent
-        ]
+        flags = [f for f in self._judge.flags() if f.frame not in absent]
         lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]
         return build_frame_table([*flags, *lacking], frames)
 

@@ -1,7 +1,7 @@
-"""One recording of a study, in a process of its own.
+"""One recording of a study, in a separate process.
 
 ``python -m astrocast.study.one_recording`` reads a job as JSON from its standard input
-and prints one line of JSON: what became of it. A process of its own gives its memory
+and prints one line of JSON: the outcome. A separate process gives its memory
 back, and one that is killed takes no other recording with it.
 """
 

@@ -106,7 +106,9 @@ def power(
     value: Annotated[str, typer.Option(help="Column.", show_default=False)],
     difference: Annotated[
         float,
-        typer.Option(help="Difference worth finding, in its unit.", show_default=False),
+        typer.Option(
+            help="Smallest difference of interest, in its unit.", show_default=False
+        ),
     ],
     recordings: Annotated[int, typer.Option(help="Recordings per animal.")] = 3,
     events: Annotated[int, typer.Option(help="Events per recording.")] = 50,

@@ -1,4 +1,4 @@
-"""Candidate voxels of a recording: those of the smoothed signal that stand out.
+"""Candidate voxels: voxels of the smoothed signal above the noise.
 
 Each stretch is read twice: once for its noise and background, once for the signal above
 it, in blocks. What stands out of the noise of each block is kept on disk together with
@@ -43,7 +43,7 @@ _LOOKED = "looked"
 
 
 @dataclass(frozen=True)
-class Search:
+class CandidateSearch:
     """What a search for candidates works with.
 
     Parameters
@@ -70,7 +70,9 @@ class Search:
     field_active: NDArray[np.bool_]
 
 
-def find_candidates(recording: Recording, search: Search) -> tuple[Segmentation, float]:
+def find_candidates(
+    recording: Recording, search: CandidateSearch
+) -> tuple[Segmentation, float]:
     """Return connected candidate voxels, and the excess of slow fluctuations."""
     blocks: list[Block] = []
     excess = 0.0
@@ -90,7 +92,7 @@ def _search_stretch(
     recording: Recording,
     span: tuple[int, int],
     blocks: list[tuple[int, Block]],
-    search: Search,
+    search: CandidateSearch,
 ) -> float:
     """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
@@ -120,7 +122,7 @@ def _look(
     block: Block,
     frames: NDArray[np.generic],
     stretch: Stretch,
-    search: Search,
+    search: CandidateSearch,
 ) -> None:
     """Keep what stands out of the noise in a block, and sums of what is below zero."""
     settings, pool = search.settings, search.pool
@@ -155,7 +157,7 @@ def _keep(
     stretch: Stretch,
     ratio: NDArray[np.float32],
     n_frames: int,
-    search: Search,
+    search: CandidateSearch,
 ) -> None:
     """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
     stored = search.checkpoint.load(_LOOKED, index)

@@ -1,4 +1,4 @@
-"""From candidate voxels to events: the glue between what is on disk and the kernels."""
+"""Divide candidate voxels into events: reads blocks from disk, calls the kernels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
-    Layered,
+    LayeredEvent,
     give_back,
     layer_events,
     shared_voxels,
@@ -32,7 +32,7 @@ from astrocast.settings.calibrated import CalibratedSettings
 
 #: candidate voxels that are divided into events together
 _BATCH_VOXELS = 4 << 20
-#: share of its peak from which a voxel is its basin's, whatever reaches it, so that
+#: share of the peak above which a voxel always belongs to its basin's event, so that
 #: every event is seen in the map
 _CORE = 0.75
 #: share of its peak that a voxel of an event reaches before smoothing, over the share
@@ -51,8 +51,8 @@ class Voxels:
 
 
 @dataclass(frozen=True)
-class Found:
-    """An event and what is known of it.
+class DividedEvent:
+    """An event with its peak, confidence and voxels.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Found:
         of each part, float64, (part, 3); the highest part first.
     """
 
-    layers: Layered
+    layers: LayeredEvent
     height: float
     peak: float
     parts: NDArray[np.float64]
@@ -139,7 +139,7 @@ def find_events(
     settings: CalibratedSettings,
     threshold: float,
     pool: Executor | None,
-) -> Iterator[Found]:
+) -> Iterator[DividedEvent]:
     """Yield the events among candidate voxels."""
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
@@ -177,7 +177,7 @@ def find_events(
     layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
     parts = _parts(voxels, hills, part_of, event_of, threshold)
     for number in of:
-        yield Found(
+        yield DividedEvent(
             layered[number], float(height[number]), peaks[number], parts[number]
         )
 
@@ -261,7 +261,7 @@ def _parts(
     event_of: NDArray[np.int32],
     threshold: float,
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the parts of each event above the threshold, see `Found`."""
+    """Return the parts of each event above the threshold, see `DividedEvent`."""
     size = np.bincount(part_of[hills.hill], minlength=len(part_of))
     z = voxels.value[hills.summit] / voxels.noise[hills.summit]
     # a part is named by its highest hill, and an event by its highest part
@@ -288,7 +288,7 @@ def _share(
     shape: tuple[int, int, int],
     settings: CalibratedSettings,
     pool: Executor | None,
-) -> dict[int, Layered]:
+) -> dict[int, LayeredEvent]:
     """Return all voxels of each event, those below a neighbour included."""
     levels = {number: settings.extent * peak for number, peak in peaks.items()}
     shared = (

@@ -183,7 +183,7 @@ class MeasureContext:
         First row, row after the last, first column and column after the last of the
         part of the frame in which events were looked for.
     bad_frames
-        Frames that are not to be trusted, bool (frames,); None where nothing is known.
+        Bad frames, bool (frames,); None where the quality is unknown.
     relative
         Whether the signal is dF/F.
     """
@@ -247,7 +247,7 @@ def _amplitudes(
 ) -> dict[str, NDArray[Any]]:
     found = measures.courses
     height, noise = found.height[events], found.noise[events]
-    # the background that dF was made with misses what the local baseline corrects
+    # the local baseline corrects errors of the background that dF was made with
     f0 = measures.traces.f0[events] + found.baseline[events]
     if relative:
         dff = height

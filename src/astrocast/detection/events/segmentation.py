@@ -18,7 +18,7 @@ from astrocast.kernels.masks.runs import Runs, find_runs, merge_runs
 from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label_runs
 from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
 
-#: under which name the active voxels of a block are kept
+#: name of the step under which the active voxels of a block are stored
 ACTIVE = "active"
 
 
@@ -38,7 +38,7 @@ class Segmentation:
     invalid_voxels
         NaN and infinite voxels of the recording.
     step
-        Under which name the blocks are kept.
+        Name of the step under which the blocks are stored.
     undivided, part
         After events were divided: the number each event had before, and its part (0:
         not divided), (events,).

@@ -22,7 +22,7 @@ _SIGNAL = "signal"
 
 
 @dataclass(frozen=True)
-class Measured:
+class EventSignals:
     """Signals of all events.
 
     Parameters
@@ -41,24 +41,40 @@ class Measured:
     invalid: NDArray[np.int64]
 
 
+def measure_events(
+    recording: Recording, segmentation: Segmentation, pool: Executor | None
+) -> EventSignals:
+    """Measure the signals of all events, without an event map or a hash."""
+    measured = _empty_signals(segmentation)
+    for index, (_, frames) in enumerate(read_blocks(recording, segmentation.blocks)):
+        signals = _signals(segmentation, index, frames, pool)
+        _place(signals, measured, segmentation.boxes.low[:, 0])
+    return measured
+
+
+def _empty_signals(segmentation: Segmentation) -> EventSignals:
+    boxes = segmentation.boxes
+    offsets = np.zeros(len(boxes.area) + 1, np.int64)
+    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
+    unknown = np.full(offsets[-1], np.nan, np.float32)
+    return EventSignals(
+        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
+    )
+
+
 def measure(
     recording: Recording,
     segmentation: Segmentation,
     event_map: EventMapWriter,
     pool: Executor | None,
     advance: Callable[[int], None],
-) -> tuple[Measured, str]:
+) -> tuple[EventSignals, str]:
     """Measure the remaining blocks and write the event map.
 
     Returns the signals and the hash of the input.
     """
     boxes = segmentation.boxes
-    offsets = np.zeros(len(boxes.area) + 1, np.int64)
-    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
-    unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = Measured(
-        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
-    )
+    measured = _empty_signals(segmentation)
     digest = ContentHash(recording)
 
     def keep(
@@ -109,7 +125,7 @@ def _signals(
 
 
 def _place(
-    signals: dict[str, NDArray[Any]], measured: Measured, z0: NDArray[np.int64]
+    signals: dict[str, NDArray[Any]], measured: EventSignals, z0: NDArray[np.int64]
 ) -> None:
     event = signals["event"] - 1
     at = measured.offsets[event] + signals["frame"] - z0[event]

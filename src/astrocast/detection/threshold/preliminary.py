@@ -134,7 +134,7 @@ def whole_course_peaks(
 def known_registration(recording: Recording) -> Registration | None:
     """Return the motion correction stored beside a recording.
 
-    None where there is none, or where it has another number of frames.
+    None where it is missing or has another number of frames.
     """
     if recording.path is None:
         return None

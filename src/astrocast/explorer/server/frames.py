@@ -119,7 +119,7 @@ def project_movie(movie: Recording, frames: int = 64) -> Projections:
     total: Projections | None = None
     for _, block in movie.blocks(frames):
         part = project(block)
-        total = part if total is None else total.merged(part)
+        total = part if total is None else total.merge(part)
     if total is None:
         raise ValueError("a movie has at least one frame")
     return total

@@ -21,13 +21,13 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["look"])
 MOST_FRAMES = 64
 
 
-def opened(project: str, request: Request) -> Project:
+def find_project(project: str, request: Request) -> Project:
     """Return the project that a request is about."""
     found: Project = request.app.state.workspace.project(project)
     return found
 
 
-Opened = Annotated[Project, Depends(opened)]
+Opened = Annotated[Project, Depends(find_project)]
 
 
 @router.get("")
@@ -171,7 +171,7 @@ def registration(project: Opened) -> dict[str, Any]:
     """Return shifts, agreement with the template and marks of frames."""
     found = project.registration
     if found is None:
-        raise DatasetNotFoundError("nothing is known of the registration")
+        raise DatasetNotFoundError("this recording has no registration data")
     quality = {
         name: plain(np.asarray(values, np.float32))
         for name, values in found.quality.items()

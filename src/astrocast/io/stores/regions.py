@@ -63,7 +63,7 @@ class Region:
 
 
 def regions_path(recording: Path) -> Path:
-    """Return where the regions of a recording are kept.
+    """Return the file of a recording's regions.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def check_regions(regions: Sequence[Region]) -> None:
 
 
 def _problems(region: Region) -> list[str]:
-    """Return what is wrong with one region."""
+    """Return the problems of one region."""
     found = []
     ends = {"axis": 2, "landmark": 1}.get(region.kind, 0)
     if region.kind not in get_args(RegionKind):
@@ -186,7 +186,7 @@ def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
     Raises
     ------
     FormatError
-        It is no GeoJSON, or has a geometry that is no region.
+        The text is not GeoJSON, or has a geometry that is not a region.
     """
     if len(data) > MOST_BYTES:
         raise FormatError(f"{where} is larger than {MOST_BYTES >> 20} MB")
@@ -198,7 +198,7 @@ def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
         raise FormatError(f"{where}: {error}") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(
-            f"{where} is no GeoJSON of polygons, points and lines: {error!r}"
+            f"{where} is not GeoJSON of polygons, points and lines: {error!r}"
         ) from error
     named = _name_apart(regions)
     check_regions(named)
@@ -278,7 +278,7 @@ def parse_imagej(data: bytes, where: str = "the file") -> list[Region]:
             parts = _unzip(data, where)
         rois = [roifile.ImagejRoi.frombytes(part) for part in parts]
     except (ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{where} is no ImageJ region: {error}") from error
+        raise FormatError(f"{where} is not an ImageJ region: {error}") from error
     regions = [_from_roi(roi, i) for i, roi in enumerate(rois, start=1)]
     named = _name_apart(regions)
     check_regions(named)
@@ -322,7 +322,7 @@ def _kind_property(roi: Any) -> str:
 
 
 def to_imagej(regions: Sequence[Region]) -> bytes:
-    """Return regions as a zip of ImageJ regions; each ring is a region of its own."""
+    """Return regions as a zip of ImageJ regions; each ring becomes a region."""
     roifile = _roifile()
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

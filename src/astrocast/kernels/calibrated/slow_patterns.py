@@ -1,10 +1,10 @@
-"""Slow changes of the scene that follow few courses: focus, slow motion, vessels.
+"""Slow changes of the scene with few time courses: focus, slow motion, vessels.
 
-When the focus drifts, or tissue creeps, every structure changes: some pixels become
-brighter, others darker, and all follow the same few slow courses. An event makes the
-pixels of one place brighter. So courses are taken from all pixels together, events left
-out, and only those count whose pattern is spread over the field and goes both up and
-down. Each pixel is then fitted by these courses.
+When the focus drifts or the tissue moves slowly, all structures change: some pixels
+become brighter, others darker, and all follow the same few slow time courses. An event
+makes the pixels of one place brighter. So courses are estimated from all pixels
+together, without events, and only those are used whose pattern extends over the field
+and has both signs. Each pixel is then fitted by these courses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from astrocast.kernels.parallel import run_in_threads
 _BIN = 3
 #: shortest period of a slow course, in steps of frames, and most cosines
 _PERIOD, _MOST_COSINES = 10, 12
-#: most courses, and by how much the variance of one exceeds that of noise
+#: most courses, and least variance of one over that of noise
 _MOST, _EXCESS = 3, 1.5
-#: share of the bins over which a pattern is spread, and share of its power in the
-#: weaker of what goes up and what goes down
+#: least share of the bins over which a pattern extends, and least share of its power in
+#: the weaker sign
 _SPREAD, _BALANCE = 0.2, 0.3
-#: most that a bin counts, in standard deviations of the noise of a cosine, so that an
-#: event does not decide
+#: limit of the value of a bin, in standard deviations of the noise of a cosine, so that
+#: no event dominates
 _CUT = 5.0
 #: strength of the prior that a pixel does not follow a course, in steps
 _PRIOR = 2.0
@@ -81,7 +81,7 @@ def _cosines_of_bins(
     noise: NDArray[np.float32],
     waves: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return how much of each cosine is in each bin, in its noise, (cosine, bin)."""
+    """Return the cosine coefficients of each bin over their noise, (cosine, bin)."""
     n, rows, columns = values.shape
     high, wide = rows // _BIN, columns // _BIN
     inner = values[:, : high * _BIN, : wide * _BIN]
@@ -89,7 +89,7 @@ def _cosines_of_bins(
     level = noise[: high * _BIN, : wide * _BIN].reshape(shape[1:]).mean((1, 3)) / _BIN
     bins = inner.reshape(shape).mean((2, 4)) / level
     part = waves @ bins.reshape(n, -1).astype(np.float64)
-    # a bin with much is scaled down as a whole, which leaves its course as it is
+    # a bin with large coefficients is scaled down as a whole: its course stays the same
     size = np.sqrt((part**2).mean(axis=0))
     return np.asarray(part * np.minimum(1, _CUT / np.maximum(size, 1e-30)))
 
@@ -100,14 +100,14 @@ def fit_courses(
     courses: NDArray[np.float32],
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    """Return how much each pixel follows each course, (course, row, column).
+    """Return the weight of each course in each pixel, float32 (course, row, column).
 
     Parameters
     ----------
     values
         As for `slow_courses`.
     quiet
-        1 where nothing happens, 0 elsewhere, uint8, of the same shape.
+        1 where no event is, 0 elsewhere, uint8, of the same shape.
     courses
         (course, step), float32.
     pool

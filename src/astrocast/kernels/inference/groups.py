@@ -158,14 +158,14 @@ def permutation_p(
     most: int,
     rng: np.random.Generator,
 ) -> float:
-    """Return p of a difference of means when animals are dealt to groups anew.
+    """Return p of a difference of means by permuting the groups of animals.
 
     Parameters
     ----------
     a, b
         One value per animal, (animals,).
     most
-        All ways to deal are counted where there are at most so many, else this many
+        All permutations are counted where there are at most this many, else this many
         random ones.
     rng
         Source of the random ones.

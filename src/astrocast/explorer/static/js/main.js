@@ -31,6 +31,10 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ 
 async function begin() {
   const start = await getJSON("/api/start");
   const project = new URLSearchParams(location.search).get("project") || start.project;
+  if (!project && start.live) { // there is only the analysis of a recording that goes on
+    location.replace("/live");
+    return;
+  }
   const page = new Page(project, await getJSON(`/api/projects/${project}`), start);
   window.explorer = page; // for the console, and for tests
   page.contrast = createContrast(page);
