@@ -123,7 +123,7 @@ def commands(folder: Path, movie: Path) -> dict[str, list[str]]:
 
 SMALL = [
     word
-    for text in ("frames=60", "rows=48", "columns=48", "events=4", "seed=3")
+    for text in ("frames=60", "rows=48", "columns=48", "events=2", "seed=3")
     for word in ("--set", text)
 ]
 

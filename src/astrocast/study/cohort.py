@@ -93,7 +93,7 @@ def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
     """Yield a function that appends events to both files; they appear when complete.
 
     Recordings may lack columns of others (times in seconds without a frame rate): the
-    schema is the union, and what is missing is null.
+    schema is the union, and missing values are null.
     """
     schema = _united_schema(study)
     with (

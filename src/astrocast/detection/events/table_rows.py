@@ -42,7 +42,7 @@ class EventBatch:
     number
         Number of each event in the event map, int64, (events,).
     boxes
-        Their boxes, in frames of what was worked on.
+        Bounding boxes, frames counted from the first processed frame.
     runs
         Their voxels.
     measured
@@ -57,7 +57,7 @@ class EventBatch:
 
 @dataclass(frozen=True)
 class SourceFrames:
-    """What is known of the frames that the events are in.
+    """Frames of the recording that the events lie in, with their quality.
 
     Parameters
     ----------

@@ -67,8 +67,8 @@ class HDF5Writer(RecordingWriter):
 
     In an existing file the dataset grows under ``<loc>.partial``. Without compression
     its space is allocated before the first block, so that a process that is killed
-    while writing leaves the other datasets readable, and the next one can go on with
-    it: the places of the chunks are known, and nothing of HDF5's own changes until all
+    while writing leaves the other datasets readable, and the next one can resume: the
+    places of the chunks are known, and HDF5's own structures do not change until all
     are written.
     """
 
@@ -173,7 +173,7 @@ class HDF5Writer(RecordingWriter):
     def _find_unfinished(
         self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
-        """Return the dataset that the journal tells of, None where it is not there."""
+        """Return the dataset that the journal names, None where it is missing."""
         found = self.file.get(self._partial)
         if (
             resume is None
@@ -200,7 +200,7 @@ class HDF5Writer(RecordingWriter):
             resume.note(0)
             attributes[ATTRIBUTE] = resume.key
         for name in (self._partial, self._sums_partial):
-            if name in self.file:  # what an earlier, interrupted run left
+            if name in self.file:  # the rest of an earlier, interrupted run
                 del self.file[name]
         dataset = self._create(chunks, options)
         self.file.create_dataset(self._sums_partial, data=np.zeros(self.shape[0], "u4"))
@@ -317,11 +317,11 @@ class HDF5Writer(RecordingWriter):
             self._direct.close()
 
     def discard(self) -> None:
-        """Close and remove what was written; what can be gone on with stays."""
+        """Close and remove the unfinished output, except where it can be resumed."""
         self._close_direct()
         if self._update is not None:
             self._update.abandon()
-        # closing may fail on a full disk; what is in an existing file is safe
+        # closing may fail on a full disk; the content of an existing file is safe
         with suppress(Exception):
             self.file.close()
         if self._update is not None:
@@ -331,7 +331,7 @@ class HDF5Writer(RecordingWriter):
 
 
 def _reason(error: Exception) -> str:
-    """Return why the system refused: HDF5 tells it in the middle of a long text."""
+    """Return the system's reason: HDF5 gives it in the middle of a long text."""
     strerror = getattr(error, "strerror", None)
     text = strerror or str(error)
     found = re.search(r"error message = '([^']+)'", text)

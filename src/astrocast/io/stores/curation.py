@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def curation_path(store: Path, curator: str = "") -> Path:
-    """Return where the decisions of a curator are kept.
+    """Return the file of a curator's decisions.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def read_decisions(path: Path, key: str) -> tuple[list[Decision], int]:
     Raises
     ------
     FormatError
-        A line is no decision.
+        A line is not a decision.
     """
     if not path.exists():
         return [], 0
@@ -111,7 +111,7 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
             raise ValueError("of another format")
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path}, line {number} is no decision of {FORMAT!r}: {error}"
+            f"{path}, line {number} is not a decision of {FORMAT!r}: {error}"
         ) from error
     return dict(stored)
 

@@ -65,7 +65,7 @@ def verify_file(path: Path) -> None:
     Raises
     ------
     FormatError
-        The file is not what was written.
+        The file has changed since it was written.
     """
     sums = path.with_name(CHECKSUMS)
     if not sums.is_file() or path.stat().st_size > MOST_BYTES:

@@ -71,7 +71,7 @@ def _damaged(path: Path, error: BaseException) -> FormatError:
 
 
 def _read_columns(path: Path, columns: Iterable[str] | None) -> pd.DataFrame:
-    """Return the columns of a table file; raises whatever a damaged file causes."""
+    """Return the columns of a table file; a damaged file may raise any error."""
     stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
@@ -149,7 +149,7 @@ def _values(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
 def _join_chunks(
     parts: list[tuple[NDArray[Any], NDArray[np.int64]]], dtype: Any
 ) -> tuple[Any, NDArray[np.int64]]:
-    """Put the chunks of a column end to end, as arrays of our own."""
+    """Concatenate the chunks of a column into new arrays."""
     values, offsets, total = [np.empty(0, dtype)], [np.zeros(1, np.int64)], 0
     for flat, places in parts:
         values.append(flat[places[0] : places[-1]])

@@ -87,7 +87,7 @@ class _Array:
                 raise FormatError(
                     "an array in the file is damaged: its size is not that of its data"
                 )
-            # what another machine wrote becomes of our byte order, which kernels need
+            # convert to the native byte order, which kernels need
             flat = np.frombuffer(raw, kind.dtype).astype(kind.dtype.newbyteorder("="))
         self.array = flat.reshape(shape, order=order)  # type: ignore[call-overload] # "C" or "F"
 
@@ -184,7 +184,7 @@ class RestrictedUnpickler(pickle.Unpickler):
 
 
 class _PlainValues:
-    """Replaces the stand-ins by what they stand for, in bounded time.
+    """Replaces stand-ins by arrays and numbers, in bounded time.
 
     A pickle can name the same list many times: a few hundred bytes of lists of lists
     unfold to more items than any computer counts. An honest table has at most one item
