@@ -88,7 +88,7 @@ def _kernels(frames: int) -> None:
         SourceFrames,
         event_rows,
     )
-    from astrocast.detection.events.traces_and_map import Measured
+    from astrocast.detection.events.traces_and_map import EventSignals
     from astrocast.kernels.activity.peaks import PeakCriteria, peak_mask
     from astrocast.kernels.activity.triangle import triangle_thresholds
     from astrocast.kernels.event_features.event_shapes import EventRuns
@@ -194,7 +194,7 @@ def _kernels(frames: int) -> None:
                 np.asarray(c, np.int64)[order]
                 for c in (runs.frame(), runs.row(), runs.start, runs.stop)
             ]
-            measured = Measured(
+            measured = EventSignals(
                 found.mean[by_event],
                 found.noise[by_event],
                 offsets,

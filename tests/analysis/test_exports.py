@@ -54,6 +54,15 @@ def test_excel_has_events_and_columns(events, tmp_path):
     assert sheets["columns"].loc["v_half_width", "unit"] == "s"
 
 
+def test_columns_for_publication_are_described(events):
+    from astrocast.analysis.exports import EventExports
+
+    table = events.events.assign(half_width_s=1.0, peak_dff=0.5)
+    described = {c.name: c for c in EventExports(table, events.sources).described}
+    assert described["half_width_s"].unit == "s"
+    assert described["peak_dff"].description
+
+
 def test_existing_files_are_kept_and_folders_needed(events, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("mine")

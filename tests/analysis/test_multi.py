@@ -108,7 +108,7 @@ def test_video_reads_and_slices(movie, store):
     assert_array_equal(video.to_numpy(), movie[3:9])
     assert_array_equal(video.to_dask().compute(), movie[3:9])
     assert_allclose(video.mean(), movie[3:9].mean(axis=0), rtol=1e-6)
-    assert Video(store.parent / "cell.h5").sliced((0, 2)).shape[0] == 2
+    assert Video(store.parent / "cell.h5").with_frames((0, 2)).shape[0] == 2
     with pytest.raises(InvalidValueError, match="frames"):
         Video(store.parent / "cell.h5", z_slice=(0, 99))
 

@@ -138,3 +138,17 @@ def test_a_bare_recording_has_a_quick_df(bare: Path, serve: Any) -> None:
     assert found["frame_rate"] is None
     np.testing.assert_allclose(trace, own - np.percentile(own, 20), rtol=1e-4)
     assert events["events"] == []
+
+
+def test_smaller_frames_are_sent_on_request(client: Any) -> None:
+    values = {"layer": "mc/ch0", "start": 3, "low": 0, "high": 900}
+    whole = client.get(f"{BASE}/frames", params=values).content
+    small = client.get(f"{BASE}/frames", params={**values, "step": 2}).content
+    blocks = np.frombuffer(whole, np.uint8).reshape(32, 2, 32, 2).astype(float)
+    found = np.frombuffer(small, np.uint8).reshape(32, 32)
+    # what is white or black was cut before the mean here, after it there
+    uncut = ((blocks > 0) & (blocks < 255)).all(axis=(1, 3))
+    assert uncut.mean() > 0.8
+    assert np.abs(found - blocks.mean(axis=(1, 3)))[uncut].max() <= 1.0
+    refused = client.get(f"{BASE}/frames", params={**values, "step": 0})
+    assert refused.status_code == 422

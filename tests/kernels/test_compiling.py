@@ -82,6 +82,22 @@ def test_a_change_in_a_called_file_is_noticed(package: Path) -> None:
     assert _call(package) == [30, 1, 1, 1]
 
 
+def test_rewording_a_comment_or_docstring_compiles_nothing_again(package: Path) -> None:
+    for name in ("callee", "caller"):
+        path = package / f"astrocast/kernels/{name}.py"
+        # the lines of the functions stay where they are: numba names its files by them
+        path.write_text(f'"""A file."""\n# a comment\n{path.read_text()}')
+    assert _call(package) == [20, 1, 0, 0]
+    for name in ("callee", "caller"):
+        path = package / f"astrocast/kernels/{name}.py"
+        text = path.read_text().replace("A file", "More: another")
+        path.write_text(text.replace("a comment", "another one"))
+    assert _call(package) == [20, 1, 1, 1]
+    callee = package / "astrocast/kernels/callee.py"
+    callee.write_text(callee.read_text().replace("x + 1", "x + 2"))
+    assert _call(package) == [30, 1, 0, 1]
+
+
 def test_a_read_only_installation_uses_the_users_cache(package: Path) -> None:
     # a file in the place of the folder: nobody can write there, not even root
     (package / "astrocast/kernels/__pycache__").write_text("")

@@ -10,6 +10,8 @@ from astrocast.analysis import Events
 from astrocast.errors import InvalidValueError
 from astrocast.io import create_recording
 from astrocast.io.recording import Metadata
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.pipeline.preview import preview
 from astrocast.pipeline.run import RunResult, read_contents, run_recording
 from astrocast.pipeline.settings import RunSettings, read_configuration
@@ -118,3 +120,9 @@ def test_a_run_with_the_suggested_file_gives_what_suggest_showed(
     assert found.frames == (24, 536)
     assert sorted(long_movie.parent.iterdir()) == before
     assert len(Events(result.directory)) == 2
+    # to the event: every row and every voxel
+    pd.testing.assert_frame_equal(read_events(result.store), found.table)
+    with open_event_map(result.store) as event_map:
+        shown = (event_map.to_array() > 0).sum(axis=0)
+    np.testing.assert_array_equal(shown, found.footprints)
+    assert 100 < (found.footprints > 0).sum() < SIZE * SIZE

@@ -27,7 +27,7 @@ from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.demo import demonstrate
-from astrocast.pipeline.run import RunResult, Steps, check_run, run_recording
+from astrocast.pipeline.run import RunResult, RunStages, check_run, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import simulate
@@ -175,7 +175,7 @@ def test_an_interrupted_run_resumes_with_the_same_result(
 ) -> None:
     shutil.rmtree(again)
 
-    def stop(self: Steps) -> dict[str, Any]:
+    def stop(self: RunStages) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

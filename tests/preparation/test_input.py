@@ -289,7 +289,7 @@ def test_sep_and_loc_in(tmp_path: Path) -> None:
 def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
     movie = movie_of()
     with pytest.raises(
-        InvalidValueError, match=r"no multiple of 5 channels.*z_slice=\(0, 10\)"
+        InvalidValueError, match=r"not a multiple of 5 channels.*z_slice=\(0, 10\)"
     ):
         run(movie, channels=5)
     with pytest.raises(InvalidValueError, match="has 12 frames"):
@@ -361,6 +361,34 @@ def test_the_offset_and_its_error_are_stored(tmp_path: Path) -> None:
             metadata = found.metadata
         assert metadata.subtracted_offset == pytest.approx(400, abs=1)
         assert (metadata.offset_error is None) == (offset != "auto")
+
+
+def test_the_offset_is_taken_from_the_file(tmp_path: Path) -> None:
+    header = (
+        "SI.VERSION_MAJOR = 2020\nSI.hChannels.channelSave = [1;2]\n"
+        "SI.hChannels.channelOffset = [30 -5 0 0]\n"
+        "SI.hChannels.channelSubtractOffset = [false false true true]\n"
+    )
+    path, target = tmp_path / "a.tif", tmp_path / "a.h5"
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        for t in range(6):
+            for c in range(2):
+                tiff.write(
+                    np.full((8, 8), 100 * (c + 1) + t, np.int16),
+                    contiguous=False,
+                    software=header,
+                    metadata=None,
+                    description=f"frameNumbers = {t + 1}\n",
+                )
+    Input().run(path, target, dtype="float32", channels=2, offset="auto")
+    for c, counts in enumerate((30, -5)):
+        with open_recording(target, f"data/ch{c}") as found:
+            assert found.read(0, 6)[:, 0, 0].tolist() == [
+                100 * (c + 1) + t - counts for t in range(6)
+            ]
+            metadata = found.metadata
+        assert (metadata.subtracted_offset, metadata.offset_error) == (counts, None)
+        assert metadata.dark_counts == ()
 
 
 def test_no_reduction_is_needed_without_a_background() -> None:

@@ -110,6 +110,29 @@ def test_an_event_that_fills_half_the_field(kind: str, width: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seed", "photons"), [(4, 200.0), (5, 200.0), (5, 30.0), (21, 200.0)]
+)
+@pytest.mark.parametrize("kind", ["the light times three", "a veil of twice the mean"])
+def test_frames_without_a_veil_do_not_suffer_from_it(
+    kind: str, seed: int, photons: float
+) -> None:
+    """A veil over half of the field in 30 of 80 frames is not part of the template."""
+    movie, truth = simulated(seed=seed, photons=photons)
+    bright = movie.astype(np.float32)
+    y, x = np.mgrid[:128, :128]
+    own = bright[30:60] - 100
+    light = own if kind == "the light times three" else own.mean((1, 2), keepdims=True)
+    bright[30:60] += 2.0 * light / (1 + np.exp(-(x + 0.3 * y - 84) / 8.0))
+    off = errors(corrected(bright).shifts, truth)
+    plain = errors(corrected(movie).shifts, truth)
+    calm, before = np.delete(off, np.s_[30:60], 0), np.delete(plain, np.s_[30:60], 0)
+    # fewer frames make the template: 1.6 times at most in these
+    assert np.median(calm) < 1.7 * np.median(before)
+    assert calm.max() < 0.2
+    assert off[30:60].max() < 0.35
+
+
+@pytest.mark.parametrize(
     "frames", [slice(20, 60), slice(0, 80)], ids=["half of the time", "always"]
 )
 def test_a_travelling_event(frames: slice) -> None:
@@ -211,7 +234,7 @@ def field_errors(mc: MotionCorrection, plan: Simulator) -> Array:
     """Distance per axis of the field at the patches, (frame, 2, patch), free of the
     template's geometry.
     """
-    grid, fields = mc._known().model.grid, mc.fields  # type: ignore[union-attr]
+    grid, fields = mc._computed_motion().model.grid, mc.fields  # type: ignore[union-attr]
     assert fields is not None
     rows, columns = (
         2 * (s + (grid.window[0] - 1) / 2) + 0.5 for s in (grid.rows, grid.columns)
@@ -419,7 +442,7 @@ def test_upsampling_makes_the_field_smooth(bending: tuple[Array, Simulator]) -> 
     one, four = (
         corrected(movie, pw_rigid=True, upsample_factor_grid=f) for f in (1, 4)
     )
-    nodes = [len(mc._known().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
+    nodes = [len(mc._computed_motion().model.grid.row_nodes) for mc in (one, four)]  # type: ignore[union-attr]
     assert nodes[1] == 4 * (nodes[0] - 1) + 1
     assert not np.array_equal(one.save(), four.save())
 
@@ -444,13 +467,18 @@ def test_the_high_pass_ignores_light_that_wanders() -> None:
     )
 
 
-@pytest.mark.xfail(
-    reason="the least-squares fit ends each: .142 px after three rounds, .134 after one"
-)
 def test_rounds_sharpen_the_template() -> None:
-    movie, truth = simulated(seed=12, photons=3.0)
-    one, three = (errors(corrected(movie, niter_rig=n).shifts, truth) for n in (1, 3))
-    assert np.median(three) <= np.median(one)
+    ones, threes = [], []
+    for seed in (12, 13, 14, 23):
+        movie, truth = simulated(seed=seed, photons=3.0)
+        one, three = (
+            errors(corrected(movie, niter_rig=n).shifts, truth) for n in (1, 3)
+        )
+        if seed == 12:
+            assert np.median(three) <= np.median(one)
+        ones.append(one)
+        threes.append(three)
+    assert np.median(threes) < 0.98 * np.median(ones)
 
 
 @pytest.mark.filterwarnings("ignore:splits_rig divides the work only")
@@ -567,9 +595,9 @@ def test_no_image_is_kept_of_a_block() -> None:
     grow with the recording.
     """
     movie, _ = simulated(frames=40)
-    found = estimate(movie, corrected(movie)._known().model)
-    sums = stage.Sums()
-    parts = [sums.taken(found, 0.0)[0] for _ in range(2)]
+    found = estimate(movie, corrected(movie)._computed_motion().model)
+    sums = stage.ImageSums()
+    parts = [sums.take_from(found, 0.0)[0] for _ in range(2)]
     assert (
         sum(getattr(parts[0], f.name).nbytes for f in dataclasses.fields(parts[0]))
         < 40 * 100

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from astrocast.simulation import simulate
 from astrocast.simulation.comparison import (
-    Plain,
+    PlainThreshold,
     calibrated,
     confidence_table,
     format_row,
@@ -46,7 +46,7 @@ def test_errors_have_the_right_sign() -> None:
 def test_both_methods_find_what_is_easy_and_the_empty_recording_is_empty() -> None:
     rows = list(
         run(
-            {"calibrated": calibrated, "plain": Plain()},
+            {"calibrated": calibrated, "plain": PlainThreshold()},
             ["static", "none"],
             [4.0],
             [3],
@@ -94,8 +94,8 @@ def test_the_plain_method_removes_what_is_small() -> None:
     heights = np.zeros((5, 9, 9), np.float32)
     heights[1:4, 1:5, 1:5] = 9
     heights[2, 7, 7] = 9
-    assert Plain(size=10).label(heights).max() > 0
-    assert Plain(size=10).label(heights)[2, 7, 7] == 0
+    assert PlainThreshold(size=10).label(heights).max() > 0
+    assert PlainThreshold(size=10).label(heights)[2, 7, 7] == 0
 
 
 def test_noise_reaches_a_confidence_as_often_as_it_says() -> None:

@@ -10,7 +10,6 @@ import errno
 import os
 import random
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -34,6 +33,8 @@ from astrocast.io import create_recording, open_recording
 MEMORY_LIMIT = 2 << 30
 #: seconds that reading a small file may take
 TIME_LIMIT = 20
+#: files that hold dates and times, or are compared by their pixels
+NO_RESULT = (".json", ".html", ".tiff", ".tif", ".lock", ".zip", ".jsonl")
 FORMATS = ("h5", "zarr", "tif", "npy", "tdb")
 
 
@@ -83,39 +84,134 @@ def store(path: Path, movie: np.ndarray, **options: Any) -> None:
 
 
 def commands(folder: Path, movie: Path) -> dict[str, list[str]]:
-    """Return command lines by name; each writes into ``folder``."""
+    """Return command lines by name; each writes into ``folder``.
+
+    Lines that begin with ``python`` name a function of `SAVES` instead.
+    """
     out = str(folder / "out.h5")
     source = [str(movie), "--loc", "data/ch0"]
+    run = str(movie.parent / "finished")
     return {
         "run": ["run", str(movie), "--loc", "data/ch0", "-o", str(folder / "run")],
         "convert": ["convert", *source, "-o", str(folder / "out.zarr")],
         "motion": ["motion", *source, "-o", out],
         "delta": ["delta", *source, "-o", out],
+        "denoise": ["denoise", *source, "-o", out, "--method", "svd"],
         "detect": ["detect", *source, "-o", str(folder / "out.roi")],
+        "simulate": ["simulate", out, *SMALL],
+        "export csv": ["export", run, "--to", "csv", "-o", str(folder / "a.csv")],
+        "export parquet": [
+            "export",
+            run,
+            "--to",
+            "parquet",
+            "-o",
+            f"{folder}/a.parquet",
+        ],
+        "export imagej": ["export", run, "--to", "imagej", "-o", str(folder / "a.zip")],
+        "export ome-zarr": [
+            "export",
+            run,
+            "--to",
+            "ome-zarr",
+            "-o",
+            f"{folder}/a.zarr",
+        ],
+        **{f"python {name}": ["python", name, str(folder)] for name in SAVES},
     }
 
 
-def run_child(words: list[str], delay: float | None, kind: int) -> int | None:
+SMALL = [
+    word
+    for text in ("frames=60", "rows=48", "columns=48", "events=2", "seed=3")
+    for word in ("--set", text)
+]
+
+
+def save_motion(movie: Path, folder: Path) -> None:
+    """Correct the motion and save the result, as a script does."""
+    from astrocast import MotionCorrection
+
+    correction = MotionCorrection()
+    correction.run(movie, "data/ch0")
+    correction.save(folder / "mc.zarr", overwrite=True)
+
+
+def save_delta(movie: Path, folder: Path) -> None:
+    """Subtract the baseline and save the result into two formats."""
+    from astrocast import Delta
+
+    delta = Delta(movie, "data/ch0")
+    delta.run(window=20)
+    delta.save(folder / "df.h5", overwrite=True)
+    delta.save(folder / "df.tdb", overwrite=True)
+
+
+def save_detection(movie: Path, folder: Path) -> None:
+    """Detect events with the thresholds."""
+    from astrocast import Detector
+
+    store = folder / "python.roi"
+    if not (store / "meta.json").exists():
+        Detector(movie, store).run("data/ch0", split_events=False)
+
+
+def save_movie(movie: Path, folder: Path) -> None:
+    """Write one movie into a file of each format."""
+    pixels = make_movie(24, 40)
+    for suffix in ("h5", "tif", "npy", "zarr"):
+        path = folder / f"movie.{suffix}"
+        with create_recording(
+            path, "data/ch0", pixels.shape, pixels.dtype, overwrite=True
+        ) as writer:
+            writer.write(0, pixels)
+
+
+SAVES = {
+    "motion": save_motion,
+    "delta": save_delta,
+    "detection": save_detection,
+    "movie": save_movie,
+}
+
+
+def run_child(
+    words: list[str], delay: float | None, kind: int, movie: Path | None = None
+) -> tuple[int | None, str]:
     """Run a command in a forked process; send it a signal after ``delay`` seconds.
 
-    Returns the exit code, or None where the signal ended it.
+    Returns the exit code, or None where the signal ended it, and what it printed.
     """
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as errors:
-                code = main(["--quiet", *words])
-            if code not in (0, 2, 130):
-                sys.__stderr__.write(errors.getvalue())
-        finally:
-            os._exit(code)
-    if delay is not None:
-        time.sleep(delay)
-        os.kill(child, kind)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else None
+    with tempfile.TemporaryFile("w+") as printed:
+        child = os.fork()
+        if child == 0:
+            code = 99
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                with redirect_stdout(printed), redirect_stderr(printed):
+                    code = call_or_command(words, movie)
+            finally:
+                printed.flush()
+                os._exit(code)
+        if delay is not None:
+            time.sleep(delay)
+            os.kill(child, kind)
+        _, status = os.waitpid(child, 0)
+        printed.seek(0)
+        text = printed.read()[-600:]
+    return (os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else None), text
+
+
+def call_or_command(words: list[str], movie: Path | None) -> int:
+    """Run a command line, or a function of `SAVES`; return the exit code."""
+    if words[0] != "python" or movie is None:
+        return main(["--quiet", *words])
+    try:
+        SAVES[words[1]](movie, Path(words[2]))
+    except BaseException:  # noqa: BLE001 - what a script prints before it ends
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def digest_outputs(folder: Path) -> dict[str, Any]:
@@ -132,15 +228,9 @@ def digest_outputs(folder: Path) -> dict[str, Any]:
                         else None
                     )
                 )
-        elif path.is_file() and path.name in (
-            "events.csv",
-            "time_map.npy",
-            "events.parquet",
-        ):
-            found[name] = path.read_bytes()
-        elif path.is_file() and path.suffix not in (".json", ".html", ".tiff", ".lock"):
+        elif path.is_file() and path.suffix not in NO_RESULT:
             found[name] = path.read_bytes() if path.suffix != ".npz" else "there"
-        elif path.suffix == ".tiff":
+        elif path.suffix in (".tiff", ".tif"):
             with open_recording(path) as labels:
                 found[name] = labels.to_array().tobytes()
     return found
@@ -158,10 +248,10 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         movie = root / "movie.h5"
         store(movie, make_movie())
         before = movie.read_bytes()
+        run_child([*commands(root, movie)["run"][:-1], str(root / "finished")], None, 0)
         chosen = names or tuple(commands(root, movie))
-        whole = {name: _run_whole(root, movie, name) for name in chosen}
-        end = time.monotonic() + seconds
-        n = 0
+        whole: dict[str, tuple[dict[str, Any], float]] = {}
+        end, n = time.monotonic() + seconds, 0
         while time.monotonic() < end or n < len(chosen):
             name = chosen[n % len(chosen)]
             n += 1
@@ -169,22 +259,24 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
             folder.mkdir()
             words = commands(folder, movie)[name]
             kind = rng.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
+            if name not in whole:
+                whole[name] = _run_whole(root, movie, name)
             expected, spent = whole[name]
             for _ in range(rng.randint(1, 3)):
-                run_child(words, rng.uniform(0.02, spent), kind)
-            code = run_child(words, None, 0)
-            if code == 2 and name not in ("run", "detect"):  # it was complete already
-                code = run_child([*words, "--overwrite"], None, 0)
-            case = f"{name} killed by {kind.name}, case {n}, seed {seed}"
+                run_child(words, rng.uniform(0.02, spent), kind, movie)
+            code, text = run_child(words, None, 0, movie)
             problem = _problem_after_kill(folder, expected)
+            case = f"{name} killed by {kind.name}, case {n}, seed {seed}"
             if movie.read_bytes() != before:
                 report.note("the input was changed", case, fault=True)
-            elif code != 0 and not (code == 2 and name == "detect" and not problem):
-                report.note(f"it did not go on (exit {code})", case, fault=True)
+            elif code == 2 and not problem and "exists" in text:
+                report.note(f"{name}, {kind.name}: it was complete before the signal")
+            elif code != 0:
+                report.note(f"it did not go on (exit {code})", f"{case}: {text}", True)
             elif problem:
                 report.note(problem, case, fault=True)
             else:
-                report.note(f"{name}: same result")
+                report.note(f"{name}, {kind.name}: same result")
             _remove(folder)
     return report
 
@@ -195,10 +287,10 @@ def _run_whole(root: Path, movie: Path, name: str) -> tuple[dict[str, Any], floa
         folder = root / f"whole-{name}-{n}"
         folder.mkdir()
         begin = time.monotonic()
-        code = run_child(commands(folder, movie)[name], None, 0)
+        code, text = run_child(commands(folder, movie)[name], None, 0, movie)
         spent = time.monotonic() - begin
         if code != 0:
-            raise RuntimeError(f"{name} fails by itself: exit {code}")
+            raise RuntimeError(f"{name} fails by itself: exit {code}: {text}")
     return digest_outputs(folder), spent
 
 

@@ -213,7 +213,7 @@ def _open_video(
                 f"the Video given as data is cut to frames {data.z_slice}; give the"
                 f" same z_slice to Events (found {z_slice}), or an uncut Video"
             )
-        return data if data.z_slice == z_slice else data.sliced(z_slice)
+        return data if data.z_slice == z_slice else data.with_frames(z_slice)
     if isinstance(data, str) and data == "infer":
         path = inferred_path(directory)
         return Video(

@@ -74,7 +74,7 @@ class Video:
         """First frame of the slice, counted in the whole recording."""
         return self.z_slice[0] if self.z_slice else 0
 
-    def sliced(self, z_slice: tuple[int, int] | None) -> Video:
+    def with_frames(self, z_slice: tuple[int, int] | None) -> Video:
         """Return the same recording with another range of frames."""
         return Video(self.source, self.loc, z_slice)
 

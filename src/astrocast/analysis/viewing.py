@@ -54,8 +54,8 @@ def _choose_video(
     """Return the given recording, or else that of the events; None if none exists."""
     if video is not None:
         return (
-            video.sliced(z_slice)
+            video.with_frames(z_slice)
             if isinstance(video, Video)
             else Video(video, loc, z_slice)
         )
-    return source.video.sliced(z_slice) if source.video is not None else None
+    return source.video.with_frames(z_slice) if source.video is not None else None

@@ -136,7 +136,7 @@ def list_choices_given(
     axes: str | None,
     missing: str | None,
 ) -> list[str]:
-    """Return overrides of the settings of conversion for what was chosen."""
+    """Return the choices as overrides of the conversion settings."""
     given = {
         "plane": plane,
         "position": position,
@@ -166,8 +166,8 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
     The command gets them as keyword arguments.
 
-    An option that is not used is None. `checked` makes settings of them, so that the
-    limits are those of the settings.
+    An option that is not used is None. `check_settings` turns them into settings, which
+    hold the limits.
     """
 
     def extend(command: Command) -> Command:
@@ -185,7 +185,7 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
     return extend
 
 
-def checked(model: type[Settings], values: dict[str, Any]) -> Any:
+def check_settings(model: type[Settings], values: dict[str, Any]) -> Any:
     """Return the settings that options give; an error lists all problems at once."""
     given = {
         name: _parts(model.model_fields[name], v)
@@ -203,13 +203,15 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     default = "none" if field.default is None else str(field.default)
     text = f"{field.description}{unit}."
     if field.annotation is bool:
-        default = f"--{'' if field.default else 'no-'}{_spelled(name)}"
+        default = f"--{'' if field.default else 'no-'}{_option_name(name)}"
         option = typer.Option(
-            f"--{_spelled(name)}/--no-{_spelled(name)}", help=text, show_default=default
+            f"--{_option_name(name)}/--no-{_option_name(name)}",
+            help=text,
+            show_default=default,
         )
         return _parameter(name, Annotated[bool | None, option])
     option = typer.Option(
-        f"--{_spelled(name)}",
+        f"--{_option_name(name)}",
         help=text,
         show_default=default,
         metavar=_metavar(field.annotation),
@@ -223,7 +225,7 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     )
 
 
-def _spelled(name: str) -> str:
+def _option_name(name: str) -> str:
     return name.replace("_", "-")
 
 

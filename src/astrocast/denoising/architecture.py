@@ -10,7 +10,7 @@ from astrocast.denoising.backend import import_keras
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 
-#: what a U-Net consists of; a file that names anything else is refused
+#: layers of a U-Net; a file with any other layer is refused
 KNOWN_LAYERS = (
     "InputLayer",
     "Conv2D",
@@ -112,14 +112,14 @@ def unet_from_model(model: Any) -> UNet | None:
                 return None
             arrays += weights_of(layer)
         elif kind == "BatchNormalization":
-            arrays[-2:] = _folded(arrays[-2], arrays[-1], layer)
+            arrays[-2:] = _fold_normalisation(arrays[-2], arrays[-1], layer)
     try:
         return unet_from_arrays(arrays)
     except InvalidValueError:
         return None
 
 
-def _folded(kernel: Any, bias: Any, layer: Any) -> list[Any]:
+def _fold_normalisation(kernel: Any, bias: Any, layer: Any) -> list[Any]:
     gamma, beta, mean, variance = (np.asarray(v, np.float64) for v in weights_of(layer))
     factor = gamma / np.sqrt(variance + layer.epsilon)
     return [

@@ -348,7 +348,7 @@ class Denoiser:
         finally:
             operation.dtype = output_dtype
 
-    def measured(self) -> dict[str, Any]:
+    def measurements(self) -> dict[str, Any]:
         """Return engine, training and quality of the last run as plain values."""
         values: dict[str, Any] = {"engine_used": self.engine_used}
         if self.training is not None:
@@ -361,4 +361,4 @@ class Denoiser:
         return values
 
     def _parameters(self) -> dict[str, Any]:
-        return {**self.settings.model_dump(), **self.measured()}
+        return {**self.settings.model_dump(), **self.measurements()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -55,7 +56,12 @@ class JaxEngine:
     def __init__(self, unet: UNet) -> None:
         import jax
 
+        self.unet = unet
         self._run = jax.jit(jax_unet(unet))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
@@ -132,12 +138,20 @@ class OpenVINOEngine:
     def __init__(self, unet: UNet) -> None:
         self.unet = unet
         self._compiled: dict[tuple[int, ...], Any] = {}
+        # a compiled network computes one batch at a time
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
-        if batch.shape not in self._compiled:
-            self._compiled[batch.shape] = self._compile(batch.shape)
-        return self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+        with self._lock:
+            if batch.shape not in self._compiled:
+                self._compiled[batch.shape] = self._compile(batch.shape)
+            found = self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+            return np.array(found)  # its memory is used again for the next batch
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         openvino = import_openvino()
@@ -162,7 +176,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
         weights = ops.constant(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
         return ops.convolution(x, weights, [1, 1], [1, 1], [1, 1], [1, 1])
 
-    def biased(x: Any, bias: Array) -> Any:
+    def add_bias(x: Any, bias: Array) -> Any:
         return ops.add(x, ops.constant(bias.reshape(1, -1, 1, 1)))
 
     def pool(x: Any) -> Any:
@@ -171,7 +185,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
     batch = ops.parameter(list(shape), np.float32)
     x, skips = batch, []
     for level, c in enumerate(down):
-        x = ops.relu(biased(convolve(pool(x) if level else x, c.kernel), c.bias))
+        x = ops.relu(add_bias(convolve(pool(x) if level else x, c.kernel), c.bias))
         skips.append(x)
     for i, c in enumerate(up):
         if i == 0:
@@ -182,7 +196,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
                 ops.depth_to_space(convolve(x, small), "depth_first", 2),
                 convolve(skips[n - 1 - i], beside),
             )
-        x = biased(x, c.bias)
+        x = add_bias(x, c.bias)
         x = ops.relu(x) if i < n - 1 else x
     return openvino.Model([x], [batch], "unet")
 

@@ -201,6 +201,16 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         self.engine: str | None = None
         self._choose_items()
 
+    def __repr__(self) -> str:
+        """Return the numbers of recordings, items and batches, and the patch."""
+        rows, columns = self.settings.input_size
+        count = len(self.recordings)
+        return (
+            f"<SubFrameGenerator: {count} recording{'' if count == 1 else 's'},"
+            f" {len(self.items)} items of {rows} x {columns} pixels and"
+            f" {self.window.channels} context frames, {len(self)} batches>"
+        )
+
     @property
     def batch_size(self) -> int:
         """Items per batch."""
@@ -240,7 +250,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
 
         The generator itself where the size is the same.
         """
-        return self if batch_size == self.batch_size else _Regrouped(self, batch_size)
+        return (
+            self if batch_size == self.batch_size else _RebatchedItems(self, batch_size)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -412,7 +424,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
-class _Regrouped(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
+class _RebatchedItems(import_keras("training").utils.PyDataset):  # type: ignore[misc] # the base is known at run time
     """The items of a generator in batches of another size."""
 
     def __init__(self, generator: SubFrameGenerator, batch_size: int) -> None:

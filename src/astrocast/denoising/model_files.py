@@ -162,7 +162,7 @@ def _read_hdf5(source: Any, path: Path) -> list[NDArray[Any]]:
             raise FormatError(
                 f"{path} declares {total} weights; more than {_MOST_VALUES} are refused"
             )
-        return _ordered(datasets, _layer_order(root), path)
+        return _order_weights(datasets, _layer_order(root), path)
 
 
 def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
@@ -205,7 +205,7 @@ def _layer_order(root: h5py.Group) -> list[str]:
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
 
-def _ordered(
+def _order_weights(
     datasets: dict[str, h5py.Dataset], order: list[str], path: Path
 ) -> list[NDArray[Any]]:
     """Return kernel, bias, kernel, bias ... in the order of evaluation.

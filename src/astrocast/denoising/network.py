@@ -128,6 +128,16 @@ class Network:
         self._check_sizes()
         self._compile()
 
+    def __repr__(self) -> str:
+        """Return the size of the network and whether it has training data."""
+        rows, columns, frames = self.model.input_shape[1:]
+        size = "frames of any size" if rows is None else f"{rows} x {columns} pixels"
+        data = "no training data" if self.train_generator is None else "training data"
+        return (
+            f"<Network: {frames} context frames, {size},"
+            f" {self.model.count_params():,} weights, {data}>"
+        )
+
     @staticmethod
     def annealed_loss(y_true: Any, y_pred: Any) -> Any:
         """Return the mean of the square root of the absolute error.

@@ -82,7 +82,7 @@ def global_scaling(recording: Recording) -> Scaling:
 
     Values that `store_scaling` stored in the file are used if there are any.
     """
-    stored = _stored(recording)
+    stored = _stored_scaling(recording)
     if stored is not None:
         return stored
     step = max(1, recording.shape[0] // _SAMPLED_FRAMES)
@@ -117,7 +117,7 @@ def _is_hdf5(recording: Recording) -> bool:
     )
 
 
-def _stored(recording: Recording) -> Scaling | None:
+def _stored_scaling(recording: Recording) -> Scaling | None:
     """Return mean and standard deviation stored in an HDF5 file, or None."""
     if not _is_hdf5(recording):
         return None
@@ -137,7 +137,7 @@ def store_scaling(recording: Recording, scaling: Scaling) -> Recording:
     Returns the recording, opened again. Formats other than HDF5 are left as they are;
     so is a file without permission to write, with a line in the log.
     """
-    if not _is_hdf5(recording) or _stored(recording) is not None:
+    if not _is_hdf5(recording) or _stored_scaling(recording) is not None:
         return recording
     import h5py
 

@@ -83,7 +83,7 @@ class Detector:
         self.output_directory: Path | None = None
 
     def __repr__(self) -> str:
-        """Return what it detects in, and where the result is."""
+        """Return the input and the path of the result as text."""
         where = self.output_directory or "not run yet"
         return f"<Detector of {self.input_path}: {where}>"
 

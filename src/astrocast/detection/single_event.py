@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from astrocast.detection.events.table_rows import EventBatch, SourceFrames, event_rows
-from astrocast.detection.events.traces_and_map import Measured
+from astrocast.detection.events.traces_and_map import EventSignals
 from astrocast.errors import InvalidValueError
 from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table_writer import EventTableWriter
@@ -101,7 +101,7 @@ def _batch(number: int, frames: NDArray[Any], mask: NDArray[np.bool_]) -> EventB
         np.array([number]),
         boxes,
         EventRuns(*columns, np.array([0, len(runs)])),
-        Measured(
+        EventSignals(
             signals.mean,
             signals.noise,
             np.array([0, len(signals.mean)]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from astrocast.errors import (
     RecordingNotFoundError,
     describe_error,
 )
+from astrocast.io.access import allowing
+from astrocast.io.check_recording import check_recording
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
-from astrocast.io.door import check_at_door
 from astrocast.io.known_formats import (
     FORMATS,
     Format,
@@ -125,7 +127,7 @@ def open_recording(
     if isinstance(source, Recording) and selection == Selection(sep=sep):
         return source
     recording, rest = _open_path_or_array(source, selection)
-    return choose_one_channel(check_at_door(recording), rest, selection)
+    return choose_one_channel(check_recording(recording), rest, selection)
 
 
 def open_all_channels(source: Any, loc: str | None = None) -> Recording:
@@ -135,7 +137,7 @@ def open_all_channels(source: Any, loc: str | None = None) -> Recording:
     """
     selection = Selection.of(loc)
     recording, rest = _open_path_or_array(source, selection)
-    recording = check_at_door(recording)
+    recording = check_recording(recording)
     k, names = recording.channels, recording.metadata.channel_names
     last = (rest or "").split("/")[-1]
     if k == 1 or selection.channel is not None or last in names:
@@ -173,7 +175,7 @@ def choose_one_channel(
         raise
     k = recording.channels
     one = SlicedRecording(recording, number, len(recording), k)
-    one.metadata = replace(one.metadata, channel_names=names[number : number + 1])
+    one.metadata = recording.metadata.of_channel(number, k)
     labels = tuple(n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k]))
     one.choices = {**recording.choices, "channel": labels}
     one.loc = replace(selection, channel=number).address(recording.loc)
@@ -199,7 +201,7 @@ def open_interleaved(
     """
     selection = Selection.of(loc, sep, **choices)
     recording, rest = _open_path_or_array(source, selection)
-    recording = check_at_door(recording)
+    recording = check_recording(recording)
     names = recording.metadata.channel_names
     last = (rest or "").split("/")[-1]
     if selection.channel is not None or (channels == 1 and last and last in names):
@@ -242,8 +244,8 @@ def _open_path_or_array(
     if not path.exists():
         old = path.with_name(path.name + REPLACED)
         hint = (
-            f"a process stopped while it replaced it: rename {old.name}, which holds"
-            " what was there before"
+            f"a process stopped while it replaced this file: rename {old.name}, which"
+            " holds the earlier content"
             if old.exists()
             else "check the path"
         )
@@ -267,7 +269,7 @@ def _open_path_or_array(
 
 
 def _read(kind: Format, path: Path, selection: Selection) -> Recording:
-    """Return what the reader of a format opens."""
+    """Open a recording with the reader of a format."""
     reader = load_callable(kind.reader)
     if kind.selects:
         with _named_errors(path, kind.name):
@@ -284,7 +286,20 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
     chosen = selection.without_channel()
     if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
         recording.loc = chosen.address(recording.loc)
+    recording.reopen = partial(_reopen, kind, path.resolve(), selection)
+    recording.portable = True
     return recording
+
+
+def _reopen(kind: Format, path: Path, selection: Selection) -> Recording:
+    """Open a recording in another process, as it was opened and checked in the first.
+
+    Files that it refers to were allowed there, and its chunks counted.
+    """
+    if not path.exists():
+        raise RecordingNotFoundError(f"there is no file or folder {path}")
+    with allowing(other_files=True, missing_chunks=True):
+        return _read(kind, path, selection)
 
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
@@ -303,7 +318,7 @@ def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
 
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in whatever a library stumbles over when it opens it."""
+    """Name the file in every error of a library that opens it."""
     try:
         yield
     except AstrocastError:
@@ -358,12 +373,12 @@ def create_recording(
     compression
         By format, see the formats' writers.
     metadata, attributes
-        Physical metadata, and whatever else is worth keeping as plain numbers and
+        Physical metadata, and other properties as plain numbers and
         strings.
     overwrite
-        Replace what is there.
+        Replace an existing result.
     resume
-        Journal by which a recording that was interrupted goes on, in formats that can:
+        Journal by which an interrupted recording is resumed, in formats that can:
         zarr, and HDF5 without compression. The writer says in ``resumed`` where.
     """
     kind = as_dtype(dtype)

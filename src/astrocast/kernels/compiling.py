@@ -3,8 +3,8 @@
 numba stores compiled code beside each source file and compiles again when *that* file
 has changed. A kernel is often compiled together with kernels of other files, and a
 change in those is not noticed: the old code runs on. Here the stamp of a cache is the
-content of the file and of every file of this package that it imports, directly or
-through others.
+code of the file and of every file of this package that it imports, directly or through
+others. Comments and docstrings do not count: rewording one compiles nothing again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ _IMPORT = re.compile(
     rf"|import ({_PACKAGE}[\w.]*))",
     re.MULTILINE,
 )
+#: docstrings: at the beginning of a file, or after a line that ends with a colon
+_DOCSTRING = re.compile(
+    rb'(\A|:[ \t]*(?:#[^\n]*)?\n)[ \t]*r?"""(?:[^\\]|\\.)*?"""[ \t]*\n', re.DOTALL
+)
+#: comments on lines of their own, and empty lines
+_COMMENT = re.compile(rb"^[ \t]*(?:#[^\n]*)?\n", re.MULTILINE)
 
 
 def njit(*args: Any, **options: Any) -> Any:
@@ -58,7 +64,7 @@ def _with_stamp(dispatcher: Any) -> Any:
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if index is not None:
         path = Path(dispatcher.py_func.__code__.co_filename)
-        index._source_stamp = (index._source_stamp, source_stamp(path))
+        index._source_stamp = source_stamp(path)
         _make_safe(index)
     return dispatcher
 
@@ -104,11 +110,21 @@ def _remove_old_code(index: Any, used: set[str]) -> None:
 
 
 def source_stamp(path: Path) -> str:
-    """Return a hash of a source file and of the files of this package it imports."""
+    """Return a hash of the code of a file and of the files of this package it imports.
+
+    Comments on lines of their own, docstrings and empty lines are left out.
+    """
     digest = hashlib.sha256()
     for file in sorted(_all_imports(path.resolve())):
-        digest.update(_read(file))
+        digest.update(_code(file))
     return digest.hexdigest()
+
+
+@cache
+def _code(path: Path) -> bytes:
+    """Return a source file without its comments, docstrings and empty lines."""
+    text = _read(path).replace(b"\r\n", b"\n")
+    return _COMMENT.sub(b"", _DOCSTRING.sub(rb"\1", text))
 
 
 def _all_imports(path: Path) -> set[Path]:
@@ -137,5 +153,5 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 @cache
 def _read(path: Path) -> bytes:
-    """Return the content of a file; nothing where it is no file (a zip, a notebook)."""
+    """Return the content of a file; nothing for a zip or notebook."""
     return path.read_bytes() if path.is_file() else b""

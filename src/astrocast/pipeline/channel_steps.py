@@ -203,7 +203,7 @@ class ChannelSteps:
             chunks=chunks,
             overwrite=True,
         )
-        return denoiser.measured()
+        return denoiser.measurements()
 
     def correct_bleaching(self) -> dict[str, Any]:
         """Take the background of each pixel away."""
@@ -223,7 +223,7 @@ class ChannelSteps:
         """Find the events."""
         from astrocast.detection import Detector
 
-        # of other parameters, or of an input that was computed anew
+        # of other parameters, or of an input that was computed again
         if self.store.exists():
             shutil.rmtree(self.store)
         settings = self.settings.detection

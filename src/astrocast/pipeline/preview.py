@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from astrocast.detection.suggest import SAMPLE, Suggestion, suggest
 from astrocast.io import open_recording
+from astrocast.io.stores.event_map import open_event_map
+from astrocast.io.stores.event_table import read_events
 from astrocast.pipeline.channel_steps import ChannelNames
-from astrocast.pipeline.run import open_source, run_recording
+from astrocast.pipeline.run import find_movies, open_source, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 from astrocast.settings.delta import DeltaSettings
@@ -30,8 +35,11 @@ class Preview:
         First frame of the stretch and the one after its last.
     whole
         Whether the stretch is the whole recording.
-    events
-        Number of events.
+    table
+        The events that the run found, one row each.
+    footprints
+        Number of frames in which each pixel is part of one of them, int64 (row,
+        column).
     suggestion
         What was measured on the motion-corrected stretch.
     """
@@ -39,8 +47,14 @@ class Preview:
     settings: RunSettings
     frames: tuple[int, int]
     whole: bool
-    events: int
+    table: pd.DataFrame
+    footprints: NDArray[np.int64]
     suggestion: Suggestion
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return len(self.table)
 
     def configuration(self) -> str:
         """Return a YAML file with which `astrocast run` repeats the preview.
@@ -91,26 +105,31 @@ def preview(
     """
     settings = settings or RunSettings()
     if loc is not None:
-        settings = _changed(settings, "conversion", {"loc_in": loc})
+        settings = _change_section(settings, "conversion", {"loc_in": loc})
     with open_source(recording, settings) as movie:
         frames = movie.shape[0]
     start = max(0, (frames - SAMPLE) // 2)
     stop = min(frames, start + SAMPLE)
     whole = (start, stop) == (0, frames)
     if not whole:
-        settings = _changed(settings, "conversion", {"z_slice": (start, stop)})
+        settings = _change_section(settings, "conversion", {"z_slice": (start, stop)})
     window = settings.delta.window_for(stop - start)
-    settings = _changed(settings, "delta", {"window": window})
+    settings = _change_section(settings, "delta", {"window": window})
     with tempfile.TemporaryDirectory(prefix="astrocast-suggest-") as folder:
         result = run_recording(recording, Path(folder) / "run", settings)
-        movie_path = result.directory / "recording.h5"
+        movie_path = find_movies(result.directory)
         names = ChannelNames.of(settings, settings.channels_to_run[0])
         with open_recording(movie_path, names.corrected) as movie:
             found = suggest(movie, settings.detection.calibration)
-    return Preview(settings, (start, stop), whole, result.events, found)
+        table = read_events(result.store)
+        with open_event_map(result.store) as event_map:
+            footprints = np.zeros(event_map.shape[1:], np.int64)
+            for _, labels in event_map.blocks(64):
+                footprints += (labels > 0).sum(axis=0)
+    return Preview(settings, (start, stop), whole, table, footprints, found)
 
 
-def _changed(
+def _change_section(
     settings: RunSettings, section: str, values: dict[str, Any]
 ) -> RunSettings:
     part = getattr(settings, section)

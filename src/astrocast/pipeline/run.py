@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,6 @@ from astrocast.errors import (
 )
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
-from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
@@ -38,6 +38,8 @@ from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
 RECORDING, REPORT = "recording.h5", "report.html"
+#: what holds the movies of a run, by `RunSettings.storage`
+MOVIES = {"hdf5": RECORDING, "zarr": "recording.zarr"}
 COINCIDENCES = "coincidences.csv"
 
 
@@ -69,7 +71,7 @@ class RunResult:
     events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return what a person wants to know at the end of a run."""
+        """Return a summary of a run for a person."""
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
@@ -105,7 +107,7 @@ class RunResult:
 
 
 def run_recording(
-    recording: str | Path,
+    recording: str | Path | Recording,
     output: str | Path | None = None,
     settings: RunSettings | None = None,
     *,
@@ -117,7 +119,8 @@ def run_recording(
     Parameters
     ----------
     recording
-        File or folder of a recording (frame, row, column), of any format that is read.
+        File or folder of a recording (frame, row, column), of any format that is read,
+        or an opened recording that has a path.
     output
         Directory of the results; ``<name>.astrocast`` in the current directory when
         None. A directory that holds the same run is taken up: complete stages are
@@ -125,7 +128,7 @@ def run_recording(
     settings
         Parameters of all stages; the defaults when None.
     overwrite
-        Compute stages with other parameters anew instead of refusing.
+        Compute stages with other parameters again instead of refusing.
     judge
         Called with the result before the report is written: name -> number, how well
         known events were found.
@@ -142,25 +145,44 @@ def run_recording(
         says what to do.
     """
     settings = settings or RunSettings()
-    source = Path(recording)
-    directory = (
-        Path(output)
-        if output is not None
-        else Path(f"{source.stem or source.name}.astrocast")
-    )
-    with open_source(source, settings) as movie:
+    if isinstance(recording, Recording):
+        source, opened = recording.path or Path("recording"), recording
+    else:
+        source, opened = Path(recording), None
+    directory = run_directory(source, output)
+    with open_source(opened or source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = Steps(run, source, settings, judge)
+        steps = RunStages(run, source, settings, judge, opened)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
     finally:
         run.close()
+
+
+def run_directory(recording: Path, output: str | Path | None) -> Path:
+    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
+    if output is not None:
+        return Path(output)
+    return Path(f"{recording.stem or recording.name}.astrocast")
+
+
+def store_for_workers(
+    recording: Path, output: str | Path | None, settings: RunSettings
+) -> RunSettings:
+    """Return the settings with zarr as storage, which workers write together.
+
+    A storage that was named, or that the output has already, stays.
+    """
+    known = (run_directory(recording, output) / RECORDING).exists()
+    if known or "storage" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"storage": "zarr"})
 
 
 def check_run(directory: str | Path) -> dict[str, list[str]]:
@@ -174,7 +196,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        Stage -> what is wrong with it, empty where all is as it was written.
+        Stage -> its problems, empty where its files match their checksums.
 
     Raises
     ------
@@ -189,14 +211,14 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
         )
     settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     run = RunDirectory(path, state)
-    return run.check(Steps(run, path, settings).stages())
+    return run.check(RunStages(run, path, settings).stages())
 
 
-#: says how well a run found events that are known
+#: file with the score against known events
 Judge = Callable[[RunResult], dict[str, float]]
 
 
-class Steps:
+class RunStages:
     """The stages of one run: conversion, those of each channel, and the report."""
 
     def __init__(
@@ -205,16 +227,18 @@ class Steps:
         source: Path,
         settings: RunSettings,
         judge: Judge | None = None,
+        opened: Recording | None = None,
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
-        self.recording = run.file(RECORDING)
+        self.opened = opened
+        self.recording = run.file(MOVIES[settings.storage])
         self.channels = [
             ChannelSteps(self.recording, settings, channel, i == 0)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 
     def result(self, computed: list[str]) -> RunResult:
-        """Return what is in the directory now."""
+        """Return the results in the directory."""
         stores = {c.channel: c.store for c in self.channels}
         events = {
             c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
@@ -265,15 +289,15 @@ class Steps:
         """Write the channels of the recording."""
         from astrocast.preparation import Input
 
-        self.recording.unlink(missing_ok=True)
+        remove_movies(self.recording)
         parameters = self.settings.conversion.model_dump()
-        with open_source(self.source, self.settings) as movie:
+        with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
                 # noise below the offset stays: an integer type would cut it off
                 known = parameters["offset"] is not None
                 parameters["dtype"] = "float32" if known else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
-        names = dataset_names(self.recording)
+        names = names_of_movies(self.recording)
         missing = [c.channel for c in self.channels if c.names.raw not in names]
         if missing:
             raise DatasetNotFoundError(
@@ -289,16 +313,24 @@ class Steps:
         """Say by how much an unknown offset makes dF/F wrong."""
         with open_recording(self.recording, self.channels[0].names.raw) as movie:
             sample = movie.read(0, min(len(movie), 16))
+            stated = movie.metadata.dark_counts
         mean = float(np.nanmean(sample))
-        if mean <= 0:
+        if mean <= 0 or stated == (0.0,):
             return
-        example = 100.0 if mean > 100 else round(mean / 4, 2)
+        counts = stated[0] if stated else 100.0 if mean > 100 else round(mean / 4, 2)
+        found, cure = (
+            (
+                "is not subtracted",
+                f"auto, which takes the {counts:g} counts that the file states",
+            )
+            if stated
+            else ("is not known", "auto where the recording has dark frames")
+        )
         warnings.warn(
-            "the camera's offset (counts in the dark) is not known, so dF/F is too"
-            f" small by offset / F: with an offset of {example:g} counts by"
-            f" {min(example / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
-            " conversion.offset to a number, to auto where the recording has dark"
-            " frames, or to 0",
+            f"the camera's offset (counts in the dark) {found}, so dF/F is too small by"
+            f" offset / F: with an offset of {counts:g} counts by"
+            f" {min(counts / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
+            f" conversion.offset to a number, to {cure}, or to 0",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -313,7 +345,7 @@ class Steps:
         from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = frame_quality_of(movie)  # conversion stores what it finds
+            table = frame_quality_of(movie)  # conversion stores the quality of frames
         write_frame_quality(self.recording, channel.names.raw, table)
         write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
@@ -336,7 +368,7 @@ class Steps:
         return {"report": write_report(self.run.path, *contents).name, "score": score}
 
     def contents(self) -> list[ReportContent]:
-        """Return what the report shows, one for each channel."""
+        """Return the content of the report, one for each channel."""
         contents = []
         for channel in self.channels:
             content = gather(
@@ -355,8 +387,33 @@ class Steps:
         return contents
 
 
+def remove_movies(path: Path) -> None:
+    """Remove the file or store that holds the movies of a run."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def names_of_movies(path: Path) -> list[str]:
+    """Return the names of the complete movies in the file or store of a run."""
+    if path.is_dir():
+        from astrocast.io.formats.zarr_store import dataset_names as names_in_store
+
+        return names_in_store(path)
+    from astrocast.io.formats.hdf5 import dataset_names
+
+    return dataset_names(path)
+
+
+def find_movies(directory: Path) -> Path:
+    """Return what holds the movies of a run; the HDF5 file where there is none yet."""
+    found = [directory / name for name in MOVIES.values()]
+    return next((path for path in found if path.exists()), found[0])
+
+
 def read_contents(directory: Path) -> list[ReportContent]:
-    """Return what the report of a complete run shows, from the files in its directory.
+    """Return the content of the report of a complete run, read from its directory.
 
     Raises
     ------
@@ -373,14 +430,14 @@ def read_contents(directory: Path) -> list[ReportContent]:
         )
     run = RunDirectory(directory, state)
     settings: RunSettings = RunSettings.checked(**state["configuration"])
-    steps = Steps(run, Path(state["input"].get("path") or directory), settings)
+    steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")
     contents[0] = replace(contents[0], score=score)
     return contents
 
 
-def open_source(source: Path, settings: RunSettings) -> Recording:
+def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
     """Open the input of a run.
 
     Pixel size and frame rate from the settings override those in the file.

@@ -53,10 +53,10 @@ def cluster_counts(
         raise MissingExtraError(
             "seaborn", "analysis", "a clustered heat map"
         ) from error
-    values = _checked(counts)
+    values = _check_counts(counts)
     table = pd.DataFrame(values, index=counts.index, columns=counts.columns)
     if z_score is not None:
-        table = _standardised(table, z_score)
+        table = _standardise(table, z_score)
     grid = sns.clustermap(
         table,
         method=linkage[0],
@@ -75,7 +75,7 @@ def cluster_counts(
     return grid, clustering_scores(table.to_numpy(), *linkage)
 
 
-def _checked(counts: pd.DataFrame) -> NDArray[np.float64]:
+def _check_counts(counts: pd.DataFrame) -> NDArray[np.float64]:
     values = counts.to_numpy(np.float64)
     if values.size == 0 or not np.isfinite(values).all():
         raise InvalidValueError(
@@ -85,7 +85,7 @@ def _checked(counts: pd.DataFrame) -> NDArray[np.float64]:
     return values
 
 
-def _standardised(table: pd.DataFrame, axis: int) -> pd.DataFrame:
+def _standardise(table: pd.DataFrame, axis: int) -> pd.DataFrame:
     """Return z-scores; a constant row or column becomes 0 instead of NaN.
 
     NaN could not be clustered.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import Any, Literal
 
 import numpy as np
@@ -24,8 +25,14 @@ from astrocast.preparation.baselines import (
     check_finite,
     minimum_blocks,
 )
-from astrocast.runtime.blocks import frames_per_block
-from astrocast.runtime.cluster import can_share, connected_client
+from astrocast.runtime.blocks import (
+    Block,
+    can_share,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
+from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -46,11 +53,13 @@ class PercentileBaseline(BaselineRecording):
         background = running_percentile(
             frames, s.window, s.percentile, inner=inner, pool=shared_threads()
         )
-        return signal_above(frames[inner], background, s.method, floor=s.floor)
+        return signal_above(
+            frames[inner], background, s.method, floor=s.floor, pool=shared_threads()
+        )
 
 
 class SmoothedRecording(DerivedRecording):
-    """A moving average over time of another recording."""
+    """A moving average over time of another recording, which holds finite numbers."""
 
     def __init__(self, source: Recording, width: int) -> None:
         super().__init__(source, dtype=np.float32)
@@ -64,9 +73,11 @@ class SmoothedRecording(DerivedRecording):
         frames = self.source.read(
             first, min(stop + self.width // 2, self.shape[0]), rows, columns
         )
-        check_finite(frames, first)
         return moving_average(
-            frames, self.width, inner=slice(start - first, stop - first)
+            frames,
+            self.width,
+            inner=slice(start - first, stop - first),
+            pool=shared_threads(),
         )
 
 
@@ -80,11 +91,7 @@ class CorrectedMinimumBaseline(BaselineRecording):
         super().__init__(source, settings)
         self.halo = (settings.window, settings.window)
         self.smoothed = SmoothedRecording(source, settings.smooth)
-        noise = NoiseEstimate(source.shape[1:])
-        for start, frames in source.blocks(frames_per_block(source)):
-            check_finite(frames, start)
-            noise.add(frames)
-        self.noise = noise.sigma()
+        self.noise = _measure_noise(source)
         #: standard deviations of the noise that the minimum is too low, in each frame
         self.lost = minimum_bias_over_time(
             len(source), min(settings.window, len(source)), settings.smooth
@@ -103,12 +110,13 @@ class CorrectedMinimumBaseline(BaselineRecording):
         background, _ = two_sided_minimum(
             smoothed, s.window, inner=inner, pool=shared_threads()
         )
-        background += self.lost[start:stop, None, None] * self.noise[rows, columns]
         return signal_above(
             self.source.read(start, stop, rows, columns),
             background,
             s.method,
             floor=s.floor,
+            raised=(self.lost[start:stop], self.noise[rows, columns]),
+            pool=shared_threads(),
         )
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
@@ -126,16 +134,47 @@ class CorrectedMinimumBaseline(BaselineRecording):
     def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32], int]]:
         s = self.settings
         for start, background, _ in minimum_blocks(
-            self.smoothed, s.window, "background", s.floor
+            self.smoothed, s.window, "background", s.floor, checked=True
         ):
             stop = start + len(background)
-            background += self.lost[start:stop, None, None] * self.noise
             yield (
                 start,
                 *signal_above(
-                    self.source.read(start, stop), background, s.method, floor=s.floor
+                    self.source.read(start, stop),
+                    background,
+                    s.method,
+                    floor=s.floor,
+                    raised=(self.lost[start:stop], self.noise),
+                    pool=shared_threads(),
                 ),
             )
+
+
+def _measure_noise(source: Recording) -> NDArray[np.float32]:
+    """Return the noise of each pixel (row, column); refuse NaN and infinity."""
+    noise = NoiseEstimate(source.shape[1:])
+    frames = frames_per_block(source)
+    blocks = list(plan_blocks(len(source), frames, (1, 0)))
+    for block, part in map_blocks(source, measure_noise, blocks, pool=shared_threads()):
+        noise.merge(part)
+        if not noise.finite:
+            for start, seen in source.blocks(frames):
+                check_finite(seen, start)
+                if start >= block.start:
+                    break
+    return noise.sigma()
+
+
+def measure_noise(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> NoiseEstimate:
+    """Return the noise of a block, the step from the frame before it included."""
+    noise = NoiseEstimate((frames.shape[1], frames.shape[2]))
+    if block.lead:
+        noise.add(frames[: block.lead], pool)
+    noise.add(frames[block.inner], pool)
+    noise.forget()
+    return noise
 
 
 class ExponentialBaseline(BaselineRecording):
@@ -175,7 +214,9 @@ class ExponentialBaseline(BaselineRecording):
         background = (
             self.decay[start:stop, None, None] * self.scale[rows, columns]
         ).astype(np.float32)
-        return signal_above(frames, background, s.method, floor=s.floor)
+        return signal_above(
+            frames, background, s.method, floor=s.floor, pool=shared_threads()
+        )
 
 
 def baseline_recording(source: Recording, settings: DeltaSettings) -> BaselineRecording:

@@ -18,17 +18,19 @@ from astrocast.io.views import DerivedRecording
 from astrocast.kernels.baseline.rolling_minimum import (
     Method,
     advance,
+    frame_minimum,
     highest,
     two_sided_minimum,
 )
 from astrocast.runtime.blocks import (
     Block,
     WriteBehind,
+    can_share,
     copy_blocks,
     frames_per_block,
     read_blocks,
 )
-from astrocast.runtime.cluster import can_share, connected_client
+from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -180,21 +182,30 @@ class MinimumBaseline(BaselineRecording):
 
 
 def minimum_blocks(
-    source: Recording, window: int, method: Method, floor: float
+    source: Recording,
+    window: int,
+    method: Method,
+    floor: float,
+    *,
+    checked: bool = False,
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
     """Yield ``(start, result, floored)`` for one block of frames after the other.
 
     Segments are as long as the window and are cut into blocks. A block needs the frames
     at its positions in the previous, this and the next segment; of what lies between,
-    the minima of the blocks suffice.
+    the minima of the blocks suffice. ``checked``: all values are known to be finite.
     """
+    pool = shared_threads()
     n, rows, columns = source.shape
     nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
     blocks, per_segment = cut_segments(n, min(window, n), frames_per_block(source))
     # what follows each block within its segment, of the previous, this and the next
     # segment
     after_past = [nothing] * per_segment
-    heads = [flat(b).min(axis=0) for _, b in read_blocks(source, blocks[:per_segment])]
+    heads = [
+        frame_minimum(flat(b), pool)
+        for _, b in read_blocks(source, blocks[:per_segment])
+    ]
     after_now = following(heads, nothing)
     minima: list[NDArray[Any]] = []
     edges = np.stack([nothing] * 4)
@@ -204,8 +215,9 @@ def minimum_blocks(
             after_past, after_now, minima = after_now, following(minima, nothing), []
         if position == 0:
             edges[2:] = nothing
-        check_finite(now, blocks[i].start)
-        minima.append(flat(future).min(axis=0) if len(future) else nothing)
+        if not checked:
+            check_finite(now, blocks[i].start)
+        minima.append(frame_minimum(flat(future), pool) if len(future) else nothing)
         edges[0], edges[1] = after_past[position], after_now[position]
         before = None if past is None else flat(past)
         result, floored = advance(
@@ -215,7 +227,7 @@ def minimum_blocks(
             edges,
             method,
             floor=floor,
-            pool=shared_threads(),
+            pool=pool,
         )
         yield blocks[i].start, result.reshape(-1, rows, columns), floored
 

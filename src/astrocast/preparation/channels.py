@@ -6,7 +6,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from astrocast.errors import (
     InvalidValueError,
     stack_level,
 )
-from astrocast.io.recording import Metadata, Recording
+from astrocast.io.recording import ALL, Metadata, Recording
 from astrocast.io.views import (
+    DerivedRecording,
     MappedRecording,
     SlicedRecording,
 )
@@ -33,35 +34,62 @@ TIME_COURSE_BYTES = 64 << 20
 REDUCTIONS = ("mean", "max", "min", "std")
 
 
-@dataclass
-class Clipped:
-    """Count values beyond the range of the dtype, also from several threads."""
+class ConvertedRecording(DerivedRecording):
+    """A recording in another dtype; its tally counts values beyond the range.
 
-    count: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    Parameters
+    ----------
+    source
+        The recording.
+    dtype
+        Of the result; values beyond its range become its nearest value.
+    """
 
-    def add(self, n: int) -> None:
-        """Count ``n`` more."""
+    def __init__(self, source: Recording, dtype: Any) -> None:
+        super().__init__(source, dtype=dtype)
+        self._counts = can_clip(source.dtype, dtype)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs; it makes a lock of its own."""
+        return {k: v for k, v in vars(self).items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another process."""
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return converted frames, see `Recording.read`."""
+        frames = self.source.read(start, stop, rows, columns)
+        values, clipped = saturate(frames, self.dtype)
+        if self._counts:
+            self.add(clipped)
+        return np.ascontiguousarray(values)
+
+    def add(self, count: int) -> None:
+        """Count ``count`` more values, also from several threads."""
         with self._lock:
-            self.count += n
+            self.tally += count
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel of a conversion: dataset name, lazy recording, clipped values."""
+    """One channel of a conversion: dataset name, lazy recording."""
 
     name: str
     recording: Recording
-    clipped: Clipped = field(default_factory=Clipped)
 
     def report(self, logger: logging.Logger) -> None:
         """Warn when values were clipped."""
-        if self.clipped.count:
+        if self.recording.tally:
             n = int(np.prod(self.recording.shape, dtype=np.int64))
             message = (
-                f"{self.name}: {self.clipped.count} of {n} values were beyond the range"
-                f" of {self.recording.dtype} and became its nearest value; choose a"
-                " wider or a signed dtype"
+                f"{self.name}: {self.recording.tally} of {n} values were beyond the"
+                f" range of {self.recording.dtype} and became its nearest value;"
+                " choose a wider or a signed dtype"
             )
             warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 
@@ -90,20 +118,16 @@ def interleave(
         )
     if (stop - first) % k:
         raise InvalidValueError(
-            f"{stop - first} frames are no multiple of {k} channels; check `channels`,"
-            f" or leave the incomplete last round out with z_slice=({first},"
-            f" {stop - (stop - first) % k})"
+            f"{stop - first} frames are not a multiple of {k} channels; check"
+            f" `channels`, or leave the incomplete last round out with z_slice="
+            f"({first}, {stop - (stop - first) % k})"
         )
-    labels = source.metadata.channel_names
     found = []
     for i, name in enumerate(names):
         recording: Recording = source
         if k > 1 or (first, stop) != (0, len(source)):
             recording = SlicedRecording(source, first + (i - first) % k, stop, k)
-            recording.metadata = replace(
-                recording.metadata,
-                channel_names=labels[i : i + 1] if len(labels) == k else (),
-            )
+            recording.metadata = recording.metadata.of_channel(i, k)
         found.append(Conversion(name, recording))
     return found
 
@@ -128,24 +152,27 @@ def subtract_offset(
         if offset == "auto":
             counts, error, source = estimate_offset(channel.recording)
             logger.info(
-                "%s: offset of %.4g +- %.2g counts, from %s",
+                "%s: offset of %.4g counts (standard error %s), from %s",
                 channel.name,
                 counts,
-                error,
+                "not known" if error is None else f"{error:.2g}",
                 source,
             )
         shape = channel.recording.shape[1:]
         frame = np.full(shape, float(counts))
-        recording = without(channel.recording, frame)
+        recording = subtract_frame(channel.recording, frame)
         recording.metadata = replace(
-            recording.metadata, subtracted_offset=float(counts), offset_error=error
+            recording.metadata,
+            subtracted_offset=float(counts),
+            offset_error=error,
+            dark_counts=(),
         )
         found.append(replace(channel, recording=recording))
     return found
 
 
-def estimate_offset(recording: Recording) -> tuple[float, float, str]:
-    """Return the counts in the dark, their uncertainty, and what they come from.
+def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
+    """Return the counts in the dark, their uncertainty and their source.
 
     Parameters
     ----------
@@ -155,14 +182,19 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
     Returns
     -------
     tuple
-        Median of the dark frames (spatial standard deviation and mean far below those
-        of most frames), its standard error, and their number in words.
+        What the microscope measured in the dark, where the file states it (its error
+        is not known: None). Otherwise the median of the dark frames (spatial standard
+        deviation and mean far below those of most frames) and its standard error.
+        Then where they come from, in words.
 
     Raises
     ------
     InvalidValueError
         There are no dark frames; the message says what the offset is at most.
     """
+    stated = recording.metadata.dark_counts
+    if len(stated) == 1 and np.isfinite(stated[0]):
+        return float(stated[0]), None, "the microscope's own measurement in the file"
     means, total = [], np.zeros(recording.shape[1:])
     for _, block in recording.blocks(64):
         values = block.astype(np.float64)
@@ -178,7 +210,8 @@ def estimate_offset(recording: Recording) -> tuple[float, float, str]:
         return float(np.median(levels)), float(error), f"{int(dark.sum())} dark frames"
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
-        "offset is 'auto', but there are no dark frames (shutter closed) for it."
+        "offset is 'auto', but the file does not state the counts in the dark and has"
+        " no dark frames (shutter closed)."
         f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
         " from the camera's data sheet or from a recording with the shutter closed"
     )
@@ -210,7 +243,7 @@ def subtract(
             f"the background has shape {frame.shape}, the frames of the recording"
             f" {channels[0].recording.shape[1:]}"
         )
-    return [replace(c, recording=without(c.recording, frame)) for c in channels]
+    return [replace(c, recording=subtract_frame(c.recording, frame)) for c in channels]
 
 
 def background_frame(
@@ -227,7 +260,7 @@ def background_frame(
     return background.astype(np.float64)
 
 
-def without(recording: Recording, background: NDArray[np.float64]) -> Recording:
+def subtract_frame(recording: Recording, background: NDArray[np.float64]) -> Recording:
     """Return the recording minus a frame, in signed floating point."""
     # float32 holds every integer of 16 bits
     kind = np.dtype(
@@ -282,18 +315,10 @@ def transform(
     """Return the channel in its final size and dtype."""
     recording = channel.recording
     if rescale is not None:
-        recording = resized(recording, target_size(recording.shape[1:], rescale))
+        recording = resize(recording, target_size(recording.shape[1:], rescale))
     if recording.dtype == np.dtype(dtype):
         return replace(channel, recording=recording)
-    counts = can_clip(recording.dtype, dtype)
-
-    def convert(frames: NDArray[Any]) -> NDArray[Any]:
-        values, clipped = saturate(frames, dtype)
-        if counts:
-            channel.clipped.add(clipped)
-        return values
-
-    return replace(channel, recording=MappedRecording(recording, convert, dtype=dtype))
+    return replace(channel, recording=ConvertedRecording(recording, dtype))
 
 
 def target_size(
@@ -305,7 +330,7 @@ def target_size(
     return max(1, round(shape[0] * rescale[0])), max(1, round(shape[1] * rescale[1]))
 
 
-def resized(recording: Recording, size: tuple[int, int]) -> Recording:
+def resize(recording: Recording, size: tuple[int, int]) -> Recording:
     """Return the recording resampled to ``size``, its pixel size with it."""
     metadata: Metadata = recording.metadata
     if metadata.pixel_size is not None:

@@ -15,7 +15,7 @@ from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import frames_left_out
 from astrocast.preparation.line_offset import align_lines, choose_line_offset
 from astrocast.preparation.motion_estimate import Motion, SummedChannels, lowest_value
-from astrocast.preparation.motion_moving import opened
+from astrocast.preparation.motion_moving import open_in_stack
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.frame_quality import frame_quality_of
 from astrocast.settings.motion import MotionSettings
@@ -56,10 +56,10 @@ def open_reference(
     """
     recording, name = own, settings.reference_channel
     if name is not None:
-        recording = opened(stack, *channel(path, name))
+        recording = open_in_stack(stack, *channel(path, name))
         check_same_shape(own, recording, name)
     pixels = choose_line_offset(recording, settings.bidi)
-    members = [opened(stack, *channel(path, other)) for other in also]
+    members = [open_in_stack(stack, *channel(path, other)) for other in also]
     aligned = [align_lines(member, pixels) for member in (recording, *members)]
     return SummedChannels(aligned) if also else aligned[0], pixels
 

@@ -29,7 +29,7 @@ from astrocast.io.stores.registration_store import (
     registration_path,
     write_registration,
 )
-from astrocast.kernels.registration.engine import Finish, dense_field
+from astrocast.kernels.registration.engine import OutputConversion, dense_field
 from astrocast.preparation.line_offset import align_lines
 from astrocast.preparation.motion_channels import applied_to, open_reference
 from astrocast.preparation.motion_estimate import Motion, estimate_motion
@@ -39,7 +39,7 @@ from astrocast.preparation.motion_moving import (
     describe_motion,
     frames_moved,
     journal,
-    opened,
+    open_in_stack,
     registration_of,
 )
 from astrocast.runtime.blocks import run_blocks
@@ -274,7 +274,7 @@ class MotionCorrection:
 
     def summary(self) -> str:
         """Return one line: largest shift, frames repaired, frames left out."""
-        return describe_motion(self._known(), self.line_offset)
+        return describe_motion(self._computed_motion(), self.line_offset)
 
     def save(
         self,
@@ -320,7 +320,7 @@ class MotionCorrection:
         numpy.ndarray or None
             The corrected movie (frame, row, column) where there is no output.
         """
-        motion = self._known()
+        motion = self._computed_motion()
         assert self._source is not None
         where = self._source
         if source is not None:
@@ -328,7 +328,7 @@ class MotionCorrection:
         elif source_loc is not None:
             where = (self._source[0], source_loc)
         with ExitStack() as stack:
-            recording = align_lines(opened(stack, *where), self._line_offset)
+            recording = align_lines(open_in_stack(stack, *where), self._line_offset)
             expected = (len(motion.shifts), *motion.template.shape)
             if recording.shape != expected:
                 raise InvalidValueError(
@@ -357,7 +357,9 @@ class MotionCorrection:
                 overwrite=overwrite,
                 resume=resume,
             )
-            finish = Finish(writer.dtype, motion.offset, self.settings.nonneg_movie)
+            finish = OutputConversion(
+                writer.dtype, motion.offset, self.settings.nonneg_movie
+            )
             with (
                 writer,
                 track("motion correction: movie", recording.shape[0]) as advance,
@@ -378,7 +380,7 @@ class MotionCorrection:
             shutil.rmtree(motion.kept, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None
 
-    def _known(self) -> Motion:
+    def _computed_motion(self) -> Motion:
         if self._motion is None:
             raise NotRunError("the motion is not known yet: call run() first")
         return self._motion
@@ -386,7 +388,7 @@ class MotionCorrection:
     @property
     def shifts(self) -> NDArray[np.float64]:
         """Shift of every frame (frame, 2), pixels."""
-        return self._known().shifts
+        return self._computed_motion().shifts
 
     @property
     def fields(self) -> NDArray[np.float32] | None:
@@ -394,50 +396,50 @@ class MotionCorrection:
 
         None after rigid correction.
         """
-        return self._known().fields if self.settings.pw_rigid else None
+        return self._computed_motion().fields if self.settings.pw_rigid else None
 
     @property
     def template(self) -> NDArray[np.float32]:
         """Mean of the aligned sample (row, column)."""
-        return self._known().template
+        return self._computed_motion().template
 
     @property
     def quality(self) -> dict[str, NDArray[Any]]:
         """Values per frame by name."""
-        return self._known().quality
+        return self._computed_motion().quality
 
     @property
     def frame_quality(self) -> pd.DataFrame:
         """The table of bad frames: ``frame``, ``kind``, ``reason``, ``severity``."""
-        return self._known().frame_table.copy()
+        return self._computed_motion().frame_table.copy()
 
     @property
     def bad_frames(self) -> NDArray[np.bool_]:
         """Frames whose shift cannot be trusted (frame,)."""
-        return self._known().quality["bad_frame"]
+        return self._computed_motion().quality["bad_frame"]
 
     @property
     def line_offset(self) -> float:
         """Displacement of odd lines that is taken out, pixels; 0 for none."""
-        self._known()
+        self._computed_motion()
         return self._line_offset
 
     @property
     def border(self) -> tuple[int, int, int, int]:
         """Invalid pixels at (top, bottom, left, right)."""
-        return self._known().border
+        return self._computed_motion().border
 
     @property
     def crispness(self) -> tuple[float, float]:
         """Crispness of the mean image before and after."""
-        return self._known().crispness
+        return self._computed_motion().crispness
 
     def field_at(self, frame: int) -> NDArray[np.float32]:
         """Return the shift of each pixel of one corrected frame, (2, row, column).
 
         In pixels; constant after rigid correction.
         """
-        motion = self._known()
+        motion = self._computed_motion()
         if self.fields is None:
             return np.broadcast_to(
                 motion.shifts[frame, :, None, None], (2, *motion.template.shape)
@@ -447,4 +449,4 @@ class MotionCorrection:
     @property
     def registration(self) -> Registration:
         """Everything that is stored beside the corrected movie."""
-        return registration_of(self._known(), self.settings, self.line_offset)
+        return registration_of(self._computed_motion(), self.settings, self.line_offset)

@@ -18,8 +18,8 @@ from astrocast.io.stores.frame_quality import frames_left_out
 from astrocast.io.views import DerivedRecording
 from astrocast.kernels.registration.engine import (
     Estimate,
-    Finish,
     Model,
+    OutputConversion,
     correct,
     halo_of,
 )
@@ -49,7 +49,12 @@ from astrocast.preparation.motion_judgement import (
     read_frames,
     repair_motion,
 )
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.frame_quality import frame_quality_of
@@ -57,7 +62,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: raise it when the same recording gives other shifts or another corrected movie
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
@@ -65,7 +70,7 @@ SAMPLE_BYTES = 96 << 20
 #: deep chunks
 SAMPLE_RUN = 8
 
-EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
+EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor | None], Estimate]
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ def build_model(
     for i in range(0, len(use), 16):
         part = use[i : i + 16]
         total += correct(
-            frames[part], shifts[part], found[part], model, Finish(), pool
+            frames[part], shifts[part], found[part], model, OutputConversion(), pool
         ).sum(0)
     return model, normal, (total / len(use)).astype(np.float32)
 
@@ -219,38 +224,55 @@ def pass_over(
     """Return the estimate of each frame, and the minimum of all (at most 0)."""
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
-    sums = Sums()
+    sums = ImageSums()
     done = {
-        b.start: sums.taken(*kept)
+        b.start: sums.take_from(*kept)
         for b in blocks
         if (kept := store.load(b.start)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
-        for block, data in read_blocks(
-            recording, [b for b in blocks if b.start not in done]
+        for block, found in map_blocks(
+            recording,
+            EstimateTask(model, estimate),
+            [b for b in blocks if b.start not in done],
+            pool=pool,
         ):
-            found = estimate(data, model, block.inner, pool), lowest_value(data)
             store.save(block.start, *found)
-            done[block.start] = sums.taken(*found)
+            done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
     joined = replace(
-        Estimate.joined([p[0] for p in parts]),
+        Estimate.join([p[0] for p in parts]),
         sum_before=sums.before,
         sum_after=sums.after,
     )
     return joined, min(p[1] for p in parts)
 
 
-class Sums:
+@dataclass(frozen=True)
+class EstimateTask:
+    """Estimate the motion of a block: what `map_blocks` calls."""
+
+    model: Model
+    estimate: EstimateBlock
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> tuple[Estimate, float]:
+        """Return the estimate of the block's frames, and their lowest value."""
+        found = self.estimate(frames, self.model, block.inner, pool)
+        return found, lowest_value(frames)
+
+
+class ImageSums:
     """Sum of images over blocks, so that memory does not grow with the recording."""
 
     def __init__(self) -> None:
         self.before: Any = 0.0
         self.after: Any = 0.0
 
-    def taken(self, found: Estimate, lowest: float) -> tuple[Estimate, float]:
+    def take_from(self, found: Estimate, lowest: float) -> tuple[Estimate, float]:
         """Add the sums of a block, and return it without them."""
         self.before, self.after = (
             self.before + found.sum_before,

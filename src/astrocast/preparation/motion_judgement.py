@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table
 from astrocast.kernels.registration.engine import Estimate, Model, rigid_part
-from astrocast.kernels.registration.mending import (
+from astrocast.kernels.registration.piecewise import PiecewiseModel
+from astrocast.kernels.registration.quality import NormalRange
+from astrocast.kernels.registration.repair_shifts import (
     find_suspects,
     mend_shifts,
     neighbour_shifts,
 )
-from astrocast.kernels.registration.piecewise import PiecewiseModel
-from astrocast.kernels.registration.quality import NormalRange
 
 #: a shift that changed by less was not wrong, pixels
 REPAIRED_FROM = 0.1

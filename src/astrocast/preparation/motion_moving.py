@@ -15,7 +15,7 @@ from astrocast.io.stores.frame_quality import LEAVE_OUT
 from astrocast.io.stores.registration_store import Registration
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
-from astrocast.kernels.registration.engine import Finish, correct, estimate
+from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
 from astrocast.preparation.motion_estimate import (
     ALGORITHM_VERSION,
     EstimateBlock,
@@ -32,24 +32,42 @@ MOVED_BYTES = 8 << 20
 
 
 class MoveBack:
-    """The correction as an operation on blocks."""
+    """The correction as an operation on blocks.
+
+    Parameters
+    ----------
+    motion
+        Shifts of all frames.
+    finish
+        How corrected values are stored.
+    pool
+        Threads that share the work.
+    """
 
     halo = (0, 0)
 
-    def __init__(self, motion: Motion, finish: Finish, pool: Executor) -> None:
-        self.motion, self.finish, self.pool = motion, finish, pool
+    def __init__(
+        self, motion: Motion, finish: OutputConversion, pool: Executor | None
+    ) -> None:
+        self.model, self.finish, self.pool = motion.model, finish, pool
+        self.shifts, self.fields = motion.shifts, motion.fields
 
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
-        """Return the frames of the block, moved back."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what every task needs; its shifts come with the task."""
+        return {"model": self.model, "finish": self.finish, "pool": None}
+
+    def part_of(self, block: Block) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the shifts and fields of a block."""
         own = slice(block.start, block.stop)
-        motion = self.motion
+        return self.shifts[own], self.fields[own]
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, part: Any = None
+    ) -> NDArray[Any]:
+        """Return the frames of the block, moved back; ``part``: see `part_of`."""
+        shifts, fields = part or self.part_of(block)
         return correct(
-            frames[block.inner],
-            motion.shifts[own],
-            motion.fields[own],
-            motion.model,
-            self.finish,
-            self.pool,
+            frames[block.inner], shifts, fields, self.model, self.finish, self.pool
         )
 
 
@@ -88,7 +106,7 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
     return Resume(motion.kept / f"save-{key[:16]}.json", key)
 
 
-def opened(stack: ExitStack, source: Any, loc: str | None) -> Recording:
+def open_in_stack(stack: ExitStack, source: Any, loc: str | None) -> Recording:
     """Return the recording; it is closed with the stack if it was opened here."""
     recording = open_recording(source, loc)
     if recording is not source:

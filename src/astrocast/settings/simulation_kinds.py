@@ -29,10 +29,10 @@ TISSUE_KINDS: tuple[str, ...] = get_args(TissueKind)
 DEFAULT_SNR = 4.0
 
 
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+def _order_pair(pair: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= pair[0] <= pair[1]:
         raise ValueError("expected (lowest, highest), both at least 0")
     return pair
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Range = Annotated[tuple[float, float], AfterValidator(_order_pair)]

@@ -33,7 +33,7 @@ KINDS = ("soma", "process", "endfoot")
 
 @dataclass(frozen=True)
 class SimulatedCohort:
-    """The events of a study with what is true of them.
+    """The events of a study with their true properties.
 
     Parameters
     ----------
@@ -147,11 +147,13 @@ def _plan(settings: CohortSettings) -> Iterator[_Recording]:
         effect = {v: effects.get(v, 1.0) if number else 1.0 for v in values}
         for animal in range(s.animals):
             rng = np.random.default_rng(next(seeds))
-            own = dict(zip(values, _spread(rng, s.animal_sd, 5), strict=True))
+            own = dict(zip(values, _draw_factors(rng, s.animal_sd, 5), strict=True))
             for day in range(1, s.recordings + 1):
                 seed = next(seeds)
                 rng = np.random.default_rng(seed.spawn(1)[0])
-                noise = dict(zip(values, _spread(rng, s.recording_sd, 5), strict=True))
+                noise = dict(
+                    zip(values, _draw_factors(rng, s.recording_sd, 5), strict=True)
+                )
                 factors = {v: effect[v] * own[v] * noise[v] for v in values}
                 # a probability has no spread between animals that could exceed 1
                 factors["response"] = effect["response"]
@@ -160,7 +162,7 @@ def _plan(settings: CohortSettings) -> Iterator[_Recording]:
                 yield _Recording(group, subject, name, day, factors, seed)
 
 
-def _spread(rng: np.random.Generator, sd: float, n: int) -> NDArray[np.float64]:
+def _draw_factors(rng: np.random.Generator, sd: float, n: int) -> NDArray[np.float64]:
     """Return log-normal factors of mean 1."""
     return np.exp(rng.normal(-0.5 * sd * sd, sd, n))
 
@@ -200,7 +202,7 @@ def _draw_units(
     leader[following] = order[n // 2 : n // 2 + len(following)]
     delay[following] = rng.uniform(*s.delay, len(following))
     responds = rng.permutation(s.regions) < round(s.responders * s.regions)
-    rate = s.rate * recording.factors["rate"] * _spread(rng, s.unit_sd, n)
+    rate = s.rate * recording.factors["rate"] * _draw_factors(rng, s.unit_sd, n)
     return pd.DataFrame(
         {
             "recording": recording.name,
@@ -280,8 +282,8 @@ def _draw_values(
     )
     steps = s.separation * CLASS_STEPS[table["event_class"].to_numpy()]
     for k, (name, mean) in enumerate(MEANS.items()):
-        of_unit = _spread(rng, s.unit_sd, len(units))[unit]
-        of_event = _spread(rng, s.event_sd, len(unit))
+        of_unit = _draw_factors(rng, s.unit_sd, len(units))[unit]
+        of_event = _draw_factors(rng, s.event_sd, len(unit))
         level = mean * recording.factors[name] * np.exp(steps[:, k])
         table[name] = level * of_unit * of_event
     return table
@@ -341,7 +343,7 @@ def write_cohort(
         Everything else of the movies; ``SimulationSettings.preset("branches")`` where
         None. Its number of events is the one at a factor of 1.
     overwrite
-        Replace what is there.
+        Replace existing files.
 
     Returns
     -------

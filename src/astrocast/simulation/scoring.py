@@ -129,7 +129,7 @@ def common_voxels(
         and each found event, and the labels of both.
     """
     if isinstance(truth, np.ndarray) and isinstance(found, np.ndarray):
-        return _common_of_volumes(_checked(truth), _checked(found))
+        return _common_of_volumes(_check_labels(truth), _check_labels(found))
     t_ids, t_lists = _as_lists(truth)
     f_ids, f_lists = _as_lists(found)
     everything = np.concatenate([*t_lists, *f_lists, np.empty(0, np.int64)])
@@ -148,8 +148,8 @@ def _common_of_volumes(
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     if truth.shape != found.shape:
         raise InvalidValueError(
-            f"the truth has shape {truth.shape}, what was found {found.shape}; expected"
-            " the same"
+            f"the truth has shape {truth.shape}, the found labels {found.shape};"
+            " expected the same"
         )
     flat_truth, flat_found = truth.reshape(-1), found.reshape(-1)
     keys: list[NDArray[Any]] = []
@@ -185,7 +185,7 @@ def _common_of_volumes(
     )
 
 
-def _checked(labels: NDArray[Any]) -> NDArray[Any]:
+def _check_labels(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype.kind not in "iub":
         raise InvalidValueError(
             f"labels are {labels.dtype}; expected integers, 0 for the background"
@@ -202,7 +202,7 @@ def _as_lists(events: Events) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     if not isinstance(events, np.ndarray):
         lists = [np.unique(np.asarray(v, np.int64)) for v in events]
         return np.arange(1, len(lists) + 1), lists
-    flat = _checked(events).reshape(-1)
+    flat = _check_labels(events).reshape(-1)
     inside = np.flatnonzero(flat)
     order = np.argsort(flat[inside], kind="stable")
     ids, first = np.unique(flat[inside][order], return_index=True)

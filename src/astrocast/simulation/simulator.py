@@ -63,7 +63,7 @@ class SimulationBlock:
 
 
 @dataclass(frozen=True)
-class _Present:
+class _PresentEvent:
     """An event that has voxels in the recording."""
 
     source: EventSource
@@ -126,7 +126,7 @@ class Simulator:
 
     @property
     def bad_frames(self) -> pd.DataFrame:
-        """Frames that are not what they should be: columns ``frame``, ``kind``."""
+        """Disturbed frames: columns ``frame``, ``kind``."""
         return self.sensor.bad_frames
 
     def wide_baseline(self, frame: int) -> NDArray[np.float32]:
@@ -171,7 +171,7 @@ class Simulator:
     def clean(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the events without noise and at rest, counts (frame, row, column)."""
         scale = self.bleaching[start:stop] * self.settings.gain
-        formula, tissue, _ = self._packed
+        formula, tissue, _ = self._event_arrays
         signal = np.asarray(event_signal(formula, start, scale, self.shape[1:]))
         if not len(tissue[-1]):
             return signal
@@ -184,7 +184,7 @@ class Simulator:
         int32 (frame, row, column).
         """
         scale = self.bleaching[start:stop] * self.settings.gain
-        formula, tissue, n = self._packed
+        formula, tissue, n = self._event_arrays
         peaks = np.array([p.row["amplitude"] for p in self._present], np.float64)
         numbers = np.arange(1, len(peaks) + 1, dtype=np.int32)
         labels, strengths = event_labels(
@@ -284,9 +284,9 @@ class Simulator:
         return [*formula, *tissue]
 
     @cached_property
-    def _present(self) -> list[_Present]:
+    def _present(self) -> list[_PresentEvent]:
         """Events that have voxels in the recording; the voxels are not kept."""
-        present: list[_Present] = []
+        present: list[_PresentEvent] = []
         grouped: dict[int, NDArray[np.int64]] = {}
         size = self.shape[1] * self.shape[2]
         f0 = self.f0
@@ -300,7 +300,7 @@ class Simulator:
             row["snr"] = photons / noise_of(self.settings, light)
             if row["group"]:
                 grouped[len(present)] = trace.voxels
-            present.append(_Present(source, row))
+            present.append(_PresentEvent(source, row))
         groups = [present[k].row["group"] for k in grouped]
         touches = find_touching(groups, list(grouped.values()), self.shape)
         known = dict(zip(grouped, touches, strict=True))
@@ -309,7 +309,9 @@ class Simulator:
         return present
 
     @cached_property
-    def _packed(self) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...], int]:
+    def _event_arrays(
+        self,
+    ) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...], int]:
         """Return the arrays of the events that are there, and how many are formulas."""
         sources = [present.source for present in self._present]
         formula = [s.parameters for s in sources if isinstance(s, FormulaSource)]

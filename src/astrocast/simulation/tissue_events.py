@@ -59,7 +59,7 @@ class TissueDraft:
         return self.start, self.start + latest + self.course.length
 
 
-class Occupied:
+class OccupiedSpace:
     """What is taken already, in space and time: keeps events apart.
 
     Parameters
@@ -107,7 +107,7 @@ def place_tissue_events(
     """Return the tissue events beside events given by a formula, groups numbered on."""
     if not any(kind in TISSUE_KINDS for kind in s.kind_counts):
         return []
-    taken = Occupied(scene.image.shape, scene.margin, s.separation)
+    taken = OccupiedSpace(scene.image.shape, scene.margin, s.separation)
     if not s.overlap:
         mark_formula_events(taken, formula)
     last = max((draft.group for draft in formula), default=0)
@@ -120,9 +120,9 @@ def place_tissue_events(
 
 
 def draw_tissue_events(
-    settings: SimulationSettings, tissue: Tissue, taken: Occupied, seed: Any
+    settings: SimulationSettings, tissue: Tissue, taken: OccupiedSpace, seed: Any
 ) -> list[TissueDraft]:
-    """Return the events of all tissue kinds, placed apart from what is taken.
+    """Return the events of all tissue kinds, placed in free space.
 
     Whole-field events overlap with all others.
     """
@@ -150,7 +150,7 @@ def draw_tissue_events(
 
 
 def _place(
-    kind: str, most: int, tissue: Tissue, taken: Occupied, rng: np.random.Generator
+    kind: str, most: int, tissue: Tissue, taken: OccupiedSpace, rng: np.random.Generator
 ) -> list[TissueDraft]:
     """Return one event, or the events of one place; none where there is no room."""
     settings = tissue.settings
@@ -231,7 +231,7 @@ def light_under(draft: TissueDraft, resting: NDArray[Any], margin: int) -> float
     return float((values * f.weight).sum() / f.weight.sum())
 
 
-def mark_formula_events(taken: Occupied, drafts: list[Any]) -> None:
+def mark_formula_events(taken: OccupiedSpace, drafts: list[Any]) -> None:
     """Keep tissue events away from events that are given by a formula."""
     rows, columns = np.indices(taken.shape)
     for draft in drafts:

@@ -10,8 +10,8 @@ import pytest
 from astrocast.detection import Detector
 from astrocast.detection.calibrated.bad_frames import (
     LONGEST_GAP,
-    MendedRecording,
-    mended,
+    InterpolatedRecording,
+    interpolate_bad_frames,
 )
 from astrocast.io import create_recording, open_recording
 from astrocast.io.stores.event_map import open_event_map
@@ -89,7 +89,7 @@ def test_bad_frames_lie_between_their_neighbours_in_whatever_blocks() -> None:
         (1, 3, 4), np.uint16
     )
     bad = np.isin(np.arange(12), [0, 3, 4, 11])
-    recording = MendedRecording(
+    recording = InterpolatedRecording(
         open_recording(np.where(bad[:, None, None], 999, movie)), bad
     )
     whole = recording.to_array()
@@ -108,4 +108,4 @@ def test_bad_frames_lie_between_their_neighbours_in_whatever_blocks() -> None:
 @pytest.mark.parametrize("bad", [None, np.zeros(8, bool), np.arange(8) < 3])
 def test_what_cannot_be_is_not_mended(bad: np.ndarray | None) -> None:
     recording = open_recording(np.zeros((8, 4, 4), np.uint8))
-    assert mended(recording, bad) == (recording, None)
+    assert interpolate_bad_frames(recording, bad) == (recording, None)

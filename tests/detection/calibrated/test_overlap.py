@@ -19,7 +19,7 @@ from astrocast.detection.events.layers import write_layers
 from astrocast.io import create_recording, open_recording
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import read_events
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.simulation.scoring import score
 
@@ -214,7 +214,10 @@ def test_an_event_in_the_hole_of_another_keeps_its_voxels_whichever_comes_first(
     none = np.zeros(12, bool)
     filled = none.copy()
     filled[5:8] = True
-    parts = [(Layered(inner, none[:2], none[:2]), 1), (Layered(outer, none, filled), 2)]
+    parts = [
+        (LayeredEvent(inner, none[:2], none[:2]), 1),
+        (LayeredEvent(outer, none, filled), 2),
+    ]
     for turn, order in enumerate((parts, parts[::-1])):
         checkpoint = Checkpoint(tmp_path / f"{turn}.roi", {})
         write_layers(checkpoint, "events", 0, (1, 1, 12), order)

@@ -186,3 +186,35 @@ def test_volumes_that_go_on_in_the_next_file(tmp_path: Path) -> None:
         write(tmp_path / f"rec_{i + 1:05d}.tif", values[7 * i : 7 * i + 7], STACK)
     with open_recording(tmp_path, plane=1) as found:
         assert values_of(found) == [1, 11, 21, 31, 41, 51]
+
+
+@pytest.mark.parametrize(
+    ("subtracted", "expected"),
+    [
+        ("[false false false false]", (12.0, 40.0)),
+        ("[true true true true]", (0.0, 0.0)),
+        ("[false true true false]", (12.0, 0.0)),
+        ("false", (12.0, 40.0)),
+    ],
+)
+def test_counts_in_the_dark(
+    tmp_path: Path, subtracted: str, expected: tuple[float, float]
+) -> None:
+    path = tmp_path / "a.tif"
+    header = BASIC | {
+        "hChannels.channelSave": "[1;3]",
+        "hChannels.channelOffset": "[12 -7 40 NaN]",
+        "hChannels.channelSubtractOffset": subtracted,
+    }
+    write(path, [10 * t + c for t in range(4) for c in range(2)], header)
+    for channel in range(2):
+        with open_recording(path, channel=channel) as found:
+            assert found.metadata.dark_counts == (expected[channel],)
+
+
+def test_a_channel_without_a_measurement_in_the_dark(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    header = BASIC | {"hChannels.channelOffset": "[NaN 3 3 3]"}
+    write(path, [1, 2], header)
+    with open_recording(path) as found:
+        assert found.metadata.dark_counts == ()

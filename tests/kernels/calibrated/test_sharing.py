@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from astrocast.kernels.calibrated.overlap import (
-    Shared,
+    SharedVoxels,
     give_back,
     layer_events,
     shared_voxels,
@@ -50,7 +50,7 @@ def travelling(onset: float, column: float) -> np.ndarray:
 
 def share(
     events: list[np.ndarray], noise: float = 0.01
-) -> tuple[list[np.ndarray], dict[int, Shared], list[np.ndarray]]:
+) -> tuple[list[np.ndarray], dict[int, SharedVoxels], list[np.ndarray]]:
     """Return the exclusive extents, what is shared, and the truth: each event's voxels
     above the level.
 
@@ -141,7 +141,7 @@ def test_a_voxel_that_is_high_through_another_is_given_back(pair: str) -> None:
 def test_an_event_of_which_too_little_would_be_left_stays_as_it_is() -> None:
     extents = {1: np.arange(20), 2: np.arange(20, 30)}
     strengths = {1: np.full(20, 9.0), 2: np.linspace(1, 2, 10)}
-    shared = {1: Shared(np.arange(20, 30), np.full(10, 1.5), np.ones(10, bool))}
+    shared = {1: SharedVoxels(np.arange(20, 30), np.full(10, 1.5), np.ones(10, bool))}
     levels, cores = {1: 3.0, 2: 0.6}, {1: 7.0, 2: 1.6}
     kept = give_back(extents, strengths, shared, levels, cores, 3, (1, 1, 30))
     assert kept[1].tolist() == list(range(20))
@@ -225,7 +225,7 @@ def test_layers_are_those_of_a_plain_loop(seed: int) -> None:
     for n in (1, 3):
         others = np.setdiff1d(np.flatnonzero(owner != n), extents[n])
         voxels = np.sort(rng.choice(others, 15, replace=False))
-        shared[n] = Shared(voxels, rng.random(15), rng.random(15) < 0.7)
+        shared[n] = SharedVoxels(voxels, rng.random(15), rng.random(15) < 0.7)
     cores = dict.fromkeys(numbers, 1.1)
     expected = plain_layers(extents, strengths, shared, cores)
     found = layer_events(extents, strengths, shared, cores)
@@ -246,7 +246,7 @@ def test_every_event_is_seen_in_the_map() -> None:
     found = layer_events(
         extents,
         strengths,
-        {1: Shared(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))},
+        {1: SharedVoxels(np.arange(5, 8), np.full(3, 5.0), np.ones(3, bool))},
         {1: 4.5, 2: 1.5},
     )
     assert found[1].voxels.tolist() == [*range(8)]

@@ -224,7 +224,7 @@ def test_blocks_of_frames_change_nothing() -> None:
     movie = stored(tissue())
     movie[75] //= 3
     whole = measure_frames(movie)
-    parts = FrameStatistics.joined(
+    parts = FrameStatistics.join(
         [
             measure_frames(movie[a:b], movie[a - 1] if a else None)
             for a, b in ((0, 1), (1, 76), (76, 160))

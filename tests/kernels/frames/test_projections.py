@@ -89,7 +89,7 @@ def test_what_is_no_block_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_blocks_of_different_frames_do_not_merge() -> None:
     with pytest.raises(InvalidValueError, match="cannot merge"):
-        project(np.zeros((2, 3, 4))).merged(project(np.zeros((2, 3, 5))))
+        project(np.zeros((2, 3, 4))).merge(project(np.zeros((2, 3, 5))))
 
 
 def test_the_first_label_of_each_pixel() -> None:

@@ -14,8 +14,8 @@ from scipy import ndimage
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import (
     Estimate,
-    Finish,
     Model,
+    OutputConversion,
     correct,
     estimate,
 )
@@ -77,7 +77,7 @@ def test_blocks_and_threads_change_nothing(
             parts.append(
                 estimate(frames[low : min(21, stop + halo)], model, inner, pool)
             )
-    joined = Estimate.joined(parts)
+    joined = Estimate.join(parts)
     assert_same(joined, whole, 1e-5)
     np.testing.assert_allclose(joined.sum_after, whole.sum_after, rtol=1e-5, atol=1e-3)
 
@@ -105,7 +105,11 @@ def test_correction_is_the_same_on_any_number_of_threads(
     for model in (models["rigid"], models["piecewise"]):
         found = estimate(frames, model)
         alone = correct(
-            frames, found.shifts, found.fields, model, Finish(np.dtype(np.uint16))
+            frames,
+            found.shifts,
+            found.fields,
+            model,
+            OutputConversion(np.dtype(np.uint16)),
         )
         with ThreadPoolExecutor(3) as pool:
             shared = correct(
@@ -113,7 +117,7 @@ def test_correction_is_the_same_on_any_number_of_threads(
                 found.shifts,
                 found.fields,
                 model,
-                Finish(np.dtype(np.uint16)),
+                OutputConversion(np.dtype(np.uint16)),
                 pool,
             )
         np.testing.assert_array_equal(alone, shared)

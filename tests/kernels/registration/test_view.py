@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astrocast.kernels.registration.preprocess import (
-    displaced,
+    displace_frames,
     halve,
     patches,
     plan_view,
@@ -62,7 +62,7 @@ def test_halve_and_displaced_and_patches() -> None:
     )
     shifts = np.array([[3, -2], [-40, 50]])
     for frame, moved, (dy, dx) in zip(
-        seen, displaced(seen, shifts), shifts, strict=True
+        seen, displace_frames(seen, shifts), shifts, strict=True
     ):
         rows, columns = (
             np.clip(np.arange(30) + dy, 0, 29),

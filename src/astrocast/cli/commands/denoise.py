@@ -17,7 +17,7 @@ from astrocast.cli.options import (
     Plane,
     Position,
     Recording,
-    checked,
+    check_settings,
     make_address,
     with_options,
 )
@@ -58,7 +58,7 @@ def denoise(
     from astrocast.runtime.progress import reporting
 
     loc = make_address(loc, plane, position, channel, axes, missing)
-    chosen: DenoiserSettings = checked(DenoiserSettings, settings)
+    chosen: DenoiserSettings = check_settings(DenoiserSettings, settings)
     denoiser = Denoiser(**chosen.model_dump())
     with reporting(reporter()), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -71,7 +71,7 @@ def denoise(
 
 
 def summary(denoiser: Denoiser) -> list[str]:
-    """Return what was done and how good it is, a line each."""
+    """Return the processing steps and quality measures, a line each."""
     said = [f"engine: {denoiser.engine_used}"]
     if denoiser.training is not None:
         said.append(f"training: {denoiser.training.steps} steps")

@@ -128,7 +128,7 @@ def _draw(found: Preview, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.imshow(measured.mean, cmap="gray")
     left.set_title("Background")
-    shown = right.imshow(measured.footprints, cmap="viridis")
+    shown = right.imshow(found.footprints, cmap="viridis")
     right.set_title("Events")
     figure.colorbar(shown, ax=right, label="frames in an event")
     for ax in (left, right):

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from astrocast.io.recording import ALL, Recording
 from astrocast.io.views import DerivedRecording
 
-#: a longer run of bad frames tells of nothing that happened in it
+#: longest run of bad frames that is interpolated
 LONGEST_GAP = 4
 #: a larger share of bad frames says that they were judged wrongly rather than that the
 #: recording is so bad
 MOST_BAD = 0.25
 
 
-class MendedRecording(DerivedRecording):
+class InterpolatedRecording(DerivedRecording):
     """A recording whose bad frames are interpolated, float32.
 
     Linearly between the good frames around them.
@@ -74,7 +74,7 @@ class MendedRecording(DerivedRecording):
         return self.source.read(t, t + 1, rows, columns)[0].astype(np.float32)
 
 
-def mended(
+def interpolate_bad_frames(
     recording: Recording, bad: NDArray[np.bool_] | None
 ) -> tuple[Recording, NDArray[np.bool_] | None]:
     """Return a recording with bad frames interpolated, and frames without result.
@@ -101,4 +101,4 @@ def mended(
     unknown = np.zeros(len(bad), np.bool_)
     for begin, end in edges.reshape(-1, 2):
         unknown[begin:end] = end - begin > LONGEST_GAP
-    return MendedRecording(recording, bad), unknown
+    return InterpolatedRecording(recording, bad), unknown

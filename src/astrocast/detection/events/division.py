@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     number_events,
     parts_by_block,
     write_layers,
 )
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.io.recording import Recording
-from astrocast.kernels.calibrated.overlap import Layered
+from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.masks.runs import list_voxels
 from astrocast.kernels.segmentation.splitting import divide
 from astrocast.runtime.blocks import read_blocks
@@ -53,7 +54,7 @@ def divide_events(
     np.minimum.at(waiting, last, first)
     waiting = np.minimum.accumulate(waiting[::-1])[::-1]
     collected: dict[int, _Event] = {}
-    done = _Divided(segmentation)
+    done = _DividedEvents(segmentation)
     for index, (block, frames) in enumerate(read_blocks(recording, blocks)):
         for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
             if event not in collected:
@@ -64,7 +65,7 @@ def divide_events(
             done.add(event, *collected.pop(event).parts(segmentation.shape, still))
             advance(1)
         done.write(int(waiting[index + 1]))
-    return done.numbered()
+    return done.number_in_raster_order()
 
 
 @dataclass
@@ -87,7 +88,7 @@ class _Event:
         )
 
     def see(self, start: int, frames: NDArray[Any]) -> None:
-        """Keep what of a block that begins at ``start`` is in the box."""
+        """Copy the part of a block in the box; the block begins at ``start``."""
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
             inside = frames[
@@ -99,11 +100,13 @@ class _Event:
 
     def parts(
         self, shape: tuple[int, int, int], still: bool
-    ) -> tuple[Layered, NDArray[np.int32]]:
+    ) -> tuple[LayeredEvent, NDArray[np.int32]]:
         """Return the event's voxels and the part (from 1) of each."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
-        event = Layered(voxels[order], hidden[order], np.zeros(len(voxels), np.bool_))
+        event = LayeredEvent(
+            voxels[order], hidden[order], np.zeros(len(voxels), np.bool_)
+        )
         if self.box is None:
             return event, np.ones(len(voxels), np.int32)
         place = tuple(
@@ -137,7 +140,7 @@ def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) 
             events[event - 1].hidden.append(np.full(len(own), hidden))
 
 
-class _Divided:
+class _DividedEvents:
     """The divided events so far; each part has a provisional number."""
 
     def __init__(self, segmentation: Segmentation) -> None:
@@ -145,19 +148,20 @@ class _Divided:
         self.waiting: dict[int, list[Part]] = {}
         self.event: list[int] = []
         self.part: list[int] = []
+        self.edges = block_edges(segmentation.blocks, segmentation.shape)
         self.written = 0
 
-    def add(self, event: int, whole: Layered, part: NDArray[np.int32]) -> None:
+    def add(self, event: int, whole: LayeredEvent, part: NDArray[np.int32]) -> None:
         """Add an event with the part of each of its voxels."""
         count = int(part.max())
         for number in range(1, count + 1):
             self.event.append(event)
             self.part.append(number if count > 1 else 0)
             own = part == number
-            piece = Layered(whole.voxels[own], whole.hidden[own], whole.filled[own])
-            for index, inside in parts_by_block(
-                piece, self.segmentation.blocks, self.segmentation.shape
-            ):
+            piece = LayeredEvent(
+                whole.voxels[own], whole.hidden[own], whole.filled[own]
+            )
+            for index, inside in parts_by_block(piece, self.edges):
                 self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:
@@ -174,7 +178,7 @@ class _Divided:
             )
         self.written = max(self.written, stop)
 
-    def numbered(self) -> Segmentation:
+    def number_in_raster_order(self) -> Segmentation:
         """Return the events in raster order."""
         event, part = np.array(self.event, np.int64), np.array(self.part, np.int64)
         measures = {

@@ -16,7 +16,7 @@ from astrocast.detection.events.footprint_measures import (
     measure_rows,
 )
 from astrocast.detection.events.segmentation import Segmentation
-from astrocast.detection.events.traces_and_map import Measured
+from astrocast.detection.events.traces_and_map import EventSignals
 from astrocast.events.schema import HIDDEN
 from astrocast.io.stores.event_table_writer import EventTableWriter
 from astrocast.kernels.event_features.event_shapes import (
@@ -42,7 +42,7 @@ class EventBatch:
     number
         Number of each event in the event map, int64, (events,).
     boxes
-        Their boxes, in frames of what was worked on.
+        Bounding boxes, frames counted from the first processed frame.
     runs
         Their voxels.
     measured
@@ -52,12 +52,12 @@ class EventBatch:
     number: NDArray[np.int64]
     boxes: Boxes
     runs: EventRuns
-    measured: Measured
+    measured: EventSignals
 
 
 @dataclass(frozen=True)
 class SourceFrames:
-    """What is known of the frames that the events are in.
+    """Frames of the recording that the events lie in, with their quality.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Publication:
 
 def write_table(
     segmentation: Segmentation,
-    measured: Measured,
+    measured: EventSignals,
     writer: EventTableWriter,
     context: SourceFrames,
     publication: Publication,
@@ -100,7 +100,7 @@ def write_table(
             np.arange(a + 1, b + 1),
             Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
             _runs_of(segmentation.load_events, segmentation, a, b),
-            Measured(
+            EventSignals(
                 measured.trace[values],
                 measured.noise[values],
                 measured.offsets[a : b + 1] - measured.offsets[a],

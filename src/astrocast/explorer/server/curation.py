@@ -118,7 +118,7 @@ def merge(project: Opened, wanted: Merge) -> dict[str, Any]:
     """Make one event of several."""
     found = events_of(project)
     check_events(found.state, wanted.events, found.detected.index.to_list())
-    parts = [found.placed(event) for event in dict.fromkeys(wanted.events)]
+    parts = [found.voxels_of(event) for event in dict.fromkeys(wanted.events)]
     made = _measure(project, found, [merge_masks(parts)], wanted.events)
     return _decide(found, Decision("merge", now(), tuple(wanted.events), made=made))
 
@@ -128,7 +128,7 @@ def split(project: Opened, wanted: Split) -> dict[str, Any]:
     """Divide an event in two."""
     found = events_of(project)
     check_events(found.state, [wanted.event], found.detected.index.to_list())
-    placed = found.placed(wanted.event)
+    placed = found.voxels_of(wanted.event)
     if wanted.line is not None:
         parts = split_along_line(placed, *wanted.line)
     elif wanted.frame is not None:
@@ -168,7 +168,7 @@ def undo(project: Opened) -> dict[str, Any]:
 
 @router.post("/redo")
 def redo(project: Opened) -> dict[str, Any]:
-    """Make again what was undone last."""
+    """Redo the decision that was undone last."""
     found = events_of(project)
     if found.state.redoable is None:
         raise InvalidValueError("there is nothing to redo")
@@ -227,7 +227,7 @@ def _measure(
     movies, context = measured_movies(project, found)
     made: list[MadeEvent] = []
     parents = {int(e) for e in replaced}
-    near = [found.placed(e) for e in found.numbers.tolist() if e not in parents]
+    near = [found.voxels_of(e) for e in found.numbers.tolist() if e not in parents]
     for i, placed in enumerate(masks):
         z, x, y = placed.origin
         depth, rows, columns = placed.mask.shape
@@ -255,7 +255,7 @@ def _near(event: PlacedMask, other: PlacedMask) -> bool:
 def measured_movies(
     project: Project, found: EventSet
 ) -> tuple[EventMovies, MeasureContext]:
-    """Return the movies that detection measured on, and what it knew of them."""
+    """Return the movies that detection measured on, with their properties."""
     try:
         used = read_meta(found.store).get("parameters", {})
     except AstrocastError:

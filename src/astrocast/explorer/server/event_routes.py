@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["events"])
 
 
 def events_of(project: Project) -> EventSet:
-    """Return the events of a project, or say that there are none."""
+    """Return the events of a project; an error where there are none."""
     if project.events is None:
         raise DatasetNotFoundError(
             "no events were detected yet; tune the detection and run it"
@@ -45,7 +45,7 @@ def events(project: Opened) -> dict[str, Any]:
 def event(project: Opened, event: int) -> dict[str, Any]:
     """Return an event: properties, voxels per frame, neighbours, events there."""
     found = events_of(project)
-    placed = found.placed(event)
+    placed = found.voxels_of(event)
     z, x, y = placed.origin
     place = found.same_place(event)
     at = place.index(event)
@@ -80,7 +80,7 @@ def event_trace(
     project: Opened, event: int, layer: str, ring: Annotated[bool, Query()] = False
 ) -> dict[str, Any]:
     """Return the mean over the event's footprint in every frame of a layer."""
-    placed = events_of(project).placed(event)
+    placed = events_of(project).voxels_of(event)
     pixels = np.argwhere(placed.mask.any(axis=0)) + placed.origin[1:]
     return {"values": plain(mean_trace(project.layer(layer).recording, pixels))}
 

@@ -109,7 +109,7 @@ class EventSet:
             )
         return int(found[0])
 
-    def placed(self, event: int) -> PlacedMask:
+    def voxels_of(self, event: int) -> PlacedMask:
         """Return the voxels of an event."""
         i = self.position(event)
         z, x, y = (int(v) for v in self.origins[i])
@@ -150,11 +150,11 @@ class EventSet:
     def sharing(self, event: int) -> dict[int, int]:
         """Return the events that share voxels with one, and how many."""
         i = self.position(event)
-        own = self.placed(event)
+        own = self.voxels_of(event)
         out: dict[int, int] = {}
         for j in self._touching(i, slice(0, 3), slice(3, 6)):
             if j != i:
-                common = common_voxels(own, self.placed(int(self.numbers[j])))
+                common = common_voxels(own, self.voxels_of(int(self.numbers[j])))
                 if common:
                     out[int(self.numbers[j])] = common
         return out

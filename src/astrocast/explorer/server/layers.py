@@ -11,7 +11,7 @@ from astrocast.io.recording import Recording
 from astrocast.io.registry import find_format, open_recording
 from astrocast.io.views import SlicedRecording
 
-#: first part of a dataset's name -> what the layer shows
+#: first part of a dataset's name -> content of the layer
 TITLES = {
     "data": "Raw",
     "mc": "Registered",
@@ -28,7 +28,7 @@ class Layer:
     Parameters
     ----------
     key
-        Name in requests: the dataset, or ``dff/ch0`` for what is computed.
+        Name in requests: the dataset, or ``dff/ch0`` for a computed layer.
     title
         Name on the screen.
     kind
@@ -50,7 +50,7 @@ class Layer:
 
 
 def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[Layer]:
-    """Return the layers of a recording, what is computed included.
+    """Return the layers of a recording, computed ones included.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[La
         Whether what lies under ``df/`` is dF/F already.
     """
     if path.suffix.lower() in (".h5", ".hdf5") and loc is None:
-        stored = [_stored(path, name, ratio) for name in dataset_names(path)]
+        stored = [_open_layer(path, name, ratio) for name in dataset_names(path)]
     else:
         stored = _channels(path, loc)
     first = stored[0].recording.shape if stored else None
     shown = [layer for layer in stored if layer.recording.shape == first]
-    found = [*shown, *_computed(shown, floor)]
+    found = [*shown, *_relative_changes(shown, floor)]
     return sorted(found, key=lambda layer: (layer.channel, _rank(layer.kind)))
 
 
@@ -75,7 +75,7 @@ def _rank(kind: str) -> int:
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
-def _stored(path: Path, name: str, ratio: bool) -> Layer:
+def _open_layer(path: Path, name: str, ratio: bool) -> Layer:
     head, _, channel = name.rpartition("/")
     kind = head.split("/")[0] if head.split("/")[0] in TITLES else "other"
     title = TITLES.get(kind, name)
@@ -104,7 +104,7 @@ def _channels(path: Path, loc: str | None) -> list[Layer]:
     ]
 
 
-def _computed(stored: list[Layer], floor: float) -> list[Layer]:
+def _relative_changes(stored: list[Layer], floor: float) -> list[Layer]:
     """Return dF/F of each channel that lacks it, and a quick dF where there is none."""
     found: list[Layer] = []
     for channel in dict.fromkeys(layer.channel for layer in stored):

@@ -9,7 +9,7 @@ plane before the next one. Channels of a frame follow each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -239,12 +239,11 @@ def describe_scanimage(
         names = [names]
     named = isinstance(names, list) and used and max(used) <= len(names)
     remarks = []
-    offsets = settings.get("SI.hChannels.channelOffset")
-    if offsets is not None and np.any(np.asarray(offsets, float)):
-        subtracted = settings.get("SI.hChannels.channelSubtractOffset")
+    dark = dark_counts(settings, used)
+    if np.any(np.nan_to_num(dark)):
         remarks.append(
-            f"offset of the channels: {np.ravel(offsets).tolist()}, subtracted while"
-            f" recording: {np.ravel(np.asarray(subtracted)).tolist()}"
+            "counts in the dark, which the microscope measured and did not subtract:"
+            f" {', '.join(f'{counts:g}' for counts in dark)}"
         )
     if _is_true(settings, "SI.hRoiManager.mroiEnable"):
         remarks.append(
@@ -257,8 +256,42 @@ def describe_scanimage(
             tuple(str(names[i - 1]) for i in used) if named and names else ()
         ),
         acquisition_time=_epoch(description),
+        dark_counts=dark,
     )
     return metadata, tuple(remarks)
+
+
+def dark_counts(
+    settings: Mapping[str, Any], channels: Sequence[int]
+) -> tuple[float, ...]:
+    """Return the counts in the dark of the saved channels; empty if none is known.
+
+    Parameters
+    ----------
+    settings
+        See `read_settings`.
+    channels
+        Numbers of the saved channels, counted from 1.
+
+    Returns
+    -------
+    tuple of float
+        0 where ScanImage subtracted its measurement while it recorded, NaN where it
+        did not measure.
+    """
+    measured = settings.get("SI.hChannels.channelOffset")
+    if measured is None or isinstance(measured, str) or not channels:
+        return ()
+    counts = np.ravel(np.asarray(measured, float))
+    subtracted = np.ravel(settings.get("SI.hChannels.channelSubtractOffset", False))
+    if max(channels) > counts.size:
+        return ()
+    found = []
+    for number in channels:
+        done = subtracted[min(number, subtracted.size) - 1] in (True, 1)
+        value = float(counts[number - 1])
+        found.append(0.0 if done and np.isfinite(value) else value)
+    return tuple(found) if np.isfinite(found).any() else ()
 
 
 def _pixel_size(

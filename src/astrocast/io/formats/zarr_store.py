@@ -37,9 +37,15 @@ from astrocast.io.writing.files import (
 #: chunks of one depth are kept for the next block up to this size
 SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
-#: what a damaged store raises: a chunk that fails its checksum, bytes that do not
+#: errors of a damaged store: a chunk that fails its checksum, bytes that do not
 #: decode, missing or broken metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
+
+
+def dataset_names(path: Path) -> list[str]:
+    """Return the names of all complete arrays of a store, in its groups as well."""
+    root = zarr.open(store=str(path), mode="r")
+    return [] if isinstance(root, zarr.Array) else sorted(_find_complete_arrays(root))
 
 
 def is_store(path: Path) -> bool:
@@ -156,7 +162,7 @@ class ZarrRecording(Recording):
         return block
 
     def close(self) -> None:
-        """Let go of the chunks that were kept."""
+        """Release the cached chunks."""
         self._slab = None
 
 
@@ -226,8 +232,8 @@ def read_multiscale(
 ) -> tuple[str, Metadata]:
     """Return axes and physical metadata of OME-Zarr (https://ngff.openmicroscopy.org)."""
     axes = multiscale.get("axes") or ["t", "c", "z", "y", "x"][-ndim:]
-    described = [a if isinstance(a, dict) else {"name": a} for a in axes]
-    letters = "".join(str(a["name"])[0].upper() for a in described)
+    describe_codecs = [a if isinstance(a, dict) else {"name": a} for a in axes]
+    letters = "".join(str(a["name"])[0].upper() for a in describe_codecs)
     steps = next(
         (
             t["scale"]
@@ -238,7 +244,7 @@ def read_multiscale(
     )
     units = {
         letter: (step, a.get("unit"))
-        for letter, step, a in zip(letters, steps or [], described, strict=False)
+        for letter, step, a in zip(letters, steps or [], describe_codecs, strict=False)
     }
     labels = (
         (attributes.get("ome") or attributes)
@@ -266,7 +272,7 @@ def written_compression(array: Any) -> str | None:
     ):
         return None
 
-    def described(chain: Any) -> list[tuple[str, str, str]]:
+    def describe_codecs(chain: Any) -> list[tuple[str, str, str]]:
         options = [
             (c.to_dict(), dict(c.to_dict().get("configuration", {}))) for c in chain
         ]
@@ -279,7 +285,7 @@ def written_compression(array: Any) -> str | None:
         (
             n
             for n in COMPRESSIONS
-            if described(array.compressors) == described(codec_chain(n))
+            if describe_codecs(array.compressors) == describe_codecs(codec_chain(n))
         ),
         None,
     )

@@ -319,7 +319,10 @@ def _valley(course: Any, peak: int, step: int, end: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _crossing(course: Any, peak: int, step: int, base: int, level: float) -> float:
-    """Return where the course crosses ``level`` between peak and base, interpolated."""
+    """Return where the course crosses ``level`` between peak and base, interpolated.
+
+    ``course`` float32 (frame,); ``base`` and ``level`` are heights, ``step`` -1 or 1.
+    """
     i = peak
     while i != base and level < course[i]:
         i += step

@@ -1,4 +1,4 @@
-"""What a minimum of noisy values loses, and how to give it back.
+"""The bias of the rolling minimum of noisy values, and its correction.
 
 The minimum of many noisy values lies below their mean: with noise of standard deviation
 ``sigma``, the two-sided minimum of a constant signal is ``k * sigma`` too low, where
@@ -10,6 +10,7 @@ on seeded white noise.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Any
 
@@ -17,15 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.baseline.rolling_minimum import two_sided_minimum
+from astrocast.kernels.baseline.rolling_minimum import arithmetic, two_sided_minimum
+from astrocast.kernels.compiling import njit
+from astrocast.kernels.parallel import run_in_threads
 
-#: traces of noise that the bias is measured on, and the frames of each besides the
+#: number of simulated noise traces for the bias, and frames of each in addition to the
 #: windows
 TRACES, FRAMES = 256, 512
+#: pixels per piece of work: a few frames of them fit into the caches
+_STRIP = 2048
 
 
 def moving_average(
-    frames: NDArray[Any], width: int, *, inner: slice = slice(None)
+    frames: NDArray[Any],
+    width: int,
+    *,
+    inner: slice = slice(None),
+    pool: Executor | None = None,
 ) -> NDArray[np.float32]:
     """Return the mean over ``width`` frames around each frame.
 
@@ -39,20 +48,59 @@ def moving_average(
         Odd number of frames.
     inner
         Frames of the result; the others only serve as context.
+    pool
+        Threads that share the pixels; the calling thread works alone when None.
     """
     if int(width) != width or width < 1 or width % 2 == 0:
         raise InvalidValueError(
             f"smooth is {width!r}; expected an odd number of frames, at least 1"
         )
     first, last, _ = inner.indices(len(frames))
+    flat = _flat(frames)
+    out = np.empty((last - first, flat.shape[1]), np.float32)
+    run_in_threads(
+        pool,
+        -(-flat.shape[1] // _STRIP),
+        _averages,
+        flat,
+        first,
+        int(width),
+        arithmetic(flat.dtype),
+        out,
+    )
+    return out.reshape(last - first, *frames.shape[1:])
+
+
+def _flat(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return a movie as (frame, pixel), contiguous, in a dtype that kernels take."""
+    if frames.dtype.kind not in "iuf" or frames.dtype.itemsize not in (1, 2, 4, 8):
+        frames = frames.astype(np.float64)
+    elif frames.dtype == np.float16 or not frames.dtype.isnative:
+        frames = frames.astype(
+            np.float32 if frames.dtype.itemsize == 2 else frames.dtype.newbyteorder("=")
+        )
+    return np.ascontiguousarray(frames).reshape(len(frames), -1)
+
+
+@njit(nogil=True, cache=True)
+def _averages(lo, hi, frames, first, width, real, out):  # type: ignore[no-untyped-def] # numba infers
+    """Write moving averages of ``frames`` from frame ``first`` on into ``out``.
+
+    ``frames`` (frame, pixel) of any real dtype, ``out`` float32 (frame, pixel).
+    """
+    n, pixels = frames.shape
     half = width // 2
-    total = np.zeros((last - first, *frames.shape[1:]), np.float32)
-    for shift in range(-half, half + 1):
-        total += frames[
-            np.clip(np.arange(first + shift, last + shift), 0, len(frames) - 1)
-        ]
-    total /= width
-    return total
+    for s in range(lo, hi):
+        p0, p1 = s * _STRIP, min(pixels, (s + 1) * _STRIP)
+        for t in range(out.shape[0]):
+            total = out[t, p0:p1]
+            total[:] = 0
+            for shift in range(-half, half + 1):
+                row = frames[min(max(first + t + shift, 0), n - 1), p0:p1]
+                for p in range(row.size):
+                    total[p] = np.float32(real(total[p]) + real(row[p]))
+            for p in range(total.size):
+                total[p] /= np.float32(width)
 
 
 @lru_cache(maxsize=64)
@@ -87,9 +135,9 @@ def minimum_bias_over_time(
 
     Near its ends windows are shorter, and the bias is smaller.
 
-    At the first frame one of the two windows holds that frame alone, so that nothing is
-    lost there and a correction by the bias of whole windows would put the background
-    above the signal.
+    At the first frame one of the two windows holds that frame alone, so the minimum
+    there has no bias, and a correction by the bias of whole windows would put the
+    background above the signal.
 
     Parameters
     ----------
@@ -97,7 +145,7 @@ def minimum_bias_over_time(
         Length of the recording, frames on each side of a frame, and of the moving
         average.
     seed
-        Of the noise that it is measured on.
+        Seed of the simulated noise.
 
     Examples
     --------
@@ -112,8 +160,8 @@ def minimum_bias_over_time(
     )
     background, _ = two_sided_minimum(moving_average(noise, width), min(window, length))
     lost = -background[:, 0].mean(axis=1, dtype=np.float64)
-    # both ends are alike: where the whole recording was simulated, that gives each
-    # frame twice the traces
+    # both ends are equivalent: where the whole recording was simulated, the average
+    # over both has twice the traces
     begin = (lost[:edge] + lost[::-1][:edge]) / 2 if length == n_frames else lost[:edge]
     bias = np.full(
         n_frames, minimum_bias(window, width) if n_frames > 2 * edge else 0.0
@@ -137,19 +185,53 @@ class NoiseEstimate:
         self._count = 0
         self._last: NDArray[np.float32] | None = None
 
-    def add(self, frames: NDArray[Any]) -> None:
-        """Take in the next frames."""
-        values = frames.astype(np.float32)
-        if self._last is not None:
-            self._sum += np.abs(values[0] - self._last)
-            self._count += 1
-        if len(values) > 1:
-            self._sum += np.abs(np.diff(values, axis=0)).sum(axis=0, dtype=np.float64)
-            self._count += len(values) - 1
-        self._last = values[-1].copy()
+    def add(self, frames: NDArray[Any], pool: Executor | None = None) -> None:
+        """Add the next frames; threads of ``pool`` share the pixels."""
+        flat = _flat(frames)
+        last = flat[:1].astype(np.float32) if self._last is None else self._last
+        total = self._sum.reshape(-1)
+        strips = -(-flat.shape[1] // _STRIP)
+        run_in_threads(pool, strips, _differences, flat, last[0], total)
+        self._count += len(flat) - (self._last is None)
+        self._last = flat[-1:].astype(np.float32)
+
+    def forget(self) -> None:
+        """Let go of the last frame: no more frames are added."""
+        self._last = None
+
+    def merge(self, other: NoiseEstimate) -> None:
+        """Add the estimate of other frames of the same recording."""
+        self._sum += other._sum
+        self._count += other._count
+
+    @property
+    def finite(self) -> bool:
+        """Whether all differences so far are finite numbers."""
+        return bool(np.isfinite(self._sum).all())
 
     def sigma(self) -> NDArray[np.float32]:
         """Return the estimate (row, column)."""
         return (self._sum / max(1, self._count) * (np.sqrt(np.pi) / 2)).astype(
             np.float32
         )
+
+
+@njit(nogil=True, cache=True)
+def _differences(lo, hi, frames, last, total):  # type: ignore[no-untyped-def] # numba infers
+    """Add absolute differences of successive frames to ``total``, float64 (pixel,).
+
+    ``frames`` (frame, pixel) of any real dtype; ``last`` float32 (pixel,) comes before
+    the first of them.
+    """
+    pixels = frames.shape[1]
+    for s in range(lo, hi):
+        p0, p1 = s * _STRIP, min(pixels, (s + 1) * _STRIP)
+        block, mine = np.zeros(p1 - p0), total[p0:p1]
+        for p in range(p1 - p0):
+            mine[p] += abs(np.float32(frames[0, p0 + p]) - last[p0 + p])
+        for t in range(1, frames.shape[0]):
+            before, now = frames[t - 1, p0:p1], frames[t, p0:p1]
+            for p in range(now.size):
+                block[p] += abs(np.float32(now[p]) - np.float32(before[p]))
+        for p in range(p1 - p0):
+            mine[p] += block[p]

@@ -72,6 +72,11 @@ def running_percentile(
 
 @njit(nogil=True, cache=True)
 def _pixels(lo, hi, frames, window, rank, first, result):  # type: ignore[no-untyped-def] # numba infers
+    """Write the running percentile of pixels ``lo`` to ``hi`` into ``result``.
+
+    ``frames`` float32 (frame, pixel), ``first`` the frame of the first row of
+    ``result``, float32 (frame, pixel).
+    """
     n = frames.shape[0]
     count = 2 * window + 1
     course = np.empty(n, frames.dtype)
@@ -92,7 +97,10 @@ def _pixels(lo, hi, frames, window, rank, first, result):  # type: ignore[no-unt
 
 @njit(nogil=True, cache=True)
 def _replace(ordered, leaving, entering):  # type: ignore[no-untyped-def] # numba infers
-    """Take one value out of a sorted array and put another in."""
+    """Take one value out of a sorted array and put another in.
+
+    ``ordered`` float32 (window,), ascending, changed in place.
+    """
     if leaving == entering:
         return
     i = np.searchsorted(ordered, leaving)

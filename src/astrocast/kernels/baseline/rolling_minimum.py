@@ -1,4 +1,4 @@
-"""The two-sided rolling minimum as a baseline, and what is left above it.
+"""The two-sided rolling minimum as a baseline, and the signal above it.
 
 The background of frame ``t`` is the larger of ``min F[t - window .. t]`` and ``min F[t
 .. t + window]``: each side sees ``window + 1`` frames, windows are cut at the ends of
@@ -27,8 +27,7 @@ from astrocast.kernels.parallel import run_in_threads
 
 Method = Literal["background", "dF", "dFF"]
 METHODS: tuple[str, ...] = get_args(Method)
-#: pixels that one thread works on at a time: the minima of a window of them stay in the
-#: caches
+#: pixels per piece of work: the minima of their windows fit into the caches
 STRIP = 512
 
 
@@ -116,10 +115,10 @@ def advance(
         (frame, pixel); ``past`` None in the first segment, ``future`` shorter or empty
         where the recording ends.
     edges
-        (4, pixel), in the dtype of the movie: the minimum of what follows the block in
-        the previous segment and in this one; and of what precedes it in this segment
-        and in the next one. The last two are updated. Where there is nothing,
-        `highest`.
+        (4, pixel), in the dtype of the movie: the minimum of the frames after the
+        block, in the previous segment and in this one; and of the frames before it, in
+        this segment and in the next one. The last two are updated. Where there are no
+        such frames, `highest`.
     method, floor, pool
         As in `two_sided_minimum`.
 
@@ -157,28 +156,67 @@ def signal_above(
     method: Method,
     *,
     floor: float = 1.0,
+    raised: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    pool: Executor | None = None,
 ) -> tuple[NDArray[np.float32], int]:
     """Return the signal of ``method``, and the number of divisions that were limited.
 
     Parameters
     ----------
     frames, background
-        Of the same shape; the background is float32.
-    method, floor
+        Of the same shape (frame, row, column); the background is float32.
+    method, floor, pool
         As in `two_sided_minimum`.
+    raised
+        Two float32 arrays, (frame,) and (row, column): their product is added to the
+        background.
     """
-    method_code(method)
-    if method == "background":
+    code = method_code(method)
+    if method == "background" and raised is None:
         return background, 0
-    above = (frames.astype(arithmetic(frames.dtype)) - background).astype(np.float32)
-    if method == "dF":
-        return above, 0
-    above /= np.maximum(background, np.float32(floor))
-    return above, int((background < floor).sum())
+    n = len(frames)
+    of_frame, of_pixel = raised or (
+        np.zeros(n, np.float32),
+        np.zeros(frames.shape[1:], np.float32),
+    )
+    flat = np.ascontiguousarray(frames).reshape(n, -1)
+    result = np.empty(flat.shape, np.float32)
+    strips = -(-flat.shape[1] // STRIP)
+    floored = np.zeros(strips, np.int64)
+    run_in_threads(
+        pool,
+        strips,
+        _signal,
+        flat,
+        np.ascontiguousarray(background).reshape(n, -1),
+        np.ascontiguousarray(of_frame),
+        np.ascontiguousarray(of_pixel).reshape(-1),
+        code,
+        np.float32(floor),
+        arithmetic(flat.dtype),
+        result,
+        floored,
+    )
+    return result.reshape(frames.shape), int(floored.sum())
+
+
+def frame_minimum(frames: NDArray[Any], pool: Executor | None = None) -> NDArray[Any]:
+    """Return the minimum over frames of each pixel.
+
+    Parameters
+    ----------
+    frames
+        (frame, pixel), contiguous, at least one frame, without NaN.
+    pool
+        Threads that share the pixels.
+    """
+    out = np.empty(frames.shape[1], frames.dtype)
+    run_in_threads(pool, -(-len(out) // STRIP), _minimum, frames, out)
+    return out
 
 
 def check_window(window: int) -> None:
-    """Refuse a window that is no positive number of frames."""
+    """Refuse a window that is not a positive number of frames."""
     if int(window) != window or window < 1:
         raise InvalidValueError(
             f"window is {window!r}; expected a whole number of frames, at least 1"
@@ -195,7 +233,7 @@ def method_code(method: str) -> int:
 
 
 def highest(dtype: np.dtype[Any]) -> Any:
-    """Return the value of ``dtype`` that no minimum is changed by."""
+    """Return the highest value of ``dtype``, the neutral element of a minimum."""
     return dtype.type(np.inf) if dtype.kind == "f" else np.iinfo(dtype).max
 
 
@@ -209,7 +247,10 @@ def arithmetic(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
 
 @njit(nogil=True, cache=True)
 def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
-    """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``."""
+    """Fill ``out[i]`` with the minimum of ``frames[i:]`` and ``edge``.
+
+    All float32: ``frames`` and ``out`` (frame, pixel), ``edge`` (pixel,).
+    """
     following = edge
     for i in range(frames.shape[0] - 1, -1, -1):
         row, target = frames[i], out[i]
@@ -220,6 +261,10 @@ def _tails(frames, edge, out):  # type: ignore[no-untyped-def] # numba infers
 
 @njit(nogil=True, cache=True)
 def _lower(running, row):  # type: ignore[no-untyped-def] # numba infers
+    """Replace ``running`` by the smaller of it and ``row``, in place.
+
+    Both float32 (pixel,); NaN in ``row`` is skipped.
+    """
     for p in range(row.size):
         running[p] = row[p] if row[p] < running[p] else running[p]
 
@@ -229,6 +274,8 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
     """Write the larger of the minima on both sides.
 
     Each side joins the tail of one segment and the head of the next.
+
+    All float32 (pixel,).
     """
     for p in range(out.size):
         back = head[p] if head[p] < before[p] else before[p]
@@ -238,7 +285,10 @@ def _combine(before, head, tail, ahead, out):  # type: ignore[no-untyped-def] # 
 
 @njit(nogil=True, cache=True)
 def emit(row, background, method, floor, real, result):  # type: ignore[no-untyped-def] # numba infers
-    """Write the signal of ``method`` for a row; return the limited divisions."""
+    """Write the signal of ``method`` for a row; return the limited divisions.
+
+    ``row``, ``background`` and ``result`` are float32 (pixel,).
+    """
     floored = np.int64(0)
     if method == 0:
         for p in range(row.size):
@@ -259,6 +309,11 @@ def emit(row, background, method, floor, real, result):  # type: ignore[no-untyp
 def _whole(  # type: ignore[no-untyped-def] # numba infers
     lo, hi, frames, nothing_above, window, method, floor, real, first, result, floored
 ):
+    """Correct strips ``lo`` to ``hi`` of a recording that fits into one block.
+
+    ``frames`` and ``result`` float32 (frame, pixel); ``floored`` int64 (strip,) counts
+    backgrounds raised to ``floor``.
+    """
     n, pixels = frames.shape
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -299,6 +354,11 @@ def _whole(  # type: ignore[no-untyped-def] # numba infers
 
 @njit(nogil=True, cache=True)
 def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floored):  # type: ignore[no-untyped-def]
+    """Correct strips ``lo`` to ``hi`` of a block, with the blocks before and after it.
+
+    ``past``, ``now``, ``future``, ``edges`` and ``result`` float32 (frame, pixel);
+    ``floored`` int64 (strip,) counts backgrounds raised to ``floor``.
+    """
     pixels = now.shape[1]
     for s in range(lo, hi):
         p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
@@ -317,4 +377,38 @@ def _advance(lo, hi, past, now, future, edges, method, floor, real, result, floo
             _combine(before[i], head, tail[i], ahead, background)
             floored[s] += emit(
                 now[i, p0:p1], background, method, floor, real, result[i, p0:p1]
+            )
+
+
+@njit(nogil=True, cache=True)
+def _minimum(lo, hi, frames, out):  # type: ignore[no-untyped-def] # numba infers
+    """Write the minimum of ``frames`` (frame, pixel) over frames into ``out``."""
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(out.size, (s + 1) * STRIP)
+        running = out[p0:p1]
+        running[:] = frames[0, p0:p1]
+        for t in range(1, frames.shape[0]):
+            _lower(running, frames[t, p0:p1])
+
+
+@njit(nogil=True, cache=True)
+def _signal(  # type: ignore[no-untyped-def] # numba infers
+    lo, hi, frames, background, of_frame, of_pixel, method, floor, real, result, floored
+):
+    """Write the signal of ``method`` above a raised background into ``result``.
+
+    ``frames`` (any real dtype), ``background`` and ``result`` (float32) are (frame,
+    pixel); ``of_frame`` and ``of_pixel`` float32, (frame,) and (pixel,). ``floored``,
+    int64 (strip,), counts limited divisions.
+    """
+    pixels = frames.shape[1]
+    for s in range(lo, hi):
+        p0, p1 = s * STRIP, min(pixels, (s + 1) * STRIP)
+        below, scale = np.empty(p1 - p0, np.float32), of_pixel[p0:p1]
+        for t in range(frames.shape[0]):
+            level = background[t, p0:p1]
+            for p in range(p1 - p0):
+                below[p] = level[p] + of_frame[t] * scale[p]
+            floored[s] += emit(
+                frames[t, p0:p1], below, method, floor, real, result[t, p0:p1]
             )

@@ -24,13 +24,13 @@ from astrocast.kernels.segmentation.watershed import Hills
 _UPPER = 0.25
 #: onset differences that a border must have to be judged by them
 _FEW = 4
-#: a border is one in time where more than this share of it is between frames of the
-#: same pixels
+#: a border is one in time where more than this share of its links joins frames of the
+#: same pixel
 _IN_TIME = 0.5
 #: share of the lower hill's height from which a step in time counts as within one
 #: transient
 _COUNTS = 0.3
-#: links that are within one transient, as a share, where peaks follow each other
+#: share of links within one transient from which two peaks follow each other
 _SAME = 0.9
 
 
@@ -41,10 +41,10 @@ class JoinRule:
     Parameters
     ----------
     dips
-        A border in space, and one in time (one hill's place is the other's).
+        A border in space, and one in time (both hills lie at the same place).
     doubts
-        Standard deviations of noise that the upper part of a border, and its pass, are
-        allowed for.
+        Allowance for noise, in standard deviations: of the upper part of a border, and
+        of its pass.
     front
         A border in space that a front crosses: its onset difference is at most
         ``smooth`` times that inside, which is at least ``moving`` frames.
@@ -70,7 +70,7 @@ class JoinRule:
 
     @property
     def numbers(self) -> NDArray[np.float64]:
-        """All of them, as the compiled kernel takes them."""
+        """All values of the rule, as the compiled kernel takes them."""
         return np.array(
             [
                 *self.dips,
@@ -95,7 +95,7 @@ def join_by_arrival(
     shape: tuple[int, int, int],
     rule: JoinRule,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return part and event of each hill, named by one of its hills.
+    """Return the part and the event of each hill, each named by one of its hills.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def join_by_arrival(
     Returns
     -------
     part, event : numpy.ndarray
-        int32, (hill + 1,); entry 0 is no hill. Each part lies in one event.
+        int32, (hill + 1,); entry 0 is not used. Each part lies in one event.
     """
     none = np.arange(len(hills.summit) + 1, dtype=np.int32)
     if not len(hills.links):
@@ -181,7 +181,10 @@ def _chain(owner: Any, count: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _concatenate(head: Any, tail: Any, following: Any, into: Any, gone: Any) -> None:
-    """Append the list of ``gone`` to that of ``into``."""
+    """Append the list of ``gone`` to that of ``into``.
+
+    All arrays int64, see `_chain`.
+    """
     if head[gone] < 0:
         return
     if head[into] < 0:
@@ -205,7 +208,10 @@ def _collect(head: Any, following: Any, values: Any, k: Any, scratch: Any) -> An
 
 @njit(cache=True, nogil=True)
 def _upper_mean(scratch: Any, n: Any) -> Any:
-    """Return the mean of the upper quarter of ``scratch[:n]``, at least of one."""
+    """Return the mean of the upper quarter of ``scratch[:n]``, at least of one.
+
+    ``scratch`` float32, reordered in place.
+    """
     k = max(1, int(np.ceil(_UPPER * n)))
     if k == n:
         return scratch[:n].sum() / n
@@ -272,7 +278,7 @@ def _open_borders(
     fixed: Any,
     scratch: Any,
 ) -> None:
-    """Open borders from the least deep on until those that are left are deep enough.
+    """Open borders, the shallowest first, until all that are left are deep enough.
 
     Arguments as in `_join`; ``phase`` is 0 for parts and 1 for events.
     """
@@ -311,7 +317,10 @@ def _open_borders(
 
 @njit(cache=True, nogil=True)
 def _name_of(name: Any, h: Any) -> Any:
-    """Return the hill that gives its name to ``h``."""
+    """Return the hill that gives its name to ``h``.
+
+    ``name`` int64 (hill + 1,), shortened in place.
+    """
     while name[h] != h:
         name[h] = name[name[h]]
         h = name[h]
@@ -322,7 +331,10 @@ def _name_of(name: Any, h: Any) -> Any:
 def _measure(
     h: Any, heights: Any, inner: Any, top: Any, pace: Any, scratch: Any
 ) -> None:
-    """Enter the height of a hill and the median onset difference inside it."""
+    """Enter the height of a hill and the median onset difference inside it.
+
+    ``top`` and ``pace`` float64 (hill + 1,) are filled at ``h``; ``scratch`` float32.
+    """
     n = _collect(heights[0], heights[2], heights[3], h, scratch)
     top[h] = _upper_mean(scratch, n) if n else 0.0
     n = _collect(inner[0], inner[2], inner[3], h, scratch)
@@ -331,9 +343,11 @@ def _measure(
 
 @njit(cache=True, nogil=True)
 def _take_over(inner: Any, across: Any, keep: Any, e: Any) -> None:
-    """Move the onset differences across an opened border into the hill.
+    """Append the onset differences across an opened border to those inside the hill.
 
     Both share one array of values and of next items; those across come second.
+
+    The lists are those of `_join`: int64, values float32.
     """
     i = across[0][e]
     while i >= 0:
@@ -360,7 +374,11 @@ def _merge_borders(
     across: Any,
     mark: Any,
 ) -> None:
-    """Give the borders of ``gone`` to ``keep``; two with the same hill become one."""
+    """Give the borders of ``gone`` to ``keep``; two with the same hill become one.
+
+    ``near`` is the list of borders of each hill, ``sides`` int64 (border, 2), ``alive``
+    bool (border,), ``mark`` int64 (hill + 1,); the lists are those of `_join`.
+    """
     mine = [0]
     for k in range(1, len(near[keep])):
         e = near[keep][k]
@@ -399,7 +417,11 @@ def _surplus(
     phase: Any,
     scratch: Any,
 ) -> Any:
-    """Return how much deeper a border is than it may be; below 0: it is opened."""
+    """Return depth minus allowed depth of a border; below 0 it is opened.
+
+    ``sides`` int64 (border, 2), ``known`` height and pace (float64), summit and noise
+    (float32) of each hill, ``rule`` float64; the lists are those of `_join`.
+    """
     top, pace, summit, doubt = known
     a, lower = sides[e, 0], sides[e, 1]
     least = max(min(top[a], top[lower]), 1e-30)

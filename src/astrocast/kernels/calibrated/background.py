@@ -1,9 +1,10 @@
 """Estimate the background of a stretch of frames: level, bleaching, drift, motion.
 
-All of it is taken from means over a few frames. A low quantile of these, corrected for
-what noise alone makes of it, is the first guess of each pixel's level. It holds for a
-pixel that is active most of the time; then what stands out of it is left out and the
-level is the mean of the rest, so it has no bias left and little noise.
+Everything is estimated from means over a few frames (steps). The first level of a pixel
+is a low quantile of its means, corrected for the bias that noise gives to a quantile.
+It holds even for a pixel that is active most of the time. Then means that stand out
+above the level are left out, and the level is the mean of the rest, which has no bias
+and little noise.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ _QUANTILE = 0.15
 #: pixels along the side of a tile: for the course that all share, and for local drift
 _COMMON_TILE, _DRIFT_TILE = 8, 16
 #: standard deviations above the level from which a mean is left out, round by round:
-#: the first level is noisy, and what is left out because of that would never come back
+#: the first level is noisy, so the first limit is wide, as nothing that is left out
+#: comes back
 _OUT = 4.0, 3.5, 3.0
 #: standard deviation of what white noise shows as its excess, times the root of the
 #: number of steps (simulated)
 _SPREAD_OF_EXCESS = 0.61
-#: of fewer means below zero their spread is not told
+#: fewest means below zero from which their spread is estimated
 _FEW = 5
 
 
@@ -60,8 +62,8 @@ class Background:
     variance
         Variance of the noise of one frame, (row, column), float32.
     excess
-        By how much slow fluctuations exceed that noise, as a factor of its standard
-        deviation, (row, column); at least 1.
+        Standard deviation of slow fluctuations over that of the noise, (row, column);
+        at least 1.
     line
         Noise as a function of brightness.
     patterns
@@ -149,9 +151,9 @@ def estimate_background(
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, noise * noise)
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
-        # what is left out on one side only leaves the mean of noise below zero; in the
-        # first round the level may still be too high, and what is below it is to pull
-        # it down
+        # leaving out high values only would bias the mean below zero, so later rounds
+        # leave out low ones too; in the first round the level may be too high, and the
+        # values below it have to pull it down
         quiet = find_quiet(steady, noise, limit, round_ > 0, pool)
         correction = mean_of_quiet(steady, quiet, pool)
         level += correction
@@ -159,7 +161,7 @@ def estimate_background(
         steady -= correction
         drift = drift + _drift(steady, quiet)
     excess = _excess(_subtract_tiles(rest, drift, pool), texture, noise, pool)
-    # what was taken away is put together again, in place of what is not needed any more
+    # add the parts that were subtracted, into an array that is not needed any more
     levels = _subtract_tiles(np.zeros_like(rest), -drift, pool)
     levels += level
     levels += course[:, None, None] * slope
@@ -198,8 +200,8 @@ def _common_course(
 
     Shapes (step,) and (row, column).
 
-    Bleaching takes a share of the light, whatever the camera's offset: how much a tile
-    follows is a line of its level.
+    Bleaching takes a share of the light, and the camera's offset is unknown: the
+    amplitude of a tile is a linear function of its level.
     """
     tiles = tile_means(means, _COMMON_TILE).reshape(len(means), -1).astype(np.float64)
     middle = np.median(tiles, axis=0)
@@ -235,7 +237,7 @@ def _low_level(
     n = len(rest)
     k = int(_QUANTILE * (n - 1))
     low = np.partition(rest, k, axis=0)[k]
-    # where a value of that rank among so many is expected (Blom 1958, Statistical
+    # the expected value of that rank among n normal values (Blom 1958, Statistical
     # Estimates and Transformed Variables)
     below = NormalDist().inv_cdf((k + 0.625) / (n + 0.25))
     return np.asarray(low - np.float32(below) * noise, np.float32)
@@ -254,6 +256,11 @@ def _subtract_tiles(
 
 @njit(cache=True, nogil=True)
 def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
+    """Write rows ``lo`` to ``hi`` of values minus interpolated tiles into ``out``.
+
+    All float32: ``values`` and ``out`` (step, row, column), ``tiles`` (step, tile row,
+    tile column).
+    """
     _, rows, columns = values.shape
     wide = tiles.shape[2]
     left, share = _between_middles(columns, wide, side)
@@ -278,6 +285,8 @@ def _between_middles(n: int, count: int, side: Any) -> Any:
     """Return, for each of ``n`` pixels, the tile centre before it and the distance.
 
     The distance is a fraction of the way to the next centre.
+
+    int64 (n,) and float32 (n,).
     """
     before, share = np.empty(n, np.int64), np.empty(n, np.float32)
     for x in range(n):
@@ -329,13 +338,18 @@ def _excess(
     )
     even = np.empty((1, *found.shape), np.float32)
     box_means(0, 1, found[None], even)
-    # what an estimate from that few steps may differ by is no excess
+    # the error of an estimate from that few steps is not an excess
     doubt = 2 * _SPREAD_OF_EXCESS / np.sqrt(len(values))
     return np.maximum(even[0] - np.float32(doubt), np.float32(1))
 
 
 @njit(cache=True, nogil=True)
 def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
+    """Write the spread of values below zero over the noise into ``out``.
+
+    Rows ``lo`` to ``hi``; all float32: ``smooth`` (step, row, column), ``noise`` and
+    ``out`` (row, column).
+    """
     n, _, columns = smooth.shape
     below = np.empty(n, np.float32)
     for y in range(lo, hi):
@@ -345,7 +359,7 @@ def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
                 if smooth[k, y, x] < 0:
                     below[m] = -smooth[k, y, x]
                     m += 1
-            # of few values a median says little
+            # the median of few values is too uncertain
             out[y, x] = (
                 np.median(below[:m]) / (np.float32(0.6745) * noise[y, x])
                 if m >= _FEW

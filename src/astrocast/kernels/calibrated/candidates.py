@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.kernels.calibrated.noise_tails import translated
+from astrocast.kernels.calibrated.noise_tails import translate_height
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.parallel import run_in_threads
 
-#: least height that a voxel which stands out is given, in standard deviations
+#: least height of a voxel that stands out, in standard deviations
 _LEAST_HEIGHT = 0.5
 
 
@@ -210,6 +210,6 @@ def _judge(
                 signal = values[k]
                 own = deviation[which[t], y, x] * ratio[y, x]
                 plain[k] = own
-                height = translated(signal / own - shift, tables[classes[y, x]])
+                height = translate_height(signal / own - shift, tables[classes[y, x]])
                 normal[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
                 k += 1

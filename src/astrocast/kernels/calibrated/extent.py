@@ -1,10 +1,9 @@
-"""The extent of events: what reaches a share of the own peak and hangs together.
+"""The extent of events: connected voxels above a share of the event's peak.
 
-Smoothing lowers a peak and widens what is below it. The share that is looked for in the
-smoothed signal allows for that on the whole; where an event is far above the noise,
-some of the smoothing is taken back instead. A Gaussian of variance ``v`` multiplies a
-frequency ``k`` by ``exp(-v k**2 / 2)``; to first order its inverse is ``1 + v k**2 /
-2``, which is ``signal - v / 2 * laplacian``.
+Smoothing lowers a peak and widens its foot. The share allows for that on average; where
+an event is far above the noise, part of the smoothing is undone instead. A Gaussian of
+variance ``v`` multiplies a frequency ``k`` by ``exp(-v k**2 / 2)``; to first order its
+inverse is ``1 + v k**2 / 2``, which is ``signal - v / 2 * laplacian``.
 """
 
 from __future__ import annotations
@@ -21,15 +20,14 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.scattered import flood_outside, largest_region
 from astrocast.kernels.segmentation.watershed import face_neighbours
 
-#: share of an event's voxels, and how many at least, whose mean is its peak: one
-#: voxel's maximum would be that of noise
+#: the peak is the mean of this share of an event's voxels, at least so many: the
+#: maximum of single voxels would be one of noise
 _TOP, _LEAST = 0.02, 8
-#: heights in standard deviations of the smoothed noise up to which nothing is taken
-#: back, for that makes noise larger, and from which all of it (a variance of 2): of
-#: simulated events (seed 7300) at SNR 2 and 8, where that was best
+#: heights in standard deviations of the smoothed noise: up to the first the smoothing
+#: is not undone, as that amplifies noise; from the second on it is undone fully (a
+#: variance of 2). Best for simulated events (seed 7300) at SNR 2 and 8
 _FROM, _FULL = 20.0, 80.0
-#: by how much the share shrinks where an event is fully sharpened, for its peak is then
-#: less lowered
+#: reduction of the share where an event is fully sharpened: its peak is lowered less
 _LESS = 0.13
 
 
@@ -185,7 +183,7 @@ def event_extents(
 
 
 def sharpness_of(height: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return how much of the smoothing is taken back for events of a height, 0 to 1.
+    """Return which fraction of the smoothing is undone for events of a height.
 
     Parameters
     ----------
@@ -240,7 +238,7 @@ def _extents(
         for z in range(1, box.shape[0] - 1):
             for y in range(1, box.shape[1] - 1):
                 for x in range(1, box.shape[2] - 1):
-                    # neither outside nor reached from there: the region and its holes
+                    # not reached from outside: the region and its holes
                     if box[z, y, x] != 2:
                         place = (low[0] + z - 1) * rows + low[1] + y - 1
                         inside[n] = place * columns + low[2] + x - 1

@@ -1,10 +1,10 @@
-"""Fluctuations that are not noise of the detector, measured below the background.
+"""Fluctuations that are not detector noise, measured below the background.
 
-What is extrinsic to the cells (drift of the focus, a pulsating vessel, diffuse light,
-motion that was left) lowers the signal as often as it raises it; an event only raises
-it. So the values below the background show how large such fluctuations are in each
-pixel, whatever events there are. Symmetry is essential: the level of each pixel must be
-estimated with the same limits above and below.
+Fluctuations from outside the cells (focus drift, a pulsating vessel, diffuse light,
+residual motion) lower the signal as often as they raise it; an event only raises it. So
+the values below the background show the size of such fluctuations in each pixel,
+independent of events. Symmetry is essential: the level of each pixel must be estimated
+with the same limits above and below.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def extrinsic_ratio(
         Frames that were added.
     independent
         Number of independent values among the frames of a pixel. A variance that
-        exceeds that of noise by no more than chance makes of so many does not count.
+        exceeds that of the noise by no more than chance allows does not count.
 
     Returns
     -------
@@ -110,11 +110,12 @@ def extrinsic_ratio(
     variance = 2 * sums.astype(np.float64) / _UNIT / max(n_frames, 1)
     largest = np.ones(variance.shape)
     for width in (_NARROW, _WIDE):
-        # the smoothed signal is alike within about as far as a Gaussian of 1.5 reaches
+        # the smoothed signal is correlated within about the width of a Gaussian of 1.5
+        # pixels
         places = max(4 * np.pi * width**2 / (4 * np.pi * 1.5**2 / 2), 1.0)
         doubt = _SURE * np.sqrt(5 / (independent * places))
         pooled = gaussian_filter(variance, width, mode="nearest")
-        # fades in: what is twice the doubt counts fully
+        # fades in: an excess of twice the uncertainty counts fully
         surplus = np.clip((pooled - 1) / doubt - 1, 0, 1)
         largest = np.maximum(largest, 1 + surplus * (pooled - 1))
     return np.sqrt(largest).astype(np.float32)

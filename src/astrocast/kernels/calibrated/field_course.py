@@ -1,8 +1,8 @@
-"""The course of a whole field: frames that stand out alone, and events everywhere.
+"""The time course of the whole field: flashes, and events of the whole field.
 
-The light that all tiles share is split into bleaching, which only falls and ever more
-slowly, flicker, which is not alike from frame to frame, and what rises and falls with a
-shape of its own: activity of the whole field.
+The light that all tiles share is split into bleaching (falls, ever more slowly),
+flicker (independent from frame to frame) and activity of the whole field (rises and
+decays over several frames).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _ROUNDS = 15
 #: frames of the median and standard deviation (in frames) of the Gaussian that take out
 #: flicker
 _MEDIAN, _SIGMA = 5, 2.0
-#: longest run of frames that is a flash, and how far it must stand out of its
-#: neighbours: in standard deviations of the steps, and times the steps beside it
+#: longest run of frames that is a flash, and its least height above its neighbours: in
+#: standard deviations of the steps, and times the steps beside it
 _LONGEST, _OUT, _ABRUPT = 3, 8.0, 2.5
 #: least height of a whole-field event: as a share of the light, in standard deviations
-#: of the flicker left, and of what falls below the course's level
+#: of the remaining flicker, and of the values below the level of the course
 _OF_LIGHT, _OF_FLICKER, _OF_FALLS = 0.02, 4.0, 5.0
 #: frames within which it rises by half, share of the lower peak to which the course
 #: falls between two events
 _RISE, _DIP = 20, 0.7
-#: share of the field that it holds at one time, and of its own height there
+#: share of the field that it covers at one time, and share of its height there
 _WIDE, _ALIKE = 0.7, 0.3
 
 
@@ -42,7 +42,7 @@ class FieldEvents:
     activity
         Course of the whole field while there is one, 0 elsewhere, float32, (frame,).
     ratio
-        Height of each over the largest fluctuation that is none, (event,).
+        Height of each over the largest fluctuation that is not an event, (event,).
     """
 
     mask: list[tuple[int, NDArray[np.bool_]]]
@@ -51,7 +51,7 @@ class FieldEvents:
 
 
 def flash_frames(tiles: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return frames that are brighter or darker than all around them, (frame,).
+    """Return frames that are brighter or darker than their neighbours, (frame,).
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ def bleaching(course: NDArray[np.float64], spread: float) -> NDArray[np.float64]
     course
         Light of each frame, (frame,).
     spread
-        Standard deviation of its noise: what lies above the fit counts the less the
-        farther it is, what lies below counts fully.
+        Standard deviation of its noise: values above the fit count less the farther
+        they are from it, values below count fully.
     """
     from scipy.optimize import nnls
 
@@ -170,9 +170,9 @@ def whole_field_events(tiles: NDArray[np.float32], share: float) -> FieldEvents:
 
     Notes
     -----
-    A rise counts where it reaches 2 % of the light, stands out of the flicker and of
-    what the course does below its own level, rises by half within 20 frames, and holds
-    70 % of the field at one time.
+    A rise is an event if it reaches 2 % of the light, exceeds the flicker and the
+    fluctuations below the level of the course, rises by half within 20 frames, and
+    covers 70 % of the field at one time.
     """
     from scipy.ndimage import gaussian_filter1d, median_filter
 

@@ -1,10 +1,10 @@
 """The extent of small events, below the scale of the smoothing.
 
 A Gaussian of 1.5 pixels makes an event of ten pixels twice as large. A small event
-stays in place, so its footprint can be had without smoothing in space: each pixel is
-averaged over the frames of the event, weighted by the time course, and the time course
-over the pixels, weighted by the footprint (alternating least squares of the unsmoothed
-signal, as in constrained matrix factorisation).
+stays in place, so its footprint can be estimated without smoothing in space: each pixel
+is averaged over the frames of the event, weighted by the time course, and the time
+course over the pixels, weighted by the footprint (alternating least squares of the
+unsmoothed signal, as in constrained matrix factorisation).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from astrocast.kernels.calibrated.pieces import call_in_pieces
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.masks.scattered import largest_region
 
-#: most pixels of an event that is refined, and least share of footprint times duration
-#: that it fills: a larger or moving one is not a product of the two
+#: most pixels of an event that is refined, and least share of footprint x duration that
+#: it fills: a larger or moving event is not separable into footprint x time course
 _LARGEST, _FILL = 70, 0.4
-#: heights of the footprint's peak over its noise: below the first nothing is refined,
-#: from the second on the footprint is not smoothed at all
+#: peak of the footprint over its noise: below the first an event is not refined, above
+#: the second its footprint is not smoothed
 _LEAST_HEIGHT, _CLEAR = 5.0, 16.0
-#: share of its peak down to which a pixel is of the footprint
+#: share of its peak above which a pixel belongs to the footprint
 _EDGE = 0.42
 #: standard deviation, in pixels, of the smoothing of a footprint at the least height
 _SMOOTH = 0.8
 #: times that footprint and course are fitted
 _ROUNDS = 3
-#: least overlap of the refined with the first extent, as a share of the refined one
+#: least share of the refined extent that lies in the first extent
 _WITHIN = 0.7
 
 
@@ -105,7 +105,7 @@ def _refine(
         own = extents[0][extents[1][e] : extents[1][e + 1]]
         if refined[e]:
             members = order[first[e] : first[e + 1]]
-            own = _refined(
+            own = _refine_extent(
                 voxels[members], single[members], noise[members], own, share, shape
             )
         found.append(own)
@@ -119,12 +119,12 @@ def _refine(
 
 
 @njit(cache=True, nogil=True)
-def _refined(
+def _refine_extent(
     voxels: Any, single: Any, noise: Any, extent: Any, share: Any, shape: Any
 ) -> Any:
     """Return the refined extent of one event, or its extent where that is not better.
 
-    ``voxels`` (int64), ``single`` and ``noise`` (float32) are of what can belong to it.
+    ``voxels`` (int64), ``single`` and ``noise`` (float32) are those of its hill.
     """
     rows, columns = shape[1], shape[2]
     size = rows * columns
@@ -152,9 +152,9 @@ def _refined(
     if height < _LEAST_HEIGHT:
         return extent
     much = min(max((_CLEAR - height) / (_CLEAR - _LEAST_HEIGHT), 0.0), 1.0)
-    footprint = _smoothed(footprint, _SMOOTH * np.sqrt(much))
-    course = _smoothed(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
-    # the edge of what was blurred lies where half of its height is left
+    footprint = _smooth_image(footprint, _SMOOTH * np.sqrt(much))
+    course = _smooth_image(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
+    # a blurred edge lies at half of its height
     highest = _top(footprint.ravel())
     footprint = np.where(footprint < _EDGE * highest, 0.0, footprint)
     level = share * highest * _top(course)
@@ -163,7 +163,10 @@ def _refined(
 
 @njit(cache=True, nogil=True)
 def _top(values: Any) -> Any:
-    """Return the mean of the three highest values."""
+    """Return the mean of the three highest values.
+
+    ``values`` float64 (n,).
+    """
     k = min(3, len(values))
     return np.sort(values)[len(values) - k :].mean()
 
@@ -195,7 +198,10 @@ def _fit(
 
 @njit(cache=True, nogil=True)
 def _ratio(weights: Any, signal: Any, known: Any) -> Any:
-    """Return the factor of ``weights`` that fits a known signal, at least 0."""
+    """Return the factor of ``weights`` that fits a known signal, at least 0.
+
+    ``weights`` float64, ``signal`` float32, ``known`` bool, all (n,).
+    """
     u, w = 0.0, 1e-30
     for i in range(len(weights)):
         if known[i]:
@@ -205,7 +211,7 @@ def _ratio(weights: Any, signal: Any, known: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _smoothed(image: Any, sigma: Any) -> Any:
+def _smooth_image(image: Any, sigma: Any) -> Any:
     """Return an image (row, column), float64, after a Gaussian; 0 lies beyond it."""
     if sigma < 0.2:
         return image
@@ -240,7 +246,11 @@ def _chosen(
     origin: Any,
     shape: Any,
 ) -> Any:
-    """Return the voxels that the product of footprint and course raises to a level."""
+    """Return the voxels that the product of footprint and course raises to a level.
+
+    ``footprint`` (row, column) and ``course`` (frame,) float64, ``known`` bool (frame,
+    row, column), ``extent`` int64 (voxel,). Returns int64 (voxel,).
+    """
     f0, corner = origin
     rows, columns = shape[1], shape[2]
     chosen = np.empty(known.size, np.int64)

@@ -1,4 +1,4 @@
-"""The light that all pixels of a frame have more or less of than in other frames.
+"""Light that all pixels of a frame share: flicker of the lamp, drift of the offset.
 
 A lamp that flickers multiplies the light, an offset that wanders adds to it. Both are
 fitted to the means of tiles of a frame, leaving out the tiles that stand out above or
@@ -18,8 +18,7 @@ from astrocast.kernels.parallel import run_in_threads
 
 #: least side of a tile in pixels, and most tiles along a side of the frame
 _SIDE, _TILES = 8, 32
-#: times that the fit is repeated without what stands out, and from how many standard
-#: deviations on
+#: repetitions of the fit without outliers, and their limit in standard deviations
 _ROUNDS, _OUT = 4, 2.5
 #: share of the tiles that must be left
 _LEAST_LEFT = 0.3
@@ -73,8 +72,9 @@ def mean_tiles(frame: Any, side: int, out: Any) -> None:
 def fit_frame(means: Any, light: Any, noise: Any) -> Any:
     """Return offset and gain, (2,), float64, of the light that all tiles share.
 
-    ``means`` is what tiles show above the background, ``light`` their background less
-    its mean over tiles, ``noise`` the standard deviation of a tile; float32, (tiles,).
+    ``means`` are the means of tiles above the background, ``light`` their background
+    less its mean over tiles, ``noise`` the standard deviation of a tile; float32,
+    (tiles,).
     """
     n = len(means)
     out = np.zeros(2)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 
-#: mean light of the eight pixels around, as a share of the one in the middle, below
-#: which the light lies in one pixel
+#: mean of the eight pixels around as a share of the middle pixel, below which the light
+#: lies in one pixel
 _AROUND = 0.3
 #: standard deviations of a single voxel that the light of the pixel must reach
 _SURE = 5.0
@@ -50,6 +50,8 @@ def _around(neighbours: Any, i: Any, out: Any) -> None:
     """Write the positions of the 3 x 3 pixels around voxel ``i`` into ``out``, (9,).
 
     -1 where a pixel is not in the list. The middle is entry 4.
+
+    ``neighbours`` int32 (voxel, 6), ``out`` int64.
     """
     out[:] = -1
     for dy in range(3):
@@ -97,7 +99,10 @@ def _single(summit: Any, neighbours: Any, values: Any, single: Any, noise: Any) 
 
 @njit(cache=True, nogil=True)
 def _in_time(i: Any, neighbours: Any, values: Any, single: Any, least: Any) -> Any:
-    """Return the light of a pixel summed over the frames around voxel ``i``."""
+    """Return the light of a pixel summed over the frames around voxel ``i``.
+
+    ``neighbours`` int32 (voxel, 6); ``values`` and ``single`` float32 (voxel,).
+    """
     total = np.float32(0)
     for way in (4, 5):
         j = i if way == 4 else neighbours[i, 5]

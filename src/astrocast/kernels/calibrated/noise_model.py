@@ -1,9 +1,10 @@
 """Measure the noise of the smoothed signal, where frame-to-frame noise is too low.
 
-Noise that is alike in neighbouring voxels (interpolated or denoised recordings) has
-more left after smoothing than white noise; light that flickers adds a share of the
-light, motion that was left a share of the background's slopes. All is taken from values
-below the background, where no event reaches.
+Noise that is correlated between neighbouring voxels (interpolated or denoised
+recordings) is reduced less by smoothing than white noise. Flicker adds noise
+proportional to the brightness, residual motion adds noise proportional to the gradient
+of the background. All three are estimated from values below the background, which no
+event reaches.
 """
 
 from __future__ import annotations
@@ -16,34 +17,34 @@ from numpy.typing import NDArray
 
 #: pixels are grouped by their slope and within that by their light
 _BY_SLOPE, _BY_LIGHT = 6, 4
-#: the spread is told from this share of the values below the background, which normal
-#: ones reach at that many standard deviations: well out, as it is about rare heights
+#: the spread is this quantile of the values below the background, over its value for
+#: normal noise (in standard deviations): far out, as rare heights matter
 _SHARE, _AT = 0.9545, 2.0
-#: what steps between frames show of noise is there, whatever else seems to explain it
+#: least factor: the noise between frames is there, whatever else explains the values
 _LEAST_FACTOR = 0.95
-#: values below the background that a group must have
+#: fewest values below the background in a group
 _FEW = 100
-#: voxels are taken this far apart along each axis: nearer ones hardly add to what is
-#: known
+#: distance of the sampled voxels along each axis: nearer ones are correlated
 _APART = 2
-#: how far the background may be off as a whole, in standard deviations
+#: largest error of the whole background, in standard deviations
 _LARGEST_SHIFT = 0.5
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Noise of the smoothed signal: the square root of the sum of three squares.
+class SmoothedNoise:
+    """Noise of the smoothed signal: three independent parts, added as variances.
 
     Parameters
     ----------
     factor
-        Of what white noise and slow fluctuations are expected to leave.
+        Of the standard deviation expected from white noise and slow fluctuations.
     flicker
-        Share of the light of a pixel.
+        Standard deviation as a share of the brightness of a pixel.
     jitter
-        Share of the slope of the background: pixels of displacement.
+        Standard deviation of the displacement, pixels; times the gradient of the
+        background.
     shift
-        By how much the background is too low, in standard deviations.
+        Error of the background, in standard deviations; positive: it is too low.
     """
 
     factor: float = 1.0
@@ -71,8 +72,8 @@ def measure_noise(
     noise: NDArray[np.float32],
     light: NDArray[np.float32],
     slope: NDArray[np.float32],
-) -> Measured:
-    """Return what the noise is measured to be.
+) -> SmoothedNoise:
+    """Estimate the noise of the smoothed signal from values below the background.
 
     Parameters
     ----------
@@ -80,9 +81,10 @@ def measure_noise(
         Smoothed signal of some frames over ``noise``, translated to heights of normal
         noise (frame, row, column).
     noise
-        What is expected of it, (row, column).
+        Its expected standard deviation, (row, column), float32.
     light, slope
-        Light and gradient of the background, smoothed as the signal is, (row, column).
+        Brightness and gradient of the background, smoothed as the signal, (row,
+        column).
 
     Examples
     --------
@@ -106,12 +108,12 @@ def measure_noise(
             )
             spreads.append(float(np.quantile(below, _SHARE)) / _AT)
     if not rows:
-        return Measured()
+        return SmoothedNoise()
     factor, flicker, jitter = (
         float(v) for v in np.sqrt(_squares(np.array(rows), np.array(spreads)))
     )
     shift = centre / max(float(np.median(spreads)), 1e-6)
-    return Measured(
+    return SmoothedNoise(
         factor, flicker, jitter, float(np.clip(shift, -_LARGEST_SHIFT, _LARGEST_SHIFT))
     )
 
@@ -131,9 +133,9 @@ def _groups(
 def _squares(
     parts: NDArray[np.float64], spreads: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the terms that fit the squared relative deviation of each group best.
+    """Fit the variances of the three parts to the squared spread of each group.
 
-    The deviation is at least that of the noise.
+    The factor of the noise is at least 1 (least share above).
     """
     from scipy.optimize import nnls
 
@@ -146,9 +148,9 @@ def _squares(
 
 
 def _centre(values: NDArray[Any]) -> float:
-    """Return the centre of values, from the slope of their density at zero.
+    """Return the centre of values, estimated from their density around zero.
 
-    Events hardly change it.
+    Events hardly change it, as they only add high values.
     """
     below = values[values < 0]
     spread = float(np.median(-below)) / 0.6745 if len(below) else 1.0

@@ -1,6 +1,6 @@
 """Means over steps of frames, and differences of frames at three lags, in one pass.
 
-Cameras that average frames, and denoisers, make the noise of neighbouring frames alike.
+Cameras that average frames, and denoisers, correlate the noise of neighbouring frames.
 Differences between neighbouring frames are then too small; those over four frames are
 not.
 """
@@ -8,6 +8,7 @@ not.
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,35 @@ from astrocast.kernels.parallel import run_in_threads
 #: distances in frames at which pixels are compared; noise is taken to be independent
 #: at the last
 LAGS = (1, 2, 4)
-#: correlations below this are taken as 0: slow signals give some, and chance does
+#: smaller correlations are taken as 0: slow signals and chance cause some
 _LEAST_CORRELATION = 0.04
-#: most that the noise of neighbouring frames is taken to be alike
+#: largest correlation of the noise of neighbouring frames
 _MOST_CORRELATION = 0.95
-#: pixels without a difference at all (a constant border) are left out of the medians
+#: pixels that never change (a constant border) are left out of the medians
 _NO_DIFFERENCE = 1e-12
+
+
+@dataclass(frozen=True)
+class StepMoments:
+    """Means of groups of frames, and how much frames differ.
+
+    Parameters
+    ----------
+    edges
+        First frame of each group and the end of the last, int64, (group + 1,).
+    means
+        Mean of each group, float32, (group, row, column).
+    mean
+        Mean over all frames, float64, (row, column).
+    half_squares
+        Half of the mean squared difference at each of `LAGS`, float64, (lag, row,
+        column).
+    """
+
+    edges: NDArray[np.int64]
+    means: NDArray[np.float32]
+    mean: NDArray[np.float64]
+    half_squares: NDArray[np.float64]
 
 
 class LagMoments:
@@ -95,6 +119,10 @@ class LagMoments:
         """Half of the mean squared difference at each lag, (lag, row, column)."""
         pairs = np.maximum(self._frames - np.array(LAGS), 1)
         return np.asarray(self._squares / (2 * pairs[:, None, None]))
+
+    def summary(self) -> StepMoments:
+        """Return what was gathered."""
+        return StepMoments(self.edges, self.means, self.mean, self.half_squares)
 
 
 @njit(cache=True, nogil=True)
@@ -169,7 +197,7 @@ def correlation_in_time(half_squares: NDArray[np.float64]) -> tuple[float, float
 
 
 def gain_of_mean(correlation: tuple[float, float], n: float) -> float:
-    """Return by which factor correlation raises the standard deviation of a mean.
+    """Return the factor by which correlation raises the standard deviation of a mean.
 
     Parameters
     ----------
@@ -196,7 +224,7 @@ def gaussian_square(sigma: float, radius: int) -> float:
 def gain_of_gaussian(
     correlation: tuple[float, float], sigma: float, radius: int
 ) -> float:
-    """Return by which factor correlation raises the noise left by a Gaussian in time.
+    """Return the factor by which correlation raises the noise after a Gaussian in time.
 
     Examples
     --------

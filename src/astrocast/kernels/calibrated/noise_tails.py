@@ -1,10 +1,10 @@
-"""How rare heights of smoothed noise are when the noise of a voxel is not normal.
+"""Tail probabilities of smoothed noise where the noise of a voxel is not normal.
 
-A smoothed voxel is a weighted sum of some hundred voxels. What that makes of the
-distribution that the recording itself shows is computed from its characteristic
+A smoothed voxel is a weighted sum of some hundred voxels. The distribution of single
+voxels is measured in the recording; that of the sum follows from its characteristic
 function (Gil-Pelaez 1951, https://doi.org/10.2307/2332598), up to the rare heights that
-decide about events: photon noise in the dark, photons that count unequally, as behind
-an electron multiplier or a photomultiplier, bright spikes.
+decide about events. Noise is not normal at low light, with electron multiplication,
+with photomultipliers, and with bright spikes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from astrocast.kernels.frames.smoothing import gaussian_weights
 
 #: bins of the deviations of single voxels, in standard deviations
 LOWEST, WIDTH, BINS = -12.0, 0.2, 400
-#: heights of the smoothed noise that are translated: the first, the step, and how many
+#: heights of the smoothed noise in a table: first, step, number
 FIRST, STEP, HEIGHTS = -6.0, 0.25, 73
-#: share of a class's distribution that is taken from all classes
+#: share of the distribution of all classes in that of each class
 _POOLED = 0.25
-#: probabilities smaller than this drown in rounding; there normal noise is 7 standard
-#: deviations high
+#: smaller probabilities are lost in rounding; normal noise reaches it at 7 standard
+#: deviations
 _RAREST = 1e-12
-#: standard deviations beyond the farthest single value that a sum is followed to, and
-#: its highest frequency
+#: range of a sum beyond the farthest single value, in standard deviations, and its
+#: highest frequency
 _MARGIN, _FINEST = 12.0, 9.0
 
 
@@ -53,10 +53,10 @@ def histogram_of_noise(
     classes
         Class of each pixel, (row, column), uint8.
     own
-        Weight of a voxel in its own smoothed value. That nothing happens is judged by
-        its neighbours alone: a voxel must not be left out for being high.
+        Weight of a voxel in its own smoothed value. Whether a voxel is quiet is decided
+        by its neighbours alone, so that high values of single voxels are counted.
     limit
-        How high they may be, in standard deviations.
+        Largest height of the neighbours, in standard deviations.
     """
     counts = np.zeros((int(classes.max()) + 1, BINS), np.int64)
     _count(above, smooth, *noise, classes, np.float32(own), np.float32(limit), counts)
@@ -74,12 +74,17 @@ def _count(
     limit: Any,
     counts: Any,
 ) -> None:
+    """Add the deviations of quiet voxels to ``counts``, int64 (class, bin).
+
+    ``above`` and ``smooth`` float32 (frame, row, column); ``single`` and ``noise``
+    float32, ``classes`` uint8, (row, column).
+    """
     n, rows, columns = above.shape
     for t in range(n):
         for y in range(rows):
             for x in range(columns):
                 value = above[t, y, x]
-                # exactly nothing is what stands for voxels that hold no number
+                # exactly 0 stands for a NaN voxel
                 if (
                     value == 0
                     or abs(smooth[t, y, x] - own * value) > limit * noise[y, x]
@@ -99,7 +104,7 @@ def normal_heights(
     Parameters
     ----------
     counts
-        Of single voxels, see `histogram_of_noise`.
+        Histogram of single voxels, int64 (class, bin), see `histogram_of_noise`.
     sigma, radius
         Of the Gaussian in space and time.
 
@@ -118,7 +123,7 @@ def normal_heights(
     weights, times = _weights_of_smoothing(sigma, radius)
     grid = FIRST + STEP * np.arange(HEIGHTS)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # what is rare is seen in few classes and happens in all
+    # rare values are seen in few classes and occur in all
     share = (1 - _POOLED) * share + _POOLED * counts.sum(axis=0) / max(counts.sum(), 1)
     out = np.tile(grid, (len(counts), 1))
     for c in np.flatnonzero(counts.any(axis=1)):
@@ -175,17 +180,17 @@ def _heights_of_sum(
     known = (above > _RAREST) & (above < 1 - _RAREST)
     first, last = (int(k) for k in np.flatnonzero(known)[[0, -1]])
     normal = -ndtri(np.where(known, above, 0.5))
-    # beyond what double precision tells, heights go on in proportion
+    # beyond double precision, heights are extrapolated in proportion
     normal[last + 1 :] = normal[last] * grid[last + 1 :] / grid[last]
     normal[:first] = normal[first] * grid[:first] / grid[first]
     return np.asarray(np.maximum.accumulate(normal))
 
 
 @njit(cache=True, nogil=True)
-def translated(height: Any, table: Any) -> Any:
-    """Return a height translated by a table of `normal_heights`.
+def translate_height(height: Any, table: Any) -> Any:
+    """Return the z-score of a height by a table of `normal_heights`, float64 (height,).
 
-    Beyond the ends of the table by a line; for compiled kernels.
+    Linear beyond the ends of the table. For use in compiled kernels.
     """
     at = (height - np.float32(FIRST)) / np.float32(STEP)
     k = min(max(int(at), 0), len(table) - 2)
@@ -194,11 +199,16 @@ def translated(height: Any, table: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _translate(heights: Any, classes: Any, tables: Any, out: Any) -> None:
+    """Write the z-scores of heights into ``out``, float32 (frame, row, column).
+
+    ``heights`` float32 (frame, row, column), ``classes`` uint8 (row, column),
+    ``tables`` float32 (class, height).
+    """
     n, rows, columns = heights.shape
     for t in range(n):
         for y in range(rows):
             for x in range(columns):
-                out[t, y, x] = translated(heights[t, y, x], tables[classes[y, x]])
+                out[t, y, x] = translate_height(heights[t, y, x], tables[classes[y, x]])
 
 
 def as_normal(

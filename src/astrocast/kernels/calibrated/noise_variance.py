@@ -1,9 +1,10 @@
-"""How the variance of a recording's noise grows with its brightness.
+"""The variance of a recording's noise as a function of its brightness.
 
 Photons arrive as a Poisson process and the camera adds noise of its own, so the
-variance of a pixel is a line of its mean (Foi et al. 2008,
-https://doi.org/10.1109/TIP.2008.2001399). It is taken from steps between neighbouring
-frames, which see neither the baseline nor, but for a few frames, the events.
+variance of a pixel is a linear function of its mean (Foi et al. 2008,
+https://doi.org/10.1109/TIP.2008.2001399). It is estimated from differences of
+neighbouring frames, which contain neither the baseline nor, except in few frames, the
+events.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: groups of pixels of like brightness whose medians the line is drawn through
+#: number of groups of pixels of similar brightness; the line is fitted to their medians
 _GROUPS = 24
 _ROUNDS = 10
 
@@ -49,7 +50,7 @@ class NoiseLine:
     def light(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
         """Return the part of a brightness above the camera's offset.
 
-        As far as the line of the noise determines the offset.
+        The offset is where the variance of the photons becomes 0.
         """
         if self.slope <= 0:
             return np.zeros(np.shape(brightness), np.float32)
@@ -72,8 +73,8 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     Returns
     -------
     NoiseLine
-        Through the medians of groups of pixels of like brightness, by a fit that
-        outlying groups do not move.
+        Fitted to the medians of groups of pixels of similar brightness, robust against
+        outlying groups.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     )
     middle = float(np.median(y))
     floor = max(0.05 * middle, 1e-12)
-    # brightness that hardly differs says nothing about a slope
+    # the slope is not determined where all pixels have the same brightness
     if groups < 3 or np.ptp(x) < 1e-6 * max(1.0, float(np.abs(x).max())):
         return NoiseLine(0.0, middle, floor)
     slope, intercept = robust_line(x, y)
@@ -104,7 +105,7 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
 
 
 def robust_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return slope and intercept of the line of least absolute differences, nearly."""
+    """Fit a line by (nearly) least absolute residuals; return slope and intercept."""
     matrix = np.stack([x - x.mean(), np.ones(len(x))], axis=1)
     weight = np.ones(len(x))
     slope, height = 0.0, float(np.median(y))

@@ -1,12 +1,12 @@
 """Voxels that belong to several events: an event continues below a stronger one.
 
-A watershed gives each voxel to one event. What another has there is told from where it
-is seen alone: its voxels are taken as a footprint times a time course (as in
-constrained matrix factorisation, Pnevmatikakis et al. 2016,
-https://doi.org/10.1016/j.neuron.2015.11.037), fitted to the voxels of its own basin
-alone, with the neighbours' models subtracted. Events that are no such product, those
-that travel, are told by that the model does not give back their own extent, and share
-nothing.
+A watershed gives each voxel to one event. The signal of another event there is
+estimated from where that event is alone: it is modelled as a footprint times a time
+course (as in constrained matrix factorisation, Pnevmatikakis et al. 2016,
+https://doi.org/10.1016/j.neuron.2015.11.037), fitted to the voxels of its own basin,
+with the neighbours' models subtracted. Travelling events are not separable into
+footprint x time course. They are recognised because the model fails to reproduce their
+own extent, and share no voxels.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from astrocast.kernels.calibrated.shared_fit import fit_groups
 from astrocast.kernels.masks.scattered import largest_region
 from astrocast.kernels.segmentation.labelling import join_labels
 
-#: share of its level that an event keeps a voxel at, once what another has there is
-#: taken from it
+#: an event keeps a voxel that is above this share of its level after the other event's
+#: signal was subtracted
 _KEPT = 0.9
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What an event has in the basins of its neighbours.
+class SharedVoxels:
+    """Voxels and signal of an event in the basins of its neighbours.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class Shared:
     model
         The event's own signal there, (voxels,).
     reached
-        Voxels that belong to the event: it reaches its level there, and they hang
-        together with its extent.
+        Which voxels belong to the event: the model reaches its level there, and they
+        are connected with its extent, bool.
     """
 
     voxels: NDArray[np.int64]
@@ -57,8 +57,8 @@ def shared_voxels(
     touching: NDArray[np.integer],
     shape: tuple[int, int, int],
     pool: Executor | None = None,
-) -> dict[int, Shared]:
-    """Return what events have in the basins of those they touch.
+) -> dict[int, SharedVoxels]:
+    """Return voxels and signal of events in the basins of the events they touch.
 
     Parameters
     ----------
@@ -68,9 +68,8 @@ def shared_voxels(
     owner
         Number of the event in whose basin each voxel is, 0 for none.
     extents, levels
-        Voxels of each event (flat indices, ascending) and the height that they reach.
-        What is no event although it has a number is left out of both; nothing is shared
-        with it.
+        Voxels of each event (flat indices, ascending) and the height that they reach. A
+        number that is not an event is left out of both; nothing is shared with it.
     touching
         Pairs of numbers whose basins touch, (pairs, 2); no other share voxels.
     shape
@@ -81,7 +80,7 @@ def shared_voxels(
     Returns
     -------
     dict
-        Of each event of which that can be known.
+        Event -> its shared voxels, for events that the model describes.
 
     Examples
     --------
@@ -136,7 +135,7 @@ def shared_voxels(
     )
     cuts = np.flatnonzero(np.diff(event)) + 1
     return {
-        int(numbers[own[0]]): Shared(v, m.astype(np.float64), r)
+        int(numbers[own[0]]): SharedVoxels(v, m.astype(np.float64), r)
         for own, v, m, r in zip(
             *(np.split(column, cuts) for column in (event, voxel, model, reached)),
             strict=True,
@@ -182,13 +181,13 @@ def _groups(
 def give_back(
     extents: dict[int, NDArray[np.int64]],
     strengths: dict[int, NDArray[np.float64]],
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
     levels: dict[int, float],
     cores: dict[int, float],
     least: int,
     shape: tuple[int, int, int],
 ) -> dict[int, NDArray[np.int64]]:
-    """Return extents without the voxels that are due to other events alone.
+    """Return extents without the voxels that other events explain.
 
     Parameters
     ----------
@@ -196,20 +195,20 @@ def give_back(
         Voxels of each event (flat indices, ascending) and the signal there; NaN where a
         hole was filled.
     shared, levels
-        What events have beyond their basins, see `shared_voxels`, and the height that
+        Voxels of events beyond their basins, see `shared_voxels`, and the height that
         voxels of each event reach.
     cores
-        Height from which a voxel stays its basin's whatever reaches it.
+        Height above which a voxel stays with the event of its basin.
     least
-        Events of which fewer voxels would be left stay as they are.
+        Events that would keep fewer voxels stay as they are.
     shape
         Of the volume.
 
     Returns
     -------
     dict
-        The largest connected part (corners connect) of what is left of each event; all
-        of it where nothing is given back.
+        Event -> voxels: the largest connected part (corners connect) of the rest; all
+        of its extent where no voxel is given back.
     """
     strongest = _strongest(shared)
     out: dict[int, NDArray[np.int64]] = {}
@@ -240,7 +239,7 @@ def _model_at(
 
 
 def _strongest(
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the voxels of events outside their basins, and the highest model there.
 
@@ -268,17 +267,17 @@ def _largest(
 
 
 @dataclass(frozen=True)
-class Layered:
-    """An event of which the map may show less than all.
+class LayeredEvent:
+    """Voxels of an event, and which of them the event map shows as another event's.
 
     Parameters
     ----------
     voxels
         Flat indices, ascending, int64.
     hidden
-        Those that the map gives to a stronger event.
+        Voxels that the map shows as those of a stronger event, bool.
     filled
-        Those of holes: the event's only as long as no other has them.
+        Voxels of filled holes, bool: the event's only where no other event is.
     """
 
     voxels: NDArray[np.int64]
@@ -289,9 +288,9 @@ class Layered:
 def layer_events(
     extents: dict[int, NDArray[np.int64]],
     strengths: dict[int, NDArray[np.float64]],
-    shared: dict[int, Shared],
+    shared: dict[int, SharedVoxels],
     cores: dict[int, float],
-) -> dict[int, Layered]:
+) -> dict[int, LayeredEvent]:
     """Return all voxels of events, and which of them the map gives to another.
 
     Parameters
@@ -302,15 +301,15 @@ def layer_events(
         Signal at these voxels; NaN where a hole was filled, which is the event's only
         as long as no other has it.
     shared
-        What events have beyond their basins.
+        Voxels of events beyond their basins, see `shared_voxels`.
     cores
-        Height from which a voxel is shown as its basin's whatever reaches it, so that
-        every event is in the map.
+        Height above which a voxel is always shown as its basin's
+        event, so that every event is in the map.
 
     Notes
     -----
-    What is seen of a voxel less the strongest that reaches it from elsewhere is what
-    the basin's own event has there; the stronger of the two is shown.
+    In each voxel, the signal minus the strongest model of another event is the signal
+    of the basin's own event; the stronger of the two is shown.
     """
     if not extents:
         return {}
@@ -339,6 +338,6 @@ def layer_events(
     kept = kept[np.lexsort((voxel[kept], event[kept]))]
     cuts = np.searchsorted(event[kept], numbers)[1:]
     return {
-        n: Layered(voxel[own], ~first[own], hole[own])
+        n: LayeredEvent(voxel[own], ~first[own], hole[own])
         for n, own in zip(numbers, np.split(kept, cuts), strict=True)
     }

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-#: pieces per thread: more than one, so that a thread that is held up does not hold up
-#: the rest
+#: pieces per thread: more than one, so that a slow thread does not delay the others
 _PIECES = 8
 
 

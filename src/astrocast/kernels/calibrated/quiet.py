@@ -1,4 +1,4 @@
-"""Where nothing happens: means of steps of frames in which no event stands out."""
+"""Find quiet voxels: means over steps of frames in which no event stands out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_quiet(
     both: bool,
     pool: Executor | None,
 ) -> NDArray[np.uint8]:
-    """Return 1 where nothing stands out nearby in space and time, uint8.
+    """Return 1 where no mean stands out nearby in space and time, uint8.
 
     Means that are ``limit`` standard deviations above the level stand out, and those as
     far below too where ``both``.

@@ -28,17 +28,18 @@ def residual(
     texture: Texture,
     pool: Executor | None = None,
 ) -> NDArray[np.float32]:
-    """Return what frames show above the background, without residual motion.
+    """Return frames minus background, without common light and residual motion.
 
     Parameters
     ----------
     frames
         (frame, row, column), float32, finite.
     start
-        Number of the first of them, counted from the first frame of the stretch that
-        the background is of. Frames beyond the stretch take the background of its end.
+        Number of the first of them, counted from the first frame of the stretch whose
+        background this is. Frames beyond the stretch get the background of its end.
     background, texture
-        The background, and the texture of its mean with the noise of one frame.
+        Background of the stretch, and the texture of its mean with the noise of one
+        frame.
     pool
         Threads to share the work with.
     """
@@ -143,7 +144,7 @@ def _above(
                 into, follows = out[t, y], image[y]
                 for x in range(columns):
                     into[x] -= factor * follows[x]
-        # a frame is taken through all steps while it is at hand
+        # all steps for one frame, while it is in the cache
         mean_tiles(out[t], side, means)
         fit = fit_frame(means, tile_light, tile_noise)
         offset, gain = np.float32(fit[0]), np.float32(fit[1])
@@ -152,3 +153,30 @@ def _above(
             for x in range(columns):
                 into[x] -= offset + gain * bright[x]
         take_out(out[t], displacement(out[t], texture), texture, out[t])
+
+
+def background_of_frames(
+    start: int, stop: int, background: Background
+) -> NDArray[np.float32]:
+    """Return the background of frames, float32, (frame, row, column).
+
+    Parameters
+    ----------
+    start, stop
+        First frame and the one after the last, counted from the first frame of the
+        stretch that the background is of. Frames beyond it take that of its end.
+    background
+        The background, interpolated between the middles of its steps.
+    """
+    edges = background.steps
+    middle = (edges[:-1] + edges[1:] - 1) / 2
+    at = _position(np.arange(start, stop), edges, middle)
+    before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
+    after = np.minimum(before + 1, len(middle) - 1)
+    share = (at - before).astype(np.float32)[:, None, None]
+    low = background.levels[before]
+    levels = low + share * (background.levels[after] - low)
+    factors = _factors(background, start, stop - start)
+    for image, course in zip(background.patterns.maps, factors, strict=True):
+        levels += course[:, None, None] * image
+    return np.asarray(levels, np.float32)

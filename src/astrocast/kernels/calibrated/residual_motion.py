@@ -1,8 +1,9 @@
 """Subtract the residual rigid motion from the signal, to second order.
 
 A background ``b`` displaced by ``s`` differs from itself by ``-s . grad b + s' H s /
-2`` (Lucas and Kanade 1981, one step). At an edge of a bright soma a tenth of a pixel is
-as much as an event; in the whole frame it is known far better than that.
+2`` (Lucas and Kanade 1981, one step). At the edge of a bright soma a shift of 0.1 pixel
+changes the signal as much as an event does; the whole frame determines the shift far
+better than that.
 """
 
 from __future__ import annotations
@@ -17,19 +18,18 @@ from numpy.typing import NDArray
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
-#: how many standard deviations a pixel counts at most, so that events do not pull
+#: limit of the value of a pixel, in standard deviations, so that events do not bias the
+#: shift
 _CLIP = 3.0
-#: pixels along each edge that do not count: there the motion correction repeats or
-#: invents
+#: pixels along each edge that are left out: there motion correction repeats pixels
 _BORDER = 2
-#: displacements are expected to be of about this size; it decides where there is no
-#: texture
+#: prior standard deviation of a displacement, pixels; decides where there is no texture
 _EXPECTED = 0.2
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Derivatives of a background and how much each pixel tells of a displacement.
+    """Derivatives of a background, and the weight of each pixel in a displacement.
 
     Parameters
     ----------
@@ -92,16 +92,16 @@ class Texture:
 def without_shake(
     frames: NDArray[np.float32], texture: Texture, pool: Executor | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return frames without the effect of small displacements, and these.
+    """Return frames corrected for small displacements, and the displacements.
 
-    The effect is that of a displacement of the background.
+    The background's change due to the displacement is subtracted.
 
     Parameters
     ----------
     frames
-        What is left of frames without the background, (frame, row, column), float32.
+        Frames minus the background, (frame, row, column), float32.
     texture
-        Of the background, with the noise of these frames.
+        Texture of the background, with the noise of these frames.
 
     Returns
     -------
@@ -129,6 +129,11 @@ def without_shake(
 def _take_out(
     lo: int, hi: int, frames: Any, texture: Any, out: Any, shifts: Any
 ) -> None:
+    """Correct frames ``lo`` to ``hi`` for their displacement, into ``out``.
+
+    ``frames`` and ``out`` float32 (frame, row, column), ``texture`` from
+    `Texture.arrays`, ``shifts`` float64 (frame, 2).
+    """
     for t in range(lo, hi):
         shifts[t] = displacement(frames[t], texture)
         take_out(frames[t], shifts[t], texture, out[t])
@@ -166,6 +171,9 @@ def take_out(frame: Any, shift: Any, texture: Any, out: Any) -> None:
     """Write a frame without the effect of a shift of the background into ``out``.
 
     ``out`` may be the frame itself.
+
+    ``frame`` float32 (row, column), ``shift`` float64 (2,), ``texture`` from
+    `Texture.arrays`.
     """
     first, second, _, _, _ = texture
     dy, dx = np.float32(shift[0]), np.float32(shift[1])

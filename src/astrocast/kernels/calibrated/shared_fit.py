@@ -16,15 +16,15 @@ from astrocast.kernels.masks.scattered import connected_to
 _ROUNDS = 4
 #: steps of alternating least squares in each
 _STEPS = 8
-#: least overlap (intersection over union) of model and extent where the event is seen
-#: alone
+#: least overlap (intersection over union) of model and extent where the event is alone
 _AGREEMENT = 0.6
 #: least share of footprint times duration that an event fills: a travelling event
 #: fills less, and would need much memory
 _FILL = 0.2
-#: least frames in which a pixel, and pixels in which a frame, is seen alone
+#: fewest frames in which a pixel, and fewest pixels in which a frame, shows the event
+#: alone
 _LEAST = 3
-#: least frames of a decay from which it is continued
+#: fewest frames of a decay from which it is extrapolated
 _DECAY = 4
 #: standard deviations of the noise by which a model may exceed the signal
 _DOUBT = 2.0
@@ -34,20 +34,20 @@ _TAIL = 4
 
 @njit(cache=True, nogil=True)
 def decay_on(course: Any, seen: Any) -> Any:
-    """Return a time course continued by its own exponential decay where it is not seen.
+    """Return a time course, extrapolated by its exponential decay where it is hidden.
 
     Parameters
     ----------
     course
         Height in each frame, float64, (frame,).
     seen
-        In which frames it is known, bool. At least four of its decay have to be, and it
-        is continued for as many frames.
+        Frames in which it is known, bool: at least four of its decay; it is
+        extrapolated by as many frames.
 
     Returns
     -------
     course, told : numpy.ndarray
-        The course, and in which frames it is known now.
+        The course, and the frames in which it is known now, bool.
 
     Examples
     --------
@@ -81,6 +81,8 @@ def _log_line(course: Any, frames: Any) -> Any:
     """Return mean frame, mean logarithm and slope of a course (frame,) at some frames.
 
     Weighted by the squared course, as its error is the same everywhere.
+
+    ``course`` float64 (frame,); ``frames`` a list of int64.
     """
     weights, t_sum, y_sum = 0.0, 0.0, 0.0
     for t in frames:
@@ -99,7 +101,7 @@ def _log_line(course: Any, frames: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _window(n: Any, known: Any, extents: Any, near: Any, shape: Any, mark: Any) -> Any:
-    """Return what is known within an event's footprint and duration.
+    """Return the data within an event's footprint and duration.
 
     Returns whether the event fills enough of it, the first frame, the pixels (int64),
     and six arrays (frame, pixel): signal and noise (float32), the event's own basin,
@@ -129,7 +131,7 @@ def _window(n: Any, known: Any, extents: Any, near: Any, shape: Any, mark: Any) 
             spread[t, p] = noise[j]
             mine[t, p] = owner[j] == n
             others[t, p] = owner[j] >= 0 and mark[owner[j]] == n
-            # voxels of events that this one does not touch count as empty
+            # voxels of events that this one does not touch are treated as empty
             if mine[t, p] or others[t, p]:
                 value[t, p] = values[j]
     if fills:
@@ -163,11 +165,10 @@ def _less_model(
 
 @njit(cache=True, nogil=True)
 def _fit(left: Any, mine: Any, others: Any, model: Any) -> Any:
-    """Write the footprint times time course that is seen alone into ``model``.
+    """Fit footprint x time course to the voxels of the event alone, into ``model``.
 
-    ``left``, float64 (frame, pixel), is the signal minus the neighbours' models; it
-    changes.
-    Returns the frames in which the model is known, bool.
+    ``left``, float64 (frame, pixel), is the signal minus the neighbours' models; it is
+    changed in place. Returns the frames in which the model is known, bool.
     """
     frames, pixels = left.shape
     course, footprint = np.zeros(frames), np.zeros(pixels)
@@ -197,8 +198,8 @@ def _fit(left: Any, mine: Any, others: Any, model: Any) -> Any:
 def _alternate(left: Any, others: Any, course: Any, footprint: Any) -> None:
     """Fit the course to the footprint and the footprint to the course, in place.
 
-    ``left`` float64 and ``others`` bool are (frame, pixel); what is in basins of others
-    does not count.
+    ``left`` float64 and ``others`` bool are (frame, pixel); voxels in basins of other
+    events do not count.
     """
     frames, pixels = left.shape
     for t in range(frames):
@@ -220,10 +221,10 @@ def _alternate(left: Any, others: Any, course: Any, footprint: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _reached(window: Any, told: Any, level: Any, own: Any, shape: Any) -> Any:
+def _find_reach(window: Any, told: Any, level: Any, own: Any, shape: Any) -> Any:
     """Return voxels (int64), model (float32) and whether each belongs to the event.
 
-    Only voxels in basins of neighbours of which the model says something.
+    Only voxels in basins of neighbours where the model is known.
     """
     _, f0, pixels, value, spread, mine, others, extent, model = window
     frames, n = model.shape
@@ -269,7 +270,7 @@ def fit_groups(
     near: Any,
     shape: Any,
 ) -> Any:
-    """Return what events of the groups ``lo`` to ``hi`` have in basins of neighbours.
+    """Return signal of events of groups ``lo`` to ``hi`` in the basins of neighbours.
 
     ``groups`` are event numbers (from 0) group after group and where each begins;
     ``known`` voxels (int64), signal, noise (float32) and owner (int32, -1: none);
@@ -297,17 +298,26 @@ def fit_groups(
             n = members[k]
             if windows[k][0]:
                 own = extents[0][extents[1][n] : extents[1][n + 1]]
-                v, m, r = _reached(windows[k], told[k], levels[n], own, shape)
+                v, m, r = _find_reach(windows[k], told[k], levels[n], own, shape)
                 events.append(np.full(len(v), n, np.int64))
                 voxels.append(v)
                 models.append(m)
                 reached.append(r)
-    return _joined(events), _joined(voxels), _joined(models), _joined(reached)
+    return (
+        _concatenate(events),
+        _concatenate(voxels),
+        _concatenate(models),
+        _concatenate(reached),
+    )
 
 
 @njit(cache=True, nogil=True)
 def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> None:
-    """Subtract the models of member ``k``'s neighbours from ``left``."""
+    """Subtract the models of member ``k``'s neighbours from ``left``.
+
+    ``left`` float64 (frame, pixel), ``members`` int64, ``windows`` from `_window`,
+    ``near`` int64 from `_neighbours`.
+    """
     n = members[k]
     for m in near[0][near[1][n] : near[1][n + 1]]:
         j = np.searchsorted(members, m)
@@ -317,8 +327,11 @@ def _less_others(left: Any, k: Any, members: Any, windows: Any, near: Any) -> No
 
 
 @njit(cache=True, nogil=True)
-def _joined(parts: Any) -> Any:
-    """Return arrays of a list one after the other."""
+def _concatenate(parts: Any) -> Any:
+    """Return arrays of a list one after the other.
+
+    One-dimensional arrays of one dtype.
+    """
     n = 0
     for part in parts:
         n += len(part)

@@ -162,7 +162,9 @@ def _main_courses(bins: NDArray[np.float64]) -> NDArray[np.float64]:
     # a bin with much is scaled down as a whole, which leaves its course as it is
     size = np.sqrt((bins**2).mean(axis=0))
     bins = bins * np.minimum(1, _CUT / np.maximum(size, 1e-30))
-    power, vectors = np.linalg.eigh(bins @ bins.T / p)
+    # without the constant: medians have noise, too
+    centred = bins - bins.mean(axis=0)
+    power, vectors = np.linalg.eigh(centred @ centred.T / p)
     # the largest eigenvalue of noise alone (Marchenko and Pastur 1967)
     edge = float(np.median(power)) * (1 + np.sqrt(n / p)) ** 2
     found = [
@@ -254,6 +256,7 @@ def _goes_both_ways(bins: NDArray[np.float64], course: NDArray[np.float64]) -> b
     ``bins`` (step, bin) in units of the noise; ``course`` (step,) of length 1. Where a
     mixture of events looks like a pattern, nothing falls when others rise.
     """
+    course = course - np.median(course)
     pattern = course @ bins
     strong = np.abs(pattern) > _STRONG
     if strong.mean() < _SPREAD:

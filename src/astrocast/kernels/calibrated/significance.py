@@ -1,4 +1,4 @@
-"""How likely noise alone reaches a height anywhere in a recording.
+"""The probability that noise alone reaches a height anywhere in a recording.
 
 The maxima of smoothed white noise are counted by the expected Euler characteristic of
 the set above a level (Adler 1981; Worsley et al. 1996,
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: levels between which a threshold is looked for; beyond the highest, real noise is not
-#: normal any more
+#: range of thresholds; beyond it real noise is not normal
 _LOWEST, _HIGHEST = 3.0, 12.0
 
 
@@ -47,7 +46,7 @@ def false_maxima(
 
 
 def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> float:
-    """Return the height that noise exceeds ``expected`` times in so many voxels."""
+    """Return the height that noise exceeds ``expected`` times in ``voxels`` voxels."""
     low, high = _LOWEST, _HIGHEST
     for _ in range(60):
         middle = (low + high) / 2
@@ -62,9 +61,9 @@ def height_for(expected: float, voxels: float, sigma: tuple[float, float]) -> fl
 def confidence(
     height: Any, voxels: float, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return the probability that noise reaches a height nowhere, 0 to 1.
+    """Return the probability that noise does not reach a height anywhere, 0 to 1.
 
-    Among so many voxels.
+    See `false_maxima` for the parameters.
 
     Examples
     --------

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
-#: standard deviations of a voxel from which it is judged, and share of it that the
-#: frames before and after stay below: calcium rises and falls over some frames
+#: least height of a spike in standard deviations, and largest share of it in the frames
+#: before and after: calcium rises and falls over several frames
 _HIGH, _ALONE = 8.0, 0.4
 
 
@@ -34,17 +34,17 @@ def remove_spikes(
 
     Notes
     -----
-    The first and the last frame have one neighbour: give a frame more than is needed.
+    The first and the last frame have one neighbour: pass one frame more on either side.
     """
     run_in_threads(pool, above.shape[1], _remove, above, deviation)
 
 
 @njit(cache=True, nogil=True)
 def _remove(lo: int, hi: int, above: Any, deviation: Any) -> None:
-    """Do rows ``lo`` to ``hi``; arguments as for `remove_spikes`."""
+    """Remove spikes in rows ``lo`` to ``hi``; arguments as for `remove_spikes`."""
     n, _, columns = above.shape
     for y in range(lo, hi):
-        # values of the frame before as they were
+        # the unchanged values of the frame before
         before = np.zeros(columns, np.float32)
         for t in range(n):
             line, following = above[t, y], above[min(t + 1, n - 1), y]

@@ -1,9 +1,8 @@
-"""Transients of single pixels, when each begins, and how onsets differ between pixels.
+"""Transients of single pixels, their onsets, and onset differences between pixels.
 
-A front that moves arrives a little later at each next pixel. Two events that meet do
-not: the onset jumps from the one to the other. So differences of onsets along the
-tissue tell a travelling event from two neighbours, where the height of the signal,
-which varies with the tissue, does not.
+A moving front arrives a little later at each next pixel. Between two events that meet,
+the onset jumps. So onset differences along the tissue distinguish a travelling event
+from two neighbours; the height of the signal, which varies with the tissue, does not.
 """
 
 from __future__ import annotations
@@ -115,7 +114,11 @@ def _close(
     onset: Any,
     peak: Any,
 ) -> None:
-    """Enter the transient of the voxels ``start`` up to ``stop`` (-1: to the end)."""
+    """Enter the transient of the voxels ``start`` up to ``stop`` (-1: to the end).
+
+    ``node`` int32 (voxel,), ``onset`` float32 and ``peak`` int64 (transient,) are
+    filled; the others as in `find_transients`.
+    """
     best, j = start, start
     while j >= 0 and j != stop:
         node[j] = number

@@ -63,6 +63,9 @@ def _envelope(points: Any, columns: Any, sign: int, none: int) -> None:
     """Write the outermost column of the convex hull for each row of pixels.
 
     Of one point (or none) per height.
+
+    ``points`` int64 (heights,), ``columns`` int64 (rows,); ``none`` marks a height
+    without point.
     """
     n = len(points)
     chain = np.empty(n, np.int64)
@@ -101,6 +104,8 @@ def largest_diameter(left: Any, right: Any) -> float:
     """Return the largest distance between points of the outline of rows of pixels.
 
     The outline is half way to the pixels outside.
+
+    ``left`` and ``right`` int64 (rows,): first and last column of each row.
     """
     rows = len(left)
     heights = 2 * rows + 1
@@ -118,7 +123,7 @@ def largest_diameter(left: Any, right: Any) -> float:
             y = below if above < 0 else above
             low[height], high[height] = 2 * left[y], 2 * right[y]
         else:  # the outline runs between the rows where one is longer than the other
-            low[height], high[height] = _uncovered(
+            low[height], high[height] = _columns_of_one_row(
                 left[above], right[above], left[below], right[below]
             )
     best = np.int64(0)
@@ -132,7 +137,11 @@ def largest_diameter(left: Any, right: Any) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _uncovered(left: int, right: int, left2: int, right2: int) -> Any:
+def _columns_of_one_row(left: int, right: int, left2: int, right2: int) -> Any:
+    """Return first and last half column that only one of two rows covers, int64.
+
+    First and last column of both rows, int64; 1 and 0 where the rows are the same.
+    """
     low, high = 1, 0
     found = False
     for a, b, c, d in ((left, right, left2, right2), (left2, right2, left, right)):
@@ -189,6 +198,8 @@ def _face_centres(mask: Any) -> Any:
     """Return the face centres of the outermost voxels of each line.
 
     In half voxels; points far apart come first.
+
+    ``mask`` uint8 (frame, row, column); returns float64 (points, 3).
     """
     frames, rows, columns = mask.shape
     # the outermost points per (frame, row) in half voxels suffice: no other can be a
@@ -222,7 +233,11 @@ def _face_centres(mask: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _line_ends(low: Any, high: Any, a: int, out: Any, n: int) -> int:
-    """Append the corners of the convex hull of one layer of points."""
+    """Append the corners of the convex hull of one layer of points.
+
+    ``low`` and ``high`` int64 (heights,); ``out`` float64 (points, 3), filled from
+    ``n`` on.
+    """
     for sign in (1, -1):
         begin = n
         for b in range(len(low)):
@@ -264,6 +279,8 @@ def _simplex(points: Any) -> Any:
     """Return four points that are not in one plane.
 
     They exist, because the face centres of one voxel are not.
+
+    ``points`` float64 (points, 3); returns four int64.
     """
     first, second, third, fourth = 0, len(points) - 1, 0, 0
     most = -1.0
@@ -285,6 +302,8 @@ def _hull(points: Any) -> Any:
     """Return the corners of the faces, and their outward normals and offsets.
 
     Shape (4, faces); a point is inside where normal · p <= offset.
+
+    ``points`` float64 (points, 3). Returns int64 (faces, 3) and float64 (4, faces).
     """
     n = len(points)
     corners = _simplex(points)
@@ -321,6 +340,11 @@ def _hull(points: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _drop_visible(faces: Any, planes: Any, count: int, visible: Any) -> int:
+    """Remove visible faces, in place; return how many are left.
+
+    ``faces`` int64 (faces, 3), ``planes`` float64 (4, faces), ``visible`` uint8
+    (faces,).
+    """
     f = 0
     while f < count:
         if not visible[f]:
@@ -337,6 +361,7 @@ def _drop_visible(faces: Any, planes: Any, count: int, visible: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _stride(n: int) -> int:
+    """Return a step about 0.6 of ``n`` that has no divisor in common with it, int64."""
     stride = max(1, int(0.618 * n))
     while np.gcd(stride, n) != 1:
         stride += 1
@@ -347,12 +372,21 @@ def _stride(n: int) -> int:
 def _set_face(
     points: Any, i: int, j: int, k: int, faces: Any, planes: Any, at: int
 ) -> None:
+    """Write face ``at``: its corners and its plane, outward.
+
+    ``points`` float64 (points, 3), ``faces`` int64 (faces, 3), ``planes`` float64 (4,
+    faces).
+    """
     faces[at, 0], faces[at, 1], faces[at, 2] = i, j, k
     planes[0, at], planes[1, at], planes[2, at], planes[3, at] = _plane(points, i, j, k)
 
 
 @njit(cache=True, nogil=True)
 def _find_visible(planes: Any, count: int, point: Any, visible: Any) -> int:
+    """Mark the faces that a point is outside of; return how many there are.
+
+    ``planes`` float64 (4, faces), ``point`` float64 (3,), ``visible`` uint8 (faces,).
+    """
     a, b, c, d = planes[0], planes[1], planes[2], planes[3]
     x, y, z = point[0], point[1], point[2]
     seen = 0
@@ -367,6 +401,8 @@ def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
     """Write the edges between visible and hidden faces.
 
     In the direction of the visible faces.
+
+    ``faces`` int64 (faces, 3), ``visible`` uint8 (faces,), ``edges`` int64 (2, edges).
     """
     n = 0
     for f in range(count):
@@ -389,7 +425,11 @@ def _find_rim(faces: Any, count: int, visible: Any, edges: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _count_inside(points: Any, faces: Any, planes: Any, shape: Any) -> int:
-    """Return the number of voxel centres between the faces on either side."""
+    """Return the number of voxel centres between the faces on either side.
+
+    ``points`` float64 (points, 3), ``faces`` int64 (faces, 3), ``planes`` float64 (4,
+    faces).
+    """
     low = np.full((shape[0], shape[1]), shape[2], np.int64)
     high = np.full((shape[0], shape[1]), -1, np.int64)
     for f in range(planes.shape[1]):
@@ -430,7 +470,10 @@ def _count_inside(points: Any, faces: Any, planes: Any, shape: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def _covers(a: Any, b: Any, c: Any, t: float, y: float) -> bool:
-    """Whether (t, y) lies in the triangle or on its border, seen along the columns."""
+    """Whether (t, y) lies in the triangle or on its border, seen along the columns.
+
+    ``a``, ``b`` and ``c`` float64 (3,): the corners.
+    """
     ab = (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (t - a[0])
     bc = (c[0] - b[0]) * (y - b[1]) - (c[1] - b[1]) * (t - b[0])
     ca = (a[0] - c[0]) * (y - c[1]) - (a[1] - c[1]) * (t - c[0])

@@ -204,6 +204,11 @@ def _set_bits(
     bits: Any,
     offsets: Any,
 ) -> None:
+    """Set the bits of each run in the box of its event, in ``bits``, uint8.
+
+    Runs as in `EventRuns`, int64; ``low`` and ``high`` int64 (events, 3); ``offsets``
+    int64 (events + 1,): first byte of each event.
+    """
     for e in range(len(low)):
         rows, columns = high[e, 1] - low[e, 1], high[e, 2] - low[e, 2]
         for r in range(first[e], first[e + 1]):
@@ -232,6 +237,11 @@ def _shapes(
     print_bits: Any,
     print_offsets: Any,
 ) -> None:
+    """Fill shapes, masks and footprints of events ``lo`` to ``hi``.
+
+    Runs as in `EventRuns`, int64; ``low`` and ``high`` int64 (events, 3); values
+    float64 (events, properties); bits uint8 with offsets int64 (events + 1,).
+    """
     for e in range(lo, hi):
         size = high[e] - low[e]
         mask = np.zeros((size[0], size[1], size[2]), np.uint8)
@@ -250,6 +260,10 @@ def _shapes(
 
 @njit(cache=True, nogil=True)
 def _pack(flat: Any, bits: Any) -> None:
+    """Pack a mask into bits, lowest bit first.
+
+    ``flat`` uint8 (voxels,), ``bits`` uint8 (bytes,).
+    """
     for i in range(len(flat)):
         if flat[i]:
             bits[i >> 3] |= np.uint8(1 << (i & 7))

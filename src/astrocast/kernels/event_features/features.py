@@ -131,7 +131,7 @@ def measure_signals(
     )
     box, box_count = np.zeros(len(unique)), np.zeros(len(unique), np.int64)
     data = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
-    _own(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
+    _add_values(data, runs.start, runs.stop, runs.first, entry, own, count, invalid)
     run_in_threads(
         pool,
         len(unique),
@@ -158,6 +158,11 @@ def _grow(
     high: Any,
     area: Any,
 ) -> None:
+    """Enlarge the boxes of events by the runs of a block, in place.
+
+    ``start`` and ``stop`` int32 and ``labels`` int32 (runs,), ``first`` int64 (lines +
+    1,); ``low`` and ``high`` int64 (events, 3), ``area`` int64 (events,).
+    """
     for line in range(len(first) - 1):
         t, y = frame + line // rows, line % rows
         for run in range(first[line], first[line + 1]):
@@ -172,7 +177,7 @@ def _grow(
 
 
 @njit(cache=True, nogil=True)
-def _own(
+def _add_values(
     frames: Any,
     start: Any,
     stop: Any,
@@ -182,6 +187,12 @@ def _own(
     count: Any,
     invalid: Any,
 ) -> None:
+    """Add the voxels of runs to the sums of their entries, in place.
+
+    ``frames`` of any real dtype (frame, row, column); ``start`` and ``stop`` int32,
+    ``entry`` int64 (runs,), ``first`` int64 (lines + 1,); ``total`` float64, ``count``
+    and ``invalid`` int64 (entries,).
+    """
     rows = frames.shape[1]
     for line in range(len(first) - 1):
         t, y = line // rows, line % rows
@@ -207,6 +218,12 @@ def _in_box(
     total: Any,
     count: Any,
 ) -> None:
+    """Add the finite voxels in the boxes of entries ``lo`` to ``hi``, in place.
+
+    ``frames`` of any real dtype (frame, row, column); ``frame`` int64 (entries,),
+    ``low`` and ``high`` int64 (entries, 3); ``total`` float64 and ``count`` int64
+    (entries,).
+    """
     for e in range(lo, hi):
         for y in range(low[e, 1], high[e, 1]):
             for x in range(low[e, 2], high[e, 2]):

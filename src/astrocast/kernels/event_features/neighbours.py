@@ -17,6 +17,11 @@ def _invert(
     filled: NDArray[np.int64],
     events: NDArray[np.int64],
 ) -> None:
+    """List the events of each pixel in ``events``.
+
+    All int64: ``index`` the pixels of all events, ``offsets`` (events + 1,), ``filled``
+    (pixels,): where the list of each pixel begins, moved to its end.
+    """
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
             events[filled[index[k]]] = i
@@ -32,6 +37,11 @@ def _same_place(
     size_ratio: float,
     out: NDArray[np.int64],
 ) -> None:
+    """Count other events at the place of each event into ``out``, int64 (events, 2).
+
+    ``index`` pixels of all events with ``offsets`` (events + 1,), ``at_pixel`` from
+    `_invert`, int64.
+    """
     pixel_offsets, events = at_pixel
     n = offsets.size - 1
     common = np.zeros(n, np.int64)

@@ -52,6 +52,8 @@ def _crossing(
     """Return the first place, from the peak, where the trace falls to the level.
 
     NaN where it never does.
+
+    ``values`` float (frames of all traces,); the trace is ``begin`` to ``end``.
     """
     k = peak
     while begin <= k + step < end:
@@ -66,6 +68,10 @@ def _crossing(
 
 @njit(cache=True, nogil=True)
 def _area(values: Floats, begin: int, end: int, baseline: float) -> float:
+    """Return the integral of a trace above its baseline (trapezoids), float64.
+
+    ``values`` float (frames of all traces,); the trace is ``begin`` to ``end``.
+    """
     total = 0.0
     for k in range(begin, end - 1):
         pair = 0.5 * (np.float64(values[k]) + np.float64(values[k + 1])) - baseline
@@ -81,6 +87,11 @@ def _courses(
     baseline: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
+    """Fill ``out``, float64 (10, traces).
+
+    ``values`` float (frames of all traces,), ``offsets`` int64 (traces + 1,),
+    ``baseline`` float64 (traces,).
+    """
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         peak = -1
@@ -163,6 +174,10 @@ def time_courses(
 
 @njit(cache=True, nogil=True)
 def _noise(values: Floats, offsets: Offsets, out: NDArray[np.float64]) -> None:
+    """Write the noise level of each trace into ``out``, float64 (traces,).
+
+    ``values`` float (frames of all traces,), ``offsets`` int64 (traces + 1,).
+    """
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         out[i] = np.nan

@@ -66,7 +66,11 @@ def _times(
     shape: NDArray[np.int64],
     times: NDArray[np.int64],
 ) -> None:
-    """First and last frame of each pixel of the box, -1 where it never is active."""
+    """First and last frame of each pixel of the box, -1 where it never is active.
+
+    ``bits`` uint8 from byte ``first`` on, ``shape`` int64 (3,), ``times`` int64 (2,
+    pixels of the box).
+    """
     pixels = shape[1] * shape[2]
     times[:, :pixels] = -1
     k = 0
@@ -90,6 +94,8 @@ def _plane(
     """Return the slopes of a plane through the times, and its explained variance.
 
     Slopes along rows and columns, by least squares; the variance as a fraction.
+
+    ``times`` int64 and ``pixels`` int64 (n,), ``size`` float64 (2,).
     """
     n, sx, sy, st = 0, 0.0, 0.0, 0.0
     for p in range(pixels):
@@ -129,6 +135,11 @@ def _fronts(
     size: tuple[float, float],
     out: NDArray[np.float64],
 ) -> None:
+    """Fill ``out``, float64 (6, events): both velocities and r2, onset then offset.
+
+    ``bits`` uint8, ``offsets`` int64 (events + 1,), ``shapes`` int64 (events, 3),
+    ``size`` float64 (2,).
+    """
     largest = 1
     for i in range(len(shapes)):
         largest = max(largest, shapes[i, 1] * shapes[i, 2])

@@ -82,7 +82,10 @@ def footprint_shape(footprint: NDArray[np.bool_]) -> dict[str, float]:
 
 @njit(cache=True, nogil=True)
 def mask_values(mask: Any, out: Any) -> None:
-    """Write `MASK_PROPERTIES` of a mask into ``out``."""
+    """Write `MASK_PROPERTIES` of a mask into ``out``.
+
+    ``mask`` uint8 (frame, row, column), ``out`` float64 (properties,).
+    """
     frames, rows, columns = mask.shape
     n, s = 0, np.zeros(3, np.int64)
     q = np.zeros((3, 3), np.int64)
@@ -123,7 +126,10 @@ def mask_values(mask: Any, out: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def footprint_values(mask: Any, out: Any) -> None:
-    """Write `FOOTPRINT_PROPERTIES` of a footprint into ``out``."""
+    """Write `FOOTPRINT_PROPERTIES` of a footprint into ``out``.
+
+    ``mask`` uint8 (row, column), ``out`` float64 (properties,).
+    """
     rows, columns = mask.shape
     n, sy, sx, syy, sxx, sxy = 0, 0, 0, 0, 0, 0
     for y in range(rows):
@@ -166,6 +172,8 @@ def _perimeter(mask: Any) -> float:
 
     Benkrid & Crookes, Design and FPGA Implementation of a Perimeter Estimator, 2000; as
     `skimage.measure.perimeter`.
+
+    ``mask`` uint8 (row, column).
     """
     rows, columns = mask.shape
     border = np.zeros((rows + 2, columns + 2), np.uint8)

@@ -60,7 +60,7 @@ class FrameStatistics:
         return len(self.step)
 
     @classmethod
-    def joined(cls, parts: list[Self]) -> Self:
+    def join(cls, parts: list[Self]) -> Self:
         """Return the statistics of consecutive runs of frames as one."""
         return cls(
             **{
@@ -153,7 +153,11 @@ def _compare_row(row: Any, old: Any) -> tuple[Any, Any, Any]:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-    """Add the sums of the parts of a row (column,) to ``sums`` (part,)."""
+    """Add the sums of the parts of a row (column,) to ``sums`` (part,).
+
+    ``row`` of any real dtype (column,), ``edges`` int64 (parts + 1,), ``sums`` float64
+    (parts,).
+    """
     for j in range(len(sums)):
         part = np.float32(0)
         for x in range(edges[j], edges[j + 1]):
@@ -163,7 +167,10 @@ def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) ->
 
 @njit(cache=True, nogil=True)
 def _highest(frame: Any) -> tuple[Any, float]:
-    """Return the maximum of a frame (row, column), and the share of its pixels."""
+    """Return the maximum of a frame (row, column), and the share of its pixels.
+
+    ``frame`` of any real dtype (row, column).
+    """
     top = frame[0, 0]
     for row in frame:
         for x in range(len(row)):
@@ -227,12 +234,12 @@ def _measure_finite(
     finite = np.isfinite(frame)
     values = np.where(finite, frame, 0).astype(np.float64)
 
-    def added(array: NDArray[Any]) -> NDArray[np.float64]:
+    def add_tiles(array: NDArray[Any]) -> NDArray[np.float64]:
         rows = np.add.reduceat(array.astype(np.float64), row_edges[:-1], axis=0)
         return np.asarray(np.add.reduceat(rows, column_edges[:-1], axis=1))
 
-    count = added(finite)
-    blocks[:] = np.where(count > 0, added(values) / np.maximum(count, 1), np.nan)
+    count = add_tiles(finite)
+    blocks[:] = np.where(count > 0, add_tiles(values) / np.maximum(count, 1), np.nan)
     top = values[finite].max() if finite.any() else np.nan
     numbers[0] = np.nan  # the step from the frame before is not measured
     numbers[2] = np.count_nonzero((frame == frame[:, :1]).all(axis=1))

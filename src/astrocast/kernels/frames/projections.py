@@ -50,7 +50,7 @@ class Projections:
             np.where(self.count > 0, self.squares, np.nan) / np.maximum(self.count, 1)
         )
 
-    def merged(self, later: Projections) -> Projections:
+    def merge(self, later: Projections) -> Projections:
         """Return the projections of these frames followed by those of ``later``.
 
         The pairwise update of Chan, Golub and LeVeque (1979,
@@ -101,7 +101,7 @@ def project(block: NDArray[Any]) -> Projections:
     --------
     >>> import numpy as np
     >>> movie = np.arange(24.0).reshape(4, 2, 3)
-    >>> both = project(movie[:1]).merged(project(movie[1:]))
+    >>> both = project(movie[:1]).merge(project(movie[1:]))
     >>> np.allclose(both.std, movie.std(axis=0)), both.frame_mean
     (True, array([ 2.5,  8.5, 14.5, 20.5]))
     """

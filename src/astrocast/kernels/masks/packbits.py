@@ -148,6 +148,8 @@ def _repeat(value: Any, n: int, out: Any, at: int) -> int:
     """Write the 4 bytes ``value`` ``n`` times as packets from ``out[at]``.
 
     Returns the index after the last byte.
+
+    ``value`` uint8 (bytes of one,), ``out`` uint8, filled from ``at`` on.
     """
     while n > 0:
         k = min(n, _PACKET // 4)

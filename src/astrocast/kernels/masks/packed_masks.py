@@ -90,7 +90,10 @@ def unpack_mask(masks: Masks, index: int) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True, inline="always")
 def is_set(bits: NDArray[np.uint8], first: int, k: int) -> bool:
-    """Return whether bit ``k`` of the mask that begins at byte ``first`` is set."""
+    """Return whether bit ``k`` of the mask that begins at byte ``first`` is set.
+
+    ``bits`` uint8, lowest bit first; ``first`` is a byte, ``k`` a bit, int64.
+    """
     return bool((bits[first + (k >> 3)] >> (k & 7)) & 1)
 
 

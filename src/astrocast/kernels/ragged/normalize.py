@@ -147,7 +147,10 @@ def apply_step(values: Floats, offsets: Offsets, step: Step) -> tuple[Floats, in
 
 @njit(cache=True, nogil=True)
 def _subtract_in_place(trace: Floats, operand: float) -> None:
-    """Subtract a number from a trace (values,), in place."""
+    """Subtract a number from a trace (values,), in place.
+
+    ``trace`` float (frames,); ``operand`` a number or one per frame.
+    """
     # one array, not two that might overlap: the compiler can use vector instructions
     for k in range(trace.size):
         trace[k] -= operand
@@ -155,7 +158,10 @@ def _subtract_in_place(trace: Floats, operand: float) -> None:
 
 @njit(cache=True, nogil=True)
 def _divide_in_place(trace: Floats, operand: float) -> None:
-    """Divide a trace (values,) by a number, in place."""
+    """Divide a trace (values,) by a number, in place.
+
+    ``trace`` float (frames,); ``operand`` a number or one per frame.
+    """
     for k in range(trace.size):
         trace[k] /= operand
 

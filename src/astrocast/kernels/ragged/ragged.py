@@ -60,7 +60,10 @@ def split(values: Floats, offsets: Offsets) -> list[Floats]:
 
 @njit(cache=True, nogil=True)
 def _moments(values: Floats, begin: int, end: int) -> tuple[float, float]:
-    """Return mean and standard deviation of ``values[begin:end]`` without NaN."""
+    """Return mean and standard deviation of ``values[begin:end]`` without NaN.
+
+    ``values`` float (frames of all traces,).
+    """
     n, total = 0, 0.0
     for k in range(begin, end):
         v = values[k]
@@ -114,7 +117,10 @@ def _high(part: Floats) -> Any:
 
 @njit(cache=True, nogil=True)
 def _extreme(part: Floats, mode: int) -> Any:
-    """Return min, min_abs, max or max_abs (modes 3 to 6); NaN if all values are NaN."""
+    """Return min, min_abs, max or max_abs (modes 3 to 6); NaN if all values are NaN.
+
+    ``part`` float (frames,).
+    """
     if mode == 4 or mode == 6:
         part = np.abs(part)
     found = _high(part) if mode >= 5 else _low(part)
@@ -125,7 +131,10 @@ def _extreme(part: Floats, mode: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def statistic_of(trace: Floats, mode: int) -> float:
-    """Return a statistic of a trace (values,); ``mode`` is an index into `MODES`."""
+    """Return a statistic of a trace (values,); ``mode`` is an index into `MODES`.
+
+    ``trace`` float (frames,); returns float64.
+    """
     if trace.size == 0:
         return np.nan
     if mode == 0:
@@ -228,7 +237,11 @@ def _combine(
     divide: bool,
     out: Floats,
 ) -> None:
-    """Subtract or divide by ``operand``, (traces,) or (positions,), into ``out``."""
+    """Subtract or divide by ``operand``, (traces,) or (positions,), into ``out``.
+
+    ``values`` and ``out`` float (frames of all traces,), ``offsets`` int64 (traces +
+    1,), ``operand`` float.
+    """
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         if per_position and divide:
@@ -271,7 +284,11 @@ def divide(
 
 @njit(cache=True, nogil=True)
 def _difference(values: Floats, offsets: Offsets, out: Floats) -> None:
-    """Write the differences of each trace into ``out``, as long as ``values``."""
+    """Write the differences of each trace into ``out``, as long as ``values``.
+
+    ``values`` and ``out`` float (frames of all traces,), ``offsets`` int64 (traces +
+    1,).
+    """
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         if begin < end:
@@ -293,7 +310,11 @@ def difference(values: Floats, offsets: Offsets) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _interpolate(values: Floats, offsets: Offsets, out: Floats) -> None:
-    """Write the traces with NaN interpolated into ``out``, as long as ``values``."""
+    """Write the traces with NaN interpolated into ``out``, as long as ``values``.
+
+    ``values`` and ``out`` float (frames of all traces,), ``offsets`` int64 (traces +
+    1,).
+    """
     for i in range(offsets.size - 1):
         begin, end = offsets[i], offsets[i + 1]
         last = begin - 1  # the last frame that is not NaN
@@ -329,7 +350,11 @@ def interpolate_nan(values: Floats, offsets: Offsets) -> Floats:
 def _place(
     values: Floats, offsets: Offsets, starts: NDArray[np.int64], out: NDArray[Any]
 ) -> None:
-    """Write each trace into its row of ``out`` (traces, frames), from its start on."""
+    """Write each trace into its row of ``out`` (traces, frames), from its start on.
+
+    ``values`` float (frames of all traces,), ``offsets`` int64 (traces + 1,),
+    ``starts`` int64 (traces,), ``out`` (traces, samples).
+    """
     frames = out.shape[1]
     for i in range(offsets.size - 1):
         for k in range(offsets[i], offsets[i + 1]):
@@ -361,7 +386,10 @@ def _take(
     out: Offsets,
     taken: NDArray[Any],
 ) -> None:
-    """Copy the chosen traces into ``taken``, whose offsets are ``out``."""
+    """Copy the chosen traces into ``taken``, whose offsets are ``out``.
+
+    ``values`` of any dtype (n,), ``offsets`` int64 (traces + 1,), ``chosen`` int64.
+    """
     for i in range(chosen.size):
         begin = offsets[chosen[i]]
         for k in range(out[i + 1] - out[i]):

@@ -32,6 +32,8 @@ def _source(k: int, n: int, mode: int) -> int:
     """Return the index in a trace of ``n`` values whose value pads position ``k``.
 
     ``mode`` is an index into `PAD_MODES`.
+
+    ``k`` and ``n`` int64.
     """
     if mode == 9:  # wrap
         return k % n

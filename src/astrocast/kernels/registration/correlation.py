@@ -165,11 +165,11 @@ def build_correlator(
         reach,
         np.ascontiguousarray(spectrum, np.complex64),
         np.ascontiguousarray(np.stack([rows.real, -rows.imag]), np.float32),
-        _interleaved(columns),
+        _interleave(columns),
     )
 
 
-def _interleaved(waves: NDArray[Any]) -> Real:
+def _interleave(waves: NDArray[Any]) -> Real:
     """Return a complex matrix as a real one for interleaved vectors.
 
     Takes (..., frequency, lag); the vectors hold real and imaginary parts in turn.
@@ -270,7 +270,7 @@ def refined_peaks(
     columns = _waves(fft.rfftfreq(w), places[:, 1]) * column_weights(w).astype(
         np.float32
     )
-    along = _interleaved(columns.transpose(0, 2, 1))
+    along = _interleave(columns.transpose(0, 2, 1))
     split = _split(h, 2 * (w // 2 + 1) * along.shape[2])
     across = (
         spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1)
@@ -284,6 +284,10 @@ def refined_peaks(
 
 @njit(cache=True, nogil=True)
 def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
+    """Return the subpixel peak of a map by a quadratic fit to 3 x 3 values, float64.
+
+    ``map_`` float32 (row, column); ``y`` and ``x`` int64, its highest value.
+    """
     # least-squares quadratic surface through the 3 x 3 values around the maximum
     centre = np.float64(map_[y, x])
     gy = gx = hyy = hxx = 0.0
@@ -320,6 +324,8 @@ def peaks(maps: Real) -> NDArray[np.float64]:
     """Return the position of the maximum of each map, (map, 2).
 
     In samples, relative to the centre of the map, to a fraction of a sample.
+
+    ``maps`` float32 (frame, row, column); returns float64 (frame, 2).
     """
     n, rows, columns = maps.shape
     places = np.zeros((n, 2))

@@ -63,7 +63,7 @@ class Estimate:
     sum_after: NDArray[np.floating]
 
     @classmethod
-    def joined(cls, parts: list[Self]) -> Self:
+    def join(cls, parts: list[Self]) -> Self:
         """Return one estimate of consecutive groups of frames.
 
         Values per frame are joined, sums are added.
@@ -189,11 +189,11 @@ def estimate(
         low, high = max(0, start - halo), min(len(frames), stop + halo)
         return estimate_batch(frames[low:high], model, slice(start - low, stop - low))
 
-    return Estimate.joined(in_batches(work, last - first, batch_of(model), pool))
+    return Estimate.join(in_batches(work, last - first, batch_of(model), pool))
 
 
 @dataclass(frozen=True)
-class Finish:
+class OutputConversion:
     """How corrected values are stored.
 
     Parameters
@@ -216,7 +216,7 @@ def correct(
     shifts: NDArray[np.float64],
     fields: NDArray[np.float32],
     model: Model,
-    store: Finish,
+    store: OutputConversion,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
     """Return a block of frames moved back by their shifts.

@@ -67,6 +67,11 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
 
 @njit(cache=True, nogil=True)
 def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None:
+    """Write the largest deviation of each frame's light into ``largest``, float64.
+
+    ``means`` float32 (frame, block row, block column), ``wanted`` float32 (block row,
+    block column).
+    """
     light = wanted.ravel()
     for b in range(len(means)):
         block = means[b].ravel()

@@ -137,7 +137,7 @@ def _rigid(seen: Any, model: RigidModel) -> Any:
         )
     )
     whole = whole.astype(int)
-    rest = _fine_peaks(_displaced(seen, whole), model.fine) - model.bias
+    rest = _fine_peaks(_displace_frames(seen, whole), model.fine) - model.bias
     limit = np.array(model.limit) / model.view.factor
     return jnp.clip(whole + rest, -limit, limit)
 
@@ -158,7 +158,7 @@ def _fine_peaks(moved: Any, fine: Correlator) -> Any:
     return first + FINE_STEP * _peaks(maps)
 
 
-def _displaced(seen: Any, shifts: Any) -> Any:
+def _displace_frames(seen: Any, shifts: Any) -> Any:
     jnp = _jax().numpy
     _, h, w = seen.shape
     rows = jnp.clip(jnp.arange(h) + shifts[:, :1], 0, h - 1)
@@ -168,8 +168,8 @@ def _displaced(seen: Any, shifts: Any) -> Any:
     )
 
 
-def _smoothed(maps: Any, axis: int) -> Any:
-    """`piecewise.smoothed`, once."""
+def _smooth_maps(maps: Any, axis: int) -> Any:
+    """`piecewise.smooth_maps`, once."""
     jnp = _jax().numpy
     side, middle = NEIGHBOURS
     n = maps.shape[axis]
@@ -212,7 +212,7 @@ def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
     )
 
 
-class Held:
+class ModelKey:
     """A model as a key: the same object compiles once."""
 
     def __init__(self, model: Model) -> None:
@@ -222,11 +222,11 @@ class Held:
         return id(self.model)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Held) and other.model is self.model
+        return isinstance(other, ModelKey) and other.model is self.model
 
 
 @lru_cache(maxsize=4)
-def _compiled(key: Held) -> Any:
+def _compile(key: ModelKey) -> Any:
     """Return the compiled function (views, number of real frames) -> shifts, lags.
 
     Shifts in pixels of the view, and lags of the patches.
@@ -243,10 +243,10 @@ def _compiled(key: Held) -> Any:
         for _ in range(model.halo):
             # what fills the batch up stands for the last frame, as beyond the end of a
             # recording
-            maps = _smoothed(
+            maps = _smooth_maps(
                 jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0
             )
-        peaks = _peaks(_smoothed(_smoothed(maps, 1), 2))
+        peaks = _peaks(_smooth_maps(_smooth_maps(maps, 1), 2))
         return shifts, peaks - model.patches.bias
 
     return jax.jit(run)
@@ -269,7 +269,7 @@ def estimate(
         parts.append(
             _estimate_batch(frames[low:high], model, slice(start - low, stop - low))
         )
-    return Estimate.joined(parts)
+    return Estimate.join(parts)
 
 
 def _estimate_batch(frames: NDArray[Any], model: Model, inner: slice) -> Estimate:
@@ -278,7 +278,7 @@ def _estimate_batch(frames: NDArray[Any], model: Model, inner: slice) -> Estimat
     seen = view_frames(frames, rigid.view)
     filled = np.concatenate([seen, np.repeat(seen[-1:], JAX_BATCH - len(seen), axis=0)])
     found, rest = (
-        np.asarray(r, np.float64) for r in _compiled(Held(model))(filled, len(seen))
+        np.asarray(r, np.float64) for r in _compile(ModelKey(model))(filled, len(seen))
     )
     shifts = np.clip(
         found[: len(seen)][inner] * factor, np.negative(rigid.limit), rigid.limit

@@ -167,7 +167,7 @@ def plan_grid(
         starts.append(first)
         windows.append(window)
         nodes.append(place)
-        weights.append(_spread(centres, place))
+        weights.append(_spline_weights(centres, place))
     return Grid(
         starts[0],
         starts[1],
@@ -179,7 +179,7 @@ def plan_grid(
     )
 
 
-def _spread(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
+def _spline_weights(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
     """Return the weights of a natural cubic spline at the nodes, (node, centre)."""
     if len(centres) == 1:
         return np.ones((len(nodes), 1), np.float32)
@@ -219,7 +219,7 @@ def peaks_of(maps: Real) -> NDArray[np.float64]:
 
     Shape (frame, patch row, patch column, 2).
     """
-    near = np.ascontiguousarray(smoothed(smoothed(maps, 1, 1), 2, 1))
+    near = np.ascontiguousarray(smooth_maps(smooth_maps(maps, 1, 1), 2, 1))
     return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
@@ -241,7 +241,7 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
     return estimate_noise_level(seen) / max(float(np.sqrt(np.median(own))), 1e-12)
 
 
-def smoothed(maps: Real, axis: int, times: int) -> Real:
+def smooth_maps(maps: Real, axis: int, times: int) -> Real:
     """Return maps averaged with neighbours along ``axis`` (1/4, 1/2, 1/4), repeatedly.
 
     ``times`` times.
@@ -292,7 +292,7 @@ def view_fields(
     correlator = model.patches.correlator
     maps = _patch_maps(cut, own - whole, correlator)
     maps = maps.reshape(len(seen), *grid.shape, *correlator.lags)
-    maps = smoothed(maps, 0, model.halo)[inner]
+    maps = smooth_maps(maps, 0, model.halo)[inner]
     rest = (peaks_of(maps) - model.patches.bias) * factor
     return fields_of(shifts[inner], rest, model)
 

@@ -69,6 +69,11 @@ def _bin(
     out: NDArray[np.float32],
     mean: NDArray[np.float64],
 ) -> None:
+    """Write means of ``factor`` x ``factor`` pixels and the mean of each frame.
+
+    ``frames`` of any real dtype (frame, row, column), ``out`` float32 (frame, row,
+    column), ``mean`` float64 (frame,).
+    """
     n, rows, columns = out.shape
     both = np.empty(2 * columns, np.float32)
     for b in range(n):
@@ -93,6 +98,10 @@ def _bin(
 
 @njit(cache=True, nogil=True)
 def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
+    """Subtract the mean of each frame, in place.
+
+    ``seen`` float32 (frame, row, column), ``mean`` float64 (frame,).
+    """
     for b in range(len(seen)):
         value = np.float32(mean[b])
         for row in seen[b]:
@@ -145,7 +154,10 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the frames binned 2 x 2."""
+    """Return the frames binned 2 x 2.
+
+    ``seen`` float32 (frame, row, column).
+    """
     n, rows, columns = seen.shape[0], seen.shape[1] // 2, seen.shape[2] // 2
     out = np.empty((n, rows, columns), np.float32)
     for b in range(n):
@@ -161,12 +173,14 @@ def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def displaced(
+def displace_frames(
     seen: NDArray[np.float32], shifts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return frames moved back by whole pixels; edge pixels are repeated.
 
     ``out[p] = seen[p + shift]``.
+
+    ``seen`` float32 (frame, row, column), ``shifts`` int64 (frame, 2).
     """
     n, rows, columns = seen.shape
     out = np.empty_like(seen)
@@ -210,6 +224,9 @@ def patches(
     -------
     numpy.ndarray
         (frame, patch, row, column), patches in raster order.
+
+    ``seen`` float32 (frame, row, column), ``rows`` and ``columns`` int64, ``shifts``
+    int64 (frame, 2).
     """
     n, h, w = seen.shape
     out = np.empty((n, len(rows) * len(columns), shape[0], shape[1]), np.float32)

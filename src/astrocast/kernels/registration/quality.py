@@ -76,6 +76,9 @@ def agreement(
         (frame, 2), pixels: the displacement that explains, by least squares, the
         difference between frame and template (one step of Lucas & Kanade 1981); exact
         in the limit of small displacements.
+
+    All float32: ``seen`` (frame, row, column), ``template`` and ``window`` (row,
+    column).
     """
     n, rows, columns = seen.shape
     correlation, residual = np.zeros(n), np.zeros((n, 2))
@@ -121,6 +124,10 @@ def agreement(
 def _displacement(
     frame: Real, template: Real, window: Real, gain: np.float32, offset: np.float32
 ) -> tuple[float, float]:
+    """Return the remaining displacement of a frame from its gradients, float64 (2,).
+
+    ``frame``, ``template`` and ``window`` float32 (row, column).
+    """
     rows, columns = frame.shape
     yy = xx = yx = dy = dx = 0.0
     half = np.float32(0.5)
@@ -154,6 +161,8 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
     """Return the fraction of each frame's pixels at its minimum or maximum.
 
     The larger of the two.
+
+    ``seen`` float32 (frame, row, column).
     """
     n, rows, columns = seen.shape
     shares = np.zeros(n)
@@ -269,6 +278,8 @@ def _line_sums(frames: NDArray[Any], step: int) -> Any:
     """Return sum, sum of squares and count of each row and each column.
 
     Of every ``step``-th frame.
+
+    ``frames`` of any real dtype (frame, row, column).
     """
     n, rows, columns = frames.shape
     row_sum, row_square, sums, squares = (

@@ -31,7 +31,7 @@ from astrocast.kernels.registration.correlation import (
 )
 from astrocast.kernels.registration.preprocess import (
     View,
-    displaced,
+    displace_frames,
     halve,
     view_frames,
 )
@@ -163,7 +163,7 @@ def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.floa
     In pixels of the frame, within the limit.
     """
     whole = search_shifts(seen, model)
-    rest = _fine_peaks(displaced(seen, whole), model.fine) - model.bias
+    rest = _fine_peaks(displace_frames(seen, whole), model.fine) - model.bias
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)
 

@@ -200,6 +200,7 @@ def fit_frames(
         active,
         agreement[:, 0].copy(),
         agreement[:, 1].copy(),
+        agreement[:, 3] == 0,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from astrocast.kernels.registration.preprocess import View
 
@@ -18,10 +18,6 @@ SMOOTH = 5.0
 LEAST_VARIANCE = 0.2
 #: and its noise at least this share of the template's standard deviation
 LEAST_NOISE = 0.01
-#: the power of a template is smoothed over this many frequencies along each axis
-POWER_BOX = 7
-#: what is below this many times the noise's power is taken for noise
-EXCESS = 1.5
 #: a frame is unevenly lit when more than this share of it seems active; then gain and
 #: level are fitted in squares of this radius, pixels of the view
 UNEVEN, LIGHT_RADIUS = 0.4, 4
@@ -88,6 +84,10 @@ class RobustFit:
     before, after
         (frame,), weighted correlation of the frame with the template, at rest and moved
         by the shift. Neither is interpolated, so that both mean the same.
+    even
+        bool (frame,): False where so much of the frame seemed active that gain and
+        level were fitted in squares around each pixel; ``active`` is then what is left
+        after that.
     """
 
     shifts: NDArray[np.float64]
@@ -96,6 +96,7 @@ class RobustFit:
     active: NDArray[np.uint8]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
+    even: NDArray[np.bool_]
 
 
 def prepare_level(template: Real, variance: Real, smooth: float | None) -> Level:
@@ -123,28 +124,6 @@ def prepare_level(template: Real, variance: Real, smooth: float | None) -> Level
         np.ascontiguousarray(weight, np.float32),
         slopes,
     )
-
-
-def denoise_template(template: Real, noise: float) -> Real:
-    """Return a template (row, column) with less noise, by a Wiener filter.
-
-    A shift is found from slopes, of which noise has much and tissue little: without the
-    filter the noise of a template of few or dim frames costs as much as that of the
-    frame itself.
-
-    Parameters
-    ----------
-    template
-        (row, column).
-    noise
-        Variance of the noise of one of its pixels, white.
-    """
-    # the cosine transform repeats the image as a mirror does: no step at the edges
-    spectrum = fft.dctn(template.astype(np.float32), norm="ortho")
-    power = ndimage.uniform_filter(spectrum**2, POWER_BOX, mode="nearest")
-    share = np.maximum(power - EXCESS * noise, 0) / np.maximum(power, 1e-30)
-    share[0, 0] = 1
-    return np.asarray(fft.idctn(spectrum * share, norm="ortho"), np.float32)
 
 
 def noise_variance(template: Real, own: Real) -> Real:

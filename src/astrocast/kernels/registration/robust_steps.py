@@ -179,6 +179,9 @@ def step_fit(
 
     Arrays as in `normal_equations`. Shifts that leave less than half of the frame are
     not followed.
+
+    ``frame``, ``moved`` and ``weight`` float32 (row, column), ``slopes`` float32
+    (slope, row, column), ``fit`` float64.
     """
     h, w = frame.shape
     if abs(fit[0]) > h / 2 or abs(fit[1]) > w / 2:

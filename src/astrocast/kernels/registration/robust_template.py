@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from astrocast.kernels.registration.robust import (
 from astrocast.kernels.registration.robust_model import (
     SMOOTH,
     Level,
+    RobustFit,
     RobustModel,
-    denoise_template,
     noise_variance,
     prepare_level,
 )
@@ -27,12 +28,16 @@ from astrocast.kernels.registration.robust_steps import (
     OUTLIER,
     move_image,
 )
+from astrocast.kernels.registration.template_denoising import denoise_template
 from astrocast.kernels.registration.warp import shift_frames
 
 Real = NDArray[np.float32]
 
 #: at most this many frames make the median that the first template is
 MEDIAN_FRAMES = 40
+#: frames of which most seems active are no part of a template where at least this share
+#: of the sample is evenly lit
+EVEN_SHARE = 0.2
 
 
 @njit(cache=True, nogil=True)
@@ -134,6 +139,7 @@ def build_robust(
     sigma: tuple[float, float] | None,
     pool: Executor | None = None,
     whole: bool = True,
+    rounds: int = 2,
 ) -> tuple[RobustModel, NDArray[np.float64]]:
     """Return the robust model of a sample, and the shifts of its frames.
 
@@ -152,46 +158,96 @@ def build_robust(
         Threads that share the work; the result does not depend on them.
     whole
         Whether frames are compared at their own resolution as well.
+    rounds
+        How often the frames are fitted and averaged.
     """
     frames = as_native(frames)
     smooth = smooth_of(sigma)
-    few = slice(None, None, max(1, len(seen) // MEDIAN_FRAMES))
     shifts = shifts - np.median(shifts, axis=0)
+    model, found = _median_model(seen, shifts, view, smooth), None
+    for _ in range(rounds):
+        found = fit_frames(frames, seen, shifts, model)
+        shifts = found.shifts - np.median(found.shifts, axis=0)
+        model = _averaged_model(seen, shifts, found, model, smooth, pool)
+    if view.factor == 1 or not whole:
+        return model, shifts
+    if found is None:
+        found = fit_frames(frames, seen, shifts, model)
+    fine = _fine_level(frames, shifts, found, view, smooth, pool)
+    return replace(model, fine=fine), shifts
+
+
+def _median_model(
+    seen: Real, shifts: NDArray[np.float64], view: View, smooth: float | None
+) -> RobustModel:
+    """Return the median of some views moved back by ``shifts`` (frame, 2), pixels."""
+    few = slice(None, None, max(1, len(seen) // MEDIAN_FRAMES))
     aligned = shift_frames(seen[few], shifts[few] / view.factor)
     template = np.median(aligned, axis=0)
     own = (1.4826 * np.median(np.abs(aligned - template), axis=0)) ** 2
     coarse = prepare_template(template, own, 0.6 * len(aligned), view.factor, smooth)
     model = RobustModel(view, coarse, None, 0.0)
-    for _ in range(2):
-        model = RobustModel(
-            view, model.coarse, None, active_deviation(seen, shifts, model)
-        )
-        found = fit_frames(frames, seen, shifts, model)
-        shifts = found.shifts - np.median(found.shifts, axis=0)
-        fits = np.column_stack([shifts / view.factor, found.gain, found.level])
-        level = model.coarse
-        template, own = masked_moments(
-            seen, (0, 0), fits, found.active, level.template, _limit(level), pool
-        )
-        model = RobustModel(
-            view,
-            prepare_template(template, own, len(seen), view.factor, smooth),
-            None,
-            model.active_sd,
-        )
-    if view.factor == 1 or not whole:
-        return model, shifts
-    corner, inside = (view.top, view.left), _window(frames, view)
+    return replace(model, active_sd=active_deviation(seen, shifts, model))
+
+
+def _averaged_model(
+    seen: Real,
+    shifts: NDArray[np.float64],
+    found: RobustFit,
+    model: RobustModel,
+    smooth: float | None,
+    pool: Executor | None,
+) -> RobustModel:
+    """Return the mean of views without their activity, from the fit ``found``.
+
+    ``shifts`` (frame, 2), pixels of the frame, are those of the fit around their
+    median.
+    """
+    view, level, use = model.view, model.coarse, frames_to_average(found.even)
+    fits = np.column_stack([shifts / view.factor, found.gain, found.level])[use]
+    template, own = masked_moments(
+        seen[use], (0, 0), fits, found.active[use], level.template, _limit(level), pool
+    )
+    coarse = prepare_template(template, own, len(use), view.factor, smooth)
+    model = replace(model, coarse=coarse)
+    return replace(model, active_sd=active_deviation(seen, shifts, model))
+
+
+def _fine_level(
+    frames: NDArray[Any],
+    shifts: NDArray[np.float64],
+    found: RobustFit,
+    view: View,
+    smooth: float | None,
+    pool: Executor | None,
+) -> Level:
+    """Return the mean of frames (frame, row, column) at their own resolution."""
+    use = frames_to_average(found.even)
+    inside = _window(frames, view)
     means = np.nan_to_num(inside[:, ::4, ::4].mean(axis=(1, 2), dtype=np.float64))
-    fits = np.column_stack([shifts, found.gain, means - means.mean() * found.gain])
+    level = means - means.mean() * found.gain
+    fits = np.column_stack([shifts, found.gain, level])[use]
     start = np.zeros(inside.shape[1:], np.float32)
     anything = np.full(start.shape, np.inf, np.float32)
     template, own = masked_moments(
-        frames, corner, fits, found.active, start, anything, pool
+        frames[use],
+        (view.top, view.left),
+        fits,
+        found.active[use],
+        start,
+        anything,
+        pool,
     )
-    fine = prepare_template(template, own, len(seen), 1, smooth)
-    model = RobustModel(view, model.coarse, fine, model.active_sd)
-    return model, shifts
+    return prepare_template(template, own, len(use), 1, smooth)
+
+
+def frames_to_average(even: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the numbers of the frames that make a template.
+
+    Those that are lit evenly (``even``, bool (frame,)): where most of a frame is
+    active, the fit cannot say which part. All where too few are.
+    """
+    return np.flatnonzero(even if even.mean() >= EVEN_SHARE else np.ones_like(even))
 
 
 def smooth_of(sigma: tuple[float, float] | None) -> float | None:
@@ -204,7 +260,7 @@ def prepare_template(
 ) -> Level:
     """Return a template, the mean of so many frames, without its noise, as a level."""
     variance = noise_variance(template, own)
-    clean = denoise_template(template, float(variance.mean()) / frames)
+    clean = denoise_template(template, variance / np.float32(frames))
     return prepare_level(clean, variance, None if smooth is None else smooth / factor)
 
 

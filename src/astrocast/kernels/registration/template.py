@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,8 +33,6 @@ from astrocast.kernels.registration.piecewise import (
 from astrocast.kernels.registration.preprocess import View, halve
 from astrocast.kernels.registration.quality import (
     NormalRange,
-    agreement,
-    clipped_share,
     estimate_noise_level,
     normal_range,
 )
@@ -47,7 +44,6 @@ from astrocast.kernels.registration.robust_template import (
     prepare_template,
     smooth_of,
 )
-from astrocast.kernels.registration.warp import shift_frames
 
 Real = NDArray[np.float32]
 
@@ -105,7 +101,7 @@ class Sample:
         )
 
 
-def alike(frames: int) -> int:
+def first_template_frames(frames: int) -> int:
     """Return how many frames of a sample the first template is the mean of."""
     return min(ALIKE, max(1, frames // 4))
 
@@ -119,7 +115,7 @@ def first_template(seen: Real) -> Real:
     frames that are not `evenly_lit` are left out, and no pixel counts as brighter or
     darker than it is in most frames.
     """
-    count = alike(len(seen))
+    count = first_template_frames(len(seen))
     even = evenly_lit(seen)
     seen = seen if even.all() else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
@@ -130,58 +126,29 @@ def first_template(seen: Real) -> Real:
     return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
 
 
-def find_shifts(sample: Sample, model: RigidModel, seen: Real) -> NDArray[np.float64]:
-    """Return the shifts of ``seen``, views of the sample, by correlation (frame, 2)."""
+def find_shifts(sample: Sample, model: RigidModel) -> NDArray[np.float64]:
+    """Return the shifts of the sample by correlation with a template, (frame, 2)."""
     return np.concatenate(
         in_batches(
-            lambda part: view_shifts(seen[part], model),
-            len(seen),
+            lambda part: view_shifts(sample.seen[part], model),
+            len(sample.seen),
             batch_of(model),
             sample.pool,
         )
     )
 
 
-def trusted_mean(
-    sample: Sample, model: RigidModel, frames: int, move: Callable[[slice], Real]
-) -> Real:
-    """Return the mean of the moved frames that resemble the template.
-
-    Frames that are clipped are left out.
-
-    ``move(part)`` returns part of ``range(frames)``, moved back.
-    """
-    aligned = np.empty((frames, *model.view.shape), np.float32)
-
-    def work(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        own = aligned[part] = move(part)
-        return agreement(own, model.template, model.window)[0], clipped_share(own)
-
-    parts = in_batches(work, frames, batch_of(model), sample.pool)
-    correlation, clipped = (np.concatenate([p[i] for p in parts]) for i in range(2))
-    good = normal_range(correlation, clipped).trusts(correlation, clipped)
-    return aligned[good].mean(0) if good.any() and not good.all() else aligned.mean(0)
-
-
 def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidModel:
     """Refine a template on a sample: align and average, ``rounds`` times.
 
-    The last round is the least-squares fit.
+    The first round aligns by correlation with the frames that look most alike, the
+    others by least squares, which is more exact and leaves activity out.
 
-    Its geometry is the median position of the sample. Rounds that only prepare the last
-    one use part of the sample. ``whole``: see `build_robust`.
+    Its geometry is the median position of the sample. ``whole``: see `build_robust`.
     """
-    model = sample.model(first_template(sample.seen), alike(len(sample.seen)))
-    few = np.ascontiguousarray(sample.seen[:: max(1, len(sample.seen) // ROUND_FRAMES)])
-    for _ in range(rounds - 1):
-        shifts = find_shifts(sample, model, few)
-        moves = (shifts - np.median(shifts, axis=0)) / sample.view.factor
-
-        def move(part: slice, moves: NDArray[np.float64] = moves) -> Real:
-            return shift_frames(few[part], moves[part])
-
-        model = sample.model(trusted_mean(sample, model, len(few), move), len(few))
-    shifts = find_shifts(sample, model, sample.seen)
+    alike = first_template_frames(len(sample.seen))
+    first = sample.model(first_template(sample.seen), alike)
+    shifts = find_shifts(sample, first)
     robust, _ = build_robust(
         sample.frames,
         sample.seen,
@@ -190,6 +157,7 @@ def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidMode
         sample.sigma,
         sample.pool,
         whole,
+        rounds - 1,
     )
     final = sample.model(robust.coarse.template, len(sample.seen))
     return replace(final, robust=robust)
@@ -329,6 +297,6 @@ def judge_sample(
         return refine_estimate(sample.frames[part], seen, start, fields, model)
 
     parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
-    found = Estimate.joined(parts)
+    found = Estimate.join(parts)
     normal = normal_range(found.correlation_after, found.clipped)
     return found, normal.trusts(found.correlation_after, found.clipped), normal

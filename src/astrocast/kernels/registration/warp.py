@@ -20,6 +20,7 @@ Real = NDArray[np.float32]
 
 @njit(inline="always")
 def _cubic(f: Any) -> Any:
+    """Return the four weights of cubic interpolation at a fraction ``f``, float."""
     one, half = np.float32(1), np.float32(0.5)
     a = -half * f * (one - f) * (one - f)
     d = -half * f * f * (one - f)
@@ -35,6 +36,10 @@ AS_IT_IS: Rule = (np.float32(0), np.float32(-np.inf), np.float32(np.inf), False)
 
 @njit(cache=True, nogil=True)
 def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
+    """Write one row of values into ``result`` by the rule of `OutputConversion`.
+
+    ``values`` float32 (column,), ``result`` of the dtype that is stored.
+    """
     offset, low, high, whole = rule
     for i in range(len(values)):
         value = values[i] + offset
@@ -49,6 +54,10 @@ def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
 def _shift(
     frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: NDArray[Any]
 ) -> None:
+    """Write frames moved by one shift each into ``out``.
+
+    ``frames`` of any real dtype (frame, row, column), ``shifts`` float64 (frame, 2).
+    """
     n, rows, columns = frames.shape
     line = np.empty(columns, np.float32)
     for b in range(n):
@@ -117,6 +126,8 @@ def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]
     """Return, for each of n pixels, the node before it and the distance to the next.
 
     The distance is 0 to 1, and clamped beyond the nodes.
+
+    ``nodes`` float64 (node,).
     """
     index, share = np.zeros(n, np.int64), np.zeros(n, np.float32)
     k = 0
@@ -131,7 +142,11 @@ def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]
 
 
 @njit(cache=True, nogil=True)
-def _padded(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
+def _pad_frame(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
+    """Copy a frame into ``out`` and repeat its edge pixels around it.
+
+    ``frame`` of any real dtype (row, column), ``out`` float32 (row, column).
+    """
     rows, columns = frame.shape
     for y in range(out.shape[0]):
         source, row = frame[min(max(y - top, 0), rows - 1)], out[y]
@@ -152,6 +167,10 @@ def _run(
     fx: Real,
     out: Real,
 ) -> None:
+    """Write a run of interpolated pixels of one row into ``out``.
+
+    All arrays float32: ``flat`` the padded frame, ``fy`` and ``fx`` (4,) the weights.
+    """
     # pixels that read at the same whole-pixel offset: their sixteen taps are
     # contiguous, so this is done in vectors
     n, place = last - first, top + first
@@ -175,6 +194,10 @@ def _run(
 def _along(
     values: Real, cut: NDArray[np.int64], share: Real, depth: Any, out: Real
 ) -> None:
+    """Interpolate values between nodes along one axis, into ``out``.
+
+    ``values``, ``share`` and ``out`` float32, ``cut`` int64.
+    """
     # linear between the nodes; a loop per interval, so that there is nothing to look up
     # for a pixel
     for j in range(len(values) - 1):
@@ -186,6 +209,10 @@ def _along(
 
 @njit(cache=True, nogil=True)
 def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
+    """Split places into whole pixels and fractions, in place.
+
+    ``places`` float32 (column,), ``whole`` int32 (column,).
+    """
     for x in range(len(places)):
         whole[x] = np.int32(places[x])  # positive: truncation is floor
         places[x] -= np.float32(whole[x])
@@ -193,7 +220,10 @@ def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
 
 @njit(cache=True, nogil=True)
 def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the first pixel of each interval between nodes, and the last end."""
+    """Return the first pixel of each interval between nodes, and the last end.
+
+    ``index`` int64 (n,).
+    """
     cut = np.zeros(count, np.int64)
     for x in range(len(index)):
         cut[index[x] + 1] = x + 1
@@ -211,6 +241,11 @@ def _warp(
     rule: Rule,
     out: NDArray[Any],
 ) -> None:
+    """Write frames moved by a field of shifts each into ``out``.
+
+    ``frames`` of any real dtype (frame, row, column), ``nodes`` float32 (frame, 2, node
+    row, node column), ``row_nodes`` and ``column_nodes`` float64.
+    """
     n, rows, columns = frames.shape
     moved = np.empty(columns, np.float32)
     iy, wy = _place(row_nodes, rows)
@@ -223,7 +258,7 @@ def _warp(
     sy, sx = np.empty(columns, np.float32), np.empty(columns, np.float32)
     ky, kx = np.empty(columns, np.int32), np.empty(columns, np.int32)
     for b in range(n):
-        _padded(frames[b], pad, pad, padded)
+        _pad_frame(frames[b], pad, pad, padded)
         for y in range(rows):
             line = (
                 nodes[b, :, iy[y]]

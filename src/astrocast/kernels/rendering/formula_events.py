@@ -64,7 +64,10 @@ FLOOR = 0.005
 
 @njit(cache=True, nogil=True)
 def _rise_at(e: Any, tau: float) -> float:
-    """Return the rise (0 to 1) at ``tau`` frames after the onset of a pixel."""
+    """Return the rise (0 to 1) at ``tau`` frames after the onset of a pixel.
+
+    ``e`` float64: the parameters of the event.
+    """
     if tau <= 0.0:
         return 0.0
     if tau < e[RISE]:
@@ -74,14 +77,20 @@ def _rise_at(e: Any, tau: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _decay_at(e: Any, tau: float) -> float:
-    """Return the decay (1 to 0) at ``tau`` frames after the start of the event."""
+    """Return the decay (1 to 0) at ``tau`` frames after the start of the event.
+
+    ``e`` float64: the parameters of the event.
+    """
     late = tau - e[GROWTH] - e[RISE] - e[PLATEAU]
     return math.exp(-late / e[DECAY]) if late > 0.0 else 1.0
 
 
 @njit(cache=True, nogil=True)
 def _reach(e: Any) -> float:
-    """Return the distance (pixels) from the centre beyond which the event is zero."""
+    """Return the distance (pixels) from the centre beyond which the event is zero.
+
+    ``e`` float64: the parameters of the event.
+    """
     lobes = abs(e[LOBE]) + abs(e[LOBE + 1]) + abs(e[LOBE + 2])
     return e[RADIUS] * (1.0 + lobes) * (-math.log(FLOOR) / LN4) ** (1.0 / e[EXPONENT])
 
@@ -105,7 +114,10 @@ def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
 
 @njit(cache=True, nogil=True)
 def window_around(centre: float, reach: float, size: int) -> tuple[int, int]:
-    """Return the half-open range of pixels within ``reach`` of ``centre``, clipped."""
+    """Return the half-open range of pixels within ``reach`` of ``centre``, clipped.
+
+    ``centre`` and ``reach`` float64, ``size`` int64.
+    """
     low = min(max(math.floor(centre - reach), 0), size)
     return low, max(min(math.ceil(centre + reach) + 1, size), low)
 

@@ -35,7 +35,10 @@ def draw_uniform(state: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _poisson_small(state: Any, mean: float) -> float:
-    """Return a Poisson number of a mean up to 10, by inversion."""
+    """Return a Poisson number of a mean up to 10, by inversion.
+
+    ``state`` uint64 (4,), ``mean`` float32.
+    """
     u = draw_uniform(state)
     p = math.exp(-mean)
     total, k = p, 0.0
@@ -48,7 +51,10 @@ def _poisson_small(state: Any, mean: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _log_factorial(k: float) -> float:
-    """Return ``log(k!)`` of a whole number ``k``."""
+    """Return ``log(k!)`` of a whole number ``k``.
+
+    ``k`` int64; returns float64.
+    """
     if k < 512.0:
         return LOG_FACTORIAL[np.int64(k)]
     n = k + 1.0

@@ -14,7 +14,10 @@ from astrocast.kernels.compiling import njit
 
 @njit(cache=True, nogil=True)
 def _weights(f: float) -> tuple[float, float, float, float]:
-    """Return the four weights of a cubic B-spline ``f`` after the second knot."""
+    """Return the four weights of a cubic B-spline ``f`` after the second knot.
+
+    ``f`` float64.
+    """
     g = 1.0 - f
     return (
         g * g * g / 6.0,

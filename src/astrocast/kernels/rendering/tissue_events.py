@@ -44,7 +44,10 @@ def course_at(course: Any, first: int, last: int, tau: float) -> float:
 
 @njit(cache=True, nogil=True)
 def is_active(events: Any, k: int, t: float) -> bool:
-    """Whether event ``k`` of ``events`` (see the module) may be above 0 at frame t."""
+    """Whether event ``k`` of ``events`` (see the module) may be above 0 at frame t.
+
+    ``events`` is the tuple of arrays of all events; ``k`` and ``t`` int64.
+    """
     first, delay = events[0], events[4]
     tau = t - events[7][k]
     if tau <= 0.0:

@@ -122,6 +122,10 @@ def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], in
 
 @njit(cache=True, nogil=True)
 def _number(parent: Any, labels: Any) -> int:
+    """Write the number of the region of each run into ``labels``, in raster order.
+
+    ``parent`` int64 and ``labels`` int32 (runs,); returns how many regions there are.
+    """
     n = 0
     for i in range(len(parent)):
         root = find_root(parent, i)
@@ -137,6 +141,11 @@ def _number(parent: Any, labels: Any) -> int:
 def _link_lines(
     start: Any, stop: Any, first: Any, rows: int, lines: int, parent: Any
 ) -> None:
+    """Join runs that overlap in neighbouring rows and frames.
+
+    ``start`` and ``stop`` int32 (runs,), ``first`` int64 (lines + 1,), ``parent`` int64
+    (runs,), changed in place.
+    """
     for line in range(lines):
         if line % rows:
             _link(
@@ -165,6 +174,10 @@ def _link_lines(
 def _link(
     start: Any, stop: Any, i: int, i_end: int, j: int, j_end: int, parent: Any
 ) -> None:
+    """Join the runs ``i`` to ``i_end`` with those of another line that they overlap.
+
+    ``start`` and ``stop`` int32 (runs,), ``parent`` int64 (runs,), changed in place.
+    """
     while i < i_end and j < j_end:
         if start[i] < stop[j] and start[j] < stop[i]:
             unite(parent, i, j)
@@ -186,6 +199,11 @@ def _face(
     labels2: Any,
     pairs: Any,
 ) -> int:
+    """List pairs of labels of runs that overlap in two frames that face each other.
+
+    ``start`` and ``stop`` int32, ``labels`` int32 (runs,), ``first`` int64 (lines +
+    1,); ``pairs`` (n, 2) is filled. Returns how many there are.
+    """
     n = 0
     for line in range(len(first) - 1):
         i, j = first[line], first2[line]

@@ -13,7 +13,10 @@ from astrocast.kernels.compiling import njit
 
 @njit(cache=True, nogil=True)
 def find_root(parent: Any, i: int) -> int:
-    """Return the root of element ``i``, halving the path to it on the way."""
+    """Return the root of element ``i``, halving the path to it on the way.
+
+    ``parent`` int64, shortened in place.
+    """
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -22,7 +25,10 @@ def find_root(parent: Any, i: int) -> int:
 
 @njit(cache=True, nogil=True)
 def unite(parent: Any, i: int, j: int) -> None:
-    """Join the sets of ``i`` and ``j``; the smaller root stays the root."""
+    """Join the sets of ``i`` and ``j``; the smaller root stays the root.
+
+    ``parent`` int64, changed in place.
+    """
     i, j = find_root(parent, i), find_root(parent, j)
     if i < j:
         parent[j] = i

@@ -98,6 +98,8 @@ def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
     """Return the indices of the six face neighbours of each voxel, (voxel, 6).
 
     -1 where there is none in the list.
+
+    ``voxels`` int64 (voxel,), flat indices, ascending; returns int32 (voxel, 6).
     """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
@@ -123,17 +125,22 @@ def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
 def _flood(
     neighbours: Any, order: Any, values: Any, noise: Any, prominence: float, foot: float
 ) -> Any:
+    """Assign each voxel to a hill, from the highest voxel down; see `find_hills`.
+
+    ``neighbours`` int32 (voxel, 6), ``order`` int64 (voxel,), ``values`` and ``noise``
+    float32 (voxel,).
+    """
     n = len(order)
-    # a hill is known by its summit's position; -1: not reached yet. Below its foot, a
-    # voxel leads to a hill and is none of it: without that, a bump of noise in the long
-    # tail of an event would touch nothing and be an event of its own
+    # a hill is named by its summit's position; -1: not reached yet. Below its foot, a
+    # voxel leads to a hill but does not belong to it: without that, a bump of noise in
+    # the long tail of an event would touch nothing and be an event of its own
     own = np.full(n, -1, np.int64)
     low = np.zeros(n, np.bool_)
     parent = np.arange(n)
     touching = np.empty(6, np.int64)
     steepest = np.empty(6, np.float32)
     for i in order:
-        m = _touched(neighbours[i], own, low, parent, values, touching, steepest)
+        m = _touched_hills(neighbours[i], own, low, parent, values, touching, steepest)
         if m == 0:
             own[i] = i
             continue
@@ -151,11 +158,11 @@ def _flood(
         for q in range(m):
             if steepest[q] > best and values[i] >= foot * values[touching[q]]:
                 best, own[i], low[i] = steepest[q], touching[q], False
-    return _numbered(own, low, parent, order)
+    return _number_hills(own, low, parent, order)
 
 
 @njit(cache=True, nogil=True)
-def _touched(
+def _touched_hills(
     around: Any,
     own: Any,
     low: Any,
@@ -164,6 +171,12 @@ def _touched(
     touching: Any,
     steepest: Any,
 ) -> Any:
+    """List the hills that touch a voxel, the steepest first; return how many.
+
+    ``around`` int32 (6,), ``own`` int64, ``low`` bool, ``values`` float32 (voxel,),
+    ``parent`` int64 (voxel,); ``touching`` int64 and ``steepest`` float32 (6,) are
+    filled.
+    """
     m = 0
     for j in around:
         if j < 0 or own[j] == -1:
@@ -182,7 +195,12 @@ def _touched(
 
 
 @njit(cache=True, nogil=True)
-def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
+def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
+    """Return hill and basin of each voxel, int32, and the summit of each hill, int64.
+
+    ``own`` int64 and ``low`` bool (voxel,), ``parent`` int64 (voxel,), ``order`` int64
+    (voxel,), highest first. Hills are numbered from 1 in that order.
+    """
     hill = np.zeros(len(own), np.int32)
     basin = np.zeros(len(own), np.int32)
     number = np.zeros(len(own), np.int32)
@@ -202,6 +220,10 @@ def _numbered(own: Any, low: Any, parent: Any, order: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _links(neighbours: Any, hill: Any, basin: Any) -> Any:
+    """Return links between hills: both voxels, int64 (n, 2); which join frames, bool.
+
+    ``neighbours`` int32 (voxel, 6); ``hill`` and ``basin`` int32 (voxel,).
+    """
     count = 0
     for fill in range(2):
         if fill == 1:

@@ -95,6 +95,12 @@ def _accumulate(
     mean: NDArray[np.float64],
     square: NDArray[np.float64],
 ) -> None:
+    """Add values to the mean and squared deviation of each group, in place.
+
+    ``values`` float (frames of all traces,), ``offsets`` int64 (traces + 1,),
+    ``places`` and ``codes`` int64; ``n`` int64, ``mean`` and ``square`` float64 (group,
+    place).
+    """
     # Welford's update: no difference of large sums
     for i in range(offsets.size - 1):
         group = codes[i]

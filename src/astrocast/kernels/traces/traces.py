@@ -1,6 +1,6 @@
 """Mean signals of many regions of a recording, in windows of frames.
 
-A recording passes by in blocks; each block adds what it knows to the traces of all
+A recording is read in blocks; each block adds its frames to the traces of all
 regions, so the whole is the same however it is cut.
 """
 
@@ -46,6 +46,11 @@ def _list_pixels(
     found: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
+    """List the pixels of each footprint in the frame, or count them.
+
+    ``bits`` uint8, ``offsets`` int64 (events + 1,), ``shapes`` and ``origins`` int64
+    (events, 3), ``found`` int64 (pixels,), ``counts`` int64 (events,).
+    """
     height, width, which = frame
     total = 0
     for i in range(len(shapes)):
@@ -124,6 +129,11 @@ def _surroundings(
     found: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
+    """List the pixels of the ring around each footprint, or count them.
+
+    ``index`` int64 with ``offsets`` int64 (events + 1,), ``found`` int64 (pixels,),
+    ``counts`` int64 (events,).
+    """
     height, width = frame_shape
     gap, outer = reach
     # 2 i + 1: near event i; 2 i + 2: within the gap, never part of the ring
@@ -185,6 +195,11 @@ def _add_means(
     windows: tuple[NDArray[np.int64], Offsets],
     out: Floats,
 ) -> None:
+    """Write the mean over pixels of each window and frame of a block into ``out``.
+
+    ``frames`` of any real dtype (frame, row, column); the others int64; ``out`` float32
+    or float64.
+    """
     index, offsets = pixels
     starts, out_offsets = windows
     for i in range(starts.size):

@@ -33,7 +33,7 @@ LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
-class Mended:
+class RepairedShifts:
     """Shifts of suspicious frames after all candidates were compared.
 
     Parameters
@@ -131,7 +131,7 @@ def mend_shifts(
     near: NDArray[np.float64],
     model: RobustModel,
     limit: tuple[float, float],
-) -> Mended:
+) -> RepairedShifts:
     """Return the best of several shifts for each of some frames.
 
     Candidates: the frame's own shift, that of its neighbours, the fit that starts from
@@ -164,4 +164,6 @@ def mend_shifts(
     better = agreement[best, frame] - agreement[0] > BETTER
     own_or_rest = np.where(agreement[rest] > agreement[0], rest, 0)
     best = np.where((moved <= FAR) & ~better, own_or_rest, best)
-    return Mended(candidates[best, frame], agreement[-1], agreement[best, frame])
+    return RepairedShifts(
+        candidates[best, frame], agreement[-1], agreement[best, frame]
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrocast.kernels.calibrated.noise_model import Measured, measure_noise
+from astrocast.kernels.calibrated.noise_model import SmoothedNoise, measure_noise
 
 SHAPE = (90, 120, 120)
 
@@ -23,14 +23,14 @@ def scene(
 @pytest.mark.parametrize(
     "truth",
     [
-        Measured(1.0, 0.0, 0.0),
-        Measured(2.0, 0.0, 0.0),
-        Measured(1.0, 0.05, 0.0),
-        Measured(1.0, 0.0, 0.4),
+        SmoothedNoise(1.0, 0.0, 0.0),
+        SmoothedNoise(2.0, 0.0, 0.0),
+        SmoothedNoise(1.0, 0.05, 0.0),
+        SmoothedNoise(1.0, 0.0, 0.4),
     ],
     ids=["as expected", "twice", "flicker", "jitter"],
 )
-def test_each_part_of_the_noise_is_recovered(truth: Measured) -> None:
+def test_each_part_of_the_noise_is_recovered(truth: SmoothedNoise) -> None:
     rng, noise, light, slope = scene()
     deviation = truth.deviation(noise, light, slope)
     found = measure_noise(
@@ -87,5 +87,5 @@ def test_without_values_below_the_background_nothing_is_measured() -> None:
     _, noise, light, slope = scene()
     assert (
         measure_noise(np.full((9, *SHAPE[1:]), 5, np.float32), noise, light, slope)
-        == Measured()
+        == SmoothedNoise()
     )
