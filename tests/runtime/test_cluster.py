@@ -259,3 +259,31 @@ def test_a_recording_hash_does_not_depend_on_who_computes_it(
     with open_recording(store[0], "data/ch0") as recording:
         there = content_hash(recording)
     assert there == content_hash(ArrayRecording(store[1]))
+
+
+def test_the_command_line_runs_on_a_scheduler(
+    store: Store, tmp_path: Path, local_cluster: Any
+) -> None:
+    from typer.testing import CliRunner
+
+    from astrocast.cli.app import app
+
+    address = local_cluster.scheduler_address
+    options = ["--loc", "data/ch0", "--set", "frame_rate=10"]
+    for name, extra in (("there", ["--scheduler", address]), ("here", [])):
+        output = str(tmp_path / name)
+        result = CliRunner().invoke(
+            app, ["run", str(store[0]), *options, "-o", output, *extra]
+        )
+        assert result.exit_code == 0, result.output
+    there, here = (tmp_path / name for name in ("there", "here"))
+    assert (there / "recording.zarr").is_dir()
+    assert (here / "recording.h5").is_file()
+    table = "recording.ch0.roi/events.csv"
+    assert (there / table).read_bytes() == (here / table).read_bytes()
+    both = CliRunner().invoke(
+        app,
+        ["run", "a.tif", "--scheduler", address, "--slurm", "jobs=1"],
+    )
+    assert both.exit_code != 0
+    assert "exclude each other" in both.output + str(both.exception)
