@@ -45,7 +45,7 @@ class Film(Recording):
         self.film: Any = None
         size = np.load(file, mmap_mode="r").shape[1:]
         self.shape, self.dtype = (frames, *size), np.dtype(np.uint16)
-        self.metadata = Metadata(frame_rate=10.0)
+        self.metadata, self.path = Metadata(frame_rate=10.0), file
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"film": None}
