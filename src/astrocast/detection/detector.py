@@ -57,7 +57,7 @@ class Detector:
     Parameters
     ----------
     input_path
-        Recording, in any format that `astrocast.io.open_recording` reads; a URL of zarr.
+        Recording, in any format that `astrocast.io.open_recording` reads.
     output
         Directory of the result, which must not exist; ``<stem>.<last part of loc>.roi``
         beside the input when None.
@@ -83,9 +83,9 @@ class Detector:
             self.input_path = input_path.path or Path("recording")
         else:
             # of a URL: the name, by which results are called in the current directory
-            name = input_path.rsplit("/", 1)[-1] if is_url(input_path) else input_path
-            self.input_path = Path(name)
-            self._source = input_path if is_url(input_path) else self.input_path
+            name = str(input_path)
+            self.input_path = Path(name.rsplit("/", 1)[-1] if is_url(name) else name)
+            self._source = name if is_url(name) else self.input_path
         self.output = Path(output) if output is not None else None
         self.logger = instance_logger("astrocast.detection", logging_level)
         #: directory of the result, once `run` is done

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from astrocast.detection import Detector
 from astrocast.errors import (
     AstrocastWarning,
     DatasetNotFoundError,
@@ -117,3 +119,22 @@ def test_half_an_array_is_not_there(url: str, movie: NDArray[np.uint16]) -> None
 def test_names_an_address_where_there_is_nothing(bucket: str) -> None:
     with pytest.raises(RecordingNotFoundError, match="no zarr array at s3://movies/no"):
         open_recording(f"{bucket}/nothing.zarr")
+
+
+def test_events_are_those_of_the_same_file_on_disk(bucket: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    scene = rng.normal(100, 5, (60, 32, 32)).astype(np.float32)
+    scene[20:30, 10:18, 12:20] += 60
+    places = (f"{bucket}/events.zarr", tmp_path / "events.zarr")
+    for place in places:
+        with create_recording(place, "mc/ch0", scene.shape, scene.dtype) as writer:
+            writer.write(0, scene)
+    tables = []
+    for place, name in zip(places, ("remote", "local"), strict=True):
+        store = tmp_path / f"{name}.roi"
+        Detector(place, output=store, logging_level=40).run(
+            "mc/ch0", method="calibrated"
+        )
+        tables.append((store / "events.csv").read_bytes())
+    assert tables[0] == tables[1]
+    assert tables[0].count(b"\n") > 1
