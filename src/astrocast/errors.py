@@ -74,6 +74,10 @@ class NotRunError(AstrocastError, RuntimeError):
     """A result was asked for before it was computed."""
 
 
+class ClusterError(AstrocastError, RuntimeError):
+    """Workers of a cluster could not do a task: memory, storage, or no connection."""
+
+
 class MissingExtraError(AstrocastError, ImportError):
     """An optional dependency is not installed; the message names the extra."""
 

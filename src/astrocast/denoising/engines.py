@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -55,7 +56,12 @@ class JaxEngine:
     def __init__(self, unet: UNet) -> None:
         import jax
 
+        self.unet = unet
         self._run = jax.jit(jax_unet(unet))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
@@ -132,12 +138,20 @@ class OpenVINOEngine:
     def __init__(self, unet: UNet) -> None:
         self.unet = unet
         self._compiled: dict[tuple[int, ...], Any] = {}
+        # a compiled network computes one batch at a time
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
-        if batch.shape not in self._compiled:
-            self._compiled[batch.shape] = self._compile(batch.shape)
-        return self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+        with self._lock:
+            if batch.shape not in self._compiled:
+                self._compiled[batch.shape] = self._compile(batch.shape)
+            found = self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+            return np.array(found)  # its memory is used again for the next batch
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         openvino = import_openvino()

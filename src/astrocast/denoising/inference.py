@@ -64,7 +64,7 @@ class PredictFrames:
 
     Attributes
     ----------
-    clipped : int
+    tally : int
         Number of values so far that were outside the range of ``dtype``.
     """
 
@@ -74,7 +74,7 @@ class PredictFrames:
     scaling: Scaling | Literal["local"]
     rescale: bool
     dtype: np.dtype[Any]
-    clipped: int = 0
+    tally: int = 0
 
     @property
     def halo(self) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class PredictFrames:
                 else self._undo_local(out, local)
             )
         result, clipped = saturate(out, self.dtype)
-        self.clipped += clipped
+        self.tally += clipped
         return result
 
     def _predict(
@@ -269,9 +269,9 @@ def infer_recording(
     result = write_result(
         recording, operation, output, loc, operation.dtype, chunks, overwrite, used
     )
-    if operation.clipped:
+    if operation.tally:
         warnings.warn(
-            f"{operation.clipped} values are outside the range of {operation.dtype} and"
+            f"{operation.tally} values are outside the range of {operation.dtype} and"
             " were clipped; dtype='float32' keeps them",
             AstrocastWarning,
             stacklevel=stack_level(),

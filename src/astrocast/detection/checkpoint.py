@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import META, read_meta, write_checksums
 from astrocast.io.writing.files import rename_over
 from astrocast.runtime.checkpoint import BlockStore
+from astrocast.runtime.cluster import connected_client, sees_folder
 from astrocast.runtime.fingerprint import compare_results, describe_result
 from astrocast.runtime.provenance import write_json
 
@@ -112,6 +114,49 @@ class Checkpoint:
         # last: a folder without it is not taken for an interrupted detection
         (self.target / RUN).unlink(missing_ok=True)
         return self.target
+
+    def for_workers(self) -> Checkpoint | CarriedBlocks:
+        """Return where tasks of a cluster store blocks.
+
+        The same folder where workers see it; otherwise blocks travel back with the
+        result of the task.
+        """
+        if connected_client() is None:
+            return self
+        if not sees_folder(self.blocks):
+            return CarriedBlocks()
+        there = copy(self)
+        there.blocks = self.blocks.resolve()
+        there._finished = BlockStore(there.blocks)
+        return there
+
+    def take(self, carried: CarriedBlocks | None) -> None:
+        """Store the blocks that came back from a worker."""
+        for (name, index), arrays in (carried.blocks if carried else {}).items():
+            self.save(name, index, **arrays)
+
+
+class CarriedBlocks:
+    """Blocks of one task on a worker that does not see the folder of the run."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[str, int], dict[str, NDArray[Any]]] = {}
+
+    def for_workers(self) -> CarriedBlocks:
+        """Return where tasks of a cluster store blocks."""
+        return CarriedBlocks()
+
+    def has(self, name: str, index: int) -> bool:
+        """Return whether this task has computed a block."""
+        return (name, index) in self.blocks
+
+    def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
+        """Keep the result of a block."""
+        self.blocks[name, index] = arrays
+
+    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` kept."""
+        return self.blocks[name, index]
 
 
 class BlocksInMemory(Checkpoint):

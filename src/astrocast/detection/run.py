@@ -23,7 +23,11 @@ from astrocast.detection.events.footprint_measures import (
     measure_footprints,
 )
 from astrocast.detection.events.layers import count_shared
-from astrocast.detection.events.segmentation import Segmentation, segment
+from astrocast.detection.events.segmentation import (
+    Segmentation,
+    StreamOpener,
+    segment,
+)
 from astrocast.detection.events.table_rows import (
     Publication,
     SourceFrames,
@@ -31,7 +35,7 @@ from astrocast.detection.events.table_rows import (
     write_table,
 )
 from astrocast.detection.events.traces_and_map import measure
-from astrocast.detection.threshold.activity import ActivityStream, Tap, lead_frames
+from astrocast.detection.threshold.activity import Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.measure_schema import Units, measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS, Column
@@ -138,21 +142,9 @@ def _segment_default(
         track("detection: active voxels", n_frames) as advance,
         _steps(checkpoint, recording, settings) as tap,
     ):
-
-        def open_stream(first: int) -> ActivityStream:
-            return ActivityStream(
-                settings,
-                n_frames,
-                first=first,
-                level=level,
-                border=known.border,
-                pool=pool,
-                peaks=peaks,
-                tap=tap,
-            )
-
+        opener = StreamOpener(settings, n_frames, level, known.border, peaks, tap)
         lead = lead_frames(settings)
-        return segment(recording, open_stream, lead, checkpoint, frames, pool, advance)
+        return segment(recording, opener, lead, checkpoint, frames, pool, advance)
 
 
 def detect(

@@ -214,6 +214,8 @@ class Recording(ABC):
     channels: int = 1
     #: whether it can be sent to another process, which then opens it by itself
     portable: bool = False
+    #: opens the same recording in another process; None where it is not in a file
+    reopen: Callable[[], Recording] | None = None
     #: number of events that a computed recording counts while it is read (for example
     #: divisions by a background below the floor)
     tally: int = 0
@@ -224,6 +226,16 @@ class Recording(ABC):
     missing: tuple[int, ...] = ()
     #: sentences for the user about how the file was read
     remarks: tuple[str, ...] = ()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return how another process opens the recording: anew, from its file."""
+        if self.reopen is None:
+            return super().__reduce_ex__(protocol)
+        stated = ("metadata", "loc", "channels", "choices", "missing", "reopen")
+        known = {name: getattr(self, name) for name in stated}
+        # read-only mappings are not sent
+        known["choices"] = dict(self.choices)
+        return _reopen, (self.reopen, known)
 
     def add(self, count: int) -> None:
         """Add to the tally; if several threads read, the caller holds a lock."""
@@ -280,6 +292,14 @@ class Recording(ABC):
     def to_array(self) -> NDArray[Any]:
         """Return the whole recording in memory."""
         return self.read(0, self.shape[0])
+
+
+def _reopen(opener: Callable[[], Recording], known: dict[str, Any]) -> Recording:
+    """Return a recording that was opened elsewhere, with what was stated of it."""
+    recording = opener()
+    vars(recording).update(known)
+    recording.portable = True
+    return recording
 
 
 class RecordingWriter(ABC):

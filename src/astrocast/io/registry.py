@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
     describe_error,
 )
+from astrocast.io.access import allowing
 from astrocast.io.check_recording import check_recording
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.known_formats import (
@@ -284,7 +286,20 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
     chosen = selection.without_channel()
     if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
         recording.loc = chosen.address(recording.loc)
+    recording.reopen = partial(_reopen, kind, path.resolve(), selection)
+    recording.portable = True
     return recording
+
+
+def _reopen(kind: Format, path: Path, selection: Selection) -> Recording:
+    """Open a recording in another process, as it was opened and checked in the first.
+
+    Files that it refers to were allowed there, and its chunks counted.
+    """
+    if not path.exists():
+        raise RecordingNotFoundError(f"there is no file or folder {path}")
+    with allowing(other_files=True, missing_chunks=True):
+        return _read(kind, path, selection)
 
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:

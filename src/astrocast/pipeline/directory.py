@@ -178,7 +178,7 @@ class RunDirectory:
 
     def _was_changed(self, product: Product) -> bool:
         """Return whether a shared file was changed since a stage was completed last."""
-        if not isinstance(product, StoredDataset) or not product.path.is_file():
+        if not isinstance(product, StoredDataset) or not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
         return bool(describe_stamp(product.path) != stamp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
 from functools import reduce
 from pathlib import Path
@@ -24,7 +25,13 @@ from astrocast.kernels.frames.projections import (
 )
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+    read_blocks,
+)
 from astrocast.runtime.progress import track
 from astrocast.settings.in_force import used_values
 
@@ -112,11 +119,18 @@ def _reduce(movie: Recording) -> Projections:
 
     def parts() -> Any:
         with track("projections", len(movie)) as advance:
-            for block, frames in read_blocks(movie, blocks):
-                yield project(frames)
+            for block, found in map_blocks(movie, project_block, blocks):
+                yield found
                 advance(block.stop - block.start)
 
     return reduce(Projections.merge, parts())
+
+
+def project_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> Projections:
+    """Return the projections of a block."""
+    return project(frames)
 
 
 def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,6 @@ from astrocast.errors import (
 )
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
-from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
@@ -38,6 +38,8 @@ from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
 RECORDING, REPORT = "recording.h5", "report.html"
+#: what holds the movies of a run, by `RunSettings.storage`
+MOVIES = {"hdf5": RECORDING, "zarr": "recording.zarr"}
 COINCIDENCES = "coincidences.csv"
 
 
@@ -147,11 +149,7 @@ def run_recording(
         source, opened = recording.path or Path("recording"), recording
     else:
         source, opened = Path(recording), None
-    directory = (
-        Path(output)
-        if output is not None
-        else Path(f"{source.stem or source.name}.astrocast")
-    )
+    directory = run_directory(source, output)
     with open_source(opened or source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
@@ -165,6 +163,26 @@ def run_recording(
         return steps.result(computed)
     finally:
         run.close()
+
+
+def run_directory(recording: Path, output: str | Path | None) -> Path:
+    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
+    if output is not None:
+        return Path(output)
+    return Path(f"{recording.stem or recording.name}.astrocast")
+
+
+def store_for_workers(
+    recording: Path, output: str | Path | None, settings: RunSettings
+) -> RunSettings:
+    """Return the settings with zarr as storage, which workers write together.
+
+    A storage that was named, or that the output has already, stays.
+    """
+    known = (run_directory(recording, output) / RECORDING).exists()
+    if known or "storage" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"storage": "zarr"})
 
 
 def check_run(directory: str | Path) -> dict[str, list[str]]:
@@ -213,7 +231,7 @@ class RunStages:
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.opened = opened
-        self.recording = run.file(RECORDING)
+        self.recording = run.file(MOVIES[settings.storage])
         self.channels = [
             ChannelSteps(self.recording, settings, channel, i == 0)
             for i, channel in enumerate(settings.channels_to_run)
@@ -271,7 +289,7 @@ class RunStages:
         """Write the channels of the recording."""
         from astrocast.preparation import Input
 
-        self.recording.unlink(missing_ok=True)
+        remove_movies(self.recording)
         parameters = self.settings.conversion.model_dump()
         with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
@@ -279,7 +297,7 @@ class RunStages:
                 known = parameters["offset"] is not None
                 parameters["dtype"] = "float32" if known else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
-        names = dataset_names(self.recording)
+        names = names_of_movies(self.recording)
         missing = [c.channel for c in self.channels if c.names.raw not in names]
         if missing:
             raise DatasetNotFoundError(
@@ -367,6 +385,31 @@ class RunStages:
             table = pd.read_csv(self.run.file(COINCIDENCES))
             contents[0] = replace(contents[0], coincidences=table)
         return contents
+
+
+def remove_movies(path: Path) -> None:
+    """Remove the file or store that holds the movies of a run."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def names_of_movies(path: Path) -> list[str]:
+    """Return the names of the complete movies in the file or store of a run."""
+    if path.is_dir():
+        from astrocast.io.formats.zarr_store import dataset_names as names_in_store
+
+        return names_in_store(path)
+    from astrocast.io.formats.hdf5 import dataset_names
+
+    return dataset_names(path)
+
+
+def find_movies(directory: Path) -> Path:
+    """Return what holds the movies of a run; the HDF5 file where there is none yet."""
+    found = [directory / name for name in MOVIES.values()]
+    return next((path for path in found if path.exists()), found[0])
 
 
 def read_contents(directory: Path) -> list[ReportContent]:

@@ -26,7 +26,7 @@ from astrocast.settings.motion import MotionSettings
 
 #: said beside parameters that the calibrated method does not use
 _ONLY_DEFAULT = "only with detection.method=default"
-#: groups of recording.h5 that stages write to
+#: groups of the recording of a run that stages write to
 USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
@@ -142,6 +142,11 @@ class RunSettings(Settings):
     )
     pixel_size: float | None = parameter(
         None, "Size of a pixel, where the file does not say", unit="um", gt=0
+    )
+    storage: Literal["hdf5", "zarr"] = parameter(
+        "hdf5",
+        "How the movies of a run are stored: recording.h5, or recording.zarr, which the"
+        " workers of a cluster write together",
     )
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)

@@ -16,7 +16,11 @@ from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
-from astrocast.io.registry import create_recording, open_interleaved
+from astrocast.io.registry import (
+    create_recording,
+    open_interleaved,
+    open_recording,
+)
 from astrocast.io.selection import Missing
 from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.views import as_dask
@@ -29,7 +33,11 @@ from astrocast.preparation.channels import (
 )
 from astrocast.preparation.invalid_border import replace_invalid
 from astrocast.runtime.blocks import copy_blocks
-from astrocast.runtime.frame_quality import MeasuredCopy
+from astrocast.runtime.frame_quality import (
+    MeasuredCopy,
+    find_frame_quality,
+    with_missing,
+)
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
@@ -333,8 +341,10 @@ def store_frame_quality(
     """
     loc = None if target.suffix.lower() in SINGLE else name
     table = measured.table(len(recording), recording.missing)
-    if table is None:
-        return
+    if table is None:  # workers of a cluster copied the blocks
+        with open_recording(target, loc or name) as written:
+            found = find_frame_quality(written)
+        table = with_missing(found, len(recording), recording.missing)
     write_frame_quality(target, loc, table)
     counts = table["kind"].value_counts()
     if len(counts):

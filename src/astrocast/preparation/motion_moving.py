@@ -32,26 +32,42 @@ MOVED_BYTES = 8 << 20
 
 
 class MoveBack:
-    """The correction as an operation on blocks."""
+    """The correction as an operation on blocks.
+
+    Parameters
+    ----------
+    motion
+        Shifts of all frames.
+    finish
+        How corrected values are stored.
+    pool
+        Threads that share the work.
+    """
 
     halo = (0, 0)
 
     def __init__(
-        self, motion: Motion, finish: OutputConversion, pool: Executor
+        self, motion: Motion, finish: OutputConversion, pool: Executor | None
     ) -> None:
-        self.motion, self.finish, self.pool = motion, finish, pool
+        self.model, self.finish, self.pool = motion.model, finish, pool
+        self.shifts, self.fields = motion.shifts, motion.fields
 
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
-        """Return the frames of the block, moved back."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what every task needs; its shifts come with the task."""
+        return {"model": self.model, "finish": self.finish, "pool": None}
+
+    def part_of(self, block: Block) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the shifts and fields of a block."""
         own = slice(block.start, block.stop)
-        motion = self.motion
+        return self.shifts[own], self.fields[own]
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, part: Any = None
+    ) -> NDArray[Any]:
+        """Return the frames of the block, moved back; ``part``: see `part_of`."""
+        shifts, fields = part or self.part_of(block)
         return correct(
-            frames[block.inner],
-            motion.shifts[own],
-            motion.fields[own],
-            motion.model,
-            self.finish,
-            self.pool,
+            frames[block.inner], shifts, fields, self.model, self.finish, self.pool
         )
 
 

@@ -58,17 +58,50 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other parameters.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "Address of a running dask scheduler: its workers compute the blocks."
+                " They must see the recording and the output at the same paths."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    scheduler_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same, by the file that the scheduler wrote its address to.",
+            show_default=False,
+        ),
+    ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "Start workers as SLURM jobs, for example"
+                " 'jobs=8,cores=4,memory=16GB,walltime=04:00:00'."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
     from astrocast.cli.output import print_result
-    from astrocast.pipeline.run import run_recording
+    from astrocast.pipeline.run import run_recording, store_for_workers
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
+    from astrocast.study.clusters import connect
 
     chosen = list_choices_given("conversion.", plane, position, channel, axes, missing)
     settings = read_configuration(config, [*(set_ or []), *chosen], loc_in=loc)
-    with reporting(reporter()):
+    with (
+        connect(scheduler, slurm, scheduler_file, for_blocks=True) as client,
+        reporting(reporter()),
+    ):
+        if client is not None:
+            settings = store_for_workers(recording, output, settings)
         result = run_recording(recording, output, settings, overwrite=overwrite)
     print_result(result.summary(), result.values(), as_json=as_json)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ from astrocast.kernels.calibrated.overlap import (
     layer_events,
     shared_voxels,
 )
+from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
+from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
 #: candidate voxels that are divided into events together
@@ -73,11 +76,36 @@ class DividedEvent:
     parts: NDArray[np.float64]
 
 
-def batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[Voxels, int]]:
-    """Yield voxels of connected candidates that reach the threshold.
+@dataclass(frozen=True)
+class Batch:
+    """Connected candidates that are divided into events together.
 
-    With each batch comes the first frame of those that are still to come.
+    Parameters
+    ----------
+    numbers
+        Of the candidates, int64, ascending.
+    blocks
+        Blocks that they may be in: index, frames, and the candidate of each label.
+    following
+        First frame of the candidates that are still to come.
+    voxels
+        Their voxels where a worker cannot load them; None where it can.
     """
+
+    numbers: NDArray[np.int64]
+    blocks: list[tuple[int, Block, NDArray[np.int32]]]
+    following: int
+    voxels: Voxels | None = None
+
+    def load(self, checkpoint: Any, shape: tuple[int, int, int]) -> Voxels:
+        """Return the voxels, ascending; ``shape`` of the recording."""
+        if self.voxels is not None:
+            return self.voxels
+        return _gather(self, checkpoint, shape)
+
+
+def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
+    """Yield batches of connected candidates that reach the threshold."""
     boxes = candidates.boxes
     highest = _highest(candidates)
     kept = 1 + np.flatnonzero(highest[1:] >= threshold)
@@ -87,10 +115,15 @@ def batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[Voxels
     cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
     for a, b in pairwise(cuts):
         if b > a:
-            yield (
-                _gather(candidates, kept[a:b]),
-                (int(starts[b]) if b < len(kept) else candidates.shape[0]),
-            )
+            group = np.sort(kept[a:b])
+            z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
+            near = [
+                (index, block, candidates.final[index])
+                for index, block in enumerate(candidates.blocks)
+                if block.start < z1 and block.stop > z0
+            ]
+            following = int(starts[b]) if b < len(kept) else candidates.shape[0]
+            yield Batch(group, near, following)
 
 
 def _highest(candidates: Segmentation) -> NDArray[np.float32]:
@@ -107,30 +140,62 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> Voxels:
+def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Voxels:
     """Return the voxels of a group of connected candidates, ascending."""
-    boxes = candidates.boxes
-    z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
-    wanted = np.zeros(len(boxes.area) + 1, bool)
-    wanted[group] = True
-    rows, columns = candidates.shape[1:]
+    rows, columns = shape[1:]
     parts = []
-    for index, block in enumerate(candidates.blocks):
-        if block.start >= z1 or block.stop <= z0:
-            continue
-        runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
+    for index, block, final in batch.blocks:
+        stored = checkpoint.load(ACTIVE, index)
+        place = (block.stop - block.start, rows, columns)
+        runs = Runs(stored["start"], stored["stop"], stored["first"], place)
+        wanted = np.isin(final, batch.numbers)
         length = (runs.stop - runs.start).astype(np.int64)
         first = (
             (runs.frame() + block.start) * rows + runs.row()
         ) * columns + runs.start
-        own = np.repeat(wanted[labels], length)
+        own = np.repeat(wanted[stored["labels"]], length)
         at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
             len(own)
         )
         names = ("value", "noise", "single")
         parts.append((at[own], *(stored[name][own] for name in names)))
     return Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class FindEvents:
+    """Divide a batch into events: what `map_tasks` calls.
+
+    Parameters
+    ----------
+    checkpoint
+        Where candidates are kept.
+    shape, settings, threshold
+        See `find_events`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Any,
+        shape: tuple[int, int, int],
+        settings: CalibratedSettings,
+        threshold: float,
+    ) -> None:
+        self.checkpoint, self.shape = checkpoint, shape
+        self.settings, self.threshold = settings, threshold
+
+    def __call__(
+        self, batch: Batch, pool: Executor | None
+    ) -> tuple[list[DividedEvent], int]:
+        """Return the events of a batch, and the first frame of those to come."""
+        voxels = batch.load(self.checkpoint, self.shape)
+        found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
+        return list(found), batch.following
+
+
+def to_send(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
+    """Return a batch with its voxels, for workers that do not see the checkpoint."""
+    voxels = batch.load(checkpoint, shape)
+    return Batch(batch.numbers, [], batch.following, voxels)
 
 
 def find_events(

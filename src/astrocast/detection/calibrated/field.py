@@ -17,7 +17,7 @@ from astrocast.kernels.frames.frame_judge import FrameJudge
 from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
-from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.runtime.blocks import Block, map_blocks
 
 _BLOCK_VOXELS = 8 << 20
 #: most tiles along a side of the frame, fewer where a recording is so long that their
@@ -52,15 +52,16 @@ class Field:
         n, rows, columns = recording.shape
         side = max(1, -(-max(rows, columns) // tiles_along(n)))
         tiles, judged = [], FrameJudge()
-        blocks = blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
-        for block, frames in read_blocks(
-            recording, [Block(b.start, b.stop, min(1, b.start), 0) for b in blocks]
+        blocks = [
+            Block(b.start, b.stop, min(1, b.start), 0)
+            for b in blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+        ]
+        for _, (means, measured) in map_blocks(
+            recording, MeasureField(side, judge), blocks, pool=pool
         ):
-            own = frames[block.inner]
-            tiles.append(tile_means_of_frames(fill_invalid(own)[0], side, pool))
-            if judge:
-                for part in _statistics(frames, block.lead, pool):
-                    judged.add(part)
+            tiles.append(means)
+            for part in measured:
+                judged.add(part)
         bad = np.zeros(n, np.bool_)
         if judge:
             left_out = [f.frame for f in judged.flags() if f.severity >= LEAVE_OUT]
@@ -106,6 +107,30 @@ class Field:
         pixels: Any = part.repeat(self.side, axis=1).repeat(self.side, axis=2)
         at = np.flatnonzero(pixels[:, :rows, :columns])
         return np.asarray(at + (a - start) * rows * columns, np.int64)
+
+
+@dataclass(frozen=True)
+class MeasureField:
+    """Tile means and frame statistics of a block: what `map_blocks` calls.
+
+    Parameters
+    ----------
+    side
+        Of a tile, in pixels.
+    judge
+        Whether frames are judged.
+    """
+
+    side: int
+    judge: bool
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> tuple[NDArray[np.float32], list[FrameStatistics]]:
+        """Return means, (frame, tile), and statistics of the block's own frames."""
+        own = frames[block.inner]
+        means = tile_means_of_frames(fill_invalid(own)[0], self.side, pool)
+        return means, _statistics(frames, block.lead, pool) if self.judge else []
 
 
 def tiles_along(n_frames: int) -> int:

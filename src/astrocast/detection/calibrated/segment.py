@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -19,10 +19,16 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
-from astrocast.detection.calibrated.divide import batches, find_events
+from astrocast.detection.calibrated.divide import (
+    Batch,
+    DividedEvent,
+    FindEvents,
+    batches,
+    to_send,
+)
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
-from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
     block_edges,
@@ -39,6 +45,7 @@ from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_e
 from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
+from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _EVENTS = "calibrated"
@@ -132,8 +139,8 @@ class _Writer:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
         n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
-        for batch, following in batches(self.candidates, threshold):
-            for event in find_events(batch, shape, settings, threshold, pool):
+        for events, following in self._found(settings, threshold, pool):
+            for event in events:
                 size = shape[1] * shape[2]
                 activity = self.of_field.activity
                 if follows_field(event.layers.voxels, event.peak, activity, size):
@@ -164,6 +171,19 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
+    def _found(
+        self, settings: CalibratedSettings, threshold: float, pool: Executor | None
+    ) -> Iterator[tuple[list[DividedEvent], int]]:
+        """Yield the events of each batch, and the first frame of those to come."""
+        candidates, shape = self.candidates, self.candidates.shape
+        here = candidates.checkpoint
+        there = here.for_workers()
+        found = batches(candidates, threshold)
+        if isinstance(there, CarriedBlocks):
+            found = (to_send(batch, here, shape) for batch in found)
+        task = FindEvents(there, shape, settings, threshold)
+        yield from map_tasks(task, found, pool, describe=_describe_batch)
+
     def _write_block(self) -> None:
         """Write the next block, its part of whole-field events below all others."""
         index, block = self.written, self.candidates.blocks[self.written]
@@ -181,6 +201,13 @@ class _Writer:
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1
+
+
+def _describe_batch(batch: Batch) -> tuple[str, int]:
+    """Return the name of a batch, and the bytes that dividing it needs."""
+    blocks = [block for _, block, _ in batch.blocks]
+    frames = f" in frames {blocks[0].start}:{blocks[-1].stop}" if blocks else ""
+    return f"{len(batch.numbers)} candidates{frames}", 2 << 30
 
 
 def follows_field(

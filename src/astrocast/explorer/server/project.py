@@ -31,7 +31,7 @@ from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
-from astrocast.pipeline.run import RECORDING
+from astrocast.pipeline.run import find_movies
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
@@ -74,11 +74,11 @@ def find_parts(path: Path) -> Place:
             f"there is no file or folder {path}; check the path"
         )
     if (path / RUN_FILE).is_file():
-        recording = path / RECORDING
-        if not recording.is_file():
+        recording = find_movies(path)
+        if not recording.exists():
             raise RecordingNotFoundError(
-                f"{path} has no {RECORDING} yet: its run did not finish the conversion;"
-                " run it again"
+                f"{path} has no {recording.name} yet: its run did not finish the"
+                " conversion; run it again"
             )
         return Place(path, recording, path, _store_in(path, recording.stem))
     if (path / TABLE).is_file():

@@ -42,6 +42,12 @@ COMPRESSIONS = ("lz4", "zstd", "gzip")
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
 
 
+def dataset_names(path: Path) -> list[str]:
+    """Return the names of all complete arrays of a store, in its groups as well."""
+    root = zarr.open(store=str(path), mode="r")
+    return [] if isinstance(root, zarr.Array) else sorted(_find_complete_arrays(root))
+
+
 def is_store(path: Path) -> bool:
     """Return whether a folder is a zarr store, whatever its name."""
     return any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup"))

@@ -195,6 +195,15 @@ class NoiseEstimate:
         self._count += len(flat) - (self._last is None)
         self._last = flat[-1:].astype(np.float32)
 
+    def forget(self) -> None:
+        """Let go of the last frame: no more frames are added."""
+        self._last = None
+
+    def merge(self, other: NoiseEstimate) -> None:
+        """Add the estimate of other frames of the same recording."""
+        self._sum += other._sum
+        self._count += other._count
+
     @property
     def finite(self) -> bool:
         """Whether all differences so far are finite numbers."""
