@@ -19,7 +19,11 @@ for page in (DOCS / "auto_tutorials").glob("plot_*.rst"):
 sys.path.insert(0, str(DOCS / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from saved_pictures import SavedPictures, number_of  # noqa: E402 - after the path
+from saved_pictures import (  # noqa: E402 - after the path
+    SavedPictures,
+    empty_folder,
+    number_of,
+)
 
 import astrocast  # noqa: E402
 
@@ -38,13 +42,21 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "figures/*.py", "tutorials/*", "notebooks/*", "_ext"]
+exclude_patterns = [
+    "_build",
+    "figures/*.py",
+    "tutorials/*",
+    "notebooks/*",
+    "_ext",
+    "_templates",
+]
 default_role = "code"
 nitpicky = False
 suppress_warnings = ["config.cache"]  # functions in the gallery's settings
 
 # docstrings
 autosummary_generate = True
+templates_path = ["_templates"]  # the page of a class has its methods
 autodoc_typehints = "none"  # the docstrings give types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -83,7 +95,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "plot_gallery": os.environ.get("ASTROCAST_DOCS_GALLERY", "1") == "1",
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", empty_folder),
     "copyfile_regex": r".*\.none",
 }
 

@@ -126,9 +126,10 @@ def picture_of(name: str, field: Any) -> list[str]:
 
 
 def columns_page() -> str:
+    from astrocast.detection.calibrated.segment import CONFIDENCE
     from astrocast.events.measure_schema import measure_columns
     from astrocast.events.physiology_schema import physiology_columns
-    from astrocast.events.schema import COLUMNS, INDEX
+    from astrocast.events.schema import COLUMNS, HIDDEN, INDEX, OVERLAP_VOXELS
 
     lines = [
         "# Columns of the event table",
@@ -151,6 +152,10 @@ def columns_page() -> str:
         "## What detection measures",
         "",
         *column_rows(COLUMNS),
+        "",
+        "## What the calibrated detection adds",
+        "",
+        *column_rows((CONFIDENCE, OVERLAP_VOXELS, HIDDEN)),
         "",
         "## What `Events.physiology` adds",
         "",

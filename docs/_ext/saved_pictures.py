@@ -40,6 +40,16 @@ class SavedPictures:
         return figure_rst(names, gallery_conf["src_dir"])
 
 
+def empty_folder(gallery_conf: dict[str, Any], name: str) -> None:
+    """Remove what an earlier tutorial wrote: each begins in an empty folder."""
+    for folder in gallery_conf["examples_dirs"]:
+        for path in (Path(gallery_conf["src_dir"]) / folder).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.suffix not in (".py", ".rst"):
+                path.unlink()
+
+
 def when_written(path: Path) -> int:
     """Return the time of the last change in nanoseconds."""
     return path.stat().st_mtime_ns

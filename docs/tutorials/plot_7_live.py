@@ -24,7 +24,7 @@ from astrocast.simulation import SimulationSettings, Simulator
 
 RATE = 10.0
 settings = SimulationSettings(
-    frames=400, rows=64, columns=64, events=24, snr=3.0, seed=12, frame_rate=RATE
+    frames=400, rows=64, columns=64, events=18, snr=3.0, seed=12, frame_rate=RATE
 )
 simulator = Simulator(settings)
 movie = np.asarray(simulator.movie(0, 400)).astype("<u2")

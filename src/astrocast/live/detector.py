@@ -135,8 +135,7 @@ class LiveDetector:
         found: list[DetectedEvent] = []
         at = 0
         while at < len(frames):
-            since = self.latest.stop - self.latest.begin
-            stop = at + PIECE - since % PIECE
+            stop = at + self._next_pause() - self.received
             part = frames[at:stop]
             self.latest.add(part)
             self.field.add(part)
@@ -147,6 +146,21 @@ class LiveDetector:
                 self._make_model()
             found += self._work(self.received, ends=False)
         return found
+
+    def _next_pause(self) -> int:
+        """Return the frame before which frames are worked on, whoever gave them.
+
+        So that the result does not depend on how many frames are given at a time.
+        """
+        since = self.received - self.latest.begin
+        piece = self.received + PIECE - since % PIECE
+        if self.noise.model is None:
+            return piece
+        needed = self._tick_end(self.done) + self.settings.reach + 1
+        return min(piece, needed) if needed > self.received else piece
+
+    def _tick_end(self, start: int) -> int:
+        return start + self.tick - (start - self.latest.begin) % self.tick
 
     def finish(self) -> list[DetectedEvent]:
         """Return the remaining events: the recording ends, or frames are left out."""
@@ -198,7 +212,7 @@ class LiveDetector:
         halo = self.settings.reach + 1
         while self.noise.model is not None and self.done < stop:
             start = self.done
-            end = start + self.tick - (start - self.latest.begin) % self.tick
+            end = self._tick_end(start)
             if ends:
                 end = min(end, stop)
             elif end + halo > stop:
