@@ -29,7 +29,8 @@ from astrocast.live.session import (
 from astrocast.live.tables import STATE, STOP, LiveTables, write_state
 from astrocast.pipeline.channel_steps import ChannelNames
 from astrocast.pipeline.directory import LIVE, LOCK_FILE, RUN_FILE
-from astrocast.pipeline.run import RECORDING, RunResult, run_recording
+from astrocast.pipeline.movies import find_movies
+from astrocast.pipeline.run import RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
 from astrocast.runtime.threads import worker_threads
@@ -372,7 +373,7 @@ class Watcher:
         growing.look()
         assert growing.size is not None
         movie = ChannelNames.of(self.settings, self.settings.channels_to_run[0])
-        offset = template_offset(folder, self.directory / RECORDING, movie.corrected)
+        offset = template_offset(folder, find_movies(self.directory), movie.corrected)
         agreement = compare_tables(folder, result.store, growing.size, offset)
         growing.close()
         write_json(folder / AGREEMENT, agreement)
