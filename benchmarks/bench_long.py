@@ -54,8 +54,15 @@ delta.run(window=100, baseline="corrected_minimum")
 delta.save(place / "df.h5", loc="df/ch0", chunk_strategy="XY")
 """,
     "detection": """
-from astrocast.detection import Detector
-Detector(film, output=place / "film.roi").run(method="calibrated")
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.run import DetectionInputs, detect
+from astrocast.runtime.threads import worker_threads
+from astrocast.settings.calibrated import CalibratedSettings
+from astrocast.settings.detection import DetectionSettings
+store = Checkpoint(place / "film.roi", {})
+known = DetectionInputs((0, 0, 0, 0), None, signal_kind="F")
+with worker_threads("detect") as pool:
+    detect(film, DetectionSettings(), store, {}, {}, known, pool, CalibratedSettings())
 """,
     "run": """
 from astrocast.pipeline.run import run_recording

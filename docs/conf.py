@@ -108,11 +108,13 @@ html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
 }
+# pages without others below them need no list of those
+html_sidebars = {name: [] for name in ("index", "start", "troubleshooting")}
 html_context = {"default_mode": "auto"}
 mathjax_path = "no-formulas-in-these-pages.js"  # numpydoc asks for one

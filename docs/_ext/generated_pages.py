@@ -16,6 +16,32 @@ from typing import Any
 REFERENCE = Path(__file__).parents[1] / "reference"
 #: a picture of what each parameter does, where there is one: docs/figures/make_knobs.py
 KNOBS = Path(__file__).parents[1] / "figures" / "knobs"
+#: modules of settings in the order of a run; others follow
+STAGES = (
+    *("conversion", "motion", "denoising", "delta", "calibrated", "detection"),
+    *("analysis", "simulation", "simulation_cohort"),
+)
+#: headings of the classes of settings: what they are for, and their name in a run
+TITLES = {
+    "ConversionSettings": "Conversion: `conversion`",
+    "MotionSettings": "Motion correction: `motion`",
+    "DenoiserSettings": "Denoising of one recording: `denoising`",
+    "GeneratorSettings": "Denoising: `SubFrameGenerator`",
+    "NetworkSettings": "Denoising: `Network`",
+    "TrainingSettings": "Denoising: `Network.run`",
+    "RetrainingSettings": "Denoising: `Network.retrain_model`",
+    "DeltaSettings": "Bleach correction: `delta`",
+    "CalibratedSettings": "Calibrated detection: `detection.calibration`",
+    "DetectionSettings": "Documented detection: `detection`",
+    "ExtensionSettings": "Traces: `Events.extend`",
+    "LengthSettings": "Traces: `Events.enforce_length`",
+    "NormalizationStep": "Traces: a step of `Events.normalize`",
+    "PhysiologySettings": "Properties of events: `Events.physiology`",
+    "SurroundingsSettings": "Noise around events: `Events.noise_traces`",
+    "SimulationSettings": "Simulated recordings: `astrocast simulate`",
+    "CohortSettings": "Simulated studies: `simulate_cohort`",
+    "LiveSettings": "Recordings that grow: `astrocast watch`",
+}
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -48,15 +74,14 @@ def parameters_page() -> str:
         "Every parameter of every stage: its default, its unit, what it means. Numbers"
         " without a unit are counts, fractions or ratios. Those of a run are set with"
         " `--set stage.parameter=value`, or in a YAML file that"
-        " `astrocast parameters --yaml` writes. Where there is a camera (📷), a"
-        " [picture](knobs.md) shows what the parameter does.",
+        " `astrocast parameters --yaml` writes. [Pictures](knobs.md) show what those of"
+        " the detection do.",
         "",
     ]
     package = importlib.import_module("astrocast.settings")
-    modules = [
-        importlib.import_module(f"astrocast.settings.{m.name}")
-        for m in pkgutil.iter_modules(package.__path__)
-    ]
+    names = [m.name for m in pkgutil.iter_modules(package.__path__)]
+    names.sort(key=lambda n: STAGES.index(n) if n in STAGES else len(STAGES))
+    modules = [importlib.import_module(f"astrocast.settings.{n}") for n in names]
     for module in modules:
         for name, model in inspect.getmembers(module, inspect.isclass):
             if (
@@ -64,14 +89,15 @@ def parameters_page() -> str:
                 and model is not Settings
                 and model.__module__ == module.__name__
             ):
-                lines += [f"## {name}", "", cell_free(inspect.getdoc(model) or ""), ""]
+                about = cell_free(inspect.getdoc(model) or "")
+                lines += [f"## {TITLES.get(name, name)}", "", about, ""]
                 lines += [
                     "| parameter | default | unit | meaning |",
                     "|---|---|---|---|",
                 ]
                 for row in parameter_rows(model):
                     shown = has_picture(name, row.name)
-                    picture = f" [📷](knobs.md#{row.name})" if shown else ""
+                    picture = f" ([picture](knobs.md#{row.name}))" if shown else ""
                     lines.append(
                         f"| `{row.name}`{picture} | `{cell(row.default)}` |"
                         f" {row.unit or ''} | {cell(row.description)} |"

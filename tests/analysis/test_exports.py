@@ -139,6 +139,18 @@ def test_ome_zarr_labels_lie_over_the_recording(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of hdmf's own dependencies
+def test_ome_zarr_passes_a_validator(events, tmp_path):
+    reason = "pip install ome-zarr-models: reads OME-Zarr by the rules of the format"
+    models = pytest.importorskip("ome_zarr_models.v05", reason=reason)
+    path = events.export.ome_zarr(tmp_path / "a.ome.zarr", recording=True)
+    for place, model in (
+        ("", models.Image),
+        ("labels", models.Labels),
+        ("labels/events", models.ImageLabel),
+    ):
+        assert model.from_zarr(zarr.open_group(path / place, mode="r"))
+
+
 def test_nwb_is_valid_and_holds_recording_footprints_and_events(
     events, tmp_path, labels, movie
 ):

@@ -93,7 +93,7 @@ def test_every_command_and_parameter_is_described(generated: ModuleType) -> None
     for name in ("run", "analyze groups", "analyze cells", "doctor", "export"):
         assert f"## astrocast {name}" in commands, name
     parameters = generated.parameters_page()
-    assert "| `false_events` [📷](knobs.md#false_events) |" in parameters
+    assert "| `false_events` ([picture](knobs.md#false_events)) |" in parameters
 
 
 def test_every_parameter_of_the_calibrated_detection_has_a_picture(

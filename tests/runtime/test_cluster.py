@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from astrocast.denoising import Denoiser
 from astrocast.detection import Detector
 from astrocast.errors import AstrocastWarning, ClusterError, InvalidValueError
 from astrocast.io import create_recording, open_recording
@@ -253,9 +255,76 @@ def test_only_a_window_of_tasks_exists(client: Any) -> None:
     results.close()
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".tiff", ".npy"])
+def test_workers_open_files_of_other_formats(
+    suffix: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    path = tmp_path / f"movie{suffix}"
+    with (
+        create_recording(path, "data/ch0", store[1].shape, store[1].dtype)
+        if suffix != ".npy"
+        else nullcontext() as writer
+    ):
+        if writer is None:
+            np.save(path, store[1])
+        else:
+            writer.write(0, store[1])
+    loc = "data/ch0" if suffix == ".h5" else None
+    with open_recording(path, loc) as recording:
+        there = content_hash(recording)
+    assert tasks == ["HashFrames"]
+    assert there == content_hash(ArrayRecording(store[1]))
+    if suffix == ".h5":  # no worker holds the file open
+        Input(logging_level=40).run(store[0], path, loc_in="data/ch0", loc_out="more")
+
+
+def test_denoising_gives_the_same_bytes(
+    store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    for name in ("there", "here"):
+        if name == "here":
+            client.close()
+        Denoiser(method="svd", seed=3, svd_patch=16).run(
+            store[0], "data/ch0", tmp_path / f"{name}.zarr", "x", chunks=(16, 24, 40)
+        )
+    assert "ProjectFrames" in tasks
+    there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
+    for files in (there, here):  # says when it was made
+        del files["x/zarr.json"]
+    assert there == here
+
+
 def test_a_recording_hash_does_not_depend_on_who_computes_it(
     store: Store, client: Any
 ) -> None:
     with open_recording(store[0], "data/ch0") as recording:
         there = content_hash(recording)
     assert there == content_hash(ArrayRecording(store[1]))
+
+
+def test_the_command_line_runs_on_a_scheduler(
+    store: Store, tmp_path: Path, local_cluster: Any
+) -> None:
+    from typer.testing import CliRunner
+
+    from astrocast.cli.app import app
+
+    address = local_cluster.scheduler_address
+    options = ["--loc", "data/ch0", "--set", "frame_rate=10"]
+    for name, extra in (("there", ["--scheduler", address]), ("here", [])):
+        output = str(tmp_path / name)
+        result = CliRunner().invoke(
+            app, ["run", str(store[0]), *options, "-o", output, *extra]
+        )
+        assert result.exit_code == 0, result.output
+    there, here = (tmp_path / name for name in ("there", "here"))
+    assert (there / "recording.zarr").is_dir()
+    assert (here / "recording.h5").is_file()
+    table = "recording.ch0.roi/events.csv"
+    assert (there / table).read_bytes() == (here / table).read_bytes()
+    both = CliRunner().invoke(
+        app,
+        ["run", "a.tif", "--scheduler", address, "--slurm", "jobs=1"],
+    )
+    assert both.exit_code != 0
+    assert "exclude each other" in both.output + str(both.exception)

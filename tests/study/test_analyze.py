@@ -77,6 +77,44 @@ def test_units_networks_and_stimuli_of_a_run(study: Path, tmp_path: Path):
     assert main(["analyze", "units", str(tmp_path)]) == 2
 
 
+def test_groups_are_told_apart_in_animals_that_were_not_trained_on(tmp_path: Path):
+    events = cohort_file(tmp_path / "events.csv", effect=40.0)
+    words = ["--feature", "peak_dff", "--feature", "duration_s"]
+    words += ["--permutations", "19", "-o", str(tmp_path)]
+    said = analyze("classify", str(events), *words)
+    assert "balanced accuracy 1.00" in said
+    assert "240 events of 8 animals" in said
+    table = pd.read_csv(tmp_path / "classifier.csv")
+    assert table["feature"].tolist() == ["peak_dff", "duration_s"]
+    assert (tmp_path / "classifier.png").stat().st_size > 5000
+
+
+def test_responses_and_propagation_are_told_by_cell(study: Path, tmp_path: Path):
+    run = str(study / "one.astrocast")
+    out = ["-o", str(tmp_path)]
+    ring = [[0, 0], [48, 0], [48, 48], [0, 48], [0, 0]]
+    whole = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"name": "A", "kind": "cell"},
+    }
+    drawn = tmp_path / "drawn.geojson"
+    drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [whole]}))
+    cells = ["--regions", str(drawn), *out]
+    (tmp_path / "t.csv").write_text("2\n6\n")
+    words = ["--triggers", str(tmp_path / "t.csv"), "--after", "3"]
+    said = analyze("stimuli", run, *words, *cells)
+    assert "of 1 cells respond" in said
+    table = pd.read_csv(tmp_path / "responses.csv")
+    assert table["cell"].tolist() == ["A"]
+    # one cell holds all events: it answers as the whole recording does
+    assert f"{table['probability'][0]:.0%} of 2 trials" in said
+    said = analyze("network", run, "--surrogates", "19", "--reach", "99", *cells)
+    pairs = pd.read_csv(tmp_path / "propagation.csv")
+    assert pairs["within"].all()
+    assert f"{len(pairs)} of {len(pairs)} pairs lie within a cell" in said
+
+
 def test_the_same_field_on_two_days(study: Path, tmp_path: Path):
     """A run against itself is found in place; another field is not carried over."""
     one, two = study / "one.astrocast", study / "two.astrocast"

@@ -240,6 +240,10 @@ def _open_path_or_array(
         raise InvalidTypeError(
             f"a recording is a path or an array, got {type(source).__name__}"
         )
+    if is_url(source):
+        from astrocast.io.formats.zarr_remote import RemoteZarr
+
+        return RemoteZarr(str(source), loc), loc
     path = Path(source)
     if not path.exists():
         old = path.with_name(path.name + REPLACED)
@@ -341,6 +345,24 @@ def _open_folder(path: Path, selection: Selection) -> Recording:
     return open_folder(path, selection)
 
 
+def is_url(source: Any) -> bool:
+    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
+    return isinstance(source, str) and "://" in source
+
+
+def _create_behind_url(
+    url: str,
+    loc: str | None,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    **options: Any,
+) -> RecordingWriter:
+    """Return a writer for a zarr store behind a URL."""
+    from astrocast.io.formats.zarr_remote import RemoteWriter
+
+    return RemoteWriter(url, loc, shape, dtype, **options)
+
+
 def create_recording(
     path: str | Path | None,
     loc: str | None,
@@ -385,6 +407,20 @@ def create_recording(
     shape = check_movie_shape(tuple(shape), str(path) if path else "the result")
     if path is None:
         return ArrayWriter(shape, kind)
+    if is_url(path):
+        return _create_behind_url(
+            str(path),
+            loc,
+            shape,
+            kind,
+            chunks=check_chunks(chunks, shape)
+            if chunks
+            else infer_chunks(shape, kind, chunk_strategy),
+            compression=compression,
+            metadata=metadata,
+            attributes=attributes,
+            overwrite=overwrite,
+        )
     path = Path(path)
     target = find_format(path)
     if target is None or target.writer is None:

@@ -14,9 +14,16 @@ from astrocast.kernels.frames.frame_quality import LEAVE_OUT, judge_frames
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.kernels.registration.bidirectional import move_odd_lines
-from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
+from astrocast.kernels.registration.engine import (
+    Estimate,
+    OutputConversion,
+    correct,
+    estimate,
+    rigid_part,
+)
 from astrocast.kernels.registration.preprocess import SMALLEST
 from astrocast.kernels.registration.quality import valid_border
+from astrocast.kernels.registration.repair_shifts import mend_shifts
 from astrocast.preparation.line_offset import choose_line_offset
 from astrocast.preparation.motion_estimate import SAMPLE_FRAMES, build_model
 from astrocast.settings.motion import MotionSettings
@@ -41,11 +48,14 @@ class PreparedFrames:
         Which frames are not pictures, bool, (frame,).
     flags
         What is wrong with which frame.
+    shifts
+        Rows and columns by which each frame was moved back, px, (frame, 2).
     """
 
     frames: NDArray[np.float32]
     bad: NDArray[np.bool_]
     flags: list[FrameFlag]
+    shifts: NDArray[np.float64]
 
 
 class LiveRegistration:
@@ -107,10 +117,11 @@ class LiveRegistration:
         flags = self._judge(frames, number)
         bad = np.zeros(len(frames), np.bool_)
         bad[[f[0] - number for f in flags if f[3] >= LEAVE_OUT]] = True
+        shifts = np.zeros((len(frames), 2))
         if self._model is None:
             out = fill_invalid(frames)[0].astype(np.float32, copy=True)
         else:
-            out = self._register(self._aligned(frames), number, bad, flags)
+            out, shifts = self._register(self._aligned(frames), number, bad, flags)
         for t in range(len(out)):
             if bad[t] and self._last_good is not None:
                 out[t] = self._last_good
@@ -118,7 +129,7 @@ class LiveRegistration:
                 self._last_good = out[t]
         if self._last_good is not None:
             self._last_good = self._last_good.copy()
-        return PreparedFrames(out, bad, sorted(flags))
+        return PreparedFrames(out, bad, sorted(flags), shifts)
 
     def _judge(self, frames: NDArray[Any], number: int) -> list[FrameFlag]:
         """Return what the raw pixels show to be wrong."""
@@ -134,18 +145,47 @@ class LiveRegistration:
             if f.frame >= before
         ]
 
+    def _repair(
+        self,
+        frames: NDArray[Any],
+        found: Estimate,
+        shifts: NDArray[np.float64],
+        fields: NDArray[np.float32],
+        bad: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Replace shifts by which a frame agrees less than at rest, or than is normal.
+
+        Changes ``shifts`` and ``fields``; returns the agreement of each frame.
+        """
+        after = found.correlation_after.copy()
+        poor = ~self._normal.trusts(after, found.clipped)
+        suspects = np.flatnonzero((poor | (after < found.correlation_before)) & ~bad)
+        if not len(suspects):
+            return after
+        rigid = rigid_part(self._model)
+        assert rigid.robust is not None
+        near = np.tile(self._shift, (len(suspects), 1))
+        better = mend_shifts(
+            frames[suspects], shifts[suspects], near, rigid.robust, rigid.limit
+        )
+        fields[suspects] += (better.shifts - shifts[suspects])[:, :, None, None]
+        shifts[suspects] = better.shifts
+        after[suspects] = better.after
+        return after
+
     def _register(
         self,
         frames: NDArray[Any],
         number: int,
         bad: NDArray[np.bool_],
         flags: list[FrameFlag],
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return registered frames and their shifts; add what is poor to the flags."""
         values = fill_invalid(frames)[0] if frames.dtype.kind == "f" else frames
         found = estimate(values, self._model, pool=self.pool)
         shifts, fields = found.shifts.copy(), found.fields.copy()
-        after, before = found.correlation_after, found.correlation_before
-        poor = ~self._normal.trusts(after, found.clipped) | (after < before)
+        after = self._repair(values, found, shifts, fields, bad)
+        poor = ~self._normal.trusts(after, found.clipped)
         for t in range(len(frames)):
             if poor[t] and not bad[t]:
                 reason = f"correlation with the template {after[t]:.2f}"
@@ -166,4 +206,4 @@ class LiveRegistration:
         moved = correct(
             values, shifts, fields, self._model, OutputConversion(), self.pool
         )
-        return np.asarray(moved, np.float32)
+        return np.asarray(moved, np.float32), shifts

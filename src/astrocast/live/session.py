@@ -171,6 +171,7 @@ class Session:
         stop = min(count, self.next + BATCH)
         raw = self.frames.read(self.next, stop)
         prepared = self.registration.push(raw, self.next)
+        self.tables.add_shifts(self.next, prepared.shifts)
         self.next = stop
         self._push(prepared)
         self.state.status = "watching"

@@ -21,11 +21,11 @@ from astrocast.live.registration import FrameFlag
 from astrocast.runtime.provenance import write_json
 
 #: files in the folder of the live analysis; the user makes the last one
-STATE, FRAMES, STOP = "state.json", "frames.csv", "stop"
+STATE, FRAMES, SHIFTS, STOP = "state.json", "frames.csv", "shifts.csv", "stop"
 
 
 class LiveTables:
-    """Writes ``events.csv``, ``frames.csv`` and ``state.json`` while events come.
+    """Writes ``events.csv``, ``frames.csv`` and ``shifts.csv`` while frames come.
 
     ``events.parquet``, with masks and traces, gets its name at the end.
 
@@ -45,6 +45,8 @@ class LiveTables:
         # the number of frames is not known yet
         self._flags.write("# frames of the recording: -1\nframe,kind,reason,severity\n")
         self._flags.flush()
+        self._shifts = (folder / SHIFTS).open("w", encoding="utf-8", newline="")
+        self._shifts.write("frame,row_px,column_px\n")
         #: bad frames so far
         self.bad_frames = 0
 
@@ -61,6 +63,14 @@ class LiveTables:
         table.to_csv(self._flags, index=False, header=False, lineterminator="\n")
         self._flags.flush()
         self.bad_frames += table["frame"].nunique()
+
+    def add_shifts(self, first: int, shifts: NDArray[np.float64]) -> None:
+        """Append the shifts of frames, (frame, 2), px, from frame ``first`` on."""
+        self._shifts.writelines(
+            f"{frame},{row:.3f},{column:.3f}\n"
+            for frame, (row, column) in enumerate(shifts.tolist(), first)
+        )
+        self._shifts.flush()
 
     def write_state(self, state: LiveState) -> None:
         """Replace ``state.json``."""
@@ -85,6 +95,7 @@ class LiveTables:
         tb: TracebackType | None,
     ) -> None:
         self._flags.close()
+        self._shifts.close()
         self._events.__exit__(kind, error, tb)
 
 

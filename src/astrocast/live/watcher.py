@@ -18,7 +18,7 @@ from astrocast.io.growing.opening import open_growing
 from astrocast.io.growing.raw import RawLayout, open_raw
 from astrocast.io.growing.recording import GrowingRecording
 from astrocast.io.writing.lock import OutputLock
-from astrocast.live.agreement import compare_tables
+from astrocast.live.agreement import compare_tables, template_offset
 from astrocast.live.event import LiveEvent, LiveState
 from astrocast.live.session import (
     ChannelFrames,
@@ -27,7 +27,9 @@ from astrocast.live.session import (
     known_metadata,
 )
 from astrocast.live.tables import STATE, STOP, LiveTables, write_state
+from astrocast.pipeline.channel_steps import ChannelNames
 from astrocast.pipeline.directory import LIVE, LOCK_FILE, RUN_FILE
+from astrocast.pipeline.movies import find_movies
 from astrocast.pipeline.run import RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
@@ -370,7 +372,9 @@ class Watcher:
         growing = self._open()
         growing.look()
         assert growing.size is not None
-        agreement = compare_tables(folder, result.store, growing.size)
+        movie = ChannelNames.of(self.settings, self.settings.channels_to_run[0])
+        offset = template_offset(folder, find_movies(self.directory), movie.corrected)
+        agreement = compare_tables(folder, result.store, growing.size, offset)
         growing.close()
         write_json(folder / AGREEMENT, agreement)
         self._conclude(folder, "complete")

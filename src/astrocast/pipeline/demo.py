@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from astrocast.errors import OutputError, ResultsDifferError
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.registration_store import read_registration
-from astrocast.pipeline.run import RunResult, find_movies, run_recording
+from astrocast.pipeline.movies import find_movies
+from astrocast.pipeline.run import RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings

@@ -17,7 +17,8 @@ from astrocast.io import open_recording
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import read_events
 from astrocast.pipeline.channel_steps import ChannelNames
-from astrocast.pipeline.run import find_movies, open_source, run_recording
+from astrocast.pipeline.movies import find_movies
+from astrocast.pipeline.run import open_source, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 from astrocast.settings.delta import DeltaSettings

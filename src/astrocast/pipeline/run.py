@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,14 +31,18 @@ from astrocast.pipeline.directory import (
     read_state,
 )
 from astrocast.pipeline.gather import gather
+from astrocast.pipeline.movies import (
+    MOVIES,
+    names_of_movies,
+    remove_movies,
+    run_directory,
+)
 from astrocast.pipeline.products import StoredDataset, StoredFile
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT = "recording.h5", "report.html"
-#: what holds the movies of a run, by `RunSettings.storage`
-MOVIES = {"hdf5": RECORDING, "zarr": "recording.zarr"}
+REPORT = "report.html"
 COINCIDENCES = "coincidences.csv"
 
 
@@ -163,26 +166,6 @@ def run_recording(
         return steps.result(computed)
     finally:
         run.close()
-
-
-def run_directory(recording: Path, output: str | Path | None) -> Path:
-    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
-    if output is not None:
-        return Path(output)
-    return Path(f"{recording.stem or recording.name}.astrocast")
-
-
-def store_for_workers(
-    recording: Path, output: str | Path | None, settings: RunSettings
-) -> RunSettings:
-    """Return the settings with zarr as storage, which workers write together.
-
-    A storage that was named, or that the output has already, stays.
-    """
-    known = (run_directory(recording, output) / RECORDING).exists()
-    if known or "storage" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"storage": "zarr"})
 
 
 def check_run(directory: str | Path) -> dict[str, list[str]]:
@@ -385,31 +368,6 @@ class RunStages:
             table = pd.read_csv(self.run.file(COINCIDENCES))
             contents[0] = replace(contents[0], coincidences=table)
         return contents
-
-
-def remove_movies(path: Path) -> None:
-    """Remove the file or store that holds the movies of a run."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def names_of_movies(path: Path) -> list[str]:
-    """Return the names of the complete movies in the file or store of a run."""
-    if path.is_dir():
-        from astrocast.io.formats.zarr_store import dataset_names as names_in_store
-
-        return names_in_store(path)
-    from astrocast.io.formats.hdf5 import dataset_names
-
-    return dataset_names(path)
-
-
-def find_movies(directory: Path) -> Path:
-    """Return what holds the movies of a run; the HDF5 file where there is none yet."""
-    found = [directory / name for name in MOVIES.values()]
-    return next((path for path in found if path.exists()), found[0])
 
 
 def read_contents(directory: Path) -> list[ReportContent]:

@@ -18,6 +18,7 @@ from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
 from astrocast.io.registry import (
     create_recording,
+    is_url,
     open_interleaved,
     open_recording,
 )
@@ -256,7 +257,8 @@ class Input:
                 source = in_memory_copy(source)
             prepared = prepare(source, settings)
             if output_path is not None:
-                return self._write(prepared, Path(output_path), settings)
+                where = output_path if is_url(output_path) else Path(output_path)
+                return self._write(prepared, where, settings)
             if settings.in_memory:
                 return {c.name: read_whole(c) for c in prepared}
             keep_open = True
@@ -269,11 +271,16 @@ class Input:
                 source.close()
 
     def _write(
-        self, prepared: list[Conversion], path: Path, settings: ConversionSettings
-    ) -> dict[str, Path]:
-        written: dict[str, Path] = {}
+        self,
+        prepared: list[Conversion],
+        path: Path | str,
+        settings: ConversionSettings,
+    ) -> dict[str, Path | str]:
+        written: dict[str, Path | str] = {}
         for channel in prepared:
-            target = channel_path(path, channel.name) if len(prepared) > 1 else path
+            target = path
+            if len(prepared) > 1 and isinstance(path, Path):
+                target = channel_path(path, channel.name)
             recording = channel.recording
             with (
                 create_recording(
@@ -294,7 +301,10 @@ class Input:
                 measured = MeasuredCopy()
                 copy_blocks(recording, writer, advance=advance, operation=measured)
             channel.report(self.logger)
-            store_frame_quality(measured, recording, target, channel.name, self.logger)
+            if isinstance(target, Path):  # nothing but movies behind a URL
+                store_frame_quality(
+                    measured, recording, target, channel.name, self.logger
+                )
             written[channel.name] = target
             self.logger.info(
                 "%s: %s %s in %s",

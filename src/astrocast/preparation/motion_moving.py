@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io import open_recording
 from astrocast.io.recording import Recording
-from astrocast.io.stores.frame_quality import LEAVE_OUT
-from astrocast.io.stores.registration_store import Registration
+from astrocast.io.registry import is_url
+from astrocast.io.stores.frame_quality import LEAVE_OUT, write_frame_quality
+from astrocast.io.stores.registration_store import (
+    Registration,
+    registration_path,
+    write_registration,
+)
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
@@ -142,6 +151,22 @@ def describe_motion(motion: Motion, line_offset: float) -> str:
         text += f"; odd lines moved back by {line_offset:.2f} px"
     before, after = motion.crispness
     return f"{text}; crispness {before:.3g} -> {after:.3g}"
+
+
+def store_beside(
+    output: str | Path, loc: str, registration: Registration, table: pd.DataFrame
+) -> None:
+    """Write the registration and the table of bad frames beside a corrected movie."""
+    if is_url(output):
+        warnings.warn(
+            f"shifts and frame quality are not stored beside {output}: only movies are"
+            " written behind a URL. Keep them from MotionCorrection.registration",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+        return
+    write_registration(registration_path(Path(output), loc), registration)
+    write_frame_quality(output, loc, table)
 
 
 def registration_of(

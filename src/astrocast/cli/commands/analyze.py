@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from astrocast.cli.commands.analyze_networks import (
+    classify,
+    network,
+    stimuli,
+    units_of,
+)
 from astrocast.cli.commands.analyze_output import (
+    Channel,
+    OneRecording,
     Output,
+    Overlap,
+    Seed,
+    Source,
     write_figure,
     write_table,
     write_text,
@@ -24,29 +35,8 @@ analyze = typer.Typer(
     help="Compare groups and days; find cells, units, responses, networks, clusters.",
     no_args_is_help=True,
 )
-analyze.command()(sessions)
-
-Source = Annotated[
-    Path,
-    typer.Argument(
-        help="Directory of a study, run directory (.astrocast) or event store (.roi).",
-        show_default=False,
-    ),
-]
-OneRecording = Annotated[
-    Path,
-    typer.Argument(
-        help="Run directory (.astrocast) or event store (.roi).", show_default=False
-    ),
-]
-Channel = Annotated[
-    str | None,
-    typer.Option(help="Channel, where a run has several.", show_default=False),
-]
-Seed = Annotated[int, typer.Option(help="Seed of surrogates and resampling.")]
-Overlap = Annotated[
-    float, typer.Option(help="Average similarity of footprints within a unit, 0 to 1.")
-]
+for command in (network, stimuli, sessions, classify):
+    analyze.command()(command)
 
 
 @analyze.command()
@@ -146,7 +136,7 @@ def units(
     from astrocast.analysis.units import unit_groups
     from astrocast.plotting.networks import unit_graph, unit_maps
 
-    _, found = _units_of(source, channel, overlap)
+    _, found = units_of(source, channel, overlap)
     pairs = found.dependence(lag)
     group, delay = unit_groups(pairs, len(found))
     table = found.table.assign(group=group, delay=delay)
@@ -160,96 +150,6 @@ def units(
     typer.echo(
         f"{len(found)} units, {recurring} of them with more than one event;"
         f" {linked} of {len(pairs)} pairs follow each other (q <= 0.05)"
-    )
-
-
-@analyze.command()
-def network(
-    source: OneRecording,
-    overlap: Overlap = 0.5,
-    reach: Annotated[
-        float, typer.Option(help="Most pixels from centre to centre.")
-    ] = 20.0,
-    lag: Annotated[
-        tuple[float, float], typer.Option(help="Frames from onset to onset.")
-    ] = (1, 5),
-    surrogates: Annotated[
-        int, typer.Option(min=19, help="Number of surrogates.")
-    ] = 199,
-    channel: Channel = None,
-    seed: Seed = 0,
-    output: Output = Path("analysis"),
-) -> None:
-    """Measure synchrony and propagation between events, against surrogates."""
-    from astrocast.analysis.networks import find_propagation, measure_synchrony
-    from astrocast.plotting.networks import against_surrogates
-
-    recorded, found = _units_of(source, channel, overlap)
-    table = recorded.read(["z0", "z1", "v_area", *_CENTRE])
-    table = _with_centres(table).assign(unit=found.labels)
-    frames = recorded.shape[0]
-    options: dict[str, Any] = {"surrogates": surrogates, "seed": seed}
-    together = measure_synchrony(table, frames, **options)
-    onward = find_propagation(table, frames, lag=lag, reach=reach, **options)
-    write_table(onward.pairs, output / "propagation.csv")
-    for name, test in (("synchrony", together), ("propagation", onward.test)):
-        write_figure(against_surrogates(test), output / f"{name}.png")
-        typer.echo(
-            f"{name}: {test.name} {test.observed:.4g}, {test.ratio:.2f} x that of"
-            f" surrogates, p = {test.p:.3g}"
-        )
-
-
-@analyze.command()
-def stimuli(
-    source: OneRecording,
-    triggers: Annotated[
-        Path, typer.Option(help="CSV file with trigger times.", show_default=False)
-    ],
-    column: Annotated[
-        str | None, typer.Option(help="Column of the times.", show_default=False)
-    ] = None,
-    unit: Annotated[
-        Literal["frames", "s"], typer.Option(help="Unit of the trigger times.")
-    ] = "s",
-    before: Annotated[float, typer.Option(help="Time shown before, s or frames.")] = 10,
-    after: Annotated[float, typer.Option(help="Time shown after, s or frames.")] = 20,
-    channel: Channel = None,
-    seed: Seed = 0,
-    output: Output = Path("analysis"),
-) -> None:
-    """Show onsets around stimuli, response probability and latency."""
-    import pandas as pd
-
-    from astrocast.analysis.stimuli import peri_stimulus, read_triggers
-    from astrocast.errors import InvalidValueError
-    from astrocast.plotting.networks import peri_stimulus_histogram
-    from astrocast.study.sources import open_recorded_events
-
-    recorded = open_recorded_events(source, channel)
-    if unit == "s" and recorded.frame_rate is None:
-        raise InvalidValueError(
-            "the frame rate of the recording is not known: give triggers in frames"
-            " (--unit frames), or run with --set frame_rate=HZ"
-        )
-    rate = float(recorded.frame_rate or 1.0) if unit == "s" else 1.0
-    found = peri_stimulus(
-        recorded.read(["z0"])["z0"] / rate,
-        read_triggers(triggers, column),
-        duration=recorded.shape[0] / rate,
-        before=before,
-        after=after,
-        seed=seed,
-    )
-    bins = {"from": found.edges[:-1], "to": found.edges[1:], "rate": found.rate}
-    bands = {"low": found.low, "high": found.high}
-    write_table(pd.DataFrame(bins | bands), output / "peri_stimulus.csv")
-    ax = peri_stimulus_histogram(found, unit)
-    write_figure(ax, output / "peri_stimulus.png")
-    typer.echo(
-        f"{found.probability:.0%} of {len(found.latency)} trials respond within"
-        f" {found.window[1]:g} {unit}, median latency {found.median_latency:.3g}"
-        f" {unit}, p = {found.p:.3g}"
     )
 
 
@@ -395,21 +295,3 @@ def _find_cells(
     mean = Video(path, inferred_loc(recorded.store, path)).mean()
     pixels = diameter / (recorded.pixel_size or 1.0)
     return segment_cells(mean, pixels, table, parts=parts)
-
-
-_CENTRE = ("x0", "y0", "dx", "dy", "v_fp_centroid_local-0", "v_fp_centroid_local-1")
-
-
-def _with_centres(table: pd.DataFrame) -> pd.DataFrame:
-    row = table["x0"] + table["dx"] * table["v_fp_centroid_local-0"]
-    column = table["y0"] + table["dy"] * table["v_fp_centroid_local-1"]
-    return table.assign(cx=row, cy=column)
-
-
-def _units_of(source: Path, channel: str | None, overlap: float) -> tuple[Any, Any]:
-    from astrocast.analysis.units import find_units
-    from astrocast.study.sources import open_recorded_events
-
-    recorded = open_recorded_events(source, channel)
-    table = recorded.read(["z0", "x0", "y0", "mask"])
-    return recorded, find_units(table, recorded.shape, overlap=overlap)

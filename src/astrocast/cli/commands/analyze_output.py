@@ -10,6 +10,27 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Directory of a study, run directory (.astrocast) or event store (.roi).",
+        show_default=False,
+    ),
+]
+OneRecording = Annotated[
+    Path,
+    typer.Argument(
+        help="Run directory (.astrocast) or event store (.roi).", show_default=False
+    ),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Channel, where a run has several.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(help="Seed of surrogates and resampling.")]
+Overlap = Annotated[
+    float, typer.Option(help="Average similarity of footprints within a unit, 0 to 1.")
+]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder for tables and figures.")
 ]

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 def run(
     recording: Annotated[
-        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+        str,
+        typer.Argument(
+            help="File or folder of a recording, or the URL of a zarr store (s3://).",
+            show_default=False,
+        ),
     ],
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
@@ -89,7 +93,9 @@ def run(
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
     from astrocast.cli.output import print_result
-    from astrocast.pipeline.run import run_recording, store_for_workers
+    from astrocast.io.registry import is_url, open_recording
+    from astrocast.pipeline.movies import store_for_workers
+    from astrocast.pipeline.run import run_recording
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
     from astrocast.study.clusters import connect
@@ -101,8 +107,10 @@ def run(
         reporting(reporter()),
     ):
         if client is not None:
-            settings = store_for_workers(recording, output, settings)
-        result = run_recording(recording, output, settings, overwrite=overwrite)
+            settings = store_for_workers(Path(recording), output, settings)
+        loc_in = settings.conversion.loc_in
+        source = open_recording(recording, loc_in) if is_url(recording) else recording
+        result = run_recording(source, output, settings, overwrite=overwrite)
     print_result(result.summary(), result.values(), as_json=as_json)
 
 

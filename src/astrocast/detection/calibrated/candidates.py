@@ -29,6 +29,7 @@ from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
+    regions_to_keep,
     stand_out,
     values_on_runs,
 )
@@ -61,6 +62,8 @@ class CandidateSearch:
     field_active
         Frames in which the whole field is active, bool, (frame,): what the common
         course leaves there is not noise.
+    threshold
+        Height that an event reaches, in standard deviations of the noise.
     """
 
     settings: CalibratedSettings
@@ -70,6 +73,7 @@ class CandidateSearch:
     border: tuple[int, int, int, int]
     unknown: NDArray[np.bool_] | None
     field_active: NDArray[np.bool_]
+    threshold: float = 0.0
 
 
 def find_candidates(
@@ -239,16 +243,20 @@ def _keep(
         volume[volume] = high
         runs = find_runs(volume, search.pool)
     labels, n = label_runs(runs)
+    value, single, normal = value[high], stored["single"][high], normal[high]
+    kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
+    own = kept[labels]
+    voxels = np.repeat(own, runs.stop - runs.start)
     search.checkpoint.save(
         ACTIVE,
         index,
-        start=runs.start,
-        stop=runs.stop,
-        first=runs.first,
-        labels=labels,
-        n=np.array(n),
+        start=runs.start[own],
+        stop=runs.stop[own],
+        first=np.concatenate([[0], np.cumsum(own)])[runs.first],
+        labels=np.cumsum(kept)[labels[own]].astype(np.int32),
+        n=np.array(kept.sum()),
         invalid=stored["invalid"],
-        value=value[high],
-        single=stored["single"][high],
-        noise=normal[high],
+        value=value[voxels],
+        single=single[voxels],
+        noise=normal[voxels],
     )

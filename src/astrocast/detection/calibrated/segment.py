@@ -106,7 +106,7 @@ def segment_calibrated(
     )
     active = of_field.activity > 0
     search = CandidateSearch(
-        settings, checkpoint, pool, advance, border, unknown, active
+        settings, checkpoint, pool, advance, border, unknown, active, threshold
     )
     candidates, excess = find_candidates(recording, search)
     if excess > _MOST_EXCESS:

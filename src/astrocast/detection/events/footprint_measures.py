@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,26 @@ class FootprintMeasures:
     traces: FootprintTraces
     courses: EventCourses
     pixels_count: NDArray[np.int64]
+
+    def of_events(self, a: int, b: int) -> FootprintMeasures:
+        """Return the measures of events ``a + 1`` to ``b``."""
+        own, whole = slice(a, b), self.traces
+        first, last = whole.windows.offsets[a], whole.windows.offsets[b]
+        traces = FootprintTraces(
+            Windows(
+                whole.windows.starts[own], whole.windows.offsets[a : b + 1] - first
+            ),
+            whole.mean[first:last],
+            whole.fluorescence[own],
+            whole.fluorescence_frames[own],
+            whole.left_out[own],
+        )
+        courses = {
+            f.name: getattr(self.courses, f.name)[own] for f in fields(EventCourses)
+        }
+        return FootprintMeasures(
+            traces, EventCourses(**courses), self.pixels_count[own]
+        )
 
 
 def mean_image(

@@ -31,7 +31,7 @@ from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
-from astrocast.pipeline.run import find_movies
+from astrocast.pipeline.movies import find_movies
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 

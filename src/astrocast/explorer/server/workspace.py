@@ -10,7 +10,7 @@ from astrocast.explorer.server.project import Project
 from astrocast.io.registry import find_format
 from astrocast.io.stores.curation import check_curator
 from astrocast.pipeline.directory import LIVE, RUN_FILE
-from astrocast.pipeline.run import RECORDING
+from astrocast.pipeline.movies import find_movies
 
 
 class Workspace:
@@ -44,7 +44,7 @@ class Workspace:
         is_live = (path / LIVE / "state.json").is_file()
         #: folder of the analysis of a recording while it is recorded; None without one
         self.live = path / LIVE if is_live else None
-        is_only_live = is_live and not (path / RECORDING).is_file()
+        is_only_live = is_live and not find_movies(path).exists()
         #: name of the project that is shown first; empty while there is only the live
         #: analysis
         self.start = "" if is_only_live else self._add(path, loc)

@@ -5,6 +5,7 @@ import { complain, say } from "./messages.js";
 import { brushTool, lineTool, pointTool, polygonTool } from "./tools.js";
 
 const COLOURS = { cell: "#56B4E9", soma: "#E69F00", process: "#CC79A7", endfoot: "#0072B2", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
+const PARTS = ["soma", "process", "endfoot"];
 const AREAS = ["cell", "soma", "process", "endfoot", "landmark", "exclusion"];
 const TEXT = { cell: "cell: events are attributed to it", soma: "soma: a part of a cell", process: "process: a part of a cell", endfoot: "endfoot: a part of a cell", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
 
@@ -154,6 +155,8 @@ function drawRegion(context, { name, kind, rings, points }, scale) {
     context.lineWidth = wide * width;
     context.stroke(path);
   }
+  // parts lie on their cell: their names would cover each other
+  if (PARTS.includes(kind)) return;
   const [row, column] = points[0] || rings[0].reduce((top, point) => (point[0] < top[0] ? point : top));
   context.save();
   context.translate(column, row);

@@ -121,7 +121,13 @@ export function createTraces(page) {
   holder.addEventListener("click", () => {
     if (plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined) page.player.go(plot.cursor.idx);
   });
-  new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
+  let unit = rem();
+  new ResizeObserver(() => {
+    if (unit !== rem()) { // letters have another size now
+      unit = rem();
+      build();
+    } else plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+  }).observe(box);
   store.on(["selected", "pixel", "traceLayer", "radius"], update);
   store.on(["frame", "place"], () => plot?.redraw(false));
   store.on(["window"], () => plot?.setScale("x", { min: store.get().window[0], max: store.get().window[1] }));
