@@ -93,9 +93,9 @@ class Checkpoint:
         """Store the result of a finished block."""
         self._finished.save(_block_name(name, index), **arrays)
 
-    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
-        """Return the arrays that `save` stored."""
-        arrays = self._finished.load(_block_name(name, index))
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` stored, or those that are ``wanted``."""
+        arrays = self._finished.load(_block_name(name, index), *wanted)
         if arrays is None:
             raise FormatError(
                 f"block {index} of {name} in {self.blocks} is damaged or was removed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from astrocast.kernels.calibrated.extent import (
 )
 from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
+from astrocast.kernels.calibrated.independent import independent_groups
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
     LayeredEvent,
@@ -30,8 +33,9 @@ from astrocast.kernels.calibrated.overlap import (
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: candidate voxels that are divided into events together
-_BATCH_VOXELS = 4 << 20
+#: candidate voxels that are in memory together, and about how many of them one thread
+#: divides into events at a time
+_BATCH_VOXELS, _GROUP_VOXELS = 4 << 20, 1 << 17
 #: share of its peak from which a voxel is its basin's, whatever reaches it, so that
 #: every event is seen in the map
 _CORE = 0.75
@@ -65,18 +69,25 @@ class DividedEvent:
     parts
         Highest voxel (flat index), height in standard deviations and number of voxels
         of each part, float64, (part, 3); the highest part first.
+    rank
+        Minus the signal of its highest voxel, and that voxel's flat index: the order of
+        the events of a batch.
     """
 
     layers: LayeredEvent
     height: float
     peak: float
     parts: NDArray[np.float64]
+    rank: list[Any]
 
 
-def batches(candidates: Segmentation, threshold: float) -> Iterator[tuple[Voxels, int]]:
-    """Yield voxels of connected candidates that reach the threshold.
+def batches(
+    candidates: Segmentation, threshold: float
+) -> Iterator[tuple[list[Voxels], int]]:
+    """Yield voxels of connected candidates that reach the threshold, in groups.
 
-    With each batch comes the first frame of those that are still to come.
+    The groups of a batch are independent of each other. With each batch comes the first
+    frame of those that are still to come.
     """
     boxes = candidates.boxes
     highest = _highest(candidates)
@@ -98,7 +109,7 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     highest = np.zeros(len(candidates.boxes.area) + 1, np.float32)
     for index in range(len(candidates.blocks)):
         runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
+        stored = candidates.checkpoint.load(ACTIVE, index, "value", "noise")
         if len(runs):
             length = (runs.stop - runs.start).astype(np.int64)
             first = np.cumsum(length) - length
@@ -107,40 +118,64 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(candidates: Segmentation, group: NDArray[np.int64]) -> Voxels:
-    """Return the voxels of a group of connected candidates, ascending."""
+def _gather(candidates: Segmentation, chosen: NDArray[np.int64]) -> list[Voxels]:
+    """Return the voxels of connected candidates, ascending in each group."""
     boxes = candidates.boxes
-    z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
-    wanted = np.zeros(len(boxes.area) + 1, bool)
-    wanted[group] = True
+    low, high, area = (v[chosen - 1] for v in (boxes.low, boxes.high, boxes.area))
+    group = np.full(len(boxes.area) + 1, -1, np.int32)
+    group[chosen] = independent_groups(low, high, area, _GROUP_VOXELS)
     rows, columns = candidates.shape[1:]
+    names = ("value", "noise", "single")
     parts = []
     for index, block in enumerate(candidates.blocks):
-        if block.start >= z1 or block.stop <= z0:
+        if block.start >= high[:, 0].max() or block.stop <= low[:, 0].min():
             continue
         runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
+        stored = candidates.checkpoint.load(ACTIVE, index, *names)
         length = (runs.stop - runs.start).astype(np.int64)
         first = (
             (runs.frame() + block.start) * rows + runs.row()
         ) * columns + runs.start
-        own = np.repeat(wanted[labels], length)
+        of_voxel = np.repeat(group[labels], length)
+        own = of_voxel >= 0
         at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
             len(own)
         )
-        names = ("value", "noise", "single")
-        parts.append((at[own], *(stored[name][own] for name in names)))
-    return Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        parts.append((of_voxel[own], at[own], *(stored[name][own] for name in names)))
+    of_voxel, *columns_of = (np.concatenate(c) for c in zip(*parts, strict=True))
+    order = np.argsort(of_voxel, kind="stable")
+    cuts = np.cumsum(np.bincount(of_voxel))[:-1]
+    split = [np.split(column[order], cuts) for column in columns_of]
+    return [Voxels(*columns) for columns in zip(*split, strict=True)]
 
 
 def find_events(
-    voxels: Voxels,
+    groups: Sequence[Voxels],
     shape: tuple[int, int, int],
     settings: CalibratedSettings,
     threshold: float,
     pool: Executor | None,
 ) -> Iterator[DividedEvent]:
-    """Yield the events among candidate voxels."""
+    """Yield the events of independent groups of candidate voxels, the highest first.
+
+    Threads share the groups; where there is one group, they share its events.
+    """
+    divide = partial(_divide, shape=shape, settings=settings, threshold=threshold)
+    if pool is None or len(groups) < 2:
+        found = [divide(group, pool=pool) for group in groups]
+    else:
+        found = list(pool.map(divide, groups))
+    yield from sorted(chain.from_iterable(found), key=lambda event: event.rank)
+
+
+def _divide(
+    voxels: Voxels,
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    threshold: float,
+    pool: Executor | None = None,
+) -> list[DividedEvent]:
+    """Return the events among candidate voxels."""
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
     )
@@ -159,7 +194,7 @@ def find_events(
     )
     numbers = 1 + np.flatnonzero(height[1:] >= threshold)
     if not len(numbers):
-        return
+        return []
     touching = event[hills.links]
     extents = _extents(
         voxels,
@@ -176,10 +211,12 @@ def find_events(
     peaks = {int(n): float(extents.peak[i]) for i, n in enumerate(numbers) if large[i]}
     layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
     parts = _parts(voxels, hills, part_of, event_of, threshold)
-    for number in of:
-        yield DividedEvent(
-            layered[number], float(height[number]), peaks[number], parts[number]
-        )
+    summit = hills.summit[np.array(list(of), np.int64) - 1]
+    ranks = (-voxels.value[summit]).tolist(), voxels.at[summit].tolist()
+    return [
+        DividedEvent(layered[n], float(height[n]), peaks[n], parts[n], rank)
+        for n, *rank in zip(of, *ranks, strict=True)
+    ]
 
 
 def _rule(settings: CalibratedSettings) -> JoinRule:

@@ -131,8 +131,8 @@ class _Writer:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
         n_field = len(self.of_field.mask)
-        for batch, following in batches(self.candidates, threshold):
-            for event in find_events(batch, shape, settings, threshold, pool):
+        for groups, following in batches(self.candidates, threshold):
+            for event in find_events(groups, shape, settings, threshold, pool):
                 if self._follows_field(event.layers, event.peak):
                     continue
                 self.heights.append(event.height)
