@@ -8,7 +8,7 @@ XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
 RECORDING ?=
 OUTPUT ?=
 
-.PHONY: help demo test test-pythons coverage bench accuracy torture memory lint types layers docs lock audit hooks clean clean-cache
+.PHONY: help demo test test-pythons coverage bench accuracy torture memory lint types layers docs lock audit hooks clean clean-cache wheel-check notebooks
 
 help:
 	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-pythons | coverage                  the same on each installed Python; with coverage"
 	@echo "make bench | accuracy | docs                  benchmarks, detection accuracy, documentation"
 	@echo "make torture | memory                         kills, faults and damaged files; peak memory of each command"
+	@echo "make wheel-check | notebooks                   the wheel in empty environments; run and store the notebooks"
 	@echo "make lint types layers | hooks | audit        static checks; before each commit; known vulnerabilities"
 	@echo "make lock                                     resolve the lock files again"
 
@@ -73,6 +74,12 @@ types: $(VENV)/.dev
 
 layers: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-cache
+
+wheel-check: $(VENV)/.dev
+	@$(BIN)/python packaging/check_wheel.py $(PYTHONS)
+
+notebooks: $(VENV)/.dev
+	@$(BIN)/python docs/notebooks/execute.py
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

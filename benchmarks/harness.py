@@ -94,6 +94,7 @@ stop.set(); thread.join()
 print("\\n" + json.dumps([peak / 1e6, spent, result]))
 """
     root = Path(__file__).resolve().parent.parent
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measure.py"
         path.write_text(script)
@@ -103,7 +104,7 @@ print("\\n" + json.dumps([peak / 1e6, spent, result]))
             text=True,
             check=False,
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])

@@ -12,10 +12,20 @@ DOCS = Path(__file__).parent
 TUTORIALS = DOCS / "_build" / "tutorials"
 shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(DOCS / "tutorials", TUTORIALS)
+# pages of tutorials that were renamed since the last build
+for page in (DOCS / "auto_tutorials").glob("plot_*.rst"):
+    if not (DOCS / "tutorials" / f"{page.stem}.py").exists():
+        page.unlink()
 sys.path.insert(0, str(DOCS / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import astrocast  # noqa: E402 - after the path of our own extension
+from saved_pictures import (  # noqa: E402 - after the path
+    SavedPictures,
+    empty_folder,
+    number_of,
+)
+
+import astrocast  # noqa: E402
 
 project = "astrocast"
 author = "The astrocast developers"
@@ -24,6 +34,7 @@ release = version = astrocast.__version__
 
 extensions = [
     "generated_pages",  # parameters, event columns and commands, from the code
+    "notebook_pages",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -31,13 +42,21 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "figures/*.py", "tutorials/*", "notebooks/*"]
+exclude_patterns = [
+    "_build",
+    "figures/*.py",
+    "tutorials/*",
+    "notebooks/*",
+    "_ext",
+    "_templates",
+]
 default_role = "code"
 nitpicky = False
 suppress_warnings = ["config.cache"]  # functions in the gallery's settings
 
 # docstrings
 autosummary_generate = True
+templates_path = ["_templates"]  # the page of a class has its methods
 autodoc_typehints = "none"  # the docstrings give types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -48,11 +67,27 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # tutorials: each script is run while the pages are built
+
+
+class TutorialOrder:
+    """Sort the tutorials by their number, 10 after 9."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str) -> int:
+        return number_of(name)
+
+    def __repr__(self) -> str:
+        return "TutorialOrder()"
+
+
 sphinx_gallery_conf = {
     "examples_dirs": ["_build/tutorials"],
     "gallery_dirs": ["auto_tutorials"],
     "filename_pattern": r"\.py$",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": TutorialOrder,
+    "image_scrapers": (SavedPictures(),),
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
@@ -60,7 +95,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "plot_gallery": os.environ.get("ASTROCAST_DOCS_GALLERY", "1") == "1",
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", empty_folder),
     "copyfile_regex": r".*\.none",
 }
 
@@ -73,11 +108,13 @@ html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
 }
+# pages without others below them need no list of those
+html_sidebars = {name: [] for name in ("index", "start", "troubleshooting")}
 html_context = {"default_mode": "auto"}
 mathjax_path = "no-formulas-in-these-pages.js"  # numpydoc asks for one

@@ -34,7 +34,7 @@ class InvalidTypeError(AstrocastError, TypeError):
 
 
 class RecordingNotFoundError(AstrocastError, FileNotFoundError):
-    """There is no file or folder at the path given."""
+    """The given path does not exist."""
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
@@ -42,7 +42,7 @@ class DatasetNotFoundError(AstrocastError, KeyError):
 
 
 class ChoiceError(DatasetNotFoundError, InvalidValueError):
-    """A file holds several planes, positions or channels, and none of them was named.
+    """A file holds several planes, positions or channels, and none was chosen.
 
     ``choices`` lists them: "plane", "position" or "channel" -> a name for each.
     """
@@ -55,7 +55,7 @@ class ChoiceError(DatasetNotFoundError, InvalidValueError):
 
 
 class FormatError(AstrocastError, ValueError):
-    """A file is no recording, is damaged, or is of a format that is not supported."""
+    """A file is not a recording, is damaged, or has an unsupported format."""
 
 
 class OutputExistsError(AstrocastError, FileExistsError):
@@ -72,6 +72,10 @@ class ResultsDifferError(AstrocastError, ValueError):
 
 class NotRunError(AstrocastError, RuntimeError):
     """A result was asked for before it was computed."""
+
+
+class ClusterError(AstrocastError, RuntimeError):
+    """Workers of a cluster could not do a task: memory, storage, or no connection."""
 
 
 class MissingExtraError(AstrocastError, ImportError):

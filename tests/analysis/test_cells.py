@@ -13,6 +13,7 @@ from astrocast.analysis.cells import (
     segment_cells,
 )
 from astrocast.errors import InvalidValueError
+from astrocast.io.stores.regions import Region
 from astrocast.simulation.cohort import CohortSettings, simulate_cohort
 
 
@@ -64,3 +65,45 @@ def test_cells_are_segmented_from_image_and_events() -> None:
     assert any(c.mask((40, 80))[5, 38] for c in shown)
     with pytest.raises(InvalidValueError, match="no region of kind 'cell'"):
         attribute_to_cells(events, [], (40, 80))
+
+
+def test_parts_of_cells_hold_events_and_have_rows() -> None:
+    def box(name: str, kind: str, columns: tuple[float, float]) -> Region:
+        low, high = columns
+        ring = ((0.0, low), (0.0, high), (20.0, high), (20.0, low))
+        return Region(name, kind, (ring,))
+
+    regions = [
+        box("a", "cell", (0.0, 20.0)),
+        box("b", "cell", (20.0, 40.0)),
+        box("a soma", "soma", (0.0, 8.0)),
+        box("foot", "endfoot", (30.0, 40.0)),
+    ]
+    place = {"z0": [0, 3, 6], "z1": [2, 5, 8], "x0": 4, "y0": [2, 12, 31]}
+    table = pd.DataFrame(place).assign(mask=pd.Series([np.ones((2, 4, 4), bool)] * 3))
+    found = attribute_to_cells(table, regions, (20, 40))
+    assert found["cell"].tolist() == ["a", "a", "b"]
+    assert found["part"].tolist() == ["a soma", "", "foot"]
+    assert found["part_kind"].tolist() == ["soma", "", "endfoot"]
+    listed = describe_cells(table, found, regions, (10, 20, 40)).set_index("region")
+    assert listed["kind"].tolist() == ["cell", "cell", "soma", "endfoot"]
+    assert listed["cell"].tolist() == ["a", "b", "a", "b"]
+    assert listed["events"].tolist() == [2, 1, 1, 1]
+    parts = attribute_to_cells(table, regions[2:], (20, 40))
+    assert (parts["cell"].to_numpy() == "").all()
+    alone = describe_cells(table, parts, regions[2:], (10, 20, 40))
+    assert alone["cell"].tolist() == ["", ""]
+
+
+def test_segmented_cells_have_parts_on_request() -> None:
+    row, column = np.indices((60, 60))
+    away = np.hypot(row - 30, column - 30)
+    mean = np.exp(-(away**2) / 30) + 0.3 * (away < 22)
+    regions = segment_cells(mean, 44, parts=True)
+    kinds = [r.kind for r in regions]
+    assert kinds[0] == "cell"
+    assert {"soma", "process"} <= set(kinds)
+    masks = {r.name: r.mask((60, 60)) for r in regions}
+    assert masks["cell 1 soma"][30, 30]
+    union = np.logical_or.reduce([m for n, m in masks.items() if n != "cell 1"])
+    assert (union == masks["cell 1"]).all()

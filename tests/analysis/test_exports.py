@@ -54,6 +54,15 @@ def test_excel_has_events_and_columns(events, tmp_path):
     assert sheets["columns"].loc["v_half_width", "unit"] == "s"
 
 
+def test_columns_for_publication_are_described(events):
+    from astrocast.analysis.exports import EventExports
+
+    table = events.events.assign(half_width_s=1.0, peak_dff=0.5)
+    described = {c.name: c for c in EventExports(table, events.sources).described}
+    assert described["half_width_s"].unit == "s"
+    assert described["peak_dff"].description
+
+
 def test_existing_files_are_kept_and_folders_needed(events, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("mine")
@@ -130,6 +139,18 @@ def test_ome_zarr_labels_lie_over_the_recording(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of hdmf's own dependencies
+def test_ome_zarr_passes_a_validator(events, tmp_path):
+    reason = "pip install ome-zarr-models: reads OME-Zarr by the rules of the format"
+    models = pytest.importorskip("ome_zarr_models.v05", reason=reason)
+    path = events.export.ome_zarr(tmp_path / "a.ome.zarr", recording=True)
+    for place, model in (
+        ("", models.Image),
+        ("labels", models.Labels),
+        ("labels/events", models.ImageLabel),
+    ):
+        assert model.from_zarr(zarr.open_group(path / place, mode="r"))
+
+
 def test_nwb_is_valid_and_holds_recording_footprints_and_events(
     events, tmp_path, labels, movie
 ):

@@ -40,7 +40,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     found = {
         p.name: p.read_bytes()
         for p in directory.iterdir()
-        if p.name not in ("meta.json", "event_map.tiff")
+        if p.name not in ("meta.json", "checksums.json", "event_map.tiff")
     }
     found["event_map"] = event_map(directory).tobytes()
     meta = read_meta(directory)

@@ -120,6 +120,7 @@ def test_how_it_is_computed_does_not_change_the_result(
     directory = Detector(recording, tmp_path / "found").run("df/ch0", **how)
     np.testing.assert_array_equal(event_map(directory), detect(movie))
     assert sorted(p.name for p in directory.iterdir()) == [
+        "checksums.json",
         "event_map.tiff",
         "events.columns.json",
         "events.csv",
@@ -219,7 +220,10 @@ def test_split_events_divides_and_names_the_parts(tmp_path: Path):
     [
         ({"comb_type": "xor"}, "comb_type.*'xor'"),
         ({"temporal_wlen": 1}, "at least 2 frames"),
-        ({"use_spatial": False, "use_temporal": False}, "nothing says what is active"),
+        (
+            {"use_spatial": False, "use_temporal": False},
+            "no criterion for active voxels",
+        ),
         ({"event_map_export_format": ".csv"}, "event_map_export_format"),
         ({"z_slice": (9, 3)}, "z_slice"),
         ({"exclude_border": 14}, "covers the whole frame of 28 x 34"),

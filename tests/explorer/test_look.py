@@ -138,3 +138,34 @@ def test_a_bare_recording_has_a_quick_df(bare: Path, serve: Any) -> None:
     assert found["frame_rate"] is None
     np.testing.assert_allclose(trace, own - np.percentile(own, 20), rtol=1e-4)
     assert events["events"] == []
+
+
+def test_smaller_frames_are_sent_on_request(client: Any) -> None:
+    values = {"layer": "mc/ch0", "start": 3, "low": 0, "high": 900}
+    whole = client.get(f"{BASE}/frames", params=values).content
+    small = client.get(f"{BASE}/frames", params={**values, "step": 2}).content
+    blocks = np.frombuffer(whole, np.uint8).reshape(32, 2, 32, 2).astype(float)
+    found = np.frombuffer(small, np.uint8).reshape(32, 32)
+    # what is white or black was cut before the mean here, after it there
+    uncut = ((blocks > 0) & (blocks < 255)).all(axis=(1, 3))
+    assert uncut.mean() > 0.8
+    assert np.abs(found - blocks.mean(axis=(1, 3)))[uncut].max() <= 1.0
+    refused = client.get(f"{BASE}/frames", params={**values, "step": 0})
+    assert refused.status_code == 422
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_quick_background_is_the_same_for_a_part(missing: bool) -> None:
+    from astrocast.explorer.server.computed import QuickChange
+    from astrocast.io.memory import ArrayRecording
+
+    movie = np.random.default_rng(0).normal(100, 5, (30, 40, 50)).astype(np.float32)
+    if missing:
+        movie[:7, 10, 10] = np.nan
+    part = slice(9, 12), slice(9, 12)
+    small = QuickChange(ArrayRecording(movie), True).read(0, 30, *part)
+    below = np.nanpercentile(movie, 20, axis=0)
+    expected = (movie - below) / below
+    np.testing.assert_allclose(small, expected[:, 9:12, 9:12], rtol=1e-4, atol=1e-5)
+    whole = QuickChange(ArrayRecording(movie), True).read(3, 9)
+    np.testing.assert_allclose(whole, expected[3:9], rtol=1e-4, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import tifffile
 from astrocast.cli.app import main
 from astrocast.errors import RecordingNotFoundError
 from astrocast.explorer.server.project import Project, find_parts
+from astrocast.explorer.server.workspace import Workspace
 
 
 def test_each_channel_is_a_layer_of_its_own(tmp_path: Path) -> None:
@@ -54,3 +56,29 @@ def test_the_command_says_what_is_wrong(
     logging.basicConfig(force=True, handlers=[logging.NullHandler()])
     assert code == 2
     assert part in capsys.readouterr().err
+
+
+def test_a_recording_that_goes_on_has_a_page(
+    bare: Path, tmp_path: Path, serve: Any
+) -> None:
+    live = tmp_path / "out" / "live"
+    live.mkdir(parents=True)
+    state = {"status": "watching", "frames": 40, "done": 32, "events": 30}
+    (live / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    rows = [f"{n},local,{n},9,1,2,30,4.5,0.99" for n in range(1, 31)]
+    text = "\n".join(
+        ["event_id,kind,z0,z1,x0,y0,v_area,snr,confidence", *rows, "31,lo"]
+    )
+    (live / "events.csv").write_text(text, encoding="utf-8")
+    client = serve(Workspace(tmp_path / "out"))
+    assert client.get("/api/start").json()["live"]
+    assert "astrocast live" in client.get("/live").text
+    found = client.get("/api/live").json()
+    assert found["state"] == state
+    # the last line is not complete yet
+    assert [e["event_id"] for e in found["events"][:2]] == ["30", "29"]
+    assert len(found["events"]) == 20
+    assert found["agreement"] is None
+    answer = serve(Workspace(bare)).get("/api/live")
+    assert answer.status_code == 404
+    assert "astrocast watch" in answer.json()["message"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from astrocast.analysis import Events
@@ -185,6 +189,88 @@ def test_a_drawn_region_is_saved_and_attributes_events(page: Any, copied: Path) 
     until(page, "explorer.column('region') !== undefined")
     assert (copied / "recording.regions.geojson").exists()
     assert "cell 1" in page.evaluate("explorer.column('region').values")
+
+
+def shared(page: Any, button: str, tmp_path: Path) -> Path:
+    """Press a button of the tab "Share"; return the file that is saved."""
+    page.click("#tab-share")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button, exact=True).click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_pictures_show_what_is_seen(page: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    page.evaluate("explorer.store.set({outlines: 'footprints', showRegions: false})")
+    go_to(page, 30)
+    path = shared(page, "PNG", tmp_path)
+    assert path.name.endswith("Registered-30.png")
+    sides = page.evaluate(
+        "(({canvas: c}) => [c.width, c.height])(explorer.views.views[0])"
+    )
+    with Image.open(path) as picture:
+        assert list(picture.size) == sides
+        # outlines have colours, the tissue has none
+        shown = np.asarray(picture.convert("RGB")).astype(int)
+    assert (np.ptp(shown, axis=2) > 60).sum() > 100
+    assert (np.ptp(shown, axis=2) == 0).mean() > 0.5
+
+    path = shared(page, "SVG", tmp_path)
+    root = ElementTree.parse(path).getroot()
+    space = {"s": "http://www.w3.org/2000/svg"}
+    events = page.evaluate("explorer.outlines.footprints().map(o => o.event)")
+    titles = [t.text for t in root.findall(".//s:path/s:title", space)]
+    assert sorted(titles) == sorted(f"event {e}" for e in events)
+    assert "µm" in root.find("s:text", space).text
+    href = root.find("s:image", space).get("href")
+    data = base64.b64decode(href.partition(",")[2])
+    with Image.open(BytesIO(data)) as picture:
+        image = np.asarray(picture.convert("RGB"))[..., 0]
+    np.testing.assert_array_equal(image, seen_pixels(page))
+
+
+@pytest.mark.parametrize("name", ["CSV", "Excel"])
+def test_the_table_is_saved_as_it_is_sorted(
+    page: Any, tmp_path: Path, name: str
+) -> None:
+    if name == "Excel":
+        pytest.importorskip("openpyxl", reason="needs the extra `export`")
+    path = shared(page, name, tmp_path)
+    read = pd.read_csv if name == "CSV" else pd.read_excel
+    found = read(path)
+    assert found["event"].tolist() == page.evaluate("explorer.table.order()")
+    values = [page.evaluate(f"explorer.value({e}, 'v_area')") for e in found["event"]]
+    assert found["v_area"].tolist() == pytest.approx(values)
+
+
+def test_a_small_canvas_asks_for_fewer_pixels(page: Any) -> None:
+    """Where the screen has half of the frame's pixels the means of 2 x 2 are sent."""
+    go_to(page, 20)
+    whole = seen_pixels(page).astype(float)
+    small = page.evaluate(
+        """async () => {
+          const [view] = explorer.views.views;
+          const fit = Math.min(view.canvas.clientWidth, view.canvas.clientHeight) / 64;
+          explorer.views.camera.scale = 0.5 / fit / (window.devicePixelRatio || 1);
+          await explorer.views.load();
+          const found = [view.step, Array.from(view.grey)];
+          explorer.views.camera.scale = 1;
+          explorer.views.redraw();
+          return found;
+        }"""
+    )
+    assert small[0] == 2
+    blocks = whole.reshape(32, 2, 32, 2)
+    # what is white or black was cut before the mean here, after it there
+    uncut = ((blocks > 0) & (blocks < 255)).all(axis=(1, 3))
+    change = np.reshape(small[1], (32, 32)) - blocks.mean(axis=(1, 3))
+    assert uncut.mean() > 0.8
+    assert np.abs(change[uncut]).max() <= 1.0
+    until(page, "explorer.views.views[0].step === 1")
+    np.testing.assert_array_equal(seen_pixels(page), whole)
 
 
 def test_nothing_went_wrong_and_nothing_came_from_elsewhere(page: Any) -> None:

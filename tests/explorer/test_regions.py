@@ -91,7 +91,7 @@ def test_imagej_goes_and_comes() -> None:
     pytest.importorskip("roifile", reason="needs the extra `export`")
     found = parse_imagej(to_imagej(SOME[1:]))
     assert [r.name for r in found] == ["b", "c", "d"]
-    assert [r.kind for r in found] == ["cell", "landmark", "axis"]
+    assert [r.kind for r in found] == ["exclusion", "landmark", "axis"]
     assert (found[0].mask((10, 10)) == SOME[1].mask((10, 10))).all()
     np.testing.assert_allclose(found[1].points, SOME[2].points)
     np.testing.assert_allclose(found[2].points, SOME[3].points)
@@ -118,3 +118,28 @@ def test_a_file_that_is_sent_is_read_and_not_saved(client: Any) -> None:
     found = client.post(f"{BASE}/regions/import", content=data).json()
     assert [r["name"] for r in found] == ["a", "b", "c", "d"]
     assert client.get(f"{BASE}/regions").json() == []
+
+
+def test_kinds_of_parts_survive_both_formats():
+    ring = ((0.0, 0.0), (0.0, 9.0), (9.0, 9.0), (9.0, 0.0))
+    kinds = ("cell", "soma", "process", "endfoot", "exclusion")
+    regions = [Region(f"a {kind}", kind, (ring,)) for kind in kinds]
+    assert parse_geojson(json.dumps(to_geojson(regions)).encode()) == regions
+    found = parse_imagej(to_imagej(regions))
+    assert [(r.name, r.kind) for r in found] == [(r.name, r.kind) for r in regions]
+
+
+def test_cells_are_found_in_the_mean_image(client: Any, run: Path) -> None:
+    body = {"layer": "mc/ch0", "diameter": 12, "parts": True}
+    answer = client.post(f"{BASE}/regions/segment", json=body)
+    found = answer.json()
+    assert answer.status_code == 200, found
+    assert {"cell", "process"} <= {region["kind"] for region in found}
+    saved = client.put(f"{BASE}/regions", json=found)
+    assert saved.status_code == 200, saved.json()
+    table = client.get(f"{BASE}/events").json()
+    names = [column["name"] for column in table["columns"]]
+    assert {"region", "part", "part_kind"} <= set(names)
+    wrong = client.post(f"{BASE}/regions/segment", json={**body, "diameter": 0.5})
+    assert wrong.status_code == 422
+    assert "diameter" in wrong.json()["message"]

@@ -129,6 +129,28 @@ def test_a_run_from_the_page_is_the_run_of_the_command_line(
     assert client.get(f"{BASE}/runs").json()["unfinished"] == []
 
 
+def test_changed_parameters_give_what_the_command_line_gives(
+    run: Path, serve: Any
+) -> None:
+    from astrocast.cli.app import main
+
+    client = serve(Workspace(run))
+    settings = in_force(client)["settings"]
+    settings["detection"]["calibration"]["min_size"] = 60
+    settings["delta"]["window"] = 40
+    body = {"settings": settings, "name": "page"}
+    job = wait_for(client, client.post(f"{BASE}/runs", json=body).json())
+    assert job["status"] == "done", job["message"]
+    words = ["-q", "run", str(run.parent / "movie.h5"), "-o", str(run.parent / "line")]
+    words += ["--loc", "data/ch0", "--set", "delta.window=40"]
+    assert main([*words, "--set", "detection.calibration.min_size=60"]) == 0
+    mine, other = (run.parent / n / "recording.ch0.roi" for n in ("page", "line"))
+    for name in ("events.parquet", "events.csv", "time_map.npy", "event_map.tiff"):
+        assert (mine / name).read_bytes() == (other / name).read_bytes(), name
+    before = (run / "recording.ch0.roi" / "events.csv").read_bytes()
+    assert (mine / "events.csv").read_bytes() != before
+
+
 def test_an_existing_name_is_refused(run: Path, serve: Any) -> None:
     client = serve(Workspace(run))
     body = {"settings": {}, "name": "../x"}

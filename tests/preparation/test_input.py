@@ -289,7 +289,7 @@ def test_sep_and_loc_in(tmp_path: Path) -> None:
 def test_bad_input_lists_what_is_wrong(tmp_path: Path) -> None:
     movie = movie_of()
     with pytest.raises(
-        InvalidValueError, match=r"no multiple of 5 channels.*z_slice=\(0, 10\)"
+        InvalidValueError, match=r"not a multiple of 5 channels.*z_slice=\(0, 10\)"
     ):
         run(movie, channels=5)
     with pytest.raises(InvalidValueError, match="has 12 frames"):

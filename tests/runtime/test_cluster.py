@@ -1,71 +1,330 @@
-"""Blocks on a cluster give what they give here."""
+"""Stages on a cluster of processes give, byte for byte, what threads give."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning
+from astrocast.denoising import Denoiser
+from astrocast.detection import Detector
+from astrocast.errors import AstrocastWarning, ClusterError, InvalidValueError
 from astrocast.io import create_recording, open_recording
-from astrocast.preparation import Delta, Input
+from astrocast.io.memory import ArrayRecording
+from astrocast.preparation import Delta, Input, MotionCorrection
 from astrocast.runtime import cluster
+from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
+from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.provenance import content_hash
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
+# workers warn by themselves (asyncio, sockets that a killed worker left)
+pytestmark = pytest.mark.filterwarnings("default")
+
+# workers cannot import this file: its functions travel with their code
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+Store = tuple[Path, NDArray[np.uint16]]
 
 
-@pytest.mark.filterwarnings("default")
-def test_stages_run_on_a_connected_cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    movie = np.random.default_rng(0).integers(0, 900, (57, 24, 20)).astype(np.uint16)
+def moving_scene(frames: int, seed: int) -> NDArray[np.uint16]:
+    """A textured scene that moves by up to 2 px, with 12 events; 48 x 40 pixels."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:48, :40]
+    light = (
+        60 + 20 * np.sin(y / 3) * np.cos(x / 4) + 40 * (np.hypot(y - 20, x - 20) < 9)
+    )
+    movie = rng.poisson(light, (frames, 48, 40)).astype(np.float32)
+    for _ in range(12):
+        t, row, column = (int(rng.integers(8, n - 8)) for n in movie.shape)
+        spot = 90 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 12)
+        for k in range(8):
+            movie[min(t + k, frames - 1)] += spot * np.exp(-k / 4)
+    for t in range(frames):
+        movie[t] = np.roll(movie[t], round(2 * np.sin(t / 9)), 0)
+    return movie.astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A recording in zarr, and its pixels."""
+    movie = moving_scene(240, 3)
+    path = tmp_path_factory.mktemp("cluster") / "raw.zarr"
     with create_recording(
-        tmp_path / "a.zarr", "data/ch0", movie.shape, movie.dtype, chunks=(8, 8, 8)
+        path, "data/ch0", movie.shape, movie.dtype, chunks=(16, 24, 40)
     ) as writer:
         writer.write(0, movie)
-    here = Delta(movie).run(6, "dF")
-    used = []
-    run = cluster.run_on_cluster
-    monkeypatch.setattr(
-        "astrocast.runtime.blocks.run_on_cluster",
-        lambda *a: (used.append(len(a[4])), run(*a)),
+    return path, movie
+
+
+def run_stages(source: Path, folder: Path) -> Path:
+    """Convert, register, subtract the background, detect in both ways."""
+    folder.mkdir()
+    path = folder / "run.zarr"
+    Input(logging_level=40).run(source, path, loc_in="data/ch0", dtype="uint16")
+    motion = MotionCorrection(logging_level=40)
+    motion.run(path, "data/ch0", max_shifts=(5, 5))
+    motion.save(path, "mc/ch0", chunks=(16, 24, 40))
+    delta = Delta(path, "mc/ch0")
+    delta.run(30, "dF", baseline="corrected_minimum")
+    delta.save(path, "df/ch0", chunks=(16, 24, 40))
+    Detector(path, output=folder / "calibrated.roi", logging_level=40).run(
+        "mc/ch0", method="calibrated", signal_loc="df/ch0", fluorescence_loc="mc/ch0"
     )
-    for module in ("astrocast.runtime.blocks", "astrocast.preparation.baselines"):
-        monkeypatch.setattr(
-            f"{module}.frames_per_block", lambda source, halo=(0, 0): 10
-        )
-    with (
-        distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
-            processes=True,
-            dashboard_address=None,
-            host="127.0.0.1",
-        ) as local,
-        distributed.Client(local),
+    Detector(path, output=folder / "default.roi", logging_level=40).run(
+        "df/ch0", temporal_prominence=30
+    )
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder but the descriptions, which name paths and times."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in ("meta.json", "checksums.json")
+    }
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the functions that were sent to workers."""
+    sent: list[str] = []
+    pack = cluster.pack
+
+    def note(function: Any) -> bytes | None:
+        inner = getattr(function, "task", getattr(function, "operation", function))
+        sent.append(getattr(inner, "__name__", type(inner).__name__))
+        return pack(function)
+
+    monkeypatch.setattr(cluster, "pack", note)
+    return sent
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks in a small recording."""
+    for name in (
+        "preparation.motion_estimate",
+        "preparation.motion_moving",
+        "preparation.baselines",
+        "preparation.baseline_kinds",
+        "detection.run",
+        "runtime.blocks",
     ):
-        Input(logging_level=40).run(
-            tmp_path / "a.zarr",
-            tmp_path / "b.zarr",
-            dtype="uint16",
-            loc_in="data/ch0",
-            chunks=(5, 9, 9),
+        target = "block_frames" if name == "detection.run" else "frames_per_block"
+        monkeypatch.setattr(
+            f"astrocast.{name}.{target}", lambda recording, *rest, **more: 64
         )
-        delta = Delta(tmp_path / "b.zarr", "data/ch0")
-        delta.run(6, "dF")
-        delta.save(tmp_path / "b.zarr", "df/ch0", chunks=(7, 24, 20))
-        ratio = Delta(tmp_path / "b.zarr", "data/ch0")
-        ratio.run(6, "dFF", floor=100.0)
-        with pytest.warns(AstrocastWarning, match="voxels have a background below 100"):
-            ratio.save(tmp_path / "b.zarr", "dff/ch0")
-    with open_recording(tmp_path / "b.zarr", "df/ch0") as found:
-        np.testing.assert_array_equal(found.to_array(), here)
-    with open_recording(tmp_path / "b.zarr", "data/ch0") as found:
-        np.testing.assert_array_equal(found.to_array(), movie)
-    assert len(used) == 3
-    assert max(used) > 2  # several tasks each
-    counted = Delta(movie)
+    monkeypatch.setattr(
+        "astrocast.detection.calibrated.candidates._BLOCK_VOXELS", 90000
+    )
+
+
+def test_every_stage_writes_the_same_bytes(
+    store: Store, tmp_path: Path, client: Any, tasks: list[str], small_blocks: None
+) -> None:
+    there = files_of(run_stages(store[0], tmp_path / "cluster"))
+    used = set(tasks)
+    client.close()
+    assert cluster.connected_client() is None
+    here = files_of(run_stages(store[0], tmp_path / "threads"))
+    assert sorted(here) == sorted(there)
+    assert [name for name in here if here[name] != there[name]] == []
+    for stage in ("EstimateTask", "MoveBack", "SearchStretch", "FindEvents"):
+        assert stage in used
+    for stage in ("MeasureField", "TraceFootprints", "measure_block", "SegmentSpan"):
+        assert stage in used
+
+
+def test_counts_of_workers_are_added(store: Store, tmp_path: Path, client: Any) -> None:
+    ratio = Delta(store[0], "data/ch0")
+    ratio.run(6, "dFF", floor=60.0)
+    with pytest.warns(AstrocastWarning, match="voxels have a background below 60"):
+        ratio.save(tmp_path / "ratio.zarr", "dff/ch0", chunks=(40, 48, 40))
+    counted = Delta(store[1])
     with pytest.warns(AstrocastWarning):
-        counted.run(6, "dFF", floor=100.0)
+        counted.run(6, "dFF", floor=60.0)
     assert ratio.floored == counted.floored > 0
+    with pytest.warns(AstrocastWarning, match="were beyond the range of int8"):
+        Input(logging_level=40).run(
+            store[0], tmp_path / "b.zarr", loc_in="data/ch0", dtype="int8"
+        )
+
+
+class Sums:
+    """Sum of a block; the first time that it is called it does something else."""
+
+    def __init__(self, marker: Path, first: Callable[[], None]) -> None:
+        self.marker, self.first = marker, first
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> int:
+        if block.start == 96 and not self.marker.exists():
+            self.marker.touch()
+            self.first()
+        return int(frames.sum())
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise OSError("the storage was away for a moment")
+
+
+def stop_for_a_while() -> None:
+    time.sleep(1.5)
+
+
+@pytest.mark.parametrize("first", [die, fail, stop_for_a_while])
+def test_a_worker_that_dies_fails_or_stops_changes_nothing(
+    first: Callable[[], None], store: Store, tmp_path: Path, client: Any
+) -> None:
+    path, movie = store
+    blocks = list(plan_blocks(len(movie), 16))
+    with open_recording(path, "data/ch0") as recording:
+        found = list(map_blocks(recording, Sums(tmp_path / "done", first), blocks))
+    assert (tmp_path / "done").exists()
+    assert found == [(b, int(movie[b.start : b.stop].sum())) for b in blocks]
+
+
+def allow_failures(count: int, dask_scheduler: Any) -> None:
+    dask_scheduler.allowed_failures = count
+
+
+def test_a_block_that_kills_workers_is_named(store: Store, client: Any) -> None:
+    with open_recording(store[0], "data/ch0") as recording:
+        blocks = [Block(32, 48, 0, 0)]
+        client.run_on_scheduler(allow_failures, 0)
+        with (
+            pytest.raises(
+                ClusterError, match=r"block 32:48. It needs about .* a worker"
+            ),
+        ):
+            list(map_blocks(recording, lambda frames, block, pool: die(), blocks))
+        client.run_on_scheduler(allow_failures, 3)
+
+
+def test_the_error_of_a_task_is_that_of_threads(store: Store, client: Any) -> None:
+    def refuse(frames: NDArray[Any], block: Block, pool: Executor | None) -> None:
+        raise InvalidValueError("no")
+
+    with (
+        open_recording(store[0], "data/ch0") as recording,
+        pytest.raises(InvalidValueError, match=r"^no$"),
+    ):
+        list(map_blocks(recording, refuse, [Block(0, 9, 0, 0)]))
+
+
+def test_what_cannot_be_sent_is_computed_here(client: Any) -> None:
+    held = ArrayRecording(np.arange(60.0).reshape(15, 2, 2))
+    here = os.getpid()
+    found = map_blocks(held, lambda f, b, p: os.getpid(), list(plan_blocks(15, 4)))
+    assert {process for _, process in found} == {here}
+    lock = threading.Lock()  # cannot be sent
+    assert list(map_tasks(lambda item, pool: (lock, item)[1], [1, 2], None)) == [1, 2]
+
+
+def test_only_a_window_of_tasks_exists(client: Any) -> None:
+    taken = 0
+
+    def items() -> Any:
+        nonlocal taken
+        while taken < 400:
+            taken += 1
+            yield taken
+
+    results = map_tasks(lambda item, pool: item + 1, items(), None)
+    assert [next(results) for _ in range(3)] == [2, 3, 4]
+    assert taken <= 3 + max(4, 2 * cluster.TASKS_PER_THREAD)
+    results.close()
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".tiff", ".npy"])
+def test_workers_open_files_of_other_formats(
+    suffix: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    path = tmp_path / f"movie{suffix}"
+    with (
+        create_recording(path, "data/ch0", store[1].shape, store[1].dtype)
+        if suffix != ".npy"
+        else nullcontext() as writer
+    ):
+        if writer is None:
+            np.save(path, store[1])
+        else:
+            writer.write(0, store[1])
+    loc = "data/ch0" if suffix == ".h5" else None
+    with open_recording(path, loc) as recording:
+        there = content_hash(recording)
+    assert tasks == ["HashFrames"]
+    assert there == content_hash(ArrayRecording(store[1]))
+    if suffix == ".h5":  # no worker holds the file open
+        Input(logging_level=40).run(store[0], path, loc_in="data/ch0", loc_out="more")
+
+
+def test_denoising_gives_the_same_bytes(
+    store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    for name in ("there", "here"):
+        if name == "here":
+            client.close()
+        Denoiser(method="svd", seed=3, svd_patch=16).run(
+            store[0], "data/ch0", tmp_path / f"{name}.zarr", "x", chunks=(16, 24, 40)
+        )
+    assert "ProjectFrames" in tasks
+    there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
+    for files in (there, here):  # says when it was made
+        del files["x/zarr.json"]
+    assert there == here
+
+
+def test_a_recording_hash_does_not_depend_on_who_computes_it(
+    store: Store, client: Any
+) -> None:
+    with open_recording(store[0], "data/ch0") as recording:
+        there = content_hash(recording)
+    assert there == content_hash(ArrayRecording(store[1]))
+
+
+def test_the_command_line_runs_on_a_scheduler(
+    store: Store, tmp_path: Path, local_cluster: Any
+) -> None:
+    from typer.testing import CliRunner
+
+    from astrocast.cli.app import app
+
+    address = local_cluster.scheduler_address
+    options = ["--loc", "data/ch0", "--set", "frame_rate=10"]
+    for name, extra in (("there", ["--scheduler", address]), ("here", [])):
+        output = str(tmp_path / name)
+        result = CliRunner().invoke(
+            app, ["run", str(store[0]), *options, "-o", output, *extra]
+        )
+        assert result.exit_code == 0, result.output
+    there, here = (tmp_path / name for name in ("there", "here"))
+    assert (there / "recording.zarr").is_dir()
+    assert (here / "recording.h5").is_file()
+    table = "recording.ch0.roi/events.csv"
+    assert (there / table).read_bytes() == (here / table).read_bytes()
+    both = CliRunner().invoke(
+        app,
+        ["run", "a.tif", "--scheduler", address, "--slurm", "jobs=1"],
+    )
+    assert both.exit_code != 0
+    assert "exclude each other" in both.output + str(both.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,78 @@ def test_units_networks_and_stimuli_of_a_run(study: Path, tmp_path: Path):
     for name in ("units", "unit_graph", "synchrony", "propagation", "peri_stimulus"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
     assert main(["analyze", "units", str(tmp_path)]) == 2
+
+
+def test_groups_are_told_apart_in_animals_that_were_not_trained_on(tmp_path: Path):
+    events = cohort_file(tmp_path / "events.csv", effect=40.0)
+    words = ["--feature", "peak_dff", "--feature", "duration_s"]
+    words += ["--permutations", "19", "-o", str(tmp_path)]
+    said = analyze("classify", str(events), *words)
+    assert "balanced accuracy 1.00" in said
+    assert "240 events of 8 animals" in said
+    table = pd.read_csv(tmp_path / "classifier.csv")
+    assert table["feature"].tolist() == ["peak_dff", "duration_s"]
+    assert (tmp_path / "classifier.png").stat().st_size > 5000
+
+
+def test_responses_and_propagation_are_told_by_cell(study: Path, tmp_path: Path):
+    run = str(study / "one.astrocast")
+    out = ["-o", str(tmp_path)]
+    ring = [[0, 0], [48, 0], [48, 48], [0, 48], [0, 0]]
+    whole = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"name": "A", "kind": "cell"},
+    }
+    drawn = tmp_path / "drawn.geojson"
+    drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [whole]}))
+    cells = ["--regions", str(drawn), *out]
+    (tmp_path / "t.csv").write_text("2\n6\n")
+    words = ["--triggers", str(tmp_path / "t.csv"), "--after", "3"]
+    said = analyze("stimuli", run, *words, *cells)
+    assert "of 1 cells respond" in said
+    table = pd.read_csv(tmp_path / "responses.csv")
+    assert table["cell"].tolist() == ["A"]
+    # one cell holds all events: it answers as the whole recording does
+    assert f"{table['probability'][0]:.0%} of 2 trials" in said
+    said = analyze("network", run, "--surrogates", "19", "--reach", "99", *cells)
+    pairs = pd.read_csv(tmp_path / "propagation.csv")
+    assert pairs["within"].all()
+    assert f"{len(pairs)} of {len(pairs)} pairs lie within a cell" in said
+
+
+def test_the_same_field_on_two_days(study: Path, tmp_path: Path):
+    """A run against itself is found in place; another field is not carried over."""
+    one, two = study / "one.astrocast", study / "two.astrocast"
+    ring = [[10, 10], [40, 10], [40, 40], [10, 40], [10, 10]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"name": "cell A", "kind": "soma"},
+    }
+    drawn = tmp_path / "drawn.geojson"
+    drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    words = ["--regions", str(drawn), "-o", str(tmp_path)]
+    said = analyze("sessions", str(one), str(one), str(two), *words)
+    assert "2_one: moved by 0.0, 0.0 px" in said or "2_one: moved by -0.0" in said
+    assert "not carried to 3_two" in said
+    listed = pd.read_csv(tmp_path / "sessions.csv").set_index("session")
+    assert listed["reliable"].to_dict() == {
+        "1_one": True,
+        "2_one": True,
+        "3_two": False,
+    }
+    assert not (tmp_path / "3_two.regions.geojson").exists()
+    carried = json.loads((tmp_path / "2_one.regions.geojson").read_text())
+    (again,) = carried["features"]
+    assert again["properties"]["kind"] == "soma"
+    assert again["geometry"]["coordinates"][0] == pytest.approx(
+        np.array(ring), abs=0.01
+    )
+    cells = pd.read_csv(tmp_path / "cells_over_sessions.csv")
+    assert cells["session"].tolist() == ["1_one", "2_one"]
+    assert cells["events"].nunique() == 1
+    units = pd.read_csv(tmp_path / "units_over_sessions.csv")
+    assert (units.groupby("unit")["events"].nunique() == 1).all()
+    assert units["similarity"].tolist() == pytest.approx([1.0] * len(units), abs=0.01)
+    assert (tmp_path / "sessions.png").stat().st_size > 5000

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -103,6 +107,40 @@ def test_a_process_that_is_killed_is_one_failure(
     assert {o["status"] for o in outcomes.values()} == {"failed"}
     assert json.loads((study / "study.json").read_text())["outcomes"] == outcomes
     (study / "study.json").write_text(before)  # other tests read it
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_was(
+    study: Path, recordings: Path, tmp_path: Path
+):
+    """Only the batch is killed; the process of its recording then ends by itself."""
+    output = tmp_path / "study"
+    words = ["batch", str(recordings / "with_broken.csv"), "-o", str(output)]
+    words += ["--set", "motion.enabled=false", "--workers", "1"]
+    batch = subprocess.Popen([sys.executable, "-m", "astrocast", *words])
+    deadline = time.monotonic() + 300
+    while len(complete_names(output)) < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(batch.pid).children()
+    batch.kill()
+    batch.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    assert complete_names(output) == ["one"]
+    assert not (output / "events.parquet").exists()
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1, done.output
+    assert done.output.count("(was complete)") == 1
+    assert complete_names(output) == ["one", "two"]
+    same = (output / "events.parquet").read_bytes()
+    assert same == (study / "events.parquet").read_bytes()
+
+
+def complete_names(study: Path) -> list[str]:
+    file = study / "study.json"
+    if not file.is_file():
+        return []
+    outcomes = json.loads(file.read_text(encoding="utf-8"))["outcomes"]
+    return sorted(name for name, o in outcomes.items() if o["status"] == "ok")
 
 
 def test_workers_are_limited_by_recordings():

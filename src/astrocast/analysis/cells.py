@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.events.array_columns import as_masks
 from astrocast.events.required import require_columns
-from astrocast.io.stores.regions import Region
+from astrocast.io.stores.regions import PARTS, Region, Ring
 from astrocast.kernels.masks.packed_masks import pack_masks
 from astrocast.kernels.masks.pixel_outlines import outline_frames
 from astrocast.kernels.regions.attribution import attribute_events
 from astrocast.kernels.regions.outline_rings import trace_rings
+from astrocast.kernels.regions.parts import (
+    ENDFOOT,
+    PROCESS,
+    SOMA,
+    divide_into_parts,
+)
 from astrocast.kernels.regions.territories import join_by_activity, segment_territories
 from astrocast.kernels.traces.traces import Pixels, list_pixels
 
@@ -28,6 +34,8 @@ def segment_cells(
     mean: NDArray[np.floating],
     diameter: float,
     table: pd.DataFrame | None = None,
+    *,
+    parts: bool = False,
 ) -> list[Region]:
     """Return a region for each cell that the mean image shows, to be corrected by hand.
 
@@ -41,11 +49,15 @@ def segment_cells(
         Events with ``mask``, ``z0``, ``x0``, ``y0``: places of events count as bright,
         and neighbours that are active in the same events become one cell. None: the
         image alone.
+    parts
+        Guess soma, process and endfeet of each cell too, see
+        `kernels.regions.parts.divide_into_parts`.
 
     Returns
     -------
     list of Region
-        Of kind ``cell``, named ``cell 1``, ``cell 2`` ... from top to bottom.
+        Of kind ``cell``, named ``cell 1``, ``cell 2`` ... from top to bottom; with
+        ``parts`` also ``cell 1 soma``, ``cell 1 process``, ``cell 1 endfoot``.
     """
     if table is None or not len(table):
         labels = segment_territories(mean, diameter)
@@ -56,52 +68,76 @@ def segment_cells(
         activity = count.reshape(rows, columns).astype(np.float64)
         labels = segment_territories(mean, diameter, activity)
         labels = join_by_activity(labels, events)
-    return regions_of_labels(labels)
+    cells = regions_of_labels(labels)
+    if not parts:
+        return cells
+    divided = divide_into_parts(mean, labels, diameter)
+    return cells + [
+        Region(f"cell {number} {kind}", kind, _outline(piece))
+        for number in np.unique(labels[labels > 0]).tolist()
+        for value, kind in ((SOMA, PARTS[0]), (PROCESS, PARTS[1]), (ENDFOOT, PARTS[2]))
+        if (piece := (labels == number) & (divided == value)).any()
+    ]
 
 
 def regions_of_labels(labels: NDArray[np.integer]) -> list[Region]:
     """Return the outlines of labels (row, column), 0 background, as cells."""
-    regions = []
-    for number in np.unique(labels[labels > 0]).tolist():
-        mask = pack_masks([(labels == number)[None]])
-        edges = outline_frames(mask, np.zeros((1, 3), np.int64), None)
-        rings = trace_rings(edges.points)
-        outline = tuple(tuple((r, c) for r, c in ring.tolist()) for ring in rings)
-        regions.append(Region(f"cell {number}", "cell", outline))
-    return regions
+    return [
+        Region(f"cell {number}", "cell", _outline(labels == number))
+        for number in np.unique(labels[labels > 0]).tolist()
+    ]
+
+
+def _outline(mask: NDArray[np.bool_]) -> tuple[Ring, ...]:
+    """Return the outline of a mask (row, column), holes included."""
+    packed = pack_masks([mask[None]])
+    edges = outline_frames(packed, np.zeros((1, 3), np.int64), None)
+    rings = trace_rings(edges.points)
+    return tuple(tuple((r, c) for r, c in ring.tolist()) for ring in rings)
 
 
 def attribute_to_cells(
     table: pd.DataFrame, regions: Sequence[Region], shape: tuple[int, int]
 ) -> pd.DataFrame:
-    """Return the cell of each event, and the share of its footprint in it.
+    """Return the cell of each event, its part, and the shares of its footprint.
 
     Parameters
     ----------
     table
         Events with ``mask``, ``z0``, ``x0``, ``y0``.
     regions
-        Regions; those of kind ``cell`` are used.
+        Regions; those of kind ``cell``, ``soma``, ``process``, ``endfoot`` are used.
     shape
         Rows and columns of the recording.
 
     Returns
     -------
     pandas.DataFrame
-        ``cell`` (empty text where the event touches none) and ``cell_share``, with the
-        index of ``table``.
+        With the index of ``table``: ``cell`` (empty text where the event touches none)
+        and ``cell_share``; where there are parts, ``part`` (name of the soma, process
+        or endfoot that holds most of it), ``part_kind`` and ``part_share``.
 
     Raises
     ------
     InvalidValueError
-        There is no region of kind ``cell``.
+        There is no region of these kinds.
     """
-    cells = cells_of(regions)
-    masks = np.stack([cell.mask(shape) for cell in cells])
-    found = attribute_events(_footprints(table, shape), masks)
-    names = [*(cell.name for cell in cells), ""]
-    of_event = [names[i] for i in found.region.tolist()]
-    columns = {"cell": pd.array(of_event, dtype="str"), "cell_share": found.share}
+    used = cells_of(regions)
+    footprints = _footprints(table, shape)
+    columns: dict[str, object] = {}
+    for name, kinds in (("cell", ("cell",)), ("part", PARTS)):
+        chosen = [region for region in used if region.kind in kinds]
+        if not chosen and name == "part":
+            continue
+        masks = np.stack([r.mask(shape) for r in chosen] or [np.zeros(shape, bool)])
+        found = attribute_events(footprints, masks)
+        texts = {name: [*(r.name for r in chosen), ""]}
+        if name == "part":
+            texts["part_kind"] = [*(r.kind for r in chosen), ""]
+        for column, values in texts.items():
+            of_event = [values[i] for i in found.region.tolist()]
+            columns[column] = pd.array(of_event, dtype="str")
+        columns[f"{name}_share"] = found.share
     return pd.DataFrame(columns, index=table.index)
 
 
@@ -114,7 +150,7 @@ def describe_cells(
     frame_rate: float | None = None,
     pixel_size: float | None = None,
 ) -> pd.DataFrame:
-    """Return one row per cell.
+    """Return one row per cell, and per soma, process and endfoot.
 
     Parameters
     ----------
@@ -130,18 +166,25 @@ def describe_cells(
     Returns
     -------
     pandas.DataFrame
-        ``cell``; ``row``, ``column`` (centre, pixels); ``area_px``, ``area_um2``;
-        ``events``, ``rate_per_frame``, ``rate_per_min``; ``active_share``, share of the
-        frames with an event; and ``mean_<column>`` of `AVERAGED` that the table has.
-        Cells without events have 0 events and NaN means.
+        ``region``, its ``kind``, and the ``cell`` that holds most of it; ``row``,
+        ``column`` (centre, pixels); ``area_px``, ``area_um2``; ``events``,
+        ``rate_per_frame``, ``rate_per_min``; ``active_share``, share of the frames with
+        an event; and ``mean_<column>`` of `AVERAGED` that the table has. Regions
+        without events have 0 events and NaN means.
     """
     require_columns(table, ["z0", "z1"])
     rows = []
     averaged = [name for name in AVERAGED if name in table]
-    for cell in cells_of(regions):
-        place = np.argwhere(cell.mask(shape[1:]))
-        events = table[attributed["cell"].to_numpy() == cell.name]
-        row: dict[str, object] = {"cell": cell.name}
+    used = cells_of(regions)
+    masks = {region.name: region.mask(shape[1:]) for region in used}
+    cells = [region.name for region in used if region.kind == "cell"]
+    for region in used:
+        mask = masks[region.name]
+        place = np.argwhere(mask)
+        column = "cell" if region.kind == "cell" else "part"
+        events = table[attributed[column].to_numpy() == region.name]
+        row: dict[str, object] = {"region": region.name, "kind": region.kind}
+        row["cell"] = region.name if column == "cell" else _around(mask, masks, cells)
         centre = place.mean(axis=0) if len(place) else (np.nan, np.nan)
         row |= {"row": centre[0], "column": centre[1], "area_px": len(place)}
         if pixel_size is not None:
@@ -156,15 +199,24 @@ def describe_cells(
 
 
 def cells_of(regions: Sequence[Region]) -> list[Region]:
-    """Return the regions of kind ``cell``; an error where there is none."""
-    cells = [region for region in regions if region.kind == "cell"]
-    if not cells:
+    """Return the cells and their parts; an error where there is none."""
+    used = [region for region in regions if region.kind in ("cell", *PARTS)]
+    if not used:
         kinds = ", ".join(sorted({r.kind for r in regions})) or "none"
         raise InvalidValueError(
             f"there is no region of kind 'cell' (kinds: {kinds}); draw cells in"
             " `astrocast explore`, or segment them"
         )
-    return cells
+    return used
+
+
+def _around(
+    mask: NDArray[np.bool_], masks: dict[str, NDArray[np.bool_]], cells: list[str]
+) -> str:
+    """Return the name of the cell that holds most of a mask; "" where none does."""
+    shared = {name: int((mask & masks[name]).sum()) for name in cells}
+    best = max(shared, key=lambda name: shared[name], default="")
+    return best if shared.get(best, 0) else ""
 
 
 def _active_share(events: pd.DataFrame, frames: int) -> float:

@@ -1,4 +1,4 @@
-"""Whether features of events tell groups apart, in animals not trained on."""
+"""Predict the group of events from their features, in animals not trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Classification:
-    """How well features tell groups apart, in animals that were not trained on.
+    """Accuracy of predicting groups from features, in animals not trained on.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Classification:
         Balanced accuracy over all events, each predicted by a model that has not seen
         its animal; 1 / groups is chance.
     null
-        The same with groups dealt to animals anew, (permutations,).
+        Accuracy after permuting the groups of the animals, (permutations,).
     p
         (1 + permutations with at least this accuracy) / (1 + permutations).
     importance
@@ -44,7 +44,7 @@ def classify(
     permutations: int = 50,
     seed: int = 0,
 ) -> Classification:
-    """Tell groups apart by the features of events; an animal is never split.
+    """Predict groups from the features of events; an animal is never split.
 
     Parameters
     ----------

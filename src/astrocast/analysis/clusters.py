@@ -1,4 +1,4 @@
-"""Kinds of events: features or traces, groups of them, and whether the groups hold."""
+"""Clusters of events by features or traces, and the stability of the clusters."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def stability(
     share: float = 0.8,
     seed: int = 0,
 ) -> float:
-    """Return how alike clusterings of random parts of the events are.
+    """Return the agreement between clusterings of random parts of the events.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ def curated_table(
     state
         What was decided.
     drop
-        Leave out what was rejected, merged or split; otherwise it stays and the column
-        ``curation`` says what it is.
+        Leave out events that were rejected, merged or split; otherwise they stay,
+        marked in the column ``curation``.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def made_rows(table: pd.DataFrame, events: Sequence[MadeEvent]) -> pd.DataFrame:
 def _column_of_made_events(
     name: str, column: pd.Series[Any], events: Sequence[MadeEvent]
 ) -> Any:
-    """Return a column from what was measured when the events were made."""
+    """Return a column from the values measured when the events were made."""
     found = [event.values.get(name) for event in events]
     if isinstance(column.array, TraceArray):
         lists = [[np.nan if v is None else v for v in f or []] for f in found]
@@ -99,7 +99,7 @@ def _column_of_made_events(
 
 
 def _columns_of(events: Sequence[MadeEvent]) -> dict[str, Any]:
-    """Return what can be computed of events from their voxels and their signal."""
+    """Return the columns that follow from the events' voxels and signals."""
     masks = [event.placed.mask for event in events]
     low = np.array([event.placed.origin for event in events], np.int64).reshape(-1, 3)
     size = np.array([mask.shape for mask in masks], np.int64).reshape(-1, 3)

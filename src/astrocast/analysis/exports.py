@@ -9,6 +9,7 @@ import pandas as pd
 
 from astrocast.analysis.maps import labels_of, open_map
 from astrocast.analysis.sources import Source, single_source
+from astrocast.events.measure_schema import Units, measure_columns
 from astrocast.events.physiology_schema import physiology_columns, region_columns
 from astrocast.events.schema import COLUMNS, Column
 from astrocast.io.export import nwb as export_nwb
@@ -42,7 +43,14 @@ class EventExports:
         table, metadata = self._table, [s.metadata for s in self._sources]
         space = all(m.pixel_size is not None for m in metadata)
         time = all(m.frame_rate is not None for m in metadata)
-        declared = {c.name: c for c in (*COLUMNS, *physiology_columns(space, time))}
+        declared = {
+            c.name: c
+            for c in (
+                *COLUMNS,
+                *measure_columns(Units(time, space)),
+                *physiology_columns(space, time),
+            )
+        }
         names = [
             str(c).removeprefix("v_distance_")
             for c in table

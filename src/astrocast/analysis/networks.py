@@ -147,7 +147,7 @@ def find_propagation(
         Column of units; each is shifted as a whole in the surrogates. Pairs within a
         unit do not count: they are repeats in one place.
     cell
-        Column of cells, to tell pairs within a cell from those between cells.
+        Column of cells, to separate pairs within a cell from pairs between cells.
     surrogates, seed
         Circular shifts, one per unit and surrogate.
     """

@@ -16,7 +16,7 @@ from astrocast.events.array_columns import as_masks
 from astrocast.events.physiology_schema import region_columns as landmark_descriptions
 from astrocast.events.schema import Column
 from astrocast.io.recording import Metadata
-from astrocast.io.stores.regions import Region
+from astrocast.io.stores.regions import PARTS, Region
 from astrocast.kernels.regions.attribution import (
     along_axis,
     attribute_events,
@@ -38,7 +38,7 @@ def add_region_columns(
     table
         Events, with ``mask`` and the centre of the footprint. Not changed.
     regions
-        Cells, landmarks, axes, exclusion masks.
+        Cells, their parts, landmarks, axes, exclusion masks.
     shape
         Rows and columns of the recording.
     metadata
@@ -91,6 +91,17 @@ def _areas(
                 "footprint",
             ),
         ]
+    parts = [r for r in regions if r.kind in PARTS]
+    if parts:
+        found = attribute_events(pixels, np.stack([p.mask(shape) for p in parts]))
+        for name, texts, text in (
+            ("part", [p.name for p in parts], "Soma, process or endfoot"),
+            ("part_kind", [p.kind for p in parts], "Kind of the part"),
+        ):
+            texts = [*texts, ""]
+            values[name] = np.array([texts[i] for i in found.region], object)
+            text += " that holds most of the event's footprint; empty for none."
+            described.append(Column(name, "str", "", text, "footprint"))
     excluded = [r for r in regions if r.kind == "exclusion"]
     if excluded:
         away = np.logical_or.reduce([e.mask(shape) for e in excluded])

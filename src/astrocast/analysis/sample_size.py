@@ -69,7 +69,7 @@ def animals_needed(
     variances
         `variance_components` of a pilot.
     difference
-        Difference of means worth finding, in the unit of the value.
+        Smallest difference of means of interest, in the unit of the value.
     recordings, events
         Recordings per animal and events per recording that are planned.
     power, alpha
@@ -89,7 +89,7 @@ def animals_needed(
     )
     if difference == 0 or not np.isfinite(difference):
         raise InvalidValueError(
-            f"the difference is {difference}; give one that is worth finding"
+            f"the difference is {difference}; give the smallest one of interest, not 0"
         )
     if variance == 0:
         return 2

@@ -6,28 +6,27 @@ counts animals; with one animal per group it refuses.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import InvalidValueError, MissingExtraError
+from astrocast.errors import InvalidValueError
 from astrocast.events.required import require_columns
 from astrocast.kernels.inference.groups import (
     Tree,
+    expanded_interval,
     hedges_g,
     judge_by_t,
     permutation_p,
-    resample_mean,
+    resample_means,
     welch,
 )
+from astrocast.kernels.inference.nested_model import fit_nested_model
 
-#: limits of a fit that did not fail, for values with a standard deviation of 1
-_MOST_ERROR, _LEAST_RESIDUAL = 10.0, 1e-9
 Method = Literal["animals", "mixed", "bootstrap"]
 
 
@@ -123,18 +122,21 @@ def compare_groups(
     values
         Columns of numbers to compare; rows without a number are left out.
     group, subject, recording
-        Columns that say what a row belongs to. A subject belongs to one group.
+        Columns with the recording, subject and group of each row. A subject belongs to
+        one group.
     reference
         Group to compare with; the first in the table when None.
     method
         ``"mixed"``: linear mixed model with a random intercept per animal and per
         recording in the animal (REML), its difference judged by a t distribution with
-        as many degrees of freedom as there are animals less groups; where the model
-        does not converge, ``"animals"``, and the result says so.
+        as many degrees of freedom as there are animals less groups (see
+        `kernels.inference.nested_model`); where it cannot be fitted, because nothing
+        differs within recordings, ``"animals"``, and the result says so.
         ``"animals"``: Welch's t test on the means of animals.
         ``"bootstrap"``: hierarchical bootstrap of animals, recordings, events for the
-        interval (Saravanan et al. 2020, https://arxiv.org/abs/2007.07797), permutation
-        of animals between groups for p.
+        interval (Saravanan et al. 2020, https://arxiv.org/abs/2007.07797; widened for
+        few animals, Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789),
+        permutation of animals between groups for p.
     resamples
         Bootstrap resamples, and permutations at most.
     seed
@@ -154,8 +156,9 @@ def compare_groups(
 
     Notes
     -----
-    The interval of the bootstrap is too narrow with few animals (fewer than about ten
-    a group); the mixed model is the default for that reason.
+    Over 500 simulated studies without a difference each of them finds one in about 5 %
+    (``python -m astrocast.study.accuracy``; the table is in the documentation). With
+    fewer than four animals in each group no permutation gives p <= 0.05.
 
     Examples
     --------
@@ -205,15 +208,15 @@ def check_animals(nested: pd.DataFrame) -> None:
     if few:
         raise InvalidValueError(
             f"a test needs two animals in each group: {', '.join(few)}. Events and"
-            " recordings of one animal share what is particular to this animal; more"
-            " of them do not replace a second one"
+            " recordings of one animal are not independent; more of them do not"
+            " replace a second animal"
         )
     crossed = nested.groupby("subject")["group"].nunique()
     both = [str(s) for s in crossed.index[crossed > 1]]
     if both:
         raise InvalidValueError(
             f"the animals {', '.join(both)} are in more than one group; compare paired"
-            " animals by their differences, or give each session a name of its own"
+            " animals by their differences, or give each session another name"
         )
 
 
@@ -275,72 +278,24 @@ def _fit_mixed_model(
     pair: pd.DataFrame, other: str, base: str
 ) -> tuple[float, float, float, float, str]:
     """Return difference, interval, p of a mixed model, or of animals where it fails."""
-    fitted = _fit_mixed(pair, base)
-    animals = pair["subject"].nunique()
-    means = animal_means(pair)
+    codes = {n: pd.factorize(pair[n])[0] for n in ("subject", "recording")}
+    # recordings of two animals may have one name
+    nested = pd.factorize(codes["subject"] * len(pair) + codes["recording"])[0]
+    fitted = fit_nested_model(
+        pair["value"].to_numpy(np.float64),
+        nested.astype(np.int64),
+        codes["subject"].astype(np.int64),
+        (pair["group"] == other).to_numpy().astype(np.int64),
+    )
     if fitted is None:
+        means = animal_means(pair)
         return (
             *welch(means[other], means[base]),
-            "Welch's t test on animals, as the mixed model did not converge",
+            "Welch's t test on animals, as the mixed model cannot be fitted",
         )
-    difference, error = fitted
-    low, high, p = judge_by_t(difference, error, animals - 2)
-    return difference, low, high, p, "linear mixed model"
-
-
-def _fit_mixed(pair: pd.DataFrame, base: str) -> tuple[float, float] | None:
-    """Return the difference and its standard error; None without convergence."""
-    try:
-        from statsmodels.regression.mixed_linear_model import MixedLM
-    except ImportError as missing:
-        raise MissingExtraError("statsmodels", "study", "a mixed model") from missing
-    scale = pair["value"].std() or 1.0
-    is_other = (pair["group"] != base).to_numpy(float)
-    exog = np.column_stack([np.ones(len(pair)), is_other])
-    several = pair.groupby("subject")["recording"].nunique().max() > 1
-    nested = pair.groupby(["subject", "recording"]).size().max() > 1
-    parts = {"recording": "0 + C(recording)"} if several and nested else None
-    with warnings.catch_warnings():
-        # a variance of 0 lies on the boundary; what did not converge is looked at below
-        warnings.simplefilter("ignore")
-        try:
-            model = (
-                MixedLM.from_formula(
-                    "value ~ other",
-                    pair.assign(value=pair["value"] / scale, other=is_other),
-                    groups="subject",
-                    re_formula="1",
-                    vc_formula=parts,
-                )
-                if parts
-                else MixedLM(
-                    pair["value"].to_numpy() / scale, exog, pair["subject"].to_numpy()
-                )
-            )
-            return next(
-                (
-                    (float(fit[0] * scale), float(fit[1] * scale))
-                    for method in ("lbfgs", "powell", "bfgs")
-                    if (fit := _difference(model.fit(reml=True, method=method)))
-                ),
-                None,
-            )
-        except (np.linalg.LinAlgError, ValueError):
-            return None
-
-
-def _difference(result: Any) -> tuple[float, float] | None:
-    """Return the difference of a fit and its standard error; None for a failed fit.
-
-    Values have a standard deviation of 1. The optimiser can run off to an unlimited
-    ratio of the variances, where the residual variance is 0, and report convergence.
-    """
-    errors = np.asarray(result.bse_fe, float)
-    # NaN fails the comparison
-    plausible = bool(((errors > 0) & (errors < _MOST_ERROR)).all())
-    if not (result.converged and plausible and result.scale > _LEAST_RESIDUAL):
-        return None
-    return float(np.asarray(result.fe_params, float)[1]), float(errors[1])
+    animals = pair["subject"].nunique()
+    low, high, p = judge_by_t(fitted.difference, fitted.error, animals - 2)
+    return fitted.difference, low, high, p, "linear mixed model"
 
 
 def _bootstrap(
@@ -348,17 +303,13 @@ def _bootstrap(
 ) -> tuple[float, float, float, float]:
     rng = np.random.default_rng(seed)
     trees = {g: _tree(pair[pair["group"] == g]) for g in (other, base)}
-    draws = np.array(
-        [
-            resample_mean(trees[other], rng) - resample_mean(trees[base], rng)
-            for _ in range(resamples)
-        ]
-    )
+    drawn = {g: resample_means(tree, resamples, rng) for g, tree in trees.items()}
+    draws = drawn[other] - drawn[base]
     means = animal_means(pair)
     difference = float(means[other].mean() - means[base].mean())
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = expanded_interval(draws, len(means[other]), len(means[base]))
     p = permutation_p(means[other], means[base], resamples, rng)
-    return difference, float(low), float(high), p
+    return difference, low, high, p
 
 
 def _tree(rows: pd.DataFrame) -> Tree:

@@ -1,4 +1,4 @@
-"""A table of events: what can be computed from its rows without the recording."""
+"""A table of events: computations that need no recording."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from astrocast.cli.commands.report import report
 from astrocast.cli.commands.run import run
 from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
+from astrocast.cli.commands.watch import watch
 from astrocast.errors import AstrocastError
 
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     run,
+    watch,
     batch,
     convert,
     motion,
@@ -102,7 +104,7 @@ def options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         return
-    # the handler decides what is shown: every public class sets the level of its own
+    # the handler decides what is shown: every public class sets the level of its
     # logger
     level = (
         logging.DEBUG
@@ -168,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list_commands(words: list[str], message: str) -> str:
-    """Return the commands where the first word is none and click names none."""
+    """Return the list of commands for an unknown first word, where click gives none."""
     names = [command.__name__.replace("_", "-") for command in COMMANDS]
     given = next((w for w in words if not w.startswith("-")), "")
     if not given or given in names or "Did you mean" in message:

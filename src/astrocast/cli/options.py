@@ -136,7 +136,7 @@ def list_choices_given(
     axes: str | None,
     missing: str | None,
 ) -> list[str]:
-    """Return overrides of the settings of conversion for what was chosen."""
+    """Return the choices as overrides of the conversion settings."""
     given = {
         "plane": plane,
         "position": position,

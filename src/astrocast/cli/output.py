@@ -18,9 +18,9 @@ def print_result(text: str, values: dict[str, Any], *, as_json: bool) -> None:
     Parameters
     ----------
     text
-        For people.
+        Text for people.
     values
-        The same for programs; what is not a number becomes null.
+        The same for programs; NaN becomes null.
     as_json
         Which of the two.
     """

@@ -10,7 +10,7 @@ from astrocast.denoising.backend import import_keras
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 
-#: what a U-Net consists of; a file that names anything else is refused
+#: layers of a U-Net; a file with any other layer is refused
 KNOWN_LAYERS = (
     "InputLayer",
     "Conv2D",

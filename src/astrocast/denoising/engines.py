@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,9 +16,12 @@ from astrocast.denoising.backend import import_openvino
 from astrocast.errors import InvalidValueError, MissingExtraError
 from astrocast.kernels.denoising.pixel_shuffle import phase_kernel
 from astrocast.kernels.denoising.unet_layout import Convolution, UNet
+from astrocast.kernels.jax_device import device_bytes, fit_to_memory
 
 logger = logging.getLogger("astrocast.denoising")
 
+#: pixels of a batch: enough to keep two cores busy, few enough for their caches
+BATCH_PIXELS = 1 << 18
 EngineName = Literal["auto", "openvino", "jax", "keras"]
 Array = NDArray[np.float32]
 
@@ -55,7 +59,18 @@ class JaxEngine:
     def __init__(self, unet: UNet) -> None:
         import jax
 
+        self.unet = unet
         self._run = jax.jit(jax_unet(unet))
+        # values per pixel: the maps of all layers, as if all were of full size
+        values = sum(c.outputs for c in unet.convolutions)
+        #: pixels that are evaluated together, by the memory of the device
+        self.batch_pixels = fit_to_memory(
+            device_bytes(), 2 * 4 * values, BATCH_PIXELS, (BATCH_PIXELS, 1 << 24)
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
@@ -132,12 +147,20 @@ class OpenVINOEngine:
     def __init__(self, unet: UNet) -> None:
         self.unet = unet
         self._compiled: dict[tuple[int, ...], Any] = {}
+        # a compiled network computes one batch at a time
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process compiles the network for itself."""
+        return type(self), (self.unet,)
 
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
-        if batch.shape not in self._compiled:
-            self._compiled[batch.shape] = self._compile(batch.shape)
-        return self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+        with self._lock:
+            if batch.shape not in self._compiled:
+                self._compiled[batch.shape] = self._compile(batch.shape)
+            found = self._compiled[batch.shape].infer({0: batch})[0][:, 0]
+            return np.array(found)  # its memory is used again for the next batch
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         openvino = import_openvino()

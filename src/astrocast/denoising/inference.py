@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.denoising.backend import import_keras
-from astrocast.denoising.engines import Engine, EngineName, pick_engine
+from astrocast.denoising.engines import BATCH_PIXELS, Engine, EngineName, pick_engine
 from astrocast.denoising.items import Window
 from astrocast.errors import (
     AstrocastWarning,
@@ -35,9 +35,6 @@ from astrocast.runtime.provenance import describe_input, plain, record
 
 logger = logging.getLogger("astrocast.denoising")
 
-#: pixels per batch of the network: enough to keep two cores busy, few enough for the
-#: processor's caches
-_BATCH_PIXELS = 1 << 18
 #: halo and alignment of tiles for a model that is not a known U-Net
 _GENERIC_HALO, _GENERIC_ALIGN = 32, 16
 
@@ -64,7 +61,7 @@ class PredictFrames:
 
     Attributes
     ----------
-    clipped : int
+    tally : int
         Number of values so far that were outside the range of ``dtype``.
     """
 
@@ -74,7 +71,7 @@ class PredictFrames:
     scaling: Scaling | Literal["local"]
     rescale: bool
     dtype: np.dtype[Any]
-    clipped: int = 0
+    tally: int = 0
 
     @property
     def halo(self) -> tuple[int, int]:
@@ -103,7 +100,7 @@ class PredictFrames:
                 else self._undo_local(out, local)
             )
         result, clipped = saturate(out, self.dtype)
-        self.clipped += clipped
+        self.tally += clipped
         return result
 
     def _predict(
@@ -117,7 +114,8 @@ class PredictFrames:
             (t, corner) for corner in self.tiling.corners() for t in range(len(out))
         ]
         rows, columns = self.tiling.size
-        size = max(1, min(_BATCH_PIXELS // (rows * columns), len(jobs)))
+        pixels = getattr(self.engine, "batch_pixels", BATCH_PIXELS)
+        size = max(1, min(pixels // (rows * columns), len(jobs)))
         batch = np.zeros((size, self.window.channels, rows, columns), np.float32)
         for first in range(0, len(jobs), size):
             # the last batch may be only partly filled; the rest is not used
@@ -269,9 +267,9 @@ def infer_recording(
     result = write_result(
         recording, operation, output, loc, operation.dtype, chunks, overwrite, used
     )
-    if operation.clipped:
+    if operation.tally:
         warnings.warn(
-            f"{operation.clipped} values are outside the range of {operation.dtype} and"
+            f"{operation.tally} values are outside the range of {operation.dtype} and"
             " were clipped; dtype='float32' keeps them",
             AstrocastWarning,
             stacklevel=stack_level(),

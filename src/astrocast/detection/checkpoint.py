@@ -7,9 +7,9 @@ the algorithm the finished blocks belong to, see `astrocast.runtime.fingerprint`
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, OutputExistsError, ResultsDifferError
 from astrocast.io.recording import Recording
-from astrocast.io.stores.event_store import META, read_meta
+from astrocast.io.stores.event_store import META, read_meta, write_checksums
+from astrocast.io.writing.files import rename_over
 from astrocast.runtime.checkpoint import BlockStore
+from astrocast.runtime.cluster import connected_client, sees_folder
 from astrocast.runtime.fingerprint import compare_results, describe_result
 from astrocast.runtime.provenance import write_json
 
 #: raise it when a detection of the same recording finds other events
 ALGORITHM_VERSION = 3
-#: parameters that change how a run works, not what it finds
+#: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
 
@@ -107,9 +109,73 @@ class Checkpoint:
         """Remove the state and give the directory its name."""
         shutil.rmtree(self.blocks, ignore_errors=True)
         (self.path / "debug" / "complete").unlink(missing_ok=True)
-        (self.path / RUN).unlink()
-        os.replace(self.path, self.target)  # noqa: PTH105 - atomic on every system
+        write_checksums(self.path, leave_out=[RUN])
+        rename_over(self.path, self.target)
+        # last: a folder without it is not taken for an interrupted detection
+        (self.target / RUN).unlink(missing_ok=True)
         return self.target
+
+    def for_workers(self) -> Checkpoint | CarriedBlocks:
+        """Return where tasks of a cluster store blocks.
+
+        The same folder where workers see it; otherwise blocks travel back with the
+        result of the task.
+        """
+        if connected_client() is None:
+            return self
+        if not sees_folder(self.blocks):
+            return CarriedBlocks()
+        there = copy(self)
+        there.blocks = self.blocks.resolve()
+        there._finished = BlockStore(there.blocks)
+        return there
+
+    def take(self, carried: CarriedBlocks | None) -> None:
+        """Store the blocks that came back from a worker."""
+        for (name, index), arrays in (carried.blocks if carried else {}).items():
+            self.save(name, index, **arrays)
+
+
+class CarriedBlocks:
+    """Blocks of one task on a worker that does not see the folder of the run."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[str, int], dict[str, NDArray[Any]]] = {}
+
+    def for_workers(self) -> CarriedBlocks:
+        """Return where tasks of a cluster store blocks."""
+        return CarriedBlocks()
+
+    def has(self, name: str, index: int) -> bool:
+        """Return whether this task has computed a block."""
+        return (name, index) in self.blocks
+
+    def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
+        """Keep the result of a block."""
+        self.blocks[name, index] = arrays
+
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` kept."""
+        return self.blocks[name, index]
+
+
+class BlocksInMemory(Checkpoint):
+    """Blocks of a detection of a few frames, held in memory; nothing is written."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def has(self, name: str, index: int) -> bool:
+        """Return whether block ``index`` of a step is there."""
+        return _block_name(name, index) in self._arrays
+
+    def save(self, name: str, index: int, **arrays: NDArray[Any]) -> None:
+        """Keep the result of a block."""
+        self._arrays[_block_name(name, index)] = arrays
+
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` took."""
+        return self._arrays[_block_name(name, index)]
 
 
 def _block_name(name: str, index: int) -> str:

@@ -38,6 +38,7 @@ from astrocast.errors import (
 from astrocast.io import open_recording
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
+from astrocast.io.registry import is_url
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content
@@ -72,18 +73,26 @@ class Detector:
 
     def __init__(
         self,
-        input_path: str | Path,
+        input_path: str | Path | Recording,
         output: str | Path | None = None,
         logging_level: int = 20,
     ) -> None:
-        self.input_path = Path(input_path)
+        #: what is opened: a path, a URL, or a recording that is open already
+        self._source: Any = input_path
+        if isinstance(input_path, Recording):
+            self.input_path = input_path.path or Path("recording")
+        else:
+            # of a URL: the name, by which results are called in the current directory
+            name = str(input_path)
+            self.input_path = Path(name.rsplit("/", 1)[-1] if is_url(name) else name)
+            self._source = name if is_url(name) else self.input_path
         self.output = Path(output) if output is not None else None
         self.logger = instance_logger("astrocast.detection", logging_level)
         #: directory of the result, once `run` is done
         self.output_directory: Path | None = None
 
     def __repr__(self) -> str:
-        """Return what it detects in, and where the result is."""
+        """Return the input and the path of the result as text."""
         where = self.output_directory or "not run yet"
         return f"<Detector of {self.input_path}: {where}>"
 
@@ -271,7 +280,7 @@ class Detector:
         )
         with ExitStack() as stack:
             recording = stack.enter_context(
-                open_stage_input(self.input_path, loc, check_channels=check_channels)
+                open_stage_input(self._source, loc, check_channels=check_channels)
             )
             pool = (
                 stack.enter_context(worker_threads("detect"))
@@ -279,12 +288,12 @@ class Detector:
                 else None
             )
             signal = (
-                stack.enter_context(open_recording(self.input_path, signal_loc))
+                stack.enter_context(open_recording(self._source, signal_loc))
                 if signal_loc
                 else None
             )
             light = (
-                stack.enter_context(open_recording(self.input_path, fluorescence_loc))
+                stack.enter_context(open_recording(self._source, fluorescence_loc))
                 if fluorescence_loc
                 else None
             )

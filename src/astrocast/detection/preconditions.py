@@ -82,8 +82,8 @@ def find_bad_frames(
 ) -> tuple[NDArray[np.bool_] | None, bool]:
     """Return frames that are not pictures, and whether all frames were judged before.
 
-    Both what motion correction flagged and what the table beside the recording says;
-    None where nothing is known.
+    The flags of motion correction and of the table beside the recording are combined;
+    None where there is no information.
     """
     flagged = registration.quality.get("bad_frame") if registration else None
     table = known_frame_quality(recording)

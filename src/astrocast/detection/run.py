@@ -23,7 +23,11 @@ from astrocast.detection.events.footprint_measures import (
     measure_footprints,
 )
 from astrocast.detection.events.layers import count_shared
-from astrocast.detection.events.segmentation import Segmentation, segment
+from astrocast.detection.events.segmentation import (
+    Segmentation,
+    StreamOpener,
+    segment,
+)
 from astrocast.detection.events.table_rows import (
     Publication,
     SourceFrames,
@@ -31,10 +35,10 @@ from astrocast.detection.events.table_rows import (
     write_table,
 )
 from astrocast.detection.events.traces_and_map import measure
-from astrocast.detection.threshold.activity import ActivityStream, Tap, lead_frames
+from astrocast.detection.threshold.activity import Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
-from astrocast.events.measure_schema import measure_columns
-from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS
+from astrocast.events.measure_schema import Units, measure_columns
+from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS, Column
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
 from astrocast.io.signal_kind import SignalKind
@@ -58,7 +62,7 @@ class DetectionCounts:
 
 @dataclass(frozen=True)
 class DetectionInputs:
-    """What is known of the frames before they are read.
+    """Input of a detection: shape, bad frames and invalid border.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ class DetectionInputs:
         Recording that the traces are taken from, where it is not the one that is
         detected in.
     fluorescence
-        Recording that F0 is taken from; None where there is none but the one that is
+        Recording for F0; None where the only recording is the one that is
         detected in.
     signal_kind
         What the recording that the traces are taken from holds.
@@ -138,21 +142,9 @@ def _segment_default(
         track("detection: active voxels", n_frames) as advance,
         _steps(checkpoint, recording, settings) as tap,
     ):
-
-        def open_stream(first: int) -> ActivityStream:
-            return ActivityStream(
-                settings,
-                n_frames,
-                first=first,
-                level=level,
-                border=known.border,
-                pool=pool,
-                peaks=peaks,
-                tap=tap,
-            )
-
+        opener = StreamOpener(settings, n_frames, level, known.border, peaks, tap)
         lead = lead_frames(settings)
-        return segment(recording, open_stream, lead, checkpoint, frames, pool, advance)
+        return segment(recording, opener, lead, checkpoint, frames, pool, advance)
 
 
 def detect(
@@ -188,7 +180,7 @@ def detect(
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
     measured_on = known.signal or recording
     if settings.split_events:
-        # what the calibrated method takes is raw, unless dF is named beside it
+        # the calibrated method takes the raw movie, unless dF is named beside it
         raw = calibrated is not None and known.signal is None
         with track(
             "detection: dividing events", len(segmentation.boxes.area), "events"
@@ -216,11 +208,7 @@ def detect(
     publication = _measure_for_publication(
         recording, known, segmentation, context, pool, calibrated is not None
     )
-    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if calibrated is not None else []
-    # the detection's own description of a column goes before the general one
-    stated = {column.name for column in extra}
-    columns = measure_columns(publication.context.units)
-    extra += [column for column in columns if column.name not in stated]
+    extra = extra_columns(publication.context.units, calibrated is not None)
     with (
         track("detection: event table", len(boxes.area), "events") as advance,
         EventTableWriter(directory, extra) as writer,
@@ -236,6 +224,14 @@ def detect(
     }
     write_json(directory / META, meta)
     return found
+
+
+def extra_columns(units: Units, is_calibrated: bool) -> list[Column]:
+    """Return the columns of the event table beyond the base table, in order."""
+    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
+    # the detection's own description of a column goes before the general one
+    stated = {column.name for column in extra}
+    return extra + [c for c in measure_columns(units) if c.name not in stated]
 
 
 def _measure_for_publication(
@@ -277,7 +273,7 @@ def _measured_movies(
     segmentation: Segmentation,
     is_raw: bool,
 ) -> MeasuredMovies:
-    """Return the movies for amplitudes: dF and fluorescence where both are known."""
+    """Return the movies for amplitudes: dF and, where available, fluorescence."""
     signal = known.signal or recording
     fluorescence = known.fluorescence
     if fluorescence is None and known.signal is not None and is_raw:

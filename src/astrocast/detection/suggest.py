@@ -93,7 +93,7 @@ def suggest(
     span = start, start + stretch.stop
     sample = SlicedRecording(recording, *span)
     with warnings.catch_warnings():
-        # noise that is alike in time is among the doubts below
+        # noise that is correlated in time is mentioned in the doubts below
         warnings.filterwarnings("ignore", "Slow fluctuations", AstrocastWarning)
         labels, _ = calibrated_labels(sample, chosen)
     heights = _event_heights(labels, sample, stretch)
@@ -212,7 +212,8 @@ def _sample(recording: Recording, settings: CalibratedSettings) -> tuple[int, St
     n = recording.shape[0]
     if n < FEWEST:
         raise InvalidValueError(
-            f"the recording has {n} frames; its noise can be told from {FEWEST} on"
+            f"the recording has {n} frames; its noise can be estimated from"
+            f" {FEWEST} frames on"
         )
     start = max(0, (n - SAMPLE) // 2)
     stop = min(n, start + SAMPLE)
@@ -279,7 +280,7 @@ def _doubts(
     doubts = []
     if span[1] - span[0] < 100:
         doubts.append(
-            f"{span[1] - span[0]} frames are few to tell the background from events"
+            f"{span[1] - span[0]} frames are few to separate background and events"
         )
     if 0 < photons < _LEAST_PHOTONS:
         doubts.append(

@@ -138,7 +138,7 @@ class _ArrayColumn(ExtensionArray):
         return self._taken(chosen)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if getattr(self, "_readonly", False):  # pandas 3 marks what it shares
+        if getattr(self, "_readonly", False):  # pandas 3 marks shared arrays
             raise InvalidValueError("this column is read-only; copy the table first")
         places = np.atleast_1d(np.arange(len(self))[check_array_indexer(self, key)])
         items: list[Any] = list(self)

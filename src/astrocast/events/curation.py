@@ -1,4 +1,4 @@
-"""Decisions about events: what a person accepted, rejected, merged, split or drew.
+"""Decisions about events: accepted, rejected, merged, split or drawn by a person.
 
 Decisions are a list to which only is added: undoing is a decision too. What counts is
 found by going through the list, so that nothing is ever lost and nothing that detection
@@ -23,7 +23,7 @@ from astrocast.kernels.curation.edit_masks import PlacedMask
 DecisionKind = Literal[
     "accept", "reject", "clear", "merge", "split", "draw", "undo", "redo"
 ]
-#: what an event is after all decisions; empty: nothing was decided
+#: state of an event after all decisions; empty: no decision
 Status = Literal["", "accepted", "rejected", "merged", "split"]
 #: reasons that the page offers; any other text is accepted
 REASONS = ("edge", "truncated", "tiny", "bad frame", "low confidence")
@@ -130,12 +130,12 @@ class Decision:
         Raises
         ------
         FormatError
-            It is no decision.
+            The value is not a decision.
         """
         try:
             if stored["kind"] not in get_args(DecisionKind):
                 raise FormatError(
-                    f"{stored['kind']!r} is no decision; known are"
+                    f"{stored['kind']!r} is not a decision; known are"
                     f" {', '.join(get_args(DecisionKind))}"
                 )
             return cls(
@@ -164,7 +164,7 @@ class CurationState:
     made
         Event -> the event that a person made, those that were superseded included.
     undoable, redoable
-        The decision that undo or redo is about; None where there is none.
+        The decision that undo or redo would change, or None.
     next_event
         Number of the next event that is made; numbers are never used twice.
     """
@@ -281,7 +281,7 @@ def check_events(
     Raises
     ------
     InvalidValueError
-        There is no such event, or others took its place.
+        The event does not exist, or was replaced by others.
     """
     known = {*known, *state.made}
     unknown = [e for e in events if e not in known]

@@ -15,7 +15,7 @@ from astrocast.events.schema import Column, ColumnSource, ColumnType
 
 @dataclass(frozen=True)
 class Units:
-    """Whether the frame rate and the pixel size of a recording are known."""
+    """Units: whether frame rate and pixel size of the recording are known."""
 
     time: bool = True
     space: bool = True
@@ -45,8 +45,8 @@ KIND = Column(
     "kind",
     "str",
     "",
-    "What sort of event: 'local', 'global' (most of the field at once), or what the"
-    " detection calls it; empty where it does not say.",
+    "Kind of event: 'local', 'global' (most of the field at once), or another kind"
+    " of the detection; empty where it is unknown.",
     "detector",
 )
 PARTS = Column(
@@ -230,8 +230,8 @@ _FLAGS: tuple[_Row, ...] = (
         "in_bad_frames",
         "float64",
         "frame",
-        "Frames of the event that were flagged as not to be trusted; none where"
-        " nothing is known of the frames.",
+        "Number of bad frames in the event; empty where the quality of frames is"
+        " unknown.",
         "recording",
     ),
     (
@@ -262,7 +262,7 @@ FOOTPRINT_TRACE_START = Column(
 
 
 def measure_columns(units: Units = Units()) -> tuple[Column, ...]:
-    """Return the columns for publication, named by what is known of the recording.
+    """Return the columns for publication; names carry the units that are known.
 
     >>> names = [c.name for c in measure_columns(Units(time=False))]
     >>> [n for n in names if n.endswith("_frames")][:3]

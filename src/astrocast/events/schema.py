@@ -14,7 +14,7 @@ from astrocast.errors import DatasetNotFoundError
 ColumnType = Literal[
     "int64", "float64", "str", "float32[]", "mask", "footprint", "contours"
 ]
-#: what a column is computed from
+#: source of a column
 ColumnSource = Literal[
     "labels", "mask", "footprint", "trace", "noise", "recording", "detector"
 ]

@@ -33,7 +33,7 @@ _access: ContextVar[Access] = ContextVar("astrocast_access", default=Access())  
 
 
 def current_access() -> Access:
-    """Return what is allowed now."""
+    """Return the permissions in force."""
     return _access.get()
 
 
@@ -41,7 +41,7 @@ def current_access() -> Access:
 def allowing(
     *, other_files: bool = False, missing_chunks: bool = False
 ) -> Iterator[None]:
-    """Allow what is refused otherwise, for recordings that are opened within.
+    """Allow otherwise refused reads, for recordings opened within the block.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from astrocast.io.views import MappedRecording
 #: no lossless compression gains more on pictures; a header that claims more bytes than
 #: this times the size of the file is damaged
 MOST_COMPRESSION = 20_000
-#: below this a claim is not worth doubting
+#: smaller recordings are not checked
 SMALL = 64 << 20
 #: frame numbers are counted in 32 bits in label volumes
 MOST_FRAMES = 2**31 - 1

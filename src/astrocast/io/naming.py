@@ -9,7 +9,7 @@ from typing import Any
 
 from astrocast.errors import DatasetNotFoundError, FormatError
 
-#: what is under construction carries this suffix until it is complete
+#: suffix of files and folders that are not complete yet
 PARTIAL = ".partial"
 #: attribute of a file that names the dataset to open where ``loc`` names none
 RECORDING_ATTRIBUTE = "recording"
@@ -65,8 +65,8 @@ def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
 def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
     """Return files in the order of the number after the last ``sep`` of their stems.
 
-    ``a_2`` comes before ``a_10``. Files are refused when one of them has no such
-    number, or two have the same: there is no order then.
+    ``a_2`` comes before ``a_10``. Files are refused when one has no number, or two have
+    the same number: their order is unknown.
     """
     numbered: dict[int, Path] = {}
     for path in sorted(paths):

@@ -77,7 +77,7 @@ class Metadata:
         return replace(self, channel_names=names, dark_counts=dark)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return what is known as numbers, strings and lists: attributes of a file.
+        """Return the metadata as numbers, strings and lists: attributes of a file.
 
         Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
         because an attribute of HDF5 holds at most 64 KB.
@@ -214,6 +214,8 @@ class Recording(ABC):
     channels: int = 1
     #: whether it can be sent to another process, which then opens it by itself
     portable: bool = False
+    #: opens the same recording in another process; None where it is not in a file
+    reopen: Callable[[], Recording] | None = None
     #: number of events that a computed recording counts while it is read (for example
     #: divisions by a background below the floor)
     tally: int = 0
@@ -224,6 +226,16 @@ class Recording(ABC):
     missing: tuple[int, ...] = ()
     #: sentences for the user about how the file was read
     remarks: tuple[str, ...] = ()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return how another process opens the recording: anew, from its file."""
+        if self.reopen is None:
+            return super().__reduce_ex__(protocol)
+        stated = ("metadata", "loc", "channels", "choices", "missing", "reopen")
+        known = {name: getattr(self, name) for name in stated}
+        # read-only mappings are not sent
+        known["choices"] = dict(self.choices)
+        return _reopen, (self.reopen, known)
 
     def add(self, count: int) -> None:
         """Add to the tally; if several threads read, the caller holds a lock."""
@@ -251,7 +263,7 @@ class Recording(ABC):
         """Close files that the next read opens again."""
 
     def close(self) -> None:  # noqa: B027 - most recordings hold nothing open
-        """Release what the recording holds open."""
+        """Close the files that the recording holds open."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -280,6 +292,14 @@ class Recording(ABC):
     def to_array(self) -> NDArray[Any]:
         """Return the whole recording in memory."""
         return self.read(0, self.shape[0])
+
+
+def _reopen(opener: Callable[[], Recording], known: dict[str, Any]) -> Recording:
+    """Return a recording that was opened elsewhere, with what was stated of it."""
+    recording = opener()
+    vars(recording).update(known)
+    recording.portable = True
+    return recording
 
 
 class RecordingWriter(ABC):
@@ -319,7 +339,7 @@ class RecordingWriter(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
 
     def __enter__(self) -> Self:
         return self
@@ -341,7 +361,7 @@ Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
 
 
 def named_errors(read: Read) -> Read:
-    """Make a reader's method name its file in whatever a library stumbles over.
+    """Make a reader's method name its file in every error of a library.
 
     Libraries raise anything on damaged bytes, and their messages seldom say where.
     """
@@ -364,7 +384,7 @@ def named_errors(read: Read) -> Read:
 
 
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
-    """Return ``shape`` when it is that of a movie, otherwise say what was found."""
+    """Return ``shape`` when it is that of a movie, otherwise raise an error."""
     if len(shape) != 3:
         raise InvalidValueError(
             f"{where} has {len(shape)} dimensions, shape {tuple(shape)}; a recording"
@@ -395,7 +415,7 @@ def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> Non
 
 
 def as_dtype(dtype: DTypeLike, where: str | None = None) -> np.dtype[Any]:
-    """Return the NumPy dtype, refusing what is not a real number.
+    """Return the NumPy dtype; refuse dtypes that are not real numbers.
 
     ``where`` names a file that holds it, for the message.
     """

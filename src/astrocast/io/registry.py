@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
     describe_error,
 )
+from astrocast.io.access import allowing
 from astrocast.io.check_recording import check_recording
 from astrocast.io.chunks import ChunkStrategy, check_chunks, infer_chunks
 from astrocast.io.known_formats import (
@@ -238,12 +240,16 @@ def _open_path_or_array(
         raise InvalidTypeError(
             f"a recording is a path or an array, got {type(source).__name__}"
         )
+    if is_url(source):
+        from astrocast.io.formats.zarr_remote import RemoteZarr
+
+        return RemoteZarr(str(source), loc), loc
     path = Path(source)
     if not path.exists():
         old = path.with_name(path.name + REPLACED)
         hint = (
-            f"a process stopped while it replaced it: rename {old.name}, which holds"
-            " what was there before"
+            f"a process stopped while it replaced this file: rename {old.name}, which"
+            " holds the earlier content"
             if old.exists()
             else "check the path"
         )
@@ -267,7 +273,7 @@ def _open_path_or_array(
 
 
 def _read(kind: Format, path: Path, selection: Selection) -> Recording:
-    """Return what the reader of a format opens."""
+    """Open a recording with the reader of a format."""
     reader = load_callable(kind.reader)
     if kind.selects:
         with _named_errors(path, kind.name):
@@ -284,7 +290,20 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
     chosen = selection.without_channel()
     if chosen.address() is not None and recording.loc != chosen.address(recording.loc):
         recording.loc = chosen.address(recording.loc)
+    recording.reopen = partial(_reopen, kind, path.resolve(), selection)
+    recording.portable = True
     return recording
+
+
+def _reopen(kind: Format, path: Path, selection: Selection) -> Recording:
+    """Open a recording in another process, as it was opened and checked in the first.
+
+    Files that it refers to were allowed there, and its chunks counted.
+    """
+    if not path.exists():
+        raise RecordingNotFoundError(f"there is no file or folder {path}")
+    with allowing(other_files=True, missing_chunks=True):
+        return _read(kind, path, selection)
 
 
 def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
@@ -303,7 +322,7 @@ def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
 
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in whatever a library stumbles over when it opens it."""
+    """Name the file in every error of a library that opens it."""
     try:
         yield
     except AstrocastError:
@@ -324,6 +343,24 @@ def _open_folder(path: Path, selection: Selection) -> Recording:
     from astrocast.io.formats.folder import open_folder
 
     return open_folder(path, selection)
+
+
+def is_url(source: Any) -> bool:
+    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
+    return isinstance(source, str) and "://" in source
+
+
+def _create_behind_url(
+    url: str,
+    loc: str | None,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    **options: Any,
+) -> RecordingWriter:
+    """Return a writer for a zarr store behind a URL."""
+    from astrocast.io.formats.zarr_remote import RemoteWriter
+
+    return RemoteWriter(url, loc, shape, dtype, **options)
 
 
 def create_recording(
@@ -358,18 +395,32 @@ def create_recording(
     compression
         By format, see the formats' writers.
     metadata, attributes
-        Physical metadata, and whatever else is worth keeping as plain numbers and
+        Physical metadata, and other properties as plain numbers and
         strings.
     overwrite
-        Replace what is there.
+        Replace an existing result.
     resume
-        Journal by which a recording that was interrupted goes on, in formats that can:
+        Journal by which an interrupted recording is resumed, in formats that can:
         zarr, and HDF5 without compression. The writer says in ``resumed`` where.
     """
     kind = as_dtype(dtype)
     shape = check_movie_shape(tuple(shape), str(path) if path else "the result")
     if path is None:
         return ArrayWriter(shape, kind)
+    if is_url(path):
+        return _create_behind_url(
+            str(path),
+            loc,
+            shape,
+            kind,
+            chunks=check_chunks(chunks, shape)
+            if chunks
+            else infer_chunks(shape, kind, chunk_strategy),
+            compression=compression,
+            metadata=metadata,
+            attributes=attributes,
+            overwrite=overwrite,
+        )
     path = Path(path)
     target = find_format(path)
     if target is None or target.writer is None:

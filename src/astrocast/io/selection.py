@@ -20,7 +20,7 @@ LISTED = 24
 
 @dataclass(frozen=True)
 class Selection:
-    """One recording of a file: what is read of those that the file holds.
+    """Choice of one of the recordings that a file holds.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Selection:
     def of(cls, loc: str | None = None, sep: str = "_", **given: Any) -> Self:
         """Return the selection of an address and of choices that are named beside it.
 
-        ``loc`` may be an address, ``"data/ch0,plane=2"``; what is named beside it goes
+        ``loc`` may be an address, ``"data/ch0,plane=2"``; choices named beside it go
         first. None means that nothing was named.
         """
         rest, stated = split_address(loc)
@@ -78,7 +78,7 @@ class Selection:
         return cls(loc=rest, sep=sep, **stated)
 
     def address(self, loc: str | None = None) -> str | None:
-        """Return ``loc`` and what was chosen as one text that opens the same again."""
+        """Return ``loc`` and the choices as one text that opens the same recording."""
         default = {f.name: f.default for f in fields(self)}
         parts = [loc] if loc else []
         for name in NAMED:
@@ -93,7 +93,7 @@ class Selection:
 
 
 def split_address(loc: str | None) -> tuple[str | None, dict[str, Any]]:
-    """Return what is before the choices of an address, and the choices."""
+    """Return the name in an address, and the choices after it."""
     stated: dict[str, Any] = {}
     rest = loc or ""
     names = "|".join([*NAMED, *ALIASES])
@@ -121,7 +121,7 @@ def check_axes(axes: str) -> str:
 def choose(
     kind: str, names: Sequence[str], wanted: int | str | None, where: str
 ) -> int:
-    """Return the number of what is wanted; refuse with a list where it is not clear.
+    """Return the number of the wanted item; an error lists the choices.
 
     Parameters
     ----------

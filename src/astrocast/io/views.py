@@ -122,7 +122,6 @@ class MappedRecording(DerivedRecording):
         shape = (source.shape[0], rows, columns)
         super().__init__(source, dtype=dtype, shape=shape, metadata=metadata)
         self.function = function
-        self.portable = False  # functions are not sent to other processes
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL

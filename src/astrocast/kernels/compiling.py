@@ -153,5 +153,5 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 @cache
 def _read(path: Path) -> bytes:
-    """Return the content of a file; nothing where it is no file (a zip, a notebook)."""
+    """Return the content of a file; nothing for a zip or notebook."""
     return path.read_bytes() if path.is_file() else b""

@@ -223,7 +223,7 @@ class ChannelSteps:
         """Find the events."""
         from astrocast.detection import Detector
 
-        # of other parameters, or of an input that was computed anew
+        # of other parameters, or of an input that was computed again
         if self.store.exists():
             shutil.rmtree(self.store)
         settings = self.settings.detection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording
+from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
 from astrocast.runtime.progress import track
-from astrocast.runtime.provenance import ContentHash, describe_input
+from astrocast.runtime.provenance import ContentHash, describe_input, hash_frames
 from astrocast.runtime.stage_input import LARGEST_VALUE
+from astrocast.runtime.threads import worker_threads
 
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
@@ -35,15 +38,16 @@ def check_recording(
         )
     digest = ContentHash(recording)
     low, high, bad, first_bad = np.inf, -np.inf, 0, -1
-    with track("check", frames) as advance:
-        for start, block in recording.blocks(BLOCK_FRAMES):
-            digest.update(block)
-            if block.dtype.kind == "f":
-                wrong, frame = _not_finite(block)
-                bad += wrong
-                first_bad = start + frame if wrong and first_bad < 0 else first_bad
-            low, high = min(low, float(np.min(block))), max(high, float(np.max(block)))
-            advance(len(block))
+    blocks = list(plan_blocks(frames, BLOCK_FRAMES))
+    with track("check", frames) as advance, worker_threads("check") as pool:
+        for block, (hashes, lowest, highest, wrong, frame) in map_blocks(
+            recording, check_block, blocks, pool=pool
+        ):
+            digest.add(hashes)
+            bad += wrong
+            first_bad = block.start + frame if wrong and first_bad < 0 else first_bad
+            low, high = min(low, lowest), max(high, highest)
+            advance(block.stop - block.start)
     if bad and not allow_invalid:
         raise InvalidValueError(
             f"{name} has {bad} voxels that are NaN or infinite, the first in frame"
@@ -63,6 +67,15 @@ def check_recording(
             " check the export"
         )
     return describe_input(recording, digest.hexdigest())
+
+
+def check_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> tuple[bytes, float, float, int, int]:
+    """Return hashes, lowest and highest value, and what `_not_finite` returns."""
+    wrong = _not_finite(frames) if frames.dtype.kind == "f" else (0, -1)
+    lowest, highest = float(np.min(frames)), float(np.max(frames))
+    return hash_frames(frames, pool), lowest, highest, *wrong
 
 
 def _not_finite(block: NDArray[Any]) -> tuple[int, int]:

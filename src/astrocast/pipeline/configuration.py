@@ -89,7 +89,7 @@ def read(model: type[S], path: Path | None, overrides: list[str]) -> S:
 
 
 def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
-    """Return what a file and overrides say, unchecked: sections with parameters."""
+    """Return the sections of a file with overrides, unchecked."""
     return apply_overrides(_read_yaml(path) if path else {}, overrides)
 
 
@@ -131,12 +131,13 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def load_yaml(text: str, what: str) -> Any:
-    """Return what a YAML text holds; ``what`` names it in the message.
+    """Return the content of a YAML text; ``what`` names it in the message.
 
     Raises
     ------
     FormatError
-        It is no YAML, holds aliases or a name twice, or is longer than a megabyte.
+        The text is not YAML, holds aliases or a name twice, or is longer than a
+        megabyte.
     """
     if len(text) > LONGEST_TEXT:
         raise FormatError(
@@ -169,7 +170,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is no YAML file: {error}") from error
+        raise FormatError(f"{path} is not a YAML file: {error}") from error
     values = load_yaml(text, str(path))
     if values is None:
         return {}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from astrocast.errors import OutputError, ResultsDifferError
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.registration_store import read_registration
-from astrocast.pipeline.run import RECORDING, RunResult, run_recording
+from astrocast.pipeline.movies import find_movies
+from astrocast.pipeline.run import RunResult, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings
@@ -113,7 +114,7 @@ def truth_as_seen(simulator: Simulator, result: RunResult) -> NDArray[np.int32]:
     estimated shifts.
     """
     truth = simulator.labels(0, simulator.shape[0])
-    found = read_registration(result.directory / RECORDING, "mc/ch0")
+    found = read_registration(find_movies(result.directory), "mc/ch0")
     if found is None:
         return truth
     offset = np.rint(np.median(simulator.motion.shifts - found.shifts, axis=0)).astype(

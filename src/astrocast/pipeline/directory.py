@@ -1,4 +1,4 @@
-"""The directory of a run: what is complete in it, by which parameters and version.
+"""The directory of a run: complete stages, their parameters and versions.
 
 `run.json` says of each stage what computed it: parameters, version of the algorithm,
 versions of the packages, date and computer. A stage that is reused keeps what is said
@@ -37,6 +37,8 @@ from astrocast.runtime.provenance import (
 )
 
 RUN_FILE, LOCK_FILE = "run.json", "run.lock"
+#: folder in which a recording was analysed while it was recorded
+LIVE = "live"
 logger = logging.getLogger("astrocast.pipeline")
 
 
@@ -51,7 +53,7 @@ class Stage:
     parameters
         Everything that its result depends on besides the stages before it.
     execute
-        Computes and writes the result; returns facts worth keeping (plain values),
+        Computes and writes the result; returns facts for `run.json` (plain values),
         which end in `run.json`.
     products
         What it leaves on disk.
@@ -89,7 +91,7 @@ class RunDirectory:
             self.lock = None
 
     def facts(self, stage: str) -> dict[str, Any]:
-        """Return what a completed stage reported."""
+        """Return the facts that a completed stage reported."""
         return dict(self.state["stages"].get(stage, {}).get("facts", {}))
 
     def perform(self, stages: list[Stage], overwrite: bool) -> list[str]:
@@ -134,7 +136,7 @@ class RunDirectory:
         Returns
         -------
         dict
-            Stage -> what is wrong with it, empty where all is as it was written.
+            Stage -> its problems, empty where its files match their checksums.
         """
         found: dict[str, list[str]] = {}
         for stage in stages:
@@ -176,7 +178,7 @@ class RunDirectory:
 
     def _was_changed(self, product: Product) -> bool:
         """Return whether a shared file was changed since a stage was completed last."""
-        if not isinstance(product, StoredDataset) or not product.path.is_file():
+        if not isinstance(product, StoredDataset) or not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
         return bool(describe_stamp(product.path) != stamp)
@@ -205,7 +207,7 @@ class RunDirectory:
             raise ResultsDifferError(
                 f"{self.path} holds the results of other parameters:"
                 f" {'; '.join(lines)}. Choose another output directory, or overwrite to"
-                " compute what differs anew"
+                " compute the differing stages again"
             )
 
     def _describe_switches(self, stages: list[Stage]) -> list[str]:
@@ -260,7 +262,7 @@ class RunDirectory:
         self.save()
 
     def _note_stamps(self, stages: list[Stage]) -> None:
-        """Take note of the state in which files that stages share are known intact."""
+        """Record the state of files that stages share, which are intact now."""
         shared = {
             p.path for s in stages for p in s.products if isinstance(p, StoredDataset)
         }
@@ -301,13 +303,13 @@ def open_run(
         "seed": seed,
         "configuration": configuration,
     }
-    # what an older astrocast said of the whole run is said by each stage
+    # older versions stored this once for the whole run; each stage gets a copy
     state.pop("versions", None)
     return RunDirectory(path, state, lock)
 
 
 def _holds_anything(path: Path) -> bool:
-    return any(p.name != LOCK_FILE for p in path.iterdir())
+    return any(p.name not in (LOCK_FILE, LIVE) for p in path.iterdir())
 
 
 def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:
@@ -327,7 +329,7 @@ def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, A
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Return what `run.json` of a directory says; None where there is none."""
+    """Return the content of `run.json` of a directory; None where there is none."""
     file = path / RUN_FILE
     if not file.exists():
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
 from functools import reduce
 from pathlib import Path
@@ -11,11 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.events.schema import INDEX
 from astrocast.io import Recording, open_recording
 from astrocast.io.stores.event_map import open_event_map
-from astrocast.io.stores.event_store import TABLE
-from astrocast.io.stores.event_table import read_events
+from astrocast.io.stores.event_table import column_names, read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.frames.projections import (
@@ -26,11 +25,17 @@ from astrocast.kernels.frames.projections import (
 )
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+    read_blocks,
+)
 from astrocast.runtime.progress import track
 from astrocast.settings.in_force import used_values
 
-#: what the traces of events are, by the method of the bleach correction
+#: unit of the traces of events, by the method of the bleach correction
 SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts)"}
 #: columns that are large and that no figure of the report uses
 LEFT_OUT = ("mask", "mask_hidden", "contours", "footprint", "noise_mask_trace")
@@ -59,7 +64,7 @@ class Movies:
 def gather(
     run: RunDirectory, name: str, movies: Movies, store: Path, ending: str = ""
 ) -> ReportContent:
-    """Return what the report of a run shows; each movie is read once, in blocks.
+    """Return the content of a run's report; each movie is read once, in blocks.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def gather(
         for dataset in dict.fromkeys(astuple(movies)[1:])
     }
     still, active = found[movies.corrected], found[movies.signal]
-    events = read_events(store, [c for c in stored_columns(store) if c not in LEFT_OUT])
+    events = read_events(store, [c for c in column_names(store) if c not in LEFT_OUT])
     return ReportContent(
         name=name,
         shape=shape,
@@ -104,14 +109,6 @@ def gather(
     )
 
 
-def stored_columns(store: Path) -> list[str]:
-    """Return the columns of the event table of a store."""
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(store / TABLE).names
-    return [name for name in names if name != INDEX]
-
-
 def _projections(path: Path, dataset: str) -> Projections:
     with open_recording(path, dataset) as movie:
         return _reduce(movie)
@@ -122,11 +119,18 @@ def _reduce(movie: Recording) -> Projections:
 
     def parts() -> Any:
         with track("projections", len(movie)) as advance:
-            for block, frames in read_blocks(movie, blocks):
-                yield project(frames)
+            for block, found in map_blocks(movie, project_block, blocks):
+                yield found
                 advance(block.stop - block.start)
 
     return reduce(Projections.merge, parts())
+
+
+def project_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> Projections:
+    """Return the projections of a block."""
+    return project(frames)
 
 
 def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:

@@ -17,6 +17,7 @@ from astrocast.io import open_recording
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import read_events
 from astrocast.pipeline.channel_steps import ChannelNames
+from astrocast.pipeline.movies import find_movies
 from astrocast.pipeline.run import open_source, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
@@ -117,7 +118,7 @@ def preview(
     settings = _change_section(settings, "delta", {"window": window})
     with tempfile.TemporaryDirectory(prefix="astrocast-suggest-") as folder:
         result = run_recording(recording, Path(folder) / "run", settings)
-        movie_path = result.directory / "recording.h5"
+        movie_path = find_movies(result.directory)
         names = ChannelNames.of(settings, settings.channels_to_run[0])
         with open_recording(movie_path, names.corrected) as movie:
             found = suggest(movie, settings.detection.calibration)

@@ -96,7 +96,7 @@ def report_page(*contents: ReportContent) -> str:
 def export_figures(
     folder: Path, contents: Sequence[ReportContent], formats: Sequence[str]
 ) -> list[Path]:
-    """Write each figure of a report as a file of its own; return the paths.
+    """Write each figure of a report as a separate file; return the paths.
 
     Parameters
     ----------

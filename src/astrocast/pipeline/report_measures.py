@@ -106,8 +106,8 @@ class Measure:
 def measures(content: ReportContent) -> list[Measure]:
     """Return the measures of the events, without those that no event has.
 
-    Events cut by the recording or by the edge of the frame are left out of what they
-    lack.
+    Events cut by the recording or by the edge of the frame are left out of measures
+    they lack.
     """
     events = content.events
     if events is None or not len(events):

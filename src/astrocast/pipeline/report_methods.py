@@ -1,4 +1,4 @@
-"""The methods paragraph of a report: what was done, with versions and citations."""
+"""The methods paragraph of a report, with versions and citations."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from astrocast.plotting.frame import figure_of
 class Panel:
     """One figure of the report, or the sentence that stands in its place.
 
-    ``draw`` draws it anew, for files of single figures.
+    ``draw`` draws it again, for files of single figures.
     """
 
     title: str

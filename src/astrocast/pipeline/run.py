@@ -20,7 +20,6 @@ from astrocast.errors import (
 )
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
-from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps
 from astrocast.pipeline.check import check_recording
@@ -32,12 +31,18 @@ from astrocast.pipeline.directory import (
     read_state,
 )
 from astrocast.pipeline.gather import gather
+from astrocast.pipeline.movies import (
+    MOVIES,
+    names_of_movies,
+    remove_movies,
+    run_directory,
+)
 from astrocast.pipeline.products import StoredDataset, StoredFile
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
-RECORDING, REPORT = "recording.h5", "report.html"
+REPORT = "report.html"
 COINCIDENCES = "coincidences.csv"
 
 
@@ -69,7 +74,7 @@ class RunResult:
     events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return what a person wants to know at the end of a run."""
+        """Return a summary of a run for a person."""
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
@@ -105,7 +110,7 @@ class RunResult:
 
 
 def run_recording(
-    recording: str | Path,
+    recording: str | Path | Recording,
     output: str | Path | None = None,
     settings: RunSettings | None = None,
     *,
@@ -117,7 +122,8 @@ def run_recording(
     Parameters
     ----------
     recording
-        File or folder of a recording (frame, row, column), of any format that is read.
+        File or folder of a recording (frame, row, column), of any format that is read,
+        or an opened recording that has a path.
     output
         Directory of the results; ``<name>.astrocast`` in the current directory when
         None. A directory that holds the same run is taken up: complete stages are
@@ -125,7 +131,7 @@ def run_recording(
     settings
         Parameters of all stages; the defaults when None.
     overwrite
-        Compute stages with other parameters anew instead of refusing.
+        Compute stages with other parameters again instead of refusing.
     judge
         Called with the result before the report is written: name -> number, how well
         known events were found.
@@ -142,20 +148,19 @@ def run_recording(
         says what to do.
     """
     settings = settings or RunSettings()
-    source = Path(recording)
-    directory = (
-        Path(output)
-        if output is not None
-        else Path(f"{source.stem or source.name}.astrocast")
-    )
-    with open_source(source, settings) as movie:
+    if isinstance(recording, Recording):
+        source, opened = recording.path or Path("recording"), recording
+    else:
+        source, opened = Path(recording), None
+    directory = run_directory(source, output)
+    with open_source(opened or source, settings) as movie:
         invalid_is_replaced = settings.conversion.nan_border != "keep"
         described = check_recording(movie, allow_invalid=invalid_is_replaced)
     run = open_run(
         directory, described, plain(settings.model_dump()), settings.seed, overwrite
     )
     try:
-        steps = RunStages(run, source, settings, judge)
+        steps = RunStages(run, source, settings, judge, opened)
         computed = run.perform(steps.stages(), overwrite)
         run.save()
         return steps.result(computed)
@@ -174,7 +179,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     Returns
     -------
     dict
-        Stage -> what is wrong with it, empty where all is as it was written.
+        Stage -> its problems, empty where its files match their checksums.
 
     Raises
     ------
@@ -192,7 +197,7 @@ def check_run(directory: str | Path) -> dict[str, list[str]]:
     return run.check(RunStages(run, path, settings).stages())
 
 
-#: says how well a run found events that are known
+#: file with the score against known events
 Judge = Callable[[RunResult], dict[str, float]]
 
 
@@ -205,16 +210,18 @@ class RunStages:
         source: Path,
         settings: RunSettings,
         judge: Judge | None = None,
+        opened: Recording | None = None,
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
-        self.recording = run.file(RECORDING)
+        self.opened = opened
+        self.recording = run.file(MOVIES[settings.storage])
         self.channels = [
             ChannelSteps(self.recording, settings, channel, i == 0)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 
     def result(self, computed: list[str]) -> RunResult:
-        """Return what is in the directory now."""
+        """Return the results in the directory."""
         stores = {c.channel: c.store for c in self.channels}
         events = {
             c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
@@ -265,15 +272,15 @@ class RunStages:
         """Write the channels of the recording."""
         from astrocast.preparation import Input
 
-        self.recording.unlink(missing_ok=True)
+        remove_movies(self.recording)
         parameters = self.settings.conversion.model_dump()
-        with open_source(self.source, self.settings) as movie:
+        with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
                 # noise below the offset stays: an integer type would cut it off
                 known = parameters["offset"] is not None
                 parameters["dtype"] = "float32" if known else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
-        names = dataset_names(self.recording)
+        names = names_of_movies(self.recording)
         missing = [c.channel for c in self.channels if c.names.raw not in names]
         if missing:
             raise DatasetNotFoundError(
@@ -321,7 +328,7 @@ class RunStages:
         from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = frame_quality_of(movie)  # conversion stores what it finds
+            table = frame_quality_of(movie)  # conversion stores the quality of frames
         write_frame_quality(self.recording, channel.names.raw, table)
         write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
@@ -344,7 +351,7 @@ class RunStages:
         return {"report": write_report(self.run.path, *contents).name, "score": score}
 
     def contents(self) -> list[ReportContent]:
-        """Return what the report shows, one for each channel."""
+        """Return the content of the report, one for each channel."""
         contents = []
         for channel in self.channels:
             content = gather(
@@ -364,7 +371,7 @@ class RunStages:
 
 
 def read_contents(directory: Path) -> list[ReportContent]:
-    """Return what the report of a complete run shows, from the files in its directory.
+    """Return the content of the report of a complete run, read from its directory.
 
     Raises
     ------
@@ -388,7 +395,7 @@ def read_contents(directory: Path) -> list[ReportContent]:
     return contents
 
 
-def open_source(source: Path, settings: RunSettings) -> Recording:
+def open_source(source: Path | Recording, settings: RunSettings) -> Recording:
     """Open the input of a run.
 
     Pixel size and frame rate from the settings override those in the file.

@@ -1,4 +1,4 @@
-"""Parameters of a run: those of its stages, with defaults for a whole run."""
+"""Parameters of a run: the parameters of its stages, with defaults of a run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from astrocast.settings.in_force import (
     ineffective_parameters,
     unused_parameters,
 )
+from astrocast.settings.live import LiveSettings
 from astrocast.settings.motion import MotionSettings
 
 #: said beside parameters that the calibrated method does not use
 _ONLY_DEFAULT = "only with detection.method=default"
-#: groups of recording.h5 that stages write to
+#: groups of the recording of a run that stages write to
 USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
@@ -103,7 +104,7 @@ class DetectionStage(DetectionSettings):
 
     method: Literal["calibrated", "default"] = parameter(
         "calibrated",
-        "'calibrated' looks for events in the registered movie in units of its own"
+        "'calibrated' looks for events in the registered movie in units of its"
         " noise; 'default' looks in dF, by the parameters below",
     )
     exclude_border: Border = parameter(
@@ -128,7 +129,7 @@ class DetectionStage(DetectionSettings):
 
 
 class RunSettings(Settings):
-    """Everything that `astrocast run` can be told."""
+    """All settings of `astrocast run`."""
 
     seed: int = parameter(1, "Seed of everything that is random")
     channel: str | tuple[str, ...] = parameter(
@@ -142,11 +143,17 @@ class RunSettings(Settings):
     pixel_size: float | None = parameter(
         None, "Size of a pixel, where the file does not say", unit="um", gt=0
     )
+    storage: Literal["hdf5", "zarr"] = parameter(
+        "hdf5",
+        "How the movies of a run are stored: recording.h5, or recording.zarr, which the"
+        " workers of a cluster write together",
+    )
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)
     delta: DeltaStage = Field(default_factory=DeltaStage)
     detection: DetectionStage = Field(default_factory=DetectionStage)
+    live: LiveSettings = Field(default_factory=LiveSettings)
 
     @property
     def channels_to_run(self) -> tuple[str, ...]:
@@ -187,7 +194,7 @@ def read_configuration(
 
 
 def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
-    """Return what a file and overrides say of a run; everything wrong is raised."""
+    """Return the settings of a file with overrides; one error lists all problems."""
     values = configuration.read_values(path, overrides)
     RunSettings.checked(**values)
     return values
@@ -196,7 +203,7 @@ def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
 def parameter_rows() -> list[configuration.ParameterRow]:
     """Return all parameters of a run, marking those the detection does not use.
 
-    That is, those of the default method.
+    These are the parameters of the default method.
     """
     unused = unused_parameters(DetectionStage().method)
     return [

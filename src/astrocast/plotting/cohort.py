@@ -33,7 +33,7 @@ def group_points(
     ax
         Axes to draw into; a new figure where None.
     group, subject
-        Columns that say what a recording belongs to.
+        Columns with the group and subject of a recording.
     label
         What the values are, with their unit.
 

@@ -103,7 +103,7 @@ def paint_scale_bar(image: Picture, factor: int, pixel_size: PixelSize) -> None:
 
 
 def _text_size(image: Picture) -> int:
-    """Return the height of letters in pixels, at least what can be read."""
+    """Return the height of letters in pixels, large enough to read."""
     return max(10, min(image.shape[:2]) // 24)
 
 
@@ -158,7 +158,7 @@ def write_film(
     MissingExtraError
         The package ``av`` is not installed.
     InvalidValueError
-        There is no picture, or the speed is not above 0.
+        There are no pictures, or the speed is not above 0.
     """
     try:
         import av

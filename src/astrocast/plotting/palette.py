@@ -1,7 +1,7 @@
 """The colours of every figure, declared once.
 
 Categories take the eight colours of Okabe and Ito (2008),
-https://jfly.uni-koeln.de/color/, which people with any common colour blindness tell
+https://jfly.uni-koeln.de/color/, which people with any common colour blindness can tell
 apart and which stay apart in print. Ordered values take maps whose lightness rises
 evenly.
 """
@@ -27,9 +27,9 @@ GREY: Final = "#767676"
 #: faint on white
 CATEGORIES: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, YELLOW)
 
-SIGNAL: Final = BLUE  # what was recorded
-EVENT: Final = VERMILION  # what was detected in it
-REFERENCE: Final = GREY  # what it is compared to: a fit, a median, the state before
+SIGNAL: Final = BLUE  # recorded signal
+EVENT: Final = VERMILION  # detected events
+REFERENCE: Final = GREY  # references: a fit, a median, the state before
 
 TISSUE: Final = "gray"
 COUNTS: Final = "cividis"

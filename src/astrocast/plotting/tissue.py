@@ -355,7 +355,7 @@ def _contrast(image: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _with_missing(name: str) -> Colormap:
-    """Return a colour map in which what is not finite has a colour of its own."""
+    """Return a colour map with a separate colour for NaN and infinity."""
     return colormaps[name].with_extremes(bad=MISSING)
 
 

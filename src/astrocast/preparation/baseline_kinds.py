@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import Any, Literal
 
 import numpy as np
@@ -24,8 +25,14 @@ from astrocast.preparation.baselines import (
     check_finite,
     minimum_blocks,
 )
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
-from astrocast.runtime.cluster import can_share, connected_client
+from astrocast.runtime.blocks import (
+    Block,
+    can_share,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
+from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -147,14 +154,27 @@ def _measure_noise(source: Recording) -> NDArray[np.float32]:
     """Return the noise of each pixel (row, column); refuse NaN and infinity."""
     noise = NoiseEstimate(source.shape[1:])
     frames = frames_per_block(source)
-    for block, values in read_blocks(source, list(plan_blocks(len(source), frames))):
-        noise.add(values, shared_threads())
+    blocks = list(plan_blocks(len(source), frames, (1, 0)))
+    for block, part in map_blocks(source, measure_noise, blocks, pool=shared_threads()):
+        noise.merge(part)
         if not noise.finite:
             for start, seen in source.blocks(frames):
                 check_finite(seen, start)
                 if start >= block.start:
                     break
     return noise.sigma()
+
+
+def measure_noise(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> NoiseEstimate:
+    """Return the noise of a block, the step from the frame before it included."""
+    noise = NoiseEstimate((frames.shape[1], frames.shape[2]))
+    if block.lead:
+        noise.add(frames[: block.lead], pool)
+    noise.add(frames[block.inner], pool)
+    noise.forget()
+    return noise
 
 
 class ExponentialBaseline(BaselineRecording):

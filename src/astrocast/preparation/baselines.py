@@ -25,11 +25,12 @@ from astrocast.kernels.baseline.rolling_minimum import (
 from astrocast.runtime.blocks import (
     Block,
     WriteBehind,
+    can_share,
     copy_blocks,
     frames_per_block,
     read_blocks,
 )
-from astrocast.runtime.cluster import can_share, connected_client
+from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from astrocast.errors import (
     InvalidValueError,
     stack_level,
 )
-from astrocast.io.recording import Metadata, Recording
+from astrocast.io.recording import ALL, Metadata, Recording
 from astrocast.io.views import (
+    DerivedRecording,
     MappedRecording,
     SlicedRecording,
 )
@@ -33,35 +34,62 @@ TIME_COURSE_BYTES = 64 << 20
 REDUCTIONS = ("mean", "max", "min", "std")
 
 
-@dataclass
-class ClippedCount:
-    """Count values beyond the range of the dtype, also from several threads."""
+class ConvertedRecording(DerivedRecording):
+    """A recording in another dtype; its tally counts values beyond the range.
 
-    count: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    Parameters
+    ----------
+    source
+        The recording.
+    dtype
+        Of the result; values beyond its range become its nearest value.
+    """
 
-    def add(self, n: int) -> None:
-        """Count ``n`` more."""
+    def __init__(self, source: Recording, dtype: Any) -> None:
+        super().__init__(source, dtype=dtype)
+        self._counts = can_clip(source.dtype, dtype)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs; it makes a lock of its own."""
+        return {k: v for k, v in vars(self).items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another process."""
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return converted frames, see `Recording.read`."""
+        frames = self.source.read(start, stop, rows, columns)
+        values, clipped = saturate(frames, self.dtype)
+        if self._counts:
+            self.add(clipped)
+        return np.ascontiguousarray(values)
+
+    def add(self, count: int) -> None:
+        """Count ``count`` more values, also from several threads."""
         with self._lock:
-            self.count += n
+            self.tally += count
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel of a conversion: dataset name, lazy recording, clipped values."""
+    """One channel of a conversion: dataset name, lazy recording."""
 
     name: str
     recording: Recording
-    clipped: ClippedCount = field(default_factory=ClippedCount)
 
     def report(self, logger: logging.Logger) -> None:
         """Warn when values were clipped."""
-        if self.clipped.count:
+        if self.recording.tally:
             n = int(np.prod(self.recording.shape, dtype=np.int64))
             message = (
-                f"{self.name}: {self.clipped.count} of {n} values were beyond the range"
-                f" of {self.recording.dtype} and became its nearest value; choose a"
-                " wider or a signed dtype"
+                f"{self.name}: {self.recording.tally} of {n} values were beyond the"
+                f" range of {self.recording.dtype} and became its nearest value;"
+                " choose a wider or a signed dtype"
             )
             warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 
@@ -90,9 +118,9 @@ def interleave(
         )
     if (stop - first) % k:
         raise InvalidValueError(
-            f"{stop - first} frames are no multiple of {k} channels; check `channels`,"
-            f" or leave the incomplete last round out with z_slice=({first},"
-            f" {stop - (stop - first) % k})"
+            f"{stop - first} frames are not a multiple of {k} channels; check"
+            f" `channels`, or leave the incomplete last round out with z_slice="
+            f"({first}, {stop - (stop - first) % k})"
         )
     found = []
     for i, name in enumerate(names):
@@ -144,7 +172,7 @@ def subtract_offset(
 
 
 def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
-    """Return the counts in the dark, their uncertainty, and what they come from.
+    """Return the counts in the dark, their uncertainty and their source.
 
     Parameters
     ----------
@@ -290,15 +318,7 @@ def transform(
         recording = resize(recording, target_size(recording.shape[1:], rescale))
     if recording.dtype == np.dtype(dtype):
         return replace(channel, recording=recording)
-    counts = can_clip(recording.dtype, dtype)
-
-    def convert(frames: NDArray[Any]) -> NDArray[Any]:
-        values, clipped = saturate(frames, dtype)
-        if counts:
-            channel.clipped.add(clipped)
-        return values
-
-    return replace(channel, recording=MappedRecording(recording, convert, dtype=dtype))
+    return replace(channel, recording=ConvertedRecording(recording, dtype))
 
 
 def target_size(

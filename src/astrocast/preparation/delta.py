@@ -75,7 +75,7 @@ class Delta:
         self._settings: DeltaSettings | None = None
 
     def __repr__(self) -> str:
-        """Return what was given and whether it was computed."""
+        """Return the input and the state of the computation as text."""
         name = (
             f"array of shape {self.data.shape}"
             if hasattr(self.data, "shape")
@@ -249,7 +249,7 @@ class Delta:
         compression
             ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd``.
         overwrite
-            Replace what is there under this name.
+            Replace an existing dataset of this name.
 
         Raises
         ------

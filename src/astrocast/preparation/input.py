@@ -16,7 +16,12 @@ from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
 from astrocast.io.recording import Recording
-from astrocast.io.registry import create_recording, open_interleaved
+from astrocast.io.registry import (
+    create_recording,
+    is_url,
+    open_interleaved,
+    open_recording,
+)
 from astrocast.io.selection import Missing
 from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.views import as_dask
@@ -29,7 +34,11 @@ from astrocast.preparation.channels import (
 )
 from astrocast.preparation.invalid_border import replace_invalid
 from astrocast.runtime.blocks import copy_blocks
-from astrocast.runtime.frame_quality import MeasuredCopy
+from astrocast.runtime.frame_quality import (
+    MeasuredCopy,
+    find_frame_quality,
+    with_missing,
+)
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import plain
@@ -248,7 +257,8 @@ class Input:
                 source = in_memory_copy(source)
             prepared = prepare(source, settings)
             if output_path is not None:
-                return self._write(prepared, Path(output_path), settings)
+                where = output_path if is_url(output_path) else Path(output_path)
+                return self._write(prepared, where, settings)
             if settings.in_memory:
                 return {c.name: read_whole(c) for c in prepared}
             keep_open = True
@@ -261,11 +271,16 @@ class Input:
                 source.close()
 
     def _write(
-        self, prepared: list[Conversion], path: Path, settings: ConversionSettings
-    ) -> dict[str, Path]:
-        written: dict[str, Path] = {}
+        self,
+        prepared: list[Conversion],
+        path: Path | str,
+        settings: ConversionSettings,
+    ) -> dict[str, Path | str]:
+        written: dict[str, Path | str] = {}
         for channel in prepared:
-            target = channel_path(path, channel.name) if len(prepared) > 1 else path
+            target = path
+            if len(prepared) > 1 and isinstance(path, Path):
+                target = channel_path(path, channel.name)
             recording = channel.recording
             with (
                 create_recording(
@@ -286,7 +301,10 @@ class Input:
                 measured = MeasuredCopy()
                 copy_blocks(recording, writer, advance=advance, operation=measured)
             channel.report(self.logger)
-            store_frame_quality(measured, recording, target, channel.name, self.logger)
+            if isinstance(target, Path):  # nothing but movies behind a URL
+                store_frame_quality(
+                    measured, recording, target, channel.name, self.logger
+                )
             written[channel.name] = target
             self.logger.info(
                 "%s: %s %s in %s",
@@ -333,8 +351,10 @@ def store_frame_quality(
     """
     loc = None if target.suffix.lower() in SINGLE else name
     table = measured.table(len(recording), recording.missing)
-    if table is None:
-        return
+    if table is None:  # workers of a cluster copied the blocks
+        with open_recording(target, loc or name) as written:
+            found = find_frame_quality(written)
+        table = with_missing(found, len(recording), recording.missing)
     write_frame_quality(target, loc, table)
     counts = table["kind"].value_counts()
     if len(counts):
@@ -389,14 +409,14 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return the path of one of several channels: the store, or a file of its own."""
+    """Return the path of one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:
-    """Return what was done to which file, as plain values."""
+    """Return file and processing steps as plain values."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     if isinstance(values["subtract_background"], np.ndarray):
         values["subtract_background"] = (

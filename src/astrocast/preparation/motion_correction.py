@@ -23,12 +23,7 @@ from astrocast.io import create_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
-from astrocast.io.stores.frame_quality import write_frame_quality
-from astrocast.io.stores.registration_store import (
-    Registration,
-    registration_path,
-    write_registration,
-)
+from astrocast.io.stores.registration_store import Registration
 from astrocast.kernels.registration.engine import OutputConversion, dense_field
 from astrocast.preparation.line_offset import align_lines
 from astrocast.preparation.motion_channels import applied_to, open_reference
@@ -41,6 +36,7 @@ from astrocast.preparation.motion_moving import (
     journal,
     open_in_stack,
     registration_of,
+    store_beside,
 )
 from astrocast.runtime.blocks import run_blocks
 from astrocast.runtime.instance_logger import instance_logger
@@ -372,10 +368,7 @@ class MotionCorrection:
                     recording, writer, operation, block_frames=frames, advance=advance
                 )
                 if output is not None:
-                    write_registration(
-                        registration_path(Path(output), loc), self.registration
-                    )
-                    write_frame_quality(output, loc, motion.frame_table)
+                    store_beside(output, loc, self.registration, motion.frame_table)
         if remove_intermediate and motion.kept is not None:
             shutil.rmtree(motion.kept, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None

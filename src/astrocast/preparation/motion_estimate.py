@@ -49,7 +49,12 @@ from astrocast.preparation.motion_judgement import (
     read_frames,
     repair_motion,
 )
-from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.frame_quality import frame_quality_of
@@ -65,7 +70,7 @@ SAMPLE_BYTES = 96 << 20
 #: deep chunks
 SAMPLE_RUN = 8
 
-EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor], Estimate]
+EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor | None], Estimate]
 
 
 @dataclass(frozen=True)
@@ -227,10 +232,12 @@ def pass_over(
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
-        for block, data in read_blocks(
-            recording, [b for b in blocks if b.start not in done]
+        for block, found in map_blocks(
+            recording,
+            EstimateTask(model, estimate),
+            [b for b in blocks if b.start not in done],
+            pool=pool,
         ):
-            found = estimate(data, model, block.inner, pool), lowest_value(data)
             store.save(block.start, *found)
             done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
@@ -241,6 +248,21 @@ def pass_over(
         sum_after=sums.after,
     )
     return joined, min(p[1] for p in parts)
+
+
+@dataclass(frozen=True)
+class EstimateTask:
+    """Estimate the motion of a block: what `map_blocks` calls."""
+
+    model: Model
+    estimate: EstimateBlock
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> tuple[Estimate, float]:
+        """Return the estimate of the block's frames, and their lowest value."""
+        found = self.estimate(frames, self.model, block.inner, pool)
+        return found, lowest_value(frames)
 
 
 class ImageSums:

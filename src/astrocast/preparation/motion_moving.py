@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io import open_recording
 from astrocast.io.recording import Recording
-from astrocast.io.stores.frame_quality import LEAVE_OUT
-from astrocast.io.stores.registration_store import Registration
+from astrocast.io.registry import is_url
+from astrocast.io.stores.frame_quality import LEAVE_OUT, write_frame_quality
+from astrocast.io.stores.registration_store import (
+    Registration,
+    registration_path,
+    write_registration,
+)
 from astrocast.io.writing.resume import Resume
 from astrocast.kernels.registration import jax_engine
 from astrocast.kernels.registration.engine import OutputConversion, correct, estimate
@@ -32,26 +41,42 @@ MOVED_BYTES = 8 << 20
 
 
 class MoveBack:
-    """The correction as an operation on blocks."""
+    """The correction as an operation on blocks.
+
+    Parameters
+    ----------
+    motion
+        Shifts of all frames.
+    finish
+        How corrected values are stored.
+    pool
+        Threads that share the work.
+    """
 
     halo = (0, 0)
 
     def __init__(
-        self, motion: Motion, finish: OutputConversion, pool: Executor
+        self, motion: Motion, finish: OutputConversion, pool: Executor | None
     ) -> None:
-        self.motion, self.finish, self.pool = motion, finish, pool
+        self.model, self.finish, self.pool = motion.model, finish, pool
+        self.shifts, self.fields = motion.shifts, motion.fields
 
-    def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
-        """Return the frames of the block, moved back."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what every task needs; its shifts come with the task."""
+        return {"model": self.model, "finish": self.finish, "pool": None}
+
+    def part_of(self, block: Block) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the shifts and fields of a block."""
         own = slice(block.start, block.stop)
-        motion = self.motion
+        return self.shifts[own], self.fields[own]
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, part: Any = None
+    ) -> NDArray[Any]:
+        """Return the frames of the block, moved back; ``part``: see `part_of`."""
+        shifts, fields = part or self.part_of(block)
         return correct(
-            frames[block.inner],
-            motion.shifts[own],
-            motion.fields[own],
-            motion.model,
-            self.finish,
-            self.pool,
+            frames[block.inner], shifts, fields, self.model, self.finish, self.pool
         )
 
 
@@ -126,6 +151,22 @@ def describe_motion(motion: Motion, line_offset: float) -> str:
         text += f"; odd lines moved back by {line_offset:.2f} px"
     before, after = motion.crispness
     return f"{text}; crispness {before:.3g} -> {after:.3g}"
+
+
+def store_beside(
+    output: str | Path, loc: str, registration: Registration, table: pd.DataFrame
+) -> None:
+    """Write the registration and the table of bad frames beside a corrected movie."""
+    if is_url(output):
+        warnings.warn(
+            f"shifts and frame quality are not stored beside {output}: only movies are"
+            " written behind a URL. Keep them from MotionCorrection.registration",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+        return
+    write_registration(registration_path(Path(output), loc), registration)
+    write_frame_quality(output, loc, table)
 
 
 def registration_of(

@@ -1,1 +1,1 @@
-"""How stages run: in blocks, with progress, with a record of what was done."""
+"""How stages run: in blocks, with progress, with a record of parameters."""

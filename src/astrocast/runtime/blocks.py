@@ -7,20 +7,23 @@ that of a few blocks, whatever the length of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording, RecordingWriter
-from astrocast.runtime.cluster import can_share, connected_client, run_on_cluster
+from astrocast.runtime.cluster import connected_client, map_tasks
 
 #: one block of input; a stage holds about six of them (read ahead, input, result,
 #: written behind)
 BLOCK_BYTES = 24 << 20
+#: what a task holds of its block at the same time, in blocks of float32
+BLOCKS_HELD = 6
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Block:
 
     @property
     def inner(self) -> slice:
-        """Where the block's own frames are in what was read."""
+        """Where the block's own frames are in the frames that were read."""
         return slice(self.lead, self.lead + self.stop - self.start)
 
 
 class Operation(Protocol):
-    """A pure kernel with what the runner must know of it.
+    """A pure kernel with its halo, output dtype and shape.
 
     Called with the frames of a block and its halo, it returns the result for the
     block's own frames (``block.inner``). At the ends of the recording there is no halo:
@@ -82,7 +85,7 @@ def plan_blocks(
 
 def read_blocks(
     recording: Recording, blocks: list[Block]
-) -> Iterator[tuple[Block, NDArray[Any]]]:
+) -> Generator[tuple[Block, NDArray[Any]], None, None]:
     """Yield each block with its frames; the next one is read while the caller works."""
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-read") as pool:
 
@@ -97,8 +100,95 @@ def read_blocks(
             yield block, frames
 
 
+def map_blocks(
+    recording: Recording,
+    task: Callable[..., Any],
+    blocks: Sequence[Block],
+    *given: Iterable[Any],
+    pool: Executor | None = None,
+    beside: Sequence[Recording | None] = (),
+) -> Iterator[tuple[Block, Any]]:
+    """Yield each block with ``task(frames, block, pool, *given of the block)``.
+
+    In the order of the blocks. With a connected cluster and a recording that its
+    workers can open, blocks are tasks of the cluster; otherwise the next block is read
+    while this one is computed.
+
+    Parameters
+    ----------
+    recording
+        What is read: each block with its halo.
+    task
+        Pure function; its result depends on the frames and what is given alone.
+    blocks
+        The blocks.
+    *given
+        Further arguments, one for each block (like `map`); taken as needed.
+    pool
+        Threads for what is computed here.
+    beside
+        Further recordings that the task reads by itself.
+    """
+    extras: Iterable[tuple[Any, ...]] = (
+        zip(*given, strict=False) if given else repeat(())
+    )
+    read = (recording, *beside)
+    if connected_client() is None or not all(r.portable for r in read if r is not None):
+        reader = read_blocks(recording, list(blocks))
+        for (block, frames), extra in zip(reader, extras, strict=False):
+            yield block, task(frames, block, pool, *extra)
+        return
+    results = map_tasks(
+        _ReadAndCall(recording, task),
+        zip(blocks, extras, strict=False),
+        pool,
+        recordings=read,
+        describe=lambda item: describe_block(recording, item[0]),
+    )
+    for block, (result, tally) in zip(blocks, results, strict=True):
+        recording.add(tally)
+        yield block, result
+
+
+def describe_block(recording: Recording, block: Block) -> tuple[str, int]:
+    """Return the name of a block, and the bytes that computing it needs."""
+    frames = block.stop - block.start + block.lead + block.trail
+    pixels = recording.shape[1] * recording.shape[2]
+    name = f"block {block.start}:{block.stop}"
+    return name, BLOCKS_HELD * 4 * frames * pixels
+
+
+@dataclass(frozen=True)
+class _ReadAndCall:
+    """Read a block and call a task: what a worker does."""
+
+    recording: Recording
+    task: Callable[..., Any]
+
+    def __call__(
+        self, item: tuple[Block, tuple[Any, ...]], pool: Executor | None
+    ) -> tuple[Any, int]:
+        """Return the result of a block, and what reading it counted."""
+        block, extra = item
+        recording = counting_copy(self.recording)
+        frames = recording.read(block.start - block.lead, block.stop + block.trail)
+        recording.release()  # nobody can write to an HDF5 file that is open
+        return self.task(frames, block, pool, *extra), recording.tally
+
+
+def counting_copy(counter: Any) -> Any:
+    """Return a shallow copy that counts by itself, from 0.
+
+    Threads of a worker share a recording and an operation.
+    """
+    copied = object.__new__(type(counter))
+    vars(copied).update(vars(counter))
+    copied.tally = 0
+    return copied
+
+
 class WriteBehind:
-    """Writes blocks in a thread of its own, in order; at most one block waits."""
+    """Writes blocks in a separate thread, in order; at most one block waits."""
 
     def __init__(self, writer: RecordingWriter) -> None:
         self.writer = writer
@@ -131,9 +221,11 @@ def run_blocks(
 ) -> None:
     """Run ``operation`` over a recording and write its result, without commit.
 
-    With a `dask.distributed` client connected and zarr in and out, blocks are tasks of
-    the cluster, see `astrocast.runtime.cluster`; otherwise they are computed here, one
-    after the other.
+    With a `dask.distributed` client connected, a recording that workers can open and
+    zarr as output, blocks are tasks of the cluster, see `astrocast.runtime.cluster`;
+    otherwise they are computed here, one after the other. An operation with a method
+    ``part_of(block)`` says what of its data a block needs: that is sent with the task,
+    and given to the call as a third argument.
 
     Parameters
     ----------
@@ -153,13 +245,12 @@ def run_blocks(
     frames = block_frames or frames_per_block(recording, operation.halo)
     if advance is not None:
         advance(writer.resumed)
-    client = connected_client()
-    if client is not None and can_share(recording, writer):
+    if connected_client() is not None and can_share(recording, writer):
         whole = max(1, round(frames / writer.chunk_frames)) * writer.chunk_frames
         blocks = list(
             plan_blocks(recording.shape[0], whole, operation.halo, writer.resumed)
         )
-        run_on_cluster(client, recording, writer, operation, blocks, advance)
+        _run_as_tasks(recording, writer, operation, blocks, advance)
         return
     behind = WriteBehind(writer)
     blocks = list(
@@ -178,6 +269,70 @@ def run_blocks(
         behind.wait()
     finally:
         behind.close()
+
+
+def can_share(recording: Recording, writer: RecordingWriter) -> bool:
+    """Return whether workers can open the input and write the output by themselves."""
+    return recording.portable and writer.chunk_writer() is not None
+
+
+def _run_as_tasks(
+    recording: Recording,
+    writer: RecordingWriter,
+    operation: Operation,
+    blocks: list[Block],
+    advance: Callable[[int], None] | None,
+) -> None:
+    """Run an operation as one task per block; each owns whole chunks of the output."""
+    write = writer.chunk_writer()
+    assert write is not None
+    part_of = getattr(operation, "part_of", None)
+    items = ((b, (part_of(b),) if part_of else ()) for b in blocks)
+    results = map_tasks(
+        _ReadAndWrite(recording, operation, write),
+        items,
+        None,
+        recordings=(recording,),
+        describe=lambda item: describe_block(recording, item[0]),
+    )
+    for block, (of_recording, of_operation) in zip(blocks, results, strict=True):
+        recording.add(of_recording)
+        if of_operation:
+            operation.tally += of_operation  # type: ignore[attr-defined] # it counts
+        if advance is not None:
+            advance(block.stop - block.start)
+    writer.mark_written(recording.shape[0] - writer.resumed)
+
+
+@dataclass(frozen=True)
+class _ReadAndWrite:
+    """Read a block, compute, and write whole chunks: what a worker does.
+
+    Parameters
+    ----------
+    recording
+        The input.
+    operation
+        What is computed.
+    write
+        Writes frames to chunks of the output.
+    """
+
+    recording: Recording
+    operation: Operation
+    write: Callable[[int, NDArray[Any]], None]
+
+    def __call__(
+        self, item: tuple[Block, tuple[Any, ...]], pool: Executor | None
+    ) -> tuple[int, int]:
+        """Return the counts of the recording and of the operation."""
+        block, part = item
+        recording = counting_copy(self.recording)
+        operation = counting_copy(self.operation)
+        frames = recording.read(block.start - block.lead, block.stop + block.trail)
+        recording.release()
+        self.write(block.start, np.ascontiguousarray(operation(frames, block, *part)))
+        return recording.tally, operation.tally
 
 
 class _Identity:

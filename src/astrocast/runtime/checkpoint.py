@@ -1,4 +1,4 @@
-"""Results of finished blocks on disk, so that work that was interrupted goes on.
+"""Results of finished blocks on disk, so that interrupted work can resume.
 
 Each block is one ``.npz`` file that takes its name when it is complete and holds a
 checksum of its arrays. A file that is absent, damaged or half written counts as not
@@ -39,7 +39,7 @@ def checksum_arrays(arrays: Arrays) -> NDArray[np.uint8]:
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write named arrays and their checksum as one ``.npz`` file, whole or not at all.
 
-    The file is not forced to the disk: after a power failure its checksum tells.
+    The file is not synced: its checksum shows whether it survived a power failure.
     """
     # np.savez has no parameter that refuses Python objects in all versions
     if any(array.dtype.hasobject for array in arrays.values()):

@@ -47,7 +47,7 @@ class Finding:
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Return what this computer has and what is missing.
+    """Return the installed and the missing parts.
 
     Parameters
     ----------

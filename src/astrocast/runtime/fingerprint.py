@@ -62,7 +62,7 @@ def feed_array(digest: Any, array: NDArray[Any]) -> None:
 
 
 def describe_content(recording: Recording) -> dict[str, Any]:
-    """Return what tells the content of a recording from that of another.
+    """Return values that identify the content of a recording.
 
     A recording in a file is described by its path, the size and the time of the last
     change of the file, and a hash of 16 frames: reading a file of 100 GB to learn that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import pandas as pd
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
-from astrocast.kernels.frames.frame_quality import Flag, judge_frames
+from astrocast.kernels.frames.frame_judge import FrameJudge
+from astrocast.kernels.frames.frame_quality import Flag
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
-from astrocast.runtime.blocks import Block, frames_per_block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import Block, frames_per_block, map_blocks, plan_blocks
 from astrocast.runtime.progress import track
 
 
@@ -34,33 +36,40 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
     """
     halo = (1, 0)
     blocks = plan_blocks(len(recording), frames_per_block(recording, halo), halo)
-    parts = []
+    judge = FrameJudge()
     with track("frame quality", len(recording)) as advance:
-        for block, frames in read_blocks(recording, list(blocks)):
-            before = frames[block.lead - 1] if block.lead else None
-            parts.append(measure_frames(frames[block.inner], before))
+        for block, measured in map_blocks(recording, measure_block, list(blocks)):
+            judge.add(measured)
             advance(block.stop - block.start)
-    flags = judge_frames(FrameStatistics.join(parts))
-    return build_frame_table(list(flags), len(recording))
+    return build_frame_table(judge.flags(), len(recording))
+
+
+def measure_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> FrameStatistics:
+    """Return the statistics of the block's own frames."""
+    before = frames[block.lead - 1] if block.lead else None
+    return measure_frames(frames[block.inner], before)
 
 
 class MeasuredCopy:
     """Copies blocks and measures their frames: an operation of `run_blocks`.
 
-    Blocks come in the order of frames. In other processes nothing is measured.
+    Blocks come in the order of frames. In other processes nothing is measured: the
+    recording that was written is measured afterwards.
     """
 
     halo: tuple[int, int] = (0, 0)
 
     def __init__(self) -> None:
-        self._parts: list[FrameStatistics] = []
+        self._judge = FrameJudge()
         self._last: NDArray[Any] | None = None
         self._next = 0
 
     def __call__(self, frames: NDArray[Any], block: Block) -> NDArray[Any]:
         """Return the frames, after measuring them."""
         if block.start == self._next:
-            self._parts.append(measure_frames(frames, self._last))
+            self._judge.add(measure_frames(frames, self._last))
             self._last, self._next = frames[-1].copy(), block.stop
         return frames
 
@@ -76,14 +85,29 @@ class MeasuredCopy:
         """
         if self._next != frames:
             return None
-        absent = set(missing)
-        flags = [
-            f
-            for f in judge_frames(FrameStatistics.join(self._parts))
-            if f.frame not in absent
-        ]
-        lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]
-        return build_frame_table([*flags, *lacking], frames)
+        flags = list(self._judge.flags())
+        return with_missing(build_frame_table(flags, frames), frames, missing)
+
+
+def with_missing(
+    table: pd.DataFrame, frames: int, missing: Sequence[int]
+) -> pd.DataFrame:
+    """Return a table of bad frames with those that the input lacks.
+
+    Parameters
+    ----------
+    table
+        Frames that are not pictures.
+    frames
+        Frames of the recording.
+    missing
+        Frames that the input lacks.
+    """
+    rows = table.itertuples(index=False, name=None)
+    absent = set(missing)
+    flags = [row for row in rows if row[0] not in absent]
+    lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]
+    return build_frame_table([*flags, *lacking], frames)
 
 
 def known_frame_quality(recording: Recording) -> pd.DataFrame | None:

@@ -6,7 +6,7 @@ import logging
 
 
 def instance_logger(name: str, level: int) -> logging.Logger:
-    """Return a new logger below the logger ``name``, with a level of its own.
+    """Return a new child of the logger ``name``, with its own level.
 
     Two objects that share a logger share its level: the one that was made last decides
     for both. This logger is not registered, so it goes with its object; its messages

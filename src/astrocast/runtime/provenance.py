@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import sys
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,12 @@ from astrocast import __version__
 from astrocast.io.recording import Recording
 from astrocast.io.writing.files import replacing
 from astrocast.kernels.parallel import count_cores
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
 
 FORMAT_VERSION = 1
 _REPORTED = (
@@ -34,14 +41,38 @@ _REPORTED = (
 )
 
 
+def hash_frames(frames: NDArray[Any], pool: Executor | None = None) -> bytes:
+    """Return the hash of each frame, 32 bytes each, one after the other."""
+    little = np.ascontiguousarray(
+        frames.astype(frames.dtype.newbyteorder("<"), copy=False)
+    )
+
+    def hash_frame(frame: NDArray[Any]) -> bytes:
+        # 2.4 times as fast as blake2b where the processor has the instructions
+        return hashlib.sha256(frame.data).digest()
+
+    hashes = map(hash_frame, little) if pool is None else pool.map(hash_frame, little)
+    return b"".join(hashes)
+
+
+class HashFrames:
+    """Hash the frames of a block: what `map_blocks` calls."""
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> bytes:
+        """Return the hashes of the block's own frames."""
+        return hash_frames(frames[block.inner], pool)
+
+
 class ContentHash:
     """Hash of shape, dtype and all values of a recording, block by block.
 
-    It does not depend on the file format.
+    A hash of the hashes of its frames: workers hash blocks, in any order. It does not
+    depend on the file format.
     """
 
     def __init__(self, recording: Recording) -> None:
-        # 2.4 times as fast as blake2b where the processor has the instructions
         self._digest = hashlib.sha256()
         self._digest.update(
             f"{recording.shape}{recording.dtype.str.lstrip('<>=|')}".encode()
@@ -49,22 +80,23 @@ class ContentHash:
 
     def update(self, block: NDArray[Any]) -> None:
         """Add the next frames."""
-        self._digest.update(
-            np.ascontiguousarray(
-                block.astype(block.dtype.newbyteorder("<"), copy=False)
-            ).data
-        )
+        self.add(hash_frames(block))
+
+    def add(self, hashes: bytes) -> None:
+        """Add the hashes of the next frames."""
+        self._digest.update(hashes)
 
     def hexdigest(self) -> str:
         """Return the hash of everything added."""
         return self._digest.hexdigest()[:32]
 
 
-def content_hash(recording: Recording, block_frames: int = 64) -> str:
+def content_hash(recording: Recording) -> str:
     """Return the `ContentHash` of a whole recording."""
     digest = ContentHash(recording)
-    for _, block in recording.blocks(block_frames):
-        digest.update(block)
+    blocks = list(plan_blocks(len(recording), frames_per_block(recording)))
+    for _, hashes in map_blocks(recording, HashFrames(), blocks):
+        digest.add(hashes)
     return digest.hexdigest()
 
 

@@ -80,7 +80,7 @@ def is_own_result(recording: Recording) -> bool:
 
 
 def refuse_alternation(recording: Recording) -> None:
-    """Refuse two channels that alternate in what is read as one.
+    """Refuse two channels that alternate in one recording.
 
     A recording whose file names its channels is not looked at.
     """

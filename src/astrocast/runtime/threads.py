@@ -58,7 +58,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def _forget() -> None:
-    """Leave the pool behind in a forked process, which has none of its threads."""
+    """Forget the pool in a forked process, where its threads do not exist."""
     global _pool, _lock
     _pool, _lock = None, threading.Lock()
 

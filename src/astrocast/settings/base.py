@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from astrocast.errors import InvalidValueError
 
-#: whole numbers beyond these are no size, count or seed, and no float has them exactly
+#: larger integers are not a size, count or seed, and not exact as a float
 LARGEST = 2**53
 #: lengths (pixels, frames) of a Gaussian; the time of a smoothing grows with them
 LONGEST_SIGMA = 1000
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _numbers_are_sensible(cls, values: Any) -> Any:
-        """Refuse what no parameter can be, whatever its own check says."""
+        """Refuse values that no parameter can have, before its own check."""
         if isinstance(values, dict):
             for name, value in values.items():
                 problem = _problem_of(name, value, 0)
@@ -58,7 +58,7 @@ class Settings(BaseModel):
 
 
 def _problem_of(name: Any, value: Any, depth: int) -> str | None:
-    """Return what is wrong with a value of any parameter; None where nothing is."""
+    """Return the problem of a value that no parameter can have, or None."""
     if depth > _DEEPEST:
         return "lists in lists in lists ...; expected a plain value"
     if isinstance(value, bool):
@@ -104,7 +104,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"{name}: {_describe_unknown(path, model)}")
             continue
         message = problem["msg"].removeprefix("Value error, ")
-        # a check of the whole section names what it found
+        # a check of the whole section describes the value itself
         is_section = isinstance(problem["input"], dict | BaseModel)
         missing = problem["type"] == "missing"
         found = "" if missing or is_section else _describe_value(problem["input"])
@@ -129,7 +129,7 @@ def _describe_unknown(path: list[str], model: type[BaseModel]) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if elsewhere:
         hint = f" Did you mean {elsewhere!r}?"
-    return f"there is no such parameter.{hint} Known are {', '.join(names)}"
+    return f"unknown parameter.{hint} Known are {', '.join(names)}"
 
 
 def _find_section(name: str, model: type[BaseModel], prefix: str = "") -> str | None:

@@ -86,7 +86,7 @@ class ConversionSettings(Settings):
     offset: float | Literal["auto"] | None = parameter(
         None,
         "Counts of the camera in the dark, subtracted from every pixel before anything"
-        " else; 'auto' takes what the microscope measured, where the file says it, or"
+        " else; 'auto' takes the microscope's measurement, where the file says it, or"
         " estimates it from dark frames. Without it dF/F is too small",
         unit="counts",
     )

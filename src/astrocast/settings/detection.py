@@ -78,7 +78,7 @@ class DetectionSettings(Settings):
         ge=0,
     )
     use_temporal: bool = parameter(
-        True, "active voxels stand out of their own time course: part of a peak"
+        True, "active voxels are part of a peak of their time course"
     )
     temporal_prominence: float | Literal["auto"] = parameter(
         10.0,
@@ -104,7 +104,7 @@ class DetectionSettings(Settings):
     comb_type: Literal["&", "|"] = parameter(
         "&", "spatial and temporal criterion: both ('&') or either ('|')"
     )
-    fill_holes: bool = parameter(True, "fill small holes in what is active")
+    fill_holes: bool = parameter(True, "fill small holes in active regions")
     area_threshold: int = parameter(
         10, "holes of fewer voxels are filled", unit="voxels", ge=0
     )
@@ -161,8 +161,8 @@ class DetectionSettings(Settings):
     def _has_a_criterion(self) -> Self:
         if self.threshold is None and not (self.use_spatial or self.use_temporal):
             raise ValueError(
-                "nothing says what is active: set use_spatial or use_temporal, or give"
-                " an absolute threshold"
+                "no criterion for active voxels is set: set use_spatial or"
+                " use_temporal, or give an absolute threshold"
             )
         return self
 

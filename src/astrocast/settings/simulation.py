@@ -267,7 +267,7 @@ class SimulationSettings(Settings):
     )
 
     hot_pixels: int = parameter(
-        0, "Pixels with light of their own; every other one blinks", ge=0
+        0, "Pixels that emit light without tissue; every second one blinks", ge=0
     )
     hot_photons: float = parameter(
         2.0, "Light of a hot pixel as a share of the mean brightness", ge=0
@@ -375,7 +375,7 @@ class SimulationSettings(Settings):
         Raises
         ------
         InvalidValueError
-            There is no such preset; the message lists them.
+            The preset is unknown; the message lists all.
         """
         from astrocast.settings.simulation_presets import preset_values
 

@@ -17,7 +17,7 @@ class CohortSettings(Settings):
 
     The same settings give the same study. Events lie in units (places), units in
     regions (cells), regions in recordings, recordings in animals, animals in groups;
-    each level has a spread of its own.
+    each level has its own spread.
     """
 
     seed: int = parameter(0, "Seed of everything that is random", ge=0)

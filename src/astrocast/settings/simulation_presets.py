@@ -63,7 +63,7 @@ NUISANCES: dict[str, dict[str, Any]] = {
     "8_bit": {"dtype": "uint8", "bits": 8, "gain": 1.0, "offset": 5.0},
     "12_bit": {"bits": 12},
 }
-#: together: what a recording that was not averaged and has no flashes may have
+#: all disturbances of a recording without averaging and without flashes
 _TOGETHER = (
     "flicker",
     "bleaching",
@@ -120,7 +120,7 @@ def preset_values(name: str) -> dict[str, Any]:
     Raises
     ------
     InvalidValueError
-        There is no such preset; the message lists them.
+        The preset is unknown; the message lists all.
     """
     if name not in PRESETS:
         raise InvalidValueError(

@@ -2,8 +2,8 @@
 
 One row for each purpose (`astrocast.settings.simulation_presets.PRESETS`) and signal to
 noise: recordings are simulated, registered and searched as `astrocast run` does it, and
-what is found is compared with the truth. Rows are printed as they are done. Simulated
-and registered recordings are kept in a folder for temporary files.
+the found events are compared with the truth. Rows are printed as they are done.
+Simulated and registered recordings are kept in a folder for temporary files.
 
 Of the true events: found (overlap of at least half, one to one), split, merged, missed,
 poor (too little overlap). Of the found events: false, where hardly any voxel is true.

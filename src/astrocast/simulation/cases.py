@@ -1,4 +1,4 @@
-"""Recordings that accuracy is measured on, rendered and registered once and kept."""
+"""Recordings for the measurement of accuracy, rendered and registered once."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def move_voxels(
 
 
 def default_cache() -> Path:
-    """Return the folder for temporary files in which cases are kept."""
+    """Return the temporary folder of the rendered cases."""
     user = os.environ.get("USER") or str(getattr(os, "getuid", lambda: "user")())
     return Path(tempfile.gettempdir()) / f"astrocast-accuracy-{user}"
 
@@ -107,7 +107,7 @@ def default_cache() -> Path:
 def prepare_case(settings: SimulationSettings, cache: Path) -> Case:
     """Return a case, rendered and registered now or by an earlier call.
 
-    It is made anew where the settings, or the code that renders and registers, differ.
+    It is made again where the settings, or the code that renders and registers, differ.
     Several processes may ask for the same case: each makes it beside and the first to
     finish keeps it.
     """

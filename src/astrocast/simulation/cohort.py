@@ -33,7 +33,7 @@ KINDS = ("soma", "process", "endfoot")
 
 @dataclass(frozen=True)
 class SimulatedCohort:
-    """The events of a study with what is true of them.
+    """The events of a study with their true properties.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def write_cohort(
         Everything else of the movies; ``SimulationSettings.preset("branches")`` where
         None. Its number of events is the one at a factor of 1.
     overwrite
-        Replace what is there.
+        Replace existing files.
 
     Returns
     -------

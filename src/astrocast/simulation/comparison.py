@@ -38,7 +38,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 EMPTY = "none"
 SNRS = (0.5, 1.0, 2.0, 4.0, 8.0)
 #: not used to choose anything of the method. Seeds 7000-7004 and 7100-7104 judged
-#: earlier methods, and 7200-7214 showed that touching events were told apart too
+#: earlier methods, and 7200-7214 showed that touching events were separated too
 #: rarely. Who changes the method because of what these show moves them on
 SEEDS = (7215, 7216, 7217, 7218, 7219)
 #: the plain method's defaults are the best of 36 on this seed, over static, travelling
@@ -139,7 +139,7 @@ def recording_settings(
 
 
 def measure(truth: Simulation, found: Labels) -> dict[str, float]:
-    """Return what the benchmark prints of one recording.
+    """Return the benchmark's lines for one recording.
 
     F1 at IoU 0.3 and 0.5, and of the events matched at 0.5: mean IoU; by how much the
     mean true signal over the found voxels differs from that over the true ones
@@ -393,7 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="small empty recordings per brightness, for confidence",
     )
     parser.add_argument(
-        "--tune", action="store_true", help="tune the plain method anew first (slow)"
+        "--tune", action="store_true", help="tune the plain method again first (slow)"
     )
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     chosen = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Time courses of tissue events, and what is true of a time course."""
+"""Time courses of tissue events, and their true properties."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _focus_course(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _pattern(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return what a change of focus does to structures of several sizes."""
+    """Return the effect of a change of focus on structures of several sizes."""
     size = int(shape[0]), int(shape[1])
     parts = [smooth_noise(size, sigma, rng) for sigma in (2.0, 4.0, 10.0)]
     return np.asarray(sum(part / part.std() for part in parts))

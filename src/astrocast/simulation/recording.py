@@ -72,7 +72,7 @@ class Simulation:
 
     @property
     def bad_frames(self) -> pd.DataFrame:
-        """Frames that are not what they should be: columns ``frame``, ``kind``."""
+        """Disturbed frames: columns ``frame``, ``kind``."""
         return self.simulator.bad_frames
 
 

@@ -217,7 +217,7 @@ def _paint_cells(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the light of the cells (about 1 at most) and their domains (0 to 1).
 
-    A domain is what the fine processes of a cell fill.
+    A domain is the area that the fine processes of a cell fill.
     """
     image, domain = np.zeros(shape), np.zeros(shape)
     if cells:

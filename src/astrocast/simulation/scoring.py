@@ -148,8 +148,8 @@ def _common_of_volumes(
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     if truth.shape != found.shape:
         raise InvalidValueError(
-            f"the truth has shape {truth.shape}, what was found {found.shape}; expected"
-            " the same"
+            f"the truth has shape {truth.shape}, the found labels {found.shape};"
+            " expected the same"
         )
     flat_truth, flat_found = truth.reshape(-1), found.reshape(-1)
     keys: list[NDArray[Any]] = []

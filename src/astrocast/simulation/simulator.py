@@ -126,7 +126,7 @@ class Simulator:
 
     @property
     def bad_frames(self) -> pd.DataFrame:
-        """Frames that are not what they should be: columns ``frame``, ``kind``."""
+        """Disturbed frames: columns ``frame``, ``kind``."""
         return self.sensor.bad_frames
 
     def wide_baseline(self, frame: int) -> NDArray[np.float32]:

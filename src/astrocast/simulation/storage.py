@@ -65,7 +65,7 @@ def write_simulation(
         Write the volumes of the truth too (they are four times the size of the movie);
         the tables always are.
     overwrite
-        Replace what is there.
+        Replace existing files.
 
     Returns
     -------

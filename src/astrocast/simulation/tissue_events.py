@@ -122,7 +122,7 @@ def place_tissue_events(
 def draw_tissue_events(
     settings: SimulationSettings, tissue: Tissue, taken: OccupiedSpace, seed: Any
 ) -> list[TissueDraft]:
-    """Return the events of all tissue kinds, placed apart from what is taken.
+    """Return the events of all tissue kinds, placed in free space.
 
     Whole-field events overlap with all others.
     """

@@ -1,1 +1,1 @@
-"""Many recordings: batches, cohorts, and what they say together."""
+"""Many recordings: batches, cohorts and their statistics."""

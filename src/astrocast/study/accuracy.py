@@ -1,67 +1,91 @@
-"""How often a comparison of groups errs, over simulated studies with known effects."""
+"""How often the analyses of a study err, over simulated studies with known effects.
+
+``python -m astrocast.study.accuracy`` prints two tables: how often a test finds
+something where there is nothing (5 % are expected), and what is found again of effects
+that are there.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
-from astrocast.analysis.statistics import Method, compare_groups
-from astrocast.settings.simulation_cohort import CohortSettings
-from astrocast.simulation.cohort import simulate_cohort
+from astrocast.study.accuracy_chance import CHANCE_TESTS
+from astrocast.study.accuracy_effects import EFFECT_CHECKS
 
-#: values that are compared: one row per event, and the rate of a recording
-VALUES = ("peak_dff", "duration_s", "area_um2")
+#: from one study, by seed: name -> values of p, or of a measure
+Check = Callable[[int], dict[str, list[float]]]
 
 
-def share_of_small_p(
-    cohorts: int,
-    effect: float = 1.0,
-    first_seed: int = 0,
-    method: Method = "animals",
-) -> dict[str, float]:
-    """Return how often p is below 0.05 for each value.
+def run_checks(checks: Iterable[Check], seeds: Iterable[int]) -> dict[str, list[float]]:
+    """Return the values of all checks over studies with these seeds, by name."""
+    checks = list(checks)
+    found: dict[str, list[float]] = {}
+    for seed in seeds:
+        for check in checks:
+            for name, values in check(seed).items():
+                found.setdefault(name, []).extend(values)
+    return found
+
+
+def false_positives(p: dict[str, list[float]], level: float = 0.05) -> pd.DataFrame:
+    """Return how often p lies at or below a level.
 
     Parameters
     ----------
-    cohorts
-        Number of simulated studies.
-    effect
-        Factor of rate, amplitude, duration and area in the treated group; with 1 about
-        5 % of the values of p lie below 0.05.
-    first_seed
-        Seed of the first study; the next ones follow.
-    method
-        Of `compare_groups`.
+    p
+        Values of p by test, from studies in which there is nothing to be found.
+    level
+        Rate of false positives that each test promises.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per test: ``tests``, ``rate``, ``low`` and ``high`` (exact 95 % interval
+        of the rate, Clopper & Pearson 1934), ``holds`` (whether the interval begins at
+        or below ``level``: the test does not find too much).
     """
-    p: dict[str, list[float]] = {name: [] for name in ("rate", *VALUES)}
-    effects = dict.fromkeys(("rate", *VALUES), effect)
-    for seed in range(first_seed, first_seed + cohorts):
-        settings = CohortSettings.checked(seed=seed, effects=effects)
-        made = simulate_cohort(settings)
-        rates = made.recordings.assign(rate=made.recordings["events"])
-        found = [
-            *compare_groups(rates, "rate", method=method),
-            *compare_groups(made.events, VALUES, method=method),
-        ]
-        for comparison in found:
-            p[comparison.value].append(comparison.p)
-    return {name: float(np.mean(np.array(of) < 0.05)) for name, of in p.items()}
+    rows = []
+    for name, values in p.items():
+        hits = int((np.array(values) <= level).sum())
+        interval = stats.binomtest(hits, len(values)).proportion_ci(0.95)
+        rows.append((name, len(values), hits / len(values), *interval))
+    table = pd.DataFrame(rows, columns=["test", "tests", "rate", "low", "high"])
+    return table.assign(holds=table["low"] <= level)
+
+
+def summarise_recovery(measures: dict[str, list[float]]) -> pd.DataFrame:
+    """Return ``studies``, ``mean``, and the ``low`` and ``high`` decile of measures."""
+    rows = []
+    for name, values in measures.items():
+        finite = np.array(values)[np.isfinite(values)]
+        low, high = np.percentile(finite, [10, 90])
+        rows.append((name, len(finite), finite.mean(), low, high))
+    return pd.DataFrame(rows, columns=["measure", "studies", "mean", "low", "high"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the share of p below 0.05 without an effect and with one."""
+    """Print how often tests find what is not there, and what they find again."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--cohorts", type=int, default=500, help="simulated studies")
-    parser.add_argument("--method", choices=get_args(Method), default="animals")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first study")
+    parser.add_argument(
+        "--effects", type=int, default=100, help="studies with effects, at most"
+    )
     given = parser.parse_args(arguments)
-    cohorts = given.cohorts
-    for effect in (1.0, 2.0):
-        shares = share_of_small_p(cohorts, effect, method=given.method)
-        text = ", ".join(f"{name} {100 * s:.1f} %" for name, s in shares.items())
-        print(f"effect x{effect:g}, {cohorts} studies, p < 0.05: {text}")  # noqa: T201
+    seeds = range(given.seed, given.seed + given.cohorts)
+    chance = false_positives(run_checks(CHANCE_TESTS, seeds))
+    for name in ("rate", "low", "high"):
+        chance[name] = (100 * chance[name]).round(1)
+    text = chance.to_string(index=False)
+    print(f"no effect, {given.cohorts} studies: p <= 0.05 in %\n{text}")  # noqa: T201
+    some = seeds[: given.effects]
+    found = summarise_recovery(run_checks(EFFECT_CHECKS, some)).round(3)
+    print(f"\neffects, {len(some)} studies\n{found.to_string(index=False)}")  # noqa: T201
     return 0
 
 

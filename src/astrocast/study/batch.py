@@ -1,4 +1,4 @@
-"""Run the recordings of a study side by side, and go on past those that fail."""
+"""Run the recordings of a study in parallel; failures do not stop the others."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run_study(
         A connected `dask.distributed.Client`: its workers run the recordings, which
         they must be able to read at the same paths.
     overwrite
-        Compute results of other parameters anew.
+        Compute results of other parameters again.
     report
         Called as each recording ends.
 
@@ -170,5 +170,5 @@ def _run_on_cluster(
 
 
 def _run_task(job: dict[str, Any]) -> Outcome:
-    """Run one recording on a worker: in a process of its own, as here."""
+    """Run one recording on a worker, in a separate process."""
     return _run_process(job, None, set())

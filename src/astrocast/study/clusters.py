@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from astrocast.errors import InvalidValueError, MissingExtraError, OutputError
@@ -15,27 +16,58 @@ _PATIENCE = 20
 
 
 @contextmanager
-def connect(scheduler: str | None, slurm: str | None) -> Iterator[Any]:
-    """Yield a client that is connected, or None where neither is asked for."""
-    if scheduler is None and slurm is None:
+def connect(
+    scheduler: str | None,
+    slurm: str | None,
+    scheduler_file: Path | None = None,
+    *,
+    for_blocks: bool = False,
+) -> Iterator[Any]:
+    """Yield a client that is connected, or None where none is asked for.
+
+    Parameters
+    ----------
+    scheduler
+        Address of a scheduler that runs.
+    slurm
+        Options of workers that are started as jobs, see `slurm_options`.
+    scheduler_file
+        File in which a scheduler wrote its address.
+    for_blocks
+        Whether stages use the client by themselves for blocks of one recording;
+        otherwise its tasks are whole recordings.
+    """
+    if sum(chosen is not None for chosen in (scheduler, slurm, scheduler_file)) > 1:
+        raise InvalidValueError(
+            "--scheduler, --scheduler-file and --slurm exclude each other"
+        )
+    if scheduler is None and slurm is None and scheduler_file is None:
         yield None
         return
     try:
         from distributed import Client
     except ImportError as error:
         raise MissingExtraError("distributed", "cluster", "a dask cluster") from error
-    if scheduler is not None:
+    if slurm is None:
+        if scheduler_file is not None and not scheduler_file.is_file():
+            raise OutputError(
+                f"there is no file {scheduler_file}; start a scheduler with `dask"
+                f" scheduler --scheduler-file {scheduler_file}` where all see it"
+            )
+        where = {"scheduler_file": str(scheduler_file)} if scheduler_file else {}
         try:
-            client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+            client = Client(
+                scheduler, timeout=_PATIENCE, set_as_default=for_blocks, **where
+            )
         except (OSError, TimeoutError, ValueError) as error:
             raise OutputError(
-                f"no scheduler answers at {scheduler}; start one with `dask scheduler`,"
-                " or check the address"
+                f"no scheduler answers at {scheduler or scheduler_file}; start one with"
+                " `dask scheduler`, or check the address"
             ) from error
         with client:
             yield client
         return
-    with _slurm_cluster(slurm or "") as cluster, Client(cluster) as client:
+    with _slurm_cluster(slurm, for_blocks) as cluster, Client(cluster) as client:
         yield client
 
 
@@ -60,12 +92,13 @@ def slurm_options(text: str) -> dict[str, str]:
     return options
 
 
-def _slurm_cluster(text: str) -> Any:
+def _slurm_cluster(text: str, for_blocks: bool) -> Any:
     from dask_jobqueue import SLURMCluster
 
     options = slurm_options(text)
     jobs, cores = int(options.pop("jobs")), int(options.pop("cores"))
     # a recording uses the cores of its worker by itself: one task at a time
-    cluster = SLURMCluster(cores=1, job_cpu=cores, processes=1, **options)
+    tasks = cores if for_blocks else 1
+    cluster = SLURMCluster(cores=tasks, job_cpu=cores, processes=1, **options)
     cluster.scale(jobs=jobs)
     return cluster

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from astrocast.errors import DatasetNotFoundError, NotRunError
 from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table import read_plain_columns
 from astrocast.io.writing.files import replacing
 from astrocast.study.directory import StudyDirectory
 from astrocast.study.recording_summary import summarise_run
@@ -72,17 +73,11 @@ def event_stores(run_directory: Path) -> list[Path]:
     return sorted(p.parent for p in run_directory.glob(f"*.roi/{TABLE}"))
 
 
-def _scalar_names(schema: pa.Schema) -> list[str]:
-    flat = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
-    return [f.name for f in schema if not any(test(f.type) for test in flat)]
-
-
 def _events_of(study: StudyDirectory, row: StudyRow) -> pa.Table:
     """Return the numbers and texts of the events of a recording, with its labels."""
     tables = []
     for store in event_stores(study.run_directory(row.name)):
-        file = pq.ParquetFile(store / TABLE)
-        table = file.read(columns=_scalar_names(file.schema_arrow))
+        table = read_plain_columns(store)
         labels = {"recording": row.name, "channel": store.name.split(".")[-2]}
         labels |= dict.fromkeys(LABELS, "") | row.labels
         for name, value in reversed(list(labels.items())):
@@ -98,7 +93,7 @@ def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
     """Yield a function that appends events to both files; they appear when complete.
 
     Recordings may lack columns of others (times in seconds without a frame rate): the
-    schema is the union, and what is missing is null.
+    schema is the union, and missing values are null.
     """
     schema = _united_schema(study)
     with (

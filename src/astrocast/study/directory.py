@@ -109,7 +109,7 @@ def open_study(
         if lines and not overwrite:
             raise ResultsDifferError(
                 f"{path} holds a study with other parameters: {'; '.join(lines)}."
-                " Choose another --output, or add --overwrite to compute it anew"
+                " Choose another --output, or add --overwrite to compute it again"
             )
         names = {row.name for row in rows}
         study.outcomes = {k: v for k, v in before.outcomes.items() if k in names}

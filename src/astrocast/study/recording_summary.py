@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table import read_plain_columns
 
 #: columns whose median over the events of a recording is in the table of recordings,
 #: the first that a table has of each tuple
@@ -81,10 +81,9 @@ def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
 
 
 def _read_events(directory: Path) -> pd.DataFrame:
-    tables = []
-    wanted = [name for names in MEDIANS for name in names]
-    for path in sorted(directory.glob(f"*.roi/{TABLE}")):
-        file = pq.ParquetFile(path)
-        columns = [n for n in wanted if n in file.schema_arrow.names]
-        tables.append(file.read(columns=["z0", *columns]).to_pandas())
+    wanted = ["z0", *(name for names in MEDIANS for name in names)]
+    tables = [
+        read_plain_columns(path.parent, wanted).to_pandas()
+        for path in sorted(directory.glob(f"*.roi/{TABLE}"))
+    ]
     return pd.concat(tables) if tables else pd.DataFrame()

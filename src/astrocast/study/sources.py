@@ -18,7 +18,7 @@ from astrocast.study.cohort import Cohort, event_stores
 
 @dataclass(frozen=True)
 class RecordedEvents:
-    """Events of one recording, with what an analysis needs of it.
+    """Events of one recording, with its shape, frame rate and pixel size.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def find_store(path: Path, channel: str | None = None) -> Path:
     Raises
     ------
     FormatError
-        There is none, or several and no channel was named.
+        No event store, or several and no channel was named.
     """
     if (path / TABLE).is_file():
         return path
@@ -87,7 +87,7 @@ def read_flat_events(
     columns
         Columns of numbers.
     labels
-        Columns that say what an event belongs to; only a study or a file has them.
+        Columns with group, subject ... of an event; only a study or a file has them.
     """
     wanted = [*labels, *columns]
     if (path / STUDY_FILE).is_file():

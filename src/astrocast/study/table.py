@@ -1,4 +1,4 @@
-"""The table of a study: one row per recording, with what it belongs to."""
+"""The table of a study: one row per recording, with group and subject."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ from astrocast.errors import (
 )
 from astrocast.events.array_columns import MaskArray
 from astrocast.events.schema import COLUMNS, Column, column
-from astrocast.io.stores import event_map
+from astrocast.io.stores import event_map, event_store
 from astrocast.io.stores.event_map import (
     create_event_map,
     open_event_map,
     read_time_map,
     write_time_map,
 )
-from astrocast.io.stores.event_store import read_meta, store_path
+from astrocast.io.stores.event_store import read_meta, store_path, write_checksums
 from astrocast.io.stores.event_table import count_events, read_events
 from astrocast.io.stores.event_table_writer import EventTableWriter, pack, write_events
 
@@ -104,7 +104,7 @@ def test_named_columns_alone_and_contours_from_masks(tmp_path: Path):
     assert all(line.shape[1] == 3 for lines in found["contours"] for line in lines)
     with pytest.raises(DatasetNotFoundError, match="v_size"):
         read_events(tmp_path, ["v_size"])
-    with pytest.raises(RecordingNotFoundError, match="no event store"):
+    with pytest.raises(RecordingNotFoundError, match="not an event store"):
         read_events(tmp_path / "nothing")
     with pytest.raises(DatasetNotFoundError, match="v_area"):
         column("v_size")
@@ -161,7 +161,7 @@ def test_counting_events_reads_the_footer_only(tmp_path: Path, n: int):
     path.write_bytes(content[:-2])
     with pytest.raises(FormatError, match="damaged"):
         count_events(tmp_path)
-    with pytest.raises(RecordingNotFoundError, match="no event store"):
+    with pytest.raises(RecordingNotFoundError, match="not an event store"):
         count_events(tmp_path / "nothing")
 
 
@@ -254,3 +254,57 @@ def test_a_tampered_table_is_one_clear_error(tmp_path: Path, change: str):
         pq.write_table(held, path)
     with pytest.raises(FormatError, match=r"events\.parquet"):
         read_events(store)["mask"].to_list()
+
+
+def test_a_flipped_byte_of_any_file_is_noticed_when_it_is_read(tmp_path: Path):
+    write_events(tmp_path, table(7))
+    with create_event_map(tmp_path, (5, 6, 6)) as writer:
+        writer.write(0, np.arange(180, dtype=np.int32).reshape(5, 6, 6) // 20)
+    write_time_map(tmp_path, 5, np.array([0, 1]), np.array([2, 4]))
+    (tmp_path / "meta.json").write_text('{"a": 1}')
+    write_checksums(tmp_path)
+
+    def read_map() -> np.ndarray:
+        with open_event_map(tmp_path) as labels:
+            return labels.to_array()
+
+    readers = {
+        "event_map.tiff": read_map,
+        "time_map.npy": lambda: np.array(read_time_map(tmp_path)),
+        "meta.json": lambda: read_meta(tmp_path),
+        "events.parquet": lambda: read_events(tmp_path),
+    }
+    rng = np.random.default_rng(1)
+    for name, read in readers.items():
+        path, whole = tmp_path / name, repr(read())
+        content = path.read_bytes()
+        noticed = 0
+        for place in rng.integers(0, len(content), 25):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << rng.integers(8)
+            path.write_bytes(damaged)
+            try:
+                assert repr(read()) == whole, f"other content of {name} in silence"
+            except FormatError as error:
+                assert name in str(error)  # noqa: PT017 - both outcomes are allowed
+                noticed += 1
+        path.write_bytes(content)
+        # the table is compared page by page: some bytes of its footer say nothing
+        assert noticed == 25 or name == "events.parquet"
+        assert noticed >= 15
+
+
+def test_stores_without_checksums_and_large_files_are_read(tmp_path: Path, monkeypatch):
+    (tmp_path / "meta.json").write_text('{"a": 1}')
+    write_checksums(tmp_path)
+    (tmp_path / "meta.json").write_text('{"a": 2}')
+    with pytest.raises(FormatError, match="checksum differs"):
+        read_meta(tmp_path)
+    monkeypatch.setattr(event_store, "MOST_BYTES", 3)
+    assert read_meta(tmp_path) == {"a": 2}
+    monkeypatch.undo()
+    (tmp_path / "checksums.json").write_text("{")
+    with pytest.raises(FormatError, match=r"checksums\.json is damaged"):
+        read_meta(tmp_path)
+    (tmp_path / "checksums.json").unlink()
+    assert read_meta(tmp_path) == {"a": 2}

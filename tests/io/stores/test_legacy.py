@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,32 @@ def test_lists_of_lists_do_not_unfold_without_end(tmp_path):
         path.write_bytes(as_npy(pickle.dumps(attack, protocol=4)))
         with pytest.raises(FormatError, match="unfold"):
             read_pickled_array(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize(("depth", "times"), [(60, 1), (11, 20_000)])
+def test_keys_of_tuples_do_not_hash_without_end(tmp_path, protocol, depth, times):
+    nested = ()
+    for _ in range(depth):
+        nested = (nested, nested)
+    # without STOP the tuple is on the stack: keep it as number 65535, empty the stack,
+    # and set it as a key of a dictionary, again and again
+    content = pickle.dumps(nested, protocol)[:-1] + b"r\xff\xff\0\0" + b"0}"
+    content += b"j\xff\xff\0\0K\x01s" * times + b"."
+    path = tmp_path / "events.npy"
+    path.write_bytes(as_npy(content))
+    begin = time.process_time()
+    with pytest.raises(FormatError, match="tuples within tuples"):
+        read_pickled_array(path)
+    assert time.process_time() - begin < 5
+
+
+def test_honest_keys_are_read(tmp_path):
+    held = {1: [(3, 4)] * 50, ("b", (2, 3)): 2}
+    path = tmp_path / "events.npy"
+    for protocol in (0, 2, 4):
+        path.write_bytes(as_npy(pickle.dumps(held, protocol)))
+        assert read_pickled_array(path) == held
 
 
 @given(st.binary(max_size=60))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astrocast.errors import InvalidValueError
-from astrocast.kernels.frames.contrast import map_contrast
+from astrocast.kernels.frames.contrast import map_contrast, map_contrast_small
 
 
 @given(
@@ -37,3 +37,22 @@ def test_every_kind_of_movie(kind: Any) -> None:
 def test_contrast_that_cannot_be_is_refused(low: float, high: float) -> None:
     with pytest.raises(InvalidValueError, match="contrast"):
         map_contrast(np.zeros(3), low, high)
+
+
+@given(
+    arrays(np.float32, (2, 5, 7), elements=st.floats(-1e3, 1e3, width=32)),
+    st.integers(1, 4),
+)
+def test_smaller_frames_are_the_means_of_their_pixels(frames: Any, step: int) -> None:
+    found = map_contrast_small(frames, -900, 1100, step)
+    for t, image in enumerate(frames.astype(np.float64)):
+        for i in range(0, 5, step):
+            for j in range(0, 7, step):
+                mean = image[i : i + step, j : j + step].mean()
+                level = np.clip((mean + 900) * 255 / 2000, 0, 255)
+                assert abs(found[t, i // step, j // step] - level) <= 0.5 + 1e-4
+    assert found.shape == (2, -(-5 // step), -(-7 // step))
+    with pytest.raises(InvalidValueError, match="step of 0"):
+        map_contrast_small(frames, 0, 1, 0)
+    with pytest.raises(InvalidValueError, match="contrast"):
+        map_contrast_small(frames, 1, 1, 2)

@@ -8,39 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from astrocast.cli.commands.analyze_networks import (
+    classify,
+    network,
+    stimuli,
+    units_of,
+)
+from astrocast.cli.commands.analyze_output import (
+    Channel,
+    OneRecording,
+    Output,
+    Overlap,
+    Seed,
+    Source,
+    write_figure,
+    write_table,
+    write_text,
+)
+from astrocast.cli.commands.analyze_sessions import sessions
+
 if TYPE_CHECKING:
     import pandas as pd
 
 analyze = typer.Typer(
     name="analyze",
-    help="Compare groups; find cells, units, responses, networks, kinds of events.",
+    help="Compare groups and days; find cells, units, responses, networks, clusters.",
     no_args_is_help=True,
 )
-
-Source = Annotated[
-    Path,
-    typer.Argument(
-        help="Directory of a study, run directory (.astrocast) or event store (.roi).",
-        show_default=False,
-    ),
-]
-OneRecording = Annotated[
-    Path,
-    typer.Argument(
-        help="Run directory (.astrocast) or event store (.roi).", show_default=False
-    ),
-]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Folder for tables and figures.")
-]
-Channel = Annotated[
-    str | None,
-    typer.Option(help="Channel, where a run has several.", show_default=False),
-]
-Seed = Annotated[int, typer.Option(help="Seed of surrogates and resampling.")]
-Overlap = Annotated[
-    float, typer.Option(help="Average similarity of footprints within a unit, 0 to 1.")
-]
+for command in (network, stimuli, sessions, classify):
+    analyze.command()(command)
 
 
 @analyze.command()
@@ -85,11 +81,11 @@ def groups(
         seed=seed,
     )
     rows = [asdict(c) | {"sentence": c.sentence()} for c in found]
-    _write_table(pd.json_normalize(rows), output / "groups.csv")
+    write_table(pd.json_normalize(rows), output / "groups.csv")
     for name in value:
         per = table.groupby([group, subject, recording])[name].mean().reset_index()
         ax = group_points(per, name, group=group, subject=subject, label=name)
-        _write_figure(ax, output / f"groups_{name}.png")
+        write_figure(ax, output / f"groups_{name}.png")
     for comparison in found:
         typer.echo(comparison.sentence())
 
@@ -100,7 +96,9 @@ def power(
     value: Annotated[str, typer.Option(help="Column.", show_default=False)],
     difference: Annotated[
         float,
-        typer.Option(help="Difference worth finding, in its unit.", show_default=False),
+        typer.Option(
+            help="Smallest difference of interest, in its unit.", show_default=False
+        ),
     ],
     recordings: Annotated[int, typer.Option(help="Recordings per animal.")] = 3,
     events: Annotated[int, typer.Option(help="Events per recording.")] = 50,
@@ -138,110 +136,20 @@ def units(
     from astrocast.analysis.units import unit_groups
     from astrocast.plotting.networks import unit_graph, unit_maps
 
-    _, found = _units_of(source, channel, overlap)
+    _, found = units_of(source, channel, overlap)
     pairs = found.dependence(lag)
     group, delay = unit_groups(pairs, len(found))
     table = found.table.assign(group=group, delay=delay)
-    _write_table(table.reset_index(), output / "units.csv")
-    _write_table(pairs, output / "unit_pairs.csv")
-    _write_table(found.labels.reset_index(), output / "unit_of_event.csv")
-    _write_figure(unit_maps(found), output / "units.png")
-    _write_figure(unit_graph(found, pairs), output / "unit_graph.png")
+    write_table(table.reset_index(), output / "units.csv")
+    write_table(pairs, output / "unit_pairs.csv")
+    write_table(found.labels.reset_index(), output / "unit_of_event.csv")
+    write_figure(unit_maps(found), output / "units.png")
+    write_figure(unit_graph(found, pairs), output / "unit_graph.png")
     recurring = int((found.table["events"] > 1).sum())
     linked = int((pairs["q"] <= 0.05).sum())
     typer.echo(
         f"{len(found)} units, {recurring} of them with more than one event;"
         f" {linked} of {len(pairs)} pairs follow each other (q <= 0.05)"
-    )
-
-
-@analyze.command()
-def network(
-    source: OneRecording,
-    overlap: Overlap = 0.5,
-    reach: Annotated[
-        float, typer.Option(help="Most pixels from centre to centre.")
-    ] = 20.0,
-    lag: Annotated[
-        tuple[float, float], typer.Option(help="Frames from onset to onset.")
-    ] = (1, 5),
-    surrogates: Annotated[
-        int, typer.Option(min=19, help="Number of surrogates.")
-    ] = 199,
-    channel: Channel = None,
-    seed: Seed = 0,
-    output: Output = Path("analysis"),
-) -> None:
-    """Measure synchrony and propagation between events, against surrogates."""
-    from astrocast.analysis.networks import find_propagation, measure_synchrony
-    from astrocast.plotting.networks import against_surrogates
-
-    recorded, found = _units_of(source, channel, overlap)
-    table = recorded.read(["z0", "z1", "v_area", *_CENTRE])
-    table = _with_centres(table).assign(unit=found.labels)
-    frames = recorded.shape[0]
-    options: dict[str, Any] = {"surrogates": surrogates, "seed": seed}
-    together = measure_synchrony(table, frames, **options)
-    onward = find_propagation(table, frames, lag=lag, reach=reach, **options)
-    _write_table(onward.pairs, output / "propagation.csv")
-    for name, test in (("synchrony", together), ("propagation", onward.test)):
-        _write_figure(against_surrogates(test), output / f"{name}.png")
-        typer.echo(
-            f"{name}: {test.name} {test.observed:.4g}, {test.ratio:.2f} x that of"
-            f" surrogates, p = {test.p:.3g}"
-        )
-
-
-@analyze.command()
-def stimuli(
-    source: OneRecording,
-    triggers: Annotated[
-        Path, typer.Option(help="CSV file with trigger times.", show_default=False)
-    ],
-    column: Annotated[
-        str | None, typer.Option(help="Column of the times.", show_default=False)
-    ] = None,
-    unit: Annotated[
-        Literal["frames", "s"], typer.Option(help="Unit of the trigger times.")
-    ] = "s",
-    before: Annotated[float, typer.Option(help="Time shown before, s or frames.")] = 10,
-    after: Annotated[float, typer.Option(help="Time shown after, s or frames.")] = 20,
-    channel: Channel = None,
-    seed: Seed = 0,
-    output: Output = Path("analysis"),
-) -> None:
-    """Show onsets around stimuli, response probability and latency."""
-    import pandas as pd
-
-    from astrocast.analysis.stimuli import peri_stimulus, read_triggers
-    from astrocast.errors import InvalidValueError
-    from astrocast.plotting.networks import peri_stimulus_histogram
-    from astrocast.study.sources import open_recorded_events
-
-    recorded = open_recorded_events(source, channel)
-    if unit == "s" and recorded.frame_rate is None:
-        raise InvalidValueError(
-            "the frame rate of the recording is not known: give triggers in frames"
-            " (--unit frames), or run with --set frame_rate=HZ"
-        )
-    rate = float(recorded.frame_rate or 1.0) if unit == "s" else 1.0
-    found = peri_stimulus(
-        recorded.read(["z0"])["z0"] / rate,
-        read_triggers(triggers, column),
-        duration=recorded.shape[0] / rate,
-        before=before,
-        after=after,
-        seed=seed,
-    )
-    bins = {"from": found.edges[:-1], "to": found.edges[1:], "rate": found.rate}
-    bands = {"low": found.low, "high": found.high}
-    _write_table(pd.DataFrame(bins | bands), output / "peri_stimulus.csv")
-    ax = peri_stimulus_histogram(found, unit)
-    _write_figure(ax, output / "peri_stimulus.png")
-    typer.echo(
-        f"{found.probability:.0%} of {len(found.latency)} trials respond within"
-        f" {found.window[1]:g} {unit}, median latency {found.median_latency:.3g}"
-        f" {unit}, p = {found.p:.3g}"
     )
 
 
@@ -288,9 +196,9 @@ def clusters(
         else 0.0
     )
     chosen = table.loc[matrix.index].assign(cluster=labels)
-    _write_table(chosen, output / "clusters.csv")
+    write_table(chosen, output / "clusters.csv")
     placed = embed(matrix.values, embedding, seed=seed)
-    _write_figure(embedding_points(placed, labels, embedding), output / "clusters.png")
+    write_figure(embedding_points(placed, labels, embedding), output / "clusters.png")
     sizes = ", ".join(str((labels == k).sum()) for k in range(kinds))
     typer.echo(
         f"{kinds} clusters of {sizes} events"
@@ -321,17 +229,23 @@ def cells(
             show_default=False,
         ),
     ] = None,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts", help="Guess soma, process and endfeet of segmented cells too."
+        ),
+    ] = False,
     channel: Channel = None,
     output: Output = Path("analysis"),
 ) -> None:
-    """Attribute events to cells, and describe each cell."""
+    """Attribute events to cells and their parts, and describe each."""
     from astrocast.analysis.cells import attribute_to_cells, describe_cells
     from astrocast.io.stores.regions import to_geojson
     from astrocast.study.sources import open_recorded_events
 
     recorded = open_recorded_events(source, channel)
     table = recorded.read()
-    found = _find_cells(recorded, table, diameter, regions)
+    found = _find_cells(recorded, table, diameter, regions, parts)
     of_event = attribute_to_cells(table, found, recorded.shape[1:])
     listed = describe_cells(
         table,
@@ -341,20 +255,27 @@ def cells(
         frame_rate=recorded.frame_rate,
         pixel_size=recorded.pixel_size,
     )
-    _write_table(listed, output / "cells.csv")
-    _write_table(
+    write_table(listed, output / "cells.csv")
+    write_table(
         of_event.rename_axis("event").reset_index(), output / "cell_of_event.csv"
     )
-    _write_text(json.dumps(to_geojson(found), indent=1), output / "cells.geojson")
-    inside = int((of_event["cell"].to_numpy() != "").sum())
+    write_text(json.dumps(to_geojson(found), indent=1), output / "cells.geojson")
+    names = [n for n in ("cell", "part") if n in of_event]
+    inside = int((of_event[names] != "").any(axis=1).sum())
+    kinds = listed["kind"].value_counts(sort=False).items()
     typer.echo(
-        f"{len(found)} cells; {inside} of {len(table)} events lie in them."
+        f"{', '.join(f'{n} of kind {kind}' for kind, n in kinds)}; {inside} of"
+        f" {len(table)} events lie in them."
         f" {output / 'cells.geojson'} can be imported and edited in astrocast explore"
     )
 
 
 def _find_cells(
-    recorded: Any, table: pd.DataFrame, diameter: float | None, regions: Path | None
+    recorded: Any,
+    table: pd.DataFrame,
+    diameter: float | None,
+    regions: Path | None,
+    parts: bool,
 ) -> list[Any]:
     """Return drawn regions, or segmented ones where a diameter is given."""
     from astrocast.analysis.cells import segment_cells
@@ -364,53 +285,13 @@ def _find_cells(
 
     if diameter is not None and regions is not None:
         raise InvalidValueError("give --diameter (segment) or --regions (drawn)")
+    if parts and diameter is None:
+        raise InvalidValueError("--parts is a guess for segmented cells: --diameter")
     if regions is not None:
         return parse_geojson(regions.read_bytes(), str(regions))
     path = inferred_path(recorded.store)
     if diameter is None:
         return read_regions(path)
     mean = Video(path, inferred_loc(recorded.store, path)).mean()
-    return segment_cells(mean, diameter / (recorded.pixel_size or 1.0), table)
-
-
-_CENTRE = ("x0", "y0", "dx", "dy", "v_fp_centroid_local-0", "v_fp_centroid_local-1")
-
-
-def _with_centres(table: pd.DataFrame) -> pd.DataFrame:
-    row = table["x0"] + table["dx"] * table["v_fp_centroid_local-0"]
-    column = table["y0"] + table["dy"] * table["v_fp_centroid_local-1"]
-    return table.assign(cx=row, cy=column)
-
-
-def _units_of(source: Path, channel: str | None, overlap: float) -> tuple[Any, Any]:
-    from astrocast.analysis.units import find_units
-    from astrocast.study.sources import open_recorded_events
-
-    recorded = open_recorded_events(source, channel)
-    table = recorded.read(["z0", "x0", "y0", "mask"])
-    return recorded, find_units(table, recorded.shape, overlap=overlap)
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    from astrocast.io.writing.files import replacing
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as beside:
-        table.to_csv(beside, index=False)
-
-
-def _write_text(text: str, path: Path) -> None:
-    from astrocast.io.writing.files import replacing
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as beside:
-        beside.write_text(text + "\n", encoding="utf-8")
-
-
-def _write_figure(ax: Any, path: Path) -> None:
-    from astrocast.io.writing.files import replacing
-    from astrocast.plotting.frame import figure_of
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, suffix=".png") as beside:
-        figure_of(ax).savefig(beside, dpi=150, format="png")
+    pixels = diameter / (recorded.pixel_size or 1.0)
+    return segment_cells(mean, pixels, table, parts=parts)

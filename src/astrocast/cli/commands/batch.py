@@ -1,4 +1,4 @@
-"""``astrocast batch``: many recordings, and what they have in common."""
+"""``astrocast batch``: run many recordings with common parameters."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def batch(
 ) -> None:
     """Run all recordings of a study, then write their common tables and report.
 
-    Goes on past recordings that fail; run it again to go on after an interruption.
+    Recordings that fail are reported at the end; run it again to resume.
     """
     from astrocast.errors import InvalidValueError
 
@@ -95,8 +95,8 @@ def _write_template(folder: str, overwrite: bool) -> None:
     recordings = find_recordings(folder)
     path = write_template(Path("study.csv"), recordings, overwrite)
     typer.echo(
-        f"{path}: {len(recordings)} recordings; fill in group, subject and what the"
-        f" files do not say, then: astrocast batch {path}"
+        f"{path}: {len(recordings)} recordings; fill in group, subject and the"
+        f" missing values, then: astrocast batch {path}"
     )
 
 

@@ -1,4 +1,4 @@
-"""``astrocast check``: whether everything in a run is still what was written."""
+"""``astrocast check``: compare the files of a run with their checksums."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def check(
         typer.echo(f"{stage}: {'; '.join(problems) or 'as it was written'}")
     if any(found.values()):
         raise FormatError(
-            f"{run} is not what was written; run the same recording again, and the"
-            " stages that are not intact are computed anew"
+            f"{run} has changed since it was written; run the same recording again:"
+            " damaged stages are computed again"
         )

@@ -71,7 +71,7 @@ def denoise(
 
 
 def summary(denoiser: Denoiser) -> list[str]:
-    """Return what was done and how good it is, a line each."""
+    """Return the processing steps and quality measures, a line each."""
     said = [f"engine: {denoiser.engine_used}"]
     if denoiser.training is not None:
         said.append(f"training: {denoiser.training.steps} steps")

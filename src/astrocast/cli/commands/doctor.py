@@ -1,4 +1,4 @@
-"""``astrocast doctor``: what this computer has and what is missing."""
+"""``astrocast doctor``: list what is installed and what is missing."""
 
 from __future__ import annotations
 

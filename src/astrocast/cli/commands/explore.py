@@ -40,7 +40,7 @@ def explore(
         ),
     ] = None,
     curator: Annotated[
-        str, typer.Option(help="Name that your decisions are kept under.")
+        str, typer.Option(help="Your name, for your decisions on events.")
     ] = "",
     host: Annotated[
         str,

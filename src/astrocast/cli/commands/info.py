@@ -1,4 +1,4 @@
-"""``astrocast info``: what is in a recording, and what there is to choose from."""
+"""``astrocast info``: content and choices of a recording."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def list_choices(choices: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def describe(name: str, movie: OpenRecording) -> list[str]:
-    """Return what is known of a recording, a line each."""
+    """Return the properties of a recording, a line each."""
     frames, rows, columns = movie.shape
     per_channel = frames // movie.channels
     several = f" in each of {movie.channels} channels" if movie.channels > 1 else ""

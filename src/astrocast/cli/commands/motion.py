@@ -42,7 +42,7 @@ def motion(
     working_directory: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that keeps what is done, so that an interrupted run goes on."
+            help="Folder for finished blocks, so that an interrupted run resumes."
         ),
     ] = None,
     config: Config = None,

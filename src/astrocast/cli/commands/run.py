@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 def run(
     recording: Annotated[
-        Path, typer.Argument(help="File or folder of a recording.", show_default=False)
+        str,
+        typer.Argument(
+            help="File or folder of a recording, or the URL of a zarr store (s3://).",
+            show_default=False,
+        ),
     ],
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
@@ -58,18 +62,55 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results of other parameters.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "Address of a running dask scheduler: its workers compute the blocks."
+                " They must see the recording and the output at the same paths."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    scheduler_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same, by the file that the scheduler wrote its address to.",
+            show_default=False,
+        ),
+    ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "Start workers as SLURM jobs, for example"
+                " 'jobs=8,cores=4,memory=16GB,walltime=04:00:00'."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
     from astrocast.cli.output import print_result
+    from astrocast.io.registry import is_url, open_recording
+    from astrocast.pipeline.movies import store_for_workers
     from astrocast.pipeline.run import run_recording
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
+    from astrocast.study.clusters import connect
 
     chosen = list_choices_given("conversion.", plane, position, channel, axes, missing)
     settings = read_configuration(config, [*(set_ or []), *chosen], loc_in=loc)
-    with reporting(reporter()):
-        result = run_recording(recording, output, settings, overwrite=overwrite)
+    with (
+        connect(scheduler, slurm, scheduler_file, for_blocks=True) as client,
+        reporting(reporter()),
+    ):
+        if client is not None:
+            settings = store_for_workers(Path(recording), output, settings)
+        loc_in = settings.conversion.loc_in
+        source = open_recording(recording, loc_in) if is_url(recording) else recording
+        result = run_recording(source, output, settings, overwrite=overwrite)
     print_result(result.summary(), result.values(), as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from astrocast.io.recording import ALL, Recording
 from astrocast.io.views import DerivedRecording
 
-#: a longer run of bad frames tells of nothing that happened in it
+#: longest run of bad frames that is interpolated
 LONGEST_GAP = 4
 #: a larger share of bad frames says that they were judged wrongly rather than that the
 #: recording is so bad

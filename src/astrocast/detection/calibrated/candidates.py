@@ -1,4 +1,4 @@
-"""Candidate voxels of a recording: those of the smoothed signal that stand out.
+"""Candidate voxels: voxels of the smoothed signal above the noise.
 
 Each stretch is read twice: once for its noise and background, once for the signal above
 it, in blocks. What stands out of the noise of each block is kept on disk together with
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +23,21 @@ from astrocast.detection.calibrated.stretch import (
     signal_of,
     stretches,
 )
-from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
+    regions_to_keep,
     stand_out,
     values_on_runs,
 )
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 from astrocast.kernels.segmentation.labelling import label_runs
-from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.runtime.blocks import Block, describe_block, read_blocks
+from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
@@ -59,15 +62,18 @@ class CandidateSearch:
     field_active
         Frames in which the whole field is active, bool, (frame,): what the common
         course leaves there is not noise.
+    threshold
+        Height that an event reaches, in standard deviations of the noise.
     """
 
     settings: CalibratedSettings
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | CarriedBlocks
     pool: Executor | None
     advance: Callable[[int], None]
     border: tuple[int, int, int, int]
     unknown: NDArray[np.bool_] | None
     field_active: NDArray[np.bool_]
+    threshold: float = 0.0
 
 
 def find_candidates(
@@ -77,15 +83,72 @@ def find_candidates(
     blocks: list[Block] = []
     excess = 0.0
     settings = search.settings
+    items = []
     for start, stop in stretches(recording.shape[0], settings.stretch):
         own = blocks_of(recording, start, stop, settings.reach + 1, _BLOCK_VOXELS)
-        numbered = list(enumerate(own, len(blocks)))
-        excess = max(
-            excess, _search_stretch(recording, (start, stop), numbered, search)
-        )
+        items.append(((start, stop), list(enumerate(own, len(blocks)))))
         blocks += own
+    checkpoint = search.checkpoint
+    assert isinstance(checkpoint, Checkpoint)
+    found = map_tasks(
+        SearchStretch(recording, search),
+        items,
+        search.pool,
+        recordings=(recording,),
+        describe=lambda item: describe_block(recording, item[1][0][1]),
+    )
+    for (span, _), (slow, carried) in zip(items, found, strict=True):
+        excess = max(excess, slow)
+        if isinstance(carried, CarriedBlocks):
+            checkpoint.take(carried)
+        if carried is not None:  # computed by a worker, which shows no progress
+            search.advance(span[1] - span[0])
     plain = [Block(b.start, b.stop, 0, 0) for b in blocks]
-    return join_blocks(search.checkpoint, recording.shape, plain), excess
+    return join_blocks(checkpoint, recording.shape, plain), excess
+
+
+class SearchStretch:
+    """Search one stretch: what `map_tasks` calls.
+
+    A stretch is the task of a cluster, as its noise is measured in all of its frames;
+    it is read in blocks, so that a worker holds a few of them.
+    """
+
+    def __init__(self, recording: Recording, search: CandidateSearch) -> None:
+        self.recording, self.search = recording, search
+        self.away = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs: it has threads, and shows no progress."""
+        search = replace(
+            self.search,
+            checkpoint=self.search.checkpoint.for_workers(),
+            pool=None,
+            advance=_say_nothing,
+        )
+        return {"recording": self.recording, "search": search, "away": True}
+
+    def __call__(
+        self, item: tuple[tuple[int, int], list[tuple[int, Block]]], pool: Any
+    ) -> tuple[float, CarriedBlocks | bool | None]:
+        """Return the noise excess of a stretch, and its blocks if they travel back.
+
+        True instead of blocks where a worker stored them; None where it was done here.
+        """
+        span, blocks = item
+        search = replace(self.search, pool=pool)
+        if isinstance(search.checkpoint, CarriedBlocks):  # each task its own
+            search = replace(search, checkpoint=CarriedBlocks())
+        excess = _search_stretch(self.recording, span, blocks, search)
+        if self.away:
+            self.recording.release()
+        if isinstance(search.checkpoint, CarriedBlocks):
+            return excess, search.checkpoint
+        return excess, self.away or None
+
+
+def _say_nothing(frames: int) -> None:
+    """Take note of progress nowhere."""
 
 
 def _search_stretch(
@@ -182,16 +245,20 @@ def _keep(
         volume[volume] = high
         runs = find_runs(volume, search.pool)
     labels, n = label_runs(runs)
+    value, single, normal = value[high], stored["single"][high], normal[high]
+    kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
+    own = kept[labels]
+    voxels = np.repeat(own, runs.stop - runs.start)
     search.checkpoint.save(
         ACTIVE,
         index,
-        start=runs.start,
-        stop=runs.stop,
-        first=runs.first,
-        labels=labels,
-        n=np.array(n),
+        start=runs.start[own],
+        stop=runs.stop[own],
+        first=np.concatenate([[0], np.cumsum(own)])[runs.first],
+        labels=np.cumsum(kept)[labels[own]].astype(np.int32),
+        n=np.array(kept.sum()),
         invalid=stored["invalid"],
-        value=value[high],
-        single=stored["single"][high],
-        noise=normal[high],
+        value=value[voxels],
+        single=single[voxels],
+        noise=normal[voxels],
     )

@@ -1,4 +1,4 @@
-"""From candidate voxels to events: the glue between what is on disk and the kernels."""
+"""Divide candidate voxels into events: reads blocks from disk, calls the kernels."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ from astrocast.kernels.calibrated.overlap import (
     layer_events,
     shared_voxels,
 )
+from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
+from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
 #: candidate voxels that are in memory together, and about how many of them one thread
 #: divides into events at a time
 _BATCH_VOXELS, _GROUP_VOXELS = 4 << 20, 1 << 17
-#: share of its peak from which a voxel is its basin's, whatever reaches it, so that
+#: share of the peak above which a voxel always belongs to its basin's event, so that
 #: every event is seen in the map
 _CORE = 0.75
 #: share of its peak that a voxel of an event reaches before smoothing, over the share
@@ -56,7 +58,7 @@ class Voxels:
 
 @dataclass(frozen=True)
 class DividedEvent:
-    """An event and what is known of it.
+    """An event with its peak, confidence and voxels.
 
     Parameters
     ----------
@@ -81,14 +83,40 @@ class DividedEvent:
     rank: list[Any]
 
 
-def batches(
-    candidates: Segmentation, threshold: float
-) -> Iterator[tuple[list[Voxels], int]]:
-    """Yield voxels of connected candidates that reach the threshold, in groups.
+@dataclass(frozen=True)
+class Batch:
+    """Connected candidates that are in memory together.
 
-    The groups of a batch are independent of each other. With each batch comes the first
-    frame of those that are still to come.
+    Parameters
+    ----------
+    numbers
+        Of the candidates, int64, ascending.
+    blocks
+        Blocks that they may be in: index, frames, and the candidate of each label.
+    following
+        First frame of the candidates that are still to come.
+    groups
+        Group of each candidate, from 0; groups are independent of each other.
+    voxels
+        Their voxels, group by group, where a worker cannot load them; None where it
+        can.
     """
+
+    numbers: NDArray[np.int64]
+    blocks: list[tuple[int, Block, NDArray[np.int32]]]
+    following: int
+    groups: NDArray[np.int64]
+    voxels: list[Voxels] | None = None
+
+    def load(self, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
+        """Return the voxels of each group, ascending; ``shape`` of the recording."""
+        if self.voxels is not None:
+            return self.voxels
+        return _gather(self, checkpoint, shape)
+
+
+def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
+    """Yield batches of connected candidates that reach the threshold."""
     boxes = candidates.boxes
     highest = _highest(candidates)
     kept = 1 + np.flatnonzero(highest[1:] >= threshold)
@@ -98,10 +126,19 @@ def batches(
     cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
     for a, b in pairwise(cuts):
         if b > a:
-            yield (
-                _gather(candidates, kept[a:b]),
-                (int(starts[b]) if b < len(kept) else candidates.shape[0]),
+            low, high, area = (
+                v[kept[a:b] - 1] for v in (boxes.low, boxes.high, boxes.area)
             )
+            groups = independent_groups(low, high, area, _GROUP_VOXELS)
+            order = np.argsort(kept[a:b])
+            z0, z1 = low[:, 0].min(), high[:, 0].max()
+            near = [
+                (index, block, candidates.final[index])
+                for index, block in enumerate(candidates.blocks)
+                if block.start < z1 and block.stop > z0
+            ]
+            following = int(starts[b]) if b < len(kept) else candidates.shape[0]
+            yield Batch(kept[a:b][order], near, following, groups[order])
 
 
 def _highest(candidates: Segmentation) -> NDArray[np.float32]:
@@ -118,35 +155,68 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(candidates: Segmentation, chosen: NDArray[np.int64]) -> list[Voxels]:
+def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
     """Return the voxels of connected candidates, ascending in each group."""
-    boxes = candidates.boxes
-    low, high, area = (v[chosen - 1] for v in (boxes.low, boxes.high, boxes.area))
-    group = np.full(len(boxes.area) + 1, -1, np.int32)
-    group[chosen] = independent_groups(low, high, area, _GROUP_VOXELS)
-    rows, columns = candidates.shape[1:]
-    names = ("value", "noise", "single")
+    rows, columns = shape[1:]
     parts = []
-    for index, block in enumerate(candidates.blocks):
-        if block.start >= high[:, 0].max() or block.stop <= low[:, 0].min():
-            continue
-        runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index, *names)
+    for index, block, final in batch.blocks:
+        stored = checkpoint.load(ACTIVE, index)
+        place = (block.stop - block.start, rows, columns)
+        runs = Runs(stored["start"], stored["stop"], stored["first"], place)
+        at = np.minimum(np.searchsorted(batch.numbers, final), len(batch.numbers) - 1)
+        group = np.where(batch.numbers[at] == final, batch.groups[at], -1)
         length = (runs.stop - runs.start).astype(np.int64)
         first = (
             (runs.frame() + block.start) * rows + runs.row()
         ) * columns + runs.start
-        of_voxel = np.repeat(group[labels], length)
+        of_voxel = np.repeat(group[stored["labels"]].astype(np.int32), length)
         own = of_voxel >= 0
         at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
             len(own)
         )
+        names = ("value", "noise", "single")
         parts.append((of_voxel[own], at[own], *(stored[name][own] for name in names)))
-    of_voxel, *columns_of = (np.concatenate(c) for c in zip(*parts, strict=True))
+    of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
     order = np.argsort(of_voxel, kind="stable")
     cuts = np.cumsum(np.bincount(of_voxel))[:-1]
-    split = [np.split(column[order], cuts) for column in columns_of]
-    return [Voxels(*columns) for columns in zip(*split, strict=True)]
+    split = [np.split(column[order], cuts) for column in values]
+    return [Voxels(*one) for one in zip(*split, strict=True)]
+
+
+class FindEvents:
+    """Divide a batch into events: what `map_tasks` calls.
+
+    Parameters
+    ----------
+    checkpoint
+        Where candidates are kept.
+    shape, settings, threshold
+        See `find_events`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Any,
+        shape: tuple[int, int, int],
+        settings: CalibratedSettings,
+        threshold: float,
+    ) -> None:
+        self.checkpoint, self.shape = checkpoint, shape
+        self.settings, self.threshold = settings, threshold
+
+    def __call__(
+        self, batch: Batch, pool: Executor | None
+    ) -> tuple[list[DividedEvent], int]:
+        """Return the events of a batch, and the first frame of those to come."""
+        voxels = batch.load(self.checkpoint, self.shape)
+        found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
+        return list(found), batch.following
+
+
+def to_send(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
+    """Return a batch with its voxels, for workers that do not see the checkpoint."""
+    voxels = batch.load(checkpoint, shape)
+    return Batch(batch.numbers, [], batch.following, batch.groups, voxels)
 
 
 def find_events(

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from astrocast.detection.calibrated.stretch import blocks_of
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
-from astrocast.kernels.frames.frame_quality import LEAVE_OUT, judge_frames
+from astrocast.kernels.frames.frame_judge import FrameJudge
+from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
-from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.runtime.blocks import Block, map_blocks
 
 _BLOCK_VOXELS = 8 << 20
-#: most tiles along a side of the frame: their courses are held in memory
-_TILES = 20
+#: most tiles along a side of the frame, fewer where a recording is so long that their
+#: courses would have more than so many values: they are held in memory
+_TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -48,26 +50,28 @@ class Field:
     def read(cls, recording: Recording, pool: Executor | None, judge: bool) -> Field:
         """Read a recording once, and judge its frames where they were not before."""
         n, rows, columns = recording.shape
-        side = max(1, -(-max(rows, columns) // _TILES))
-        tiles, statistics = [], []
-        blocks = blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
-        for block, frames in read_blocks(
-            recording, [Block(b.start, b.stop, min(1, b.start), 0) for b in blocks]
+        side = max(1, -(-max(rows, columns) // tiles_along(n)))
+        tiles, judged = [], FrameJudge()
+        blocks = [
+            Block(b.start, b.stop, min(1, b.start), 0)
+            for b in blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+        ]
+        for _, (means, measured) in map_blocks(
+            recording, MeasureField(side, judge), blocks, pool=pool
         ):
-            own = frames[block.inner]
-            tiles.append(tile_means_of_frames(fill_invalid(own)[0], side, pool))
-            if judge:
-                statistics += _statistics(frames, block.lead, pool)
+            tiles.append(means)
+            for part in measured:
+                judged.add(part)
         bad = np.zeros(n, np.bool_)
         if judge:
-            flags = judge_frames(FrameStatistics.join(statistics))
-            bad[[f.frame for f in flags if f.severity >= LEAVE_OUT]] = True
+            left_out = [f.frame for f in judged.flags() if f.severity >= LEAVE_OUT]
+            bad[left_out] = True
         return cls(np.concatenate(tiles), side, (rows, columns), bad)
 
     def interpolate_bad_frames(
         self, bad: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
-        """Return the tiles with those of bad frames interpolated in time."""
+        """Return the tiles, bad frames interpolated over time."""
         if bad is None or not bad.any() or bad.all():
             return self.tiles
         good = np.flatnonzero(~bad)
@@ -103,6 +107,42 @@ class Field:
         pixels: Any = part.repeat(self.side, axis=1).repeat(self.side, axis=2)
         at = np.flatnonzero(pixels[:, :rows, :columns])
         return np.asarray(at + (a - start) * rows * columns, np.int64)
+
+
+@dataclass(frozen=True)
+class MeasureField:
+    """Tile means and frame statistics of a block: what `map_blocks` calls.
+
+    Parameters
+    ----------
+    side
+        Of a tile, in pixels.
+    judge
+        Whether frames are judged.
+    """
+
+    side: int
+    judge: bool
+
+    def __call__(
+        self, frames: NDArray[Any], block: Block, pool: Executor | None
+    ) -> tuple[NDArray[np.float32], list[FrameStatistics]]:
+        """Return means, (frame, tile), and statistics of the block's own frames."""
+        own = frames[block.inner]
+        means = tile_means_of_frames(fill_invalid(own)[0], self.side, pool)
+        return means, _statistics(frames, block.lead, pool) if self.judge else []
+
+
+def tiles_along(n_frames: int) -> int:
+    """Return the most tiles along a side of the frame for a number of frames.
+
+    Examples
+    --------
+    >>> tiles_along(80_000), tiles_along(1_000_000)
+    (20, 5)
+    """
+    fits = int((_MOST_VALUES / max(n_frames, 1)) ** 0.5)
+    return min(max(fits, _LEAST_TILES), _TILES)
 
 
 def _statistics(

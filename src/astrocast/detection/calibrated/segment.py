@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -19,12 +19,19 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
-from astrocast.detection.calibrated.divide import batches, find_events
+from astrocast.detection.calibrated.divide import (
+    Batch,
+    DividedEvent,
+    FindEvents,
+    batches,
+    to_send,
+)
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
-from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     number_events,
     parts_by_block,
     write_layers,
@@ -38,6 +45,7 @@ from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_e
 from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.calibrated.significance import confidence, height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
+from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _EVENTS = "calibrated"
@@ -98,7 +106,7 @@ def segment_calibrated(
     )
     active = of_field.activity > 0
     search = CandidateSearch(
-        settings, checkpoint, pool, advance, border, unknown, active
+        settings, checkpoint, pool, advance, border, unknown, active, threshold
     )
     candidates, excess = find_candidates(recording, search)
     if excess > _MOST_EXCESS:
@@ -130,14 +138,16 @@ class _Writer:
     ) -> Segmentation:
         """Divide the candidates, write all blocks, and return the events."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
-        n_field = len(self.of_field.mask)
-        for groups, following in batches(self.candidates, threshold):
-            for event in find_events(groups, shape, settings, threshold, pool):
-                if self._follows_field(event.layers, event.peak):
+        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
+        for events, following in self._found(settings, threshold, pool):
+            for event in events:
+                size = shape[1] * shape[2]
+                activity = self.of_field.activity
+                if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
                 self.parts.append(event.parts)
-                for index, part in parts_by_block(event.layers, blocks, shape):
+                for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
                     waiting.append((part, n_field + len(self.heights)))
             while self.written < len(blocks) and (
@@ -161,16 +171,18 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
-    def _follows_field(self, event: LayeredEvent, peak: float) -> bool:
-        """Whether a local event is what a whole-field event leaves in one place."""
-        size = self.candidates.shape[1] * self.candidates.shape[2]
-        activity = self.of_field.activity
-        frames = slice(event.voxels[0] // size, event.voxels[-1] // size + 1)
-        highest = float(activity[frames].max())
-        if highest == 0:
-            return False
-        within = (activity[event.voxels // size] > 0).mean() > _WITHIN
-        return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
+    def _found(
+        self, settings: CalibratedSettings, threshold: float, pool: Executor | None
+    ) -> Iterator[tuple[list[DividedEvent], int]]:
+        """Yield the events of each batch, and the first frame of those to come."""
+        candidates, shape = self.candidates, self.candidates.shape
+        here = candidates.checkpoint
+        there = here.for_workers()
+        found = batches(candidates, threshold)
+        if isinstance(there, CarriedBlocks):
+            found = (to_send(batch, here, shape) for batch in found)
+        task = FindEvents(there, shape, settings, threshold)
+        yield from map_tasks(task, found, pool, describe=_describe_batch)
 
     def _write_block(self) -> None:
         """Write the next block, its part of whole-field events below all others."""
@@ -189,6 +201,37 @@ class _Writer:
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
         self.written += 1
+
+
+def _describe_batch(batch: Batch) -> tuple[str, int]:
+    """Return the name of a batch, and the bytes that dividing it needs."""
+    blocks = [block for _, block, _ in batch.blocks]
+    frames = f" in frames {blocks[0].start}:{blocks[-1].stop}" if blocks else ""
+    return f"{len(batch.numbers)} candidates{frames}", 2 << 30
+
+
+def follows_field(
+    voxels: NDArray[np.int64], peak: float, activity: NDArray[np.float32], size: int
+) -> bool:
+    """Return whether a local event is the remainder of a whole-field event.
+
+    Parameters
+    ----------
+    voxels
+        Of the event, flat indices, ascending.
+    peak
+        Of its smoothed signal.
+    activity
+        Of the whole field in each frame, 0 where there is none, (frame,).
+    size
+        Pixels of a frame.
+    """
+    frames = slice(voxels[0] // size, voxels[-1] // size + 1)
+    highest = float(activity[frames].max())
+    if highest == 0:
+        return False
+    within = (activity[voxels // size] > 0).mean() > _WITHIN
+    return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
 
 def calibrated_labels(

@@ -19,6 +19,7 @@ from astrocast.kernels.calibrated.background import (
 from astrocast.kernels.calibrated.noise_model import SmoothedNoise, measure_noise
 from astrocast.kernels.calibrated.noise_moments import (
     LagMoments,
+    StepMoments,
     correlation_in_time,
     gain_of_gaussian,
 )
@@ -36,7 +37,7 @@ from astrocast.kernels.frames.smoothing import (
     gaussian,
     gaussian_weights,
     smoothed_noise,
-    temporal_gain,
+    temporal_gain_of,
 )
 from astrocast.runtime.blocks import Block, read_blocks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -55,7 +56,7 @@ _CLASSES = 8
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is known of a stretch of the recording before its frames are judged.
+    """Background and noise of a stretch of the recording.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Stretch:
     light, slope
         Light and gradient of the background, smoothed, (row, column).
     classes, tables
-        Brightness class of each pixel, and what heights of its noise are worth, see
+        Brightness class of each pixel, and the z-scores of heights of its noise, see
         `kernels.calibrated.tails`.
     measured
         What the noise of the smoothed signal was measured to be.
@@ -104,15 +105,42 @@ class Stretch:
         field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
         """Read a stretch and a sample of it; return its noise and background."""
-        edges = step_edges(stop - start)
-        moments = LagMoments(edges, recording.shape[1:])
+        gathered = LagMoments(step_edges(stop - start), recording.shape[1:])
         for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
-            moments.add(fill_invalid(frames)[0], block.start - start, pool)
+            gathered.add(fill_invalid(frames)[0], block.start - start, pool)
+        moments = gathered.summary()
+        del gathered
+        known = cls.of_moments(moments, (start, stop), len(recording), settings, pool)
+        return known.measure_noise_in(recording, settings, pool, field_active)
+
+    @classmethod
+    def of_moments(
+        cls,
+        moments: StepMoments,
+        span: tuple[int, int],
+        n_frames: int,
+        settings: CalibratedSettings,
+        pool: Executor | None,
+    ) -> Stretch:
+        """Return background and noise of a stretch from moments of its frames.
+
+        Parameters
+        ----------
+        moments
+            Of the frames of the stretch.
+        span
+            First frame of the stretch and its end.
+        n_frames
+            Frames of the whole recording.
+        settings, pool
+            Of the run.
+        """
         half = moments.half_squares
         correlation = correlation_in_time(half)
         line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
-        background = estimate_background(moments.means, edges, line, pool, correlation)
-        del moments
+        background = estimate_background(
+            moments.means, moments.edges, line, pool, correlation
+        )
         texture = Texture.of(background.mean, background.variance)
         alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)
         noise = (
@@ -130,9 +158,8 @@ class Stretch:
         classes = (rank * _CLASSES // rank.size).astype(np.uint8)
         slope = np.hypot(*np.gradient(mean)).astype(np.float32)
         unknown = np.empty((0, 0), np.float32)
-        known = cls(
-            start,
-            stop,
+        return cls(
+            *span,
             background,
             texture,
             noise,
@@ -141,10 +168,9 @@ class Stretch:
             classes,
             unknown,
             SmoothedNoise(),
-            recording.shape[0],
+            n_frames,
             alike / float(np.sqrt(1 - correlation[0])),
         )
-        return known._measure_noise(recording, settings, pool, field_active)
 
     @property
     def single(self) -> NDArray[np.float32]:
@@ -157,21 +183,28 @@ class Stretch:
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
-    def _measure_noise(
+    def measure_noise_in(
         self,
         recording: Recording,
         settings: CalibratedSettings,
         pool: Executor | None,
         field_active: NDArray[np.bool_] | None,
+        since: int | None = None,
     ) -> Stretch:
-        """Return the stretch with what a sample of it shows of its noise."""
+        """Return the stretch with its noise measured in a sample of frames.
+
+        The sample is taken from frame ``since`` on; from the whole stretch when None.
+        """
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
         heights = []
-        gain = self._gain(recording.shape[0], settings)
+        n = len(recording)
+        # at most a few frames at the ends differ from the median
+        few = min(n, 1000)
+        usual = np.median(self._gain(np.arange(few), few, settings))
         for block, frames in read_blocks(
-            recording, self._samples(recording, settings.reach + 1)
+            recording, self._samples(recording, settings.reach + 1, since)
         ):
             above, smooth, _ = signal_of(frames, block, self, settings, pool)
             above, at = above[block.inner], np.arange(block.start, block.stop)
@@ -181,39 +214,43 @@ class Stretch:
             counts = counts + histogram_of_noise(
                 above, smooth, (single, self.noise), self.classes, own
             )
-            heights.append(smooth / self.noise / gain[at, None, None])
+            gain = self._gain(at, n, settings)
+            heights.append(smooth / self.noise / gain[:, None, None])
         tables = normal_heights(counts, settings.smooth_sigma, settings.reach)
         z = np.concatenate([as_normal(h, self.classes, tables) for h in heights])
-        found = measure_noise(
-            z, self.noise * np.float32(np.median(gain)), self.light, self.slope
-        )
+        found = measure_noise(z, self.noise * np.float32(usual), self.light, self.slope)
         found = replace(found, flicker=max(found.flicker, settings.background_error))
         return replace(self, tables=tables, measured=found)
 
-    def _samples(self, recording: Recording, halo: int) -> list[Block]:
+    def _samples(
+        self, recording: Recording, halo: int, since: int | None
+    ) -> list[Block]:
         n, rows, columns = recording.shape
-        length = self.stop - self.start
+        start = self.start if since is None else since
+        length = self.stop - start
         wanted = max(_SAMPLE_VOXELS // (rows * columns) // _SAMPLES, _SAMPLE_FRAMES)
         if (wanted + 2 * halo) * _SAMPLES >= length:
             return [
                 Block(
-                    self.start,
+                    start,
                     self.stop,
-                    min(halo, self.start),
+                    min(halo, start),
                     min(halo, n - self.stop),
                 )
             ]
         starts = [
-            self.start + (length - wanted) * i // (_SAMPLES - 1)
-            for i in range(_SAMPLES)
+            start + (length - wanted) * i // (_SAMPLES - 1) for i in range(_SAMPLES)
         ]
         return [
             Block(a, a + wanted, min(halo, a), min(halo, n - a - wanted))
             for a in starts
         ]
 
-    def _gain(self, n_frames: int, settings: CalibratedSettings) -> NDArray[np.float32]:
-        gain = temporal_gain(n_frames, settings.smooth_sigma, settings.reach)
+    def _gain(
+        self, frames: NDArray[np.int64], n_frames: int, settings: CalibratedSettings
+    ) -> NDArray[np.float32]:
+        """Return the share of the noise that smoothing in time leaves, (frame,)."""
+        gain = temporal_gain_of(frames, n_frames, settings.smooth_sigma, settings.reach)
         # the level is itself a mean of as many frames, each with its noise
         return np.sqrt(gain**2 + np.float32(1 / (self.stop - self.start)))
 
@@ -228,7 +265,7 @@ class Stretch:
         recording.
         """
         gains, which = np.unique(
-            self._gain(self.n_frames, settings)[block.start : block.stop],
+            self._gain(np.arange(block.start, block.stop), self.n_frames, settings),
             return_inverse=True,
         )
         kinds = [

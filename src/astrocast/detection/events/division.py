@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.events.layers import (
     Part,
+    block_edges,
     number_events,
     parts_by_block,
     write_layers,
@@ -87,7 +88,7 @@ class _Event:
         )
 
     def see(self, start: int, frames: NDArray[Any]) -> None:
-        """Keep what of a block that begins at ``start`` is in the box."""
+        """Copy the part of a block in the box; the block begins at ``start``."""
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
             inside = frames[
@@ -147,6 +148,7 @@ class _DividedEvents:
         self.waiting: dict[int, list[Part]] = {}
         self.event: list[int] = []
         self.part: list[int] = []
+        self.edges = block_edges(segmentation.blocks, segmentation.shape)
         self.written = 0
 
     def add(self, event: int, whole: LayeredEvent, part: NDArray[np.int32]) -> None:
@@ -159,9 +161,7 @@ class _DividedEvents:
             piece = LayeredEvent(
                 whole.voxels[own], whole.hidden[own], whole.filled[own]
             )
-            for index, inside in parts_by_block(
-                piece, self.segmentation.blocks, self.segmentation.shape
-            ):
+            for index, inside in parts_by_block(piece, self.edges):
                 self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:

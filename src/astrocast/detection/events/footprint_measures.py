@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.front_speed import front_speed
 from astrocast.kernels.event_features.time_course import EventCourses, event_courses
 from astrocast.kernels.masks.packed_masks import Masks
-from astrocast.kernels.masks.runs import paint_runs
+from astrocast.kernels.masks.runs import Runs, paint_runs
 from astrocast.kernels.traces.extension import extended_windows
 from astrocast.kernels.traces.footprint_traces import (
     SHARED,
@@ -39,8 +39,8 @@ from astrocast.kernels.traces.footprint_traces import (
     MovieBlock,
     add_footprint_traces,
 )
-from astrocast.kernels.traces.traces import Pixels
-from astrocast.runtime.blocks import read_blocks
+from astrocast.kernels.traces.traces import Pixels, Windows
+from astrocast.runtime.blocks import Block, map_blocks
 
 #: frames read before and after an event: this many, and as long as the event, up to the
 #: most. Its decay and enough baseline on either side fit in
@@ -88,6 +88,26 @@ class FootprintMeasures:
     courses: EventCourses
     pixels_count: NDArray[np.int64]
 
+    def of_events(self, a: int, b: int) -> FootprintMeasures:
+        """Return the measures of events ``a + 1`` to ``b``."""
+        own, whole = slice(a, b), self.traces
+        first, last = whole.windows.offsets[a], whole.windows.offsets[b]
+        traces = FootprintTraces(
+            Windows(
+                whole.windows.starts[own], whole.windows.offsets[a : b + 1] - first
+            ),
+            whole.mean[first:last],
+            whole.fluorescence[own],
+            whole.fluorescence_frames[own],
+            whole.left_out[own],
+        )
+        courses = {
+            f.name: getattr(self.courses, f.name)[own] for f in fields(EventCourses)
+        }
+        return FootprintMeasures(
+            traces, EventCourses(**courses), self.pixels_count[own]
+        )
+
 
 def mean_image(
     recording: Recording, blocks: list[Any], advance: Callable[[int], None]
@@ -95,13 +115,20 @@ def mean_image(
     """Return the mean of all frames, NaN left out, float32 (row, column)."""
     total = np.zeros(recording.shape[1:])
     count = np.zeros(recording.shape[1:], np.int64)
-    for block, frames in read_blocks(recording, blocks):
-        values = frames.astype(np.float64)
-        finite = np.isfinite(values)
-        total += np.where(finite, values, 0.0).sum(axis=0)
-        count += finite.sum(axis=0)
+    for block, (added, finite) in map_blocks(recording, sum_frames, blocks):
+        total += added
+        count += finite
         advance(block.stop - block.start)
     return (total / np.maximum(count, 1)).astype(np.float32)
+
+
+def sum_frames(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sum of the frames of a block without NaN, and how many are finite."""
+    values = frames.astype(np.float64)
+    finite = np.isfinite(values)
+    return np.where(finite, values, 0.0).sum(axis=0), finite.sum(axis=0)
 
 
 def measure_footprints(
@@ -136,25 +163,133 @@ def measure_footprints(
     windows = extended_windows(low, high, context, context, (0, frames))
     traces = FootprintTraces.empty(windows)
     light = movies.fluorescence
+    same = light is None or light is movies.signal
     blocks = segmentation.blocks
-    for index, (block, signal) in enumerate(read_blocks(movies.signal, blocks)):
-        raw = None
-        if light is movies.signal:
-            raw = signal
-        elif light is not None:
-            raw = light.read(block.start, block.stop)
-        labels = paint_runs(*segmentation.load(index), pool)
-        if segmentation.layered:
-            hidden, _ = segmentation.load_hidden(index)
-            shared = paint_runs(hidden, np.full(len(hidden), 1, np.int32), pool)
-            labels[shared > 0] = SHARED
-        part = MovieBlock(block.start, signal, labels, raw, movies.reference)
-        add_footprint_traces(part, pixels, low, high, traces, pool)
+    given = (
+        footprints_of_block(segmentation, index, pixels, windows)
+        for index in range(len(blocks))
+    )
+    task = TraceFootprints(
+        None if same else light, light is movies.signal, movies.reference
+    )
+    for block, (near, part) in map_blocks(
+        movies.signal, task, blocks, given, pool=pool, beside=() if same else (light,)
+    ):
+        add_part(traces, near, part)
         advance(block.stop - block.start)
     courses = event_courses(
         traces.mean, windows.offsets, low - windows.starts, high - windows.starts
     )
     return FootprintMeasures(traces, courses, np.diff(pixels.offsets))
+
+
+@dataclass(frozen=True)
+class FootprintsOfBlock:
+    """Events whose traces cover frames of a block, numbered from 0 within it.
+
+    Parameters
+    ----------
+    near
+        Index of each in the recording, int64, ascending.
+    pixels, z0, z1
+        Footprint, first frame and the frame after the last of each.
+    windows
+        Frames of the block that each trace covers.
+    runs, labels, hidden
+        Shown runs, the number within the block (from 1) of each, and hidden runs.
+    """
+
+    near: NDArray[np.int64]
+    pixels: Pixels
+    z0: NDArray[np.int64]
+    z1: NDArray[np.int64]
+    windows: Windows
+    runs: Runs
+    labels: NDArray[np.int32]
+    hidden: Runs | None
+
+
+def footprints_of_block(
+    segmentation: Segmentation, index: int, pixels: Pixels, windows: Windows
+) -> FootprintsOfBlock:
+    """Return what the traces of a block need of the events."""
+    block = segmentation.blocks[index]
+    stops = windows.starts + np.diff(windows.offsets)
+    near = np.flatnonzero((windows.starts < block.stop) & (stops > block.start))
+    length = np.diff(pixels.offsets)[near]
+    offsets = np.zeros(len(near) + 1, np.int64)
+    np.cumsum(length, out=offsets[1:])
+    first = np.repeat(pixels.offsets[near] - offsets[:-1], length)
+    starts = np.maximum(windows.starts[near], block.start)
+    frames = np.zeros(len(near) + 1, np.int64)
+    np.cumsum(np.minimum(stops[near], block.stop) - starts, out=frames[1:])
+    runs, labels = segmentation.load(index)
+    hidden = segmentation.load_hidden(index)[0] if segmentation.layered else None
+    boxes = segmentation.boxes
+    return FootprintsOfBlock(
+        near,
+        Pixels(pixels.flat[first + np.arange(offsets[-1])], offsets),
+        boxes.low[near, 0],
+        boxes.high[near, 0],
+        Windows(starts, frames),
+        runs,
+        (np.searchsorted(near, labels - 1) + 1).astype(np.int32),
+        hidden,
+    )
+
+
+@dataclass(frozen=True)
+class TraceFootprints:
+    """Take traces over footprints from a block: what `map_blocks` calls.
+
+    Parameters
+    ----------
+    light
+        Fluorescence, where it is another recording than the signal.
+    is_light
+        Whether the signal is the fluorescence.
+    reference
+        Image that is subtracted from each frame of the signal, or None.
+    """
+
+    light: Recording | None
+    is_light: bool
+    reference: NDArray[np.float32] | None
+
+    def __call__(
+        self,
+        frames: NDArray[Any],
+        block: Block,
+        pool: Executor | None,
+        events: FootprintsOfBlock,
+    ) -> tuple[NDArray[np.int64], FootprintTraces]:
+        """Return the indices of the events, and the part of their traces."""
+        raw = frames if self.is_light else None
+        if self.light is not None:
+            raw = self.light.read(block.start, block.stop)
+        labels = paint_runs(events.runs, events.labels, pool)
+        if events.hidden is not None:
+            ones = np.full(len(events.hidden), 1, np.int32)
+            labels[paint_runs(events.hidden, ones, pool) > 0] = SHARED
+        part = FootprintTraces.empty(events.windows)
+        movie = MovieBlock(block.start, frames, labels, raw, self.reference)
+        add_footprint_traces(movie, events.pixels, events.z0, events.z1, part, pool)
+        return events.near, part
+
+
+def add_part(
+    traces: FootprintTraces, near: NDArray[np.int64], part: FootprintTraces
+) -> None:
+    """Write the part of a block, of the events ``near``, to its place."""
+    length = np.diff(part.windows.offsets)
+    begin = (
+        traces.windows.offsets[near] + part.windows.starts - traces.windows.starts[near]
+    )
+    at = np.repeat(begin - part.windows.offsets[:-1], length)
+    traces.mean[at + np.arange(len(part.mean))] = part.mean
+    traces.fluorescence[near] += part.fluorescence
+    traces.fluorescence_frames[near] += part.fluorescence_frames
+    traces.left_out[near] += part.left_out
 
 
 def _join(parts: list[Pixels]) -> Pixels:
@@ -183,7 +318,7 @@ class MeasureContext:
         First row, row after the last, first column and column after the last of the
         part of the frame in which events were looked for.
     bad_frames
-        Frames that are not to be trusted, bool (frames,); None where nothing is known.
+        Bad frames, bool (frames,); None where the quality is unknown.
     relative
         Whether the signal is dF/F.
     """
@@ -247,7 +382,7 @@ def _amplitudes(
 ) -> dict[str, NDArray[Any]]:
     found = measures.courses
     height, noise = found.height[events], found.noise[events]
-    # the background that dF was made with misses what the local baseline corrects
+    # the local baseline corrects errors of the background that dF was made with
     f0 = measures.traces.f0[events] + found.baseline[events]
     if relative:
         dff = height

@@ -25,17 +25,31 @@ from astrocast.runtime.blocks import Block
 Part = tuple[LayeredEvent, int]
 
 
-def parts_by_block(
-    event: LayeredEvent, blocks: Sequence[Block], shape: tuple[int, int, int]
-) -> Iterator[tuple[int, LayeredEvent]]:
-    """Yield the blocks in which an event has voxels, and these as flat indices."""
+def block_edges(
+    blocks: Sequence[Block], shape: tuple[int, int, int]
+) -> NDArray[np.int64]:
+    """Return the first voxel of each block, and the end of the last, (block + 1,)."""
     size = shape[1] * shape[2]
-    edges = np.array([b.start * size for b in blocks] + [shape[0] * size])
-    cuts = np.searchsorted(event.voxels, edges)
-    for index in np.flatnonzero(np.diff(cuts)):
-        part = slice(cuts[index], cuts[index + 1])
+    return np.array([b.start * size for b in blocks] + [shape[0] * size], np.int64)
+
+
+def parts_by_block(
+    event: LayeredEvent, edges: NDArray[np.int64]
+) -> Iterator[tuple[int, LayeredEvent]]:
+    """Yield the blocks in which an event has voxels, and these as flat indices.
+
+    ``edges`` of the blocks, from `block_edges`.
+    """
+    if not len(event.voxels):
+        return
+    # only blocks from the first voxel to the last: there may be thousands
+    first = int(np.searchsorted(edges, event.voxels[0], side="right")) - 1
+    last = int(np.searchsorted(edges, event.voxels[-1], side="right"))
+    cuts = np.searchsorted(event.voxels, edges[first : last + 1])
+    for at in np.flatnonzero(np.diff(cuts)):
+        index, part = first + int(at), slice(cuts[at], cuts[at + 1])
         yield (
-            int(index),
+            index,
             LayeredEvent(
                 event.voxels[part] - edges[index],
                 event.hidden[part],
@@ -97,7 +111,7 @@ def number_events(
     segmentation
         What they were found in.
     step
-        Under which name the blocks are kept.
+        Name of the step under which the blocks are stored.
     count
         Number of events.
     measures

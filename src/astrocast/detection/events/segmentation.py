@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.threshold.activity import ActivityStream
+from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
+from astrocast.detection.threshold.activity import ActivityStream, Tap
 from astrocast.io.recording import Recording
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.masks.runs import Runs, find_runs, merge_runs
 from astrocast.kernels.segmentation.labelling import face_pairs, join_labels, label_runs
-from astrocast.runtime.blocks import Block, plan_blocks, read_blocks
+from astrocast.runtime.blocks import Block, describe_block, plan_blocks, read_blocks
+from astrocast.runtime.cluster import connected_client, map_tasks, sees_folder
+from astrocast.settings.detection import DetectionSettings
 
-#: under which name the active voxels of a block are kept
+#: name of the step under which the active voxels of a block are stored
 ACTIVE = "active"
 
 
@@ -38,7 +40,7 @@ class Segmentation:
     invalid_voxels
         NaN and infinite voxels of the recording.
     step
-        Under which name the blocks are kept.
+        Name of the step under which the blocks are stored.
     undivided, part
         After events were divided: the number each event had before, and its part (0:
         not divided), (events,).
@@ -111,9 +113,45 @@ class Segmentation:
         return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 
 
+#: a span of a cluster is so many times as long as the frames before it that its
+#: stream needs: these are worked on twice
+SPAN_LEADS = 4
+
+
+@dataclass(frozen=True)
+class StreamOpener:
+    """Open a stream of active voxels at any frame, here or on a worker.
+
+    Parameters
+    ----------
+    settings, n_frames, level, border, peaks, tap
+        See `ActivityStream`.
+    """
+
+    settings: DetectionSettings
+    n_frames: int
+    level: float | None
+    border: tuple[int, int, int, int]
+    peaks: Callable[[int, int], NDArray[np.bool_]] | None = None
+    tap: Tap | None = None
+
+    def open(self, first: int, pool: Executor | None) -> ActivityStream:
+        """Return the stream that reads from frame ``first`` on."""
+        return ActivityStream(
+            self.settings,
+            self.n_frames,
+            first=first,
+            level=self.level,
+            border=self.border,
+            pool=pool,
+            peaks=self.peaks,
+            tap=self.tap,
+        )
+
+
 def segment(
     recording: Recording,
-    open_stream: Callable[[int], ActivityStream],
+    opener: StreamOpener,
     lead: int,
     checkpoint: Checkpoint,
     block_frames: int,
@@ -122,14 +160,15 @@ def segment(
 ) -> Segmentation:
     """Find the regions of active voxels in the recording.
 
-    Blocks that an interrupted run finished are taken from the checkpoint.
+    Blocks that an interrupted run finished are taken from the checkpoint. On a cluster
+    spans of blocks are tasks, each with a stream of its own.
 
     Parameters
     ----------
     recording
         Input.
-    open_stream
-        Takes the first frame to read; returns the stream that finds active voxels.
+    opener
+        Opens the stream that finds active voxels.
     lead
         Frames before a frame that the stream needs.
     checkpoint
@@ -148,11 +187,73 @@ def segment(
     )
     advance(blocks[todo].start if todo < len(blocks) else n_frames)
     if todo < len(blocks):
-        stream = open_stream(max(0, blocks[todo].start - lead))
-        for index, mask, invalid in _mask_blocks(recording, stream, blocks, todo):
+        task = SegmentSpan(recording, opener, lead, checkpoint, blocks, advance)
+        apart = connected_client() is not None and opener.tap is None
+        # marks of peaks are read from the folder of the run
+        if apart and (opener.peaks is None or sees_folder(checkpoint.blocks)):
+            count = max(1, -(-SPAN_LEADS * lead // block_frames))
+            spans = [
+                (i, min(i + count, len(blocks)))
+                for i in range(todo, len(blocks), count)
+            ]
+            found = map_tasks(
+                task,
+                spans,
+                pool,
+                recordings=(recording,),
+                describe=lambda span: describe_block(recording, blocks[span[0]]),
+            )
+            for span, carried in zip(spans, found, strict=True):
+                checkpoint.take(carried)
+                advance(blocks[span[1] - 1].stop - blocks[span[0]].start)
+        else:
+            task((todo, len(blocks)), pool)
+    return join_blocks(checkpoint, recording.shape, blocks)
+
+
+class SegmentSpan:
+    """Find the regions of consecutive blocks: what `map_tasks` calls.
+
+    Parameters
+    ----------
+    recording, opener, lead, checkpoint, advance
+        See `segment`.
+    blocks
+        All blocks of the recording.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        opener: StreamOpener,
+        lead: int,
+        checkpoint: Checkpoint | CarriedBlocks,
+        blocks: list[Block],
+        advance: Callable[[int], None],
+    ) -> None:
+        self.recording, self.opener, self.lead = recording, opener, lead
+        self.checkpoint, self.blocks, self.advance = checkpoint, blocks, advance
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs; it shows no progress."""
+        there = {"checkpoint": self.checkpoint.for_workers(), "advance": None}
+        return vars(self) | there
+
+    def __call__(
+        self, span: tuple[int, int], pool: Executor | None
+    ) -> CarriedBlocks | None:
+        """Return the blocks of a span if they travel back; None where they are kept."""
+        store = self.checkpoint
+        if isinstance(store, CarriedBlocks):  # each task its own
+            store = CarriedBlocks()
+        first, last = span
+        stream = self.opener.open(max(0, self.blocks[first].start - self.lead), pool)
+        for index, mask, invalid in _mask_blocks(
+            self.recording, stream, self.blocks[:last], first
+        ):
             runs = find_runs(mask, pool)
             labels, n = label_runs(runs)
-            checkpoint.save(
+            store.save(
                 ACTIVE,
                 index,
                 start=runs.start,
@@ -162,13 +263,17 @@ def segment(
                 n=np.array(n),
                 invalid=np.array(invalid),
             )
-            advance(len(mask))
-    return join_blocks(checkpoint, recording.shape, blocks)
+            if self.advance is not None:
+                self.advance(len(mask))
+        if self.advance is None:
+            self.recording.release()
+        return store if isinstance(store, CarriedBlocks) else None
 
 
 def _mask_blocks(
     recording: Recording, stream: ActivityStream, blocks: list[Block], todo: int
 ) -> Iterator[tuple[int, NDArray[np.bool_], int]]:
+    """Yield index, mask and invalid voxels of the blocks from ``todo`` on."""
     step = blocks[0].stop - blocks[0].start
     first = stream.begin
     reads = [
@@ -177,7 +282,8 @@ def _mask_blocks(
     ]
     pieces: list[NDArray[np.bool_]] = []
     begin, index = stream.first, todo
-    for _, frames in read_blocks(recording, reads):
+    reader = read_blocks(recording, reads)
+    for _, frames in reader:
         mask = stream.push(frames)
         if not len(mask):
             continue
@@ -190,6 +296,9 @@ def _mask_blocks(
             yield index, whole[block.start - begin : block.stop - begin], invalid
             pieces, begin = [whole[block.stop - begin :]], block.stop
             index += 1
+        if index == len(blocks):  # of a span
+            reader.close()
+            return
 
 
 def load_runs(

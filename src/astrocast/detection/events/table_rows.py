@@ -28,6 +28,7 @@ from astrocast.kernels.event_features.event_shapes import (
 from astrocast.kernels.event_features.features import Boxes, trace_properties
 from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PROPERTIES
 from astrocast.kernels.masks.runs import Runs
+from astrocast.runtime.cluster import map_tasks
 
 #: events, and voxels of their boxes, that are worked on together
 _EVENTS, _VOXELS = 2000, 64 << 20
@@ -42,22 +43,28 @@ class EventBatch:
     number
         Number of each event in the event map, int64, (events,).
     boxes
-        Their boxes, in frames of what was worked on.
+        Bounding boxes, frames counted from the first processed frame.
     runs
         Their voxels.
     measured
         Their signals.
+    measures
+        Their traces over fixed footprints; None where there are none.
+    hidden
+        Their hidden voxels; None where events share none.
     """
 
     number: NDArray[np.int64]
     boxes: Boxes
     runs: EventRuns
     measured: EventSignals
+    measures: FootprintMeasures | None = None
+    hidden: EventRuns | None = None
 
 
 @dataclass(frozen=True)
 class SourceFrames:
-    """What is known of the frames that the events are in.
+    """Frames of the recording that the events lie in, with their quality.
 
     Parameters
     ----------
@@ -93,37 +100,79 @@ def write_table(
 
     ``advance`` is called with the number of events after each batch.
     """
-    boxes = segmentation.boxes
-    for a, b in _batches(segmentation):
-        values = slice(measured.offsets[a], measured.offsets[b])
-        batch = EventBatch(
-            np.arange(a + 1, b + 1),
-            Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
-            _runs_of(segmentation.load_events, segmentation, a, b),
-            EventSignals(
-                measured.trace[values],
-                measured.noise[values],
-                measured.offsets[a : b + 1] - measured.offsets[a],
-                measured.invalid[a:b],
-            ),
-        )
-        shapes = event_shapes(batch.runs, batch.boxes.low, batch.boxes.high, pool)
-        rows = event_rows(batch, context, pool, shapes)
-        rows |= measure_rows(
-            publication.measures,
-            slice(a, b),
-            batch.boxes,
-            shapes,
-            publication.context,
-            pool,
-        )
+    batches = list(_batches(segmentation))
+    found = map_tasks(
+        RowsOfBatch(context, publication.context),
+        (_gather(segmentation, measured, publication, a, b) for a, b in batches),
+        pool,
+        describe=lambda batch: (f"{len(batch.number)} events", 1 << 30),
+    )
+    for (a, b), rows in zip(batches, found, strict=True):
         rows |= {"name": segmentation.names(a, b), "part_of": segmentation.part_of[a:b]}
         rows |= {name: measure[a:b] for name, measure in segmentation.measures.items()}
-        if segmentation.layered:
-            hidden = _runs_of(segmentation.load_hidden, segmentation, a, b)
-            rows[HIDDEN.name] = pack_runs(hidden, batch.boxes.low, batch.boxes.high)
-        writer.write(batch.number, rows)
+        writer.write(np.arange(a + 1, b + 1), rows)
         advance(b - a)
+
+
+def _gather(
+    segmentation: Segmentation,
+    measured: EventSignals,
+    publication: Publication,
+    a: int,
+    b: int,
+) -> EventBatch:
+    """Return events ``a + 1`` to ``b`` with all that their rows are made from."""
+    boxes = segmentation.boxes
+    values = slice(measured.offsets[a], measured.offsets[b])
+    return EventBatch(
+        np.arange(a + 1, b + 1),
+        Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
+        _runs_of(segmentation.load_events, segmentation, a, b),
+        EventSignals(
+            measured.trace[values],
+            measured.noise[values],
+            measured.offsets[a : b + 1] - measured.offsets[a],
+            measured.invalid[a:b],
+        ),
+        publication.measures.of_events(a, b),
+        _runs_of(segmentation.load_hidden, segmentation, a, b)
+        if segmentation.layered
+        else None,
+    )
+
+
+@dataclass(frozen=True)
+class RowsOfBatch:
+    """Make the rows of a batch of events: what `map_tasks` calls.
+
+    Parameters
+    ----------
+    context
+        What is known of the frames.
+    publication
+        What the columns for publication depend on.
+    """
+
+    context: SourceFrames
+    publication: MeasureContext
+
+    def __call__(self, batch: EventBatch, pool: Executor | None) -> dict[str, Any]:
+        """Return the columns, except names and what the detection says of events."""
+        low, high = batch.boxes.low, batch.boxes.high
+        shapes = event_shapes(batch.runs, low, high, pool)
+        rows = event_rows(batch, self.context, pool, shapes)
+        if batch.measures is not None:
+            rows |= measure_rows(
+                batch.measures,
+                slice(0, len(batch.number)),
+                batch.boxes,
+                shapes,
+                self.publication,
+                pool,
+            )
+        if batch.hidden is not None:
+            rows[HIDDEN.name] = pack_runs(batch.hidden, low, high)
+        return rows
 
 
 def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:

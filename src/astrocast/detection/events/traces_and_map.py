@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_map import EventMapWriter
-from astrocast.kernels.event_features.features import measure_signals
+from astrocast.kernels.event_features.features import Boxes, measure_signals
 from astrocast.kernels.masks.runs import Runs
-from astrocast.runtime.blocks import read_blocks
-from astrocast.runtime.provenance import ContentHash
+from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.provenance import ContentHash, hash_frames
 
 _SIGNAL = "signal"
 
@@ -41,6 +41,33 @@ class EventSignals:
     invalid: NDArray[np.int64]
 
 
+def measure_events(
+    recording: Recording, segmentation: Segmentation, pool: Executor | None
+) -> EventSignals:
+    """Measure the signals of all events, without an event map or a hash."""
+    measured = _empty_signals(segmentation)
+    checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
+    given = (_events_of(segmentation, index) for index in range(len(blocks)))
+    for index, (_, found) in enumerate(
+        map_blocks(recording, signals_of_block, blocks, given, pool=pool)
+    ):
+        signals = found or checkpoint.load(_SIGNAL, index)
+        if found:
+            checkpoint.save(_SIGNAL, index, **found)
+        _place(signals, measured, segmentation.boxes.low[:, 0])
+    return measured
+
+
+def _empty_signals(segmentation: Segmentation) -> EventSignals:
+    boxes = segmentation.boxes
+    offsets = np.zeros(len(boxes.area) + 1, np.int64)
+    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
+    unknown = np.full(offsets[-1], np.nan, np.float32)
+    return EventSignals(
+        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
+    )
+
+
 def measure(
     recording: Recording,
     segmentation: Segmentation,
@@ -53,31 +80,27 @@ def measure(
     Returns the signals and the hash of the input.
     """
     boxes = segmentation.boxes
-    offsets = np.zeros(len(boxes.area) + 1, np.int64)
-    np.cumsum(boxes.high[:, 0] - boxes.low[:, 0], out=offsets[1:])
-    unknown = np.full(offsets[-1], np.nan, np.float32)
-    measured = EventSignals(
-        unknown, unknown.copy(), offsets, np.zeros(len(boxes.area), np.int64)
-    )
+    measured = _empty_signals(segmentation)
     digest = ContentHash(recording)
-
-    def keep(
-        start: int, frames: NDArray[Any], runs: Runs, labels: NDArray[np.int32]
-    ) -> None:
-        event_map.write_runs(start, runs, labels)
-        digest.update(frames)
-
+    checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
         last: Future[None] | None = None
         # every block is read, even one that is measured: the hash is of the whole
         # recording
-        for index, (block, frames) in enumerate(
-            read_blocks(recording, segmentation.blocks)
+        given = (_events_of(segmentation, index) for index in range(len(blocks)))
+        for index, (block, (hashes, signals)) in enumerate(
+            map_blocks(recording, measure_block, blocks, given, pool=pool)
         ):
             if last is not None:
                 last.result()
-            last = behind.submit(keep, block.start, frames, *segmentation.load(index))
-            signals = _signals(segmentation, index, frames, pool)
+            last = behind.submit(
+                event_map.write_runs, block.start, *segmentation.load(index)
+            )
+            digest.add(hashes)
+            if signals is None:
+                signals = checkpoint.load(_SIGNAL, index)
+            else:
+                checkpoint.save(_SIGNAL, index, **signals)
             _place(signals, measured, boxes.low[:, 0])
             advance(block.stop - block.start)
         if last is not None:
@@ -85,27 +108,67 @@ def measure(
     return measured, digest.hexdigest()
 
 
-def _signals(
-    segmentation: Segmentation,
-    index: int,
-    frames: NDArray[Any],
-    pool: Executor | None,
-) -> dict[str, NDArray[Any]]:
-    checkpoint, block = segmentation.checkpoint, segmentation.blocks[index]
-    if checkpoint.has(_SIGNAL, index):
-        return checkpoint.load(_SIGNAL, index)
-    found = measure_signals(
-        frames, *segmentation.load_events(index), segmentation.boxes, pool
+@dataclass(frozen=True)
+class EventsOfBlock:
+    """The events in a block, numbered from 1 within it.
+
+    Parameters
+    ----------
+    number
+        Number of each in the recording, int64, ascending.
+    runs, labels
+        Their runs, and the number within the block of each.
+    boxes
+        Their boxes in the whole recording.
+    """
+
+    number: NDArray[np.int64]
+    runs: Runs
+    labels: NDArray[np.int32]
+    boxes: Boxes
+
+
+def _events_of(segmentation: Segmentation, index: int) -> EventsOfBlock | None:
+    """Return the events of a block; None where they are measured already."""
+    if segmentation.checkpoint.has(_SIGNAL, index):
+        return None
+    runs, labels = segmentation.load_events(index)
+    number, own = np.unique(labels, return_inverse=True)
+    boxes = segmentation.boxes
+    at = number - 1
+    part = Boxes(boxes.low[at], boxes.high[at], boxes.area[at])
+    return EventsOfBlock(
+        number.astype(np.int64), runs, (own + 1).astype(np.int32), part
     )
-    signals: dict[str, NDArray[Any]] = {
-        "event": found.event,
+
+
+def measure_block(
+    frames: NDArray[Any],
+    block: Block,
+    pool: Executor | None,
+    events: EventsOfBlock | None,
+) -> tuple[bytes, dict[str, NDArray[Any]] | None]:
+    """Return the hash of each frame, and the signals of the events in a block."""
+    return hash_frames(frames, pool), signals_of_block(frames, block, pool, events)
+
+
+def signals_of_block(
+    frames: NDArray[Any],
+    block: Block,
+    pool: Executor | None,
+    events: EventsOfBlock | None,
+) -> dict[str, NDArray[Any]] | None:
+    """Return the signals of the events in a block; None where there are no events."""
+    if events is None:
+        return None
+    found = measure_signals(frames, events.runs, events.labels, events.boxes, pool)
+    return {
+        "event": events.number[found.event - 1],
         "frame": found.frame + block.start,
         "mean": found.mean,
         "noise": found.noise,
         "invalid": found.invalid,
     }
-    checkpoint.save(_SIGNAL, index, **signals)
-    return signals
 
 
 def _place(

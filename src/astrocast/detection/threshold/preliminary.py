@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,13 @@ from astrocast.kernels.activity.peaks import peak_mask
 from astrocast.kernels.frames.invalid import fill_invalid, frame_means
 from astrocast.kernels.frames.noise import estimate_noise_map
 from astrocast.kernels.frames.smoothing import gaussian
-from astrocast.runtime.blocks import frames_per_block
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
+from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.detection import DetectionSettings
 
 #: bytes of time courses (float32) in memory at once
@@ -55,18 +63,105 @@ def absolute_level(
         raise InvalidValueError(
             "adjust_for_noise needs at least two frames; this recording has one"
         )
-    tiles = [
-        estimate_noise_map(
-            recording.read(0, recording.shape[0], rows=rows).astype(
-                np.float32, copy=False
-            ),
+    tiles = list(
+        map_tasks(
+            NoiseOfRows(recording),
+            row_tiles(recording),
             pool,
+            recordings=(recording,),
+            describe=_describe_rows,
         )
-        for rows in row_tiles(recording)
-    ]
+    )
     return float(settings.threshold) * float(
         np.sqrt(np.nanmedian(np.concatenate(tiles)))
     )
+
+
+def _describe_rows(rows: slice) -> tuple[str, int]:
+    """Return the name of a range of rows, and the bytes that its courses need."""
+    return f"rows {rows.start}:{rows.stop} of all frames", 4 * _TILE_BYTES
+
+
+@dataclass(frozen=True)
+class NoiseOfRows:
+    """Estimate the noise of a range of rows: what `map_tasks` calls."""
+
+    recording: Recording
+
+    def __call__(self, rows: slice, pool: Executor | None) -> NDArray[np.float64]:
+        """Return the noise of each pixel of the rows, (row, column)."""
+        frames = self.recording.read(0, self.recording.shape[0], rows=rows)
+        self.recording.release()
+        return estimate_noise_map(frames.astype(np.float32, copy=False), pool)
+
+
+@dataclass(frozen=True)
+class PeaksOfRows:
+    """Find the peaks of whole time courses of a range of rows.
+
+    Parameters
+    ----------
+    recording, settings
+        See `whole_course_peaks`.
+    fills
+        Mean of each frame, put in the place of NaN, (frame,).
+    """
+
+    recording: Recording
+    settings: DetectionSettings
+    fills: NDArray[np.float64]
+
+    def __call__(self, tile: slice, pool: Executor | None) -> NDArray[np.uint8]:
+        """Return the marks of the rows, one bit per voxel."""
+        n, rows, _ = self.recording.shape
+        sigma, radius, mode = self.settings.smoothing
+        reach = 0 if sigma == 0 else (radius or 0)
+        around = slice(max(0, tile.start - reach), min(rows, tile.stop + reach))
+        read = self.recording.read(0, n, rows=around)
+        self.recording.release()
+        frames, _ = fill_invalid(read, self.fills)
+        smooth = (
+            frames if sigma == 0 else gaussian(frames, sigma, radius, mode, pool=pool)
+        )
+        inner = np.ascontiguousarray(
+            smooth[:, tile.start - around.start : tile.stop - around.start]
+        )
+        found = peak_mask(inner, peak_criteria(self.settings), pool=pool)
+        return np.packbits(found, axis=2)
+
+
+@dataclass(frozen=True)
+class StoredPeaks:
+    """Marks of peaks in a file, one bit per voxel.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        Of the recording.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+
+    def bits(self, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
+        """Return the bits, mapped: uint8 (frame, row, eight columns)."""
+        n, rows, columns = self.shape
+        size = (n, rows, -(-columns // 8))
+        return np.memmap(self.path, np.uint8, mode, shape=size)
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return the marks of frames, bool (frame, row, column)."""
+        bits = self.bits()[start:stop]
+        return np.unpackbits(bits, axis=2, count=self.shape[2]).view(np.bool_)
+
+
+def frame_means_of_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> NDArray[np.float64]:
+    """Return the mean of the finite values of each frame of a block."""
+    return frame_means(frames)
 
 
 def whole_course_peaks(
@@ -94,47 +189,36 @@ def whole_course_peaks(
         or criteria.reach is not None
     ):
         return None
-    n, rows, columns = recording.shape
-    width = -(-columns // 8)
-    path: Path = checkpoint.blocks / "peaks.bits"
+    path: Path = checkpoint.blocks.absolute() / "peaks.bits"
+    stored = StoredPeaks(path, recording.shape)
     if not path.exists():
         path.touch()
-    bits = np.memmap(path, np.uint8, "r+", shape=(n, rows, width))
-    sigma, radius, mode = settings.smoothing
-    reach = 0 if sigma == 0 else (radius or 0)
-    fills = np.concatenate(
-        [
-            frame_means(block)
-            for _, block in recording.blocks(frames_per_block(recording))
-        ]
+    bits = stored.bits("r+")
+    blocks = list(plan_blocks(len(recording), frames_per_block(recording)))
+    means = map_blocks(recording, frame_means_of_block, blocks)
+    fills = np.concatenate([part for _, part in means])
+    tiles = list(enumerate(row_tiles(recording)))
+    todo = [(i, tile) for i, tile in tiles if not checkpoint.has(_PEAKS, i)]
+    advance(recording.shape[1] - sum(tile.stop - tile.start for _, tile in todo))
+    found = map_tasks(
+        PeaksOfRows(recording, settings, fills),
+        [tile for _, tile in todo],
+        pool,
+        recordings=(recording,),
+        describe=_describe_rows,
     )
-    for index, tile in enumerate(row_tiles(recording)):
-        if not checkpoint.has(_PEAKS, index):
-            around = slice(max(0, tile.start - reach), min(rows, tile.stop + reach))
-            frames, _ = fill_invalid(recording.read(0, n, rows=around), fills)
-            smooth = (
-                frames
-                if sigma == 0
-                else gaussian(frames, sigma, radius, mode, pool=pool)
-            )
-            inner = np.ascontiguousarray(
-                smooth[:, tile.start - around.start : tile.stop - around.start]
-            )
-            bits[:, tile] = np.packbits(peak_mask(inner, criteria, pool=pool), axis=2)
-            bits.flush()
-            checkpoint.save(_PEAKS, index)
+    for (index, tile), marks in zip(todo, found, strict=True):
+        bits[:, tile] = marks
+        bits.flush()
+        checkpoint.save(_PEAKS, index)
         advance(tile.stop - tile.start)
-
-    def marks(start: int, stop: int) -> NDArray[np.bool_]:
-        return np.unpackbits(bits[start:stop], axis=2, count=columns).view(np.bool_)
-
-    return marks
+    return stored
 
 
 def known_registration(recording: Recording) -> Registration | None:
     """Return the motion correction stored beside a recording.
 
-    None where there is none, or where it has another number of frames.
+    None where it is missing or has another number of frames.
     """
     if recording.path is None:
         return None

@@ -1,1 +1,1 @@
-"""The explorer's server: what is opened, and one router per topic."""
+"""The explorer's server: open projects, and one router per topic."""

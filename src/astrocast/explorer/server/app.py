@@ -23,6 +23,7 @@ from astrocast.errors import (
 from astrocast.explorer.server import (
     curation,
     event_routes,
+    live,
     look,
     parameters,
     region_routes,
@@ -74,7 +75,16 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
         redoc_url=None,
     )
     app.state.workspace, app.state.jobs = workspace, Jobs()
-    topics = (look, event_routes, curation, region_routes, parameters, tuning, share)
+    topics = (
+        look,
+        event_routes,
+        curation,
+        region_routes,
+        parameters,
+        tuning,
+        share,
+        live,
+    )
     for topic in topics:
         app.include_router(topic.router)
     app.include_router(tuning.jobs_router)
@@ -87,6 +97,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
             "version": __version__,
             "can_browse": workspace.root is not None,
             "curator": workspace.curator,
+            "live": workspace.live is not None,
         }
 
     @app.get("/api/folder")
@@ -114,6 +125,8 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
 
 def _warm_up(app: FastAPI) -> None:
     workspace: Workspace = app.state.workspace
+    if not workspace.start:
+        return
     project = workspace.project(workspace.start)
     for layer in project.layers.values():
         warm_up(layer.recording)

@@ -15,6 +15,8 @@ from astrocast.io.views import DerivedRecording
 SAMPLE_FRAMES = 100
 #: percentile of each pixel over the sample
 QUICK_PERCENTILE = 20.0
+#: parts of a frame below this share get a background of their own, to be quick
+SMALL_PART = 0.02
 
 
 class RelativeChange(DerivedRecording):
@@ -79,19 +81,34 @@ class QuickChange(DerivedRecording):
         """Return the background image, (row, column), computed once."""
         with self._lock:
             if self._background is None:
-                frames = self.source.shape[0]
-                chosen = np.unique(np.linspace(0, frames - 1, SAMPLE_FRAMES, dtype=int))
-                sample = np.concatenate([self.source.read(t, t + 1) for t in chosen])
-                self._background = np.nanpercentile(
-                    sample, QUICK_PERCENTILE, axis=0
-                ).astype(np.float32)
+                self._background = self._estimate(ALL, ALL)
             return self._background
+
+    def _estimate(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return the background of a part of the frame, float32 (row, column)."""
+        frames = self.source.shape[0]
+        chosen = np.unique(np.linspace(0, frames - 1, SAMPLE_FRAMES, dtype=int))
+        parts = [self.source.read(t, t + 1, rows, columns)[0] for t in chosen]
+        sample = np.stack(parts, axis=-1)
+        if np.isnan(sample).any():
+            low = np.nanpercentile(sample, QUICK_PERCENTILE, axis=-1)
+        else:  # many times faster
+            low = np.percentile(sample, QUICK_PERCENTILE, axis=-1)
+        return np.asarray(low, np.float32)
+
+    def _below(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return the background of a part; of a small one without the rest."""
+        height, width = self.source.shape[1:]
+        area = len(range(height)[rows]) * len(range(width)[columns])
+        if self._background is None and area < SMALL_PART * height * width:
+            return self._estimate(rows, columns)
+        return self.background()[rows, columns]
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return dF or dF/F, see `Recording.read`."""
-        below = self.background()[rows, columns]
+        below = self._below(rows, columns)
         change = self.source.read(start, stop, rows, columns).astype(np.float32) - below
         if not self.relative:
             return change

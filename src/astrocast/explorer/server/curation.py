@@ -168,7 +168,7 @@ def undo(project: Opened) -> dict[str, Any]:
 
 @router.post("/redo")
 def redo(project: Opened) -> dict[str, Any]:
-    """Make again what was undone last."""
+    """Redo the decision that was undone last."""
     found = events_of(project)
     if found.state.redoable is None:
         raise InvalidValueError("there is nothing to redo")
@@ -255,7 +255,7 @@ def _near(event: PlacedMask, other: PlacedMask) -> bool:
 def measured_movies(
     project: Project, found: EventSet
 ) -> tuple[EventMovies, MeasureContext]:
-    """Return the movies that detection measured on, and what it knew of them."""
+    """Return the movies that detection measured on, with their properties."""
     try:
         used = read_meta(found.store).get("parameters", {})
     except AstrocastError:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["events"])
 
 
 def events_of(project: Project) -> EventSet:
-    """Return the events of a project, or say that there are none."""
+    """Return the events of a project; an error where there are none."""
     if project.events is None:
         raise DatasetNotFoundError(
             "no events were detected yet; tune the detection and run it"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
-from astrocast.kernels.frames.contrast import map_contrast
+from astrocast.kernels.frames.contrast import map_contrast_small
 from astrocast.kernels.frames.projections import Projections, project
 
 #: decoded blocks that are held, in bytes
@@ -81,7 +81,8 @@ def block_depth(movie: Recording) -> int:
 def warm_up(movie: Recording) -> None:
     """Load the compiled kernels that show a movie."""
     for kind in {movie.dtype, np.dtype(np.float32)}:
-        map_contrast(np.zeros((1, 2, 2), kind), 0.0, 1.0)
+        for step in (1, 2):
+            map_contrast_small(np.zeros((1, 2, 2), kind), 0.0, 1.0, step)
 
 
 class LayerStatistics:

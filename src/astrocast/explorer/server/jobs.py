@@ -72,7 +72,7 @@ class Jobs:
         finish
             Called with the result in the server; returns what the page gets.
         facts
-            What the page is told about the job.
+            Description of the job for the page.
         """
         with self._lock:
             job = Job(str(next(self._numbers)), kind, facts=facts)
@@ -101,7 +101,7 @@ class Jobs:
             job.status = "cancelled"
         except AstrocastError as error:
             job.status, job.message = "failed", str(error)
-        except Exception as error:  # noqa: BLE001 - told in the page instead of lost in a thread
+        except Exception as error:  # noqa: BLE001 - the page shows it
             job.status = "failed"
             job.message = f"unexpected {type(error).__name__}: {error}"
         finally:
@@ -128,7 +128,7 @@ class Jobs:
         return job
 
     def running(self) -> list[Job]:
-        """Return what is under way."""
+        """Return the running jobs."""
         return [j for j in self._jobs.values() if j.status in ("waiting", "running")]
 
     def close(self) -> None:

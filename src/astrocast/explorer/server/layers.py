@@ -11,7 +11,7 @@ from astrocast.io.recording import Recording
 from astrocast.io.registry import find_format, open_recording
 from astrocast.io.views import SlicedRecording
 
-#: first part of a dataset's name -> what the layer shows
+#: first part of a dataset's name -> content of the layer
 TITLES = {
     "data": "Raw",
     "mc": "Registered",
@@ -28,7 +28,7 @@ class Layer:
     Parameters
     ----------
     key
-        Name in requests: the dataset, or ``dff/ch0`` for what is computed.
+        Name in requests: the dataset, or ``dff/ch0`` for a computed layer.
     title
         Name on the screen.
     kind
@@ -50,7 +50,7 @@ class Layer:
 
 
 def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[Layer]:
-    """Return the layers of a recording, what is computed included.
+    """Return the layers of a recording, computed ones included.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrocast.errors import DatasetNotFoundError, InvalidValueError
 from astrocast.explorer.server.frames import ProjectionName, mean_trace
 from astrocast.explorer.server.project import Project
-from astrocast.kernels.frames.contrast import map_contrast
+from astrocast.kernels.frames.contrast import map_contrast, map_contrast_small
 from astrocast.kernels.masks.pixel_outlines import Segments
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["look"])
@@ -97,8 +97,13 @@ def frames(
     low: float,
     high: float,
     count: Annotated[int, Query(ge=1, le=MOST_FRAMES)] = 1,
+    step: Annotated[int, Query(ge=1, le=64)] = 1,
 ) -> Response:
-    """Return frames as grey values, uint8 (frame, row, column), ``low`` as black."""
+    """Return frames as grey values, uint8 (frame, row, column), ``low`` as black.
+
+    With a ``step`` each value is the mean of step x step pixels: a picture that has
+    fewer pixels on the screen than in the file needs no more.
+    """
     movie = project.layer(layer).recording
     if start >= movie.shape[0]:
         raise InvalidValueError(
@@ -106,7 +111,7 @@ def frames(
             f" {movie.shape[0] - 1}"
         )
     block = project.cache.frames(layer, movie, start, count)
-    return _grey(map_contrast(block, low, high))
+    return _grey(map_contrast_small(block, low, high, step))
 
 
 @router.get("/projection", response_class=Response)
@@ -166,7 +171,7 @@ def registration(project: Opened) -> dict[str, Any]:
     """Return shifts, agreement with the template and marks of frames."""
     found = project.registration
     if found is None:
-        raise DatasetNotFoundError("nothing is known of the registration")
+        raise DatasetNotFoundError("this recording has no registration data")
     quality = {
         name: plain(np.asarray(values, np.float32))
         for name, values in found.quality.items()

@@ -47,7 +47,7 @@ LEFT_OUT = {
     "motion": ("bigtiff", "engine", "splits_rig", "splits_els"),
 }
 
-#: what a recording's file may not say, as the settings of a run describe it
+#: properties that the file of a recording may lack, described by the settings of a run
 Answers = create_model(
     "Answers",
     __config__=ConfigDict(extra="forbid"),
@@ -103,7 +103,7 @@ def text(project: Opened, tuned: Tuned) -> dict[str, str]:
 
 @router.post("/answers")
 def answer(project: Opened, answers: Answers) -> dict[str, Any]:  # type: ignore[valid-type]
-    """Keep what the recording's file does not say."""
+    """Store properties that the recording's file lacks."""
     given = answers.model_dump(exclude_none=True)  # type: ignore[attr-defined]
     if isinstance(given.get("offset"), str):
         raise InvalidValueError(

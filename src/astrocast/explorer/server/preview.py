@@ -1,6 +1,6 @@
 """What other parameters would find, on a crop of the recording.
 
-The crop is written to a file of its own and goes through the same stages as a run.
+The crop is written to a separate file and goes through the same stages as a run.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Crop:
 
 
 def preview(crop: Crop) -> dict[str, Any]:
-    """Return what the parameters find in the crop; plain values, for JSON."""
+    """Return the events found in the crop as plain values, for JSON."""
     folder = Path(tempfile.mkdtemp(prefix="astrocast-preview-"))
     try:
         with warnings.catch_warnings(record=True) as caught:

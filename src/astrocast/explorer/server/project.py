@@ -31,7 +31,7 @@ from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
-from astrocast.pipeline.run import RECORDING
+from astrocast.pipeline.movies import find_movies
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
@@ -74,11 +74,11 @@ def find_parts(path: Path) -> Place:
             f"there is no file or folder {path}; check the path"
         )
     if (path / RUN_FILE).is_file():
-        recording = path / RECORDING
-        if not recording.is_file():
+        recording = find_movies(path)
+        if not recording.exists():
             raise RecordingNotFoundError(
-                f"{path} has no {RECORDING} yet: its run did not finish the conversion;"
-                " run it again"
+                f"{path} has no {recording.name} yet: its run did not finish the"
+                " conversion; run it again"
             )
         return Place(path, recording, path, _store_in(path, recording.stem))
     if (path / TABLE).is_file():
@@ -189,14 +189,14 @@ class Project:
 
     @cached_property
     def registration(self) -> Registration | None:
-        """Return what motion correction recorded; None where nothing is known."""
+        """Return the results of motion correction; None where there are none."""
         layer = self.first("mc")
         if layer is None or layer.recording.path is None:
             return None
         return read_registration(layer.recording.path, layer.recording.loc)
 
     def frame_marks(self) -> list[dict[str, Any]]:
-        """Return what is wrong with frames: frame, kind, reason, severity."""
+        """Return the bad frames: frame, kind, reason, severity."""
         found: list[dict[str, Any]] = []
         for kind in ("mc", "data"):
             layer = self.first(kind)
@@ -235,7 +235,7 @@ class Project:
 
     @property
     def answers_path(self) -> Path:
-        """Return where answers about the recording are kept."""
+        """Return the path of the file with answers about the recording."""
         recording = self.place.recording
         return recording.with_name(recording.name + NOTES_SUFFIX)
 
@@ -247,7 +247,7 @@ class Project:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise FormatError(f"{self.answers_path} is no JSON: {error}") from error
+            raise FormatError(f"{self.answers_path} is not JSON: {error}") from error
         return {k: float(v) for k, v in stored.items()}
 
     def answer(self, values: dict[str, float]) -> None:

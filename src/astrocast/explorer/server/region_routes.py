@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from astrocast.analysis.cells import segment_cells
 from astrocast.errors import FormatError
 from astrocast.explorer.server.curation import Place
 from astrocast.explorer.server.curation import Request as Body
@@ -81,6 +82,26 @@ def brush(project: Opened, wanted: Stroke) -> dict[str, Any]:
     mask = before & ~painted if wanted.erase else before | painted
     found = outline_frames(pack_masks([mask[None]]), np.zeros((1, 3), np.int64), None)
     return {"rings": [ring.tolist() for ring in trace_rings(found.points)]}
+
+
+class SegmentBody(Body):
+    """Cells to be found in the mean image of a layer."""
+
+    layer: str
+    #: micrometres, or pixels where their size is not known
+    diameter: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    parts: bool = False
+
+
+@router.post("/regions/segment")
+def segment(project: Opened, wanted: SegmentBody) -> list[dict[str, Any]]:
+    """Return cells that the mean image and the events show; nothing is saved."""
+    known = project.metadata.pixel_size
+    pixels = wanted.diameter / (known[0] if known else 1.0)
+    mean = project.projections(wanted.layer).mean
+    table = project.events.table if project.events is not None else None
+    found = segment_cells(mean, pixels, table, parts=wanted.parts)
+    return [_to_json(r) for r in found]
 
 
 @router.post("/regions/import")

@@ -44,7 +44,7 @@ def explore(
     root
         Folder below which others may be opened from the page.
     curator
-        Name that decisions are kept under.
+        Curator: name under which decisions are stored.
     browser
         Open the page in the browser.
     say

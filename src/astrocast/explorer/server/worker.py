@@ -15,7 +15,7 @@ from typing import Any
 from astrocast.errors import AstrocastError
 from astrocast.runtime.progress import Advance, reporting
 
-#: called with the name of a stage, what is done of it and what there is to do
+#: called with the name of a stage, the amount done and the total amount
 Report = Callable[[str, int, int], None]
 
 
@@ -74,7 +74,7 @@ class Worker:
                 raise CancelledError("the computation was stopped") from error
 
     def cancel(self) -> None:
-        """End the process and what it computes."""
+        """End the process and its computation."""
         process = self._process
         if process is not None and process.is_alive():
             process.terminate()
@@ -132,7 +132,7 @@ def _perform(where: str, argument: Any, pipe: Connection) -> tuple[str, Any]:
             return "done", getattr(import_module(module), name)(argument)
     except AstrocastError as error:
         return "failed", str(error)
-    except Exception as error:  # noqa: BLE001 - the page shows it; the process goes on
+    except Exception as error:  # noqa: BLE001 - the page shows it
         traceback.print_exc()
         return "failed", f"unexpected {type(error).__name__}: {error}"
 

@@ -9,7 +9,8 @@ from astrocast.errors import DatasetNotFoundError, InvalidValueError
 from astrocast.explorer.server.project import Project
 from astrocast.io.registry import find_format
 from astrocast.io.stores.curation import check_curator
-from astrocast.pipeline.directory import RUN_FILE
+from astrocast.pipeline.directory import LIVE, RUN_FILE
+from astrocast.pipeline.movies import find_movies
 
 
 class Workspace:
@@ -40,7 +41,13 @@ class Workspace:
         self.loc, self.curator = loc, curator
         self._projects: dict[str, Project] = {}
         self._lock = threading.Lock()
-        self.start = self._add(path, loc)
+        is_live = (path / LIVE / "state.json").is_file()
+        #: folder of the analysis of a recording while it is recorded; None without one
+        self.live = path / LIVE if is_live else None
+        is_only_live = is_live and not find_movies(path).exists()
+        #: name of the project that is shown first; empty while there is only the live
+        #: analysis
+        self.start = "" if is_only_live else self._add(path, loc)
 
     def _add(self, path: Path, loc: str | None = None) -> str:
         wanted = path.resolve()
@@ -86,10 +93,10 @@ class Workspace:
         return path
 
     def listing(self, relative: str = "") -> list[dict[str, str]]:
-        """Return what can be opened in a folder below the root, and its folders."""
+        """Return the recordings and folders in a folder below the root."""
         folder = self.inside(relative)
         if not folder.is_dir():
-            raise InvalidValueError(f"{relative!r} is no folder")
+            raise InvalidValueError(f"{relative!r} is not a folder")
         found = []
         for path in sorted(folder.iterdir(), key=lambda p: p.name.lower()):
             kind = _kind(path)

@@ -25,7 +25,7 @@ _ELSEWHERE = ("t0", "t1", "dt")
 
 @dataclass(frozen=True)
 class Session:
-    """What NWB needs to know of an experiment and a recording cannot tell.
+    """Properties of an experiment that NWB requires and a recording lacks.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def write_nwb(
     frame_shape
         Rows and columns of the recording.
     session
-        What is known of the experiment.
+        Properties of the experiment.
     described
         What the columns mean.
     overwrite

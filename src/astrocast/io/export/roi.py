@@ -28,7 +28,7 @@ def outlines(footprint: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     lines = find_contours(
         np.pad(footprint, 1).astype(np.float64), 0.5, fully_connected="low"
     )
-    # scikit-image turns around what is high in one sense, around holes in the other
+    # scikit-image traces regions in one direction, holes in the other
     return [line - 1 for line in lines if _area(line) > 0]
 
 

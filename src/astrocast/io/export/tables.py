@@ -21,7 +21,7 @@ from astrocast.io.writing.files import replacing
 
 #: rows of a sheet of Excel, its header included
 EXCEL_ROWS = 1_048_576
-#: what a formula of a spreadsheet begins with
+#: characters that begin a formula in a spreadsheet
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -171,7 +171,7 @@ def read_layout(
     Raises
     ------
     ChoiceError
-        There are several planes or positions, and none of them was named.
+        There are several planes or positions, and none was chosen.
     FormatError
         It is not a movie of single planes: colour, or unknown axes.
     """
@@ -198,8 +198,8 @@ def read_layout(
     unknown = [a for a in left if a != "Z"]
     if unknown or len(positions) > 1:
         raise FormatError(
-            f"{text}: it varies along {', '.join(counted)}, and what is a frame is not"
-            " known. Name the axes with axes=, for example axes='TZYX'"
+            f"{text}: it varies along {', '.join(counted)}, and the axis of frames is"
+            " unknown. Name the axes with axes=, for example axes='TZYX'"
         )
     for axis, kind in [(a, "position") for a in positions] + [
         (a, "plane") for a in left

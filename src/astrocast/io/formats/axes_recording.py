@@ -44,7 +44,7 @@ class AxesRecording(Recording):
     selection
         Plane and position to read.
     metadata, path, loc
-        What is known of it.
+        Its metadata.
     """
 
     def __init__(

@@ -198,7 +198,7 @@ def axes_of(entry: Any) -> tuple[str, ...]:
 
 
 def read_segment(entry: Any, file: Any) -> Any:
-    """Return what an entry of a directory points to, with any version of czifile."""
+    """Return the segment of a directory entry, with any version of czifile."""
     if hasattr(entry, "read_segment_data"):
         return entry.read_segment_data(file)
     return entry.data_segment()
@@ -251,10 +251,10 @@ def decode_pixels(
 
 
 def parse_czi(xml: str, channels: int) -> Metadata:
-    """Return what the XML of a CZI file says; lengths are in metres there."""
+    """Return the metadata from the XML of a CZI file; lengths are in metres there."""
     try:
         root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:  # damaged metadata is no reason to refuse the frames
+    except ElementTree.ParseError:  # frames are readable without the metadata
         return Metadata()
 
     def number(path: str) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 from astrocast.errors import FormatError
 from astrocast.io.naming import number_after, sort_naturally
 
-#: words before a number that say what it counts
+#: words before a number, and the axis that the number counts
 WORDS = {
     "C": ("c", "ch", "chan", "channel", "w", "wavelength"),
     "Z": ("z", "slice", "plane", "zstack", "depth"),
@@ -46,16 +46,16 @@ class NamedFile:
 
 
 def read_names(files: Sequence[Path], sep: str) -> list[NamedFile]:
-    """Return what the names of files say, in the order of frames.
+    """Return the numbers in the names of files, in the order of frames.
 
     The number after the last ``sep`` counts the frames. Where several files share it,
-    another number or word of their names tells them apart: a channel (``ch1``, or a
+    another number or word of their names differs: a channel (``ch1``, or a
     word such as ``green``), a plane (``z1``) or a position (``pos1``).
 
     Raises
     ------
     FormatError
-        A file has no number, or two files cannot be told apart.
+        A file has no number, or two files have the same numbers.
     """
     if len(files) == 1:
         return [NamedFile(files[0], 0)]
@@ -65,7 +65,9 @@ def read_names(files: Sequence[Path], sep: str) -> list[NamedFile]:
     found = _by_numbers(files) or _by_words(files, numbers)
     if found is None:
         sort_naturally(files, sep)  # says which two have the same number
-        raise FormatError(f"the files of {files[0].parent} cannot be told apart")
+        raise FormatError(
+            f"several files of {files[0].parent} have the same numbers in their names"
+        )
     keys = Counter((f.position, f.plane, f.channel, f.number) for f in found)
     if max(keys.values()) > 1:
         sort_naturally(files, sep)
@@ -114,7 +116,7 @@ def _by_numbers(files: Sequence[Path]) -> list[NamedFile] | None:
 
 
 def _by_words(files: Sequence[Path], numbers: list[int]) -> list[NamedFile] | None:
-    """Return the files of channels that a word of their names tells apart.
+    """Return the files of each channel, named by a word in the file names.
 
     ``green_001``, ``red_001``: each word has the same numbers.
     """

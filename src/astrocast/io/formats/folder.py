@@ -32,7 +32,7 @@ def open_folder(path: Path, selection: Selection | None = None) -> Recording:
 
     The files of an OME-TIFF, of Micro-Manager or of ScanImage are read as their
     metadata say. Other files are equal frames one after the other, in the order of the
-    number in their names; channels, planes and positions are told apart by the names.
+    number in their names; channels, planes and positions are recognised by the names.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _refuse_extra(extra: list[Path], of: Path) -> None:
 
 
 def _open_named(path: Path, files: list[Path], selection: Selection) -> Recording:
-    """Return the recording of files that are told apart by their names."""
+    """Return the recording of files whose names hold channel, plane or position."""
     named = read_names(files, selection.sep)
     chosen, choices = named, {}
     for kind in ("position", "plane"):
@@ -212,8 +212,8 @@ def _check_equal(path: Path, parts: Sequence[Recording]) -> None:
         names = ", ".join(str(p.path.name) for p in odd[:LISTED] if p.path)
         raise FormatError(
             f"the files of {path} differ: most have frames {usual[0]} {usual[1]},"
-            f" {names} has {odd[0].shape[1:]} {odd[0].dtype}; move what does not belong"
-            " (a projection?) out of the folder"
+            f" {names} has {odd[0].shape[1:]} {odd[0].dtype}; move files that do not"
+            " belong (a projection?) out of the folder"
         )
 
 

@@ -49,7 +49,7 @@ def find_other_files(item: Any, file: h5py.File) -> str | None:
 def refuse_other_files(path: Path) -> None:
     """Raise where anything in an HDF5 file is read from other files of the disk.
 
-    Such a file shows whatever the person who made it chose to name: external storage,
+    Such a file can show the content of any other file: external storage,
     external links, virtual datasets.
 
     Raises

@@ -63,7 +63,7 @@ class AllocatedChunks:
         os.pwrite(self._file.fileno(), content, place)
 
     def finish(self) -> None:
-        """Wait for what is on its way to the disk."""
+        """Wait until all writes have reached the disk."""
         if self._sync is not None:
             self._sync.wait()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from astrocast.io.formats.hdf5_chunks import AllocatedChunks
 from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import Metadata, RecordingWriter
 from astrocast.io.writing.atomic_update import UpdatedFile
-from astrocast.io.writing.files import check_space, sync
+from astrocast.io.writing.files import check_space, rename_over, sync
 from astrocast.io.writing.resume import ATTRIBUTE, Resume
 from astrocast.io.writing.slabs import SlabBuffer
 
@@ -68,8 +67,8 @@ class HDF5Writer(RecordingWriter):
 
     In an existing file the dataset grows under ``<loc>.partial``. Without compression
     its space is allocated before the first block, so that a process that is killed
-    while writing leaves the other datasets readable, and the next one can go on with
-    it: the places of the chunks are known, and nothing of HDF5's own changes until all
+    while writing leaves the other datasets readable, and the next one can resume: the
+    places of the chunks are known, and HDF5's own structures do not change until all
     are written.
     """
 
@@ -174,7 +173,7 @@ class HDF5Writer(RecordingWriter):
     def _find_unfinished(
         self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
-        """Return the dataset that the journal tells of, None where it is not there."""
+        """Return the dataset that the journal names, None where it is missing."""
         found = self.file.get(self._partial)
         if (
             resume is None
@@ -201,7 +200,7 @@ class HDF5Writer(RecordingWriter):
             resume.note(0)
             attributes[ATTRIBUTE] = resume.key
         for name in (self._partial, self._sums_partial):
-            if name in self.file:  # what an earlier, interrupted run left
+            if name in self.file:  # the rest of an earlier, interrupted run
                 del self.file[name]
         dataset = self._create(chunks, options)
         self.file.create_dataset(self._sums_partial, data=np.zeros(self.shape[0], "u4"))
@@ -311,18 +310,18 @@ class HDF5Writer(RecordingWriter):
             return
         with self._target.open("r+b") as file:
             sync(file)
-        os.replace(self._target, self.path)  # noqa: PTH105 - atomic on every system
+        rename_over(self._target, self.path)
 
     def _close_direct(self) -> None:
         if self._direct is not None:
             self._direct.close()
 
     def discard(self) -> None:
-        """Close and remove what was written; what can be gone on with stays."""
+        """Close and remove the unfinished output, except where it can be resumed."""
         self._close_direct()
         if self._update is not None:
             self._update.abandon()
-        # closing may fail on a full disk; what is in an existing file is safe
+        # closing may fail on a full disk; the content of an existing file is safe
         with suppress(Exception):
             self.file.close()
         if self._update is not None:
@@ -332,7 +331,7 @@ class HDF5Writer(RecordingWriter):
 
 
 def _reason(error: Exception) -> str:
-    """Return why the system refused: HDF5 tells it in the middle of a long text."""
+    """Return the system's reason: HDF5 gives it in the middle of a long text."""
     strerror = getattr(error, "strerror", None)
     text = strerror or str(error)
     found = re.search(r"error message = '([^']+)'", text)

@@ -132,7 +132,7 @@ def read_ome_set(path: Path, xml: str | None = None) -> OmeSet | None:
 
 
 def read_xml(path: Path) -> str:
-    """Return the OME-XML of a TIFF or companion file; empty where there is none."""
+    """Return the OME-XML of a TIFF or companion file, or an empty text."""
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return path.read_text(encoding="utf-8", errors="replace")
     with open_tiff(path) as file:

@@ -1,6 +1,6 @@
 """Registered movies of other analysis packages: suite2p's binary, CaImAn's memory map.
 
-Their layouts are those of the packages' documentation. Nothing is unpickled.
+The layouts follow the packages' documentation. Nothing is unpickled.
 """
 
 from __future__ import annotations

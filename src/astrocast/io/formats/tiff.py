@@ -27,7 +27,7 @@ from astrocast.io.writing.files import (
     open_for_writing,
 )
 
-#: a classic TIFF addresses 4 GB; what it needs besides frames is far below this
+#: reserve for everything except frames in a classic TIFF, which addresses 4 GB
 CLASSIC_BYTES = (1 << 32) - (1 << 26)
 
 

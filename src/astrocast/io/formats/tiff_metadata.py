@@ -1,4 +1,4 @@
-"""Physical metadata of TIFF files: units, OME, resolution tags, and what is written."""
+"""Physical metadata of TIFF files: units, OME, resolution tags, writing."""
 
 from __future__ import annotations
 

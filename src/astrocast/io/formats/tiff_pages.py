@@ -264,7 +264,7 @@ def follow_pages(file: tifffile.TiffFile) -> tifffile.TiffFile:
 
 @contextmanager
 def tiff_errors(path: Path, saying: str = "cannot be read as TIFF") -> Iterator[None]:
-    """Raise a `FormatError` for what tifffile raises, and for what it only logs."""
+    """Turn errors that tifffile raises, or only logs, into a `FormatError`."""
     try:
         with complaints(path):
             yield

@@ -210,7 +210,7 @@ def read_parts(
 
 
 def add_prairie(metadata: Metadata, path: Path, frames: int) -> Metadata:
-    """Return the metadata with what a Bruker recording says in its own XML file."""
+    """Return the metadata completed from the XML file of a Bruker recording."""
     if metadata.frame_times or None not in (metadata.frame_rate, metadata.pixel_size):
         return metadata
     root = find_prairie_xml(path)

@@ -156,7 +156,7 @@ class TileDBWriter(RecordingWriter):
         self._new.commit()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
         self.array.close()
         self._new.discard()
 

@@ -195,6 +195,6 @@ class VideoWriter(RecordingWriter):
         self._new.commit()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
         self._container.close()
         self._new.discard()

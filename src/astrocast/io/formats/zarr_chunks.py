@@ -36,7 +36,8 @@ class DirectChunks:
     """
 
     def __init__(self, folder: Path, array: Any, compression: str) -> None:
-        self.folder, self.compression = folder, compression
+        # other processes write as well, from folders of their own
+        self.folder, self.compression = folder.absolute(), compression
         self.chunk: tuple[int, int, int] = tuple(array.chunks)
         self.dtype = np.dtype(array.dtype).newbyteorder("<")
         self.fill = array.fill_value

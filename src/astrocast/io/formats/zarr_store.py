@@ -37,9 +37,15 @@ from astrocast.io.writing.files import (
 #: chunks of one depth are kept for the next block up to this size
 SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
-#: what a damaged store raises: a chunk that fails its checksum, bytes that do not
+#: errors of a damaged store: a chunk that fails its checksum, bytes that do not
 #: decode, missing or broken metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
+
+
+def dataset_names(path: Path) -> list[str]:
+    """Return the names of all complete arrays of a store, in its groups as well."""
+    root = zarr.open(store=str(path), mode="r")
+    return [] if isinstance(root, zarr.Array) else sorted(_find_complete_arrays(root))
 
 
 def is_store(path: Path) -> bool:
@@ -156,7 +162,7 @@ class ZarrRecording(Recording):
         return block
 
     def close(self) -> None:
-        """Let go of the chunks that were kept."""
+        """Release the cached chunks."""
         self._slab = None
 
 

@@ -60,7 +60,7 @@ class ZarrWriter(RecordingWriter):
         restore_replaced(path / self.loc)
         if path.exists() and not is_store(path):
             raise OutputExistsError(
-                f"{path} exists and is no zarr store; choose another name"
+                f"{path} exists and is not a zarr store; choose another name"
             )
         overwrite = bool(options.get("overwrite", False))
         if (
@@ -75,7 +75,7 @@ class ZarrWriter(RecordingWriter):
         check_space(
             path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
         )
-        #: everything is made in a store of its own; complete arrays are renamed from
+        #: everything is written into a separate store; complete arrays are renamed from
         #: there into place
         self.beside = path.with_name(path.name + PARTIAL)
         attributes = {
@@ -115,7 +115,7 @@ class ZarrWriter(RecordingWriter):
         )
 
     def _find_unfinished(self, chunks: tuple[int, int, int]) -> Any:
-        """Return the array that the journal tells of, None where it is not there."""
+        """Return the array that the journal names, None where it is missing."""
         try:
             found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
         except (OSError, ValueError, KeyError):
@@ -168,7 +168,7 @@ class ZarrWriter(RecordingWriter):
             self._resume.remove()
 
     def discard(self) -> None:
-        """Remove what was written; what can be gone on with stays."""
+        """Remove the unfinished output, except where it can be resumed."""
         if self._resume is None:
             shutil.rmtree(self.beside, ignore_errors=True)
 

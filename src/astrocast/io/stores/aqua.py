@@ -48,8 +48,8 @@ def read_aqua2(
     Raises
     ------
     FormatError
-        The file is no HDF5, or not a result of AQuA2; the message says what is missing.
-        Movies of several planes are refused.
+        The file is not HDF5, or not a result of AQuA2; the message says what is
+        missing. Movies of several planes are refused.
     """
     path = Path(path)
     if not path.is_file():

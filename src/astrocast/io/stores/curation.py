@@ -19,15 +19,15 @@ from typing import Any
 
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
 from astrocast.events.curation import CurationState, Decision, apply_decisions
-from astrocast.events.schema import INDEX
 from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_table import event_numbers
 
 FORMAT = "astrocast curation 1"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def curation_path(store: Path, curator: str = "") -> Path:
-    """Return where the decisions of a curator are kept.
+    """Return the file of a curator's decisions.
 
     Examples
     --------
@@ -62,7 +62,9 @@ def detection_key(store: Path) -> str:
     """Return a hash of the events of a store: of the bytes of its table."""
     path = store / TABLE
     if not path.is_file():
-        raise RecordingNotFoundError(f"{store} holds no {TABLE}; it is no event store")
+        raise RecordingNotFoundError(
+            f"{store} holds no {TABLE}; it is not an event store"
+        )
     with path.open("rb") as file:
         return hashlib.file_digest(
             file, lambda: hashlib.blake2b(digest_size=12)
@@ -82,7 +84,7 @@ def read_decisions(path: Path, key: str) -> tuple[list[Decision], int]:
     Raises
     ------
     FormatError
-        A line is no decision.
+        A line is not a decision.
     """
     if not path.exists():
         return [], 0
@@ -109,7 +111,7 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
             raise ValueError("of another format")
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path}, line {number} is no decision of {FORMAT!r}: {error}"
+            f"{path}, line {number} is not a decision of {FORMAT!r}: {error}"
         ) from error
     return dict(stored)
 
@@ -153,7 +155,5 @@ def read_curation(
     """
     decisions, _ = read_decisions(curation_path(store, curator), detection_key(store))
     if detected is None:
-        import pyarrow.parquet as pq
-
-        detected = pq.read_table(store / TABLE, columns=[INDEX])[INDEX].to_pylist()
+        detected = event_numbers(store)
     return apply_decisions(decisions, max(detected, default=0))

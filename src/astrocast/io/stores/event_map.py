@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ import numpy as np
 import tifffile
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import InvalidValueError, RecordingNotFoundError
+from astrocast.errors import (
+    AstrocastWarning,
+    InvalidValueError,
+    RecordingNotFoundError,
+    stack_level,
+)
 from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata, Recording, RecordingWriter, check_block
 from astrocast.io.registry import create_recording, open_recording
-from astrocast.io.stores.event_store import TIME_MAP
+from astrocast.io.stores.event_store import TIME_MAP, verify_file
 from astrocast.io.writing.files import Replacement, replacing
 from astrocast.kernels.masks.packbits import pack_labels
 from astrocast.kernels.masks.runs import Runs, label_runs_of_volume, paint_runs
@@ -22,6 +28,10 @@ from astrocast.kernels.masks.runs import Runs, label_runs_of_volume, paint_runs
 EVENT_MAP_SUFFIXES = (".tiff", ".h5", ".zarr", ".tdb")
 #: dataset of the event map in formats that hold several
 EVENT_MAP_LOC = "event_map"
+
+
+#: bytes of the largest time map that is written
+LARGEST_TIME_MAP = 1_000_000_000
 
 
 class EventMapWriter(RecordingWriter):
@@ -89,7 +99,7 @@ class TiffMapWriter(EventMapWriter):
         self._new.commit()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
         self._file.close()
         self._new.discard()
 
@@ -166,7 +176,8 @@ def open_event_map(directory: Path) -> Recording:
     Returns a recording of labels (frame, row, column).
     """
     path = event_map_path(directory)
-    if path.suffix in (".tiff", ".tif"):
+    if path.suffix in (".tiff", ".tif"):  # the other formats check each frame or chunk
+        verify_file(path)
         with tifffile.TiffFile(path) as file:
             if len(file.pages) == 1:  # a single page has no frame axis
                 return ArrayRecording(file.pages[0].asarray()[None], path=path)
@@ -178,7 +189,9 @@ def write_time_map(
 ) -> None:
     """Write the frames in which each event is active.
 
-    bool (n_frames, events + 1): column n for event n; column 0 is never set.
+    bool (n_frames, events + 1): column n for event n; column 0 is never set. It grows
+    with the square of the length of a recording: one of more than 1 GB is not written,
+    with a warning.
 
     Parameters
     ----------
@@ -191,6 +204,15 @@ def write_time_map(
         (events,).
     """
     columns = len(z0) + 1
+    if columns * n_frames > LARGEST_TIME_MAP:
+        warnings.warn(
+            f"{TIME_MAP} would have {n_frames} x {columns} values,"
+            f" {columns * n_frames / 1e9:.1f} GB, and is not written; z0 and z1 of the"
+            " event table say in which frames each event is",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
+        return
     step = max(1, (16 << 20) // columns)
     with replacing(directory / TIME_MAP) as beside, beside.open("wb") as file:
         np.lib.format.write_array_header_1_0(
@@ -209,5 +231,9 @@ def read_time_map(directory: Path) -> NDArray[np.bool_]:
     """Return the time map, memory-mapped: bool (frames, events + 1)."""
     path = directory / TIME_MAP
     if not path.is_file():
-        raise RecordingNotFoundError(f"{directory} holds no {TIME_MAP}")
+        raise RecordingNotFoundError(
+            f"{directory} holds no {TIME_MAP}, which is written up to 1 GB; z0 and z1"
+            " of the event table say in which frames each event is"
+        )
+    verify_file(path)
     return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,10 +1,13 @@
 """The event store: a directory that holds what detection found.
 
-``event_map.*`` label volume (frame, row, column), 0 background, n the voxels of event n
-``time_map.npy`` bool (frames, events + 1): in which frames each event is active, column
-n for event n ``events.parquet`` the event table, see `astrocast.events.schema`; masks
-and footprints as packed bits ``events.csv``, ``events.columns.json`` its numbers as
-text, and what each column means ``meta.json`` parameters, input, versions
+- ``event_map.*``: label volume (frame, row, column), 0 background, n the voxels of
+  event n
+- ``time_map.npy``: bool (frames, events + 1): in which frames each event is active
+- ``events.parquet``: the event table, see `astrocast.events.schema`; masks and
+  footprints as packed bits
+- ``events.csv``, ``events.columns.json``: its numbers as text, the meaning of columns
+- ``meta.json``: parameters, input, versions
+- ``checksums.json``: a checksum of each file, compared when the file is read
 
 Nothing in it needs pickle. A store is written as ``<name>.partial`` and renamed when it
 is complete.
@@ -12,11 +15,14 @@ is complete.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from astrocast.errors import FormatError, RecordingNotFoundError
+from astrocast.io.writing.files import replacing
 
 TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
     "events.parquet",
@@ -25,6 +31,65 @@ TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
     "meta.json",
     "time_map.npy",
 )
+
+#: checksums of the other files
+CHECKSUMS = "checksums.json"
+#: larger files are compared by `astrocast check` only: it takes a second per 2 GB
+MOST_BYTES = 256 << 20
+
+
+def write_checksums(directory: Path, leave_out: Collection[str] = ()) -> None:
+    """Write the checksum of each file of a complete store into it.
+
+    Parameters
+    ----------
+    directory
+        The store.
+    leave_out
+        Names of files that will not stay.
+    """
+    sums = {
+        path.name: _checksum(path)
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.name not in {CHECKSUMS, *leave_out}
+    }
+    with replacing(directory / CHECKSUMS) as beside:
+        beside.write_text(json.dumps(sums, indent=1), encoding="utf-8")
+
+
+def verify_file(path: Path) -> None:
+    """Compare a file of a store with its checksum.
+
+    Files of more than 256 MB, and stores without checksums, are not compared.
+
+    Raises
+    ------
+    FormatError
+        The file has changed since it was written.
+    """
+    sums = path.with_name(CHECKSUMS)
+    if not sums.is_file() or path.stat().st_size > MOST_BYTES:
+        return
+    try:
+        expected = json.loads(sums.read_text(encoding="utf-8")).get(path.name)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise FormatError(
+            f"{sums} is damaged: {error}; remove it to read the store unchecked, or"
+            " run the detection again"
+        ) from error
+    if expected is not None and expected != _checksum(path):
+        raise FormatError(
+            f"{path} is not what the detection wrote: its checksum differs from that in"
+            f" {sums.name}. Run the detection again; if you changed the file yourself,"
+            f" remove {sums.name}"
+        )
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(
+            file, lambda: hashlib.blake2b(digest_size=16)
+        ).hexdigest()
 
 
 def store_path(recording: Path, loc: str | None = None) -> Path:
@@ -50,9 +115,10 @@ def read_meta(directory: Path) -> dict[str, Any]:
     path = directory / META
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {META}; it is no event store, or detection was"
+            f"{directory} holds no {META}; it is not an event store, or detection was"
             " interrupted"
         )
+    verify_file(path)
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:

@@ -60,14 +60,18 @@ def read_event_table(
         OverflowError,
         MemoryError,
     ) as error:
-        raise FormatError(
-            f"{path} cannot be read: {error}. It is damaged or was changed; run the"
-            " detection again"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: BaseException) -> FormatError:
+    return FormatError(
+        f"{path} cannot be read: {error}. It is damaged or was changed; run the"
+        " detection again"
+    )
 
 
 def _read_columns(path: Path, columns: Iterable[str] | None) -> pd.DataFrame:
-    """Return the columns of a table file; raises whatever a damaged file causes."""
+    """Return the columns of a table file; a damaged file may raise any error."""
     stored = _read_footer(path).schema.to_arrow_schema()
     names = [n for n in stored.names if n != INDEX]
     wanted = names if columns is None else list(columns)
@@ -82,7 +86,9 @@ def _read_columns(path: Path, columns: Iterable[str] | None) -> pd.DataFrame:
     }
     boxes = {axis for n in wanted for axis in _AXES.get(kinds[n], ())}
     table = pq.read_table(
-        path, columns=[INDEX, *dict.fromkeys([*wanted, *sorted(boxes)])]
+        path,
+        columns=[INDEX, *dict.fromkeys([*wanted, *sorted(boxes)])],
+        page_checksum_verification=True,
     )
     index = pd.Index(table[INDEX].to_numpy(), name=INDEX)
     found = pd.DataFrame({n: _column(table, n, kinds[n]) for n in wanted}, index=index)
@@ -143,7 +149,7 @@ def _values(chunk: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
 def _join_chunks(
     parts: list[tuple[NDArray[Any], NDArray[np.int64]]], dtype: Any
 ) -> tuple[Any, NDArray[np.int64]]:
-    """Put the chunks of a column end to end, as arrays of our own."""
+    """Concatenate the chunks of a column into new arrays."""
     values, offsets, total = [np.empty(0, dtype)], [np.zeros(1, np.int64)], 0
     for flat, places in parts:
         values.append(flat[places[0] : places[-1]])
@@ -181,6 +187,41 @@ def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.Dat
     return frame[wanted]
 
 
+def read_plain_columns(
+    directory: Path, columns: Iterable[str] | None = None
+) -> pa.Table:
+    """Read numbers and texts of the event table of a store as an Arrow table.
+
+    Parameters
+    ----------
+    directory
+        An event store.
+    columns
+        Names to read; those that the table lacks are left out. None: all numbers and
+        texts, ``event_id`` included.
+    """
+    path = directory / TABLE
+    stored = _read_footer(path).schema.to_arrow_schema()
+    arrays = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
+    names = [f.name for f in stored if not any(test(f.type) for test in arrays)]
+    wanted = names if columns is None else [n for n in columns if n in names]
+    try:
+        return pq.read_table(path, columns=wanted, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def column_names(directory: Path) -> list[str]:
+    """Return the columns of the event table of a store, without its index."""
+    stored = _read_footer(directory / TABLE).schema.to_arrow_schema().names
+    return [name for name in stored if name != INDEX]
+
+
+def event_numbers(directory: Path) -> list[int]:
+    """Return the numbers of the events in a store, in the order of the file."""
+    return list(read_plain_columns(directory, [INDEX])[INDEX].to_pylist())
+
+
 def count_events(directory: Path) -> int:
     """Return the number of events in a store; reads the end of the file only."""
     return int(_read_footer(directory / TABLE).num_rows)
@@ -190,8 +231,8 @@ def _read_footer(path: Path) -> Any:
     """Return the Parquet metadata of an event table: its schema and number of rows."""
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{path.parent} holds no {TABLE}; it is no event store, or detection was"
-            " interrupted"
+            f"{path.parent} holds no {TABLE}; it is not an event store, or detection"
+            " was interrupted"
         )
     try:
         return pq.read_metadata(path)

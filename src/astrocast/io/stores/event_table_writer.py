@@ -24,6 +24,10 @@ from astrocast.io.writing.files import Replacement, replacing
 Ragged = tuple[NDArray[Any], NDArray[np.int64]]
 
 
+#: rows of a group of the Parquet file, at least: each group takes some kilobytes
+GROUP_ROWS = 256
+
+
 def _arrow_type(column: Column) -> pa.DataType:
     if column.dtype in ("mask", "footprint"):
         return pa.binary()
@@ -65,16 +69,26 @@ class EventTableWriter:
         The event store.
     extra
         Columns beyond the base table, in the order they are appended.
+    growing
+        The CSV file has its name from the start, and each batch is in it when `write`
+        returns: for results that are read while they are written.
     """
 
-    def __init__(self, directory: Path, extra: Sequence[Column] = ()) -> None:
+    def __init__(
+        self, directory: Path, extra: Sequence[Column] = (), growing: bool = False
+    ) -> None:
         self.columns = [c for c in (*COLUMNS, *extra) if _is_stored(c)]
         self.schema = _schema(self.columns)
         self.directory = directory
         self.rows = 0
-        self._new = [Replacement(directory / name) for name in (TABLE, CSV)]
-        table, text = (new.beside for new in self._new)
-        self._table = pq.ParquetWriter(table, self.schema, compression="zstd")
+        names = (TABLE,) if growing else (TABLE, CSV)
+        self._new = [Replacement(directory / name) for name in names]
+        table = self._new[0].beside
+        text = directory / CSV if growing else self._new[1].beside
+        self._waiting: list[pa.Table] = []
+        self._table = pq.ParquetWriter(
+            table, self.schema, compression="zstd", write_page_checksum=True
+        )
         self._csv = text.open("w", encoding="utf-8", newline="")
         self._csv.write(
             ",".join([INDEX, *(c.name for c in self.columns if c.is_scalar)]) + "\n"
@@ -101,12 +115,21 @@ class EventTableWriter:
             )
         arrays = [pa.array(event_id, pa.int64())]
         arrays += [_arrow_array(c, batch[c.name]) for c in self.columns]
-        self._table.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+        self._waiting.append(pa.Table.from_arrays(arrays, schema=self.schema))
+        if sum(map(len, self._waiting)) >= GROUP_ROWS:
+            self._write_group()
         scalars = {INDEX: event_id} | {
             c.name: batch[c.name] for c in self.columns if c.is_scalar
         }
         pd.DataFrame(scalars).to_csv(self._csv, index=False, header=False)
+        self._csv.flush()
         self.rows += len(event_id)
+
+    def _write_group(self) -> None:
+        """Write the batches that wait as one group of rows."""
+        if self._waiting:
+            self._table.write_table(pa.concat_tables(self._waiting))
+            self._waiting = []
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +140,8 @@ class EventTableWriter:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if kind is None:
+            self._write_group()
         self._table.close()
         self._csv.close()
         for new in self._new:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from astrocast.errors import FormatError
 from astrocast.events.array_columns import FootprintArray, MaskArray, TraceArray
 from astrocast.events.schema import INDEX
+from astrocast.io.stores.pickle_cost import check_hash_cost
 
 LEGACY_TABLE = "events.npy"
 _TRACES = ("trace", "noise_mask_trace")
@@ -86,7 +87,7 @@ class _Array:
                 raise FormatError(
                     "an array in the file is damaged: its size is not that of its data"
                 )
-            # what another machine wrote becomes of our byte order, which kernels need
+            # convert to the native byte order, which kernels need
             flat = np.frombuffer(raw, kind.dtype).astype(kind.dtype.newbyteorder("="))
         self.array = flat.reshape(shape, order=order)  # type: ignore[call-overload] # "C" or "F"
 
@@ -182,8 +183,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         )
 
 
-class _Plain:
-    """Replaces the stand-ins by what they stand for, in bounded time.
+class _PlainValues:
+    """Replaces stand-ins by arrays and numbers, in bounded time.
 
     A pickle can name the same list many times: a few hundred bytes of lists of lists
     unfold to more items than any computer counts. An honest table has at most one item
@@ -229,9 +230,8 @@ def read_pickled_array(path: Path) -> Any:
     Raises
     ------
     FormatError
-        The file is no NumPy file, is damaged, or asks for anything that is not an
-        array, a number, text or a container of them. Nothing in the file is run in any
-        case.
+        The file is not a NumPy file, is damaged, or asks for anything but arrays,
+        numbers, text and containers of them. Nothing in the file is ever run.
     """
     data = path.read_bytes()
     file = io.BytesIO(data)
@@ -245,7 +245,10 @@ def read_pickled_array(path: Path) -> Any:
         shape, _, dtype = read(file)
         if not dtype.hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
-        held = _Plain(len(data))(RestrictedUnpickler(file).load())
+        begin = file.tell()
+        check_hash_cost(file, 16 * len(data))
+        file.seek(begin)
+        held = _PlainValues(len(data))(RestrictedUnpickler(file).load())
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except Exception as error:

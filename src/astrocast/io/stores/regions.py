@@ -22,7 +22,11 @@ from astrocast.errors import FormatError, InvalidValueError, MissingExtraError
 from astrocast.io.export.tables import write_whole
 from astrocast.kernels.regions.polygons import polygon_mask
 
-RegionKind = Literal["cell", "landmark", "axis", "exclusion"]
+RegionKind = Literal[
+    "cell", "soma", "process", "endfoot", "landmark", "axis", "exclusion"
+]
+#: kinds of parts of a cell
+PARTS: tuple[RegionKind, ...] = ("soma", "process", "endfoot")
 Point = tuple[float, float]
 #: points (row, column) of a closed ring; the first is not repeated
 Ring = tuple[Point, ...]
@@ -39,8 +43,9 @@ class Region:
     name
         Name, unique among the regions of a recording.
     kind
-        ``cell`` and ``exclusion`` are areas, ``landmark`` is an area or a point,
-        ``axis`` a line that points to its second end.
+        ``cell``, its parts ``soma``, ``process``, ``endfoot``, and ``exclusion`` are
+        areas, ``landmark`` is an area or a point, ``axis`` a line that points to its
+        second end.
     rings
         Outlines of an area, holes included (even-odd rule); empty for points and axes.
     points
@@ -58,7 +63,7 @@ class Region:
 
 
 def regions_path(recording: Path) -> Path:
-    """Return where the regions of a recording are kept.
+    """Return the file of a recording's regions.
 
     Examples
     --------
@@ -83,7 +88,7 @@ def check_regions(regions: Sequence[Region]) -> None:
 
 
 def _problems(region: Region) -> list[str]:
-    """Return what is wrong with one region."""
+    """Return the problems of one region."""
     found = []
     ends = {"axis": 2, "landmark": 1}.get(region.kind, 0)
     if region.kind not in get_args(RegionKind):
@@ -181,7 +186,7 @@ def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
     Raises
     ------
     FormatError
-        It is no GeoJSON, or has a geometry that is no region.
+        The text is not GeoJSON, or has a geometry that is not a region.
     """
     if len(data) > MOST_BYTES:
         raise FormatError(f"{where} is larger than {MOST_BYTES >> 20} MB")
@@ -193,14 +198,16 @@ def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
         raise FormatError(f"{where}: {error}") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(
-            f"{where} is no GeoJSON of polygons, points and lines: {error!r}"
+            f"{where} is not GeoJSON of polygons, points and lines: {error!r}"
         ) from error
     named = _name_apart(regions)
     check_regions(named)
     return named
 
 
-_AREAS: dict[str, RegionKind] = {"landmark": "landmark", "exclusion": "exclusion"}
+_AREAS: dict[str, RegionKind] = {
+    kind: kind for kind in get_args(RegionKind) if kind != "axis"
+}
 
 
 def _region(feature: dict[str, Any], number: int) -> Region:
@@ -259,7 +266,8 @@ def _roifile() -> Any:
 def parse_imagej(data: bytes, where: str = "the file") -> list[Region]:
     """Return the regions of an ImageJ ``.roi`` file or a zip of them.
 
-    Areas become cells, points landmarks, lines axes.
+    Areas become cells, points landmarks, lines axes; areas that `to_imagej` wrote keep
+    their kind.
     """
     roifile = _roifile()
     if len(data) > MOST_BYTES:
@@ -270,7 +278,7 @@ def parse_imagej(data: bytes, where: str = "the file") -> list[Region]:
             parts = _unzip(data, where)
         rois = [roifile.ImagejRoi.frombytes(part) for part in parts]
     except (ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{where} is no ImageJ region: {error}") from error
+        raise FormatError(f"{where} is not an ImageJ region: {error}") from error
     regions = [_from_roi(roi, i) for i, roi in enumerate(rois, start=1)]
     named = _name_apart(regions)
     check_regions(named)
@@ -301,11 +309,20 @@ def _from_roi(roi: Any, number: int) -> Region:
         for s in shapes
     )
     closed = tuple(r[:-1] if len(r) > 3 and r[0] == r[-1] else r for r in rings)
-    return Region(name, "cell", closed)
+    return Region(name, _AREAS.get(_kind_property(roi), "cell"), closed)
+
+
+def _kind_property(roi: Any) -> str:
+    """Return the kind among the properties of an ImageJ region; "" where none is."""
+    for line in str(roi.props or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "kind":
+            return value.strip()
+    return ""
 
 
 def to_imagej(regions: Sequence[Region]) -> bytes:
-    """Return regions as a zip of ImageJ regions; each ring is a region of its own."""
+    """Return regions as a zip of ImageJ regions; each ring becomes a region."""
     roifile = _roifile()
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -323,6 +340,7 @@ def to_imagej(regions: Sequence[Region]) -> bytes:
 def _to_roi(roifile: Any, region: Region, shape: Sequence[Point], title: str) -> Any:
     points = np.array([[c, r] for r, c in shape], np.float64)
     roi = roifile.ImagejRoi.frompoints(points, name=title)
+    roi.props = f"kind: {region.kind}\n"
     if region.kind == "axis":
         roi.roitype = roifile.ROI_TYPE.LINE
         (roi.x1, roi.y1), (roi.x2, roi.y2) = points[0], points[-1]

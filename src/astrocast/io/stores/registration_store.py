@@ -30,7 +30,7 @@ class Registration:
         float32 (frame, 2), pixels, row then column, positive where the frame moved down
         or right.
     template
-        float32 (row, column): what the frames were aligned to.
+        float32 (row, column): the template of the alignment.
     quality
         One value per frame by name: ``correlation_before``, ``correlation_after`` (with
         the template), ``residual`` (pixels), ``bad_frame`` (bool).

@@ -69,7 +69,7 @@ class UpdatedFile:
         self._kept = self._size if end is None else min(end, self._size)
         self._original = self._size
         self._position, self._dead = 0, False
-        #: what the system refused first
+        #: first error of the system
         self.error: OSError | None = None
 
     @property
@@ -106,7 +106,7 @@ class UpdatedFile:
         return len(view)
 
     def write(self, data: memoryview) -> int:
-        """Write at the position: at once behind what is in use, in memory before."""
+        """Write at the position: to disk behind the content, in memory inside it."""
         view = memoryview(data).cast("B")
         start, stop = self._position, self._position + len(view)
         self._position = stop
@@ -137,13 +137,13 @@ class UpdatedFile:
     def flush(self) -> None:
         """Do nothing: `commit` decides when changes count."""
 
-    # what a writer calls
+    # methods for a writer
 
     def check(self) -> None:
-        """Raise what the system refused since the file was opened.
+        """Raise the first error of the system since the file was opened.
 
         A library that is called back by another cannot be stopped by an error: the
-        first one is stored, and whatever follows is ignored.
+        first one is stored, and all later ones are ignored.
         """
         if self.error is not None:
             raise self.error
@@ -155,7 +155,7 @@ class UpdatedFile:
             os.posix_fallocate(self._descriptor, self._kept, self._size - self._kept)
 
     def commit(self) -> None:
-        """Make all changes count, in one step; what was appended is on the disk first.
+        """Apply all changes in one step, after the appended bytes are on the disk.
 
         The library must have flushed.
         """
@@ -163,7 +163,7 @@ class UpdatedFile:
         os.fsync(self._descriptor)
         if self._pages or self._size != os.fstat(self._descriptor).st_size:
             write_journal(journal_path(self.path), self._size, self._pages)
-            # from here on the changes count, whatever happens
+            # from here on the changes are valid, also after a crash
             self._kept = self._original = self._size
             self._apply()
         self._kept = self._original = self._size

@@ -1,4 +1,4 @@
-"""Sending what was written to the disk while more is on its way."""
+"""Sync a file to the disk while it is still being written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _sync = getattr(os, "fdatasync", os.fsync)
 
 
 class EarlySync:
-    """Syncs a file in a thread of its own while it is written.
+    """Syncs a file in a separate thread while it is written.
 
-    A system keeps what is written in memory until it is asked for, or until memory runs
+    A system keeps written data in memory until a sync, or until memory runs
     short; a file that is only synced when it is complete makes everything wait for the
     disk then. Meanwhile the disk had nothing to do.
 

@@ -27,7 +27,7 @@ from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import RecordingWriter, check_block
 from astrocast.io.writing.early_sync import EarlySync
 
-#: left free on the disk whatever is written
+#: bytes that always stay free on the disk
 RESERVE = 64 << 20
 #: of this computer, in names of incomplete files: on a shared disk, a process of
 #: another computer cannot be asked whether it lives
@@ -45,14 +45,14 @@ def replacing(
     """Give a path beside ``path`` to write to; it becomes ``path`` when all went well.
 
     A reader sees the file (or folder) that was there before, or the new one, whole. An
-    error removes what was written. What processes that died left is removed first.
+    error removes the new file. Incomplete files of dead processes are removed first.
 
     Parameters
     ----------
     path
         File or folder to write.
     overwrite
-        Replace what is there; otherwise it is refused.
+        Replace an existing file; otherwise it is an error.
     durable
         Wait until a file is on the disk before it takes its name: after a power failure
         a name must not stand for missing data.
@@ -89,7 +89,7 @@ def replacing(
 
 
 class Replacement:
-    """What `replacing` does, for a writer that is closed by calls of its own.
+    """`replacing` for a writer that has methods to close and to discard.
 
     Parameters
     ----------
@@ -120,19 +120,19 @@ class Replacement:
         self.path, self.beside, self._durable = path, path.with_name(name), durable
 
     def commit(self) -> None:
-        """Give what was written its name."""
+        """Give the new file its final name."""
         if self._durable and self.beside.is_file():
             with self.beside.open("r+b") as file:
                 sync(file)
         rename_over(self.beside, self.path)
 
     def discard(self) -> None:
-        """Remove what was written; what was there before stays."""
+        """Remove the new file; an existing one stays."""
         _remove(self.beside)
 
 
 def rename_over(beside: Path, path: Path) -> None:
-    """Give a complete file or folder its name, in place of what has the name now.
+    """Give a complete file or folder its final name, replacing an existing one.
 
     No system replaces a folder in one step: the old one waits under another name, from
     which the next writer takes it back should this process die in between.
@@ -152,7 +152,7 @@ def rename_over(beside: Path, path: Path) -> None:
 
 
 def restore_replaced(path: Path) -> None:
-    """Take back what a process that died was about to replace; see `rename_over`."""
+    """Restore a file whose replacement was interrupted; see `rename_over`."""
     old = path.with_name(path.name + REPLACED)
     if old.exists() and not path.exists():
         os.replace(old, path)  # noqa: PTH105
@@ -200,7 +200,7 @@ def _remove_if_dead(left: Path) -> None:
 
 
 def check_space(folder: Path, need: int, what: Path) -> None:
-    """Refuse to start what the disk has no room for."""
+    """Raise an error if the disk has too little room."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -307,7 +307,7 @@ class SequentialWriter(RecordingWriter):
         self._new.commit()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove the unfinished output."""
         self._sync.close()
         self.file.close()
         self._new.discard()

@@ -32,15 +32,15 @@ class Resume:
     path
         File of the journal.
     key
-        Says of what the recording is made: a target that was begun under another key is
-        begun anew.
+        Identifies the source of the recording: a target that was begun under another
+        key is begun again.
     """
 
     path: Path
     key: str
 
     def frames(self) -> int:
-        """Return how many frames, from the first on, are known to be in place."""
+        """Return the number of frames, from the first on, that are complete."""
         try:
             stored = json.loads(self.path.read_text())
             same = stored["computer"] == platform.node()

@@ -1,4 +1,4 @@
-"""What a minimum of noisy values loses, and how to give it back.
+"""The bias of the rolling minimum of noisy values, and its correction.
 
 The minimum of many noisy values lies below their mean: with noise of standard deviation
 ``sigma``, the two-sided minimum of a constant signal is ``k * sigma`` too low, where
@@ -22,10 +22,10 @@ from astrocast.kernels.baseline.rolling_minimum import arithmetic, two_sided_min
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
-#: traces of noise that the bias is measured on, and the frames of each besides the
+#: number of simulated noise traces for the bias, and frames of each in addition to the
 #: windows
 TRACES, FRAMES = 256, 512
-#: pixels that one thread works on at a time: a few frames of them stay in the caches
+#: pixels per piece of work: a few frames of them fit into the caches
 _STRIP = 2048
 
 
@@ -135,9 +135,9 @@ def minimum_bias_over_time(
 
     Near its ends windows are shorter, and the bias is smaller.
 
-    At the first frame one of the two windows holds that frame alone, so that nothing is
-    lost there and a correction by the bias of whole windows would put the background
-    above the signal.
+    At the first frame one of the two windows holds that frame alone, so the minimum
+    there has no bias, and a correction by the bias of whole windows would put the
+    background above the signal.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def minimum_bias_over_time(
         Length of the recording, frames on each side of a frame, and of the moving
         average.
     seed
-        Of the noise that it is measured on.
+        Seed of the simulated noise.
 
     Examples
     --------
@@ -160,8 +160,8 @@ def minimum_bias_over_time(
     )
     background, _ = two_sided_minimum(moving_average(noise, width), min(window, length))
     lost = -background[:, 0].mean(axis=1, dtype=np.float64)
-    # both ends are alike: where the whole recording was simulated, that gives each
-    # frame twice the traces
+    # both ends are equivalent: where the whole recording was simulated, the average
+    # over both has twice the traces
     begin = (lost[:edge] + lost[::-1][:edge]) / 2 if length == n_frames else lost[:edge]
     bias = np.full(
         n_frames, minimum_bias(window, width) if n_frames > 2 * edge else 0.0
@@ -186,7 +186,7 @@ class NoiseEstimate:
         self._last: NDArray[np.float32] | None = None
 
     def add(self, frames: NDArray[Any], pool: Executor | None = None) -> None:
-        """Take in the next frames; threads of ``pool`` share the pixels."""
+        """Add the next frames; threads of ``pool`` share the pixels."""
         flat = _flat(frames)
         last = flat[:1].astype(np.float32) if self._last is None else self._last
         total = self._sum.reshape(-1)
@@ -194,6 +194,15 @@ class NoiseEstimate:
         run_in_threads(pool, strips, _differences, flat, last[0], total)
         self._count += len(flat) - (self._last is None)
         self._last = flat[-1:].astype(np.float32)
+
+    def forget(self) -> None:
+        """Let go of the last frame: no more frames are added."""
+        self._last = None
+
+    def merge(self, other: NoiseEstimate) -> None:
+        """Add the estimate of other frames of the same recording."""
+        self._sum += other._sum
+        self._count += other._count
 
     @property
     def finite(self) -> bool:

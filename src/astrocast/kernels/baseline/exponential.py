@@ -11,8 +11,8 @@ from scipy.optimize import least_squares
 
 from astrocast.errors import InvalidValueError
 
-#: time constants that a fit may find, in lengths of the recording: beyond, a decay
-#: cannot be told from a straight line
+#: limits of the time constants, in lengths of the recording: slower decays look like
+#: straight lines
 SLOWEST = 20.0
 
 
@@ -23,7 +23,7 @@ class Bleaching:
     Parameters
     ----------
     offset
-        What does not bleach, in the units of the trace.
+        Constant part, which does not bleach, in the units of the trace.
     amplitudes, taus
         Of each term, ``taus`` in frames, the fastest first.
     """
@@ -49,7 +49,7 @@ def fit_bleaching(trace: ArrayLike, terms: Literal[1, 2] = 1) -> Bleaching:
     """Fit one or two exponential decays to a trace.
 
     The loss is linear for large residuals (soft L1, scaled by the noise of the trace),
-    so that events pull the fit up far less than least squares would let them. All
+    so that events raise the fit far less than with least squares. All
     amplitudes and the offset are at least 0.
 
     Parameters

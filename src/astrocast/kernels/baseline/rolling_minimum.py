@@ -1,4 +1,4 @@
-"""The two-sided rolling minimum as a baseline, and what is left above it.
+"""The two-sided rolling minimum as a baseline, and the signal above it.
 
 The background of frame ``t`` is the larger of ``min F[t - window .. t]`` and ``min F[t
 .. t + window]``: each side sees ``window + 1`` frames, windows are cut at the ends of
@@ -27,8 +27,7 @@ from astrocast.kernels.parallel import run_in_threads
 
 Method = Literal["background", "dF", "dFF"]
 METHODS: tuple[str, ...] = get_args(Method)
-#: pixels that one thread works on at a time: the minima of a window of them stay in the
-#: caches
+#: pixels per piece of work: the minima of their windows fit into the caches
 STRIP = 512
 
 
@@ -116,10 +115,10 @@ def advance(
         (frame, pixel); ``past`` None in the first segment, ``future`` shorter or empty
         where the recording ends.
     edges
-        (4, pixel), in the dtype of the movie: the minimum of what follows the block in
-        the previous segment and in this one; and of what precedes it in this segment
-        and in the next one. The last two are updated. Where there is nothing,
-        `highest`.
+        (4, pixel), in the dtype of the movie: the minimum of the frames after the
+        block, in the previous segment and in this one; and of the frames before it, in
+        this segment and in the next one. The last two are updated. Where there are no
+        such frames, `highest`.
     method, floor, pool
         As in `two_sided_minimum`.
 
@@ -217,7 +216,7 @@ def frame_minimum(frames: NDArray[Any], pool: Executor | None = None) -> NDArray
 
 
 def check_window(window: int) -> None:
-    """Refuse a window that is no positive number of frames."""
+    """Refuse a window that is not a positive number of frames."""
     if int(window) != window or window < 1:
         raise InvalidValueError(
             f"window is {window!r}; expected a whole number of frames, at least 1"
@@ -234,7 +233,7 @@ def method_code(method: str) -> int:
 
 
 def highest(dtype: np.dtype[Any]) -> Any:
-    """Return the value of ``dtype`` that no minimum is changed by."""
+    """Return the highest value of ``dtype``, the neutral element of a minimum."""
     return dtype.type(np.inf) if dtype.kind == "f" else np.iinfo(dtype).max
 
 

@@ -213,3 +213,58 @@ def _judge(
                 height = translate_height(signal / own - shift, tables[classes[y, x]])
                 normal[k] = signal / max(height, np.float32(_LEAST_HEIGHT))
                 k += 1
+
+
+def regions_to_keep(
+    runs: Runs,
+    labels: NDArray[np.int32],
+    count: int,
+    height: NDArray[np.floating],
+    threshold: float,
+) -> NDArray[np.bool_]:
+    """Return which connected regions of a block may be part of an event.
+
+    A region that reaches the threshold nowhere is noise, unless it goes on in the block
+    before or after this one. Most regions are such noise: without them little is stored
+    and joined across blocks.
+
+    Parameters
+    ----------
+    runs, labels
+        Runs of a block (frame, row, column), and the region (from 1) of each.
+    count
+        Number of regions.
+    height
+        Height of each voxel in standard deviations of the noise, in the order of the
+        runs, (voxels,).
+    threshold
+        Height that an event reaches.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool (count + 1,); the first, which is no region, is False.
+
+    Examples
+    --------
+    >>> from astrocast.kernels.masks.runs import find_runs
+    >>> volume = np.zeros((3, 1, 6), bool)
+    >>> volume[1, 0, :2] = volume[1, 0, 3] = volume[2, 0, 5] = True
+    >>> runs = find_runs(volume)
+    >>> labels = np.array([1, 2, 3], np.int32)
+    >>> height = np.array([1, 9, 2, 2], np.float32)
+    >>> regions_to_keep(runs, labels, 3, height, 5.0).tolist()
+    [False, True, False, True]
+    """
+    kept = np.zeros(count + 1, np.bool_)
+    if not len(runs):
+        return kept
+    length = (runs.stop - runs.start).astype(np.int64)
+    highest = np.zeros(count + 1, np.float32)
+    of_run = np.maximum.reduceat(height, np.cumsum(length) - length)
+    np.maximum.at(highest, labels, of_run)
+    kept[:] = highest >= threshold
+    frame = runs.frame()
+    kept[labels[(frame == 0) | (frame == runs.shape[0] - 1)]] = True
+    kept[0] = False
+    return kept

@@ -8,6 +8,7 @@ not.
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,29 @@ _LEAST_CORRELATION = 0.04
 _MOST_CORRELATION = 0.95
 #: pixels that never change (a constant border) are left out of the medians
 _NO_DIFFERENCE = 1e-12
+
+
+@dataclass(frozen=True)
+class StepMoments:
+    """Means of groups of frames, and how much frames differ.
+
+    Parameters
+    ----------
+    edges
+        First frame of each group and the end of the last, int64, (group + 1,).
+    means
+        Mean of each group, float32, (group, row, column).
+    mean
+        Mean over all frames, float64, (row, column).
+    half_squares
+        Half of the mean squared difference at each of `LAGS`, float64, (lag, row,
+        column).
+    """
+
+    edges: NDArray[np.int64]
+    means: NDArray[np.float32]
+    mean: NDArray[np.float64]
+    half_squares: NDArray[np.float64]
 
 
 class LagMoments:
@@ -95,6 +119,10 @@ class LagMoments:
         """Half of the mean squared difference at each lag, (lag, row, column)."""
         pairs = np.maximum(self._frames - np.array(LAGS), 1)
         return np.asarray(self._squares / (2 * pairs[:, None, None]))
+
+    def summary(self) -> StepMoments:
+        """Return what was gathered."""
+        return StepMoments(self.edges, self.means, self.mean, self.half_squares)
 
 
 @njit(cache=True, nogil=True)

@@ -130,3 +130,26 @@ def _above(
             for x in range(columns):
                 into[x] -= offset + gain * bright[x]
         take_out(out[t], displacement(out[t], texture), texture, out[t])
+
+
+def background_of_frames(
+    start: int, stop: int, background: Background
+) -> NDArray[np.float32]:
+    """Return the background of frames, float32, (frame, row, column).
+
+    Parameters
+    ----------
+    start, stop
+        First frame and the one after the last, counted from the first frame of the
+        stretch that the background is of. Frames beyond it take that of its end.
+    background
+        The background, interpolated between the middles of its steps.
+    """
+    edges = background.steps
+    middle = (edges[:-1] + edges[1:] - 1) / 2
+    at = _position(np.arange(start, stop), edges, middle)
+    before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
+    after = np.minimum(before + 1, len(middle) - 1)
+    share = (at - before).astype(np.float32)[:, None, None]
+    low = background.levels[before]
+    return np.asarray(low + share * (background.levels[after] - low), np.float32)

@@ -1,4 +1,4 @@
-"""How far two people agree."""
+"""Agreement of two people's labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two lists of labels agree.
+    """Agreement of two lists of labels.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Agreement:
         Share of the items with the same label; NaN without items.
     kappa
         Cohen's kappa: agreement beyond chance, 1 perfect, 0 as by chance. NaN without
-        items, or where both gave one and the same label to everything.
+        items, or where both gave the same single label to all items.
     """
 
     labels: tuple[str, ...]

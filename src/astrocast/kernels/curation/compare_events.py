@@ -13,7 +13,7 @@ Voxels = Sequence[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class EventChanges:
-    """What became of events.
+    """Which events of two sets correspond.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ class EventChanges:
 
 
 def compare_events(before: Voxels, after: Voxels, same: float = 0.75) -> EventChanges:
-    """Say which events stayed, changed, came or went.
+    """Find which events stayed, changed, are new or were lost.
 
-    An event is *kept* when its best partner's is it too and their intersection over
-    union is at least ``same``; *changed* when they share voxels at all, otherwise *new*
-    or *lost*.
+    An event is *kept* when it and its best partner are each other's best and their
+    intersection over union is at least ``same``; *changed* when they share voxels,
+    otherwise *new* or *lost*.
 
     Parameters
     ----------
     before, after
         Flat voxel indices of each event, each voxel once; events may overlap.
     same
-        Intersection over union from which two events count as one and the same.
+        Intersection over union from which two events count as the same.
 
     Examples
     --------

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
@@ -97,6 +98,60 @@ def recurring_units(similarity: csr_array, least: float) -> NDArray[np.int64]:
         unit[members] = done + local
         done += int(local.max()) + 1
     return _number_by_first(unit)
+
+
+def compare_maps(
+    first: list[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    second: list[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    size: int,
+) -> NDArray[np.float64]:
+    """Return how alike the maps of units of two sessions are.
+
+    Parameters
+    ----------
+    first, second
+        Maps of each session: flat pixel indices int64 (n,) and weights float64 (n,).
+    size
+        Number of pixels of the frame.
+
+    Returns
+    -------
+    ndarray
+        Float64 (first, second): cosine of the maps, see `footprint_similarity`.
+    """
+    both = [*first, *second]
+    offsets = np.cumsum([0, *(len(p) for p, _ in both)], dtype=np.int64)
+    pixels = np.concatenate([np.zeros(0, np.int64), *(p for p, _ in both)])
+    weights = np.concatenate([np.zeros(0), *(w for _, w in both)]).astype(np.float32)
+    found = footprint_similarity(offsets, pixels, weights, size, 0.0)
+    return np.asarray(found[: len(first)][:, len(first) :].toarray(), np.float64)
+
+
+def pair_units(similarity: NDArray[np.float64], least: float) -> NDArray[np.int64]:
+    """Return pairs of units of two sessions, each in one pair at most.
+
+    Parameters
+    ----------
+    similarity
+        Float64 (units of one session, units of the other), 0 to 1.
+    least
+        Similarity of a pair, at least.
+
+    Returns
+    -------
+    ndarray
+        Int64 (pairs, 2), with the largest sum of similarities (Kuhn 1955,
+        https://doi.org/10.1002/nav.3800020109).
+
+    Examples
+    --------
+    >>> pair_units(np.array([[0.9, 0.8], [0.8, 0.1]]), 0.5).tolist()
+    [[0, 1], [1, 0]]
+    """
+    used = np.where(similarity >= least, similarity, 0.0)
+    first, second = linear_sum_assignment(used, True)
+    chosen = similarity[first, second] >= least
+    return np.stack([first[chosen], second[chosen]], axis=1).astype(np.int64)
 
 
 def _link(

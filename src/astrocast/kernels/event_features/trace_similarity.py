@@ -1,4 +1,4 @@
-"""How alike the shapes of traces are."""
+"""Distances between the shapes of traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the frames of two channels alternate in what is read as one recording."""
+"""Detect two channels whose frames alternate in one recording."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: pixels of a side that are averaged, so that the noise of a pixel does not count
+#: side of the squares that are averaged, in pixels, to reduce the noise
 BIN = 4
-#: two channels alternate where neighbours differ this many times as much as frames that
-#: are two apart (one channel: at most 1, activity and drift add up over two frames)
+#: two channels alternate where neighbouring frames differ this many times as much as
+#: frames two apart (one channel: at most 1, as activity and drift add up over two
+#: frames)
 ALTERNATING = 3.0
-#: fewer frames decide nothing
+#: fewest frames for a decision
 LEAST_FRAMES = 6
 
 
 def measure_alternation(frames: NDArray[Any]) -> float:
-    """Return how much more neighbours differ than frames that are two apart.
+    """Return the difference of neighbouring frames over that of frames two apart.
 
     Parameters
     ----------

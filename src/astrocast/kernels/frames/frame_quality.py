@@ -1,9 +1,9 @@
 """Find frames that are not pictures of the tissue: black, repeated, saturated, a flash.
 
 Each finder compares the statistics of a frame (`frame_statistics`) with those of the
-recording. Light that comes or goes within one frame, everywhere or in whole rows, is a
-device; activity rises or falls more slowly, or in part of the field. What changes and
-stays (a step of the laser's power, bleaching) is left alone.
+recording. Light that appears or disappears within one frame, everywhere or in whole
+rows, comes from a device; activity rises or falls more slowly, or in part of the field.
+Changes that stay (a step of the laser's power, bleaching) are not flagged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from astrocast.kernels.frames.frame_statistics import FrameStatistics
 Bool = NDArray[np.bool_]
 Real = NDArray[np.float64]
 
-#: a frame from this severity on is to be left out
+#: frames of this severity and above are left out
 LEAVE_OUT = 0.5
 #: a frame is black when it shows less than this share of the usual structure (or, where
 #: the field is uniform, of the usual light)
@@ -40,12 +40,12 @@ BACK, THERE = 0.25, 0.6
 LONGEST, LONGEST_SHARE = 200, 0.3
 #: share of pixels at the highest value, beyond the usual one, of a saturated frame
 SATURATED = 0.2
-#: a larger share of repeated frames says that the frame rate is lower than stated
+#: above this share of repeated frames the frame rate is probably lower than stated
 MOST_REPEATED = 0.25
 
 
 class Flag(NamedTuple):
-    """One thing that is wrong with a frame; ``severity`` >= 0.5: leave it out."""
+    """One problem of a frame; ``severity`` >= 0.5: leave the frame out."""
 
     frame: int
     kind: str
@@ -54,7 +54,7 @@ class Flag(NamedTuple):
 
 
 def judge_frames(stats: FrameStatistics) -> list[Flag]:
-    """Return what is wrong with the frames of a whole recording, one flag per frame.
+    """Return the problems of the frames of a whole recording, one flag per frame.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def judge_frames(stats: FrameStatistics) -> list[Flag]:
     Returns
     -------
     list of Flag
-        In the order of frames; frames that are not named are fine. Kinds: ``missing``,
+        In the order of frames; frames without a flag are good. Kinds: ``missing``,
         ``black``, ``repeated``, ``saturated``, ``lost_lines``, ``flash``.
     """
     found: dict[int, Flag] = {}
@@ -91,7 +91,7 @@ def find_black(stats: FrameStatistics) -> Iterator[Flag]:
     """Yield frames taken without light: laser or detector off, or an empty frame."""
     n, blocks = len(stats), filled_blocks(stats)
     mean = blocks.mean(1)
-    # not a higher percentile: a long event would be what is usual
+    # not a higher percentile: a long event would count as usual
     usual = np.median(blocks, axis=0)
     contrast = usual - usual.mean()
     noise = block_noise(blocks)
@@ -99,7 +99,7 @@ def find_black(stats: FrameStatistics) -> Iterator[Flag]:
     light = mean / max(abs(usual.mean()), 1e-12)
     if power > 0 and np.sqrt((noise**2 * contrast**2).sum()) < 0.03 * power:
         share = (blocks - mean[:, None]) @ contrast / power
-        # tissue that jumped, or another plane, has a structure of its own
+        # tissue that jumped, or another plane, shows another structure
         rest = blocks - mean[:, None]
         contrasts = np.sqrt((rest**2).mean(1) / (contrast**2).mean())
         share = np.where(contrasts < OTHER, share, 1.0)
@@ -184,7 +184,7 @@ def find_lines(stats: FrameStatistics) -> Iterator[Flag]:
 def find_flashes(stats: FrameStatistics, taken: Bool) -> Iterator[Flag]:
     """Yield frames with light that comes and goes at once, in the field or in bands.
 
-    ``taken`` (frame,): frames that are known to be bad; they are bridged first.
+    ``taken`` bool (frame,): frames already flagged; they are interpolated first.
     """
     blocks = bridge_rows(filled_blocks(stats), taken)
     _, bands, parts = stats.blocks.shape
@@ -296,7 +296,7 @@ def step_directions(values: Real, noise: Real) -> NDArray[np.int8]:
 
 
 def find_ends(blocks: Real) -> tuple[Bool, Bool]:
-    """Return the first or last frame (frame,) where the whole field is another light.
+    """Mark the first or last frame where the light of the whole field differs.
 
     ``blocks`` is (frame, block). The second result is of frames that are darker. After
     bleaching has begun, or within an event, the next step is not much smaller.

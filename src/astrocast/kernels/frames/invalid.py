@@ -1,4 +1,4 @@
-"""Voxels that hold no number."""
+"""Voxels that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def fill_invalid(
         (frame, row, column), any real dtype. Values beyond the range of float32 count
         as infinite.
     fills
-        What to put in each frame, (frames,); the mean of its finite values, its least
-        conspicuous value, when None.
+        Replacement value of each frame, (frames,); None: the mean of its finite values.
 
     Returns
     -------

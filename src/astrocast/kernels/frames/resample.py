@@ -12,8 +12,8 @@ def weights(n: int, size: int) -> NDArray[np.float64]:
     """Return the (size, n) matrix that resamples an axis of ``n`` pixels to ``size``.
 
     A triangle as wide as two output pixels (two input pixels when enlarging) is centred
-    on each output pixel and normalised: linear interpolation that averages over what it
-    leaves out. Pillow's ``BILINEAR`` is the same filter.
+    on each output pixel and normalised: linear interpolation that averages over the
+    pixels it combines. Pillow's ``BILINEAR`` is the same filter.
     """
     scale = n / size
     centres = (np.arange(size) + 0.5) * scale

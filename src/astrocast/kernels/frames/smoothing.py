@@ -144,6 +144,22 @@ def temporal_gain(n_frames: int, sigma: float, radius: int) -> NDArray[np.float3
     )
 
 
+def temporal_gain_of(
+    frames: NDArray[np.int64], n_frames: int, sigma: float, radius: int
+) -> NDArray[np.float32]:
+    """Return `temporal_gain` of some frames of a recording of ``n_frames`` frames.
+
+    The work does not grow with the length of the recording.
+    """
+    whole = 4 * radius + 2
+    if n_frames <= whole:
+        return temporal_gain(n_frames, sigma, radius)[frames]
+    ends = temporal_gain(whole, sigma, radius)
+    from_end = n_frames - frames
+    at = np.where(frames < radius, frames, 2 * radius)
+    return ends[np.where(from_end <= radius, whole - from_end, at)]
+
+
 def _edge_weights(n: int, sigma: float, radius: int) -> NDArray[np.float64]:
     """Return the matrix of a Gaussian over ``n`` samples, edges repeated: (n, n)."""
     weights = gaussian_weights(sigma, radius)

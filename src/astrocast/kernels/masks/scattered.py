@@ -50,7 +50,7 @@ def painted_box(voxels: Any, rows: int, columns: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _paint_region(box: Any, seed: Any, old: Any, new: Any, stack: Any) -> Any:
-    """Paint what hangs together with a seed (corners connect); return its size.
+    """Paint the region connected to a seed (corners connect); return its size.
 
     ``seed`` and the entries of ``stack`` (int64) are flat indices of the box, which has
     a margin that is never ``old``.
@@ -102,7 +102,7 @@ def largest_region(voxels: Any, rows: int, columns: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def connected_to(core: Any, more: Any, rows: int, columns: int) -> Any:
-    """Return which voxels of ``more`` hang together (corners connect) with the core.
+    """Return which voxels of ``more`` are connected (corners connect) to the core.
 
     Both are flat indices, int64; ``core`` is not empty. bool, (more,).
     """
@@ -126,9 +126,9 @@ def connected_to(core: Any, more: Any, rows: int, columns: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def flood_outside(box: Any) -> None:
-    """Paint what is outside of the region (1) with 2, from the margin over faces.
+    """Paint the voxels outside of the region (1) with 2, from the margin over faces.
 
-    What stays 0 are holes.
+    Voxels that stay 0 are holes.
 
     ``box`` uint8 (frame, row, column), changed in place.
     """

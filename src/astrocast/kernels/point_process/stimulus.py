@@ -105,7 +105,7 @@ def response_jitter_test(
     surrogates: int,
     seed: int,
 ) -> tuple[float, NDArray[np.float64]]:
-    """Test whether more trials respond than when each trigger is moved by itself.
+    """Test whether more trials respond than with each trigger moved at random.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def response_jitter_test(
     duration
         Length of the recording, in the unit of the times.
     surrogates
-        Number of surrogates: every trigger is moved by a time of its own, uniform over
-        the median interval between triggers.
+        Number of surrogates: each trigger is moved independently by a random time,
+        uniform over the median interval between triggers.
     seed
         Seed of the moves.
 

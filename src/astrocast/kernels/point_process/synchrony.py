@@ -1,4 +1,4 @@
-"""How much is active at once, against trains that were shifted independently."""
+"""Simultaneous activity, compared with trains that were shifted independently."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def coactivity(
     start, stop
         First frame and frame after the last of each event, (events,).
     weight
-        What each event adds while it is active: 1, or its area, (events,).
+        Weight of each event while it is active: 1, or its area, (events,).
     frames
-        Frames of the recording. Events may reach around its end: they go on at the
-        beginning, as circular shifts make them.
+        Frames of the recording. Events may reach around its end: they continue at the
+        beginning, as after a circular shift.
 
     Returns
     -------

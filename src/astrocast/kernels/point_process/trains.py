@@ -30,8 +30,8 @@ def follow_counts(
     -------
     ndarray
         Float64 (frames,): element s is the number of onsets of ``first`` with at least
-        one onset of ``then``, moved by s frames, within the lag. Element 0 is what was
-        observed.
+        one onset of ``then``, moved by s frames, within the lag. Element 0 is the
+        observed count.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def follow_counts(
 
 
 def shift_p_value(counts: NDArray[np.float64], guard: int) -> float:
-    """Return the share of circular shifts that give at least what was observed.
+    """Return the share of circular shifts with at least the observed count.
 
     Parameters
     ----------

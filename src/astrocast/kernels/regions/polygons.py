@@ -33,7 +33,7 @@ def polygon_mask(
     Raises
     ------
     InvalidValueError
-        A ring has fewer than three points, or a point is no number.
+        A ring has fewer than three points, or a coordinate is not a number.
 
     Examples
     --------

@@ -54,7 +54,7 @@ def join_hills(
     Notes
     -----
     The border with the least dip is opened first, and the dips of the joined hill are
-    measured anew, until all that are left are deep enough.
+    measured again, until all remaining ones are deep enough.
     """
     hill, links = hills.hill, hills.links
     event = np.arange(len(hills.summit) + 1, dtype=np.int32)

@@ -1,6 +1,6 @@
 """Divide an event where the signal sinks between two maxima beyond the noise.
 
-The smoothed frames are divided as the calibrated detection divides what hangs together:
+The smoothed frames are divided as the calibrated detection divides connected voxels:
 into hills (`astrocast.kernels.segmentation.watershed`), of which those are one event
 between which the signal does not sink (`astrocast.kernels.segmentation.merge_hills`). A
 maximum that moves drags no dip behind it, so an event that travels stays one; between
@@ -33,7 +33,7 @@ PERSISTENCE = 3
 #: dips in space and in time, and doubts, of `join_hills`; least prominence of a hill in
 #: deviations of the noise
 _DIPS, _DOUBTS, _PROMINENCE = (0.04, 0.2), (0.5, 4.5), 2.0
-#: noise is told from a whole box, and is larger where the event is bright
+#: the noise is estimated from a whole box, and is larger where the event is bright
 _BRIGHT = 1.5
 #: share of the event's voxels below the height that heights are counted from: it may
 #: lie on a pedestal
@@ -154,7 +154,7 @@ def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass
 class _Parts:
-    """What parts are told apart by; index: their number from 0.
+    """Properties that separate parts; index: number of the part from 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Traces that begin before their event and go on after it."""
+"""Traces that begin before their event and continue after it."""
 
 from __future__ import annotations
 

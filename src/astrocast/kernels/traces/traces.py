@@ -1,6 +1,6 @@
 """Mean signals of many regions of a recording, in windows of frames.
 
-A recording passes by in blocks; each block adds what it knows to the traces of all
+A recording is read in blocks; each block adds its frames to the traces of all
 regions, so the whole is the same however it is cut.
 """
 

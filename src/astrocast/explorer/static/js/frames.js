@@ -9,64 +9,74 @@ export class FrameSource {
   constructor(base, info) {
     this.base = base;
     this.info = info;
-    this.size = info.rows * info.columns;
     this.cache = new Map();
     this.waiting = new Map();
-    this.batch = Math.max(1, Math.min(16, Math.floor((2 << 20) / this.size)));
+    this.bytes = 0;
   }
 
-  key(layer, contrast, frame) {
-    return `${layer}|${contrast.low}|${contrast.high}|${frame}`;
+  /** Bytes of a frame of which each value is the mean of step x step pixels. */
+  size(step) {
+    return Math.ceil(this.info.rows / step) * Math.ceil(this.info.columns / step);
   }
 
-  has(layer, contrast, frame) {
-    return this.cache.has(this.key(layer, contrast, frame));
+  /** Frames of one request. */
+  batch(step) {
+    return Math.max(1, Math.min(16, Math.floor((2 << 20) / this.size(step))));
+  }
+
+  key(layer, contrast, frame, step) {
+    return `${layer}|${contrast.low}|${contrast.high}|${frame}|${step}`;
   }
 
   /** One frame, uint8; resolves at once where it is at hand. */
-  async frame(layer, contrast, frame) {
-    const key = this.key(layer, contrast, frame);
+  async frame(layer, contrast, frame, step) {
+    const key = this.key(layer, contrast, frame, step);
     const known = this.cache.get(key);
     if (known) {
       this.cache.delete(key); // used last: removed last
       this.cache.set(key, known);
       return known;
     }
-    await (this.waiting.get(key) || this.load(layer, contrast, frame, 1));
+    await (this.waiting.get(key) || this.load(layer, contrast, frame, 1, step));
     return this.cache.get(key);
   }
 
-  /** Ask for the frames that playing needs next; at most two requests at a time. */
-  readAhead(layer, contrast, frame) {
-    if (this.waiting.size > 2 * this.batch) return;
-    for (let i = 1; i <= AHEAD; i += 1) {
+  /** Ask for the frames that are needed next; at most two requests at a time. */
+  readAhead(layer, contrast, frame, step, ahead = AHEAD) {
+    const batch = this.batch(step);
+    if (this.waiting.size > 2 * batch) return;
+    for (let i = 1; i <= ahead; i += 1) {
       const next = (frame + i) % this.info.frames;
-      const key = this.key(layer, contrast, next);
+      const key = this.key(layer, contrast, next, step);
       if (!this.cache.has(key) && !this.waiting.has(key)) {
-        this.load(layer, contrast, next, Math.min(this.batch, this.info.frames - next)).catch(() => {});
+        this.load(layer, contrast, next, Math.min(batch, ahead, this.info.frames - next), step).catch(() => {});
         return;
       }
     }
   }
 
-  load(layer, contrast, start, count) {
-    const request = getBytes(`${this.base}/frames`, { layer, start, count, low: contrast.low, high: contrast.high })
+  load(layer, contrast, start, count, step) {
+    const size = this.size(step);
+    const request = getBytes(`${this.base}/frames`, { layer, start, count, step, low: contrast.low, high: contrast.high })
       .then((bytes) => {
-        for (let i = 0; i * this.size < bytes.length; i += 1) {
-          this.cache.set(this.key(layer, contrast, start + i), bytes.subarray(i * this.size, (i + 1) * this.size));
+        for (let i = 0; i * size < bytes.length; i += 1) {
+          const key = this.key(layer, contrast, start + i, step);
+          if (!this.cache.has(key)) this.bytes += size;
+          this.cache.set(key, bytes.subarray(i * size, (i + 1) * size));
         }
         this.trim();
       })
       .finally(() => {
-        for (let i = 0; i < count; i += 1) this.waiting.delete(this.key(layer, contrast, start + i));
+        for (let i = 0; i < count; i += 1) this.waiting.delete(this.key(layer, contrast, start + i, step));
       });
-    for (let i = 0; i < count; i += 1) this.waiting.set(this.key(layer, contrast, start + i), request);
+    for (let i = 0; i < count; i += 1) this.waiting.set(this.key(layer, contrast, start + i, step), request);
     return request;
   }
 
   trim() {
-    for (const key of this.cache.keys()) {
-      if (this.cache.size * this.size <= MOST_BYTES) return;
+    for (const [key, values] of this.cache) {
+      if (this.bytes <= MOST_BYTES) return;
+      this.bytes -= values.length;
       this.cache.delete(key);
     }
   }

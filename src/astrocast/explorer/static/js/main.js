@@ -22,9 +22,19 @@ import { Views } from "./views.js";
 const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
 document.documentElement.dataset.theme = localStorage.getItem("astrocast-theme") || (dark ? "dark" : "light");
 
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
+  if (localStorage.getItem("astrocast-theme")) return;
+  document.documentElement.dataset.theme = matches ? "dark" : "light";
+  window.explorer?.store.set({ theme: document.documentElement.dataset.theme });
+});
+
 async function begin() {
   const start = await getJSON("/api/start");
   const project = new URLSearchParams(location.search).get("project") || start.project;
+  if (!project && start.live) { // there is only the analysis of a recording that goes on
+    location.replace("/live");
+    return;
+  }
   const page = new Page(project, await getJSON(`/api/projects/${project}`), start);
   window.explorer = page; // for the console, and for tests
   page.contrast = createContrast(page);

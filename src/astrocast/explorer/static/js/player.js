@@ -53,10 +53,7 @@ export function createPlayer(page) {
     const by = Math.max(1, Math.min(8, Math.floor((now - last) / wait)));
     last = now;
     const next = (frame + by) % info.frames;
-    for (const view of page.views.views) {
-      const contrast = await page.contrastOf(view.layer.key);
-      page.frames.readAhead(view.layer.key, contrast, next);
-    }
+    await page.views.readAhead(next, null, 24);
     page.outlines.frame((next + 16) % info.frames);
     busy = true;
     store.set({ frame: next });

@@ -4,8 +4,10 @@ import { fill, h, rem, saveFile } from "./dom.js";
 import { complain, say } from "./messages.js";
 import { brushTool, lineTool, pointTool, polygonTool } from "./tools.js";
 
-const COLOURS = { cell: "#56B4E9", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
-const TEXT = { cell: "cell: events are attributed to it", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
+const COLOURS = { cell: "#56B4E9", soma: "#E69F00", process: "#CC79A7", endfoot: "#0072B2", landmark: "#F0E442", axis: "#009E73", exclusion: "#D55E00" };
+const PARTS = ["soma", "process", "endfoot"];
+const AREAS = ["cell", "soma", "process", "endfoot", "landmark", "exclusion"];
+const TEXT = { cell: "cell: events are attributed to it", soma: "soma: a part of a cell", process: "process: a part of a cell", endfoot: "endfoot: a part of a cell", landmark: "landmark: distance and direction of each event", axis: "axis, for example anterior: places along it", exclusion: "exclusion: what to leave out" };
 
 export function createRegions(page) {
   const { store } = page;
@@ -15,12 +17,29 @@ export function createRegions(page) {
   const list = h("div");
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => store.set({ showRegions: shown.checked }) });
   const file = h("input", { type: "file", accept: ".geojson,.json,.roi,.zip", hidden: true, onchange: take });
+  const diameter = h("input", { type: "number", min: 3, step: "any", value: page.info.pixel_size ? 40 : Math.max(6, Math.round(Math.min(page.info.rows, page.info.columns) / 6)), "aria-label": "Diameter of a cell", title: "Diameter of a cell with its processes" });
+  diameter.style.width = "5rem";
+  const parts = h("input", { type: "checkbox" });
   const box = h("div.scroll", {}, h("div.block", {}, h("h2", {}, "Draw a region"), h("div.row", {}, kind), buttons),
+    h("div.block", {}, h("h2", {}, "Find cells"), h("div.soft", {}, "A guess from the mean image and the places of events, to be corrected by hand."),
+      h("div.row", {}, "diameter", diameter, page.info.pixel_size ? "µm" : "px", h("label", {}, parts, " soma, process, endfoot"), h("span.grow"), h("button", { onclick: segment }, "Find"))),
     h("div.block", {}, h("h2", {}, "Regions", h("span.grow"), h("label.soft", {}, shown, " show")), list),
     h("div.block", {}, h("h2", {}, "Files"), h("div.row", {}, h("button", { onclick: () => file.click() }, "Load GeoJSON or ImageJ"), file,
       h("button", { onclick: () => give("geojson", "regions.geojson") }, "Save GeoJSON"), h("button", { onclick: () => give("imagej", "regions.zip") }, "Save ImageJ")),
     h("div.soft", {}, "Regions are saved beside the recording as they are drawn; columns region, v_distance_…, v_direction_… and v_along_… appear in the table.")));
   const history = [];
+  async function segment() {
+    try {
+      say("looking for cells …");
+      const found = await send(`${page.base}/regions/segment`, { layer: store.get().layers[0], diameter: Number(diameter.value), parts: parts.checked });
+      if (!found.length) { say("No cell of this diameter is seen in the mean image.", { error: true }); return; }
+      const names = new Set(regions().map(({ name }) => name));
+      await save([...regions(), ...found.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region))]);
+      say(`${found.length} region${found.length === 1 ? "" : "s"} found. ✎ changes an outline, × removes it, Undo takes all back.`);
+    } catch (error) {
+      complain(error);
+    }
+  }
 
   const regions = () => store.get().regions || [];
   function freeName(stem) {
@@ -46,20 +65,18 @@ export function createRegions(page) {
   const place = ({ row, column }) => [row, column];
 
   function tools() {
-    const area = ["cell", "exclusion", "landmark"].includes(kind.value);
+    const area = kind.value !== "axis";
     fill(buttons,
       area ? h("button", { onclick: () => page.useTool(polygonTool(page, "Click around the region; double-click or Enter ends.", (points) => add({ rings: [points.map(place)] }))) }, "Polygon") : null,
-      area ? h("button", { onclick: paint }, "Brush") : null,
+      area ? h("button", { onclick: () => paint() }, "Brush") : null,
       kind.value === "landmark" ? h("button", { onclick: () => page.useTool(pointTool(page, "Click the landmark.", (point) => add({ points: [place(point)] }))) }, "Point") : null,
       kind.value === "axis" ? h("button", { onclick: () => page.useTool(lineTool(page, "Drag from the back to the front.", (points) => add({ points: points.map(place) }))) }, "Arrow") : null,
       area ? h("label.soft", {}, "brush", radius) : null, h("span.grow"),
       h("button", { onclick: () => history.length && save(history.pop(), { keep: false }), title: "Take back the last change of regions" }, "Undo"));
   }
 
-  function paint() {
-    const name = freeName(kind.value);
-    const chosen = kind.value;
-    page.useTool(brushTool(page, "Paint the region; Alt erases, Esc ends.", () => Number(radius.value), async (path, erase) => {
+  function paint(name = freeName(kind.value), chosen = kind.value) {
+    page.useTool(brushTool(page, `Paint ${name}; Alt erases, Esc ends.`, () => Number(radius.value), async (path, erase) => {
       const own = regions().find((region) => region.name === name);
       try {
         const { rings } = await send(`${page.base}/regions/brush`, { rings: own?.rings || [], path: path.map(place), radius: Number(radius.value), erase });
@@ -100,7 +117,10 @@ export function createRegions(page) {
       const mark = h("i");
       mark.style.background = COLOURS[region.kind];
       const name = h("input", { type: "text", value: region.name, "aria-label": "Name", maxLength: 60, onchange: () => save(regions().map((other, j) => (j === i ? { ...other, name: name.value } : other))) });
-      return h("div.row", {}, h("span.chip", {}, mark, region.kind), name, h("span.grow"), h("button.bare", { title: "Remove", "aria-label": `Remove ${region.name}`, onclick: () => save(regions().filter((_, j) => j !== i)) }, "×"));
+      const change = (other) => save(regions().map((one, j) => (j === i ? { ...one, ...other } : one)));
+      const type = h("select", { "aria-label": `Kind of ${region.name}`, onchange: () => change({ kind: type.value }) }, AREAS.map((value) => h("option", { value, selected: value === region.kind }, value)));
+      const edit = h("button.bare", { title: "Change the outline with the brush; Alt erases", "aria-label": `Brush ${region.name}`, onclick: () => paint(region.name, region.kind) }, "✎");
+      return h("div.row", {}, h("span.chip", {}, mark, region.rings.length ? type : region.kind), name, h("span.grow"), region.rings.length ? edit : null, h("button.bare", { title: "Remove", "aria-label": `Remove ${region.name}`, onclick: () => save(regions().filter((_, j) => j !== i)) }, "×"));
     }) : h("div.soft", {}, "None yet."));
   }
 
@@ -135,6 +155,8 @@ function drawRegion(context, { name, kind, rings, points }, scale) {
     context.lineWidth = wide * width;
     context.stroke(path);
   }
+  // parts lie on their cell: their names would cover each other
+  if (PARTS.includes(kind)) return;
   const [row, column] = points[0] || rings[0].reduce((top, point) => (point[0] < top[0] ? point : top));
   context.save();
   context.translate(column, row);

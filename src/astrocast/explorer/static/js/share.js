@@ -25,12 +25,14 @@ export function createShare(page) {
   }
 
   const png = () => attempt(async () => {
+    await page.views.load();
     for (const view of page.views.views) {
       const blob = await new Promise((resolve) => { view.canvas.toBlob(resolve); });
       saveFile(blob, `${name()}-${view.layer.title.replace("/", "")}-${store.get().frame}.png`);
     }
   });
   const svg = () => attempt(async () => {
+    await page.views.load(true);
     for (const view of page.views.views) saveFile(new Blob([pictureSVG(page, view)], { type: "image/svg+xml" }), `${name()}-${view.layer.title.replace("/", "")}-${store.get().frame}.svg`);
   });
   const clip = () => attempt(async () => {

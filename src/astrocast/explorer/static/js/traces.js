@@ -5,6 +5,8 @@ import { cssColour, fill, find, h, rem } from "./dom.js";
 import { complain } from "./messages.js";
 import { gutter } from "./timeline.js";
 
+const HOW = "Click a pixel or an event to see its trace.";
+
 export function createTraces(page) {
   const { store, info } = page;
   const box = find("#traces");
@@ -13,7 +15,7 @@ export function createTraces(page) {
   layer.value = store.get().traceLayer;
   const keys = h("span.row");
   const head = h("div.head", {}, h("label", {}, layer), keys);
-  const empty = h("div.empty", {}, "Click a pixel or an event to see its trace.");
+  const empty = h("div.empty", {}, HOW);
   const holder = h("div");
   fill(box, head, holder, empty);
   const cache = new Map();
@@ -33,6 +35,7 @@ export function createTraces(page) {
     const { selected, pixel, traceLayer } = store.get();
     layer.value = traceLayer;
     const ticket = (update.ticket = (update.ticket || 0) + 1);
+    const late = setTimeout(() => { empty.textContent = "computing the trace …"; empty.hidden = !(selected || pixel); }, 200);
     try {
       const [event, point] = await Promise.all([
         selected ? fetchTrace(`/events/${selected}/trace`, { layer: traceLayer, made: page.eventsVersion }) : null,
@@ -43,6 +46,12 @@ export function createTraces(page) {
       build();
     } catch (error) {
       complain(error);
+    } finally {
+      clearTimeout(late);
+      if (ticket === update.ticket) {
+        empty.textContent = HOW;
+        empty.hidden = Boolean(page.traceSeries?.length);
+      }
     }
   }
 
@@ -112,7 +121,13 @@ export function createTraces(page) {
   holder.addEventListener("click", () => {
     if (plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined) page.player.go(plot.cursor.idx);
   });
-  new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
+  let unit = rem();
+  new ResizeObserver(() => {
+    if (unit !== rem()) { // letters have another size now
+      unit = rem();
+      build();
+    } else plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+  }).observe(box);
   store.on(["selected", "pixel", "traceLayer", "radius"], update);
   store.on(["frame", "place"], () => plot?.redraw(false));
   store.on(["window"], () => plot?.setScale("x", { min: store.get().window[0], max: store.get().window[1] }));

@@ -16,14 +16,30 @@ export class View {
     this.element = h("div.view", {}, this.canvas, this.loading, this.label, this.reading);
     this.element.dataset.layer = layer.key;
     this.image = document.createElement("canvas");
-    this.image.width = this.columns;
-    this.image.height = this.rows;
-    this.pixels = this.image.getContext("2d").createImageData(this.columns, this.rows);
+    this.resize(1);
     this.listen();
   }
 
+  /** Make room for a picture of which each pixel is step x step pixels of the frame. */
+  resize(step) {
+    this.step = step;
+    this.image.width = Math.ceil(this.columns / step);
+    this.image.height = Math.ceil(this.rows / step);
+    this.pixels = this.image.getContext("2d").createImageData(this.image.width, this.image.height);
+  }
+
+  /** Pixels of the frame along each side of a pixel of the screen: 1, 2, 4 ... */
+  wantedStep() {
+    const { x, y } = this.place();
+    const ratio = window.devicePixelRatio || 1;
+    let step = 1;
+    while (x > 0 && step < 16 && 2 * step * Math.min(x, y) * ratio <= 1) step *= 2;
+    return step;
+  }
+
   /** Put grey values into the picture. */
-  show(grey, map, gamma) {
+  show(grey, map, gamma, step = 1) {
+    if (step !== this.step) this.resize(step);
     const table = lookupTable(map, gamma);
     const target = new Uint32Array(this.pixels.data.buffer);
     for (let i = 0; i < target.length; i += 1) target[i] = table[grey[i]];
@@ -46,8 +62,10 @@ export class View {
     const context = fitCanvas(this.canvas);
     const { x, y, left, top } = this.place();
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    context.imageSmoothingEnabled = false;
-    context.drawImage(this.image, left, top, this.columns * x, this.rows * y);
+    // pixels that are smaller than those of the screen are averaged, others stay squares
+    context.imageSmoothingEnabled = this.step * Math.min(x, y) * (window.devicePixelRatio || 1) < 1;
+    context.imageSmoothingQuality = "medium";
+    context.drawImage(this.image, left, top, this.image.width * this.step * x, this.image.height * this.step * y);
     context.save();
     context.translate(left, top);
     context.scale(x, y);

@@ -57,31 +57,41 @@ export class Views {
     this.redraw();
   }
 
-  /** Fetch what the cursor is on, then draw all pictures at once. */
-  async load() {
+  /** Fetch what the cursor is on, then draw all pictures at once; `full`: every pixel. */
+  async load(full = false) {
     const { page } = this;
-    const { frame, projection, map, gamma } = page.store.get();
+    const { frame, projection, map, gamma, playing } = page.store.get();
     const ticket = (this.ticket = (this.ticket || 0) + 1);
     try {
-      const found = await Promise.all(this.views.map((view) => this.grey(view.layer.key, frame, projection)));
+      const steps = this.views.map((view) => (projection === "none" && !full ? view.wantedStep() : 1));
+      const found = await Promise.all(this.views.map((view, i) => this.grey(view.layer.key, frame, projection, steps[i])));
       if (ticket !== this.ticket) return false;
-      this.views.forEach((view, i) => view.show(found[i], map, gamma));
+      this.views.forEach((view, i) => view.show(found[i], map, gamma, steps[i]));
       this.shown = frame;
       this.redraw();
+      if (!playing && projection === "none") this.readAhead(frame, steps);
     } catch (error) {
       complain(error);
     }
     return true;
   }
 
-  async grey(layer, frame, projection) {
+  /** Ask for the next frames, so that a step finds them here. */
+  async readAhead(frame, steps, ahead = 4) {
+    for (const [i, view] of this.views.entries()) {
+      const contrast = await this.page.contrastOf(view.layer.key);
+      this.page.frames.readAhead(view.layer.key, contrast, frame, steps ? steps[i] : view.wantedStep(), ahead);
+    }
+  }
+
+  async grey(layer, frame, projection, step) {
     if (projection !== "none") {
       this.projections ||= new Map();
       const key = `${layer}|${projection}`;
       if (!this.projections.has(key)) this.projections.set(key, getBytes(`${this.page.base}/projection`, { layer, kind: projection }));
       return this.projections.get(key);
     }
-    return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame);
+    return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame, step);
   }
 
   redraw() {
@@ -89,6 +99,8 @@ export class Views {
     this.asked = true;
     requestAnimationFrame(() => {
       this.asked = false;
+      // zoomed in, or the window is larger: more pixels are needed
+      if (this.shown !== undefined && this.page.store.get().projection === "none" && this.views.some((view) => view.wantedStep() < view.step)) this.load();
       for (const view of this.views) view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
     });
   }
