@@ -80,6 +80,20 @@ if __name__ == "__main__":
         print("movies equal:", np.array_equal(one.to_array(), other.to_array()))
 
 # %%
+# The shifts of the cluster over those of the threads (grey):
+
+from matplotlib.figure import Figure
+
+from astrocast import plotting
+
+if __name__ == "__main__":
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(np.arange(len(here)) / 5.0, here, color="0.8", linewidth=5)
+    plotting.shifts(there, ax, frame_rate=5.0)
+    figure.savefig("shifts.png")
+
+# %%
 # On a real cluster
 # -----------------
 #
