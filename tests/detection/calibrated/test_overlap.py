@@ -118,11 +118,6 @@ def test_rows_are_of_all_voxels_and_the_map_shows_one(
         np.testing.assert_allclose(row["trace"], own_trace, rtol=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="94 voxels are shared, 87 % of them shown as the stronger event: fewer since"
-    " hills are joined by arrival; the cause is not known",
-)
 def test_the_map_shows_the_stronger_of_two(directory: Path) -> None:
     table = read_events(directory)
     found = voxels_of(table)
