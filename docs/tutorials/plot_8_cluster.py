@@ -86,11 +86,12 @@ from matplotlib.figure import Figure
 
 from astrocast import plotting
 
-figure = Figure(figsize=(8, 2.8), layout="constrained")
-ax = figure.subplots()
-ax.plot(np.arange(len(here)) / 5.0, here, color="0.8", linewidth=5)
-plotting.shifts(there, ax, frame_rate=5.0)
-figure.savefig("shifts.png")
+if __name__ == "__main__":
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(np.arange(len(here)) / 5.0, here, color="0.8", linewidth=5)
+    plotting.shifts(there, ax, frame_rate=5.0)
+    figure.savefig("shifts.png")
 
 # %%
 # On a real cluster
