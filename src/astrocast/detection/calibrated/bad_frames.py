@@ -98,8 +98,7 @@ class InterpolatedRecording(DerivedRecording):
             for k in (before, after)
             if len(k)
         ]
-        share = (inside - begin + 1) / (end - begin + 1)
-        share = share.astype(np.float32)[:, None, None]
+        share = ((inside - begin + 1) / (end - begin + 1))[:, None, None]
         return np.asarray(ends[0] + share * (ends[-1] - ends[0]), np.float32)
 
     def _noise(
@@ -174,7 +173,7 @@ def stand_ins(bad: NDArray[np.bool_]) -> NDArray[np.int64]:
             continue
         sides = good[good < begin][::-1], good[good >= end]
         # the nearest ones only where there is nothing else
-        sides = tuple(s[APART:] if len(s) > APART else s for s in sides)  # type: ignore[assignment]
+        sides = tuple(s[APART:] if len(s) > APART else s for s in sides)
         middle = (begin + end) // 2
         if not (len(sides[0]) and len(sides[1])):
             middle = end if len(sides[0]) else begin
