@@ -48,10 +48,61 @@ def write_movie(path: Path, frames: int) -> None:
     write_simulation(settings, path, truth=False)
 
 
+#: many events in little room: 64 places, each active once in 16 frames
+PLACES, PERIOD, SMALL_SIDE = 8, 16, 128
+
+
+def write_many_events(path: Path, events: int) -> int:
+    """Write a recording with that many small events, a few at a time; return frames."""
+    import numpy as np
+
+    from astrocast.io import create_recording
+
+    frames = events * PERIOD // PLACES**2
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[:SMALL_SIDE, :SMALL_SIDE] % (SMALL_SIDE // PLACES)
+    centre = SMALL_SIDE // PLACES / 2 - 0.5
+    blob = np.exp(-((y - centre) ** 2 + (x - centre) ** 2) / 8.0)
+    place = np.arange(PLACES**2).reshape(PLACES, PLACES) * 7 % PERIOD
+    begin = place.repeat(SMALL_SIDE // PLACES, 0).repeat(SMALL_SIDE // PLACES, 1)
+    shape = (frames, SMALL_SIDE, SMALL_SIDE)
+    with create_recording(
+        path, "data/ch0", shape, np.uint16, chunk_strategy="XY"
+    ) as writer:
+        for start in range(0, frames, 500):
+            t = np.arange(start, min(start + 500, frames))[:, None, None]
+            age = (t - begin) % PERIOD
+            light = 1000 + 150 * blob * np.exp(-age / 2.5)
+            writer.write(start, rng.poisson(light).astype(np.uint16))
+    return frames
+
+
+def _many_events(folder: Path, numbers: tuple[int, ...]) -> None:
+    """Print the time of the detection per event, for several numbers of events."""
+    from astrocast.detection import Detector
+    from astrocast.io.stores.event_table import read_events
+
+    for number in numbers:
+        path = folder / f"many_{number}.h5"
+        frames = write_many_events(path, number)
+        output = folder / f"many_{number}.roi"
+        cpu, wall = _spent(
+            lambda p=path, o=output: Detector(p, o).run("data/ch0", method="calibrated")
+        )
+        found = len(read_events(output, ["v_area"]))
+        line(
+            f"{found} events, {frames} x {SMALL_SIDE} x {SMALL_SIDE}",
+            f"CPU {1e3 * cpu / max(found, 1):.2f} ms per event"
+            f" ({cpu:.1f} s, wall {wall:.1f} s)",
+        )
+        path.unlink()
+
+
 def run(quick: bool) -> None:
     heading("Detection calibrated by the recording's noise")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        _many_events(folder, (1_000,) if quick else (1_000, 1_000, 10_000, 100_000))
         _speed(folder, repeats=1 if quick else 5)
         for frames in (500, 2000) if quick else (500, 2000, 8000):
             source = folder / f"{frames}.h5"

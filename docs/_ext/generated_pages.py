@@ -40,6 +40,7 @@ TITLES = {
     "SurroundingsSettings": "Noise around events: `Events.noise_traces`",
     "SimulationSettings": "Simulated recordings: `astrocast simulate`",
     "CohortSettings": "Simulated studies: `simulate_cohort`",
+    "LiveSettings": "Recordings that grow: `astrocast watch`",
 }
 
 

@@ -80,5 +80,6 @@ def page_of(path: Path) -> str:
 def clean_table(html: str) -> str:
     """Return a table of pandas without its style sheet, in the style of the pages."""
     html = re.sub(r"<style scoped>.*?</style>", "", html, flags=re.DOTALL)
+    html = html.replace(' style="text-align: right;"', "")
     table = html.replace('border="1" class="dataframe"', 'class="table"')
     return "\n".join(line for line in table.splitlines() if line.strip())

@@ -32,7 +32,7 @@ settings = SimulationSettings(
     motion=2.0,
 )
 movie = Path("simulated.h5")
-write_simulation(settings, movie)
+written = write_simulation(settings, movie)
 
 # %%
 # The run
@@ -40,14 +40,14 @@ write_simulation(settings, movie)
 #
 # One call converts the movie, corrects motion and bleaching, detects events and writes
 # a report, as the command ``astrocast run simulated.h5 --output simulated.astrocast``
-# does. A second call with the same parameters reuses the complete stages.
+# does. A second call with the same parameters reuses the complete stages. The offset is
+# what the camera counts in the dark; without it dF/F would be too small.
 
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 
-result = run_recording(
-    movie, "simulated.astrocast", RunSettings.checked(conversion={"loc_in": "data/ch0"})
-)
+parameters = RunSettings.checked(conversion={"offset": settings.offset})
+result = run_recording(movie, "simulated.astrocast", parameters)
 print(result.summary())
 
 # %%
@@ -60,28 +60,24 @@ print(result.summary())
 #
 # The directory that ends in ``.roi`` holds the events; ``Events`` reads it. Each row of
 # the table is an event: ``z0`` is its first frame, ``z1`` the frame after its last,
-# ``x0`` to ``x1`` are its rows and ``y0`` to ``y1`` its columns.
+# ``x0`` to ``x1`` are its rows and ``y0`` to ``y1`` its columns. Other columns carry
+# their unit in the name.
 
 from astrocast.analysis import Events
 
 events = Events(result.store)
 table = events.events
-print(table[["z0", "z1", "x0", "y0", "v_fp_area", "v_max_height"]].head())
-
-# %%
-# Times and areas in physical units, from the frame rate and the pixel size:
-
-duration = table["dz"] / settings.frame_rate
-area = table["v_fp_area"] * settings.pixel_size**2
+columns = ["z0", "z1", "onset_s", "duration_s", "peak_dff", "area_um2", "confidence"]
+print(table[columns].round(2).head())
 print(
-    f"{len(table)} events, median duration {duration.median():.1f} s,"
-    f" median area {area.median():.0f} µm²"
+    f"{len(table)} events, median duration {table['duration_s'].median():.1f} s,"
+    f" median area {table['area_um2'].median():.0f} µm²"
 )
 
 # %%
 # Select events, for example those that last between one and ten seconds.
 
-chosen = events.filter({"dz": (5, 50)}, inplace=False)
+chosen = events.filter({"duration_s": (1, 10)}, inplace=False)
 print(f"{len(chosen)} of {len(table)} events last between 1 and 10 s")
 
 # %%

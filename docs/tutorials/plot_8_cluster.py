@@ -53,17 +53,16 @@ def register(name: str) -> np.ndarray:
 
 
 # %%
-# In a script of yours, what starts processes belongs below ``if __name__ ==
-# "__main__":``.
+# What starts processes belongs below ``if __name__ == "__main__":``, as each of them
+# reads the script.
 
 from distributed import Client, LocalCluster
 
-with (
-    LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-    Client(cluster),
-):
-    there = register("cluster.zarr")
-here = register("threads.zarr")
+if __name__ == "__main__":
+    workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with workers as cluster, Client(cluster):
+        there = register("cluster.zarr")
+    here = register("threads.zarr")
 
 # %%
 # The result is the same
@@ -72,12 +71,27 @@ here = register("threads.zarr")
 # Not nearly, but to the last bit: blocks do not depend on each other, and results are
 # put together in their order.
 
-with (
-    open_recording(folder / "cluster.zarr", "mc/ch0") as one,
-    open_recording(folder / "threads.zarr", "mc/ch0") as other,
-):
-    print("shifts equal:", np.array_equal(there, here))
-    print("movies equal:", np.array_equal(one.to_array(), other.to_array()))
+if __name__ == "__main__":
+    with (
+        open_recording(folder / "cluster.zarr", "mc/ch0") as one,
+        open_recording(folder / "threads.zarr", "mc/ch0") as other,
+    ):
+        print("shifts equal:", np.array_equal(there, here))
+        print("movies equal:", np.array_equal(one.to_array(), other.to_array()))
+
+# %%
+# The shifts of the cluster over those of the threads (grey):
+
+from matplotlib.figure import Figure
+
+from astrocast import plotting
+
+if __name__ == "__main__":
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(np.arange(len(here)) / 5.0, here, color="0.8", linewidth=5)
+    plotting.shifts(there, ax, frame_rate=5.0)
+    figure.savefig("shifts.png")
 
 # %%
 # On a real cluster

@@ -37,11 +37,15 @@ def test_the_examples_of_the_pages_run(tmp_path: Path) -> None:
         )
         assert examples, page
         scripts[page.name] = "\n".join(examples)
-    # one interpreter for all, a namespace for each page
-    calls = [
-        f"exec(compile({text!r}, {name!r}, 'exec'), {{}})"
-        for name, text in scripts.items()
-    ]
+    # one interpreter for all; a namespace and an empty folder for each page
+    calls = ["import os"]
+    for name, text in scripts.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        calls += [
+            f"os.chdir({str(folder)!r})",
+            f"exec(compile({text!r}, {name!r}, 'exec'), {{}})",
+        ]
     (tmp_path / "examples.py").write_text("\n".join(calls), encoding="utf-8")
     done = run(["-W", "error", "examples.py"], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -161,6 +161,22 @@ def test_a_rejected_event_is_missing_from_the_export(page: Any, copied: Path) ->
     assert event in Events(store, curated=True).events.index
 
 
+def test_a_late_answer_does_not_move_the_selection(page: Any) -> None:
+    """The next key is about the next event, and an event that was chosen stays."""
+    page.click("#tab-events")
+    first, second, *_, last = page.evaluate("explorer.table.order()")
+    page.evaluate(f"explorer.selectEvent({first})")
+    page.locator("body").press("a")
+    assert page.evaluate("explorer.store.get().selected") == second
+    page.locator("body").press("a")
+    page.evaluate(f"explorer.selectEvent({last})")
+    for event in (first, second):
+        until(page, f"explorer.statusOf({event}) === 'accepted'")
+    page.wait_for_timeout(300)
+    assert page.evaluate("explorer.store.get().selected") == last
+    assert page.evaluate(f"explorer.statusOf({last})") == ""
+
+
 def test_a_changed_parameter_finds_fewer_events(page: Any) -> None:
     page.click("#tab-tune")
     page.wait_for_selector("#field-detection-calibration-min_size")

@@ -1,4 +1,4 @@
-"""One cluster of two processes for all tests of a room: starting one takes seconds."""
+"""One cluster of two processes for all tests of a file: starting one takes seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_cluster() -> Iterator[Any]:
     """Two worker processes of one thread each, which restart when they are killed."""
     distributed = pytest.importorskip("distributed")

@@ -326,7 +326,18 @@ def test_touching_events_touch():
     )
     _, n = ndimage.label(one.labels > 0, np.ones((3, 3, 3)))
     assert len(one.events) == 12
-    assert 6 <= n <= 8  # pairs; irregular outlines may just miss each other
+    assert n == 6
+
+
+def test_all_touching_pairs_touch():
+    touching = [
+        Simulator(SimulationSettings.preset("touching", 2.0, seed=seed)).events[
+            "touches"
+        ]
+        for seed in range(40, 48)
+    ]
+    assert sum(map(len, touching)) == 192
+    assert sum(column.sum() for column in touching) == 192
 
 
 @pytest.mark.parametrize("kind", ["static", "growing", "travelling", "long"])

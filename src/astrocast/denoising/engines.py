@@ -16,9 +16,12 @@ from astrocast.denoising.backend import import_openvino
 from astrocast.errors import InvalidValueError, MissingExtraError
 from astrocast.kernels.denoising.pixel_shuffle import phase_kernel
 from astrocast.kernels.denoising.unet_layout import Convolution, UNet
+from astrocast.kernels.jax_device import device_bytes, fit_to_memory
 
 logger = logging.getLogger("astrocast.denoising")
 
+#: pixels of a batch: enough to keep two cores busy, few enough for their caches
+BATCH_PIXELS = 1 << 18
 EngineName = Literal["auto", "openvino", "jax", "keras"]
 Array = NDArray[np.float32]
 
@@ -58,6 +61,12 @@ class JaxEngine:
 
         self.unet = unet
         self._run = jax.jit(jax_unet(unet))
+        # values per pixel: the maps of all layers, as if all were of full size
+        values = sum(c.outputs for c in unet.convolutions)
+        #: pixels that are evaluated together, by the memory of the device
+        self.batch_pixels = fit_to_memory(
+            device_bytes(), 2 * 4 * values, BATCH_PIXELS, (BATCH_PIXELS, 1 << 24)
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how another process compiles the network for itself."""

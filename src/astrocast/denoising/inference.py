@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.denoising.backend import import_keras
-from astrocast.denoising.engines import Engine, EngineName, pick_engine
+from astrocast.denoising.engines import BATCH_PIXELS, Engine, EngineName, pick_engine
 from astrocast.denoising.items import Window
 from astrocast.errors import (
     AstrocastWarning,
@@ -35,9 +35,6 @@ from astrocast.runtime.provenance import describe_input, plain, record
 
 logger = logging.getLogger("astrocast.denoising")
 
-#: pixels per batch of the network: enough to keep two cores busy, few enough for the
-#: processor's caches
-_BATCH_PIXELS = 1 << 18
 #: halo and alignment of tiles for a model that is not a known U-Net
 _GENERIC_HALO, _GENERIC_ALIGN = 32, 16
 
@@ -117,7 +114,8 @@ class PredictFrames:
             (t, corner) for corner in self.tiling.corners() for t in range(len(out))
         ]
         rows, columns = self.tiling.size
-        size = max(1, min(_BATCH_PIXELS // (rows * columns), len(jobs)))
+        pixels = getattr(self.engine, "batch_pixels", BATCH_PIXELS)
+        size = max(1, min(pixels // (rows * columns), len(jobs)))
         batch = np.zeros((size, self.window.channels, rows, columns), np.float32)
         for first in range(0, len(jobs), size):
             # the last batch may be only partly filled; the rest is not used

@@ -25,7 +25,7 @@ from astrocast.runtime.fingerprint import compare_results, describe_result
 from astrocast.runtime.provenance import write_json
 
 #: raise it when a detection of the same recording finds other events
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 #: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
@@ -95,9 +95,9 @@ class Checkpoint:
         """Store the result of a finished block."""
         self._finished.save(_block_name(name, index), **arrays)
 
-    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
-        """Return the arrays that `save` stored."""
-        arrays = self._finished.load(_block_name(name, index))
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays that `save` stored, or those that are ``wanted``."""
+        arrays = self._finished.load(_block_name(name, index), *wanted)
         if arrays is None:
             raise FormatError(
                 f"block {index} of {name} in {self.blocks} is damaged or was removed"
@@ -154,7 +154,7 @@ class CarriedBlocks:
         """Keep the result of a block."""
         self.blocks[name, index] = arrays
 
-    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
         """Return the arrays that `save` kept."""
         return self.blocks[name, index]
 
@@ -173,7 +173,7 @@ class BlocksInMemory(Checkpoint):
         """Keep the result of a block."""
         self._arrays[_block_name(name, index)] = arrays
 
-    def load(self, name: str, index: int) -> dict[str, NDArray[Any]]:
+    def load(self, name: str, index: int, *wanted: str) -> dict[str, NDArray[Any]]:
         """Return the arrays that `save` took."""
         return self._arrays[_block_name(name, index)]
 

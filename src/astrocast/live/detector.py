@@ -356,7 +356,7 @@ class LiveDetector:
         shift = self.latest.first * pixels
         found = []
         for event in find_events(
-            voxels, shape, self.settings, self.threshold, self.pool
+            [voxels], shape, self.settings, self.threshold, self.pool
         ):
             at = event.layers.voxels
             known = at[at >= shift] - shift

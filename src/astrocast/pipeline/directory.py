@@ -238,7 +238,7 @@ class RunDirectory:
         }
         self.state["stages"][stage.name] = entry
         self.save()
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), time.process_time()
         with PeakMemory() as memory, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             facts = stage.execute()
@@ -252,6 +252,7 @@ class RunDirectory:
         entry |= {
             "status": "complete",
             "seconds": round(time.perf_counter() - begin, 3),
+            "cpu_seconds": round(time.process_time() - worked, 3),
             "peak_memory_mb": round(memory.peak / 1e6, 1),
             "warnings": messages,
             "facts": facts,

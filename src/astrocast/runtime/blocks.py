@@ -21,7 +21,7 @@ from astrocast.runtime.cluster import connected_client, map_tasks
 
 #: one block of input; a stage holds about six of them (read ahead, input, result,
 #: written behind)
-BLOCK_BYTES = 48 << 20
+BLOCK_BYTES = 24 << 20
 #: what a task holds of its block at the same time, in blocks of float32
 BLOCKS_HELD = 6
 
@@ -237,7 +237,7 @@ def run_blocks(
     operation
         What to compute.
     block_frames
-        Frames per block; about 48 MB of float32 when None. The result does not depend
+        Frames per block; about 24 MB of float32 when None. The result does not depend
         on it.
     advance
         Called with the number of frames after each block.

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,24 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
         np.savez(file, **checked)
 
 
-def read_arrays(path: Path) -> Arrays | None:
-    """Return what `write_arrays` wrote; None where it is absent or damaged."""
+def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
+    """Return what `write_arrays` wrote; None where it is absent or damaged.
+
+    Parameters
+    ----------
+    path
+        File of `write_arrays`.
+    wanted
+        Names of the arrays to read, of a file whose checksum was compared before: what
+        is read is compared with the checksums of the archive alone. All when empty.
+    """
     if not path.is_file():
         return None
     try:
         # opened here: np.load leaves a damaged file open
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if wanted:
+                return {name: file[name] for name in wanted}
             arrays = {name: file[name] for name in file.files}
         written = arrays.pop(_CHECKSUM)
     except _DAMAGE:
@@ -91,11 +103,16 @@ class BlockStore:
             write_arrays(self._file(name), arrays)
             self._intact.add(name)
 
-    def load(self, name: str) -> Arrays | None:
-        """Return the arrays of a block; None where it is not finished, or damaged."""
+    def load(self, name: str, *wanted: str) -> Arrays | None:
+        """Return the arrays of a block; None where it is not finished, or damaged.
+
+        ``wanted`` names those to read; all when there is none. The checksum of a file
+        is compared the first time that this process reads it, unless it wrote it.
+        """
         if self.folder is None:
             return None
-        arrays = read_arrays(self._file(name))
+        known = name in self._intact
+        arrays = read_arrays(self._file(name), wanted if known else ())
         if arrays is not None:
             self._intact.add(name)
         return arrays

@@ -34,11 +34,11 @@ Function = Callable[[Any, Executor | None], Any]
 #: times that a task which raises an error is tried again
 RETRIES = 2
 #: tasks at a time for each thread of a worker: one at work, others ready
-TASKS_PER_THREAD = 3
+TASKS_PER_THREAD = 2
 #: seconds without any result after which the state of the workers is looked at
 PATIENCE = 30.0
-#: bytes of a function that travel with its first task without a warning of dask
-_LARGEST_FUNCTION = "4GB"
+#: bytes that travel with a task without a warning of dask
+_LARGEST_ARGUMENTS = "4GB"
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -131,24 +131,15 @@ def _map_on_cluster(
     describe: Callable[[Any], tuple[str, int]],
 ) -> Iterator[Any]:
     """Yield the results of tasks in order; a window of them exists at a time."""
-    import dask
-
     name = uuid.uuid4().hex[:12]
     home = (os.getpid(), os.uname().nodename if hasattr(os, "uname") else "")
-    with dask.config.set(
-        {"distributed.admin.large-graph-warning-threshold": _LARGEST_FUNCTION}
-    ):
-        # a task, not scattered data: what a dead worker held is made again
-        function = client.submit(
-            _unpack, packed, home, key=f"astrocast-function-{name}", retries=RETRIES
-        )
+    # a task, not scattered data: what a dead worker held is made again
+    function = _submit(client, f"astrocast-function-{name}", _unpack, packed, home)
     waiting: deque[tuple[Any, Any]] = deque()
     try:
         for number, item in enumerate(items):
             key = f"astrocast-task-{name}-{number}"
-            future = client.submit(
-                _call, function, item, key=key, pure=False, retries=RETRIES
-            )
+            future = _submit(client, key, _call, function, item)
             waiting.append((item, future))
             while len(waiting) >= _window(client):
                 yield _result(client, *waiting.popleft(), describe)
@@ -158,6 +149,15 @@ def _map_on_cluster(
         for _, future in waiting:
             future.cancel()
         function.release()
+
+
+def _submit(client: Any, key: str, function: Any, *arguments: Any) -> Any:
+    """Return a task; without a warning of dask that its arguments are large."""
+    import dask
+
+    threshold = {"distributed.admin.large-graph-warning-threshold": _LARGEST_ARGUMENTS}
+    with dask.config.set(threshold):
+        return client.submit(function, *arguments, key=key, pure=False, retries=RETRIES)
 
 
 def _window(client: Any) -> int:

@@ -47,7 +47,7 @@ from astrocast.simulation.truth import (
 )
 
 #: raise it when the same settings give another recording
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 #: frames are rendered in groups whose displacement field takes about this many bytes
 GROUP_BYTES = 16 << 20
 

@@ -4,6 +4,7 @@ the recording is stated here.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +118,6 @@ def test_rows_are_of_all_voxels_and_the_map_shows_one(
         np.testing.assert_allclose(row["trace"], own_trace, rtol=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="94 voxels are shared, 87 % of them shown as the stronger event: fewer since"
-    " hills are joined by arrival; the cause is not known",
-)
 def test_the_map_shows_the_stronger_of_two(directory: Path) -> None:
     table = read_events(directory)
     found = voxels_of(table)
@@ -202,6 +198,23 @@ def test_neither_blocks_nor_batches_change_what_is_shared(
     for a, b in zip(blocks, whole, strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(calibrated_labels(open_recording(movie))[0], labels)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_neither_threads_nor_groups_change_the_events_or_their_order(
+    movie: np.ndarray, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    whole = calibrated_events(open_recording(movie))
+    labels, sure = calibrated_labels(open_recording(movie))
+    monkeypatch.setattr(divide, "_GROUP_VOXELS", 1)
+    with ThreadPoolExecutor(threads) as pool:
+        found = calibrated_events(open_recording(movie), pool=pool)
+        again, sure_again = calibrated_labels(open_recording(movie), pool=pool)
+    assert len(found) == len(whole)
+    for a, b in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(again, labels)
+    np.testing.assert_array_equal(sure_again, sure)
 
 
 def test_an_event_in_the_hole_of_another_keeps_its_voxels_whichever_comes_first(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,11 @@ from astrocast.kernels.baseline.corrected_minimum import (
 )
 from astrocast.kernels.baseline.exponential import fit_bleaching
 from astrocast.kernels.baseline.percentile import running_percentile
-from astrocast.kernels.baseline.rolling_minimum import two_sided_minimum
+from astrocast.kernels.baseline.rolling_minimum import (
+    frame_minimum,
+    signal_above,
+    two_sided_minimum,
+)
 
 
 @given(
@@ -50,6 +56,55 @@ def test_moving_average_equals_scipy(n: int, half: int) -> None:
         movie.astype(np.float64), 2 * half + 1, axis=0, mode="nearest"
     )
     np.testing.assert_allclose(moving_average(movie, 2 * half + 1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f2", "f4", "i4", "f8", ">u2"])
+def test_average_and_noise_are_the_same_bits_as_sums_of_whole_frames(
+    dtype: str,
+) -> None:
+    """Of 33 x 80 pixels: more than one strip of a thread."""
+    movie = np.random.default_rng(4).normal(900, 60, (23, 33, 80)).astype(dtype)
+    total = np.zeros((23, 33, 80), np.float32)
+    for shift in range(-3, 4):
+        total += movie[np.clip(np.arange(23) + shift, 0, 22)]
+    total /= 7
+    noise = NoiseEstimate(movie.shape[1:])
+    with ThreadPoolExecutor(2) as pool:
+        np.testing.assert_array_equal(moving_average(movie, 7, pool=pool), total)
+        for part in (movie[:1], movie[1:9], movie[9:]):
+            noise.add(part, pool)
+    steps = np.abs(np.diff(movie.astype(np.float32), axis=0)).astype(np.float64)
+    parts = steps[0], steps[1:8].sum(axis=0) + steps[0], steps[8]
+    expected = (parts[1] + parts[2] + steps[9:].sum(axis=0)) / 22
+    np.testing.assert_allclose(noise.sigma(), expected * np.sqrt(np.pi) / 2, rtol=1e-6)
+
+
+def test_signal_above_a_raised_background_equals_numpy() -> None:
+    rng = np.random.default_rng(8)
+    movie = rng.integers(0, 4000, (9, 31, 37)).astype(np.uint16)
+    background = rng.normal(900, 200, movie.shape).astype(np.float32)
+    lost = rng.random(9, np.float32)
+    noise = rng.random((31, 37), np.float32) * 30
+    level = background + lost[:, None, None] * noise
+    above = movie.astype(np.float32) - level
+    with ThreadPoolExecutor(2) as pool:
+        minimum = frame_minimum(movie.reshape(9, -1), pool)
+        np.testing.assert_array_equal(minimum, movie.reshape(9, -1).min(axis=0))
+        for method, expected in (
+            ("background", level),
+            ("dF", above),
+            ("dFF", above / np.maximum(level, np.float32(700))),
+        ):
+            found, floored = signal_above(
+                movie,
+                background,
+                method,  # type: ignore[arg-type] # one of the three
+                floor=700,
+                raised=(lost, noise),
+                pool=pool,
+            )
+            np.testing.assert_array_equal(found, expected)
+            assert floored == (int((level < 700).sum()) if method == "dFF" else 0)
 
 
 def test_bias_is_what_the_minimum_of_noise_loses() -> None:

@@ -15,11 +15,6 @@ from astrocast.kernels.calibrated.field_course import (
 from astrocast.kernels.calibrated.frame_course import fit_frame, tile_means_of_frames
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.noise_moments import LagMoments, correlation_in_time
-from astrocast.kernels.calibrated.slow_patterns import (
-    add_courses,
-    fit_courses,
-    slow_courses,
-)
 from astrocast.kernels.calibrated.spikes import remove_spikes
 from astrocast.kernels.masks.scattered import connected_to, largest_region
 from astrocast.kernels.segmentation.watershed import face_neighbours, find_hills
@@ -92,27 +87,6 @@ def test_noise_of_averaged_frames_is_known() -> None:
     one, two = correlation_in_time(found[0])
     assert abs(one - 0.5) < 0.05
     assert two == 0
-
-
-def test_slow_patterns_are_taken_out_and_an_event_stays() -> None:
-    rng = np.random.default_rng(4)
-    pattern = ndimage.gaussian_filter(rng.normal(size=(60, 60)), 2)
-    pattern /= pattern.std()
-    drift = np.linspace(-1, 1, 64)[:, None, None] * 3 * pattern
-    values = (drift + rng.normal(size=(64, 60, 60))).astype(np.float32)
-    event = np.zeros_like(values)
-    event[30:34, 20:28, 20:28] = 8
-    values += event
-    quiet = (event == 0).astype(np.uint8)
-    courses = slow_courses(values, np.ones((60, 60), np.float32))
-    assert len(courses) == 1
-    rest = values.copy()
-    add_courses(rest, fit_courses(values, quiet, courses), courses, -1)
-    assert np.std((rest - event).mean(axis=0)) < 0.3
-    assert np.corrcoef(courses[0], np.linspace(-1, 1, 64))[0, 1] ** 2 > 0.98
-    assert abs(rest[30:34, 22:26, 22:26].mean() - 8) < 0.5
-    noise = rng.normal(size=(64, 60, 60)).astype(np.float32)
-    assert len(slow_courses(noise, np.ones((60, 60), np.float32))) == 0
 
 
 def test_a_spike_is_removed_and_an_onset_is_not() -> None:

@@ -171,7 +171,9 @@ def _search_stretch(
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
         _look(index, block, frames, stretch, search)
         search.advance(block.stop - block.start)
-    sums = sum(search.checkpoint.load(_LOOKED, index)["low"] for index, _ in blocks)
+    sums = sum(
+        search.checkpoint.load(_LOOKED, index, "low")["low"] for index, _ in blocks
+    )
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)

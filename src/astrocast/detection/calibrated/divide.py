@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from astrocast.kernels.calibrated.extent import (
 )
 from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
+from astrocast.kernels.calibrated.independent import independent_groups
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
     LayeredEvent,
@@ -33,8 +35,9 @@ from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: candidate voxels that are divided into events together
-_BATCH_VOXELS = 4 << 20
+#: candidate voxels that are in memory together, and about how many of them one thread
+#: divides into events at a time
+_BATCH_VOXELS, _GROUP_VOXELS = 4 << 20, 1 << 17
 #: share of the peak above which a voxel always belongs to its basin's event, so that
 #: every event is seen in the map
 _CORE = 0.75
@@ -68,17 +71,21 @@ class DividedEvent:
     parts
         Highest voxel (flat index), height in standard deviations and number of voxels
         of each part, float64, (part, 3); the highest part first.
+    rank
+        Minus the signal of its highest voxel, and that voxel's flat index: the order of
+        the events of a batch.
     """
 
     layers: LayeredEvent
     height: float
     peak: float
     parts: NDArray[np.float64]
+    rank: list[Any]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Connected candidates that are divided into events together.
+    """Connected candidates that are in memory together.
 
     Parameters
     ----------
@@ -88,17 +95,21 @@ class Batch:
         Blocks that they may be in: index, frames, and the candidate of each label.
     following
         First frame of the candidates that are still to come.
+    groups
+        Group of each candidate, from 0; groups are independent of each other.
     voxels
-        Their voxels where a worker cannot load them; None where it can.
+        Their voxels, group by group, where a worker cannot load them; None where it
+        can.
     """
 
     numbers: NDArray[np.int64]
     blocks: list[tuple[int, Block, NDArray[np.int32]]]
     following: int
-    voxels: Voxels | None = None
+    groups: NDArray[np.int64]
+    voxels: list[Voxels] | None = None
 
-    def load(self, checkpoint: Any, shape: tuple[int, int, int]) -> Voxels:
-        """Return the voxels, ascending; ``shape`` of the recording."""
+    def load(self, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
+        """Return the voxels of each group, ascending; ``shape`` of the recording."""
         if self.voxels is not None:
             return self.voxels
         return _gather(self, checkpoint, shape)
@@ -115,15 +126,19 @@ def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
     cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
     for a, b in pairwise(cuts):
         if b > a:
-            group = np.sort(kept[a:b])
-            z0, z1 = boxes.low[group - 1, 0].min(), boxes.high[group - 1, 0].max()
+            low, high, area = (
+                v[kept[a:b] - 1] for v in (boxes.low, boxes.high, boxes.area)
+            )
+            groups = independent_groups(low, high, area, _GROUP_VOXELS)
+            order = np.argsort(kept[a:b])
+            z0, z1 = low[:, 0].min(), high[:, 0].max()
             near = [
                 (index, block, candidates.final[index])
                 for index, block in enumerate(candidates.blocks)
                 if block.start < z1 and block.stop > z0
             ]
             following = int(starts[b]) if b < len(kept) else candidates.shape[0]
-            yield Batch(group, near, following)
+            yield Batch(kept[a:b][order], near, following, groups[order])
 
 
 def _highest(candidates: Segmentation) -> NDArray[np.float32]:
@@ -131,7 +146,7 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     highest = np.zeros(len(candidates.boxes.area) + 1, np.float32)
     for index in range(len(candidates.blocks)):
         runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index)
+        stored = candidates.checkpoint.load(ACTIVE, index, "value", "noise")
         if len(runs):
             length = (runs.stop - runs.start).astype(np.int64)
             first = np.cumsum(length) - length
@@ -140,26 +155,32 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Voxels:
-    """Return the voxels of a group of connected candidates, ascending."""
+def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
+    """Return the voxels of connected candidates, ascending in each group."""
     rows, columns = shape[1:]
     parts = []
     for index, block, final in batch.blocks:
         stored = checkpoint.load(ACTIVE, index)
         place = (block.stop - block.start, rows, columns)
         runs = Runs(stored["start"], stored["stop"], stored["first"], place)
-        wanted = np.isin(final, batch.numbers)
+        at = np.minimum(np.searchsorted(batch.numbers, final), len(batch.numbers) - 1)
+        group = np.where(batch.numbers[at] == final, batch.groups[at], -1)
         length = (runs.stop - runs.start).astype(np.int64)
         first = (
             (runs.frame() + block.start) * rows + runs.row()
         ) * columns + runs.start
-        own = np.repeat(wanted[stored["labels"]], length)
+        of_voxel = np.repeat(group[stored["labels"]].astype(np.int32), length)
+        own = of_voxel >= 0
         at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
             len(own)
         )
         names = ("value", "noise", "single")
-        parts.append((at[own], *(stored[name][own] for name in names)))
-    return Voxels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        parts.append((of_voxel[own], at[own], *(stored[name][own] for name in names)))
+    of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
+    order = np.argsort(of_voxel, kind="stable")
+    cuts = np.cumsum(np.bincount(of_voxel))[:-1]
+    split = [np.split(column[order], cuts) for column in values]
+    return [Voxels(*one) for one in zip(*split, strict=True)]
 
 
 class FindEvents:
@@ -195,17 +216,36 @@ class FindEvents:
 def to_send(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
     """Return a batch with its voxels, for workers that do not see the checkpoint."""
     voxels = batch.load(checkpoint, shape)
-    return Batch(batch.numbers, [], batch.following, voxels)
+    return Batch(batch.numbers, [], batch.following, batch.groups, voxels)
 
 
 def find_events(
-    voxels: Voxels,
+    groups: Sequence[Voxels],
     shape: tuple[int, int, int],
     settings: CalibratedSettings,
     threshold: float,
     pool: Executor | None,
 ) -> Iterator[DividedEvent]:
-    """Yield the events among candidate voxels."""
+    """Yield the events of independent groups of candidate voxels, the highest first.
+
+    Threads share the groups; where there is one group, they share its events.
+    """
+    divide = partial(_divide, shape=shape, settings=settings, threshold=threshold)
+    if pool is None or len(groups) < 2:
+        found = [divide(group, pool=pool) for group in groups]
+    else:
+        found = list(pool.map(divide, groups))
+    yield from sorted(chain.from_iterable(found), key=lambda event: event.rank)
+
+
+def _divide(
+    voxels: Voxels,
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    threshold: float,
+    pool: Executor | None = None,
+) -> list[DividedEvent]:
+    """Return the events among candidate voxels."""
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
     )
@@ -224,7 +264,7 @@ def find_events(
     )
     numbers = 1 + np.flatnonzero(height[1:] >= threshold)
     if not len(numbers):
-        return
+        return []
     touching = event[hills.links]
     extents = _extents(
         voxels,
@@ -241,10 +281,12 @@ def find_events(
     peaks = {int(n): float(extents.peak[i]) for i, n in enumerate(numbers) if large[i]}
     layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
     parts = _parts(voxels, hills, part_of, event_of, threshold)
-    for number in of:
-        yield DividedEvent(
-            layered[number], float(height[number]), peaks[number], parts[number]
-        )
+    summit = hills.summit[np.array(list(of), np.int64) - 1]
+    ranks = (-voxels.value[summit]).tolist(), voxels.at[summit].tolist()
+    return [
+        DividedEvent(layered[n], float(height[n]), peaks[n], parts[n], rank)
+        for n, *rank in zip(of, *ranks, strict=True)
+    ]
 
 
 def _rule(settings: CalibratedSettings) -> JoinRule:

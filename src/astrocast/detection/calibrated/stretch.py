@@ -110,7 +110,10 @@ class Stretch:
             gathered.add(fill_invalid(frames)[0], block.start - start, pool)
         moments = gathered.summary()
         del gathered
-        known = cls.of_moments(moments, (start, stop), len(recording), settings, pool)
+        active = None if field_active is None else field_active[start:stop]
+        known = cls.of_moments(
+            moments, (start, stop), len(recording), settings, pool, active
+        )
         return known.measure_noise_in(recording, settings, pool, field_active)
 
     @classmethod
@@ -121,6 +124,7 @@ class Stretch:
         n_frames: int,
         settings: CalibratedSettings,
         pool: Executor | None,
+        field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
         """Return background and noise of a stretch from moments of its frames.
 
@@ -134,12 +138,14 @@ class Stretch:
             Frames of the whole recording.
         settings, pool
             Of the run.
+        field_active
+            Frames of the stretch in which the whole field is active, bool, (frame,).
         """
         half = moments.half_squares
         correlation = correlation_in_time(half)
         line = fit_noise_line(moments.mean, half[0] / (1 - correlation[0]))
         background = estimate_background(
-            moments.means, moments.edges, line, pool, correlation
+            moments.means, moments.edges, line, pool, correlation, field_active
         )
         texture = Texture.of(background.mean, background.variance)
         alike = gain_of_gaussian(correlation, settings.smooth_sigma, settings.reach)

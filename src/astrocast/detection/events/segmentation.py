@@ -100,7 +100,8 @@ class Segmentation:
                 Runs(none, none, np.zeros(shape[0] * shape[1] + 1, np.int64), shape),
                 none,
             )
-        stored = self.checkpoint.load(self.step, index)
+        names = ("below_start", "below_stop", "below_first", "below_labels")
+        stored = self.checkpoint.load(self.step, index, *names)
         runs = Runs(
             stored["below_start"], stored["below_stop"], stored["below_first"], shape
         )
@@ -308,7 +309,7 @@ def load_runs(
     step: str = ACTIVE,
 ) -> tuple[Runs, NDArray[np.int32]]:
     """Return the runs of a block and their labels within the block."""
-    stored = checkpoint.load(step, index)
+    stored = checkpoint.load(step, index, "start", "stop", "first", "labels")
     runs = Runs(
         stored["start"],
         stored["stop"],
@@ -337,7 +338,8 @@ def join_blocks(
     offsets, pairs, invalid = [0], [], 0
     last: tuple[Runs, NDArray[Any]] | None = None
     for index, block in enumerate(blocks):
-        stored = checkpoint.load(ACTIVE, index)
+        names = ("start", "stop", "first", "labels", "n", "invalid")
+        stored = checkpoint.load(ACTIVE, index, *names)
         runs = Runs(
             stored["start"],
             stored["stop"],

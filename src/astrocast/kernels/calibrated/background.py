@@ -26,11 +26,7 @@ from astrocast.kernels.calibrated.quiet import (
     mean_of_quiet,
 )
 from astrocast.kernels.calibrated.residual_motion import Texture, without_shake
-from astrocast.kernels.calibrated.slow_patterns import (
-    add_courses,
-    fit_courses,
-    slow_courses,
-)
+from astrocast.kernels.calibrated.shared_patterns import Patterns, find_patterns
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
@@ -58,7 +54,8 @@ class Background:
     Parameters
     ----------
     levels
-        Background at the middle of each step of frames, (step, row, column), float32.
+        Background at the middle of each step of frames without the patterns, (step,
+        row, column), float32.
     steps
         First frame of each step and the end of the last, counted from the stretch's
         first frame, (step + 1,).
@@ -69,6 +66,8 @@ class Background:
         at least 1.
     line
         Noise as a function of brightness.
+    patterns
+        What many pixels share of the change of the levels: focus, vessels.
     """
 
     levels: NDArray[np.float32]
@@ -76,6 +75,7 @@ class Background:
     variance: NDArray[np.float32]
     excess: NDArray[np.float32]
     line: NoiseLine
+    patterns: Patterns
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -105,6 +105,7 @@ def estimate_background(
     line: NoiseLine,
     pool: Executor | None = None,
     correlation: tuple[float, float] = (0.0, 0.0),
+    field_active: NDArray[np.bool_] | None = None,
 ) -> Background:
     """Return the background of a stretch of a recording.
 
@@ -118,6 +119,11 @@ def estimate_background(
         Noise of a frame.
     pool
         Threads to share the work with.
+    correlation
+        Of the noise of a pixel with that one and two frames later.
+    field_active
+        Frames in which the whole field is active, bool, (frame,): patterns that pixels
+        share are not taken from them.
     """
     variance = line.variance(
         np.median(means, axis=0) if len(means) < 8 else means.mean(axis=0)
@@ -130,8 +136,18 @@ def estimate_background(
     rest = means - course[:, None, None] * slope
     level = _low_level(rest, noise)
     rest -= level
+    texture = Texture.of(level, noise * noise)
+    steady, _ = without_shake(rest, texture, pool)
+    counted = np.ones(len(rest), np.bool_)
+    if field_active is not None:
+        counted = ~np.logical_or.reduceat(field_active, steps[:-1])
+    patterns = find_patterns(steady, noise, counted, pool)
+    if len(patterns):
+        patterns.add_to(rest, -1)
+        correction = _low_level(rest, noise)
+        level += correction
+        rest -= correction
     drift = np.zeros(_tile_shape(rest), np.float32)
-    slow: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, noise * noise)
         steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
@@ -144,21 +160,12 @@ def estimate_background(
         rest -= correction
         steady -= correction
         drift = drift + _drift(steady, quiet)
-        if round_ == 0:
-            continue
-        courses = slow_courses(steady, noise)
-        if len(courses):
-            weights = fit_courses(steady, quiet, courses, pool)
-            add_courses(rest, weights, courses, -1)
-            slow.append((weights, courses))
     excess = _excess(_subtract_tiles(rest, drift, pool), texture, noise, pool)
     # add the parts that were subtracted, into an array that is not needed any more
     levels = _subtract_tiles(np.zeros_like(rest), -drift, pool)
     levels += level
     levels += course[:, None, None] * slope
-    for weights, courses in slow:
-        add_courses(levels, weights, courses, 1)
-    return Background(levels, steps, variance, excess, line)
+    return Background(levels, steps, variance, excess, line, patterns)
 
 
 def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from astrocast.kernels.calibrated.frame_course import (
     tiles_of,
 )
 from astrocast.kernels.calibrated.residual_motion import Texture, displacement, take_out
+from astrocast.kernels.calibrated.shared_patterns import courses_of_frames
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
@@ -57,9 +58,21 @@ def residual(
         (at - before).astype(np.float32),
         _shared_light(background),
         texture.arrays,
+        background.patterns.maps,
+        _factors(background, start, len(frames)),
         out,
     )
     return out
+
+
+def _factors(background: Background, start: int, n: int) -> NDArray[np.float32]:
+    """Return the course of each pattern in ``n`` frames, (pattern, frame), float32.
+
+    Frames beyond the stretch take the course of its end.
+    """
+    courses = courses_of_frames(background.patterns.courses, background.steps)
+    inside = np.clip(np.arange(start, start + n), 0, courses.shape[1] - 1)
+    return np.ascontiguousarray(courses[:, inside])
 
 
 def _shared_light(
@@ -103,13 +116,17 @@ def _above(
     share: Any,
     shared: Any,
     texture: Any,
+    maps: Any,
+    factors: Any,
     out: Any,
 ) -> None:
     """Write frames ``lo`` to ``hi`` less their background into ``out``.
 
     ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
     at each step; ``before`` (int64) is the step before each frame, ``share`` (float32)
-    its weight; ``shared`` and ``texture`` come from `_shared_light` and `Texture`.
+    its weight; ``maps`` (pattern, row, column) and ``factors`` (pattern, frame) are the
+    patterns, float32; ``shared`` and ``texture`` come from `_shared_light` and
+    `Texture`.
     """
     _, rows, columns = frames.shape
     side, light, tile_light, tile_noise = shared
@@ -121,6 +138,12 @@ def _above(
             line, low, high, into = frames[t, y], a[y], b[y], out[t, y]
             for x in range(columns):
                 into[x] = line[x] - (low[x] + s * (high[x] - low[x]))
+        for k in range(len(maps)):
+            factor, image = factors[k, t], maps[k]
+            for y in range(rows):
+                into, follows = out[t, y], image[y]
+                for x in range(columns):
+                    into[x] -= factor * follows[x]
         # all steps for one frame, while it is in the cache
         mean_tiles(out[t], side, means)
         fit = fit_frame(means, tile_light, tile_noise)
@@ -152,4 +175,8 @@ def background_of_frames(
     after = np.minimum(before + 1, len(middle) - 1)
     share = (at - before).astype(np.float32)[:, None, None]
     low = background.levels[before]
-    return np.asarray(low + share * (background.levels[after] - low), np.float32)
+    levels = low + share * (background.levels[after] - low)
+    factors = _factors(background, start, stop - start)
+    for image, course in zip(background.patterns.maps, factors, strict=True):
+        levels += course[:, None, None] * image
+    return np.asarray(levels, np.float32)

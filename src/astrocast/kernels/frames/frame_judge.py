@@ -1,7 +1,7 @@
 """Judge the frames of a long recording in stretches, in memory that does not grow.
 
 Light, noise and contrast of a recording change over hours; what is usual is then best
-told by the frames around. A recording of up to 49,000 frames is judged as a whole.
+told by the frames around. A recording of up to 24,900 frames is judged as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from astrocast.kernels.frames.frame_statistics import FrameStatistics
 
 #: frames of a stretch, and frames before and after it that are looked at: a pulse of
 #: light is shorter
-STRETCH, AROUND = 1 << 15, 2 * LONGEST
+STRETCH, AROUND = 1 << 14, 2 * LONGEST
 
 
 class FrameJudge:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import MissingExtraError
+from astrocast.kernels.jax_device import device_bytes, fit_to_memory
 from astrocast.kernels.registration.correlation import (
     FINE_LAGS,
     FINE_STEP,
@@ -40,6 +41,9 @@ from astrocast.kernels.registration.rigid import RigidModel
 
 #: frames per call: a compiled function has one shape, the last call is filled up
 JAX_BATCH = 32
+#: fewest and most frames per call where the memory of the device is known, and the
+#: float32 values per pixel of the view that a frame needs there, with room to spare
+BATCH_LIMITS, VALUES_PER_PIXEL = (8, 256), 64
 
 
 def has_gpu() -> bool:
@@ -261,22 +265,40 @@ def estimate(
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
-    step = JAX_BATCH - 2 * halo
+    batch = frames_per_call(model)
+    step = batch - 2 * halo
     parts = []
     for start in range(first, last, step):
         stop = min(start + step, last)
         low, high = max(0, start - halo), min(len(frames), stop + halo)
         parts.append(
-            _estimate_batch(frames[low:high], model, slice(start - low, stop - low))
+            _estimate_batch(
+                frames[low:high], model, slice(start - low, stop - low), batch
+            )
         )
     return Estimate.join(parts)
 
 
-def _estimate_batch(frames: NDArray[Any], model: Model, inner: slice) -> Estimate:
+def frames_per_call(model: Model) -> int:
+    """Return how many frames go to the device at once, by its memory."""
+    _jax()
+    rows, columns = rigid_part(model).view.shape
+    fewest, most = BATCH_LIMITS
+    return fit_to_memory(
+        device_bytes(),
+        4 * VALUES_PER_PIXEL * rows * columns,
+        JAX_BATCH,
+        (max(fewest, 4 * halo_of(model)), most),
+    )
+
+
+def _estimate_batch(
+    frames: NDArray[Any], model: Model, inner: slice, batch: int
+) -> Estimate:
     rigid = rigid_part(model)
     factor = rigid.view.factor
     seen = view_frames(frames, rigid.view)
-    filled = np.concatenate([seen, np.repeat(seen[-1:], JAX_BATCH - len(seen), axis=0)])
+    filled = np.concatenate([seen, np.repeat(seen[-1:], batch - len(seen), axis=0)])
     found, rest = (
         np.asarray(r, np.float64) for r in _compile(ModelKey(model))(filled, len(seen))
     )

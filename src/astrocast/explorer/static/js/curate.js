@@ -40,8 +40,10 @@ export function createCurate(page) {
     const events = targets();
     if (!events.length) return say("Select an event first.");
     const reason = reasons.value === "other" ? free.value : reasons.value;
+    // at once, not after the answer: the next key is about the next event, and an event that is chosen meanwhile stays
+    if (events.length === 1 && kind !== "clear" && follow.checked) page.nextEvent(1);
     const done = await change("/judgements", { kind, events, reason: kind === "reject" ? reason : "" });
-    if (done && events.length === 1 && kind !== "clear" && follow.checked) page.nextEvent(1);
+    if (!done && events.length === 1) page.selectEvent(events[0], { go: true });
     return done;
   }
 
