@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.events.footprint_blocks import (
+    TraceFootprints,
+    add_part,
+    footprints_of_block,
+)
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.events.measure_schema import (
     FOOTPRINT_TRACE,
@@ -31,13 +36,9 @@ from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.front_speed import front_speed
 from astrocast.kernels.event_features.time_course import EventCourses, event_courses
 from astrocast.kernels.masks.packed_masks import Masks
-from astrocast.kernels.masks.runs import Runs, paint_runs
 from astrocast.kernels.traces.extension import extended_windows
 from astrocast.kernels.traces.footprint_traces import (
-    SHARED,
     FootprintTraces,
-    MovieBlock,
-    add_footprint_traces,
 )
 from astrocast.kernels.traces.traces import Pixels, Windows
 from astrocast.runtime.blocks import Block, map_blocks
@@ -181,115 +182,6 @@ def measure_footprints(
         traces.mean, windows.offsets, low - windows.starts, high - windows.starts
     )
     return FootprintMeasures(traces, courses, np.diff(pixels.offsets))
-
-
-@dataclass(frozen=True)
-class FootprintsOfBlock:
-    """Events whose traces cover frames of a block, numbered from 0 within it.
-
-    Parameters
-    ----------
-    near
-        Index of each in the recording, int64, ascending.
-    pixels, z0, z1
-        Footprint, first frame and the frame after the last of each.
-    windows
-        Frames of the block that each trace covers.
-    runs, labels, hidden
-        Shown runs, the number within the block (from 1) of each, and hidden runs.
-    """
-
-    near: NDArray[np.int64]
-    pixels: Pixels
-    z0: NDArray[np.int64]
-    z1: NDArray[np.int64]
-    windows: Windows
-    runs: Runs
-    labels: NDArray[np.int32]
-    hidden: Runs | None
-
-
-def footprints_of_block(
-    segmentation: Segmentation, index: int, pixels: Pixels, windows: Windows
-) -> FootprintsOfBlock:
-    """Return what the traces of a block need of the events."""
-    block = segmentation.blocks[index]
-    stops = windows.starts + np.diff(windows.offsets)
-    near = np.flatnonzero((windows.starts < block.stop) & (stops > block.start))
-    length = np.diff(pixels.offsets)[near]
-    offsets = np.zeros(len(near) + 1, np.int64)
-    np.cumsum(length, out=offsets[1:])
-    first = np.repeat(pixels.offsets[near] - offsets[:-1], length)
-    starts = np.maximum(windows.starts[near], block.start)
-    frames = np.zeros(len(near) + 1, np.int64)
-    np.cumsum(np.minimum(stops[near], block.stop) - starts, out=frames[1:])
-    runs, labels = segmentation.load(index)
-    hidden = segmentation.load_hidden(index)[0] if segmentation.layered else None
-    boxes = segmentation.boxes
-    return FootprintsOfBlock(
-        near,
-        Pixels(pixels.flat[first + np.arange(offsets[-1])], offsets),
-        boxes.low[near, 0],
-        boxes.high[near, 0],
-        Windows(starts, frames),
-        runs,
-        (np.searchsorted(near, labels - 1) + 1).astype(np.int32),
-        hidden,
-    )
-
-
-@dataclass(frozen=True)
-class TraceFootprints:
-    """Take traces over footprints from a block: what `map_blocks` calls.
-
-    Parameters
-    ----------
-    light
-        Fluorescence, where it is another recording than the signal.
-    is_light
-        Whether the signal is the fluorescence.
-    reference
-        Image that is subtracted from each frame of the signal, or None.
-    """
-
-    light: Recording | None
-    is_light: bool
-    reference: NDArray[np.float32] | None
-
-    def __call__(
-        self,
-        frames: NDArray[Any],
-        block: Block,
-        pool: Executor | None,
-        events: FootprintsOfBlock,
-    ) -> tuple[NDArray[np.int64], FootprintTraces]:
-        """Return the indices of the events, and the part of their traces."""
-        raw = frames if self.is_light else None
-        if self.light is not None:
-            raw = self.light.read(block.start, block.stop)
-        labels = paint_runs(events.runs, events.labels, pool)
-        if events.hidden is not None:
-            ones = np.full(len(events.hidden), 1, np.int32)
-            labels[paint_runs(events.hidden, ones, pool) > 0] = SHARED
-        part = FootprintTraces.empty(events.windows)
-        movie = MovieBlock(block.start, frames, labels, raw, self.reference)
-        add_footprint_traces(movie, events.pixels, events.z0, events.z1, part, pool)
-        return events.near, part
-
-
-def add_part(
-    traces: FootprintTraces, near: NDArray[np.int64], part: FootprintTraces
-) -> None:
-    """Write the part of a block, of the events ``near``, to its place."""
-    length = np.diff(part.windows.offsets)
-    begin = (
-        traces.windows.offsets[near] + part.windows.starts - traces.windows.starts[near]
-    )
-    at = np.repeat(begin - part.windows.offsets[:-1], length)
-    traces.mean[at + np.arange(len(part.mean))] = part.mean
-    traces.fluorescence[near] += part.fluorescence
-    traces.fluorescence_frames[near] += part.fluorescence_frames
-    traces.left_out[near] += part.left_out
 
 
 def _join(parts: list[Pixels]) -> Pixels:
