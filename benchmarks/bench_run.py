@@ -12,7 +12,8 @@ RUN = """
 import json
 import time
 from pathlib import Path
-from astrocast.pipeline import RunSettings, run_recording
+from astrocast.pipeline.run import run_recording
+from astrocast.pipeline.settings import RunSettings
 clock = time.process_time()
 found = run_recording(Path(source), Path(folder) / f"run_{frames}", RunSettings())
 spent_cpu = time.process_time() - clock

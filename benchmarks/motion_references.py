@@ -22,7 +22,9 @@ def cramer_rao(plan: Simulator, step: int = 6, draws: int = 200) -> tuple[float,
     s, rng, errors = plan.settings, np.random.default_rng(0), []
     for t in range(0, plan.shape[0], step):
         light = np.maximum(plan.expected(t, t + 1)[0] - s.offset, 0)
-        variance = light * s.gain + (s.read_noise * s.gain) ** 2
+        # photons through a photomultiplier vary more than photons
+        spread = 1 + s.gain_noise**2
+        variance = light * s.gain * spread + (s.read_noise * s.gain) ** 2
         wide = plan.wide_baseline(t)
         rows, columns = light.shape
         top, left = (wide.shape[0] - rows) // 2, (wide.shape[1] - columns) // 2

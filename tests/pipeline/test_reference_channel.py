@@ -1,16 +1,21 @@
 """Channels of a run that move by the motion of one of them."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 
 from astrocast.io.stores.registration_store import read_registration
-from astrocast.pipeline.channel_steps import ChannelSteps
+from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.settings import RunSettings
+from astrocast.preparation import motion_correction
 
 
-def test_all_channels_move_by_the_reference(tmp_path: Path) -> None:
+def test_all_channels_move_by_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(3)
     scene = rng.random((84, 84)) < 0.04
     steps = rng.integers(-4, 5, (24, 2))
@@ -23,12 +28,23 @@ def test_all_channels_move_by_the_reference(tmp_path: Path) -> None:
         channel=("ch0", "ch1"),
         motion={"reference_channel": "ch1", "max_shifts": 9, "bidi": "off"},
     )
+    estimates, estimate = [], motion_correction.estimate_motion
+
+    def counted(*arguments: Any) -> Any:
+        estimates.append(arguments)
+        return estimate(*arguments)
+
+    monkeypatch.setattr(motion_correction, "estimate_motion", counted)
+    reference = ReferenceMotion()
     facts = [
-        ChannelSteps(path, settings, channel, channel == "ch0").correct_motion()
+        ChannelSteps(
+            path, settings, channel, channel == "ch0", reference
+        ).correct_motion()
         for channel in settings.channels_to_run
     ]
     assert facts[0]["largest_shift_px"] == facts[1]["largest_shift_px"]
     assert facts[0]["line_offset_px"] == 0
+    assert len(estimates) == 1  # not once for each channel
     found = [read_registration(path, f"mc/{channel}") for channel in ("ch0", "ch1")]
     assert found[0] is not None
     assert found[1] is not None

@@ -5,6 +5,7 @@ parameter does.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,32 @@ def test_a_small_event_does_not_pull_its_patches(
     off, before = field_errors(mc, plan)[40:60], field_errors(without, plan)[40:60]
     assert np.median(off) < 1.2 * np.median(before)
     assert np.percentile(off, 95) < 1.2 * np.percentile(before, 95)
+
+
+def test_heavy_tailed_noise_is_not_low_agreement() -> None:
+    """Dim tissue at rest under a detector whose noise has rare, high values."""
+    rng = np.random.default_rng(3)
+    cells = ndimage.gaussian_filter(rng.random((128, 128)) < 0.01, 2.0, output=float)
+    scene = 20 + 200 * cells / cells.max()
+    pulses = rng.gamma(0.3, 1 / 0.3, (90, 128, 128))
+    mc = corrected((scene * pulses).astype(np.float32))
+    assert not mc.bad_frames.any()
+    after = mc.quality["correlation_after"]
+    # one measure for all frames, repaired ones as well
+    assert after.min() > 0.5 * np.median(after)
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("ASTROCAST_SHARED", "none")) / "data").is_dir(),
+    reason="the shared real recordings are not here",
+)
+def test_a_real_recording_has_few_bad_frames() -> None:
+    path = Path(os.environ["ASTROCAST_SHARED"]) / "data" / "single_astrocyte.tif"
+    with open_recording(path) as recording:
+        mc = corrected(recording.read(0, 100))
+    assert mc.bad_frames.sum() <= 2
+    assert mc.crispness[1] > mc.crispness[0]
+    assert "less crisp" not in mc.summary()
 
 
 def test_periodic_texture() -> None:

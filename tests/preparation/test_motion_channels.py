@@ -100,5 +100,66 @@ def test_a_channel_moves_by_the_reference(tmp_path: Path) -> None:
     assert abs(difference - np.median(difference, axis=0)).max() < 0.1
     # what is saved is the channel of run, not the reference
     assert abs(mc.save().mean() - 20) < 1
+    # the same from a motion that is known already, without another estimate
+    taken = dye_alone.for_channel("data/ch0", "data/ch1")
+    np.testing.assert_array_equal(taken.save(), mc.save())
+    assert taken.settings == mc.settings
+    assert taken.frame_quality.equals(mc.frame_quality)
+    assert dye_alone.settings.reference_channel is None
+    with pytest.raises(InvalidValueError, match="same shape"):
+        dye_alone.for_channel("data/short", "data/ch1")
     with pytest.raises(InvalidValueError, match="reference channel data/short"):
         mc.run(path, loc="data/ch0", reference_channel="data/short")
+
+
+def errors_of_lines(mc: MotionCorrection, plan: Simulator) -> np.ndarray:
+    """Distance from the true shift of each line, per axis, (frame, row, 2)."""
+    truth = plan.motion.line_shifts
+    assert truth is not None
+    frames, rows, columns = plan.shape
+    found = np.stack([mc.field_at(t)[:, :, columns // 2].T for t in range(frames)])
+    wanted = np.empty_like(found)
+    for t in range(frames):
+        # the truth is given at the line of the frame, the field at that of the template
+        place = np.clip(np.arange(rows) + found[t, :, 0], 0, rows - 1)
+        for axis in (0, 1):
+            wanted[t, :, axis] = np.interp(place, np.arange(rows), truth[t, :, axis])
+    apart = (found - wanted)[:, 8:-8]
+    return np.abs(apart - np.median(apart, axis=0))
+
+
+def test_bands_of_lines_follow_motion_within_a_frame() -> None:
+    plan = Simulator(
+        SimulationSettings(
+            frames=60,
+            rows=128,
+            columns=192,
+            photons=20.0,
+            motion=3.0,
+            motion_step=0.4,
+            events=4,
+            line_motion=2.0,
+            line_motion_time=30.0,
+            seed=2,
+        )
+    )
+    movie = plan.movie(0, 60)
+    whole, bands = MotionCorrection(), MotionCorrection()
+    whole.run(movie)
+    bands.run(movie, line_bands=8)
+    assert whole.fields is None
+    assert bands.fields is not None
+    assert bands.fields.shape[3] == 1
+    off, before = errors_of_lines(bands, plan), errors_of_lines(whole, plan)
+    assert np.median(off) < 0.55 * np.median(before)
+    assert np.percentile(off, 95) < 0.5 * np.percentile(before, 95)
+    assert not bands.bad_frames.any()
+    assert bands.save().shape == movie.shape
+
+
+def test_bands_that_cannot_be_are_refused() -> None:
+    movie = simulated(0.0)
+    with pytest.raises(InvalidValueError, match="choose one"):
+        MotionCorrection().run(movie, pw_rigid=True, line_bands=4)
+    with pytest.raises(InvalidValueError, match="at most 12 bands"):
+        MotionCorrection().run(movie, line_bands=13)

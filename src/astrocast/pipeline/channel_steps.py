@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from astrocast.pipeline.gather import Movies
 from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
+
+if TYPE_CHECKING:
+    from astrocast.preparation import MotionCorrection
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,25 @@ class ChannelNames:
         return cls(raw, corrected, quiet, f"df/{last}")
 
 
+class ReferenceMotion:
+    """The motion of the reference channel of a run, estimated when first asked for."""
+
+    def __init__(self) -> None:
+        self._found: MotionCorrection | None = None
+
+    def motion_of(
+        self, recording: Path, loc: str, parameters: dict[str, Any]
+    ) -> MotionCorrection:
+        """Return the motion of the dataset ``loc``; always that of the first call."""
+        from astrocast.preparation import MotionCorrection
+
+        if self._found is None:
+            found = MotionCorrection()
+            found.run(recording, loc=loc, **parameters)
+            self._found = found
+        return self._found
+
+
 class ChannelSteps:
     """The stages of one channel.
 
@@ -68,11 +90,20 @@ class ChannelSteps:
     is_first
         Whether it is the first channel of the run; the stages of others carry the
         channel in their name.
+    reference
+        Shared by the channels of a run: the motion of the reference channel is
+        estimated once.
     """
 
     def __init__(
-        self, recording: Path, settings: RunSettings, channel: str, is_first: bool
+        self,
+        recording: Path,
+        settings: RunSettings,
+        channel: str,
+        is_first: bool,
+        reference: ReferenceMotion | None = None,
     ) -> None:
+        self.reference = ReferenceMotion() if reference is None else reference
         self.recording, self.settings, self.channel = recording, settings, channel
         self.ending = "" if is_first else f" {channel.rsplit('/', 1)[-1]}"
         self.names = ChannelNames.of(settings, channel)
@@ -162,11 +193,15 @@ class ChannelSteps:
             # cutting it off would make F0 too large
             parameters["nonneg_movie"] = False
         reference = self.settings.motion.reference_channel
-        if reference is not None:
+        if reference is None:
+            motion = MotionCorrection()
+            motion.run(self.recording, loc=self.names.raw, **parameters)
+        else:
+            parameters["reference_channel"] = None
             named = ChannelNames.of(self.settings, reference).raw
-            parameters["reference_channel"] = None if named == self.names.raw else named
-        motion = MotionCorrection()
-        motion.run(self.recording, loc=self.names.raw, **parameters)
+            motion = self.reference.motion_of(self.recording, named, parameters)
+            if named != self.names.raw:
+                motion = motion.for_channel(self.names.raw, named)
         motion.save(
             self.recording,
             loc=self.names.corrected,

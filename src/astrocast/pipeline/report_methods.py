@@ -75,6 +75,8 @@ def _describe_recording(content: ReportContent) -> str:
 
 def _describe_motion(values: Mapping[str, Any]) -> str:
     kind = "piecewise-rigid" if values.get("pw_rigid") else "rigid"
+    if int(values.get("line_bands") or 1) > 1:
+        kind = f"rigid ({values['line_bands']} bands of lines)"
     return (
         f"Motion was corrected by {kind} registration to a template (NoRMCorre;"
         f" shifts up to {_plain(values.get('max_shifts'))} pixels)."

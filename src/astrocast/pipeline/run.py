@@ -21,7 +21,7 @@ from astrocast.errors import (
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
 from astrocast.io.registry import open_interleaved
-from astrocast.pipeline.channel_steps import ChannelSteps
+from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import (
     RUN_FILE,
@@ -215,8 +215,9 @@ class RunStages:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.opened = opened
         self.recording = run.file(MOVIES[settings.storage])
+        reference = ReferenceMotion()
         self.channels = [
-            ChannelSteps(self.recording, settings, channel, i == 0)
+            ChannelSteps(self.recording, settings, channel, i == 0, reference)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 

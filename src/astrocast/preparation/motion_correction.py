@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ from astrocast.errors import (
     NotRunError,
     stack_level,
 )
-from astrocast.io import create_recording
+from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
 from astrocast.io.stores.registration_store import Registration
 from astrocast.kernels.registration.engine import OutputConversion, dense_field
 from astrocast.preparation.line_offset import align_lines
-from astrocast.preparation.motion_channels import applied_to, open_reference
+from astrocast.preparation.motion_channels import (
+    applied_to,
+    check_same_shape,
+    open_reference,
+)
 from astrocast.preparation.motion_estimate import Motion, estimate_motion
 from astrocast.preparation.motion_moving import (
     MoveBack,
@@ -159,6 +164,7 @@ class MotionCorrection:
         engine: str = "auto",
         bidi: float | str = "auto",
         reference_channel: str | None = None,
+        line_bands: int = 1,
         also: Sequence[Any] = (),
         check_channels: bool = True,
     ) -> None:
@@ -215,6 +221,9 @@ class MotionCorrection:
         reference_channel
             Dataset (or recording) that the motion is estimated on instead, for example
             that of a structural dye; `save` moves the recording of `path` by it.
+        line_bands
+            Bands of lines that move on their own, for motion within the scan of a
+            frame; 1: all lines of a frame move together. Not with `pw_rigid`.
         also
             Further channels that moved along (names of datasets in the same file,
             paths, or arrays): the motion is estimated on all of them together. `save`
@@ -246,6 +255,7 @@ class MotionCorrection:
             engine=engine,
             bidi=bidi,
             reference_channel=reference_channel,
+            line_bands=line_bands,
         )
         for name, reason in self.settings.without_effect().items():
             warnings.warn(
@@ -267,6 +277,23 @@ class MotionCorrection:
             self._motion, self._line_offset = motion, line_offset
         self._source = (path, loc or None)
         self.logger.info("motion: %s", self.summary())
+
+    def for_channel(self, loc: str, reference: str) -> MotionCorrection:
+        """Return the same motion for another dataset of the file, to `save` it.
+
+        The lowest value and the frames that are not pictures are those of ``loc``;
+        ``reference`` is the dataset that this motion was estimated on.
+        """
+        assert self._source is not None
+        motion, file = self._computed_motion(), self._source[0]
+        other = copy(self)
+        with open_recording(file, loc) as own, open_recording(file, reference) as first:
+            check_same_shape(own, first, reference)
+            other._motion = applied_to(motion, own, self.settings.nonneg_movie)
+        other._source = (file, loc)
+        changed = {"reference_channel": reference}
+        other.settings = self.settings.model_copy(update=changed)
+        return other
 
     def summary(self) -> str:
         """Return one line: largest shift, frames repaired, frames left out."""
@@ -389,7 +416,7 @@ class MotionCorrection:
 
         None after rigid correction.
         """
-        return self._computed_motion().fields if self.settings.pw_rigid else None
+        return self._computed_motion().fields if self.settings.has_field else None
 
     @property
     def template(self) -> NDArray[np.float32]:

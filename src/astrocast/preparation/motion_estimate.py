@@ -32,10 +32,10 @@ from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_
 from astrocast.kernels.registration.quality import (
     NormalRange,
     bridge,
-    crispness,
     dark_border,
     estimate_noise_level,
     field_border,
+    mean_crispness,
     valid_border,
 )
 from astrocast.kernels.registration.template import (
@@ -153,7 +153,7 @@ def estimate_motion(
             f" small to be registered; at least {SMALLEST} x {SMALLEST} are needed"
         )
     splits, use = settings.splits_rig, settings.num_splits_to_process_rig
-    if settings.pw_rigid:
+    if settings.has_field:
         splits, use = settings.splits_els, settings.num_splits_to_process_els or use
     table = frame_quality_of(recording)
     left_out = frames_left_out(table, len(recording))
@@ -190,17 +190,17 @@ def build_model(
         settings.gSig_filt,
         pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig, not settings.pw_rigid)
+    rigid = rigid_template(sample, settings.niter_rig, not settings.has_field)
     model: Model = rigid
-    if settings.pw_rigid:
-        grid = plan_grid(
-            shape,
-            view,
-            settings.strides,
-            settings.overlaps,
-            settings.upsample_factor_grid,
-        )
+    if settings.has_field:
+        strides, overlaps = settings.strides, settings.overlaps
+        if settings.line_bands > 1:
+            strides, overlaps = plan_bands(shape, settings.line_bands)
+        grid = plan_grid(shape, view, strides, overlaps, settings.upsample_factor_grid)
         model = piecewise_template(sample, rigid, grid, settings.max_deviation_rigid)
+        if settings.line_bands > 1:
+            # lines move too fast for the frames around to help
+            model = replace(model, halo=0)
     estimate, good, normal = judge_sample(sample, model)
     shifts, found = estimate.shifts, estimate.fields
     use = np.flatnonzero(good) if good.any() else np.arange(len(frames))
@@ -211,6 +211,22 @@ def build_model(
             frames[part], shifts[part], found[part], model, OutputConversion(), pool
         ).sum(0)
     return model, normal, (total / len(use)).astype(np.float32)
+
+
+def plan_bands(
+    shape: tuple[int, int], bands: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return stride and overlap of bands of lines, as those of patches, in pixels.
+
+    Bands are twice as high as they are apart, so that neighbours share lines.
+    """
+    height = shape[0] // bands
+    if height < SMALLEST:
+        raise InvalidValueError(
+            f"line_bands is {bands}, but frames of {shape[0]} lines have at most"
+            f" {max(1, shape[0] // SMALLEST)} bands of {SMALLEST} lines"
+        )
+    return (height, shape[1]), (height, 0)
 
 
 def pass_over(
@@ -303,7 +319,7 @@ def conclude(
         "residual": found.residual,
         "bad_frame": bad,
     }
-    sharp = crispness(found.sum_before / n), crispness(found.sum_after / n)
+    sharp = mean_crispness(found.sum_before / n), mean_crispness(found.sum_after / n)
     return Motion(
         model,
         shifts,

@@ -119,7 +119,9 @@ def judge_motion(
             )
             if after[t] < before[t]:
                 reason += f", at rest {before[t]:.2f}"
-            flags.append((frame, "low_agreement", reason, 1.0))
+            # where it is as usual, the fine structure agreed better than at rest
+            severity = 1.0 if untrusted[t] else 0.3
+            flags.append((frame, "low_agreement", reason, severity))
         elif reached[t]:
             flags.append((frame, "jump", "the shift reached max_shifts", 1.0))
         else:

@@ -40,6 +40,10 @@ MOVED_FRAMES = 8
 MOVED_BYTES = 8 << 20
 
 
+#: the summary says so where the crispness falls below this share
+LESS_CRISP = 0.99
+
+
 class MoveBack:
     """The correction as an operation on blocks.
 
@@ -150,7 +154,9 @@ def describe_motion(motion: Motion, line_offset: float) -> str:
     if line_offset:
         text += f"; odd lines moved back by {line_offset:.2f} px"
     before, after = motion.crispness
-    return f"{text}; crispness {before:.3g} -> {after:.3g}"
+    worse = after < LESS_CRISP * before
+    text += f"; crispness {before:.3g} -> {after:.3g}"
+    return text + (": the mean image is less crisp than before" if worse else "")
 
 
 def store_beside(
@@ -178,7 +184,7 @@ def registration_of(
         motion.template,
         motion.quality,
         motion.border,
-        motion.fields if settings.pw_rigid else None,
+        motion.fields if settings.has_field else None,
         {
             "crispness_before": motion.crispness[0],
             "crispness_after": motion.crispness[1],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from astrocast.settings.base import Settings, parameter
 
@@ -110,6 +110,27 @@ class MotionSettings(Settings):
         " dye; the same shifts are applied to every channel. Each on itself when empty",
     )
 
+    line_bands: int = parameter(
+        1,
+        "bands of lines that move on their own, for motion within the scan of a frame;"
+        " each needs at least 8 lines. 1: all lines move together",
+        ge=1,
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_field(self) -> Self:
+        if self.pw_rigid and self.line_bands > 1:
+            raise ValueError(
+                "pw_rigid (patches) and line_bands (bands of whole lines) are two ways"
+                " to divide a frame: choose one"
+            )
+        return self
+
+    @property
+    def has_field(self) -> bool:
+        """Whether parts of a frame move on their own: patches, or bands of lines."""
+        return self.pw_rigid or self.line_bands > 1
+
     def without_effect(self) -> dict[str, str]:
         """Return parameters that were changed but have no effect, with the reason."""
         patches = "is for the piecewise-rigid correction: set pw_rigid"
@@ -117,20 +138,18 @@ class MotionSettings(Settings):
             "bigtiff": "has no effect: large TIFF files are always written as BigTIFF",
             "splits_rig": "divides the work only, and does not change the result",
         }
-        if self.pw_rigid:
+        if self.has_field:
             reasons["splits_rig"] = "is for the rigid correction: use splits_els"
-        else:
-            reasons |= dict.fromkeys(
-                (
-                    "strides",
-                    "overlaps",
-                    "splits_els",
-                    "num_splits_to_process_els",
-                    "upsample_factor_grid",
-                    "max_deviation_rigid",
-                ),
-                patches,
+        if not self.pw_rigid:
+            reasons |= dict.fromkeys(("strides", "overlaps"), patches)
+        if not self.has_field:
+            of_fields = (
+                "splits_els",
+                "num_splits_to_process_els",
+                "upsample_factor_grid",
+                "max_deviation_rigid",
             )
+            reasons |= dict.fromkeys(of_fields, f"{patches} or line_bands")
         fields = type(self).model_fields
         return {
             name: reason
@@ -140,6 +159,6 @@ class MotionSettings(Settings):
             and not (
                 name == "splits_rig"
                 and self.num_splits_to_process_rig
-                and not self.pw_rigid
+                and not self.has_field
             )
         }

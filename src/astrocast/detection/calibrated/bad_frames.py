@@ -12,15 +12,26 @@ from astrocast.io.views import DerivedRecording
 
 #: longest run of bad frames that is interpolated
 LONGEST_GAP = 4
+#: frames of a longer run are replaced by good ones from at least so many frames before
+#: or after it: nearer ones would lend their noise to the frames beside the run twice
+APART = 8
+#: the level at the ends of a longer run is the mean of so many good frames ...
+LEVEL_FRAMES = 3
+#: ... and the noise of a good frame is what is left without the mean of so many on each
+#: side
+AROUND = 2
 #: a larger share of bad frames says that they were judged wrongly rather than that the
 #: recording is so bad
 MOST_BAD = 0.25
 
 
 class InterpolatedRecording(DerivedRecording):
-    """A recording whose bad frames are interpolated, float32.
+    """A recording whose bad frames are replaced, float32.
 
-    Linearly between the good frames around them.
+    Those of short runs are interpolated linearly between the good frames around them.
+    In longer runs means of several good frames are interpolated, and the noise of good
+    frames before and after is added: frames interpolated over a long time have hardly
+    any noise, and repeat that of the two frames at the ends.
 
     A dropped frame lies far below all others. It would pull down the mean of the frames
     around it, beside which these then stand out everywhere.
@@ -44,6 +55,8 @@ class InterpolatedRecording(DerivedRecording):
         self._previous = np.where(
             self._next > np.arange(len(bad)), good[np.maximum(after - 1, 0)], self._next
         )
+        self._stand_in = stand_ins(bad)
+        self._good_frames = good
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
@@ -53,13 +66,72 @@ class InterpolatedRecording(DerivedRecording):
             np.float32, copy=False
         )
         for t in np.flatnonzero(self.bad[start:stop]) + start:
+            if self._stand_in[t] >= 0:
+                continue
             before, after = int(self._previous[t]), int(self._next[t])
             share = np.float32((t - before) / (after - before) if after > before else 0)
             ends = [
                 self._good(k, frames, start, rows, columns) for k in (before, after)
             ]
             frames[t - start] = ends[0] + share * (ends[1] - ends[0])
+        for begin, end in bad_runs(self._stand_in >= 0):
+            if begin < stop and end > start:
+                inside = np.arange(max(begin, start), min(end, stop))
+                level = self._level(inside, int(begin), int(end), rows, columns)
+                frames[inside - start] = level + self._noise(inside, rows, columns)
         return frames
+
+    def _level(
+        self,
+        inside: NDArray[np.intp],
+        begin: int,
+        end: int,
+        rows: slice,
+        columns: slice,
+    ) -> NDArray[np.float32]:
+        """Return the interpolated level of the frames ``inside`` a run."""
+        good = self._good_frames
+        before = good[good < begin][-LEVEL_FRAMES:]
+        after = good[good >= end][:LEVEL_FRAMES]
+        ends = [
+            self._frames(k, rows, columns).mean(axis=0)
+            for k in (before, after)
+            if len(k)
+        ]
+        share = ((inside - begin + 1) / (end - begin + 1))[:, None, None]
+        return np.asarray(ends[0] + share * (ends[-1] - ends[0]), np.float32)
+
+    def _noise(
+        self, inside: NDArray[np.intp], rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Return the noise of the frames that stand for those ``inside`` a run."""
+        good, others = self._good_frames, self._stand_in[inside]
+        out = np.empty(0, np.float32)
+        # those before and after the run apart: between them are bad frames
+        for side in (others < inside, others > inside):
+            if not side.any():
+                continue
+            before = others[side][0] < inside[0]
+            near = good[good < inside[0]] if before else good[good > inside[-1]]
+            rank = np.searchsorted(near, others[side])
+            low = max(0, int(rank.min()) - AROUND)
+            near = near[low : int(rank.max()) + AROUND + 1]
+            values, rank = self._frames(near, rows, columns), rank - low
+            if not out.size:
+                out = np.empty((len(inside), *values.shape[1:]), np.float32)
+            for k, r in zip(np.flatnonzero(side), rank, strict=True):
+                around = values[max(0, r - AROUND) : r + AROUND + 1]
+                scale = np.float32(np.sqrt(len(around) / max(1, len(around) - 1)))
+                out[k] = scale * (values[r] - around.mean(axis=0))
+        return out
+
+    def _frames(
+        self, numbers: NDArray[np.intp], rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """Return frames by number (increasing), read in one piece."""
+        first = int(numbers[0])
+        values = self.source.read(first, int(numbers[-1]) + 1, rows, columns)
+        return values[numbers - first].astype(np.float32)
 
     def _good(
         self,
@@ -72,6 +144,45 @@ class InterpolatedRecording(DerivedRecording):
         if start <= t < start + len(frames):
             return frames[t - start]
         return self.source.read(t, t + 1, rows, columns)[0].astype(np.float32)
+
+
+def bad_runs(bad: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return begin and end of each run of bad frames, (run, 2)."""
+    edges = np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)
+
+
+def stand_ins(bad: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the good frame that stands for each frame of a long run of bad ones.
+
+    The first half of a run shows frames before it, in reverse, the second half those
+    after it. Where a side has few, they are repeated; where it has none, the other side
+    fills the run. -1 for all other frames.
+
+    Examples
+    --------
+    >>> bad = np.zeros(40, bool)
+    >>> bad[15:21] = True
+    >>> stand_ins(bad)[14:22].tolist()
+    [-1, 6, 5, 4, 31, 30, 29, -1]
+    """
+    out = np.full(len(bad), -1, np.int64)
+    good = np.flatnonzero(~bad)
+    for begin, end in bad_runs(bad):
+        if end - begin <= LONGEST_GAP:
+            continue
+        sides = good[good < begin][::-1], good[good >= end]
+        # the nearest ones only where there is nothing else
+        sides = tuple(s[APART:] if len(s) > APART else s for s in sides)
+        middle = (begin + end) // 2
+        if not (len(sides[0]) and len(sides[1])):
+            middle = end if len(sides[0]) else begin
+        first, last = np.arange(middle - begin), np.arange(end - middle)
+        if len(first):
+            out[begin:middle] = sides[0][first % len(sides[0])]
+        if len(last):
+            out[middle:end] = sides[1][last % len(sides[1])][::-1]
+    return out
 
 
 def interpolate_bad_frames(
@@ -94,11 +205,7 @@ def interpolate_bad_frames(
     """
     if bad is None or not bad.any() or bad.mean() > MOST_BAD:
         return recording, None
-    # runs of bad frames: where they begin and end
-    edges = np.flatnonzero(
-        np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8))
-    )
     unknown = np.zeros(len(bad), np.bool_)
-    for begin, end in edges.reshape(-1, 2):
+    for begin, end in bad_runs(bad):
         unknown[begin:end] = end - begin > LONGEST_GAP
     return InterpolatedRecording(recording, bad), unknown

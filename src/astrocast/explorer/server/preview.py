@@ -286,6 +286,9 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     motion = MotionCorrection()
     # the crop holds one channel only
     chosen = crop.settings.motion.model_dump(exclude={"enabled", "reference_channel"})
+    if crop.rows[0] % 2 and not isinstance(chosen["bidi"], str):
+        # the odd lines of the recording are the even ones of this crop
+        chosen["bidi"] = -chosen["bidi"]
     motion.run(path, loc="data/ch0", **chosen)
     found = motion.registration
     lines = {

@@ -13,6 +13,7 @@ from astrocast.kernels.registration.preprocess import as_native, view_frames
 from astrocast.kernels.registration.robust import (
     compare_at,
     fit_frames,
+    measure_at,
 )
 from astrocast.kernels.registration.robust_model import RobustModel
 
@@ -164,6 +165,6 @@ def mend_shifts(
     better = agreement[best, frame] - agreement[0] > BETTER
     own_or_rest = np.where(agreement[rest] > agreement[0], rest, 0)
     best = np.where((moved <= FAR) & ~better, own_or_rest, best)
-    return RepairedShifts(
-        candidates[best, frame], agreement[-1], agreement[best, frame]
-    )
+    chosen = candidates[best, frame]
+    # the comparison is of fine structure; frames are judged by what the fit measures
+    return RepairedShifts(chosen, *measure_at(seen, chosen, model))

@@ -25,6 +25,7 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.robust_activity import (
     even_light,
     find_active,
+    fit_light,
     local_means,
     place_weight,
     weigh_down,
@@ -33,6 +34,7 @@ from astrocast.kernels.registration.robust_activity import (
 from astrocast.kernels.registration.robust_model import (
     GAINS,
     LIGHT_RADIUS,
+    PAD,
     UNEVEN,
     Level,
     RobustFit,
@@ -45,12 +47,34 @@ from astrocast.kernels.registration.robust_steps import (
 
 Real = NDArray[np.float32]
 
-#: outer pixels of the view that do not count
-PAD = 2
 #: Gauss-Newton ends after a step shorter than this, pixels: what is left is its square
 SETTLED = 0.1
 #: and after so many steps at each resolution
 ROUNDS = 4
+
+
+@njit(cache=True, nogil=True)
+def _agree(
+    frame: Real,
+    images: tuple[Real, Real],
+    weight: Real,
+    fit: NDArray[np.float64],
+    active: NDArray[np.uint8],
+    agreement: NDArray[np.float64],
+) -> None:
+    """Fill agreement float64 (4,) [0] and [1]: correlation at rest and moved.
+
+    ``images``: template at rest and moved, float32 (row, column) as ``frame`` and
+    ``weight``; ``active`` uint8 (row, column).
+    """
+    still, moved = images
+    own = np.empty_like(weight)
+    place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
+    weigh_down(own, active, 1)
+    agreement[1] = weighted_correlation(frame, moved, own, PAD)
+    place_weight(weight, 0, 0, own)
+    weigh_down(own, active, 1)
+    agreement[0] = weighted_correlation(frame, still, own, PAD)
 
 
 @njit(cache=True, nogil=True)
@@ -101,12 +125,7 @@ def _fit_view(
                 active[b] = 0
             elif step < SETTLED and (k or not active[b].any()):
                 break
-        place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
-        weigh_down(own, active[b], 1)
-        agreement[b, 1] = weighted_correlation(frame, moved, own, PAD)
-        place_weight(weight, 0, 0, own)
-        weigh_down(own, active[b], 1)
-        agreement[b, 0] = weighted_correlation(frame, template, own, PAD)
+        _agree(frame, (template, moved), weight, fit, active[b], agreement[b])
         agreement[b, 3] = 1.0 if uneven else 0.0
 
 
@@ -258,6 +277,55 @@ def _compare(
         evened -= base
         moved -= base
         agreement[b] = weighted_correlation(evened, moved, own, PAD)
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    seen: Real,
+    level: tuple[Real, Real, Real],
+    usual: float,
+    fits: NDArray[np.float64],
+    agreement: NDArray[np.float64],
+) -> None:
+    """Fill agreement float64 (frame, 4) at given shifts, by the measure of `_fit_view`.
+
+    ``seen`` float32 (frame, row, column); ``level`` and ``usual`` as in `_fit_view`;
+    ``fits`` float64 (frame, 4): shift in pixels of the view, gain and level, which are
+    fitted in place.
+    """
+    n, h, w = seen.shape
+    template, weight, _ = level
+    moved, own = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    evened, active = np.empty((h, w), np.float32), np.zeros((h, w), np.uint8)
+    for b in range(n):
+        fit, frame = fits[b], seen[b]
+        move_image(template, fit[0], fit[1], moved)
+        active[:] = 0
+        for _ in range(2):
+            place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
+            weigh_down(own, active, 1)
+            fit_light(frame, moved, own, fit)
+            place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
+            find_active(frame, moved, own, fit, usual, active)
+        if active.sum() > UNEVEN * h * w:
+            even_light(seen[b], moved, own, evened)
+            frame, fit[2], fit[3] = evened, 1.0, 0.0
+            find_active(frame, moved, own, fit, usual, active)
+        _agree(frame, (template, moved), weight, fit, active, agreement[b])
+
+
+def measure_at(
+    seen: Real, shifts: NDArray[np.float64], model: RobustModel
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (before, after) of `fit_frames` for given shifts, each (frame,).
+
+    Arguments as in `compare_at`, which is for choosing between shifts: it compares fine
+    structure only, so its values are not those that frames are judged by.
+    """
+    n, agreement = len(seen), np.zeros((len(seen), 4))
+    fits = np.column_stack([shifts / model.view.factor, np.ones(n), np.zeros(n)])
+    _measure(seen, _images(model.coarse), model.active_sd, fits, agreement)
+    return agreement[:, 0].copy(), agreement[:, 1].copy()
 
 
 def compare_at(

@@ -9,6 +9,7 @@ from astrocast.kernels.compiling import njit
 from astrocast.kernels.registration.robust_model import (
     GAINS,
     LIGHT_RADIUS,
+    PAD,
 )
 
 Real = NDArray[np.float32]
@@ -82,6 +83,22 @@ def weighted_correlation(frame: Real, model: Real, weight: Real, pad: int) -> fl
     if of_frame <= 1e-6 * s[3] or of_model <= 0:
         return 0.0
     return float((s[5] - s[1] * s[2] / s[0]) / np.sqrt(of_frame * of_model))
+
+
+@njit(cache=True, nogil=True)
+def fit_light(frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64]) -> None:
+    """Fill gain and level of ``fit`` float64 (4,) by weighted regression.
+
+    Of the frame on the moved template, all images float32 (row, column).
+    """
+    s = np.empty(6)
+    weighted_sums(frame, moved, weight, PAD, s)
+    if s[0] <= 0:
+        return
+    power = s[4] - s[2] * s[2] / s[0]
+    if power > 0:
+        fit[2] = (s[5] - s[1] * s[2] / s[0]) / power
+    fit[3] = (s[1] - fit[2] * s[2]) / s[0]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})

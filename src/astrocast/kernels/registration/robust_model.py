@@ -21,6 +21,8 @@ LEAST_NOISE = 0.01
 #: a frame is unevenly lit when more than this share of it seems active; then gain and
 #: level are fitted in squares of this radius, pixels of the view
 UNEVEN, LIGHT_RADIUS = 0.4, 4
+#: outer pixels of the view that do not count
+PAD = 2
 #: a fit with a gain outside is not a fit
 GAINS = 0.2, 5.0
 

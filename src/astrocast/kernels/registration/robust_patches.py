@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.registration.robust import PAD
 from astrocast.kernels.registration.robust_activity import (
     find_active,
+    fit_light,
     place_weight,
     weigh_down,
     weighted_correlation,
-    weighted_sums,
 )
+from astrocast.kernels.registration.robust_model import PAD
 from astrocast.kernels.registration.robust_steps import (
     normal_equations,
     solve_equations,
@@ -39,22 +39,6 @@ CALM = 0.98
 EXPECTED_STEP, EXPECTED_GAIN = 1.0, 0.5
 #: power of a patch's calm share that it counts with for its neighbours
 TRUST = 4
-
-
-@njit(cache=True, nogil=True)
-def fit_light(frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64]) -> None:
-    """Fill gain and level of ``fit`` float64 (4,) by weighted regression.
-
-    Of the frame on the moved template, all images float32 (row, column).
-    """
-    s = np.empty(6)
-    weighted_sums(frame, moved, weight, PAD, s)
-    if s[0] <= 0:
-        return
-    power = s[4] - s[2] * s[2] / s[0]
-    if power > 0:
-        fit[2] = (s[5] - s[1] * s[2] / s[0]) / power
-    fit[3] = (s[1] - fit[2] * s[2]) / s[0]
 
 
 @njit(cache=True, nogil=True)
