@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import (
@@ -27,6 +24,7 @@ from astrocast.detection.preconditions import (
     widest_border,
 )
 from astrocast.detection.run import DetectionInputs, detect
+from astrocast.detection.shared_recording import as_asked, remove_memory_map
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
@@ -36,7 +34,6 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io import open_recording
-from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Recording
 from astrocast.io.registry import is_url
 from astrocast.io.stores.event_store import store_path
@@ -367,7 +364,7 @@ class Detector:
         levels = derive_levels(worked_on, settings, calibrated)
         settings = settings.model_copy(update=levels)
         parameters |= {f"{name} (auto)": level for name, level in levels.items()}
-        with self._at_hand(worked_on, settings, checkpoint) as at_hand:
+        with as_asked(worked_on, settings, checkpoint.path) as at_hand:
             known = DetectionInputs(
                 border, bad_frames, signal, light, kind, recording.shape[0], judged
             )
@@ -383,36 +380,6 @@ class Detector:
             )
         self.logger.info("%d events in %s", found.events, target)
         return checkpoint.finish()
-
-    @contextmanager
-    def _at_hand(
-        self, recording: Recording, settings: DetectionSettings, checkpoint: Checkpoint
-    ) -> Iterator[Recording]:
-        """Give the recording as `lazy` and `use_on_disk_sharing` ask for it."""
-        if settings.lazy:
-            yield recording
-            return
-        if not settings.use_on_disk_sharing:
-            held: Recording = ArrayRecording(
-                recording.to_array(), recording.metadata, recording.path
-            )
-            held.loc = recording.loc
-            yield held
-            return
-        with tempfile.TemporaryDirectory(
-            dir=checkpoint.path, prefix="shared-"
-        ) as folder:
-            path = Path(folder) / "recording.npy"
-            shared = np.lib.format.open_memmap(
-                path, mode="w+", dtype=recording.dtype, shape=recording.shape
-            )
-            for start, block in recording.blocks(64):
-                shared[start : start + len(block)] = block
-            held = ArrayRecording(shared, recording.metadata, recording.path)
-            held.loc = recording.loc
-            yield held
-            del held
-            self.cleanup_mmap(shared)
 
     def characterize_event(
         self,
@@ -470,11 +437,4 @@ class Detector:
             Path of the file, or the array that maps it. A file that is not there is no
             error.
         """
-        if isinstance(file_path, np.memmap):
-            path = Path(str(file_path.filename))
-            file_path.flush()
-            # the mapping closes with its last reference, which NumPy keeps in the array
-            file_path._mmap.close()  # type: ignore[attr-defined]  # NumPy's stubs leave it out
-        else:
-            path = Path(str(file_path))
-        path.unlink(missing_ok=True)
+        remove_memory_map(file_path)

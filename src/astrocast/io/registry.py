@@ -350,19 +350,6 @@ def is_url(source: Any) -> bool:
     return isinstance(source, str) and "://" in source
 
 
-def _create_behind_url(
-    url: str,
-    loc: str | None,
-    shape: tuple[int, int, int],
-    dtype: np.dtype[Any],
-    **options: Any,
-) -> RecordingWriter:
-    """Return a writer for a zarr store behind a URL."""
-    from astrocast.io.formats.zarr_remote import RemoteWriter
-
-    return RemoteWriter(url, loc, shape, dtype, **options)
-
-
 def create_recording(
     path: str | Path | None,
     loc: str | None,
@@ -408,7 +395,9 @@ def create_recording(
     if path is None:
         return ArrayWriter(shape, kind)
     if is_url(path):
-        return _create_behind_url(
+        from astrocast.io.formats.zarr_remote import RemoteWriter
+
+        return RemoteWriter(
             str(path),
             loc,
             shape,

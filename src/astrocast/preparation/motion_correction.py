@@ -11,21 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from astrocast.errors import (
-    AstrocastWarning,
-    InvalidValueError,
-    NotRunError,
-    stack_level,
-)
+from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.io import create_recording, open_recording
 from astrocast.io.chunks import ChunkStrategy
 from astrocast.io.memory import ArrayWriter
 from astrocast.io.recording import as_dtype
-from astrocast.io.stores.registration_store import Registration
-from astrocast.kernels.registration.engine import OutputConversion, dense_field
+from astrocast.kernels.registration.engine import OutputConversion
 from astrocast.preparation.line_offset import align_lines
 from astrocast.preparation.motion_channels import (
     applied_to,
@@ -36,13 +29,12 @@ from astrocast.preparation.motion_estimate import Motion, estimate_motion
 from astrocast.preparation.motion_moving import (
     MoveBack,
     choose_engine,
-    describe_motion,
     frames_moved,
     journal,
     open_in_stack,
-    registration_of,
     store_beside,
 )
+from astrocast.preparation.motion_results import MotionResults
 from astrocast.runtime.blocks import run_blocks
 from astrocast.runtime.instance_logger import instance_logger
 from astrocast.runtime.progress import track
@@ -51,7 +43,7 @@ from astrocast.runtime.threads import worker_threads
 from astrocast.settings.motion import MotionSettings
 
 
-class MotionCorrection:
+class MotionCorrection(MotionResults):
     """Finds how far every frame of a recording has moved, and undoes it.
 
     `run` estimates the motion in one pass; `save` reads the recording again, moves
@@ -295,10 +287,6 @@ class MotionCorrection:
         other.settings = self.settings.model_copy(update=changed)
         return other
 
-    def summary(self) -> str:
-        """Return one line: largest shift, frames repaired, frames left out."""
-        return describe_motion(self._computed_motion(), self.line_offset)
-
     def save(
         self,
         output: str | Path | None = None,
@@ -399,74 +387,3 @@ class MotionCorrection:
         if remove_intermediate and motion.kept is not None:
             shutil.rmtree(motion.kept, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None
-
-    def _computed_motion(self) -> Motion:
-        if self._motion is None:
-            raise NotRunError("the motion is not known yet: call run() first")
-        return self._motion
-
-    @property
-    def shifts(self) -> NDArray[np.float64]:
-        """Shift of every frame (frame, 2), pixels."""
-        return self._computed_motion().shifts
-
-    @property
-    def fields(self) -> NDArray[np.float32] | None:
-        """Shifts of the patches, (frame, 2, patch row, patch column), in pixels.
-
-        None after rigid correction.
-        """
-        return self._computed_motion().fields if self.settings.has_field else None
-
-    @property
-    def template(self) -> NDArray[np.float32]:
-        """Mean of the aligned sample (row, column)."""
-        return self._computed_motion().template
-
-    @property
-    def quality(self) -> dict[str, NDArray[Any]]:
-        """Values per frame by name."""
-        return self._computed_motion().quality
-
-    @property
-    def frame_quality(self) -> pd.DataFrame:
-        """The table of bad frames: ``frame``, ``kind``, ``reason``, ``severity``."""
-        return self._computed_motion().frame_table.copy()
-
-    @property
-    def bad_frames(self) -> NDArray[np.bool_]:
-        """Frames whose shift cannot be trusted (frame,)."""
-        return self._computed_motion().quality["bad_frame"]
-
-    @property
-    def line_offset(self) -> float:
-        """Displacement of odd lines that is taken out, pixels; 0 for none."""
-        self._computed_motion()
-        return self._line_offset
-
-    @property
-    def border(self) -> tuple[int, int, int, int]:
-        """Invalid pixels at (top, bottom, left, right)."""
-        return self._computed_motion().border
-
-    @property
-    def crispness(self) -> tuple[float, float]:
-        """Crispness of the mean image before and after."""
-        return self._computed_motion().crispness
-
-    def field_at(self, frame: int) -> NDArray[np.float32]:
-        """Return the shift of each pixel of one corrected frame, (2, row, column).
-
-        In pixels; constant after rigid correction.
-        """
-        motion = self._computed_motion()
-        if self.fields is None:
-            return np.broadcast_to(
-                motion.shifts[frame, :, None, None], (2, *motion.template.shape)
-            ).astype(np.float32)
-        return dense_field(motion.fields[frame], motion.model, motion.template.shape)
-
-    @property
-    def registration(self) -> Registration:
-        """Everything that is stored beside the corrected movie."""
-        return registration_of(self._computed_motion(), self.settings, self.line_offset)
