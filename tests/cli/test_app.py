@@ -171,7 +171,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(
     assert main(["sugest", "a.tif"]) == 2
     assert "suggest" in capsys.readouterr().err
     assert main(["xyzzy"]) == 2
-    assert "The commands are run, batch" in capsys.readouterr().err
+    assert "The commands are run, watch, batch" in capsys.readouterr().err
 
 
 def test_unknown_and_unused_parameters_are_refused_with_a_hint(

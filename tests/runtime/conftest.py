@@ -27,8 +27,11 @@ def local_cluster() -> Iterator[Any]:
 @pytest.fixture
 def client(local_cluster: Any) -> Iterator[Any]:
     """A client that is connected for one test."""
+    import dask
     import distributed
 
     with distributed.Client(local_cluster) as connected:
         connected.wait_for_workers(2, timeout=60)
         yield connected
+    # a client that is closed twice leaves itself behind as the default
+    dask.config.config.pop("scheduler", None)

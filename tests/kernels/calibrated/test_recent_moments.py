@@ -10,6 +10,7 @@ from astrocast.kernels.calibrated.noise_moments import LAGS
 from astrocast.kernels.calibrated.noise_variance import NoiseLine
 from astrocast.kernels.calibrated.recent_moments import add_piece, recent_moments
 from astrocast.kernels.calibrated.residual import background_of_frames
+from astrocast.kernels.calibrated.shared_patterns import Patterns
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_background_is_interpolated_between_steps():
         nothing,
         nothing,
         NoiseLine(0.0, 1.0, 1.0),
+        Patterns.none(4, (2, 2)),
     )
     found = background_of_frames(0, 40, background)[:, 0, 0]
     inside = np.interp(np.arange(4, 28), [3.5, 11.5, 19.5, 27.5], np.arange(4))

@@ -73,7 +73,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
 def test_any_division_into_blocks_gives_the_same(cuts: list[int], gaps: bool) -> None:
     values = with_gaps(movie(2)) if gaps else movie(2)
     parts = np.split(values, sorted(cuts))
-    assert_same(reduce(Projections.merged, [project(part) for part in parts]), values)
+    assert_same(reduce(Projections.merge, [project(part) for part in parts]), values)
 
 
 def test_a_movie_that_is_not_contiguous() -> None:
