@@ -130,7 +130,7 @@ SMALL = [
 
 def save_motion(movie: Path, folder: Path) -> None:
     """Correct the motion and save the result, as a script does."""
-    from astrocast import MotionCorrection
+    from astrocast.preparation import MotionCorrection
 
     correction = MotionCorrection()
     correction.run(movie, "data/ch0")
@@ -139,17 +139,17 @@ def save_motion(movie: Path, folder: Path) -> None:
 
 def save_delta(movie: Path, folder: Path) -> None:
     """Subtract the baseline and save the result into two formats."""
-    from astrocast import Delta
+    from astrocast.preparation import Delta
 
     delta = Delta(movie, "data/ch0")
     delta.run(window=20)
     delta.save(folder / "df.h5", overwrite=True)
-    delta.save(folder / "df.tdb", overwrite=True)
+    delta.save(folder / "df.tif", overwrite=True)
 
 
 def save_detection(movie: Path, folder: Path) -> None:
     """Detect events with the thresholds."""
-    from astrocast import Detector
+    from astrocast.detection import Detector
 
     store = folder / "python.roi"
     if not (store / "meta.json").exists():

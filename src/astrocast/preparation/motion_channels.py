@@ -17,7 +17,7 @@ from astrocast.preparation.line_offset import align_lines, choose_line_offset
 from astrocast.preparation.motion_estimate import Motion, SummedChannels, lowest_value
 from astrocast.preparation.motion_moving import open_in_stack
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
-from astrocast.runtime.frame_quality import frame_quality_of
+from astrocast.runtime.frame_quality import frame_quality_before_motion
 from astrocast.settings.motion import MotionSettings
 
 
@@ -80,7 +80,7 @@ def applied_to(motion: Motion, recording: Recording, nonneg_movie: bool) -> Moti
     The lowest value and the frames that are not pictures are those of the recording;
     frames of the reference that were not registered stay in the table.
     """
-    own = frame_quality_of(recording)
+    own = frame_quality_before_motion(recording)
     both = pd.concat([own, motion.frame_table], ignore_index=True)
     table = both.drop_duplicates(["frame", "kind"]).sort_values(
         ["frame", "kind"], ignore_index=True

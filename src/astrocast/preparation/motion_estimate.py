@@ -57,7 +57,7 @@ from astrocast.runtime.blocks import (
 )
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.fingerprint import fingerprint
-from astrocast.runtime.frame_quality import frame_quality_of
+from astrocast.runtime.frame_quality import frame_quality_before_motion
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
@@ -155,7 +155,7 @@ def estimate_motion(
     splits, use = settings.splits_rig, settings.num_splits_to_process_rig
     if settings.has_field:
         splits, use = settings.splits_els, settings.num_splits_to_process_els or use
-    table = frame_quality_of(recording)
+    table = frame_quality_before_motion(recording)
     left_out = frames_left_out(table, len(recording))
     if left_out.all():
         left_out[:] = False

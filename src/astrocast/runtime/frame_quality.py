@@ -17,6 +17,9 @@ from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_f
 from astrocast.runtime.blocks import Block, frames_per_block, map_blocks, plan_blocks
 from astrocast.runtime.progress import track
 
+#: kinds of bad frames that motion correction adds to the table
+FOUND_BY_MOTION = ("jump", "low_agreement")
+
 
 def find_frame_quality(recording: Recording) -> pd.DataFrame:
     """Return the table of frames that are not pictures, from one pass over a recording.
@@ -121,6 +124,18 @@ def known_frame_quality(recording: Recording) -> pd.DataFrame | None:
     if table is None or table.attrs["frames"] not in (-1, len(recording)):
         return None
     return table
+
+
+def frame_quality_before_motion(recording: Recording) -> pd.DataFrame:
+    """Return the table of a recording without what motion correction found.
+
+    ``data/ch0`` and the corrected ``mc/ch0`` of one file share a table: a correction
+    that is computed again must not take the findings of the last one as known.
+    """
+    table = frame_quality_of(recording)
+    own = table[~table["kind"].isin(FOUND_BY_MOTION)].reset_index(drop=True)
+    own.attrs = dict(table.attrs)
+    return own
 
 
 def frame_quality_of(recording: Recording) -> pd.DataFrame:
