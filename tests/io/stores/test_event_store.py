@@ -30,6 +30,7 @@ from astrocast.io.stores.event_map import (
 from astrocast.io.stores.event_store import read_meta, store_path, write_checksums
 from astrocast.io.stores.event_table import count_events, read_events
 from astrocast.io.stores.event_table_writer import EventTableWriter, pack, write_events
+from astrocast.io.writing.files import Replacement
 
 
 def table(n: int, seed: int = 0) -> pd.DataFrame:
@@ -308,3 +309,22 @@ def test_stores_without_checksums_and_large_files_are_read(tmp_path: Path, monke
         read_meta(tmp_path)
     (tmp_path / "checksums.json").unlink()
     assert read_meta(tmp_path) == {"a": 2}
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_table_whose_commit_fails_leaves_no_incomplete_file(
+    tmp_path: Path, monkeypatch, n: int
+):
+    calls = []
+
+    def fail(self: Replacement) -> None:
+        calls.append(self)
+        if len(calls) == n:
+            raise OSError(28, "No space left on device")
+        commit(self)
+
+    commit = Replacement.commit
+    monkeypatch.setattr(Replacement, "commit", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_events(tmp_path, table(3))
+    assert not list(tmp_path.glob("*.partial*"))

@@ -140,14 +140,16 @@ class EventTableWriter:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._write_group()
-        self._table.close()
-        self._csv.close()
-        for new in self._new:
+        try:
             if kind is None:
-                new.commit()
-            else:
+                self._write_group()
+            self._table.close()
+            self._csv.close()
+            if kind is None:
+                for new in self._new:
+                    new.commit()
+        finally:  # a committed file is not there any more under its first name
+            for new in self._new:
                 new.discard()
         if kind is None:
             described = [
