@@ -269,7 +269,7 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
             case = f"{name} killed by {kind.name}, case {n}, seed {seed}"
             if movie.read_bytes() != before:
                 report.note("the input was changed", case, fault=True)
-            elif code == 2 and not problem and "exists" in text:
+            elif code == 2 and not problem and ("exists" in text or "already" in text):
                 report.note(f"{name}, {kind.name}: it was complete before the signal")
             elif code != 0:
                 report.note(f"it did not go on (exit {code})", f"{case}: {text}", True)
