@@ -76,6 +76,16 @@ Missing = Annotated[
         show_default=False,
     ),
 ]
+Slurm = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "Start workers as SLURM jobs, for example"
+            " 'jobs=8,cores=4,memory=16GB,walltime=04:00:00'."
+        ),
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(

@@ -94,7 +94,7 @@ class MotionCorrection(MotionResults):
     Notes
     -----
     After Pnevmatikakis & Giovannucci 2017 (NoRMCorre,
-    doi:10.1016/j.jneumeth.2017.07.031); where it differs is told in
+    doi:10.1016/j.jneumeth.2017.07.031); differences are described in
     ``docs/algorithms/motion.md``.
 
     Examples

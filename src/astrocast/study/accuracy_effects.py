@@ -21,7 +21,7 @@ FACTOR = 1.5
 
 
 def recover_effects(seed: int) -> dict[str, list[float]]:
-    """Return whether groups that differ are told apart, and intervals hold the truth.
+    """Return whether different groups are found, and intervals hold the truth.
 
     The true difference of a value is its mean in the control group times the factor
     less 1.

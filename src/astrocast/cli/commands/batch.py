@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import Config
+from astrocast.cli.options import Config, Slurm
 
 if TYPE_CHECKING:
     from astrocast.study.table import StudyRow
@@ -44,16 +44,7 @@ def batch(
         str | None,
         typer.Option(help="Address of a running dask scheduler.", show_default=False),
     ] = None,
-    slurm: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Start workers as SLURM jobs, for example"
-                " 'jobs=8,cores=4,memory=16GB,walltime=04:00:00'."
-            ),
-            show_default=False,
-        ),
-    ] = None,
+    slurm: Slurm = None,
     init: Annotated[
         str | None,
         typer.Option(

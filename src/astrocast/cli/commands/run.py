@@ -13,6 +13,7 @@ from astrocast.cli.options import (
     Missing,
     Plane,
     Position,
+    Slurm,
     list_choices_given,
 )
 from astrocast.cli.output import AsJson
@@ -79,16 +80,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    slurm: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Start workers as SLURM jobs, for example"
-                " 'jobs=8,cores=4,memory=16GB,walltime=04:00:00'."
-            ),
-            show_default=False,
-        ),
-    ] = None,
+    slurm: Slurm = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
