@@ -38,6 +38,7 @@ from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block, read_blocks
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
@@ -84,12 +85,14 @@ def find_candidates(
     excess = 0.0
     settings = search.settings
     items = []
-    for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach + 1, _BLOCK_VOXELS)
-        items.append(((start, stop), list(enumerate(own, len(blocks)))))
-        blocks += own
     checkpoint = search.checkpoint
     assert isinstance(checkpoint, Checkpoint)
+    # an interrupted detection goes on with its own blocks, whatever the limit is now
+    most = checkpoint.block_voxels(lambda: scale_to_memory(_BLOCK_VOXELS))
+    for start, stop in stretches(recording.shape[0], settings.stretch):
+        own = blocks_of(recording, start, stop, settings.reach + 1, most)
+        items.append(((start, stop), list(enumerate(own, len(blocks)))))
+        blocks += own
     found = map_tasks(
         SearchStretch(recording, search),
         items,
