@@ -26,6 +26,7 @@ from astrocast.kernels.frames.projections import (
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
     Block,
     frames_per_block,
     map_blocks,
@@ -115,7 +116,7 @@ def _projections(path: Path, dataset: str) -> Projections:
 
 
 def _reduce(movie: Recording) -> Projections:
-    blocks = list(plan_blocks(len(movie), frames_per_block(movie)))
+    blocks = list(plan_blocks(len(movie), max(frames_per_block(movie), IMAGE_FRAMES)))
 
     def parts() -> Any:
         with track("projections", len(movie)) as advance:
