@@ -384,7 +384,7 @@ def test_piecewise_motion_gives_the_same_bytes(
         np.testing.assert_array_equal(first[array], second[array])
 
 
-@pytest.mark.parametrize("engine", ["openvino", "jax", "keras"])
+@pytest.mark.parametrize("engine", ["openvino", "keras"])
 def test_a_network_is_evaluated_by_workers(
     engine: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
 ) -> None:
