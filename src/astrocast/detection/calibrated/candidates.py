@@ -141,8 +141,8 @@ class Heights:
         voxels = np.repeat(chosen, runs.stop - runs.start)
         return self.take(voxels)
 
-    def take(self, voxels: NDArray[Any]) -> Heights:
-        """Return what belongs to voxels, by index or mask."""
+    def take(self, voxels: NDArray[Any] | slice) -> Heights:
+        """Return what belongs to voxels, by index, mask or slice."""
         return Heights(self.value[voxels], self.single[voxels], self.noise[voxels])
 
     def regions_to_keep(

@@ -190,7 +190,8 @@ class RemoteWriter(RecordingWriter):
         self._description = json.dumps(
             array.metadata.to_dict(), default=_plain
         ).encode()
-        self.chunk_frames, self.chunk_shape = array.chunks[0], array.chunks
+        self.chunk_frames, height, width = array.chunks
+        self.chunk_shape = (self.chunk_frames, height, width)
         self._slabs = SlabBuffer(self, self.chunk_frames)
         self._chunks = RemoteChunks(place, array, options.get("compression") or "lz4")
         self._lock = threading.Lock()

@@ -107,7 +107,8 @@ class ZarrWriter(RecordingWriter):
             raise OutputError(
                 f"{path.parent} cannot be written to: {error}; choose another folder"
             ) from error
-        self.chunk_frames, self.chunk_shape = self.array.chunks[0], self.array.chunks
+        self.chunk_frames, height, width = self.array.chunks
+        self.chunk_shape = (self.chunk_frames, height, width)
         self._slabs = SlabBuffer(self, self.chunk_frames)
         self._slabs.received = self.resumed
         self._chunks = DirectChunks(
