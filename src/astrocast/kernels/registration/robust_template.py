@@ -37,7 +37,7 @@ Real = NDArray[np.float32]
 
 #: at most this many frames make the median that the first template is
 MEDIAN_FRAMES = 40
-#: frames of which most seems active are no part of a template where at least this share
+#: frames that seem mostly active are left out of a template where at least this share
 #: of the sample is evenly lit
 EVEN_SHARE = 0.2
 
