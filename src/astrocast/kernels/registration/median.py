@@ -29,9 +29,8 @@ def median_of_positive(values: Real) -> float:
     is a sum that is vectorized, where a selection jumps at every value.
     """
     bits, n = values.view(np.int32), len(values)
-    below = (
-        n + 1
-    ) // 2  # values up to the lower of the two middle ones
+    # values up to the lower of the two middle ones
+    below = (n + 1) // 2
     low, high = np.int32(0), np.int32(0x7F800000)
     while low < high:
         middle = np.int32(low + (high - low) // 2)
