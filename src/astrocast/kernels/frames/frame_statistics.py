@@ -199,7 +199,8 @@ def _highest(frame: Any, tops: Any) -> tuple[Any, float]:
     reached = 0
     for y in range(len(frame)):
         if tops[y] == top:
-            row, count = frame[y], np.int32(0)
+            row = frame[y]
+            count: Any = np.int32(0)
             for x in range(len(row)):
                 count += np.int32(row[x] == top)
             reached += count
