@@ -51,15 +51,6 @@ def place(mask, origin):
         ("last", lambda m: m[-1]),
     ],
 )
-def test_recordings_of_the_other_byte_order_are_averaged():
-    movie = np.arange(24).reshape(2, 3, 4)
-    pixels = Pixels(np.array([0, 5]), np.array([0, 2]))
-    windows = Windows(np.array([0]), np.array([0, 2]))
-    out = np.zeros(2, np.float32)
-    add_means(movie.astype(">u2"), 0, pixels, windows, out)
-    np.testing.assert_array_equal(out, movie.reshape(2, -1)[:, [0, 5]].mean(1))
-
-
 def test_pixels_are_those_of_the_mask(which, of):
     origins, masks = some_events(np.random.default_rng(3))
     pixels = list_pixels(pack_masks(masks), origins, SHAPE[1:], which)
@@ -138,3 +129,12 @@ def test_sides_and_event_fill_the_window():
             np.full(int(part.offsets[-1]), number, np.float32), part, windows, out
         )
     assert_array_equal(out, [1, 1, 2, 2, 3, 3, 1, 1, 1, 2, 2, 2, 2, 3])
+
+
+def test_recordings_of_the_other_byte_order_are_averaged():
+    movie = np.arange(24).reshape(2, 3, 4)
+    pixels = Pixels(np.array([0, 5]), np.array([0, 2]))
+    windows = Windows(np.array([0]), np.array([0, 2]))
+    out = np.zeros(2, np.float32)
+    add_means(movie.astype(">u2"), 0, pixels, windows, out)
+    np.testing.assert_array_equal(out, movie.reshape(2, -1)[:, [0, 5]].mean(1))
