@@ -1,7 +1,7 @@
-"""Motion correction stored beside the movie: shifts, template, quality, border.
+"""Result of the motion correction: shifts, template, quality, border.
 
-``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its
-format: arrays only, no pickle.
+``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, for all
+formats: only arrays, no pickle.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Registration:
         float32 (frame, 2), pixels, row then column, positive where the frame moved down
         or right.
     template
-        float32 (row, column): the template of the alignment.
+        float32 (row, column): the template of the registration.
     quality
-        One value per frame by name: ``correlation_before``, ``correlation_after`` (with
-        the template), ``residual`` (pixels), ``bad_frame`` (bool).
+        Arrays with one value per frame: ``correlation_before`` and
+        ``correlation_after`` (with the template), ``residual`` (pixels), ``bad_frame``
+        (bool).
     border
-        Pixels at (top, bottom, left, right) that are invalid in some frame.
+        Pixels at (top, bottom, left, right) that are invalid in at least one frame.
     fields
         float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None
         after rigid correction.
     summary
-        Single numbers and the parameters: ``crispness_before``, ``crispness_after``,
-        ``offset``, ``parameters``.
+        ``crispness_before``, ``crispness_after``, ``offset`` and ``parameters``.
     """
 
     shifts: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Registration:
 
 
 def registration_path(recording: Path, loc: str | None) -> Path:
-    """Return where the registration of a corrected recording is stored."""
+    """Return the path of the registration of a corrected recording."""
     last = (loc or "").strip("/").split("/")[-1]
     return recording.with_name(
         f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
@@ -61,7 +61,7 @@ def registration_path(recording: Path, loc: str | None) -> Path:
 
 
 def write_registration(path: Path, registration: Registration) -> None:
-    """Write beside and rename."""
+    """Write a registration; readers always see a complete file."""
     arrays: dict[str, Any] = {
         f"quality.{name}": values for name, values in registration.quality.items()
     }
@@ -89,7 +89,8 @@ def read_registration(
             arrays = dict(stored)
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"{path} cannot be read: {error}; remove it or correct the movie again"
+            f"{path} cannot be read: {error}; remove it, or run the motion correction"
+            " again"
         ) from error
     quality = {
         k.removeprefix("quality."): v
