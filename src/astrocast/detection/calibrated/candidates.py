@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
+    ReusedArrays,
     Stretch,
     blocks_of,
     signal_of,
@@ -34,7 +35,7 @@ from astrocast.kernels.calibrated.candidates import (
     values_on_runs,
 )
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
-from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
+from astrocast.kernels.masks.runs import Runs, find_runs, select_in_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block, read_blocks
 from astrocast.runtime.cluster import map_tasks
@@ -168,8 +169,9 @@ def _search_stretch(
     todo = [(i, b) for i, b in blocks if not done(_LOOKED, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
+    arrays = ReusedArrays()
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
-        _look(index, block, frames, stretch, search)
+        _look(index, block, frames, stretch, search, arrays)
         search.advance(block.stop - block.start)
     sums = sum(
         search.checkpoint.load(_LOOKED, index, "low")["low"] for index, _ in blocks
@@ -188,10 +190,11 @@ def _look(
     frames: NDArray[np.generic],
     stretch: Stretch,
     search: CandidateSearch,
+    arrays: ReusedArrays,
 ) -> None:
     """Keep what stands out of the noise in a block, and sums of what is below zero."""
     settings, pool = search.settings, search.pool
-    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
+    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool, arrays)
     noise, which = stretch.deviation(block, settings)
     low = np.zeros(smooth.shape[1:], np.int64)
     counted = ~search.field_active[block.start : block.stop]
@@ -241,9 +244,7 @@ def _keep(
     plain, normal = noise_on_runs(runs, value, noise, search.pool)
     high = value > np.float32(search.settings.candidate) * plain
     if not high.all():
-        volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
-        volume[volume] = high
-        runs = find_runs(volume, search.pool)
+        runs = select_in_runs(runs, high, search.pool)
     labels, n = label_runs(runs)
     value, single, normal = value[high], stored["single"][high], normal[high]
     kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
