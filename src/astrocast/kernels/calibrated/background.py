@@ -187,8 +187,8 @@ def _common_course(
     Bleaching takes a share of the light, and the camera's offset is unknown: the
     amplitude of a tile is a linear function of its level.
     """
-    tiles = tile_means(means, _COMMON_TILE, pool).reshape(len(means), -1)
-    tiles = tiles.astype(np.float64)
+    small = tile_means(means, _COMMON_TILE, pool)
+    tiles = small.reshape(len(means), -1).astype(np.float64)
     middle = np.median(tiles, axis=0)
     follows = np.ones(len(middle))
     course = np.zeros(len(means))
