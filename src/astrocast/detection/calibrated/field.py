@@ -18,6 +18,7 @@ from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.memory import scale_to_memory
 
 #: most tiles along a side of the frame, fewer where a recording is so long that their
 #: courses would have more than so many values: they are held in memory
@@ -53,7 +54,7 @@ class Field:
         tiles, judged = [], FrameJudge()
         blocks = [
             Block(b.start, b.stop, min(1, b.start), 0)
-            for b in blocks_of(recording, 0, n, most=READ_VOXELS)
+            for b in blocks_of(recording, 0, n, most=scale_to_memory(READ_VOXELS))
         ]
         for _, (means, measured) in map_blocks(
             recording, MeasureField(side, judge), blocks, pool=pool

@@ -40,6 +40,7 @@ from astrocast.kernels.frames.smoothing import (
     temporal_gain_of,
 )
 from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.settings.calibrated import CalibratedSettings
 
 #: most voxels of a block
@@ -109,7 +110,8 @@ class Stretch:
         """Read a stretch and a sample of it; return its noise and background."""
         gathered = LagMoments(step_edges(stop - start), recording.shape[1:])
         for block, frames in read_blocks(
-            recording, blocks_of(recording, start, stop, most=READ_VOXELS)
+            recording,
+            blocks_of(recording, start, stop, most=scale_to_memory(READ_VOXELS)),
         ):
             gathered.add(fill_invalid(frames)[0], block.start - start, pool)
         moments = gathered.summary()
@@ -318,9 +320,17 @@ def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
 
 
 def blocks_of(
-    recording: Recording, start: int, stop: int, halo: int = 0, most: int = BLOCK_VOXELS
+    recording: Recording,
+    start: int,
+    stop: int,
+    halo: int = 0,
+    most: int | None = None,
 ) -> list[Block]:
-    """Return the blocks in which frames of a recording are worked on."""
+    """Return the blocks in which frames of a recording are worked on.
+
+    ``most``: voxels of a block at most; what the memory limit allows when None.
+    """
+    most = most or scale_to_memory(BLOCK_VOXELS)
     n, rows, columns = recording.shape
     voxels = min(most, max(most // 2, _WIDE_FRAMES * rows * columns))
     count = max(1, -(-(stop - start) * rows * columns // voxels))

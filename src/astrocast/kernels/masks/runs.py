@@ -160,7 +160,7 @@ def _count_parts(lo: int, hi: int, runs: Any, wanted: Any, first: Any) -> None:
     """
     start, stop, of_line, place = runs
     for i in range(lo, hi):
-        n = 0
+        n = np.int64(0)
         for run in range(of_line[i], of_line[i + 1]):
             before = np.uint8(0)
             for k in range(place[run], place[run] + stop[run] - start[run]):
