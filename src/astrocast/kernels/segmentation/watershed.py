@@ -174,8 +174,8 @@ def _touched_hills(
 ) -> Any:
     """List the hills that touch a voxel, the steepest first; return how many.
 
-    ``around`` and ``touching`` int32 (6,), ``own`` and ``parent`` int32, ``low`` bool,
-    ``values`` float32 (voxel,); ``touching`` and ``steepest``, float32 (6,), are filled.
+    ``around`` int32 (6,), ``own`` and ``parent`` int32, ``low`` bool, ``values``
+    float32 (voxel,); ``touching``, int32, and ``steepest``, float32, (6,), are filled.
     """
     m = 0
     for j in around:
