@@ -526,6 +526,7 @@ def test_a_run_from_s3_to_s3_on_workers(
     bucket: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
 ) -> None:
     """The recording, the movies of the run and what lies beside them are objects."""
+    from astrocast.pipeline.movies import url_of_movies
     from astrocast.pipeline.run import check_run, run_recording
     from astrocast.pipeline.settings import RunSettings
 
@@ -564,3 +565,5 @@ def test_a_run_from_s3_to_s3_on_workers(
         ):
             assert one.to_array().tobytes() == other.to_array().tobytes()
     assert not any(check_run(there).values())
+    assert url_of_movies(there) == f"{bucket}/there/recording.zarr"
+    assert url_of_movies(here) is None

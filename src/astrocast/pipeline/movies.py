@@ -5,12 +5,14 @@ The store may be behind a URL, which every worker reads and writes by itself.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.naming import is_url
 from astrocast.io.stores.beside import Place
+from astrocast.pipeline.directory import RUN_FILE
 from astrocast.pipeline.settings import RunSettings
 
 RECORDING = "recording.h5"
@@ -75,6 +77,16 @@ def names_of_movies(path: Place) -> list[str]:
     from astrocast.io.formats.hdf5 import dataset_names
 
     return dataset_names(path)
+
+
+def url_of_movies(directory: Path) -> str | None:
+    """Return the URL of the movies of a run; None where they are in its directory."""
+    try:
+        state = json.loads((directory / RUN_FILE).read_text(encoding="utf-8"))
+        folder = state["configuration"]["movies"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return f"{str(folder).rstrip('/')}/{MOVIES['zarr']}" if folder else None
 
 
 def find_movies(directory: Path) -> Path:
