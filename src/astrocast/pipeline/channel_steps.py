@@ -19,7 +19,7 @@ from astrocast.io.stores.event_table import count_events
 from astrocast.io.stores.registration_store import registration_place
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
-from astrocast.pipeline.movies import RECORDING, place_of_movies
+from astrocast.pipeline.movies import RECORDING
 from astrocast.pipeline.products import (
     Product,
     StoredDataset,
@@ -88,8 +88,8 @@ class ChannelSteps:
 
     Parameters
     ----------
-    folder
-        Directory of the run.
+    recording
+        What holds all movies of the run.
     settings
         Of the run.
     channel
@@ -100,23 +100,25 @@ class ChannelSteps:
     reference
         Shared by the channels of a run: the motion of the reference channel is
         estimated once.
+    folder
+        Directory of the run; that of the recording when None.
     """
 
     def __init__(
         self,
-        folder: Path,
+        recording: Place,
         settings: RunSettings,
         channel: str,
         is_first: bool,
         reference: ReferenceMotion | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.reference = ReferenceMotion() if reference is None else reference
-        self.folder, self.settings, self.channel = folder, settings, channel
-        #: what holds all movies of the run
-        self.recording = place_of_movies(folder, settings)
+        self.recording, self.settings, self.channel = recording, settings, channel
+        self.folder = Path(recording).parent if folder is None else folder
         self.ending = "" if is_first else f" {channel.rsplit('/', 1)[-1]}"
         self.names = ChannelNames.of(settings, channel)
-        self.store = store_path(folder / RECORDING, self.names.signal)
+        self.store = store_path(self.folder / RECORDING, self.names.signal)
 
     @property
     def movies(self) -> Movies:

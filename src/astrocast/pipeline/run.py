@@ -217,7 +217,7 @@ class RunStages:
         self.recording = place_of_movies(run.path, settings)
         reference = ReferenceMotion()
         self.channels = [
-            ChannelSteps(run.path, settings, channel, i == 0, reference)
+            ChannelSteps(self.recording, settings, channel, i == 0, reference, run.path)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 
