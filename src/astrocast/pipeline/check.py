@@ -23,7 +23,6 @@ from astrocast.runtime.threads import worker_threads
 
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
-BLOCK_FRAMES = 64
 
 
 def check_recording(
@@ -43,8 +42,7 @@ def check_recording(
         )
     digest = ContentHash(recording)
     low, high, bad, first_bad = np.inf, -np.inf, 0, -1
-    few = min(BLOCK_FRAMES, frames_per_block(recording))
-    blocks = list(plan_blocks(frames, few))
+    blocks = list(plan_blocks(frames, frames_per_block(recording)))
     with track("check", frames) as advance, worker_threads("check") as pool:
         for block, (hashes, lowest, highest, wrong, frame) in map_blocks(
             recording, check_block, blocks, pool=pool

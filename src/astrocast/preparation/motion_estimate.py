@@ -251,7 +251,7 @@ def pass_over(
     done = {
         b.start: sums.take_from(*kept)
         for b in blocks
-        if (kept := store.load(b.start)) is not None
+        if (kept := store.load(b)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
@@ -261,7 +261,7 @@ def pass_over(
             [b for b in blocks if b.start not in done],
             pool=pool,
         ):
-            store.save(block.start, *found)
+            store.save(block, *found)
             done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
@@ -426,15 +426,17 @@ class EstimateStore:
             self.folder = directory / f"motion-{same[:16]}"
         self._blocks = BlockStore(self.folder)
 
-    def load(self, start: int) -> tuple[Estimate, float] | None:
-        """Return the block that begins at frame ``start`` where it is finished."""
-        stored = self._blocks.load(f"{start:08d}")
+    def load(self, block: Block) -> tuple[Estimate, float] | None:
+        """Return the estimate of a block where it is finished."""
+        stored = self._blocks.load(f"{block.start:08d}-{block.stop:08d}")
         if stored is None:
             return None
         estimate = Estimate(**{f.name: stored[f.name] for f in fields(Estimate)})
         return estimate, float(stored["lowest"])
 
-    def save(self, start: int, found: Estimate, lowest: float) -> None:
+    def save(self, block: Block, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
         arrays = {f.name: np.asarray(getattr(found, f.name)) for f in fields(Estimate)}
-        self._blocks.save(f"{start:08d}", lowest=np.asarray(lowest), **arrays)
+        self._blocks.save(
+            f"{block.start:08d}-{block.stop:08d}", lowest=np.asarray(lowest), **arrays
+        )
