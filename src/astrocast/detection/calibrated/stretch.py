@@ -114,8 +114,7 @@ class Stretch:
             blocks_of(recording, start, stop, most=scale_to_memory(READ_VOXELS)),
         ):
             gathered.add(fill_invalid(frames)[0], block.start - start, pool)
-        moments = gathered.summary()
-        del gathered
+        moments = gathered.finish()
         active = None if field_active is None else field_active[start:stop]
         known = cls.of_moments(
             moments, (start, stop), len(recording), settings, pool, active
