@@ -234,10 +234,8 @@ def search_stretch(
     def keep(item: tuple[int, Block]) -> None:
         _keep(*item, stretch, ratio, recording.shape[0], alone)
 
-    for _ in (
-        map(keep, blocks) if search.pool is None else search.pool.map(keep, blocks)
-    ):
-        pass
+    in_turn = map if search.pool is None else search.pool.map
+    list(in_turn(keep, blocks))
     return stretch.excess
 
 

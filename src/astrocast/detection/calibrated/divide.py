@@ -176,7 +176,7 @@ def _gather_block(
     checkpoint: Any,
     shape: tuple[int, int, int],
 ) -> tuple[NDArray[Any], ...]:
-    """Return group, flat index, signal, noise, unsmoothed signal of a block's voxels."""
+    """Return group, flat index, signal, noise and unsmoothed signal of each voxel."""
     index, block, final = place
     stored = checkpoint.load(ACTIVE, index)
     rows, columns = shape[1:]
