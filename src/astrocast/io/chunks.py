@@ -14,6 +14,8 @@ ChunkStrategy = Literal["balanced", "XY", "Z"]
 TARGET_BYTES = 1 << 20
 #: a writer stores frames in memory until a chunk is full: at most this many bytes
 SLAB_BYTES = 256 << 20
+#: a larger frame is stored in parts: stages need many frames of a part at a time
+WHOLE_BYTES = 24 << 20
 
 
 def infer_chunks(
@@ -33,8 +35,8 @@ def infer_chunks(
     strategy
         ``balanced``: powers of two on all axes, for access to frames and to time
         courses; fewer frames if frames are large (`SLAB_BYTES`). ``XY``: a few whole
-        frames, for access frame by frame. ``Z``: all frames of a small square, for
-        access pixel by pixel.
+        frames, for access frame by frame; like ``balanced`` if frames are large
+        (`WHOLE_BYTES`). ``Z``: all frames of a small square, for access pixel by pixel.
     target_bytes
         Desired size of a chunk.
     """
@@ -45,7 +47,8 @@ def infer_chunks(
         )
     voxels = max(1, target_bytes // dtype.itemsize)
     frames, rows, columns = shape
-    if strategy == "XY":
+    is_wide = rows * columns * dtype.itemsize > WHOLE_BYTES
+    if strategy == "XY" and not is_wide:
         return min(frames, max(1, voxels // (rows * columns))), rows, columns
     if strategy == "Z":
         side = max(1, int((voxels / frames) ** 0.5))

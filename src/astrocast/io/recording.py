@@ -208,6 +208,8 @@ class Recording(ABC):
     metadata: Metadata = Metadata()
     path: Path | None = None
     loc: str | None = None
+    #: URL of the recording, if it is not in a local file
+    url: str | None = None
     #: number of frames that are best read together (depth of a chunk); 1 if it does
     #: not matter
     chunk_frames: int = 1

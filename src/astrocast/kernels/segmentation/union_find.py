@@ -1,7 +1,7 @@
 """Union-find: sets of elements, stored as an array of parents.
 
-``parent`` is int64 (element,): the parent of each element; a root is its own parent. It
-starts as ``arange(elements)`` and is changed in place.
+``parent`` is int32 or int64 (element,): the parent of each element; a root is its own
+parent. It starts as ``arange(elements)`` and is changed in place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from astrocast.kernels.compiling import njit
 def find_root(parent: Any, i: int) -> int:
     """Return the root of element ``i``, int64, and shorten the path to it.
 
-    ``parent`` int64 (element,), changed in place; ``i`` int64.
+    ``parent`` int32 or int64 (element,), changed in place; ``i`` integer.
     """
     while parent[i] != i:
         parent[i] = parent[parent[i]]

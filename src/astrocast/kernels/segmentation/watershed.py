@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.ordering import order_from_highest
 from astrocast.kernels.segmentation.union_find import find_root
 
 
@@ -81,7 +82,7 @@ def find_hills(
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
     neighbours = face_neighbours(voxels, shape[1], shape[2])
-    order = np.argsort(-values, kind="stable")
+    order = order_from_highest(values)
     hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
     links, in_time = _links(neighbours, hill, basin)
     sides = np.sort(basin[links], axis=1).astype(np.int64)
@@ -127,7 +128,7 @@ def _flood(
 ) -> Any:
     """Assign each voxel to a hill, from the highest voxel down; see `find_hills`.
 
-    ``neighbours`` int32 (voxel, 6); ``order`` int64 (voxel,): indices, highest first;
+    ``neighbours`` int32 (voxel, 6); ``order`` int32 (voxel,): indices, highest first;
     ``values`` and ``noise`` float32 (voxel,). Returns hill and basin, int32 (voxel,),
     and summit, int64 (hill,), see `Hills`.
     """
@@ -135,10 +136,10 @@ def _flood(
     # own: summit of the hill of each voxel; -1: not visited yet. Voxels below the foot
     # of a hill (low) belong to its basin only: without basins, a bump of noise in the
     # long tail of an event would touch no hill and become an event
-    own = np.full(n, -1, np.int64)
+    own = np.full(n, -1, np.int32)
     low = np.zeros(n, np.bool_)
-    parent = np.arange(n)
-    touching = np.empty(6, np.int64)
+    parent = np.arange(n).astype(np.int32)
+    touching = np.empty(6, np.int32)
     steepest = np.empty(6, np.float32)
     for i in order:
         m = _touched_hills(neighbours[i], own, low, parent, values, touching, steepest)
@@ -174,9 +175,9 @@ def _touched_hills(
 ) -> Any:
     """List the hills that touch a voxel; return their number, int64.
 
-    ``around`` int32 (6,): neighbours of the voxel; ``own`` and ``parent`` int64,
+    ``around`` int32 (6,): neighbours of the voxel; ``own`` and ``parent`` int32,
     ``low`` bool and ``values`` float32 (voxel,), as in `_flood`. Filled:
-    ``touching`` int64 (6,), summit of each hill; ``steepest`` float32 (6,), the highest
+    ``touching`` int32 (6,), summit of each hill; ``steepest`` float32 (6,), the highest
     value of a neighbour in it.
     """
     m = 0
@@ -200,8 +201,8 @@ def _touched_hills(
 def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
     """Return hill and basin, int32 (voxel,), and summit, int64 (hill,); see `Hills`.
 
-    ``own`` and ``parent`` int64 and ``low`` bool (voxel,), as in `_flood`; ``order``
-    int64 (voxel,): indices, highest first. Hills are numbered from 1 in this order.
+    ``own`` and ``parent`` int32 and ``low`` bool (voxel,), as in `_flood`; ``order``
+    int32 (voxel,): indices, highest first. Hills are numbered from 1 in this order.
     """
     hill = np.zeros(len(own), np.int32)
     basin = np.zeros(len(own), np.int32)
