@@ -72,11 +72,18 @@ class ReduceGroup:
     ----------
     recording, task, merge
         See `reduce_blocks`.
+    away
+        Whether it was sent to a worker, which closes the recording after each task.
     """
 
     recording: Recording
     task: Callable[..., Any]
     merge: Callable[[Any, Any], Any]
+    away: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs."""
+        return vars(self) | {"away": True}
 
     def __call__(self, group: list[Block], pool: Executor | None) -> tuple[Any, int]:
         """Return the sum of a group, and what reading it counted."""
@@ -86,5 +93,6 @@ class ReduceGroup:
             for block, frames in read_blocks(recording, group)
         )
         total = reduce(self.merge, parts)
-        recording.release()
+        if self.away:
+            recording.release()
         return total, recording.tally
