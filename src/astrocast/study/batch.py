@@ -15,6 +15,7 @@ from typing import Any
 
 from astrocast.runtime.threads import available
 from astrocast.study.directory import StudyDirectory
+from astrocast.study.one_recording import find_complete
 from astrocast.study.table import StudyRow
 
 logger = logging.getLogger("astrocast.study")
@@ -45,7 +46,7 @@ def run_study(
     overwrite: bool = False,
     report: Report = lambda row, outcome: None,
 ) -> dict[str, Outcome]:
-    """Run every recording of a study; complete ones are reused.
+    """Run every recording of a study; complete ones are reused, without a process.
 
     Parameters
     ----------
@@ -101,6 +102,9 @@ def _run_here(
     def run(job: dict[str, Any]) -> Outcome:
         if stopped.is_set():
             return {"status": "failed", "message": "not begun: the batch was stopped"}
+        complete = find_complete(job)
+        if complete is not None:
+            return complete
         return _run_process(job, threads, running)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -132,7 +136,7 @@ def _run_process(
     )
     running.add(process)
     try:
-        out, err = process.communicate(json.dumps(job))
+        out, err = process.communicate(json.dumps(job | {"parent": os.getpid()}))
     finally:
         running.discard(process)
     lines = out.strip().splitlines()
@@ -159,6 +163,10 @@ def _run_on_cluster(
 
     futures = {}
     for name, job in jobs.items():
+        complete = find_complete(job)
+        if complete is not None:
+            yield name, complete
+            continue
         key = f"astrocast-{name}-{uuid.uuid4().hex[:8]}"
         futures[client.submit(_run_task, job, pure=False, retries=1, key=key)] = name
     for future in tasks_as_completed(list(futures)):
