@@ -15,7 +15,7 @@ from typing import Any
 
 from astrocast.runtime.threads import available
 from astrocast.study.directory import StudyDirectory
-from astrocast.study.one_recording import find_complete
+from astrocast.study.one_recording import compute, find_complete
 from astrocast.study.table import StudyRow
 
 logger = logging.getLogger("astrocast.study")
@@ -53,7 +53,9 @@ def run_study(
     study
         The study; ``study.json`` is kept up to date while recordings end.
     workers
-        Recordings side by side on this computer; by cores and memory when None.
+        Recordings side by side on this computer; by cores and memory when None. 0: one
+        after the other in this process, which spares small recordings the start of a
+        process; one that crashes then ends the batch.
     client
         A connected `dask.distributed.Client`: its workers run the recordings, which
         they must be able to read at the same paths.
@@ -69,11 +71,12 @@ def run_study(
     """
     jobs = {row.name: _job(study, row, overwrite) for row in study.rows}
     rows = {row.name: row for row in study.rows}
-    outcomes = (
-        _run_on_cluster(client, jobs)
-        if client is not None
-        else _run_here(jobs, count_workers(workers, len(jobs)))
-    )
+    if client is not None:
+        outcomes = _run_on_cluster(client, jobs)
+    elif workers == 0:
+        outcomes = ((name, compute(job)) for name, job in jobs.items())
+    else:
+        outcomes = _run_here(jobs, count_workers(workers, len(jobs)))
     for name, outcome in outcomes:
         study.outcomes[name] = outcome
         study.save()
