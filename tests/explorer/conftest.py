@@ -139,7 +139,7 @@ class Visitor:
         """Return the value of an expression in the page."""
         return self.page.evaluate(expression)
 
-    def until(self, expression: str, seconds: float = 60) -> None:
+    def until(self, expression: str, seconds: float = 180) -> None:
         """Wait until an expression is true; its policy forbids Playwright's way."""
         end = time.monotonic() + seconds
         while not self._is_true(expression):
@@ -195,7 +195,7 @@ def visit() -> Iterator[Any]:
         def go(client: Any, **options: Any) -> Visitor:
             size = {"width": 1280, "height": 800}
             context = browser.new_context(**{"viewport": size} | options)
-            context.set_default_timeout(60_000)
+            context.set_default_timeout(180_000)
             seen = "localStorage.setItem('astrocast-hint-seen', '1')"
             context.add_init_script(seen)
             visitor = Visitor(context.new_page())
