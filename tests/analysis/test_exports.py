@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from astrocast.analysis import Events
 from astrocast.errors import NotRunError, OutputError, OutputExistsError
-from astrocast.io.export.roi import outlines
+from astrocast.io.export.roi import trace_outlines
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +90,10 @@ def test_outlines_enclose_exactly_the_pixels_up_to_holes(seed):
 
     footprint = np.random.default_rng(seed).random((9, 11)) < 0.45
     filled = binary_fill_holes(footprint, np.ones((3, 3)))
-    assert_array_equal(inside(outlines(filled), filled.shape), filled)
+    assert_array_equal(inside(trace_outlines(filled), filled.shape), filled)
     ring = np.ones((5, 5), bool)
     ring[2, 2] = False
-    assert len(outlines(ring)) == 1
+    assert len(trace_outlines(ring)) == 1
 
 
 def test_imagej_regions_are_the_footprints(events, tmp_path, labels):
@@ -198,4 +198,4 @@ def test_an_event_map_is_needed_to_show_it(events, tmp_path, store):
     (copied / "event_map.tiff").unlink()
     with pytest.raises(NotRunError, match="no event map"):
         Events(copied).show_event_map()
-    assert Events(copied).num_frames == 31  # as far as the events reach
+    assert Events(copied).num_frames == 31  # up to the last event

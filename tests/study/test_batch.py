@@ -1,4 +1,4 @@
-"""A batch goes on past failures, resumes, and its cohort holds what its runs hold."""
+"""A batch goes on past failures and resumes; its tables equal those of its runs."""
 
 from __future__ import annotations
 
@@ -261,5 +261,5 @@ def test_a_study_that_is_damaged_or_not_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"study\.json cannot be read"):
         MultiEvents(tmp_path)
     (tmp_path / "study.json").write_text('{"recordings": [], "outcomes": {}}')
-    with pytest.raises(NotRunError, match="none is complete"):
+    with pytest.raises(NotRunError, match="is complete; run"):
         MultiEvents(tmp_path)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from astrocast.runtime.threads import available
+from astrocast.kernels.parallel import count_cores
 from astrocast.study.directory import StudyDirectory
 from astrocast.study.one_recording import compute, find_complete
 from astrocast.study.table import StudyRow
@@ -35,7 +35,7 @@ def count_workers(wanted: int | None, recordings: int) -> int:
         return max(1, min(wanted, recordings))
     by_memory = psutil.virtual_memory().available // RUN_BYTES
     # a run uses two cores well; more of them go to more recordings
-    return max(1, min(available() // 2, by_memory, recordings))
+    return max(1, min(count_cores() // 2, by_memory, recordings))
 
 
 def run_study(
@@ -98,7 +98,7 @@ def _run_here(
     jobs: dict[str, dict[str, Any]], workers: int
 ) -> Iterator[tuple[str, Outcome]]:
     """Yield names and outcomes as processes end; they end with this one."""
-    threads = max(1, available() // workers)
+    threads = max(1, count_cores() // workers)
     running: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
 

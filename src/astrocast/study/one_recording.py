@@ -109,8 +109,11 @@ def end_with_parent(parent: int, seconds: float = 0.5) -> None:
 
 def main() -> None:
     """Read a job, compute, print the outcome."""
+    from astrocast.runtime.memory import share_freed_memory
+
     job = json.load(sys.stdin)
     end_with_parent(job.pop("parent"))
+    share_freed_memory()
     outcome = compute(job)
     sys.stdout.write(json.dumps(outcome) + "\n")
 

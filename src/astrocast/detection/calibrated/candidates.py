@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
+    ReusedArrays,
     Stretch,
     blocks_of,
     signal_of,
@@ -25,7 +26,7 @@ from astrocast.detection.calibrated.stretch import (
 )
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
-from astrocast.io.recording import Recording
+from astrocast.io.recording import ALL, Recording
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
@@ -34,15 +35,14 @@ from astrocast.kernels.calibrated.candidates import (
     values_on_runs,
 )
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
-from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
+from astrocast.kernels.masks.runs import Runs, find_runs, select_in_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block, read_blocks
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
-#: step of the checkpoint in which what stands out of the noise alone is kept
-_LOOKED = "looked"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,13 @@ class CandidateSearch:
         course leaves there is not noise.
     threshold
         Height that an event reaches, in standard deviations of the noise.
+    step
+        Name of the step under which the candidates of a block are stored.
+    own
+        Rows and columns whose invalid voxels are counted.
+    whole
+        Whether whole frames are searched; of a tile all regions are stored, as they may
+        go on in the tiles around it.
     """
 
     settings: CalibratedSettings
@@ -74,6 +81,14 @@ class CandidateSearch:
     unknown: NDArray[np.bool_] | None
     field_active: NDArray[np.bool_]
     threshold: float = 0.0
+    step: str = ACTIVE
+    own: tuple[slice, slice] = (ALL, ALL)
+    whole: bool = True
+
+    @property
+    def looked(self) -> str:
+        """Name of the step in which what stands out of the noise alone is kept."""
+        return "looked" if self.whole else f"looked-{self.step}"
 
 
 def find_candidates(
@@ -84,12 +99,14 @@ def find_candidates(
     excess = 0.0
     settings = search.settings
     items = []
-    for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach + 1, _BLOCK_VOXELS)
-        items.append(((start, stop), list(enumerate(own, len(blocks)))))
-        blocks += own
     checkpoint = search.checkpoint
     assert isinstance(checkpoint, Checkpoint)
+    # an interrupted detection goes on with its own blocks, whatever the limit is now
+    most = checkpoint.block_voxels(lambda: scale_to_memory(_BLOCK_VOXELS))
+    for start, stop in stretches(recording.shape[0], settings.stretch):
+        own = blocks_of(recording, start, stop, settings.reach + 1, most)
+        items.append(((start, stop), list(enumerate(own, len(blocks)))))
+        blocks += own
     found = map_tasks(
         SearchStretch(recording, search),
         items,
@@ -105,6 +122,38 @@ def find_candidates(
             search.advance(span[1] - span[0])
     plain = [Block(b.start, b.stop, 0, 0) for b in blocks]
     return join_blocks(checkpoint, recording.shape, plain), excess
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Signal and noise of voxels on runs, run after run, float32 (voxel,).
+
+    Parameters
+    ----------
+    value, single
+        The smoothed signal, and that of the voxel alone.
+    noise
+        Noise of the smoothed signal.
+    """
+
+    value: NDArray[np.float32]
+    single: NDArray[np.float32]
+    noise: NDArray[np.float32]
+
+    def of_runs(self, runs: Runs, chosen: NDArray[np.bool_]) -> Heights:
+        """Return what belongs to chosen runs, bool (run,)."""
+        voxels = np.repeat(chosen, runs.stop - runs.start)
+        return self.take(voxels)
+
+    def take(self, voxels: NDArray[Any] | slice) -> Heights:
+        """Return what belongs to voxels, by index, mask or slice."""
+        return Heights(self.value[voxels], self.single[voxels], self.noise[voxels])
+
+    def regions_to_keep(
+        self, runs: Runs, labels: NDArray[np.int32], count: int, threshold: float
+    ) -> NDArray[np.bool_]:
+        """Return which regions may be part of an event, see the kernel."""
+        return regions_to_keep(runs, labels, count, self.value / self.noise, threshold)
 
 
 class SearchStretch:
@@ -139,7 +188,7 @@ class SearchStretch:
         search = replace(self.search, pool=pool)
         if isinstance(search.checkpoint, CarriedBlocks):  # each task its own
             search = replace(search, checkpoint=CarriedBlocks())
-        excess = _search_stretch(self.recording, span, blocks, search)
+        excess = search_stretch(self.recording, span, blocks, search)
         if self.away:
             self.recording.release()
         if isinstance(search.checkpoint, CarriedBlocks):
@@ -151,7 +200,7 @@ def _say_nothing(frames: int) -> None:
     """Take note of progress nowhere."""
 
 
-def _search_stretch(
+def search_stretch(
     recording: Recording,
     span: tuple[int, int],
     blocks: list[tuple[int, Block]],
@@ -159,26 +208,34 @@ def _search_stretch(
 ) -> float:
     """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
-    if all(done(ACTIVE, index) for index, _ in blocks):
+    if all(done(search.step, index) for index, _ in blocks):
         search.advance(span[1] - span[0])
         return 0.0
     stretch = Stretch.read(
         recording, *span, search.settings, search.pool, search.field_active
     )
-    todo = [(i, b) for i, b in blocks if not done(_LOOKED, i)]
+    todo = [(i, b) for i, b in blocks if not done(search.looked, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
+    arrays = ReusedArrays()
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
-        _look(index, block, frames, stretch, search)
+        _look(index, block, frames, stretch, search, arrays)
         search.advance(block.stop - block.start)
     sums = sum(
-        search.checkpoint.load(_LOOKED, index, "low")["low"] for index, _ in blocks
+        search.checkpoint.load(search.looked, index, "low")["low"]
+        for index, _ in blocks
     )
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
-    for index, block in blocks:
-        _keep(index, block, stretch, ratio, recording.shape[0], search)
+    # a block in each thread: little of this is in kernels that threads could share
+    alone = replace(search, pool=None)
+
+    def keep(item: tuple[int, Block]) -> None:
+        _keep(*item, stretch, ratio, recording.shape[0], alone)
+
+    in_turn = map if search.pool is None else search.pool.map
+    list(in_turn(keep, blocks))
     return stretch.excess
 
 
@@ -188,10 +245,11 @@ def _look(
     frames: NDArray[np.generic],
     stretch: Stretch,
     search: CandidateSearch,
+    arrays: ReusedArrays,
 ) -> None:
     """Keep what stands out of the noise in a block, and sums of what is below zero."""
     settings, pool = search.settings, search.pool
-    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
+    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool, arrays)
     noise, which = stretch.deviation(block, settings)
     low = np.zeros(smooth.shape[1:], np.int64)
     counted = ~search.field_active[block.start : block.stop]
@@ -204,12 +262,14 @@ def _look(
         mask[search.unknown[block.start : block.stop]] = False
     runs = find_runs(mask, pool)
     search.checkpoint.save(
-        _LOOKED,
+        search.looked,
         index,
         start=runs.start,
         stop=runs.stop,
         first=runs.first,
-        invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
+        invalid=np.array(
+            0 if invalid is None else invalid[(block.inner, *search.own)].sum()
+        ),
         value=values_on_runs(runs, smooth, pool),
         single=values_on_runs(runs, above[block.inner], pool),
         low=low,
@@ -225,7 +285,7 @@ def _keep(
     search: CandidateSearch,
 ) -> None:
     """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
-    stored = search.checkpoint.load(_LOOKED, index)
+    stored = search.checkpoint.load(search.looked, index)
     shape = (block.stop - block.start, *ratio.shape)
     runs = Runs(stored["start"], stored["stop"], stored["first"], shape)
     deviation, which = stretch.deviation(block, search.settings)
@@ -241,14 +301,22 @@ def _keep(
     plain, normal = noise_on_runs(runs, value, noise, search.pool)
     high = value > np.float32(search.settings.candidate) * plain
     if not high.all():
-        volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
-        volume[volume] = high
-        runs = find_runs(volume, search.pool)
+        runs = select_in_runs(runs, high, search.pool)
+    heights = Heights(value[high], stored["single"][high], normal[high])
+    if not search.whole:
+        search.checkpoint.save(
+            search.step,
+            index,
+            start=runs.start,
+            stop=runs.stop,
+            first=runs.first,
+            invalid=stored["invalid"],
+            **vars(heights),
+        )
+        return
     labels, n = label_runs(runs)
-    value, single, normal = value[high], stored["single"][high], normal[high]
-    kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
+    kept = heights.regions_to_keep(runs, labels, n, search.threshold)
     own = kept[labels]
-    voxels = np.repeat(own, runs.stop - runs.start)
     search.checkpoint.save(
         ACTIVE,
         index,
@@ -258,7 +326,5 @@ def _keep(
         labels=np.cumsum(kept)[labels[own]].astype(np.int32),
         n=np.array(kept.sum()),
         invalid=stored["invalid"],
-        value=value[voxels],
-        single=single[voxels],
-        noise=normal[voxels],
+        **vars(heights.of_runs(runs, own)),
     )

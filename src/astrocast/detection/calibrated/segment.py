@@ -11,14 +11,14 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
-from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
+from astrocast.detection.calibrated.candidates import CandidateSearch
 from astrocast.detection.calibrated.divide import (
     Batch,
     DividedEvent,
@@ -28,6 +28,7 @@ from astrocast.detection.calibrated.divide import (
 )
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
+from astrocast.detection.calibrated.tiles import search_frames
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
@@ -108,7 +109,7 @@ def segment_calibrated(
     search = CandidateSearch(
         settings, checkpoint, pool, advance, border, unknown, active, threshold
     )
-    candidates, excess = find_candidates(recording, search)
+    candidates, excess = search_frames(recording, search)
     if excess > _MOST_EXCESS:
         warnings.warn(
             f"Slow fluctuations are {excess:.1f} times the frame-to-frame noise"
@@ -131,31 +132,18 @@ class _Writer:
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
         self.parts: list[NDArray[np.float64]] = []
-        self.written = 0
 
     def write(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
     ) -> Segmentation:
         """Divide the candidates, write all blocks, and return the events."""
-        shape, blocks = self.candidates.shape, self.candidates.blocks
-        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
-        for events, following in self._found(settings, threshold, pool):
-            for event in events:
-                size = shape[1] * shape[2]
-                activity = self.of_field.activity
-                if follows_field(event.layers.voxels, event.peak, activity, size):
-                    continue
-                self.heights.append(event.height)
-                self.parts.append(event.parts)
-                for index, part in parts_by_block(event.layers, edges):
-                    waiting = self.open_at.setdefault(index, [])
-                    waiting.append((part, n_field + len(self.heights)))
-            while self.written < len(blocks) and (
-                blocks[self.written].stop <= following
-            ):
-                self._write_block()
-        while self.written < len(blocks):
-            self._write_block()
+        shape = self.candidates.shape
+        n_field = len(self.of_field.mask)
+        # the next batch is divided while blocks are written
+        with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
+            written = self._write_blocks(settings, threshold, pool, behind)
+            for block in written:
+                block.result()
         n = len(self.heights)
         voxels = float(np.prod(shape))
         sure = confidence(np.array(self.heights), voxels, settings.sigma)
@@ -171,6 +159,39 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
+    def _write_blocks(
+        self,
+        settings: CalibratedSettings,
+        threshold: float,
+        pool: Executor | None,
+        behind: Executor,
+    ) -> list[Future[None]]:
+        """Divide the candidates; return what writes the blocks in another thread."""
+        shape, blocks = self.candidates.shape, self.candidates.blocks
+        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
+        written: list[Future[None]] = []
+
+        def write_until(frame: int) -> None:
+            while len(written) < len(blocks) and blocks[len(written)].stop <= frame:
+                index = len(written)
+                parts = self.open_at.pop(index, [])
+                written.append(behind.submit(self._write_block, index, parts))
+
+        for events, following in self._found(settings, threshold, pool):
+            for event in events:
+                size = shape[1] * shape[2]
+                activity = self.of_field.activity
+                if follows_field(event.layers.voxels, event.peak, activity, size):
+                    continue
+                self.heights.append(event.height)
+                self.parts.append(event.parts)
+                for index, part in parts_by_block(event.layers, edges):
+                    waiting = self.open_at.setdefault(index, [])
+                    waiting.append((part, n_field + len(self.heights)))
+            write_until(following)
+        write_until(shape[0])
+        return written
+
     def _found(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
     ) -> Iterator[tuple[list[DividedEvent], int]]:
@@ -184,23 +205,25 @@ class _Writer:
         task = FindEvents(there, shape, settings, threshold)
         yield from map_tasks(task, found, pool, describe=_describe_batch)
 
-    def _write_block(self) -> None:
-        """Write the next block, its part of whole-field events below all others."""
-        index, block = self.written, self.candidates.blocks[self.written]
+    def _write_block(self, index: int, parts: list[Part]) -> None:
+        """Write a block, its part of whole-field events below all others."""
+        block = self.candidates.blocks[index]
         shape = (block.stop - block.start, *self.candidates.shape[1:])
-        parts = self.open_at.pop(index, [])
-        shown = [part.voxels[~part.hidden] for part, _ in parts]
-        taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
-        for k, mask in enumerate(self.of_field.mask):
+        of_field = [
+            (k, self.field.voxels(mask, block.start, block.stop))
+            for k, mask in enumerate(self.of_field.mask)
+        ]
+        if any(len(voxels) for _, voxels in of_field):
+            shown = [part.voxels[~part.hidden] for part, _ in parts]
+            taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
+        for k, voxels in of_field:
             # numbered before all local events, whose number is not known yet
-            voxels = self.field.voxels(mask, block.start, block.stop)
             if len(voxels):
                 hidden = np.isin(voxels, taken, assume_unique=True)
                 taken = np.union1d(taken, voxels)
                 layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
-        self.written += 1
 
 
 def _describe_batch(batch: Batch) -> tuple[str, int]:

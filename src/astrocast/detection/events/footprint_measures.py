@@ -36,12 +36,17 @@ from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.front_speed import front_speed
 from astrocast.kernels.event_features.time_course import EventCourses, event_courses
 from astrocast.kernels.masks.packed_masks import Masks
-from astrocast.kernels.traces.extension import extended_windows
+from astrocast.kernels.traces.extension import extend_windows
 from astrocast.kernels.traces.footprint_traces import (
     FootprintTraces,
 )
 from astrocast.kernels.traces.traces import Pixels, Windows
-from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
+    Block,
+    map_blocks,
+    plan_blocks,
+)
 
 #: frames read before and after an event: this many, and as long as the event, up to the
 #: most. Its decay and enough baseline on either side fit in
@@ -116,6 +121,8 @@ def mean_image(
     """Return the mean of all frames, NaN left out, float32 (row, column)."""
     total = np.zeros(recording.shape[1:])
     count = np.zeros(recording.shape[1:], np.int64)
+    if blocks[0].stop - blocks[0].start < IMAGE_FRAMES:
+        blocks = list(plan_blocks(len(recording), IMAGE_FRAMES))
     for block, (added, finite) in map_blocks(recording, sum_frames, blocks):
         total += added
         count += finite
@@ -161,7 +168,7 @@ def measure_footprints(
     low, high = segmentation.boxes.low[:, 0], segmentation.boxes.high[:, 0]
     context = np.clip(high - low, LEAST_CONTEXT, MOST_CONTEXT)
     frames = segmentation.shape[0]
-    windows = extended_windows(low, high, context, context, (0, frames))
+    windows = extend_windows(low, high, context, context, (0, frames))
     traces = FootprintTraces.empty(windows)
     light = movies.fluorescence
     same = light is None or light is movies.signal

@@ -6,7 +6,6 @@ surroundings, and kept in the log of decisions: nobody else needs the movies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,16 @@ from astrocast.detection.events.footprint_measures import (
     MOST_CONTEXT,
     FootprintMeasures,
     MeasureContext,
+    MeasuredMovies,
     measure_rows,
 )
-from astrocast.io.recording import Recording
 from astrocast.kernels.curation.edit_masks import PlacedMask
 from astrocast.kernels.event_features.event_shapes import EventRuns, event_shapes
 from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.time_course import event_courses
 from astrocast.kernels.masks.runs import find_runs
 from astrocast.kernels.ragged.ragged import offsets_of
-from astrocast.kernels.traces.extension import extended_windows
+from astrocast.kernels.traces.extension import extend_windows
 from astrocast.kernels.traces.footprint_traces import (
     FootprintTraces,
     MovieBlock,
@@ -38,32 +37,10 @@ from astrocast.kernels.traces.traces import Pixels
 OWN, OTHER = 1, 2
 
 
-@dataclass(frozen=True)
-class EventMovies:
-    """What a made event is measured on; all of one shape (frame, row, column).
-
-    Parameters
-    ----------
-    signal
-        dF, or the fluorescence where ``reference`` is given.
-    fluorescence
-        Fluorescence; None where it is not known.
-    reference
-        Mean image of the fluorescence; None where the signal is dF.
-    relative
-        Whether the signal is dF/F.
-    """
-
-    signal: Recording
-    fluorescence: Recording | None
-    reference: NDArray[np.float32] | None = None
-    relative: bool = False
-
-
 def measure_made_event(
     event: PlacedMask,
     others: list[PlacedMask],
-    movies: EventMovies,
+    movies: MeasuredMovies,
     context: MeasureContext,
 ) -> dict[str, Any]:
     """Return the columns for publication of one event, as plain values.
@@ -84,7 +61,7 @@ def measure_made_event(
     depth = int(high[0, 0] - low[0, 0])
     around = np.clip(np.array([depth]), LEAST_CONTEXT, MOST_CONTEXT)
     frames = movies.signal.shape[0]
-    windows = extended_windows(low[:, 0], high[:, 0], around, around, (0, frames))
+    windows = extend_windows(low[:, 0], high[:, 0], around, around, (0, frames))
     start = int(windows.starts[0])
     stop = start + int(windows.offsets[1])
     box = slice(int(low[0, 1]), int(high[0, 1])), slice(int(low[0, 2]), int(high[0, 2]))
