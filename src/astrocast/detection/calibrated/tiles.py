@@ -32,6 +32,7 @@ from astrocast.kernels.masks.tile_runs import cut_frames, join_tile_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 
 #: frames with a longer side are cut into tiles of about this side, pixels
 UNCUT, SIDE = 1536, 1024
@@ -145,15 +146,17 @@ class _TiledSearch:
         self.blocks: list[Block] = []
         self.deep: list[list[tuple[int, Block, list[tuple[int, Block]]]]] = []
         settings = search.settings
+        assert isinstance(search.checkpoint, Checkpoint)
+        # as in `candidates`: an interrupted detection goes on with its own blocks
+        most = search.checkpoint.block_voxels(lambda: scale_to_memory(_BLOCK_VOXELS))
+        deep = max(1, _TILE_VOXELS * most // _BLOCK_VOXELS)
         largest = max(tiles, key=_pixels)
         shown = CroppedRecording(recording, largest.around_rows, largest.around_columns)
         number = 0
         for start, stop in stretches(len(recording), settings.stretch):
             of_stretch = []
-            for block in blocks_of(
-                shown, start, stop, settings.reach + 1, _TILE_VOXELS
-            ):
-                thin = blocks_of(recording, block.start, block.stop, most=_BLOCK_VOXELS)
+            for block in blocks_of(shown, start, stop, settings.reach + 1, deep):
+                thin = blocks_of(recording, block.start, block.stop, most=most)
                 own = list(enumerate(thin, len(self.blocks)))
                 self.blocks += thin
                 of_stretch.append((number, block, own))
