@@ -178,7 +178,9 @@ class RunDirectory:
 
     def _was_changed(self, product: Product) -> bool:
         """Return whether a shared file was changed since a stage was completed last."""
-        if not isinstance(product, StoredDataset) or not product.path.exists():
+        if not isinstance(product, StoredDataset) or isinstance(product.path, str):
+            return False  # behind a URL there is no time of the last change
+        if not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
         return bool(describe_stamp(product.path) != stamp)
@@ -265,7 +267,10 @@ class RunDirectory:
     def _note_stamps(self, stages: list[Stage]) -> None:
         """Record the state of files that stages share, which are intact now."""
         shared = {
-            p.path for s in stages for p in s.products if isinstance(p, StoredDataset)
+            p.path
+            for s in stages
+            for p in s.products
+            if isinstance(p, StoredDataset) and isinstance(p.path, Path)
         }
         self.state.setdefault("files", {}).update(
             {path.name: describe_stamp(path) for path in shared}

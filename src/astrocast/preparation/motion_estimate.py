@@ -67,6 +67,9 @@ ALGORITHM_VERSION = 5
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
+#: frames of more pixels are compared binned 2 x 2 only: their millions of pixels are
+#: exact enough, and images of full resolution would need gigabytes
+FINEST_PIXELS = 1 << 22
 #: consecutive frames of the sample that are read together where the file is stored in
 #: deep chunks
 SAMPLE_RUN = 8
@@ -191,7 +194,10 @@ def build_model(
         settings.gSig_filt,
         pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig, not settings.has_field)
+    is_wide = shape[0] * shape[1] > FINEST_PIXELS
+    rigid = rigid_template(
+        sample, settings.niter_rig, not settings.has_field and not is_wide
+    )
     model: Model = rigid
     if settings.has_field:
         strides, overlaps = settings.strides, settings.overlaps
