@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pytest
 import tifffile
+from typer.core import TyperCommand, TyperGroup
 
 from astrocast.cli.app import COMMANDS, main
 
@@ -111,14 +111,15 @@ def test_ctrl_c_is_answered_in_every_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Also while a command still imports what it needs."""
-    made = click.Command.make_context
+    made = TyperCommand.make_context
 
-    def interrupt(self: click.Command, info_name: str | None, *a: Any, **k: Any) -> Any:
+    def interrupt(self: Any, info_name: str | None, *a: Any, **k: Any) -> Any:
         if info_name == name:
             raise KeyboardInterrupt
         return made(self, info_name, *a, **k)
 
-    monkeypatch.setattr(click.Command, "make_context", interrupt)
+    for kind in (TyperCommand, TyperGroup):
+        monkeypatch.setattr(kind, "make_context", interrupt)
     assert main([name]) == 130
     said = capsys.readouterr().err
     assert said.startswith("error: interrupted; the same command takes up where")
