@@ -118,6 +118,16 @@ def test_an_odd_record_is_one_clear_error(
         read_network(path)
 
 
+def test_a_damaged_list_of_arrays_is_one_clear_error(tmp_path: Path, make_unet) -> None:
+    path = write_network(tmp_path, "net", make_unet(), {})
+    whole = path.read_bytes()
+    for signature in (b"SNOD", b"TREE", b"HEAP"):
+        assert signature in whole
+        path.write_bytes(whole.replace(signature, b"XXXX"))
+        with pytest.raises(FormatError, match=r"net\.weights\.h5 cannot be read"):
+            read_network(path)
+
+
 def test_a_changed_weight_is_noticed(tmp_path: Path, make_unet) -> None:
     path = write_network(tmp_path, "net", make_unet(), {"epochs": 3})
     assert read_network(path).record["epochs"] == 3

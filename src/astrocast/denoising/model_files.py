@@ -73,17 +73,9 @@ def read_network(path: str | Path) -> SavedNetwork:
         unet = unet_from_arrays(arrays)
     except InvalidValueError as error:
         raise FormatError(f"{found}: {error}") from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        zipfile.BadZipFile,
-    ) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # libraries raise anything on damaged bytes
         raise FormatError(
             f"{found} cannot be read as a model: {error}. The file is damaged or of"
             " another kind"
