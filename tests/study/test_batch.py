@@ -65,7 +65,7 @@ def test_a_second_batch_reuses_what_is_complete(study: Path, recordings: Path):
     events = (study / "events.parquet").read_bytes()
     arguments = ["batch", str(study / "study.json"), "-o", str(study)]
     done = CliRunner().invoke(app, arguments)
-    assert done.output.count("(was complete)") == 2, done.output
+    assert done.output.count("(complete before, reused)") == 2, done.output
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert (study / "events.parquet").read_bytes() == events
     other = ["batch", str(recordings / "study.csv"), "-o", str(study)]
@@ -129,7 +129,7 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(
     assert not (output / "events.parquet").exists()
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
-    assert done.output.count("(was complete)") == 1
+    assert done.output.count("(complete before, reused)") == 1
     assert complete_names(output) == ["one", "two"]
     same = (output / "events.parquet").read_bytes()
     assert same == (study / "events.parquet").read_bytes()
