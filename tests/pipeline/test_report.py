@@ -13,6 +13,7 @@ from astrocast.errors import OutputError
 from astrocast.pipeline.report import ReportContent, report_page, write_report
 from astrocast.pipeline.report_content import as_text, duration_text, number
 from astrocast.pipeline.report_measures import measures
+from astrocast.pipeline.report_methods import citations, methods_text
 
 FRAMES, ROWS, COLUMNS = 60, 24, 32
 
@@ -339,3 +340,26 @@ def test_the_template_is_part_of_the_package() -> None:
         r"\|\s*safe",
         files("astrocast.pipeline").joinpath("templates/report.html.j2").read_text(),
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "paper"),
+    [
+        ("train", "trained on the recording itself", "DeepInterpolation"),
+        ("svd", "singular value decomposition", "Gavish"),
+    ],
+)
+def test_the_methods_paragraph_names_the_denoising_that_was_used(
+    method: str, said: str, paper: str
+) -> None:
+    denoising = {"method": method, "svd_patch": 16}
+    shown = replace(content(), parameters={"denoising": denoising})
+    assert said in methods_text(shown)
+    papers = "".join(citations(shown))
+    assert paper in papers
+    assert ("DeepInterpolation" in papers) == (method == "train")
+
+
+def test_the_methods_paragraph_gives_no_window_to_a_fitted_decay() -> None:
+    delta = {"method": "dFF", "baseline": "exponential", "window": 20}
+    assert "window" not in methods_text(replace(content(), parameters={"delta": delta}))

@@ -55,6 +55,11 @@ def check_recording(
             " them (conversion.nan_border=fill), crop a border without numbers"
             " (conversion.nan_border=crop), or save the recording without those frames"
         )
+    if low > high:
+        raise InvalidValueError(
+            f"{name} contains no finite value: every voxel is NaN or infinite. Check"
+            " the export"
+        )
     if max(abs(low), abs(high)) > LARGEST_VALUE:
         raise InvalidValueError(
             f"{name} has values from {low:g} to {high:g}; squares of values beyond"
@@ -72,14 +77,20 @@ def check_recording(
 def check_block(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> tuple[bytes, float, float, int, int]:
-    """Return hashes, lowest and highest value, and what `_not_finite` returns."""
-    wrong = _not_finite(frames) if frames.dtype.kind == "f" else (0, -1)
-    lowest, highest = float(np.min(frames)), float(np.max(frames))
+    """Return (hashes, lowest, highest, number of invalid voxels, first bad frame).
+
+    Lowest and highest are those of the finite values; inf and -inf without any. The
+    first bad frame is counted in the block; -1 if there is none.
+    """
+    wrong = _count_invalid(frames) if frames.dtype.kind == "f" else (0, -1)
+    values = frames[np.isfinite(frames)] if wrong[0] else frames
+    lowest = float(np.min(values)) if values.size else np.inf
+    highest = float(np.max(values)) if values.size else -np.inf
     return hash_frames(frames, pool), lowest, highest, *wrong
 
 
-def _not_finite(block: NDArray[Any]) -> tuple[int, int]:
-    """Return how many voxels are not finite and the first frame with one."""
+def _count_invalid(block: NDArray[Any]) -> tuple[int, int]:
+    """Return the number of voxels that are not finite, and the first frame with one."""
     wrong = ~np.isfinite(block)
     per_frame = wrong.reshape(len(block), -1).any(axis=1)
     return int(wrong.sum()), int(per_frame.argmax()) if per_frame.any() else -1

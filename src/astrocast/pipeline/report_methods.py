@@ -14,6 +14,14 @@ _NORMCORRE = (
 _DEEP = (
     "Lecoq et al. 2021, DeepInterpolation, https://doi.org/10.1038/s41592-021-01285-2"
 )
+_SHRINKAGE = (
+    "Gavish & Donoho 2017, Optimal shrinkage of singular values,"
+    " https://doi.org/10.1109/TIT.2017.2653801"
+)
+_PATCHES = (
+    "Buchanan et al. 2018, Penalized matrix decomposition,"
+    " https://doi.org/10.1101/334706"
+)
 _ISOTONIC = (
     "Barlow et al. 1972, Statistical Inference under Order Restrictions (isotonic"
     " regression)"
@@ -61,7 +69,8 @@ def citations(content: ReportContent) -> list[str]:
     if "motion" in content.parameters:
         found.append(_NORMCORRE)
     if "denoising" in content.parameters:
-        found.append(_DEEP)
+        by_svd = content.parameters["denoising"].get("method") == "svd"
+        found += [_SHRINKAGE, _PATCHES] if by_svd else [_DEEP]
     return [*found, _AQUA, _ISOTONIC]
 
 
@@ -84,16 +93,22 @@ def _describe_motion(values: Mapping[str, Any]) -> str:
 
 
 def _describe_denoising(values: Mapping[str, Any]) -> str:
-    method = values.get("method", "a network trained on the recording itself")
-    return f"The movie was denoised ({method})."
+    if values.get("method") == "svd":
+        return (
+            "The movie was denoised by singular value decomposition of patches of"
+            f" {values.get('svd_patch')} x {values.get('svd_patch')} pixels."
+        )
+    return "The movie was denoised by a U-Net that was trained on the recording itself."
 
 
 def _describe_delta(values: Mapping[str, Any]) -> str:
-    return (
+    text = (
         f"{values.get('method', 'dF')} was computed per pixel with the background"
-        f" '{values.get('baseline')}' in a window of {values.get('window')} frames on"
-        " each side."
+        f" '{values.get('baseline')}'"
     )
+    if values.get("baseline") in ("exponential", "double_exponential"):
+        return text + "."
+    return text + f" in a window of {values.get('window')} frames on each side."
 
 
 def _describe_detection(values: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,6 @@ from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import (
-    RUN_FILE,
     RunDirectory,
     Stage,
     open_run,
@@ -379,16 +377,15 @@ def read_contents(directory: Path) -> list[ReportContent]:
     RecordingNotFoundError
         The directory holds no complete run.
     """
-    file = directory / RUN_FILE
-    state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    detection = state.get("stages", {}).get("detection", {})
-    if detection.get("status") != "complete":
+    state = read_state(directory)
+    detection = state["stages"].get("detection", {}) if state else {}
+    if state is None or detection.get("status") != "complete":
         raise RecordingNotFoundError(
             f"{directory} holds no complete run; give the directory that"
             " `astrocast run` wrote"
         )
     run = RunDirectory(directory, state)
-    settings: RunSettings = RunSettings.checked(**state["configuration"])
+    settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")
