@@ -140,8 +140,8 @@ def test_the_report_has_every_part(page: Page) -> None:
         "0.1.0",
         "12 x 16 µm",
         "harmonic mean",
-        "share of the true events",
-        "share of the events found",
+        "fraction of the true events",
+        "fraction of the detected events",
         "intersection",
     ):
         assert text in page.text
@@ -202,7 +202,7 @@ def test_text_from_outside_is_escaped() -> None:
 def test_no_events_are_a_valid_result() -> None:
     page = Page(report_page(content(0)))
     assert "No events were detected in 60 frames (30 s)." in page.text
-    assert "nothing to draw: no events were detected" in page.text
+    assert "No figure: no events were detected" in page.text
     assert not any("events" in str(image["alt"]) for image in page.images())
 
 
@@ -217,11 +217,11 @@ def test_nothing_but_a_name_and_a_shape() -> None:
     page = Page(report_page(ReportContent(name="bare", shape=(10, 4, 5))))
     assert page.images() == []
     for text in (
-        "Events were not looked for",
+        "No detection was run",
         "No projections were computed",
-        "Motion was not corrected",
+        "motion was not corrected",
         "mean trace was not computed",
-        "Parameters and versions were not recorded",
+        "Parameters and versions were not stored",
     ):
         assert text in page.text
 

@@ -1,4 +1,4 @@
-"""One pass over the input before a run, to check that it is a usable movie."""
+"""Check before a run that the input is a usable movie."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astrocast.runtime.provenance import ContentHash, describe_input, hash_frame
 from astrocast.runtime.stage_input import LARGEST_VALUE
 from astrocast.runtime.threads import worker_threads
 
-#: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
+#: an event needs at least a baseline, a rise, a peak, a decay and a baseline
 MIN_FRAMES = 5
 BLOCK_FRAMES = 64
 
@@ -24,9 +24,15 @@ BLOCK_FRAMES = 64
 def check_recording(
     recording: Recording, *, allow_invalid: bool = False
 ) -> dict[str, Any]:
-    """Read the recording once; return its description, or raise an error.
+    """Read the recording once and check it; return its description.
 
-    Path, shape, dtype, metadata and content hash.
+    The description contains path, shape, dtype, metadata and content hash.
+    ``allow_invalid``: accept NaN and infinity, because the conversion replaces them.
+
+    Raises
+    ------
+    InvalidValueError
+        The recording is too short, constant, or contains invalid or too large values.
     """
     name = str(recording.path or "the recording")
     frames = recording.shape[0]
@@ -51,9 +57,9 @@ def check_recording(
     if bad and not allow_invalid:
         raise InvalidValueError(
             f"{name} has {bad} voxels that are NaN or infinite, the first in frame"
-            f" {first_bad}; motion correction and bleach correction need numbers. Fill"
-            " them (conversion.nan_border=fill), crop a border without numbers"
-            " (conversion.nan_border=crop), or save the recording without those frames"
+            f" {first_bad}; motion correction and bleach correction need finite values."
+            " Fill them (conversion.nan_border=fill), crop a border of NaN"
+            " (conversion.nan_border=crop), or save the recording without these frames"
         )
     if low > high:
         raise InvalidValueError(
@@ -62,14 +68,14 @@ def check_recording(
         )
     if max(abs(low), abs(high)) > LARGEST_VALUE:
         raise InvalidValueError(
-            f"{name} has values from {low:g} to {high:g}; squares of values beyond"
+            f"{name} has values from {low:g} to {high:g}; the squares of values above"
             f" {LARGEST_VALUE:g} are too large for float32. Check the export, or divide"
             " the recording by a constant"
         )
     if low == high:
         raise InvalidValueError(
-            f"{name} is constant: every voxel is {low:g}. There is nothing to detect;"
-            " check the export"
+            f"{name} is constant: every voxel is {low:g}, so no event can be detected."
+            " Check the export"
         )
     return describe_input(recording, digest.hexdigest())
 

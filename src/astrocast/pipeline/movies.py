@@ -1,4 +1,4 @@
-"""Where a run keeps its movies: one HDF5 file, or a zarr store that workers write."""
+"""Storage of the movies of a run: one HDF5 file, or a zarr store for workers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from astrocast.pipeline.settings import RunSettings
 
 RECORDING = "recording.h5"
-#: what holds the movies of a run, by `RunSettings.storage`
+#: `RunSettings.storage` -> file or store that contains the movies of a run
 MOVIES = {"hdf5": RECORDING, "zarr": "recording.zarr"}
 
 
 def run_directory(recording: Path, output: str | Path | None) -> Path:
-    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
+    """Return the directory of a run; by default ``<name>.astrocast``."""
     if output is not None:
         return Path(output)
     return Path(f"{recording.stem or recording.name}.astrocast")
@@ -22,18 +22,19 @@ def run_directory(recording: Path, output: str | Path | None) -> Path:
 def store_for_workers(
     recording: Path, output: str | Path | None, settings: RunSettings
 ) -> RunSettings:
-    """Return the settings with zarr as storage, which workers write together.
+    """Return the settings with zarr as storage, which several workers can write.
 
-    A storage that was named, or that the output has already, stays.
+    If the settings name a storage, or the output contains an HDF5 file already, the
+    storage does not change.
     """
-    known = (run_directory(recording, output) / RECORDING).exists()
-    if known or "storage" in settings.model_fields_set:
+    exists = (run_directory(recording, output) / RECORDING).exists()
+    if exists or "storage" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"storage": "zarr"})
 
 
 def remove_movies(path: Path) -> None:
-    """Remove the file or store that holds the movies of a run."""
+    """Remove the file or store that contains the movies of a run."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -52,6 +53,6 @@ def names_of_movies(path: Path) -> list[str]:
 
 
 def find_movies(directory: Path) -> Path:
-    """Return what holds the movies of a run; the HDF5 file where there is none yet."""
+    """Return the file or store of the movies; the HDF5 path if none exists yet."""
     found = [directory / name for name in MOVIES.values()]
     return next((path for path in found if path.exists()), found[0])

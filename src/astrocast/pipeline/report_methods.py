@@ -32,7 +32,7 @@ _AQUA = "Wang et al. 2019, AQuA, https://doi.org/10.1038/s41593-019-0492-2"
 def methods_text(content: ReportContent) -> str:
     """Return a paragraph for the methods section of a paper.
 
-    Empty where the run did not store its parameters.
+    Empty if the content has no parameters.
     """
     if not content.parameters:
         return ""
@@ -50,12 +50,12 @@ def methods_text(content: ReportContent) -> str:
             )
             if (values := content.parameters.get(stage))
         ),
-        "Amplitudes are means over the fixed footprint of an event (all pixels that"
-        " were part of it in any frame) above a local baseline, a line through the"
-        " frames before and after the event; pixels of other events were left out."
-        " Onset and offset are crossings of 10% of the peak, rise time 10% to 90%,"
-        " decay time 90% to 10%, half width 50% to 50%, on the"
-        " isotonic fit of the trace.",
+        "The trace of an event is the mean over its fixed footprint (all pixels that"
+        " belong to it in at least one frame), without the pixels of other events;"
+        " amplitudes are measured above a local baseline, a line through the frames"
+        " before and after the event. Onset and offset are the crossings of 10% of the"
+        " peak; rise time is from 10% to 90%, decay time from 90% to 10%, half width"
+        " from 50% to 50% of the peak, on the isotonic fit of the trace.",
         f"Software: {_list_versions(content.versions)}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -114,17 +114,17 @@ def _describe_delta(values: Mapping[str, Any]) -> str:
 def _describe_detection(values: Mapping[str, Any]) -> str:
     if values.get("method") != "calibrated":
         return (
-            "Events were detected in dF as connected voxels that stand out of their"
-            " frame and their time course"
+            "Events were detected in dF as connected voxels that exceed thresholds in"
+            " space and time"
             f" (prominence {values.get('temporal_prominence')},"
             f" threshold {values.get('threshold')})."
         )
     chosen = values.get("calibration", {})
     return (
-        "Events were detected in the registered movie in units of its own noise"
-        f" (Gaussian of {chosen.get('smooth_sigma')} pixels and frames; at most"
-        f" {chosen.get('false_events')} false events per 20 million voxels; extent at"
-        f" {chosen.get('extent')} of the smoothed peak; at least"
+        "Events were detected in the registered movie in units of its noise"
+        f" (Gaussian filter with sigma {chosen.get('smooth_sigma')} pixels and frames;"
+        f" at most {chosen.get('false_events')} expected false events per 20 million"
+        f" voxels; extent at {chosen.get('extent')} of the smoothed peak; at least"
         f" {chosen.get('min_size')} voxels)."
     )
 
