@@ -255,3 +255,21 @@ def test_what_does_not_fit_together_is_said(wrong, message):
 def test_an_unknown_preset_lists_the_known():
     with pytest.raises(InvalidValueError, match=r"wavess.*cell_waves"):
         SimulationSettings.preset("wavess")
+
+
+def test_events_that_find_no_room_are_placed_anew():
+    """Of seed 3100, the other kinds leave no room for six somata at first."""
+    settings = SimulationSettings.preset("mixed", seed=3100)
+    plan = Simulator(settings)
+    counts = plan.events["kind"].value_counts().to_dict()
+    assert counts == {k: n for k, n in settings.kind_counts.items() if n}
+    again = Simulator(settings).events
+    assert again.equals(plan.events)
+
+
+def test_too_many_events_are_refused_with_the_number_that_fits():
+    settings = SimulationSettings(
+        seed=3, frames=60, rows=64, columns=64, counts={"soma": 40}
+    )
+    with pytest.raises(InvalidValueError, match=r"only \d+ of 40 .* 'soma' fit"):
+        Simulator(settings)

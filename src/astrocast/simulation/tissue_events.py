@@ -21,6 +21,8 @@ from astrocast.simulation.streams import seed_of
 
 #: footprints tried for an event, and starts tried for a footprint
 PLACES, STARTS = 60, 12
+#: times that all events are placed anew where one kind found no room
+ATTEMPTS = 8
 #: kinds that are placed first, as they need most room
 LARGE = ("cell_wave", "wave", "repeats", "plateau", "several_peaks", "long_tail")
 #: a footprint counts as taken where its weight is above this
@@ -76,6 +78,12 @@ class OccupiedSpace:
         self.shape, self.margin, self.gap = shape, margin, gap
         self._taken: list[tuple[NDArray[np.bool_], float, float]] = []
 
+    def copy(self) -> OccupiedSpace:
+        """Return a copy; what it takes is not taken here."""
+        other = OccupiedSpace(self.shape, self.margin, self.gap)
+        other._taken = list(self._taken)
+        return other
+
     def mask_of(self, footprint: Footprint) -> NDArray[np.bool_]:
         """Return the pixels of a footprint on the canvas."""
         mask = np.zeros(self.shape, bool)
@@ -124,29 +132,59 @@ def draw_tissue_events(
 ) -> list[TissueDraft]:
     """Return the events of all tissue kinds, placed in free space.
 
-    Whole-field events overlap with all others.
+    Whole-field events overlap with all others. Where a kind finds no room among those
+    placed before it, all are placed anew with other draws, that kind first.
+
+    Raises
+    ------
+    InvalidValueError
+        One kind found no room in every attempt.
     """
     counts = {k: n for k, n in settings.kind_counts.items() if k in TISSUE_KINDS}
-    order = sorted(counts, key=lambda kind: (kind not in LARGE, kind))
+    kinds = sorted(counts, key=lambda kind: (kind not in LARGE, kind))
+    order = kinds
+    root = np.random.default_rng(seed)
+    for _ in range(ATTEMPTS):
+        streams = dict(zip(kinds, root.spawn(len(kinds)), strict=True))
+        placed, made = _place_kinds(order, counts, tissue, taken.copy(), streams)
+        short = [kind for kind in order if made[kind] < counts[kind]]
+        if not short:
+            return placed
+        order = [short[0], *(kind for kind in order if kind != short[0])]
+    raise InvalidValueError(
+        f"only {made[order[0]]} of {counts[order[0]]} events of the kind {order[0]!r}"
+        f" fit into {settings.shape} (frame, row, column) with a gap of"
+        f" {settings.separation:g}; ask for fewer or smaller events, a longer"
+        " recording, or overlap=True"
+    )
+
+
+def _place_kinds(
+    order: list[str],
+    counts: dict[str, int],
+    tissue: Tissue,
+    taken: OccupiedSpace,
+    streams: dict[str, np.random.Generator],
+) -> tuple[list[TissueDraft], dict[str, int]]:
+    """Return events placed kind after kind and their number of each kind.
+
+    Ends at the first kind that finds no room.
+    """
     placed: list[TissueDraft] = []
-    streams = np.random.default_rng(seed).spawn(len(order))
-    for kind, rng in zip(order, streams, strict=True):
-        wanted, made = counts[kind], 0
-        while made < wanted:
-            group = _place(kind, wanted - made, tissue, taken, rng)
+    made = dict.fromkeys(order, 0)
+    for kind in order:
+        while made[kind] < counts[kind]:
+            group = _place(
+                kind, counts[kind] - made[kind], tissue, taken, streams[kind]
+            )
             if not group:
-                raise InvalidValueError(
-                    f"only {made} of {wanted} events of the kind {kind!r} fit into"
-                    f" {settings.shape} (frame, row, column) with a gap of"
-                    f" {settings.separation:g}; ask for fewer or smaller events, a"
-                    " longer recording, or overlap=True"
-                )
+                return placed, made
             number = 1 + max((d.group for d in placed), default=0)
             if len(group) > 1:
                 group = [replace(draft, group=number) for draft in group]
             placed.extend(group)
-            made += len(group)
-    return placed
+            made[kind] += len(group)
+    return placed, made
 
 
 def _place(

@@ -16,6 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.linked_lists import (
+    append_list,
+    collect_values,
+    make_lists,
+)
 from astrocast.kernels.calibrated.transients import find_transients, onset_differences
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.segmentation.watershed import Hills
@@ -133,13 +138,13 @@ def join_by_arrival(
     crossing = of_step >= 0
     # differences across a border come to those inside once it is opened: one array
     both = np.concatenate([difference[inside], difference[crossing]])
-    head, tail, following = _lists(a[inside].astype(np.int64), len(none))
+    head, tail, following = make_lists(a[inside].astype(np.int64), len(none))
     following = np.append(following, np.full(int(crossing.sum()), -1))
     return _join(
-        (*_lists(hills.hill.astype(np.int64), len(none)), values),
-        (*_lists(of_link, len(borders)), low, hills.in_time, same),
+        (*make_lists(hills.hill.astype(np.int64), len(none)), values),
+        (*make_lists(of_link, len(borders)), low, hills.in_time, same),
         (head, tail, following, both, int(inside.sum())),
-        (*_lists(of_step[crossing], len(borders)), difference[crossing]),
+        (*make_lists(of_step[crossing], len(borders)), difference[crossing]),
         borders.astype(np.int64),
         np.concatenate([[0], values[hills.summit]]).astype(np.float32),
         np.concatenate([[0], noise[hills.summit]]).astype(np.float32),
@@ -157,53 +162,6 @@ def _borders(hills: Hills) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     key, of_link = np.unique(_key(sides), return_inverse=True)
     pairs = np.stack([key >> 32, key & 0xFFFFFFFF], axis=1)
     return pairs, of_link.astype(np.int64)
-
-
-def _lists(owner: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], ...]:
-    """Return items as linked lists: first and last of each owner, next of each item."""
-    return tuple(_chain(np.ascontiguousarray(owner, np.int64), count))
-
-
-@njit(cache=True, nogil=True)
-def _chain(owner: Any, count: int) -> Any:
-    """Return head, tail (owner,) and next (item,), int64; -1 ends a list."""
-    head, tail = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
-    following = np.full(len(owner), -1, np.int64)
-    for i in range(len(owner)):
-        k = owner[i]
-        if tail[k] < 0:
-            head[k] = i
-        else:
-            following[tail[k]] = i
-        tail[k] = i
-    return head, tail, following
-
-
-@njit(cache=True, nogil=True)
-def _concatenate(head: Any, tail: Any, following: Any, into: Any, gone: Any) -> None:
-    """Append the list of ``gone`` to that of ``into``.
-
-    All arrays int64, see `_chain`.
-    """
-    if head[gone] < 0:
-        return
-    if head[into] < 0:
-        head[into] = head[gone]
-    else:
-        following[tail[into]] = head[gone]
-    tail[into] = tail[gone]
-    head[gone] = -1
-
-
-@njit(cache=True, nogil=True)
-def _collect(head: Any, following: Any, values: Any, k: Any, scratch: Any) -> Any:
-    """Copy the values of list ``k`` into ``scratch``, float32; return their number."""
-    n, i = 0, head[k]
-    while i >= 0:
-        scratch[n] = values[i]
-        n += 1
-        i = following[i]
-    return n
 
 
 @njit(cache=True, nogil=True)
@@ -234,8 +192,8 @@ def _join(
     ``heights`` are lists of the values of each hill; ``links`` of the links of each
     border (height, in time, within one transient); ``inner`` and ``across`` of the
     onset differences of each hill and border. Each is (head, tail, next, values ...),
-    see `_chain`. ``borders`` (border, 2), int64, are pairs of hills, the higher first;
-    ``summit`` and ``doubt`` height and noise of each summit, float32.
+    see `linked_lists`. ``borders`` (border, 2), int64, are pairs of hills, the higher
+    first; ``summit`` and ``doubt`` height and noise of each summit, float32.
     """
     n_hills = len(summit)
     scratch = np.empty(
@@ -301,8 +259,8 @@ def _open_borders(
             continue
         keep, gone = sides[e, 0], sides[e, 1]
         name[gone] = keep
-        _concatenate(heights[0], heights[1], heights[2], keep, gone)
-        _concatenate(inner[0], inner[1], inner[2], keep, gone)
+        append_list(heights[0], heights[1], heights[2], keep, gone)
+        append_list(inner[0], inner[1], inner[2], keep, gone)
         _take_over(inner, across, keep, e)
         alive[e] = False
         _measure(keep, heights, inner, top, pace, scratch)
@@ -335,9 +293,9 @@ def _measure(
 
     ``top`` and ``pace`` float64 (hill + 1,) are filled at ``h``; ``scratch`` float32.
     """
-    n = _collect(heights[0], heights[2], heights[3], h, scratch)
+    n = collect_values(heights[0], heights[2], heights[3], h, scratch)
     top[h] = _upper_mean(scratch, n) if n else 0.0
-    n = _collect(inner[0], inner[2], inner[3], h, scratch)
+    n = collect_values(inner[0], inner[2], inner[3], h, scratch)
     pace[h] = np.median(scratch[:n]) if n else 0.0
 
 
@@ -392,8 +350,8 @@ def _merge_borders(
             continue
         other = sides[e, 0] + sides[e, 1] - gone
         if mark[other] >= 0:
-            _concatenate(links[0], links[1], links[2], mark[other], e)
-            _concatenate(across[0], across[1], across[2], mark[other], e)
+            append_list(links[0], links[1], links[2], mark[other], e)
+            append_list(across[0], across[1], across[2], mark[other], e)
             alive[e] = False
         else:
             sides[e, 0], sides[e, 1] = min(keep, other), max(keep, other)
@@ -443,7 +401,7 @@ def _surplus(
     sharp = 1 - (highest + rule[3] * doubt[lower]) / summit[lower]
     share = in_time / n
     need = rule[0] + (rule[1] - rule[0]) * share
-    m = _collect(across[0], across[2], across[3], e, scratch)
+    m = collect_values(across[0], across[2], across[3], e, scratch)
     step = np.median(scratch[:m]) if m >= _FEW else -1.0
     ratio = step / max(pace[a], pace[lower], rule[11])
     in_one = share > _IN_TIME and counted > 0 and same >= _SAME * counted
