@@ -1,4 +1,4 @@
-"""Dividing events between the first and the second pass (`split_events`)."""
+"""Divide events at minima between their maxima (`split_events`)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from astrocast.kernels.segmentation.splitting import divide
 from astrocast.runtime.blocks import read_blocks
 
 _DIVIDED = "divided"
-#: voxels of the box of the largest event that is looked at: its frames are held in
-#: memory
+#: events whose bounding box has more voxels are not divided: the box is in memory
 _BOX_VOXELS = 64 << 20
 
 
@@ -35,21 +34,20 @@ def divide_events(
     advance: Callable[[int], None],
     still: bool = False,
 ) -> Segmentation:
-    """Return the segmentation with events divided where the signal sinks.
+    """Return the segmentation with events divided where the signal drops.
 
-    Between the maxima of an event.
+    That is, between the maxima of an event. The recording is read once, block by block:
+    an event is divided as soon as its last block was read, and a block is written as
+    soon as its last event is divided. Events are numbered again in raster order; their
+    names contain the number before the division.
 
-    The recording is read once, block by block; each event is divided when its last
-    block has been, and each block is written when its last event has been. Events are
-    numbered in raster order again; their names keep the number from before. ``still``
-    says that the recording holds light that stands still: it is raw.
+    ``still``: the recording is raw, so it contains a constant background.
     """
     boxes, blocks = segmentation.boxes, segmentation.blocks
     ends = np.array([b.stop for b in blocks])
     last = np.searchsorted(ends, boxes.high[:, 0])
     first = np.searchsorted(ends, boxes.low[:, 0], side="right")
-    # from which block on one is still waiting for events that end in or after each
-    # block
+    # for each block: the first block with an event that ends in this block or later
     waiting = np.full(len(blocks) + 1, len(blocks))
     np.minimum.at(waiting, last, first)
     waiting = np.minimum.accumulate(waiting[::-1])[::-1]
@@ -59,10 +57,10 @@ def divide_events(
         for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
             if event not in collected:
                 collected[event] = _Event.of(boxes.low[event], boxes.high[event])
-            collected[event].see(block.start, frames)
+            collected[event].copy_frames(block.start, frames)
         _collect(segmentation, index, collected)
         for event in np.flatnonzero(last == index).tolist():
-            done.add(event, *collected.pop(event).parts(segmentation.shape, still))
+            done.add(event, *collected.pop(event).divide(segmentation.shape, still))
             advance(1)
         done.write(int(waiting[index + 1]))
     return done.number_in_raster_order()
@@ -70,7 +68,7 @@ def divide_events(
 
 @dataclass
 class _Event:
-    """Data of one event: its voxels, which of them are hidden, and its box."""
+    """One event: its voxels, which of them are hidden, and the movie in its box."""
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
@@ -87,8 +85,8 @@ class _Event:
             np.zeros(size, np.float32) if size.prod() <= _BOX_VOXELS else None,
         )
 
-    def see(self, start: int, frames: NDArray[Any]) -> None:
-        """Copy the part of a block in the box; the block begins at ``start``."""
+    def copy_frames(self, start: int, frames: NDArray[Any]) -> None:
+        """Copy the part of a block in the box; ``start``: first frame of the block."""
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
             inside = frames[
@@ -98,10 +96,10 @@ class _Event:
             ]
             self.box[a - self.low[0] : b - self.low[0]] = inside
 
-    def parts(
+    def divide(
         self, shape: tuple[int, int, int], still: bool
     ) -> tuple[LayeredEvent, NDArray[np.int32]]:
-        """Return the event's voxels and the part (from 1) of each."""
+        """Return the voxels of the event, and the part (from 1) of each voxel."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
         event = LayeredEvent(
@@ -121,7 +119,7 @@ class _Event:
 
 
 def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) -> None:
-    """Give each event its voxels in a block."""
+    """Add the voxels of a block to their events."""
     start = (
         segmentation.blocks[index].start * segmentation.shape[1] * segmentation.shape[2]
     )
@@ -152,7 +150,7 @@ class _DividedEvents:
         self.written = 0
 
     def add(self, event: int, whole: LayeredEvent, part: NDArray[np.int32]) -> None:
-        """Add an event with the part of each of its voxels."""
+        """Add an event; ``part``: the part of each of its voxels."""
         count = int(part.max())
         for number in range(1, count + 1):
             self.event.append(event)
@@ -165,7 +163,7 @@ class _DividedEvents:
                 self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:
-        """Write the blocks before ``stop``: nothing more comes to them."""
+        """Write the blocks before ``stop``, whose events are all divided."""
         for index in range(self.written, stop):
             block = self.segmentation.blocks[index]
             shape = (block.stop - block.start, *self.segmentation.shape[1:])
