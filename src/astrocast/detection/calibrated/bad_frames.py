@@ -47,8 +47,8 @@ class InterpolatedRecording(DerivedRecording):
         self.bad = bad
         good = np.flatnonzero(~bad)
         after = np.minimum(np.searchsorted(good, np.arange(len(bad))), len(good) - 1)
-        #: for each frame, the nearest good frame at or after it, and at or before it; at
-        #: the ends of the recording both are the same frame
+        #: nearest good frame at or after each frame, and at or before it; at the ends
+        #: of the recording both are the same frame
         self._next = good[after]
         self._previous = np.where(
             self._next > np.arange(len(bad)), good[np.maximum(after - 1, 0)], self._next
