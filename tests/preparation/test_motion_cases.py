@@ -618,8 +618,8 @@ def test_jax_is_an_engine() -> None:
 
 
 def test_no_image_is_kept_of_a_block() -> None:
-    """What is kept of a block until the end is a few numbers per frame, or memory would
-    grow with the recording.
+    """Each block leaves only a few numbers per frame, so that memory does not grow
+    with the recording.
     """
     movie, _ = simulated(frames=40)
     found = estimate(movie, corrected(movie)._computed_motion().model)

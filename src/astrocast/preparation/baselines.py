@@ -31,12 +31,16 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.cluster import connected_client
+from astrocast.runtime.rectangles import copy_rectangles, needs_rectangles
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
 #: the frames of two windows stay in memory up to this size (bytes); larger ones are
 #: read again
 CACHED_BYTES = 256 << 20
+#: images that are held between segments, in bytes; above this size, parts of frames are
+#: computed if the output can be written in parts
+IMAGES_BYTES = 512 << 20
 
 
 class BaselineRecording(DerivedRecording):
@@ -102,11 +106,31 @@ class BaselineRecording(DerivedRecording):
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; peak memory does not grow with their number."""
         self.tally = 0
+        if needs_rectangles(self, writer, self.halo):
+            copy_rectangles(self, writer, self.halo, report)
+            return
         copy_blocks(
             self,
             writer,
             block_frames=frames_per_block(self.source, self.halo),
             advance=report,
+        )
+
+    def computes_blocks(self, writer: RecordingWriter) -> bool:
+        """Return whether each block is computed with its halo, apart from the others.
+
+        On a cluster; where the halo is a small part; and where frames are so large that
+        the images between segments would need more memory.
+        """
+        if connected_client() is not None and can_share(self, writer):
+            return True
+        n, rows, columns = self.shape
+        window = self.halo[0]
+        if 2 * window <= frames_per_block(self.source) // 2:
+            return True
+        held = 3 * -(-min(window, n) // segment_depth(self.source, window))
+        return needs_rectangles(self, writer, self.halo) and (
+            4 * held * rows * columns > IMAGES_BYTES
         )
 
     def write_ordered(
@@ -164,8 +188,7 @@ class MinimumBaseline(BaselineRecording):
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order."""
-        on_cluster = connected_client() is not None and can_share(self, writer)
-        if on_cluster or 2 * self.settings.window <= frames_per_block(self.source) // 2:
+        if self.computes_blocks(writer):
             super().stream(writer, report)
         else:
             self._stream_segments(writer, report)
@@ -201,7 +224,7 @@ def minimum_blocks(
     pool = shared_threads()
     n, rows, columns = source.shape
     nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
-    blocks, per_segment = cut_segments(n, min(window, n), frames_per_block(source))
+    blocks, per_segment = cut_segments(n, min(window, n), segment_depth(source, window))
     # minimum of the frames after each block within its segment: of the previous and of
     # the current segment
     after_past = [nothing] * per_segment
@@ -233,6 +256,15 @@ def minimum_blocks(
             pool=pool,
         )
         yield blocks[i].start, result.reshape(-1, rows, columns), floored
+
+
+def segment_depth(source: Recording, window: int) -> int:
+    """Return the number of frames of a block in a segment of ``window`` frames.
+
+    About six blocks, and three images for each block of a segment, are in memory. If
+    frames are large, this number gives the fewest frames in memory.
+    """
+    return max(frames_per_block(source), round((window / 2) ** 0.5))
 
 
 def flatten(frames: NDArray[Any]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ HEADER = b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape'
 
 
 def as_npy(payload: bytes) -> bytes:
-    """A NumPy file of one object, whose pickle is ours to forge."""
+    """Return a NumPy file of one object with the given pickle."""
     return HEADER + b" " * (118 - (len(HEADER) - 10) - 1) + b"\n" + payload
 
 
@@ -134,7 +134,7 @@ def test_numbers_and_orders_of_numpy_survive(tmp_path):
 
 
 class Runs:
-    """A pickle of this calls a function with an argument when it is loaded."""
+    """An object whose pickle calls a function with an argument when it is loaded."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments

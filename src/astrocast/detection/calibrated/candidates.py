@@ -25,7 +25,7 @@ from astrocast.detection.calibrated.stretch import (
 )
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
-from astrocast.io.recording import Recording
+from astrocast.io.recording import ALL, Recording
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
@@ -41,8 +41,6 @@ from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
-#: step of the checkpoint that stores the voxels above the noise of each block
-_ABOVE_NOISE = "looked"
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,13 @@ class CandidateSearch:
         is measured.
     threshold
         Smallest height of an event, in standard deviations of the noise.
+    step
+        Name of the step under which the candidates of a block are stored.
+    own
+        Rows and columns whose invalid voxels are counted.
+    whole
+        Whether whole frames are searched. For a tile, all regions are stored, because
+        they may continue in neighbouring tiles.
     """
 
     settings: CalibratedSettings
@@ -74,6 +79,14 @@ class CandidateSearch:
     unknown: NDArray[np.bool_] | None
     field_active: NDArray[np.bool_]
     threshold: float = 0.0
+    step: str = ACTIVE
+    own: tuple[slice, slice] = (ALL, ALL)
+    whole: bool = True
+
+    @property
+    def looked(self) -> str:
+        """Name of the step in which what stands out of the noise alone is kept."""
+        return "looked" if self.whole else f"looked-{self.step}"
 
 
 def find_candidates(
@@ -105,6 +118,38 @@ def find_candidates(
             search.advance(span[1] - span[0])
     plain = [Block(b.start, b.stop, 0, 0) for b in blocks]
     return join_blocks(checkpoint, recording.shape, plain), excess
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Signal and noise of voxels on runs, run after run, float32 (voxel,).
+
+    Parameters
+    ----------
+    value, single
+        The smoothed signal, and that of the voxel alone.
+    noise
+        Noise of the smoothed signal.
+    """
+
+    value: NDArray[np.float32]
+    single: NDArray[np.float32]
+    noise: NDArray[np.float32]
+
+    def of_runs(self, runs: Runs, chosen: NDArray[np.bool_]) -> Heights:
+        """Return what belongs to chosen runs, bool (run,)."""
+        voxels = np.repeat(chosen, runs.stop - runs.start)
+        return self.take(voxels)
+
+    def take(self, voxels: NDArray[Any] | slice) -> Heights:
+        """Return what belongs to voxels, by index, mask or slice."""
+        return Heights(self.value[voxels], self.single[voxels], self.noise[voxels])
+
+    def regions_to_keep(
+        self, runs: Runs, labels: NDArray[np.int32], count: int, threshold: float
+    ) -> NDArray[np.bool_]:
+        """Return which regions may be part of an event, see the kernel."""
+        return regions_to_keep(runs, labels, count, self.value / self.noise, threshold)
 
 
 class SearchStretch:
@@ -140,7 +185,7 @@ class SearchStretch:
         search = replace(self.search, pool=pool)
         if isinstance(search.checkpoint, CarriedBlocks):  # a new one for each task
             search = replace(search, checkpoint=CarriedBlocks())
-        excess = _search_stretch(self.recording, span, blocks, search)
+        excess = search_stretch(self.recording, span, blocks, search)
         if self.on_worker:
             self.recording.release()
         if isinstance(search.checkpoint, CarriedBlocks):
@@ -152,7 +197,7 @@ def _ignore_progress(frames: int) -> None:
     """Do nothing: a worker shows no progress."""
 
 
-def _search_stretch(
+def search_stretch(
     recording: Recording,
     span: tuple[int, int],
     blocks: list[tuple[int, Block]],
@@ -160,20 +205,21 @@ def _search_stretch(
 ) -> float:
     """Store the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
-    if all(done(ACTIVE, index) for index, _ in blocks):
+    if all(done(search.step, index) for index, _ in blocks):
         search.advance(span[1] - span[0])
         return 0.0
     stretch = Stretch.read(
         recording, *span, search.settings, search.pool, search.field_active
     )
-    todo = [(i, b) for i, b in blocks if not done(_ABOVE_NOISE, i)]
+    todo = [(i, b) for i, b in blocks if not done(search.looked, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
         _store_voxels_above_noise(index, block, frames, stretch, search)
         search.advance(block.stop - block.start)
     sums = sum(
-        search.checkpoint.load(_ABOVE_NOISE, index, "low")["low"] for index, _ in blocks
+        search.checkpoint.load(search.looked, index, "low")["low"]
+        for index, _ in blocks
     )
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
@@ -205,12 +251,14 @@ def _store_voxels_above_noise(
         mask[search.unknown[block.start : block.stop]] = False
     runs = find_runs(mask, pool)
     search.checkpoint.save(
-        _ABOVE_NOISE,
+        search.looked,
         index,
         start=runs.start,
         stop=runs.stop,
         first=runs.first,
-        invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
+        invalid=np.array(
+            0 if invalid is None else invalid[(block.inner, *search.own)].sum()
+        ),
         value=values_on_runs(runs, smooth, pool),
         single=values_on_runs(runs, above[block.inner], pool),
         low=low,
@@ -228,7 +276,7 @@ def _store_candidates(
 
     ``ratio``: extrinsic fluctuations / noise, float32 (row, column).
     """
-    stored = search.checkpoint.load(_ABOVE_NOISE, index)
+    stored = search.checkpoint.load(search.looked, index)
     shape = (block.stop - block.start, *ratio.shape)
     runs = Runs(stored["start"], stored["stop"], stored["first"], shape)
     deviation, which = stretch.deviation(block, search.settings)
@@ -247,11 +295,21 @@ def _store_candidates(
         volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
         volume[volume] = high
         runs = find_runs(volume, search.pool)
+    heights = Heights(value[high], stored["single"][high], normal[high])
+    if not search.whole:
+        search.checkpoint.save(
+            search.step,
+            index,
+            start=runs.start,
+            stop=runs.stop,
+            first=runs.first,
+            invalid=stored["invalid"],
+            **vars(heights),
+        )
+        return
     labels, n = label_runs(runs)
-    value, single, normal = value[high], stored["single"][high], normal[high]
-    kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
+    kept = heights.regions_to_keep(runs, labels, n, search.threshold)
     own = kept[labels]
-    voxels = np.repeat(own, runs.stop - runs.start)
     search.checkpoint.save(
         ACTIVE,
         index,
@@ -261,7 +319,5 @@ def _store_candidates(
         labels=np.cumsum(kept)[labels[own]].astype(np.int32),
         n=np.array(kept.sum()),
         invalid=stored["invalid"],
-        value=value[voxels],
-        single=single[voxels],
-        noise=normal[voxels],
+        **vars(heights.of_runs(runs, own)),
     )
