@@ -97,7 +97,7 @@ def test_results_are_those_of_a_single_run(
 def test_a_process_that_is_killed_is_one_failure(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    killed = batch_module._death(-9, "")
+    killed = batch_module._describe_exit(-9, "")
     assert "signal 9" in killed
     assert "memory" in killed
     monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
@@ -150,7 +150,7 @@ def test_workers_are_limited_by_recordings():
 
 def test_options_of_slurm():
     assert slurm_options("jobs=8,cores=4")["cores"] == "4"
-    with pytest.raises(ValueError, match="expected NAME=VALUE of"):
+    with pytest.raises(ValueError, match="expected NAME=VALUE, with a name of"):
         slurm_options("nodes=3")
 
 
