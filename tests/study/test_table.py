@@ -63,11 +63,11 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path):
         assert part in str(error.value)
 
 
-def test_recordings_of_one_name_are_told_apart_by_their_folders(tmp_path: Path):
+def test_recordings_with_one_name_get_the_names_of_their_folders(tmp_path: Path):
     paths = [recording(tmp_path / day / "m1.npy") for day in ("monday", "tuesday")]
     rows = name_rows([StudyRow(p, "") for p in paths])
     assert [r.name for r in rows] == ["monday-m1", "tuesday-m1"]
-    with pytest.raises(InvalidValueError, match="named m1"):
+    with pytest.raises(InvalidValueError, match="have the name m1"):
         name_rows([StudyRow(paths[0], "m1"), StudyRow(paths[1], "m1")])
     with pytest.raises(InvalidValueError, match="name of a folder"):
         name_rows([StudyRow(paths[0], "../out")])
