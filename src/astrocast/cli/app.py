@@ -33,6 +33,7 @@ from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
 from astrocast.cli.commands.watch import watch
 from astrocast.errors import AstrocastError
+from astrocast.runtime.memory import limiting_memory, share_freed_memory
 
 #: options that may stand anywhere in a command
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
@@ -92,6 +93,15 @@ def options(
         bool,
         typer.Option("--quiet", "-q", help="Print only results, warnings and errors."),
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            help="Most memory to use, for example 1GB: blocks of frames become"
+            " smaller. Can also be set with the variable ASTROCAST_MEMORY.",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -106,6 +116,8 @@ def options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         return
+    context.with_resource(limiting_memory(memory))
+    share_freed_memory()
     # set the level of the handler: every public class sets the level of its own logger
     level = (
         logging.DEBUG
@@ -129,8 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
-    flags = [w for w in words if w in _ANYWHERE]
-    words = flags + [w for w in words if w not in flags]
+    words = _options_first(words)
     try:
         result = app(args=words, standalone_mode=False)
     except AstrocastError as error:
@@ -168,6 +179,22 @@ def main(arguments: list[str] | None = None) -> int:
     if result == INTERRUPTED:  # typer turns Ctrl-C into this code without a message
         return _complain(GO_ON, INTERRUPTED, False)
     return result if isinstance(result, int) else 0
+
+
+def _options_first(words: list[str]) -> list[str]:
+    """Return the words with the options of all commands in front.
+
+    They are understood wherever they stand.
+    """
+    first, rest = [], list(words)
+    while "--memory" in rest:
+        at = rest.index("--memory")
+        if rest[at + 1 :] == []:  # without a size: click says so
+            return ["--memory"]
+        first += rest[at : at + 2]
+        del rest[at : at + 2]
+    anywhere = [w for w in rest if w in _ANYWHERE or w.startswith("--memory=")]
+    return first + anywhere + [w for w in rest if w not in anywhere]
 
 
 def _list_commands(words: list[str], message: str) -> str:

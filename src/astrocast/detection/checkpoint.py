@@ -79,10 +79,22 @@ class Checkpoint:
 
     def block_frames(self, choose: Callable[[], int]) -> int:
         """Return the frames per block: as in the interrupted run, or ``choose()``."""
-        path = self.blocks / "frames.json"
+        return self._load_or_choose("frames", choose)
+
+    def block_voxels(self, choose: Callable[[], int]) -> int:
+        """Return the most voxels of a block, in the same way as `block_frames`."""
+        return self._load_or_choose("voxels", choose)
+
+    def _load_or_choose(self, name: str, choose: Callable[[], int]) -> int:
+        path = self.blocks / f"{name}.json"
         if not path.exists():
             write_json(path, choose())
-        return int(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise FormatError(
+                f"{path} is damaged: {error}; remove {self.path} and detect again"
+            ) from error
 
     def has(self, name: str, index: int) -> bool:
         """Return whether block ``index`` of a step is finished and intact."""
@@ -165,6 +177,9 @@ class BlocksInMemory(Checkpoint):
 
     def __init__(self) -> None:
         self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def _load_or_choose(self, name: str, choose: Callable[[], int]) -> int:
+        return choose()
 
     def has(self, name: str, index: int) -> bool:
         """Return whether block ``index`` of a step is stored."""

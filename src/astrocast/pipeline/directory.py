@@ -27,7 +27,7 @@ from astrocast.io.writing.files import remove_leftovers_in
 from astrocast.io.writing.lock import OutputLock
 from astrocast.pipeline.products import Product, StoredDataset, describe_stamp
 from astrocast.runtime.fingerprint import fingerprint, list_differences
-from astrocast.runtime.memory import PeakMemory
+from astrocast.runtime.memory import PeakMemory, give_back_freed_memory
 from astrocast.runtime.provenance import (
     FORMAT_VERSION,
     describe_computation,
@@ -237,6 +237,7 @@ class RunDirectory:
         }
         self.state["stages"][stage.name] = entry
         self.save()
+        give_back_freed_memory()
         begin, worked = time.perf_counter(), time.process_time()
         with PeakMemory() as memory, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -19,6 +19,7 @@ from astrocast.errors import (
 )
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
+from astrocast.io.export.tables import remove_marks
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
@@ -364,7 +365,7 @@ class RunStages:
                 content = replace(content, channel=channel.channel)
             contents.append(content)
         if len(self.channels) > 1:
-            table = pd.read_csv(self.run.file(COINCIDENCES))
+            table = remove_marks(pd.read_csv(self.run.file(COINCIDENCES)))
             contents[0] = replace(contents[0], coincidences=table)
         return contents
 

@@ -63,7 +63,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: increase it when the shifts or the corrected movie of the same recording change
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 #: the template is made from at most this many frames and bytes
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
@@ -243,7 +243,7 @@ def estimate_blocks(
     done = {
         b.start: sums.take_from(*stored)
         for b in blocks
-        if (stored := store.load(b.start)) is not None
+        if (stored := store.load(b)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(stored[0].shifts) for stored in done.values()))
@@ -253,7 +253,7 @@ def estimate_blocks(
             [b for b in blocks if b.start not in done],
             pool=pool,
         ):
-            store.save(block.start, *found)
+            store.save(block, *found)
             done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
@@ -421,15 +421,17 @@ class EstimateStore:
             self.folder = directory / f"motion-{same[:16]}"
         self._blocks = BlockStore(self.folder)
 
-    def load(self, start: int) -> tuple[Estimate, float] | None:
-        """Return the finished block that begins at frame ``start``, or None."""
-        stored = self._blocks.load(f"{start:08d}")
+    def load(self, block: Block) -> tuple[Estimate, float] | None:
+        """Return the estimate of a block if it is finished, else None."""
+        stored = self._blocks.load(f"{block.start:08d}-{block.stop:08d}")
         if stored is None:
             return None
         estimate = Estimate(**{f.name: stored[f.name] for f in fields(Estimate)})
         return estimate, float(stored["lowest"])
 
-    def save(self, start: int, found: Estimate, lowest: float) -> None:
+    def save(self, block: Block, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
         arrays = {f.name: np.asarray(getattr(found, f.name)) for f in fields(Estimate)}
-        self._blocks.save(f"{start:08d}", lowest=np.asarray(lowest), **arrays)
+        self._blocks.save(
+            f"{block.start:08d}-{block.stop:08d}", lowest=np.asarray(lowest), **arrays
+        )

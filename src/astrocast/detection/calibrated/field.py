@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.stretch import blocks_of
+from astrocast.detection.calibrated.stretch import READ_VOXELS, blocks_of
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
 from astrocast.kernels.frames.frame_judge import FrameJudge
@@ -18,8 +18,8 @@ from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.memory import scale_to_memory
 
-_BLOCK_VOXELS = 8 << 20
 #: most and fewest tiles along a side of the frame, and the most values in memory (tiles
 #: x frames): long recordings have fewer tiles
 _TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 32 << 20
@@ -54,7 +54,7 @@ class Field:
         tiles, judged = [], FrameJudge()
         blocks = [
             Block(b.start, b.stop, min(1, b.start), 0)
-            for b in blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+            for b in blocks_of(recording, 0, n, most=scale_to_memory(READ_VOXELS))
         ]
         for _, (means, measured) in map_blocks(
             recording, MeasureField(side, judge), blocks, pool=pool
