@@ -147,7 +147,7 @@ def test_an_interrupted_stage_goes_on_with_another_limit(
         with monkeypatch.context() as patch:
             if kind == "interrupted":
                 patch.setattr(calibrated + "_BLOCK_VOXELS", 1 << 18)
-                patch.setattr(calibrated + "_keep", _stop)
+                patch.setattr(calibrated + "_store_candidates", _stop)
                 with pytest.raises(_Stop):
                     Detector(movie, store).run("data/ch0", method="calibrated")
         Detector(movie, store).run("data/ch0", method="calibrated")
