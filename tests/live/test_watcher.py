@@ -285,8 +285,8 @@ def test_frames_are_left_out_when_it_falls_behind(movie, tmp_path):
     assert 280 <= stop < 300
     assert result.state.done == 320
     text = (result.live / "frames.csv").read_text(encoding="utf-8")
-    assert text.count("fell behind") == stop - first
-    assert "left out" in result.summary()
+    assert text.count("too slow") == stop - first
+    assert "skipped" in result.summary()
 
 
 def test_settings_that_cannot_be_followed_are_refused(tmp_path):
