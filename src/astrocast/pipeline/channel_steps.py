@@ -13,12 +13,19 @@ from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.naming import PARTIAL
+from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.stores.event_table import count_events
-from astrocast.io.stores.registration_store import registration_path
+from astrocast.io.stores.registration_store import registration_place
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
-from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
+from astrocast.pipeline.movies import RECORDING
+from astrocast.pipeline.products import (
+    Product,
+    StoredDataset,
+    StoredFile,
+    StoredFolder,
+)
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
@@ -64,7 +71,7 @@ class ReferenceMotion:
         self._found: MotionCorrection | None = None
 
     def motion_of(
-        self, recording: Path, loc: str, parameters: dict[str, Any]
+        self, recording: Place, loc: str, parameters: dict[str, Any]
     ) -> MotionCorrection:
         """Return the motion of the dataset ``loc``, estimated once.
 
@@ -85,7 +92,7 @@ class ChannelSteps:
     Parameters
     ----------
     recording
-        File that contains all datasets of the run.
+        File or store that contains all datasets of the run.
     settings
         Settings of the run.
     channel
@@ -95,21 +102,25 @@ class ChannelSteps:
         channels end with the name of the channel.
     reference
         Motion of the reference channel, shared by the channels of a run.
+    folder
+        Directory of the run; None: the folder of ``recording``.
     """
 
     def __init__(
         self,
-        recording: Path,
+        recording: Place,
         settings: RunSettings,
         channel: str,
         is_first: bool,
         reference: ReferenceMotion | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.reference = ReferenceMotion() if reference is None else reference
         self.recording, self.settings, self.channel = recording, settings, channel
+        self.folder = Path(recording).parent if folder is None else folder
         self.ending = "" if is_first else f" {channel.rsplit('/', 1)[-1]}"
         self.names = ChannelNames.of(settings, channel)
-        self.store = store_path(recording, self.names.signal)
+        self.store = store_path(self.folder / RECORDING, self.names.signal)
 
     @property
     def movies(self) -> Movies:
@@ -131,15 +142,15 @@ class ChannelSteps:
     def _motion_stage(self) -> Stage:
         from astrocast.preparation.motion_estimate import ALGORITHM_VERSION
 
-        registration = registration_path(self.recording, self.names.corrected)
+        registration = registration_place(self.recording, self.names.corrected)
+        products: list[Product] = [StoredDataset(self.recording, self.names.corrected)]
+        if isinstance(registration, Path):
+            products.append(StoredFile(registration))
         return Stage(
             f"motion{self.ending}",
             plain(self.settings.motion.model_dump(exclude={"enabled"})),
             self.correct_motion,
-            (
-                StoredDataset(self.recording, self.names.corrected),
-                StoredFile(registration),
-            ),
+            tuple(products),
             ALGORITHM_VERSION,
         )
 
@@ -180,9 +191,7 @@ class ChannelSteps:
     def frames_file(self) -> Path:
         """Path of the table of bad frames of this channel, in the run directory."""
         ending = self.ending.strip()
-        return self.recording.with_name(
-            f"frames.{ending}.csv" if ending else "frames.csv"
-        )
+        return self.folder / (f"frames.{ending}.csv" if ending else "frames.csv")
 
     def correct_motion(self) -> dict[str, Any]:
         """Estimate the motion and write the corrected movie; return facts."""

@@ -176,7 +176,9 @@ class RunDirectory:
 
     def _was_changed(self, product: Product) -> bool:
         """Return whether a shared file changed since the last stage was completed."""
-        if not isinstance(product, StoredDataset) or not product.path.exists():
+        if not isinstance(product, StoredDataset) or isinstance(product.path, str):
+            return False  # a URL has no time of the last change
+        if not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
         return bool(describe_stamp(product.path) != stamp)
@@ -264,7 +266,10 @@ class RunDirectory:
     def _note_stamps(self, stages: list[Stage]) -> None:
         """Store size and time of the shared files, which are known to be intact now."""
         shared = {
-            p.path for s in stages for p in s.products if isinstance(p, StoredDataset)
+            p.path
+            for s in stages
+            for p in s.products
+            if isinstance(p, StoredDataset) and isinstance(p.path, Path)
         }
         self.state.setdefault("files", {}).update(
             {path.name: describe_stamp(path) for path in shared}

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.io import open_recording
+from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import column_names, read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
@@ -52,12 +53,12 @@ class Movies:
     Parameters
     ----------
     path
-        The file.
+        The file or store, or the URL of a store.
     raw, corrected, quiet, signal
         Datasets, see `astrocast.pipeline.channel_steps.ChannelNames`.
     """
 
-    path: Path
+    path: Place
     raw: str
     corrected: str
     quiet: str
@@ -116,16 +117,16 @@ def gather(
     )
 
 
-def _compute_projections(path: Path, dataset: str) -> Projections:
+def _compute_projections(path: Place, dataset: str) -> Projections:
     return reduce(Projections.merge, _compute_blocks(path, dataset, project_block))
 
 
-def _compute_frame_means(path: Path, dataset: str) -> NDArray[np.float64]:
+def _compute_frame_means(path: Place, dataset: str) -> NDArray[np.float64]:
     return np.concatenate(list(_compute_blocks(path, dataset, mean_frames)))
 
 
 def _compute_blocks(
-    path: Path, dataset: str, task: Callable[..., Any]
+    path: Place, dataset: str, task: Callable[..., Any]
 ) -> Iterator[Any]:
     """Yield the result of ``task`` for each block of a movie, in order."""
     with open_recording(path, dataset) as movie:
@@ -167,7 +168,7 @@ def _compute_onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64]
     )
 
 
-def _describe_registration(path: Path, corrected: str) -> dict[str, Any]:
+def _describe_registration(path: Place, corrected: str) -> dict[str, Any]:
     """Return the fields of `ReportContent` about motion; empty without registration."""
     found = read_registration(path, corrected)
     if found is None:

@@ -31,8 +31,8 @@ from astrocast.pipeline.directory import (
 )
 from astrocast.pipeline.gather import gather
 from astrocast.pipeline.movies import (
-    MOVIES,
     names_of_movies,
+    place_of_movies,
     remove_movies,
     run_directory,
 )
@@ -212,10 +212,10 @@ class RunStages:
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.opened = opened
-        self.recording = run.file(MOVIES[settings.storage])
+        self.recording = place_of_movies(run.path, settings)
         reference = ReferenceMotion()
         self.channels = [
-            ChannelSteps(self.recording, settings, channel, i == 0, reference)
+            ChannelSteps(self.recording, settings, channel, i == 0, reference, run.path)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 

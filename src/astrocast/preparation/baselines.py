@@ -213,6 +213,7 @@ def minimum_blocks(
     floor: float,
     *,
     checked: bool = False,
+    own: Recording | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
     """Yield ``(start, result, floored)`` for each block of frames, in order.
 
@@ -220,7 +221,8 @@ def minimum_blocks(
     at the same position in the previous, the current and the next segment. The frames
     between these are needed only as one minimum per block.
 
-    ``checked``: the caller has already checked that all values are finite.
+    ``checked``: the caller has already checked that all values are finite. ``own``: a
+    recording with the same values for frames that are read several times.
     """
     pool = shared_threads()
     n, rows, columns = source.shape
@@ -236,7 +238,9 @@ def minimum_blocks(
     after_now = minima_after(heads, nothing)
     minima: list[NDArray[Any]] = []
     edges = np.stack([nothing] * 4)
-    for i, (past, now, future) in enumerate(neighbours(source, blocks, per_segment)):
+    for i, (past, now, future) in enumerate(
+        neighbours(source, blocks, per_segment, own or source)
+    ):
         position = i % per_segment
         if position == 0 and i:
             after_past, after_now, minima = after_now, minima_after(minima, nothing), []
@@ -301,12 +305,13 @@ def minima_after(
 
 
 def neighbours(
-    source: Recording, blocks: list[Block], per_segment: int
+    source: Recording, blocks: list[Block], per_segment: int, own_source: Recording
 ) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
     """Yield each block with the blocks one segment before and one segment after it.
 
     As (before or None, block, after). Frames stay in memory until they are needed again
-    if they fit into `CACHED_BYTES`; otherwise they are read three times.
+    if they fit into `CACHED_BYTES`; otherwise they are read three times, those of the
+    block itself from ``own_source``.
     """
     nothing = np.empty((0, *source.shape[1:]), source.dtype)
     segment = sum(b.stop - b.start for b in blocks[:per_segment])
@@ -320,7 +325,7 @@ def neighbours(
             (f for _, f in read_blocks(source, blocks[per_segment:])), repeat(nothing)
         )
         for past, (_, now), future in zip(
-            pasts, read_blocks(source, blocks), futures, strict=False
+            pasts, read_blocks(own_source, blocks), futures, strict=False
         ):
             yield past, now, future
         return

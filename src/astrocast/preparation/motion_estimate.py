@@ -67,6 +67,9 @@ ALGORITHM_VERSION = 5
 #: the template is made from at most this many frames and bytes
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
+#: frames with more pixels are compared at half the resolution: it is exact enough, and
+#: images of full resolution would need gigabytes
+FINEST_PIXELS = 1 << 22
 #: length of a run of consecutive frames in the sample, if chunks have several frames
 SAMPLE_RUN = 8
 
@@ -189,7 +192,10 @@ def build_model(
         settings.gSig_filt,
         pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig, not settings.has_field)
+    is_wide = shape[0] * shape[1] > FINEST_PIXELS
+    rigid = rigid_template(
+        sample, settings.niter_rig, not settings.has_field and not is_wide
+    )
     model: Model = rigid
     if settings.has_field:
         strides, overlaps = settings.strides, settings.overlaps

@@ -22,7 +22,7 @@ from astrocast.runtime.memory import scale_to_memory
 
 #: most and fewest tiles along a side of the frame, and the most values in memory (tiles
 #: x frames): long recordings have fewer tiles
-_TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 32 << 20
+_TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,23 @@ class Field:
         """Read a recording once; find bad frames if ``judge`` is True."""
         n, rows, columns = recording.shape
         side = max(1, -(-max(rows, columns) // tiles_along(n)))
-        tiles, judged = [], FrameJudge()
+        count = -(-rows // side) * -(-columns // side)
+        tiles, judged = np.empty((n, count), np.float32), FrameJudge()
         blocks = [
             Block(b.start, b.stop, min(1, b.start), 0)
             for b in blocks_of(recording, 0, n, most=scale_to_memory(READ_VOXELS))
         ]
-        for _, (means, measured) in map_blocks(
+        for block, (means, measured) in map_blocks(
             recording, MeasureField(side, judge), blocks, pool=pool
         ):
-            tiles.append(means)
+            tiles[block.start : block.stop] = means
             for part in measured:
                 judged.add(part)
         bad = np.zeros(n, np.bool_)
         if judge:
             left_out = [f.frame for f in judged.flags() if f.severity >= LEAVE_OUT]
             bad[left_out] = True
-        return cls(np.concatenate(tiles), side, (rows, columns), bad)
+        return cls(tiles, side, (rows, columns), bad)
 
     def interpolate_bad_frames(
         self, bad: NDArray[np.bool_] | None
@@ -138,7 +139,7 @@ def tiles_along(n_frames: int) -> int:
 
     Examples
     --------
-    >>> tiles_along(80_000), tiles_along(1_000_000)
+    >>> tiles_along(20_000), tiles_along(1_000_000)
     (20, 5)
     """
     fits = int((_MOST_VALUES / max(n_frames, 1)) ** 0.5)
