@@ -229,8 +229,14 @@ def search_stretch(
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
-    for index, block in blocks:
-        _store_candidates(index, block, stretch, ratio, search)
+    # each thread takes a block: kernels are a small part of the work
+    alone = replace(search, pool=None)
+
+    def store(item: tuple[int, Block]) -> None:
+        _store_candidates(*item, stretch, ratio, alone)
+
+    in_turn = map if search.pool is None else search.pool.map
+    list(in_turn(store, blocks))
     return stretch.excess
 
 
