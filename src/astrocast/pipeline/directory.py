@@ -128,6 +128,17 @@ class RunDirectory:
         self._note_stamps(stages)
         return computed
 
+    def is_complete(self, stages: list[Stage]) -> bool:
+        """Return whether `perform` would reuse all stages; nothing is changed."""
+        if list(self.state["stages"]) != [stage.name for stage in stages]:
+            return False
+        key = fingerprint(self.state["input"])
+        for stage in stages:
+            key = fingerprint(key, stage.name, stage.parameters, stage.version)
+            if self._reason_to_compute(stage, key) is not None:
+                return False
+        return True
+
     def check(self, stages: list[Stage]) -> dict[str, list[str]]:
         """Compare all products of complete stages with their checksums.
 

@@ -31,10 +31,10 @@ from astrocast.kernels.registration.piecewise import (
 from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_frames
 from astrocast.kernels.registration.quality import (
     NormalRange,
-    bridge,
     dark_border,
     estimate_noise_level,
     field_border,
+    interpolate_bad_frames,
     mean_crispness,
     valid_border,
 )
@@ -317,7 +317,8 @@ def conclude(
     """Interpolate the shifts of bad frames, and return the motion."""
     n = len(found.shifts)
     bad = frames_left_out(table, n)
-    shifts, fields_ = bridge(found.shifts, bad), bridge(found.fields, bad)
+    shifts = interpolate_bad_frames(found.shifts, bad)
+    fields_ = interpolate_bad_frames(found.fields, bad)
     border = valid_border(shifts[~bad])
     if isinstance(model, PiecewiseModel):
         border = field_border(spread_fields(fields_[~bad], model.grid))

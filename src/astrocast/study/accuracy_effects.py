@@ -123,8 +123,11 @@ def _recover_followers(made: SimulatedCohort, units: Units) -> dict[str, list[fl
 
 
 def recover_responses(seed: int) -> dict[str, list[float]]:
-    """Return how well responding regions, their probability and latency are found."""
-    made = simulate_cohort(one_recording(seed, stimulus_interval=30.0))
+    """Return how well responding regions, their probability and latency are found.
+
+    There are no followers: a unit that follows a responding unit would respond, too.
+    """
+    made = simulate_cohort(one_recording(seed, stimulus_interval=30.0, followers=0.0))
     s = made.settings
     found = responses_by(
         made.events,

@@ -38,9 +38,9 @@ def batch(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            min=0,
             help="Number of recordings to run at the same time (default: as many as"
-            " cores and memory allow).",
+            " cores and memory allow); 0: one at a time, without a separate process.",
             show_default=False,
         ),
     ] = None,
