@@ -124,13 +124,15 @@ def test_a_run_with_little_memory_has_the_same_result(
     stores = [tmp_path / str(s) / "recording.ch0.roi" for s in (False, True)]
     one, other = ((store / "events.csv").read_text() for store in stores)
     assert one == other
-    one, other = (open_event_map(store).to_array() for store in stores)
-    np.testing.assert_array_equal(one, other)
+    with open_event_map(stores[0]) as one_map, open_event_map(stores[1]) as other_map:
+        np.testing.assert_array_equal(one_map.to_array(), other_map.to_array())
     for loc in ("mc/ch0", "df/ch0"):
-        one, other = (
-            open_recording(s.parent / "recording.h5", loc).to_array() for s in stores
-        )
-        np.testing.assert_array_equal(one, other)
+        paths = [store.parent / "recording.h5" for store in stores]
+        with (
+            open_recording(paths[0], loc) as first,
+            open_recording(paths[1], loc) as same,
+        ):
+            np.testing.assert_array_equal(first.to_array(), same.to_array())
 
 
 class _Stop(BaseException):

@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import h5py
 import numpy as np
@@ -72,22 +73,29 @@ def read_network(path: str | Path) -> SavedNetwork:
         unet = unet_from_arrays(arrays)
     except InvalidValueError as error:
         raise FormatError(f"{found}: {error}") from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        zipfile.BadZipFile,
-    ) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # libraries raise anything on damaged bytes
         raise FormatError(
             f"{found} cannot be read as a model: {error}. The file is damaged or has"
             " another format"
         ) from error
-    return SavedNetwork(unet, found, _read_record(found))
+    record = _read_record(found)
+    written = record.get("weights_crc32")
+    if written is not None and written != checksum_weights(unet):
+        raise FormatError(
+            f"the weights in {found} are not those that were written: their checksum"
+            " differs. Take the file from a copy, or train again"
+        )
+    return SavedNetwork(unet, found, record)
+
+
+def checksum_weights(unet: UNet) -> str:
+    """Return the CRC-32 of all weights as float32, 8 hexadecimal digits."""
+    checksum = 0
+    for array in unet.arrays():
+        checksum = crc32(np.ascontiguousarray(array, "<f4").data, checksum)
+    return f"{checksum:08x}"
 
 
 def _locate(path: Path) -> Path:
@@ -281,5 +289,10 @@ def write_network(
         "kernel": unet.filters,
         "context": unet.context,
     }
-    write_json(folder / f"{prefix}.json", {"architecture": architecture, **record})
+    described = {
+        "architecture": architecture,
+        "weights_crc32": checksum_weights(unet),
+        **record,
+    }
+    write_json(folder / f"{prefix}.json", described)
     return path

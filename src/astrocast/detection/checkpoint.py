@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from astrocast.errors import FormatError, OutputExistsError, ResultsDifferError
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import META, read_meta, write_checksums
 from astrocast.io.writing.files import rename_over
+from astrocast.io.writing.lock import OutputLock
 from astrocast.runtime.checkpoint import BlockStore
 from astrocast.runtime.cluster import connected_client, sees_folder
 from astrocast.runtime.fingerprint import compare_results, describe_result
@@ -29,6 +31,7 @@ ALGORITHM_VERSION = 5
 #: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
+LOCK = "run.lock"
 
 
 def describe_detection(
@@ -39,12 +42,42 @@ def describe_detection(
     return describe_result(important, recording, ALGORITHM_VERSION)
 
 
+def partial_path(target: Path) -> Path:
+    """Return the directory of an unfinished detection."""
+    return target.with_name(target.name + ".partial")
+
+
+@contextmanager
+def open_checkpoint(target: Path, identity: dict[str, Any]) -> Iterator[Checkpoint]:
+    """Make a checkpoint, or take up the one of an interrupted run.
+
+    Raises
+    ------
+    OutputError
+        Another process detects into the same output.
+    """
+    path = partial_path(target)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = OutputLock(path / LOCK, target)
+    try:
+        checkpoint = Checkpoint(target, identity, lock)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        yield checkpoint
+    finally:
+        checkpoint.release()
+
+
 class Checkpoint:
     """Directory of an unfinished run: finished blocks, and what identifies the run."""
 
-    def __init__(self, target: Path, identity: dict[str, Any]) -> None:
-        self.target = target
-        self.path = target.with_name(target.name + ".partial")
+    def __init__(
+        self, target: Path, identity: dict[str, Any], lock: OutputLock | None = None
+    ) -> None:
+        self.target, self.lock = target, lock
+        self.path = partial_path(target)
         self.blocks = self.path / "blocks"
         self.resumed = False
         if self.path.exists():
@@ -58,7 +91,7 @@ class Checkpoint:
         """Continue the run in an existing directory, or raise an error."""
         run = self.path / RUN
         if not run.exists():
-            if any(p for p in self.path.iterdir() if p.name != "blocks"):
+            if any(p for p in self.path.iterdir() if p.name not in ("blocks", LOCK)):
                 raise OutputExistsError(
                     f"{self.path} exists, but does not contain an interrupted"
                     " detection; move it away"
@@ -122,11 +155,19 @@ class Checkpoint:
         """Remove the finished blocks and give the directory its final name."""
         shutil.rmtree(self.blocks, ignore_errors=True)
         (self.path / "debug" / "complete").unlink(missing_ok=True)
+        self.release()
         write_checksums(self.path, leave_out=[RUN])
         rename_over(self.path, self.target)
         # removed last: a folder with this file can still be recognised and resumed
         (self.target / RUN).unlink(missing_ok=True)
         return self.target
+
+    def release(self) -> None:
+        """Let other processes work in the directory."""
+        if self.lock is not None:
+            self.lock.release()
+            (self.path / LOCK).unlink(missing_ok=True)
+            self.lock = None
 
     def for_workers(self) -> Checkpoint | CarriedBlocks:
         """Return the store of blocks for tasks of a cluster.
@@ -139,6 +180,7 @@ class Checkpoint:
         if not sees_folder(self.blocks):
             return CarriedBlocks()
         there = copy(self)
+        there.lock = None  # workers work for the process that has it
         there.blocks = self.blocks.resolve()
         there._finished = BlockStore(there.blocks)
         return there

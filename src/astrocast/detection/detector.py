@@ -11,9 +11,9 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import (
-    Checkpoint,
     describe_detection,
     is_finished,
+    open_checkpoint,
 )
 from astrocast.detection.preconditions import (
     check_in_force,
@@ -339,28 +339,36 @@ class Detector:
         if is_finished(target, who):
             self.logger.info("%s contains the result of the same run: reused", target)
             return target
-        checkpoint = Checkpoint(target, who)
-        if checkpoint.resumed:
-            self.logger.info("resuming the interrupted run in %s", checkpoint.path)
-        levels = derive_levels(worked_on, settings, calibrated)
-        settings = settings.model_copy(update=levels)
-        parameters |= {f"{name} (auto)": level for name, level in levels.items()}
-        with hold_recording(worked_on, settings, checkpoint.path) as at_hand:
-            known = DetectionInputs(
-                border, bad_frames, signal, light, kind, recording.shape[0], judged
-            )
-            found = detect(
-                at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
-            )
-        if found.invalid_voxels:
-            warnings.warn(
-                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
-                " infinite; they are never part of an event and are left out of traces",
-                AstrocastWarning,
-                stacklevel=stack_level(),
-            )
-        self.logger.info("%d events in %s", found.events, target)
-        return checkpoint.finish()
+        with open_checkpoint(target, who) as checkpoint:
+            if checkpoint.resumed:
+                self.logger.info("resuming the interrupted run in %s", checkpoint.path)
+            levels = derive_levels(worked_on, settings, calibrated)
+            settings = settings.model_copy(update=levels)
+            parameters |= {f"{name} (auto)": level for name, level in levels.items()}
+            with hold_recording(worked_on, settings, checkpoint.path) as at_hand:
+                known = DetectionInputs(
+                    border, bad_frames, signal, light, kind, recording.shape[0], judged
+                )
+                found = detect(
+                    at_hand,
+                    settings,
+                    checkpoint,
+                    who,
+                    parameters,
+                    known,
+                    pool,
+                    calibrated,
+                )
+            if found.invalid_voxels:
+                warnings.warn(
+                    f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
+                    " infinite; they are never part of an event and are not used for"
+                    " traces",
+                    AstrocastWarning,
+                    stacklevel=stack_level(),
+                )
+            self.logger.info("%d events in %s", found.events, target)
+            return checkpoint.finish()
 
     def characterize_event(
         self,
