@@ -100,7 +100,7 @@ def test_ctrl_c_says_how_to_go_on(
     code = main(["delta", str(recording), "-o", str(tmp_path / "d.h5")])
     said = capsys.readouterr().err
     assert code == 130
-    assert "the same command takes up where this one stopped" in said
+    assert "run the same command again to continue" in said
     assert "Traceback" not in said
 
 
@@ -199,6 +199,17 @@ def test_a_wrong_call_is_said_in_words(
     message = capsys.readouterr().err
     assert said.lower() in message.lower()
     assert "Traceback" not in message
+
+
+def test_an_error_in_analyze_does_not_list_the_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["analyze", "groups", "study"]) == 2
+    message = capsys.readouterr().err
+    assert "--value" in message
+    assert "The commands are" not in message
+    assert main(["xyzzy"]) == 2
+    assert "analyze" in capsys.readouterr().err
 
 
 def test_version_info_and_parameters(

@@ -226,7 +226,7 @@ def test_an_output_that_exists_is_refused(recording: Path, tmp_path: Path):
     with pytest.raises(OutputExistsError, match="mine"):
         Detector(recording, tmp_path / "mine").run("df/ch0")
     (tmp_path / "slice.ch0.roi").mkdir()
-    with pytest.raises(OutputExistsError, match="holds no events"):
+    with pytest.raises(OutputExistsError, match="does not contain events"):
         Detector(recording).run("df/ch0")
 
 

@@ -110,7 +110,7 @@ def run(
         if small:  # the smallest share of the memory, and blocks of a few frames
             patch.setenv(MEMORY_VARIABLE, str(LEAST_BYTES))
             patch.setattr("astrocast.runtime.blocks.BLOCK_BYTES", 2 << 20)
-            patch.setattr("astrocast.preparation.baselines.KEPT_BYTES", 1 << 20)
+            patch.setattr("astrocast.preparation.baselines.CACHED_BYTES", 1 << 20)
             for name in ("stretch.BLOCK_VOXELS", "candidates._BLOCK_VOXELS"):
                 patch.setattr(f"astrocast.detection.calibrated.{name}", 1 << 20)
         assert main(["-q", "run", str(movie), "-o", str(folder)]) == 0
@@ -149,7 +149,7 @@ def test_an_interrupted_stage_goes_on_with_another_limit(
         with monkeypatch.context() as patch:
             if kind == "interrupted":
                 patch.setattr(calibrated + "_BLOCK_VOXELS", 1 << 18)
-                patch.setattr(calibrated + "_keep", _stop)
+                patch.setattr(calibrated + "_store_candidates", _stop)
                 with pytest.raises(_Stop):
                     Detector(movie, store).run("data/ch0", method="calibrated")
         Detector(movie, store).run("data/ch0", method="calibrated")
