@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.parts import finish_parts
-from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
+from astrocast.detection.calibrated.segment import (
+    CONFIDENCE,
+    HEIGHT,
+    segment_calibrated,
+)
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
 from astrocast.detection.events.footprint_measures import (
@@ -228,7 +232,7 @@ def detect(
 
 def extra_columns(units: Units, is_calibrated: bool) -> list[Column]:
     """Return the columns of the event table beyond the base table, in order."""
-    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
+    extra = [CONFIDENCE, HEIGHT, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
     # the detection's own description of a column goes before the general one
     stated = {column.name for column in extra}
     return extra + [c for c in measure_columns(units) if c.name not in stated]

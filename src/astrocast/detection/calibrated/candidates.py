@@ -16,6 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import (
+    find_low_voxels,
+    keep_decoys,
+    searched_frames,
+)
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
     Stretch,
@@ -200,9 +205,22 @@ def _look(
     mask = stand_out(smooth, noise, which, settings.candidate, search.border, pool)
     if invalid is not None:
         mask &= ~invalid[block.inner]
+    silent = ~counted
     if search.unknown is not None:
-        mask[search.unknown[block.start : block.stop]] = False
+        unknown = search.unknown[block.start : block.stop]
+        mask[unknown] = False
+        silent = silent | unknown
     runs = find_runs(mask, pool)
+    inner = above[block.inner]
+    low_voxels = find_low_voxels(
+        (smooth, inner),
+        (noise, which),
+        (silent, None if invalid is None else invalid[block.inner]),
+        _decoy_frames(block, stretch, settings),
+        settings,
+        search.border,
+        pool,
+    )
     search.checkpoint.save(
         _LOOKED,
         index,
@@ -211,8 +229,9 @@ def _look(
         first=runs.first,
         invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
         value=values_on_runs(runs, smooth, pool),
-        single=values_on_runs(runs, above[block.inner], pool),
+        single=values_on_runs(runs, inner, pool),
         low=low,
+        **low_voxels,
     )
 
 
@@ -249,6 +268,15 @@ def _keep(
     kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
     own = kept[labels]
     voxels = np.repeat(own, runs.stop - runs.start)
+    part = _decoy_frames(block, stretch, search.settings)
+    decoys = keep_decoys(
+        stored,
+        replace(noise, which=which[part], shift=-noise.shift),
+        block.start + part.start,
+        (part.stop - part.start, *ratio.shape),
+        search.settings,
+        search.threshold,
+    )
     search.checkpoint.save(
         ACTIVE,
         index,
@@ -261,4 +289,15 @@ def _keep(
         value=value[voxels],
         single=single[voxels],
         noise=normal[voxels],
+        **decoys,
     )
+
+
+def _decoy_frames(
+    block: Block, stretch: Stretch, settings: CalibratedSettings
+) -> slice:
+    """Return the frames of a block in which decoys are looked for."""
+    shape = (stretch.n_frames, *stretch.noise.shape)
+    first, end = searched_frames((stretch.start, stretch.stop), shape, settings.stretch)
+    a, b = (min(max(t, block.start), block.stop) - block.start for t in (first, end))
+    return slice(a, max(a, b))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
+from astrocast.detection.calibrated.decoys import find_decoys, size_of, write_decoys
 from astrocast.detection.calibrated.divide import (
     Batch,
     DividedEvent,
@@ -61,6 +62,14 @@ CONFIDENCE = Column(
     "float64",
     "",
     "Probability that noise alone reaches the event's peak nowhere in the recording.",
+    "detector",
+)
+HEIGHT = Column(
+    "height",
+    "float64",
+    "sd",
+    "Highest smoothed signal of the event, in standard deviations of noise and"
+    " extrinsic fluctuations; NaN for whole-field events.",
     "detector",
 )
 
@@ -118,6 +127,10 @@ def segment_calibrated(
             AstrocastWarning,
             stacklevel=stack_level(),
         )
+    decoys = find_decoys(
+        checkpoint, candidates.blocks, candidates.shape, settings, threshold, pool
+    )
+    write_decoys(checkpoint.path, decoys, candidates.shape)
     return _Writer(candidates, field, of_field).write(settings, threshold, pool)
 
 
@@ -130,6 +143,7 @@ class _Writer:
         self.candidates, self.field, self.of_field = candidates, field, of_field
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
+        self.sizes: list[tuple[int, int, int]] = []
         self.parts: list[NDArray[np.float64]] = []
         self.written = 0
 
@@ -146,6 +160,7 @@ class _Writer:
                 if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
+                self.sizes.append(size_of(event, shape))
                 self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
@@ -163,6 +178,7 @@ class _Writer:
         measures = {
             CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
             KIND.name: np.array(["global"] * n_field + ["local"] * n),
+            HEIGHT.name: np.concatenate([np.full(n_field, np.nan), self.heights]),
         }
         found, was = number_events(self.candidates, _EVENTS, n + n_field, measures)
         number = np.empty(n + n_field + 1, np.int64)

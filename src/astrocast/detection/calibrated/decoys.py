@@ -1,0 +1,206 @@
+"""Decoys: what the same search finds in the inverted signal.
+
+An event only raises the signal. What is extrinsic (a vessel, diffuse light, the focus,
+residual motion) and noise lower it as often, so the search of the inverted signal finds
+about as many of these as the search itself (the target-decoy approach, Elias & Gygi
+2007, https://doi.org/10.1038/nmeth1019). At most a few million voxels are searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astrocast.detection.calibrated.divide import DividedEvent, Voxels, find_events
+from astrocast.detection.checkpoint import Checkpoint
+from astrocast.detection.events.segmentation import ACTIVE
+from astrocast.kernels.calibrated.candidates import (
+    NoiseOfPixels,
+    noise_on_runs,
+    regions_to_keep,
+    stand_out,
+    values_on_runs,
+)
+from astrocast.kernels.masks.runs import Runs, find_runs, list_voxels
+from astrocast.kernels.segmentation.labelling import label_runs
+from astrocast.runtime.blocks import Block
+from astrocast.settings.calibrated import CalibratedSettings
+
+#: name of the table of decoys in the event store
+DECOYS = "decoys.parquet"
+#: voxels of a recording in which decoys are looked for, and the most frames of a piece
+#: where that is not the whole recording
+_SEARCHED_VOXELS, _PIECE = 16 << 20, 64
+#: names under which the low voxels of a block are stored
+_LOW = ("low_start", "low_stop", "low_first", "low_value", "low_single")
+_DECOY = ("decoy_at", "decoy_value", "decoy_noise", "decoy_single")
+
+
+def searched_frames(
+    span: tuple[int, int], shape: tuple[int, int, int], length: int
+) -> tuple[int, int]:
+    """Return the frames of a stretch in which decoys are looked for: first, end.
+
+    Parameters
+    ----------
+    span
+        First frame of the stretch and its end.
+    shape
+        Of the recording, (frame, row, column).
+    length
+        About how many frames a stretch has.
+
+    Examples
+    --------
+    >>> searched_frames((0, 500), (500, 64, 64), 512)
+    (0, 500)
+    >>> searched_frames((0, 500), (1000, 512, 512), 512)
+    (218, 282)
+    >>> searched_frames((500, 1000), (1000, 512, 512), 512)
+    (500, 500)
+    """
+    start, stop = span
+    pixels = shape[1] * shape[2]
+    share = _SEARCHED_VOXELS / (shape[0] * pixels)
+    if share >= 1:
+        return span
+    piece = int(np.clip(_SEARCHED_VOXELS // pixels, 16, _PIECE))
+    wanted = share * (stop - start)
+    index = round(start / max(length, 1))
+    if wanted < piece:
+        # a piece in some of the stretches, the first among them
+        each = wanted / piece
+        chosen = np.ceil((index + 1) * each) > np.ceil(index * each)
+        wanted = piece if chosen else 0
+    count = min(round(wanted), stop - start)
+    first = start + (stop - start - count) // 2
+    return (first, first + count) if count else (start, start)
+
+
+def find_low_voxels(
+    signal: tuple[NDArray[np.float32], NDArray[np.float32]],
+    noise: tuple[NDArray[np.float32], NDArray[np.int64]],
+    left_out: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
+    frames: slice,
+    settings: CalibratedSettings,
+    border: tuple[int, int, int, int],
+    pool: Executor | None,
+) -> dict[str, NDArray[Any]]:
+    """Return the voxels of a block that lie below the noise, inverted.
+
+    Parameters
+    ----------
+    signal
+        Smoothed signal of the block and its signal before, float32.
+    noise
+        Standard deviation (kind of frame, row, column), and the kind of each frame.
+    left_out
+        Frames and voxels (or None) in which nothing is looked for, bool.
+    frames
+        Of the block, in which decoys are looked for.
+    settings, border, pool
+        Of the search.
+
+    Returns
+    -------
+    dict
+        Arrays to be stored with the block.
+    """
+    smooth, above = (-part[frames] for part in signal)
+    deviation, which = noise
+    mask = stand_out(smooth, deviation, which[frames], settings.candidate, border, pool)
+    silent, invalid = left_out
+    mask[silent[frames]] = False
+    if invalid is not None:
+        mask &= ~invalid[frames]
+    runs = find_runs(mask, pool)
+    values = values_on_runs(runs, smooth, pool), values_on_runs(runs, above, pool)
+    arrays = runs.start, runs.stop, runs.first, *values
+    return dict(zip(_LOW, arrays, strict=True))
+
+
+def keep_decoys(
+    stored: Mapping[str, NDArray[Any]],
+    noise: NoiseOfPixels,
+    first: int,
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    threshold: float,
+) -> dict[str, NDArray[Any]]:
+    """Return the low voxels of a block that may be part of a decoy, to be stored.
+
+    Parameters
+    ----------
+    stored
+        From `find_low_voxels`.
+    noise
+        Of the frames searched; the height of the background is that of the inverted
+        signal.
+    first
+        Frame of the recording that is the first of these.
+    shape
+        Of these frames, (frame, row, column).
+    settings, threshold
+        Of the search.
+    """
+    start, stop, of_row, value, single = (stored[name] for name in _LOW)
+    runs = Runs(start, stop, of_row, shape)
+    plain, normal = noise_on_runs(runs, value, noise)
+    labels, n = label_runs(runs)
+    kept = regions_to_keep(runs, labels, n, value / normal, threshold)
+    high = value > np.float32(settings.candidate) * plain
+    high &= np.repeat(kept[labels], runs.stop - runs.start)
+    at = list_voxels(runs) + first * shape[1] * shape[2]
+    arrays = at[high], value[high], normal[high], single[high]
+    return dict(zip(_DECOY, arrays, strict=True))
+
+
+def find_decoys(
+    checkpoint: Checkpoint,
+    blocks: list[Block],
+    shape: tuple[int, int, int],
+    settings: CalibratedSettings,
+    threshold: float,
+    pool: Executor | None,
+) -> list[DividedEvent]:
+    """Return the decoys among the low voxels that the blocks of a recording keep."""
+    parts = [checkpoint.load(ACTIVE, k, *_DECOY) for k in range(len(blocks))]
+    columns = [np.concatenate([part[name] for part in parts]) for name in _DECOY]
+    voxels = Voxels(*columns)
+    if not len(voxels.at) or (voxels.value / voxels.noise).max() < threshold:
+        return []
+    return list(find_events([voxels], shape, settings, threshold, pool))
+
+
+def write_decoys(
+    folder: Path, decoys: list[DividedEvent], shape: tuple[int, int, int]
+) -> None:
+    """Store the table of decoys: frame, row, column and height of their peaks, size."""
+    peak = np.array([event.parts[0, 0] for event in decoys], np.int64)
+    z, x, y = np.unravel_index(peak, shape)
+    sizes = [size_of(event, shape) for event in decoys]
+    voxels, pixels, frames = np.array(sizes, np.int64).reshape(-1, 3).T
+    pd.DataFrame(
+        {
+            "z": z,
+            "x": x,
+            "y": y,
+            "height": [event.height for event in decoys],
+            "voxels": voxels,
+            "pixels": pixels,
+            "frames": frames,
+        }
+    ).to_parquet(folder / DECOYS, index=False)
+
+
+def size_of(event: DividedEvent, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the number of voxels, pixels and frames of an event."""
+    at, size = event.layers.voxels, shape[1] * shape[2]
+    frames = int(at[-1] // size - at[0] // size) + 1
+    return len(at), len(np.unique(at % size)), frames
