@@ -82,10 +82,10 @@ def _many_events(folder: Path, numbers: tuple[int, ...]) -> None:
     from astrocast.detection import Detector
     from astrocast.io.stores.event_table import read_events
 
-    for number in numbers:
-        path = folder / f"many_{number}.h5"
+    for turn, number in enumerate(numbers):
+        path = folder / f"many_{turn}.h5"
         frames = write_many_events(path, number)
-        output = folder / f"many_{number}.roi"
+        output = folder / f"many_{turn}.roi"
         cpu, wall = _spent(
             lambda p=path, o=output: Detector(p, o).run("data/ch0", method="calibrated")
         )

@@ -34,7 +34,7 @@ def test_signature_starts_with_the_contract(path: str, method: str) -> None:
         else:
             # the defaults are literals or builtin types
             assert found.default == eval(default, vars(builtins)), name
-    # what goes beyond the contract is optional and named
+    # parameters beyond the contract are optional and keyword-only
     for extra in parameters[len(expected) :]:
         assert (
             extra.kind is inspect.Parameter.KEYWORD_ONLY

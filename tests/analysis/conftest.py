@@ -45,7 +45,7 @@ def draw_movie(labels: np.ndarray) -> np.ndarray:
 
 
 def table_of(labels: np.ndarray, movie: np.ndarray) -> pd.DataFrame:
-    """What detection writes, by plain loops; what no test here looks at is NaN."""
+    """Return an event table by plain loops; columns that no test reads are NaN."""
     rows: list[dict[str, Any]] = []
     for n in np.unique(labels[labels > 0]):
         where = np.argwhere(labels == n)

@@ -1,6 +1,4 @@
-"""A kept result is found by exactly what it came from, and a damaged one is computed
-again.
-"""
+"""A cached result is used only for the same input; a damaged one is computed again."""
 
 from __future__ import annotations
 
@@ -157,7 +155,7 @@ def test_a_cached_result_is_always_that_of_a_fresh_computation(
         elif what == "trace":
             events.normalize({0: ["subtract", {"mode": "first"}]})
         elif what == "recording":
-            # in place, without anything being told of it
+            # changed in place: the cache is not informed
             recording[data.draw(st.integers(0, 39)), 3, 4] += 1
         elif what == "seed":
             events.seed += 1

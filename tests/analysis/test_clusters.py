@@ -105,7 +105,7 @@ def animals(effect: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     subject = np.repeat(np.arange(8), 30)
     group = np.where(subject < 4, "a", "b")
-    # animals differ among each other: their events are told apart, groups are not
+    # animals differ, groups do not: a classifier finds the animal, not the group
     area = rng.normal(0, 1, 8)[subject] * 0.5 + effect * (group == "b")
     values = rng.normal(0, 0.5, 240) + area
     table = pd.DataFrame({"area": values, "noise": rng.normal(size=240)})

@@ -195,4 +195,4 @@ def test_an_event_map_is_needed_to_show_it(events, tmp_path, store):
     (copied / "event_map.tiff").unlink()
     with pytest.raises(NotRunError, match="no event map"):
         Events(copied).show_event_map()
-    assert Events(copied).num_frames == 31  # as far as the events reach
+    assert Events(copied).num_frames == 31  # up to the last event

@@ -1,6 +1,4 @@
-"""Many recordings: indices stay, whatever else is loaded; every recording is measured
-on its own.
-"""
+"""Many recordings: indices do not depend on which others are loaded."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def test_indices_do_not_depend_on_order_or_company(store, another_store, third_s
     for index in both.index:
         assert_array_equal(both.loc[index, "trace"], turned.loc[index, "trace"])
     assert MultiEvents([store]).events.index.tolist() == both.index[:3].tolist()
-    # two of one name are told apart by their folders
+    # two recordings of one name differ by their folders
     twins = MultiEvents([store, another_store, third_store]).events
     assert set(both.index[3:]) <= set(twins.index)
     assert twins.index.is_unique

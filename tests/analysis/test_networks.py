@@ -1,4 +1,4 @@
-"""Synchrony and propagation where they are known, and where there are none."""
+"""Synchrony and propagation in tables with and without them."""
 
 from __future__ import annotations
 

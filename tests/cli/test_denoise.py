@@ -1,6 +1,4 @@
-"""``astrocast denoise`` takes its options from the settings, says what it cost, and
-overwrites nothing unasked.
-"""
+"""The command ``astrocast denoise``: options, quality measures, no overwriting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``astrocast doctor`` says what is there and how to get what is missing."""
+"""``astrocast doctor`` names what is installed and how to get the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``astrocast info`` lists what there is to choose from; every command chooses it."""
+"""``astrocast info`` lists channels, planes, positions; every command takes one."""
 
 from __future__ import annotations
 

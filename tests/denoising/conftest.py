@@ -1,6 +1,4 @@
-"""What the tests of denoising share: a small movie, a small network, a model file as
-older Keras wrote it.
-"""
+"""A small movie, a small network, and a model file as older Keras wrote it."""
 
 from __future__ import annotations
 

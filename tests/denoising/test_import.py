@@ -1,4 +1,4 @@
-"""Importing costs nothing, and what is missing is named."""
+"""Importing is cheap; a missing extra is named."""
 
 import subprocess
 import sys

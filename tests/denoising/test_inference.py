@@ -1,6 +1,4 @@
-"""A recording goes in, a recording of the same length comes out, however it is cut and
-whatever evaluates it.
-"""
+"""Denoised recordings do not depend on the blocks or on the engine."""
 
 from importlib.util import find_spec
 from pathlib import Path

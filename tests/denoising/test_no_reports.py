@@ -17,7 +17,8 @@ DIRECT = re.compile(
     re.MULTILINE,
 )
 
-#: stands in for the package that reports: it says that it was loaded, and sends nothing
+#: stands in for the package that reports: it records that it was loaded, and sends
+# nothing
 SPY = "print('a report was started', flush=True)"
 
 
@@ -71,6 +72,6 @@ def test_openvino_is_imported_in_one_place_only(folder: str) -> None:
         if p not in (BACKEND, Path(__file__).resolve())
     ]
     if folder == "src":
-        # the pattern finds what it is to find
+        # the pattern matches a call that is known to be there
         assert DIRECT.search(BACKEND.read_text(encoding="utf-8"))
     assert [str(p) for p in files if DIRECT.search(p.read_text(encoding="utf-8"))] == []

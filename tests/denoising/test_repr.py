@@ -1,4 +1,4 @@
-"""What the public classes of denoising say of themselves."""
+"""The repr of the public classes of denoising."""
 
 from __future__ import annotations
 

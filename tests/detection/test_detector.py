@@ -284,7 +284,7 @@ def test_characterises_one_event_as_the_run_does(
         np.testing.assert_array_equal(found.loc[2, name], row[name], err_msg=name)
     Detector.cleanup_mmap(tmp_path / "data.npy")
     assert not (tmp_path / "data.npy").exists()
-    Detector.cleanup_mmap(tmp_path / "data.npy")  # gone already
+    Detector.cleanup_mmap(tmp_path / "data.npy")  # removed before
     mapped = np.memmap(tmp_path / "labels.raw", np.int32, "r", shape=labels.shape)
     Detector.cleanup_mmap(mapped)
     assert not (tmp_path / "labels.raw").exists()

@@ -1,6 +1,4 @@
-"""Each parameter of `Detector.run` does what it says: the result is the definition's,
-and not that of the default.
-"""
+"""Each parameter of `Detector.run` changes the result as its definition says."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Parameters that follow from a recording's noise. What is in the recordings is stated
-in `test_calibrated`.
-"""
+"""Parameters that follow from a recording's noise; recordings of `test_calibrated`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands."""
+"""The examples of the README run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tifffile
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-# a user's session: the example is about what it does, not what it warns of
+# a user's session: warnings are not what the example is about
 @pytest.mark.filterwarnings("ignore")
 def test_the_python_example_runs_and_finds_the_flash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""What the reference says of files, columns and commands is what there is."""
+"""The reference names the files, columns and commands that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server sends is what the recording holds."""
+"""The server sends the pixels of the recording."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_smaller_frames_are_sent_on_request(client: Any) -> None:
     small = client.get(f"{BASE}/frames", params={**values, "step": 2}).content
     blocks = np.frombuffer(whole, np.uint8).reshape(32, 2, 32, 2).astype(float)
     found = np.frombuffer(small, np.uint8).reshape(32, 32)
-    # what is white or black was cut before the mean here, after it there
+    # values are clipped before the mean here, after it there
     uncut = ((blocks > 0) & (blocks < 255)).all(axis=(1, 3))
     assert uncut.mean() > 0.8
     assert np.abs(found - blocks.mean(axis=(1, 3)))[uncut].max() <= 1.0

@@ -1,4 +1,4 @@
-"""What is opened, and what is said when it cannot be."""
+"""Recordings and runs that open, and the messages for those that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and film clips hold what is seen."""
+"""Shared tables and film clips equal the view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a recording is named when it is opened, all of it at once."""
+"""Opening a recording names everything that is wrong with it, in one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much goes to a device at once."""
+"""Batch sizes that follow from the memory of a device."""
 
 from __future__ import annotations
 

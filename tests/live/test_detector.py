@@ -1,4 +1,4 @@
-"""The detection of frames as they come, beside the detection of the whole."""
+"""Detection of frames as they arrive, compared with that of the whole recording."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_events_are_reported_soon_after_their_end(watched):
     later = [e for now, _, e in heard if e.stop / RATE > LIVE.learn / RATE]
     assert len(later) >= 4
     assert max(e.latency for e in later) <= 2.0
-    # no event is known before its last frame is written
+    # no event is reported before its last frame is written
     assert all(event.stop <= written for _, written, event in heard)
 
 

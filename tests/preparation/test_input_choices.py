@@ -1,4 +1,5 @@
-"""Conversion of what has to be chosen, of two channels in one, and of broken frames."""
+"""Conversion with a choice of channel or plane, of interleaved channels, of broken
+frames."""
 
 from __future__ import annotations
 

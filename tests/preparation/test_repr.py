@@ -1,4 +1,4 @@
-"""What public objects say of themselves."""
+"""The repr of the public classes of preparation."""
 
 from pathlib import Path
 

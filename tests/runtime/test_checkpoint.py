@@ -38,7 +38,7 @@ def test_a_damaged_block_is_not_read_in_part_either(
     content[place] ^= 1
     path.write_bytes(content)
     assert store.load("block", "one") is None
-    # what is known to be written whole may be read beside a damaged part
+    # an intact part may be read beside a damaged one
     assert (store.load("block", "two") is None) == (not seen_before)
 
 

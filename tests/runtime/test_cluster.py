@@ -90,7 +90,8 @@ def run_stages(source: Path, folder: Path) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but the descriptions, which name paths and times."""
+    """Return every file below a folder, without the descriptions (they hold paths
+    and times)."""
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
         for p in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""What single stages refuse in a file that did not pass a conversion."""
+"""Single stages refuse files that need a conversion first."""
 
 from __future__ import annotations
 

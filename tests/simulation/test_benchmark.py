@@ -1,4 +1,4 @@
-"""The benchmark sees what is there, and keeps what it renders."""
+"""The benchmark counts known events, and caches the recordings that it renders."""
 
 import json
 

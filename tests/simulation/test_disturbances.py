@@ -1,4 +1,4 @@
-"""Each disturbance does what it says, to the stated size, and nothing else."""
+"""Each disturbance has its stated effect and size, and no other effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What became of each event is what a person would say."""
+"""The fate of each event (split, merged, missed) as a person would judge it."""
 
 import numpy as np
 import pytest

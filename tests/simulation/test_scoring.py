@@ -1,6 +1,4 @@
-"""Scores agree with a plain search through all matchings, and with what must hold for
-any.
-"""
+"""Scores agree with a search through all matchings, and keep their invariants."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""What is written is what `simulate` makes, and nothing is overwritten or left half."""
+"""Files equal what `simulate` returns; nothing is overwritten or half written."""
 
 import h5py
 import numpy as np

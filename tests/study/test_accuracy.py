@@ -1,4 +1,4 @@
-"""Tests err as often as they promise, and effects that are there are found again."""
+"""False positive rates are as stated, and simulated effects are recovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch goes on past failures, resumes, and its cohort holds what its runs hold."""
+"""A batch goes on past failures and resumes; its tables equal those of its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills, faults and damaged files, drawn from a seed: what must hold whatever happens.
+"""Campaigns of kills, failing writes and damaged files, drawn from a seed.
 
 ``python -m torture`` in the folder of the tests runs them for a time that is given;
 the test suite runs a few of each.
@@ -295,7 +295,7 @@ def _run_whole(root: Path, movie: Path, name: str) -> tuple[dict[str, Any], floa
 
 
 def _problem_after_kill(folder: Path, expected: dict[str, Any]) -> str | None:
-    """Return what is wrong with the results in a folder; None where nothing is."""
+    """Return the problem with the results in a folder, or None."""
     left = [p.name for p in folder.rglob("*.partial*")]
     if left:
         return f"left behind: {left}"

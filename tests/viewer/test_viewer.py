@@ -1,4 +1,4 @@
-"""What the viewer is asked to show, and that napari shows it."""
+"""The layers that the viewer gets, and that napari shows them."""
 
 from __future__ import annotations
 

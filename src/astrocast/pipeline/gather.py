@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
 from functools import reduce
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.io import Recording, open_recording
+from astrocast.io import open_recording
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import column_names, read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
@@ -20,6 +21,7 @@ from astrocast.io.stores.registration_store import read_registration
 from astrocast.kernels.frames.projections import (
     Projections,
     first_label,
+    frame_means,
     onset_map,
     project,
 )
@@ -33,6 +35,7 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.progress import track
+from astrocast.runtime.threads import shared_threads
 from astrocast.settings.in_force import used_values
 
 #: unit of the traces of events, by the method of the bleach correction
@@ -66,6 +69,9 @@ def gather(
 ) -> ReportContent:
     """Return the content of a run's report; each movie is read once, in blocks.
 
+    Images over all frames are computed of the registered movie alone; of the others,
+    the mean of each frame.
+
     Parameters
     ----------
     run
@@ -81,12 +87,12 @@ def gather(
     """
     with open_recording(movies.path, movies.raw) as movie:
         metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
+    still = _projections(movies.path, movies.corrected)
     # those that are one and the same are read once
-    found = {
-        dataset: _projections(movies.path, dataset)
-        for dataset in dict.fromkeys(astuple(movies)[1:])
-    }
-    still, active = found[movies.corrected], found[movies.signal]
+    means = {movies.corrected: still.frame_mean}
+    for dataset in dict.fromkeys(astuple(movies)[1:]):
+        if dataset not in means:
+            means[dataset] = _frame_means(movies.path, dataset)
     events = read_events(store, [c for c in column_names(store) if c not in LEFT_OUT])
     return ReportContent(
         name=name,
@@ -99,9 +105,9 @@ def gather(
         projections={"mean": still.mean, "max": still.maximum, "std": still.std},
         onset_map=_onset_map(store, events),
         events=events,
-        mean_trace=active.frame_mean,
-        fluorescence=found[movies.raw].frame_mean,
-        baseline=found[movies.quiet].frame_mean - active.frame_mean,
+        mean_trace=means[movies.signal],
+        fluorescence=means[movies.raw],
+        baseline=means[movies.quiet] - means[movies.signal],
         quality=run.facts(f"denoising{ending}").get("quality"),
         frame_quality=read_frame_quality(movies.path, movies.raw),
         **_registration(movies.path, movies.corrected),
@@ -110,27 +116,35 @@ def gather(
 
 
 def _projections(path: Path, dataset: str) -> Projections:
+    return reduce(Projections.merge, _of_blocks(path, dataset, project_block))
+
+
+def _frame_means(path: Path, dataset: str) -> NDArray[np.float64]:
+    return np.concatenate(list(_of_blocks(path, dataset, mean_frames)))
+
+
+def _of_blocks(path: Path, dataset: str, task: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the result of ``task`` for each block of a movie, in order."""
     with open_recording(path, dataset) as movie:
-        return _reduce(movie)
-
-
-def _reduce(movie: Recording) -> Projections:
-    blocks = list(plan_blocks(len(movie), frames_per_block(movie)))
-
-    def parts() -> Any:
+        blocks = list(plan_blocks(len(movie), frames_per_block(movie)))
         with track("projections", len(movie)) as advance:
-            for block, found in map_blocks(movie, project_block, blocks):
+            for block, found in map_blocks(movie, task, blocks, pool=shared_threads()):
                 yield found
                 advance(block.stop - block.start)
-
-    return reduce(Projections.merge, parts())
 
 
 def project_block(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> Projections:
     """Return the projections of a block."""
-    return project(frames)
+    return project(frames, pool)
+
+
+def mean_frames(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> NDArray[np.float64]:
+    """Return the mean of each frame of a block."""
+    return frame_means(frames, pool)
 
 
 def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:

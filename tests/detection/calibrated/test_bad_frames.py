@@ -1,4 +1,4 @@
-"""Frames without a picture, from motion correction, make no events and hide none."""
+"""Bad frames that motion correction found make no events and hide none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The calibrated detection, from a recording to its event store. What is in the
-recordings is stated here.
-"""
+"""The calibrated detection, from a recording with known events to its store."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Events that share voxels, from a recording to its event store and back. What is in
-the recording is stated here.
-"""
+"""Events that share voxels, from a recording to its event store and back."""
 
 from __future__ import annotations
 
@@ -159,7 +157,7 @@ def test_the_map_is_drawn_from_the_table_as_it_is_stored(
         events.events.iloc[::-1], SHAPE, save_path=tmp_path / "map.h5"
     )
     np.testing.assert_array_equal(saved.compute(), shown)
-    # without the stronger event, what it hid is seen
+    # without the stronger event the weaker one is seen
     weaker = events.events.sort_values("overlap_voxels")
     weaker = weaker[[m.any() for m in weaker["mask_hidden"]]].iloc[[-1]]
     assert (Events.create_event_map(weaker, SHAPE) > 0).sum() == weaker["v_area"].iloc[

@@ -1,4 +1,4 @@
-"""Frames that hold no picture: what stands for them while events are looked for."""
+"""Bad frames are replaced before the search for events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_long_run_keeps_level_and_noise(first: int, last: int) -> None:
     filled = InterpolatedRecording(open_recording(broken), bad).read(0, 120)
     np.testing.assert_array_equal(filled[~bad], movie[~bad])
     inside = filled[bad]
-    # between the ends; at the start or end of the recording that of the other side
+    # between both sides; at the start or end of the recording, the one side there is
     ends = [t for t in (first, last) if 0 < t < 120]
     wanted = 100 - 0.05 * np.clip(np.flatnonzero(bad), min(ends), max(ends))
     np.testing.assert_allclose(inside.mean((1, 2)), wanted, atol=1.0)

@@ -82,7 +82,7 @@ def test_two_channels_by_their_names(
         for c in range(2)
     }
     write(tmp_path, pages)
-    if names is None:  # which number counts is not known: refused, never mixed
+    if names is None:  # which number counts frames is ambiguous: refused
         with pytest.raises(FormatError, match="the same number"):
             open_recording(tmp_path)
         return

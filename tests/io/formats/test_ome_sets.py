@@ -1,6 +1,5 @@
-"""OME-TIFF in one file or many: each plane comes from the file and page of its own.
-
-Every plane has a value of its own, so that its origin is known.
+"""OME-TIFF in one file or many: each plane comes from the right file and page. Every
+plane has its own value, so that its origin is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pixels come from the file that was named, all of them, as they were written."""
+"""All pixels come from the named file, as they were written."""
 
 from __future__ import annotations
 

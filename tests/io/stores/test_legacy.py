@@ -4,7 +4,6 @@ tries.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
@@ -27,7 +26,7 @@ HEADER = b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape'
 
 
 def as_npy(payload: bytes) -> bytes:
-    """A NumPy file of one object, whose pickle is ours to forge."""
+    """Return a NumPy file of one object with the given pickle."""
     return HEADER + b" " * (118 - (len(HEADER) - 10) - 1) + b"\n" + payload
 
 
@@ -135,7 +134,7 @@ def test_numbers_and_orders_of_numpy_survive(tmp_path):
 
 
 class Runs:
-    """A pickle of this calls a function with an argument when it is loaded."""
+    """An object whose pickle calls a function with an argument when it is loaded."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments
@@ -262,8 +261,12 @@ def test_honest_keys_are_read(tmp_path):
 def test_any_bytes_are_an_array_or_a_format_error(tmp_path_factory, payload):
     path = tmp_path_factory.mktemp("fuzz") / "a.npy"
     path.write_bytes(as_npy(payload))
-    with contextlib.suppress(FormatError):
-        read_pickled_array(path)
+    try:
+        found = read_pickled_array(path)
+    except FormatError:
+        return
+    plain = (np.ndarray, dict, list, tuple, set, frozenset, str, bytes, int, float)
+    assert found is None or isinstance(found, (*plain, complex, np.generic))
 
 
 @pytest.mark.parametrize("held", [[1, 2], {"1": 3}, "text"])

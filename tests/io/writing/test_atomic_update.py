@@ -47,7 +47,7 @@ def add(path: Path, compression=None, chunks=(4, 8, 16), loc="df/ch0") -> None:
 
 
 def holds_everything(path: Path) -> bool:
-    """Whether the old content is intact; returns whether the new one is there too."""
+    """Check that the old content is intact; return whether the new one is there."""
     with open_recording(path, "data/ch0") as movie:
         np.testing.assert_array_equal(movie.to_array(), RAW)
     with h5py.File(path) as file:

@@ -1,6 +1,4 @@
-"""What is written goes to the disk while more is on its way, and a disk that fails
-meanwhile is not overheard.
-"""
+"""Written bytes are synced to the disk early; an error of the disk is raised."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A recording whose writer was killed goes on where it stopped, and never with what
-belongs to another.
-"""
+"""A writer that was killed goes on where it stopped, never from other data."""
 
 from __future__ import annotations
 

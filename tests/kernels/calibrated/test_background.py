@@ -102,9 +102,7 @@ def test_steps_cover_every_frame_once(frames: int) -> None:
 
 @pytest.mark.parametrize("alike", [0.0, 0.6], ids=["white", "interpolated"])
 def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
-    """What is left out must not leave a mean below zero, nor where interpolation made
-    neighbours' noise alike.
-    """
+    """Outliers that are left out do not bias the mean, also with correlated noise."""
     rng = np.random.default_rng(5)
     noise = ndimage.gaussian_filter(rng.normal(size=(320, 64, 64)), (0, alike, alike))
     movie = (100 + READ * noise / noise.std()).astype(np.float32)
@@ -115,9 +113,7 @@ def test_noise_alone_does_not_lower_the_background(alike: float) -> None:
 
 @pytest.mark.parametrize("frames", [40, 60, 150])
 def test_the_level_of_noise_alone_is_its_mean_however_few_frames(frames: int) -> None:
-    """What is left out because the first level was noisy would never come back, and
-    leave maxima too high.
-    """
+    """Frames that a noisy first level left out must be able to return."""
     rng = np.random.default_rng(6)
     movie = (100 + READ * rng.normal(size=(frames, 64, 64))).astype(np.float32)
     found = estimate(movie)

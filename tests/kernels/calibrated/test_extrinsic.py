@@ -1,4 +1,4 @@
-"""Fluctuations that are not noise, light that frames share, spikes and hot pixels."""
+"""Fluctuations beyond noise: light shared by frames, spikes, hot pixels."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ def test_an_event_that_travels_is_one() -> None:
 
 
 def test_bumps_in_the_long_tail_of_an_event_are_no_events() -> None:
-    """The tail is far below the foot and far above the noise, whose bumps there are all
-    that has summits.
+    """The tail lies far below the foot and far above the noise; its only summits are
+    bumps of noise.
     """
     z, r, c = np.mgrid[:60, :20, :24]
     tail = 100 * np.exp(-z / 12) * np.exp(-((r - 10) ** 2 + (c - 12) ** 2) / 60)

@@ -1,4 +1,4 @@
-"""The noise that the calibrated detection works in units of."""
+"""The noise that gives the calibrated detection its units."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ SHAPE = (90, 120, 120)
 def scene(
     seed: int = 0,
 ) -> tuple[np.random.Generator, np.ndarray, np.ndarray, np.ndarray]:
-    """Noise, light and slope of a background in which they differ from each other."""
+    """Return noise, light and slope of a background, all different from pixel to
+    pixel."""
     rng = np.random.default_rng(seed)
     light = rng.gamma(2.0, 50, SHAPE[1:]).astype(np.float32)
     slope = rng.gamma(1.0, 5, SHAPE[1:]).astype(np.float32)
@@ -72,8 +73,8 @@ def test_a_background_that_is_too_low_is_noticed() -> None:
 
 
 def test_the_noise_between_frames_is_never_explained_away() -> None:
-    """Fewer fluctuations than expected do not make a noise of nothing where there is no
-    light.
+    """Where fluctuations are below the frame-to-frame noise, the latter is the
+    floor.
     """
     rng, _, light, slope = scene(3)
     noise = light / 100

@@ -1,4 +1,4 @@
-"""What many pixels share, up and down, is found; events are not taken for it."""
+"""Patterns that go up and down in many pixels are found; events are not patterns."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What two events have in common: recordings of a footprint times a time course each,
-whose overlap is known.
-"""
+"""Overlap of two events, each a footprint times a time course, with a known truth."""
 
 from __future__ import annotations
 

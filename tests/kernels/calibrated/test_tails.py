@@ -1,4 +1,4 @@
-"""How rare heights of smoothed noise are, whatever the noise of a voxel is."""
+"""Tail probabilities of smoothed noise, for several distributions of the noise."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ NOISE: dict[str, Make] = {
 
 @pytest.mark.parametrize("name", NOISE)
 def test_heights_are_exceeded_as_often_as_said(name: str) -> None:
-    """4 million voxels of smoothed noise, counted: normal noise exceeds what a height
-    is worth as often.
+    """Count 4 million voxels of smoothed noise: z-scores are exceeded as often as
+    those of normal noise.
     """
     rng = np.random.default_rng(0)
     counts = np.zeros((1, BINS), np.int64)

@@ -1,4 +1,4 @@
-"""Company of events against every pair of them."""
+"""Neighbours of events against a loop over all pairs."""
 
 from __future__ import annotations
 

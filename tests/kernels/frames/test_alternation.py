@@ -1,4 +1,4 @@
-"""Two alternating channels are told from one channel with noise, events and drift."""
+"""Two alternating channels differ from one channel with noise, events and drift."""
 
 from __future__ import annotations
 

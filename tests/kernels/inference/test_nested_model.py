@@ -1,4 +1,4 @@
-"""The nested model against statsmodels, and against formulas where there are some."""
+"""The nested model against statsmodels and against closed formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Polygons against matplotlib, brushes against plain distances, outlines both ways."""
+"""Polygons against matplotlib, brushes against distances, outlines to masks and
+back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frames can be trusted, and what the movie's border is worth."""
+"""Bad frames, and the border of the registered movie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise of a template, taken out in small blocks."""
+"""Denoising of a template in small blocks."""
 
 from __future__ import annotations
 

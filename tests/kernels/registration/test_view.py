@@ -1,4 +1,4 @@
-"""What the registration sees of a frame."""
+"""The filtered view of a frame that is registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving frames back: a plain loop says what is right."""
+"""Moving frames back, compared with a plain loop."""
 
 from __future__ import annotations
 

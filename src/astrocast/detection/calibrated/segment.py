@@ -205,11 +205,15 @@ class _Writer:
         index, block = self.written, self.candidates.blocks[self.written]
         shape = (block.stop - block.start, *self.candidates.shape[1:])
         parts = self.open_at.pop(index, [])
-        shown = [part.voxels[~part.hidden] for part, _ in parts]
-        taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
-        for k, mask in enumerate(self.of_field.mask):
+        of_field = [
+            (k, self.field.voxels(mask, block.start, block.stop))
+            for k, mask in enumerate(self.of_field.mask)
+        ]
+        if any(len(voxels) for _, voxels in of_field):
+            shown = [part.voxels[~part.hidden] for part, _ in parts]
+            taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
+        for k, voxels in of_field:
             # numbered before all local events, whose number is not known yet
-            voxels = self.field.voxels(mask, block.start, block.stop)
             if len(voxels):
                 hidden = np.isin(voxels, taken, assume_unique=True)
                 taken = np.union1d(taken, voxels)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from astrocast.detection.events.footprint_measures import MeasureContext
+from astrocast.detection.events.footprint_measures import MeasureContext, MeasuredMovies
 from astrocast.errors import AstrocastError, InvalidValueError
 from astrocast.events.curation import (
     REASONS,
@@ -23,7 +23,7 @@ from astrocast.events.curation import (
 from astrocast.explorer.server.event_routes import events_of
 from astrocast.explorer.server.events import EventSet
 from astrocast.explorer.server.look import Opened
-from astrocast.explorer.server.made_measures import EventMovies, measure_made_event
+from astrocast.explorer.server.made_measures import measure_made_event
 from astrocast.explorer.server.project import Project
 from astrocast.io.recording import Recording
 from astrocast.io.stores.curation import (
@@ -254,7 +254,7 @@ def _near(event: PlacedMask, other: PlacedMask) -> bool:
 
 def measured_movies(
     project: Project, found: EventSet
-) -> tuple[EventMovies, MeasureContext]:
+) -> tuple[MeasuredMovies, MeasureContext]:
     """Return the movies that detection measured on, with their properties."""
     try:
         used = read_meta(found.store).get("parameters", {})
@@ -281,7 +281,7 @@ def measured_movies(
         bad_frames=known.quality.get("bad_frame") if known is not None else None,
         relative=kind == "dff",
     )
-    return EventMovies(signal, light, reference, context.relative), context
+    return MeasuredMovies(signal, light, reference, context.relative), context
 
 
 def _dataset(project: Project, loc: Any) -> Recording | None:

@@ -6,7 +6,6 @@ surroundings, and kept in the log of decisions: nobody else needs the movies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from astrocast.detection.events.footprint_measures import (
     MOST_CONTEXT,
     FootprintMeasures,
     MeasureContext,
+    MeasuredMovies,
     measure_rows,
 )
-from astrocast.io.recording import Recording
 from astrocast.kernels.curation.edit_masks import PlacedMask
 from astrocast.kernels.event_features.event_shapes import EventRuns, event_shapes
 from astrocast.kernels.event_features.features import Boxes
@@ -38,32 +37,10 @@ from astrocast.kernels.traces.traces import Pixels
 OWN, OTHER = 1, 2
 
 
-@dataclass(frozen=True)
-class EventMovies:
-    """What a made event is measured on; all of one shape (frame, row, column).
-
-    Parameters
-    ----------
-    signal
-        dF, or the fluorescence where ``reference`` is given.
-    fluorescence
-        Fluorescence; None where it is not known.
-    reference
-        Mean image of the fluorescence; None where the signal is dF.
-    relative
-        Whether the signal is dF/F.
-    """
-
-    signal: Recording
-    fluorescence: Recording | None
-    reference: NDArray[np.float32] | None = None
-    relative: bool = False
-
-
 def measure_made_event(
     event: PlacedMask,
     others: list[PlacedMask],
-    movies: EventMovies,
+    movies: MeasuredMovies,
     context: MeasureContext,
 ) -> dict[str, Any]:
     """Return the columns for publication of one event, as plain values.

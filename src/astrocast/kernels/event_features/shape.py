@@ -13,6 +13,7 @@ from astrocast.kernels.event_features.convex_hull import (
     hull_rows,
     largest_diameter,
 )
+from astrocast.kernels.masks.outline_length import outline_length
 
 #: properties of `mask_shape`, in order
 MASK_PROPERTIES = (
@@ -42,7 +43,6 @@ FOOTPRINT_PROPERTIES = (
     "area",
     "area_convex",
 )
-_SQRT2 = 2**0.5
 
 
 def mask_shape(mask: NDArray[np.bool_]) -> dict[str, float]:
@@ -168,13 +168,7 @@ def footprint_values(mask: Any, out: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _perimeter(mask: Any) -> float:
-    """Length of the line through the border pixels, by their neighbours on the border.
-
-    Benkrid & Crookes, Design and FPGA Implementation of a Perimeter Estimator, 2000; as
-    `skimage.measure.perimeter`.
-
-    ``mask`` uint8 (row, column).
-    """
+    """Return the length of the outline of a mask, uint8 (row, column)."""
     rows, columns = mask.shape
     border = np.zeros((rows + 2, columns + 2), np.uint8)
     for y in range(rows):
@@ -188,27 +182,4 @@ def _perimeter(mask: Any) -> float:
                 and mask[y, x + 1]
             ):
                 border[y + 1, x + 1] = 1
-    total = 0.0
-    for y in range(1, rows + 1):
-        for x in range(1, columns + 1):
-            if border[y, x]:
-                straight = (
-                    border[y - 1, x]
-                    + border[y + 1, x]
-                    + border[y, x - 1]
-                    + border[y, x + 1]
-                )
-                oblique = (
-                    border[y - 1, x - 1]
-                    + border[y - 1, x + 1]
-                    + border[y + 1, x - 1]
-                    + border[y + 1, x + 1]
-                )
-                code = 1 + 2 * straight + 10 * oblique
-                if code in (5, 7, 15, 17, 25, 27):
-                    total += 1
-                elif code in (21, 33):
-                    total += _SQRT2
-                elif code in (13, 23):
-                    total += (1 + _SQRT2) / 2
-    return total
+    return outline_length(border, rows + 2, columns + 2)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.parallel import run_in_threads
 
 #: pixels per piece of work: their sums stay in the fastest cache of the processor
 _STRIPE = 2048
@@ -78,13 +79,15 @@ class Projections:
         )
 
 
-def project(block: NDArray[Any]) -> Projections:
+def project(block: NDArray[Any], pool: Executor | None = None) -> Projections:
     """Return mean, maximum and deviation images and frame means of a block.
 
     Parameters
     ----------
     block
         (frame, row, column) of any real dtype; at least one frame. Not changed.
+    pool
+        Threads to share the work with.
 
     Returns
     -------
@@ -112,7 +115,12 @@ def project(block: NDArray[Any]) -> Projections:
         )
     frames, rows, columns = block.shape
     values = np.ascontiguousarray(block).reshape(frames, rows * columns)
-    count, mean, squares, maximum, sums, counts = _project(values, _STRIPE)
+    stripes = -(-values.shape[1] // _STRIPE)
+    count = np.empty(values.shape[1], np.int64)
+    mean, squares, maximum = (np.empty(values.shape[1]) for _ in range(3))
+    sums, counts = np.zeros((stripes, frames)), np.zeros((stripes, frames), np.int64)
+    images = count, mean, squares, maximum
+    run_in_threads(pool, stripes, _project, values, _STRIPE, *images, sums, counts)
     found = counts.sum(axis=0)
     frame_mean = np.where(found > 0, sums.sum(axis=0) / np.maximum(found, 1), np.nan)
     shape = (rows, columns)
@@ -123,6 +131,35 @@ def project(block: NDArray[Any]) -> Projections:
         maximum.reshape(shape),
         frame_mean,
     )
+
+
+def frame_means(
+    block: NDArray[Any], pool: Executor | None = None
+) -> NDArray[np.float64]:
+    """Return the mean of each frame of a block, without NaN and infinite voxels.
+
+    Parameters
+    ----------
+    block
+        (frame, row, column) of any real dtype. Not changed.
+    pool
+        Threads to share the work with.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (frame,); NaN where a frame has no finite value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame_means(np.array([[[1.0, 2.0]], [[np.nan, 5.0]]]))
+    array([1.5, 5. ])
+    """
+    values = np.ascontiguousarray(block).reshape(len(block), -1)
+    means = np.empty(len(values))
+    run_in_threads(pool, len(values), _means, values, means)
+    return means
 
 
 def first_label(labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -184,54 +221,111 @@ def onset_map(
 
 
 # no fastmath: NaN marks missing values
-@njit(cache=True, nogil=True, parallel=True)
-def _project(values, stripe):  # type: ignore[no-untyped-def]
-    """Reduce ``values`` (frame, pixel) of any real dtype, in stripes of pixels.
+@njit(cache=True, nogil=True)
+def _project(  # type: ignore[no-untyped-def]
+    lo, hi, values, stripe, count, mean, squares, maximum, sums, counts
+):
+    """Reduce stripes ``lo`` to ``hi`` of ``values`` (frame, pixel) of any real dtype.
 
-    Returns count (int64), mean, squares and maximum (float64), each (pixel,), and sums
-    (float64) and counts (int64) of each frame, (stripe, frame), one row per thread.
+    Fills count (int64), mean, squares and maximum (float64), each (pixel,), and sums
+    (float64) and counts (int64) of each frame, (stripe, frame).
     """
     frames, pixels = values.shape
-    stripes = (pixels + stripe - 1) // stripe
-    count = np.zeros(pixels, np.int64)
-    mean = np.full(pixels, np.nan)
-    squares = np.zeros(pixels)
-    maximum = np.full(pixels, np.nan)
-    sums = np.zeros((stripes, frames))
-    counts = np.zeros((stripes, frames), np.int64)
-    for s in prange(stripes):
+    for s in range(lo, hi):
         begin = s * stripe
         end = min(begin + stripe, pixels)
-        origin = np.zeros(end - begin)
+        own, peak = count[begin:end], maximum[begin:end]
+        # differences from the first value: squares of large values would lose precision
+        origin = values[0, begin:end].astype(np.float64)
         total = np.zeros(end - begin)
         square = np.zeros(end - begin)
+        own[:], peak[:] = 0, -np.inf
+        has_origin = False
         for t in range(frames):
-            frame_sum, frame_count = 0.0, 0
-            for p in range(begin, end):
+            line = values[t, begin:end]
+            sums[s, t] = _sum(line)
+            has_origin = has_origin or np.isfinite(origin).all()
+            if has_origin and np.isfinite(sums[s, t]):
+                _add_line(line, origin, total, square, peak)
+                own += 1
+                counts[s, t] = len(line)
+            else:
+                found = _add_finite(line, origin, own, total, square, peak)
+                sums[s, t], counts[s, t] = found
+        for k in range(end - begin):
+            if own[k]:
+                mean[begin + k] = origin[k] + total[k] / own[k]
+                rest = square[k] - total[k] * total[k] / own[k]
+                squares[begin + k] = max(rest, 0.0)
+            else:
+                mean[begin + k], squares[begin + k], peak[k] = np.nan, 0.0, np.nan
+
+
+@njit(cache=True, nogil=True)
+def _means(lo, hi, values, means):  # type: ignore[no-untyped-def]
+    """Write the mean of frames ``lo`` to ``hi`` of ``values`` (frame, pixel).
+
+    ``values`` of any real dtype, ``means`` float64 (frame,).
+    """
+    for t in range(lo, hi):
+        total, count = _sum(values[t]), values.shape[1]
+        if not np.isfinite(total):
+            total, count = 0.0, 0
+            for p in range(values.shape[1]):
                 value = float(values[t, p])
-                if not np.isfinite(value):
-                    continue
-                k = p - begin
-                if count[p] == 0:
-                    # differences from the first value: squares of large values would
-                    # lose precision
-                    origin[k] = value
-                    maximum[p] = value
-                difference = value - origin[k]
-                count[p] += 1
-                total[k] += difference
-                square[k] += difference * difference
-                maximum[p] = max(maximum[p], value)
-                frame_sum += value
-                frame_count += 1
-            sums[s, t] = frame_sum
-            counts[s, t] = frame_count
-        for p in range(begin, end):
-            if count[p]:
-                k = p - begin
-                mean[p] = origin[k] + total[k] / count[p]
-                squares[p] = max(square[k] - total[k] * total[k] / count[p], 0.0)
-    return count, mean, squares, maximum, sums, counts
+                if np.isfinite(value):
+                    total += value
+                    count += 1
+        means[t] = total / count if count else np.nan
+
+
+# sums in any order are sums of vectors; NaN and infinity remain in the sum
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum(line):  # type: ignore[no-untyped-def]
+    """Return the sum of ``line`` (pixel,) of any real dtype, float64."""
+    total = 0.0
+    for k in range(len(line)):
+        total += float(line[k])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _add_line(line, origin, total, square, peak):  # type: ignore[no-untyped-def]
+    """Add finite values (pixel,) of any real dtype to sums of differences.
+
+    ``origin``, ``total``, ``square`` and ``peak``: float64 (pixel,).
+    """
+    for k in range(len(line)):
+        value = float(line[k])
+        difference = value - origin[k]
+        total[k] += difference
+        square[k] += difference * difference
+        peak[k] = value if value > peak[k] else peak[k]
+
+
+@njit(cache=True, nogil=True)
+def _add_finite(  # type: ignore[no-untyped-def]
+    line, origin, count, total, square, peak
+):
+    """Add what is finite in a line, as `_add_line`; return its sum and number.
+
+    The first finite value of a pixel becomes its origin; ``count``: int64 (pixel,).
+    """
+    frame_sum, frame_count = 0.0, 0
+    for k in range(len(line)):
+        value = float(line[k])
+        if not np.isfinite(value):
+            continue
+        if count[k] == 0:
+            origin[k] = value
+        difference = value - origin[k]
+        count[k] += 1
+        total[k] += difference
+        square[k] += difference * difference
+        peak[k] = max(peak[k], value)
+        frame_sum += value
+        frame_count += 1
+    return frame_sum, frame_count
 
 
 @njit(cache=True, nogil=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.masks.outline_length import outline_length
 from astrocast.kernels.ragged.ragged import Offsets, offsets_of
 
 
@@ -130,44 +131,6 @@ def _border(
             border[x, y] = plane[x, y] & (1 - inside)
 
 
-def _outline_lengths() -> NDArray[np.float64]:
-    """Return the length of outline per border pixel, by the code of its neighbours."""
-    lengths = np.zeros(50)
-    lengths[[5, 7, 15, 17, 25, 27]] = 1
-    lengths[[21, 33]] = np.sqrt(2)
-    lengths[[13, 23]] = (1 + np.sqrt(2)) / 2
-    return lengths
-
-
-_LENGTHS = _outline_lengths()
-
-
-@njit(cache=True, nogil=True)
-def _outline(border: NDArray[np.uint8], rows: int, columns: int) -> float:
-    """Return the length of a border, uint8 (row + 4, column + 4).
-
-    After Benkrid & Crookes: the neighbours of a pixel decide its length.
-    """
-    total = 0.0
-    for x in range(2, rows + 2):
-        for y in range(2, columns + 2):
-            if border[x, y]:
-                side = (
-                    border[x - 1, y]
-                    + border[x + 1, y]
-                    + border[x, y - 1]
-                    + border[x, y + 1]
-                )
-                corner = (
-                    border[x - 1, y - 1]
-                    + border[x - 1, y + 1]
-                    + border[x + 1, y - 1]
-                    + border[x + 1, y + 1]
-                )
-                total += _LENGTHS[1 + 2 * side + 10 * corner]
-    return total
-
-
 @njit(cache=True, nogil=True)
 def _shapes(
     bits: NDArray[np.uint8],
@@ -203,7 +166,7 @@ def _shapes(
                         y_sum += y
             to = frame_offsets[i] + frame
             out[0, to] = n
-            out[1, to] = _outline(border, rows, columns)
+            out[1, to] = outline_length(border, rows + 4, columns + 4)
             out[2, to] = x_sum / n if n else np.nan
             out[3, to] = y_sum / n if n else np.nan
 
