@@ -20,6 +20,7 @@ from astrocast.detection.preconditions import (
     check_shapes,
     derive_levels,
     find_bad_frames,
+    search_undenoised,
     signal_kind_of,
     widest_border,
 )
@@ -198,7 +199,9 @@ class Detector:
             Which definition of activity is used: "default" is the one described here;
             "calibrated" takes the raw recording and works in units of its own noise
             (`astrocast.kernels.calibrated`), so that ``threshold`` and the parameters
-            of smoothing, spatial, temporal and cleaning steps do not apply.
+            of smoothing, spatial, temporal and cleaning steps do not apply. Where
+            ``loc`` is a denoised movie, it searches the movie that this was made from,
+            if the same file holds it, and takes the traces from the denoised one.
         calibration
             What the calibrated method works with; the defaults when None.
         signal_loc
@@ -299,6 +302,8 @@ class Detector:
                 if method == "calibrated"
                 else None
             )
+            if calibrated and signal is None:
+                recording, signal = search_undenoised(recording, stack, self.logger)
             self.output_directory = self._run(
                 recording, signal, light, settings, loc, target, pool, calibrated
             )

@@ -185,7 +185,8 @@ def detect(
     measured_on = known.signal or recording
     if settings.split_events:
         # the calibrated method takes the raw movie, unless dF is named beside it
-        raw = calibrated is not None and known.signal is None
+        is_light = known.signal is None or known.signal_kind == "F"
+        raw = calibrated is not None and is_light
         with track(
             "detection: dividing events", len(segmentation.boxes.area), "events"
         ) as advance:
