@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,23 @@ from numpy.typing import NDArray
 
 from astrocast.denoising import Denoiser
 from astrocast.detection import Detector
-from astrocast.errors import AstrocastWarning, ClusterError, InvalidValueError
+from astrocast.detection.calibrated import tiles
+from astrocast.errors import (
+    AstrocastWarning,
+    ClusterError,
+    InvalidValueError,
+    OutputError,
+)
 from astrocast.io import create_recording, open_recording
 from astrocast.io.memory import ArrayRecording
+from astrocast.io.views import SlicedRecording
 from astrocast.preparation import Delta, Input, MotionCorrection
-from astrocast.runtime import cluster
+from astrocast.runtime import cluster, rectangles
 from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
 from astrocast.runtime.cluster import map_tasks
 from astrocast.runtime.provenance import content_hash
+from astrocast.runtime.rectangles import plan_rectangles
+from astrocast.study.clusters import connect
 
 pytest.importorskip("distributed")
 # workers warn by themselves (asyncio, sockets that a killed worker left)
@@ -148,6 +158,27 @@ def test_every_stage_writes_the_same_bytes(
         assert stage in used
     for stage in ("MeasureField", "TraceFootprints", "measure_block", "SegmentSpan"):
         assert stage in used
+
+
+def test_parts_of_wide_frames_give_the_same_bytes(
+    store: Store,
+    tmp_path: Path,
+    client: Any,
+    tasks: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiles, "UNCUT", 30)
+    monkeypatch.setattr(tiles, "SIDE", 24)
+    monkeypatch.setattr(rectangles, "RECTANGLE_BYTES", 4000)
+    monkeypatch.setattr(
+        rectangles, "plan_rectangles",
+        lambda *args: plan_rectangles(*args, budget=4000),
+    )  # fmt: skip
+    there = files_of(run_stages(store[0], tmp_path / "cluster"))
+    assert {"SearchTile", "CopyRectangle"} < set(tasks)
+    client.close()
+    here = files_of(run_stages(store[0], tmp_path / "threads"))
+    assert [name for name in here if here[name] != there.get(name)] == []
 
 
 def test_counts_of_workers_are_added(store: Store, tmp_path: Path, client: Any) -> None:
@@ -329,3 +360,130 @@ def test_the_command_line_runs_on_a_scheduler(
     )
     assert both.exit_code != 0
     assert "exclude each other" in both.output + str(both.exception)
+
+
+def test_piecewise_motion_gives_the_same_bytes(
+    store: Store, tmp_path: Path, client: Any, tasks: list[str], small_blocks: None
+) -> None:
+    for name in ("there", "here"):
+        if name == "here":
+            client.close()
+        motion = MotionCorrection(logging_level=40)
+        motion.run(
+            store[0], "data/ch0", max_shifts=(5, 5), pw_rigid=True,
+            strides=(16, 16), overlaps=(8, 8),
+        )  # fmt: skip
+        motion.save(tmp_path / f"{name}.zarr", "mc/ch0", chunks=(16, 24, 40))
+        assert motion.registration.fields is not None
+    assert {"EstimateTask", "MoveBack"} <= set(tasks)
+    there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
+    assert len(here) > 10
+    assert there == here
+    beside = (tmp_path / f"{n}.ch0.motion.npz" for n in ("there", "here"))
+    first, second = (np.load(path) for path in beside)
+    for array in ("shifts", "fields", "template"):
+        np.testing.assert_array_equal(first[array], second[array])
+
+
+@pytest.mark.parametrize("engine", ["openvino", "keras"])
+def test_a_network_is_evaluated_by_workers(
+    engine: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    from importlib.util import find_spec
+
+    from astrocast.denoising import SubFrameGenerator
+    from astrocast.kernels.denoising.unet_layout import expected_maps, unet_from_arrays
+
+    # importorskip would import openvino with the part that reports its use
+    if find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    rng = np.random.default_rng(0)
+    arrays: list[NDArray[Any]] = []
+    for before, after in expected_maps(2, 4, 4):
+        arrays.append(rng.normal(0, (9 * before) ** -0.5, (3, 3, before, after)))
+        arrays.append(rng.normal(0, 0.1, after))
+    network = unet_from_arrays(arrays)
+    with open_recording(store[0], "data/ch0") as whole:
+        few = SlicedRecording(whole, 0, 64)
+        with SubFrameGenerator(few, 4, (8, 8), 2, normalize="global") as generator:
+            for name in ("there", "here"):
+                if name == "here":
+                    client.close()
+                generator.infer(
+                    network, output=tmp_path / f"{name}.zarr", out_loc="x",
+                    engine=engine, chunk_size=16,
+                )  # fmt: skip
+    assert "PredictFrames" in tasks
+    there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
+    for files in (there, here):  # says when it was made
+        del files["x/zarr.json"]
+    assert len(here) >= 4
+    assert there == here
+
+
+def process_of(item: int, pool: Executor | None) -> tuple[int, int]:
+    return item, os.getpid()
+
+
+def test_a_scheduler_is_found_by_its_file(local_cluster: Any, tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    with (
+        pytest.raises(OutputError, match="there is no file"),
+        connect(None, None, file),
+    ):
+        pass
+    address = {"address": local_cluster.scheduler_address}
+    file.write_text(json.dumps(address), encoding="utf-8")
+    with connect(None, None, file, for_blocks=True):
+        found = list(map_tasks(process_of, range(8), None))
+    assert [item for item, _ in found] == list(range(8))
+    assert os.getpid() not in {process for _, process in found}
+
+
+#: takes the place of the program of SLURM: it runs a job on this computer
+SBATCH = """#!/bin/sh
+cp "$1" "{folder}/job.sh"
+setsid sh "$1" > "{folder}/job.log" 2>&1 &
+echo $! > "{folder}/job.pid"
+echo "Submitted batch job 17"
+"""
+
+
+def test_jobs_of_slurm_compute_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM itself is not here: a stand-in for `sbatch` runs the script it gets."""
+    pytest.importorskip("dask_jobqueue")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (
+        ("sbatch", SBATCH.format(folder=tmp_path)),
+        ("scancel", f'#!/bin/sh\necho "$@" > "{tmp_path}/cancelled"\n'),
+    ):
+        (programs / name).write_text(text, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    asked = "jobs=1,cores=3,memory=2GB,walltime=00:07:00,queue=short,account=lab"
+    try:
+        with connect(None, asked, for_blocks=True) as client:
+            client.wait_for_workers(1, timeout=60)
+            assert list(client.nthreads().values()) == [3]
+            found = list(map_tasks(process_of, range(8), None))
+    finally:
+        if (tmp_path / "job.pid").exists():
+            with suppress(ProcessLookupError):
+                os.killpg(int((tmp_path / "job.pid").read_text()), signal.SIGKILL)
+    assert [item for item, _ in found] == list(range(8))
+    assert os.getpid() not in {process for _, process in found}
+    script = (tmp_path / "job.sh").read_text(encoding="utf-8")
+    for line in (
+        "#SBATCH -p short",
+        "#SBATCH -A lab",
+        "#SBATCH --cpus-per-task=3",
+        "#SBATCH --mem=2G",
+        "#SBATCH -t 00:07:00",
+    ):
+        assert line in script.splitlines()
+    assert "--nthreads 3" in script
+    assert (tmp_path / "cancelled").read_text().split() == ["17"]

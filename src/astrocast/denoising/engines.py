@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.denoising.backend import import_openvino
+from astrocast.denoising.backend import import_keras, import_openvino
 from astrocast.errors import InvalidValueError, MissingExtraError
 from astrocast.kernels.denoising.pixel_shuffle import phase_kernel
 from astrocast.kernels.denoising.unet_layout import Convolution, UNet
@@ -44,11 +45,21 @@ class KerasEngine:
     def __init__(self, model: Any) -> None:
         self.model = model
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process, which chooses a backend first, restores it."""
+        return restore_keras_engine, (pickle.dumps(self.model),)
+
     def __call__(self, batch: Array) -> Array:
         """See `Engine`."""
         return np.asarray(self.model.predict_on_batch(np.moveaxis(batch, 1, -1)))[
             ..., 0
         ]
+
+
+def restore_keras_engine(packed: bytes) -> KerasEngine:
+    """Return the engine that another process packed; Keras is imported as here."""
+    import_keras("evaluating a network on a worker")
+    return KerasEngine(pickle.loads(packed))  # noqa: S301 - from our own client
 
 
 class JaxEngine:

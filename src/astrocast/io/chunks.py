@@ -12,6 +12,8 @@ ChunkStrategy = Literal["balanced", "XY", "Z"]
 #: large enough that a chunk's overhead is small, small enough for the caches and for a
 #: browser
 TARGET_BYTES = 1 << 20
+#: a writer holds the frames of a chunk until it is full: at most so many bytes of them
+SLAB_BYTES = 256 << 20
 
 
 def infer_chunks(
@@ -30,8 +32,9 @@ def infer_chunks(
         Its dtype.
     strategy
         ``balanced``: powers of two on all axes, for stages that need frames as well as
-        time courses. ``XY``: whole frames, few of them, for reading frame by frame.
-        ``Z``: whole time courses of a small square patch, for work per pixel.
+        time courses; few frames where a frame is large (`SLAB_BYTES`). ``XY``: whole
+        frames, few of them, for reading frame by frame. ``Z``: whole time courses of a
+        small square patch, for work per pixel.
     target_bytes
         Size to aim for.
     """
@@ -48,9 +51,11 @@ def infer_chunks(
         side = max(1, int((voxels / frames) ** 0.5))
         return frames, min(rows, side), min(columns, side)
     chunk = [1, 1, 1]
+    deepest = max(1, SLAB_BYTES // (rows * columns * dtype.itemsize))
+    room = (min(frames, deepest), rows, columns)
     while True:
         # grow the smallest axis that still has room
-        growable = [a for a in range(3) if chunk[a] * 2 <= max(shape[a], 1)]
+        growable = [a for a in range(3) if chunk[a] * 2 <= max(room[a], 1)]
         if not growable or 2 * int(np.prod(chunk)) > voxels:
             return chunk[0], chunk[1], chunk[2]
         axis = min(growable, key=lambda a: chunk[a])

@@ -314,14 +314,18 @@ class RecordingWriter(ABC):
     dtype: np.dtype[Any]
     #: frames of a chunk of the output
     chunk_frames: int = 1
+    #: frames, rows and columns of a chunk, where parts of frames can be written
+    chunk_shape: tuple[int, int, int] | None = None
     #: frames, from the first on, that an interrupted process had written: the next
     #: block begins there
     resumed: int = 0
 
-    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None] | None:
+    def chunk_writer(self) -> Callable[..., None] | None:
         """Return ``f(first frame, frames)`` that writes whole chunks; None without one.
 
-        The function may be called in any process.
+        The function may be called in any process. Where the writer has a
+        ``chunk_shape``, a third argument is the first row and column of parts of
+        frames.
         """
         return None
 

@@ -28,6 +28,7 @@ from astrocast.kernels.frames.projections import (
 from astrocast.pipeline.directory import RunDirectory
 from astrocast.pipeline.report_content import ReportContent
 from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
     Block,
     frames_per_block,
     map_blocks,
@@ -126,7 +127,8 @@ def _frame_means(path: Path, dataset: str) -> NDArray[np.float64]:
 def _of_blocks(path: Path, dataset: str, task: Callable[..., Any]) -> Iterator[Any]:
     """Yield the result of ``task`` for each block of a movie, in order."""
     with open_recording(path, dataset) as movie:
-        blocks = list(plan_blocks(len(movie), frames_per_block(movie)))
+        frames = max(frames_per_block(movie), IMAGE_FRAMES)
+        blocks = list(plan_blocks(len(movie), frames))
         with track("projections", len(movie)) as advance:
             for block, found in map_blocks(movie, task, blocks, pool=shared_threads()):
                 yield found

@@ -26,13 +26,12 @@ from astrocast.preparation.baselines import (
     minimum_blocks,
 )
 from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
     Block,
-    can_share,
     frames_per_block,
     map_blocks,
     plan_blocks,
 )
-from astrocast.runtime.cluster import connected_client
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -124,9 +123,7 @@ class CorrectedMinimumBaseline(BaselineRecording):
 
         The memory depends neither on their number nor on the window.
         """
-        s = self.settings
-        on_cluster = connected_client() is not None and can_share(self, writer)
-        if on_cluster or 2 * s.window <= frames_per_block(self.source) // 2:
+        if self.computes_blocks(writer):
             super().stream(writer, report)
             return
         self.write_ordered(self._blocks(), writer, report)
@@ -153,7 +150,7 @@ class CorrectedMinimumBaseline(BaselineRecording):
 def _measure_noise(source: Recording) -> NDArray[np.float32]:
     """Return the noise of each pixel (row, column); refuse NaN and infinity."""
     noise = NoiseEstimate(source.shape[1:])
-    frames = frames_per_block(source)
+    frames = max(frames_per_block(source), IMAGE_FRAMES)
     blocks = list(plan_blocks(len(source), frames, (1, 0)))
     for block, part in map_blocks(source, measure_noise, blocks, pool=shared_threads()):
         noise.merge(part)

@@ -31,11 +31,15 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.cluster import connected_client
+from astrocast.runtime.rectangles import copy_rectangles, needs_rectangles
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
 #: frames of two windows are kept in memory up to this size, and read again beyond it
 KEPT_BYTES = 256 << 20
+#: images that are held between segments, in bytes, beyond which parts of frames are
+#: computed where the output can be written so
+IMAGES_BYTES = 512 << 20
 
 
 class BaselineRecording(DerivedRecording):
@@ -101,11 +105,31 @@ class BaselineRecording(DerivedRecording):
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order; memory does not grow with their number."""
         self.tally = 0
+        if needs_rectangles(self, writer, self.halo):
+            copy_rectangles(self, writer, self.halo, report)
+            return
         copy_blocks(
             self,
             writer,
             block_frames=frames_per_block(self.source, self.halo),
             advance=report,
+        )
+
+    def computes_blocks(self, writer: RecordingWriter) -> bool:
+        """Return whether each block is computed with its halo, apart from the others.
+
+        On a cluster; where the halo is a small part; and where frames are so large that
+        the images between segments would need more memory.
+        """
+        if connected_client() is not None and can_share(self, writer):
+            return True
+        n, rows, columns = self.shape
+        window = self.halo[0]
+        if 2 * window <= frames_per_block(self.source) // 2:
+            return True
+        held = 3 * -(-min(window, n) // segment_depth(self.source, window))
+        return needs_rectangles(self, writer, self.halo) and (
+            4 * held * rows * columns > IMAGES_BYTES
         )
 
     def write_ordered(
@@ -163,8 +187,7 @@ class MinimumBaseline(BaselineRecording):
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order."""
-        on_cluster = connected_client() is not None and can_share(self, writer)
-        if on_cluster or 2 * self.settings.window <= frames_per_block(self.source) // 2:
+        if self.computes_blocks(writer):
             super().stream(writer, report)
         else:
             self._stream_segments(writer, report)
@@ -198,7 +221,7 @@ def minimum_blocks(
     pool = shared_threads()
     n, rows, columns = source.shape
     nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
-    blocks, per_segment = cut_segments(n, min(window, n), frames_per_block(source))
+    blocks, per_segment = cut_segments(n, min(window, n), segment_depth(source, window))
     # what follows each block within its segment, of the previous, this and the next
     # segment
     after_past = [nothing] * per_segment
@@ -230,6 +253,15 @@ def minimum_blocks(
             pool=pool,
         )
         yield blocks[i].start, result.reshape(-1, rows, columns), floored
+
+
+def segment_depth(source: Recording, window: int) -> int:
+    """Return the frames of a block of a segment of ``window`` frames.
+
+    About six blocks and three images for each block of a segment are held: the fewest
+    frames in all, where a frame is large.
+    """
+    return max(frames_per_block(source), round((window / 2) ** 0.5))
 
 
 def flat(frames: NDArray[Any]) -> NDArray[Any]:

@@ -50,6 +50,7 @@ from astrocast.preparation.motion_judgement import (
     repair_motion,
 )
 from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
     Block,
     frames_per_block,
     map_blocks,
@@ -370,7 +371,7 @@ def block_frames(recording: Recording, splits: int) -> int:
     frames = max(16, -(-recording.shape[0] // splits))
     if frames > recording.chunk_frames:
         frames -= frames % recording.chunk_frames
-    return min(frames, frames_per_block(recording))
+    return min(frames, max(frames_per_block(recording), IMAGE_FRAMES))
 
 
 def lowest_value(frames: NDArray[Any]) -> float:

@@ -22,6 +22,9 @@ from astrocast.runtime.cluster import connected_client, map_tasks
 #: one block of input; a stage holds about six of them (read ahead, input, result,
 #: written behind)
 BLOCK_BYTES = 24 << 20
+#: least frames of a block whose result is an image: where frames are large, images of
+#: fewer would be as large as the recording
+IMAGE_FRAMES = 8
 #: what a task holds of its block at the same time, in blocks of float32
 BLOCKS_HELD = 6
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.decoys import (
+    DECOY_STEP,
     find_low_voxels,
     keep_decoys,
     searched_frames,
@@ -30,7 +31,7 @@ from astrocast.detection.calibrated.stretch import (
 )
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation, join_blocks
-from astrocast.io.recording import Recording
+from astrocast.io.recording import ALL, Recording
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
@@ -46,8 +47,6 @@ from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
-#: step of the checkpoint in which what stands out of the noise alone is kept
-_LOOKED = "looked"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,13 @@ class CandidateSearch:
         course leaves there is not noise.
     threshold
         Height that an event reaches, in standard deviations of the noise.
+    step
+        Name of the step under which the candidates of a block are stored.
+    own
+        Rows and columns whose invalid voxels are counted.
+    whole
+        Whether whole frames are searched; of a tile all regions are stored, as they may
+        go on in the tiles around it.
     """
 
     settings: CalibratedSettings
@@ -79,6 +85,14 @@ class CandidateSearch:
     unknown: NDArray[np.bool_] | None
     field_active: NDArray[np.bool_]
     threshold: float = 0.0
+    step: str = ACTIVE
+    own: tuple[slice, slice] = (ALL, ALL)
+    whole: bool = True
+
+    @property
+    def looked(self) -> str:
+        """Name of the step in which what stands out of the noise alone is kept."""
+        return "looked" if self.whole else f"looked-{self.step}"
 
 
 def find_candidates(
@@ -110,6 +124,38 @@ def find_candidates(
             search.advance(span[1] - span[0])
     plain = [Block(b.start, b.stop, 0, 0) for b in blocks]
     return join_blocks(checkpoint, recording.shape, plain), excess
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Signal and noise of voxels on runs, run after run, float32 (voxel,).
+
+    Parameters
+    ----------
+    value, single
+        The smoothed signal, and that of the voxel alone.
+    noise
+        Noise of the smoothed signal.
+    """
+
+    value: NDArray[np.float32]
+    single: NDArray[np.float32]
+    noise: NDArray[np.float32]
+
+    def of_runs(self, runs: Runs, chosen: NDArray[np.bool_]) -> Heights:
+        """Return what belongs to chosen runs, bool (run,)."""
+        voxels = np.repeat(chosen, runs.stop - runs.start)
+        return self.take(voxels)
+
+    def take(self, voxels: NDArray[Any] | slice) -> Heights:
+        """Return what belongs to voxels, by index, mask or slice."""
+        return Heights(self.value[voxels], self.single[voxels], self.noise[voxels])
+
+    def regions_to_keep(
+        self, runs: Runs, labels: NDArray[np.int32], count: int, threshold: float
+    ) -> NDArray[np.bool_]:
+        """Return which regions may be part of an event, see the kernel."""
+        return regions_to_keep(runs, labels, count, self.value / self.noise, threshold)
 
 
 class SearchStretch:
@@ -144,7 +190,7 @@ class SearchStretch:
         search = replace(self.search, pool=pool)
         if isinstance(search.checkpoint, CarriedBlocks):  # each task its own
             search = replace(search, checkpoint=CarriedBlocks())
-        excess = _search_stretch(self.recording, span, blocks, search)
+        excess = search_stretch(self.recording, span, blocks, search)
         if self.away:
             self.recording.release()
         if isinstance(search.checkpoint, CarriedBlocks):
@@ -156,7 +202,7 @@ def _say_nothing(frames: int) -> None:
     """Take note of progress nowhere."""
 
 
-def _search_stretch(
+def search_stretch(
     recording: Recording,
     span: tuple[int, int],
     blocks: list[tuple[int, Block]],
@@ -164,20 +210,21 @@ def _search_stretch(
 ) -> float:
     """Keep the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
-    if all(done(ACTIVE, index) for index, _ in blocks):
+    if all(done(search.step, index) for index, _ in blocks):
         search.advance(span[1] - span[0])
         return 0.0
     stretch = Stretch.read(
         recording, *span, search.settings, search.pool, search.field_active
     )
-    todo = [(i, b) for i, b in blocks if not done(_LOOKED, i)]
+    todo = [(i, b) for i, b in blocks if not done(search.looked, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
         _look(index, block, frames, stretch, search)
         search.advance(block.stop - block.start)
     sums = sum(
-        search.checkpoint.load(_LOOKED, index, "low")["low"] for index, _ in blocks
+        search.checkpoint.load(search.looked, index, "low")["low"]
+        for index, _ in blocks
     )
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
@@ -212,22 +259,26 @@ def _look(
         silent = silent | unknown
     runs = find_runs(mask, pool)
     inner = above[block.inner]
-    low_voxels = find_low_voxels(
-        (smooth, inner),
-        (noise, which),
-        (silent, None if invalid is None else invalid[block.inner]),
-        _decoy_frames(block, stretch, settings),
-        settings,
-        search.border,
-        pool,
-    )
+    low_voxels = {}
+    if search.whole:
+        low_voxels = find_low_voxels(
+            (smooth, inner),
+            (noise, which),
+            (silent, None if invalid is None else invalid[block.inner]),
+            _decoy_frames(block, stretch, settings),
+            settings,
+            search.border,
+            pool,
+        )
     search.checkpoint.save(
-        _LOOKED,
+        search.looked,
         index,
         start=runs.start,
         stop=runs.stop,
         first=runs.first,
-        invalid=np.array(0 if invalid is None else invalid[block.inner].sum()),
+        invalid=np.array(
+            0 if invalid is None else invalid[(block.inner, *search.own)].sum()
+        ),
         value=values_on_runs(runs, smooth, pool),
         single=values_on_runs(runs, inner, pool),
         low=low,
@@ -244,7 +295,7 @@ def _keep(
     search: CandidateSearch,
 ) -> None:
     """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
-    stored = search.checkpoint.load(_LOOKED, index)
+    stored = search.checkpoint.load(search.looked, index)
     shape = (block.stop - block.start, *ratio.shape)
     runs = Runs(stored["start"], stored["stop"], stored["first"], shape)
     deviation, which = stretch.deviation(block, search.settings)
@@ -263,20 +314,22 @@ def _keep(
         volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
         volume[volume] = high
         runs = find_runs(volume, search.pool)
+    heights = Heights(value[high], stored["single"][high], normal[high])
+    if not search.whole:
+        search.checkpoint.save(
+            search.step,
+            index,
+            start=runs.start,
+            stop=runs.stop,
+            first=runs.first,
+            invalid=stored["invalid"],
+            **vars(heights),
+        )
+        return
+    _keep_decoys(index, block, stretch, noise, stored, search)
     labels, n = label_runs(runs)
-    value, single, normal = value[high], stored["single"][high], normal[high]
-    kept = regions_to_keep(runs, labels, n, value / normal, search.threshold)
+    kept = heights.regions_to_keep(runs, labels, n, search.threshold)
     own = kept[labels]
-    voxels = np.repeat(own, runs.stop - runs.start)
-    part = _decoy_frames(block, stretch, search.settings)
-    decoys = keep_decoys(
-        stored,
-        replace(noise, which=which[part], shift=-noise.shift),
-        block.start + part.start,
-        (part.stop - part.start, *ratio.shape),
-        search.settings,
-        search.threshold,
-    )
     search.checkpoint.save(
         ACTIVE,
         index,
@@ -286,11 +339,27 @@ def _keep(
         labels=np.cumsum(kept)[labels[own]].astype(np.int32),
         n=np.array(kept.sum()),
         invalid=stored["invalid"],
-        value=value[voxels],
-        single=single[voxels],
-        noise=normal[voxels],
-        **decoys,
+        **vars(heights.of_runs(runs, own)),
     )
+
+
+def _keep_decoys(
+    index: int,
+    block: Block,
+    stretch: Stretch,
+    noise: NoiseOfPixels,
+    stored: dict[str, NDArray[Any]],
+    search: CandidateSearch,
+) -> None:
+    """Keep what may be a decoy in a block, before the block counts as finished."""
+    part = _decoy_frames(block, stretch, search.settings)
+    shape = (part.stop - part.start, *noise.ratio.shape)
+    of_inverted = replace(noise, which=noise.which[part], shift=-noise.shift)
+    first = block.start + part.start
+    decoys = keep_decoys(
+        stored, of_inverted, first, shape, search.settings, search.threshold
+    )
+    search.checkpoint.save(DECOY_STEP, index, **decoys)
 
 
 def _decoy_frames(

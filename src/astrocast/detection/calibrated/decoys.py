@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.divide import DividedEvent, Voxels, find_events
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.events.segmentation import ACTIVE
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
@@ -32,8 +31,9 @@ from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: name of the table of decoys in the event store
-DECOYS = "decoys.parquet"
+#: name of the table of decoys in the event store, and of the step of a run in which
+#: what may be one is kept
+DECOYS, DECOY_STEP = "decoys.parquet", "decoys"
 #: voxels of a recording in which decoys are looked for, and the most frames of a piece
 #: where that is not the whole recording
 _SEARCHED_VOXELS, _PIECE = 16 << 20, 64
@@ -169,8 +169,17 @@ def find_decoys(
     threshold: float,
     pool: Executor | None,
 ) -> list[DividedEvent]:
-    """Return the decoys among the low voxels that the blocks of a recording keep."""
-    parts = [checkpoint.load(ACTIVE, k, *_DECOY) for k in range(len(blocks))]
+    """Return the decoys among the low voxels that the blocks of a recording keep.
+
+    Blocks of wide frames, which are searched in tiles, keep none.
+    """
+    parts = [
+        checkpoint.load(DECOY_STEP, k)
+        for k in range(len(blocks))
+        if checkpoint.has(DECOY_STEP, k)
+    ]
+    if not parts:
+        return []
     columns = [np.concatenate([part[name] for part in parts]) for name in _DECOY]
     voxels = Voxels(*columns)
     if not len(voxels.at) or (voxels.value / voxels.noise).max() < threshold:

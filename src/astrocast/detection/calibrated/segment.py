@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
-from astrocast.detection.calibrated.candidates import CandidateSearch, find_candidates
+from astrocast.detection.calibrated.candidates import CandidateSearch
 from astrocast.detection.calibrated.decoys import find_decoys, size_of, write_decoys
 from astrocast.detection.calibrated.divide import (
     Batch,
@@ -29,6 +29,7 @@ from astrocast.detection.calibrated.divide import (
 )
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.parts import build_parts, write_parts
+from astrocast.detection.calibrated.tiles import search_frames
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
 from astrocast.detection.events.layers import (
     Part,
@@ -117,7 +118,7 @@ def segment_calibrated(
     search = CandidateSearch(
         settings, checkpoint, pool, advance, border, unknown, active, threshold
     )
-    candidates, excess = find_candidates(recording, search)
+    candidates, excess = search_frames(recording, search)
     if excess > _MOST_EXCESS:
         warnings.warn(
             f"Slow fluctuations are {excess:.1f} times the frame-to-frame noise"

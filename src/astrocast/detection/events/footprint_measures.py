@@ -41,7 +41,12 @@ from astrocast.kernels.traces.footprint_traces import (
     FootprintTraces,
 )
 from astrocast.kernels.traces.traces import Pixels, Windows
-from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.blocks import (
+    IMAGE_FRAMES,
+    Block,
+    map_blocks,
+    plan_blocks,
+)
 
 #: frames read before and after an event: this many, and as long as the event, up to the
 #: most. Its decay and enough baseline on either side fit in
@@ -116,6 +121,8 @@ def mean_image(
     """Return the mean of all frames, NaN left out, float32 (row, column)."""
     total = np.zeros(recording.shape[1:])
     count = np.zeros(recording.shape[1:], np.int64)
+    if blocks[0].stop - blocks[0].start < IMAGE_FRAMES:
+        blocks = list(plan_blocks(len(recording), IMAGE_FRAMES))
     for block, (added, finite) in map_blocks(recording, sum_frames, blocks):
         total += added
         count += finite

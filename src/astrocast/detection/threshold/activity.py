@@ -216,7 +216,7 @@ class ActivityStream:
         Threads that share the work.
     peaks
         Function (start, stop) -> marks of peaks, where they were found before in the
-        whole recording (no window).
+        whole recording (no window, or frames too large for a stream).
     tap
         Receives the intermediate steps.
     """
@@ -251,7 +251,12 @@ class ActivityStream:
         if level is None and settings.use_spatial:
             self.thresholds = self._rolling(settings.spatial_z_depth, self._levels)
         criteria = peak_criteria(settings)
-        if level is None and settings.use_temporal and criteria.reach is not None:
+        if (
+            level is None
+            and settings.use_temporal
+            and criteria.reach is not None
+            and peaks is None
+        ):
             # with "&" a peak that stays below the spatial threshold has no effect
             below_level = settings.comb_type == "|" or not settings.use_spatial
             self.temporal = PeakStream(criteria, below_level, self.span, pool)

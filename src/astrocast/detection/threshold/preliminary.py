@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.threshold.activity import peak_criteria
+from astrocast.detection.threshold.activity import peak_criteria, smoothing_radius
 from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.io.recording import Recording
 from astrocast.io.stores.registration_store import Registration, read_registration
@@ -32,6 +32,9 @@ from astrocast.settings.detection import DetectionSettings
 
 #: bytes of time courses (float32) in memory at once
 _TILE_BYTES = 128 << 20
+#: frames that a stream of peaks with a window would hold, up to this many bytes; peaks
+#: of wider frames are found in ranges of rows as well
+STREAM_BYTES = 2 << 30
 _PEAKS = "peaks"
 
 #: pixels that smoothing carries filled pixels inside, twice its usual sigma of 1.5
@@ -115,7 +118,7 @@ class PeaksOfRows:
         """Return the marks of the rows, one bit per voxel."""
         n, rows, _ = self.recording.shape
         sigma, radius, mode = self.settings.smoothing
-        reach = 0 if sigma == 0 else (radius or 0)
+        reach = smoothing_radius(self.settings)
         around = slice(max(0, tile.start - reach), min(rows, tile.stop + reach))
         read = self.recording.read(0, n, rows=around)
         self.recording.release()
@@ -171,23 +174,23 @@ def whole_course_peaks(
     pool: Executor | None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Callable[[int, int], NDArray[np.bool_]] | None:
-    """Find peaks by their prominence in the whole time course.
+    """Find peaks in whole time courses, where a stream cannot find them.
 
-    The recording is read in ranges of rows, with the further rows that smoothing needs.
-    The marks are stored on disk, one bit per voxel.
+    That is where prominence has no window (``temporal_wlen``), and where the frames
+    that a window spans are too large to hold (`STREAM_BYTES`). The recording is read in
+    ranges of rows, with the further rows that smoothing needs. The marks are stored on
+    disk, one bit per voxel; they do not depend on the ranges.
 
     Returns
     -------
     callable or None
-        (start, stop) -> marks, bool (frame, row, column); None where the settings give
-        a window (``temporal_wlen``), or no temporal criterion applies.
+        (start, stop) -> marks, bool (frame, row, column); None where a stream finds
+        them, or no temporal criterion applies.
     """
     criteria = peak_criteria(settings)
-    if (
-        settings.threshold is not None
-        or not settings.use_temporal
-        or criteria.reach is not None
-    ):
+    if settings.threshold is not None or not settings.use_temporal:
+        return None
+    if criteria.reach is not None and not _is_wide(recording, criteria.reach):
         return None
     path: Path = checkpoint.blocks.absolute() / "peaks.bits"
     stored = StoredPeaks(path, recording.shape)
@@ -213,6 +216,13 @@ def whole_course_peaks(
         checkpoint.save(_PEAKS, index)
         advance(tile.stop - tile.start)
     return stored
+
+
+def _is_wide(recording: Recording, reach: int) -> bool:
+    """Return whether a stream would hold more than `STREAM_BYTES` of frames."""
+    _, rows, columns = recording.shape
+    # a stream holds smoothed frames (float32) and their marks (1 byte)
+    return 5 * (4 * reach + 1) * rows * columns > STREAM_BYTES
 
 
 def known_registration(recording: Recording) -> Registration | None:

@@ -93,10 +93,15 @@ class DirectChunks:
                 pass
         return slab
 
-    def write(self, first: int, slab: NDArray[Any]) -> None:
-        """Write the chunks of a slab that begins at a chunk."""
+    def write(
+        self, first: int, slab: NDArray[Any], corner: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Write the chunks of a slab that begins at a chunk.
+
+        ``corner``: first row and column of a slab that is a part of the frames.
+        """
         try:
-            store_chunks(first, slab, self.chunk, self._write_one)
+            store_chunks(first, slab, self.chunk, self._write_one, corner=corner)
         except OSError as error:
             raise OutputError(
                 f"{self.folder} cannot be written: {error.strerror}"

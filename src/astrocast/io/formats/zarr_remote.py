@@ -190,7 +190,8 @@ class RemoteWriter(RecordingWriter):
         self._description = json.dumps(
             array.metadata.to_dict(), default=_plain
         ).encode()
-        self.chunk_frames = array.chunks[0]
+        self.chunk_frames, height, width = array.chunks
+        self.chunk_shape = (self.chunk_frames, height, width)
         self._slabs = SlabBuffer(self, self.chunk_frames)
         self._chunks = RemoteChunks(place, array, options.get("compression") or "lz4")
         self._lock = threading.Lock()
@@ -200,7 +201,7 @@ class RemoteWriter(RecordingWriter):
         for first, slab in self._slabs.add(start, block):
             self._chunks.write(first, slab)
 
-    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
+    def chunk_writer(self) -> Callable[..., None]:
         """Return what writes whole chunks from any process."""
         return self._chunks.write
 

@@ -107,7 +107,8 @@ class ZarrWriter(RecordingWriter):
             raise OutputError(
                 f"{path.parent} cannot be written to: {error}; choose another folder"
             ) from error
-        self.chunk_frames = self.array.chunks[0]
+        self.chunk_frames, height, width = self.array.chunks
+        self.chunk_shape = (self.chunk_frames, height, width)
         self._slabs = SlabBuffer(self, self.chunk_frames)
         self._slabs.received = self.resumed
         self._chunks = DirectChunks(
@@ -146,7 +147,7 @@ class ZarrWriter(RecordingWriter):
             if self._resume is not None:
                 self._resume.note(first + len(slab))
 
-    def chunk_writer(self) -> Callable[[int, NDArray[Any]], None]:
+    def chunk_writer(self) -> Callable[..., None]:
         """Return what writes whole chunks from any process."""
         return self._chunks.write
 

@@ -90,10 +90,11 @@ def store_chunks(
     chunk: tuple[int, int, int],
     store: Callable[[tuple[int, int, int], NDArray[Any]], None],
     threads: int = THREADS,
+    corner: tuple[int, int] = (0, 0),
 ) -> None:
     """Call ``store(index, contiguous chunk)`` for each chunk of a slab, in threads.
 
-    The slab begins at a chunk.
+    The slab begins at a chunk; ``corner`` is its first row and column.
 
     Chunks that the slab does not fill are padded with 0. A chunk is only valid during
     the call: each thread gathers all of its chunks in one buffer, for a new one costs
@@ -107,7 +108,11 @@ def store_chunks(
         buffer: NDArray[Any] | None = None
         for z, x, y in own:
             piece = slab[z : z + chunk[0], x : x + chunk[1], y : y + chunk[2]]
-            index = ((first + z) // chunk[0], x // chunk[1], y // chunk[2])
+            index = (
+                (first + z) // chunk[0],
+                (corner[0] + x) // chunk[1],
+                (corner[1] + y) // chunk[2],
+            )
             if piece.shape == chunk and piece.flags.c_contiguous:
                 store(index, piece)
                 continue
