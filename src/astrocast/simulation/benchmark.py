@@ -78,6 +78,11 @@ class Row:
         numbers["kinds"] = self.by_kind()
         ious = np.concatenate([j.ious for j in self.judgements])
         numbers["mean_iou"] = float(ious.mean()) if len(ious) else None
+        numbers["confidence"] = [
+            [round(float(c), 4), n]
+            for j in self.judgements
+            for c, n in zip(j.confidence, j.nature, strict=True)
+        ]
         numbers["false_by_recording"] = [j.count("false") for j in self.judgements]
         numbers["false_per_20_mvoxel"] = numbers["false"] * UNIT / self.voxels
         return numbers

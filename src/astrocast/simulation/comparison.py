@@ -23,8 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.detection.calibrated.segment import calibrated_labels
+from astrocast.detection.calibrated.segment import (
+    calibrated_heights,
+    calibrated_labels,
+)
 from astrocast.io import open_recording
+from astrocast.kernels.calibrated.significance import confidence
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_kinds import Kind
@@ -303,9 +307,9 @@ def _means(values: list[dict[str, float]]) -> dict[str, float]:
 def highest_confidences(
     seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
 ) -> NDArray[np.float64]:
-    """Return the confidence of the highest maximum of empty recordings, (recording,).
+    """Return how sure the highest maxima of empty recordings are, (recording,).
 
-    Confidence is the probability that noise alone reaches a height nowhere, so it is
+    That is the probability that noise alone reaches the height nowhere, so it is
     uniform between 0 and 1 where it is right. To see maxima at all, many false events
     are allowed; 0 stands for a recording without one.
     """
@@ -324,7 +328,11 @@ def highest_confidences(
         )
         found.append(
             max(
-                calibrated_labels(open_recording(simulate(made).movie), settings)[1],
+                confidence(
+                    calibrated_heights(open_recording(simulate(made).movie), settings),
+                    float(np.prod(shape)),
+                    settings.sigma,
+                ),
                 default=0.0,
             )
         )

@@ -8,8 +8,10 @@ about as many of these as the search itself (the target-decoy approach, Elias & 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.divide import DividedEvent, Voxels, find_events
+from astrocast.detection.calibrated.stretch import stretches
 from astrocast.detection.checkpoint import Checkpoint
+from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.kernels.calibrated.candidates import (
     NoiseOfPixels,
     noise_on_runs,
     regions_to_keep,
     stand_out,
     values_on_runs,
+)
+from astrocast.kernels.calibrated.event_probability import (
+    decoy_share,
+    event_probability,
 )
 from astrocast.kernels.masks.runs import Runs, find_runs, list_voxels
 from astrocast.kernels.segmentation.labelling import label_runs
@@ -37,9 +45,83 @@ DECOYS, DECOY_STEP = "decoys.parquet", "decoys"
 #: voxels of a recording in which decoys are looked for, and the most frames of a piece
 #: where that is not the whole recording
 _SEARCHED_VOXELS, _PIECE = 16 << 20, 64
+#: decoys in a recording from which a warning is given, where at least this share of the
+#: events may be false
+_WARN_FROM, _WARN_SHARE = 3.0, 0.05
 #: names under which the low voxels of a block are stored
 _LOW = ("low_start", "low_stop", "low_first", "low_value", "low_single")
 _DECOY = ("decoy_at", "decoy_value", "decoy_noise", "decoy_single")
+
+
+@dataclass(frozen=True)
+class Decoys:
+    """Heights and sizes of the decoys of a recording.
+
+    Parameters
+    ----------
+    height
+        In standard deviations, (decoy,).
+    voxels
+        Number of voxels, (decoy,).
+    searched
+        Share of the recording that was searched for them, 0 to 1.
+    """
+
+    height: NDArray[np.float64]
+    voxels: NDArray[np.int64]
+    searched: float
+
+    @classmethod
+    def of(
+        cls,
+        events: list[DividedEvent],
+        shape: tuple[int, int, int],
+        settings: CalibratedSettings,
+    ) -> Decoys:
+        """Return what is known of decoys in a recording of a shape."""
+        spans = (
+            searched_frames(span, shape, settings.stretch)
+            for span in stretches(shape[0], settings.stretch)
+        )
+        frames = sum(end - first for first, end in spans)
+        height = np.array([event.height for event in events], np.float64)
+        size = np.array([len(event.layers.voxels) for event in events], np.int64)
+        return cls(height, size, frames / shape[0])
+
+    @property
+    def expected(self) -> float:
+        """About how many false events decoys predict in the whole recording."""
+        return len(self.height) / self.searched if len(self.height) else 0.0
+
+    def probability(
+        self, height: NDArray[Any], voxels: NDArray[Any], cut: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the probability of events that they are events, (event,)."""
+        share = decoy_share(height, voxels, self.height, self.voxels, self.searched)
+        return event_probability(height, voxels, cut) * (1 - share)
+
+
+def warn_of_false(probability: NDArray[np.float64], decoys: Decoys) -> None:
+    """Warn where many of the events may be false.
+
+    Parameters
+    ----------
+    probability
+        Of each event that it is one, (event,).
+    decoys
+        Of the recording.
+    """
+    count = len(probability)
+    doubtful = float((1 - probability).sum())
+    if decoys.expected >= _WARN_FROM and doubtful >= _WARN_SHARE * count:
+        warnings.warn(
+            f"About {round(min(doubtful, count))} of {count} events may be false: the"
+            f" same search finds {round(decoys.expected)} in the inverted signal, which"
+            " events do not lower. Likely causes: a vessel, motion, drift of the focus."
+            " Sort the events by confidence; decoys.parquet beside them says where",
+            AstrocastWarning,
+            stacklevel=stack_level(),
+        )
 
 
 def searched_frames(

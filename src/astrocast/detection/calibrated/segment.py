@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,12 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch
-from astrocast.detection.calibrated.decoys import find_decoys, size_of, write_decoys
+from astrocast.detection.calibrated.decoys import (
+    Decoys,
+    find_decoys,
+    warn_of_false,
+    write_decoys,
+)
 from astrocast.detection.calibrated.divide import (
     Batch,
     DividedEvent,
@@ -45,7 +51,7 @@ from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
 from astrocast.kernels.calibrated.overlap import LayeredEvent
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -62,7 +68,9 @@ CONFIDENCE = Column(
     "confidence",
     "float64",
     "",
-    "Probability that noise alone reaches the event's peak nowhere in the recording.",
+    "Probability that this is an event of the tissue: from its height and size and"
+    " whether the recording cuts it, as in simulated recordings, and from what the same"
+    " search finds in the inverted signal.",
     "detector",
 )
 HEIGHT = Column(
@@ -132,19 +140,26 @@ def segment_calibrated(
         checkpoint, candidates.blocks, candidates.shape, settings, threshold, pool
     )
     write_decoys(checkpoint.path, decoys, candidates.shape)
-    return _Writer(candidates, field, of_field).write(settings, threshold, pool)
+    found = Decoys.of(decoys, candidates.shape, settings)
+    return _Writer(candidates, field, of_field, found).write(settings, threshold, pool)
 
 
 class _Writer:
     """Writes events block by block, as soon as nothing more can come to a block."""
 
     def __init__(
-        self, candidates: Segmentation, field: Field, of_field: FieldEvents
+        self,
+        candidates: Segmentation,
+        field: Field,
+        of_field: FieldEvents,
+        decoys: Decoys,
     ) -> None:
         self.candidates, self.field, self.of_field = candidates, field, of_field
+        self.decoys = decoys
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
-        self.sizes: list[tuple[int, int, int]] = []
+        self.sizes: list[int] = []
+        self.cut: list[bool] = []
         self.parts: list[NDArray[np.float64]] = []
         self.written = 0
 
@@ -161,7 +176,9 @@ class _Writer:
                 if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
-                self.sizes.append(size_of(event, shape))
+                at = event.layers.voxels
+                self.sizes.append(len(at))
+                self.cut.append(at[0] < size or at[-1] >= (shape[0] - 1) * size)
                 self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
@@ -173,8 +190,10 @@ class _Writer:
         while self.written < len(blocks):
             self._write_block()
         n = len(self.heights)
-        voxels = float(np.prod(shape))
-        sure = confidence(np.array(self.heights), voxels, settings.sigma)
+        sure = self.decoys.probability(
+            np.array(self.heights), np.array(self.sizes), np.array(self.cut, np.bool_)
+        )
+        warn_of_false(sure, self.decoys)
         sure_of_field = 1 - 0.1 / self.of_field.ratio**2
         measures = {
             CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
@@ -255,6 +274,36 @@ def follows_field(
     return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
 
+@contextmanager
+def _in_memory(
+    recording: Recording, settings: CalibratedSettings | None, pool: Executor | None
+) -> Iterator[Segmentation]:
+    """Give the events of a recording, in a folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
+        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
+        yield segment_calibrated(
+            recording,
+            settings or CalibratedSettings(),
+            checkpoint,
+            pool,
+            lambda n: None,
+        )
+
+
+def calibrated_heights(
+    recording: Recording,
+    settings: CalibratedSettings | None = None,
+    pool: Executor | None = None,
+) -> NDArray[np.float64]:
+    """Return the height of each local event in standard deviations, (event,).
+
+    Takes what `calibrated_labels` takes.
+    """
+    with _in_memory(recording, settings, pool) as found:
+        heights: NDArray[np.float64] = found.measures[HEIGHT.name]
+    return heights[np.isfinite(heights)]
+
+
 def calibrated_labels(
     recording: Recording,
     settings: CalibratedSettings | None = None,
@@ -279,15 +328,7 @@ def calibrated_labels(
     confidence : numpy.ndarray
         Of each event, (events,).
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         volumes = [
             paint_runs(*found.load(index), pool) for index in range(len(found.blocks))
         ]
@@ -306,15 +347,7 @@ def calibrated_events(
     Takes what `calibrated_labels` takes, which shows a voxel that several events share
     as the strongest's.
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         layers = [found.load_events(index) for index in range(len(found.blocks))]
     size = recording.shape[1] * recording.shape[2]
     at = np.concatenate(
