@@ -370,9 +370,7 @@ class LiveDetector:
             if self._was_reported(region, at):
                 continue
             # what the recording's end cuts is not known yet, nor are decoys
-            sure = event_probability(
-                np.array([event.height]), np.array([len(at)]), at[:1] < pixels
-            )
+            sure = event_probability(np.array([event.height]), at[:1] < pixels)
             found.append(
                 (
                     DetectedEvent(

@@ -4,6 +4,9 @@ An event only raises the signal. What is extrinsic (a vessel, diffuse light, the
 residual motion) and noise lower it as often, so the search of the inverted signal finds
 about as many of these as the search itself (the target-decoy approach, Elias & Gygi
 2007, https://doi.org/10.1038/nmeth1019). At most a few million voxels are searched.
+
+The size of extrinsic fluctuations is measured below the background, where a decoy is,
+too, but no event. So a decoy is judged by the fluctuations without its own voxels.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +48,11 @@ DECOYS, DECOY_STEP = "decoys.parquet", "decoys"
 #: voxels of a recording in which decoys are looked for, and the most frames of a piece
 #: where that is not the whole recording
 _SEARCHED_VOXELS, _PIECE = 16 << 20, 64
-#: decoys in a recording from which a warning is given, where at least this share of the
-#: events may be false
+#: decoys in a recording from which a warning is given, and as a share of the events
 _WARN_FROM, _WARN_SHARE = 3.0, 0.05
 #: names under which the low voxels of a block are stored
 _LOW = ("low_start", "low_stop", "low_first", "low_value", "low_single")
-_DECOY = ("decoy_at", "decoy_value", "decoy_noise", "decoy_single")
+_DECOY = ("decoy_at", "decoy_value", "decoy_noise", "decoy_single", "decoy_ratio")
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,12 @@ class Decoys:
     ) -> NDArray[np.float64]:
         """Return the probability of events that they are events, (event,)."""
         share = decoy_share(height, voxels, self.height, self.voxels, self.searched)
-        return event_probability(height, voxels, cut) * (1 - share)
+        return event_probability(height, cut) * (1 - share)
 
 
-def warn_of_false(probability: NDArray[np.float64], decoys: Decoys) -> None:
+def warn_of_false(
+    probability: NDArray[np.float64], decoys: Decoys, asked: float
+) -> None:
     """Warn where many of the events may be false.
 
     Parameters
@@ -110,10 +114,13 @@ def warn_of_false(probability: NDArray[np.float64], decoys: Decoys) -> None:
         Of each event that it is one, (event,).
     decoys
         Of the recording.
+    asked
+        False events that the settings allow noise to cause.
     """
     count = len(probability)
-    doubtful = float((1 - probability).sum())
-    if decoys.expected >= _WARN_FROM and doubtful >= _WARN_SHARE * count:
+    doubtful = max(float((1 - probability).sum()), decoys.expected)
+    least = max(_WARN_FROM + 3 * asked, _WARN_SHARE * count)
+    if count and decoys.expected >= least:
         warnings.warn(
             f"About {round(min(doubtful, count))} of {count} events may be false: the"
             f" same search finds {round(decoys.expected)} in the inverted signal, which"
@@ -223,7 +230,7 @@ def keep_decoys(
         From `find_low_voxels`.
     noise
         Of the frames searched; the height of the background is that of the inverted
-        signal.
+        signal. Its ratio is kept, but does not count yet.
     first
         Frame of the recording that is the first of these.
     shape
@@ -233,13 +240,17 @@ def keep_decoys(
     """
     start, stop, of_row, value, single = (stored[name] for name in _LOW)
     runs = Runs(start, stop, of_row, shape)
+    ratio = noise.ratio
+    noise = replace(noise, ratio=np.ones_like(ratio))
     plain, normal = noise_on_runs(runs, value, noise)
     labels, n = label_runs(runs)
     kept = regions_to_keep(runs, labels, n, value / normal, threshold)
     high = value > np.float32(settings.candidate) * plain
     high &= np.repeat(kept[labels], runs.stop - runs.start)
-    at = list_voxels(runs) + first * shape[1] * shape[2]
-    arrays = at[high], value[high], normal[high], single[high]
+    at = list_voxels(runs)
+    of_voxel = ratio.ravel()[at % ratio.size]
+    at += first * ratio.size
+    arrays = at[high], value[high], normal[high], single[high], of_voxel[high]
     return dict(zip(_DECOY, arrays, strict=True))
 
 
@@ -262,11 +273,36 @@ def find_decoys(
     ]
     if not parts:
         return []
-    columns = [np.concatenate([part[name] for part in parts]) for name in _DECOY]
+    *columns, ratio = (np.concatenate([p[name] for p in parts]) for name in _DECOY)
     voxels = Voxels(*columns)
     if not len(voxels.at) or (voxels.value / voxels.noise).max() < threshold:
         return []
-    return list(find_events([voxels], shape, settings, threshold, pool))
+    found = find_events([voxels], shape, settings, threshold, pool)
+    frames = min(shape[0], settings.stretch)
+    judged = (_without_itself(event, voxels, ratio, shape, frames) for event in found)
+    return [event for event in judged if event.height >= threshold]
+
+
+def _without_itself(
+    event: DividedEvent,
+    voxels: Voxels,
+    ratio: NDArray[np.float32],
+    shape: tuple[int, int, int],
+    frames: int,
+) -> DividedEvent:
+    """Return a decoy with its height over fluctuations that it is not part of.
+
+    ``ratio`` is that of each voxel, and ``frames`` those that it was measured in.
+    """
+    size = shape[1] * shape[2]
+    peak = int(event.parts[0, 0])
+    at = event.layers.voxels
+    place = np.searchsorted(voxels.at, at[at % size == peak % size])
+    place = np.minimum(place, len(voxels.at) - 1)
+    z = voxels.value[place] / voxels.noise[place]
+    known = float(ratio[np.searchsorted(voxels.at, peak)]) ** 2
+    others = max(1.0, known - 2 * float((z**2).sum()) / frames)
+    return replace(event, height=event.height / np.sqrt(others))
 
 
 def write_decoys(

@@ -68,7 +68,7 @@ CONFIDENCE = Column(
     "confidence",
     "float64",
     "",
-    "Probability that this is an event of the tissue: from its height and size and"
+    "Probability that this is an event of the tissue: from its height and"
     " whether the recording cuts it, as in simulated recordings, and from what the same"
     " search finds in the inverted signal.",
     "detector",
@@ -193,7 +193,8 @@ class _Writer:
         sure = self.decoys.probability(
             np.array(self.heights), np.array(self.sizes), np.array(self.cut, np.bool_)
         )
-        warn_of_false(sure, self.decoys)
+        asked = settings.false_events * float(np.prod(shape)) / 20e6
+        warn_of_false(sure, self.decoys, asked)
         sure_of_field = 1 - 0.1 / self.of_field.ratio**2
         measures = {
             CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
