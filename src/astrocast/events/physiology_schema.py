@@ -145,7 +145,7 @@ _COMPANY = (
     (
         "v_same_size",
         "event",
-        "Of those, the ones of similar footprint size.",
+        "Other events with overlapping and similarly large footprints.",
         "footprint",
     ),
     (

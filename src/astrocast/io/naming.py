@@ -15,6 +15,11 @@ PARTIAL = ".partial"
 RECORDING_ATTRIBUTE = "recording"
 
 
+def is_url(source: Any) -> bool:
+    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
+    return isinstance(source, str) and "://" in source
+
+
 def default_dataset(
     loc: str | None, attributes: Mapping[str, Any], names: Iterable[str]
 ) -> str | None:

@@ -207,6 +207,8 @@ class Recording(ABC):
     metadata: Metadata = Metadata()
     path: Path | None = None
     loc: str | None = None
+    #: where it is, if that is not on a path
+    url: str | None = None
     #: frames that are cheapest to read together (the depth of a chunk); 1 where it
     #: does not matter
     chunk_frames: int = 1

@@ -32,6 +32,7 @@ from astrocast.io.known_formats import (
     suffixes,
 )
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
+from astrocast.io.naming import is_url
 from astrocast.io.recording import (
     Metadata,
     Recording,
@@ -343,11 +344,6 @@ def _open_folder(path: Path, selection: Selection) -> Recording:
     from astrocast.io.formats.folder import open_folder
 
     return open_folder(path, selection)
-
-
-def is_url(source: Any) -> bool:
-    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
-    return isinstance(source, str) and "://" in source
 
 
 def create_recording(

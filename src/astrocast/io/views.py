@@ -44,7 +44,7 @@ class DerivedRecording(Recording):
         self.shape = source.shape if shape is None else shape
         self.dtype = source.dtype if dtype is None else np.dtype(dtype)
         self.metadata = source.metadata if metadata is None else metadata
-        self.path, self.loc = source.path, source.loc
+        self.path, self.loc, self.url = source.path, source.loc, source.url
         self.chunk_frames, self.portable = source.chunk_frames, source.portable
         self.choices, self.missing = source.choices, source.missing
         self.remarks = source.remarks

@@ -31,6 +31,7 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.cluster import connected_client
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.runtime.rectangles import copy_rectangles, needs_rectangles
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
@@ -301,7 +302,7 @@ def neighbours(
     nothing = np.empty((0, *source.shape[1:]), source.dtype)
     segment = sum(b.stop - b.start for b in blocks[:per_segment])
     frame = source.shape[1] * source.shape[2] * source.dtype.itemsize
-    if 2 * segment * frame > KEPT_BYTES:
+    if 2 * segment * frame > scale_to_memory(KEPT_BYTES):
         pasts = chain(
             [None] * per_segment,
             (f for _, f in read_blocks(source, blocks[:-per_segment])),

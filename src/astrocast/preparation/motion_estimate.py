@@ -63,10 +63,13 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: raise it when the same recording gives other shifts or another corrected movie
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
+#: frames of more pixels are compared binned 2 x 2 only: their millions of pixels are
+#: exact enough, and images of full resolution would need gigabytes
+FINEST_PIXELS = 1 << 22
 #: consecutive frames of the sample that are read together where the file is stored in
 #: deep chunks
 SAMPLE_RUN = 8
@@ -191,7 +194,10 @@ def build_model(
         settings.gSig_filt,
         pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig, not settings.has_field)
+    is_wide = shape[0] * shape[1] > FINEST_PIXELS
+    rigid = rigid_template(
+        sample, settings.niter_rig, not settings.has_field and not is_wide
+    )
     model: Model = rigid
     if settings.has_field:
         strides, overlaps = settings.strides, settings.overlaps
@@ -245,7 +251,7 @@ def pass_over(
     done = {
         b.start: sums.take_from(*kept)
         for b in blocks
-        if (kept := store.load(b.start)) is not None
+        if (kept := store.load(b)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
@@ -255,7 +261,7 @@ def pass_over(
             [b for b in blocks if b.start not in done],
             pool=pool,
         ):
-            store.save(block.start, *found)
+            store.save(block, *found)
             done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
@@ -420,15 +426,17 @@ class EstimateStore:
             self.folder = directory / f"motion-{same[:16]}"
         self._blocks = BlockStore(self.folder)
 
-    def load(self, start: int) -> tuple[Estimate, float] | None:
-        """Return the block that begins at frame ``start`` where it is finished."""
-        stored = self._blocks.load(f"{start:08d}")
+    def load(self, block: Block) -> tuple[Estimate, float] | None:
+        """Return the estimate of a block where it is finished."""
+        stored = self._blocks.load(f"{block.start:08d}-{block.stop:08d}")
         if stored is None:
             return None
         estimate = Estimate(**{f.name: stored[f.name] for f in fields(Estimate)})
         return estimate, float(stored["lowest"])
 
-    def save(self, start: int, found: Estimate, lowest: float) -> None:
+    def save(self, block: Block, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
         arrays = {f.name: np.asarray(getattr(found, f.name)) for f in fields(Estimate)}
-        self._blocks.save(f"{start:08d}", lowest=np.asarray(lowest), **arrays)
+        self._blocks.save(
+            f"{block.start:08d}-{block.stop:08d}", lowest=np.asarray(lowest), **arrays
+        )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.runtime.cluster import connected_client, map_tasks
+from astrocast.runtime.memory import scale_to_memory
 
 #: one block of input; a stage holds about six of them (read ahead, input, result,
 #: written behind)
@@ -64,8 +65,9 @@ def frames_per_block(
 ) -> int:
     """Return the frames of a block of about ``budget`` bytes, in whole chunks.
 
-    As float32.
+    As float32; fewer where the memory is limited.
     """
+    budget = scale_to_memory(budget)
     per_frame = (
         recording.shape[1] * recording.shape[2] * max(4, recording.dtype.itemsize)
     )
@@ -362,7 +364,9 @@ def copy_blocks(
     """
     frames = block_frames or frames_per_block(recording)
     whole = writer.chunk_frames
-    fits = BLOCK_BYTES // max(1, recording.nbytes // recording.shape[0])
+    fits = scale_to_memory(BLOCK_BYTES) // max(
+        1, recording.nbytes // recording.shape[0]
+    )
     if block_frames is None and whole <= fits:
         frames = max(whole, frames - frames % whole)
     copy = operation or _Identity()

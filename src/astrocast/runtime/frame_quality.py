@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
+from astrocast.io.stores.beside import place_of
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
 from astrocast.kernels.frames.frame_judge import FrameJudge
 from astrocast.kernels.frames.frame_quality import Flag
@@ -118,9 +119,10 @@ def known_frame_quality(recording: Recording) -> pd.DataFrame | None:
 
     A table of a recording of another length is not used.
     """
-    if recording.path is None:
+    place = place_of(recording)
+    if place is None:
         return None
-    table = read_frame_quality(recording.path, recording.loc)
+    table = read_frame_quality(place, recording.loc)
     if table is None or table.attrs["frames"] not in (-1, len(recording)):
         return None
     return table

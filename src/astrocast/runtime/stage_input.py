@@ -14,6 +14,7 @@ from astrocast.io.registry import open_recording
 from astrocast.io.stores.frame_quality import frame_quality_path
 from astrocast.io.views import MappedRecording
 from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
+from astrocast.runtime.blocks import frames_per_block, plan_blocks
 
 #: sums of squares of a million such values still fit into float32
 LARGEST_VALUE = 1e15
@@ -89,7 +90,10 @@ def refuse_alternation(recording: Recording) -> None:
     middle = len(recording) // 2
     first = max(0, middle - SAMPLE // 2)
     last = min(len(recording), middle + SAMPLE // 2)
-    ratio = measure_alternation(recording.read(first, last))
+    pieces = plan_blocks(last, frames_per_block(recording), first=first)
+    ratio = measure_alternation(
+        frame for b in pieces for frame in recording.read(b.start, b.stop)
+    )
     if ratio > ALTERNATING:
         raise InvalidValueError(
             f"{recording.path or 'the recording'}: neighbouring frames differ"

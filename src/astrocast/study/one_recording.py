@@ -79,7 +79,10 @@ def end_with_parent(seconds: float = 0.5) -> None:
 
 def main() -> None:
     """Read a job, compute, print the outcome."""
+    from astrocast.runtime.memory import share_freed_memory
+
     end_with_parent()
+    share_freed_memory()
     outcome = compute(json.load(sys.stdin))
     sys.stdout.write(json.dumps(outcome) + "\n")
 

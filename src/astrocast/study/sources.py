@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from astrocast.errors import FormatError
+from astrocast.io.export.tables import remove_marks
 from astrocast.io.stores.event_store import META, TABLE
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.study_index import STUDY_FILE
@@ -93,7 +94,7 @@ def read_flat_events(
     if (path / STUDY_FILE).is_file():
         return Cohort(path).read(wanted)
     if path.suffix.lower() == ".csv":
-        return pd.read_csv(path)
+        return remove_marks(pd.read_csv(path))
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     return read_event_table(find_store(path), columns).reset_index(drop=True)

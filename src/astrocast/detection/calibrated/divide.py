@@ -32,6 +32,7 @@ from astrocast.kernels.calibrated.overlap import (
     shared_voxels,
 )
 from astrocast.kernels.masks.runs import Runs
+from astrocast.kernels.segmentation.ordering import order_by_group
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
@@ -178,9 +179,8 @@ def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> list[
         names = ("value", "noise", "single")
         parts.append((of_voxel[own], at[own], *(stored[name][own] for name in names)))
     of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
-    order = np.argsort(of_voxel, kind="stable")
-    cuts = np.cumsum(np.bincount(of_voxel))[:-1]
-    split = [np.split(column[order], cuts) for column in values]
+    order, first = order_by_group(of_voxel, int(of_voxel.max(initial=-1)) + 1)
+    split = [np.split(column[order], first[1:-1]) for column in values]
     return [Voxels(*one) for one in zip(*split, strict=True)]
 
 
@@ -255,11 +255,9 @@ def _divide(
         hills, voxels.at, voxels.value, voxels.noise, shape, _rule(settings)
     )
     event = event_of[hills.hill]
-    order = np.argsort(event, kind="stable")
-    count = np.bincount(event, minlength=len(event_of))
-    first = np.concatenate([[0], np.cumsum(count)])
-    height = np.zeros(len(count), np.float32)
-    there = np.flatnonzero(count)
+    order, first = order_by_group(event, len(event_of))
+    height = np.zeros(len(event_of), np.float32)
+    there = np.flatnonzero(np.diff(first))
     height[there] = np.maximum.reduceat(
         (voxels.value / voxels.noise)[order], first[:-1][there]
     )

@@ -61,6 +61,21 @@ def harmless(table: pd.DataFrame) -> pd.DataFrame:
     return marked
 
 
+def remove_marks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that was read from a file without the marks of `harmless`."""
+
+    def unmark(value: Any) -> Any:
+        marked = isinstance(value, str) and value.startswith("'")
+        return value[1:] if marked and value[1:].startswith(FORMULA) else value
+
+    plain = table.copy(deep=False)
+    for name in table:
+        if table[name].dtype.kind not in "biufcmM":
+            plain[name] = table[name].map(unmark)
+    plain.columns = [unmark(name) for name in table.columns]
+    return plain
+
+
 def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) -> Path:
     """Write beside and rename; an existing file is refused unless ``overwrite``."""
     if path.exists() and not overwrite:

@@ -152,7 +152,7 @@ def date_tag(file: tifffile.TiffFile) -> str | None:
         )
     except (
         ValueError
-    ):  # cameras write dates in many ways; one that cannot be read is as good as none
+    ):  # cameras write dates in many ways: an unreadable date is left out
         return None
 
 

@@ -58,7 +58,8 @@ def read_aqua2(
         file = h5py.File(path, "r")
     except OSError as error:
         raise FormatError(
-            f"{path} is no .mat file of version 7.3 (HDF5): {error}. Save with '-v7.3'"
+            f"{path} is not a .mat file of version 7.3 (HDF5): {error}. "
+            "Save with '-v7.3'"
         ) from error
     with file:
         found = file.get("res")

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
-from astrocast.io.writing.files import replacing
+from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".frames.csv"
 #: what may be wrong with a frame
@@ -83,35 +83,31 @@ def frames_left_out(table: pd.DataFrame | None, frames: int) -> NDArray[np.bool_
 
 
 def frame_quality_path(recording: str | Path, loc: str | None) -> Path:
-    """Return where the table of a recording is stored."""
-    recording = Path(recording)
-    last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(
-        f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
-    )
+    """Return where the table of a recording on this computer is stored."""
+    return Path(place_beside(recording, loc, SUFFIX))
 
 
 def write_frame_quality(
     path: str | Path, loc: str | None, table: pd.DataFrame, frames: int | None = None
-) -> Path:
+) -> Place:
     """Store the table of a recording beside it, and return where.
 
     Parameters
     ----------
     path, loc
-        The recording, and the dataset in it.
+        The recording (path or URL), and the dataset in it.
     table
         Columns ``frame``, ``kind``, ``reason``, ``severity``; from `build_frame_table`.
     frames
         Number of frames of the recording; that of ``table.attrs`` when None.
     """
-    target = frame_quality_path(path, loc)
+    target = place_beside(path, loc, SUFFIX)
     write_table(target, table, frames)
     return target
 
 
-def write_table(target: Path, table: pd.DataFrame, frames: int | None = None) -> None:
-    """Write the table as CSV under any name: beside, then renamed."""
+def write_table(target: Place, table: pd.DataFrame, frames: int | None = None) -> None:
+    """Write the table as CSV under any name, whole or not at all."""
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise InvalidValueError(
@@ -120,10 +116,7 @@ def write_table(target: Path, table: pd.DataFrame, frames: int | None = None) ->
         )
     count = frames if frames is not None else table.attrs.get("frames", -1)
     text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
-    with replacing(target) as beside:
-        beside.write_text(
-            f"# frames of the recording: {count}\n{text}", encoding="utf-8"
-        )
+    write_bytes(target, f"# frames of the recording: {count}\n{text}".encode())
 
 
 def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame | None:
@@ -132,7 +125,7 @@ def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame
     Parameters
     ----------
     path, loc
-        The recording, and the dataset in it.
+        The recording (path or URL), and the dataset in it.
 
     Returns
     -------
@@ -146,11 +139,12 @@ def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame
     FormatError
         The table cannot be read.
     """
-    source = frame_quality_path(path, loc)
-    if not source.exists():
-        return None
+    source = place_beside(path, loc, SUFFIX)
     try:
-        first, _, rest = source.read_text(encoding="utf-8").partition("\n")
+        content = read_bytes(source)
+        if content is None:
+            return None
+        first, _, rest = content.decode("utf-8").partition("\n")
         table = pd.read_csv(StringIO(rest), keep_default_na=False)
         table = table[list(COLUMNS)].astype(COLUMNS)
         table.attrs["frames"] = int(first.rsplit(":", 1)[1])

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError
-from astrocast.io.writing.files import replacing
+from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".motion.npz"
 
@@ -54,14 +56,16 @@ class Registration:
 
 def registration_path(recording: Path, loc: str | None) -> Path:
     """Return where the registration of a corrected recording is stored."""
-    last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(
-        f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
-    )
+    return Path(place_beside(recording, loc, SUFFIX))
 
 
-def write_registration(path: Path, registration: Registration) -> None:
-    """Write beside and rename."""
+def registration_place(recording: str | Path, loc: str | None) -> Place:
+    """Return the same of a recording on a path or behind a URL."""
+    return place_beside(recording, loc, SUFFIX)
+
+
+def write_registration(path: Place, registration: Registration) -> None:
+    """Write a registration, whole or not at all."""
     arrays: dict[str, Any] = {
         f"quality.{name}": values for name, values in registration.quality.items()
     }
@@ -73,21 +77,23 @@ def write_registration(path: Path, registration: Registration) -> None:
     }
     if registration.fields is not None:
         arrays["fields"] = registration.fields
-    with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, **arrays)
+    file = BytesIO()
+    np.savez(file, **arrays)
+    write_bytes(path, file.getvalue())
 
 
 def read_registration(
     recording: str | Path, loc: str | None = None
 ) -> Registration | None:
     """Return the registration stored beside a corrected recording, or None."""
-    path = registration_path(Path(recording), loc)
-    if not path.exists():
-        return None
+    path = place_beside(recording, loc, SUFFIX)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        content = read_bytes(path)
+        if content is None:
+            return None
+        with np.load(BytesIO(content), allow_pickle=False) as stored:
             arrays = dict(stored)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise FormatError(
             f"{path} cannot be read: {error}; remove it or correct the movie again"
         ) from error

@@ -243,7 +243,7 @@ def regions_to_keep(
     Returns
     -------
     numpy.ndarray
-        bool (count + 1,); the first, which is no region, is False.
+        bool (count + 1,); the first is background and False.
 
     Examples
     --------

@@ -101,7 +101,7 @@ def find_patterns(
     """
     n, rows, columns = values.shape
     all_steps = np.arange(n)
-    values = values[counted]
+    values = values if counted.all() else values[counted]
     courses, out = shared_courses(values, noise)
     if not len(courses):
         return Patterns.none(n, (rows, columns))

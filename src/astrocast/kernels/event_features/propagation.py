@@ -154,7 +154,7 @@ def _fronts(
                 times[end], cut, shapes[i, 2], shapes[i, 1] * shapes[i, 2], size
             )
             square = p * p + q * q
-            # a slope that is rounding error of a symmetric spread is no direction
+            # a symmetric spread leaves a slope of rounding errors: no direction
             defined = square > 1e-12 and r2 > 1e-6
             out[3 * end, i] = p / square if defined else np.nan
             out[3 * end + 1, i] = q / square if defined else np.nan

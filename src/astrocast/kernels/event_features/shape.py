@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.event_features.convex_hull import (
-    count_hull,
-    hull_rows,
-    largest_diameter,
-)
+from astrocast.kernels.event_features.convex_hull import hull_rows, largest_diameter
+from astrocast.kernels.event_features.hull_volume import count_hull
 from astrocast.kernels.masks.outline_length import outline_length
 
 #: properties of `mask_shape`, in order

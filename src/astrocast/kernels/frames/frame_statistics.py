@@ -135,20 +135,34 @@ def _native(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _compare_row(row: Any, old: Any) -> tuple[Any, Any, Any]:
-    """Compare a row with the same row of the frame before.
+def _square_of_row(row: Any, old: Any) -> Any:
+    """Return the sum of squared differences of two rows, float32.
 
-    Returns the sum of squared differences, the number of equal pixels, and of pixels
-    with the value of the first one. ``old``, ``row``: (column,), any real dtype.
+    ``row``, ``old``: (column,), any real dtype.
     """
-    square, equal, flat = np.float32(0), np.int32(0), np.int32(0)
-    start = row[0]
+    square = np.float32(0)
     for x in range(len(row)):
         step = np.float32(row[x]) - np.float32(old[x])
         square += step * step
-        equal += np.int32(row[x] == old[x])
-        flat += np.int32(row[x] == start)
-    return square, equal, flat
+    return square
+
+
+@njit(cache=True, nogil=True)
+def _are_equal(row: Any, old: Any) -> bool:
+    """Return whether two rows (column,) of any real dtype are the same."""
+    x = 0
+    while x < len(row) and row[x] == old[x]:
+        x += 1
+    return x == len(row)
+
+
+@njit(cache=True, nogil=True)
+def _is_flat(row: Any) -> bool:
+    """Return whether all pixels of a row (column,) of any real dtype are the same."""
+    x = 0
+    while x < len(row) and row[x] == row[0]:
+        x += 1
+    return x == len(row)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -165,22 +179,31 @@ def _add_parts(row: Any, edges: NDArray[np.int64], sums: NDArray[np.float64]) ->
         sums[j] += part
 
 
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
+def _top_of_row(row: Any) -> Any:
+    """Return the maximum of a row (column,) of any real dtype; NaN does not count."""
+    top = row[0]
+    for x in range(len(row)):
+        top = row[x] if row[x] > top else top
+    return top
+
+
 @njit(cache=True, nogil=True)
-def _highest(frame: Any) -> tuple[Any, float]:
+def _highest(frame: Any, tops: Any) -> tuple[Any, float]:
     """Return the maximum of a frame (row, column), and the share of its pixels.
 
-    ``frame`` of any real dtype (row, column).
+    ``frame`` of any real dtype (row, column); ``tops`` (row,) of the same dtype: the
+    maximum of each row.
     """
-    top = frame[0, 0]
-    for row in frame:
-        for x in range(len(row)):
-            top = row[x] if row[x] > top else top
+    top = _top_of_row(tops)
     reached = 0
-    for row in frame:
-        count: Any = np.int32(0)
-        for x in range(len(row)):
-            count += np.int32(row[x] == top)
-        reached += count
+    for y in range(len(frame)):
+        if tops[y] == top:
+            row = frame[y]
+            count: Any = np.int32(0)
+            for x in range(len(row)):
+                count += np.int32(row[x] == top)
+            reached += count
     return top, reached / frame.size
 
 
@@ -201,25 +224,29 @@ def _measure(
     """
     n, rows, columns = frames.shape
     bands, parts = blocks.shape[1], blocks.shape[2]
-    sums = np.empty(parts, np.float64)
+    sums, tops = np.empty(parts, np.float64), np.empty(rows, frames.dtype)
     for t in range(n):
         last = frames[t - 1] if t else before
         square = total = 0.0
         for i in range(bands):
             sums[:] = 0
             for y in range(row_edges[i], row_edges[i + 1]):
-                step, equal, flat = _compare_row(frames[t, y], last[y])
+                row, old = frames[t, y], last[y]
+                step = _square_of_row(row, old)
                 square += step
-                numbers[t, 1] += equal == columns
-                numbers[t, 2] += flat == columns
-                _add_parts(frames[t, y], column_edges, sums)
+                # infinite values are equal where their difference is not 0
+                if step == 0 or not np.isfinite(step):
+                    numbers[t, 1] += _are_equal(row, old)
+                numbers[t, 2] += _is_flat(row)
+                tops[y] = _top_of_row(row)
+                _add_parts(row, column_edges, sums)
             height = row_edges[i + 1] - row_edges[i]
             for j in range(parts):
                 width = column_edges[j + 1] - column_edges[j]
                 blocks[t, i, j] = sums[j] / (height * width)
                 total += sums[j]
         numbers[t, 0] = square / (rows * columns)
-        numbers[t, 3], numbers[t, 4] = _highest(frames[t])
+        numbers[t, 3], numbers[t, 4] = _highest(frames[t], tops)
         numbers[t, 5] = 1.0 if np.isfinite(total) and np.isfinite(square) else 0.0
 
 

@@ -251,7 +251,7 @@ def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
     flat = shifts.reshape(-1, 2)
     if not len(flat):
         return (0, 0, 0, 0)
-    # a residue of the estimate is no motion
+    # rounding of the estimate is not motion
     low, high = np.minimum(flat.min(0), 0) + 0.05, np.maximum(flat.max(0), 0) - 0.05
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     return tuple(int(v) for v in np.ceil([-low[0], high[0], -low[1], high[1]]))  # type: ignore[return-value]

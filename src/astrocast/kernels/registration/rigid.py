@@ -15,7 +15,6 @@ doi:10.1016/j.jneumeth.2017.07.031).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,6 @@ from astrocast.kernels.registration.preprocess import (
     View,
     displace_frames,
     halve,
-    view_frames,
 )
 from astrocast.kernels.registration.robust_model import RobustModel
 
@@ -97,7 +95,7 @@ def build_rigid(
     sigma: tuple[float, float] | None = None,
     noise: float = 0.0,
 ) -> RigidModel:
-    """Prepare ``template`` (shape of the view) for `rigid_shifts`.
+    """Prepare ``template`` (shape of the view) for `view_shifts`.
 
     ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is
     the variance of a template's pixel. Shifts beyond half of the view cannot be
@@ -166,22 +164,3 @@ def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.floa
     rest = _fine_peaks(displace_frames(seen, whole), model.fine) - model.bias
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)
-
-
-def rigid_shifts(frames: NDArray[Any], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each frame relative to the template, by correlation.
-
-    Parameters
-    ----------
-    frames
-        (frame, row, column), any real dtype.
-    model
-        From `build_rigid`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (frame, 2), pixels, row then column, positive where the frame moved down
-        or right.
-    """
-    return view_shifts(view_frames(frames, model.view), model)

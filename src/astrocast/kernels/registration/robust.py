@@ -172,6 +172,43 @@ def _fit_frames(
             fit[:] = start
 
 
+@njit(cache=True, nogil=True)
+def _add_window(
+    frames: NDArray[Any],
+    corner: tuple[int, int],
+    shape: tuple[int, int],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add every fourth pixel along each axis of a window to float64 (frame,).
+
+    ``frames`` (frame, row, column) of any real dtype; ``corner`` and ``shape`` are
+    those of the window.
+    """
+    for b in range(len(frames)):
+        for y in range(0, shape[0], 4):
+            row = frames[b, corner[0] + y, corner[1] : corner[1] + shape[1]]
+            for x in range(0, shape[1], 4):
+                sums[b] += np.float64(row[x])
+
+
+def window_means(
+    frames: NDArray[Any], corner: tuple[int, int], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return the mean of a window of each frame (frame,), from every fourth pixel.
+
+    Parameters
+    ----------
+    frames
+        (frame, row, column), any real dtype that compiled loops take.
+    corner, shape
+        First row and column of the window, and its rows and columns.
+    """
+    sums = np.zeros(len(frames))
+    rows, columns = shape
+    _add_window(frames, corner, (rows, columns), sums)
+    return np.nan_to_num(sums / (-(-rows // 4) * -(-columns // 4)))
+
+
 def fit_frames(
     frames: NDArray[Any], seen: Real, shifts: NDArray[np.float64], model: RobustModel
 ) -> RobustFit:
@@ -203,12 +240,7 @@ def fit_frames(
     if model.fine is not None:
         view, level = model.view, model.fine
         # the view of a frame has mean zero: the level starts at the frame's own mean
-        inside = frames[
-            :,
-            view.top : view.top + factor * view.shape[0] : 4,
-            view.left : view.left + factor * view.shape[1] : 4,
-        ]
-        means = np.nan_to_num(inside.mean(axis=(1, 2), dtype=np.float64))
+        means = window_means(frames, (view.top, view.left), level.template.shape)
         fits[:, 3] = means - gain * float(level.template.mean())
         even = agreement[:, 3] == 0
         _fit_frames(frames, (view.top, view.left), _images(level), active, even, fits)

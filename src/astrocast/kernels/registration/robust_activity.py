@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.registration.median import median_of_positive
 from astrocast.kernels.registration.robust_model import (
     GAINS,
     LIGHT_RADIUS,
@@ -18,6 +21,8 @@ Real = NDArray[np.float32]
 ACTIVE = 4.0
 #: the residual is smoothed over this many pixels of the view, along each axis
 BOX = 5
+#: its deviation is taken from every so many pixels along each axis
+SAMPLED = 3
 #: activity is widened by this many pixels of the view
 GROWN = 1
 #: weight of active pixels: they decide only where nearly everything is active
@@ -50,9 +55,11 @@ def weighted_sums(
     h, w = frame.shape
     sums[:] = 0
     for y in range(pad, h - pad):
-        f, m, c = frame[y], model[y], weight[y]
+        # slices from 0 on: a loop that starts at ``pad`` is not vectorized
+        f, m, c = frame[y, pad : w - pad], model[y, pad : w - pad], weight[y]
+        c = c[pad : w - pad]
         s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0)
-        for x in range(pad, w - pad):
+        for x in range(w - 2 * pad):
             value = f[x]
             known = abs(value) < np.float32(3e38)
             a = c[x] if known else np.float32(0)
@@ -102,29 +109,42 @@ def fit_light(frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64]) 
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _box_sums(values: Real, out: Real) -> None:
-    """Fill float32 (row, column) with sums over BOX x BOX, edges repeated."""
-    h, w = values.shape
+def _smooth_residual(
+    frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64], smooth: Real
+) -> None:
+    """Fill ``smooth`` with sums of the normalised residual over BOX x BOX pixels.
+
+    Edges are repeated; a residual beyond ACTIVE counts as ACTIVE. All float32 (row,
+    column), ``fit`` float64 (4,). Works row by row: only BOX rows of sums across are
+    held, so that nothing leaves the cache.
+    """
+    h, w = frame.shape
     half = BOX // 2
-    across = np.empty((h, w), np.float32)
-    padded = np.empty(w + 2 * half, np.float32)
-    for y in range(h):
-        padded[half : half + w] = values[y]
-        padded[:half] = values[y, 0]
-        padded[half + w :] = values[y, w - 1]
-        row = across[y]
-        row[:] = 0
-        for k in range(BOX):
-            part = padded[k : k + w]
+    gain, level, most = np.float32(fit[2]), np.float32(fit[3]), np.float32(ACTIVE)
+    across = np.empty((BOX, w), np.float32)
+    line = np.empty(w + 2 * half, np.float32)
+    middle = line[half : half + w]
+    for y in range(h + half):
+        if y < h:
+            f, m, c = frame[y], moved[y], weight[y]
             for x in range(w):
-                row[x] += part[x]
-    for y in range(h):
-        row = out[y]
-        row[:] = 0
-        for k in range(-half, half + 1):
-            part = across[min(max(y + k, 0), h - 1)]
+                r = (f[x] - gain * m[x] - level) * np.sqrt(c[x])
+                r = r if abs(r) < np.float32(3e38) else np.float32(0)
+                r = r if r < most else most
+                middle[x] = r if r > -most else -most
+            line[:half] = middle[0]
+            line[half + w :] = middle[w - 1]
+            row = across[y % BOX]
             for x in range(w):
-                row[x] += part[x]
+                row[x] = line[x] + line[x + 1] + line[x + 2] + line[x + 3] + line[x + 4]
+        if y < half:
+            continue
+        at, last, out = y - half, h - 1, smooth[y - half]
+        a, b = across[max(at - 2, 0) % BOX], across[max(at - 1, 0) % BOX]
+        d, e = across[min(at + 1, last) % BOX], across[min(at + 2, last) % BOX]
+        c = across[at % BOX]
+        for x in range(w):
+            out[x] = a[x] + b[x] + c[x] + d[x] + e[x]
 
 
 @njit(cache=True, nogil=True)
@@ -144,21 +164,17 @@ def find_active(
     is, 0 where it is not known.
     """
     h, w = frame.shape
-    z, smooth = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
-    gain, level = np.float32(fit[2]), np.float32(fit[3])
-    most = np.float32(ACTIVE)
-    for y in range(h):
-        for x in range(w):
-            r = (frame[y, x] - gain * moved[y, x] - level) * np.sqrt(weight[y, x])
-            r = r if abs(r) < np.float32(3e38) else np.float32(0)
-            z[y, x] = min(max(r, -most), most)
-    _box_sums(z, smooth)
-    sd = 1.4826 * np.median(np.abs(smooth[::3, ::3]).ravel())
+    smooth = np.empty((h, w), np.float32)
+    _smooth_residual(frame, moved, weight, fit, smooth)
+    few = np.abs(smooth[::SAMPLED, ::SAMPLED]).ravel()
+    sd = 1.4826 * median_of_positive(few)
     if usual > 0:
         sd = min(max(sd, 0.7 * usual), 1.5 * usual)
     limit = np.float32(max(ACTIVE * sd, 1e-6))
     active[:] = 0
     for y in range(h):
+        if not exceeds(smooth[y], limit):
+            continue
         for x in range(w):
             if abs(smooth[y, x]) > limit:
                 active[
@@ -168,10 +184,24 @@ def find_active(
 
 
 @njit(cache=True, nogil=True)
+def exceeds(values: Any, limit: Any) -> Any:
+    """Return whether any |value| is above a limit; fast where none is.
+
+    ``values`` float32 or uint8 (column,), ``limit`` of the same type.
+    """
+    count = np.int32(0)
+    for x in range(len(values)):
+        count += np.int32(abs(values[x]) > limit)
+    return count > 0
+
+
+@njit(cache=True, nogil=True)
 def weigh_down(weight: Real, active: NDArray[np.uint8], factor: int) -> None:
     """Lower float32 (row, column) weights where the view (row, column) is active."""
     floor = np.float32(FLOOR)
     for y in range(len(active)):
+        if not exceeds(active[y], np.uint8(0)):
+            continue
         for x in range(active.shape[1]):
             if active[y, x]:
                 weight[

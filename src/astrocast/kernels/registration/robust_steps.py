@@ -50,20 +50,25 @@ def move_image(image: Real, dy: float, dx: float, out: Real) -> None:
     middle = line[reach : reach + w]
     start = reach + min(max(left, -w), w) - half
     for y in range(h):
-        middle[:] = 0
-        for k in range(TAPS):
-            source = image[min(max(y + top + k - half, 0), h - 1)]
-            weight = wy[k]
-            for x in range(w):
-                middle[x] += weight * source[x]
+        first = y + top - half
+        a, b = image[min(max(first, 0), h - 1)], image[min(max(first + 1, 0), h - 1)]
+        c = image[min(max(first + 2, 0), h - 1)]
+        d = image[min(max(first + 3, 0), h - 1)]
+        e = image[min(max(first + 4, 0), h - 1)]
+        f = image[min(max(first + 5, 0), h - 1)]
+        g = image[min(max(first + 6, 0), h - 1)]
+        i = image[min(max(first + 7, 0), h - 1)]
+        for x in range(w):
+            upper = wy[0] * a[x] + wy[1] * b[x] + wy[2] * c[x] + wy[3] * d[x]
+            lower = wy[4] * e[x] + wy[5] * f[x] + wy[6] * g[x] + wy[7] * i[x]
+            middle[x] = upper + lower
         line[:reach] = middle[0]
         line[reach + w :] = middle[w - 1]
-        row = out[y]
-        row[:] = 0
-        for k in range(TAPS):
-            weight, taps = wx[k], line[start + k : start + k + w]
-            for x in range(w):
-                row[x] += weight * taps[x]
+        row, taps = out[y], line[start : start + w + TAPS]
+        for x in range(w):
+            upper = wx[0] * taps[x] + wx[1] * taps[x + 1] + wx[2] * taps[x + 2]
+            lower = wx[4] * taps[x + 4] + wx[5] * taps[x + 5] + wx[6] * taps[x + 6]
+            row[x] = upper + wx[3] * taps[x + 3] + lower + wx[7] * taps[x + 7]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})

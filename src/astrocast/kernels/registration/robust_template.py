@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.registration.median import median_over_frames
 from astrocast.kernels.registration.preprocess import View, as_native
 from astrocast.kernels.registration.robust import (
     active_deviation,
     fit_frames,
+    window_means,
 )
 from astrocast.kernels.registration.robust_model import (
     SMOOTH,
@@ -35,9 +37,34 @@ Real = NDArray[np.float32]
 
 #: at most this many frames make the median that the first template is
 MEDIAN_FRAMES = 40
-#: frames of which most seems active are no part of a template where at least this share
+#: frames that seem mostly active are left out of a template where at least this share
 #: of the sample is evenly lit
 EVEN_SHARE = 0.2
+
+
+@njit(cache=True, nogil=True)
+def _add_row(
+    moved: Real,
+    template: Real,
+    light: tuple[np.float32, np.float32],
+    limit: Real,
+    most: Real,
+    sums: NDArray[np.float64],
+) -> None:
+    """Add a row of residuals to float64 (3, column): number, residual, its square.
+
+    ``moved``, ``template``, ``limit`` and ``most`` float32 (column,); squared residuals
+    below both limits count. ``light``: scale, and level of the frame.
+    """
+    scale, level = light
+    count, total, square = sums[0], sums[1], sums[2]
+    for x in range(len(moved)):
+        r = (moved[x] - level) * scale - template[x]
+        fits = (r * r < limit[x]) & (r * r < most[x])
+        r = r if fits else np.float32(0)
+        count[x] += np.float64(1) if fits else np.float64(0)
+        total[x] += np.float64(r)
+        square[x] += np.float64(r * r)
 
 
 @njit(cache=True, nogil=True)
@@ -62,22 +89,27 @@ def _add_frames(
     h, w = template.shape
     factor = h // active.shape[1]
     image, moved = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    most = np.empty(w, np.float32)
     for b in range(len(frames)):
         for y in range(h):
-            row = frames[b, corner[0] + y]
+            row, own = frames[b, corner[0] + y, corner[1] : corner[1] + w], image[y]
             for x in range(w):
-                image[y, x] = np.float32(row[corner[1] + x])
+                own[x] = np.float32(row[x])
         move_image(image, -fits[b, 0], -fits[b, 1], moved)
         scale, level = np.float32(1 / fits[b, 2]), np.float32(fits[b, 3])
         iy, ix = int(np.rint(fits[b, 0])), int(np.rint(fits[b, 1]))
         for y in range(max(0, 1 - iy), min(h, h - 1 - iy)):
             line = active[b, (y + iy) // factor]
-            for x in range(max(0, 1 - ix), min(w, w - 1 - ix)):
-                r = (moved[y, x] - level) * scale - template[y, x]
-                if r * r < limit[y, x] and line[(x + ix) // factor] == 0:
-                    sums[0, y, x] += 1
-                    sums[1, y, x] += r
-                    sums[2, y, x] += r * r
+            most[:] = -1
+            for x in range(len(line)):
+                if line[x] == 0:
+                    most[x * factor : (x + 1) * factor] = np.inf
+            x0, x1 = max(0, 1 - ix), min(w, w - 1 - ix)
+            if x0 < x1:
+                _add_row(
+                    moved[y, x0:x1], template[y, x0:x1], (scale, level),
+                    limit[y, x0:x1], most[x0 + ix : x1 + ix], sums[:, y, x0:x1],
+                )  # fmt: skip
 
 
 def masked_moments(
@@ -183,8 +215,8 @@ def _median_model(
     """Return the median of some views moved back by ``shifts`` (frame, 2), pixels."""
     few = slice(None, None, max(1, len(seen) // MEDIAN_FRAMES))
     aligned = shift_frames(seen[few], shifts[few] / view.factor)
-    template = np.median(aligned, axis=0)
-    own = (1.4826 * np.median(np.abs(aligned - template), axis=0)) ** 2
+    template = median_over_frames(aligned)
+    own = (1.4826 * median_over_frames(np.abs(aligned - template))) ** 2
     coarse = prepare_template(template, own, 0.6 * len(aligned), view.factor, smooth)
     model = RobustModel(view, coarse, None, 0.0)
     return replace(model, active_sd=active_deviation(seen, shifts, model))
@@ -223,15 +255,16 @@ def _fine_level(
 ) -> Level:
     """Return the mean of frames (frame, row, column) at their own resolution."""
     use = frames_to_average(found.even)
-    inside = _window(frames, view)
-    means = np.nan_to_num(inside[:, ::4, ::4].mean(axis=(1, 2), dtype=np.float64))
+    corner = (view.top, view.left)
+    shape = (view.shape[0] * view.factor, view.shape[1] * view.factor)
+    means = window_means(frames, corner, shape)
     level = means - means.mean() * found.gain
     fits = np.column_stack([shifts, found.gain, level])[use]
-    start = np.zeros(inside.shape[1:], np.float32)
+    start = np.zeros(shape, np.float32)
     anything = np.full(start.shape, np.inf, np.float32)
     template, own = masked_moments(
-        frames[use],
-        (view.top, view.left),
+        frames if len(use) == len(frames) else frames[use],
+        corner,
         fits,
         found.active[use],
         start,
@@ -266,8 +299,3 @@ def prepare_template(
 
 def _limit(level: Level) -> Real:
     return (np.float32(OUTLIER**2) / level.weight).astype(np.float32)
-
-
-def _window(frames: NDArray[Any], view: View) -> NDArray[Any]:
-    rows, columns = (n * view.factor for n in view.shape)
-    return frames[:, view.top : view.top + rows, view.left : view.left + columns]

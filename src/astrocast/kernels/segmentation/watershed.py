@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.ordering import order_from_highest
 from astrocast.kernels.segmentation.union_find import find_root
 
 
@@ -81,7 +82,7 @@ def find_hills(
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
     neighbours = face_neighbours(voxels, shape[1], shape[2])
-    order = np.argsort(-values, kind="stable")
+    order = order_from_highest(values)
     hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
     links, in_time = _links(neighbours, hill, basin)
     sides = np.sort(basin[links], axis=1).astype(np.int64)
@@ -127,7 +128,7 @@ def _flood(
 ) -> Any:
     """Assign each voxel to a hill, from the highest voxel down; see `find_hills`.
 
-    ``neighbours`` int32 (voxel, 6), ``order`` int64 (voxel,), ``values`` and ``noise``
+    ``neighbours`` int32 (voxel, 6), ``order`` int32 (voxel,), ``values`` and ``noise``
     float32 (voxel,).
     """
     n = len(order)
@@ -198,7 +199,7 @@ def _touched_hills(
 def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
     """Return hill and basin of each voxel, int32, and the summit of each hill, int64.
 
-    ``own`` int64 and ``low`` bool (voxel,), ``parent`` int64 (voxel,), ``order`` int64
+    ``own`` int64 and ``low`` bool (voxel,), ``parent`` int64 (voxel,), ``order`` int32
     (voxel,), highest first. Hills are numbered from 1 in that order.
     """
     hill = np.zeros(len(own), np.int32)

@@ -192,7 +192,8 @@ def _add(
                 if len(light):
                     rest = _mean_difference(light[k], signal[k], reference, own)
                     if not np.isnan(rest):
-                        fluorescence[e] += rest
+                        # 24 bits: the sum in 53 is exact, whatever the blocks are
+                        fluorescence[e] += np.float64(np.float32(rest))
                         light_frames[e] += 1
 
 

@@ -55,21 +55,6 @@ def counts_around(
     return np.asarray(np.diff(before, axis=1), np.int64)
 
 
-def windows_around(
-    signal: NDArray[np.float64], frames: NDArray[np.int64], before: int, after: int
-) -> Floats:
-    """Return the signal around each frame, (frames, before + after).
-
-    NaN beyond the ends of the signal.
-
-    >>> windows_around(np.array([1.0, 2.0, 3.0]), np.array([0]), 1, 2)
-    array([[nan,  1.,  2.]])
-    """
-    places = frames[:, None] + np.arange(-before, after)[None, :]
-    inside = (places >= 0) & (places < len(signal))
-    return np.where(inside, signal[np.clip(places, 0, max(len(signal) - 1, 0))], np.nan)
-
-
 @dataclass(frozen=True)
 class Average:
     """Mean, standard deviation and number of traces per group and frame.
