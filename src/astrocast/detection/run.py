@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import finish_decoys
 from astrocast.detection.calibrated.parts import finish_parts
 from astrocast.detection.calibrated.segment import (
     CONFIDENCE,
@@ -210,6 +211,7 @@ def detect(
     )
     if calibrated is not None:
         finish_parts(directory, context.first_frame, settings.split_events)
+        finish_decoys(directory, context.first_frame)
     publication = _measure_for_publication(
         recording, known, segmentation, context, pool, calibrated is not None
     )

@@ -52,6 +52,7 @@ TARGETS: dict[str, dict[float, float]] = {
     "domains": {2: 0.85},
     "endfeet": {2: 0.90},
     "flashes": {2: 0.70},
+    "touching": {2: 0.84},
 }
 #: false events in `UNIT` voxels without any event that may be left
 FALSE_TARGET, FALSE_TARGET_ALL = 2, 6

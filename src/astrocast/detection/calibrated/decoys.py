@@ -326,6 +326,23 @@ def write_decoys(
     ).to_parquet(folder / DECOYS, index=False)
 
 
+def finish_decoys(folder: Path, first_frame: int) -> None:
+    """Count the frames of decoys from the start of the recording.
+
+    Parameters
+    ----------
+    folder
+        The event store.
+    first_frame
+        Frame of the recording that was frame 0 of the detection.
+    """
+    if first_frame:
+        table = pd.read_parquet(folder / DECOYS)
+        table.assign(z=table["z"] + first_frame).to_parquet(
+            folder / DECOYS, index=False
+        )
+
+
 def size_of(event: DividedEvent, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """Return the number of voxels, pixels and frames of an event."""
     at, size = event.layers.voxels, shape[1] * shape[2]
