@@ -1,13 +1,16 @@
 """Draw what the calibrated detection finds beside the truth.
 
 Two contact sheets: one panel for each kind of event, one for each disturbance. Of each
-pixel, the last event in time is shown, the same event in the same colour on both sides.
+pixel, the last event in time is shown, the same event in the same colour on both sides;
+red is what matches no true event. Whole-field events are drawn where they are alone.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,19 +43,20 @@ KINDS = (
     "mixed",
 )
 SIZE = (144, 144)
+#: places in the colour map: of what matches no true event, and of all others
+RED, SHADES = 6, np.array([k for k in range(20) if k not in (6, 7)])
 
 
 def draw_events(ax: Axes, image: np.ndarray, events: list[np.ndarray]) -> None:
     """Draw the last event of each pixel over the mean image."""
     pixels = SIZE[0] * SIZE[1]
     latest, colour = np.full(pixels, -1), np.full(pixels, np.nan)
-    for number, (shade, voxels) in enumerate(events):
+    for shade, voxels in events:
         at, when = voxels % pixels, voxels // pixels
         newest = np.full(pixels, -1)
         np.maximum.at(newest, at, when)
         later = newest > latest
         latest[later], colour[later] = newest[later], shade
-        del number
     low, high = np.percentile(image, (1, 99.7))
     ax.imshow(image, cmap="gray", vmin=low, vmax=high)
     ax.imshow(
@@ -66,24 +70,31 @@ def draw_events(ax: Axes, image: np.ndarray, events: list[np.ndarray]) -> None:
     ax.set_axis_off()
 
 
+def hide_wide(shades: Any, events: list[np.ndarray]) -> list[tuple[int, np.ndarray]]:
+    """Return colours and events without whole-field ones, where there are others."""
+    frame = SIZE[0] * SIZE[1]
+    wide = [len(v) > 0.5 * len(np.unique(v // frame)) * frame for v in events]
+    return [
+        (int(shade), voxels)
+        for shade, voxels, hidden in zip(shades, events, wide, strict=True)
+        if not hidden or all(wide)
+    ]
+
+
 def draw_case(axes: tuple[Axes, Axes], name: str, case: Case) -> None:
     """Draw truth and what is found of one recording; print its F1."""
     truth, table = case.truth()
     found, _ = detect_case(case)
     with open_recording(case.recording, "mc/ch0") as movie:
         image = movie.to_array().mean(axis=0)
-    shades = np.arange(len(truth)) * 7 % 20
+    shades = SHADES[np.arange(len(truth)) * 5 % len(SHADES)]
     pairs = dict(score(truth, found, 0.5).pairs[:, ::-1].tolist())
     # what matches no true event is red
     of_found = [
-        shades[pairs[k + 1] - 1] if k + 1 in pairs else 6 for k in range(len(found))
+        shades[pairs[k + 1] - 1] if k + 1 in pairs else RED for k in range(len(found))
     ]
-    whole = [
-        len(v) > 0.5 * len(np.unique(v // np.prod(SIZE))) * np.prod(SIZE) for v in truth
-    ]
-    order = sorted(range(len(truth)), key=lambda k: not whole[k])
-    draw_events(axes[0], image, [(shades[k], truth[k]) for k in order])
-    draw_events(axes[1], image, list(zip(of_found, found, strict=True)))
+    draw_events(axes[0], image, hide_wide(shades, truth))
+    draw_events(axes[1], image, hide_wide(of_found, found))
     judged = judge_events(truth, found, table["kind"].to_list())
     f1 = f1_of([judged])["f1"]
     print(f"{name:<24}{len(truth):>4} true {len(found):>4} found  F1 {f1:.2f}")
@@ -107,10 +118,13 @@ def draw_sheet(names: list[str], titles: list[str], path: Path, cache: Path) -> 
 
 
 def main() -> None:
-    """Write ``found_kinds.png`` and ``found_disturbances.png`` beside this file."""
+    """Write ``found_kinds.png`` and ``found_disturbances.png`` beside this file.
+
+    A folder may be named in which simulated recordings are kept.
+    """
     here = Path(__file__).parent
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder)
+        cache = Path(sys.argv[1] if len(sys.argv) > 1 else folder)
         names = [n.replace("_", " ") for n in KINDS]
         draw_sheet(list(KINDS), names, here / "found_kinds.png", cache)
         others = [n for n in NUISANCES if n not in ("noise", "all")]

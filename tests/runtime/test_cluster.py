@@ -96,7 +96,7 @@ def run_stages(source: Path, folder: Path) -> Path:
         "mc/ch0", method="calibrated", signal_loc="df/ch0", fluorescence_loc="mc/ch0"
     )
     Detector(path, output=folder / "default.roi", logging_level=40).run(
-        "df/ch0", temporal_prominence=30
+        "df/ch0", temporal_prominence=30, split_events=True
     )
     return folder
 
@@ -158,6 +158,7 @@ def test_every_stage_writes_the_same_bytes(
     assert [name for name in here if here[name] != there[name]] == []
     for stage in ("EstimateTask", "MoveBack", "SearchStretch", "FindEvents"):
         assert stage in used
+    assert "DivideEvents" in used
     for stage in ("MeasureField", "TraceFootprints", "measure_block", "SegmentSpan"):
         assert stage in used
 

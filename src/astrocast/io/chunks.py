@@ -14,6 +14,8 @@ ChunkStrategy = Literal["balanced", "XY", "Z"]
 TARGET_BYTES = 1 << 20
 #: a writer holds the frames of a chunk until it is full: at most so many bytes of them
 SLAB_BYTES = 256 << 20
+#: a larger frame is stored in parts: stages need many frames of a part at a time
+WHOLE_BYTES = 24 << 20
 
 
 def infer_chunks(
@@ -33,7 +35,8 @@ def infer_chunks(
     strategy
         ``balanced``: powers of two on all axes, for stages that need frames as well as
         time courses; few frames where a frame is large (`SLAB_BYTES`). ``XY``: whole
-        frames, few of them, for reading frame by frame. ``Z``: whole time courses of a
+        frames, few of them, for reading frame by frame; as ``balanced`` where a frame
+        is large (`WHOLE_BYTES`). ``Z``: whole time courses of a
         small square patch, for work per pixel.
     target_bytes
         Size to aim for.
@@ -45,7 +48,8 @@ def infer_chunks(
         )
     voxels = max(1, target_bytes // dtype.itemsize)
     frames, rows, columns = shape
-    if strategy == "XY":
+    is_wide = rows * columns * dtype.itemsize > WHOLE_BYTES
+    if strategy == "XY" and not is_wide:
         return min(frames, max(1, voxels // (rows * columns))), rows, columns
     if strategy == "Z":
         side = max(1, int((voxels / frames) ** 0.5))

@@ -234,8 +234,14 @@ def search_stretch(
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
-    for index, block in blocks:
-        _keep(index, block, stretch, ratio, recording.shape[0], search)
+    # a block in each thread: little of this is in kernels that threads could share
+    alone = replace(search, pool=None)
+
+    def keep(item: tuple[int, Block]) -> None:
+        _keep(*item, stretch, ratio, recording.shape[0], alone)
+
+    in_turn = map if search.pool is None else search.pool.map
+    list(in_turn(keep, blocks))
     return stretch.excess
 
 

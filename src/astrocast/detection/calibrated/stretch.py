@@ -114,8 +114,7 @@ class Stretch:
             blocks_of(recording, start, stop, most=scale_to_memory(READ_VOXELS)),
         ):
             gathered.add(fill_invalid(frames)[0], block.start - start, pool)
-        moments = gathered.summary()
-        del gathered
+        moments = gathered.finish()
         active = None if field_active is None else field_active[start:stop]
         known = cls.of_moments(
             moments, (start, stop), len(recording), settings, pool, active
@@ -210,7 +209,7 @@ class Stretch:
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
-        heights = []
+        heights, arrays = [], ReusedArrays()
         n = len(recording)
         # at most a few frames at the ends differ from the median
         few = min(n, 1000)
@@ -218,7 +217,7 @@ class Stretch:
         for block, frames in read_blocks(
             recording, self._samples(recording, settings.reach + 1, since)
         ):
-            above, smooth, _ = signal_of(frames, block, self, settings, pool)
+            above, smooth, _ = signal_of(frames, block, self, settings, pool, arrays)
             above, at = above[block.inner], np.arange(block.start, block.stop)
             if field_active is not None and field_active[at].any():
                 counted = ~field_active[at]

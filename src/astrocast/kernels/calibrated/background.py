@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
@@ -85,7 +86,7 @@ class Background:
     line: NoiseLine
     patterns: Patterns
 
-    @property
+    @cached_property
     def mean(self) -> NDArray[np.float32]:
         """Background averaged over the stretch, (row, column)."""
         return np.asarray(self.levels.mean(axis=0), np.float32)

@@ -63,18 +63,25 @@ def fill_invalid(
     return np.where(finite, values, means[:, None, None]).astype(np.float32), ~finite
 
 
-# sums in any order are sums of vectors; NaN and infinity remain in the sum
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True)
 def _is_finite(values: Any) -> bool:
     """Return whether all values, float32 (frame, row, column), are finite."""
     for frame in values:
         for line in frame:
-            total = 0.0
-            for x in range(len(line)):
-                total += np.float64(line[x])
-            if not np.isfinite(total):
+            if not np.isfinite(_sum(line)):
                 return False
     return True
+
+
+# sums in any order are sums of vectors; NaN and infinity remain in the sum. Whether it
+# is finite is asked elsewhere: with these options a compiler may answer "always"
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum(line: Any) -> float:
+    """Return the sum of values, float32 (column,), float64."""
+    total = 0.0
+    for x in range(len(line)):
+        total += np.float64(line[x])
+    return total
 
 
 def largest_rectangle(filled: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -135,10 +135,10 @@ def _flood(
     # a hill is named by its summit's position; -1: not reached yet. Below its foot, a
     # voxel leads to a hill but does not belong to it: without that, a bump of noise in
     # the long tail of an event would touch nothing and be an event of its own
-    own = np.full(n, -1, np.int64)
+    own = np.full(n, -1, np.int32)
     low = np.zeros(n, np.bool_)
-    parent = np.arange(n)
-    touching = np.empty(6, np.int64)
+    parent = np.arange(n).astype(np.int32)
+    touching = np.empty(6, np.int32)
     steepest = np.empty(6, np.float32)
     for i in order:
         m = _touched_hills(neighbours[i], own, low, parent, values, touching, steepest)
@@ -174,9 +174,8 @@ def _touched_hills(
 ) -> Any:
     """List the hills that touch a voxel, the steepest first; return how many.
 
-    ``around`` int32 (6,), ``own`` int64, ``low`` bool, ``values`` float32 (voxel,),
-    ``parent`` int64 (voxel,); ``touching`` int64 and ``steepest`` float32 (6,) are
-    filled.
+    ``around`` int32 (6,), ``own`` and ``parent`` int32, ``low`` bool, ``values``
+    float32 (voxel,); ``touching``, int32, and ``steepest``, float32, (6,), are filled.
     """
     m = 0
     for j in around:
@@ -199,8 +198,8 @@ def _touched_hills(
 def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
     """Return hill and basin of each voxel, int32, and the summit of each hill, int64.
 
-    ``own`` int64 and ``low`` bool (voxel,), ``parent`` int64 (voxel,), ``order`` int32
-    (voxel,), highest first. Hills are numbered from 1 in that order.
+    ``own``, ``parent`` and ``order``, highest first, int32, ``low`` bool, (voxel,).
+    Hills are numbered from 1 in that order.
     """
     hill = np.zeros(len(own), np.int32)
     basin = np.zeros(len(own), np.int32)
