@@ -20,6 +20,7 @@ from astrocast.detection.preconditions import (
     check_shapes,
     derive_levels,
     find_bad_frames,
+    search_undenoised,
     signal_kind_of,
     widest_border,
 )
@@ -200,6 +201,8 @@ class Detector:
             in the raw recording, in units of its noise
             (`astrocast.kernels.calibrated`); ``threshold`` and the parameters of
             smoothing, spatial and temporal criteria and cleaning then have no effect.
+            Where ``loc`` is a denoised movie, the movie that this was made from is
+            searched, if the same file holds it, and traces are of the denoised one.
         calibration
             Parameters of the calibrated method; None: the defaults.
         signal_loc
@@ -298,6 +301,8 @@ class Detector:
                 if method == "calibrated"
                 else None
             )
+            if calibrated and signal is None:
+                recording, signal = search_undenoised(recording, stack, self.logger)
             self.output_directory = self._run(
                 recording, signal, light, settings, loc, target, pool, calibrated
             )

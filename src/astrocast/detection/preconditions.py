@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.io.denoised import is_denoised, open_undenoised
 from astrocast.io.recording import Recording
 from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.frame_quality import frames_left_out
@@ -117,9 +120,32 @@ def signal_kind_of(
     """Return the kind of the signal from which traces are taken.
 
     This is the kind that the file states. Otherwise it is fluorescence if the
-    calibrated method uses one recording only, and dF in all other cases.
+    calibrated method uses one recording only, or the movie that a denoised one was made
+    from, and dF in all other cases.
     """
     stored = stored_signal_kind(signal or recording)
     if stored is not None:
         return stored
-    return "F" if is_calibrated and signal is None else "dF"
+    denoised = signal is not None and is_denoised(signal)
+    return "F" if is_calibrated and (signal is None or denoised) else "dF"
+
+
+def search_undenoised(
+    recording: Recording, stack: ExitStack, logger: logging.Logger
+) -> tuple[Recording, Recording | None]:
+    """Return the movie to search, and the one for traces where they differ.
+
+    A denoised movie keeps traces of events elsewhere, which are large beside its noise;
+    so the movie that it was made from is searched where the file has it.
+    """
+    found = open_undenoised(recording)
+    if found is None:
+        return recording, None
+    stack.callback(found.close)
+    logger.info(
+        "%s is denoised: events are searched in %s, traces are taken from %s",
+        recording.loc,
+        found.loc,
+        recording.loc,
+    )
+    return found, recording

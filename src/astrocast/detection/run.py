@@ -12,8 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import finish_decoys
 from astrocast.detection.calibrated.parts import finish_parts
-from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
+from astrocast.detection.calibrated.segment import (
+    CONFIDENCE,
+    HEIGHT,
+    segment_calibrated,
+)
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
 from astrocast.detection.events.footprint_measures import (
@@ -182,6 +187,7 @@ def detect(
     )
     if calibrated is not None:
         finish_parts(directory, context.first_frame, settings.split_events)
+        finish_decoys(directory, context.first_frame)
     publication = _measure_for_publication(
         recording, known, segmentation, context, pool, calibrated is not None
     )
@@ -228,7 +234,8 @@ def _find_events(
         segmentation = _segment_default(recording, settings, checkpoint, known, pool)
     if settings.split_events:
         # with the calibrated method the recording is raw, unless dF is given as signal
-        raw = calibrated is not None and known.signal is None
+        is_light = known.signal is None or known.signal_kind == "F"
+        raw = calibrated is not None and is_light
         count = len(segmentation.boxes.area)
         with track("detection: dividing events", count, "events") as advance:
             segmentation = divide_events(
@@ -242,7 +249,7 @@ def _find_events(
 
 def extra_columns(units: Units, is_calibrated: bool) -> list[Column]:
     """Return the columns of the event table beyond the base table, in order."""
-    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
+    extra = [CONFIDENCE, HEIGHT, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
     # the description of a column by the detection replaces the general one
     stated = {column.name for column in extra}
     return extra + [c for c in measure_columns(units) if c.name not in stated]

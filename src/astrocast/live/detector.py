@@ -24,9 +24,10 @@ from astrocast.kernels.calibrated.candidates import (
     stand_out,
     values_on_runs,
 )
+from astrocast.kernels.calibrated.event_probability import event_probability
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
 from astrocast.kernels.calibrated.overlap import LayeredEvent
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 from astrocast.live.field import LiveField
 from astrocast.live.latest_frames import LatestFrames
@@ -372,9 +373,8 @@ class LiveDetector:
             region = int(owner[place])
             if self._was_reported(region, at):
                 continue
-            probability = confidence(
-                np.array([event.height]), float(shape[0] * pixels), self.settings.sigma
-            )
+            # what the end of the recording cuts is not known yet, nor are decoys
+            probability = event_probability(np.array([event.height]), at[:1] < pixels)
             local = DetectedEvent(
                 event.layers, event.height, event.peak, "local", float(probability[0])
             )

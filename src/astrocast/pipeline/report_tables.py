@@ -308,11 +308,12 @@ def _event_rows(content: ReportContent) -> list[list[str]]:
         rows.append(["SNR of an event", value, "median of peak dF / noise"])
     if "confidence" in events:
         low = int((events["confidence"] < 0.95).sum())
+        doubt = float((1 - events["confidence"]).sum())
         rows.append(
             [
                 "confidence below 0.95",
                 f"{low} of {total:,} events",
-                "these events may be noise",
+                f"about {number(doubt)} of all events may be false",
             ]
         )
     for flag, name, meaning in (

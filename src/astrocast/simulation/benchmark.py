@@ -53,6 +53,7 @@ TARGETS: dict[str, dict[float, float]] = {
     "domains": {2: 0.85},
     "endfeet": {2: 0.90},
     "flashes": {2: 0.70},
+    "touching": {2: 0.84},
 }
 #: most false events in `UNIT` voxels without events: for one nuisance, for all together
 FALSE_TARGET, FALSE_TARGET_ALL = 2, 6
@@ -79,6 +80,11 @@ class Row:
         numbers["kinds"] = self.by_kind()
         ious = np.concatenate([j.ious for j in self.judgements])
         numbers["mean_iou"] = float(ious.mean()) if len(ious) else None
+        numbers["confidence"] = [
+            [round(float(c), 4), n]
+            for j in self.judgements
+            for c, n in zip(j.confidence, j.nature, strict=True)
+        ]
         numbers["false_by_recording"] = [j.count("false") for j in self.judgements]
         numbers["false_per_20_mvoxel"] = numbers["false"] * UNIT / self.voxels
         return numbers

@@ -23,8 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.detection.calibrated.segment import calibrated_labels
+from astrocast.detection.calibrated.segment import (
+    calibrated_heights,
+    calibrated_labels,
+)
 from astrocast.io import open_recording
+from astrocast.kernels.calibrated.significance import confidence
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_kinds import Kind
@@ -300,11 +304,11 @@ def _average(values: list[dict[str, float]]) -> dict[str, float]:
 def highest_confidences(
     seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
 ) -> NDArray[np.float64]:
-    """Return the highest confidence in each empty recording, (recording,).
+    """Return how sure the highest maximum of each empty recording is, (recording,).
 
-    The confidence is the probability that noise alone does not reach a height anywhere.
-    If it is correct, the values are uniform between 0 and 1. The settings allow many
-    false events, so that there are maxima; 0 is for a recording without a maximum.
+    That is the probability that noise alone does not reach its height anywhere. If it
+    is correct, the values are uniform between 0 and 1. The settings allow many false
+    events, so that there are maxima; 0 is for a recording without a maximum.
     """
     settings = CalibratedSettings(false_events=99, min_size=1)
     found = []
@@ -321,7 +325,11 @@ def highest_confidences(
         )
         found.append(
             max(
-                calibrated_labels(open_recording(simulate(made).movie), settings)[1],
+                confidence(
+                    calibrated_heights(open_recording(simulate(made).movie), settings),
+                    float(np.prod(shape)),
+                    settings.sigma,
+                ),
                 default=0.0,
             )
         )

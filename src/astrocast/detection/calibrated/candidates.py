@@ -16,6 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import (
+    DECOY_STEP,
+    find_low_voxels,
+    keep_decoys,
+    searched_frames,
+)
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
     ReusedArrays,
@@ -259,9 +265,24 @@ def _store_voxels_above_noise(
     mask = stand_out(smooth, noise, which, settings.candidate, search.border, pool)
     if invalid is not None:
         mask &= ~invalid[block.inner]
+    silent = ~counted
     if search.unknown is not None:
-        mask[search.unknown[block.start : block.stop]] = False
+        unknown = search.unknown[block.start : block.stop]
+        mask[unknown] = False
+        silent = silent | unknown
     runs = find_runs(mask, pool)
+    inner = above[block.inner]
+    low_voxels = {}
+    if search.whole:
+        low_voxels = find_low_voxels(
+            (smooth, inner),
+            (noise, which),
+            (silent, None if invalid is None else invalid[block.inner]),
+            _decoy_frames(block, stretch, settings),
+            settings,
+            search.border,
+            pool,
+        )
     search.checkpoint.save(
         search.looked,
         index,
@@ -272,8 +293,9 @@ def _store_voxels_above_noise(
             0 if invalid is None else invalid[(block.inner, *search.own)].sum()
         ),
         value=values_on_runs(runs, smooth, pool),
-        single=values_on_runs(runs, above[block.inner], pool),
+        single=values_on_runs(runs, inner, pool),
         low=low,
+        **low_voxels,
     )
 
 
@@ -317,6 +339,7 @@ def _store_candidates(
             **vars(heights),
         )
         return
+    _keep_decoys(index, block, stretch, noise, stored, search)
     labels, n = label_runs(runs)
     kept = heights.regions_to_keep(runs, labels, n, search.threshold)
     own = kept[labels]
@@ -331,3 +354,32 @@ def _store_candidates(
         invalid=stored["invalid"],
         **vars(heights.of_runs(runs, own)),
     )
+
+
+def _keep_decoys(
+    index: int,
+    block: Block,
+    stretch: Stretch,
+    noise: NoiseOfPixels,
+    stored: dict[str, NDArray[Any]],
+    search: CandidateSearch,
+) -> None:
+    """Keep what may be a decoy in a block, before the block counts as finished."""
+    part = _decoy_frames(block, stretch, search.settings)
+    shape = (part.stop - part.start, *noise.ratio.shape)
+    of_inverted = replace(noise, which=noise.which[part], shift=-noise.shift)
+    first = block.start + part.start
+    decoys = keep_decoys(
+        stored, of_inverted, first, shape, search.settings, search.threshold
+    )
+    search.checkpoint.save(DECOY_STEP, index, **decoys)
+
+
+def _decoy_frames(
+    block: Block, stretch: Stretch, settings: CalibratedSettings
+) -> slice:
+    """Return the frames of a block in which decoys are looked for."""
+    shape = (stretch.n_frames, *stretch.noise.shape)
+    first, end = searched_frames((stretch.start, stretch.stop), shape, settings.stretch)
+    a, b = (min(max(t, block.start), block.stop) - block.start for t in (first, end))
+    return slice(a, max(a, b))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation
-from astrocast.kernels.calibrated.arrival import JoinRule, join_by_arrival
+from astrocast.kernels.calibrated.arrival import join_by_arrival
 from astrocast.kernels.calibrated.extent import (
     Extents,
     event_extents,
@@ -23,6 +23,7 @@ from astrocast.kernels.calibrated.extent import (
 from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.independent import independent_groups
+from astrocast.kernels.calibrated.join_rule import JoinRule
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
     LayeredEvent,

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,12 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch
+from astrocast.detection.calibrated.decoys import (
+    Decoys,
+    find_decoys,
+    warn_of_false,
+    write_decoys,
+)
 from astrocast.detection.calibrated.divide import (
     Batch,
     DividedEvent,
@@ -44,7 +51,7 @@ from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
 from astrocast.kernels.calibrated.overlap import LayeredEvent
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
@@ -62,8 +69,17 @@ CONFIDENCE = Column(
     "confidence",
     "float64",
     "",
-    "Probability that noise alone does not reach the event's peak anywhere in the"
-    " recording.",
+    "Probability that this is an event of the tissue: from its height and"
+    " whether the recording cuts it, as in simulated recordings, and from what the same"
+    " search finds in the inverted signal.",
+    "detector",
+)
+HEIGHT = Column(
+    "height",
+    "float64",
+    "sd",
+    "Highest smoothed signal of the event, in standard deviations of noise and"
+    " extrinsic fluctuations; NaN for whole-field events.",
     "detector",
 )
 
@@ -120,18 +136,30 @@ def segment_calibrated(
             AstrocastWarning,
             stacklevel=stack_level(),
         )
-    return _Writer(candidates, field, of_field).write(settings, threshold, pool)
+    decoys = find_decoys(
+        checkpoint, candidates.blocks, candidates.shape, settings, threshold, pool
+    )
+    write_decoys(checkpoint.path, decoys, candidates.shape)
+    found = Decoys.of(decoys, candidates.shape, settings)
+    return _Writer(candidates, field, of_field, found).write(settings, threshold, pool)
 
 
 class _Writer:
     """Write events block by block, as soon as a block has all its events."""
 
     def __init__(
-        self, candidates: Segmentation, field: Field, of_field: FieldEvents
+        self,
+        candidates: Segmentation,
+        field: Field,
+        of_field: FieldEvents,
+        decoys: Decoys,
     ) -> None:
         self.candidates, self.field, self.of_field = candidates, field, of_field
+        self.decoys = decoys
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
+        self.sizes: list[int] = []
+        self.cut: list[bool] = []
         self.parts: list[NDArray[np.float64]] = []
 
     def write(
@@ -146,12 +174,16 @@ class _Writer:
             for block in written:
                 block.result()
         n = len(self.heights)
-        voxels = float(np.prod(shape))
-        of_local = confidence(np.array(self.heights), voxels, settings.sigma)
+        of_local = self.decoys.probability(
+            np.array(self.heights), np.array(self.sizes), np.array(self.cut, np.bool_)
+        )
+        asked = settings.false_events * float(np.prod(shape)) / 20e6
+        warn_of_false(of_local, self.decoys, asked)
         of_field = 1 - 0.1 / self.of_field.ratio**2
         measures = {
             CONFIDENCE.name: np.concatenate([of_field, of_local]),
             KIND.name: np.array(["global"] * n_field + ["local"] * n),
+            HEIGHT.name: np.concatenate([np.full(n_field, np.nan), self.heights]),
         }
         found, was = number_events(self.candidates, _EVENTS, n + n_field, measures)
         number = np.empty(n + n_field + 1, np.int64)
@@ -185,6 +217,9 @@ class _Writer:
                 if follows_field(event.layers.voxels, event.peak, activity, size):
                     continue
                 self.heights.append(event.height)
+                at = event.layers.voxels
+                self.sizes.append(len(at))
+                self.cut.append(at[0] < size or at[-1] >= (shape[0] - 1) * size)
                 self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
@@ -259,6 +294,36 @@ def follows_field(
     return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
 
 
+@contextmanager
+def _in_memory(
+    recording: Recording, settings: CalibratedSettings | None, pool: Executor | None
+) -> Iterator[Segmentation]:
+    """Give the events of a recording, in a folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
+        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
+        yield segment_calibrated(
+            recording,
+            settings or CalibratedSettings(),
+            checkpoint,
+            pool,
+            lambda n: None,
+        )
+
+
+def calibrated_heights(
+    recording: Recording,
+    settings: CalibratedSettings | None = None,
+    pool: Executor | None = None,
+) -> NDArray[np.float64]:
+    """Return the height of each local event in standard deviations, (event,).
+
+    Takes what `calibrated_labels` takes.
+    """
+    with _in_memory(recording, settings, pool) as found:
+        heights: NDArray[np.float64] = found.measures[HEIGHT.name]
+    return heights[np.isfinite(heights)]
+
+
 def calibrated_labels(
     recording: Recording,
     settings: CalibratedSettings | None = None,
@@ -283,15 +348,7 @@ def calibrated_labels(
     confidence : numpy.ndarray
         Confidence of each event, (events,).
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         volumes = [
             paint_runs(*found.load(index), pool) for index in range(len(found.blocks))
         ]
@@ -307,15 +364,7 @@ def calibrated_events(
 
     Events may overlap, unlike in `calibrated_labels`. The parameters are the same.
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         layers = [found.load_events(index) for index in range(len(found.blocks))]
     size = recording.shape[1] * recording.shape[2]
     at = np.concatenate(
