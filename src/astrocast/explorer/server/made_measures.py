@@ -1,7 +1,7 @@
 """The columns for publication of an event that a person made.
 
 They are computed as detection computes them, from the movies in the event's
-list_rings, and kept in the log of decisions: nobody else needs the movies.
+surroundings, and kept in the log of decisions: nobody else needs the movies.
 """
 
 from __future__ import annotations

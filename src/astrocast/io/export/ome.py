@@ -14,6 +14,16 @@ from astrocast.io.writing.files import replacing
 
 OME_VERSION = "0.5"
 _CHUNK_BYTES = 4 << 20
+#: red, green, blue that colour-blind people tell apart (Okabe & Ito 2008)
+_COLOURS = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 
 
 def write_labels(
@@ -77,11 +87,21 @@ def write_labels(
             "version": OME_VERSION,
             "multiscales": [_multiscale("events", metadata)],
         }
-        described["image-label"] = (
-            {"source": {"image": "../../"}} if image is not None else {}
-        )
+        described["image-label"] = _image_label(image is not None, events)
         shown.attrs["ome"] = described
     return path
+
+
+def _image_label(over_image: bool, events: NDArray[np.int64] | None) -> dict[str, Any]:
+    """Return where the image is, and the colour of each event that is named."""
+    source = {"source": {"image": "../../"}} if over_image else {}
+    if events is None or not len(events):
+        return source
+    colours = [
+        {"label-value": int(event), "rgba": [*_COLOURS[i % len(_COLOURS)], 255]}
+        for i, event in enumerate(events)
+    ]
+    return source | {"colors": colours}
 
 
 def _level(
