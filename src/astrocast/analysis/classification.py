@@ -1,4 +1,4 @@
-"""Predict the group of events from their features, in animals not trained on."""
+"""Predict the group of events from their features, cross-validated by animal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Classification:
-    """Accuracy of predicting groups from features, in animals not trained on.
+    """Result of the prediction of groups from features.
 
     Parameters
     ----------
     accuracy
-        Balanced accuracy over all events, each predicted by a model that has not seen
-        its animal; 1 / groups is chance.
+        Balanced accuracy over all events. Each event is predicted by a model that was
+        not trained on its animal; chance is 1 / number of groups.
     null
-        Accuracy after permuting the groups of the animals, (permutations,).
+        (permutations,): accuracy after permuting the groups of the animals.
     p
         (1 + permutations with at least this accuracy) / (1 + permutations).
     importance
-        Mean decrease of accuracy when a feature is shuffled, by name.
+        Feature -> mean decrease of the accuracy when the feature is shuffled.
     """
 
     accuracy: float
@@ -44,7 +44,9 @@ def classify(
     permutations: int = 50,
     seed: int = 0,
 ) -> Classification:
-    """Predict groups from the features of events; an animal is never split.
+    """Predict groups from the features of events, cross-validated by animal.
+
+    All events of an animal are in the same fold.
 
     Parameters
     ----------
@@ -53,9 +55,9 @@ def classify(
     groups, subjects
         Group and animal of each event, (events,).
     permutations
-        Of the groups of animals.
+        Number of random assignments of groups to animals.
     seed
-        Of all that is random.
+        Seed of all random choices.
 
     Raises
     ------
@@ -67,46 +69,64 @@ def classify(
     per_group = subject.groupby(group).nunique()
     if len(per_group) < 2 or per_group.min() < 2:
         raise InvalidValueError(
-            "a classifier needs at least two groups of two animals each, as it is"
-            f" judged on animals that it has not seen; there are {per_group.to_dict()}"
+            "a classifier needs at least two groups of two animals each, because it is"
+            " tested on animals that were not used for training; found"
+            f" {per_group.to_dict()} animals"
         )
+    predicted, shuffled = _cross_validate(matrix, group, subject, seed)
+    accuracy = _balanced_accuracy(group, predicted)
+    importance = {
+        name: accuracy - _balanced_accuracy(group, labels)
+        for name, labels in shuffled.items()
+    }
     rng = np.random.default_rng(seed)
-    accuracy, importance = _cross_validate(matrix, group, subject, seed)
     animals = subject.groupby(subject).first().index
     of_animal = group.groupby(subject).first()
     null = []
     for _ in range(permutations):
-        dealt = dict(zip(animals, rng.permutation(of_animal), strict=True))
-        null.append(_cross_validate(matrix, subject.map(dealt), subject, seed)[0])
+        assigned = dict(zip(animals, rng.permutation(of_animal), strict=True))
+        permuted = subject.map(assigned)
+        guessed, _ = _cross_validate(matrix, permuted, subject)
+        null.append(_balanced_accuracy(permuted, guessed))
     hits = np.sum(np.array(null) >= accuracy - 1e-12)
     p = float((1 + hits) / (1 + permutations))
     return Classification(accuracy, np.array(null), p, importance)
 
 
 def _cross_validate(
-    matrix: FeatureMatrix, group: pd.Series, subject: pd.Series, seed: int
-) -> tuple[float, dict[str, float]]:
+    matrix: FeatureMatrix,
+    group: pd.Series,
+    subject: pd.Series,
+    shuffle_seed: int | None = None,
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the group predicted for each event by a model without its animal.
+
+    With ``shuffle_seed``, also return the predictions when one feature is shuffled:
+    name of the feature -> predicted groups.
+    """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = int(subject.groupby(group).nunique().min())
     splitter = StratifiedGroupKFold(max(2, min(5, folds)))
     predicted = np.empty(len(group), object)
-    shuffled = {name: predicted.copy() for name in matrix.names}
-    rng = np.random.default_rng(seed)
-    for train, test in splitter.split(matrix.values, group, subject):
+    shuffled = {}
+    if shuffle_seed is not None:
+        shuffled = {name: predicted.copy() for name in matrix.names}
+    rng = np.random.default_rng(shuffle_seed)
+    truth = group.to_numpy(object)
+    for train, test in splitter.split(matrix.values, truth, subject):
         model = LogisticRegression(max_iter=1000, class_weight="balanced")
-        model.fit(matrix.values[train], group.iloc[train])
+        model.fit(matrix.values[train], truth[train])
         predicted[test] = model.predict(matrix.values[test])
-        for i, name in enumerate(matrix.names):
+        for i, name in enumerate(shuffled):
             changed = matrix.values[test].copy()
             changed[:, i] = rng.permutation(changed[:, i])
             shuffled[name][test] = model.predict(changed)
-    truth = group.to_numpy(object)
-    accuracy = float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))
-    importance = {
-        name: accuracy - float(balanced_accuracy_score(truth.tolist(), p.tolist()))
-        for name, p in shuffled.items()
-    }
-    return accuracy, importance
+    return predicted, shuffled
+
+
+def _balanced_accuracy(truth: pd.Series, predicted: NDArray[Any]) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))

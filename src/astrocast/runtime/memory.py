@@ -1,7 +1,7 @@
-"""Memory: the limit that a user sets, and the peak of a stage.
+"""The memory limit set by the user, and the peak memory of a stage.
 
-A stage works on blocks of frames. Their size follows the limit, so the memory of a
-stage does not depend on the length of the recording, and results do not depend on the
+A stage works on blocks of frames, whose size depends on the limit. The memory of a
+stage thus does not depend on the length of the recording; results do not depend on the
 size of the blocks.
 """
 
@@ -19,25 +19,25 @@ from typing import Any, Self
 
 from astrocast.errors import InvalidValueError
 
-#: name of the variable that holds the limit; processes that are started inherit it
+#: environment variable with the limit; child processes inherit it
 MEMORY_VARIABLE = "ASTROCAST_MEMORY"
-#: bytes that Python and the libraries of a run take
+#: bytes of Python and its libraries in a run
 LIBRARY_BYTES = 400 << 20
-#: bytes that the largest stage holds beside these, with blocks of full size
+#: further bytes of the largest stage, with blocks of full size
 FULL_BYTES = 800 << 20
-#: bytes below which no run is possible
+#: smallest limit with which a run is possible, bytes
 LEAST_BYTES = 600 << 20
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", re.I)
-#: parameters of glibc's mallopt: trim threshold, mmap threshold, most arenas
+#: parameters of glibc's mallopt: trim threshold, mmap threshold, number of arenas
 _TRIM, _MMAP, _ARENAS = -1, -3, -8
-#: larger arrays are given back to the system as soon as they are freed: without and
-#: with a memory limit. Asking for them anew costs time
+#: arrays of more bytes are returned to the system as soon as they are freed, without
+#: and with a memory limit. Allocating them again takes time
 _GIVEN_BACK, _GIVEN_BACK_LIMITED = 32 << 20, 8 << 20
 
 
 def read_size(text: str) -> int:
-    """Return a number of bytes that is written as a text.
+    """Return the number of bytes that a text states.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def read_size(text: str) -> int:
     Raises
     ------
     InvalidValueError
-        The text is something else.
+        The text is not a size.
 
     Examples
     --------
@@ -57,7 +57,9 @@ def read_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise InvalidValueError(f"{text[:40]!r} is not a size; write for example 1.5GB")
+        raise InvalidValueError(
+            f"{text[:40]!r} is not a size in bytes; write for example 1.5GB or 800MiB"
+        )
     unit = _UNITS[found[2].lower()]
     if found[3]:
         unit = 1 << (10 * list(_UNITS).index(found[2].lower()))
@@ -65,14 +67,15 @@ def read_size(text: str) -> int:
 
 
 def memory_limit() -> int | None:
-    """Return the bytes that this process may take; None without a limit.
+    """Return the bytes that this process may use; None without a limit.
 
-    It is set by the variable ASTROCAST_MEMORY, or by the option ``--memory``.
+    The limit is set by the environment variable ASTROCAST_MEMORY, or by the option
+    ``--memory``.
 
     Raises
     ------
     InvalidValueError
-        The variable is not a size, or too small for any run.
+        The variable is not a size, or is too small for any run.
     """
     text = os.environ.get(MEMORY_VARIABLE, "")
     if not text:
@@ -80,21 +83,21 @@ def memory_limit() -> int | None:
     limit = read_size(text)
     if limit < LEAST_BYTES:
         raise InvalidValueError(
-            f"a memory limit of {limit / 1e6:.0f} MB is too small: Python and the"
-            f" libraries take {LIBRARY_BYTES / 1e6:.0f} MB, and at least"
-            f" {LEAST_BYTES / 1e6:.0f} MB are needed"
+            f"a memory limit of {limit / 1e6:.0f} MB is too small: Python and its"
+            f" libraries use {LIBRARY_BYTES / 1e6:.0f} MB; set at least"
+            f" {LEAST_BYTES / 1e6:.0f} MB"
         )
     return limit
 
 
 @contextmanager
 def limiting_memory(size: str | None) -> Iterator[None]:
-    """Limit the memory of this process and of those that it starts, within the context.
+    """Limit the memory of this process and its child processes within the context.
 
     Parameters
     ----------
     size
-        As for `read_size`; None changes nothing.
+        See `read_size`; None: no change.
     """
     before = os.environ.get(MEMORY_VARIABLE)
     if size is not None:
@@ -115,7 +118,7 @@ def scale_to_memory(size: int) -> int:
     Parameters
     ----------
     size
-        Without a limit.
+        Size without a limit.
 
     Examples
     --------
@@ -133,11 +136,11 @@ def scale_to_memory(size: int) -> int:
 
 
 def share_freed_memory() -> None:
-    """Make the C library use freed blocks again, whichever thread asks.
+    """Make the C library reuse memory that another thread has freed.
 
-    glibc keeps the freed blocks of each thread apart, which together are several times
-    what is in use. With a memory limit, arrays of 8 MB and more are given back to the
-    system as soon as they are freed. Other C libraries are left as they are.
+    glibc stores freed memory separately for each thread, in total several times the
+    memory in use. With a memory limit, arrays of 8 MB and more are returned to the
+    system as soon as they are freed. With other C libraries nothing is changed.
     """
     limited = memory_limit() is not None
     set_option = _c_function("mallopt")
@@ -148,14 +151,14 @@ def share_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Return the memory that earlier stages freed to the system, where it can be."""
+    """Return freed memory of earlier stages to the system, if the C library can."""
     trim = _c_function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 def _c_function(name: str) -> Any:
-    """Return a function of glibc; None where another C library is used."""
+    """Return a function of glibc; None with another C library."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -165,7 +168,7 @@ def _c_function(name: str) -> Any:
 
 
 class PeakMemory:
-    """Samples the resident memory of this process while the context is open.
+    """Measure the peak of the resident memory of this process within the context.
 
     ``with PeakMemory() as memory: ...`` then ``memory.peak`` and ``memory.start`` in
     bytes.
@@ -173,7 +176,7 @@ class PeakMemory:
 
     def __init__(self, interval: float = 0.02) -> None:
         self.interval = interval
-        import psutil  # here: the command line reads the limit in every call
+        import psutil  # not at the top: it would slow down every command
 
         self._process = psutil.Process()
         self._stop = threading.Event()

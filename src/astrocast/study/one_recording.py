@@ -1,8 +1,8 @@
-"""One recording of a study, in a separate process.
+"""Run one recording of a study in a separate process.
 
 ``python -m astrocast.study.one_recording`` reads a job as JSON from its standard input
-and prints one line of JSON: the outcome. A separate process gives its memory
-back, and one that is killed takes no other recording with it.
+and prints the outcome as one line of JSON. A separate process frees its memory at the
+end, and if it is killed, the other recordings continue.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astrocast.errors import AstrocastError
 
+if TYPE_CHECKING:
+    from astrocast.pipeline.run import RunResult
+
 
 def compute(job: dict[str, Any]) -> dict[str, Any]:
-    """Run one recording and return what became of it.
+    """Run one recording and return its outcome.
 
     Parameters
     ----------
@@ -30,8 +33,8 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``status`` ("ok" or "failed"), ``message``, ``events``, ``computed`` (stages
-        that were computed now; the others were complete).
+        ``status`` ("ok" or "failed"), ``message``, ``events`` (their number),
+        ``computed`` (stages that were computed now; the others were complete before).
     """
     from astrocast.pipeline import configuration
     from astrocast.pipeline.run import run_recording
@@ -53,6 +56,33 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
         logging.getLogger("astrocast.study").debug("", exc_info=True)
         text = f"unexpected {type(error).__name__}: {error} (a fault of astrocast)"
         return {"status": "failed", "message": text}
+    return _describe(result)
+
+
+def find_complete(job: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the outcome of a recording whose run is complete, None otherwise.
+
+    Nothing is computed or written, so that it needs no process of its own.
+    """
+    from astrocast.pipeline import configuration
+    from astrocast.pipeline.complete import find_complete_run
+    from astrocast.pipeline.directory import RUN_FILE
+    from astrocast.pipeline.settings import RunSettings
+
+    output = Path(job["output"])
+    if not (output / RUN_FILE).exists():
+        return None
+    try:
+        settings = configuration.combine(
+            RunSettings, job["configuration"], job["overrides"]
+        )
+    except AstrocastError:
+        return None  # the run says what is wrong
+    result = find_complete_run(Path(job["recording"]), output, settings)
+    return None if result is None else _describe(result)
+
+
+def _describe(result: RunResult) -> dict[str, Any]:
     return {
         "status": "ok",
         "message": "",
@@ -61,13 +91,14 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def end_with_parent(seconds: float = 0.5) -> None:
-    """End this process soon after the one that started it.
+def end_with_parent(parent: int, seconds: float = 0.5) -> None:
+    """End this process soon after its parent process ends.
 
-    A batch that was killed leaves no run behind: one that is started again would find
-    its recordings in use. ``seconds`` from look to look.
+    If a batch is killed, its runs must end as well: otherwise the recordings would
+    still be in use when the batch is started again. ``parent`` is the process number of
+    the parent; the parent passes it, because it may have ended before this process
+    could ask for it. ``seconds``: time between checks.
     """
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -81,9 +112,10 @@ def main() -> None:
     """Read a job, compute, print the outcome."""
     from astrocast.runtime.memory import share_freed_memory
 
-    end_with_parent()
+    job = json.load(sys.stdin)
+    end_with_parent(job.pop("parent"))
     share_freed_memory()
-    outcome = compute(json.load(sys.stdin))
+    outcome = compute(job)
     sys.stdout.write(json.dumps(outcome) + "\n")
 
 

@@ -1,8 +1,8 @@
-"""The table of frames that are not pictures, stored beside a recording.
+"""The table of bad frames, stored beside a recording.
 
-``<stem>.<last part of loc>.frames.csv`` beside the recording, whatever its format: one
-table per channel, read by every stage. Its first line says how many frames the
-recording has.
+``<stem>.<last part of loc>.frames.csv`` beside the recording, for all formats: one
+table per channel, read by all stages. Its first line contains the number of frames of
+the recording.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from astrocast.errors import FormatError, InvalidValueError
 from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".frames.csv"
-#: what may be wrong with a frame
+#: kinds of bad frames
 KINDS = (
     "black",
     "repeated",
@@ -32,21 +32,22 @@ KINDS = (
     "missing",
 )
 COLUMNS = {"frame": np.int64, "kind": str, "reason": str, "severity": np.float32}
-#: a frame from this severity on is to be left out
+#: frames with at least this severity are left out by later stages
 LEAVE_OUT = 0.5
 
 
 def build_frame_table(
     flags: Sequence[tuple[int, str, str, float]], frames: int
 ) -> pd.DataFrame:
-    """Return the table of flags (frame, kind, reason, severity), by frame.
+    """Return the table of bad frames, sorted by frame.
 
-    ``frames`` is the number of frames of the recording; it is kept in ``attrs``.
+    ``flags``: (frame, kind, reason, severity). ``frames``: number of frames of the
+    recording, stored in ``attrs["frames"]``.
     """
     unknown = sorted({kind for _, kind, _, _ in flags} - set(KINDS))
     if unknown:
         raise InvalidValueError(
-            f"unknown kinds of bad frames: {', '.join(unknown)}; there are"
+            f"unknown kinds of bad frames: {', '.join(unknown)}; expected"
             f" {', '.join(KINDS)}"
         )
     table = pd.DataFrame(sorted(flags), columns=list(COLUMNS)).astype(COLUMNS)
@@ -55,19 +56,19 @@ def build_frame_table(
 
 
 def frames_left_out(table: pd.DataFrame | None, frames: int) -> NDArray[np.bool_]:
-    """Return which frames of a recording are to be left out, bool (frame,).
+    """Return which frames of a recording have to be left out, bool (frame,).
 
     Parameters
     ----------
     table
-        From `read_frame_quality`; None where there is none: no frame is left out.
+        From `read_frame_quality`; None: no frame is left out.
     frames
         Number of frames of the recording.
 
     Raises
     ------
     InvalidValueError
-        The table belongs to a recording of another length.
+        The table belongs to a longer recording.
     """
     out = np.zeros(frames, bool)
     if table is None or not len(table):
@@ -75,22 +76,22 @@ def frames_left_out(table: pd.DataFrame | None, frames: int) -> NDArray[np.bool_
     picked = table.loc[table["severity"] >= LEAVE_OUT, "frame"].to_numpy(np.int64)
     if len(picked) and picked.max() >= frames:
         raise InvalidValueError(
-            f"the table of bad frames names frame {picked.max()}, the recording has"
-            f" {frames} frames; remove the table, so that it is made again"
+            f"the table of bad frames contains frame {picked.max()}, but the recording"
+            f" has {frames} frames; remove the table: it is then created again"
         )
     out[picked] = True
     return out
 
 
 def frame_quality_path(recording: str | Path, loc: str | None) -> Path:
-    """Return where the table of a recording on this computer is stored."""
+    """Return the path of the table of a recording on this computer."""
     return Path(place_beside(recording, loc, SUFFIX))
 
 
 def write_frame_quality(
     path: str | Path, loc: str | None, table: pd.DataFrame, frames: int | None = None
 ) -> Place:
-    """Store the table of a recording beside it, and return where.
+    """Store the table of a recording beside it; return its place.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def write_frame_quality(
     table
         Columns ``frame``, ``kind``, ``reason``, ``severity``; from `build_frame_table`.
     frames
-        Number of frames of the recording; that of ``table.attrs`` when None.
+        Number of frames of the recording; None: ``table.attrs["frames"]``.
     """
     target = place_beside(path, loc, SUFFIX)
     write_table(target, table, frames)
@@ -107,11 +108,11 @@ def write_frame_quality(
 
 
 def write_table(target: Place, table: pd.DataFrame, frames: int | None = None) -> None:
-    """Write the table as CSV under any name, whole or not at all."""
+    """Write the table as CSV to any place; readers always see a complete file."""
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise InvalidValueError(
-            f"the table of bad frames lacks the columns {', '.join(missing)}; it has"
+            f"the table of bad frames has no columns {', '.join(missing)}; it has"
             f" {', '.join(map(str, table.columns))}"
         )
     count = frames if frames is not None else table.attrs.get("frames", -1)
@@ -120,7 +121,7 @@ def write_table(target: Place, table: pd.DataFrame, frames: int | None = None) -
 
 
 def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame | None:
-    """Return the table that is stored beside a recording, None where there is none.
+    """Return the table stored beside a recording; None if there is none.
 
     Parameters
     ----------
@@ -130,9 +131,9 @@ def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame or None
-        ``frame`` int64, ``kind`` str, ``reason`` str, ``severity`` float32 (from 0.5 on
-        the frame is to be left out); frames that are not named are fine. ``attrs``
-        has the number of ``frames`` of the recording, -1 where that is not known.
+        ``frame`` int64, ``kind`` str, ``reason`` str, ``severity`` float32 (at least
+        0.5: the frame has to be left out); all other frames are good.
+        ``attrs["frames"]``: number of frames of the recording, -1 if not known.
 
     Raises
     ------
@@ -150,6 +151,6 @@ def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame
         table.attrs["frames"] = int(first.rsplit(":", 1)[1])
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise FormatError(
-            f"{source} cannot be read: {error}; remove it, so that it is made again"
+            f"{source} cannot be read: {error}; remove it: it is then created again"
         ) from error
     return table

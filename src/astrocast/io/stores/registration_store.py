@@ -1,7 +1,7 @@
-"""Motion correction stored beside the movie: shifts, template, quality, border.
+"""Result of the motion correction: shifts, template, quality, border.
 
-``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its
-format: arrays only, no pickle.
+``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, for all
+formats: only arrays, no pickle.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Registration:
         float32 (frame, 2), pixels, row then column, positive where the frame moved down
         or right.
     template
-        float32 (row, column): the template of the alignment.
+        float32 (row, column): the template of the registration.
     quality
-        One value per frame by name: ``correlation_before``, ``correlation_after`` (with
-        the template), ``residual`` (pixels), ``bad_frame`` (bool).
+        Arrays with one value per frame: ``correlation_before`` and
+        ``correlation_after`` (with the template), ``residual`` (pixels), ``bad_frame``
+        (bool).
     border
-        Pixels at (top, bottom, left, right) that are invalid in some frame.
+        Pixels at (top, bottom, left, right) that are invalid in at least one frame.
     fields
         float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None
         after rigid correction.
     summary
-        Single numbers and the parameters: ``crispness_before``, ``crispness_after``,
-        ``offset``, ``parameters``.
+        ``crispness_before``, ``crispness_after``, ``offset`` and ``parameters``.
     """
 
     shifts: NDArray[np.float32]
@@ -55,17 +55,17 @@ class Registration:
 
 
 def registration_path(recording: Path, loc: str | None) -> Path:
-    """Return where the registration of a corrected recording is stored."""
+    """Return the path of the registration of a corrected recording."""
     return Path(place_beside(recording, loc, SUFFIX))
 
 
 def registration_place(recording: str | Path, loc: str | None) -> Place:
-    """Return the same of a recording on a path or behind a URL."""
+    """Return the path or URL of the registration of a corrected recording."""
     return place_beside(recording, loc, SUFFIX)
 
 
 def write_registration(path: Place, registration: Registration) -> None:
-    """Write a registration, whole or not at all."""
+    """Write a registration; readers always see a complete file."""
     arrays: dict[str, Any] = {
         f"quality.{name}": values for name, values in registration.quality.items()
     }
@@ -95,7 +95,8 @@ def read_registration(
             arrays = dict(stored)
     except (OSError, ValueError, BadZipFile) as error:
         raise FormatError(
-            f"{path} cannot be read: {error}; remove it or correct the movie again"
+            f"{path} cannot be read: {error}; remove it, or run the motion correction"
+            " again"
         ) from error
     quality = {
         k.removeprefix("quality."): v

@@ -1,4 +1,4 @@
-"""Orders of voxels: from the highest to the lowest, and group by group."""
+"""Sort voxels by their values, or by groups, in linear time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 
-#: bits of a key that are sorted at a time
+#: number of bits of a key that are sorted in one pass
 _BITS = 11
 
 
 def order_from_highest(values: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Return the positions of values from the highest to the lowest, int32.
+    """Return the indices of values from the highest to the lowest, int32 (voxel,).
 
-    Equal values are in the order of their positions, as in a stable sort of the
-    negative values. The time grows with the number of values and not faster.
+    Equal values are in the order of their indices, as in a stable sort of the negative
+    values. Radix sort: the time is proportional to the number of values.
 
     ``values``: float32 (voxel,), finite.
 
@@ -26,14 +26,15 @@ def order_from_highest(values: NDArray[np.float32]) -> NDArray[np.int32]:
     >>> order_from_highest(np.array([1, 3, -2, 3], np.float32))
     array([1, 3, 0, 2], dtype=int32)
     """
-    # of floats above 0, the bits are in order as integers are; + 0 makes -0 a 0
+    # the bits of positive floats, read as integers, have the same order; + 0 changes -0
+    # to 0
     bits = (np.ascontiguousarray(values, np.float32) + np.float32(0)).view(np.uint32)
     return np.asarray(_order(bits))
 
 
 @njit(cache=True, nogil=True)
 def _order(bits: Any) -> Any:
-    """Return positions from the highest value down, int32; ``bits`` of them, uint32."""
+    """Return indices from the highest value down, int32; ``bits`` uint32 (voxel,)."""
     n, size = len(bits), 1 << _BITS
     mask, top = np.uint32(size - 1), np.uint32(1 << 31)
     keys, order = np.empty(n, np.uint32), np.empty(n, np.int32)
@@ -60,10 +61,10 @@ def _order(bits: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def order_by_group(group: Any, count: int) -> Any:
-    """Return the positions of the members of each group, and where each group begins.
+    """Return the indices of the members of each group, and the start of each group.
 
-    ``group``: integers (voxel,), from 0 to ``count`` - 1. Returns int64 (voxel,), the
-    positions ascending within each group, and int64 (count + 1,).
+    ``group``: integers (voxel,), from 0 to ``count`` - 1. Returns int64 (voxel,),
+    indices in ascending order within each group, and int64 (count + 1,).
     """
     first = np.zeros(count + 1, np.int64)
     for g in group:
