@@ -125,6 +125,7 @@ def main() -> None:
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
             page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.set_default_timeout(300_000)
             page.add_init_script("localStorage.setItem('astrocast-hint-seen', '1')")
             page.goto(access.url)
             page.wait_for_selector("body[data-ready]")
