@@ -193,7 +193,7 @@ def test_counts_of_workers_are_added(store: Store, tmp_path: Path, client: Any) 
     with pytest.warns(AstrocastWarning):
         counted.run(6, "dFF", floor=60.0)
     assert ratio.floored == counted.floored > 0
-    with pytest.warns(AstrocastWarning, match="were beyond the range of int8"):
+    with pytest.warns(AstrocastWarning, match="were outside the range of int8"):
         Input(logging_level=40).run(
             store[0], tmp_path / "b.zarr", loc_in="data/ch0", dtype="int8"
         )
