@@ -1,4 +1,4 @@
-"""Which frames got worse by their shift, and which cannot be trusted."""
+"""Repair wrong shifts, and find the frames whose shift cannot be trusted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from astrocast.kernels.registration.repair_shifts import (
     neighbour_shifts,
 )
 
-#: a shift that changed by less was not wrong, pixels
+#: a shift counts as repaired if it changed by more than this, pixels
 REPAIRED_FROM = 0.1
-#: suspicious frames that are read together
-MENDED_TOGETHER = 16
+#: number of suspicious frames that are read at a time
+REPAIRED_TOGETHER = 16
 
 
 def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
@@ -42,9 +42,10 @@ def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]
 def repair_motion(
     recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
 ) -> tuple[Estimate, NDArray[np.bool_]]:
-    """Return the estimate without frames that get worse by it, and which were changed.
+    """Return the estimate with wrong shifts replaced, and the frames that changed.
 
-    Suspicious frames are read once more.
+    Frames whose shift looks wrong are read again. Their shift is compared with no shift
+    and with the shift of their neighbours; the shift that agrees best is used.
     """
     robust = rigid_part(model).robust
     assert robust is not None
@@ -52,13 +53,13 @@ def repair_motion(
     suspects = find_suspects(
         found.shifts, found.correlation_before, found.correlation_after, left_out
     )
-    if not len(suspects) or len(found.shifts) < 2:  # nothing to compare with
+    if not len(suspects) or len(found.shifts) < 2:  # no neighbour to compare with
         return found, repaired
     near = neighbour_shifts(found.shifts, left_out)
     shifts, fields_ = found.shifts.copy(), found.fields.copy()
     before, after = found.correlation_before.copy(), found.correlation_after.copy()
-    for i in range(0, len(suspects), MENDED_TOGETHER):
-        part = suspects[i : i + MENDED_TOGETHER]
+    for i in range(0, len(suspects), REPAIRED_TOGETHER):
+        part = suspects[i : i + REPAIRED_TOGETHER]
         result = mend_shifts(
             read_frames(recording, part),
             found.shifts[part],
@@ -69,17 +70,15 @@ def repair_motion(
         moved = np.abs(result.shifts - found.shifts[part]).max(1)
         changed = moved > 0
         for t in part[changed]:
-            # patches deviate as those of the frames around do
-            around = [k for k in (t - 1, t + 1) if 0 <= k < len(shifts)]
-            apart = found.fields[around] - found.shifts[around][:, :, None, None]
-            fields_[t] = result.shifts[part == t][0][:, None, None] + apart.mean(0)
+            # assume the same deviation of the patches as in the neighbouring frames
+            near_t = [k for k in (t - 1, t + 1) if 0 <= k < len(shifts)]
+            deviation = found.fields[near_t] - found.shifts[near_t][:, :, None, None]
+            fields_[t] = result.shifts[part == t][0][:, None, None] + deviation.mean(0)
         shifts[part] = result.shifts
-        # patches agree better than the rigid shift that was compared here
-        known = changed if isinstance(model, PiecewiseModel) else slice(None)
-        before[part[known]], after[part[known]] = (
-            result.rest[known],
-            result.after[known],
-        )
+        # patches agree better than the rigid shift that is compared here: update the
+        # correlations only where the shift changed
+        used = changed if isinstance(model, PiecewiseModel) else slice(None)
+        before[part[used]], after[part[used]] = result.rest[used], result.after[used]
         repaired[part] = moved > REPAIRED_FROM
     return (
         replace(
@@ -101,7 +100,7 @@ def judge_motion(
     repaired: NDArray[np.bool_],
     left_out: NDArray[np.bool_],
 ) -> pd.DataFrame:
-    """Return the table of bad frames with those that motion correction found."""
+    """Return the table of bad frames, extended by those found in this correction."""
     after, before = found.correlation_after, found.correlation_before
     usual = float(np.median(after))
     limit = np.array(rigid_part(model).limit)
@@ -118,14 +117,14 @@ def judge_motion(
                 f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
             )
             if after[t] < before[t]:
-                reason += f", at rest {before[t]:.2f}"
-            # where it is as usual, the fine structure agreed better than at rest
+                reason += f", without shift {before[t]:.2f}"
+            # with a usual correlation the fine structure agrees better with the shift
             severity = 1.0 if untrusted[t] else 0.3
             flags.append((frame, "low_agreement", reason, severity))
         elif reached[t]:
             flags.append((frame, "jump", "the shift reached max_shifts", 1.0))
         else:
             flags.append(
-                (frame, "jump", "another shift agreed better than the first", 0.3)
+                (frame, "jump", "the first shift was replaced by a better one", 0.3)
             )
     return build_frame_table(flags, len(after))
