@@ -47,7 +47,7 @@ def truncated(path: Path) -> Path:
 
 
 BAD: dict[str, tuple[Any, list[str]]] = {
-    "missing": (lambda p: p / "none.tif", ["there is no file", "none.tif"]),
+    "missing": (lambda p: p / "none.tif", ["does not exist", "none.tif"]),
     "no recording": (
         lambda p: (p / "a.tif", (p / "a.tif").write_text("hello"))[0],
         ["a.tif"],

@@ -59,11 +59,13 @@ def test_a_rejected_event_is_missing_from_the_curated_table(
 def test_a_rejection_needs_a_reason(client: Any) -> None:
     answer = judge(client, "reject", [1])
     assert answer.status_code == 422
-    assert "say why" in answer.json()["message"]
+    assert "choose a reason" in answer.json()["message"]
 
 
 def test_an_unknown_event_is_refused(client: Any) -> None:
-    assert "no events [999]" in judge(client, "accept", [999]).json()["message"]
+    assert (
+        "events [999] do not exist" in judge(client, "accept", [999]).json()["message"]
+    )
 
 
 def test_undo_and_redo_go_back_and_forth(client: Any) -> None:

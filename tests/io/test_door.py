@@ -115,7 +115,9 @@ def test_what_is_no_number_is_refused(array: np.ndarray) -> None:
 def test_a_dataset_that_holds_no_numbers_is_refused_by_name(tmp_path, kind) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("ch0", (3, 4, 4), kind)
-    with pytest.raises(AstrocastError, match=r"a\.h5:ch0 holds .*not a real number"):
+    with pytest.raises(
+        AstrocastError, match=r"a\.h5:ch0 has the dtype .*not a real number"
+    ):
         open_recording(tmp_path / "a.h5", "ch0")
 
 

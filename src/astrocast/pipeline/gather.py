@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.io import open_recording
+from astrocast.io import Recording, open_recording
 from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import column_names, read_events
@@ -37,6 +37,7 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.progress import track
+from astrocast.runtime.reduction import reduce_blocks
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.in_force import used_values
 
@@ -118,24 +119,36 @@ def gather(
 
 
 def _compute_projections(path: Place, dataset: str) -> Projections:
-    return reduce(Projections.merge, _compute_blocks(path, dataset, project_block))
+    def parts(movie: Recording, blocks: list[Block]) -> Iterator[Any]:
+        return reduce_blocks(
+            movie, project_block, blocks, Projections.merge, shared_threads()
+        )
+
+    return reduce(Projections.merge, _compute_blocks(path, dataset, parts))
 
 
 def _compute_frame_means(path: Place, dataset: str) -> NDArray[np.float64]:
-    return np.concatenate(list(_compute_blocks(path, dataset, mean_frames)))
+    def parts(movie: Recording, blocks: list[Block]) -> Iterator[Any]:
+        found = map_blocks(movie, mean_frames, blocks, pool=shared_threads())
+        return ((block.stop - block.start, part) for block, part in found)
+
+    return np.concatenate(list(_compute_blocks(path, dataset, parts)))
 
 
 def _compute_blocks(
-    path: Place, dataset: str, task: Callable[..., Any]
+    path: Place, dataset: str, parts: Callable[[Recording, list[Block]], Iterator[Any]]
 ) -> Iterator[Any]:
-    """Yield the result of ``task`` for each block of a movie, in order."""
+    """Yield the ``parts`` of a movie in order.
+
+    They come with the number of their frames.
+    """
     with open_recording(path, dataset) as movie:
         frames = max(frames_per_block(movie), IMAGE_FRAMES)
         blocks = list(plan_blocks(len(movie), frames))
         with track("projections", len(movie)) as advance:
-            for block, found in map_blocks(movie, task, blocks, pool=shared_threads()):
+            for count, found in parts(movie, blocks):
                 yield found
-                advance(block.stop - block.start)
+                advance(count)
 
 
 def project_block(

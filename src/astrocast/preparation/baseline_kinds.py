@@ -29,9 +29,9 @@ from astrocast.runtime.blocks import (
     IMAGE_FRAMES,
     Block,
     frames_per_block,
-    map_blocks,
     plan_blocks,
 )
+from astrocast.runtime.reduction import reduce_blocks
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -182,12 +182,16 @@ def _measure_noise(source: Recording) -> NDArray[np.float32]:
     noise = NoiseEstimate(source.shape[1:])
     frames = max(frames_per_block(source), IMAGE_FRAMES)
     blocks = list(plan_blocks(len(source), frames, (1, 0)))
-    for block, part in map_blocks(source, measure_noise, blocks, pool=shared_threads()):
+    done = 0
+    for count, part in reduce_blocks(
+        source, measure_noise, blocks, NoiseEstimate.merged, shared_threads()
+    ):
         noise.merge(part)
+        done += count
         if not noise.finite:
             for start, seen in source.blocks(frames):
                 check_finite(seen, start)
-                if start >= block.start:
+                if start >= done:
                     break
     return noise.sigma()
 

@@ -47,6 +47,7 @@ from astrocast.runtime.blocks import (
     map_blocks,
     plan_blocks,
 )
+from astrocast.runtime.reduction import reduce_blocks
 
 #: number of frames before and after an event: as long as the event, within these
 #: limits. This covers its decay and enough baseline on either side
@@ -115,6 +116,10 @@ class FootprintMeasures:
         )
 
 
+#: sum of frames, and number of finite values, of each pixel (row, column)
+Sums = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
 def mean_image(
     recording: Recording, blocks: list[Any], advance: Callable[[int], None]
 ) -> NDArray[np.float32]:
@@ -123,16 +128,21 @@ def mean_image(
     count = np.zeros(recording.shape[1:], np.int64)
     if blocks[0].stop - blocks[0].start < IMAGE_FRAMES:
         blocks = list(plan_blocks(len(recording), IMAGE_FRAMES))
-    for block, (added, finite) in map_blocks(recording, sum_frames, blocks):
+    for frames, (added, finite) in reduce_blocks(
+        recording, sum_frames, blocks, add_sums
+    ):
         total += added
         count += finite
-        advance(block.stop - block.start)
+        advance(frames)
     return (total / np.maximum(count, 1)).astype(np.float32)
 
 
-def sum_frames(
-    frames: NDArray[Any], block: Block, pool: Executor | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def add_sums(one: Sums, other: Sums) -> Sums:
+    """Return the sums of two runs of frames together."""
+    return one[0] + other[0], one[1] + other[1]
+
+
+def sum_frames(frames: NDArray[Any], block: Block, pool: Executor | None) -> Sums:
     """Return sum and count of the finite values of each pixel in a block."""
     values = frames.astype(np.float64)
     finite = np.isfinite(values)
