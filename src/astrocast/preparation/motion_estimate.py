@@ -63,7 +63,7 @@ from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
 #: raise it when the same recording gives other shifts or another corrected movie
-ALGORITHM_VERSION = 5
+ALGORITHM_VERSION = 6
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20

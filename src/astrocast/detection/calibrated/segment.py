@@ -27,6 +27,7 @@ from astrocast.detection.calibrated.divide import (
     to_send,
 )
 from astrocast.detection.calibrated.field import Field
+from astrocast.detection.calibrated.gaps import GapRemainders
 from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.calibrated.tiles import search_frames
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
@@ -119,15 +120,22 @@ def segment_calibrated(
             AstrocastWarning,
             stacklevel=stack_level(),
         )
-    return _Writer(candidates, field, of_field).write(settings, threshold, pool)
+    gaps = GapRemainders(unknown, int(np.prod(recording.shape[1:])))
+    writer = _Writer(candidates, field, of_field, gaps)
+    return writer.write(settings, threshold, pool)
 
 
 class _Writer:
     """Writes events block by block, as soon as nothing more can come to a block."""
 
     def __init__(
-        self, candidates: Segmentation, field: Field, of_field: FieldEvents
+        self,
+        candidates: Segmentation,
+        field: Field,
+        of_field: FieldEvents,
+        gaps: GapRemainders,
     ) -> None:
+        self.gaps = gaps
         self.candidates, self.field, self.of_field = candidates, field, of_field
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
@@ -145,6 +153,8 @@ class _Writer:
                 size = shape[1] * shape[2]
                 activity = self.of_field.activity
                 if follows_field(event.layers.voxels, event.peak, activity, size):
+                    continue
+                if self.gaps.is_remainder(event.layers.voxels, event.peak):
                     continue
                 self.heights.append(event.height)
                 self.parts.append(event.parts)
