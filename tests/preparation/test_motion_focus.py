@@ -80,7 +80,7 @@ def test_a_stretch_of_frames_from_another_plane() -> None:
     def cells(number: int) -> Array:
         points = np.zeros((96, 96))
         points[tuple(rng.integers(0, 96, (2, number)))] = rng.uniform(0.5, 2, number)
-        return ndimage.gaussian_filter(points, 1.5)
+        return np.asarray(ndimage.gaussian_filter(points, 1.5))
 
     own, other = cells(250), cells(250)
     planes = np.repeat(own[None], 80, axis=0)
