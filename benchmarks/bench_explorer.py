@@ -1,4 +1,4 @@
-"""One step of the explorer: from the key to the new frame on the canvas."""
+"""The explorer: from a key to the new frame on the canvas, and previews."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def run(quick: bool) -> None:
             path = Path(folder) / "movie.h5"
             _write(path, shape, compression)
             _measure(name, path, shape[0], goal)
+    _measure_previews()
 
 
 def _write(path: Path, shape: tuple[int, int, int], compression: str | None) -> None:
@@ -83,6 +85,59 @@ def _measure(name: str, path: Path, frames: int, goal: str) -> None:
         _report(f"{name}: page, frame after frame", seen[2:], goal)
     server.should_exit = True
     thread.join()
+
+
+def _measure_previews() -> None:
+    """Time a preview of 100 x 128 x 128: process started now, kernels loaded, again."""
+    from astrocast.explorer.server.project import Project
+    from astrocast.explorer.server.tuning import PreviewRequest, plan_crop
+    from astrocast.explorer.server.worker import Worker
+    from astrocast.settings.simulation import SimulationSettings
+    from astrocast.simulation import write_simulation
+
+    settings = SimulationSettings(seed=1, frames=150, rows=160, columns=160, events=20)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "movie.h5"
+        write_simulation(settings, path, truth=False)
+        project = Project(path)
+        area = {"frames": (20, 120), "rows": (10, 138), "columns": (10, 138)}
+        wanted = PreviewRequest(settings=project.settings, stage="detection", **area)
+        crop = plan_crop(project, wanted)
+        project.close()
+        for warm in (False, True):
+            worker = Worker()
+            if warm:  # as `astrocast explore` does while the page is loading
+                worker.start()
+                worker.perform("builtins:repr", 0, lambda *_: None)
+            times = [_preview(worker, crop) for _ in range(6 if warm else 1)]
+            name = "kernels loaded before" if warm else "process and kernels not loaded"
+            _report_preview(f"first preview, {name}", times[:1])
+            if warm:
+                _report_preview("next previews", times[1:])
+            worker.close()
+
+
+def _preview(worker: Any, crop: Any) -> tuple[float, float]:
+    """Return seconds and CPU seconds of one preview in the worker's process."""
+    import psutil
+
+    def cpu() -> float:
+        process = worker._process
+        if process is None or not process.is_alive():
+            return 0.0
+        spent = psutil.Process(process.pid).cpu_times()
+        return float(spent.user + spent.system)
+
+    begin, before = time.perf_counter(), cpu()
+    where = "astrocast.explorer.server.preview:preview"
+    worker.perform(where, crop, lambda *_: None)
+    return time.perf_counter() - begin, cpu() - before
+
+
+def _report_preview(title: str, times: list[tuple[float, float]]) -> None:
+    seconds, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+    text = f"{seconds:6.2f} s ({cpu:.2f} CPU s)"
+    line(f"100 x 128 x 128: {title}", text, "goal: 2 s")
 
 
 def _report(title: str, times: list[float], goal: str) -> None:

@@ -1,4 +1,4 @@
-"""One tree of errors; each is also the builtin that a caller would expect to catch.
+"""The errors of astrocast; each is also a builtin error that callers expect.
 
 A message says what was found, what was expected and what to do.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-#: characters of the message of a library that are shown
+#: at most this many characters of a library's message are shown
 LONGEST_MESSAGE = 300
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
 
@@ -22,15 +22,15 @@ class AstrocastError(Exception):
 
 
 class InvalidValueError(AstrocastError, ValueError):
-    """An argument or an array has a value that cannot be worked with."""
+    """An argument or an array has an invalid value."""
 
 
 class InvalidConditionError(InvalidValueError, AssertionError):
-    """Arguments that do not fit together; also an `AssertionError`, as documented."""
+    """Arguments contradict each other; also an `AssertionError`, as documented."""
 
 
 class InvalidTypeError(AstrocastError, TypeError):
-    """An argument is of a type that cannot be worked with."""
+    """An argument has an invalid type."""
 
 
 class RecordingNotFoundError(AstrocastError, FileNotFoundError):
@@ -38,13 +38,13 @@ class RecordingNotFoundError(AstrocastError, FileNotFoundError):
 
 
 class DatasetNotFoundError(AstrocastError, KeyError):
-    """The file exists, the dataset, channel or column does not; lists what exists."""
+    """A dataset, channel or column does not exist; the message lists existing ones."""
 
 
 class ChoiceError(DatasetNotFoundError, InvalidValueError):
-    """A file holds several planes, positions or channels, and none was chosen.
+    """A file contains several planes, positions or channels, and none was chosen.
 
-    ``choices`` lists them: "plane", "position" or "channel" -> a name for each.
+    ``choices``: names by "plane", "position" or "channel".
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FormatError(AstrocastError, ValueError):
 
 
 class OutputExistsError(AstrocastError, FileExistsError):
-    """The output is already there; nothing is overwritten unless asked."""
+    """The output exists already and is not overwritten without permission."""
 
 
 class OutputError(AstrocastError, OSError):
@@ -67,15 +67,15 @@ class OutputError(AstrocastError, OSError):
 
 
 class ResultsDifferError(AstrocastError, ValueError):
-    """Stored results have other parameters or another input; the message says which."""
+    """Stored results have other parameters or another input; the message lists them."""
 
 
 class NotRunError(AstrocastError, RuntimeError):
-    """A result was asked for before it was computed."""
+    """A result was requested before it was computed."""
 
 
 class ClusterError(AstrocastError, RuntimeError):
-    """Workers of a cluster could not do a task: memory, storage, or no connection."""
+    """Workers of a cluster cannot compute a task: memory, storage or connection."""
 
 
 class MissingExtraError(AstrocastError, ImportError):
@@ -89,13 +89,13 @@ class MissingExtraError(AstrocastError, ImportError):
 
 
 class AstrocastWarning(UserWarning):
-    """A result is valid, but the user should know something about it."""
+    """A result is valid, but has a limitation that the user should know."""
 
 
 def describe_error(error: BaseException) -> str:
     """Return the message of a library's error in one line of at most 300 characters.
 
-    It includes the type of the error where the message alone is not clear.
+    The type of the error is added if the message alone is not clear.
     """
     text = " ".join(str(error).split())
     if len(text) > LONGEST_MESSAGE:
@@ -105,10 +105,9 @@ def describe_error(error: BaseException) -> str:
 
 
 def stack_level() -> int:
-    """Return the `stacklevel` by which a warning points at the caller's line.
+    """Return the `stacklevel` with which a warning points at the user's line.
 
-    The number of calls within the package differs from way to way: count them until the
-    first line outside of it.
+    It is the number of calls up to the first one outside of this package.
     """
     frame = sys._getframe(1)
     level = 1

@@ -278,7 +278,7 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
         ({"random_offset": True, "overlap": 2}, "exclude each other"),
         ({"overlap": 4}, "overlap 4"),
         ({"pre_post_frame": 20}, "30 frames, the window needs 41"),
-        ({"pre_post_frame": 0}, "no context"),
+        ({"pre_post_frame": 0}, "at least one context frame"),
         (
             {"input_size": (100, 100)},
             r"\(100, 100\) is larger than the frames .*\(12, 10\)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -120,3 +121,88 @@ def bare(tmp_path: Path) -> Path:
     values = np.random.default_rng(3).integers(100, 4000, (12, 20, 30))
     np.save(path, values.astype(np.uint16))
     return path
+
+
+class Visitor:
+    """A person with a browser: the opened page, and what a hand does in it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on(
+            "console",
+            lambda m: self.problems.append(m.text) if m.type == "error" else None,
+        )
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def get(self, expression: str) -> Any:
+        """Return the value of an expression in the page."""
+        return self.page.evaluate(expression)
+
+    def until(self, expression: str, seconds: float = 180) -> None:
+        """Wait until an expression is true; its policy forbids Playwright's way."""
+        end = time.monotonic() + seconds
+        while not self._is_true(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(30)
+
+    def _is_true(self, expression: str) -> bool:
+        """Return whether an expression is true; it is not while a page is loading."""
+        try:
+            return bool(self.page.evaluate(f"window.explorer ? {expression} : false"))
+        except Exception as error:
+            if "context was destroyed" in str(error):
+                return False
+            raise
+
+    def at(self, row: float, column: float) -> tuple[float, float]:
+        """Return where a corner of a pixel is on the screen."""
+        box = self.page.locator(".view canvas").first.bounding_box()
+        place = self.get("explorer.views.views[0].place()")
+        x = box["x"] + place["left"] + column * place["x"]
+        return x, box["y"] + place["top"] + row * place["y"]
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Move the pressed pointer along places (row, column)."""
+        self.page.mouse.move(*self.at(*places[0]))
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*self.at(*place))
+        self.page.mouse.up()
+
+    def click(self, *places: tuple[float, float]) -> None:
+        """Click places (row, column), far enough apart in time for single clicks."""
+        for place in places:
+            self.page.mouse.click(*self.at(*place))
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+
+@pytest.fixture(scope="module")
+def visit() -> Iterator[Any]:
+    """Return a function that opens an address in a browser of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="drives a browser")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("there is no Chromium on this computer")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+
+        def go(client: Any, **options: Any) -> Visitor:
+            size = {"width": 1280, "height": 800}
+            context = browser.new_context(**{"viewport": size} | options)
+            context.set_default_timeout(180_000)
+            seen = "localStorage.setItem('astrocast-hint-seen', '1')"
+            context.add_init_script(seen)
+            visitor = Visitor(context.new_page())
+            visitor.page.goto(f"{client.base_url}/?token={TOKEN}")
+            visitor.page.wait_for_selector("body[data-ready]")
+            visitor.until("explorer.views.shown !== undefined")
+            return visitor
+
+        yield go
+        browser.close()

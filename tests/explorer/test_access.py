@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from astrocast.errors import FormatError, InvalidValueError
-from astrocast.explorer.server.access import check_host
+from astrocast.explorer.server.access import Access, check_host
 from astrocast.explorer.server.project import Project
 from astrocast.explorer.server.workspace import Workspace
 
@@ -88,6 +88,22 @@ def test_other_computers_need_a_token_of_some_length(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_computer_needs_none(host: str) -> None:
     check_host(host, None)
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked", "known"),
+    [
+        ("0.0.0.0", "192.168.1.4:8050", True),
+        ("0.0.0.0", "evil.example:8050", False),
+        ("lab.example", "lab.example:8050", True),
+        ("lab.example", "evil.example:8050", False),
+        ("127.0.0.1", "192.168.1.4:8050", False),
+    ],
+)
+def test_a_server_for_others_answers_to_its_address_only(
+    listens: str, asked: str, known: bool
+) -> None:
+    assert Access(listens, 8050).names(asked) == known
 
 
 @pytest.mark.parametrize("relative", ["..", "../..", "/etc", "link/secret.npy"])

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
 
 from astrocast.cli.app import main
-from astrocast.errors import RecordingNotFoundError
+from astrocast.errors import InvalidValueError, RecordingNotFoundError
 from astrocast.explorer.server.project import Project, find_parts
 from astrocast.explorer.server.workspace import Workspace
 
@@ -32,6 +33,48 @@ def test_an_event_store_opens_with_its_recording(first_run: Path) -> None:
     found = find_parts(first_run / "run" / "recording.ch0.roi")
     assert found.recording == first_run / "run" / "recording.h5"
     assert found.store == first_run / "run" / "recording.ch0.roi"
+
+
+def test_a_simulated_recording_opens_without_its_truth(first_run: Path) -> None:
+    with h5py.File(first_run / "movie.h5") as file:
+        assert "truth" in file
+    project = Project(first_run / "movie.h5")
+    kinds = [layer.kind for layer in project.layers.values()]
+    assert kinds[:3] == ["data", "df", "dff"]
+    # what has the shape of the movie is shown, tables are not
+    assert set(kinds[3:]) == {"other"}
+    assert "truth/knots" not in project.layers
+    project.close()
+
+
+def test_tables_alone_are_no_recording(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "tables.h5", "w") as file:
+        file["truth/knots"] = np.zeros((4, 2, 3, 3))
+    with pytest.raises(InvalidValueError, match="4 dimensions"):
+        Project(tmp_path / "tables.h5")
+
+
+def test_without_a_recording_the_demo_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """It is computed at the first time only."""
+    made, opened = [], []
+    run = tmp_path / "demo" / "run"
+
+    def demonstrate(folder: Path) -> None:
+        made.append(folder)
+        run.mkdir(parents=True)
+        (run / "report.html").touch()
+
+    monkeypatch.setattr("astrocast.cli.commands.demo.RUNS", tmp_path)
+    monkeypatch.setattr("astrocast.pipeline.demo.demonstrate", demonstrate)
+    serve = "astrocast.explorer.server.serve.explore"
+    monkeypatch.setattr(serve, lambda path, **options: opened.append(path))
+    for _ in range(2):
+        assert main(["explore", "--no-browser"]) == 0
+    assert made == [tmp_path / "demo"]
+    assert opened == [run, run]
+    assert "simulated demo" in capsys.readouterr().out
 
 
 def test_nothing_there_is_said(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT = 60_000
+WAIT = 180_000
 TOKEN = "a-token-of-the-tests"
 
 

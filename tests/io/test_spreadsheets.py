@@ -7,7 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from astrocast.io.export.tables import write_csv, write_excel
+from astrocast.cli.commands.analyze_output import write_table
+from astrocast.io.export.tables import (
+    harmless,
+    remove_marks,
+    write_csv,
+    write_excel,
+)
 
 NAMES = ["=1+1", "+1", "-2", "@SUM(A1)", "../../etc/x", "plain", "a=b"]
 
@@ -36,3 +42,18 @@ def test_excel_has_no_formula(tmp_path: Path, table: pd.DataFrame) -> None:
     kinds = {cell.data_type for row in book["events"].iter_rows() for cell in row}
     assert "f" not in kinds
     assert list(tmp_path.iterdir()) == [tmp_path / "a.xlsx"]
+
+
+def test_tables_of_analyses_have_no_formula(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    write_table(table, tmp_path / "a.csv")
+    found = pd.read_csv(tmp_path / "a.csv")
+    cells = [*found["recording"], *found.columns]
+    assert not [c for c in cells if str(c).startswith(("=", "+", "-", "@"))]
+
+
+def test_marks_are_removed_when_a_table_is_read_back(table: pd.DataFrame) -> None:
+    quoted = pd.DataFrame({"recording": ["'a'", "'", "'b"]})
+    for whole in (table, quoted):
+        pd.testing.assert_frame_equal(remove_marks(harmless(whole)), whole)

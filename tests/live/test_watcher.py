@@ -265,7 +265,7 @@ def test_a_stop_file_ends_the_watch(movie, tmp_path):
     assert result.state.done == result.state.frames
 
 
-def test_frames_are_left_out_when_it_falls_behind(movie, tmp_path):
+def test_frames_are_left_out_when_it_falls_behind(movie, tmp_path, caplog):
     path = tmp_path / "movie.raw"
     live = LIVE.model_copy(update={"analyse": False, "most_behind": 5.0})
     watcher, microscope = make(
@@ -286,6 +286,11 @@ def test_frames_are_left_out_when_it_falls_behind(movie, tmp_path):
     assert result.state.done == 320
     text = (result.live / "frames.csv").read_text(encoding="utf-8")
     assert text.count("fell behind") == stop - first
+    message = f"frames {first} to {stop - 1} are left out of the live analysis"
+    assert message in caplog.text
+    stored = json.loads((result.live / "state.json").read_text(encoding="utf-8"))
+    assert stored["skipped"] == [[first, stop]]
+    assert any(message in said for said in stored["messages"])
     assert "left out" in result.summary()
 
 

@@ -249,7 +249,7 @@ def test_bad_input_says_what_to_do(tmp_path: Path) -> None:
         Delta(holes).run(3)
     with pytest.raises(NotRunError):
         Delta(movie_of(5)).save(tmp_path / "x.h5")
-    with pytest.raises(ValueError, match="is a path or an array"):
+    with pytest.raises(ValueError, match="has to be a path, an array"):
         Delta(3).run(3)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -94,7 +96,7 @@ def run_stages(source: Path, folder: Path) -> Path:
         "mc/ch0", method="calibrated", signal_loc="df/ch0", fluorescence_loc="mc/ch0"
     )
     Detector(path, output=folder / "default.roi", logging_level=40).run(
-        "df/ch0", temporal_prominence=30
+        "df/ch0", temporal_prominence=30, split_events=True
     )
     return folder
 
@@ -156,6 +158,7 @@ def test_every_stage_writes_the_same_bytes(
     assert [name for name in here if here[name] != there[name]] == []
     for stage in ("EstimateTask", "MoveBack", "SearchStretch", "FindEvents"):
         assert stage in used
+    assert "DivideEvents" in used
     for stage in ("MeasureField", "TraceFootprints", "measure_block", "SegmentSpan"):
         assert stage in used
 
@@ -205,6 +208,8 @@ class Sums:
     def __call__(
         self, frames: NDArray[Any], block: Block, pool: Executor | None
     ) -> int:
+        # how often blocks are computed
+        (self.marker.parent / f"call-{uuid.uuid4()}").touch()
         if block.start == 96 and not self.marker.exists():
             self.marker.touch()
             self.first()
@@ -232,6 +237,9 @@ def test_a_worker_that_dies_fails_or_stops_changes_nothing(
     with open_recording(path, "data/ch0") as recording:
         found = list(map_blocks(recording, Sums(tmp_path / "done", first), blocks))
     assert (tmp_path / "done").exists()
+    # what the dead worker was at, and a result that it had not handed over
+    again = len(list(tmp_path.glob("call-*"))) - len(blocks)
+    assert 0 <= again <= (0 if first is stop_for_a_while else 2)
     assert found == [(b, int(movie[b.start : b.stop].sum())) for b in blocks]
 
 
@@ -487,3 +495,76 @@ def test_jobs_of_slurm_compute_tasks(
         assert line in script.splitlines()
     assert "--nthreads 3" in script
     assert (tmp_path / "cancelled").read_text().split() == ["17"]
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """URL of an empty bucket on a local server; keys are in the environment."""
+    server_module = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("runs")
+        yield "s3://runs"
+        s3fs.S3FileSystem.clear_instance_cache()
+        gc.collect()  # connections end here, where their warnings are no errors
+    server.stop()
+
+
+def take_environment(values: dict[str, str]) -> None:
+    """Give a worker that runs already the keys and the address of a server."""
+    os.environ.update(values)
+
+
+def test_a_run_from_s3_to_s3_on_workers(
+    bucket: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
+) -> None:
+    """The recording, the movies of the run and what lies beside them are objects."""
+    from astrocast.pipeline.movies import url_of_movies
+    from astrocast.pipeline.run import check_run, run_recording
+    from astrocast.pipeline.settings import RunSettings
+
+    keys = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    client.run(take_environment, keys)
+    source = f"{bucket}/raw.zarr"
+    movie = store[1][:120]
+    with create_recording(
+        source, "data/ch0", movie.shape, movie.dtype, chunks=(16, 24, 40)
+    ) as writer:
+        writer.write(0, movie)
+    for name in ("there", "here"):
+        if name == "here":
+            client.close()
+        movies = f"{bucket}/{name}" if name == "there" else None
+        settings = RunSettings.checked(
+            frame_rate=10.0, movies=movies, storage="zarr",
+            conversion={"loc_in": "data/ch0"},
+        )  # fmt: skip
+        with open_recording(source, "data/ch0") as recording:
+            result = run_recording(recording, tmp_path / name, settings)
+            assert "detection" in result.computed
+            again = run_recording(recording, tmp_path / name, settings)
+        assert again.computed == ()
+    for task in ("_ReadAndWrite", "EstimateTask", "MoveBack", "SearchStretch"):
+        assert task in tasks or task == "_ReadAndWrite"
+    there, here = tmp_path / "there", tmp_path / "here"
+    assert not (there / "recording.zarr").exists()
+    table = "recording.ch0.roi/events.csv"
+    assert (there / table).read_bytes() == (here / table).read_bytes()
+    assert (there / "frames.csv").read_bytes() == (here / "frames.csv").read_bytes()
+    for loc in ("data/ch0", "mc/ch0", "df/ch0"):
+        with (
+            open_recording(f"{bucket}/there/recording.zarr", loc) as one,
+            open_recording(here / "recording.zarr", loc) as other,
+        ):
+            assert one.to_array().tobytes() == other.to_array().tobytes()
+    assert not any(check_run(there).values())
+    assert url_of_movies(there) == f"{bucket}/there/recording.zarr"
+    assert url_of_movies(here) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,24 @@ plain_values = st.recursive(
 def test_the_order_of_keys_does_not_matter(values: dict) -> None:
     other = dict(reversed(list(values.items())))
     assert fingerprint(values) == fingerprint(other)
+
+
+def test_the_order_of_a_set_does_not_matter() -> None:
+    program = (
+        "from astrocast.runtime.fingerprint import fingerprint as f;"
+        "print(f(set('abcdef')))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in (1, 2)
+    }
+    assert len(found) == 1
 
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=4), st.data())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import AstrocastWarning
 from astrocast.io import create_recording, open_recording
+from astrocast.io.chunks import SLAB_BYTES, infer_chunks
 from astrocast.preparation import Delta, baselines
 from astrocast.runtime import rectangles
 from astrocast.runtime.rectangles import plan_rectangles
@@ -90,3 +91,24 @@ def test_parts_of_frames_are_those_of_whole_frames(
     assert len(asked) > 6
     assert parts[0].tobytes() == whole[0].tobytes()
     assert parts[1] == whole[1] > 0
+
+
+@pytest.mark.parametrize("strategy", ["balanced", "XY"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_chunks_of_large_frames_are_parts_of_few_of_them(
+    strategy: Any, dtype: str
+) -> None:
+    kind = np.dtype(dtype)
+    chunk = infer_chunks((5000, 4096, 4096), kind, strategy)
+    assert chunk[0] * 4096 * 4096 * kind.itemsize <= SLAB_BYTES
+    assert max(chunk[1:]) <= 512
+    # one chunk and 300 frames around it on each side stay below 1 GB
+    parts = plan_rectangles((5000, 4096, 4096), chunk, (300, 300))
+    first = next(parts)
+    pixels = (first.rows.stop - first.rows.start) * (
+        first.columns.stop - first.columns.start
+    )
+    assert 4 * pixels * (first.stop - first.start + 600) < 1 << 30
+    # smaller frames are stored as before
+    assert infer_chunks((5000, 512, 512), kind, "XY")[1:] == (512, 512)
+    assert infer_chunks((5000, 512, 512), kind)[0] >= 64

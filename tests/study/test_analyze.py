@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from astrocast.analysis import MultiEvents
+from astrocast.analysis.tsfresh_features import tsfresh_features
 from astrocast.cli.app import app, main
+from astrocast.errors import MissingExtraError
+from astrocast.study.cohort import Cohort
 
 
 def cohort_file(path: Path, effect: float) -> Path:
@@ -58,6 +63,42 @@ def test_kinds_of_events(tmp_path: Path):
     assert said.startswith("2 clusters of 120, 120")
     table = pd.read_csv(tmp_path / "clusters.csv")
     assert table.groupby("group")["cluster"].nunique().tolist() == [1, 1]
+
+
+# tsfresh and what it imports warn of their own future
+@pytest.mark.filterwarnings("ignore")
+def test_traces_give_features_by_tsfresh(study: Path, tmp_path: Path):
+    pytest.importorskip("tsfresh", reason="the extra tsfresh is not installed")
+    words = ["--tsfresh", "minimal", "--number", "2", "-o", str(tmp_path)]
+    analyze("clusters", str(study), "--feature", "v_area", *words)
+    table = pd.read_csv(tmp_path / "clusters.csv")
+    traces = [t for one in MultiEvents.one_by_one(study) for t in one.events["trace"]]
+    # the order of the study's table
+    assert table["trace maximum"].tolist() == pytest.approx([t.max() for t in traces])
+    assert table["v_area"].tolist() == Cohort(study).read(["v_area"])["v_area"].tolist()
+    analyze("clusters", str(study / "one.astrocast"), *words)
+    assert "v_area" not in pd.read_csv(tmp_path / "clusters.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--tsfresh", "minimal"], "holds no traces"),
+        ([], "give --feature COLUMN, or --tsfresh minimal"),
+    ],
+)
+def test_features_that_cannot_be_had_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], part: str
+):
+    events = cohort_file(tmp_path / "events.csv", effect=1.0)
+    assert main(["analyze", "clusters", str(events), *words]) == 2
+    assert part in capsys.readouterr().err
+
+
+def test_the_extra_of_tsfresh_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "tsfresh", None)
+    with pytest.raises(MissingExtraError, match=r"astrocast\[tsfresh\]"):
+        tsfresh_features(pd.Series([np.arange(5.0)]))
 
 
 def test_units_networks_and_stimuli_of_a_run(study: Path, tmp_path: Path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import psutil
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 from astrocast.analysis import MultiEvents
 from astrocast.cli.app import app, main
 from astrocast.errors import DatasetNotFoundError, FormatError, NotRunError
+from astrocast.pipeline.complete import find_complete_run
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.study import batch as batch_module
@@ -72,6 +75,57 @@ def test_a_second_batch_reuses_what_is_complete(study: Path, recordings: Path):
     assert main([*other, "--set", "motion.enabled=true"]) == 2
 
 
+def test_complete_recordings_start_no_process(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Complete ones are found here; the broken one fails for want of a process."""
+    before = (study / "study.json").read_text()
+    state = (study / "one.astrocast" / "run.json").read_bytes()
+    monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
+    outcomes = run_study(read_study(study), workers=1)
+    (study / "study.json").write_text(before)  # other tests read it
+    assert {n: o["status"] for n, o in outcomes.items()} == {
+        "one": "ok",
+        "two": "ok",
+        "broken": "failed",
+    }
+    assert outcomes["one"]["computed"] == []
+    stored = json.loads(before)["outcomes"]
+    assert outcomes["one"]["events"] == stored["one"]["events"]
+    # nothing was locked or written
+    assert (study / "one.astrocast" / "run.json").read_bytes() == state
+
+
+@pytest.mark.parametrize(
+    "change", ["nothing", "input", "parameter", "product", "interrupted"]
+)
+def test_a_run_that_differs_is_not_complete(
+    study: Path, recordings: Path, tmp_path: Path, change: str
+):
+    run = tmp_path / "run"
+    shutil.copytree(study / "one.astrocast", run)
+    state = json.loads((run / "run.json").read_text())
+    settings = RunSettings.checked(
+        motion={"enabled": False}, conversion={"loc_in": "data/ch0"}, frame_rate=4
+    )
+    pixel = int(change == "input")
+    if change == "parameter":
+        settings = settings.model_copy(update={"seed": settings.seed + 1})
+    elif change == "product":
+        next(run.glob("*.roi/time_map.npy")).unlink()
+    elif change == "interrupted":
+        state["stages"]["detection"]["status"] = "running"
+        (run / "run.json").write_text(json.dumps(state))
+    with h5py.File(recordings / "one.h5", "r+") as file:
+        file["data/ch0"][3, 4, 5] += pixel
+    try:
+        found = find_complete_run(recordings / "one.h5", run, settings)
+    finally:
+        with h5py.File(recordings / "one.h5", "r+") as file:
+            file["data/ch0"][3, 4, 5] -= pixel
+    assert (found is not None) == (change == "nothing")
+
+
 def test_results_are_those_of_a_single_run(
     study: Path, recordings: Path, tmp_path: Path
 ):
@@ -103,6 +157,7 @@ def test_a_process_that_is_killed_is_one_failure(
     monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
     made = read_study(study)
     before = (study / "study.json").read_text()
+    monkeypatch.setattr(batch_module, "find_complete", lambda job: None)
     outcomes = run_study(made, workers=2)
     assert {o["status"] for o in outcomes.values()} == {"failed"}
     assert json.loads((study / "study.json").read_text())["outcomes"] == outcomes
@@ -127,12 +182,31 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(
     assert not alive
     assert complete_names(output) == ["one"]
     assert not (output / "events.parquet").exists()
+    # its recording may have ended in the moment before it noticed
+    states = [json.loads(p.read_text()) for p in output.glob("*/run.json")]
+    reports = [state["stages"].get("report", {}) for state in states]
+    kept = [r for r in reports if r.get("status") == "complete"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
-    assert done.output.count("(was complete)") == 1
+    assert done.output.count("(was complete)") == len(kept)
     assert complete_names(output) == ["one", "two"]
     same = (output / "events.parquet").read_bytes()
     assert same == (study / "events.parquet").read_bytes()
+
+
+def test_a_run_whose_batch_ended_before_it_began_ends():
+    """Its parent is another process by then, which lives on."""
+    job = {"recording": "r", "output": "o", "parent": 2**22 + 1}
+    code = "from astrocast.study import one_recording as m\n"
+    code += "m.compute = lambda job: m.time.sleep(300)\nm.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(job),
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 1
 
 
 def complete_names(study: Path) -> list[str]:
@@ -187,5 +261,5 @@ def test_a_study_that_is_damaged_or_not_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"study\.json cannot be read"):
         MultiEvents(tmp_path)
     (tmp_path / "study.json").write_text('{"recordings": [], "outcomes": {}}')
-    with pytest.raises(NotRunError, match="none is complete"):
+    with pytest.raises(NotRunError, match="is complete; run"):
         MultiEvents(tmp_path)

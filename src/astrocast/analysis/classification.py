@@ -70,43 +70,59 @@ def classify(
             "a classifier needs at least two groups of two animals each, as it is"
             f" judged on animals that it has not seen; there are {per_group.to_dict()}"
         )
+    predicted, shuffled = _cross_validate(matrix, group, subject, seed)
+    accuracy = _balanced_accuracy(group, predicted)
+    importance = {
+        name: accuracy - _balanced_accuracy(group, labels)
+        for name, labels in shuffled.items()
+    }
     rng = np.random.default_rng(seed)
-    accuracy, importance = _cross_validate(matrix, group, subject, seed)
     animals = subject.groupby(subject).first().index
     of_animal = group.groupby(subject).first()
     null = []
     for _ in range(permutations):
         dealt = dict(zip(animals, rng.permutation(of_animal), strict=True))
-        null.append(_cross_validate(matrix, subject.map(dealt), subject, seed)[0])
+        relabelled = subject.map(dealt)
+        guessed, _ = _cross_validate(matrix, relabelled, subject)
+        null.append(_balanced_accuracy(relabelled, guessed))
     hits = np.sum(np.array(null) >= accuracy - 1e-12)
     p = float((1 + hits) / (1 + permutations))
     return Classification(accuracy, np.array(null), p, importance)
 
 
 def _cross_validate(
-    matrix: FeatureMatrix, group: pd.Series, subject: pd.Series, seed: int
-) -> tuple[float, dict[str, float]]:
+    matrix: FeatureMatrix,
+    group: pd.Series,
+    subject: pd.Series,
+    shuffle_seed: int | None = None,
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the groups predicted for events of animals that were left out.
+
+    And with a seed the same where one feature of these animals is shuffled, by name.
+    """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = int(subject.groupby(group).nunique().min())
     splitter = StratifiedGroupKFold(max(2, min(5, folds)))
     predicted = np.empty(len(group), object)
-    shuffled = {name: predicted.copy() for name in matrix.names}
-    rng = np.random.default_rng(seed)
-    for train, test in splitter.split(matrix.values, group, subject):
+    shuffled = {}
+    if shuffle_seed is not None:
+        shuffled = {name: predicted.copy() for name in matrix.names}
+    rng = np.random.default_rng(shuffle_seed)
+    truth = group.to_numpy(object)
+    for train, test in splitter.split(matrix.values, truth, subject):
         model = LogisticRegression(max_iter=1000, class_weight="balanced")
-        model.fit(matrix.values[train], group.iloc[train])
+        model.fit(matrix.values[train], truth[train])
         predicted[test] = model.predict(matrix.values[test])
-        for i, name in enumerate(matrix.names):
+        for i, name in enumerate(shuffled):
             changed = matrix.values[test].copy()
             changed[:, i] = rng.permutation(changed[:, i])
             shuffled[name][test] = model.predict(changed)
-    truth = group.to_numpy(object)
-    accuracy = float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))
-    importance = {
-        name: accuracy - float(balanced_accuracy_score(truth.tolist(), p.tolist()))
-        for name, p in shuffled.items()
-    }
-    return accuracy, importance
+    return predicted, shuffled
+
+
+def _balanced_accuracy(truth: pd.Series, predicted: NDArray[Any]) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(truth.tolist(), predicted.tolist()))

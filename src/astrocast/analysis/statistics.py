@@ -20,6 +20,7 @@ from astrocast.kernels.inference.groups import (
     Tree,
     expanded_interval,
     hedges_g,
+    holm_correction,
     judge_by_t,
     permutation_p,
     resample_means,
@@ -324,9 +325,5 @@ def _correct(found: list[Comparison]) -> list[Comparison]:
     """Return the comparisons with p corrected over all of them."""
     from dataclasses import replace
 
-    from statsmodels.stats.multitest import multipletests
-
-    if not found:
-        return found
-    _, q, _, _ = multipletests([c.p for c in found], method="holm")
+    q = holm_correction(np.array([c.p for c in found]))
     return [replace(c, q=float(v)) for c, v in zip(found, q, strict=True)]

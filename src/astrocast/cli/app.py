@@ -33,6 +33,7 @@ from astrocast.cli.commands.simulate import simulate
 from astrocast.cli.commands.suggest import suggest
 from astrocast.cli.commands.watch import watch
 from astrocast.errors import AstrocastError
+from astrocast.runtime.memory import limiting_memory, share_freed_memory
 
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
@@ -90,6 +91,15 @@ def options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            help="Most memory to take, for example 1GB: blocks of frames are made"
+            " smaller. Also the variable ASTROCAST_MEMORY.",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -104,6 +114,8 @@ def options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         return
+    context.with_resource(limiting_memory(memory))
+    share_freed_memory()
     # the handler decides what is shown: every public class sets the level of its
     # logger
     level = (
@@ -127,9 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
-    # these are understood wherever they stand
-    flags = [w for w in words if w in _ANYWHERE]
-    words = flags + [w for w in words if w not in flags]
+    words = _options_first(words)
     try:
         result = app(args=words, standalone_mode=False)
     except AstrocastError as error:
@@ -167,6 +177,22 @@ def main(arguments: list[str] | None = None) -> int:
     if result == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
         return _complain(GO_ON, INTERRUPTED, False)
     return result if isinstance(result, int) else 0
+
+
+def _options_first(words: list[str]) -> list[str]:
+    """Return the words with the options of all commands in front.
+
+    They are understood wherever they stand.
+    """
+    first, rest = [], list(words)
+    while "--memory" in rest:
+        at = rest.index("--memory")
+        if rest[at + 1 :] == []:  # without a size: click says so
+            return ["--memory"]
+        first += rest[at : at + 2]
+        del rest[at : at + 2]
+    anywhere = [w for w in rest if w in _ANYWHERE or w.startswith("--memory=")]
+    return first + anywhere + [w for w in rest if w not in anywhere]
 
 
 def _list_commands(words: list[str], message: str) -> str:

@@ -78,10 +78,22 @@ class Checkpoint:
 
     def block_frames(self, choose: Callable[[], int]) -> int:
         """Return the frames per block, of the interrupted run or from ``choose``."""
-        path = self.blocks / "frames.json"
+        return self._agreed("frames", choose)
+
+    def block_voxels(self, choose: Callable[[], int]) -> int:
+        """Return the most voxels per block, as `block_frames` does."""
+        return self._agreed("voxels", choose)
+
+    def _agreed(self, name: str, choose: Callable[[], int]) -> int:
+        path = self.blocks / f"{name}.json"
         if not path.exists():
             write_json(path, choose())
-        return int(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise FormatError(
+                f"{path} is damaged: {error}; remove {self.path} and detect again"
+            ) from error
 
     def has(self, name: str, index: int) -> bool:
         """Return whether block ``index`` of a step is finished and intact."""
@@ -164,6 +176,9 @@ class BlocksInMemory(Checkpoint):
 
     def __init__(self) -> None:
         self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def _agreed(self, name: str, choose: Callable[[], int]) -> int:
+        return choose()
 
     def has(self, name: str, index: int) -> bool:
         """Return whether block ``index`` of a step is there."""

@@ -34,8 +34,8 @@ from astrocast.errors import (
     stack_level,
 )
 from astrocast.io import open_recording
+from astrocast.io.naming import is_url
 from astrocast.io.recording import Recording
-from astrocast.io.registry import is_url
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.views import SlicedRecording
 from astrocast.runtime.fingerprint import describe_content

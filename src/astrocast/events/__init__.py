@@ -1,1 +1,1 @@
-"""The event table: its schema, and the way between table and label volume."""
+"""The event table: its columns, columns of arrays, and decisions about events."""

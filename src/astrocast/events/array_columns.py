@@ -1,9 +1,9 @@
-"""Columns of the event table that hold an array per event: traces, masks, footprints.
+"""Columns of the event table with one array per event: traces, masks, footprints.
 
-To pandas they are columns like any other; an element is a NumPy array. Beneath, all
-values of a column lie end to end, masks as packed bits that are unpacked when an
-element is looked at. A hundred thousand events are then loaded, filtered and normalised
-as a few large arrays, and kernels work on them without a Python object per event.
+For pandas they are ordinary columns; an element is a NumPy array. Internally, all
+values of a column are one concatenated array; masks are packed bits, unpacked when an
+element is read. A hundred thousand events are thus loaded, filtered and normalised as a
+few large arrays, and kernels work on them without a Python object per event.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class FootprintDtype(ExtensionDtype):
 
 
 class _ArrayColumn(ExtensionArray):
-    """Common part of array columns: ``flat``, all values joined, and ``offsets``."""
+    """Base of array columns: ``flat``, all values concatenated, and ``offsets``."""
 
     flat: NDArray[Any]
     offsets: NDArray[np.int64]
     _dtype: ClassVar[ExtensionDtype]
 
-    # -------------------------------------------------------------------------- what a
-    # column of a kind says of itself
+    # ----------------------------------------------------------------------------------
+    # methods of each kind of column
 
     @classmethod
     def _from_items(cls, items: Sequence[Any]) -> Self:
@@ -100,7 +100,7 @@ class _ArrayColumn(ExtensionArray):
         raise NotImplementedError
 
     # ----------------------------------------------------------------------------------
-    # what pandas asks of them
+    # methods that pandas calls
 
     @classmethod
     def _from_sequence(
@@ -117,7 +117,7 @@ class _ArrayColumn(ExtensionArray):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the values and their places."""
+        """Bytes of the values and their offsets."""
         return int(self.flat.nbytes + self.offsets.nbytes)
 
     def __len__(self) -> int:
@@ -127,7 +127,9 @@ class _ArrayColumn(ExtensionArray):
         if isinstance(item, numbers.Integral):
             index = int(item)
             if not -len(self) <= index < len(self):
-                raise IndexError(f"event {index} of a column of {len(self)}")
+                raise IndexError(
+                    f"row {index} is outside the column, which has {len(self)} rows"
+                )
             return self._item(index % len(self))
         if isinstance(item, tuple) and len(item) == 2 and item[0] is Ellipsis:
             return self[item[1]]
@@ -139,7 +141,10 @@ class _ArrayColumn(ExtensionArray):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if getattr(self, "_readonly", False):  # pandas 3 marks shared arrays
-            raise InvalidValueError("this column is read-only; copy the table first")
+            raise InvalidValueError(
+                "this column is read-only: its values belong to another table; copy the"
+                " table first"
+            )
         places = np.atleast_1d(np.arange(len(self))[check_array_indexer(self, key)])
         items: list[Any] = list(self)
         single = value is None or (
@@ -172,21 +177,22 @@ class _ArrayColumn(ExtensionArray):
     def take(
         self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None
     ) -> Self:
-        """Return the chosen elements; with ``allow_fill`` -1 gives a missing one."""
+        """Return the chosen elements; with ``allow_fill``, -1 is a missing element."""
         chosen = np.asarray(indices, np.int64)
         lowest = -1 if allow_fill else -len(self)
         if chosen.size and (chosen.min() < lowest or chosen.max() >= len(self)):
             if allow_fill and chosen.min() < lowest:
-                raise ValueError(f"indices below -1 were asked for: {chosen.min()}")
+                raise ValueError(f"index {chosen.min()} is below -1, a missing element")
             raise IndexError(
-                f"an event beyond the {len(self)} of the column was asked for"
+                f"rows {chosen.min()} to {chosen.max()} are outside the column, which"
+                f" has {len(self)} rows"
             )
         if not allow_fill:
             chosen = np.where(chosen < 0, chosen + len(self), chosen)
         return self._taken(chosen)
 
     def copy(self) -> Self:
-        """Return a copy that shares nothing."""
+        """Return a copy that shares no memory."""
         return self._copied()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -202,8 +208,8 @@ class _ArrayColumn(ExtensionArray):
         return self.__array__()
 
     def _cast_pointwise_result(self, values: Any) -> Any:
-        # pandas casts the result of `map` to the column's dtype; a number per trace is
-        # no trace
+        # pandas would cast the result of `map` to the dtype of the column, but a number
+        # per trace is not a trace
         return pd.Series(list(values)).array
 
     def _formatter(self, boxed: bool = False) -> Callable[[Any], str]:
@@ -211,7 +217,8 @@ class _ArrayColumn(ExtensionArray):
 
     def _values_for_factorize(self) -> tuple[NDArray[Any], Any]:
         raise InvalidTypeError(
-            "events cannot be grouped or sorted by a column of arrays"
+            "events cannot be grouped or sorted by a column of arrays; choose a column"
+            " of numbers or text"
         )
 
 
@@ -290,8 +297,8 @@ class MaskArray(_ArrayColumn):
         wrong = [a.shape for a in arrays if a.ndim != cls._axes]
         if wrong:
             raise InvalidValueError(
-                f"a {cls._dtype.name} has {cls._axes} axes, found one of shape"
-                f" {wrong[0]}"
+                f"expected {cls._dtype.name}s with {cls._axes} axes, found one of the"
+                f" shape {wrong[0]}"
             )
         packed = [
             np.packbits(a.astype(bool), axis=None, bitorder="little") for a in arrays
@@ -337,7 +344,7 @@ class MaskArray(_ArrayColumn):
 
     @property
     def masks(self) -> Masks:
-        """The column as kernels take it; a footprint is a mask of one frame."""
+        """The column as an argument of kernels; a footprint is a mask of one frame."""
         lead = np.ones((len(self), 3 - self._axes), np.int64)
         return Masks(self.flat, self.offsets, np.hstack([lead, self.shapes]))
 
@@ -363,9 +370,9 @@ def _is_missing(item: Any) -> bool:
 
 
 def as_traces(column: Any) -> TraceArray:
-    """Return a column of traces, packed if it is not yet.
+    """Return a column as a `TraceArray`.
 
-    Takes packed columns, and object columns of arrays or lists.
+    ``column``: a packed column (returned unchanged), or one of arrays or lists.
 
     >>> as_traces([[1, 2], [3]]).offsets
     array([0, 2, 3])
@@ -375,9 +382,10 @@ def as_traces(column: Any) -> TraceArray:
 
 
 def as_masks(column: Any) -> MaskArray:
-    """Return a column of masks, packed if it is not yet.
+    """Return a column as a `MaskArray`.
 
-    Takes packed columns, and bool arrays (frames, rows, columns).
+    ``column``: a packed column (returned unchanged), or one of bool arrays (frames,
+    rows, columns).
     """
     array = getattr(column, "array", column)
     return array if type(array) is MaskArray else MaskArray._from_sequence(array)

@@ -1,8 +1,8 @@
 """Decisions about events: accepted, rejected, merged, split or drawn by a person.
 
-Decisions are a list to which only is added: undoing is a decision too. What counts is
-found by going through the list, so that nothing is ever lost and nothing that detection
-wrote changes.
+Decisions form a list that only grows: undo is a decision too. The current state is
+computed from the whole list, so no decision is lost, and results of the detection never
+change.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ DecisionKind = Literal[
 ]
 #: state of an event after all decisions; empty: no decision
 Status = Literal["", "accepted", "rejected", "merged", "split"]
-#: reasons that the page offers; any other text is accepted
+#: reasons that the web page offers; any other text is allowed
 REASONS = ("edge", "truncated", "tiny", "bad frame", "low confidence")
 
 
 @dataclass(frozen=True)
 class MadeEvent:
-    """An event that a person made, with its signal.
+    """An event made by a person (merged, split or drawn), with its signal.
 
     Parameters
     ----------
     event
-        Its number, above those of all detected events.
+        Number of the event, above the numbers of all detected events.
     placed
-        Its voxels.
+        Voxels of the event.
     trace, noise
         float32 (frames,), see `kernels.curation.edit_masks.mask_signals`.
     values
-        Columns of the event table that need the movies, as plain values: numbers, text,
-        None, or a list for a trace.
+        Values of the columns of the event table that are computed from the movies:
+        numbers, text, None, or a list for a trace.
     """
 
     event: int
@@ -53,7 +53,7 @@ class MadeEvent:
     values: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON; the mask as packed, compressed bits."""
+        """Return plain values for JSON; the mask is stored as compressed bits."""
         bits = np.packbits(self.placed.mask, axis=None, bitorder="little")
         return {
             "event": self.event,
@@ -67,7 +67,7 @@ class MadeEvent:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
-        """Read back what `to_dict` gave."""
+        """Return the event from the values of `to_dict`."""
         shape = tuple(int(n) for n in stored["shape"])
         bits = np.frombuffer(
             zlib.decompress(base64.b64decode(stored["mask"])), np.uint8
@@ -90,21 +90,21 @@ def _plain(values: NDArray[np.float32]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision.
+    """A decision about events.
 
     Parameters
     ----------
     kind
-        What was decided. ``clear`` takes back accept and reject; ``undo`` and ``redo``
-        are about the decision before.
+        Kind of the decision. ``clear`` removes accept or reject; ``undo`` and ``redo``
+        refer to the previous decision.
     at
-        When, ISO 8601 with time zone.
+        Date and time, ISO 8601 with time zone.
     events
-        Numbers of the events that it is about.
+        Numbers of the events concerned.
     reason
-        Why, for ``reject``.
+        Reason, for ``reject``.
     made
-        Events that came of it, for ``merge``, ``split`` and ``draw``.
+        New events, for ``merge``, ``split`` and ``draw``.
     """
 
     kind: DecisionKind
@@ -114,7 +114,7 @@ class Decision:
     made: tuple[MadeEvent, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for JSON."""
+        """Return plain values for JSON."""
         return {
             "kind": self.kind,
             "at": self.at,
@@ -125,7 +125,7 @@ class Decision:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
-        """Read back what `to_dict` gave.
+        """Return the decision from the values of `to_dict`.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Decision:
         try:
             if stored["kind"] not in get_args(DecisionKind):
                 raise FormatError(
-                    f"{stored['kind']!r} is not a decision; known are"
+                    f"unknown kind of decision {stored['kind']!r}; expected one of"
                     f" {', '.join(get_args(DecisionKind))}"
                 )
             return cls(
@@ -153,20 +153,20 @@ class Decision:
 
 @dataclass(frozen=True)
 class CurationState:
-    """What counts after all decisions.
+    """The state of all events after a list of decisions.
 
     Parameters
     ----------
     status
-        Event -> what became of it; events that are not in it were not decided about.
+        Status by event number; events without a decision are absent.
     reason
-        Event -> why it was rejected.
+        Reason of the rejection by event number.
     made
-        Event -> the event that a person made, those that were superseded included.
+        Events made by a person, by event number, also those merged or split later.
     undoable, redoable
         The decision that undo or redo would change, or None.
     next_event
-        Number of the next event that is made; numbers are never used twice.
+        Number of the next new event; numbers are never used twice.
     """
 
     status: dict[int, Status] = field(default_factory=dict)
@@ -177,17 +177,17 @@ class CurationState:
     next_event: int = 1
 
     def is_superseded(self, event: int) -> bool:
-        """Return whether others took the place of an event."""
+        """Return whether an event was replaced by others (merged or split)."""
         return self.status.get(event, "") in ("merged", "split")
 
 
 def apply_decisions(decisions: Iterable[Decision], detected: int) -> CurationState:
-    """Go through a list of decisions and return what counts.
+    """Return the state of all events after a list of decisions.
 
     Parameters
     ----------
     decisions
-        In the order in which they were made.
+        Decisions in the order in which they were made.
     detected
         Highest number of a detected event.
 
@@ -251,21 +251,21 @@ def _apply(
 def compare_curators(
     first: CurationState, second: CurationState, events: Sequence[int]
 ) -> tuple[Agreement, int]:
-    """Return how far two curators agree, over the events that both decided about.
+    """Return the agreement of two curators, over events with a decision by both.
 
     Parameters
     ----------
     first, second
-        Their decisions about the same detection.
+        State of each curator, for the same detection.
     events
         Numbers of the detected events.
 
     Returns
     -------
     agreement : Agreement
-        Over accepted, rejected, merged and split.
+        Agreement of the statuses accepted, rejected, merged and split.
     undecided : int
-        Events that one of them or both did not decide about.
+        Number of events without a decision by one or both.
     """
     pairs = [(first.status.get(e, ""), second.status.get(e, "")) for e in events]
     both = [(a, b) for a, b in pairs if a and b]
@@ -276,12 +276,12 @@ def compare_curators(
 def check_events(
     state: CurationState, events: Sequence[int], known: Iterable[int]
 ) -> None:
-    """Raise unless a decision can be made about ``events``.
+    """Raise an error unless a decision about ``events`` is possible.
 
     Raises
     ------
     InvalidValueError
-        The event does not exist, or was replaced by others.
+        No event is given, or one does not exist or was replaced by others.
     """
     known = {*known, *state.made}
     unknown = [e for e in events if e not in known]
@@ -289,9 +289,9 @@ def check_events(
     if not events:
         raise InvalidValueError("choose at least one event")
     if unknown:
-        raise InvalidValueError(f"there are no events {unknown}")
+        raise InvalidValueError(f"events {unknown} do not exist; choose other events")
     if gone:
         raise InvalidValueError(
-            f"events {gone} were merged or split; decide about the events that took"
-            " their place, or undo"
+            f"events {gone} were merged or split; choose the events that replaced them,"
+            " or undo"
         )

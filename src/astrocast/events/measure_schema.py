@@ -1,9 +1,9 @@
 """The columns for publication: amplitude, dF/F, times, size, speed and flags of events.
 
-Names carry the unit. Where the frame rate is not known, times are in frames and the
-column is called so (``onset_frames`` instead of ``onset_s``); where the pixel size is
-not known, lengths are in pixels (``area_px`` instead of ``area_um2``). One table never
-holds both.
+Names contain the unit. If the frame rate is not known, times are in frames
+(``onset_frames`` instead of ``onset_s``); if the pixel size is not known, lengths are
+in pixels (``area_px`` instead of ``area_um2``). A table contains either one or the
+other.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from astrocast.events.schema import Column, ColumnSource, ColumnType
 
 @dataclass(frozen=True)
 class Units:
-    """Units: whether frame rate and pixel size of the recording are known."""
+    """The units of a table: is the frame rate (time), the pixel size (space) known."""
 
     time: bool = True
     space: bool = True
 
     @property
     def seconds(self) -> str:
-        """How the name of a column of times ends."""
+        """Last part of the names of columns of times."""
         return "s" if self.time else "frames"
 
     @property
     def microns(self) -> str:
-        """How the name of a column of lengths ends."""
+        """Last part of the names of columns of lengths."""
         return "um" if self.space else "px"
 
     @property
     def area(self) -> str:
-        """How the name of a column of areas ends."""
+        """Last part of the names of columns of areas."""
         return "um2" if self.space else "px"
 
     @property
     def speed(self) -> str:
-        """How the name of a column of speeds ends."""
+        """Last part of the names of columns of speeds."""
         return f"{self.microns}_{'s' if self.time else 'frame'}"
 
 
@@ -46,19 +46,19 @@ KIND = Column(
     "str",
     "",
     "Kind of event: 'local', 'global' (most of the field at once), or another kind"
-    " of the detection; empty where it is unknown.",
+    " of the detection; empty if unknown.",
     "detector",
 )
 PARTS = Column(
     "parts",
     "int64",
     "",
-    "Number of pieces of the event that do not touch; 1 where the detection does not"
-    " say.",
+    "Number of pieces of the event that do not touch; 1 if the detection does not"
+    " count them.",
     "detector",
 )
 
-#: name and unit (in braces what depends on the recording), description, source
+#: name, type, unit, description, source; parts in braces depend on the recording
 _Row = tuple[str, ColumnType, str, str, ColumnSource]
 _AMPLITUDE: tuple[_Row, ...] = (
     (
@@ -73,16 +73,15 @@ _AMPLITUDE: tuple[_Row, ...] = (
         "peak_dff",
         "float64",
         "",
-        "Peak of dF/F: peak_df divided by f0; none where F0 is not known or not above"
-        " 0.",
+        "Peak of dF/F: peak_df divided by f0; none if F0 is not known or not above 0.",
         "trace",
     ),
     (
         "f0",
         "float64",
         "signal",
-        "Fluorescence of the footprint at rest, camera offset subtracted where it is"
-        " known; none where only dF was given.",
+        "Fluorescence of the footprint at rest, minus the camera offset if it is known;"
+        " none if only dF was given.",
         "recording",
     ),
     (
@@ -105,8 +104,8 @@ _AMPLITUDE: tuple[_Row, ...] = (
         "baseline_frames",
         "float64",
         "frame",
-        "Number of frames that baseline was estimated from; 0: too few, the minimum of"
-        " the trace was taken.",
+        "Number of frames from which the local baseline was estimated; 0: too few, the"
+        " minimum of the trace was used.",
         "trace",
     ),
 )
@@ -148,8 +147,8 @@ _TIMES: tuple[_Row, ...] = (
         "{auc}",
         "float64",
         "signal·{time}",
-        "Area under dF from onset to offset; for events that the recording cuts, up to"
-        " its end.",
+        "Area under dF from onset to offset; if the event is cut by the start or end of"
+        " the recording, the area within the recording.",
         "trace",
     ),
 )
@@ -158,22 +157,22 @@ _PLACE: tuple[_Row, ...] = (
         "area_{um2}",
         "float64",
         "{area}",
-        "Area of the footprint: all pixels that were part of the event.",
+        "Area of the footprint: all pixels that belong to the event in any frame.",
         "footprint",
     ),
     (
         "x_{um}",
         "float64",
         "{length}",
-        "Centre of the footprint along rows (downwards), as x0; 0 is the upper edge of"
-        " the frame.",
+        "Row of the centre of the footprint (downwards), like x0; 0 is the upper edge"
+        " of the frame.",
         "footprint",
     ),
     (
         "y_{um}",
         "float64",
         "{length}",
-        "Centre of the footprint along columns (to the right), as y0; 0 is the left"
+        "Column of the centre of the footprint (to the right), like y0; 0 is the left"
         " edge.",
         "footprint",
     ),
@@ -181,15 +180,15 @@ _PLACE: tuple[_Row, ...] = (
         "speed_{um_s}",
         "float64",
         "{length}/{time}",
-        "Speed of the onset front along the footprint (geodesic); none where the front"
-        " does not move measurably.",
+        "Speed of the onset front along the footprint (geodesic); none if no movement"
+        " can be measured.",
         "mask",
     ),
     (
         "speed_error_{um_s}",
         "float64",
         "{length}/{time}",
-        "Standard error of that speed.",
+        "Standard error of the speed.",
         "mask",
     ),
     (
@@ -206,7 +205,7 @@ _FLAGS: tuple[_Row, ...] = (
         "touches_start",
         "int64",
         "",
-        "1 where the event is active in the first frame: its onset is not in the"
+        "1 if the event is active in the first frame: its onset is not in the"
         " recording.",
         "labels",
     ),
@@ -214,55 +213,54 @@ _FLAGS: tuple[_Row, ...] = (
         "touches_end",
         "int64",
         "",
-        "1 where the event is active in the last frame: its end is not in the"
-        " recording.",
+        "1 if the event is active in the last frame: its end is not in the recording.",
         "labels",
     ),
     (
         "touches_border",
         "int64",
         "",
-        "1 where the event reaches the edge of the part of the frame that was looked"
-        " at: its area is not complete.",
+        "1 if the event reaches the edge of the analysed part of the frame: its area is"
+        " not complete.",
         "labels",
     ),
     (
         "in_bad_frames",
         "float64",
         "frame",
-        "Number of bad frames in the event; empty where the quality of frames is"
-        " unknown.",
+        "Number of bad frames in the event; empty if the quality of frames is unknown.",
         "recording",
     ),
     (
         "left_out_share",
         "float64",
         "",
-        "Share of footprint x frames of the event that belongs to other events and was"
-        " left out of the trace.",
+        "Fraction of the voxels (footprint x frames) that belong to other events and"
+        " were left out of the trace.",
         "labels",
     ),
 )
-#: trace over the fixed footprint with its context, and the frame that it begins with
+#: trace over the fixed footprint, before, during and after the event, and its first
+#: frame
 FOOTPRINT_TRACE = Column(
     "footprint_trace",
     "float32[]",
     "signal",
-    "Mean over the fixed footprint per frame, from before the event until after it,"
-    " pixels of other events left out; not above the local baseline yet.",
+    "Mean over the fixed footprint per frame, before, during and after the event,"
+    " without pixels of other events; the local baseline is not subtracted.",
     "trace",
 )
 FOOTPRINT_TRACE_START = Column(
     "footprint_trace_z0",
     "int64",
     "frame",
-    "Frame that footprint_trace begins with.",
+    "First frame of footprint_trace.",
     "trace",
 )
 
 
 def measure_columns(units: Units = Units()) -> tuple[Column, ...]:
-    """Return the columns for publication; names carry the units that are known.
+    """Return the columns for publication; their names contain the units.
 
     >>> names = [c.name for c in measure_columns(Units(time=False))]
     >>> [n for n in names if n.endswith("_frames")][:3]
@@ -293,9 +291,7 @@ def measure_columns(units: Units = Units()) -> tuple[Column, ...]:
 
 
 def column_in(table: object, stem: str) -> str | None:
-    """Return the name of a measure's column in a table, or None.
-
-    Whatever the unit in the name.
+    """Return the name of a measure's column in a table, with any unit, or None.
 
     >>> column_in(["onset_frames", "area_um2"], "onset"), column_in([], "area")
     ('onset_frames', None)

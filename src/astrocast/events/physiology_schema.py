@@ -1,8 +1,6 @@
 """Columns that `astrocast.analysis.Events.physiology` adds.
 
-Name, dtype, unit, meaning and source of each.
-
-Units are physical where pixel size and frame rate are known, else pixels and frames.
+Units are physical if pixel size and frame rate are known, else pixels and frames.
 """
 
 from __future__ import annotations
@@ -15,7 +13,8 @@ _TIME_COURSE = (
     (
         "v_onset_time",
         _SECONDS,
-        "Crossing of 10% of the height before the peak, from the recording's start.",
+        "Time at which 10% of the height is reached before the peak, from the start of"
+        " the recording.",
         "trace",
     ),
     (
@@ -27,7 +26,8 @@ _TIME_COURSE = (
     (
         "v_offset_time",
         _SECONDS,
-        "Crossing of 10% of the height after the peak, from the recording's start.",
+        "Time at which 10% of the height is reached after the peak, from the start of"
+        " the recording.",
         "trace",
     ),
     (
@@ -51,28 +51,28 @@ _TIME_COURSE = (
     (
         "v_df_max",
         "signal",
-        "Largest dF of the trace; none where the recording is dF/F.",
+        "Largest dF of the trace; none if the recording is dF/F.",
         "trace",
     ),
     (
         "v_df_noise",
         "signal",
-        "Standard deviation of the noise of dF, from changes of slope.",
+        "Standard deviation of the noise of dF, from second differences.",
         "trace",
     ),
     (
         "v_dff_max",
         "",
-        "Largest dF/F of the trace; none where F0 is not known.",
+        "Largest dF/F of the trace; none if F0 is not known.",
         "trace",
     ),
     (
         "v_dff_noise",
         "",
-        "Standard deviation of the noise of dF/F, from changes of slope.",
+        "Standard deviation of the noise of dF/F, from second differences.",
         "trace",
     ),
-    ("v_auc", "signal·{time}", "Integral of the trace less its minimum.", "trace"),
+    ("v_auc", "signal·{time}", "Integral of the trace minus its minimum.", "trace"),
 )
 _SHAPE = (
     ("v_area_max", _AREA, "Largest area in any frame.", "mask"),
@@ -80,7 +80,7 @@ _SHAPE = (
     (
         "v_area_footprint_total",
         _AREA,
-        "Area of the footprint: all pixels that were part of the event.",
+        "Area of the footprint: all pixels that belong to the event in any frame.",
         "footprint",
     ),
     (
@@ -93,8 +93,8 @@ _SHAPE = (
         "v_circularity_mean",
         "",
         (
-            "Mean over frames of 4π area / perimeter², cut at 1: a disc; branches have"
-            " less."
+            "Mean over frames of 4π area / perimeter², at most 1: 1 for a disc, less"
+            " for branched shapes."
         ),
         "mask",
     ),
@@ -118,7 +118,7 @@ _PROPAGATION = tuple(
         (
             f"v_{end}_speed",
             _SPEED,
-            f"Speed of the plane wave fitted to when each pixel was {what}.",
+            f"Speed of the plane wave fitted to the times at which pixels are {what}.",
             "mask",
         ),
         (
@@ -130,7 +130,7 @@ _PROPAGATION = tuple(
         (
             f"v_{end}_r2",
             "",
-            f"Share of the variance of the {end} times that the plane wave explains.",
+            f"Fraction of the variance of the {end} times explained by the plane wave.",
             "mask",
         ),
     )
@@ -139,26 +139,26 @@ _COMPANY = (
     (
         "v_same_place",
         "event",
-        "Other events whose footprint overlaps this one's.",
+        "Number of other events with an overlapping footprint.",
         "footprint",
     ),
     (
         "v_same_size",
         "event",
-        "Other events with overlapping and similarly large footprints.",
+        "Number of other events with an overlapping footprint of similar size.",
         "footprint",
     ),
     (
         "v_simultaneous",
         "event",
-        "Other events that share at least one frame with this one.",
+        "Number of other events with at least one frame in common.",
         "labels",
     ),
 )
 _PATHS = (
     ("area_path", _AREA, "Area per frame.", "mask"),
     ("perimeter_path", _MICRONS, "Length of the outline per frame.", "mask"),
-    ("circularity_path", "", "4π area / perimeter² per frame, cut at 1.", "mask"),
+    ("circularity_path", "", "4π area / perimeter² per frame, at most 1.", "mask"),
     ("centroid_x_path", "px", "Mean row per frame, in the recording.", "mask"),
     ("centroid_y_path", "px", "Mean column per frame, in the recording.", "mask"),
 )
@@ -167,9 +167,7 @@ _PATHS = (
 def physiology_columns(
     calibrated_space: bool = True, calibrated_time: bool = True
 ) -> tuple[Column, ...]:
-    """Return the columns with their units.
-
-    The units depend on whether pixel size and frame rate are known.
+    """Return the columns, with units for known pixel size (space), frame rate (time).
 
     >>> physiology_columns()[0].unit, physiology_columns(calibrated_time=False)[0].unit
     ('s', 'frame')
@@ -194,14 +192,14 @@ def region_columns(name: str, calibrated: bool = True) -> tuple[Column, Column]:
             f"v_distance_{name}",
             "float64",
             unit,
-            f"From the centre to the nearest pixel of {name}.",
+            f"Distance of the centre to the nearest pixel of {name}.",
             "footprint",
         ),
         Column(
             f"v_direction_{name}",
             "float64",
             "°",
-            f"Direction to {name}: 0 right, 90 down; none within.",
+            f"Direction to {name}: 0 right, 90 down; none inside it.",
             "footprint",
         ),
     )

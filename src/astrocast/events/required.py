@@ -16,16 +16,16 @@ def require_columns(
     purpose: str = "",
     error: type[Exception] = DatasetNotFoundError,
 ) -> None:
-    """Raise an error that lists the missing columns and those that the table has.
+    """Raise an error if columns are missing; it lists these and the existing ones.
 
     Parameters
     ----------
     table
         Any table.
     names
-        Columns that have to be there.
+        Required columns.
     purpose
-        What they are needed for, as in ``"to draw the event map"``.
+        Why they are needed, for example ``"to draw the event map"``.
     error
         Class of the error.
     """
@@ -40,6 +40,6 @@ def require_columns(
 
 
 def column_of(table: pd.DataFrame, name: str, purpose: str = "") -> pd.Series[Any]:
-    """Return a column; the error of a missing one lists the columns that exist."""
+    """Return a column; if it is missing, the error lists the existing columns."""
     require_columns(table, [name], purpose)
     return table[name]

@@ -1,7 +1,7 @@
 """The event table: name, type, unit and meaning of each column, declared once.
 
-The store writes these columns, the analysis reads them, the documentation and the
-report describe them from here.
+The store writes these columns, the analysis reads them; the documentation and the
+report use the descriptions below.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Column:
         Name in the table.
     dtype
         ``int64``, ``float64`` and ``str`` are scalars; ``float32[]`` is one value per
-        frame of the event; ``mask`` is a bool array (dz, dx, dy), ``footprint`` one of
-        (dx, dy), ``contours`` a list of float32 arrays (points, 3).
+        frame of the event; ``mask`` is a bool array (dz, dx, dy), ``footprint`` a bool
+        array (dx, dy), ``contours`` a list of float32 arrays (points, 3).
     unit
-        Unit of the values; ``signal`` is the unit of the recording that was detected
-        on, empty where there is none.
+        Unit of the values, empty if they have none; ``signal`` is the unit of the
+        recording in which events were detected.
     description
-        What it is, in a sentence.
+        Meaning, in a sentence.
     source
-        What it is computed from.
+        Data from which the column is computed.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Column:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether the column holds one number or text per event (and goes into CSV)."""
+        """Whether the column has one number or text per event (and is part of CSV)."""
         return self.dtype in ("int64", "float64", "str")
 
     def to_dict(self) -> dict[str, str]:
@@ -123,28 +123,29 @@ _MASK = (
         "v_mask_axis_major_length",
         "float64",
         "voxel",
-        "Longest axis of the ellipsoid of the same second moments.",
+        "Longest axis of the ellipsoid with the same second moments.",
         "mask",
     ),
     Column(
         "v_mask_axis_minor_length",
         "float64",
         "voxel",
-        "Shortest axis of the ellipsoid of the same second moments.",
+        "Shortest axis of the ellipsoid with the same second moments.",
         "mask",
     ),
     Column(
         "v_mask_extent",
         "float64",
         "",
-        "Share of the bounding box that the event fills.",
+        "Voxels of the event divided by voxels of the bounding box.",
         "mask",
     ),
     Column(
         "v_mask_solidity",
         "float64",
         "",
-        "Share of its convex hull (frame, row, column) that the event fills.",
+        "Voxels of the event divided by voxels of its convex hull in (frame, row,"
+        " column).",
         "mask",
     ),
     Column(
@@ -158,7 +159,7 @@ _MASK = (
         "v_mask_equivalent_diameter_area",
         "float64",
         "voxel",
-        "Diameter of the ball of as many voxels.",
+        "Diameter of the sphere with the same number of voxels.",
         "mask",
     ),
 )
@@ -196,42 +197,43 @@ _FOOTPRINT = (
         "v_fp_axis_major_length",
         "float64",
         "px",
-        "Major axis of the ellipse of the same second moments.",
+        "Major axis of the ellipse with the same second moments.",
         "footprint",
     ),
     Column(
         "v_fp_axis_minor_length",
         "float64",
         "px",
-        "Minor axis of the ellipse of the same second moments.",
+        "Minor axis of the ellipse with the same second moments.",
         "footprint",
     ),
     Column(
         "v_fp_eccentricity",
         "float64",
         "",
-        "Eccentricity of that ellipse: 0 round, towards 1 elongated.",
+        "Eccentricity of the ellipse with the same second moments: 0 round, near 1"
+        " elongated.",
         "footprint",
     ),
     Column(
         "v_fp_equivalent_diameter_area",
         "float64",
         "px",
-        "Diameter of the disc of the same area.",
+        "Diameter of the disc with the same area.",
         "footprint",
     ),
     Column(
         "v_fp_extent",
         "float64",
         "",
-        "Share of the bounding box in space that the footprint fills.",
+        "Area of the footprint divided by the area of the bounding box.",
         "footprint",
     ),
     Column(
         "v_fp_feret_diameter_max",
         "float64",
         "px",
-        "Largest distance between points of its outline.",
+        "Largest distance between two points of the outline of the footprint.",
         "footprint",
     ),
     Column(
@@ -245,21 +247,22 @@ _FOOTPRINT = (
         "v_fp_perimeter",
         "float64",
         "px",
-        "Length of the outline, 4-connected border, diagonals as √2.",
+        "Length of the outline of the footprint (4-connected border; diagonal steps"
+        " count as √2).",
         "footprint",
     ),
     Column(
         "v_fp_solidity",
         "float64",
         "",
-        "Share of its convex hull that the footprint fills.",
+        "Area of the footprint divided by the area of its convex hull.",
         "footprint",
     ),
     Column(
         "v_fp_area",
         "float64",
         "px²",
-        "Pixels that were part of the event in any frame.",
+        "Pixels that belong to the event in any frame.",
         "footprint",
     ),
     Column(
@@ -283,7 +286,7 @@ _SIGNAL = (
         "v_max_gradient",
         "float64",
         "signal/frame",
-        "Largest step of the trace; none for one frame.",
+        "Largest change of the trace between two frames; none for events of one frame.",
         "trace",
     ),
     Column(
@@ -300,15 +303,15 @@ _SIGNAL = (
         "v_signal_to_noise_ratio",
         "float64",
         "",
-        "|height / mean of the noise trace|; none where that is 0.",
+        "|height / mean of the noise trace|; none if the mean is 0.",
         "noise",
     ),
     Column(
         "v_signal_to_noise_ratio_fold",
         "float64",
         "",
-        "(height - mean of the noise trace) / its standard deviation; none where that"
-        " is 0.",
+        "(height - mean of the noise trace) / standard deviation of the noise trace;"
+        " none if the standard deviation is 0.",
         "noise",
     ),
 )
@@ -318,37 +321,37 @@ _ARRAYS = (
         "trace",
         "float32[]",
         "signal",
-        "Mean over the event's own voxels, per frame.",
+        "Mean over the voxels of the event, per frame.",
         "trace",
     ),
     Column(
         "noise_mask_trace",
         "float32[]",
         "signal",
-        "Mean over the voxels of the bounding box that are not the event's own, per"
-        " frame; 0 where there are none.",
+        "Mean over the voxels of the bounding box outside the event, per frame; 0 if"
+        " there are none.",
         "noise",
     ),
     Column(
         "mask",
         "mask",
         "",
-        "Which voxels of the bounding box are the event's own, (dz, dx, dy).",
+        "True for voxels of the bounding box that belong to the event, (dz, dx, dy).",
         "mask",
     ),
     Column(
         "footprint",
         "footprint",
         "",
-        "Which pixels were part of the event in any frame, (dx, dy).",
+        "True for pixels that belong to the event in any frame, (dx, dy).",
         "footprint",
     ),
     Column(
         "contours",
         "contours",
         "px",
-        "Outlines of the event per frame, as (frame, row, column) in the recording;"
-        " computed from the mask on reading.",
+        "Outlines of the event in each frame, as (frame, row, column) in the recording;"
+        " computed from the mask when the table is read.",
         "mask",
     ),
 )
@@ -366,14 +369,14 @@ _QUALITY = (
         "part_of",
         "int64",
         "",
-        "Number of the event that was divided into this and other parts; 0 otherwise.",
+        "Number of the event that was divided, if this event is a part of it; else 0.",
         "detector",
     ),
     Column(
         "error",
         "int64",
         "",
-        "1 where a property could not be computed, else 0.",
+        "1 if a property could not be computed, else 0.",
         "detector",
     ),
     Column(
@@ -387,8 +390,8 @@ _QUALITY = (
         "bad_frames_share",
         "float64",
         "",
-        "Share of the event's frames that motion correction flagged; none where nothing"
-        " is known of the frames.",
+        "Fraction of the event's frames that are marked as bad; none if the quality of"
+        " frames is unknown.",
         "recording",
     ),
 )
@@ -398,15 +401,15 @@ OVERLAP_VOXELS = Column(
     "overlap_voxels",
     "int64",
     "voxel",
-    "Voxels of the event that other events have as well.",
+    "Voxels of the event that also belong to other events.",
     "detector",
 )
 HIDDEN = Column(
     "mask_hidden",
     "mask",
     "",
-    "Which of the event's voxels the event map shows as a stronger event's, (dz, dx,"
-    " dy).",
+    "True for voxels of the event at which the event map shows a stronger event, (dz,"
+    " dx, dy).",
     "detector",
 )
 

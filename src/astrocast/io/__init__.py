@@ -1,4 +1,4 @@
-"""Recordings and results on disk: one file per format, a registry in front."""
+"""Read and write recordings and results; `open_recording` finds the format."""
 
 from astrocast.io.recording import Metadata, Recording, RecordingWriter
 from astrocast.io.registry import create_recording, open_recording

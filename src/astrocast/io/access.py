@@ -1,8 +1,9 @@
-"""What a file may make us read, decided where a recording is opened.
+"""Permissions for opening a recording: other files, missing chunks.
 
-A file can name other files of the computer (links, virtual datasets, external storage)
-and can leave out chunks, which libraries then read as zeros. Both give wrong pixels, or
-those of a file that nobody meant to open, in silence. They are refused unless allowed.
+A file can refer to other files of the computer (links, virtual datasets, external
+storage), and chunks can be missing, which libraries read as zeros. Both can give wrong
+pixels, or pixels of an unintended file, without an error. They are refused unless the
+user allows them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Access:
-    """What is allowed while a recording is opened.
+    """Permissions while a recording is opened.
 
     Parameters
     ----------
     other_files
         Follow links, virtual datasets and external storage to other files.
     missing_chunks
-        Read chunks that are not in the file as the fill value (0 as a rule).
+        Replace missing chunks by the fill value (usually 0).
     """
 
     other_files: bool = False
@@ -33,7 +34,7 @@ _access: ContextVar[Access] = ContextVar("astrocast_access", default=Access())  
 
 
 def current_access() -> Access:
-    """Return the permissions in force."""
+    """Return the current permissions."""
     return _access.get()
 
 
@@ -41,7 +42,7 @@ def current_access() -> Access:
 def allowing(
     *, other_files: bool = False, missing_chunks: bool = False
 ) -> Iterator[None]:
-    """Allow otherwise refused reads, for recordings opened within the block.
+    """Allow reads that are refused otherwise, for recordings opened in the context.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""One check of a recording when it is opened, which names everything that is wrong.
+"""Check a recording when it is opened; the error lists all problems.
 
-What passes is a recording of real numbers that NumPy, numba and HDF5 compute with, of a
-size that its file can hold and this computer can work on.
+A valid recording contains real numbers of a dtype that NumPy, numba and HDF5 support.
+Its size has to be plausible for the file and manageable on this computer.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from astrocast.errors import FormatError
 from astrocast.io.recording import Recording
 from astrocast.io.views import MappedRecording
 
-#: no lossless compression gains more on pictures; a header that claims more bytes than
-#: this times the size of the file is damaged
+#: largest possible factor of lossless compression; a header that states more bytes is
+#: damaged
 MOST_COMPRESSION = 20_000
-#: smaller recordings are not checked
+#: the compression of smaller recordings is not checked, bytes
 SMALL = 64 << 20
-#: frame numbers are counted in 32 bits in label volumes
+#: label volumes have 32-bit frame numbers
 MOST_FRAMES = 2**31 - 1
-#: pixels of a side: coordinates fit into 32 bits, and their products into 64
+#: pixels per side: coordinates fit into 32 bits, their products into 64
 MOST_PIXELS = 2**24
 
 
 def check_recording(recording: Recording) -> Recording:
-    """Return the recording as all stages can use it, or refuse it.
+    """Return the recording in a dtype that all stages support, or raise an error.
 
-    float16 is read as float32 and long double as float64: no kernel is compiled for
-    them, and the values are the same (float16) or rounded to 16 digits.
+    float16 is converted to float32 without loss, long double to float64 (rounded to 16
+    digits), because kernels are not compiled for these dtypes.
 
     Raises
     ------
     FormatError
-        Everything that is wrong with it, in one message.
+        The recording is not valid; the message lists all problems.
     """
     problems = [*_size_problems(recording), *_dtype_problems(recording.dtype)]
     if problems:
         recording.close()
         name = recording.path or "the recording"
-        raise FormatError(f"{name} cannot be worked with: {'; '.join(problems)}")
+        raise FormatError(f"{name} cannot be used: {'; '.join(problems)}")
     if recording.dtype.kind == "f" and recording.dtype.itemsize not in (4, 8):
         wide = np.dtype(np.float32 if recording.dtype.itemsize < 4 else np.float64)
         channels = recording.channels
@@ -53,7 +53,7 @@ def check_recording(recording: Recording) -> Recording:
 
 
 class _Cast:
-    """Converts frames; a class, so that it can be sent to another process."""
+    """Convert frames to a dtype; a class, so that it can be sent to other processes."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
@@ -90,8 +90,8 @@ def _size_problems(recording: Recording) -> list[str]:
     stored = _stored_bytes(recording.path)
     if stored is not None and recording.nbytes > SMALL + MOST_COMPRESSION * stored:
         problems.append(
-            f"its header claims {recording.nbytes / 1e9:.1f} GB of pixels, the file has"
-            f" {stored} bytes"
+            f"its header states {recording.nbytes / 1e9:.1f} GB of pixels, but the file"
+            f" has {stored} bytes"
         )
     return problems
 

@@ -1,4 +1,4 @@
-"""Shapes of chunks: how a recording is cut for storage."""
+"""Shapes of the chunks in which a recording is stored."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from astrocast.errors import InvalidValueError
 
 ChunkStrategy = Literal["balanced", "XY", "Z"]
-#: large enough that a chunk's overhead is small, small enough for the caches and for a
-#: browser
+#: bytes of a chunk: large enough for a small overhead, small enough for the cache of a
+#: processor and for a browser
 TARGET_BYTES = 1 << 20
-#: a writer holds the frames of a chunk until it is full: at most so many bytes of them
+#: a writer stores frames in memory until a chunk is full: at most this many bytes
 SLAB_BYTES = 256 << 20
+#: a larger frame is stored in parts: stages need many frames of a part at a time
+WHOLE_BYTES = 24 << 20
 
 
 def infer_chunks(
@@ -29,14 +31,14 @@ def infer_chunks(
     shape
         Shape of the recording.
     dtype
-        Its dtype.
+        dtype of the recording.
     strategy
-        ``balanced``: powers of two on all axes, for stages that need frames as well as
-        time courses; few frames where a frame is large (`SLAB_BYTES`). ``XY``: whole
-        frames, few of them, for reading frame by frame. ``Z``: whole time courses of a
-        small square patch, for work per pixel.
+        ``balanced``: powers of two on all axes, for access to frames and to time
+        courses; fewer frames if frames are large (`SLAB_BYTES`). ``XY``: a few whole
+        frames, for access frame by frame; like ``balanced`` if frames are large
+        (`WHOLE_BYTES`). ``Z``: all frames of a small square, for access pixel by pixel.
     target_bytes
-        Size to aim for.
+        Desired size of a chunk.
     """
     if strategy not in get_args(ChunkStrategy):
         raise InvalidValueError(
@@ -45,7 +47,8 @@ def infer_chunks(
         )
     voxels = max(1, target_bytes // dtype.itemsize)
     frames, rows, columns = shape
-    if strategy == "XY":
+    is_wide = rows * columns * dtype.itemsize > WHOLE_BYTES
+    if strategy == "XY" and not is_wide:
         return min(frames, max(1, voxels // (rows * columns))), rows, columns
     if strategy == "Z":
         side = max(1, int((voxels / frames) ** 0.5))
@@ -54,7 +57,7 @@ def infer_chunks(
     deepest = max(1, SLAB_BYTES // (rows * columns * dtype.itemsize))
     room = (min(frames, deepest), rows, columns)
     while True:
-        # grow the smallest axis that still has room
+        # double the shortest axis that can still be doubled
         growable = [a for a in range(3) if chunk[a] * 2 <= max(room[a], 1)]
         if not growable or 2 * int(np.prod(chunk)) > voxels:
             return chunk[0], chunk[1], chunk[2]
@@ -65,7 +68,7 @@ def infer_chunks(
 def check_chunks(
     chunks: tuple[int, int, int], shape: tuple[int, int, int]
 ) -> tuple[int, int, int]:
-    """Return ``chunks`` clipped to ``shape``; expects three positive integers."""
+    """Return ``chunks`` clipped to ``shape``; they have to be positive integers."""
     if len(chunks) != 3 or any(int(c) != c or c < 1 for c in chunks):
         raise InvalidValueError(
             f"chunks is {chunks!r}; expected three positive integers (frames, rows,"

@@ -1,4 +1,4 @@
-"""The file formats: suffixes, readers and writers, and those that packages add."""
+"""The known file formats: suffixes, readers, writers; other packages can add more."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from astrocast.errors import InvalidTypeError
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its suffixes, and where its reader and writer are.
+    """A file format: its suffixes, reader and writer.
 
-    Another package adds a format by an entry point of the group ``astrocast.formats``
-    that names a `Format`, or a list of them.
+    Another package can add formats with an entry point of the group
+    ``astrocast.formats`` that refers to a `Format` or a list of formats.
 
     Parameters
     ----------
     name
-        What the format is called in messages.
+        Name of the format in messages.
     suffixes
-        Endings of its files, lower case.
+        Suffixes of its files, lower case.
     reader, writer
-        ``module:callable``, imported when it is needed; None where there is none. The
-        reader is called with (path, loc), and with a `Selection` too where the format
-        ``selects``; it returns a `Recording`. The writer is called with (path, loc,
-        shape, dtype, **options) and returns a `RecordingWriter`.
+        ``module:callable``, imported when it is needed; the writer may be None. The
+        reader is called with (path, loc), or (path, loc, `Selection`) if ``selects`` is
+        true, and returns a `Recording`. The writer is called with (path, loc, shape,
+        dtype, **options) and returns a `RecordingWriter`.
     folder
-        Whether it is a folder rather than a file.
+        Whether the format is a folder, not a file.
     several
-        Whether one file holds several recordings, named by ``loc``.
+        Whether a file can contain several recordings, named by ``loc``.
     selects
-        Whether the reader chooses planes and positions.
+        Whether the reader supports the choice of planes and positions.
     """
 
     name: str
@@ -128,9 +128,9 @@ def registered_formats() -> tuple[Format, ...]:
         for item in [loaded] if isinstance(loaded, Format) else list(loaded):
             if not isinstance(item, Format):
                 raise InvalidTypeError(
-                    f"the entry point {entry.name} of astrocast.formats names"
-                    f" {type(item).__name__}; expected a Format of"
-                    " astrocast.io.known_formats"
+                    f"the entry point {entry.name} of astrocast.formats refers to"
+                    f" {type(item).__name__}; expected"
+                    " astrocast.io.known_formats.Format"
                 )
             found.append(item)
     return tuple(found)
@@ -146,12 +146,12 @@ def find_format(path: Path) -> Format | None:
 
 
 def suffixes(*, writable: bool = False) -> str:
-    """Return the known suffixes for a message."""
+    """Return the known suffixes as a text, for messages."""
     known = [*FORMATS, *registered_formats()]
     return ", ".join(s for f in known if f.writer or not writable for s in f.suffixes)
 
 
 def load_callable(where: str) -> Callable[..., Any]:
-    """Return what ``module:callable`` names."""
+    """Return the callable of a text ``module:callable``."""
     module, name = where.split(":")
     return getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""Recordings that are arrays already: NumPy and dask."""
+"""NumPy and dask arrays as recordings."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ class DaskRecording(Recording):
 
 
 class ArrayWriter(RecordingWriter):
-    """Writes into a NumPy array in memory: ``writer.array``."""
+    """Write to a NumPy array in memory: ``writer.array``."""
 
     def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
         self.shape, self.dtype = shape, dtype
         self.array: NDArray[Any] = np.empty(shape, dtype)
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Copy the block to its place."""
+        """Copy the block into the array."""
         check_block(self, start, block)
         self.array[start : start + len(block)] = block
 
     def commit(self) -> None:
-        """Nothing to do: the array is complete."""
+        """Do nothing: the array is complete."""
 
     def discard(self) -> None:
-        """Let go of the array."""
+        """Release the array."""
         self.array = np.empty((0, 0, 0), self.dtype)

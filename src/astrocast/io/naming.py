@@ -1,4 +1,4 @@
-"""Names: of datasets in a file, of channels in a recording, of files in a folder."""
+"""Find datasets by name, and sort files by the number in their names."""
 
 from __future__ import annotations
 
@@ -9,42 +9,47 @@ from typing import Any
 
 from astrocast.errors import DatasetNotFoundError, FormatError
 
-#: suffix of files and folders that are not complete yet
+#: suffix of incomplete files and folders
 PARTIAL = ".partial"
-#: attribute of a file that names the dataset to open where ``loc`` names none
+#: attribute of a file with the name of the dataset to open without ``loc``
 RECORDING_ATTRIBUTE = "recording"
+
+
+def is_url(source: Any) -> bool:
+    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
+    return isinstance(source, str) and "://" in source
 
 
 def default_dataset(
     loc: str | None, attributes: Mapping[str, Any], names: Iterable[str]
 ) -> str | None:
-    """Return ``loc``, or the dataset that the file says is the recording.
+    """Return ``loc``, or without it the dataset that the file marks as the recording.
 
     Parameters
     ----------
     loc
-        What was asked for; it wins.
+        Requested dataset, if any.
     attributes
         Attributes of the file.
     names
-        The datasets that the file has.
+        Datasets of the file.
     """
     said = str(attributes.get(RECORDING_ATTRIBUTE, "")).strip("/")
     return said if not (loc or "").strip("/") and said in names else loc
 
 
 def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
-    """Return the dataset that ``loc`` names: itself, or the only one below it.
+    """Return the dataset ``loc``, or the only dataset in the group ``loc``.
 
     Parameters
     ----------
     names
-        The recordings that the file has.
+        Recordings of the file.
     loc
-        Name of a dataset or of a group with a single one; None or "" where the file has
-        a single one.
+        Name of a dataset, or of a group with a single dataset; None or "" if the file
+        has a single dataset.
     path
-        The file, for the message.
+        The file, for messages.
     """
     found = [n.strip("/") for n in names]
     wanted = (loc or "").strip("/")
@@ -63,10 +68,10 @@ def choose_dataset(names: Iterable[str], loc: str | None, path: Path) -> str:
 
 
 def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
-    """Return files in the order of the number after the last ``sep`` of their stems.
+    """Sort files by the number after the last ``sep`` of their stems.
 
-    ``a_2`` comes before ``a_10``. Files are refused when one has no number, or two have
-    the same number: their order is unknown.
+    ``a_2`` comes before ``a_10``. If a file has no number, or two have the same, their
+    order is unknown: an error.
     """
     numbered: dict[int, Path] = {}
     for path in sorted(paths):
@@ -81,7 +86,7 @@ def sort_naturally(paths: Iterable[Path], sep: str = "_") -> list[Path]:
 
 
 def number_after(path: Path, sep: str = "_") -> int:
-    """Return the number after the last ``sep`` of a file's stem; an error without."""
+    """Return the number after the last ``sep`` of a file's stem; it is required."""
     digits = (
         re.fullmatch(r"\D*(\d+)\D*", path.stem.rsplit(sep, 1)[-1])
         if sep in path.stem
@@ -89,9 +94,9 @@ def number_after(path: Path, sep: str = "_") -> int:
     )
     if digits is None:
         raise FormatError(
-            f"{path.name} has no number after {sep!r}, by which the files of"
-            f" {path.parent} are sorted (expected for example"
+            f"{path.name} has no number after {sep!r}; the files of {path.parent} are"
+            f" sorted by this number (expected for example"
             f" recording{sep}01{path.suffix}). If it is a projection or another extra"
-            " file, move it out of the folder; otherwise name the separator with sep"
+            " file, move it out of the folder; otherwise set the separator with sep"
         )
     return int(digits[1])

@@ -1,4 +1,4 @@
-"""What every recording looks like to the stages, wherever it is stored."""
+"""The interface of recordings and writers, independent of the file format."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ from astrocast.errors import (
 ALL = slice(None)
 
 
-#: steps between frames that differ by more than this share of their median are uneven
+#: intervals between frames are uneven if they differ from their median by more than
+#: this fraction
 UNEVEN_STEP = 0.01
-#: times in one attribute of a file
+#: number of frame times in one attribute of a file
 TIMES_PER_ATTRIBUTE = 4000
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Physical metadata of a recording; ``None`` where the file has none.
+    """Physical metadata of a recording; ``None`` if the file does not contain it.
 
     Parameters
     ----------
     pixel_size
         Size of a pixel in micrometres, (row, column).
     frame_rate
-        Frames per second of one channel, in Hz. Where the file has the time of each
-        frame: 1 / median step.
+        Frames per second of one channel, in Hz. If the file contains frame times: 1 /
+        median interval.
     channel_names
         Name of each channel, in the order of the file.
     acquisition_time
         Start of the acquisition, ISO 8601.
     frame_times
-        Time of each frame of one channel in seconds from the first frame, where the
-        steps between frames are uneven; empty otherwise.
+        Time of each frame of one channel in seconds from the first frame, if the
+        intervals are uneven; otherwise empty.
     subtracted_offset, offset_error
-        Counts of the camera in the dark that a conversion subtracted, and their
-        standard error where it is known.
+        Counts without light that a conversion subtracted, and their standard error if
+        it is known.
     dark_counts
-        Counts in the dark that the microscope measured and did not subtract, for each
-        channel, in the order of the file; NaN for a channel that it did not measure.
+        Counts without light that the microscope measured but did not subtract, for each
+        channel, in the order of the file; NaN for a channel that was not measured.
     """
 
     pixel_size: tuple[float, float] | None = None
@@ -77,10 +78,10 @@ class Metadata:
         return replace(self, channel_names=names, dark_counts=dark)
 
     def to_attributes(self) -> dict[str, Any]:
-        """Return the metadata as numbers, strings and lists: attributes of a file.
+        """Return the metadata as numbers, texts and lists, for attributes of a file.
 
-        Frame times are divided over ``frame_times``, ``frame_times.1`` and so on,
-        because an attribute of HDF5 holds at most 64 KB.
+        Frame times are divided into ``frame_times``, ``frame_times.1`` and so on,
+        because an attribute of HDF5 is limited to 64 KB.
         """
         known = {
             k: list(v) if isinstance(v, tuple) else v
@@ -97,7 +98,7 @@ class Metadata:
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, Any]) -> Self:
-        """Read back what `to_attributes` wrote; unknown keys are ignored."""
+        """Return metadata from the values of `to_attributes`; ignore unknown keys."""
         read: dict[str, Callable[[Any], Any]] = {
             "pixel_size": lambda v: (_positive(v[0]), _positive(v[1])),
             "frame_rate": _positive,
@@ -122,8 +123,8 @@ class Metadata:
                 known[name] = convert(value)
             except (TypeError, ValueError, IndexError, KeyError, OverflowError):
                 warnings.warn(
-                    f"{name} in the file is {str(value)[:80]!r}, which makes no sense;"
-                    " it is left out",
+                    f"{name} in the file is {str(value)[:80]!r}, which is not valid; it"
+                    " is ignored",
                     AstrocastWarning,
                     stacklevel=stack_level(),
                 )
@@ -132,13 +133,13 @@ class Metadata:
     def with_times(self, seconds: Any) -> Self:
         """Return the metadata with the times of the frames of one channel.
 
-        The frame rate becomes 1 / median step. The times themselves are kept where
-        their steps are uneven. Times that do not increase are ignored.
+        The frame rate becomes 1 / median interval. The times are stored only if the
+        intervals are uneven. Times that do not increase are ignored.
 
         Parameters
         ----------
         seconds
-            Time of each frame in seconds, (frames,); from any moment on.
+            Time of each frame in seconds, (frames,), with any origin.
         """
         times = np.asarray(seconds, np.float64)
         steps = np.diff(times)
@@ -152,7 +153,7 @@ class Metadata:
         return replace(self, frame_rate=1.0 / median, frame_times=kept)
 
     def describe_steps(self) -> str | None:
-        """Return a sentence about uneven steps between frames; None where even."""
+        """Return a sentence about uneven frame intervals; None if they are even."""
         if not self.frame_times:
             return None
         steps = np.diff(self.frame_times)
@@ -167,9 +168,9 @@ class Metadata:
         Parameters
         ----------
         chosen
-            Frames of the recording (of all channels together).
+            Numbers of frames, counted over all channels.
         channels
-            Channels whose frames alternate in the recording.
+            Number of channels whose frames alternate in the recording.
         """
         if not self.frame_times:
             return self
@@ -207,38 +208,40 @@ class Recording(ABC):
     metadata: Metadata = Metadata()
     path: Path | None = None
     loc: str | None = None
-    #: frames that are cheapest to read together (the depth of a chunk); 1 where it
-    #: does not matter
+    #: URL of the recording, if it is not in a local file
+    url: str | None = None
+    #: number of frames that are best read together (depth of a chunk); 1 if it does
+    #: not matter
     chunk_frames: int = 1
-    #: channels whose frames alternate, when the file itself names several
+    #: number of channels whose frames alternate, if the file has several channels
     channels: int = 1
-    #: whether it can be sent to another process, which then opens it by itself
+    #: whether the recording can be sent to another process, which opens it there
     portable: bool = False
-    #: opens the same recording in another process; None where it is not in a file
+    #: function that opens the same recording in another process; None if not in a file
     reopen: Callable[[], Recording] | None = None
-    #: number of events that a computed recording counts while it is read (for example
+    #: counter of a computed recording, increased while it is read (for example for
     #: divisions by a background below the floor)
     tally: int = 0
-    #: what there was to choose from in the file: "plane", "position" or "channel" ->
-    #: a name for each
+    #: names of all planes, positions and channels of the file, by "plane", "position"
+    #: and "channel"
     choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    #: frames that the file lacks and that are read as 0
+    #: frames that are missing in the file and are read as 0
     missing: tuple[int, ...] = ()
-    #: sentences for the user about how the file was read
+    #: remarks for the user about how the file was read
     remarks: tuple[str, ...] = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Return how another process opens the recording: anew, from its file."""
+        """Return the arguments with which another process opens the file again."""
         if self.reopen is None:
             return super().__reduce_ex__(protocol)
         stated = ("metadata", "loc", "channels", "choices", "missing", "reopen")
         known = {name: getattr(self, name) for name in stated}
-        # read-only mappings are not sent
+        # a read-only mapping cannot be pickled
         known["choices"] = dict(self.choices)
         return _reopen, (self.reopen, known)
 
     def add(self, count: int) -> None:
-        """Add to the tally; if several threads read, the caller holds a lock."""
+        """Add to the tally; if several threads read, the caller needs a lock."""
         self.tally += count
 
     @abstractmethod
@@ -255,15 +258,15 @@ class Recording(ABC):
     ) -> NDArray[Any]:
         """Return frames ``start, start + step, ...`` below ``stop``.
 
-        Formats that need not read the other frames do not.
+        Some formats skip the other frames, others read and drop them.
         """
         return np.ascontiguousarray(self.read(start, stop, rows, columns)[::step])
 
     def release(self) -> None:  # noqa: B027 - most recordings hold nothing open
-        """Close files that the next read opens again."""
+        """Close the files; the next read opens them again."""
 
     def close(self) -> None:  # noqa: B027 - most recordings hold nothing open
-        """Close the files that the recording holds open."""
+        """Close the files."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -285,7 +288,7 @@ class Recording(ABC):
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def blocks(self, frames: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield ``(start, block)`` of at most ``frames`` frames from first to last."""
+        """Yield all frames in order as ``(start, block)`` of at most ``frames``."""
         for start in range(0, self.shape[0], frames):
             yield start, self.read(start, min(start + frames, self.shape[0]))
 
@@ -295,7 +298,7 @@ class Recording(ABC):
 
 
 def _reopen(opener: Callable[[], Recording], known: dict[str, Any]) -> Recording:
-    """Return a recording that was opened elsewhere, with what was stated of it."""
+    """Open a recording again and set the attributes that it had before."""
     recording = opener()
     vars(recording).update(known)
     recording.portable = True
@@ -303,34 +306,33 @@ def _reopen(opener: Callable[[], Recording], known: dict[str, Any]) -> Recording
 
 
 class RecordingWriter(ABC):
-    """A recording that is being written; it takes its final name when it is complete.
+    """Write a recording, which gets its final name when it is complete.
 
-    Used as a context manager: leaving it normally commits, leaving it by an error
-    discards what was written. Blocks are written in order of frames; a writer buffers
-    what does not fill a chunk.
+    As a context manager, a writer commits at the end; after an error it discards the
+    output. Blocks are written in the order of frames; frames that do not fill a chunk
+    are buffered.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     #: frames of a chunk of the output
     chunk_frames: int = 1
-    #: frames, rows and columns of a chunk, where parts of frames can be written
+    #: frames, rows and columns of a chunk, if parts of frames can be written
     chunk_shape: tuple[int, int, int] | None = None
-    #: frames, from the first on, that an interrupted process had written: the next
-    #: block begins there
+    #: number of frames that an interrupted process has written; writing continues after
+    #: them
     resumed: int = 0
 
     def chunk_writer(self) -> Callable[..., None] | None:
-        """Return ``f(first frame, frames)`` that writes whole chunks; None without one.
+        """Return a function ``f(first frame, frames)`` to write whole chunks, or None.
 
-        The function may be called in any process. Where the writer has a
-        ``chunk_shape``, a third argument is the first row and column of parts of
-        frames.
+        The function can be called in any process. If the writer has a ``chunk_shape``,
+        a third argument is the first row and column, for parts of frames.
         """
         return None
 
     def mark_written(self, frames: int) -> None:
-        """Take note that ``frames`` frames were written by `chunk_writer`."""
+        """Record that `chunk_writer` has written ``frames`` further frames."""
         raise NotImplementedError
 
     @abstractmethod
@@ -357,7 +359,7 @@ class RecordingWriter(ABC):
         if kind is None:
             self.commit()
         else:
-            with suppress(OSError):  # the error that brought us here is the one to show
+            with suppress(OSError):  # show the first error
                 self.discard()
 
 
@@ -365,9 +367,9 @@ Read = TypeVar("Read", bound=Callable[..., NDArray[Any]])
 
 
 def named_errors(read: Read) -> Read:
-    """Make a reader's method name its file in every error of a library.
+    """Decorate a method that reads, so that errors of libraries name the file.
 
-    Libraries raise anything on damaged bytes, and their messages seldom say where.
+    Libraries raise many kinds of errors for damaged files, and rarely name the file.
     """
 
     @wraps(read)
@@ -380,15 +382,15 @@ def named_errors(read: Read) -> Read:
             where = f"{self.path}:{self.loc}" if self.loc else str(self.path)
             raise FormatError(
                 f"frames {start} to {stop} of {where} cannot be read:"
-                f" {describe_error(error)}. The file is damaged, or was changed"
-                " meanwhile"
+                f" {describe_error(error)}. The file is damaged, or was changed while"
+                " it was open"
             ) from error
 
     return named  # type: ignore[return-value] # the same signature
 
 
 def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
-    """Return ``shape`` when it is that of a movie, otherwise raise an error."""
+    """Return ``shape`` if it is (frame, row, column) without 0; else raise an error."""
     if len(shape) != 3:
         raise InvalidValueError(
             f"{where} has {len(shape)} dimensions, shape {tuple(shape)}; a recording"
@@ -397,14 +399,14 @@ def check_movie_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int
         )
     if 0 in shape:
         raise InvalidValueError(
-            f"{where} is empty, shape {tuple(shape)}; at least one frame of one pixel"
+            f"{where} is empty, shape {tuple(shape)}; at least one frame with one pixel"
             " is needed"
         )
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
 def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> None:
-    """Raise when ``block`` does not fit into what ``writer`` was created for."""
+    """Raise an error if ``block`` does not fit into the recording of ``writer``."""
     stop = start + block.shape[0]
     if (
         block.ndim != 3
@@ -419,16 +421,16 @@ def check_block(writer: RecordingWriter, start: int, block: NDArray[Any]) -> Non
 
 
 def as_dtype(dtype: DTypeLike, where: str | None = None) -> np.dtype[Any]:
-    """Return the NumPy dtype; refuse dtypes that are not real numbers.
+    """Return the NumPy dtype; raise an error if it is not a real number.
 
-    ``where`` names a file that holds it, for the message.
+    ``where``: name of a file with this dtype, for the message.
     """
-    what = f"{where} holds" if where else "dtype"
+    what = f"{where} has the dtype" if where else "dtype is"
     try:
         found = np.dtype(dtype)
     except TypeError as error:
         raise InvalidValueError(
-            f"{what} {dtype!r}, which is not known; use for example uint16 or float32"
+            f"{what} {dtype!r}, which is unknown; use for example uint16 or float32"
         ) from error
     if found.kind not in "biuf" or found.shape:
         raise InvalidValueError(

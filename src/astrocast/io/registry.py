@@ -1,4 +1,4 @@
-"""From a path or an array to a recording, and from a path to a writer."""
+"""Open recordings from paths and arrays, and create writers for paths."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from astrocast.io.known_formats import (
     suffixes,
 )
 from astrocast.io.memory import ArrayRecording, ArrayWriter, DaskRecording
+from astrocast.io.naming import is_url
 from astrocast.io.recording import (
     Metadata,
     Recording,
@@ -75,9 +76,9 @@ def open_recording(
         Path of a file or folder, a NumPy or dask array (frame, row, column), or a
         `Recording`, returned as it is.
     loc
-        Name of the dataset in formats that hold several (HDF5, zarr, NWB, MATLAB), of
-        the image (LIF), or of the channel in a file that has several: ``"ch1"``, or the
-        channel's name. What follows may be part of it: ``"data/stack,plane=2"``.
+        Name of the dataset in formats that contain several (HDF5, zarr, NWB, MATLAB),
+        of the image (LIF), or of the channel: ``"ch1"``, or the channel's name. It may
+        also contain the choices below: ``"data/stack,plane=2"``.
     plane
         Number of the plane (depth), from 0. Also ``z``.
     position
@@ -85,12 +86,12 @@ def open_recording(
     channel
         Number, from 0, or name of the channel.
     axes
-        Names of the axes of an array of more than three axes, or in another order than
-        (frame, row, column), where the file does not name them: T time, C channel, Z
-        plane, P position, Y row, X column, for example ``"TZCYX"``.
+        Axes of the array, if they are not (frame, row, column) and the file does not
+        name them: T time, C channel, Z plane, P position, Y row, X column, for example
+        ``"TZCYX"``.
     missing
-        What becomes of frames that the numbers in the names of a folder's files show to
-        be missing: ``"refuse"``, ``"blank"`` or ``"close"``.
+        If the file names of a folder show that frames are missing: ``"refuse"`` the
+        recording, insert ``"blank"`` frames, or ``"close"`` the gaps.
     sep
         Files of a folder are sorted by the number after the last ``sep``.
     **aliases
@@ -99,12 +100,12 @@ def open_recording(
     Raises
     ------
     RecordingNotFoundError
-        There is nothing at the path.
+        The path does not exist.
     FormatError
-        It is damaged, or of no known format.
+        The file is damaged, or its format is not known.
     ChoiceError
-        It holds several planes, positions or channels, and none was named; a
-        `DatasetNotFoundError`, as is raised for several datasets.
+        The file contains several planes, positions or channels, and none was chosen;
+        also a `DatasetNotFoundError`, which is raised for several datasets.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def open_recording(
 
 
 def open_all_channels(source: Any, loc: str | None = None) -> Recording:
-    """Open a recording with all channels that it names, unless ``loc`` names one.
+    """Open a recording with all its channels, unless ``loc`` names one.
 
     The frames of several channels alternate; ``choices`` lists the channels.
     """
@@ -151,7 +152,7 @@ def open_all_channels(source: Any, loc: str | None = None) -> Recording:
 def choose_one_channel(
     recording: Recording, loc: str | None, selection: Selection
 ) -> Recording:
-    """Return the channel of a recording that is named by ``channel`` or by ``loc``."""
+    """Return one channel of a recording, named by ``channel`` or by ``loc``."""
     names = recording.metadata.channel_names
     wanted = selection.channel
     named = recording.loc is not None and (loc or "").strip("/") == recording.loc
@@ -194,10 +195,10 @@ def open_interleaved(
     channels: int = 1,
     **choices: Any,
 ) -> Recording:
-    """Open a recording of which the frames of ``channels`` channels alternate.
+    """Open a recording in which the frames of several channels alternate.
 
-    A file that says how many channels it has must agree, unless one of them is named by
-    ``channel``. See `open_recording` for the rest.
+    If the file states its number of channels, it has to equal ``channels``, unless
+    ``channel`` names one of them. Other arguments as in `open_recording`.
     """
     selection = Selection.of(loc, sep, **choices)
     recording, rest = _open_path_or_array(source, selection)
@@ -211,9 +212,8 @@ def open_interleaved(
         listed = ", ".join(names) or "without names"
         recording.close()
         raise ChoiceError(
-            f"{recording.path} has {k} channels ({listed}), channels={channels} was"
-            f" asked for; pass channels={k}, or a name for each, or choose one of them"
-            " with channel=",
+            f"{recording.path} has {k} channels ({listed}), but channels={channels};"
+            f" pass channels={k}, or a name for each, or choose one with channel=",
             {
                 "channel": tuple(
                     n or f"ch{i}" for i, n in enumerate([*names, *[""] * k][:k])
@@ -226,9 +226,9 @@ def open_interleaved(
 def _open_path_or_array(
     source: Any, selection: Selection
 ) -> tuple[Recording, str | None]:
-    """Return the recording of all channels, and the ``loc`` without choices.
+    """Return the recording with all channels, and ``loc`` without choices.
 
-    In formats of one recording per file ``loc`` may name the channel.
+    In formats with one recording per file, ``loc`` may be the name of a channel.
     """
     loc = selection.loc
     if isinstance(source, Recording):
@@ -238,7 +238,8 @@ def _open_path_or_array(
         return _open_array(source, selection, is_dask), loc
     if not isinstance(source, (str, Path)):
         raise InvalidTypeError(
-            f"a recording is a path or an array, got {type(source).__name__}"
+            "a recording has to be a path, an array or a Recording, found"
+            f" {type(source).__name__}"
         )
     if is_url(source):
         from astrocast.io.formats.zarr_remote import RemoteZarr
@@ -248,12 +249,12 @@ def _open_path_or_array(
     if not path.exists():
         old = path.with_name(path.name + REPLACED)
         hint = (
-            f"a process stopped while it replaced this file: rename {old.name}, which"
-            " holds the earlier content"
+            f"a process stopped while it replaced this file: rename {old.name}, the"
+            " previous version"
             if old.exists()
             else "check the path"
         )
-        raise RecordingNotFoundError(f"there is no file or folder {path}; {hint}")
+        raise RecordingNotFoundError(f"{path} does not exist; {hint}")
     if not path.is_file() and not path.is_dir():
         raise FormatError(
             f"{path} is neither a file nor a folder (a pipe, a socket or a device);"
@@ -264,11 +265,13 @@ def _open_path_or_array(
         return _open_folder(path, selection), loc
     if kind is None:
         raise FormatError(
-            f"{path} is of no format that can be read; known are folders of TIFFs, and"
+            f"the format of {path} is not known; known are folders of TIFF files, and"
             f" {suffixes()}"
         )
     if kind.folder and not path.is_dir():
-        raise FormatError(f"{path} is a file; {kind.name} is a folder")
+        raise FormatError(
+            f"{path} is a file, but {kind.name} stores are folders; check the path"
+        )
     return _read(kind, path, selection), loc
 
 
@@ -282,8 +285,8 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
         for name in ("plane", "position", "axes"):
             if getattr(selection, name) not in (None, 0, "0"):
                 raise ChoiceError(
-                    f"{path} is {kind.name}, which has no {name} to choose; leave"
-                    f" {name} out"
+                    f"{path} is a {kind.name} file, in which no {name} can be chosen;"
+                    f" leave {name} out"
                 )
         with _named_errors(path, kind.name):
             recording = reader(path, selection.loc)
@@ -296,12 +299,12 @@ def _read(kind: Format, path: Path, selection: Selection) -> Recording:
 
 
 def _reopen(kind: Format, path: Path, selection: Selection) -> Recording:
-    """Open a recording in another process, as it was opened and checked in the first.
+    """Open a recording again in another process.
 
-    Files that it refers to were allowed there, and its chunks counted.
+    All reads are allowed, because the first process has checked the recording.
     """
     if not path.exists():
-        raise RecordingNotFoundError(f"there is no file or folder {path}")
+        raise RecordingNotFoundError(f"{path} does not exist; check the path")
     with allowing(other_files=True, missing_chunks=True):
         return _read(kind, path, selection)
 
@@ -322,7 +325,7 @@ def _open_array(array: Any, selection: Selection, is_dask: bool) -> Recording:
 
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
-    """Name the file in every error of a library that opens it."""
+    """Turn errors of a library into a `FormatError` that names the file."""
     try:
         yield
     except AstrocastError:
@@ -335,7 +338,7 @@ def _named_errors(path: Path, kind: str) -> Iterator[None]:
 
 
 def _open_folder(path: Path, selection: Selection) -> Recording:
-    """Open a zarr or TileDB store of any name, or a folder of TIFFs."""
+    """Open a zarr or TileDB store with any name, or a folder of TIFF files."""
     stored = {"zarr": ("zarr.json", ".zarray", ".zgroup"), "TileDB": ("__schema",)}
     for name, files in stored.items():
         if any((path / file).exists() for file in files):
@@ -343,11 +346,6 @@ def _open_folder(path: Path, selection: Selection) -> Recording:
     from astrocast.io.formats.folder import open_folder
 
     return open_folder(path, selection)
-
-
-def is_url(source: Any) -> bool:
-    """Return whether a source is a URL, such as ``s3://bucket/movie.zarr``."""
-    return isinstance(source, str) and "://" in source
 
 
 def create_recording(
@@ -366,29 +364,27 @@ def create_recording(
 ) -> RecordingWriter:
     """Create a writer for a recording.
 
-    The suffix of ``path`` decides the format; None writes to memory.
-
     Parameters
     ----------
     path
-        File to write. Nothing is at its place before the recording is complete; an
-        existing HDF5 file or zarr store gains a dataset.
+        File to write; its suffix determines the format, None writes to memory. The file
+        appears when the recording is complete; a dataset is added to an existing HDF5
+        file or zarr store.
     loc
-        Name of the dataset in formats that hold several.
+        Name of the dataset, for formats that contain several.
     shape, dtype
-        Of the recording (frame, row, column).
+        Shape (frame, row, column) and dtype of the recording.
     chunk_strategy, chunks
         Shape of a chunk, see `astrocast.io.chunks.infer_chunks`.
     compression
-        By format, see the formats' writers.
+        Depends on the format, see the writer of each format.
     metadata, attributes
-        Physical metadata, and other properties as plain numbers and
-        strings.
+        Physical metadata, and other properties as numbers and texts.
     overwrite
-        Replace an existing result.
+        Whether an existing result is replaced.
     resume
-        Journal by which an interrupted recording is resumed, in formats that can:
-        zarr, and HDF5 without compression. The writer says in ``resumed`` where.
+        Journal with which an interrupted recording is resumed (zarr, and HDF5 without
+        compression). ``resumed`` of the writer is the number of finished frames.
     """
     kind = as_dtype(dtype)
     shape = check_movie_shape(tuple(shape), str(path) if path else "the result")
@@ -414,8 +410,8 @@ def create_recording(
     target = find_format(path)
     if target is None or target.writer is None:
         raise FormatError(
-            f"{path} is of no format that can be written; known are"
-            f" {suffixes(writable=True)}"
+            f"{path} cannot be written: its format is not known; choose one of the"
+            f" suffixes {suffixes(writable=True)}"
         )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")

@@ -1,4 +1,4 @@
-"""What is read of a file that holds several planes, positions or channels."""
+"""Choose one of several planes, positions or channels of a file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Literal, Self
 from astrocast.errors import ChoiceError, InvalidValueError
 
 Missing = Literal["refuse", "blank", "close"]
-#: other names of the same choice
+#: synonyms of choices
 ALIASES = {"z": "plane", "series": "position", "scene": "position", "c": "channel"}
-#: choices that an address may name
+#: choices that an address can contain
 NAMED = ("plane", "position", "channel", "axes", "missing")
-#: names that a message lists
+#: largest number of names in a message
 LISTED = 24
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Choice of one of the recordings that a file holds.
+    """Choice of one of the recordings in a file.
 
     Parameters
     ----------
@@ -33,12 +33,11 @@ class Selection:
     channel
         Number, counted from 0, or name of the channel.
     axes
-        Names of the axes of an array, in its order, one letter each: T time, C
-        channel, Z plane, P position, Y row, X column.
+        Axes of the array in order, one letter each: T time, C channel, Z plane, P
+        position, Y row, X column.
     missing
-        What becomes of frames that the numbers in the names of files show to be
-        missing: ``refuse`` the recording, read them as ``blank`` (0), or ``close`` the
-        gap.
+        If file names show that frames are missing: ``refuse`` the recording, insert
+        ``blank`` frames (0), or ``close`` the gap.
     sep
         Files of a folder are sorted by the number after the last ``sep``.
     """
@@ -53,17 +52,17 @@ class Selection:
 
     @classmethod
     def of(cls, loc: str | None = None, sep: str = "_", **given: Any) -> Self:
-        """Return the selection of an address and of choices that are named beside it.
+        """Return the selection from an address and from separate choices.
 
-        ``loc`` may be an address, ``"data/ch0,plane=2"``; choices named beside it go
-        first. None means that nothing was named.
+        ``loc`` may be an address, ``"data/ch0,plane=2"``. Separate choices (``given``)
+        override those of the address, unless they are None.
         """
         rest, stated = split_address(loc)
         for name, value in given.items():
             canonical = ALIASES.get(name, name)
             if canonical not in NAMED:
                 raise InvalidValueError(
-                    f"{name} is not a choice; expected one of"
+                    f"{name} is not a valid choice; expected one of"
                     f" {', '.join([*NAMED, *ALIASES])}"
                 )
             if value is not None:
@@ -93,7 +92,7 @@ class Selection:
 
 
 def split_address(loc: str | None) -> tuple[str | None, dict[str, Any]]:
-    """Return the name in an address, and the choices after it."""
+    """Split an address into the name of the dataset and the choices."""
     stated: dict[str, Any] = {}
     rest = loc or ""
     names = "|".join([*NAMED, *ALIASES])
@@ -104,7 +103,7 @@ def split_address(loc: str | None) -> tuple[str | None, dict[str, Any]]:
 
 
 def check_axes(axes: str) -> str:
-    """Return the names of axes in capital letters; each occurs once, Y and X do."""
+    """Return axes in capital letters; each may occur once, Y and X are required."""
     letters = axes.upper().replace("S", "P").replace("R", "P")
     if (
         len(set(letters)) < len(letters)
@@ -121,18 +120,18 @@ def check_axes(axes: str) -> str:
 def choose(
     kind: str, names: Sequence[str], wanted: int | str | None, where: str
 ) -> int:
-    """Return the number of the wanted item; an error lists the choices.
+    """Return the number of the wanted item, or raise an error that lists all items.
 
     Parameters
     ----------
     kind
         "plane", "position" or "channel".
     names
-        A name for each; names may be empty.
+        Name of each item, may be empty.
     wanted
         A number counted from 0, a number as text, a name, or ``"ch<number>"``.
     where
-        File, for the message.
+        File, for messages.
     """
     prefix = "ch" if kind == "channel" else ""
     labels = [n or f"{prefix}{i}" for i, n in enumerate(names)]

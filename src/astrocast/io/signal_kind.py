@@ -1,4 +1,4 @@
-"""What the values of a stored recording are: fluorescence, dF or dF/F."""
+"""Find out whether a stored recording is fluorescence, dF or dF/F."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SignalKind = Literal["F", "dF", "dFF"]
 def stored_signal_kind(recording: Recording) -> SignalKind | None:
     """Return the kind of signal that `astrocast.preparation.Delta` stored, or None.
 
-    None for other programs, and for formats other than HDF5.
+    None for recordings of other programs, and for formats other than HDF5.
     """
     path = recording.path
     if path is None or not recording.loc or path.suffix.lower() not in _HDF5_SUFFIXES:

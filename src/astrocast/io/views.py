@@ -1,4 +1,4 @@
-"""Recordings that are computed from others when they are read, and as dask arrays."""
+"""Recordings that are computed from other recordings while they are read."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.chunks import check_chunks
 from astrocast.io.recording import ALL, Metadata, Recording
 
-#: bytes of one lazy chunk: whole frames, few enough to show one frame quickly
+#: bytes of a chunk of a dask array: whole frames, few enough to show one quickly
 CHUNK_BYTES = 8 << 20
 
 
 class DerivedRecording(Recording):
     """A recording that is computed from another one.
 
-    It takes over all that the other recording has (metadata, path, dataset, chunk
-    depth, choices, missing frames, whether it can be sent to another process), except
-    what is named here. A subclass defines `read`.
+    All attributes of the other recording are copied (metadata, path, dataset, chunk
+    depth, choices, missing frames, portable), except those given here. A subclass
+    defines `read`.
 
     Parameters
     ----------
     source
-        The recording that is read.
+        The other recording.
     dtype, shape, metadata
-        Those of the result; those of the source when None.
+        Attributes of the result; None: the same as in the source.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class DerivedRecording(Recording):
         self.shape = source.shape if shape is None else shape
         self.dtype = source.dtype if dtype is None else np.dtype(dtype)
         self.metadata = source.metadata if metadata is None else metadata
-        self.path, self.loc = source.path, source.loc
+        self.path, self.loc, self.url = source.path, source.loc, source.url
         self.chunk_frames, self.portable = source.chunk_frames, source.portable
         self.choices, self.missing = source.choices, source.missing
         self.remarks = source.remarks
 
     def release(self) -> None:
-        """Close files that the next read opens again."""
+        """Close the files; the next read opens them again."""
         self.source.release()
 
     def close(self) -> None:
@@ -61,16 +61,16 @@ class DerivedRecording(Recording):
 class SlicedRecording(DerivedRecording):
     """Frames ``start, start + step, ...`` below ``stop`` of another recording.
 
-    For a `z_slice`, or for one of several channels whose frames alternate.
+    Used for a `z_slice`, and for one of several channels whose frames alternate.
     """
 
     def __init__(self, source: Recording, start: int, stop: int, step: int = 1) -> None:
         n = len(range(start, stop, step))
         if n == 0 or start < 0 or stop > source.shape[0]:
             raise InvalidValueError(
-                f"frames {start} to {stop} were asked for, the recording has frames 0"
-                f" to {source.shape[0]}; a z_slice is (first, last + 1) with at least"
-                " one frame"
+                f"frames {start} to {stop} are not a part of the recording, which has"
+                f" {source.shape[0]} frames; z_slice is (first, last + 1) and needs at"
+                " least one frame"
             )
         chosen = range(start, stop, step)
         super().__init__(
@@ -96,17 +96,17 @@ class SlicedRecording(DerivedRecording):
 
 
 class MappedRecording(DerivedRecording):
-    """Another recording, each frame of which passes through a function.
+    """The frames of another recording after a function was applied to them.
 
     Parameters
     ----------
     source
-        The recording that is read.
+        The other recording.
     function
-        Called with whole frames (frame, row, column), looks at each frame alone, and
-        returns as many frames of ``frame_shape`` and ``dtype``.
+        Function of whole frames (frame, row, column) that treats each frame separately
+        and returns the same number of frames of ``frame_shape`` and ``dtype``.
     frame_shape, dtype, metadata
-        Those of the result; those of the source when None.
+        Attributes of the result; None: the same as in the source.
     """
 
     def __init__(
@@ -148,14 +148,14 @@ class CroppedRecording(DerivedRecording):
 
 
 class ConcatenatedRecording(DerivedRecording):
-    """Recordings of equal frames one after the other; None is a blank one.
+    """Several recordings with equal frames, one after the other.
 
     Parameters
     ----------
     parts
-        The recordings in order; at least one. Frames of None are 0.
+        The recordings in order, at least one; None is a blank part (0).
     blank_frames
-        Number of frames of a blank part, of all channels.
+        Number of frames of a blank part, all channels together.
     """
 
     def __init__(
@@ -221,14 +221,14 @@ class ConcatenatedRecording(DerivedRecording):
 
 
 class InterleavedRecording(DerivedRecording):
-    """Channels that lie in recordings of their own; their frames alternate.
+    """Several recordings of one channel each; their frames alternate in the result.
 
     Parameters
     ----------
     members
-        A recording of one channel each, all of one shape and dtype.
+        A recording for each channel, all of the same shape and dtype.
     names
-        A name for each.
+        Name of each channel.
     """
 
     def __init__(self, members: Sequence[Recording], names: Sequence[str]) -> None:
@@ -280,12 +280,12 @@ class InterleavedRecording(DerivedRecording):
 
 
 class ReopenedRecording(DerivedRecording):
-    """Opens its source for each read and closes it again.
+    """A recording whose source is opened for each read and closed again.
 
     Parameters
     ----------
     opener
-        Opens the source; called once per read, from any thread.
+        Function that opens the source; called once per read, from any thread.
     """
 
     def __init__(self, opener: Callable[[], Recording]) -> None:
@@ -303,10 +303,10 @@ class ReopenedRecording(DerivedRecording):
             return source.read(start, stop, rows, columns)
 
     def release(self) -> None:
-        """Nothing is open between reads."""
+        """Do nothing: no file is open between reads."""
 
     def close(self) -> None:
-        """Nothing is open between reads."""
+        """Do nothing: no file is open between reads."""
 
 
 def as_dask(recording: Recording, chunks: tuple[int, int, int]) -> Any:
@@ -331,12 +331,12 @@ def as_dask(recording: Recording, chunks: tuple[int, int, int]) -> Any:
 
 
 def lazy_array(opener: Callable[[], Recording]) -> Any:
-    """Return a recording as a dask array (frame, row, column) that holds no file open.
+    """Return a recording as a dask array (frame, row, column) without an open file.
 
     Parameters
     ----------
     opener
-        Opens the recording; called once per read, from any thread.
+        Function that opens the recording; called once per read, from any thread.
     """
     recording = ReopenedRecording(opener)
     frame_bytes = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize

@@ -1,10 +1,10 @@
 """Compile kernels with numba, with a cache on disk that notices every change.
 
-numba stores compiled code beside each source file and compiles again when *that* file
-has changed. A kernel is often compiled together with kernels of other files, and a
-change in those is not noticed: the old code runs on. Here the stamp of a cache is the
-code of the file and of every file of this package that it imports, directly or through
-others. Comments and docstrings do not count: rewording one compiles nothing again.
+numba stores compiled code beside each source file and compiles again if *this* file
+changes. A kernel often calls kernels of other files; numba does not notice a change in
+them and continues to use the old code. Here the stamp of a cache is a hash of the code
+of the file and of all files of this package that it imports, directly or indirectly.
+Comments and docstrings are left out: changing them does not cause a compilation.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def njit(*args: Any, **options: Any) -> Any:
     Parameters
     ----------
     args, options
-        As for `numba.njit`. With ``cache=True``, compiled code that is stored on disk
-        is used only while the source of the function's file, and of the files of this
-        package that it imports, is the same.
+        As for `numba.njit`. With ``cache=True``, compiled code on disk is used only if
+        the code of the function's file, and of the files of this package that it
+        imports, has not changed.
 
     Examples
     --------
@@ -59,8 +59,8 @@ def njit(*args: Any, **options: Any) -> Any:
 
 
 def _with_stamp(dispatcher: Any) -> Any:
-    """Make the dispatcher's cache depend on the imported files too."""
-    # `_cache_file` exists where cache=True only; numba has no public name for it
+    """Make the cache of a compiled function depend on the imported files as well."""
+    # `_cache_file` exists only with cache=True; numba has no public name for it
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if index is not None:
         path = Path(dispatcher.py_func.__code__.co_filename)
@@ -72,10 +72,10 @@ def _with_stamp(dispatcher: Any) -> Any:
 def _make_safe(index: Any) -> None:
     """Make the index of a cache safe against full disks, crashes and damaged files.
 
-    numba numbers the files of compiled code and names one in the index before it is
-    written: a process that dies in between, or two at the same time, leave the name of
-    a function on the code of another. Here the code is written first, under a number
-    that is a hash of what it was compiled from.
+    numba numbers the files of compiled code and enters a number in the index before the
+    file is written. If a process dies in between, or two processes write at the same
+    time, the entry of a function can point at the code of another one. Here the code is
+    written first, and its number is a hash of the signature and the source.
     """
     load = index.load
 
@@ -112,7 +112,7 @@ def _remove_old_code(index: Any, used: set[str]) -> None:
 def source_stamp(path: Path) -> str:
     """Return a hash of the code of a file and of the files of this package it imports.
 
-    Comments on lines of their own, docstrings and empty lines are left out.
+    Docstrings, empty lines and comments on separate lines are left out.
     """
     digest = hashlib.sha256()
     for file in sorted(_all_imports(path.resolve())):
@@ -128,7 +128,7 @@ def _code(path: Path) -> bytes:
 
 
 def _all_imports(path: Path) -> set[Path]:
-    """Return a file and all files of the package that it reaches by imports."""
+    """Return a file and all files of the package that it imports, also indirectly."""
     found: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -141,7 +141,7 @@ def _all_imports(path: Path) -> set[Path]:
 
 @cache
 def _imports(path: Path) -> tuple[Path, ...]:
-    """Return the files of the package that a file imports by itself."""
+    """Return the files of the package that a file imports directly."""
     files = []
     for module, names, plain in _IMPORT.findall(_read(path).decode("utf-8")):
         folder = _ROOT.joinpath(*(module or plain).split(".")[1:])
@@ -153,5 +153,5 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 @cache
 def _read(path: Path) -> bytes:
-    """Return the content of a file; nothing for a zip or notebook."""
+    """Return the content of a file; empty for code in a zip file or notebook."""
     return path.read_bytes() if path.is_file() else b""

@@ -1,4 +1,4 @@
-"""The memory of the device that JAX computes on, and what fits into it."""
+"""The memory of the device on which JAX computes, and how many items fit into it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def device_bytes() -> int | None:
-    """Return the memory that JAX may use on its device, in bytes.
+    """Return the memory that JAX may use on its device, in bytes; imports JAX.
 
-    None on a CPU, which does not say it. JAX is imported.
+    None if it is not known, as on a CPU.
     """
     import jax
 
@@ -20,18 +20,18 @@ def device_bytes() -> int | None:
 def fit_to_memory(
     memory: int | None, bytes_each: int, default: int, limits: tuple[int, int]
 ) -> int:
-    """Return how many items are computed at once: a power of two that fits.
+    """Return how many items to compute at once: a power of two that fits.
 
     Parameters
     ----------
     memory
-        Of the device, in bytes; None where it is not known.
+        Memory of the device, in bytes; None if it is not known.
     bytes_each
         Bytes that an item needs.
     default
-        What is returned where the memory is not known.
+        Result if the memory is not known.
     limits
-        The fewest and the most.
+        Smallest and largest result.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Sharing the work of a compiled kernel between threads."""
+"""Share the work of a compiled kernel between threads."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from typing import Any
 
-#: pieces per thread: more than one, so that a thread that is held up does not hold up
-#: the rest
+#: pieces per thread: with more than one, a slow thread does not delay the others
 _PIECES = 4
 
 
 def count_cores() -> int:
     """Return the number of cores that this process may use.
 
-    A batch system or `taskset` may allow fewer than the machine has, and so may the
-    variable ASTROCAST_THREADS: several recordings that are computed side by side share
-    the cores.
+    A batch system or `taskset` may allow fewer cores than the machine has. The variable
+    ASTROCAST_THREADS sets the number, for example if several recordings are processed
+    at the same time.
     """
     wanted = os.environ.get("ASTROCAST_THREADS", "")
     if wanted.isdigit() and int(wanted):
@@ -34,20 +33,21 @@ def run_in_threads(
     Parameters
     ----------
     pool
-        Threads that share the work; everything is done in the calling thread when None.
+        Threads that share the work; None: the calling thread.
     n
         Number of items.
     kernel
-        Compiled with ``nogil``, writes its result into its arguments; items are
-        independent of each other, so the result does not depend on how they are shared.
+        Function compiled with ``nogil`` that writes its result into its arguments.
+        Items have to be independent, so that the result does not depend on how they are
+        divided.
     args
-        Passed on.
+        Further arguments of the kernel.
 
     Notes
     -----
-    Threads of the interpreter over kernels that release its lock, rather than numba's
-    own threads: several stages and users' threads may run at once, which numba's
-    default threading layer does not survive.
+    Python threads are used, with kernels that release the interpreter's lock, instead
+    of the threads of numba: several stages may run in threads of the user at the same
+    time, and numba's default threading layer crashes then.
     """
     if pool is None or n < 2:
         if n:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +255,7 @@ class Watcher:
         described: dict[str, Any] = plain(
             {
                 "source": str(self.source.resolve()),
+                "raw": asdict(self.raw) if self.raw is not None else None,
                 "settings": self.settings.model_dump(),
                 "live": self.live.model_dump(),
             }

@@ -13,12 +13,19 @@ from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
 from astrocast.io.naming import PARTIAL
+from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.stores.event_table import count_events
-from astrocast.io.stores.registration_store import registration_path
+from astrocast.io.stores.registration_store import registration_place
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
-from astrocast.pipeline.products import StoredDataset, StoredFile, StoredFolder
+from astrocast.pipeline.movies import RECORDING
+from astrocast.pipeline.products import (
+    Product,
+    StoredDataset,
+    StoredFile,
+    StoredFolder,
+)
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain
 
@@ -64,7 +71,7 @@ class ReferenceMotion:
         self._found: MotionCorrection | None = None
 
     def motion_of(
-        self, recording: Path, loc: str, parameters: dict[str, Any]
+        self, recording: Place, loc: str, parameters: dict[str, Any]
     ) -> MotionCorrection:
         """Return the motion of the dataset ``loc``; always that of the first call."""
         from astrocast.preparation import MotionCorrection
@@ -82,7 +89,7 @@ class ChannelSteps:
     Parameters
     ----------
     recording
-        File that holds all datasets of the run.
+        What holds all movies of the run.
     settings
         Of the run.
     channel
@@ -93,21 +100,25 @@ class ChannelSteps:
     reference
         Shared by the channels of a run: the motion of the reference channel is
         estimated once.
+    folder
+        Directory of the run; that of the recording when None.
     """
 
     def __init__(
         self,
-        recording: Path,
+        recording: Place,
         settings: RunSettings,
         channel: str,
         is_first: bool,
         reference: ReferenceMotion | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.reference = ReferenceMotion() if reference is None else reference
         self.recording, self.settings, self.channel = recording, settings, channel
+        self.folder = Path(recording).parent if folder is None else folder
         self.ending = "" if is_first else f" {channel.rsplit('/', 1)[-1]}"
         self.names = ChannelNames.of(settings, channel)
-        self.store = store_path(recording, self.names.signal)
+        self.store = store_path(self.folder / RECORDING, self.names.signal)
 
     @property
     def movies(self) -> Movies:
@@ -129,15 +140,15 @@ class ChannelSteps:
     def _motion_stage(self) -> Stage:
         from astrocast.preparation.motion_estimate import ALGORITHM_VERSION
 
-        registration = registration_path(self.recording, self.names.corrected)
+        registration = registration_place(self.recording, self.names.corrected)
+        products: list[Product] = [StoredDataset(self.recording, self.names.corrected)]
+        if isinstance(registration, Path):
+            products.append(StoredFile(registration))
         return Stage(
             f"motion{self.ending}",
             plain(self.settings.motion.model_dump(exclude={"enabled"})),
             self.correct_motion,
-            (
-                StoredDataset(self.recording, self.names.corrected),
-                StoredFile(registration),
-            ),
+            tuple(products),
             ALGORITHM_VERSION,
         )
 
@@ -178,9 +189,7 @@ class ChannelSteps:
     def frames_file(self) -> Path:
         """Where the table of bad frames of this channel is, in the run directory."""
         ending = self.ending.strip()
-        return self.recording.with_name(
-            f"frames.{ending}.csv" if ending else "frames.csv"
-        )
+        return self.folder / (f"frames.{ending}.csv" if ending else "frames.csv")
 
     def correct_motion(self) -> dict[str, Any]:
         """Undo the motion of the frames."""

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from astrocast.errors import InvalidValueError
 from astrocast.io.recording import Recording
-from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
+from astrocast.runtime.blocks import (
+    Block,
+    frames_per_block,
+    map_blocks,
+    plan_blocks,
+)
 from astrocast.runtime.progress import track
 from astrocast.runtime.provenance import ContentHash, describe_input, hash_frames
 from astrocast.runtime.stage_input import LARGEST_VALUE
@@ -18,7 +23,6 @@ from astrocast.runtime.threads import worker_threads
 
 #: fewer frames hold no event: a rise, a peak and a decay, with a baseline on both sides
 MIN_FRAMES = 5
-BLOCK_FRAMES = 64
 
 
 def check_recording(
@@ -38,7 +42,7 @@ def check_recording(
         )
     digest = ContentHash(recording)
     low, high, bad, first_bad = np.inf, -np.inf, 0, -1
-    blocks = list(plan_blocks(frames, BLOCK_FRAMES))
+    blocks = list(plan_blocks(frames, frames_per_block(recording)))
     with track("check", frames) as advance, worker_threads("check") as pool:
         for block, (hashes, lowest, highest, wrong, frame) in map_blocks(
             recording, check_block, blocks, pool=pool

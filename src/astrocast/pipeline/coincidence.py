@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from astrocast.events.measure_schema import column_in
+from astrocast.io.export.tables import harmless
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import read_events
 from astrocast.io.writing.files import replacing
@@ -37,7 +38,7 @@ def write_coincidences(stores: dict[str, Path], path: Path) -> int:
     ]
     found = pd.concat(tables, ignore_index=True)
     with replacing(path) as beside:
-        found.to_csv(beside, index=False)
+        harmless(found).to_csv(beside, index=False)
     return len(found)
 
 

@@ -27,7 +27,7 @@ from astrocast.io.writing.files import remove_leftovers_in
 from astrocast.io.writing.lock import OutputLock
 from astrocast.pipeline.products import Product, StoredDataset, describe_stamp
 from astrocast.runtime.fingerprint import fingerprint, list_differences
-from astrocast.runtime.memory import PeakMemory
+from astrocast.runtime.memory import PeakMemory, give_back_freed_memory
 from astrocast.runtime.provenance import (
     FORMAT_VERSION,
     describe_computation,
@@ -130,6 +130,17 @@ class RunDirectory:
         self._note_stamps(stages)
         return computed
 
+    def is_complete(self, stages: list[Stage]) -> bool:
+        """Return whether `perform` would reuse all stages; nothing is changed."""
+        if list(self.state["stages"]) != [stage.name for stage in stages]:
+            return False
+        key = fingerprint(self.state["input"])
+        for stage in stages:
+            key = fingerprint(key, stage.name, stage.parameters, stage.version)
+            if self._reason_to_compute(stage, key) is not None:
+                return False
+        return True
+
     def check(self, stages: list[Stage]) -> dict[str, list[str]]:
         """Compare everything that complete stages wrote with its checksum.
 
@@ -178,7 +189,9 @@ class RunDirectory:
 
     def _was_changed(self, product: Product) -> bool:
         """Return whether a shared file was changed since a stage was completed last."""
-        if not isinstance(product, StoredDataset) or not product.path.exists():
+        if not isinstance(product, StoredDataset) or isinstance(product.path, str):
+            return False  # behind a URL there is no time of the last change
+        if not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
         return bool(describe_stamp(product.path) != stamp)
@@ -238,6 +251,7 @@ class RunDirectory:
         }
         self.state["stages"][stage.name] = entry
         self.save()
+        give_back_freed_memory()
         begin, worked = time.perf_counter(), time.process_time()
         with PeakMemory() as memory, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -264,7 +278,10 @@ class RunDirectory:
     def _note_stamps(self, stages: list[Stage]) -> None:
         """Record the state of files that stages share, which are intact now."""
         shared = {
-            p.path for s in stages for p in s.products if isinstance(p, StoredDataset)
+            p.path
+            for s in stages
+            for p in s.products
+            if isinstance(p, StoredDataset) and isinstance(p.path, Path)
         }
         self.state.setdefault("files", {}).update(
             {path.name: describe_stamp(path) for path in shared}

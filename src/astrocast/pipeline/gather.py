@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.io import open_recording
+from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import column_names, read_events
 from astrocast.io.stores.frame_quality import read_frame_quality
@@ -52,13 +53,13 @@ class Movies:
     Parameters
     ----------
     path
-        The file.
+        The file or store, or the URL of a store.
     raw, corrected, quiet, signal
         Datasets in it: as converted, as registered, what dF was made from, and dF.
         Those of stages that are off are those of the stage before.
     """
 
-    path: Path
+    path: Place
     raw: str
     corrected: str
     quiet: str
@@ -116,15 +117,15 @@ def gather(
     )
 
 
-def _projections(path: Path, dataset: str) -> Projections:
+def _projections(path: Place, dataset: str) -> Projections:
     return reduce(Projections.merge, _of_blocks(path, dataset, project_block))
 
 
-def _frame_means(path: Path, dataset: str) -> NDArray[np.float64]:
+def _frame_means(path: Place, dataset: str) -> NDArray[np.float64]:
     return np.concatenate(list(_of_blocks(path, dataset, mean_frames)))
 
 
-def _of_blocks(path: Path, dataset: str, task: Callable[..., Any]) -> Iterator[Any]:
+def _of_blocks(path: Place, dataset: str, task: Callable[..., Any]) -> Iterator[Any]:
     """Yield the result of ``task`` for each block of a movie, in order."""
     with open_recording(path, dataset) as movie:
         frames = max(frames_per_block(movie), IMAGE_FRAMES)
@@ -164,7 +165,7 @@ def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
     )
 
 
-def _registration(path: Path, corrected: str) -> dict[str, Any]:
+def _registration(path: Place, corrected: str) -> dict[str, Any]:
     found = read_registration(path, corrected)
     if found is None:
         return {}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from astrocast.errors import AstrocastError
 from astrocast.io import Recording, open_recording
+from astrocast.io.stores.beside import Place
 from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
 
 #: bytes that are read at a time
@@ -111,13 +112,13 @@ class StoredFolder:
 class StoredDataset:
     """A movie in a file that holds several and that later stages add to."""
 
-    path: Path
+    path: Place
     dataset: str
 
     @property
     def name(self) -> str:
         """Name of file and dataset."""
-        return f"{self.path.name}:{self.dataset}"
+        return f"{str(self.path).rpartition('/')[2]}:{self.dataset}"
 
     def describe(self) -> Description:
         """Return shape, dtype and checksum."""
@@ -125,7 +126,9 @@ class StoredDataset:
             sums = getattr(movie, "checksums", None)
             if sums is not None:  # those of the frames stand for them
                 return _describe(movie, crc32(sums.tobytes()), "frames")
-            if self.path.is_dir():  # a store whose workers read it side by side
+            if (
+                isinstance(self.path, str) or self.path.is_dir()
+            ):  # a store whose workers read it side by side
                 frames = max(1, _PIECE * len(movie) // movie.nbytes)
                 blocks = list(plan_blocks(len(movie), frames))
                 parts = [s for _, s in map_blocks(movie, checksum_frames, blocks)]

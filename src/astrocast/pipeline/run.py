@@ -20,6 +20,7 @@ from astrocast.errors import (
 )
 from astrocast.io import Recording, open_recording
 from astrocast.io.access import allowing
+from astrocast.io.export.tables import remove_marks
 from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
@@ -32,8 +33,8 @@ from astrocast.pipeline.directory import (
 )
 from astrocast.pipeline.gather import gather
 from astrocast.pipeline.movies import (
-    MOVIES,
     names_of_movies,
+    place_of_movies,
     remove_movies,
     run_directory,
 )
@@ -214,10 +215,10 @@ class RunStages:
     ) -> None:
         self.run, self.source, self.settings, self.judge = run, source, settings, judge
         self.opened = opened
-        self.recording = run.file(MOVIES[settings.storage])
+        self.recording = place_of_movies(run.path, settings)
         reference = ReferenceMotion()
         self.channels = [
-            ChannelSteps(self.recording, settings, channel, i == 0, reference)
+            ChannelSteps(self.recording, settings, channel, i == 0, reference, run.path)
             for i, channel in enumerate(settings.channels_to_run)
         ]
 
@@ -366,7 +367,7 @@ class RunStages:
                 content = replace(content, channel=channel.channel)
             contents.append(content)
         if len(self.channels) > 1:
-            table = pd.read_csv(self.run.file(COINCIDENCES))
+            table = remove_marks(pd.read_csv(self.run.file(COINCIDENCES)))
             contents[0] = replace(contents[0], coincidences=table)
         return contents
 

@@ -148,6 +148,12 @@ class RunSettings(Settings):
         "How the movies of a run are stored: recording.h5, or recording.zarr, which the"
         " workers of a cluster write together",
     )
+    movies: str | None = parameter(
+        None,
+        "Folder behind a URL that the movies of a run are written to, as zarr, for"
+        " example s3://bucket/session; they are in the output directory where this is"
+        " not given",
+    )
     conversion: ConversionStage = Field(default_factory=ConversionStage)
     motion: MotionStage = Field(default_factory=MotionStage)
     denoising: DenoisingStage = Field(default_factory=DenoisingStage)

@@ -177,7 +177,7 @@ def write_film(
             if stream is None:
                 stream = container.add_stream("libx264", rate=rate)
                 stream.height, stream.width = (n + n % 2 for n in picture.shape[:2])
-                stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}
+                stream.pix_fmt, stream.options = "yuv420p", {"crf": "23"}
             # colour is stored for 2 x 2 pixels: sides are made even
             odd = [(0, n % 2) for n in picture.shape[:2]]
             even = np.pad(picture, (*odd, (0, 0)), mode="edge")

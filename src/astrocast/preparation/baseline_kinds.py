@@ -68,16 +68,45 @@ class SmoothedRecording(DerivedRecording):
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
     ) -> NDArray[Any]:
         """Return averaged frames, see `Recording.read`."""
+        frames, inner = self.read_around(start, stop, rows, columns)
+        return moving_average(frames, self.width, inner=inner, pool=shared_threads())
+
+    def read_around(
+        self, start: int, stop: int, rows: slice, columns: slice
+    ) -> tuple[NDArray[Any], slice]:
+        """Return frames with those around them, and where they are among these."""
         first = max(0, start - self.width // 2)
-        frames = self.source.read(
-            first, min(stop + self.width // 2, self.shape[0]), rows, columns
-        )
-        return moving_average(
-            frames,
-            self.width,
-            inner=slice(start - first, stop - first),
-            pool=shared_threads(),
-        )
+        last = min(stop + self.width // 2, self.shape[0])
+        frames = self.source.read(first, last, rows, columns)
+        return frames, slice(start - first, stop - first)
+
+
+class SmoothedAndKept(SmoothedRecording):
+    """The same; the frames that the latest averages were made of can be taken.
+
+    Only for blocks that are read one after the other.
+    """
+
+    def __init__(self, source: Recording, width: int) -> None:
+        super().__init__(source, width)
+        self._kept: dict[int, NDArray[Any]] = {}
+
+    def read(
+        self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
+    ) -> NDArray[Any]:
+        """Return averaged frames, see `Recording.read`."""
+        frames, inner = self.read_around(start, stop, rows, columns)
+        self._kept[start] = frames[inner]
+        return moving_average(frames, self.width, inner=inner, pool=shared_threads())
+
+    def take_frames(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the frames themselves, and forget them and all before them."""
+        frames = self._kept.get(start)
+        for before in [s for s in self._kept if s <= start]:
+            del self._kept[before]
+        if frames is None or len(frames) != stop - start:
+            return self.source.read(start, stop)
+        return frames
 
 
 class CorrectedMinimumBaseline(BaselineRecording):
@@ -130,14 +159,15 @@ class CorrectedMinimumBaseline(BaselineRecording):
 
     def _blocks(self) -> Iterator[tuple[int, NDArray[np.float32], int]]:
         s = self.settings
+        own = SmoothedAndKept(self.source, s.smooth)
         for start, background, _ in minimum_blocks(
-            self.smoothed, s.window, "background", s.floor, checked=True
+            self.smoothed, s.window, "background", s.floor, checked=True, own=own
         ):
             stop = start + len(background)
             yield (
                 start,
                 *signal_above(
-                    self.source.read(start, stop),
+                    own.take_frames(start, stop),
                     background,
                     s.method,
                     floor=s.floor,

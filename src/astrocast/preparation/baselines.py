@@ -31,6 +31,7 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.cluster import connected_client
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.runtime.rectangles import copy_rectangles, needs_rectangles
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
@@ -211,12 +212,14 @@ def minimum_blocks(
     floor: float,
     *,
     checked: bool = False,
+    own: Recording | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
     """Yield ``(start, result, floored)`` for one block of frames after the other.
 
     Segments are as long as the window and are cut into blocks. A block needs the frames
     at its positions in the previous, this and the next segment; of what lies between,
     the minima of the blocks suffice. ``checked``: all values are known to be finite.
+    ``own``: what blocks themselves are read from, where they are read several times.
     """
     pool = shared_threads()
     n, rows, columns = source.shape
@@ -232,7 +235,9 @@ def minimum_blocks(
     after_now = following(heads, nothing)
     minima: list[NDArray[Any]] = []
     edges = np.stack([nothing] * 4)
-    for i, (past, now, future) in enumerate(neighbours(source, blocks, per_segment)):
+    for i, (past, now, future) in enumerate(
+        neighbours(source, blocks, per_segment, own or source)
+    ):
         position = i % per_segment
         if position == 0 and i:
             after_past, after_now, minima = after_now, following(minima, nothing), []
@@ -291,17 +296,17 @@ def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray
 
 
 def neighbours(
-    source: Recording, blocks: list[Block], per_segment: int
+    source: Recording, blocks: list[Block], per_segment: int, own_source: Recording
 ) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
     """Yield the frames of each block, of one segment before, and of one after.
 
     Frames are kept between when they fit into `KEPT_BYTES`, and are read three times
-    otherwise.
+    otherwise, those of the block itself from ``own_source``.
     """
     nothing = np.empty((0, *source.shape[1:]), source.dtype)
     segment = sum(b.stop - b.start for b in blocks[:per_segment])
     frame = source.shape[1] * source.shape[2] * source.dtype.itemsize
-    if 2 * segment * frame > KEPT_BYTES:
+    if 2 * segment * frame > scale_to_memory(KEPT_BYTES):
         pasts = chain(
             [None] * per_segment,
             (f for _, f in read_blocks(source, blocks[:-per_segment])),
@@ -310,7 +315,7 @@ def neighbours(
             (f for _, f in read_blocks(source, blocks[per_segment:])), repeat(nothing)
         )
         for past, (_, now), future in zip(
-            pasts, read_blocks(source, blocks), futures, strict=False
+            pasts, read_blocks(own_source, blocks), futures, strict=False
         ):
             yield past, now, future
         return

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
+from astrocast.io.naming import is_url
 from astrocast.io.recording import Recording
 from astrocast.io.registry import (
     create_recording,
-    is_url,
     open_interleaved,
     open_recording,
 )
@@ -301,10 +301,7 @@ class Input:
                 measured = MeasuredCopy()
                 copy_blocks(recording, writer, advance=advance, operation=measured)
             channel.report(self.logger)
-            if isinstance(target, Path):  # nothing but movies behind a URL
-                store_frame_quality(
-                    measured, recording, target, channel.name, self.logger
-                )
+            store_frame_quality(measured, recording, target, channel.name, self.logger)
             written[channel.name] = target
             self.logger.info(
                 "%s: %s %s in %s",
@@ -340,7 +337,7 @@ def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
 def store_frame_quality(
     measured: MeasuredCopy,
     recording: Recording,
-    target: Path,
+    target: Path | str,
     name: str,
     logger: logging.Logger,
 ) -> None:
@@ -349,7 +346,8 @@ def store_frame_quality(
     The table is empty where all are: later stages then do not measure again. Frames
     that the input lacks are marked as missing.
     """
-    loc = None if target.suffix.lower() in SINGLE else name
+    single = isinstance(target, Path) and target.suffix.lower() in SINGLE
+    loc = None if single else name
     table = measured.table(len(recording), recording.missing)
     if table is None:  # workers of a cluster copied the blocks
         with open_recording(target, loc or name) as written:

@@ -31,10 +31,10 @@ from astrocast.kernels.registration.piecewise import (
 from astrocast.kernels.registration.preprocess import SMALLEST, plan_view, view_frames
 from astrocast.kernels.registration.quality import (
     NormalRange,
-    bridge,
     dark_border,
     estimate_noise_level,
     field_border,
+    interpolate_bad_frames,
     mean_crispness,
     valid_border,
 )
@@ -67,6 +67,9 @@ ALGORITHM_VERSION = 6
 #: the template is built from at most this many frames, and this many bytes of them
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
+#: frames of more pixels are compared binned 2 x 2 only: their millions of pixels are
+#: exact enough, and images of full resolution would need gigabytes
+FINEST_PIXELS = 1 << 22
 #: consecutive frames of the sample that are read together where the file is stored in
 #: deep chunks
 SAMPLE_RUN = 8
@@ -191,7 +194,10 @@ def build_model(
         settings.gSig_filt,
         pool,
     )
-    rigid = rigid_template(sample, settings.niter_rig, not settings.has_field)
+    is_wide = shape[0] * shape[1] > FINEST_PIXELS
+    rigid = rigid_template(
+        sample, settings.niter_rig, not settings.has_field and not is_wide
+    )
     model: Model = rigid
     if settings.has_field:
         strides, overlaps = settings.strides, settings.overlaps
@@ -245,7 +251,7 @@ def pass_over(
     done = {
         b.start: sums.take_from(*kept)
         for b in blocks
-        if (kept := store.load(b.start)) is not None
+        if (kept := store.load(b)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
         advance(sum(len(kept[0].shifts) for kept in done.values()))
@@ -255,7 +261,7 @@ def pass_over(
             [b for b in blocks if b.start not in done],
             pool=pool,
         ):
-            store.save(block.start, *found)
+            store.save(block, *found)
             done[block.start] = sums.take_from(*found)
             advance(block.stop - block.start)
     parts = [done[b.start] for b in blocks]
@@ -310,7 +316,8 @@ def conclude(
     """Bridge the frames that cannot be trusted, and sum up."""
     n = len(found.shifts)
     bad = frames_left_out(table, n)
-    shifts, fields_ = bridge(found.shifts, bad), bridge(found.fields, bad)
+    shifts = interpolate_bad_frames(found.shifts, bad)
+    fields_ = interpolate_bad_frames(found.fields, bad)
     border = valid_border(shifts[~bad])
     if isinstance(model, PiecewiseModel):
         border = field_border(spread_fields(fields_[~bad], model.grid))
@@ -420,15 +427,17 @@ class EstimateStore:
             self.folder = directory / f"motion-{same[:16]}"
         self._blocks = BlockStore(self.folder)
 
-    def load(self, start: int) -> tuple[Estimate, float] | None:
-        """Return the block that begins at frame ``start`` where it is finished."""
-        stored = self._blocks.load(f"{start:08d}")
+    def load(self, block: Block) -> tuple[Estimate, float] | None:
+        """Return the estimate of a block where it is finished."""
+        stored = self._blocks.load(f"{block.start:08d}-{block.stop:08d}")
         if stored is None:
             return None
         estimate = Estimate(**{f.name: stored[f.name] for f in fields(Estimate)})
         return estimate, float(stored["lowest"])
 
-    def save(self, start: int, found: Estimate, lowest: float) -> None:
+    def save(self, block: Block, found: Estimate, lowest: float) -> None:
         """Store a finished block."""
         arrays = {f.name: np.asarray(getattr(found, f.name)) for f in fields(Estimate)}
-        self._blocks.save(f"{start:08d}", lowest=np.asarray(lowest), **arrays)
+        self._blocks.save(
+            f"{block.start:08d}-{block.stop:08d}", lowest=np.asarray(lowest), **arrays
+        )

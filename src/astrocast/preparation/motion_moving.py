@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,14 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io import open_recording
 from astrocast.io.recording import Recording
-from astrocast.io.registry import is_url
 from astrocast.io.stores.frame_quality import LEAVE_OUT, write_frame_quality
 from astrocast.io.stores.registration_store import (
     Registration,
-    registration_path,
+    registration_place,
     write_registration,
 )
 from astrocast.io.writing.resume import Resume
@@ -163,15 +160,7 @@ def store_beside(
     output: str | Path, loc: str, registration: Registration, table: pd.DataFrame
 ) -> None:
     """Write the registration and the table of bad frames beside a corrected movie."""
-    if is_url(output):
-        warnings.warn(
-            f"shifts and frame quality are not stored beside {output}: only movies are"
-            " written behind a URL. Keep them from MotionCorrection.registration",
-            AstrocastWarning,
-            stacklevel=stack_level(),
-        )
-        return
-    write_registration(registration_path(Path(output), loc), registration)
+    write_registration(registration_place(output, loc), registration)
     write_frame_quality(output, loc, table)
 
 

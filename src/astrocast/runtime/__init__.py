@@ -1,1 +1,1 @@
-"""How stages run: in blocks, with progress, with a record of parameters."""
+"""Run stages: in blocks, with progress, with a record of parameters."""

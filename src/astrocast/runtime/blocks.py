@@ -1,8 +1,8 @@
 """Run an operation over a recording: read a block with halo, compute, trim, write.
 
-Reading the next block and writing the last one go on in threads of their own while the
-kernel computes, so the time of a stage is that of its slowest part and its memory is
-that of a few blocks, whatever the length of the recording.
+While the kernel computes, separate threads read the next block and write the previous
+one. The time of a stage is the time of its slowest part; its memory is a few blocks,
+for any length of the recording.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.runtime.cluster import connected_client, map_tasks
+from astrocast.runtime.memory import scale_to_memory
 
-#: one block of input; a stage holds about six of them (read ahead, input, result,
-#: written behind)
+#: bytes of one block of input; a stage holds about six blocks in memory (next input,
+#: input, intermediate values, result, previous result)
 BLOCK_BYTES = 24 << 20
-#: least frames of a block whose result is an image: where frames are large, images of
-#: fewer would be as large as the recording
+#: least frames of a block whose result is an image: with fewer, the images of all
+#: blocks of a recording with large frames would be as large as the recording
 IMAGE_FRAMES = 8
-#: what a task holds of its block at the same time, in blocks of float32
+#: memory that a task needs, in blocks of float32
 BLOCKS_HELD = 6
 
 
@@ -40,16 +41,16 @@ class Block:
 
     @property
     def inner(self) -> slice:
-        """Where the block's own frames are in the frames that were read."""
+        """The block, without its halo, within the frames that were read."""
         return slice(self.lead, self.lead + self.stop - self.start)
 
 
 class Operation(Protocol):
     """A pure kernel with its halo, output dtype and shape.
 
-    Called with the frames of a block and its halo, it returns the result for the
-    block's own frames (``block.inner``). At the ends of the recording there is no halo:
-    the kernel sees the true edge there.
+    It is called with the frames of a block and its halo, and returns the result for the
+    frames of the block (``block.inner``). At the ends of the recording there is no
+    halo: the kernel itself treats the edge.
     """
 
     halo: tuple[int, int]
@@ -62,15 +63,16 @@ class Operation(Protocol):
 def frames_per_block(
     recording: Recording, halo: tuple[int, int] = (0, 0), budget: int = BLOCK_BYTES
 ) -> int:
-    """Return the frames of a block of about ``budget`` bytes, in whole chunks.
+    """Return the number of frames of a block, in whole chunks.
 
-    As float32.
+    ``budget``: bytes of the block as float32, reduced if the memory is limited.
     """
+    budget = scale_to_memory(budget)
     per_frame = (
         recording.shape[1] * recording.shape[2] * max(4, recording.dtype.itemsize)
     )
     frames = max(1, budget // per_frame - sum(halo))
-    # a halo is read again for every block: keep it below half of the work
+    # the halo is read again for every block: at most half of the frames read
     frames = max(frames, sum(halo))
     if frames > recording.chunk_frames:
         frames -= frames % recording.chunk_frames
@@ -89,7 +91,7 @@ def plan_blocks(
 def read_blocks(
     recording: Recording, blocks: list[Block]
 ) -> Generator[tuple[Block, NDArray[Any]], None, None]:
-    """Yield each block with its frames; the next one is read while the caller works."""
+    """Yield each block with its frames; meanwhile the next block is read."""
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-read") as pool:
 
         def read(b: Block) -> Future[NDArray[Any]]:
@@ -111,26 +113,26 @@ def map_blocks(
     pool: Executor | None = None,
     beside: Sequence[Recording | None] = (),
 ) -> Iterator[tuple[Block, Any]]:
-    """Yield each block with ``task(frames, block, pool, *given of the block)``.
+    """Yield each block with ``task(frames, block, pool, *arguments)``, in order.
 
-    In the order of the blocks. With a connected cluster and a recording that its
-    workers can open, blocks are tasks of the cluster; otherwise the next block is read
-    while this one is computed.
+    With a connected cluster and a recording that its workers can open, blocks are tasks
+    of the cluster; otherwise the next block is read while this one is computed.
 
     Parameters
     ----------
     recording
-        What is read: each block with its halo.
+        Input; each block is read with its halo.
     task
-        Pure function; its result depends on the frames and what is given alone.
+        Pure function: its result depends only on its arguments.
     blocks
         The blocks.
     *given
-        Further arguments, one for each block (like `map`); taken as needed.
+        Further arguments of the task, one value per block (as in `map`), consumed as
+        needed.
     pool
-        Threads for what is computed here.
+        Threads for blocks that are computed in this process.
     beside
-        Further recordings that the task reads by itself.
+        Further recordings that the task reads.
     """
     extras: Iterable[tuple[Any, ...]] = (
         zip(*given, strict=False) if given else repeat(())
@@ -154,7 +156,7 @@ def map_blocks(
 
 
 def describe_block(recording: Recording, block: Block) -> tuple[str, int]:
-    """Return the name of a block, and the bytes that computing it needs."""
+    """Return the name of a block, and the bytes that its computation needs."""
     frames = block.stop - block.start + block.lead + block.trail
     pixels = recording.shape[1] * recording.shape[2]
     name = f"block {block.start}:{block.stop}"
@@ -163,7 +165,7 @@ def describe_block(recording: Recording, block: Block) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class _ReadAndCall:
-    """Read a block and call a task: what a worker does."""
+    """Read a block and call a task; runs on a worker."""
 
     recording: Recording
     task: Callable[..., Any]
@@ -171,18 +173,18 @@ class _ReadAndCall:
     def __call__(
         self, item: tuple[Block, tuple[Any, ...]], pool: Executor | None
     ) -> tuple[Any, int]:
-        """Return the result of a block, and what reading it counted."""
+        """Return the result of a block, and the tally of the recording."""
         block, extra = item
         recording = counting_copy(self.recording)
         frames = recording.read(block.start - block.lead, block.stop + block.trail)
-        recording.release()  # nobody can write to an HDF5 file that is open
+        recording.release()  # an open HDF5 file cannot be written to
         return self.task(frames, block, pool, *extra), recording.tally
 
 
 def counting_copy(counter: Any) -> Any:
-    """Return a shallow copy that counts by itself, from 0.
+    """Return a shallow copy with its own tally, which starts at 0.
 
-    Threads of a worker share a recording and an operation.
+    Threads of a worker share a recording and an operation, but not the tally.
     """
     copied = object.__new__(type(counter))
     vars(copied).update(vars(counter))
@@ -191,7 +193,7 @@ def counting_copy(counter: Any) -> Any:
 
 
 class WriteBehind:
-    """Writes blocks in a separate thread, in order; at most one block waits."""
+    """Write blocks in a separate thread, in order; at most one block waits."""
 
     def __init__(self, writer: RecordingWriter) -> None:
         self.writer = writer
@@ -199,12 +201,12 @@ class WriteBehind:
         self._last: Future[None] | None = None
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Hand over a block; waits for the one before, and raises its error."""
+        """Write a block; wait for the previous one first, and raise its error."""
         self.wait()
         self._last = self._pool.submit(self.writer.write, start, block)
 
     def wait(self) -> None:
-        """Wait until everything handed over is written."""
+        """Wait until all blocks are written."""
         if self._last is not None:
             last, self._last = self._last, None
             last.result()
@@ -222,28 +224,28 @@ def run_blocks(
     block_frames: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Run ``operation`` over a recording and write its result, without commit.
+    """Run ``operation`` over a recording and write its result; does not commit.
 
-    With a `dask.distributed` client connected, a recording that workers can open and
+    With a connected `dask.distributed` client, a recording that workers can open and
     zarr as output, blocks are tasks of the cluster, see `astrocast.runtime.cluster`;
-    otherwise they are computed here, one after the other. An operation with a method
-    ``part_of(block)`` says what of its data a block needs: that is sent with the task,
-    and given to the call as a third argument.
+    otherwise they are computed in this process, one after the other. If the operation
+    has a method ``part_of(block)``, it returns the part of its data that a block needs;
+    this part is sent with the task as the third argument of the call.
 
     Parameters
     ----------
     recording
         Input, read block by block with the operation's halo.
     writer
-        Output of the same number of frames; what an interrupted process had ``resumed``
-        is not computed again.
+        Output with the same number of frames; its ``resumed`` frames, written by an
+        interrupted process, are not computed again.
     operation
-        What to compute.
+        The computation.
     block_frames
-        Frames per block; about 24 MB of float32 when None. The result does not depend
-        on it.
+        Frames per block; None: about 24 MB of float32. The result does not depend on
+        it.
     advance
-        Called with the number of frames after each block.
+        Called after each block with the number of its frames.
     """
     frames = block_frames or frames_per_block(recording, operation.halo)
     if advance is not None:
@@ -264,7 +266,8 @@ def run_blocks(
             result = operation(data, block)
             if len(result) != block.stop - block.start:
                 raise AssertionError(
-                    f"{operation!r} returned {len(result)} frames for {block}"
+                    f"{operation!r} returned {len(result)} frames for {block}; expected"
+                    f" {block.stop - block.start}"
                 )
             behind.write(block.start, np.ascontiguousarray(result))
             if advance is not None:
@@ -275,7 +278,7 @@ def run_blocks(
 
 
 def can_share(recording: Recording, writer: RecordingWriter) -> bool:
-    """Return whether workers can open the input and write the output by themselves."""
+    """Return whether workers can open the input and write the output."""
     return recording.portable and writer.chunk_writer() is not None
 
 
@@ -286,7 +289,7 @@ def _run_as_tasks(
     blocks: list[Block],
     advance: Callable[[int], None] | None,
 ) -> None:
-    """Run an operation as one task per block; each owns whole chunks of the output."""
+    """Run an operation as one task per block, each of whole chunks of the output."""
     write = writer.chunk_writer()
     assert write is not None
     part_of = getattr(operation, "part_of", None)
@@ -309,16 +312,16 @@ def _run_as_tasks(
 
 @dataclass(frozen=True)
 class _ReadAndWrite:
-    """Read a block, compute, and write whole chunks: what a worker does.
+    """Read a block, compute it, and write whole chunks; runs on a worker.
 
     Parameters
     ----------
     recording
         The input.
     operation
-        What is computed.
+        The computation.
     write
-        Writes frames to chunks of the output.
+        Function that writes frames to chunks of the output.
     """
 
     recording: Recording
@@ -328,7 +331,7 @@ class _ReadAndWrite:
     def __call__(
         self, item: tuple[Block, tuple[Any, ...]], pool: Executor | None
     ) -> tuple[int, int]:
-        """Return the counts of the recording and of the operation."""
+        """Return the tallies of the recording and of the operation."""
         block, part = item
         recording = counting_copy(self.recording)
         operation = counting_copy(self.operation)
@@ -339,7 +342,7 @@ class _ReadAndWrite:
 
 
 class _Identity:
-    """Passes frames on; for recordings that are computed as they are read."""
+    """Return frames unchanged; for recordings that are computed when they are read."""
 
     halo = (0, 0)
 
@@ -357,12 +360,14 @@ def copy_blocks(
 ) -> None:
     """Copy a recording block by block, see `run_blocks`; does not commit the writer.
 
-    Blocks end where chunks of the output end, where that fits: what does not fill a
-    chunk is copied once more to wait for the rest.
+    If possible, blocks are whole chunks of the output: an incomplete chunk would be
+    copied once more while it waits for the rest.
     """
     frames = block_frames or frames_per_block(recording)
     whole = writer.chunk_frames
-    fits = BLOCK_BYTES // max(1, recording.nbytes // recording.shape[0])
+    fits = scale_to_memory(BLOCK_BYTES) // max(
+        1, recording.nbytes // recording.shape[0]
+    )
     if block_frames is None and whole <= fits:
         frames = max(whole, frames - frames % whole)
     copy = operation or _Identity()

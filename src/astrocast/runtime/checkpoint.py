@@ -1,8 +1,8 @@
 """Results of finished blocks on disk, so that interrupted work can resume.
 
-Each block is one ``.npz`` file that takes its name when it is complete and holds a
-checksum of its arrays. A file that is absent, damaged or half written counts as not
-finished: its block is computed again.
+Each block is one ``.npz`` file, which gets its name when it is complete and contains a
+checksum of its arrays. If the file is missing, damaged or incomplete, the block is
+computed again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from astrocast.runtime.fingerprint import feed_array
 
 Arrays = dict[str, NDArray[Any]]
 _CHECKSUM = "_checksum"
-#: what reading a damaged file raises
+#: errors that reading a damaged file raises
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -37,33 +37,37 @@ def checksum_arrays(arrays: Arrays) -> NDArray[np.uint8]:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write named arrays and their checksum as one ``.npz`` file, whole or not at all.
+    """Write named arrays and their checksum to a ``.npz`` file, completely or not.
 
-    The file is not synced: its checksum shows whether it survived a power failure.
+    The file is not synchronised to disk; after a power failure its checksum shows
+    whether it is intact.
     """
-    # np.savez has no parameter that refuses Python objects in all versions
+    # np.savez cannot refuse Python objects in all versions
     if any(array.dtype.hasobject for array in arrays.values()):
-        raise TypeError(f"{path} would hold Python objects; store numbers and text")
+        raise TypeError(
+            f"{path} cannot store Python objects: convert them to numbers or text"
+        )
     with replacing(path, durable=False) as beside, beside.open("wb") as file:
         checked: dict[str, Any] = {_CHECKSUM: checksum_arrays(arrays), **arrays}
         np.savez(file, **checked)
 
 
 def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
-    """Return what `write_arrays` wrote; None where it is absent or damaged.
+    """Return the arrays of a file; None if the file is missing or damaged.
 
     Parameters
     ----------
     path
-        File of `write_arrays`.
+        File written by `write_arrays`.
     wanted
-        Names of the arrays to read, of a file whose checksum was compared before: what
-        is read is compared with the checksums of the archive alone. All when empty.
+        Names of the arrays to read; empty: all. With names, only the checksums of the
+        archive are compared, not that of `write_arrays`: for files that this process
+        has checked before.
     """
     if not path.is_file():
         return None
     try:
-        # opened here: np.load leaves a damaged file open
+        # open the file here: np.load does not close a damaged file
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if wanted:
                 return {name: file[name] for name in wanted}
@@ -75,13 +79,13 @@ def read_arrays(path: Path, wanted: Sequence[str] = ()) -> Arrays | None:
 
 
 class BlockStore:
-    """Finished blocks in a folder, found by name.
+    """Finished blocks in a folder, accessed by name.
 
     Parameters
     ----------
     folder
-        Made at once where it is absent. Files that a process that died left half
-        written are removed. None stores nothing.
+        Created if it is missing; incomplete files of killed processes are removed.
+        None: nothing is stored.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -104,10 +108,10 @@ class BlockStore:
             self._intact.add(name)
 
     def load(self, name: str, *wanted: str) -> Arrays | None:
-        """Return the arrays of a block; None where it is not finished, or damaged.
+        """Return the arrays of a block; None if it is not finished or damaged.
 
-        ``wanted`` names those to read; all when there is none. The checksum of a file
-        is compared the first time that this process reads it, unless it wrote it.
+        ``wanted``: names of the arrays to read; empty: all. The checksum is compared
+        when this process reads a file for the first time, unless it wrote the file.
         """
         if self.folder is None:
             return None

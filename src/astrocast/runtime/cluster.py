@@ -1,14 +1,15 @@
-"""The one place where a stage meets a `dask.distributed` cluster.
+"""Compute tasks on a `dask.distributed` cluster; no other module uses the cluster.
 
-A stage hands a pure function and its items to `map_tasks` (or blocks of a recording to
-`astrocast.runtime.blocks.map_blocks`) and gets the results in order. Without a cluster
-they are computed here, one after the other, on the threads of the stage. With a client
-that is connected each item is a task: the function travels to each worker once, the
-recording is opened there, and only the result travels back.
+A stage passes a pure function and its items to `map_tasks` (or blocks of a recording to
+`astrocast.runtime.blocks.map_blocks`) and receives the results in order. Without a
+cluster they are computed in this process, one after the other, on the threads of the
+stage. With a connected client each item is a task: the function is sent to each worker
+once, the recording is opened there, and only the result is sent back.
 
-Few tasks exist at a time, so neither the scheduler nor this process grows with the
-recording. A task that fails or whose worker dies is computed again elsewhere: as the
-function is pure and results are used in order, the result is the same.
+Few tasks exist at a time, so the memory of the scheduler and of this process does not
+grow with the recording. If a task fails or its worker dies, it is computed again on
+another worker. The result is the same, because the function is pure and results are
+used in order.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from astrocast.io.recording import Recording
 
 logger = logging.getLogger("astrocast.cluster")
 
-#: a function of an item and threads to share its work with (None for none)
+#: a function of an item and of the threads that share its work (or None)
 Function = Callable[[Any, Executor | None], Any]
-#: times that a task which raises an error is tried again
+#: a task that raises an error is repeated this many times
 RETRIES = 2
-#: tasks at a time for each thread of a worker: one at work, others ready
+#: tasks per thread of a worker that exist at a time: one running, one ready
 TASKS_PER_THREAD = 2
-#: seconds without any result after which the state of the workers is looked at
+#: after this many seconds without a result the state of the workers is checked
 PATIENCE = 30.0
-#: bytes that travel with a task without a warning of dask
+#: dask warns only if more bytes than this are sent with a task
 _LARGEST_ARGUMENTS = "4GB"
 
 _lock = threading.Lock()
@@ -45,9 +46,9 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def connected_client() -> Any:
-    """Return the client of the user's cluster, or None.
+    """Return the client of the user's cluster, or None; imports nothing.
 
-    Imports nothing. None within a task: what a worker computes is not divided again.
+    Within a task it is None: the work of a task is not divided into further tasks.
     """
     distributed = sys.modules.get("distributed")
     if distributed is None or getattr(_inside, "task", False):
@@ -60,7 +61,7 @@ def connected_client() -> Any:
 
 
 class _Inside(threading.local):
-    """Whether this thread is at work on a task."""
+    """Whether this thread is computing a task."""
 
     task = False
 
@@ -76,23 +77,23 @@ def map_tasks(
     recordings: Iterable[Recording | None] = (),
     describe: Callable[[Any], tuple[str, int]] | None = None,
 ) -> Iterator[Any]:
-    """Yield ``function(item, pool)`` of each item, in their order.
+    """Yield ``function(item, pool)`` of each item, in order.
 
     Parameters
     ----------
     function
-        Pure: its result depends on the item alone. Sent to workers where a cluster is
-        connected; with something that cannot be sent it is called here.
+        Pure function: its result depends only on the item. It runs on workers if a
+        cluster is connected and the function can be sent there, else in this process.
     items
-        Taken as needed: a few more than there are threads.
+        Consumed as needed: a few more than there are threads.
     pool
-        Threads for what is computed here; a worker has its own.
+        Threads for items that are computed in this process; a worker has its own.
     recordings
-        What the function reads: where one cannot be opened elsewhere (an array in
-        memory), it is called here.
+        Recordings that the function reads. If a worker could not open one of them (an
+        array in memory), the function runs in this process.
     describe
-        Takes an item; returns its name and the bytes of memory that it needs, for the
-        message when workers run out of memory.
+        Function of an item that returns its name and the bytes of memory that it needs,
+        for error messages.
     """
     client = connected_client()
     packed = None
@@ -101,7 +102,9 @@ def map_tasks(
         packed = None if held else pack(function)
         if packed is None:
             what = held[0].path or "an array in memory" if held else "a function"
-            logger.info("%s cannot be sent to workers: computed here", what)
+            logger.info(
+                "%s cannot be sent to workers; this process computes instead", what
+            )
     if packed is None:
         for item in items:
             yield function(item, pool)
@@ -110,13 +113,13 @@ def map_tasks(
 
 
 def pack(function: Any) -> bytes | None:
-    """Return a function as bytes, or None where it holds what cannot be sent."""
+    """Return a function as bytes, or None if it cannot be sent to workers."""
     import cloudpickle  # type: ignore[import-untyped] # a dependency of dask
 
     try:
         return bytes(cloudpickle.dumps(function))
-    except Exception as error:  # noqa: BLE001 - anything may refuse, by any error
-        logger.debug("%r cannot be sent: %s", function, error)
+    except Exception as error:  # noqa: BLE001 - pickling may raise any error
+        logger.debug("%r cannot be sent to workers: %s", function, error)
         return None
 
 
@@ -130,10 +133,10 @@ def _map_on_cluster(
     items: Iterable[Any],
     describe: Callable[[Any], tuple[str, int]],
 ) -> Iterator[Any]:
-    """Yield the results of tasks in order; a window of them exists at a time."""
+    """Yield the results of tasks in order; only a few tasks exist at a time."""
     name = uuid.uuid4().hex[:12]
     home = (os.getpid(), os.uname().nodename if hasattr(os, "uname") else "")
-    # a task, not scattered data: what a dead worker held is made again
+    # the function is a task, not scattered data: if its worker dies, dask repeats it
     function = _submit(client, f"astrocast-function-{name}", _unpack, packed, home)
     waiting: deque[tuple[Any, Any]] = deque()
     try:
@@ -152,7 +155,7 @@ def _map_on_cluster(
 
 
 def _submit(client: Any, key: str, function: Any, *arguments: Any) -> Any:
-    """Return a task; without a warning of dask that its arguments are large."""
+    """Submit a task and return its future; dask does not warn of large arguments."""
     import dask
 
     threshold = {"distributed.admin.large-graph-warning-threshold": _LARGEST_ARGUMENTS}
@@ -161,7 +164,7 @@ def _submit(client: Any, key: str, function: Any, *arguments: Any) -> Any:
 
 
 def _window(client: Any) -> int:
-    """Return how many tasks exist at a time."""
+    """Return how many tasks may exist at a time."""
     threads = sum(client.nthreads().values()) if client.status == "running" else 0
     return max(TASKS_PER_THREAD * threads, 4)
 
@@ -169,7 +172,7 @@ def _window(client: Any) -> int:
 def _result(
     client: Any, item: Any, future: Any, describe: Callable[[Any], tuple[str, int]]
 ) -> Any:
-    """Return the result of a task; errors of the cluster in plain words."""
+    """Return the result of a task; raise errors of the cluster with a clear message."""
     from distributed import wait
 
     while True:
@@ -178,14 +181,14 @@ def _result(
             result = future.result()
             break
         except TimeoutError:
-            if future.done():  # the task's own error
+            if future.done():  # raised by the task itself
                 raise
-            _say_what_waits(client, *describe(item))
+            _warn_of_waiting(client, *describe(item))
         except Exception as error:
-            told = _describe_failure(client, error, *describe(item))
-            if told is None:
+            message = _describe_failure(client, error, *describe(item))
+            if message is None:
                 raise
-            raise ClusterError(told) from error
+            raise ClusterError(message) from error
     future.release()
     return result
 
@@ -193,57 +196,59 @@ def _result(
 def _describe_failure(
     client: Any, error: BaseException, name: str, needed: int
 ) -> str | None:
-    """Return an error of the cluster in plain words; None for one of the task."""
+    """Return the message of an error of the cluster; None for an error of the task."""
     kind = type(error).__name__
-    # the worker that died last, where the error names it
+    # the worker that died last, if the error names it
     dead = getattr(error, "last_worker", None)
     has = _describe_limits([dead.identity()] if dead else _workers(client))
     needs = f"about {needed / 1e9:.2g} GB of memory, {has}"
     if kind == "KilledWorker":
         return (
-            f"workers died, one after the other, while they computed {name}. It needs"
-            f" {needs}. Start workers with more memory (--memory-limit) or fewer"
-            " threads (--nthreads)"
+            f"several workers died while they computed {name}. It needs {needs}. Start"
+            " workers with more memory (--memory-limit) or fewer threads (--nthreads)"
         )
     if isinstance(error, MemoryError):
         return f"{name} needs {needs}. Start workers with more memory"
     if kind in ("FutureCancelledError", "CancelledError"):
         return (
-            f"the scheduler gave up {name}, or the connection to it was lost. Run the"
+            f"the scheduler cancelled {name}, or the connection to it was lost. Run the"
             " same command again: finished stages are reused"
         )
     return None
 
 
 def _workers(client: Any) -> list[dict[str, Any]]:
-    """Return what the scheduler says of each worker; nothing where it is gone."""
+    """Return the scheduler's description of each worker; empty without a connection."""
     if client.status != "running":
         return []
     return list(client.scheduler_info(n_workers=-1)["workers"].values())
 
 
 def _describe_limits(workers: list[dict[str, Any]]) -> str:
-    """Return in words what memory workers have."""
+    """Return a text about the memory of workers."""
     if not workers:
         return "and no worker is left"
     limits = [w["memory_limit"] for w in workers if w.get("memory_limit")]
     threads = max(w["nthreads"] for w in workers)
     if not limits:
-        return "workers have no limit of their own"
+        return "workers have no memory limit"
     shared = f" for {threads} threads" if threads > 1 else ""
     return f"a worker has {min(limits) / 1e9:.2g} GB{shared}"
 
 
-def _say_what_waits(client: Any, name: str, needed: int) -> None:
-    """Log why nothing has come back for a while: no workers, or paused ones."""
+def _warn_of_waiting(client: Any, name: str, needed: int) -> None:
+    """Log why no result has arrived: there are no workers, or all are paused."""
     workers = _workers(client)
     paused = [w for w in workers if w.get("status") == "paused"]
     if not workers:
-        logger.warning("waiting for a worker: none is connected to the scheduler")
+        logger.warning(
+            "waiting for workers: none is connected to the scheduler; start one with"
+            " `dask worker ADDRESS`"
+        )
     elif len(paused) == len(workers):
         logger.warning(
-            "all %d workers are paused, as more than 80 %% of their memory is in use;"
-            " %s needs about %.2g GB, %s",
+            "all %d workers are paused because more than 80 %% of their memory is in"
+            " use; %s needs about %.2g GB, %s",
             len(paused),
             name,
             needed / 1e9,
@@ -252,9 +257,10 @@ def _say_what_waits(client: Any, name: str, needed: int) -> None:
 
 
 def sees_folder(folder: Path) -> bool:
-    """Return whether the workers of the connected cluster see a folder of this process.
+    """Return whether all workers of the connected cluster can access a folder.
 
-    True without a cluster. A file is made for a moment and looked for.
+    A temporary file is created in it and searched by the workers. True without a
+    cluster.
     """
     client = connected_client()
     if client is None:
@@ -268,14 +274,14 @@ def sees_folder(folder: Path) -> bool:
 
 
 def _unpack(packed: bytes, home: tuple[int, str]) -> Any:
-    """Return the function on a worker, which then computes with its own threads."""
+    """Return the function on a worker."""
     import pickle
 
     return _OnWorker(pickle.loads(packed), home)  # noqa: S301 - from our own client
 
 
 class _OnWorker:
-    """A function on a worker; it knows which process sent it."""
+    """A function on a worker, with the process id and computer that sent it."""
 
     def __init__(self, function: Function, home: tuple[int, str]) -> None:
         self.function, self.home = function, home
@@ -288,7 +294,7 @@ class _OnWorker:
         except RecordingNotFoundError as error:
             raise ClusterError(
                 f"a worker on {here[1]} cannot open the recording: {error}. All workers"
-                " must see it at the same path, or at a URL"
+                " need access to it at the same path, or at a URL"
             ) from error
         finally:
             _inside.task = False
@@ -300,7 +306,7 @@ def _call(function: _OnWorker, item: Any) -> Any:
 
 
 def _worker_pool(own_process: bool) -> Executor | None:
-    """Return the threads of a worker: as many as it was given, for all of its tasks."""
+    """Return the threads of this worker, shared by its tasks; None for one thread."""
     from distributed import get_worker
 
     global _pool
@@ -309,7 +315,7 @@ def _worker_pool(own_process: bool) -> Executor | None:
     except ValueError:  # called in a test, without a worker
         return None
     if own_process:
-        # kernels that count cores by themselves keep to those of the worker
+        # kernels that count cores then use only those of the worker
         os.environ.setdefault("ASTROCAST_THREADS", str(threads))
     if threads == 1:
         return None

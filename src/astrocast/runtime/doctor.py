@@ -1,6 +1,6 @@
-"""What this computer has: versions, extras, cores, memory, disk, GPU, browser, display.
+"""Describe this computer: versions, extras, cores, memory, disk, GPU, browser, display.
 
-For `astrocast doctor`: a text to read, and to paste into a report of a fault.
+For `astrocast doctor`, whose output can be pasted into a bug report.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 from astrocast import __version__
-from astrocast.runtime.threads import available
+from astrocast.kernels.parallel import count_cores
 
-#: bytes that are written to measure the disk: enough to leave its cache of small writes
+#: bytes written to measure the disk: more than its cache for small writes
 _PROBE = 64 << 20
 _BROWSERS = ("chromium", "google-chrome", "chrome", "firefox", "msedge", "safari")
 
@@ -34,11 +34,11 @@ class Finding:
     Parameters
     ----------
     topic
-        What was looked at.
+        What was examined.
     state
-        What was found.
+        Its state.
     advice
-        What to do; empty where nothing is missing.
+        What to do; empty if nothing is missing.
     """
 
     topic: str
@@ -63,7 +63,7 @@ def examine(folder: Path) -> list[Finding]:
     return [
         *_versions(),
         *_extras(),
-        Finding("cores", f"{available()} for this process, {os.cpu_count()} in all"),
+        Finding("cores", f"{count_cores()} for this process, {os.cpu_count()} in all"),
         _memory(),
         _disk(folder),
         _gpu(),
@@ -81,7 +81,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    """Yield for each extra whether all its packages are installed."""
+    """Yield a finding for each extra: whether all its packages are installed."""
     packages: dict[str, list[str]] = {}
     for line in importlib.metadata.requires("astrocast") or []:
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
@@ -121,14 +121,16 @@ def _disk(folder: Path) -> Finding:
         rate = _write_rate(folder)
     except OSError as error:
         return Finding(
-            "disk", f"{folder} cannot be written to: {error.strerror}", "choose another"
+            "disk",
+            f"{folder} cannot be written to: {error.strerror}",
+            "choose another folder",
         )
     state = f"{free / 1e9:.0f} GB free in {folder}, writes {rate / 1e6:.0f} MB/s"
     return Finding("disk", state, "free some space" if free < 10e9 else "")
 
 
 def _write_rate(folder: Path) -> float:
-    """Return bytes per second, the time until they are on the disk included."""
+    """Return the writing speed in bytes per second, including the sync to disk."""
     block = os.urandom(1 << 20)
     with tempfile.TemporaryFile(dir=folder) as file:
         begin = time.perf_counter()
@@ -140,7 +142,7 @@ def _write_rate(folder: Path) -> float:
 
 
 def _gpu() -> Finding:
-    """Ask JAX, the only library that would use one."""
+    """Return the GPU that JAX can use; no other library uses one."""
     if not _is_installed("jax"):
         return Finding("GPU", "not used: JAX is not installed", "optional: extra gpu")
     import jax

@@ -1,9 +1,9 @@
-"""One answer to "is this the same result?".
+"""Identify results, to find out whether a stored result can be reused.
 
-A result is the same when its parameters, the content of its input and the version of
-the algorithm that computes it are the same. Each stage declares ``ALGORITHM_VERSION``,
-an integer, beside itself. Raise it in the change that changes results; a comment, a
-new message or a faster way to the same numbers does not raise it.
+Two results are the same if the parameters, the content of the input and the version of
+the algorithm are the same. Each stage declares an integer ``ALGORITHM_VERSION``. Raise
+it in each change that changes results, but not for comments, messages, or a faster
+computation of the same numbers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from astrocast.io.recording import Recording
 from astrocast.runtime.provenance import content_hash, plain
 
-#: frames that stand for a recording in a file; the time of its last change is compared
-#: as well
+#: number of frames that are hashed to identify a recording in a file; the time of its
+#: last change is compared as well
 SAMPLE_FRAMES = 16
 
 
@@ -29,8 +29,8 @@ def fingerprint(*parts: Any) -> str:
     Parameters
     ----------
     parts
-        Arrays count by dtype, shape and bytes, bytes by themselves, everything else by
-        its JSON text. The order of the keys of a dictionary does not matter.
+        Arrays are hashed by dtype, shape and bytes; bytes directly; other values by
+        their JSON text. The order of dictionary keys and of sets does not matter.
 
     Examples
     --------
@@ -64,10 +64,10 @@ def feed_array(digest: Any, array: NDArray[Any]) -> None:
 def describe_content(recording: Recording) -> dict[str, Any]:
     """Return values that identify the content of a recording.
 
-    A recording in a file is described by its path, the size and the time of the last
-    change of the file, and a hash of 16 frames: reading a file of 100 GB to learn that
-    nothing changed would take longer than many stages. An array in memory is described
-    by a hash of all its values.
+    A recording in a file is identified by path, shape, dtype, time of the last change
+    of the file, and a hash of 16 frames, because reading all of a 100 GB file would
+    take longer than many stages. An array in memory is identified by a hash of all its
+    values.
     """
     described: dict[str, Any] = {
         "loc": recording.loc,
@@ -90,7 +90,7 @@ def describe_content(recording: Recording) -> dict[str, Any]:
 def describe_result(
     parameters: dict[str, Any], recording: Recording, version: int
 ) -> dict[str, Any]:
-    """Return what makes two results the same, as plain values that JSON can hold."""
+    """Return the values that identify a result, as plain values for JSON."""
     return {
         "parameters": plain(parameters),
         "input": plain(describe_content(recording)),
@@ -99,7 +99,7 @@ def describe_result(
 
 
 def list_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line per entry that differs: ``name was 1, is 2``."""
+    """Return a line for each different entry: ``name was 1, is 2``."""
     names = sorted(before.keys() | now.keys())
     return [
         f"{n} was {before.get(n)!r}, is {now.get(n)!r}"
@@ -109,7 +109,7 @@ def list_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def compare_results(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a line per difference between two answers of `describe_result`."""
+    """Return a line for each difference between two values of `describe_result`."""
     lines = []
     for part in ("parameters", "input"):
         lines += list_differences(before.get(part) or {}, now[part])

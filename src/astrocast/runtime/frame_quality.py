@@ -1,4 +1,4 @@
-"""Frames of a recording that are not pictures: as stored beside it, or found now."""
+"""Bad frames of a recording: read the table stored beside it, or find them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
+from astrocast.io.stores.beside import place_of
 from astrocast.io.stores.frame_quality import build_frame_table, read_frame_quality
 from astrocast.kernels.frames.frame_judge import FrameJudge
 from astrocast.kernels.frames.frame_quality import Flag
@@ -22,15 +23,15 @@ FOUND_BY_MOTION = ("jump", "low_agreement", "out_of_focus")
 
 
 def find_frame_quality(recording: Recording) -> pd.DataFrame:
-    """Return the table of frames that are not pictures, from one pass over a recording.
+    """Find the bad frames of a recording; reads it once, block by block.
 
-    Memory does not hold the recording. The result does not depend on the blocks.
+    The result does not depend on the blocks.
 
     Parameters
     ----------
     recording
-        Raw frames: in a movie that was registered or denoised some kinds (repeated,
-        saturated) cannot be recognised any more.
+        Raw recording: some kinds of bad frames (repeated, saturated) can no longer be
+        recognised after registration or denoising.
 
     Returns
     -------
@@ -50,16 +51,16 @@ def find_frame_quality(recording: Recording) -> pd.DataFrame:
 def measure_block(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> FrameStatistics:
-    """Return the statistics of the block's own frames."""
+    """Return the statistics of the frames of a block, without its halo."""
     before = frames[block.lead - 1] if block.lead else None
     return measure_frames(frames[block.inner], before)
 
 
 class MeasuredCopy:
-    """Copies blocks and measures their frames: an operation of `run_blocks`.
+    """Copy blocks and measure their frames; an operation for `run_blocks`.
 
-    Blocks come in the order of frames. In other processes nothing is measured: the
-    recording that was written is measured afterwards.
+    Frames are measured only if this process copies all blocks in order. Otherwise (on
+    a cluster, or after an interruption) the written recording has to be measured.
     """
 
     halo: tuple[int, int] = (0, 0)
@@ -77,14 +78,14 @@ class MeasuredCopy:
         return frames
 
     def table(self, frames: int, missing: Sequence[int]) -> pd.DataFrame | None:
-        """Return the table of frames that are not pictures.
+        """Return the table of bad frames; None if not all frames were measured.
 
         Parameters
         ----------
         frames
-            Frames of the recording; None is returned where not all were measured.
+            Number of frames of the recording.
         missing
-            Frames that the input lacks.
+            Numbers of frames that are missing in the input.
         """
         if self._next != frames:
             return None
@@ -95,42 +96,43 @@ class MeasuredCopy:
 def with_missing(
     table: pd.DataFrame, frames: int, missing: Sequence[int]
 ) -> pd.DataFrame:
-    """Return a table of bad frames with those that the input lacks.
+    """Add the frames that are missing in the input to a table of bad frames.
 
     Parameters
     ----------
     table
-        Frames that are not pictures.
+        Bad frames.
     frames
-        Frames of the recording.
+        Number of frames of the recording.
     missing
-        Frames that the input lacks.
+        Numbers of frames that are missing in the input.
     """
     rows = table.itertuples(index=False, name=None)
     absent = set(missing)
     flags = [row for row in rows if row[0] not in absent]
-    lacking = [Flag(t, "missing", "the input lacks it", 1.0) for t in missing]
+    lacking = [Flag(t, "missing", "missing in the input", 1.0) for t in missing]
     return build_frame_table([*flags, *lacking], frames)
 
 
 def known_frame_quality(recording: Recording) -> pd.DataFrame | None:
-    """Return the table that is stored beside a recording; None where there is none.
+    """Return the table stored beside a recording; None if there is none.
 
-    A table of a recording of another length is not used.
+    A table for another number of frames is ignored.
     """
-    if recording.path is None:
+    place = place_of(recording)
+    if place is None:
         return None
-    table = read_frame_quality(recording.path, recording.loc)
+    table = read_frame_quality(place, recording.loc)
     if table is None or table.attrs["frames"] not in (-1, len(recording)):
         return None
     return table
 
 
 def frame_quality_before_motion(recording: Recording) -> pd.DataFrame:
-    """Return the table of a recording without what motion correction found.
+    """Return the table of a recording without the findings of motion correction.
 
-    ``data/ch0`` and the corrected ``mc/ch0`` of one file share a table: a correction
-    that is computed again must not take the findings of the last one as known.
+    ``data/ch0`` and the corrected ``mc/ch0`` of a file share a table. A new correction
+    must not use the findings of the previous one.
     """
     table = frame_quality_of(recording)
     own = table[~table["kind"].isin(FOUND_BY_MOTION)].reset_index(drop=True)
@@ -139,6 +141,6 @@ def frame_quality_before_motion(recording: Recording) -> pd.DataFrame:
 
 
 def frame_quality_of(recording: Recording) -> pd.DataFrame:
-    """Return the table that is stored beside a recording, or find it."""
+    """Return the table stored beside a recording; find the bad frames if none is."""
     known = known_frame_quality(recording)
     return find_frame_quality(recording) if known is None else known

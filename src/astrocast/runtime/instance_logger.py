@@ -8,9 +8,9 @@ import logging
 def instance_logger(name: str, level: int) -> logging.Logger:
     """Return a new child of the logger ``name``, with its own level.
 
-    Two objects that share a logger share its level: the one that was made last decides
-    for both. This logger is not registered, so it goes with its object; its messages
-    reach the handlers of ``name`` and of the loggers above.
+    With a shared logger, the level of the last object would apply to all objects. This
+    logger is not registered, so it is deleted with its object; its messages reach the
+    handlers of ``name`` and of the loggers above it.
     """
     logger = logging.Logger(name, level)
     logger.parent = logging.getLogger(name)

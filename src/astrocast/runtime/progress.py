@@ -1,4 +1,4 @@
-"""Progress of a stage: a bar on a terminal, log lines elsewhere, or nothing."""
+"""Show the progress of stages: a bar on a terminal, lines in a log, or nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Advance = Callable[[int], None]
 
 
 class Reporter(Protocol):
-    """Shows the progress of stages."""
+    """Interface for showing the progress of stages."""
 
     def stage(
         self, name: str, total: int, unit: str
     ) -> AbstractContextManager[Advance]:
-        """Show one stage; the value is called with the work since the last call."""
+        """Show one stage; call the value with the work done since the last call."""
         ...
 
 
 class Silent:
-    """Shows nothing."""
+    """Show nothing."""
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Advance]:
@@ -32,10 +32,10 @@ class Silent:
 
 
 class LogLines:
-    """Log lines for long stages.
+    """Write the progress of long stages to a log.
 
-    One every ``seconds``, with rate and remaining time, and one at the end of a stage
-    that had any.
+    A line with rate and remaining time every ``seconds``, and a line at the end of
+    stages that took longer than this.
     """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
@@ -81,10 +81,9 @@ class LogLines:
 
 
 class TerminalBar:
-    """One bar that shows the stage at work: its name, rate and remaining time.
+    """Show a bar with the current stage, its rate and its remaining time.
 
-    The bar is taken away when a stage ends, so a whole run shows a single line that
-    changes.
+    The bar is removed at the end of a stage, so a run shows a single, changing line.
     """
 
     @contextmanager
@@ -129,7 +128,7 @@ _reporter: ContextVar[Reporter] = ContextVar("astrocast_reporter", default=Silen
 
 @contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
-    """Show the progress of every stage within through ``reporter``."""
+    """Show the progress of all stages within the context by ``reporter``."""
     token = _reporter.set(reporter)
     try:
         yield

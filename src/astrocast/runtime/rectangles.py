@@ -1,8 +1,8 @@
-"""Copy a recording in parts of frames, where blocks of whole frames are too large.
+"""Copy a recording in rectangles of pixels, if blocks of whole frames are too large.
 
-For recordings whose pixels are computed each from its own time course, with many frames
-around a frame: with a window of 300 frames, a block of frames of 512 x 512 pixels needs
-more than a gigabyte. A rectangle of chunks of the output is one task.
+For recordings in which each pixel is computed from its own time course, with many
+frames around a frame: with a window of 300 frames, a block of frames of 512 x 512
+pixels needs more than a gigabyte. Each task writes a rectangle of chunks of the output.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.runtime.blocks import BLOCKS_HELD, counting_copy, frames_per_block
 from astrocast.runtime.cluster import map_tasks
 
-#: bytes of the frames that are read for a rectangle, as float32
+#: bytes that are read for a rectangle, as float32
 RECTANGLE_BYTES = 192 << 20
 
 
@@ -36,9 +36,9 @@ class Rectangle:
 def needs_rectangles(
     recording: Recording, writer: RecordingWriter, halo: tuple[int, int]
 ) -> bool:
-    """Return whether a block of whole frames and its halo is too large to be read.
+    """Return whether a block of whole frames with its halo is too large.
 
-    False where the output has no chunks that are parts of frames.
+    False if the chunks of the output are whole frames.
     """
     if writer.chunk_shape is None or writer.chunk_shape[1:] == writer.shape[1:]:
         return False
@@ -54,19 +54,19 @@ def plan_rectangles(
     first: int = 0,
     budget: int = RECTANGLE_BYTES,
 ) -> Iterator[Rectangle]:
-    """Yield rectangles of whole chunks; those of the same frames one after the other.
+    """Yield rectangles of whole chunks; rectangles of the same frames are consecutive.
 
     Parameters
     ----------
     shape, chunk
-        Of the output, (frame, row, column).
+        Shape of the output and of its chunks, (frame, row, column).
     halo
         Frames before and after a rectangle that are read with it.
     first
-        Frame to begin with, a multiple of the frames of a chunk.
+        First frame, a multiple of the frames of a chunk.
     budget
-        Bytes that a rectangle and its halo have at most as float32, where a chunk and
-        its halo are not larger.
+        Largest number of bytes of a rectangle with its halo as float32; a single chunk
+        may need more.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def plan_rectangles(
     """
     n, rows, columns = shape
     depth, height, width = chunk
-    # a halo is read again for every rectangle: keep it below half of the work
+    # the halo is read again for every rectangle: at most about half of the frames read
     frames = max(1, round(max(sum(halo), depth) / depth)) * depth
     room = budget // (4 * min(n, frames + sum(halo)))
     wide = min(columns, max(1, room // (height * width)) * width)
@@ -98,21 +98,21 @@ def copy_rectangles(
     halo: tuple[int, int],
     advance: Callable[[int], None],
 ) -> None:
-    """Copy a recording that computes any pixels; does not commit the writer.
+    """Copy a recording that can compute any rectangle; does not commit the writer.
 
-    With a connected cluster rectangles are tasks of its workers, otherwise they are
-    computed here, one after the other.
+    With a connected cluster, rectangles are tasks of its workers; otherwise they are
+    computed in this process, one after the other.
 
     Parameters
     ----------
     recording
-        Input; reads ``halo`` frames around what it is asked for.
+        Input; to compute frames it reads ``halo`` frames before and after them.
     writer
         Output, with a ``chunk_shape``.
     halo
         Frames before and after.
     advance
-        Called with a number of frames when they are complete.
+        Called with the number of frames that were completed.
     """
     write, chunk = writer.chunk_writer(), writer.chunk_shape
     assert write is not None
@@ -134,7 +134,7 @@ def copy_rectangles(
 
 
 def _describe(part: Rectangle, halo: int) -> tuple[str, int]:
-    """Return the name of a rectangle, and the bytes that computing it needs."""
+    """Return the name of a rectangle, and the bytes that its computation needs."""
     rows, columns = part.rows, part.columns
     pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
     return (
@@ -146,21 +146,21 @@ def _describe(part: Rectangle, halo: int) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class CopyRectangle:
-    """Read a rectangle and write its chunks: what `map_tasks` calls.
+    """Read a rectangle and write its chunks; a function for `map_tasks`.
 
     Parameters
     ----------
     recording
         The input.
     write
-        Writes parts of frames to chunks of the output.
+        Function that writes parts of frames to chunks of the output.
     """
 
     recording: Recording
     write: Callable[..., None]
 
     def __call__(self, part: Rectangle, pool: Executor | None) -> int:
-        """Return what reading counted."""
+        """Return the tally of the recording."""
         recording = counting_copy(self.recording)
         frames: NDArray[Any] = recording.read(
             part.start, part.stop, part.rows, part.columns

@@ -1,4 +1,4 @@
-"""A recording that a single stage opens by itself, without a conversion before."""
+"""Open the recording of a single stage, also one that was not converted before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from astrocast.io.registry import open_recording
 from astrocast.io.stores.frame_quality import frame_quality_path
 from astrocast.io.views import MappedRecording
 from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
+from astrocast.runtime.blocks import frames_per_block, plan_blocks
 
-#: sums of squares of a million such values still fit into float32
+#: largest value: the sum of squares of a million such values still fits into float32
 LARGEST_VALUE = 1e15
-#: frames from the middle that are looked at for two alternating channels
+#: number of frames, from the middle, that are checked for two alternating channels
 SAMPLE = 24
 #: attributes of datasets that this package wrote
 OWN_ATTRIBUTES = {"conversion", "border", "delta", "denoising"}
@@ -26,23 +27,21 @@ OWN_ATTRIBUTES = {"conversion", "border", "delta", "denoising"}
 def open_stage_input(
     source: Any, loc: str | None = None, *, check_channels: bool = True
 ) -> Recording:
-    """Open the input of a stage, and check a file that did not pass a conversion.
+    """Open the input of a stage, and check files that were not converted before.
 
-    Arrays and opened recordings are taken as they are, and so are results of this
-    package.
+    Arrays, open recordings and results of this package are not checked.
 
     Parameters
     ----------
     source, loc
         See `astrocast.io.open_recording`.
     check_channels
-        Refuse a file of which even and odd frames look like two channels.
+        Refuse a file if its even and odd frames look like two channels.
 
     Raises
     ------
     InvalidValueError
-        Two channels seem to alternate; or, when frames are read, values are beyond
-        1e15.
+        Two channels seem to alternate; or, when frames are read, a value exceeds 1e15.
     """
     recording = open_recording(source, loc)
     if not isinstance(source, str | Path) or is_own_result(recording):
@@ -63,7 +62,7 @@ def open_stage_input(
 def is_own_result(recording: Recording) -> bool:
     """Return whether this package wrote the recording.
 
-    A conversion leaves a table of frames beside it; stages leave attributes in HDF5.
+    A conversion writes a table of frames beside it; stages write attributes in HDF5.
     """
     path = recording.path
     if path is None:
@@ -80,30 +79,33 @@ def is_own_result(recording: Recording) -> bool:
 
 
 def refuse_alternation(recording: Recording) -> None:
-    """Refuse two channels that alternate in one recording.
+    """Raise an error if two channels alternate in a recording.
 
-    A recording whose file names its channels is not looked at.
+    A recording is not checked if its file names the channels.
     """
     if recording.choices.get("channel") or recording.metadata.channel_names:
         return
     middle = len(recording) // 2
     first = max(0, middle - SAMPLE // 2)
     last = min(len(recording), middle + SAMPLE // 2)
-    ratio = measure_alternation(recording.read(first, last))
+    pieces = plan_blocks(last, frames_per_block(recording), first=first)
+    ratio = measure_alternation(
+        frame for b in pieces for frame in recording.read(b.start, b.stop)
+    )
     if ratio > ALTERNATING:
         raise InvalidValueError(
-            f"{recording.path or 'the recording'}: neighbouring frames differ"
-            f" {ratio:.1f} times as much as frames that are two apart (one channel:"
-            " about 1). Two channels seem to alternate: convert it with channels=2"
-            " (command line: --set conversion.channels=2 in a run, --set channels=2 in"
-            " convert), or, if it is one channel, pass check_channels=False (command"
-            " line: --set conversion.check_channels=false in a run, --set"
+            f"{recording.path or 'the recording'} seems to contain two alternating"
+            f" channels: successive frames differ {ratio:.1f} times as much as frames"
+            " at a distance of two (expected for one channel: about 1). Convert it with"
+            " channels=2 (command line: --set conversion.channels=2 in a run, --set"
+            " channels=2 in convert). If it is one channel, pass check_channels=False"
+            " (command line: --set conversion.check_channels=false in a run, --set"
             " check_channels=false in convert, --one-channel in other commands)"
         )
 
 
 class _RefuseLarge:
-    """Passes frames on and refuses values that float32 cannot square."""
+    """Return frames unchanged; raise an error if float32 cannot square a value."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -111,13 +113,14 @@ class _RefuseLarge:
     def __call__(self, frames: NDArray[Any]) -> NDArray[Any]:
         if frames.size:
             largest = max(abs(float(frames.min())), abs(float(frames.max())))
-            if not np.isfinite(largest):  # NaN and infinity are the stage's to judge
+            if not np.isfinite(largest):  # NaN and infinity: the stage treats them
                 finite = frames[np.isfinite(frames)]
                 largest = float(np.abs(finite).max(initial=0.0))
             if largest > LARGEST_VALUE:
                 raise InvalidValueError(
-                    f"{self.name} has values as large as {largest:g}; squares of values"
-                    f" beyond {LARGEST_VALUE:g} are too large for float32. Check the"
-                    " export, or divide the recording by a constant"
+                    f"{self.name} has values up to {largest:g}; the largest possible"
+                    f" value is {LARGEST_VALUE:g}, because squares of larger values do"
+                    " not fit into float32. Check the export, or divide the recording"
+                    " by a constant"
                 )
         return frames

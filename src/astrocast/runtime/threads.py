@@ -1,4 +1,4 @@
-"""Cores and threads: the one place where they are counted and made."""
+"""Pools of threads; all of them are created here, with one thread per core."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
-#: number of cores that this process may use
-available = count_cores
-
-
 @contextmanager
 def worker_threads(purpose: str) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of as many threads as cores for one stage; it ends with the context.
+    """Return a pool of threads, one per core, for a stage; it ends with the context.
 
-    Apart from `shared_threads`, whose tasks must not wait for tasks of their own pool:
-    those of a stage may read a recording that is computed by the shared ones.
+    It is separate from `shared_threads`: a task of a stage may read a recording that is
+    computed by the shared threads, and a task must not wait for its own pool.
     """
     name = f"astrocast-{purpose}"
     with ThreadPoolExecutor(count_cores(), thread_name_prefix=name) as pool:
@@ -33,7 +29,7 @@ def worker_threads(purpose: str) -> Iterator[ThreadPoolExecutor]:
 def shared_threads() -> ThreadPoolExecutor:
     """Return the pool of threads for `kernels.parallel.run_in_threads`.
 
-    As many threads as cores, created at first use.
+    It has one thread per core and is created at first use.
     """
     global _pool
     with _lock:
@@ -46,10 +42,10 @@ def shared_threads() -> ThreadPoolExecutor:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Multiply matrices in the calling thread alone, for as long as the context lasts.
+    """Let BLAS multiply matrices in the calling thread within the context.
 
-    For many products of small matrices: the threads of a BLAS library spin while they
-    wait, which on a busy machine takes several times as long as the work.
+    For many products of small matrices: threads of BLAS wait in a busy loop, which on a
+    busy computer takes several times as long as the products.
     """
     from threadpoolctl import threadpool_limits
 
@@ -57,11 +53,11 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def _forget() -> None:
-    """Forget the pool in a forked process, where its threads do not exist."""
+def _reset_after_fork() -> None:
+    """Remove the pool in a forked process, in which its threads do not exist."""
     global _pool, _lock
     _pool, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,1 +1,1 @@
-"""Every parameter, declared once with its unit, its limits and its meaning."""
+"""All parameters, each declared once with its unit, limits and meaning."""

@@ -37,14 +37,14 @@ class NormalizationStep(Settings):
     )
     rows: bool = parameter(
         True,
-        "One statistic per trace; false: one per frame of the trace, over all traces.",
+        "One statistic per trace; false: one per frame, over all traces.",
     )
     fixed_value: float | None = parameter(
         None, "Value that replaces NaN; none: interpolate between the neighbours."
     )
 
     def to_step(self) -> Step:
-        """Return the instruction in the form that the kernel takes."""
+        """Return the instruction as an argument of the kernel."""
         mode = self.mode or ("max" if self.name == "divide" else "min")
         return Step(self.name, mode, self.population_wide, self.rows, self.fixed_value)
 
@@ -60,7 +60,7 @@ class LengthSettings(Settings):
         None, "Longer traces are cut to this length.", unit="frame", ge=1
     )
     align: Literal["start", "center", "end"] = parameter(
-        "start", "Part of the trace that keeps its place."
+        "start", "Part of the trace that does not move when it is padded or cut."
     )
 
 
@@ -106,8 +106,8 @@ class PhysiologySettings(Settings):
     )
     context: int | None = parameter(
         None,
-        "Frames of the recording before and after the event; none: the stored trace"
-        " over the fixed footprint, which has them.",
+        "Frames of the recording before and after the event that are read; none: use"
+        " the stored trace over the fixed footprint, which contains such frames.",
         unit="frame",
         ge=0,
     )
@@ -120,7 +120,8 @@ class PhysiologySettings(Settings):
     )
     size_ratio: float = parameter(
         0.5,
-        "Two events are of similar size if smaller / larger footprint is above this.",
+        "Two events are of similar size if the smaller footprint divided by the larger"
+        " is above this.",
         gt=0,
         le=1,
     )

@@ -1,4 +1,4 @@
-"""What all settings share."""
+"""The base class of all settings, and the messages about wrong values."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from astrocast.errors import InvalidValueError
 
-#: larger integers are not a size, count or seed, and not exact as a float
+#: largest integer of a parameter; larger ones are not exact as a float
 LARGEST = 2**53
-#: lengths (pixels, frames) of a Gaussian; the time of a smoothing grows with them
+#: largest sigma of a Gaussian filter, pixels or frames: its time grows with sigma
 LONGEST_SIGMA = 1000
-#: characters of a value that a message shows
+#: a message shows at most this many characters of a value
 SHOWN = 80
 _DEEPEST = 20
 
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _numbers_are_sensible(cls, values: Any) -> Any:
-        """Refuse values that no parameter can have, before its own check."""
+        """Refuse values that are invalid for every parameter."""
         if isinstance(values, dict):
             for name, value in values.items():
                 problem = _problem_of(name, value, 0)
@@ -42,15 +42,12 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, **values: Any) -> Any:
-        """Return the settings, or raise one error that lists all problems.
-
-        An `InvalidValueError`.
-        """
+        """Return the settings, or raise one `InvalidValueError` with all problems."""
         return cls.checked_mapping(values)
 
     @classmethod
     def checked_mapping(cls, values: Any) -> Any:
-        """Return the settings that a mapping gives, see `checked`."""
+        """Return the settings from a mapping of values, see `checked`."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -58,14 +55,17 @@ class Settings(BaseModel):
 
 
 def _problem_of(name: Any, value: Any, depth: int) -> str | None:
-    """Return the problem of a value that no parameter can have, or None."""
+    """Return the problem of a value that is invalid for every parameter, or None."""
     if depth > _DEEPEST:
-        return "lists in lists in lists ...; expected a plain value"
+        return f"more than {_DEEPEST} nested lists; expected a number or a text"
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         if abs(value) > LARGEST:
-            return f"a number of {len(hex(value)) - 2} hexadecimal digits is too large"
+            return (
+                f"a number of {len(hex(value)) - 2} hexadecimal digits is too large;"
+                f" the largest is {LARGEST}"
+            )
         if value < 0 and name == "seed":
             return f"{value} is below 0; a seed is 0 or a positive whole number"
     if isinstance(value, float) and not math.isfinite(value):
@@ -81,7 +81,7 @@ def parameter(
 ) -> Any:
     """Declare a parameter: default, meaning, unit and limits.
 
-    Limits as for `pydantic.Field` (ge, gt, le, lt).
+    ``limits``: as for `pydantic.Field` (ge, gt, le, lt).
     """
     return Field(
         default,
@@ -92,9 +92,9 @@ def parameter(
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return all problems of a validation: parameter, found and expected value.
+    """Return a message with all problems: parameter, value found, value expected.
 
-    Unknown names with the nearest known one.
+    For unknown names it suggests the most similar known name.
     """
     lines = []
     for problem in error.errors():
@@ -104,7 +104,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
             lines.append(f"{name}: {_describe_unknown(path, model)}")
             continue
         message = problem["msg"].removeprefix("Value error, ")
-        # a check of the whole section describes the value itself
+        # the check of a whole section already names the values in its message
         is_section = isinstance(problem["input"], dict | BaseModel)
         missing = problem["type"] == "missing"
         found = "" if missing or is_section else _describe_value(problem["input"])
@@ -113,10 +113,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _describe_unknown(path: list[str], model: type[BaseModel]) -> str:
-    """Return what to write instead of an unknown parameter.
-
-    The nearest name, and all names of the section.
-    """
+    """Return a suggestion for an unknown name, and all names of its section."""
     section = model
     for part in path[:-1]:
         inner = section.model_fields[part].annotation
@@ -129,7 +126,7 @@ def _describe_unknown(path: list[str], model: type[BaseModel]) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if elsewhere:
         hint = f" Did you mean {elsewhere!r}?"
-    return f"unknown parameter.{hint} Known are {', '.join(names)}"
+    return f"unknown parameter.{hint} Choose one of {', '.join(names)}"
 
 
 def _find_section(name: str, model: type[BaseModel], prefix: str = "") -> str | None:

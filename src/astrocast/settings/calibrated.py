@@ -1,4 +1,4 @@
-"""Parameters of the detection that is calibrated by the recording's own noise."""
+"""Parameters of the calibrated detection, which measures in units of the noise."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ class CalibratedSettings(Settings):
 
     smooth_sigma: float = parameter(
         1.5,
-        "Standard deviation of the Gaussian that the movie is smoothed with",
+        "Standard deviation of the Gaussian filter, in space and in time",
         unit="px and frames",
         gt=0,
         le=LONGEST_SIGMA,
     )
     false_events: float = parameter(
         0.1,
-        "False events that noise alone may cause in 20 million voxels",
+        "Expected number of false events from noise alone, per 20 million voxels",
         unit="1/(20 Mvoxel)",
         gt=0,
         lt=100,
     )
     candidate: float = parameter(
         2.5,
-        "Height from which voxels are candidates, in standard deviations of the"
+        "Voxels above this height are candidates, in standard deviations of the"
         " smoothed noise",
         ge=1,
         le=5,
@@ -36,23 +36,25 @@ class CalibratedSettings(Settings):
     )
     dip: float = parameter(
         0.04,
-        "Two neighbours are separate parts where the border between them is lower than"
-        " both by this fraction",
+        "Two touching parts are separate events if the border between them is lower"
+        " than both by this fraction",
         ge=0,
         le=1,
     )
     dip_in_time: float = parameter(
-        0.2, "The same for two peaks one after the other in the same place", ge=0, le=1
+        0.2, "Like dip, for two successive peaks in the same place", ge=0, le=1
     )
     border_doubt: float = parameter(
         0.4,
-        "Allowance for noise where two parts are judged by their whole border",
+        "Allowance for noise when the whole border between two parts is compared with"
+        " them",
         unit="standard deviations",
         ge=0,
     )
     pass_doubt: float = parameter(
         4.5,
-        "Allowance for noise where two parts are judged by the pass between them",
+        "Allowance for noise when the highest voxel of the border is compared with the"
+        " peaks",
         unit="standard deviations",
         ge=0,
     )
@@ -65,15 +67,15 @@ class CalibratedSettings(Settings):
     )
     overlap: bool = parameter(
         True,
-        "An event also has voxels that it shares with a stronger event; the map shows"
-        " the stronger one",
+        "Events may share voxels with a stronger event; the event map then shows the"
+        " stronger one",
     )
     foot: float = parameter(
-        0.12, "Fraction of its maximum at which a hill ends", ge=0, lt=1
+        0.12, "A hill ends below this fraction of its maximum", ge=0, lt=1
     )
     background_error: float = parameter(
         0.002,
-        "Assumed relative error of the background, at least",
+        "Lower limit of the relative error of the background",
         ge=0,
         le=0.5,
     )
@@ -86,7 +88,7 @@ class CalibratedSettings(Settings):
 
     @property
     def reach(self) -> int:
-        """Where the Gaussian is cut, in pixels and frames."""
+        """Radius of the Gaussian filter, in pixels and frames."""
         return max(1, round(2.7 * self.smooth_sigma))
 
     @property

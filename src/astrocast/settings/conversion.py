@@ -12,7 +12,7 @@ from astrocast.settings.base import Settings, parameter
 
 
 def plain_numbers(value: Any) -> Any:
-    """Return NumPy numbers, also inside tuples, lists, arrays, as Python numbers."""
+    """Convert NumPy numbers to Python numbers, also inside tuples, lists, arrays."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -42,7 +42,7 @@ class ConversionSettings(Settings):
     )
     lazy: bool = parameter(
         True,
-        "Read block by block; False loads the whole recording before anything else",
+        "Read block by block; False: load the whole recording first",
     )
     subtract_background: Any = parameter(
         None,
@@ -52,27 +52,25 @@ class ConversionSettings(Settings):
     subtract_func: Literal["mean", "max", "min", "std"] | Callable[..., Any] | None = (
         parameter(
             "mean",
-            "How the frames of the background become one frame: a name, or a function"
-            " called with (frames, axis=0)",
+            "How the frames of the background are reduced to one frame: a name, or a"
+            " function that is called with (frames, axis=0)",
         )
     )
     rescale: Any = parameter(
         None,
-        "Size of the frames: a float or two (row, column) is a factor, an integer or"
-        " two the final size in pixels; 1 leaves the size as it is",
+        "Size of the frames: one float or two (row, column): factors; one integer or"
+        " two: final size in pixels; 1: unchanged",
     )
     dtype: Any = parameter(
-        int, "dtype of the result; values beyond its range become its nearest value"
+        int, "dtype of the result; values outside its range are clipped"
     )
     in_memory: bool = parameter(
-        False, "Without an output, return arrays in memory instead of lazy ones"
+        False, "If no output is given: return arrays in memory instead of lazy ones"
     )
     loc_in: str | None = parameter(
-        None, "Dataset to read from formats that hold several (HDF5, zarr)"
+        None, "Dataset to read, for formats that contain several (HDF5, zarr)"
     )
-    loc_out: str = parameter(
-        "data", "Group of the datasets ch0, ch1 ... that are written"
-    )
+    loc_out: str = parameter("data", "Group for the written datasets ch0, ch1 ...")
     chunk_strategy: Literal["balanced", "XY", "Z"] = parameter(
         "balanced", "How the result is cut into chunks"
     )
@@ -85,61 +83,61 @@ class ConversionSettings(Settings):
 
     offset: float | Literal["auto"] | None = parameter(
         None,
-        "Counts of the camera in the dark, subtracted from every pixel before anything"
-        " else; 'auto' takes the microscope's measurement, where the file says it, or"
-        " estimates it from dark frames. Without it dF/F is too small",
+        "Counts of the camera without light; they are subtracted from every pixel"
+        " first. 'auto': the value in the file's metadata if there is one, else an"
+        " estimate from dark frames. Without the subtraction dF/F is too small",
         unit="counts",
     )
     other_files: bool = parameter(
         False,
-        "Read pixels that an HDF5 file takes from other files (links, virtual datasets,"
-        " external storage)",
+        "Allow an HDF5 file that refers to pixels in other files (links, virtual"
+        " datasets, external storage)",
     )
     missing_chunks: bool = parameter(
-        False, "Read chunks that are not in a zarr or HDF5 store as its fill value"
+        False, "Replace missing chunks of a zarr or HDF5 store by its fill value"
     )
     plane: int | str | None = parameter(
-        None, "Plane (depth) to read where the file has several, counted from 0"
+        None, "Plane (depth) to read if the file has several, counted from 0"
     )
     position: int | str | None = parameter(
         None,
-        "Position, series or scene to read where the file has several: its name, or its"
+        "Position, series or scene to read if the file has several: its name, or its"
         " number counted from 0",
     )
     channel: int | str | None = parameter(
         None,
-        "The only channel to read where the file names several: its name, or its number"
-        " counted from 0; none: all, as many as `channels`",
+        "The only channel to read, if the file names its channels: a name, or a number"
+        " counted from 0; none: read as many as `channels` says",
     )
     axes: str | None = parameter(
         None,
-        "Names of the axes of an array where the file does not name them, in its order:"
-        " T time, C channel, Z plane, P position, Y row, X column, for example TZYX",
+        "Axes of the array in order, if the file does not name them: T time, C channel,"
+        " Z plane, P position, Y row, X column, for example TZYX",
     )
     missing: Literal["refuse", "blank", "close"] = parameter(
         "refuse",
-        "What becomes of frames that the numbers in the names of a folder's files show"
-        " to be missing: refuse the recording, read them as blank frames, or close the"
-        " gaps (which moves the times after them)",
+        "If the numbers in the file names of a folder show that frames are missing:"
+        " refuse the recording, insert blank frames, or close the gaps (later frames"
+        " then get wrong times)",
     )
     nan_border: Literal["keep", "crop", "fill"] = parameter(
         "keep",
-        "What becomes of pixels that are not numbers, as at the border of a registered"
-        " recording: keep them (float types only), crop frames to the largest rectangle"
-        " of numbers, or fill them with the mean of their frame",
+        "Pixels that are NaN, for example at the border of a registered recording: keep"
+        " them (float types only), crop frames to the largest rectangle without NaN, or"
+        " fill them with the mean of the frame",
     )
     check_channels: bool = parameter(
         True,
-        "Refuse a recording of which even and odd frames look like two channels when it"
-        " is read as one; off: read it as one",
+        "Refuse to read a recording as one channel if its even and odd frames look like"
+        " two channels; off: read it as one channel",
     )
 
     @model_validator(mode="after")
     def _check_reduction(self) -> Self:
         if self.subtract_func is None and self.subtract_background is not None:
             raise ValueError(
-                "subtract_func is None, but a background is subtracted: give 'mean',"
-                " 'max', 'min', 'std' or a function"
+                "subtract_func is None, but it is needed to subtract a background: give"
+                " 'mean', 'max', 'min', 'std' or a function"
             )
         return self
 
@@ -153,14 +151,14 @@ class ConversionSettings(Settings):
     def _channels(cls, value: int | dict[int, str]) -> int | dict[int, str]:
         if isinstance(value, int):
             if value < 1:
-                raise ValueError("at least one channel is needed")
+                raise ValueError("expected at least 1 channel")
         elif (
             sorted(value) != list(range(len(value)))
             or not value
             or len(set(value.values())) < len(value)
         ):
             raise ValueError(
-                "a name for each channel is expected, numbered from 0, all different:"
+                "expected a different name for each channel, numbered from 0:"
                 " {0: 'a', 1: 'b'}"
             )
         return value
@@ -184,7 +182,7 @@ class ConversionSettings(Settings):
         if value is None:
             return value
         if value == 1 and isinstance(value, int) and not isinstance(value, bool):
-            return None  # the size as it is
+            return None  # unchanged
         values = value if isinstance(value, (tuple, list)) else (value,)
         kinds = {type(v) for v in values}
         if (

@@ -10,18 +10,19 @@ from astrocast.settings.base import Settings, parameter
 
 
 class DeltaSettings(Settings):
-    """How the background of each pixel is estimated and taken away."""
+    """How the background of each pixel is estimated and subtracted."""
 
     window: int = parameter(
         ...,
-        "Frames on each side of a frame that its background is taken from",
+        "The background of a frame is estimated from the frame and this many frames"
+        " before and after it",
         unit="frames",
         ge=1,
     )
     method: Literal["background", "dF", "dFF"] = parameter(
         "dF",
-        "What is returned: the background, F - background, or (F - background) /"
-        " background",
+        "Result: the background, F - background (dF), or (F - background) / background"
+        " (dFF)",
     )
     chunk_strategy: Literal["balanced", "XY", "Z"] = parameter(
         "Z", "How a lazy result is cut into chunks"
@@ -42,21 +43,21 @@ class DeltaSettings(Settings):
         "double_exponential",
     ] = parameter("minimum", "How the background is estimated")
     percentile: float = parameter(
-        10.0, "Which percentile of the window, for baseline='percentile'", ge=0, le=100
+        10.0, "Percentile of the window, for baseline='percentile'", ge=0, le=100
     )
     smooth: int = parameter(
         9,
-        "Frames (odd) that are averaged before the minimum, for"
+        "Width of the running mean before the minimum (odd), for"
         " baseline='corrected_minimum'",
         unit="frames",
         ge=1,
     )
     floor: float = parameter(
-        1.0, "Least background that dFF divides by", unit="grey values", gt=0
+        1.0, "Lower limit of the divisor of dFF", unit="grey values", gt=0
     )
     check_channels: bool = parameter(
         True,
-        "Refuse a file, opened directly, of which even and odd frames look like two"
+        "Refuse a file that was not converted if its even and odd frames look like two"
         " channels",
     )
 

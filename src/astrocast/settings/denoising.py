@@ -32,18 +32,18 @@ class GeneratorSettings(Settings):
     )
     z_select: int | list[int] | tuple[int, int] | None = parameter(
         None,
-        "Frames that may be targets: one, a list, or a range as a tuple (first, last +"
-        " 1); none: all",
+        "Frames that may be targets: one frame, a list, or a range as a tuple (first,"
+        " last + 1); none: all",
         unit="frames",
     )
     allowed_rotation: list[int] = parameter(
         [0],
-        "Quarter turns; each item is rotated by one of them",
+        "Each item is rotated by one of these numbers of quarter turns",
         unit="quarter turns",
     )
     allowed_flip: list[int] = parameter(
         [-1],
-        "Axes; each item is flipped along one of them: -1 none, 0 rows, 1 columns",
+        "Each item is flipped along one of these axes: -1 none, 0 rows, 1 columns",
     )
     random_offset: bool = parameter(
         False,
@@ -70,7 +70,7 @@ class GeneratorSettings(Settings):
     )
     padding: Literal["symmetric", "edge"] | None = parameter(
         None,
-        "How a frame is extended whose size is not a multiple of the patch; none: the"
+        "How frames are padded if their size is not a multiple of the patch; none: the"
         " rest of the frame is left out",
     )
     shuffle: bool = parameter(True, "Put the items of each epoch in random order")
@@ -80,7 +80,7 @@ class GeneratorSettings(Settings):
         " (global) or of each item's context (local)",
     )
     loc: str | None = parameter(
-        "data/", "Dataset, in formats that hold several (HDF5, zarr)"
+        "data/", "Dataset to read, for formats that contain several (HDF5, zarr)"
     )
     output_size: tuple[int, int] | None = parameter(
         None,
@@ -88,7 +88,7 @@ class GeneratorSettings(Settings):
         unit="pixels",
     )
     cache_results: bool = parameter(
-        False, "Keep all batches in memory; all epochs are then the same"
+        False, "Store all batches in memory; all epochs are then the same"
     )
     in_memory: bool = parameter(
         False, "Read the recordings into memory when the generator is created"
@@ -100,46 +100,49 @@ class GeneratorSettings(Settings):
     )
     logging_level: int = parameter(20, "Level of the logger astrocast.denoising")
     seed: int | None = parameter(
-        0, "Seed of all random choices; none: another one each time"
+        0, "Seed of all random choices; none: a different seed each time"
     )
 
     @field_validator("input_size", "output_size")
     @classmethod
     def _size(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
         if value is not None and min(value) < 1:
-            raise ValueError("expected two sizes of at least one pixel")
+            raise ValueError("expected (rows, columns), each at least 1 pixel")
         return value
 
     @field_validator("pre_post_frame", "gap_frames")
     @classmethod
     def _pair(cls, value: Pair) -> Pair:
         if min(both(value)) < 0:
-            raise ValueError("expected numbers of frames, 0 or more")
+            raise ValueError("expected a number of frames, 0 or more")
         return value
 
     @field_validator("allowed_rotation")
     @classmethod
     def _rotation(cls, value: list[int]) -> list[int]:
         if not value or not set(value) <= {0, 1, 2, 3}:
-            raise ValueError("expected some of 0, 1, 2, 3 quarter turns")
+            raise ValueError("expected a list of quarter turns from 0, 1, 2, 3")
         return value
 
     @field_validator("allowed_flip")
     @classmethod
     def _flip(cls, value: list[int]) -> list[int]:
         if not value or not set(value) <= {-1, 0, 1}:
-            raise ValueError("expected some of -1 (none), 0 (rows), 1 (columns)")
+            raise ValueError(
+                "expected a list of axes from -1 (none), 0 (rows), 1 (columns)"
+            )
         return value
 
     @model_validator(mode="after")
     def _together(self) -> GeneratorSettings:
         if self.random_offset and self.overlap:
             raise ValueError(
-                "random_offset and overlap exclude each other; set only one of them"
+                "random_offset and overlap exclude each other: set only one of them"
             )
         if not sum(both(self.pre_post_frame)):
             raise ValueError(
-                "pre_post_frame is 0 on both sides: there is no context to predict from"
+                "pre_post_frame is 0 on both sides, but the prediction needs at least"
+                " one context frame"
             )
         if self.overlap >= min(self.input_size):
             raise ValueError(
@@ -158,13 +161,13 @@ class GeneratorSettings(Settings):
         ):
             raise ValueError(
                 f"patches of {self.input_size} pixels are not square: allowed_rotation"
-                " can only be 0 and 2 quarter turns"
+                " can only contain 0 and 2 quarter turns"
             )
         return self
 
 
 def both(value: Pair) -> tuple[int, int]:
-    """Return (before, after); one number stands for both sides."""
+    """Return (before, after); a single number applies to both sides."""
     return (value, value) if isinstance(value, int) else value
 
 
@@ -205,7 +208,7 @@ class NetworkSettings(Settings):
         if isinstance(value, str) or callable(value):
             return value
         raise ValueError(
-            "expected the name of a loss or a function of (true, predicted)"
+            "expected the name of a loss, or a function of (true, predicted)"
         )
 
 
@@ -251,7 +254,7 @@ class RetrainingSettings(TrainingSettings):
 
 
 class DenoiserSettings(Settings):
-    """Parameters of `Denoiser`: one recording, without other data."""
+    """Parameters of `Denoiser`, which needs no data but the recording itself."""
 
     method: Literal["train", "svd"] = parameter(
         "train",

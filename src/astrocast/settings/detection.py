@@ -10,12 +10,13 @@ from astrocast.settings.base import LONGEST_SIGMA, Settings, parameter
 
 
 def _window(value: int | None) -> int | None:
-    # -1 stands for "no window" in scipy, None does so in its signature
+    # scipy's signature uses None for "no window", its documentation -1
     if value is None or value == -1:
         return None
     if value < 2:
         raise ValueError(
-            "a window has at least 2 frames; None or -1 takes the whole time course"
+            "expected a window of at least 2 frames, or None or -1 for the whole time"
+            " course"
         )
     return value
 
@@ -23,8 +24,8 @@ def _window(value: int | None) -> int | None:
 def _frames(value: tuple[int, int] | None) -> tuple[int, int] | None:
     if value is not None and not 0 <= value[0] < value[1]:
         raise ValueError(
-            "expected (first frame, frame after the last), with at least one frame"
-            " between"
+            "expected (first frame, frame after the last), the second larger than the"
+            " first"
         )
     return value
 
@@ -36,7 +37,7 @@ Connectivity = Annotated[int, Field(ge=1, le=3)]
 
 
 class DetectionSettings(Settings):
-    """Parameters of `Detector.run`, apart from which dataset is read."""
+    """Parameters of `Detector.run`, except those that choose the dataset."""
 
     exclude_border: Border = parameter(
         0,
@@ -54,31 +55,32 @@ class DetectionSettings(Settings):
         True, "smooth in space and time before thresholding"
     )
     smooth_radius: int = parameter(
-        2, "where the smoothing Gaussian is cut", unit="px and frames", ge=0, le=4000
+        2, "radius of the Gaussian filter", unit="px and frames", ge=0, le=4000
     )
     smooth_sigma: float = parameter(
         2,
-        "standard deviation of the smoothing Gaussian",
+        "standard deviation of the Gaussian filter",
         unit="px and frames",
         ge=0,
         le=LONGEST_SIGMA,
     )
     use_spatial: bool = parameter(
-        True, "active voxels stand out of their frame: above its triangle threshold"
+        True, "active voxels have to be above the triangle threshold of their frame"
     )
     spatial_min_ratio: float = parameter(
         1,
-        "least ratio of mean(active) to |mean(inactive)| for a frame to have active"
-        " voxels at all",
+        "a frame has active voxels only if mean(active) / |mean(inactive)| is at least"
+        " this",
     )
     spatial_z_depth: int = parameter(
         1,
-        "frames on either side that the triangle threshold takes into account",
+        "the triangle threshold is computed from a frame and this many frames before"
+        " and after it",
         unit="frames",
         ge=0,
     )
     use_temporal: bool = parameter(
-        True, "active voxels are part of a peak of their time course"
+        True, "active voxels have to be part of a peak in the pixel's time course"
     )
     temporal_prominence: float | Literal["auto"] = parameter(
         10.0,
@@ -88,32 +90,32 @@ class DetectionSettings(Settings):
     temporal_width: float = parameter(3, "least width of a peak", unit="frames", ge=0)
     temporal_rel_height: float = parameter(
         0.9,
-        "how far down a peak its width and its ends are taken, as a share of the"
-        " prominence",
+        "height at which the width and the ends of a peak are measured: this fraction"
+        " of the prominence below its top",
         ge=0,
     )
     temporal_wlen: Window = parameter(
         60,
-        "window around a peak in which its prominence is looked for; None or -1: the"
-        " whole recording",
+        "length of the window around a peak in which its prominence is measured; None"
+        " or -1: the whole recording",
         unit="frames",
     )
     temporal_plateau_size: int | None = parameter(
-        None, "least number of equal frames on top of a peak", unit="frames", ge=0
+        None, "least number of equal values at the top of a peak", unit="frames", ge=0
     )
     comb_type: Literal["&", "|"] = parameter(
-        "&", "spatial and temporal criterion: both ('&') or either ('|')"
+        "&", "active voxels meet both criteria ('&') or at least one ('|')"
     )
     fill_holes: bool = parameter(True, "fill small holes in active regions")
     area_threshold: int = parameter(
         10, "holes of fewer voxels are filled", unit="voxels", ge=0
     )
     holes_connectivity: Connectivity = parameter(
-        1, "what connects voxels of a hole: 1 faces, 2 edges, 3 corners"
+        1, "voxels of a hole are connected by 1 faces, 2 edges, 3 corners"
     )
     holes_depth: int = parameter(
         1,
-        "frames on either side that belong to the window of a hole",
+        "holes are searched in a frame and this many frames before and after it",
         unit="frames",
         ge=0,
     )
@@ -122,31 +124,31 @@ class DetectionSettings(Settings):
         20, "regions of fewer voxels are removed", unit="voxels", ge=0
     )
     object_connectivity: Connectivity = parameter(
-        1, "what connects voxels of a region: 1 faces, 2 edges, 3 corners"
+        1, "voxels of a region are connected by 1 faces, 2 edges, 3 corners"
     )
     objects_depth: int = parameter(
         1,
-        "frames on either side that belong to the window of a region",
+        "regions are measured in a frame and this many frames before and after it",
         unit="frames",
         ge=0,
     )
     fill_holes_first: bool = parameter(
-        True, "fill holes before removing small regions, not after"
+        True, "fill holes before small regions are removed; False: after"
     )
     lazy: bool = parameter(
-        True, "read the recording block by block; False holds it in memory"
+        True, "read the recording block by block; False: load it into memory"
     )
     adjust_for_noise: bool = parameter(
         False, "scale `threshold` by the square root of the recording's noise level"
     )
     z_slice: Frames = parameter(
-        None, "first frame and the one after the last that are worked on", unit="frames"
+        None, "frames to detect in: first, and last + 1", unit="frames"
     )
     split_events: bool = parameter(
-        False, "divide events between whose maxima the signal sinks beyond the noise"
+        False, "divide events whose signal dips between two maxima by more than noise"
     )
     debug: bool = parameter(
-        False, "keep the intermediate steps as recordings in `debug/`"
+        False, "store the intermediate steps as recordings in `debug/`"
     )
     event_map_export_format: Literal[".tiff", ".h5", ".zarr", ".tdb"] = parameter(
         ".tiff", "format of the event map"
@@ -154,7 +156,7 @@ class DetectionSettings(Settings):
     parallel: bool = parameter(True, "use all cores; the result is the same")
     use_on_disk_sharing: bool = parameter(
         False,
-        "with lazy=False, hold the recording in a memory-mapped file instead of memory",
+        "with lazy=False: load the recording into a memory-mapped file, not memory",
     )
 
     @model_validator(mode="after")
@@ -168,9 +170,9 @@ class DetectionSettings(Settings):
 
     @property
     def smoothing(self) -> tuple[float, int | None, Literal["nearest", "reflect"]]:
-        """Sigma, radius and edges of the Gaussian.
+        """Sigma, radius and edge mode of the Gaussian filter.
 
-        Radius None: cut at 4 sigma. Sigma 0 leaves the data as they are.
+        Radius None: 4 sigma. Sigma 0: no filter.
         """
         if self.threshold is not None:
             return self.smooth_sigma, None, "reflect"

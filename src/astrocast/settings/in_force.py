@@ -61,10 +61,7 @@ def unused_parameters(method: str, has_threshold: bool = False) -> frozenset[str
 
 
 def ineffective_parameters(method: str, settings: DetectionSettings) -> list[str]:
-    """Return changed parameters without effect in the chosen method.
-
-    In the order of their declaration.
-    """
+    """Return the changed parameters without effect, in the order of declaration."""
     unused = unused_parameters(method, settings.threshold is not None)
     return [
         name
@@ -77,25 +74,23 @@ def describe_ineffective(method: str, names: list[str]) -> str:
     """Return the message about parameters that have no effect.
 
     >>> describe_ineffective("default", ["comb_type"])
-    'comb_type has no effect beside an absolute threshold, which replaces it'
+    'comb_type has no effect: the absolute threshold replaces it'
     """
     verb = "has" if len(names) == 1 else "have"
     listed = ", ".join(names)
     if method == "calibrated":
         return (
-            f"{listed} {verb} no effect with method 'calibrated', which works in units"
-            " of the recording's own noise: set calibration.prominence,"
+            f"{listed} {verb} no effect with method 'calibrated', which measures in"
+            " units of the noise: set calibration.prominence,"
             " calibration.smooth_sigma, calibration.extent, calibration.min_size or"
             " calibration.false_events instead, or choose method 'default'"
         )
     them = "it" if len(names) == 1 else "them"
-    return (
-        f"{listed} {verb} no effect beside an absolute threshold, which replaces {them}"
-    )
+    return f"{listed} {verb} no effect: the absolute threshold replaces {them}"
 
 
 def used_values(method: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a detection that are in force, by name."""
+    """Return the parameters that a detection uses, by name."""
     unused = unused_parameters(method, values.get("threshold") is not None)
     left_out = unused if method == "calibrated" else unused | {"calibration"}
     return {name: value for name, value in values.items() if name not in left_out}

@@ -1,4 +1,4 @@
-"""Parameters of the analysis of a recording while it is recorded."""
+"""Parameters of the live analysis: of a recording while it is recorded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from astrocast.settings.base import Settings, parameter
 
 
 class LiveSettings(Settings):
-    """Parameters of `astrocast watch`; those of the stages are those of a run."""
+    """Parameters of `astrocast watch`; stages have the same parameters as in a run."""
 
     learn: int = parameter(
         192,
-        "Frames at the start from which template, background and noise are learned;"
-        " events in them are reported when they are learned. A multiple of 64",
+        "Frames at the start from which template, background and noise are estimated;"
+        " events in them are reported after that. A multiple of 64",
         unit="frames",
         ge=64,
         le=4096,
@@ -23,8 +23,8 @@ class LiveSettings(Settings):
     )
     window: int = parameter(
         512,
-        "Latest frames from which background and noise are estimated again and again;"
-        " much longer than an event",
+        "Number of latest frames from which background and noise are estimated; much"
+        " longer than an event. A multiple of 64",
         unit="frames",
         ge=128,
         le=16384,
@@ -40,40 +40,39 @@ class LiveSettings(Settings):
     )
     margin: float = parameter(
         0.5,
-        "An event that is not finished for the detector is reported when it has been"
-        " below its extent for this long",
+        "An event that the detector has not finished is reported when its signal has"
+        " been below its extent for this time",
         unit="s",
         ge=0,
         le=60,
     )
     memory: int = parameter(
         512,
-        "Memory for the latest frames, from which the table is measured; at least 256"
-        " frames and at most 4,096 are held",
+        "Memory for the latest frames, from which the event table is measured; at least"
+        " 256 and at most 4,096 frames",
         unit="MB",
         ge=16,
     )
     idle: float = parameter(
         30.0,
-        "The recording is taken for complete when it has not grown for this long",
+        "The recording is complete if it has not grown for this time",
         unit="s",
         gt=0,
     )
     settle: float = parameter(
         2.0,
-        "A file that does not change for this long is taken for complete",
+        "A file is complete if it has not changed for this time",
         unit="s",
         gt=0,
         le=600,
     )
     poll: float = parameter(
-        0.1, "Time between two looks at the disk", unit="s", gt=0, le=10
+        0.1, "Interval at which new frames are searched", unit="s", gt=0, le=10
     )
     most_behind: float = parameter(
         20.0,
-        "When the live analysis is behind the recording by more than this, it leaves"
-        " frames out to catch up and says which; frames that were there at the start"
-        " are not left out",
+        "If the live analysis is behind the recording by more than this, it skips"
+        " frames and reports which; frames that existed at the start are not skipped",
         unit="s",
         gt=0,
     )
@@ -85,7 +84,7 @@ class LiveSettings(Settings):
     def _check_lengths(self) -> Self:
         if self.learn > self.window:
             raise ValueError(
-                f"learn is {self.learn} and window {self.window} frames; the window is"
-                " at least as long as what is learned from"
+                f"learn is {self.learn} and window {self.window} frames; window has to"
+                " be at least as long as learn"
             )
         return self

@@ -18,11 +18,11 @@ def _pair(value: Any) -> Any:
 
 
 def _switch(value: Any) -> Any:
-    # YAML reads off as false
+    # YAML reads `off` as false
     return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
-#: two numbers, row then column; one number stands for both
+#: two numbers, row then column; a single number applies to both
 Pixels = Annotated[
     tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]],
     BeforeValidator(_pair),
@@ -39,81 +39,84 @@ LineOffset = Annotated[float, Field(ge=-64, le=64, allow_inf_nan=False)]
 
 
 class MotionSettings(Settings):
-    """Parameters of `MotionCorrection.run` beside the recording."""
+    """Parameters of `MotionCorrection.run`, without the recording."""
 
     max_shifts: Pixels = parameter(
-        (50, 50), "largest shift that is searched, along rows and columns", unit="px"
+        (50, 50), "largest shift along rows and columns", unit="px"
     )
     niter_rig: int = parameter(
-        3, "rounds of aligning and averaging the sample for the template", ge=1
+        3, "the sample is aligned and averaged this many times for the template", ge=1
     )
     splits_rig: int = parameter(
-        14, "parts the recording is worked on in; only steers the size of blocks", ge=1
+        14, "number of parts of the recording; affects only the size of blocks", ge=1
     )
     num_splits_to_process_rig: int | None = parameter(
         None,
-        "parts, spread evenly, that the sample for the template comes from; all when"
-        " empty",
+        "number of evenly spaced parts from which the sample for the template is taken;"
+        " empty: all",
         ge=1,
     )
     strides: Lengths = parameter(
         (48, 48), "distance between patches, along rows and columns", unit="px"
     )
     overlaps: Pixels = parameter(
-        (24, 24), "by how much neighbouring patches overlap", unit="px"
+        (24, 24), "overlap of neighbouring patches, along rows and columns", unit="px"
     )
     pw_rigid: bool = parameter(
         False,
-        "estimate a smooth field of shifts (piecewise-rigid) instead of one per frame",
+        "estimate a smooth field of shifts (piecewise-rigid) instead of one shift per"
+        " frame",
     )
     splits_els: int = parameter(
-        14, "as splits_rig, for piecewise-rigid correction", ge=1
+        14, "like splits_rig, for piecewise-rigid correction", ge=1
     )
     num_splits_to_process_els: int | None = parameter(
-        None, "as num_splits_to_process_rig, for the template of the patches", ge=1
+        None, "like num_splits_to_process_rig, for the template of the patches", ge=1
     )
     upsample_factor_grid: int = parameter(
         4,
-        "points of the smooth field per patch, along each axis; 1 is linear between"
-        " patch centres",
+        "nodes of the smooth field per patch, along each axis; 1: linear interpolation"
+        " between the centres of patches",
         ge=1,
         le=64,
     )
     max_deviation_rigid: int = parameter(
-        3, "largest distance of a patch's shift from the frame's", unit="px", ge=0
+        3, "largest difference of a patch's shift from the frame's", unit="px", ge=0
     )
-    nonneg_movie: bool = parameter(True, "keep the corrected movie at or above zero")
+    nonneg_movie: bool = parameter(
+        True, "raise negative values of the corrected movie to zero"
+    )
     gSig_filt: Sigmas | None = parameter(  # noqa: N815 - the contract's name
         (20, 20),
-        "sigma of the high-pass of the fine comparison (image minus its Gaussian blur);"
-        " none when empty",
+        "sigma of the high-pass filter (image minus its Gaussian blur) before frames"
+        " are compared; empty: no filter",
         unit="px",
     )
     bigtiff: bool = parameter(
-        True, "without effect: large TIFF files are written as BigTIFF by themselves"
+        True, "no effect: large TIFF files are always written as BigTIFF"
     )
     engine: Literal["auto", "cpu", "jax"] = parameter(
         "auto",
-        "what computes: 'jax' on a GPU, 'cpu' otherwise, or the one that is named",
+        "'cpu', 'jax' (GPU), or 'auto': 'jax' if there is a GPU, else 'cpu'",
     )
     bidi: Annotated[Literal["auto", "off"] | LineOffset, BeforeValidator(_switch)] = (
         parameter(
             "auto",
-            "displacement of odd lines to the right in a bidirectional scan: 'auto'"
-            " estimates and corrects it where it is significant; 'off', or a number",
+            "displacement of odd lines to the right in a bidirectional scan: a number,"
+            " 'off', or 'auto': estimate it and correct it if it is significant",
             unit="px",
         )
     )
     reference_channel: str | None = parameter(
         None,
-        "channel (dataset) that the motion is estimated on, for example a structural"
-        " dye; the same shifts are applied to every channel. Each on itself when empty",
+        "channel (dataset) in which the motion is estimated, for example a structural"
+        " dye; its shifts are applied to every channel. Empty: each channel separately",
     )
 
     line_bands: int = parameter(
         1,
-        "bands of lines that move on their own, for motion within the scan of a frame;"
-        " each needs at least 8 lines. 1: all lines move together",
+        "number of bands of lines with separate shifts, for motion during the scan of a"
+        " frame; each needs at least 8 lines. 1: all lines have the same shift",
         ge=1,
     )
 
@@ -121,22 +124,22 @@ class MotionSettings(Settings):
     def _one_kind_of_field(self) -> Self:
         if self.pw_rigid and self.line_bands > 1:
             raise ValueError(
-                "pw_rigid (patches) and line_bands (bands of whole lines) are two ways"
-                " to divide a frame: choose one"
+                "pw_rigid (patches) and line_bands (bands of whole lines) exclude each"
+                " other: set only one of them"
             )
         return self
 
     @property
     def has_field(self) -> bool:
-        """Whether parts of a frame move on their own: patches, or bands of lines."""
+        """Whether parts of a frame have separate shifts: patches, or bands of lines."""
         return self.pw_rigid or self.line_bands > 1
 
     def without_effect(self) -> dict[str, str]:
-        """Return parameters that were changed but have no effect, with the reason."""
+        """Return the changed parameters that have no effect, with the reason."""
         patches = "is for the piecewise-rigid correction: set pw_rigid"
         reasons = {
             "bigtiff": "has no effect: large TIFF files are always written as BigTIFF",
-            "splits_rig": "divides the work only, and does not change the result",
+            "splits_rig": "does not change the result: it only divides the work",
         }
         if self.has_field:
             reasons["splits_rig"] = "is for the rigid correction: use splits_els"
@@ -155,7 +158,7 @@ class MotionSettings(Settings):
             name: reason
             for name, reason in reasons.items()
             if getattr(self, name) != fields[name].default
-            # the number of parts decides which frames a sample of parts has
+            # with a sample from some of the parts, their number changes the sample
             and not (
                 name == "splits_rig"
                 and self.num_splits_to_process_rig

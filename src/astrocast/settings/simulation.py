@@ -1,4 +1,4 @@
-"""What a simulated recording is made of."""
+"""Parameters of a simulated recording."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from astrocast.settings.simulation_kinds import (
 class SimulationSettings(Settings):
     """Parameters of a simulated recording.
 
-    The same settings give the same recording, to the bit. Each ingredient has a random
-    stream of its own: to switch one on changes neither the events nor the other
-    ingredients. Ranges are (lowest, highest) of a uniform distribution from which each
-    event draws.
+    The same settings give exactly the same recording. Each component has its own random
+    numbers: adding one changes neither the events nor the other components. Ranges are
+    (lowest, highest) of a uniform distribution from which the value of each event is
+    drawn.
 
     Examples
     --------
@@ -30,29 +30,27 @@ class SimulationSettings(Settings):
     ({'wave': 14}, (250, 144, 144))
     """
 
-    seed: int = parameter(0, "Seed of everything that is random", ge=0)
+    seed: int = parameter(0, "Seed of all random numbers", ge=0)
     frames: int = parameter(300, "Number of frames", unit="frames", ge=1)
     rows: int = parameter(128, "Height of a frame", unit="pixels", ge=16)
     columns: int = parameter(128, "Width of a frame", unit="pixels", ge=16)
     frame_rate: float = parameter(5.0, "Frames per second", unit="Hz", gt=0)
     pixel_size: float = parameter(0.5, "Size of a pixel", unit="micrometres", gt=0)
     dtype: Literal["uint8", "uint16", "float32"] = parameter(
-        "uint16", "Type of the movie; integers saturate"
+        "uint16", "dtype of the movie; values outside the range of an integer saturate"
     )
 
     kinds: tuple[Kind, ...] = parameter(
         ("static", "growing", "travelling"),
-        "Kinds of events, in equal parts; 'touching' come as pairs that touch in space"
-        " or time, 'long' last a third of the recording, 'repeats' come several times"
-        " in one place",
+        "Kinds of events, in equal numbers; 'touching': pairs that touch in space or"
+        " time, 'long': a third of the recording, 'repeats': several events in one"
+        " place",
         min_length=1,
     )
     counts: dict[Kind, int] | None = parameter(
         None, "Number of events of each kind, instead of `kinds` and `events`"
     )
-    events: int = parameter(
-        20, "Number of events; 0 makes a recording without any", ge=0
-    )
+    events: int = parameter(20, "Number of events; 0: a recording without events", ge=0)
     density: float | None = parameter(
         None,
         "Number of events per million voxels, instead of `events`",
@@ -61,25 +59,25 @@ class SimulationSettings(Settings):
     )
     separation: float = parameter(
         3.0,
-        "Gap that is kept between events that are not meant to touch",
+        "Least distance of events that are not supposed to touch",
         unit="pixels or frames",
         ge=0,
     )
     border: float = parameter(
         4.0,
-        "Gap kept between an event and the edge of the frame; motion up to this keeps"
-        " it in view",
+        "Least distance of an event from the edge of the frame; smaller motion does not"
+        " move it out of view",
         unit="pixels",
         ge=0,
     )
     overlap: bool = parameter(
-        False, "Place events without regard to each other, so that some overlap"
+        False, "Place events independently of each other, so that some overlap"
     )
 
     snr: float | None = parameter(
         None,
-        "Peak of an event of middle amplitude over the standard deviation of the noise"
-        " of its pixels; the brightness follows from it (4 where neither this nor"
+        "Peak of an event of mean amplitude divided by the standard deviation of the"
+        " noise of its pixels; it determines the brightness (4 if neither this nor"
         " `photons` is given)",
         gt=0,
     )
@@ -90,14 +88,14 @@ class SimulationSettings(Settings):
         gt=0,
     )
     amplitude: Range = parameter(
-        (0.4, 0.8), "Peak of an event over the baseline under it", unit="dF/F"
+        (0.4, 0.8), "Peak of an event relative to its baseline", unit="dF/F"
     )
 
     radius: Range = parameter(
         (4.0, 8.0), "Radius of the footprint at a quarter of its peak", unit="pixels"
     )
     irregularity: float = parameter(
-        0.2, "How far a footprint is from a disc", ge=0, le=0.5
+        0.2, "Deviation of a footprint from a disc", ge=0, le=0.5
     )
     rise: Range = parameter((2.0, 4.0), "Time from onset to plateau", unit="frames")
     plateau: Range = parameter((1.0, 6.0), "Time at the plateau", unit="frames")
@@ -109,7 +107,7 @@ class SimulationSettings(Settings):
         (0.5, 1.5), "Speed of a travelling event", unit="pixels/frame"
     )
     path: Range = parameter(
-        (12.0, 24.0), "How far a travelling event gets before it decays", unit="pixels"
+        (12.0, 24.0), "Distance that a travelling event moves", unit="pixels"
     )
 
     domain_area: Range = parameter(
@@ -127,10 +125,10 @@ class SimulationSettings(Settings):
         (0.7, 4.0), "Speed of a wave along its path", unit="pixels/frame"
     )
     wave_path: Range = parameter(
-        (22.0, 50.0), "How far a 'wave' runs along the branches", unit="pixels"
+        (22.0, 50.0), "Distance that a 'wave' moves along the branches", unit="pixels"
     )
     cell_wave_path: Range = parameter(
-        (30.0, 55.0), "How far a 'cell_wave' runs from its origin", unit="pixels"
+        (30.0, 55.0), "Distance that a 'cell_wave' moves from its origin", unit="pixels"
     )
     peaks: tuple[int, int] = parameter(
         (2, 4), "Number of peaks of a 'several_peaks' event"
@@ -149,7 +147,7 @@ class SimulationSettings(Settings):
     )
     hot_spot: float = parameter(
         0.4,
-        "Share of the height of a tissue event that is a hot spot within it",
+        "Fraction of the height of a tissue event that is due to a hot spot",
         ge=0,
         lt=1,
     )
@@ -162,49 +160,49 @@ class SimulationSettings(Settings):
 
     tissue: Literal["auto", "cells", "astrocytes"] = parameter(
         "auto",
-        "What the baseline shows: 'cells' somata with processes, 'astrocytes' a vessel"
-        " with endfeet besides, on a canvas that motion does not change; 'auto' takes"
-        " 'astrocytes' where an event or a disturbance needs it",
+        "Tissue in the baseline: 'cells': somata with processes; 'astrocytes': also a"
+        " vessel with endfeet, on a canvas whose size does not depend on the motion;"
+        " 'auto': 'astrocytes' if an event or a disturbance needs it, else 'cells'",
     )
     vessel_radius: float = parameter(
-        6.0, "Radius of the vessel of 'astrocytes'; 0 for none", unit="pixels", ge=0
+        6.0, "Radius of the vessel of 'astrocytes'; 0: none", unit="pixels", ge=0
     )
     cell_spacing: float = parameter(
         50.0, "Mean distance of neighbouring somata", unit="pixels", ge=8
     )
     contrast: float = parameter(
-        1.0, "Brightness of somata and processes over the background; 0 is flat", ge=0
+        1.0, "Brightness of somata and processes above the background; 0: flat", ge=0
     )
     bleach_fraction: float = parameter(
-        0.2, "Share of the fluorescence that bleaches slowly", ge=0, le=1
+        0.2, "Fraction of the fluorescence that bleaches slowly", ge=0, le=1
     )
     bleach_time: float = parameter(
         200.0, "Time constant of the slow bleaching", unit="frames", gt=0
     )
     bleach_fast_fraction: float = parameter(
-        0.0, "Share of the fluorescence that bleaches fast", ge=0, le=1
+        0.0, "Fraction of the fluorescence that bleaches fast", ge=0, le=1
     )
     bleach_fast_time: float = parameter(
         20.0, "Time constant of the fast bleaching", unit="frames", gt=0
     )
     drift: float = parameter(
         0.02,
-        "Largest slow change of the baseline, as a share of it; half of it is local",
+        "Largest slow change of the baseline, as a fraction of it; half is local",
         ge=0,
         le=0.5,
     )
 
     z_drift: float = parameter(
         0.0,
-        "Slow change of the pattern as the focus drifts: relative sd over pixels of the"
-        " change from first to last frame",
+        "Slow change of the pattern as the focus drifts: relative sd, over pixels, of"
+        " the change from the first to the last frame",
         ge=0,
         le=1,
     )
     background: float = parameter(
         0.0,
-        "Diffuse light from out of focus that rises and falls: its sd as a share of the"
-        " mean brightness",
+        "Diffuse light from outside the focal plane that changes over time: sd, as a"
+        " fraction of the mean brightness",
         ge=0,
         le=1,
     )
@@ -212,17 +210,17 @@ class SimulationSettings(Settings):
         15.0, "Gaussian sd of the patches of diffuse light", unit="pixels", ge=2
     )
     background_time: float = parameter(
-        6.0, "Gaussian sd of its course over time", unit="frames", ge=0.5
+        6.0, "Gaussian sd of the diffuse light in time", unit="frames", ge=0.5
     )
     vessel_pulsation: float = parameter(
         0.0,
-        "Sd of the radius of the vessel over time; the tissue beside it moves along",
+        "Sd of the radius of the vessel over time; the tissue beside it moves with it",
         unit="pixels",
         ge=0,
         le=3,
     )
     vessel_time: float = parameter(
-        6.0, "Gaussian sd of the course of the radius", unit="frames", ge=0.5
+        6.0, "Gaussian sd of the change of the radius in time", unit="frames", ge=0.5
     )
     flicker: float = parameter(
         0.0, "Relative sd of the illumination from frame to frame", ge=0, le=0.3
@@ -230,7 +228,7 @@ class SimulationSettings(Settings):
 
     motion: float = parameter(
         2.0,
-        "Largest rigid displacement along each axis; 0 for none",
+        "Largest rigid displacement along each axis; 0: none",
         unit="pixels",
         ge=0,
     )
@@ -262,7 +260,7 @@ class SimulationSettings(Settings):
     )
     bidirectional: float = parameter(
         0.0,
-        "Displacement of odd rows to the right: the phase of a bidirectional scan",
+        "Displacement of odd rows to the right: phase error of a bidirectional scan",
         unit="pixels",
     )
 
@@ -270,37 +268,37 @@ class SimulationSettings(Settings):
         0, "Pixels that emit light without tissue; every second one blinks", ge=0
     )
     hot_photons: float = parameter(
-        2.0, "Light of a hot pixel as a share of the mean brightness", ge=0
+        2.0, "Light of a hot pixel, as a multiple of the mean brightness", ge=0
     )
     dead_pixels: int = parameter(0, "Pixels without any light", ge=0)
     dropped_frames: int = parameter(0, "Frames that are all 0", ge=0)
     repeated_frames: int = parameter(0, "Frames that repeat the one before", ge=0)
     flash_frames: int = parameter(0, "Frames with a flash of light", ge=0)
     flash: float = parameter(
-        1.0, "Light of a flash as a share of the mean brightness", ge=0
+        1.0, "Light of a flash, as a multiple of the mean brightness", ge=0
     )
     laser_off_frames: int = parameter(0, "Frames without light", ge=0)
     lost_line_frames: int = parameter(
-        0, "Frames of which a block of lines (a tenth to a half) is 0", ge=0
+        0, "Frames with a block of lines (a tenth to a half of them) that is 0", ge=0
     )
     out_of_focus_frames: int = parameter(0, "Frames that are blurred by 3 pixels", ge=0)
 
     average_frames: int = parameter(
         1,
-        "Frames over which the acquisition takes a running mean: noise is then no"
-        " longer independent between frames",
+        "Length of the acquisition's running mean over frames; above 1 the noise is not"
+        " independent between frames",
         ge=1,
     )
     average_pixels: int = parameter(
-        1, "Pixels along each axis over which it takes a running mean", ge=1
+        1, "Length of the acquisition's running mean over pixels, along each axis", ge=1
     )
     bits: int | None = parameter(
-        None, "Bits of the camera, of an integer `dtype`: counts saturate", ge=1, le=16
+        None, "Bits of the camera, for an integer `dtype`: counts saturate", ge=1, le=16
     )
     gain_noise: float = parameter(
         0.0,
-        "Relative sd of the pulse of one photon in a photomultiplier; noise variance is"
-        " 1 + its square times that of photons",
+        "Relative sd g of the pulse of one photon in a photomultiplier; the variance of"
+        " the photon noise is multiplied by 1 + g²",
         ge=0,
         le=3,
     )
@@ -308,7 +306,7 @@ class SimulationSettings(Settings):
         1.0, "Standard deviation of the read noise", unit="photons", ge=0
     )
     gain: float = parameter(1.0, "Counts per photon", unit="counts/photon", gt=0)
-    offset: float = parameter(100.0, "Counts in the dark", unit="counts", ge=0)
+    offset: float = parameter(100.0, "Counts without light", unit="counts", ge=0)
     second_channel: bool = parameter(
         False, "Also make a structural channel: the same motion, no events"
     )
@@ -316,31 +314,33 @@ class SimulationSettings(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.snr is not None and self.photons is not None:
-            raise ValueError(
-                "give snr or photons, not both: one follows from the other"
-            )
+            raise ValueError("give snr or photons, not both: each determines the other")
         if self.bleach_fraction + self.bleach_fast_fraction > 1:
             raise ValueError(
-                "bleach_fraction and bleach_fast_fraction together are at most 1"
+                "the sum of bleach_fraction and bleach_fast_fraction can be at most 1"
             )
         if self.radius[0] < 1:
-            raise ValueError("the radius is at least 1 pixel")
+            raise ValueError("radius has to be at least 1 pixel")
         if self.decay[0] <= 0 or self.amplitude[0] <= 0:
-            raise ValueError("decay and amplitude are above 0")
+            raise ValueError("decay and amplitude have to be above 0")
         if "travelling" in self.kinds and self.speed[0] <= 0:
-            raise ValueError("the speed of travelling events is above 0")
+            raise ValueError("speed has to be above 0 for travelling events")
         self._check_tissue()
         return self
 
     def _check_tissue(self) -> None:
         if min(self.wave_speed[0], self.domain_area[0], self.patch_area[0]) <= 0:
-            raise ValueError("wave_speed, domain_area and patch_area are above 0")
+            raise ValueError(
+                "wave_speed, domain_area and patch_area have to be above 0"
+            )
         for name, least in (("peaks", 1), ("repeats", 1)):
             low, high = getattr(self, name)
             if not least <= low <= high:
-                raise ValueError(f"{name} is (lowest, highest), at least {least}")
+                raise ValueError(
+                    f"{name} has to be (lowest, highest), both at least {least}"
+                )
         if self.counts and min(self.counts.values()) < 0:
-            raise ValueError("counts are at least 0")
+            raise ValueError("counts have to be at least 0")
         if self.tissue == "cells" and self._needs_astrocytes:
             raise ValueError(
                 "tissue='cells' has no vessel and no paths; set tissue to 'auto' or"
@@ -354,7 +354,7 @@ class SimulationSettings(Settings):
                 "vessel_pulsation and the kind 'endfoot' need vessel_radius above 0"
             )
         if self.bits is not None and self.dtype == "float32":
-            raise ValueError("bits is for an integer dtype, uint8 or uint16")
+            raise ValueError("bits needs an integer dtype: uint8 or uint16")
 
     @classmethod
     def preset(cls, name: str, snr: float | None = None, **changes: Any) -> Self:
@@ -364,13 +364,14 @@ class SimulationSettings(Settings):
         ----------
         name
             A purpose, one of `astrocast.settings.simulation_presets.PRESETS`:
-            ``"mixed"`` events with photomultiplier noise only, ``"nuisances"`` the same
-            with every disturbance, one kind of event each (``"waves"``,
-            ``"several_peaks"`` ...), ``"event_free_<disturbance>"``.
+            ``"mixed"``: many kinds of events, photomultiplier noise only;
+            ``"nuisances"``: the same with many disturbances; ``"waves"``,
+            ``"several_peaks"`` ...: a single kind of event;
+            ``"event_free_<disturbance>"``: no events, one disturbance.
         snr
-            Signal to noise of an event of middle amplitude; 2 where None.
+            Signal-to-noise ratio of an event of mean amplitude; None: 2.
         **changes
-            Any other parameter, for example ``seed``.
+            Other parameters, for example ``seed``.
 
         Raises
         ------
@@ -415,7 +416,7 @@ class SimulationSettings(Settings):
 
     @property
     def event_count(self) -> int:
-        """Number of events asked for."""
+        """Number of events to simulate."""
         if self.counts is not None:
             return sum(self.counts.values())
         if self.density is None:
@@ -424,7 +425,7 @@ class SimulationSettings(Settings):
 
     @property
     def mean_photons(self) -> float:
-        """Mean photons per pixel and frame before bleaching, as the SNR needs it.
+        """Mean photons per pixel and frame before bleaching, derived from the SNR.
 
         With amplitude A (dF/F), read noise r, gain noise g and brightness P the SNR is
         ``A P / sqrt(P (1 + g**2) + r**2)``.
@@ -441,5 +442,5 @@ class SimulationSettings(Settings):
 
     @property
     def excess(self) -> float:
-        """Variance of the light over that of photons: 1 plus the gain noise squared."""
+        """Excess noise factor: 1 plus the square of the gain noise."""
         return 1.0 + self.gain_noise**2

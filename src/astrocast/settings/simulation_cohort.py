@@ -1,4 +1,4 @@
-"""What a simulated study is made of."""
+"""Parameters of a simulated study."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Effect = Literal["rate", "peak_dff", "duration_s", "area_um2", "response"]
 class CohortSettings(Settings):
     """Parameters of a simulated study of animals in groups.
 
-    The same settings give the same study. Events lie in units (places), units in
-    regions (cells), regions in recordings, recordings in animals, animals in groups;
-    each level has its own spread.
+    The same settings give the same study. The levels are nested: events in units
+    (places), units in regions (cells), regions in recordings, recordings in animals,
+    animals in groups. Each level has its own standard deviation.
     """
 
-    seed: int = parameter(0, "Seed of everything that is random", ge=0)
+    seed: int = parameter(0, "Seed of all random numbers", ge=0)
     groups: tuple[str, ...] = parameter(
         ("control", "treated"), "Groups, the reference first", min_length=1
     )
@@ -34,49 +34,49 @@ class CohortSettings(Settings):
 
     regions: int = parameter(9, "Regions (cells) of a recording", ge=1)
     units: int = parameter(
-        2, "Units, places at which events recur, of each region", ge=1
+        2, "Units (places at which events recur) in each region", ge=1
     )
     rate: float = parameter(
         0.5, "Mean rate of the events of a unit", unit="1/min", gt=0
     )
     effects: dict[Effect, float] = parameter(
         {},
-        "Factor by which a value differs in every group but the first, for example"
-        " {rate: 1.5}; 'response' multiplies the probability to answer a stimulus",
+        "Factor of a value in all groups but the first, for example {rate: 1.5};"
+        " 'response' multiplies the probability of a response to a stimulus",
     )
     animal_sd: float = parameter(
-        0.25, "Sd between animals, of the natural logarithm of each value", ge=0
+        0.25, "Sd of the natural logarithm of each value between animals", ge=0
     )
     recording_sd: float = parameter(
-        0.1, "Sd between recordings of an animal, of the logarithm", ge=0
+        0.1, "Sd of the natural logarithm between recordings of an animal", ge=0
     )
     unit_sd: float = parameter(
-        0.3, "Sd between units of a recording, of the logarithm", ge=0
+        0.3, "Sd of the natural logarithm between units of a recording", ge=0
     )
     event_sd: float = parameter(
-        0.35, "Sd between events of a unit, of the logarithm", ge=0
+        0.35, "Sd of the natural logarithm between events of a unit", ge=0
     )
 
     followers: float = parameter(
-        0.3, "Share of the units that follow another unit of the recording", ge=0, le=1
+        0.3, "Fraction of units that follow another unit of the recording", ge=0, le=1
     )
     follow_probability: float = parameter(
         0.7, "Probability that an event of the leader is followed", ge=0, le=1
     )
     delay: Range = parameter(
-        (2.0, 8.0), "Delay of a follower, one value for each pair", unit="frames"
+        (2.0, 8.0), "Delay of a follower; one value per pair is drawn", unit="frames"
     )
 
     stimulus_interval: float = parameter(
-        0.0, "Time between stimuli; 0 for none", unit="s", ge=0
+        0.0, "Time between stimuli; 0: no stimuli", unit="s", ge=0
     )
     responders: float = parameter(
-        0.5, "Share of the regions that answer a stimulus", ge=0, le=1
+        0.5, "Fraction of regions that respond to stimuli", ge=0, le=1
     )
     response_probability: float = parameter(
-        0.6, "Probability that a responder answers", ge=0, le=1
+        0.6, "Probability that such a region responds to a stimulus", ge=0, le=1
     )
-    latency: float = parameter(1.5, "Mean latency of an answer", unit="s", ge=0)
+    latency: float = parameter(1.5, "Mean latency of a response", unit="s", ge=0)
     latency_sd: float = parameter(0.3, "Sd of the latency", unit="s", ge=0)
 
     classes: int = parameter(
@@ -87,16 +87,16 @@ class CohortSettings(Settings):
         le=6,
     )
     separation: float = parameter(
-        1.2, "Distance of neighbouring classes, of the logarithm of each value", ge=0
+        1.2, "Difference of the logarithm of values between neighbouring classes", ge=0
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         wrong = {name: f for name, f in self.effects.items() if f <= 0}
         if wrong:
-            raise ValueError(f"effects are factors above 0, found {wrong}")
+            raise ValueError(f"effects have to be factors above 0, found {wrong}")
         if len(set(self.groups)) != len(self.groups):
-            raise ValueError("names of groups differ from each other")
+            raise ValueError(f"groups have to be different, found {self.groups}")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Kinds of simulated events, and the type of a range to draw from."""
+"""Kinds of simulated events, and the type of a range of values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator
 
-#: events given by a formula, wherever they lie
+#: events defined by a formula, independent of the tissue
 FormulaKind = Literal["static", "growing", "travelling", "touching", "long"]
 #: events that follow the tissue
 TissueKind = Literal[
@@ -25,7 +25,7 @@ TissueKind = Literal[
 Kind = FormulaKind | TissueKind
 FORMULA_KINDS: tuple[str, ...] = get_args(FormulaKind)
 TISSUE_KINDS: tuple[str, ...] = get_args(TissueKind)
-#: SNR of a recording for which neither `snr` nor `photons` is given
+#: SNR of a recording if neither `snr` nor `photons` is given
 DEFAULT_SNR = 4.0
 
 

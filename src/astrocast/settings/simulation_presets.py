@@ -1,4 +1,4 @@
-"""Recordings that detection and motion correction are judged by, as settings."""
+"""Settings of the recordings with which detection and registration are evaluated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from astrocast.errors import InvalidValueError
 
-#: a two-photon movie with photomultiplier noise only; nothing moves, nothing drifts
+#: a two-photon movie with photomultiplier noise only: no motion, no drift
 _STILL: dict[str, Any] = {
     "frames": 250,
     "rows": 144,
@@ -34,7 +34,7 @@ _MIXED: dict[str, int] = {
     "repeats": 8,
     "long_tail": 4,
 }
-#: disturbances, each as strong as it is in the table of false events
+#: disturbances, with the strengths used in the table of false events (documentation)
 NUISANCES: dict[str, dict[str, Any]] = {
     "noise": {},
     "flicker": {"flicker": 0.015},
@@ -63,7 +63,7 @@ NUISANCES: dict[str, dict[str, Any]] = {
     "8_bit": {"dtype": "uint8", "bits": 8, "gain": 1.0, "offset": 5.0},
     "12_bit": {"bits": 12},
 }
-#: all disturbances of a recording without averaging and without flashes
+#: the disturbances that "all" combines
 _TOGETHER = (
     "flicker",
     "bleaching",
@@ -124,6 +124,6 @@ def preset_values(name: str) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise InvalidValueError(
-            f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}"
+            f"preset {name!r} does not exist; choose one of {', '.join(PRESETS)}"
         )
     return dict(PRESETS[name])

@@ -124,8 +124,11 @@ def _recover_followers(made: SimulatedCohort, units: Units) -> dict[str, list[fl
 
 
 def recover_responses(seed: int) -> dict[str, list[float]]:
-    """Return how well regions that answer stimuli are found, with their latency."""
-    made = simulate_cohort(_one_animal(seed, stimulus_interval=30.0))
+    """Return how well regions that answer stimuli are found, with their latency.
+
+    Without followers: a unit that follows one that answers, answers too.
+    """
+    made = simulate_cohort(_one_animal(seed, stimulus_interval=30.0, followers=0.0))
     s = made.settings
     found = responses_by(
         made.events,

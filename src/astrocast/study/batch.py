@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from astrocast.runtime.threads import available
+from astrocast.kernels.parallel import count_cores
 from astrocast.study.directory import StudyDirectory
+from astrocast.study.one_recording import compute, find_complete
 from astrocast.study.table import StudyRow
 
 logger = logging.getLogger("astrocast.study")
@@ -34,7 +35,7 @@ def count_workers(wanted: int | None, recordings: int) -> int:
         return max(1, min(wanted, recordings))
     by_memory = psutil.virtual_memory().available // RUN_BYTES
     # a run uses two cores well; more of them go to more recordings
-    return max(1, min(available() // 2, by_memory, recordings))
+    return max(1, min(count_cores() // 2, by_memory, recordings))
 
 
 def run_study(
@@ -45,14 +46,16 @@ def run_study(
     overwrite: bool = False,
     report: Report = lambda row, outcome: None,
 ) -> dict[str, Outcome]:
-    """Run every recording of a study; complete ones are reused.
+    """Run every recording of a study; complete ones are reused, without a process.
 
     Parameters
     ----------
     study
         The study; ``study.json`` is kept up to date while recordings end.
     workers
-        Recordings side by side on this computer; by cores and memory when None.
+        Recordings side by side on this computer; by cores and memory when None. 0: one
+        after the other in this process, which spares small recordings the start of a
+        process; one that crashes then ends the batch.
     client
         A connected `dask.distributed.Client`: its workers run the recordings, which
         they must be able to read at the same paths.
@@ -68,11 +71,12 @@ def run_study(
     """
     jobs = {row.name: _job(study, row, overwrite) for row in study.rows}
     rows = {row.name: row for row in study.rows}
-    outcomes = (
-        _run_on_cluster(client, jobs)
-        if client is not None
-        else _run_here(jobs, count_workers(workers, len(jobs)))
-    )
+    if client is not None:
+        outcomes = _run_on_cluster(client, jobs)
+    elif workers == 0:
+        outcomes = ((name, compute(job)) for name, job in jobs.items())
+    else:
+        outcomes = _run_here(jobs, count_workers(workers, len(jobs)))
     for name, outcome in outcomes:
         study.outcomes[name] = outcome
         study.save()
@@ -94,13 +98,16 @@ def _run_here(
     jobs: dict[str, dict[str, Any]], workers: int
 ) -> Iterator[tuple[str, Outcome]]:
     """Yield names and outcomes as processes end; they end with this one."""
-    threads = max(1, available() // workers)
+    threads = max(1, count_cores() // workers)
     running: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
 
     def run(job: dict[str, Any]) -> Outcome:
         if stopped.is_set():
             return {"status": "failed", "message": "not begun: the batch was stopped"}
+        complete = find_complete(job)
+        if complete is not None:
+            return complete
         return _run_process(job, threads, running)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -132,7 +139,7 @@ def _run_process(
     )
     running.add(process)
     try:
-        out, err = process.communicate(json.dumps(job))
+        out, err = process.communicate(json.dumps(job | {"parent": os.getpid()}))
     finally:
         running.discard(process)
     lines = out.strip().splitlines()
@@ -159,6 +166,10 @@ def _run_on_cluster(
 
     futures = {}
     for name, job in jobs.items():
+        complete = find_complete(job)
+        if complete is not None:
+            yield name, complete
+            continue
         key = f"astrocast-{name}-{uuid.uuid4().hex[:8]}"
         futures[client.submit(_run_task, job, pure=False, retries=1, key=key)] = name
     for future in tasks_as_completed(list(futures)):

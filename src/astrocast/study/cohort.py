@@ -19,6 +19,7 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
 from astrocast.errors import DatasetNotFoundError, NotRunError
+from astrocast.io.export.tables import harmless, remove_marks
 from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table import read_plain_columns
 from astrocast.io.writing.files import replacing
@@ -42,7 +43,7 @@ def write_cohort(study: StudyDirectory) -> pd.DataFrame:
     """
     recordings = pd.DataFrame([_describe(study, row) for row in study.rows])
     with replacing(study.path / RECORDINGS_CSV) as path:
-        recordings.to_csv(path, index=False)
+        harmless(recordings).to_csv(path, index=False)
     with _schema_writers(study) as write:
         for row in complete_rows(study):
             write(_events_of(study, row))
@@ -109,9 +110,23 @@ def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
             ordered = table.select(schema.names).cast(schema)
             rows.write_table(ordered)
-            lines.write_table(ordered)
+            lines.write_table(_mark_texts(ordered))
 
         yield write
+
+
+def _mark_texts(table: pa.Table) -> pa.Table:
+    """Return the table with an apostrophe before texts like formulas; see `harmless`.
+
+    Names of groups and animals can be anything.
+    """
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            texts = table.column(i)
+            formula = pc.match_substring_regex(texts, r"^[=+\-@\t\r]")
+            marked = pc.binary_join_element_wise("'", texts, "")
+            table = table.set_column(i, field, pc.if_else(formula, marked, texts))
+    return table
 
 
 def _united_schema(study: StudyDirectory) -> pa.Schema:
@@ -166,7 +181,7 @@ class Cohort:
         """The table of recordings, failed ones included."""
         labels = dict.fromkeys((*LABELS, "name"), str)
         path = self.directory / RECORDINGS_CSV
-        return pd.read_csv(path, dtype=labels, keep_default_na=True)
+        return remove_marks(pd.read_csv(path, dtype=labels, keep_default_na=True))
 
     def read(
         self,

@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from astrocast.errors import FormatError
+from astrocast.io.export.tables import remove_marks
 from astrocast.io.stores.event_store import META, TABLE
 from astrocast.io.stores.event_table import read_event_table
 from astrocast.io.stores.study_index import STUDY_FILE
-from astrocast.study.cohort import Cohort, event_stores
+from astrocast.study.cohort import Cohort, complete_rows, event_stores
+from astrocast.study.directory import read_study
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,35 @@ def read_flat_events(
     if (path / STUDY_FILE).is_file():
         return Cohort(path).read(wanted)
     if path.suffix.lower() == ".csv":
-        return pd.read_csv(path)
+        return remove_marks(pd.read_csv(path))
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     return read_event_table(find_store(path), columns).reset_index(drop=True)
+
+
+def read_traces(path: Path) -> pd.Series:
+    """Return the traces of events, in the order of `read_flat_events`.
+
+    Parameters
+    ----------
+    path
+        Directory of a study, run directory or event store.
+
+    Raises
+    ------
+    FormatError
+        A CSV or Parquet file, which holds no traces.
+    """
+    if path.suffix.lower() in (".csv", ".parquet"):
+        raise FormatError(
+            f"{path} holds no traces of events; name a study, a run directory"
+            " (.astrocast) or an event store (.roi)"
+        )
+    if not (path / STUDY_FILE).is_file():
+        stores = [find_store(path)]
+    else:
+        study = read_study(path)
+        runs = (study.run_directory(row.name) for row in complete_rows(study))
+        stores = [store for run in runs for store in event_stores(run)]
+    traces = [read_event_table(store, ["trace"])["trace"] for store in stores]
+    return pd.concat(traces, ignore_index=True)

@@ -78,7 +78,7 @@ def test_neither_blocks_nor_threads_change_what_tiles_give(
 ) -> None:
     found = calibrated_events(ArrayRecording(movie))
     monkeypatch.setattr(tiles, "_TILE_VOXELS", 40 * 70 * 80)
-    monkeypatch.setattr(tiles, "_BLOCK_VOXELS", 3 * SHAPE[1] * SHAPE[2])
+    monkeypatch.setattr(tiles, "_THIN", 7)
     with ThreadPoolExecutor(3) as pool:
         cut = calibrated_events(ArrayRecording(movie), pool=pool)
     assert flat(cut) == flat(found)

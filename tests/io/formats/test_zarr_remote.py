@@ -13,14 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from astrocast.detection import Detector
+from astrocast.detection.threshold.preliminary import known_registration
 from astrocast.errors import (
-    AstrocastWarning,
     DatasetNotFoundError,
     InvalidValueError,
     OutputExistsError,
     RecordingNotFoundError,
 )
 from astrocast.io import create_recording, open_recording
+from astrocast.io.stores.frame_quality import read_frame_quality
+from astrocast.io.stores.registration_store import read_registration
 from astrocast.preparation import Delta, Input, MotionCorrection
 
 # the server and the client of S3 warn by themselves
@@ -86,8 +88,7 @@ def test_stages_read_and_write_behind_a_url(
         np.testing.assert_array_equal(found.to_array(), Delta(movie).run(5, "dF"))
     motion = MotionCorrection(logging_level=40)
     motion.run(url, "data/ch0", max_shifts=(2, 2))
-    with pytest.warns(AstrocastWarning, match="frame quality are not stored"):
-        motion.save(url, "mc/ch0")
+    motion.save(url, "mc/ch0")
     with open_recording(url, "mc/ch0") as found:
         np.testing.assert_array_equal(found.to_array(), motion.save())
 
@@ -138,3 +139,30 @@ def test_events_are_those_of_the_same_file_on_disk(bucket: str, tmp_path: Path) 
         tables.append((store / "events.csv").read_bytes())
     assert tables[0] == tables[1]
     assert tables[0].count(b"\n") > 1
+
+
+def test_what_lies_beside_a_movie_is_behind_the_url_as_well(
+    url: str, movie: NDArray[np.uint16]
+) -> None:
+    black = movie.copy()
+    black[12] = 0
+    place = url.replace("scene", "beside")
+    Input(logging_level=50).run(black, place, loc_out="data")
+    table = read_frame_quality(place, "data/ch0")
+    assert table is not None
+    assert table.attrs["frames"] == len(movie)
+    assert table.loc[table["kind"] == "black", "frame"].tolist() == [12]
+    motion = MotionCorrection(logging_level=40)
+    motion.run(place, "data/ch0", max_shifts=(2, 2))
+    motion.save(place, "mc/ch0")
+    stored = read_registration(place, "mc/ch0")
+    assert stored is not None
+    np.testing.assert_array_equal(stored.shifts, motion.registration.shifts)
+    assert stored.summary == motion.registration.summary
+    assert read_registration(place, "mc/ch7") is None
+    assert read_frame_quality(place, "data/ch7") is None
+    # a later stage takes note of them, as beside a file
+    with open_recording(place, "mc/ch0") as found:
+        known = known_registration(found)
+    assert known is not None
+    assert known.border == stored.border

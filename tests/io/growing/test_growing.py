@@ -117,7 +117,7 @@ def test_raw_frames_and_their_end(tmp_path, clock):
     np.testing.assert_array_equal(growing.read(2, 11), MOVIE[2:11])
     with open_raw(path, layout) as whole:
         np.testing.assert_array_equal(whole.to_array(), MOVIE[:11])
-    with pytest.raises(FormatError, match="no whole frame"):
+    with pytest.raises(FormatError, match="smaller than one frame"):
         open_raw(path, RawLayout(900, 900))
 
 

@@ -244,7 +244,7 @@ def test_keys_of_tuples_do_not_hash_without_end(tmp_path, protocol, depth, times
     path = tmp_path / "events.npy"
     path.write_bytes(as_npy(content))
     begin = time.process_time()
-    with pytest.raises(FormatError, match="tuples within tuples"):
+    with pytest.raises(FormatError, match="nested tuples"):
         read_pickled_array(path)
     assert time.process_time() - begin < 5
 

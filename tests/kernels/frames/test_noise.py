@@ -40,3 +40,17 @@ def test_missing_values_become_the_mean_of_their_frame():
     counts = np.full((1, 1, 2), 65535, np.uint16)
     assert fill_invalid(counts)[0].max() == 65535
     assert fill_invalid(counts)[1] is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0, 0), (3, 20, 11), (4, 59, 68)])
+def test_one_invalid_voxel_among_many_is_found(
+    value: float, place: tuple[int, int, int]
+) -> None:
+    frames = np.random.default_rng(0).normal(size=(5, 60, 69)).astype(np.float32)
+    assert fill_invalid(frames)[1] is None
+    frames[place] = value
+    values, invalid = fill_invalid(frames)
+    assert invalid is not None
+    assert np.argwhere(invalid).tolist() == [list(place)]
+    assert np.isfinite(values).all()

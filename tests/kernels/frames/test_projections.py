@@ -12,6 +12,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.frames.projections import (
     Projections,
     first_label,
+    frame_means,
     onset_map,
     project,
 )
@@ -66,6 +67,12 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     assert np.isnan(found.mean[4, 5])
     assert np.isnan(found.std[4, 5])
     assert np.isnan(found.frame_mean[7])
+
+
+def test_frame_means_leave_out_what_is_not_finite() -> None:
+    for values in (movie(dtype=np.uint16), with_gaps(movie())):
+        expected = project(values).frame_mean
+        np.testing.assert_allclose(frame_means(values), expected, rtol=1e-12)
 
 
 @settings(max_examples=12)

@@ -11,6 +11,7 @@ from scipy import stats
 from astrocast.kernels.inference.groups import (
     expanded_interval,
     hedges_g,
+    holm_correction,
     judge_by_t,
     permutation_p,
     resample_means,
@@ -93,3 +94,14 @@ def test_the_interval_holds_the_truth_in_95_percent_with_few_animals():
         held.append(low <= 0 <= high)
     # the plain percentiles hold it in about 88 %
     assert 0.92 < np.mean(held) < 0.98
+
+
+@pytest.mark.parametrize("tests", [1, 2, 12])
+def test_the_correction_of_holm_is_that_of_statsmodels(tests: int):
+    multitest = pytest.importorskip(
+        "statsmodels.stats.multitest", reason="needs the extra `study`"
+    )
+    p = np.random.default_rng(tests).uniform(0, 0.3, tests) ** 2
+    p[-1] = p[0]
+    expected = multitest.multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(holm_correction(p), expected)

@@ -14,6 +14,8 @@ from astrocast.kernels.masks.runs import (
     list_runs,
     list_voxels,
     merge_runs,
+    paint_over,
+    select_in_runs,
 )
 
 SHAPE = (3, 4, 9)
@@ -104,3 +106,25 @@ def test_packed_runs_are_packed_masks() -> None:
     for n, mask in enumerate(masks):
         expected = np.packbits(mask, axis=None, bitorder="little")
         np.testing.assert_array_equal(bits[offsets[n] : offsets[n + 1]], expected)
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_wanted_voxels_of_runs_are_those_of_the_painted_mask(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random(SHAPE) < 0.7
+    wanted = rng.random(mask.sum()) < 0.6
+    expected = mask.copy()
+    expected[mask] = wanted
+    found, truth = select_in_runs(find_runs(mask), wanted), find_runs(expected)
+    np.testing.assert_array_equal(found.start, truth.start)
+    np.testing.assert_array_equal(found.stop, truth.stop)
+    np.testing.assert_array_equal(found.first, truth.first)
+
+
+def test_runs_are_painted_over_what_is_there() -> None:
+    rng = np.random.default_rng(3)
+    mask, volume = rng.random(SHAPE) < 0.4, rng.integers(0, 5, SHAPE, np.int32)
+    expected = np.where(mask, -1, volume)
+    paint_over(find_runs(mask), -1, volume)
+    np.testing.assert_array_equal(volume, expected)

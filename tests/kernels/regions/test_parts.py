@@ -41,5 +41,5 @@ def test_a_cell_is_whole_without_an_image_that_shows_more():
     labels[5:9, 5:9] = 1
     found = divide_into_parts(np.full((20, 20), np.nan), labels, 12)
     assert ((found > 0) == (labels > 0)).all()
-    with pytest.raises(InvalidValueError, match="the territories are"):
+    with pytest.raises(InvalidValueError, match="of the same recording"):
         divide_into_parts(np.ones((3, 4)), labels, 12)

@@ -62,6 +62,15 @@ def test_nothing_is_said_where_there_is_nothing() -> None:
     assert not find_line_offset(noise).is_significant
 
 
+def test_lost_lines_are_left_out() -> None:
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((64, 64)), 2)
+    image[1::2] = np.roll(image[1::2], 3, axis=1)
+    image[[20, 21]] = np.nan
+    found = find_line_offset(image[None])
+    assert found.pixels == pytest.approx(3, abs=0.1)
+    assert found.is_significant
+
+
 @pytest.mark.parametrize("first_row", [0, 1, 5])
 @pytest.mark.parametrize("pixels", [2.0, -0.5, 1.3])
 def test_odd_lines_are_moved_as_a_spline_moves_them(pixels, first_row) -> None:

@@ -13,7 +13,7 @@ from astrocast.kernels.registration.illumination import (
     BLOCK,
     block_means,
     block_size,
-    evenly_lit,
+    find_evenly_lit,
     unevenness,
 )
 from astrocast.kernels.registration.preprocess import plan_view, view_frames
@@ -95,7 +95,7 @@ def test_an_event_is_no_template(moved: tuple[NDArray[Any], NDArray[Any]]) -> No
         [moved[0], moved[0][:5] + (200 * event()).astype(np.float32)]
     )
     seen = view_frames(frames, plan_view((SIZE, SIZE)))
-    np.testing.assert_array_equal(evenly_lit(seen), np.arange(21) < 16)
+    np.testing.assert_array_equal(find_evenly_lit(seen), np.arange(21) < 16)
     rest = np.corrcoef(first_template(seen).ravel(), seen[:16].mean(0).ravel())[0, 1]
     light = np.corrcoef(first_template(seen).ravel(), (seen[16] - seen[0]).ravel())[
         0, 1

@@ -7,11 +7,11 @@ from scipy import ndimage
 
 from astrocast.kernels.registration.quality import (
     agreement,
-    bridge,
-    clipped_share,
     crispness,
     dark_border,
     field_border,
+    interpolate_bad_frames,
+    measure_clipping,
     normal_range,
     valid_border,
 )
@@ -44,8 +44,10 @@ def test_agreement_is_pearson_and_sees_a_small_displacement() -> None:
 def test_bad_frames_take_the_shift_between_their_neighbours() -> None:
     shifts = np.array([[0.0, 1], [9, 9], [2, 3], [7, 7]])
     bad = np.array([False, True, False, True])
-    np.testing.assert_allclose(bridge(shifts, bad), [[0, 1], [1, 2], [2, 3], [2, 3]])
-    np.testing.assert_array_equal(bridge(shifts, ~np.zeros(4, bool)), 0)
+    np.testing.assert_allclose(
+        interpolate_bad_frames(shifts, bad), [[0, 1], [1, 2], [2, 3], [2, 3]]
+    )
+    np.testing.assert_array_equal(interpolate_bad_frames(shifts, ~np.zeros(4, bool)), 0)
     assert shifts[1, 0] == 9
 
 
@@ -63,7 +65,7 @@ def test_a_clipped_frame_is_told_from_a_normal_one() -> None:
     frames = np.random.default_rng(0).random((3, 20, 20)).astype(np.float32)
     frames[1, :10] = frames[1].max()
     frames[2] = 0
-    np.testing.assert_allclose(clipped_share(frames), [1 / 400, 0.5, 1.0], atol=0.01)
+    np.testing.assert_allclose(measure_clipping(frames), [1 / 400, 0.5, 1.0], atol=0.01)
 
 
 def test_normal_range_is_wide_where_the_recording_is_clean() -> None:

@@ -10,7 +10,7 @@ from astrocast.errors import InvalidValueError
 from astrocast.kernels.registration.sessions import (
     carry_map,
     carry_points,
-    invert,
+    invert_transform,
     match_sessions,
     warp_image,
 )
@@ -39,7 +39,7 @@ def two_days(seed: int, degrees: float, stretch: np.ndarray, shift: tuple):
     linear = np.array([[c, -s], [s, c]]) @ stretch
     middle = (np.array(SHAPE) - 1) / 2
     matrix = np.column_stack([linear, middle + shift - linear @ middle])
-    back = invert(matrix)
+    back = invert_transform(matrix)
     start = np.array([75, 75])
     first = whole[75 : 75 + SHAPE[0], 75 : 75 + SHAPE[1]]
     second = ndimage.affine_transform(
@@ -82,7 +82,7 @@ def test_a_known_transform_is_found(model, degrees, stretch, shift):
     assert (second == before[1]).all()
     # back is forward, turned round
     back = match_sessions(second, first, model)
-    assert error(back, invert(matrix)) < 0.6
+    assert error(back, invert_transform(matrix)) < 0.6
     seen = warp_image(second, found.matrix, SHAPE)
     assert np.isfinite(seen).mean() == pytest.approx(found.overlap)
 
@@ -102,10 +102,12 @@ def test_pixels_without_value_and_gain_do_not_matter():
     cut = second.copy()
     cut[:10] = np.nan
     assert error(match_sessions(first, cut), matrix) < 0.8
-    with pytest.raises(InvalidValueError, match="one value only"):
+    with pytest.raises(InvalidValueError, match="constant or all NaN"):
         match_sessions(first, np.ones(SHAPE))
-    with pytest.raises(InvalidValueError, match="at least 16 pixels"):
+    with pytest.raises(InvalidValueError, match="at least 16 x 16 pixels"):
         match_sessions(first, np.ones((4, 4)))
+    with pytest.raises(InvalidValueError, match="choose one of shift, rigid, affine"):
+        match_sessions(first, second, "similarity")
 
 
 def test_a_map_is_carried_to_where_its_pixels_are_seen():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from astrocast.kernels.registration.preprocess import (
+    cut_patches,
     displace_frames,
     halve,
-    patches,
     plan_view,
     view_frames,
 )
@@ -69,7 +69,7 @@ def test_halve_and_displaced_and_patches() -> None:
             np.clip(np.arange(26) + dx, 0, 25),
         )
         np.testing.assert_array_equal(moved, frame[np.ix_(rows, columns)])
-    cut = patches(
+    cut = cut_patches(
         seen,
         np.array([0, 14]),
         np.array([2, 8, 16]),

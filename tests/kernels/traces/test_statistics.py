@@ -15,7 +15,6 @@ from astrocast.kernels.traces.statistics import (
     average_traces,
     counts_around,
     counts_over_time,
-    windows_around,
 )
 
 times = hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(-5, 25))
@@ -40,11 +39,6 @@ def test_counts_around_stimuli_are_histograms_of_the_lag(found, stimuli):
         for s in stimuli
     ]
     assert_array_equal(counts_around(found, stimuli, edges), expected)
-
-
-def test_windows_beyond_the_recording_are_nan():
-    found = windows_around(np.arange(5.0), np.array([1, 4]), 2, 2)
-    assert_array_equal(found, [[np.nan, 0, 1, 2], [2, 3, 4, np.nan]])
 
 
 def test_average_of_aligned_traces_is_that_of_a_matrix():

@@ -1,4 +1,4 @@
-"""Means over regions, extension and surroundings against plain indexing."""
+"""Means over regions, extension and list_rings against plain indexing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from scipy.ndimage import binary_dilation
 
 from astrocast.kernels.masks.packed_masks import pack_masks
 from astrocast.kernels.ragged.ragged import split
-from astrocast.kernels.traces.extension import extended_windows, place_traces, sides
+from astrocast.kernels.traces.extension import (
+    extend_windows,
+    place_traces,
+    split_windows,
+)
 from astrocast.kernels.traces.traces import (
+    Pixels,
     Windows,
     add_means,
     list_pixels,
-    surroundings,
+    list_rings,
 )
 
 SHAPE = (12, 9, 11)
@@ -59,7 +64,7 @@ def test_surroundings_are_a_dilation_less_a_dilation(gap, width):
     pixels = list_pixels(pack_masks(masks), origins, SHAPE[1:])
     square = np.ones((3, 3))
     for found, mask, origin in zip(
-        split(*surroundings(pixels, SHAPE[1:], gap, width)), masks, origins, strict=True
+        split(*list_rings(pixels, SHAPE[1:], gap, width)), masks, origins, strict=True
     ):
         footprint = place(mask.any(0), origin)
         near = binary_dilation(footprint, square, iterations=gap) if gap else footprint
@@ -83,7 +88,7 @@ def test_means_over_regions_do_not_depend_on_blocks(seed, block, dtype, with_lab
     labels = (rng.random(SHAPE) < 0.3).astype(np.int32) if with_labels else None
     origins, masks = some_events(rng)
     pixels = list_pixels(pack_masks(masks), origins, SHAPE[1:])
-    windows = extended_windows(origins[:, 0], origins[:, 0] + 1, 2, None, (0, SHAPE[0]))
+    windows = extend_windows(origins[:, 0], origins[:, 0] + 1, 2, None, (0, SHAPE[0]))
     out = np.empty(int(windows.offsets[-1]), np.float32)
     for start in range(0, SHAPE[0], block):
         part = slice(start, start + block)
@@ -113,14 +118,23 @@ def test_means_over_regions_do_not_depend_on_blocks(seed, block, dtype, with_lab
 
 def test_sides_and_event_fill_the_window():
     z0, z1 = np.array([2, 5]), np.array([4, 9])
-    windows = extended_windows(z0, z1, 3, 2, (0, 10))
+    windows = extend_windows(z0, z1, 3, 2, (0, 10))
     assert_array_equal(windows.starts, [0, 2])
     assert_array_equal(np.diff(windows.offsets), [6, 8])
     out = np.zeros(int(windows.offsets[-1]), np.float32)
-    before, after = sides(windows, z0, z1)
+    before, after = split_windows(windows, z0, z1)
     own = Windows(z0, np.array([0, 2, 6]))
     for number, part in enumerate([before, own, after], start=1):
         place_traces(
             np.full(int(part.offsets[-1]), number, np.float32), part, windows, out
         )
     assert_array_equal(out, [1, 1, 2, 2, 3, 3, 1, 1, 1, 2, 2, 2, 2, 3])
+
+
+def test_recordings_of_the_other_byte_order_are_averaged():
+    movie = np.arange(24).reshape(2, 3, 4)
+    pixels = Pixels(np.array([0, 5]), np.array([0, 2]))
+    windows = Windows(np.array([0]), np.array([0, 2]))
+    out = np.zeros(2, np.float32)
+    add_means(movie.astype(">u2"), 0, pixels, windows, out)
+    np.testing.assert_array_equal(out, movie.reshape(2, -1)[:, [0, 5]].mean(1))

@@ -13,13 +13,17 @@ from astrocast.analysis.video import Video
 from astrocast.errors import InvalidValueError, NotRunError
 from astrocast.events.array_columns import TraceArray, as_masks
 from astrocast.io.recording import Recording
-from astrocast.kernels.traces.extension import extended_windows, place_traces, sides
+from astrocast.kernels.traces.extension import (
+    extend_windows,
+    place_traces,
+    split_windows,
+)
 from astrocast.kernels.traces.traces import (
     Pixels,
     Windows,
     add_means,
     list_pixels,
-    surroundings,
+    list_rings,
 )
 from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 from astrocast.runtime.progress import track
@@ -109,9 +113,9 @@ def extend_traces(
     traces = traces_of(table)
     z0, z1 = (table[z].to_numpy(np.int64) for z in ("z0", "z1"))
     frames = (video.first_frame, video.first_frame + video.shape[0])
-    windows = extended_windows(z0, z1, *settings.sides, frames)
+    windows = extend_windows(z0, z1, *settings.sides, frames)
     kinds = ("first", "last") if settings.by == "edge" else ("footprint", "footprint")
-    parts = sides(windows, z0, z1)
+    parts = split_windows(windows, z0, z1)
     before, after = (event_pixels(table, video.shape[1:], kind) for kind in kinds)
     outside = mean_traces(video, [(before, parts[0]), (after, parts[1])])
     out = np.empty(int(windows.offsets[-1]), np.float32)
@@ -139,11 +143,11 @@ def ring_traces(
     """Return the mean of a ring around each event, without pixels of any event."""
     check_extent(table, video)
     frame_shape = video.shape[1:]
-    ring = surroundings(
+    ring = list_rings(
         event_pixels(table, frame_shape), frame_shape, settings.gap, settings.width
     )
     z0, z1 = (table[z].to_numpy(np.int64) for z in ("z0", "z1"))
-    windows = extended_windows(
+    windows = extend_windows(
         z0, z1, 0, 0, (video.first_frame, video.first_frame + video.shape[0])
     )
     (values,) = mean_traces(video, [(ring, windows)], labels)

@@ -157,9 +157,17 @@ def units(
 def clusters(
     source: Source,
     feature: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(help="Column of numbers; may be repeated.", show_default=False),
-    ],
+    ] = None,
+    tsfresh: Annotated[
+        Literal["minimal", "efficient"] | None,
+        typer.Option(
+            help="Also features of the traces by tsfresh (extra `tsfresh`): 10 simple"
+            " ones, or about 780.",
+            show_default=False,
+        ),
+    ] = None,
     method: Annotated[
         Literal["kmeans", "hierarchical", "hdbscan"], typer.Option(help="Method.")
     ] = "kmeans",
@@ -184,10 +192,9 @@ def clusters(
         stability,
     )
     from astrocast.plotting.networks import embedding_points
-    from astrocast.study.sources import read_flat_events
 
-    table = read_flat_events(source, feature)
-    matrix = feature_matrix(table, feature)
+    table, features = _read_features(source, feature or [], tsfresh)
+    matrix = feature_matrix(table, features)
     labels = cluster_features(matrix.values, method, clusters=number, seed=seed)
     kinds = int(labels.max()) + 1
     held = (
@@ -208,6 +215,26 @@ def clusters(
     )
     if len(matrix.left_out):
         typer.echo(f"{len(matrix.left_out)} events lack a feature and are left out")
+
+
+def _read_features(
+    source: Path, columns: list[str], tsfresh: Literal["minimal", "efficient"] | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the events with columns and features of tsfresh, and the names of all."""
+    from astrocast.analysis.tsfresh_features import tsfresh_features
+    from astrocast.errors import InvalidValueError
+    from astrocast.study.sources import read_flat_events, read_traces
+
+    if tsfresh is None:
+        if not columns:
+            raise InvalidValueError(
+                "no feature is named: give --feature COLUMN, or --tsfresh minimal"
+            )
+        return read_flat_events(source, columns), columns
+    made = tsfresh_features(read_traces(source), tsfresh)
+    if not columns:
+        return made, made.columns.to_list()
+    return read_flat_events(source, columns).join(made), [*columns, *made.columns]
 
 
 @analyze.command()

@@ -38,11 +38,12 @@ Output = Annotated[
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV; it appears when it is complete."""
+    from astrocast.io.export.tables import harmless
     from astrocast.io.writing.files import replacing
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
-        table.to_csv(beside, index=False)
+        harmless(table).to_csv(beside, index=False)
 
 
 def write_text(text: str, path: Path) -> None:

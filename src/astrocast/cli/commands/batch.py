@@ -35,8 +35,9 @@ def batch(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Recordings side by side (default: by cores and memory).",
+            min=0,
+            help="Recordings side by side (default: by cores and memory); 0: one after"
+            " the other without processes of their own.",
             show_default=False,
         ),
     ] = None,

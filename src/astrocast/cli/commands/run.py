@@ -85,7 +85,8 @@ def run(
 ) -> None:
     """Turn a recording into a table of calcium events and a report."""
     from astrocast.cli.output import print_result
-    from astrocast.io.registry import is_url, open_recording
+    from astrocast.io.naming import is_url
+    from astrocast.io.registry import open_recording
     from astrocast.pipeline.movies import store_for_workers
     from astrocast.pipeline.run import run_recording
     from astrocast.pipeline.settings import read_configuration

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
+    ReusedArrays,
     Stretch,
     blocks_of,
     signal_of,
@@ -34,10 +35,11 @@ from astrocast.kernels.calibrated.candidates import (
     values_on_runs,
 )
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
-from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
+from astrocast.kernels.masks.runs import Runs, find_runs, select_in_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block, read_blocks
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.settings.calibrated import CalibratedSettings
 
 _BLOCK_VOXELS = BLOCK_VOXELS
@@ -97,12 +99,14 @@ def find_candidates(
     excess = 0.0
     settings = search.settings
     items = []
-    for start, stop in stretches(recording.shape[0], settings.stretch):
-        own = blocks_of(recording, start, stop, settings.reach + 1, _BLOCK_VOXELS)
-        items.append(((start, stop), list(enumerate(own, len(blocks)))))
-        blocks += own
     checkpoint = search.checkpoint
     assert isinstance(checkpoint, Checkpoint)
+    # an interrupted detection goes on with its own blocks, whatever the limit is now
+    most = checkpoint.block_voxels(lambda: scale_to_memory(_BLOCK_VOXELS))
+    for start, stop in stretches(recording.shape[0], settings.stretch):
+        own = blocks_of(recording, start, stop, settings.reach + 1, most)
+        items.append(((start, stop), list(enumerate(own, len(blocks)))))
+        blocks += own
     found = map_tasks(
         SearchStretch(recording, search),
         items,
@@ -213,8 +217,9 @@ def search_stretch(
     todo = [(i, b) for i, b in blocks if not done(search.looked, i)]
     search.advance(span[1] - span[0] - sum(b.stop - b.start for _, b in todo))
     reader = read_blocks(recording, [b for _, b in todo])
+    arrays = ReusedArrays()
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
-        _look(index, block, frames, stretch, search)
+        _look(index, block, frames, stretch, search, arrays)
         search.advance(block.stop - block.start)
     sums = sum(
         search.checkpoint.load(search.looked, index, "low")["low"]
@@ -223,8 +228,14 @@ def search_stretch(
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
-    for index, block in blocks:
-        _keep(index, block, stretch, ratio, recording.shape[0], search)
+    # a block in each thread: little of this is in kernels that threads could share
+    alone = replace(search, pool=None)
+
+    def keep(item: tuple[int, Block]) -> None:
+        _keep(*item, stretch, ratio, recording.shape[0], alone)
+
+    in_turn = map if search.pool is None else search.pool.map
+    list(in_turn(keep, blocks))
     return stretch.excess
 
 
@@ -234,10 +245,11 @@ def _look(
     frames: NDArray[np.generic],
     stretch: Stretch,
     search: CandidateSearch,
+    arrays: ReusedArrays,
 ) -> None:
     """Keep what stands out of the noise in a block, and sums of what is below zero."""
     settings, pool = search.settings, search.pool
-    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool)
+    above, smooth, invalid = signal_of(frames, block, stretch, settings, pool, arrays)
     noise, which = stretch.deviation(block, settings)
     low = np.zeros(smooth.shape[1:], np.int64)
     counted = ~search.field_active[block.start : block.stop]
@@ -289,9 +301,7 @@ def _keep(
     plain, normal = noise_on_runs(runs, value, noise, search.pool)
     high = value > np.float32(search.settings.candidate) * plain
     if not high.all():
-        volume = paint_runs(runs, np.ones(len(runs), np.int32), search.pool) > 0
-        volume[volume] = high
-        runs = find_runs(volume, search.pool)
+        runs = select_in_runs(runs, high, search.pool)
     heights = Heights(value[high], stored["single"][high], normal[high])
     if not search.whole:
         search.checkpoint.save(

@@ -31,6 +31,7 @@ from astrocast.kernels.calibrated.overlap import (
     shared_voxels,
 )
 from astrocast.kernels.masks.runs import Runs
+from astrocast.kernels.segmentation.ordering import order_by_group
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
@@ -108,11 +109,13 @@ class Batch:
     groups: NDArray[np.int64]
     voxels: list[Voxels] | None = None
 
-    def load(self, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
+    def load(
+        self, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None = None
+    ) -> list[Voxels]:
         """Return the voxels of each group, ascending; ``shape`` of the recording."""
         if self.voxels is not None:
             return self.voxels
-        return _gather(self, checkpoint, shape)
+        return _gather(self, checkpoint, shape, pool)
 
 
 def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
@@ -155,32 +158,43 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> list[Voxels]:
+def _gather(
+    batch: Batch, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None
+) -> list[Voxels]:
     """Return the voxels of connected candidates, ascending in each group."""
-    rows, columns = shape[1:]
-    parts = []
-    for index, block, final in batch.blocks:
-        stored = checkpoint.load(ACTIVE, index)
-        place = (block.stop - block.start, rows, columns)
-        runs = Runs(stored["start"], stored["stop"], stored["first"], place)
-        at = np.minimum(np.searchsorted(batch.numbers, final), len(batch.numbers) - 1)
-        group = np.where(batch.numbers[at] == final, batch.groups[at], -1)
-        length = (runs.stop - runs.start).astype(np.int64)
-        first = (
-            (runs.frame() + block.start) * rows + runs.row()
-        ) * columns + runs.start
-        of_voxel = np.repeat(group[stored["labels"]].astype(np.int32), length)
-        own = of_voxel >= 0
-        at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(
-            len(own)
-        )
-        names = ("value", "noise", "single")
-        parts.append((of_voxel[own], at[own], *(stored[name][own] for name in names)))
+    of_block = partial(_gather_block, batch=batch, checkpoint=checkpoint, shape=shape)
+    parts = list((map if pool is None else pool.map)(of_block, batch.blocks))
     of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
-    order = np.argsort(of_voxel, kind="stable")
-    cuts = np.cumsum(np.bincount(of_voxel))[:-1]
-    split = [np.split(column[order], cuts) for column in values]
+    order, first = order_by_group(of_voxel, int(of_voxel.max(initial=-1)) + 1)
+    split = [np.split(column[order], first[1:-1]) for column in values]
     return [Voxels(*one) for one in zip(*split, strict=True)]
+
+
+def _gather_block(
+    place: tuple[int, Block, NDArray[np.int32]],
+    batch: Batch,
+    checkpoint: Any,
+    shape: tuple[int, int, int],
+) -> tuple[NDArray[Any], ...]:
+    """Return group, flat index, signal, noise and unsmoothed signal of each voxel."""
+    index, block, final = place
+    stored = checkpoint.load(ACTIVE, index)
+    rows, columns = shape[1:]
+    runs = Runs(
+        stored["start"],
+        stored["stop"],
+        stored["first"],
+        (block.stop - block.start, rows, columns),
+    )
+    at = np.minimum(np.searchsorted(batch.numbers, final), len(batch.numbers) - 1)
+    group = np.where(batch.numbers[at] == final, batch.groups[at], -1)
+    length = (runs.stop - runs.start).astype(np.int64)
+    first = ((runs.frame() + block.start) * rows + runs.row()) * columns + runs.start
+    of_voxel = np.repeat(group[stored["labels"]].astype(np.int32), length)
+    own = of_voxel >= 0
+    at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(own))
+    names = ("value", "noise", "single")
+    return of_voxel[own], at[own], *(stored[name][own] for name in names)
 
 
 class FindEvents:
@@ -208,7 +222,7 @@ class FindEvents:
         self, batch: Batch, pool: Executor | None
     ) -> tuple[list[DividedEvent], int]:
         """Return the events of a batch, and the first frame of those to come."""
-        voxels = batch.load(self.checkpoint, self.shape)
+        voxels = batch.load(self.checkpoint, self.shape, pool)
         found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
         return list(found), batch.following
 
@@ -254,11 +268,9 @@ def _divide(
         hills, voxels.at, voxels.value, voxels.noise, shape, _rule(settings)
     )
     event = event_of[hills.hill]
-    order = np.argsort(event, kind="stable")
-    count = np.bincount(event, minlength=len(event_of))
-    first = np.concatenate([[0], np.cumsum(count)])
-    height = np.zeros(len(count), np.float32)
-    there = np.flatnonzero(count)
+    order, first = order_by_group(event, len(event_of))
+    height = np.zeros(len(event_of), np.float32)
+    there = np.flatnonzero(np.diff(first))
     height[there] = np.maximum.reduceat(
         (voxels.value / voxels.noise)[order], first[:-1][there]
     )

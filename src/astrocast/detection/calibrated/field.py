@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.stretch import blocks_of
+from astrocast.detection.calibrated.stretch import READ_VOXELS, blocks_of
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.frame_course import tile_means_of_frames
 from astrocast.kernels.frames.frame_judge import FrameJudge
@@ -18,11 +18,11 @@ from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.frames.frame_statistics import FrameStatistics, measure_frames
 from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.runtime.blocks import Block, map_blocks
+from astrocast.runtime.memory import scale_to_memory
 
-_BLOCK_VOXELS = 8 << 20
 #: most tiles along a side of the frame, fewer where a recording is so long that their
 #: courses would have more than so many values: they are held in memory
-_TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 32 << 20
+_TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,23 @@ class Field:
         """Read a recording once, and judge its frames where they were not before."""
         n, rows, columns = recording.shape
         side = max(1, -(-max(rows, columns) // tiles_along(n)))
-        tiles, judged = [], FrameJudge()
+        count = -(-rows // side) * -(-columns // side)
+        tiles, judged = np.empty((n, count), np.float32), FrameJudge()
         blocks = [
             Block(b.start, b.stop, min(1, b.start), 0)
-            for b in blocks_of(recording, 0, n, most=_BLOCK_VOXELS)
+            for b in blocks_of(recording, 0, n, most=scale_to_memory(READ_VOXELS))
         ]
-        for _, (means, measured) in map_blocks(
+        for block, (means, measured) in map_blocks(
             recording, MeasureField(side, judge), blocks, pool=pool
         ):
-            tiles.append(means)
+            tiles[block.start : block.stop] = means
             for part in measured:
                 judged.add(part)
         bad = np.zeros(n, np.bool_)
         if judge:
             left_out = [f.frame for f in judged.flags() if f.severity >= LEAVE_OUT]
             bad[left_out] = True
-        return cls(np.concatenate(tiles), side, (rows, columns), bad)
+        return cls(tiles, side, (rows, columns), bad)
 
     def interpolate_bad_frames(
         self, bad: NDArray[np.bool_] | None
@@ -138,7 +139,7 @@ def tiles_along(n_frames: int) -> int:
 
     Examples
     --------
-    >>> tiles_along(80_000), tiles_along(1_000_000)
+    >>> tiles_along(20_000), tiles_along(1_000_000)
     (20, 5)
     """
     fits = int((_MOST_VALUES / max(n_frames, 1)) ** 0.5)

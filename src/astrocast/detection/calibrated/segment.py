@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -140,33 +140,18 @@ class _Writer:
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
         self.parts: list[NDArray[np.float64]] = []
-        self.written = 0
 
     def write(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
     ) -> Segmentation:
         """Divide the candidates, write all blocks, and return the events."""
-        shape, blocks = self.candidates.shape, self.candidates.blocks
-        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
-        for events, following in self._found(settings, threshold, pool):
-            for event in events:
-                size = shape[1] * shape[2]
-                activity = self.of_field.activity
-                if follows_field(event.layers.voxels, event.peak, activity, size):
-                    continue
-                if self.gaps.is_remainder(event.layers.voxels, event.peak):
-                    continue
-                self.heights.append(event.height)
-                self.parts.append(event.parts)
-                for index, part in parts_by_block(event.layers, edges):
-                    waiting = self.open_at.setdefault(index, [])
-                    waiting.append((part, n_field + len(self.heights)))
-            while self.written < len(blocks) and (
-                blocks[self.written].stop <= following
-            ):
-                self._write_block()
-        while self.written < len(blocks):
-            self._write_block()
+        shape = self.candidates.shape
+        n_field = len(self.of_field.mask)
+        # the next batch is divided while blocks are written
+        with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
+            written = self._write_blocks(settings, threshold, pool, behind)
+            for block in written:
+                block.result()
         n = len(self.heights)
         voxels = float(np.prod(shape))
         sure = confidence(np.array(self.heights), voxels, settings.sigma)
@@ -182,6 +167,41 @@ class _Writer:
         write_parts(self.candidates.checkpoint.path, table)
         return found
 
+    def _write_blocks(
+        self,
+        settings: CalibratedSettings,
+        threshold: float,
+        pool: Executor | None,
+        behind: Executor,
+    ) -> list[Future[None]]:
+        """Divide the candidates; return what writes the blocks in another thread."""
+        shape, blocks = self.candidates.shape, self.candidates.blocks
+        n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
+        written: list[Future[None]] = []
+
+        def write_until(frame: int) -> None:
+            while len(written) < len(blocks) and blocks[len(written)].stop <= frame:
+                index = len(written)
+                parts = self.open_at.pop(index, [])
+                written.append(behind.submit(self._write_block, index, parts))
+
+        for events, following in self._found(settings, threshold, pool):
+            for event in events:
+                size = shape[1] * shape[2]
+                activity = self.of_field.activity
+                if follows_field(event.layers.voxels, event.peak, activity, size):
+                    continue
+                if self.gaps.is_remainder(event.layers.voxels, event.peak):
+                    continue
+                self.heights.append(event.height)
+                self.parts.append(event.parts)
+                for index, part in parts_by_block(event.layers, edges):
+                    waiting = self.open_at.setdefault(index, [])
+                    waiting.append((part, n_field + len(self.heights)))
+            write_until(following)
+        write_until(shape[0])
+        return written
+
     def _found(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
     ) -> Iterator[tuple[list[DividedEvent], int]]:
@@ -195,11 +215,10 @@ class _Writer:
         task = FindEvents(there, shape, settings, threshold)
         yield from map_tasks(task, found, pool, describe=_describe_batch)
 
-    def _write_block(self) -> None:
-        """Write the next block, its part of whole-field events below all others."""
-        index, block = self.written, self.candidates.blocks[self.written]
+    def _write_block(self, index: int, parts: list[Part]) -> None:
+        """Write a block, its part of whole-field events below all others."""
+        block = self.candidates.blocks[index]
         shape = (block.stop - block.start, *self.candidates.shape[1:])
-        parts = self.open_at.pop(index, [])
         of_field = [
             (k, self.field.voxels(mask, block.start, block.stop))
             for k, mask in enumerate(self.of_field.mask)
@@ -215,7 +234,6 @@ class _Writer:
                 layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)
-        self.written += 1
 
 
 def _describe_batch(batch: Batch) -> tuple[str, int]:

@@ -40,10 +40,13 @@ from astrocast.kernels.frames.smoothing import (
     temporal_gain_of,
 )
 from astrocast.runtime.blocks import Block, read_blocks
+from astrocast.runtime.memory import scale_to_memory
 from astrocast.settings.calibrated import CalibratedSettings
 
 #: most voxels of a block
 BLOCK_VOXELS = 16 << 20
+#: most voxels of a block where it is only read: its memory is used again for the next
+READ_VOXELS = 4 << 20
 #: half a block is faster, as its memory is used anew, where that many frames make its
 #: halo a small part
 _WIDE_FRAMES = 64
@@ -106,10 +109,12 @@ class Stretch:
     ) -> Stretch:
         """Read a stretch and a sample of it; return its noise and background."""
         gathered = LagMoments(step_edges(stop - start), recording.shape[1:])
-        for block, frames in read_blocks(recording, blocks_of(recording, start, stop)):
+        for block, frames in read_blocks(
+            recording,
+            blocks_of(recording, start, stop, most=scale_to_memory(READ_VOXELS)),
+        ):
             gathered.add(fill_invalid(frames)[0], block.start - start, pool)
-        moments = gathered.summary()
-        del gathered
+        moments = gathered.finish()
         active = None if field_active is None else field_active[start:stop]
         known = cls.of_moments(
             moments, (start, stop), len(recording), settings, pool, active
@@ -204,7 +209,7 @@ class Stretch:
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
-        heights = []
+        heights, arrays = [], ReusedArrays()
         n = len(recording)
         # at most a few frames at the ends differ from the median
         few = min(n, 1000)
@@ -212,7 +217,7 @@ class Stretch:
         for block, frames in read_blocks(
             recording, self._samples(recording, settings.reach + 1, since)
         ):
-            above, smooth, _ = signal_of(frames, block, self, settings, pool)
+            above, smooth, _ = signal_of(frames, block, self, settings, pool, arrays)
             above, at = above[block.inner], np.arange(block.start, block.stop)
             if field_active is not None and field_active[at].any():
                 counted = ~field_active[at]
@@ -281,6 +286,25 @@ class Stretch:
         return np.stack(kinds), which.astype(np.int64)
 
 
+class ReusedArrays:
+    """Arrays of float32 that are used again for each block.
+
+    The system clears new memory before it is used, which takes as long as a simple
+    kernel.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.float32]] = {}
+
+    def get(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return the array of a name, of any content, valid up to the next call."""
+        size = int(np.prod(shape))
+        held = self._held.get(name)
+        if held is None or held.size < size:
+            held = self._held[name] = np.empty(size, np.float32)
+        return held[:size].reshape(shape)
+
+
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
     """Return first frame and end of each stretch, about ``length`` frames.
 
@@ -295,9 +319,17 @@ def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
 
 
 def blocks_of(
-    recording: Recording, start: int, stop: int, halo: int = 0, most: int = BLOCK_VOXELS
+    recording: Recording,
+    start: int,
+    stop: int,
+    halo: int = 0,
+    most: int | None = None,
 ) -> list[Block]:
-    """Return the blocks in which frames of a recording are worked on."""
+    """Return the blocks in which frames of a recording are worked on.
+
+    ``most``: voxels of a block at most; what the memory limit allows when None.
+    """
+    most = most or scale_to_memory(BLOCK_VOXELS)
     n, rows, columns = recording.shape
     voxels = min(most, max(most // 2, _WIDE_FRAMES * rows * columns))
     count = max(1, -(-(stop - start) * rows * columns // voxels))
@@ -313,20 +345,29 @@ def signal_of(
     stretch: Stretch,
     settings: CalibratedSettings,
     pool: Executor | None,
+    arrays: ReusedArrays | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None]:
     """Return signal above background, smoothed signal, and mask of NaN voxels or None.
 
     The smoothed signal has the block's own frames, the signal has all frames.
 
     Voxels that were no numbers (None where all are) have a signal of exactly nothing.
+    With ``arrays``, both signals are valid up to the next call.
     """
     values, invalid = fill_invalid(frames)
+    shape = block.stop - block.start, *frames.shape[1:]
+    signal, smooth = (
+        (None, None)
+        if arrays is None
+        else (arrays.get("signal", frames.shape), arrays.get("smooth", shape))
+    )
     above = residual(
         values,
         block.start - block.lead - stretch.start,
         stretch.background,
         stretch.texture,
         pool,
+        signal,
     )
     if invalid is not None:
         above[invalid] = 0
@@ -334,7 +375,13 @@ def signal_of(
     return (
         above,
         gaussian(
-            above, settings.smooth_sigma, settings.reach, "nearest", block.inner, pool
+            above,
+            settings.smooth_sigma,
+            settings.reach,
+            "nearest",
+            block.inner,
+            pool,
+            smooth,
         ),
         invalid,
     )

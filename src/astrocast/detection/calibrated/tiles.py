@@ -32,6 +32,7 @@ from astrocast.kernels.masks.tile_runs import cut_frames, join_tile_runs
 from astrocast.kernels.segmentation.labelling import label_runs
 from astrocast.runtime.blocks import Block, describe_block
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 
 #: frames with a longer side are cut into tiles of about this side, pixels
 UNCUT, SIDE = 1536, 1024
@@ -41,8 +42,8 @@ MARGIN = 16
 #: voxels of a block of a tile: tiles are read in deep blocks, as the halo of a block in
 #: time is computed again
 _TILE_VOXELS = 48 << 20
-#: voxels of a block of whole frames, which later stages hold as labels
-_BLOCK_VOXELS = 16 << 20
+#: blocks of whole frames, which later stages hold as labels, have fewer voxels
+_THIN = 3
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,14 @@ class _TiledSearch:
         settings = search.settings
         largest = max(tiles, key=_pixels)
         shown = CroppedRecording(recording, largest.around_rows, largest.around_columns)
+        assert isinstance(search.checkpoint, Checkpoint)
+        # an interrupted detection goes on with its own blocks
+        most = search.checkpoint.block_voxels(lambda: scale_to_memory(_TILE_VOXELS))
         number = 0
         for start, stop in stretches(len(recording), settings.stretch):
             of_stretch = []
-            for block in blocks_of(
-                shown, start, stop, settings.reach + 1, _TILE_VOXELS
-            ):
-                thin = blocks_of(recording, block.start, block.stop, most=_BLOCK_VOXELS)
+            for block in blocks_of(shown, start, stop, settings.reach + 1, most):
+                thin = blocks_of(recording, block.start, block.stop, most=most // _THIN)
                 own = list(enumerate(thin, len(self.blocks)))
                 self.blocks += thin
                 of_stretch.append((number, block, own))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from astrocast.kernels.calibrated.overlap import LayeredEvent
 from astrocast.kernels.masks.runs import list_voxels
 from astrocast.kernels.segmentation.splitting import divide
 from astrocast.runtime.blocks import read_blocks
+from astrocast.runtime.cluster import connected_client, map_tasks
 
 _DIVIDED = "divided"
 #: voxels of the box of the largest event that is looked at: its frames are held in
@@ -40,7 +42,8 @@ def divide_events(
     Between the maxima of an event.
 
     The recording is read once, block by block; each event is divided when its last
-    block has been, and each block is written when its last event has been. Events are
+    block has been, and each block is written when its last event has been. On a cluster
+    the events that end in a block are a task, which reads their boxes. Events are
     numbered in raster order again; their names keep the number from before. ``still``
     says that the recording holds light that stands still: it is raw.
     """
@@ -53,19 +56,77 @@ def divide_events(
     waiting = np.full(len(blocks) + 1, len(blocks))
     np.minimum.at(waiting, last, first)
     waiting = np.minimum.accumulate(waiting[::-1])[::-1]
-    collected: dict[int, _Event] = {}
+    apart = connected_client() is not None and recording.portable
+    frames = None if apart else (f for _, f in read_blocks(recording, blocks))
     done = _DividedEvents(segmentation)
-    for index, (block, frames) in enumerate(read_blocks(recording, blocks)):
-        for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
-            if event not in collected:
-                collected[event] = _Event.of(boxes.low[event], boxes.high[event])
-            collected[event].see(block.start, frames)
-        _collect(segmentation, index, collected)
-        for event in np.flatnonzero(last == index).tolist():
-            done.add(event, *collected.pop(event).parts(segmentation.shape, still))
+    found = map_tasks(
+        DivideEvents(recording, segmentation.shape, still),
+        _events_that_end(segmentation, first, last, frames),
+        None,
+        recordings=(recording,),
+    )
+    for index, divided in enumerate(found):
+        for event, parts in zip(
+            np.flatnonzero(last == index).tolist(), divided, strict=True
+        ):
+            done.add(event, *parts)
             advance(1)
         done.write(int(waiting[index + 1]))
     return done.number_in_raster_order()
+
+
+def _events_that_end(
+    segmentation: Segmentation,
+    first: NDArray[np.intp],
+    last: NDArray[np.intp],
+    frames: Iterator[NDArray[Any]] | None,
+) -> Iterator[list[_Event]]:
+    """Yield the events that end in each block; without boxes where no frames are given.
+
+    ``first`` and ``last`` are the first and last block of each event.
+    """
+    boxes = segmentation.boxes
+    collected: dict[int, _Event] = {}
+    for index, block in enumerate(segmentation.blocks):
+        seen = next(frames) if frames is not None else None
+        for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
+            if event not in collected:
+                collected[event] = _Event(boxes.low[event], boxes.high[event])
+            if seen is not None:
+                collected[event].see(block.start, seen)
+        _collect(segmentation, index, collected)
+        yield [collected.pop(event) for event in np.flatnonzero(last == index).tolist()]
+
+
+@dataclass(frozen=True)
+class DivideEvents:
+    """Divide events where the signal sinks: what `map_tasks` calls.
+
+    Parameters
+    ----------
+    recording
+        Read where the box of an event is not known yet.
+    shape
+        Of the recording.
+    still
+        See `divide_events`.
+    """
+
+    recording: Recording
+    shape: tuple[int, int, int]
+    still: bool
+
+    def __call__(
+        self, events: list[_Event], pool: Executor | None
+    ) -> list[tuple[LayeredEvent, NDArray[np.int32]]]:
+        """Return the voxels of each event, and the part of each."""
+        found = []
+        for event in events:
+            if event.box is None and event.fits:
+                event.read(self.recording)
+            found.append(event.parts(self.shape, self.still))
+            event.box = None
+        return found
 
 
 @dataclass
@@ -74,21 +135,26 @@ class _Event:
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
-    box: NDArray[Any] | None
+    box: NDArray[Any] | None = None
     voxels: list[NDArray[np.int64]] = field(default_factory=list)
     hidden: list[NDArray[np.bool_]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, low: NDArray[np.int64], high: NDArray[np.int64]) -> _Event:
-        size = high - low
-        return cls(
-            low,
-            high,
-            np.zeros(size, np.float32) if size.prod() <= _BOX_VOXELS else None,
-        )
+    @property
+    def fits(self) -> bool:
+        """Whether the event is small enough to be looked at."""
+        return bool((self.high - self.low).prod() <= _BOX_VOXELS)
+
+    def read(self, recording: Recording) -> None:
+        """Read the box."""
+        (z0, x0, y0), (z1, x1, y1) = self.low.tolist(), self.high.tolist()
+        box = recording.read(z0, z1, slice(x0, x1), slice(y0, y1))
+        recording.release()
+        self.box = box.astype(np.float32, copy=False)
 
     def see(self, start: int, frames: NDArray[Any]) -> None:
         """Copy the part of a block in the box; the block begins at ``start``."""
+        if self.box is None and self.fits:
+            self.box = np.zeros(self.high - self.low, np.float32)
         if self.box is not None:
             a, b = max(start, self.low[0]), min(start + len(frames), self.high[0])
             inside = frames[

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection.events.segmentation import Segmentation
 from astrocast.io.recording import Recording
-from astrocast.kernels.masks.runs import Runs, paint_runs
+from astrocast.kernels.masks.runs import Runs, paint_over, paint_runs
 from astrocast.kernels.traces.footprint_traces import (
     SHARED,
     FootprintTraces,
@@ -108,8 +108,7 @@ class TraceFootprints:
             raw = self.light.read(block.start, block.stop)
         labels = paint_runs(events.runs, events.labels, pool)
         if events.hidden is not None:
-            ones = np.full(len(events.hidden), 1, np.int32)
-            labels[paint_runs(events.hidden, ones, pool) > 0] = SHARED
+            paint_over(events.hidden, SHARED, labels, pool)
         part = FootprintTraces.empty(events.windows)
         movie = MovieBlock(block.start, frames, labels, raw, self.reference)
         add_footprint_traces(movie, events.pixels, events.z0, events.z1, part, pool)

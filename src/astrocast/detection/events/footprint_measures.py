@@ -36,7 +36,7 @@ from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.front_speed import front_speed
 from astrocast.kernels.event_features.time_course import EventCourses, event_courses
 from astrocast.kernels.masks.packed_masks import Masks
-from astrocast.kernels.traces.extension import extended_windows
+from astrocast.kernels.traces.extension import extend_windows
 from astrocast.kernels.traces.footprint_traces import (
     FootprintTraces,
 )
@@ -168,7 +168,7 @@ def measure_footprints(
     low, high = segmentation.boxes.low[:, 0], segmentation.boxes.high[:, 0]
     context = np.clip(high - low, LEAST_CONTEXT, MOST_CONTEXT)
     frames = segmentation.shape[0]
-    windows = extended_windows(low, high, context, context, (0, frames))
+    windows = extend_windows(low, high, context, context, (0, frames))
     traces = FootprintTraces.empty(windows)
     light = movies.fluorescence
     same = light is None or light is movies.signal

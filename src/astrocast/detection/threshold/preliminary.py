@@ -16,6 +16,7 @@ from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.threshold.activity import peak_criteria, smoothing_radius
 from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
 from astrocast.io.recording import Recording
+from astrocast.io.stores.beside import place_of
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.activity.peaks import peak_mask
 from astrocast.kernels.frames.invalid import fill_invalid, frame_means
@@ -230,9 +231,10 @@ def known_registration(recording: Recording) -> Registration | None:
 
     None where it is missing or has another number of frames.
     """
-    if recording.path is None:
+    place = place_of(recording)
+    if place is None:
         return None
-    found = read_registration(recording.path, recording.loc)
+    found = read_registration(place, recording.loc)
     return (
         found if found is not None and len(found.shifts) == recording.shape[0] else None
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from astrocast.errors import InvalidValueError
 from astrocast.explorer.server.computed import QuickChange, RelativeChange
 from astrocast.io.formats.hdf5 import dataset_names
 from astrocast.io.recording import Recording
@@ -62,13 +63,35 @@ def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[La
         Whether what lies under ``df/`` is dF/F already.
     """
     if path.suffix.lower() in (".h5", ".hdf5") and loc is None:
-        stored = [_open_layer(path, name, ratio) for name in dataset_names(path)]
+        stored = _stored_layers(path, ratio)
     else:
         stored = _channels(path, loc)
     first = stored[0].recording.shape if stored else None
     shown = [layer for layer in stored if layer.recording.shape == first]
     found = [*shown, *_relative_changes(shown, floor)]
     return sorted(found, key=lambda layer: (layer.channel, _rank(layer.kind)))
+
+
+def _stored_layers(path: Path, ratio: bool) -> list[Layer]:
+    """Return a layer per movie of an HDF5 file.
+
+    Datasets that no stage wrote may be tables instead of movies, as the truth of a
+    simulation is: these are left out, unless there is nothing else.
+    """
+    names = dataset_names(path)
+    movies = [name for name in names if name.split("/")[0] in TITLES]
+    found = [_open_layer(path, name, ratio) for name in movies]
+    refused: list[InvalidValueError] = []
+    for name in names:
+        if name in movies:
+            continue
+        try:
+            found.append(_open_layer(path, name, ratio))
+        except InvalidValueError as error:
+            refused.append(error)
+    if not found and refused:
+        raise refused[0]
+    return found
 
 
 def _rank(kind: str) -> int:

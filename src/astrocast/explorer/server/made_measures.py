@@ -25,7 +25,7 @@ from astrocast.kernels.event_features.features import Boxes
 from astrocast.kernels.event_features.time_course import event_courses
 from astrocast.kernels.masks.runs import find_runs
 from astrocast.kernels.ragged.ragged import offsets_of
-from astrocast.kernels.traces.extension import extended_windows
+from astrocast.kernels.traces.extension import extend_windows
 from astrocast.kernels.traces.footprint_traces import (
     FootprintTraces,
     MovieBlock,
@@ -61,7 +61,7 @@ def measure_made_event(
     depth = int(high[0, 0] - low[0, 0])
     around = np.clip(np.array([depth]), LEAST_CONTEXT, MOST_CONTEXT)
     frames = movies.signal.shape[0]
-    windows = extended_windows(low[:, 0], high[:, 0], around, around, (0, frames))
+    windows = extend_windows(low[:, 0], high[:, 0], around, around, (0, frames))
     start = int(windows.starts[0])
     stop = start + int(windows.offsets[1])
     box = slice(int(low[0, 1]), int(high[0, 1])), slice(int(low[0, 2]), int(high[0, 2]))

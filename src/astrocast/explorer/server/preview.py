@@ -17,10 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.detection import Detector
-from astrocast.detection.calibrated.segment import calibrated_labels
 from astrocast.events.array_columns import as_masks
 from astrocast.io.export.tables import scalars
-from astrocast.io.memory import ArrayRecording
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.stores.event_table import read_event_table
@@ -102,11 +100,18 @@ def preview(crop: Crop) -> dict[str, Any]:
 
 
 def warm_up() -> None:
-    """Load the compiled kernels, so that the first preview does not wait for them."""
-    frames = np.random.default_rng(0).normal(100, 10, (40, 24, 24)).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        calibrated_labels(ArrayRecording(frames))
+    """Compute one small preview, so that the first of a person waits for no kernel."""
+    frames = np.random.default_rng(0).poisson(100, (60, 32, 32)).astype(np.uint16)
+    frames[20:35, 10:20, 10:20] += 150
+    with tempfile.TemporaryDirectory(prefix="astrocast-preview-") as folder:
+        path = Path(folder) / "movie.h5"
+        _store_crop(path, MOVIE, frames, Metadata())
+        side = (0, 32)
+        preview(
+            Crop(
+                "detection", RunSettings(), path, MOVIE, None, side, side, (0, 60), None
+            )
+        )
 
 
 def _cut(crop: Crop, loc: str | None) -> tuple[NDArray[Any], Metadata]:

@@ -31,7 +31,7 @@ from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
 from astrocast.kernels.frames.projections import Projections
 from astrocast.pipeline.directory import RUN_FILE
-from astrocast.pipeline.movies import find_movies
+from astrocast.pipeline.movies import find_movies, url_of_movies
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
@@ -75,6 +75,12 @@ def find_parts(path: Path) -> Place:
         )
     if (path / RUN_FILE).is_file():
         recording = find_movies(path)
+        url = None if recording.exists() else url_of_movies(path)
+        if url is not None:
+            raise RecordingNotFoundError(
+                f"the movies of {path} are at {url}, which the explorer does not read."
+                f" Copy that store to {path / 'recording.zarr'}, or open report.html"
+            )
         if not recording.exists():
             raise RecordingNotFoundError(
                 f"{path} has no {recording.name} yet: its run did not finish the"

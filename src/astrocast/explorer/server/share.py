@@ -18,7 +18,7 @@ from astrocast.explorer.server.curation import Request
 from astrocast.explorer.server.event_routes import events_of
 from astrocast.explorer.server.look import Opened
 from astrocast.explorer.server.project import Project
-from astrocast.io.export.tables import scalars, write_excel
+from astrocast.io.export.tables import harmless, scalars, write_excel
 from astrocast.kernels.frames.contrast import map_contrast
 from astrocast.plotting.film import enlarge, enlargement, paint_outlines, write_film
 
@@ -62,7 +62,7 @@ def table(project: Opened, wanted: TableRequest) -> Response:
     rows = whole.loc[listed]
     if wanted.format == "csv":
         text = scalars(rows).drop(columns="event_id", errors="ignore")
-        data = text.to_csv(index_label="event").encode()
+        data = harmless(text).to_csv(index_label="event").encode()
         return Response(data, media_type="text/csv")
     with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
         path = write_excel(Path(folder) / "events.xlsx", rows, described)

@@ -1,1 +1,1 @@
-"""Event tables and label volumes in formats of other programs."""
+"""Export event tables and label volumes to the formats of other programs."""

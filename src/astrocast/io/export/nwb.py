@@ -1,4 +1,4 @@
-"""A recording and its events as Neurodata Without Borders (NWB)."""
+"""Export a recording and its events as Neurodata Without Borders (NWB)."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from astrocast.io.export.tables import scalars, write_whole
 from astrocast.io.recording import Metadata, Recording
 from astrocast.kernels.masks.packed_masks import unpack_mask
 
-#: columns that NWB's own columns of the table say already
+#: columns that are left out, because standard columns of NWB contain them
 _ELSEWHERE = ("t0", "t1", "dt")
 
 
 @dataclass(frozen=True)
 class Session:
-    """Properties of an experiment that NWB requires and a recording lacks.
+    """Properties of an experiment that NWB requires and a recording does not contain.
 
     Parameters
     ----------
     description
-        What was done.
+        Description of the experiment.
     start
-        When, with a time zone; the recording's acquisition time, else now, when None.
+        Start of the recording, with a time zone; None: the acquisition time in the
+        recording, or else the current time.
     indicator, location
-        What fluoresced, and where in the brain.
+        Fluorescent indicator, and location in the brain.
     excitation_lambda, emission_lambda
         Wavelengths in nm; NaN: not known.
     subject
         Fields of `pynwb.file.Subject`, such as ``subject_id``, ``species``, ``sex``,
-        ``age``; None leaves it out.
+        ``age``; None: no subject.
     """
 
     description: str = "calcium imaging of astrocytes"
@@ -69,19 +70,19 @@ def write_nwb(
     path
         ``.nwb`` file.
     table
-        Events with ``mask``, ``z0``, ``z1``, ``x0``, ``y0``; traces and every number
-        and text go into the table.
+        Events with ``mask``, ``z0``, ``z1``, ``x0``, ``y0``; all traces, numbers and
+        texts are written.
     recording
-        Written chunk by chunk; None leaves it out.
+        The recording, written chunk by chunk; None: not written.
     metadata
-        Pixel size and frame rate. Without a frame rate times are frames at 1 Hz, and
-        the file says so.
+        Pixel size and frame rate. Without a frame rate, times are frame numbers (1 Hz),
+        with a note in the file.
     frame_shape
         Rows and columns of the recording.
     session
         Properties of the experiment.
     described
-        What the columns mean.
+        Descriptions of the columns.
     overwrite
         Whether an existing file is replaced.
     """
@@ -124,7 +125,7 @@ def _start(session: Session, metadata: Metadata) -> datetime:
         except ValueError as error:
             raise InvalidValueError(
                 f"the acquisition time {metadata.acquisition_time!r} is not ISO 8601;"
-                " give Session(start=...)"
+                " set the start with Session(start=...)"
             ) from error
     start = start or datetime.now(UTC)
     return start if start.tzinfo else start.replace(tzinfo=UTC)
@@ -163,7 +164,7 @@ def _series(recording: Recording, plane: Any, metadata: Metadata) -> Any:
     from hdmf.data_utils import DataChunkIterator
     from pynwb.ophys import TwoPhotonSeries
 
-    # NWB's order of axes is (frame, x, y) = (frame, column, row)
+    # the axes of NWB are (frame, x, y) = (frame, column, row)
     frames = (frame.T for _, block in recording.blocks(32) for frame in block)
     shape = (recording.shape[0], recording.shape[2], recording.shape[1])
     data = DataChunkIterator(
@@ -232,7 +233,7 @@ def _events(
         ),
         DynamicTableRegion(
             name="footprint_region",
-            description="Its footprint.",
+            description="Footprint of the event.",
             data=list(range(len(table))),
             table=regions,
         ),
@@ -246,7 +247,7 @@ def _events(
             if numeric
             else ["" if v is None or v != v else str(v) for v in column]
         )
-        # names that a table of NWB uses itself, such as `name`
+        # attributes of NWB tables, such as `name`, cannot be names of columns
         title = f"event_{name}" if hasattr(TimeIntervals, str(name)) else str(name)
         columns.append(
             VectorData(

@@ -1,4 +1,4 @@
-"""Event maps as labels of an OME-Zarr image (OME-NGFF 0.5, zarr v3)."""
+"""Export event maps as labels of an OME-Zarr image (OME-NGFF 0.5, zarr v3)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from astrocast.io.writing.files import replacing
 
 OME_VERSION = "0.5"
 _CHUNK_BYTES = 4 << 20
+#: red, green, blue that colour-blind people tell apart (Okabe & Ito 2008)
+_COLOURS = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 
 
 def write_labels(
@@ -24,7 +34,7 @@ def write_labels(
     overwrite: bool = False,
     events: NDArray[np.int64] | None = None,
 ) -> Path:
-    """Write an event map as OME-Zarr labels, over the recording if there is one.
+    """Write an event map as OME-Zarr labels, with or without the recording.
 
     The labels are in ``labels/events``.
 
@@ -35,13 +45,13 @@ def write_labels(
     labels
         Event map (frame, row, column), 0 background.
     image
-        The recording, of the same shape; None leaves the image out.
+        The recording, of the same shape; None: no image.
     metadata
         Pixel size and frame rate, for the scale.
     overwrite
         Whether an existing directory is replaced.
     events
-        Numbers of the events to write, int64 (events,); None writes all.
+        Numbers of the events to write, int64 (events,); None: all.
 
     Notes
     -----
@@ -52,13 +62,14 @@ def write_labels(
 
     if path.exists() and not overwrite:
         raise OutputExistsError(
-            f"{path} is already there; choose another name or overwrite=True"
+            f"{path} already exists; choose another name or overwrite=True"
         )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
     if image is not None and image.shape != labels.shape:
         raise InvalidValueError(
-            f"the recording has shape {image.shape}, the event map {labels.shape}"
+            f"the recording has the shape {image.shape}, the event map"
+            f" {labels.shape}; they have to be equal"
         )
     with replacing(path) as beside:
         root = zarr.open_group(beside, mode="w", zarr_format=3)
@@ -76,17 +87,27 @@ def write_labels(
             "version": OME_VERSION,
             "multiscales": [_multiscale("events", metadata)],
         }
-        described["image-label"] = (
-            {"source": {"image": "../../"}} if image is not None else {}
-        )
+        described["image-label"] = _image_label(image is not None, events)
         shown.attrs["ome"] = described
     return path
+
+
+def _image_label(over_image: bool, events: NDArray[np.int64] | None) -> dict[str, Any]:
+    """Return where the image is, and the colour of each event that is named."""
+    source = {"source": {"image": "../../"}} if over_image else {}
+    if events is None or not len(events):
+        return source
+    colours = [
+        {"label-value": int(event), "rgba": [*_COLOURS[i % len(_COLOURS)], 255]}
+        for i, event in enumerate(events)
+    ]
+    return source | {"colors": colours}
 
 
 def _level(
     group: Any, recording: Recording, events: NDArray[np.int64] | None = None
 ) -> None:
-    """Write one resolution level, chunk by chunk; of labels only ``events``."""
+    """Write one resolution level, chunk by chunk; ``events``: labels to write."""
     frame = int(np.prod(recording.shape[1:])) * recording.dtype.itemsize
     depth = min(max(1, _CHUNK_BYTES // frame), recording.shape[0])
     array = group.create_array(

@@ -1,4 +1,4 @@
-"""Footprints as ImageJ regions of interest, in a zip that the ROI manager opens."""
+"""Export footprints as a zip of ImageJ regions of interest, for the ROI manager."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from astrocast.io.export.tables import write_whole
 from astrocast.kernels.masks.packed_masks import unpack_mask
 
 
-def outlines(footprint: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+def trace_outlines(footprint: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """Return the closed outlines of a footprint, without holes.
 
-    Each (points, 2) as (row, column).
-
-    They run midway between the centres of pixels inside and outside, so that the
-    centres of exactly the pixels of the footprint (and of its holes) lie within.
+    Each outline is (points, 2): row, column. It lies midway between the centres of
+    pixels inside and outside, so that it contains exactly the centres of the pixels of
+    the footprint (and of its holes).
     """
     from skimage.measure import find_contours
 
     lines = find_contours(
         np.pad(footprint, 1).astype(np.float64), 0.5, fully_connected="low"
     )
-    # scikit-image traces regions in one direction, holes in the other
+    # scikit-image traces regions and holes in opposite directions
     return [line - 1 for line in lines if _area(line) > 0]
 
 
@@ -38,16 +37,17 @@ def _area(line: NDArray[np.float64]) -> float:
 
 
 def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
-    """Write an ImageJ region per event, at its first frame.
+    """Write an ImageJ region for each event, at its first frame.
 
-    A footprint of several pieces gives a region for each.
+    A footprint of several pieces becomes several regions.
 
     Parameters
     ----------
     path
         ``.zip`` file.
     table
-        Events with ``mask``, ``z0``, ``x0``, ``y0``; the index names the regions.
+        Events with ``mask``, ``z0``, ``x0``, ``y0``; names of regions are from the
+        index.
     overwrite
         Whether an existing file is replaced.
     """
@@ -62,10 +62,10 @@ def write_rois(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path
     rois: list[Any] = []
     for i, name in enumerate(table.index):
         row, column, frame = origins[i]
-        lines = outlines(np.asarray(unpack_mask(masks, i).any(axis=0)))
+        lines = trace_outlines(np.asarray(unpack_mask(masks, i).any(axis=0)))
         for piece, line in enumerate(lines, start=1):
-            # ImageJ counts from the corner of a pixel, its axes are (x, y) = (column,
-            # row), frames from 1
+            # ImageJ: origin at the corner of the first pixel, (x, y) = (column, row),
+            # frames from 1
             points = line[:-1, ::-1] + [column + 0.5, row + 0.5]
             title = f"{name}" if len(lines) == 1 else f"{name}-{piece}"
             roi = roifile.ImagejRoi.frompoints(points, name=title)
@@ -79,6 +79,5 @@ def _write_zip(path: Path, rois: list[Any]) -> None:
 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for i, roi in enumerate(rois):
-            # names may repeat or hold signs that files cannot: the name proper is
-            # inside
+            # names of events may repeat or be invalid as file names: number the files
             archive.writestr(f"{i + 1:06d}.roi", roi.tobytes())

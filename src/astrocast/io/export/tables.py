@@ -1,4 +1,4 @@
-"""The event table as files that other programs read: CSV, Parquet, Excel."""
+"""Export the event table as CSV, Parquet or Excel."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from astrocast.events.array_columns import MaskArray, TraceArray
 from astrocast.events.schema import Column
 from astrocast.io.writing.files import replacing
 
-#: rows of a sheet of Excel, its header included
+#: largest number of rows of an Excel sheet, with the header
 EXCEL_ROWS = 1_048_576
-#: characters that begin a formula in a spreadsheet
+#: a text that starts with one of these characters is a formula in a spreadsheet
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def scalars(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that hold one number or text per event."""
+    """Return the columns with one number or text per event."""
     arrays = [
         name
         for name, column in table.items()
@@ -40,10 +40,10 @@ def scalars(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def harmless(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with an apostrophe before texts that a spreadsheet would run.
+    """Add an apostrophe before texts that a spreadsheet would run as a formula.
 
-    A text that begins with ``=``, ``+``, ``-`` or ``@`` is a formula to Excel and
-    others, and a name of a recording or a group can be anything.
+    For Excel and similar programs, a text that starts with ``=``, ``+``, ``-`` or ``@``
+    is a formula; names of recordings and groups can contain any text.
     """
 
     def mark(value: Any) -> Any:
@@ -61,11 +61,26 @@ def harmless(table: pd.DataFrame) -> pd.DataFrame:
     return marked
 
 
+def remove_marks(table: pd.DataFrame) -> pd.DataFrame:
+    """Remove the apostrophes that `harmless` has added."""
+
+    def unmark(value: Any) -> Any:
+        marked = isinstance(value, str) and value.startswith("'")
+        return value[1:] if marked and value[1:].startswith(FORMULA) else value
+
+    plain = table.copy(deep=False)
+    for name in table:
+        if table[name].dtype.kind not in "biufcmM":
+            plain[name] = table[name].map(unmark)
+    plain.columns = [unmark(name) for name in table.columns]
+    return plain
+
+
 def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) -> Path:
-    """Write beside and rename; an existing file is refused unless ``overwrite``."""
+    """Write a complete file or none; an existing file needs ``overwrite``."""
     if path.exists() and not overwrite:
         raise OutputExistsError(
-            f"{path} is already there; choose another name or overwrite=True"
+            f"{path} already exists; choose another name or overwrite=True"
         )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
@@ -76,7 +91,7 @@ def write_whole(path: Path, write: Callable[[Path], object], overwrite: bool) ->
 
 
 def write_csv(path: Path, table: pd.DataFrame, overwrite: bool = False) -> Path:
-    """Write the numbers and texts of a table, the index as column ``event``."""
+    """Write the numbers and texts of a table; the index becomes column ``event``."""
     return write_whole(
         path,
         lambda to: harmless(scalars(table)).to_csv(to, index_label="event"),
@@ -90,7 +105,7 @@ def write_parquet(
     described: Iterable[Column] = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write a table with its arrays; the schema holds the meaning of each column.
+    """Write a table with its arrays; the schema contains the meaning of each column.
 
     Masks are packed bits.
     """
@@ -131,8 +146,8 @@ def write_excel(
         raise MissingExtraError("openpyxl", "export", "writing Excel") from error
     if len(table) >= EXCEL_ROWS:
         raise InvalidValueError(
-            f"{len(table)} events do not fit into a sheet of {EXCEL_ROWS} rows; write"
-            " CSV or Parquet"
+            f"{len(table)} events do not fit into an Excel sheet, which has"
+            f" {EXCEL_ROWS} rows; write CSV or Parquet"
         )
     meaning = pd.DataFrame(
         [c.to_dict() for c in described if c.name in table],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import (
@@ -150,6 +151,10 @@ class HDF5Recording(Recording):
             self.checksums = (
                 read_checksums(file, wanted, self.shape[0]) if plain else None
             )
+            #: frames that were compared with their checksums since this was opened
+            self._compared = np.zeros(
+                0 if self.checksums is None else self.shape[0], np.bool_
+            )
             self._contiguous = self._plain_bytes(dataset) if inside and plain else None
         _READERS.add(self)
 
@@ -190,11 +195,14 @@ class HDF5Recording(Recording):
     ) -> NDArray[Any]:
         """Return a block, see `Recording.read`.
 
-        Whole frames are compared with their checksums.
+        Whole frames are compared with their checksums when they are first read.
         """
         found = self._read(start, stop, rows, columns)
         if self.checksums is not None and (rows, columns) == (ALL, ALL):
-            check_frames(found, start, self.checksums, f"{self.path}:{self.loc}")
+            compared = self._compared[start : start + len(found)]
+            if not compared.all():
+                check_frames(found, start, self.checksums, f"{self.path}:{self.loc}")
+                compared[:] = True
         return found
 
     def _read(self, start: int, stop: int, rows: slice, columns: slice) -> NDArray[Any]:

@@ -136,6 +136,14 @@ def array_names(url: str) -> list[str]:
     return sorted({n.lstrip("/").removeprefix(begin).strip("/") for n in names})
 
 
+def remove_store(url: str) -> None:
+    """Remove a store and all arrays in it."""
+    system, path = file_system(url)
+    with suppress(FileNotFoundError):
+        system.rm(path, recursive=True)
+    system.invalidate_cache()
+
+
 class RemoteChunks(DirectChunks):
     """Encode chunks and write each to its object."""
 

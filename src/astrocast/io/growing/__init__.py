@@ -1,1 +1,1 @@
-"""Recordings that are still being written."""
+"""Read recordings that are still being written."""

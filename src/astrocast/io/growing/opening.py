@@ -1,4 +1,4 @@
-"""From a path to a growing recording."""
+"""Open a growing recording by its path."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def open_growing(
     Parameters
     ----------
     path
-        A folder that gains TIFF files, a TIFF file that gains pages, a zarr array, a
-        ``.npy`` file, or a raw binary file. It need not exist yet.
+        A folder of TIFF files, a TIFF file, a zarr array, a ``.npy`` file, or a raw
+        binary file. It may not exist yet.
     raw
-        How a raw binary file is to be read.
+        Layout of a raw binary file.
     loc
-        Name of the array in a zarr store of several.
+        Name of the array, for a zarr store with several.
     sep
         Files of a folder are sorted by the number after the last ``sep``.
     clock
-        Returns the time in seconds.
+        Function that returns the time in seconds.
     settle
-        What does not change for this long is taken for complete, seconds.
+        A file is complete if it has not changed for this time, seconds.
 
     Raises
     ------
@@ -53,7 +53,8 @@ def open_growing(
     if raw is not None:
         if path.is_dir():
             raise InvalidValueError(
-                f"{path} is a folder; a shape is given for a raw binary file only"
+                f"{path} is a folder, but rows, columns and dtype are only for a raw"
+                " binary file; leave them out"
             )
         return GrowingRaw(path, raw, clock, settle)
     if suffix == ".zarr" or any((path / n).exists() for n in ("zarr.json", ".zarray")):
@@ -66,11 +67,11 @@ def open_growing(
         return GrowingRaw(path, npy_layout(path), clock, settle)
     if suffix in RAW_SUFFIXES:
         raise FormatError(
-            f"{path} is a raw binary file: say how it is to be read (rows, columns and"
-            " dtype; command line: --rows, --columns, --dtype)"
+            f"{path} is a raw binary file: give its rows, columns and dtype (command"
+            " line: --rows, --columns, --dtype)"
         )
     raise FormatError(
-        f"{path} cannot be read while it is being written; what can: a folder of TIFF"
-        f" files, a TIFF file ({', '.join(SUFFIXES)}), a zarr array (.zarr), a .npy"
-        " file, and a raw binary file of which rows, columns and dtype are given"
+        f"{path} cannot be read while it is being written. Possible are: a folder of"
+        f" TIFF files, a TIFF file ({', '.join(SUFFIXES)}), a zarr array (.zarr), a"
+        " .npy file, and a raw binary file with given rows, columns and dtype"
     )

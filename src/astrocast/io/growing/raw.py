@@ -1,4 +1,4 @@
-"""Frames one after the other as plain bytes: raw binary files and `.npy`."""
+"""Raw binary files and ``.npy``: frames one after the other, uncompressed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from astrocast.io.recording import Metadata, Recording, as_dtype
 
 @dataclass(frozen=True)
 class RawLayout:
-    """How a raw binary file is to be read.
+    """Layout of a raw binary file.
 
     Parameters
     ----------
     rows, columns
-        Of a frame.
+        Size of a frame, pixels.
     dtype
-        Of a pixel, with its byte order: ``<u2``.
+        dtype of a pixel, with its byte order: ``<u2``.
     offset
         Bytes before the first frame.
     """
@@ -41,7 +41,7 @@ class RawLayout:
         return as_dtype(self.dtype)
 
     def frames_in(self, size: int) -> int:
-        """Return the whole frames in a file of ``size`` bytes."""
+        """Return the number of whole frames in a file of ``size`` bytes."""
         frame = self.rows * self.columns * self.stored.itemsize
         return max(0, size - self.offset) // frame
 
@@ -49,12 +49,12 @@ class RawLayout:
 def open_raw(
     path: Path, layout: RawLayout, metadata: Metadata | None = None
 ) -> Recording:
-    """Open a raw binary file that is complete; bytes after the last frame are left."""
+    """Open a complete raw binary file; bytes after the last whole frame are ignored."""
     frames = layout.frames_in(path.stat().st_size)
     if not frames:
         raise FormatError(
-            f"{path} has no whole frame of {layout.rows} x {layout.columns}"
-            f" {layout.dtype}; check the shape, the dtype and the offset"
+            f"{path} is smaller than one frame of {layout.rows} x {layout.columns}"
+            f" {layout.dtype}; check rows, columns, dtype and offset"
         )
     shape = (frames, layout.rows, layout.columns)
     return ContiguousRecording(path, layout.offset, shape, layout.stored, metadata)
@@ -74,7 +74,7 @@ class GrowingRaw(GrowingRecording):
         self.layout = layout
 
     def look(self) -> int:
-        """Look at the size of the file; return the number of complete frames."""
+        """Return the number of complete frames, from the size of the file."""
         if not self.path.exists():
             return 0
         stat = self.path.stat()

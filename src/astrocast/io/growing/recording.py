@@ -1,4 +1,4 @@
-"""What every growing recording looks like, wherever it is written."""
+"""The interface of growing recordings, independent of the file format."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 from astrocast.errors import FormatError
 from astrocast.io.recording import Metadata
 
-#: frames that are looked at at a time where a file has its full size from the start
+#: number of frames that are checked at a time for being empty
 LOOK_AHEAD = 64
 
 
 class GrowingRecording(ABC):
     """A recording (frame, row, column) that a microscope is still writing.
 
-    Only complete frames are counted and read. Nothing is ever written.
+    Only complete frames are counted and read. The file is never changed.
 
     Parameters
     ----------
     path
-        What is watched.
+        File or folder.
     clock
-        Returns the time in seconds; a test passes one of its own.
+        Function that returns the time in seconds.
     settle
-        What does not change for this long is taken for complete, seconds.
+        A file is complete if it has not changed for this time, seconds.
     """
 
     metadata: Metadata = Metadata()
-    #: rows and columns, known from the first frame on
+    #: rows and columns; None before the first frame
     size: tuple[int, int] | None = None
     dtype: np.dtype[Any] | None = None
 
@@ -41,35 +41,35 @@ class GrowingRecording(ABC):
         self, path: Path, clock: Callable[[], float], settle: float = 2.0
     ) -> None:
         self.path, self.clock, self.settle = path, clock, settle
-        #: complete frames so far
+        #: number of complete frames so far
         self.frames = 0
-        #: frames that the files lack; the frame before stands for each
+        #: frames that are missing in the files; each is replaced by the one before
         self.missing: set[int] = set()
         self._seen: Any = None
         self._since = clock()
 
     @abstractmethod
     def look(self) -> int:
-        """Look at the disk once; return the number of complete frames."""
+        """Check the disk once; return the number of complete frames."""
 
     @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return complete frames ``start`` to ``stop``, (frame, row, column)."""
 
     def has_settled(self, state: Any) -> bool:
-        """Return whether what is on disk is the same as ``settle`` seconds ago."""
+        """Return whether the state on disk is the same as ``settle`` seconds ago."""
         now = self.clock()
         if state != self._seen:
             self._seen, self._since = state, now
         return now - self._since >= self.settle
 
     def without_empty(self, frames: int, settled: bool) -> int:
-        """Return how many of ``frames`` frames hold a picture.
+        """Return how many of the first ``frames`` frames are written.
 
-        A program may give a file its full size first: what it has not written yet is 0.
-        An empty frame counts once a later one holds a picture. The last frame before
-        empty ones may be half written; it counts when another follows, or when nothing
-        changed for a while.
+        Some programs create a file with its full size; frames that are not yet written
+        are then 0. A frame of 0 counts as written if a later frame is not 0. The last
+        frame before empty ones may be incomplete: it counts if another one follows, or
+        if nothing has changed for some time (``settled``).
         """
         good = self.frames
         while good < frames:
@@ -86,14 +86,14 @@ class GrowingRecording(ABC):
         return good if settled else max(good - 1, self.frames)
 
     def check_same(self, size: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        """Take over size and dtype of the first frame; refuse another afterwards."""
+        """Store size and dtype of the first frame; raise an error if they change."""
         if self.size is None:
             self.size, self.dtype = size, dtype
         elif (self.size, self.dtype) != (size, dtype):
             raise FormatError(
-                f"{self.path} has frames of {self.size} {self.dtype}, and then of"
+                f"{self.path} contains frames of {self.size} {self.dtype} and later of"
                 f" {size} {dtype}: they are not one recording"
             )
 
     def close(self) -> None:  # noqa: B027 - most hold nothing open
-        """Release what is open."""
+        """Close the files."""

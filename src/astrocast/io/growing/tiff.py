@@ -1,4 +1,4 @@
-"""One TIFF file, or a folder of them, that a microscope is still writing."""
+"""A TIFF file, or a folder of TIFF files, that a microscope is still writing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from astrocast.io.recording import Metadata
 
 
 def read_metadata(path: Path) -> Metadata:
-    """Return what a TIFF file says of its frames; nothing where it is unreadable."""
+    """Return the metadata of a TIFF file; empty if the file cannot be read."""
     from astrocast.io.formats.tiff_source import find_source
     from astrocast.io.selection import Selection
 
@@ -32,7 +32,7 @@ def read_metadata(path: Path) -> Metadata:
 
 
 class GrowingTiff(GrowingRecording):
-    """A TIFF file that gains pages."""
+    """A TIFF file to which pages are added."""
 
     def __init__(
         self, path: Path, clock: Callable[[], float], settle: float = 2.0
@@ -41,7 +41,7 @@ class GrowingTiff(GrowingRecording):
         self._chain = PageChain(path)
 
     def look(self) -> int:
-        """Look for new pages; return the number of complete frames."""
+        """Find new pages; return the number of complete frames."""
         if not self.path.exists():
             return 0
         whole = self._chain.look()
@@ -65,16 +65,16 @@ class GrowingTiff(GrowingRecording):
 
 
 class GrowingFolder(GrowingRecording):
-    """A folder that gains TIFF files, each of one page or of several.
+    """A folder to which TIFF files with one or several pages are added.
 
-    Files are taken in the order of the number in their names. A file that is not
-    complete, or a number that is not there yet, is waited for. It is left out, with a
-    warning, when nothing changed for a while and later files are there.
+    Files are read in the order of the number in their names. If a file is incomplete,
+    or a number is missing, later files wait for it. If nothing has changed for some
+    time, it is skipped with a warning.
 
     Parameters
     ----------
     path, clock, settle
-        As for `GrowingRecording`.
+        See `GrowingRecording`.
     sep
         Files are sorted by the number after the last ``sep``.
     """
@@ -88,7 +88,7 @@ class GrowingFolder(GrowingRecording):
     ) -> None:
         super().__init__(path, clock, settle)
         self.sep = sep
-        #: files taken so far, and the first frame of each
+        #: files read so far, and the first frame of each
         self._files: list[PageChain] = []
         self._first: list[int] = []
         self._number: int | None = None
@@ -97,7 +97,7 @@ class GrowingFolder(GrowingRecording):
         self._known: set[str] = set()
 
     def look(self) -> int:
-        """Look for new files and pages; return the number of complete frames."""
+        """Find new files and pages; return the number of complete frames."""
         if not self.path.is_dir():
             return 0
         self._list_files()
@@ -109,14 +109,14 @@ class GrowingFolder(GrowingRecording):
         return self.frames
 
     def _list_files(self) -> None:
-        """Note the files that are new in the folder."""
+        """Add the new files of the folder to the waiting files."""
         for path in self._new_paths():
             self._known.add(path.name)
             number = number_after(path, self.sep)
             if self._number is not None and number <= self._number:
                 warnings.warn(
-                    f"{path.name} came after frames that follow it; the live analysis"
-                    " leaves it out",
+                    f"{path.name} was written after files with larger numbers; the live"
+                    " analysis skips it",
                     AstrocastWarning,
                     stacklevel=stack_level(),
                 )
@@ -132,7 +132,7 @@ class GrowingFolder(GrowingRecording):
                 yield path
 
     def _following(self) -> tuple[int, Path] | None:
-        """Return number and path of the next file; None where it is waited for."""
+        """Return number and path of the next file; None if it has to be waited for."""
         if not self._waiting:
             return None
         number = min(self._waiting)
@@ -141,17 +141,17 @@ class GrowingFolder(GrowingRecording):
             if not self.has_settled((self.frames, tuple(sorted(self._waiting))[:8])):
                 return None
             warnings.warn(
-                f"{self.path} has no file numbered {expected}; the live analysis goes"
-                f" on with {number}",
+                f"{self.path} has no file with the number {expected}; the live analysis"
+                f" continues with {number}",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
         return number, self._waiting[number]
 
     def _take(self, number: int, path: Path) -> bool:
-        """Take a file if it holds a complete frame and the one before it is complete.
+        """Add a file if it contains a complete frame, or skip it if it is damaged.
 
-        Returns whether the next file may be looked at.
+        Returns whether the next file can be tried.
         """
         chain = PageChain(path)
         count = chain.look()
@@ -160,8 +160,8 @@ class GrowingFolder(GrowingRecording):
             if not (later and self.has_settled((path, path.stat().st_size))):
                 return False
             warnings.warn(
-                f"{path.name} is not a complete TIFF file though later ones are there;"
-                " the live analysis leaves it out",
+                f"{path.name} is not a complete TIFF file, but later files exist; the"
+                " live analysis skips it",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
@@ -182,7 +182,7 @@ class GrowingFolder(GrowingRecording):
         return True
 
     def _count_last(self) -> None:
-        """Count the frames of the file that may still grow."""
+        """Count the frames again, because the last file may have grown."""
         chain = self._files[-1]
         count = chain.look()
         self.frames = self._first[-1] + count

@@ -1,4 +1,4 @@
-"""Follow the pages of one TIFF file that is still being written."""
+"""Find the pages of a TIFF file that is still being written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocast.errors import FormatError
 from astrocast.io.formats.contiguous import read_fully
 
-#: bytes of a value of each TIFF type, and its letter for `struct`
+#: TIFF type -> bytes of a value, and its letter for `struct`
 TYPES = {1: (1, "B"), 2: (1, "s"), 3: (2, "H"), 4: (4, "I"), 13: (4, "I")} | {
     16: (8, "Q"),
     18: (8, "Q"),
@@ -41,14 +41,14 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Page:
-    """One complete page.
+    """A complete page.
 
     Parameters
     ----------
     place
-        First byte of its directory.
+        First byte of the directory of the page.
     begin
-        First byte of its pixels; -1 where they have to be decoded.
+        First byte of its pixels; -1 if they have to be decoded.
     size
         Rows and columns.
     stored
@@ -62,13 +62,13 @@ class Page:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its pixels when they are not compressed."""
+        """Bytes of the pixels without compression."""
         return self.size[0] * self.size[1] * self.stored.itemsize
 
 
 @dataclass
 class PageChain:
-    """The complete pages of a TIFF file, found anew only where it grew.
+    """The complete pages of a TIFF file; each call finds only the new pages.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class PageChain:
 
     path: Path
     pages: list[Page] = field(default_factory=list)
-    #: frames that the first page announces after it, as ImageJ does
+    #: number of frames that the description of the first page states (ImageJ)
     announced: int = 1
     _next: int = 0
     _order: str = ""
@@ -108,16 +108,16 @@ class PageChain:
         orders = {b"II": "<", b"MM": ">"}
         order = orders.get(head[:2])
         version = struct.unpack(f"{order}H", head[2:4])[0] if order else 0
-        if head == bytes(16):  # its size was set before anything was written
+        if head == bytes(16):  # the program has set the size of the file only
             return False
         if order is None or version not in (42, 43):
-            raise FormatError(f"{self.path} does not begin as a TIFF file does")
+            raise FormatError(f"{self.path} does not start with the header of a TIFF")
         self._order, self._big = order, version == 43
         self._next = 8 if self._big else 4
         return True
 
     def _take_page(self, file: BinaryIO, size: int) -> bool:
-        """Take the next page if it is complete; return whether it was."""
+        """Add the next page if it is complete; return whether it was."""
         word, wide = ("Q", 8) if self._big else ("I", 4)
         file.seek(self._next)
         (place,) = struct.unpack(self._order + word, file.read(wide))
@@ -141,7 +141,7 @@ class PageChain:
     def _read_tags(
         self, file: BinaryIO, table: bytes, entry: int, size: int
     ) -> dict[int, Any] | None:
-        """Return the tags that are needed; None where one is not written yet."""
+        """Return the needed tags of a page; None if one is not written yet."""
         found: dict[int, Any] = {}
         word, wide = ("Q", 8) if self._big else ("I", 4)
         for at in range(0, len(table), entry):
@@ -166,7 +166,7 @@ class PageChain:
         return found
 
     def _page(self, place: int, tags: dict[int, Any], size: int) -> Page | None:
-        """Return a page of which all bytes are there; None where some are not."""
+        """Return a page if all its bytes are written, else None."""
         begins = np.array(tags.get(OFFSETS) or tags.get(TILE_OFFSETS) or (), np.int64)
         counts = np.array(tags.get(COUNTS) or tags.get(TILE_COUNTS) or (), np.int64)
         if WIDTH not in tags or LENGTH not in tags or not len(begins):
@@ -177,14 +177,14 @@ class PageChain:
             return None
         if tags.get(SAMPLES, (1,))[0] != 1:
             raise FormatError(
-                f"{self.path} has {tags[SAMPLES][0]} values per pixel; expected frames"
-                " of one value per pixel, not colour"
+                f"{self.path} has {tags[SAMPLES][0]} values per pixel (colour);"
+                " expected one value per pixel"
             )
         bits = tags.get(BITS, (1,))[0]
         kind = {1: "u", 2: "i", 3: "f"}.get(tags.get(FORMAT, (1,))[0], "u")
         if bits not in (8, 16, 32, 64):
             raise FormatError(
-                f"{self.path} has pixels of {bits} bits; expected 8 to 64"
+                f"{self.path} has {bits} bits per pixel; expected 8, 16, 32 or 64"
             )
         stored = np.dtype(f"{self._order}{kind}{bits // 8}")
         shape = (int(tags[LENGTH][0]), int(tags[WIDTH][0]))
@@ -229,7 +229,7 @@ class PageChain:
 
 
 def announced_frames(description: bytes) -> int:
-    """Return how many frames of plain bytes the first page of ImageJ announces.
+    """Return the number of frames that the first page of an ImageJ file states.
 
     Examples
     --------

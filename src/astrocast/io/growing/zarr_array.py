@@ -15,22 +15,22 @@ from astrocast.io.growing.recording import GrowingRecording
 from astrocast.io.naming import choose_dataset
 from astrocast.io.recording import Metadata
 
-#: what zarr raises for a store or a chunk that is half written
+#: errors that zarr raises for an incomplete store or chunk
 HALF_WRITTEN = (ValueError, RuntimeError, KeyError, OSError, TypeError, EOFError)
 
 
 class GrowingZarr(GrowingRecording):
-    """An array (frame, row, column) that grows along frames, or fills up.
+    """A zarr array (frame, row, column) whose frames are written one by one.
 
-    A chunk is read when a later chunk in time is there, or when nothing changed for a
-    while: a program may write a chunk several times until it is full.
+    A program may write a chunk several times until it is full. A chunk is complete if a
+    chunk of later frames exists, or if nothing has changed for some time.
 
     Parameters
     ----------
     path, clock, settle
-        As for `GrowingRecording`.
+        See `GrowingRecording`.
     loc
-        Name of the array in a store of several.
+        Name of the array, for a store with several.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class GrowingZarr(GrowingRecording):
         self._chunks_done = 0
 
     def look(self) -> int:
-        """Look for new chunks; return the number of complete frames."""
+        """Find new chunks; return the number of complete frames."""
         try:
             array = self._open()
         except HALF_WRITTEN:
@@ -56,7 +56,7 @@ class GrowingZarr(GrowingRecording):
             return 0
         if array.ndim != 3:
             raise FormatError(
-                f"{self.path} has shape {array.shape}; a zarr array that is watched has"
+                f"{self.path} has the shape {array.shape}; expected a zarr array with"
                 " three axes: frame, row, column"
             )
         self._array = array
@@ -66,7 +66,7 @@ class GrowingZarr(GrowingRecording):
         depth = (array.shards or array.chunks)[0]
         last = -(-array.shape[0] // depth)
         done = self._chunks_done
-        # zarr leaves out a chunk that holds its fill value only
+        # zarr does not store a chunk that contains only the fill value
         while done < last and (self._has_chunks(done) or self._has_any(done + 1)):
             done += 1
         settled = self.has_settled((done, array.shape[0], self._stamp(done - 1)))
@@ -124,7 +124,7 @@ class GrowingZarr(GrowingRecording):
         )
 
     def _stamp(self, number: int) -> Any:
-        """Return what changes when the chunks of a number are written again."""
+        """Return sizes and times of the chunks of a depth; they change with a write."""
         if number < 0:
             return None
         paths = [self._chunk_path((number, *place)) for place in self._places()]

@@ -1,9 +1,9 @@
 """Results of AQuA2 (``.mat`` of version 7.3, which is HDF5) as an event table.
 
-Read from the file itself: `res.evt1` (and `res.evt2` of a second channel), a cell per
-event with the linear indices of its voxels, and `res.opts.sz`, the size of the movie.
-Indices count from 1 down the columns, as MATLAB does: (row, column[, plane], frame).
-Where AQuA wrote curves (`res.dffMat1`), they become the traces.
+These parts are read: `res.evt1` (`res.evt2` for a second channel), one cell per event
+with the linear indices of its voxels; `res.opts.sz`, the size of the movie; and, if it
+exists, `res.dffMat1`, the curves, which become the traces. Indices start at 1 and count
+down the columns, as in MATLAB: (row, column[, plane], frame).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def read_aqua2(
     Returns
     -------
     table
-        A row per event: bounding box, ``v_area``, ``v_length``, ``v_fp_*`` centre and
-        area, mask, footprint and, where the file holds curves, traces (dF/F). The index
-        is AQuA's number of the event.
+        A row per event: bounding box, ``v_area``, ``v_length``, centre and area of the
+        footprint (``v_fp_*``), mask, footprint and, if the file contains curves, traces
+        (dF/F). The index is the number of the event in AQuA.
     shape
         Frames, rows and columns of the movie.
     metadata
@@ -48,12 +48,12 @@ def read_aqua2(
     Raises
     ------
     FormatError
-        The file is not HDF5, or not a result of AQuA2; the message says what is
-        missing. Movies of several planes are refused.
+        The file is not HDF5, is not a result of AQuA2, or is of a movie with several
+        planes; the message says what is missing.
     """
     path = Path(path)
     if not path.is_file():
-        raise RecordingNotFoundError(f"there is no file {path}; check the path")
+        raise RecordingNotFoundError(f"{path} does not exist; check the path")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -65,8 +65,8 @@ def read_aqua2(
         found = file.get("res")
         if not isinstance(found, h5py.Group):
             raise FormatError(
-                f"{path} holds no struct `res`; it has {', '.join(file) or 'nothing'}:"
-                " not a result of AQuA2"
+                f"{path} is not a result of AQuA2: it has no struct `res`; it has"
+                f" {', '.join(file) or 'nothing'}"
             )
         shape = _movie_shape(path, found)
         voxels = _events(path, file, found, channel)
@@ -98,7 +98,7 @@ def _movie_shape(path: Path, found: Any) -> tuple[int, int, int]:
     held = found.get("opts/sz")
     if not isinstance(held, h5py.Dataset):
         raise FormatError(
-            f"{path} lacks res.opts.sz, the size of the movie; res has"
+            f"{path} has no res.opts.sz (the size of the movie); res has"
             f" {', '.join(found)}"
         )
     sizes = [int(n) for n in np.asarray(held).ravel()]
@@ -106,8 +106,8 @@ def _movie_shape(path: Path, found: Any) -> tuple[int, int, int]:
         sizes = [sizes[0], sizes[1], sizes[3]]
     if len(sizes) != 3 or min(sizes) < 1:
         raise FormatError(
-            f"{path} is of a movie of size {sizes}; movies of one plane (rows, columns,"
-            " frames) are read"
+            f"{path} is of a movie of size {sizes}; expected a movie of one plane"
+            " (rows, columns, frames)"
         )
     return sizes[2], sizes[0], sizes[1]
 
@@ -118,15 +118,15 @@ def _events(path: Path, file: Any, found: Any, channel: int) -> list[NDArray[np.
     cells = found.get(name, found.get("evt") if channel == 1 else None)
     if not isinstance(cells, h5py.Dataset):
         raise FormatError(
-            f"{path} lacks the events res.{name}; res has {', '.join(found)}"
+            f"{path} has no events res.{name}; res has {', '.join(found)}"
         )
     if cells.dtype != h5py.ref_dtype:
         # an empty cell is stored as its size
         if cells.attrs.get("MATLAB_empty", 0):
             return []
         raise FormatError(
-            f"res.{name} in {path} is of {cells.dtype}; a cell of voxel lists was"
-            " expected"
+            f"res.{name} in {path} has the type {cells.dtype}; expected a cell array of"
+            " voxel lists"
         )
     voxels = []
     for reference in np.asarray(cells).ravel():
@@ -143,11 +143,11 @@ def _events(path: Path, file: Any, found: Any, channel: int) -> list[NDArray[np.
 def _curves(
     found: Any, channel: int, events: int, frames: int
 ) -> NDArray[np.float32] | None:
-    """Return dF/F (events, frames) where the file holds it."""
+    """Return dF/F (events, frames); None if the file does not contain it."""
     held = found.get(f"dffMat{channel}")
     if not isinstance(held, h5py.Dataset):
         return None
-    # MATLAB's (events, frames[, kind]) is stored turned round; the first kind is the
+    # MATLAB stores (events, frames[, kind]) with reversed axes; the first kind is the
     # curve of the event itself
     curves = np.asarray(held, np.float32).T
     curves = curves[..., 0] if curves.ndim == 3 else curves

@@ -1,9 +1,9 @@
 """The log of decisions about the events of a store, beside the store.
 
 ``<store>.curation.jsonl``, or ``<store>.curation.<curator>.jsonl``: one decision per
-line, see `astrocast.events.curation`. Each line has a hash of the event table it is
-about; lines about another detection stay in the file and have no effect. Lines are only
-ever added.
+line, see `astrocast.events.curation`. Each line contains a hash of its event table;
+lines for other detections stay in the file, without effect. Lines are only added, never
+changed.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ def curation_path(store: Path, curator: str = "") -> Path:
 
 
 def check_curator(curator: str) -> None:
-    """Raise unless ``curator`` is empty or can be part of the name of a file."""
+    """Raise an error unless ``curator`` is empty or valid as part of a file name."""
     if curator and not _NAME.fullmatch(curator):
         raise InvalidValueError(
-            f"curator {curator!r}: a name has up to 40 letters, digits, - and _"
+            f"the name of the curator is {curator!r}; use at most 40 letters, digits, -"
+            " and _"
         )
 
 
 def list_curators(store: Path) -> list[str]:
-    """Return who has decided about the events of a store; ``""`` has no name."""
+    """Return the names of the curators of a store; ``""`` for the log without name."""
     stem = store.name.removesuffix(".roi")
     found = []
     for path in sorted(store.parent.glob(f"{stem}.curation*.jsonl")):
@@ -59,11 +60,11 @@ def list_curators(store: Path) -> list[str]:
 
 
 def detection_key(store: Path) -> str:
-    """Return a hash of the events of a store: of the bytes of its table."""
+    """Return a hash of the event table of a store."""
     path = store / TABLE
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{store} holds no {TABLE}; it is not an event store"
+            f"{store} is not an event store: it has no {TABLE}"
         )
     with path.open("rb") as file:
         return hashlib.file_digest(
@@ -72,14 +73,14 @@ def detection_key(store: Path) -> str:
 
 
 def now() -> str:
-    """Return the time in the form that decisions have it."""
+    """Return date and time in the format of decisions."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def read_decisions(path: Path, key: str) -> tuple[list[Decision], int]:
-    """Return the decisions of a log about one detection, and how many are about others.
+    """Return the decisions for one detection, and the number of lines for others.
 
-    A last line that was cut off by a crash does not count.
+    An incomplete last line, left by a crash, is ignored.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def read_decisions(path: Path, key: str) -> tuple[list[Decision], int]:
         return [], 0
     found, others = [], 0
     lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):  # the rest has no line end
+    for number, line in enumerate(lines[:-1], start=1):  # the last has no line end
         if not line.strip():
             continue
         stored = _parse(line, path, number)
@@ -117,18 +118,18 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def append_decision(path: Path, key: str, decision: Decision) -> None:
-    """Add a decision to a log and wait until it is on the disk."""
+    """Append a decision to a log and wait until it is on the disk."""
     line = {"format": FORMAT, "detection": key, **decision.to_dict()}
     data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
     with path.open("ab+") as file:
-        _mend_end(file)
+        _remove_incomplete_line(file)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _mend_end(file: Any) -> None:
-    """Cut off a line that a crash left unfinished."""
+def _remove_incomplete_line(file: Any) -> None:
+    """Remove an incomplete last line, left by a crash."""
     size = file.seek(0, os.SEEK_END)
     if not size:
         return
@@ -142,16 +143,16 @@ def _mend_end(file: Any) -> None:
 def read_curation(
     store: Path, curator: str = "", detected: Sequence[int] | None = None
 ) -> CurationState:
-    """Return what counts after all decisions of a curator about a store.
+    """Return the state of the events of a store after all decisions of a curator.
 
     Parameters
     ----------
     store
         Event store.
     curator
-        Whose decisions.
+        Name of the curator.
     detected
-        Numbers of the detected events; read from the store when None.
+        Numbers of the detected events; None: read from the store.
     """
     decisions, _ = read_decisions(curation_path(store, curator), detection_key(store))
     if detected is None:

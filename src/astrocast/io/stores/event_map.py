@@ -26,23 +26,20 @@ from astrocast.kernels.masks.packbits import pack_labels
 from astrocast.kernels.masks.runs import Runs, label_runs_of_volume, paint_runs
 
 EVENT_MAP_SUFFIXES = (".tiff", ".h5", ".zarr", ".tdb")
-#: dataset of the event map in formats that hold several
+#: name of the dataset of the event map, in formats with several
 EVENT_MAP_LOC = "event_map"
 
 
-#: bytes of the largest time map that is written
+#: a larger time map is not written, bytes
 LARGEST_TIME_MAP = 1_000_000_000
 
 
 class EventMapWriter(RecordingWriter):
-    """Writes an event map, from volumes of labels or from their runs."""
+    """Write an event map, from volumes of labels or from runs."""
 
     @abstractmethod
     def write_runs(self, start: int, runs: Runs, labels: NDArray[np.int32]) -> None:
-        """Write a block of labels.
-
-        It begins at frame ``start`` and has ``labels`` on its ``runs``.
-        """
+        """Write a block that starts at frame ``start``, with a label for each run."""
 
 
 class TiffMapWriter(EventMapWriter):
@@ -89,12 +86,13 @@ class TiffMapWriter(EventMapWriter):
     def _expect(self, start: int, frames: int) -> None:
         if start != self._next:
             raise InvalidValueError(
-                f"blocks are written in order: expected frame {self._next}, got {start}"
+                "blocks have to be written in order: expected frame"
+                f" {self._next}, found {start}"
             )
         self._next += frames
 
     def commit(self) -> None:
-        """Close and give the file its name."""
+        """Close the file and give it its name."""
         self._file.close()
         self._new.commit()
 
@@ -105,7 +103,7 @@ class TiffMapWriter(EventMapWriter):
 
 
 class PaintedMapWriter(EventMapWriter):
-    """Writes the event map through the writer of a recording."""
+    """Write the event map with the writer of a recording format."""
 
     def __init__(self, writer: RecordingWriter) -> None:
         self.writer, self.shape, self.dtype = writer, writer.shape, writer.dtype
@@ -165,16 +163,13 @@ def event_map_path(directory: Path) -> Path:
         if path.exists():
             return path
     raise RecordingNotFoundError(
-        f"{directory} holds no event map; looked for"
+        f"{directory} has no event map; expected one of"
         f" {', '.join('event_map' + s for s in EVENT_MAP_SUFFIXES)}"
     )
 
 
 def open_event_map(directory: Path) -> Recording:
-    """Open the event map of a store lazily.
-
-    Returns a recording of labels (frame, row, column).
-    """
+    """Open the event map of a store: a recording of labels (frame, row, column)."""
     path = event_map_path(directory)
     if path.suffix in (".tiff", ".tif"):  # the other formats check each frame or chunk
         verify_file(path)
@@ -187,28 +182,28 @@ def open_event_map(directory: Path) -> Recording:
 def write_time_map(
     directory: Path, n_frames: int, z0: NDArray[np.int64], z1: NDArray[np.int64]
 ) -> None:
-    """Write the frames in which each event is active.
+    """Write the time map: in which frames each event is active.
 
-    bool (n_frames, events + 1): column n for event n; column 0 is never set. It grows
-    with the square of the length of a recording: one of more than 1 GB is not written,
-    with a warning.
+    bool (n_frames, events + 1): column n for event n; column 0 is always False. Its
+    size increases with the square of the length of a recording; instead of a map of
+    more than 1 GB there is a warning.
 
     Parameters
     ----------
     directory
         The event store.
     n_frames
-        Frames of the event map.
+        Number of frames of the event map.
     z0, z1
-        First frame of each event and the one after its last, counted in the event map,
-        (events,).
+        First frame of each event, and the frame after its last, counted in the event
+        map, (events,).
     """
     columns = len(z0) + 1
     if columns * n_frames > LARGEST_TIME_MAP:
         warnings.warn(
-            f"{TIME_MAP} would have {n_frames} x {columns} values,"
-            f" {columns * n_frames / 1e9:.1f} GB, and is not written; z0 and z1 of the"
-            " event table say in which frames each event is",
+            f"{TIME_MAP} is not written: {n_frames} x {columns} values would need"
+            f" {columns * n_frames / 1e9:.1f} GB. z0 and z1 of the event table are the"
+            " first frame of each event, and the frame after its last",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -222,8 +217,7 @@ def write_time_map(
             frames = np.arange(start, min(start + step, n_frames))[:, None]
             rows = np.zeros((len(frames), columns), np.bool_)
             np.logical_and(frames >= z0, frames < z1, out=rows[:, 1:])
-            # column 0: frames without any event, as background has no event to be
-            # active
+            # column 0 is the background
             rows.tofile(file)
 
 
@@ -232,8 +226,9 @@ def read_time_map(directory: Path) -> NDArray[np.bool_]:
     path = directory / TIME_MAP
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {TIME_MAP}, which is written up to 1 GB; z0 and z1"
-            " of the event table say in which frames each event is"
+            f"{directory} has no {TIME_MAP}, which is written up to 1 GB; use z0 and z1"
+            " of the event table, the first frame of each event, and the frame after"
+            " its last"
         )
     verify_file(path)
     return np.load(path, mmap_mode="r", allow_pickle=False)

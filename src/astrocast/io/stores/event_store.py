@@ -1,16 +1,17 @@
-"""The event store: a directory that holds what detection found.
+"""The event store: a directory with the results of the detection.
 
-- ``event_map.*``: label volume (frame, row, column), 0 background, n the voxels of
-  event n
+- ``event_map.*``: label volume (frame, row, column): 0 for the background, n for the
+  voxels of event n
 - ``time_map.npy``: bool (frames, events + 1): in which frames each event is active
 - ``events.parquet``: the event table, see `astrocast.events.schema`; masks and
-  footprints as packed bits
-- ``events.csv``, ``events.columns.json``: its numbers as text, the meaning of columns
+  footprints are packed bits
+- ``events.csv``, ``events.columns.json``: numbers and texts of the table, and the
+  meaning of its columns
 - ``meta.json``: parameters, input, versions
-- ``checksums.json``: a checksum of each file, compared when the file is read
+- ``checksums.json``: checksum of each file, compared when the file is read
 
-Nothing in it needs pickle. A store is written as ``<name>.partial`` and renamed when it
-is complete.
+No file needs pickle. A store is written as ``<name>.partial`` and renamed when it is
+complete.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ TABLE, CSV, DESCRIPTION, META, TIME_MAP = (
     "time_map.npy",
 )
 
-#: checksums of the other files
+#: file with the checksums of the other files
 CHECKSUMS = "checksums.json"
-#: larger files are compared by `astrocast check` only: it takes a second per 2 GB
+#: larger files are checked only by `astrocast check`: 2 GB take a second
 MOST_BYTES = 256 << 20
 
 
 def write_checksums(directory: Path, leave_out: Collection[str] = ()) -> None:
-    """Write the checksum of each file of a complete store into it.
+    """Write the checksums of all files of a complete store.
 
     Parameters
     ----------
     directory
         The store.
     leave_out
-        Names of files that will not stay.
+        Names of temporary files, which get no checksum.
     """
     sums = {
         path.name: _checksum(path)
@@ -60,7 +61,7 @@ def write_checksums(directory: Path, leave_out: Collection[str] = ()) -> None:
 def verify_file(path: Path) -> None:
     """Compare a file of a store with its checksum.
 
-    Files of more than 256 MB, and stores without checksums, are not compared.
+    Files of more than 256 MB, and files without a checksum, are not checked.
 
     Raises
     ------
@@ -74,14 +75,14 @@ def verify_file(path: Path) -> None:
         expected = json.loads(sums.read_text(encoding="utf-8")).get(path.name)
     except (ValueError, AttributeError, RecursionError) as error:
         raise FormatError(
-            f"{sums} is damaged: {error}; remove it to read the store unchecked, or"
-            " run the detection again"
+            f"{sums} is damaged: {error}; remove it to read the store without checks,"
+            " or run the detection again"
         ) from error
     if expected is not None and expected != _checksum(path):
         raise FormatError(
-            f"{path} is not what the detection wrote: its checksum differs from that in"
-            f" {sums.name}. Run the detection again; if you changed the file yourself,"
-            f" remove {sums.name}"
+            f"{path} was changed after the detection: its checksum differs from the one"
+            f" in {sums.name}. Run the detection again; if you changed the file"
+            f" yourself, remove {sums.name}"
         )
 
 
@@ -115,7 +116,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
     path = directory / META
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{directory} holds no {META}; it is not an event store, or detection was"
+            f"{directory} has no {META}: it is not an event store, or the detection was"
             " interrupted"
         )
     verify_file(path)
@@ -123,6 +124,6 @@ def read_meta(directory: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise FormatError(
-            f"{path} is not a JSON object: {error}. It is damaged or was changed; run"
-            " the detection again"
+            f"{path} is not a valid JSON object: {error}. It is damaged or was changed;"
+            " run the detection again"
         ) from error

@@ -1,4 +1,4 @@
-"""Read the event table of a store: packed columns, arrays, or its length alone."""
+"""Read the event table of a store: packed columns, arrays, or only its length."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ _AXES = {"mask": ("dz", "dx", "dy"), "footprint": ("dx", "dy")}
 def read_event_table(
     directory: Path, columns: Iterable[str] | None = None
 ) -> pd.DataFrame:
-    """Read the event table of a store without unpacking anything.
+    """Read the event table of a store; masks and footprints stay packed.
 
     Parameters
     ----------
     directory
         An event store.
     columns
-        Names to read; all when None.
+        Columns to read; None: all.
 
     Returns
     -------
     pandas.DataFrame
-        One row per event in the order of their numbers, the index (``event_id``) being
-        the number in the event map. Columns of arrays are those of
-        `astrocast.events.array_columns`.
+        One row per event, sorted by the index (``event_id``), the number in the event
+        map. Columns of arrays: see `astrocast.events.array_columns`.
     """
     path = directory / TABLE
     try:
@@ -116,17 +115,19 @@ def _column(table: pa.Table, name: str, kind: str) -> Any:
 
 
 def _check_boxes(name: str, offsets: NDArray[np.int64], shapes: NDArray[Any]) -> None:
-    """Refuse boxes that do not fit the packed bits that are stored for them."""
+    """Raise an error if the bounding boxes do not fit the packed bits."""
     if shapes.dtype.kind not in "iu":
-        raise ValueError(f"the boxes of {name} are of type {shapes.dtype}")
+        raise ValueError(
+            f"the bounding boxes of {name} have the type {shapes.dtype}, not integer"
+        )
     stored = np.diff(offsets)
     expected = -(-shapes.astype(np.float64).prod(axis=1) // 8)
     wrong = (shapes < 0).any(axis=1) | ((stored != expected) & (stored > 0))
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
-            f"{name} in row {row} has a box of {shapes[row].tolist()} and"
-            f" {stored[row]} bytes"
+            f"{name} in row {row} has {stored[row]} bytes, which do not fit its"
+            f" bounding box of {shapes[row].tolist()}"
         )
 
 
@@ -159,21 +160,21 @@ def _join_chunks(
 
 
 def read_events(directory: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read the event table with an array per mask, footprint and trace.
+    """Read the event table with NumPy arrays as masks, footprints and traces.
 
     Parameters
     ----------
     directory
         An event store.
     columns
-        Names to read; every column but ``contours`` when None. Masks of 200,000 events
-        take gigabytes when unpacked: name the columns that are needed.
+        Columns to read; None: all but ``contours``. Unpacked masks of 200,000 events
+        need gigabytes: choose only the columns that you need.
 
     Returns
     -------
     pandas.DataFrame
-        One row per event in the order of their numbers, the index (``event_id``) being
-        the number in the event map.
+        One row per event, sorted by the index (``event_id``), the number in the event
+        map.
     """
     wanted = None if columns is None else list(columns)
     if wanted is None or "contours" not in wanted:
@@ -197,8 +198,8 @@ def read_plain_columns(
     directory
         An event store.
     columns
-        Names to read; those that the table lacks are left out. None: all numbers and
-        texts, ``event_id`` included.
+        Columns to read; missing ones are left out. None: all numbers and texts, with
+        ``event_id``.
     """
     path = directory / TABLE
     stored = _read_footer(path).schema.to_arrow_schema()
@@ -212,7 +213,7 @@ def read_plain_columns(
 
 
 def column_names(directory: Path) -> list[str]:
-    """Return the columns of the event table of a store, without its index."""
+    """Return the names of the columns of the event table, without its index."""
     stored = _read_footer(directory / TABLE).schema.to_arrow_schema().names
     return [name for name in stored if name != INDEX]
 
@@ -223,7 +224,7 @@ def event_numbers(directory: Path) -> list[int]:
 
 
 def count_events(directory: Path) -> int:
-    """Return the number of events in a store; reads the end of the file only."""
+    """Return the number of events in a store; reads only the end of the file."""
     return int(_read_footer(directory / TABLE).num_rows)
 
 
@@ -231,7 +232,7 @@ def _read_footer(path: Path) -> Any:
     """Return the Parquet metadata of an event table: its schema and number of rows."""
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"{path.parent} holds no {TABLE}; it is not an event store, or detection"
+            f"{path.parent} has no {TABLE}: it is not an event store, or the detection"
             " was interrupted"
         )
     try:
@@ -246,7 +247,7 @@ def _read_footer(path: Path) -> Any:
 def _unpack_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with packed columns as columns of NumPy arrays."""
     unpacked = {
-        # a copy, so that a trace does not keep those of all events in memory
+        # copy: a view would keep the traces of all events in memory
         name: _fill_objects([np.array(item) for item in table[name].array])
         if isinstance(table[name].array, MaskArray | TraceArray)
         else table[name].to_numpy()
@@ -257,7 +258,7 @@ def _unpack_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 def _fill_objects(items: list[Any]) -> NDArray[np.object_]:
     """Return the arrays as one array of objects, (events,)."""
-    # item by item: NumPy would stack arrays of one shape
+    # item by item: NumPy would stack arrays of equal shape
     out = np.empty(len(items), object)
     for i, item in enumerate(items):
         out[i] = item

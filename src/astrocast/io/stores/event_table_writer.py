@@ -1,4 +1,4 @@
-"""Write the event table of a store, in batches or whole."""
+"""Write the event table of a store, in batches or at once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from astrocast.events.schema import COLUMNS, INDEX, Column
 from astrocast.io.stores.event_store import CSV, DESCRIPTION, TABLE
 from astrocast.io.writing.files import Replacement, replacing
 
-#: values of one ragged column of a batch: all values one after the other, and where
-#: each event's begin (events + 1)
+#: values of one ragged column of a batch: all values concatenated, and the index at
+#: which each event starts (events + 1)
 Ragged = tuple[NDArray[Any], NDArray[np.int64]]
 
 
-#: rows of a group of the Parquet file, at least: each group takes some kilobytes
+#: least number of rows of a group of the Parquet file: each group needs some kilobytes
 GROUP_ROWS = 256
 
 
@@ -61,17 +61,17 @@ def _schema(columns: Sequence[Column]) -> pa.Schema:
 class EventTableWriter:
     """Write the event table in batches.
 
-    The file gets its name when the context ends without an error.
+    The files get their names when the context ends without an error.
 
     Parameters
     ----------
     directory
         The event store.
     extra
-        Columns beyond the base table, in the order they are appended.
+        Columns in addition to the base table, in order.
     growing
-        The CSV file has its name from the start, and each batch is in it when `write`
-        returns: for results that are read while they are written.
+        Whether the CSV file has its name from the start and contains each batch when
+        `write` returns, for programs that read results while they are written.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class EventTableWriter:
         event_id
             Numbers of the events, (events,).
         batch
-            Column name -> values: an array for scalars; for ragged columns a list of
-            arrays, or all values one after the other with the offsets of each event
-            (float32 for traces; packed bits, see `pack`, for masks).
+            Values by column name: an array for scalars; for ragged columns a list of
+            arrays, or all values concatenated and the offsets of the events (float32
+            for traces; packed bits, see `pack`, for masks).
         """
         expected = {c.name for c in self.columns}
         if set(batch) != expected:
             raise InvalidValueError(
-                "a batch of events needs exactly the columns of the schema; missing"
-                f" {sorted(expected - set(batch))}, unknown"
+                "a batch of events has to have exactly the columns of the schema;"
+                f" missing: {sorted(expected - set(batch))}, unknown:"
                 f" {sorted(set(batch) - expected)}"
             )
         arrays = [pa.array(event_id, pa.int64())]
@@ -126,7 +126,7 @@ class EventTableWriter:
         self.rows += len(event_id)
 
     def _write_group(self) -> None:
-        """Write the batches that wait as one group of rows."""
+        """Write the collected batches as one group of rows."""
         if self._waiting:
             self._table.write_table(pa.concat_tables(self._waiting))
             self._waiting = []
@@ -148,7 +148,7 @@ class EventTableWriter:
             if kind is None:
                 for new in self._new:
                     new.commit()
-        finally:  # a committed file is not there any more under its first name
+        finally:  # has no effect on committed files, which are renamed
             for new in self._new:
                 new.discard()
         if kind is None:
@@ -167,8 +167,8 @@ class EventTableWriter:
 
 def _arrow_array(column: Column, values: Any) -> pa.Array:
     if column.is_scalar:
-        # NaN stays NaN in a float column: a missing property and an undefined one are
-        # the same to the analysis
+        # NaN stays NaN, not null: the analysis does not distinguish missing and
+        # undefined values
         return pa.array(values, _arrow_type(column))
     if not isinstance(values, tuple):
         items = (
@@ -183,8 +183,8 @@ def _arrow_array(column: Column, values: Any) -> pa.Array:
     flat, offsets = values
     if offsets[-1] >= 2**31:
         raise InvalidValueError(
-            f"a batch of events holds {offsets[-1]} values in {column.name!r}; write"
-            " smaller batches"
+            f"a batch of events has {offsets[-1]} values in {column.name!r}, more than"
+            " 2^31 - 1; write smaller batches"
         )
     starts = offsets.astype(np.int32)
     if column.dtype == "float32[]":
@@ -198,9 +198,9 @@ def _arrow_array(column: Column, values: Any) -> pa.Array:
 
 
 def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the bits of a mask as bytes.
+    """Return the bits of a mask as bytes, in C order.
 
-    In C order, the first bit in the lowest bit of the first byte.
+    The first voxel is the lowest bit of the first byte.
 
     Examples
     --------
@@ -213,13 +213,13 @@ def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def write_events(
     directory: Path, table: pd.DataFrame, extra: Sequence[Column] = ()
 ) -> None:
-    """Write a whole event table into a store; refuse an existing one.
+    """Write a whole event table into a store, in which there must not be one.
 
-    The index of the table is the number of each event.
+    The index of the table contains the numbers of the events.
     """
     if (directory / TABLE).exists():
         raise OutputExistsError(
-            f"{directory / TABLE} is already there; choose another directory"
+            f"{directory / TABLE} already exists; choose another directory"
         )
     with EventTableWriter(directory, extra) as writer:
         batch = {

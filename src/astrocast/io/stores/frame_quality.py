@@ -1,8 +1,8 @@
-"""The table of frames that are not pictures, stored beside a recording.
+"""The table of bad frames, stored beside a recording.
 
-``<stem>.<last part of loc>.frames.csv`` beside the recording, whatever its format: one
-table per channel, read by every stage. Its first line says how many frames the
-recording has.
+``<stem>.<last part of loc>.frames.csv`` beside the recording, for all formats: one
+table per channel, read by all stages. Its first line contains the number of frames of
+the recording.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError, InvalidValueError
-from astrocast.io.writing.files import replacing
+from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".frames.csv"
-#: what may be wrong with a frame
+#: kinds of bad frames
 KINDS = (
     "black",
     "repeated",
@@ -32,21 +32,22 @@ KINDS = (
     "missing",
 )
 COLUMNS = {"frame": np.int64, "kind": str, "reason": str, "severity": np.float32}
-#: a frame from this severity on is to be left out
+#: frames with at least this severity are left out by later stages
 LEAVE_OUT = 0.5
 
 
 def build_frame_table(
     flags: Sequence[tuple[int, str, str, float]], frames: int
 ) -> pd.DataFrame:
-    """Return the table of flags (frame, kind, reason, severity), by frame.
+    """Return the table of bad frames, sorted by frame.
 
-    ``frames`` is the number of frames of the recording; it is kept in ``attrs``.
+    ``flags``: (frame, kind, reason, severity). ``frames``: number of frames of the
+    recording, stored in ``attrs["frames"]``.
     """
     unknown = sorted({kind for _, kind, _, _ in flags} - set(KINDS))
     if unknown:
         raise InvalidValueError(
-            f"unknown kinds of bad frames: {', '.join(unknown)}; there are"
+            f"unknown kinds of bad frames: {', '.join(unknown)}; expected"
             f" {', '.join(KINDS)}"
         )
     table = pd.DataFrame(sorted(flags), columns=list(COLUMNS)).astype(COLUMNS)
@@ -55,19 +56,19 @@ def build_frame_table(
 
 
 def frames_left_out(table: pd.DataFrame | None, frames: int) -> NDArray[np.bool_]:
-    """Return which frames of a recording are to be left out, bool (frame,).
+    """Return which frames of a recording have to be left out, bool (frame,).
 
     Parameters
     ----------
     table
-        From `read_frame_quality`; None where there is none: no frame is left out.
+        From `read_frame_quality`; None: no frame is left out.
     frames
         Number of frames of the recording.
 
     Raises
     ------
     InvalidValueError
-        The table belongs to a recording of another length.
+        The table belongs to a longer recording.
     """
     out = np.zeros(frames, bool)
     if table is None or not len(table):
@@ -75,87 +76,81 @@ def frames_left_out(table: pd.DataFrame | None, frames: int) -> NDArray[np.bool_
     picked = table.loc[table["severity"] >= LEAVE_OUT, "frame"].to_numpy(np.int64)
     if len(picked) and picked.max() >= frames:
         raise InvalidValueError(
-            f"the table of bad frames names frame {picked.max()}, the recording has"
-            f" {frames} frames; remove the table, so that it is made again"
+            f"the table of bad frames contains frame {picked.max()}, but the recording"
+            f" has {frames} frames; remove the table: it is then created again"
         )
     out[picked] = True
     return out
 
 
 def frame_quality_path(recording: str | Path, loc: str | None) -> Path:
-    """Return where the table of a recording is stored."""
-    recording = Path(recording)
-    last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(
-        f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
-    )
+    """Return the path of the table of a recording on this computer."""
+    return Path(place_beside(recording, loc, SUFFIX))
 
 
 def write_frame_quality(
     path: str | Path, loc: str | None, table: pd.DataFrame, frames: int | None = None
-) -> Path:
-    """Store the table of a recording beside it, and return where.
+) -> Place:
+    """Store the table of a recording beside it; return its place.
 
     Parameters
     ----------
     path, loc
-        The recording, and the dataset in it.
+        The recording (path or URL), and the dataset in it.
     table
         Columns ``frame``, ``kind``, ``reason``, ``severity``; from `build_frame_table`.
     frames
-        Number of frames of the recording; that of ``table.attrs`` when None.
+        Number of frames of the recording; None: ``table.attrs["frames"]``.
     """
-    target = frame_quality_path(path, loc)
+    target = place_beside(path, loc, SUFFIX)
     write_table(target, table, frames)
     return target
 
 
-def write_table(target: Path, table: pd.DataFrame, frames: int | None = None) -> None:
-    """Write the table as CSV under any name: beside, then renamed."""
+def write_table(target: Place, table: pd.DataFrame, frames: int | None = None) -> None:
+    """Write the table as CSV to any place; readers always see a complete file."""
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise InvalidValueError(
-            f"the table of bad frames lacks the columns {', '.join(missing)}; it has"
+            f"the table of bad frames has no columns {', '.join(missing)}; it has"
             f" {', '.join(map(str, table.columns))}"
         )
     count = frames if frames is not None else table.attrs.get("frames", -1)
     text = table[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
-    with replacing(target) as beside:
-        beside.write_text(
-            f"# frames of the recording: {count}\n{text}", encoding="utf-8"
-        )
+    write_bytes(target, f"# frames of the recording: {count}\n{text}".encode())
 
 
 def read_frame_quality(path: str | Path, loc: str | None = None) -> pd.DataFrame | None:
-    """Return the table that is stored beside a recording, None where there is none.
+    """Return the table stored beside a recording; None if there is none.
 
     Parameters
     ----------
     path, loc
-        The recording, and the dataset in it.
+        The recording (path or URL), and the dataset in it.
 
     Returns
     -------
     pandas.DataFrame or None
-        ``frame`` int64, ``kind`` str, ``reason`` str, ``severity`` float32 (from 0.5 on
-        the frame is to be left out); frames that are not named are fine. ``attrs``
-        has the number of ``frames`` of the recording, -1 where that is not known.
+        ``frame`` int64, ``kind`` str, ``reason`` str, ``severity`` float32 (at least
+        0.5: the frame has to be left out); all other frames are good.
+        ``attrs["frames"]``: number of frames of the recording, -1 if not known.
 
     Raises
     ------
     FormatError
         The table cannot be read.
     """
-    source = frame_quality_path(path, loc)
-    if not source.exists():
-        return None
+    source = place_beside(path, loc, SUFFIX)
     try:
-        first, _, rest = source.read_text(encoding="utf-8").partition("\n")
+        content = read_bytes(source)
+        if content is None:
+            return None
+        first, _, rest = content.decode("utf-8").partition("\n")
         table = pd.read_csv(StringIO(rest), keep_default_na=False)
         table = table[list(COLUMNS)].astype(COLUMNS)
         table.attrs["frames"] = int(first.rsplit(":", 1)[1])
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise FormatError(
-            f"{source} cannot be read: {error}; remove it, so that it is made again"
+            f"{source} cannot be read: {error}; remove it: it is then created again"
         ) from error
     return table

@@ -1,10 +1,10 @@
 """Event tables of astroCAST 0.4: ``events.npy``, a pickled dict in a NumPy file.
 
-A pickle is a program, and an ordinary unpickler runs it. This one knows six names,
-those that arrays and numbers are made with, and gives each a plain Python stand-in that
-only ever builds arrays and numbers of simple types; any other name is refused before
-anything is called. NumPy's own constructors are not used either: their state can be
-forged to read memory.
+A pickle is a program, which an ordinary unpickler runs. This one allows only the names
+with which arrays and numbers are created, and replaces each by a simple Python function
+that creates arrays and numbers of simple types. All other names raise an error before
+anything is called. The constructors of NumPy are not used, because forged data could
+make them read foreign memory.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from astrocast.io.stores.pickle_cost import check_hash_cost
 LEGACY_TABLE = "events.npy"
 _TRACES = ("trace", "noise_mask_trace")
 _NUMBER_KINDS = "biufc"
-#: containers within containers; a table has five (table, event, column, list, array)
+#: largest depth of nested containers; a table has five levels (table, event, column,
+#: list, array)
 DEEPEST = 50
 
 
 class _Dtype:
-    """Stands for `numpy.dtype`: a simple number, bool, text or Python objects."""
+    """Replace `numpy.dtype`: a simple number, bool, text or Python objects."""
 
     def __init__(self, text: Any, align: Any = False, copy: Any = True) -> None:
         if not isinstance(text, str) or (
             text != "O8" and np.dtype(text).kind not in _NUMBER_KINDS + "US"
         ):
             raise FormatError(
-                f"an array of dtype {text!r} is in the file; only numbers and text are"
-                " read"
+                f"the file contains an array of dtype {text!r}; only numbers and text"
+                " can be read"
             )
         self.dtype = np.dtype(object) if text == "O8" else np.dtype(text)
 
@@ -54,14 +55,14 @@ class _Dtype:
             or order not in ("<", ">", "|", "=")
         ):
             raise FormatError(
-                "a structured array is in the file; only plain arrays are read"
+                "the file contains a structured array; only plain arrays can be read"
             )
         if order in "<>" and not self.dtype.hasobject:
             self.dtype = self.dtype.newbyteorder(order)
 
 
 class _Array:
-    """Stands for `numpy.ndarray` while it is unpickled."""
+    """Replace `numpy.ndarray` during unpickling."""
 
     array: Any = None
 
@@ -85,7 +86,7 @@ class _Array:
                 or len(raw) != math.prod(shape) * kind.dtype.itemsize
             ):
                 raise FormatError(
-                    "an array in the file is damaged: its size is not that of its data"
+                    "an array in the file is damaged: its data do not fit its shape"
                 )
             # convert to the native byte order, which kernels need
             flat = np.frombuffer(raw, kind.dtype).astype(kind.dtype.newbyteorder("="))
@@ -94,7 +95,9 @@ class _Array:
 
 def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
     if kind is not _Array:
-        raise FormatError("an array of another class than numpy.ndarray is in the file")
+        raise FormatError(
+            "the file contains an array of another class than numpy.ndarray"
+        )
     return _Array()
 
 
@@ -124,9 +127,9 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 class _Constructor:
-    """A function that a pickle may call but not change.
+    """A function that a pickle can call but not change.
 
-    Attributes of ordinary functions could be set.
+    A pickle could set attributes of an ordinary function.
     """
 
     __slots__ = ("_function",)
@@ -163,20 +166,20 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Loads arrays, numbers, text and containers of them; refuses every other name."""
+    """Load arrays, numbers, text and containers of them; refuse all other names."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for a name, or refuse it."""
+        """Return the replacement of a name, or raise an error."""
         if (module, name) not in _KNOWN:
             raise FormatError(
                 f"the file asks for {module}.{name}, which is neither an array nor a"
-                " number; it was not made by astroCAST 0.4 and may be harmful. Nothing"
+                " number; it was not made by astroCAST 0.4 and may be harmful. No code"
                 " of it was run"
             )
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse references to things outside the file."""
+        """Raise an error for references to objects outside the file."""
         raise FormatError(
             "the file refers to objects outside itself; it was not made by"
             " astroCAST 0.4"
@@ -184,11 +187,11 @@ class RestrictedUnpickler(pickle.Unpickler):
 
 
 class _PlainValues:
-    """Replaces stand-ins by arrays and numbers, in bounded time.
+    """Convert the replacements to arrays and numbers, in limited time.
 
-    A pickle can name the same list many times: a few hundred bytes of lists of lists
-    unfold to more items than any computer counts. An honest table has at most one item
-    per byte of its file.
+    A pickle can refer to the same list many times: a few hundred bytes of nested lists
+    can expand to an astronomical number of items. A real table has at most one item per
+    byte of its file.
 
     Parameters
     ----------
@@ -203,7 +206,7 @@ class _PlainValues:
         self.left -= 1
         if self.left < 0 or depth > DEEPEST:
             raise FormatError(
-                "lists within lists unfold to more than the file can hold; it was not"
+                "nested lists expand to more items than the file has bytes; it was not"
                 " made by astroCAST 0.4"
             )
         deeper = depth + 1
@@ -225,13 +228,13 @@ class _PlainValues:
 def read_pickled_array(path: Path) -> Any:
     """Return the content of a NumPy file of pickled objects.
 
-    A 0-d array gives its only object.
+    For a 0-d array, its only object is returned.
 
     Raises
     ------
     FormatError
-        The file is not a NumPy file, is damaged, or asks for anything but arrays,
-        numbers, text and containers of them. Nothing in the file is ever run.
+        The file is not a NumPy file, is damaged, or contains anything but arrays,
+        numbers, text and containers of them. Code in the file is never run.
     """
     data = path.read_bytes()
     file = io.BytesIO(data)
@@ -252,8 +255,7 @@ def read_pickled_array(path: Path) -> Any:
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except Exception as error:
-        # a forged pickle can raise anything from the unpickler; all of it means the
-        # same to the caller
+        # a forged pickle can make the unpickler raise any error
         raise FormatError(
             f"{path} cannot be read as a table of astroCAST 0.4: {error}"
         ) from error
@@ -261,19 +263,19 @@ def read_pickled_array(path: Path) -> Any:
 
 
 def read_legacy_events(path: Path) -> pd.DataFrame:
-    """Return the event table of astroCAST 0.4 with the columns of ours.
+    """Return an event table of astroCAST 0.4 with the columns of this version.
 
-    The index (``event_id``) is the number of each event; parts of divided events
-    (``<number>_<part>``) are numbered on after the largest one, ``name`` keeps what
-    they were called and ``part_of`` the event they are part of.
+    The index (``event_id``) is the number of each event. Parts of divided events
+    (``<number>_<part>``) get numbers after the largest one; ``name`` is their original
+    name, ``part_of`` the number of the divided event.
     """
     held = read_pickled_array(path)
     if not isinstance(held, dict) or not all(
         isinstance(row, dict) for row in held.values()
     ):
         raise FormatError(
-            f"{path} holds {type(held).__name__}; a dict of one dict per event was"
-            " expected"
+            f"{path} contains {type(held).__name__}; expected a dict with one dict per"
+            " event"
         )
     names = [str(name) for name in held]
     rows = list(held.values())
@@ -290,7 +292,7 @@ def read_legacy_events(path: Path) -> pd.DataFrame:
 
 
 def _numbers(names: list[str]) -> NDArray[np.int64]:
-    """Return a number for each event: its own where the name is one."""
+    """Return a number for each event: its name if this is a number, else a new one."""
     taken = [int(n) for n in names if n.isdigit()]
     following = iter(
         range(max(taken, default=0) + 1, max(taken, default=0) + len(names) + 1)
@@ -331,6 +333,6 @@ def _mask_in_box(value: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None
     array = np.asarray(value).astype(bool)
     if array.size != math.prod(shape):
         raise FormatError(
-            f"a mask of {array.size} voxels does not fit its box of {shape}"
+            f"a mask of {array.size} voxels does not fit its bounding box of {shape}"
         )
     return array.reshape(shape)

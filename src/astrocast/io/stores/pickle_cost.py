@@ -1,8 +1,8 @@
-"""Bound the work that a pickle causes while it is loaded.
+"""Limit the time that loading a pickle takes.
 
-Python hashes a key of a dictionary, or an item of a set, when it is put there. The hash
-of a tuple is that of all its items, and a pickle can name the same tuple many times:
-a few hundred bytes of tuples of tuples take longer to hash than anybody waits.
+Python hashes each key of a dictionary and each item of a set. To hash a tuple, all its
+items are hashed, and a pickle can refer to the same tuple many times: a few hundred
+bytes of nested tuples can take years to hash.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _MARK = -1
 
 
 def check_hash_cost(file: BinaryIO, budget: int) -> None:
-    """Refuse a pickle whose keys unfold to more items than its file has bytes.
+    """Raise an error if the keys of a pickle expand to too many items.
 
-    Nothing of the pickle is run: its instructions are followed with the number of items
-    in place of each object.
+    The pickle is not run: its instructions are followed with the number of items
+    instead of each object.
 
     Parameters
     ----------
     file
-        The pickle, from its present position on; moved.
+        The pickle, read from the current position on.
     budget
         Largest number of items in one tuple, and in all keys together.
 
     Raises
     ------
     FormatError
-        A tuple, or the keys together, hold more items.
+        A tuple, or all keys together, have more items.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def check_hash_cost(file: BinaryIO, budget: int) -> None:
     ...     nested = (nested, nested)
     >>> check_hash_cost(io.BytesIO(pickle.dumps(nested)), 1000)
     Traceback (most recent call last):
-    astrocast.errors.FormatError: tuples within tuples unfold to more than the file ...
+    astrocast.errors.FormatError: nested tuples expand to more items than the file ...
     """
     stack: list[int] = []
     memo: dict[int, int] = {}
@@ -67,14 +67,14 @@ def check_hash_cost(file: BinaryIO, budget: int) -> None:
             left -= sum(taken) if name in _HASHING else 0
             if size > budget or left < 0:
                 raise FormatError(
-                    "tuples within tuples unfold to more than the file can hold; it was"
+                    "nested tuples expand to more items than the file has bytes; it was"
                     " not made by astroCAST 0.4"
                 )
             stack.extend([size] * len(code.stack_after))
 
 
 def _take(stack: list[int], code: Any) -> list[int]:
-    """Remove what an instruction takes from the stack, and return it."""
+    """Remove the arguments of an instruction from the stack, and return them."""
     before = code.stack_before
     taken: list[int] = []
     if pickletools.markobject in before:

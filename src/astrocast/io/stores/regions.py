@@ -1,8 +1,8 @@
-"""Regions that a person drew: cells, landmarks, axes, exclusion masks.
+"""Regions drawn by a person: cells, landmarks, axes, exclusion masks.
 
-``<stem>.regions.geojson`` beside the recording, a GeoJSON FeatureCollection as QuPath
-reads it. Coordinates are (x, y) = (column, row) in pixels, counted from the corner of
-the first pixel, so that its centre is (0.5, 0.5); ImageJ counts the same way.
+``<stem>.regions.geojson`` beside the recording: a GeoJSON FeatureCollection, which
+QuPath can read. Coordinates are (x, y) = (column, row) in pixels; the centre of the
+first pixel is (0.5, 0.5), as in ImageJ.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PARTS: tuple[RegionKind, ...] = ("soma", "process", "endfoot")
 Point = tuple[float, float]
 #: points (row, column) of a closed ring; the first is not repeated
 Ring = tuple[Point, ...]
-#: largest file that is read, in bytes
+#: largest file that can be read, bytes
 MOST_BYTES = 32 << 20
 
 
@@ -43,13 +43,13 @@ class Region:
     name
         Name, unique among the regions of a recording.
     kind
-        ``cell``, its parts ``soma``, ``process``, ``endfoot``, and ``exclusion`` are
-        areas, ``landmark`` is an area or a point, ``axis`` a line that points to its
-        second end.
+        ``cell``, its parts (``soma``, ``process``, ``endfoot``) and ``exclusion`` are
+        areas; ``landmark`` is an area or a point; ``axis`` is a line towards its second
+        end.
     rings
         Outlines of an area, holes included (even-odd rule); empty for points and axes.
     points
-        One point of a landmark, or two of an axis; empty for areas.
+        The point of a landmark, or the two ends of an axis; empty for areas.
     """
 
     name: str
@@ -74,7 +74,7 @@ def regions_path(recording: Path) -> Path:
 
 
 def check_regions(regions: Sequence[Region]) -> None:
-    """Raise when regions cannot be worked with; all that is wrong is said at once."""
+    """Raise an error if regions are not valid; it lists all problems."""
     problems = []
     names = [region.name for region in regions]
     for name in dict.fromkeys(names):
@@ -93,16 +93,18 @@ def _problems(region: Region) -> list[str]:
     ends = {"axis": 2, "landmark": 1}.get(region.kind, 0)
     if region.kind not in get_args(RegionKind):
         known = ", ".join(get_args(RegionKind))
-        found.append(f"{region.name!r} is a {region.kind!r}; known are {known}")
+        found.append(
+            f"{region.name!r} has the unknown kind {region.kind!r}; known are {known}"
+        )
     elif not region.rings and (not ends or len(region.points) != ends):
         what = {2: "two points", 1: "a point or an area"}.get(ends, "an area")
         found.append(f"the {region.kind} {region.name!r} needs {what}")
     if any(len(ring) < 3 for ring in region.rings):
-        found.append(f"{region.name!r}: an outline has at least three points")
+        found.append(f"{region.name!r}: an outline needs at least three points")
     if region.kind == "axis" and len(set(region.points)) == 1:
         found.append(f"the axis {region.name!r} needs two different points")
     if not np.isfinite([v for p in _all_points(region) for v in p]).all():
-        found.append(f"{region.name!r} has a point that is not a number")
+        found.append(f"{region.name!r} has a NaN or infinite coordinate")
     return found
 
 
@@ -111,7 +113,7 @@ def _all_points(region: Region) -> list[Point]:
 
 
 def read_regions(recording: Path) -> list[Region]:
-    """Return the regions of a recording; none where no file is beside it."""
+    """Return the regions of a recording; an empty list if there is no file."""
     path = regions_path(recording)
     if not path.exists():
         return []
@@ -119,7 +121,7 @@ def read_regions(recording: Path) -> list[Region]:
 
 
 def write_regions(recording: Path, regions: Sequence[Region]) -> Path:
-    """Write the regions of a recording, in place of those that were there."""
+    """Write the regions of a recording; existing ones are replaced."""
     check_regions(regions)
     text = json.dumps(to_geojson(regions), indent=1) + "\n"
     return write_whole(
@@ -181,15 +183,17 @@ def _inside(point: Sequence[float], ring: list[list[float]]) -> bool:
 
 
 def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
-    """Return the regions of a GeoJSON file, ours or of another program.
+    """Return the regions of a GeoJSON file of this or another program.
 
     Raises
     ------
     FormatError
-        The text is not GeoJSON, or has a geometry that is not a region.
+        The file is too large, is not GeoJSON, or has an unsupported geometry.
     """
     if len(data) > MOST_BYTES:
-        raise FormatError(f"{where} is larger than {MOST_BYTES >> 20} MB")
+        raise FormatError(
+            f"{where} is larger than {MOST_BYTES >> 20} MB, the limit for regions"
+        )
     try:
         stored = json.loads(data)
         features = stored.get("features", [stored])
@@ -200,7 +204,7 @@ def parse_geojson(data: bytes, where: str = "the file") -> list[Region]:
         raise FormatError(
             f"{where} is not GeoJSON of polygons, points and lines: {error!r}"
         ) from error
-    named = _name_apart(regions)
+    named = _make_names_unique(regions)
     check_regions(named)
     return named
 
@@ -227,7 +231,7 @@ def _region(feature: dict[str, Any], number: int) -> Region:
     if found == "LineString":
         return Region(name, "axis", points=(_point(shapes[0]), _point(shapes[-1])))
     raise FormatError(
-        f"feature {number} is a {found}; regions are Polygon, MultiPolygon, Point or"
+        f"feature {number} is a {found}; expected Polygon, MultiPolygon, Point or"
         " LineString"
     )
 
@@ -241,8 +245,8 @@ def _ring(places: Sequence[Sequence[float]]) -> Ring:
     return tuple(points[:-1] if points[0] == points[-1] else points)
 
 
-def _name_apart(regions: list[Region]) -> list[Region]:
-    """Add a number to names that are used twice."""
+def _make_names_unique(regions: list[Region]) -> list[Region]:
+    """Add a number to names that occur several times."""
     seen: dict[str, int] = {}
     out = []
     for region in regions:
@@ -264,10 +268,10 @@ def _roifile() -> Any:
 
 
 def parse_imagej(data: bytes, where: str = "the file") -> list[Region]:
-    """Return the regions of an ImageJ ``.roi`` file or a zip of them.
+    """Return the regions of an ImageJ ``.roi`` file, or of a zip of such files.
 
-    Areas become cells, points landmarks, lines axes; areas that `to_imagej` wrote keep
-    their kind.
+    Areas become cells, points landmarks, lines axes; areas written by `to_imagej` have
+    their original kind.
     """
     roifile = _roifile()
     if len(data) > MOST_BYTES:
@@ -280,7 +284,7 @@ def parse_imagej(data: bytes, where: str = "the file") -> list[Region]:
     except (ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise FormatError(f"{where} is not an ImageJ region: {error}") from error
     regions = [_from_roi(roi, i) for i, roi in enumerate(rois, start=1)]
-    named = _name_apart(regions)
+    named = _make_names_unique(regions)
     check_regions(named)
     return named
 
@@ -289,7 +293,10 @@ def _unzip(data: bytes, where: str) -> list[bytes]:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         members = [m for m in archive.infolist() if m.filename.endswith(".roi")]
         if sum(m.file_size for m in members) > MOST_BYTES:
-            raise FormatError(f"{where} unpacks to more than {MOST_BYTES >> 20} MB")
+            raise FormatError(
+                f"{where} contains more than {MOST_BYTES >> 20} MB, the limit for"
+                " regions"
+            )
         return [archive.read(m) for m in members]
 
 
@@ -313,7 +320,7 @@ def _from_roi(roi: Any, number: int) -> Region:
 
 
 def _kind_property(roi: Any) -> str:
-    """Return the kind among the properties of an ImageJ region; "" where none is."""
+    """Return the kind from the properties of an ImageJ region; "" if there is none."""
     for line in str(roi.props or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "kind":
@@ -322,7 +329,7 @@ def _kind_property(roi: Any) -> str:
 
 
 def to_imagej(regions: Sequence[Region]) -> bytes:
-    """Return regions as a zip of ImageJ regions; each ring becomes a region."""
+    """Return regions as a zip of ImageJ regions, one for each ring."""
     roifile = _roifile()
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,21 +1,23 @@
-"""Motion correction stored beside the movie: shifts, template, quality, border.
+"""Result of the motion correction: shifts, template, quality, border.
 
-``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, whatever its
-format: arrays only, no pickle.
+``<stem>.<last part of loc>.motion.npz`` beside the corrected recording, for all
+formats: only arrays, no pickle.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.errors import FormatError
-from astrocast.io.writing.files import replacing
+from astrocast.io.stores.beside import Place, place_beside, read_bytes, write_bytes
 
 SUFFIX = ".motion.npz"
 
@@ -30,18 +32,18 @@ class Registration:
         float32 (frame, 2), pixels, row then column, positive where the frame moved down
         or right.
     template
-        float32 (row, column): the template of the alignment.
+        float32 (row, column): the template of the registration.
     quality
-        One value per frame by name: ``correlation_before``, ``correlation_after`` (with
-        the template), ``residual`` (pixels), ``bad_frame`` (bool).
+        Arrays with one value per frame: ``correlation_before`` and
+        ``correlation_after`` (with the template), ``residual`` (pixels), ``bad_frame``
+        (bool).
     border
-        Pixels at (top, bottom, left, right) that are invalid in some frame.
+        Pixels at (top, bottom, left, right) that are invalid in at least one frame.
     fields
         float32 (frame, 2, grid row, grid column), pixels: shifts of the patches; None
         after rigid correction.
     summary
-        Single numbers and the parameters: ``crispness_before``, ``crispness_after``,
-        ``offset``, ``parameters``.
+        ``crispness_before``, ``crispness_after``, ``offset`` and ``parameters``.
     """
 
     shifts: NDArray[np.float32]
@@ -53,15 +55,17 @@ class Registration:
 
 
 def registration_path(recording: Path, loc: str | None) -> Path:
-    """Return where the registration of a corrected recording is stored."""
-    last = (loc or "").strip("/").split("/")[-1]
-    return recording.with_name(
-        f"{recording.stem}.{last}{SUFFIX}" if last else recording.stem + SUFFIX
-    )
+    """Return the path of the registration of a corrected recording."""
+    return Path(place_beside(recording, loc, SUFFIX))
 
 
-def write_registration(path: Path, registration: Registration) -> None:
-    """Write beside and rename."""
+def registration_place(recording: str | Path, loc: str | None) -> Place:
+    """Return the path or URL of the registration of a corrected recording."""
+    return place_beside(recording, loc, SUFFIX)
+
+
+def write_registration(path: Place, registration: Registration) -> None:
+    """Write a registration; readers always see a complete file."""
     arrays: dict[str, Any] = {
         f"quality.{name}": values for name, values in registration.quality.items()
     }
@@ -73,23 +77,26 @@ def write_registration(path: Path, registration: Registration) -> None:
     }
     if registration.fields is not None:
         arrays["fields"] = registration.fields
-    with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, **arrays)
+    file = BytesIO()
+    np.savez(file, **arrays)
+    write_bytes(path, file.getvalue())
 
 
 def read_registration(
     recording: str | Path, loc: str | None = None
 ) -> Registration | None:
     """Return the registration stored beside a corrected recording, or None."""
-    path = registration_path(Path(recording), loc)
-    if not path.exists():
-        return None
+    path = place_beside(recording, loc, SUFFIX)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        content = read_bytes(path)
+        if content is None:
+            return None
+        with np.load(BytesIO(content), allow_pickle=False) as stored:
             arrays = dict(stored)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise FormatError(
-            f"{path} cannot be read: {error}; remove it or correct the movie again"
+            f"{path} cannot be read: {error}; remove it, or run the motion correction"
+            " again"
         ) from error
     quality = {
         k.removeprefix("quality."): v

@@ -1,4 +1,4 @@
-"""The recordings of a study with their events, from ``study.json``."""
+"""Find the event stores of a study, from ``study.json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUDY_FILE = "study.json"
 
 @dataclass(frozen=True)
 class StudyEvents:
-    """An event store of a study.
+    """The events of one recording of a study.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class StudyEvents:
     recording
         Name of the recording in the study.
     labels
-        Columns of the table of the study: ``group``, ``subject``, ``day`` ...
+        Values of the columns of the study table: ``group``, ``subject``, ``day`` ...
     """
 
     store: Path
@@ -37,7 +37,7 @@ def is_study(path: Path) -> bool:
 
 
 def list_study_events(path: Path) -> list[StudyEvents]:
-    """Return the event stores of the complete recordings of a study, in its order.
+    """Return the event stores of the complete recordings of a study, in order.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def list_study_events(path: Path) -> list[StudyEvents]:
             rows.append((str(row["name"]), dict(row["labels"]), complete))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"{file} cannot be read: {error!r}; `astrocast batch` writes it"
+            f"{file} cannot be read: {error!r}; write it again with `astrocast batch`"
         ) from error
     for name, labels, complete in rows:
         run = file.parent / f"{name}.astrocast"
@@ -64,7 +64,7 @@ def list_study_events(path: Path) -> list[StudyEvents]:
         found += [StudyEvents(store.parent, name, labels) for store in stores]
     if not found:
         raise NotRunError(
-            f"{file.parent} has {len(rows)} recordings and none is complete; run"
+            f"none of the {len(rows)} recordings of {file.parent} is complete; run"
             " `astrocast batch` again"
         )
     return found

@@ -1,1 +1,1 @@
-"""Files that take their final name when they are complete."""
+"""Write files that get their final name when they are complete."""

@@ -1,12 +1,11 @@
-"""Changing an existing file all at once, or not at all.
+"""Change an existing file completely or not at all.
 
-A library that adds to a file (HDF5) changes what is in it in many small steps; a full
-disk, a file-size limit or a crash between two of them destroys everything in it. Here
-new bytes go to the end of the file, where nothing is yet, and changes of existing bytes
-wait in memory. When all is written, they are first stored in a journal beside the file
-and then applied. A process that dies before the journal has its name has changed
-nothing; one that dies after it is finished by the next writer, and readers read through
-the journal meanwhile.
+A library that adds to a file (HDF5) changes existing bytes in many small steps. A full
+disk, a limit of the file size or a crash between two steps destroys the whole file.
+Here new bytes are appended to the file, and changes of existing bytes are collected in
+memory. In the end these changes are stored in a journal beside the file, and then
+applied. If the process dies before the journal is complete, nothing has changed. If it
+dies later, the next writer applies the journal; until then, readers apply it in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from zlib import crc32
 from astrocast.errors import FormatError, OutputError
 from astrocast.io.writing.files import replacing
 
-#: bytes of a changed piece
+#: bytes of a page, the unit of changes
 PAGE = 4096
 JOURNAL = ".journal"
 _MAGIC = b"astrocast journal 1\n"
@@ -30,25 +29,24 @@ Pages = dict[int, bytearray]
 
 
 def journal_path(path: Path) -> Path:
-    """Return where the journal of a file is."""
+    """Return the path of the journal of a file."""
     return path.with_name(path.name + JOURNAL)
 
 
 class UpdatedFile:
-    """A file as a library shall see it: with the changes that wait in memory.
+    """A file object that shows a file with its pending changes.
 
-    Has the methods that h5py asks of a file object. Not for several threads: HDF5 lets
-    one in at a time.
+    It has the methods that h5py needs. Only one thread may use it, as HDF5 guarantees.
 
     Parameters
     ----------
     path
         An existing file.
     end
-        Bytes that are in use; what lies behind is free to be written at once. The size
-        of the file when None.
+        Number of bytes in use; bytes after them can be written directly. None: the size
+        of the file.
     writable
-        Otherwise the file is read, through a journal where there is one.
+        False: read only, with the changes of a journal if there is one.
     """
 
     def __init__(self, path: Path, end: int | None = None, writable: bool = True):
@@ -96,7 +94,7 @@ class UpdatedFile:
         return found
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer; bytes behind the end of the file are 0."""
+        """Fill the buffer; bytes after the end of the file are 0."""
         view = memoryview(buffer).cast("B")
         try:
             view[:] = self._read(self._position, len(view))
@@ -106,7 +104,7 @@ class UpdatedFile:
         return len(view)
 
     def write(self, data: memoryview) -> int:
-        """Write at the position: to disk behind the content, in memory inside it."""
+        """Write at the position: existing bytes in memory, new bytes to disk."""
         view = memoryview(data).cast("B")
         start, stop = self._position, self._position + len(view)
         self._position = stop
@@ -124,7 +122,7 @@ class UpdatedFile:
         return len(view)
 
     def truncate(self, size: int) -> None:
-        """Set the size; existing bytes are only cut off by `commit`."""
+        """Set the size; existing bytes are removed only by `commit`."""
         if self._dead:
             return
         try:
@@ -135,15 +133,15 @@ class UpdatedFile:
         self._size = size
 
     def flush(self) -> None:
-        """Do nothing: `commit` decides when changes count."""
+        """Do nothing: changes become valid with `commit`."""
 
     # methods for a writer
 
     def check(self) -> None:
-        """Raise the first error of the system since the file was opened.
+        """Raise the first error of the operating system since the file was opened.
 
-        A library that is called back by another cannot be stopped by an error: the
-        first one is stored, and all later ones are ignored.
+        An error cannot stop a library that calls this object from C code. The first one
+        is stored, and later writes are ignored.
         """
         if self.error is not None:
             raise self.error
@@ -157,21 +155,21 @@ class UpdatedFile:
     def commit(self) -> None:
         """Apply all changes in one step, after the appended bytes are on the disk.
 
-        The library must have flushed.
+        The library has to flush its buffers first.
         """
         self.check()
         os.fsync(self._descriptor)
         if self._pages or self._size != os.fstat(self._descriptor).st_size:
             write_journal(journal_path(self.path), self._size, self._pages)
-            # from here on the changes are valid, also after a crash
+            # the changes are valid now, also after a crash
             self._kept = self._original = self._size
             self._apply()
         self._kept = self._original = self._size
 
     def abandon(self) -> None:
-        """Drop all changes since the last `commit`.
+        """Discard all changes since the last `commit`.
 
-        Later ones are ignored, so that the library can close.
+        Later changes are ignored, so that the library can close the file.
         """
         if not self._dead and not self.closed:
             self._dead = True
@@ -183,7 +181,7 @@ class UpdatedFile:
         self.abandon()
 
     def close(self) -> None:
-        """Close the file, and let others write to it."""
+        """Close the file; this also releases its lock."""
         if not self.closed:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -219,7 +217,7 @@ class UpdatedFile:
             done += count
 
     def _finish_journal(self) -> int:
-        """Apply the journal of a process that died; return the size of the file."""
+        """Apply the journal of a killed process, if any; return the file size."""
         journal = journal_path(self.path)
         found = read_journal(journal)
         if found is not None:
@@ -238,7 +236,7 @@ class UpdatedFile:
 
 
 def read_at(descriptor: int, view: memoryview, place: int) -> int:
-    """Read into ``view`` from a place of a file; return the bytes read."""
+    """Read from an offset of a file into ``view``; return the number of bytes."""
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [view], place)
     os.lseek(descriptor, place, os.SEEK_SET)
@@ -248,9 +246,9 @@ def read_at(descriptor: int, view: memoryview, place: int) -> int:
 
 
 def write_at(descriptor: int, view: memoryview, place: int) -> None:
-    """Write all of ``view`` to a place of a file."""
+    """Write all of ``view`` at an offset of a file."""
     done = 0
-    while done < len(view):  # one call may write less than was asked for
+    while done < len(view):  # one call may write only a part
         if hasattr(os, "pwrite"):
             done += os.pwrite(descriptor, view[done:], place + done)
         else:
@@ -259,10 +257,10 @@ def write_at(descriptor: int, view: memoryview, place: int) -> None:
 
 
 def write_journal(path: Path, size: int, pages: Pages) -> None:
-    """Store changes of existing bytes, whole or not at all.
+    """Store changes of existing bytes in a journal, completely or not at all.
 
-    Layout: magic, size of the file, number of pages, then place, length and bytes of
-    each, then the CRC-32 of all that; little endian.
+    Layout (little endian): magic, size of the file, number of pages; offset, length and
+    bytes of each page; CRC-32 of all bytes before.
     """
     parts = [_MAGIC, _HEAD.pack(size, len(pages))]
     for place, page in sorted(pages.items()):
@@ -275,8 +273,8 @@ def write_journal(path: Path, size: int, pages: Pages) -> None:
 def read_journal(path: Path) -> tuple[int, Pages] | None:
     """Return the size of the file and the changes; None without a journal.
 
-    A journal takes its name when it is complete: a damaged one is an error, for what it
-    changes may be half applied.
+    A journal is renamed when it is complete, so an incomplete one was damaged later. It
+    is an error, because some of its changes may already be applied.
     """
     try:
         stored = path.read_bytes()
@@ -288,8 +286,8 @@ def read_journal(path: Path) -> tuple[int, Pages] | None:
     )
     if not whole:
         raise FormatError(
-            f"{path} is damaged: it holds the last changes of"
-            f" {path.name.removesuffix(JOURNAL)}. Take that file from a copy, then"
+            f"{path} is damaged: it contains the last changes of"
+            f" {path.name.removesuffix(JOURNAL)}. Replace that file by a copy, then"
             " remove the journal"
         )
     size, count = _HEAD.unpack_from(content, len(_MAGIC))
@@ -303,9 +301,9 @@ def read_journal(path: Path) -> tuple[int, Pages] | None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Lock a file as HDF5 does, until it is closed or the process ends."""
+    """Lock a file like HDF5 does, until it is closed or the process ends."""
     if os.name == "nt":
-        return  # Windows does not open for writing what another process holds open
+        return  # Windows does not open a file for writing that another process uses
     import fcntl
 
     try:

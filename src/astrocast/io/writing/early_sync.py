@@ -1,28 +1,28 @@
-"""Sync a file to the disk while it is still being written."""
+"""Synchronise a file to the disk while it is being written."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
-#: bytes written before they are sent on: few enough to leave little for the end, enough
-#: to keep the disk streaming
+#: a sync starts after this many bytes: few enough that little remains for the end,
+#: enough for continuous writing
 SYNC_BYTES = 64 << 20
-#: the data alone where the system can: its sizes and times are synced once, at the end
+#: sync of the data only, if the system supports it; size and times follow at the end
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
 class EarlySync:
-    """Syncs a file in a separate thread while it is written.
+    """Synchronise a file in a separate thread while it is written.
 
-    A system keeps written data in memory until a sync, or until memory runs
-    short; a file that is only synced when it is complete makes everything wait for the
-    disk then. Meanwhile the disk had nothing to do.
+    An operating system stores written data in memory until a sync. If a file is synced
+    only when it is complete, the disk is idle at first and the process waits for it at
+    the end.
 
     Parameters
     ----------
     descriptor
-        Of the open file. It must stay open until `close`.
+        Descriptor of the open file, which has to stay open until `close`.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -44,7 +44,7 @@ class EarlySync:
     def wait(self) -> None:
         """Wait for the running sync and raise its error.
 
-        The system reports the error only once.
+        The operating system reports such an error only once.
         """
         if self._last is not None:
             last, self._last = self._last, None

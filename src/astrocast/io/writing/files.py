@@ -1,4 +1,4 @@
-"""Files that take their final name when they are complete."""
+"""Write files that get their final name when they are complete."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import RecordingWriter, check_block
 from astrocast.io.writing.early_sync import EarlySync
 
-#: bytes that always stay free on the disk
+#: bytes of the disk that are never used
 RESERVE = 64 << 20
-#: of this computer, in names of incomplete files: on a shared disk, a process of
-#: another computer cannot be asked whether it lives
+#: hash of the computer's name in names of incomplete files: on a shared disk, it is not
+#: known whether a process of another computer still runs
 _COMPUTER = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()
 _count = itertools.count()
-#: a folder that is being replaced waits under this suffix for its successor
+#: suffix of the old folder while it is being replaced
 REPLACED = ".replaced"
 _INCOMPLETE = re.compile(rf".+\.([0-9a-f]{{6}})-(\d+)-\d+{re.escape(PARTIAL)}(\.\w+)?")
 
@@ -42,27 +42,28 @@ _INCOMPLETE = re.compile(rf".+\.([0-9a-f]{{6}})-(\d+)-\d+{re.escape(PARTIAL)}(\.
 def replacing(
     path: Path, *, overwrite: bool = True, durable: bool = True, suffix: str = ""
 ) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; it becomes ``path`` when all went well.
+    """Yield a temporary path beside ``path``, which is renamed to ``path`` at the end.
 
-    A reader sees the file (or folder) that was there before, or the new one, whole. An
-    error removes the new file. Incomplete files of dead processes are removed first.
+    A reader sees either the old or the new file (or folder), always complete. After an
+    error the new file is removed. Incomplete files of killed processes are removed
+    first.
 
     Parameters
     ----------
     path
         File or folder to write.
     overwrite
-        Replace an existing file; otherwise it is an error.
+        Whether an existing file is replaced; otherwise it is an error.
     durable
-        Wait until a file is on the disk before it takes its name: after a power failure
-        a name must not stand for missing data.
+        Whether a file is synchronised to the disk before it is renamed, so that it is
+        complete also after a power failure.
     suffix
-        Added to the name at the end, for writers that choose a format by it.
+        Suffix of the temporary name, for writers that choose a format by it.
 
     Raises
     ------
     OutputError
-        The system refuses to write; the message says why.
+        Writing failed; the message contains the reason.
     OutputExistsError
         ``path`` exists and ``overwrite`` is False.
 
@@ -89,17 +90,17 @@ def replacing(
 
 
 class Replacement:
-    """`replacing` for a writer that has methods to close and to discard.
+    """Like `replacing`, but with methods instead of a context.
 
     Parameters
     ----------
     path, overwrite, durable, suffix
-        As for `replacing`.
+        See `replacing`.
 
     Attributes
     ----------
     beside
-        The path to write to.
+        The temporary path to write to.
     """
 
     def __init__(
@@ -127,19 +128,19 @@ class Replacement:
         rename_over(self.beside, self.path)
 
     def discard(self) -> None:
-        """Remove the new file; an existing one stays."""
+        """Remove the new file; an existing file does not change."""
         _remove(self.beside)
 
 
 def rename_over(beside: Path, path: Path) -> None:
     """Give a complete file or folder its final name, replacing an existing one.
 
-    No system replaces a folder in one step: the old one waits under another name, from
-    which the next writer takes it back should this process die in between.
+    A folder cannot be replaced in one step: the old one is renamed first. If this
+    process dies in between, the next writer restores it.
     """
     old = path.with_name(path.name + REPLACED)
     if path.is_dir():
-        if old.exists():  # of a process that died before it could remove it
+        if old.exists():  # left by a killed process
             _remove(old)
         os.replace(path, old)  # noqa: PTH105
     try:
@@ -159,7 +160,7 @@ def restore_replaced(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # the error that brought us here is the one to show
+    with suppress(OSError):  # an earlier error is the one to show
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -167,14 +168,14 @@ def _remove(path: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that died left beside ``path`` when they wrote it."""
+    """Remove incomplete versions of ``path`` left by killed processes."""
     if path.parent.is_dir():
         for left in path.parent.glob(_escape(path.name) + f".*{PARTIAL}*"):
             _remove_if_dead(left)
 
 
 def remove_leftovers_in(folder: Path) -> None:
-    """Remove the incomplete files that processes that died left in a folder."""
+    """Remove the incomplete files that killed processes left in a folder."""
     for left in folder.glob(f"*{PARTIAL}*"):
         _remove_if_dead(left)
 
@@ -184,13 +185,13 @@ def _escape(name: str) -> str:
 
 
 def _remove_if_dead(left: Path) -> None:
-    """Remove an incomplete file unless the process that writes it may be alive."""
+    """Remove an incomplete file unless the process that writes it may still run."""
     named = _INCOMPLETE.fullmatch(left.name)
     if named is None or named[1] != _COMPUTER:
         return
     with suppress(OSError):
         try:
-            # a process that is younger than the file has its number by chance
+            # a process that started after the file was written has its id by chance
             started = psutil.Process(int(named[2])).create_time()
             alive = started <= left.stat().st_mtime + 1
         except (psutil.Error, OverflowError):
@@ -207,8 +208,8 @@ def check_space(folder: Path, need: int, what: Path) -> None:
         raise OutputError(f"{folder} cannot be written to: {error}") from error
     if free < need + RESERVE:
         raise OutputError(
-            f"{what} needs {format_bytes(need)}, and {format_bytes(RESERVE)} are left"
-            f" free for others; {format_bytes(free)} are free. Free some space"
+            f"{what} needs {format_bytes(need)}, and {format_bytes(RESERVE)} have to"
+            f" stay free; {format_bytes(free)} are free. Free some space on the disk"
         )
 
 
@@ -228,7 +229,7 @@ def format_bytes(count: float) -> str:
 
 
 def open_for_writing(path: Path) -> BinaryIO:
-    """Open a new file, saying plainly why when it cannot be."""
+    """Open a new file; the error says why this is not possible."""
     try:
         return path.open("wb", buffering=0)
     except OSError as error:
@@ -239,23 +240,23 @@ def open_for_writing(path: Path) -> BinaryIO:
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until a file is on disk: a rename must not come before its data."""
+    """Wait until a file is on the disk, as is necessary before it is renamed."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def write_fully(file: BinaryIO, view: memoryview) -> None:
-    """Write all of ``view``; one call may write less than was asked for."""
+    """Write all of ``view``; one call of the system may write only a part."""
     done = 0
     while done < len(view):
         done += file.write(view[done:])
 
 
 class SequentialWriter(RecordingWriter):
-    """Frames one after the other in a file that is renamed when it is complete.
+    """Write frames one after the other to a file that is renamed when it is complete.
 
-    A format writes its header to ``file`` and passes the file on, positioned where the
-    frames begin.
+    The subclass writes the header of the format to ``file`` first, up to the first byte
+    of the frames.
     """
 
     def __init__(
@@ -275,7 +276,8 @@ class SequentialWriter(RecordingWriter):
         check_block(self, start, block)
         if start != self._next:
             raise InvalidValueError(
-                f"blocks are written in order: expected frame {self._next}, got {start}"
+                "blocks have to be written in order: expected frame"
+                f" {self._next}, found {start}"
             )
         stored = np.ascontiguousarray(block, dtype=self.dtype)
         try:

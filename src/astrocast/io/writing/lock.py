@@ -1,7 +1,7 @@
-"""One process at a time writes to an output.
+"""Lock an output, so that only one process writes to it.
 
-The lock is one of the operating system on an open file: it ends with the process,
-however that ends, so a lock file that is left behind locks nothing.
+It is a lock of the operating system on an open file, which ends with the process in any
+case; a remaining lock file has no effect.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class OutputLock:
     Parameters
     ----------
     path
-        File that stands for the output; made where it is absent.
+        Lock file of the output; created if it is missing.
     what
-        The output, for the message.
+        The output, for messages.
 
     Raises
     ------
@@ -53,14 +53,14 @@ class OutputLock:
             self._file.flush()
 
     def release(self) -> None:
-        """Let other processes write."""
+        """Allow other processes to write."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def _lock(file: BinaryIO) -> None:
-    """Lock an open file, or raise BlockingIOError; disks without locks are trusted."""
+    """Lock an open file, or raise BlockingIOError; no lock on disks without locks."""
     if os.name == "nt":
         import msvcrt
 

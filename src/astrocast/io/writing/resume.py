@@ -1,8 +1,8 @@
-"""Journal of a recording being written, so that an interrupted process can resume.
+"""Journal of a recording that is being written, so that writing can resume.
 
-A journal beside says how many frames are in place. It is written after them, and
-believed only on the same computer since it was started: what a process has written is
-there after it was killed, not after the power failed.
+The journal contains the number of frames written so far. It is valid only on the same
+computer and until it is restarted: data that a process has written survives when the
+process is killed, but not a power failure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import psutil
 
 from astrocast.io.writing.files import replacing
 
-#: attribute of an incomplete dataset: which content it is to have
+#: attribute of an incomplete dataset: the key of its journal
 ATTRIBUTE = "astrocast_incomplete"
-#: seconds by which the time of the start may differ: the clock is set while a computer
-#: runs
+#: largest difference of the computer's start time, seconds: its clock may be adjusted
 START_TOLERANCE = 60.0
 
 
@@ -32,15 +31,14 @@ class Resume:
     path
         File of the journal.
     key
-        Identifies the source of the recording: a target that was begun under another
-        key is begun again.
+        Identifies the source of the recording: with another key, writing starts again.
     """
 
     path: Path
     key: str
 
     def frames(self) -> int:
-        """Return the number of frames, from the first on, that are complete."""
+        """Return the number of complete frames at the start of the recording."""
         try:
             stored = json.loads(self.path.read_text())
             same = stored["computer"] == platform.node()
@@ -50,7 +48,7 @@ class Resume:
             return 0
 
     def note(self, frames: int) -> None:
-        """Take note that ``frames`` frames are in place."""
+        """Record that the first ``frames`` frames are written."""
         content = {
             "key": self.key,
             "frames": frames,

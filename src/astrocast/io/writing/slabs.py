@@ -1,4 +1,4 @@
-"""Cutting whole frames into chunks for storage."""
+"""Cut whole frames into chunks for storage."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from astrocast.errors import InvalidValueError
 from astrocast.io.recording import RecordingWriter, check_block
 from astrocast.kernels.parallel import count_cores
 
-#: more than these wait for the disk rather than work
+#: number of threads; more of them would only wait for the disk
 THREADS = min(4, count_cores())
 
 
 class SlabBuffer:
-    """Holds back frames until they fill a chunk, so that each chunk is written once.
+    """Collect frames until they fill a chunk, so that each chunk is written once.
 
     Parameters
     ----------
     writer
-        The recording that is written; its shape and dtype are checked against every
-        block.
+        Writer of the recording; each block has to fit its shape.
     depth
         Frames of a chunk.
     """
@@ -38,15 +37,15 @@ class SlabBuffer:
     def add(
         self, start: int, block: NDArray[Any]
     ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield ``(first frame, slab)`` of complete data.
+        """Add a block; yield ``(first frame, slab)`` of whole chunks.
 
-        Whole chunks, or less at the end of the recording.
+        At the end of the recording the last chunk may have fewer frames.
         """
         check_block(self.writer, start, block)
         if start != self.received:
             raise InvalidValueError(
-                f"blocks are written in order: expected frame {self.received}, got"
-                f" {start}"
+                f"blocks have to be written in order: expected frame {self.received},"
+                f" found {start}"
             )
         self.received += len(block)
         block = block.astype(self.writer.dtype, copy=False)
@@ -55,7 +54,7 @@ class SlabBuffer:
             whole = (
                 len(block) if self.complete else len(block) // self.depth * self.depth
             )
-            if self._filled == 0 and whole:  # what fills chunks by itself needs no copy
+            if self._filled == 0 and whole:  # whole chunks need no copy
                 yield first, block[:whole]
                 block = block[whole:]
                 continue
@@ -76,7 +75,7 @@ class SlabBuffer:
         return self.received == self.writer.shape[0]
 
     def check_complete(self, where: str) -> None:
-        """Raise when frames are missing."""
+        """Raise an error if frames are missing."""
         if not self.complete:
             raise InvalidValueError(
                 f"{self.received} of {self.writer.shape[0]} frames were written to"
@@ -94,11 +93,10 @@ def store_chunks(
 ) -> None:
     """Call ``store(index, contiguous chunk)`` for each chunk of a slab, in threads.
 
-    The slab begins at a chunk; ``corner`` is its first row and column.
-
-    Chunks that the slab does not fill are padded with 0. A chunk is only valid during
-    the call: each thread gathers all of its chunks in one buffer, for a new one costs
-    as much as the copy (its pages are fetched from the system).
+    ``first``: number of the first frame, ``corner``: first row and column of the slab,
+    all at the start of a chunk. Incomplete chunks are padded with 0. A chunk is valid
+    only during the call: each thread reuses one buffer for all its chunks, because a
+    new buffer takes as long as the copy.
     """
     places = list(
         product(*(range(0, n, c) for n, c in zip(slab.shape, chunk, strict=True)))
@@ -123,7 +121,7 @@ def store_chunks(
             buffer[tuple(slice(n) for n in piece.shape)] = piece
             store(index, buffer)
 
-    # neighbours go to different threads, so that a file grows in order
+    # neighbouring chunks are in different threads, so that a file grows in order
     shares = [places[i::threads] for i in range(min(threads, len(places)))]
     with ThreadPoolExecutor(threads, thread_name_prefix="astrocast-chunks") as pool:
         for _ in pool.map(store_some, shares):

@@ -95,12 +95,30 @@ def _averages(lo, hi, frames, first, width, real, out):  # type: ignore[no-untyp
         for t in range(out.shape[0]):
             total = out[t, p0:p1]
             total[:] = 0
-            for shift in range(-half, half + 1):
-                row = frames[min(max(first + t + shift, 0), n - 1), p0:p1]
+            shift = first + t - half
+            # three frames at a time: the sum is read and written less often
+            for _ in range(width // 3):
+                a = frames[min(max(shift, 0), n - 1), p0:p1]
+                b = frames[min(max(shift + 1, 0), n - 1), p0:p1]
+                c = frames[min(max(shift + 2, 0), n - 1), p0:p1]
+                _add_three(a, b, c, real, total)
+                shift += 3
+            for _ in range(width % 3):
+                row = frames[min(max(shift, 0), n - 1), p0:p1]
                 for p in range(row.size):
                     total[p] = np.float32(real(total[p]) + real(row[p]))
+                shift += 1
             for p in range(total.size):
                 total[p] /= np.float32(width)
+
+
+@njit(nogil=True, cache=True)
+def _add_three(a, b, c, real, total):  # type: ignore[no-untyped-def] # numba infers
+    """Add three rows (pixel,) of any real dtype to ``total``, float32, one by one."""
+    for p in range(total.size):
+        one = np.float32(real(total[p]) + real(a[p]))
+        two = np.float32(real(one) + real(b[p]))
+        total[p] = np.float32(real(two) + real(c[p]))
 
 
 @lru_cache(maxsize=64)

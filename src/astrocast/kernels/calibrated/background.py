@@ -11,12 +11,21 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.drift import (
+    DRIFT_TILE,
+    add_drift,
+    count_tiles,
+    estimate_drift,
+    steady_values,
+    tile_means,
+)
 from astrocast.kernels.calibrated.noise_moments import gain_of_mean
 from astrocast.kernels.calibrated.noise_variance import NoiseLine, robust_line
 from astrocast.kernels.calibrated.quiet import (
@@ -34,8 +43,8 @@ from astrocast.kernels.parallel import run_in_threads
 STEP = 8
 #: quantile of a pixel's means that is its first level
 _QUANTILE = 0.15
-#: pixels along the side of a tile: for the course that all share, and for local drift
-_COMMON_TILE, _DRIFT_TILE = 8, 16
+#: pixels along the side of a tile, for the course that all share
+_COMMON_TILE = 8
 #: standard deviations above the level from which a mean is left out, round by round:
 #: the first level is noisy, so the first limit is wide, as nothing that is left out
 #: comes back
@@ -77,7 +86,7 @@ class Background:
     line: NoiseLine
     patterns: Patterns
 
-    @property
+    @cached_property
     def mean(self) -> NDArray[np.float32]:
         """Background averaged over the stretch, (row, column)."""
         return np.asarray(self.levels.mean(axis=0), np.float32)
@@ -132,9 +141,11 @@ def estimate_background(
     noise = np.sqrt(variance / np.float32(length)) * np.float32(
         gain_of_mean(correlation, length)
     )
-    course, slope = _common_course(means)
-    rest = means - course[:, None, None] * slope
-    level = _low_level(rest, noise)
+    course, slope = _common_course(means, pool)
+    # two arrays as large as the means, used again and again: new memory is costly
+    rest = np.multiply(course[:, None, None], slope)
+    np.subtract(means, rest, out=rest)
+    level = _low_level(rest, noise, pool)
     rest -= level
     texture = Texture.of(level, noise * noise)
     steady, _ = without_shake(rest, texture, pool)
@@ -144,57 +155,31 @@ def estimate_background(
     patterns = find_patterns(steady, noise, counted, pool)
     if len(patterns):
         patterns.add_to(rest, -1)
-        correction = _low_level(rest, noise)
+        correction = _low_level(rest, noise, pool)
         level += correction
         rest -= correction
-    drift = np.zeros(_tile_shape(rest), np.float32)
+    even = box_noise(noise)
+    drift = np.zeros(count_tiles(rest.shape, DRIFT_TILE), np.float32)
     for round_, limit in enumerate(_OUT):
         texture = Texture.of(level, noise * noise)
-        steady, _ = without_shake(_subtract_tiles(rest, drift, pool), texture, pool)
+        steady_values(rest, drift, texture, steady, pool)
         # leaving out high values only would bias the mean below zero, so later rounds
         # leave out low ones too; in the first round the level may be too high, and the
         # values below it have to pull it down
-        quiet = find_quiet(steady, noise, limit, round_ > 0, pool)
+        quiet = find_quiet(steady, even, limit, round_ > 0, pool)
         correction = mean_of_quiet(steady, quiet, pool)
         level += correction
         rest -= correction
         steady -= correction
-        drift = drift + _drift(steady, quiet)
-    excess = _excess(_subtract_tiles(rest, drift, pool), texture, noise, pool)
-    # add the parts that were subtracted, into an array that is not needed any more
-    levels = _subtract_tiles(np.zeros_like(rest), -drift, pool)
-    levels += level
-    levels += course[:, None, None] * slope
+        drift = drift + estimate_drift(steady, quiet, pool)
+    steady_values(rest, drift, texture, steady, pool)
+    excess = _excess(steady, even, pool)
+    levels = add_drift(drift, level, course, slope, steady, pool)
     return Background(levels, steps, variance, excess, line, patterns)
 
 
-def _tile_shape(values: NDArray[Any]) -> tuple[int, int, int]:
-    n, rows, columns = values.shape
-    return n, -(-rows // _DRIFT_TILE), -(-columns // _DRIFT_TILE)
-
-
-def tile_means(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return the means of square tiles, (frame, tile row, tile column).
-
-    Tiles at the edges may be smaller.
-    """
-    rows, columns = (
-        np.arange(0, values.shape[1], side),
-        np.arange(0, values.shape[2], side),
-    )
-    sums = np.add.reduceat(
-        np.add.reduceat(values, rows, axis=1, dtype=np.float32),
-        columns,
-        axis=2,
-        dtype=np.float32,
-    )
-    high = np.diff(np.append(rows, values.shape[1]))
-    wide = np.diff(np.append(columns, values.shape[2]))
-    return np.asarray(sums / (high[:, None] * wide).astype(np.float32))
-
-
 def _common_course(
-    means: NDArray[np.float32],
+    means: NDArray[np.float32], pool: Executor | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the time course common to all tiles, and its amplitude in each pixel.
 
@@ -203,7 +188,8 @@ def _common_course(
     Bleaching takes a share of the light, and the camera's offset is unknown: the
     amplitude of a tile is a linear function of its level.
     """
-    tiles = tile_means(means, _COMMON_TILE).reshape(len(means), -1).astype(np.float64)
+    small = tile_means(means, _COMMON_TILE, pool)
+    tiles = small.reshape(len(means), -1).astype(np.float64)
     middle = np.median(tiles, axis=0)
     follows = np.ones(len(middle))
     course = np.zeros(len(means))
@@ -232,115 +218,73 @@ def _common_course(
 
 
 def _low_level(
-    rest: NDArray[np.float32], noise: NDArray[np.float32]
+    rest: NDArray[np.float32], noise: NDArray[np.float32], pool: Executor | None
 ) -> NDArray[np.float32]:
+    """Return the level of each pixel from a low quantile of its values, float32."""
     n = len(rest)
     k = int(_QUANTILE * (n - 1))
-    low = np.partition(rest, k, axis=0)[k]
+    low = np.empty(rest.shape[1:], np.float32)
+    run_in_threads(pool, len(low), _take_rank, rest, k, low)
     # the expected value of that rank among n normal values (Blom 1958, Statistical
     # Estimates and Transformed Variables)
     below = NormalDist().inv_cdf((k + 0.625) / (n + 0.25))
     return np.asarray(low - np.float32(below) * noise, np.float32)
 
 
-def _subtract_tiles(
-    values: NDArray[np.float32], tiles: NDArray[np.float32], pool: Executor | None
-) -> NDArray[np.float32]:
-    """Return ``values`` minus tile values, interpolated between tile centres."""
-    out = np.empty_like(values)
-    run_in_threads(
-        pool, len(values), _less_tiles, values, tiles, np.float32(_DRIFT_TILE), out
-    )
-    return out
+@njit(cache=True, nogil=True)
+def _courses_of_row(values: Any, y: int, out: Any) -> None:
+    """Copy a row of values (step, row, column) into ``out`` (column, step), float32.
+
+    Courses of pixels lie far apart in memory, at distances at which they displace each
+    other in the cache; lines of a row do not.
+    """
+    for k in range(len(values)):
+        line = values[k, y]
+        for x in range(len(line)):
+            out[x, k] = line[x]
 
 
 @njit(cache=True, nogil=True)
-def _less_tiles(lo: int, hi: int, values: Any, tiles: Any, side: Any, out: Any) -> None:
-    """Write rows ``lo`` to ``hi`` of values minus interpolated tiles into ``out``.
+def _take_rank(lo: int, hi: int, values: Any, rank: int, out: Any) -> None:
+    """Write the value of a rank (from 0) of each course into ``out``.
 
-    All float32: ``values`` and ``out`` (step, row, column), ``tiles`` (step, tile row,
-    tile column).
+    Rows ``lo`` to ``hi``; ``values`` float32 (step, row, column), finite; ``out``
+    float32 (row, column).
     """
-    _, rows, columns = values.shape
-    wide = tiles.shape[2]
-    left, share = _between_middles(columns, wide, side)
-    up, part = _between_middles(rows, tiles.shape[1], side)
-    line = np.empty(wide, np.float32)
-    for k in range(lo, hi):
-        for y in range(rows):
-            i = up[y]
-            i1 = min(i + 1, tiles.shape[1] - 1)
-            for j in range(wide):
-                line[j] = tiles[k, i, j] + part[y] * (tiles[k, i1, j] - tiles[k, i, j])
-            source, into = values[k, y], out[k, y]
-            for x in range(columns):
-                j = left[x]
-                into[x] = source[x] - (
-                    line[j] + share[x] * (line[min(j + 1, wide - 1)] - line[j])
-                )
-
-
-@njit(cache=True, nogil=True)
-def _between_middles(n: int, count: int, side: Any) -> Any:
-    """Return, for each of ``n`` pixels, the tile centre before it and the distance.
-
-    The distance is a fraction of the way to the next centre.
-
-    int64 (n,) and float32 (n,).
-    """
-    before, share = np.empty(n, np.int64), np.empty(n, np.float32)
-    for x in range(n):
-        at = min(
-            max((x + np.float32(0.5)) / side - np.float32(0.5), np.float32(0)),
-            np.float32(count - 1),
-        )
-        before[x] = min(int(at), max(count - 2, 0))
-        share[x] = at - np.float32(before[x])
-    return before, share
-
-
-def _drift(
-    values: NDArray[np.float32], quiet: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """Return the slow local change of the background.
-
-    Means of tiles, smoothed over neighbouring tiles and steps.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    sums = tile_means(values * quiet, _DRIFT_TILE)
-    share = tile_means(quiet, _DRIFT_TILE)
-    width = 2.0, 0.7, 0.7
-    # where events cover everything for long, the tiles around decide
-    above, below = (
-        gaussian_filter(sums, width, mode="nearest"),
-        gaussian_filter(share, width, mode="nearest"),
-    )
-    return np.asarray(above / np.maximum(below, 0.02), np.float32)
+    n, _, columns = values.shape
+    # the lowest values so far, in order; each new one moves up to its place
+    lowest = np.empty((rank + 1, columns), np.float32)
+    moving = np.empty(columns, np.float32)
+    for y in range(lo, hi):
+        lowest[:] = np.inf
+        for k in range(n):
+            moving[:] = values[k, y]
+            for place in lowest[: k + 1]:
+                for x in range(columns):
+                    low = min(place[x], moving[x])
+                    moving[x] = max(place[x], moving[x])
+                    place[x] = low
+        out[y] = lowest[rank]
 
 
 def _excess(
-    values: NDArray[np.float32],
-    texture: Texture,
-    noise: NDArray[np.float32],
+    steady: NDArray[np.float32],
+    even: NDArray[np.float32],
     pool: Executor | None,
 ) -> NDArray[np.float32]:
     """Return the fluctuation of means below zero, in units of the noise.
 
-    Events do not contribute, as they are above zero.
+    Events do not contribute, as they are above zero. ``even``: from `box_noise`.
     """
-    steady, _ = without_shake(values, texture, pool)
     smooth = np.empty_like(steady)
     run_in_threads(pool, len(steady), box_means, steady, smooth)
     found = np.ones(steady.shape[1:], np.float32)
-    run_in_threads(
-        pool, steady.shape[1], _lower_spread, smooth, box_noise(noise), found
-    )
-    even = np.empty((1, *found.shape), np.float32)
-    box_means(0, 1, found[None], even)
+    run_in_threads(pool, steady.shape[1], _lower_spread, smooth, even, found)
+    pooled = np.empty((1, *found.shape), np.float32)
+    box_means(0, 1, found[None], pooled)
     # the error of an estimate from that few steps is not an excess
-    doubt = 2 * _SPREAD_OF_EXCESS / np.sqrt(len(values))
-    return np.maximum(even[0] - np.float32(doubt), np.float32(1))
+    doubt = 2 * _SPREAD_OF_EXCESS / np.sqrt(len(steady))
+    return np.maximum(pooled[0] - np.float32(doubt), np.float32(1))
 
 
 @njit(cache=True, nogil=True)
@@ -351,13 +295,15 @@ def _lower_spread(lo: int, hi: int, smooth: Any, noise: Any, out: Any) -> None:
     ``out`` (row, column).
     """
     n, _, columns = smooth.shape
+    courses = np.empty((columns, n), np.float32)
     below = np.empty(n, np.float32)
     for y in range(lo, hi):
+        _courses_of_row(smooth, y, courses)
         for x in range(columns):
             m = 0
             for k in range(n):
-                if smooth[k, y, x] < 0:
-                    below[m] = -smooth[k, y, x]
+                if courses[x, k] < 0:
+                    below[m] = -courses[x, k]
                     m += 1
             # the median of few values is too uncertain
             out[y, x] = (

@@ -76,11 +76,15 @@ def _mark(
     _, rows, columns = smooth.shape
     top, bottom, left, right = border
     for t in range(lo, hi):
-        out[t] = False
+        out[t, :top] = False
+        out[t, rows - bottom :] = False
         for y in range(top, rows - bottom):
             line, limit, into = smooth[t, y], noise[which[t], y], out[t, y]
-            for x in range(left, columns - right):
+            # whole rows: a loop from 0 becomes vector instructions
+            for x in range(columns):
                 into[x] = line[x] > height * limit[x]
+            into[:left] = False
+            into[columns - right :] = False
 
 
 def values_on_runs(

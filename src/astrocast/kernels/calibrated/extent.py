@@ -225,11 +225,12 @@ def _extents(
     for e in range(lo, hi):
         own = order[first[e] : first[e + 1]]
         heights = values[own]
-        peak[e - lo] = peak_height(heights)
+        highest = peak[e - lo] = peak_height(heights)
         much = sharpness[e]
         if much > 0:
             heights = heights - much * bent[own]
-        level = share * (1 - np.float32(_LESS) * much) * peak_height(heights)
+            highest = peak_height(heights)
+        level = share * (1 - np.float32(_LESS) * much) * highest
         chosen = voxels[own[heights >= level]]
         box, low = largest_region(chosen, rows, columns)
         flood_outside(box)

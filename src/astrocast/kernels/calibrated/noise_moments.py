@@ -124,6 +124,14 @@ class LagMoments:
         """Return what was gathered."""
         return StepMoments(self.edges, self.means, self.mean, self.half_squares)
 
+    def finish(self) -> StepMoments:
+        """Return what was gathered, in its memory: nothing can be added any more."""
+        mean, half_squares = self.mean, self.half_squares
+        length = np.diff(self.edges)[:, None, None].astype(np.float32)
+        means, self._sums = self._sums, np.empty((0, 0, 0), np.float32)
+        np.divide(means, length, out=means)
+        return StepMoments(self.edges, means, mean, half_squares)
+
 
 @njit(cache=True, nogil=True)
 def _add(

@@ -37,7 +37,7 @@ def _box_weights(n: int) -> NDArray[np.float32]:
 
 def find_quiet(
     values: NDArray[np.float32],
-    noise: NDArray[np.float32],
+    even: NDArray[np.float32],
     limit: float,
     both: bool,
     pool: Executor | None,
@@ -51,13 +51,12 @@ def find_quiet(
     ----------
     values
         (step, row, column), float32.
-    noise
-        Standard deviation of the means, (row, column).
+    even
+        Standard deviation of the mean over a square, from `box_noise`, (row, column).
     """
     smooth = np.empty_like(values)
     run_in_threads(pool, len(values), box_means, values, smooth)
     out = np.empty(values.shape, np.uint8)
-    even = box_noise(noise)
     scale = _low_spread(smooth, even)
     if both:
         np.abs(smooth, out=smooth)
@@ -76,7 +75,8 @@ def box_means(lo: int, hi: int, values: Any, out: Any) -> None:
     Steps ``lo`` to ``hi`` of (step, row, column), float32; edge pixels are repeated.
     """
     _, rows, columns = values.shape
-    line = np.empty(columns, np.float32)
+    wide = np.empty(columns + 2 * BOX, np.float32)
+    line = wide[BOX : BOX + columns]
     for k in range(lo, hi):
         for y in range(rows):
             line[:] = 0
@@ -84,11 +84,14 @@ def box_means(lo: int, hi: int, values: Any, out: Any) -> None:
                 source = values[k, min(max(y + j, 0), rows - 1)]
                 for x in range(columns):
                     line[x] += source[x]
+            wide[:BOX] = line[0]
+            wide[BOX + columns :] = line[columns - 1]
+            into = out[k, y]
             for x in range(columns):
                 total = np.float32(0)
-                for j in range(-BOX, BOX + 1):
-                    total += line[min(max(x + j, 0), columns - 1)]
-                out[k, y, x] = total / np.float32((2 * BOX + 1) ** 2)
+                for j in range(2 * BOX + 1):
+                    total += wide[x + j]
+                into[x] = total / np.float32((2 * BOX + 1) ** 2)
 
 
 def _low_spread(

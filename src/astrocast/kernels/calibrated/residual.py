@@ -27,6 +27,7 @@ def residual(
     background: Background,
     texture: Texture,
     pool: Executor | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return frames minus background, without common light and residual motion.
 
@@ -42,12 +43,14 @@ def residual(
         frame.
     pool
         Threads to share the work with.
+    out
+        Array for the result, as ``frames``; None: a new one.
     """
     edges = background.steps
     middle = (edges[:-1] + edges[1:] - 1) / 2
     at = _position(np.arange(start, start + len(frames)), edges, middle)
     before = np.clip(np.floor(at).astype(np.int64), 0, max(len(middle) - 2, 0))
-    out = np.empty(frames.shape, np.float32)
+    out = np.empty(frames.shape, np.float32) if out is None else out
     run_in_threads(
         pool,
         len(frames),

@@ -90,7 +90,10 @@ class Texture:
 
 
 def without_shake(
-    frames: NDArray[np.float32], texture: Texture, pool: Executor | None = None
+    frames: NDArray[np.float32],
+    texture: Texture,
+    pool: Executor | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return frames corrected for small displacements, and the displacements.
 
@@ -102,6 +105,10 @@ def without_shake(
         Frames minus the background, (frame, row, column), float32.
     texture
         Texture of the background, with the noise of these frames.
+    pool
+        Threads to share the work with.
+    out
+        Array for the result, which may be ``frames`` itself; None: a new one.
 
     Returns
     -------
@@ -120,7 +127,8 @@ def without_shake(
     >>> without_shake(moved, texture)[1].round(2)
     array([[0.1, 0. ]])
     """
-    shifts, out = np.zeros((len(frames), 2)), np.empty_like(frames)
+    shifts = np.zeros((len(frames), 2))
+    out = np.empty_like(frames) if out is None else out
     run_in_threads(pool, len(frames), _take_out, frames, texture.arrays, out, shifts)
     return out, shifts
 

@@ -101,7 +101,7 @@ def find_patterns(
     """
     n, rows, columns = values.shape
     all_steps = np.arange(n)
-    values = values[counted]
+    values = values if counted.all() else values[counted]
     courses, out = shared_courses(values, noise)
     if not len(courses):
         return Patterns.none(n, (rows, columns))
@@ -138,7 +138,7 @@ def shared_courses(
     n = len(values)
     bins = _bins_of(values, noise)
     # an event leaves the median where it is; what sways all the time does not
-    bins -= np.median(bins, axis=0)
+    bins -= _medians(bins)
     out = np.zeros(bins.shape, np.uint8)
     courses = np.empty((0, n))
     if bins.shape[1] < 4 * n or n < 2 * _STEPS_FOR_ONE:
@@ -146,7 +146,7 @@ def shared_courses(
     model = np.zeros_like(bins)
     for round_ in range(_FITS):
         filled = np.where(out, model, bins) if round_ else bins
-        courses = _main_courses(filled - np.median(filled, axis=0))
+        courses = _main_courses(filled - _medians(filled))
         if not len(courses):
             break
         _fit_bins(np.ascontiguousarray(bins.T), courses, model, out)
@@ -173,6 +173,35 @@ def _main_courses(bins: NDArray[np.float64]) -> NDArray[np.float64]:
         if power[k] > _EXCESS * edge and _goes_both_ways(bins, vectors[:, k])
     ]
     return np.array(found).reshape(len(found), n)
+
+
+@njit(cache=True, nogil=True)
+def _medians(values: Any) -> Any:
+    """Return the median of each column, float64 (column,).
+
+    ``values``: float64 (step, column), finite.
+    """
+    n, columns = values.shape
+    half, width = n // 2, 512
+    out = np.empty(columns)
+    # the lowest values of some columns so far, in order; a new one moves to its place
+    lowest, moving = np.empty((half + 1, width)), np.empty(width)
+    for first in range(0, columns, width):
+        many = min(width, columns - first)
+        lowest[:] = np.inf
+        for k in range(n):
+            moving[:many] = values[k, first : first + many]
+            for place in lowest[: k + 1]:
+                for x in range(width):
+                    low = min(place[x], moving[x])
+                    moving[x] = max(place[x], moving[x])
+                    place[x] = low
+        middle, before = lowest[half], lowest[half - 1] if n > 1 else lowest[half]
+        for x in range(many):
+            upper = middle[x]
+            lower = upper if n % 2 else before[x]
+            out[first + x] = (lower + upper) / 2
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -1,1 +1,1 @@
-"""Decisions about events: masks that are merged, split and drawn, and agreement."""
+"""Curate events: merge, split and draw masks; compare events; measure agreement."""

@@ -1,4 +1,4 @@
-"""Agreement of two people's labels."""
+"""Agreement between the labels of two people."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two lists of labels.
+    """Agreement between two lists of labels.
 
     Parameters
     ----------
     labels
         Every label that occurs, sorted.
     table
-        int64 (labels, labels): items that the first called ``labels[i]`` and the second
-        ``labels[j]``.
+        int64 (labels, labels): number of items with ``labels[i]`` in the first list and
+        ``labels[j]`` in the second.
     agreement
-        Share of the items with the same label; NaN without items.
+        Fraction of the items with the same label; NaN without items.
     kappa
-        Cohen's kappa: agreement beyond chance, 1 perfect, 0 as by chance. NaN without
-        items, or where both gave the same single label to all items.
+        Cohen's kappa: agreement beyond chance; 1 is perfect, 0 is chance. NaN without
+        items, or if both lists contain only one and the same label.
     """
 
     labels: tuple[str, ...]
@@ -56,8 +56,8 @@ def measure_agreement(first: Sequence[str], second: Sequence[str]) -> Agreement:
     """
     if len(first) != len(second):
         raise InvalidValueError(
-            f"{len(first)} and {len(second)} labels cannot be compared; give one per"
-            " item in both"
+            f"the lists have {len(first)} and {len(second)} labels; they need one label"
+            " per item, in the same order"
         )
     labels = tuple(sorted({*first, *second}))
     place = {label: i for i, label in enumerate(labels)}

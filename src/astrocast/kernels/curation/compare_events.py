@@ -1,4 +1,4 @@
-"""Two sets of events of the same recording: kept, changed, new and lost."""
+"""Compare two sets of events of a recording: kept, changed, new and lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Voxels = Sequence[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class EventChanges:
-    """Which events of two sets correspond.
+    """Correspondence of two sets of events.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ class EventChanges:
     after
         Per later event: ``kept``, ``changed`` or ``new``.
     partner
-        int64 per later event: position of the earlier event that overlaps it most, -1
-        for none.
+        int64 per later event: index of the earlier event that overlaps it most, -1 for
+        none.
     overlap
-        float64 per later event: intersection over union with that partner.
+        float64 per later event: intersection over union with this partner.
     """
 
     before: list[str]
@@ -35,18 +35,18 @@ class EventChanges:
 
 
 def compare_events(before: Voxels, after: Voxels, same: float = 0.75) -> EventChanges:
-    """Find which events stayed, changed, are new or were lost.
+    """Classify events as kept, changed, new or lost.
 
-    An event is *kept* when it and its best partner are each other's best and their
-    intersection over union is at least ``same``; *changed* when they share voxels,
-    otherwise *new* or *lost*.
+    An event is *kept* if it and an event of the other set are each other's best match,
+    with an intersection over union of at least ``same``; else *changed* if it shares a
+    voxel with any event of the other set; else *new* or *lost*.
 
     Parameters
     ----------
     before, after
-        Flat voxel indices of each event, each voxel once; events may overlap.
+        Flat voxel indices of each event, without repeats; events may overlap.
     same
-        Intersection over union from which two events count as the same.
+        Least intersection over union of an event that counts as kept.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def _names(
 
 
 def _shared_voxels(before: Voxels, after: Voxels) -> NDArray[np.int64]:
-    """Return how many voxels each pair shares, int64 (before, after)."""
+    """Return how many voxels each pair of events shares, int64 (before, after)."""
     shared = np.zeros((len(before), len(after)), np.int64)
     if not shared.size:
         return shared

@@ -1,4 +1,4 @@
-"""Masks that a person merged, split or drew."""
+"""Merge, split and draw the masks of events."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ Origin = tuple[int, int, int]
 
 
 class PlacedMask(NamedTuple):
-    """A mask in a recording.
+    """A mask and its position in the recording.
 
-    ``mask``: bool (frames, rows, columns), cut to its bounding box; ``origin``: first
-    frame, row and column of the box.
+    Parameters
+    ----------
+    mask
+        bool (frames, rows, columns), cut to its bounding box.
+    origin
+        First frame, row and column of the box.
     """
 
     mask: NDArray[np.bool_]
@@ -34,7 +38,7 @@ def crop_mask(mask: NDArray[np.bool_], origin: Origin) -> PlacedMask:
     """
     found = np.argwhere(mask)
     if not len(found):
-        raise InvalidValueError("an event has at least one voxel; this one has none")
+        raise InvalidValueError("the mask is empty; an event needs at least one voxel")
     low, high = found.min(axis=0), found.max(axis=0) + 1
     cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     z, x, y = (int(o + a) for o, a in zip(origin, low, strict=True))
@@ -52,7 +56,7 @@ def merge_masks(parts: Sequence[PlacedMask]) -> PlacedMask:
     ((3, 1, 2), (2, 0, 0), 2)
     """
     if not parts:
-        raise InvalidValueError("at least one mask is needed to merge")
+        raise InvalidValueError("no masks were given; merging needs at least one")
     low = np.min([p.origin for p in parts], axis=0)
     high = np.max([np.add(p.origin, p.mask.shape) for p in parts], axis=0)
     whole = np.zeros(tuple(high - low), bool)
@@ -75,8 +79,9 @@ def split_at_frame(event: PlacedMask, frame: int) -> tuple[PlacedMask, PlacedMas
     last = event.origin[0] + len(event.mask) - 1
     if not 0 < cut < len(event.mask):
         raise InvalidValueError(
-            f"frame {frame} does not divide an event of frames {event.origin[0]} to"
-            f" {last}; choose one after the first, up to the last"
+            f"frame {frame} does not divide the event, which has frames"
+            f" {event.origin[0]} to {last}; choose a frame after the first, at most the"
+            " last"
         )
     z, x, y = event.origin
     return crop_mask(event.mask[:cut], event.origin), crop_mask(
@@ -94,17 +99,20 @@ def split_along_line(
     event
         The event; all its frames are divided by the same line.
     begin, end
-        Points (row, column) in pixels of the recording; a pixel's centre has whole
+        Points (row, column) in pixels of the recording; pixel centres are whole
         numbers. Voxels on the line belong to the second part.
 
     Raises
     ------
     InvalidValueError
-        The points are the same, or the line leaves the event on one side.
+        The points are the same, or the whole event is on one side of the line.
     """
     down, right = end[0] - begin[0], end[1] - begin[1]
     if down == 0 and right == 0:
-        raise InvalidValueError("a line needs two different points")
+        raise InvalidValueError(
+            f"both points of the line are {tuple(begin)}; a line needs two different"
+            " points"
+        )
     rows = np.arange(event.mask.shape[1])[:, None] + event.origin[1] - begin[0]
     columns = np.arange(event.mask.shape[2]) + event.origin[2] - begin[1]
     side = rows * right - columns * down > 0
@@ -119,19 +127,20 @@ def split_along_line(
 def extrude_footprint(
     footprint: NDArray[np.bool_], frames: tuple[int, int]
 ) -> PlacedMask:
-    """Return an event that has ``footprint`` in every frame of a span.
+    """Return an event with the same footprint in all its frames.
 
     Parameters
     ----------
     footprint
         bool (row, column) of the recording.
     frames
-        First frame and the one after the last.
+        First frame of the event, and the frame after its last.
     """
     first, stop = frames
     if stop <= first:
         raise InvalidValueError(
-            f"frames {first} to {stop} hold no frame; the second is above the first"
+            f"frames are ({first}, {stop}); the second, the frame after the last,"
+            " has to be larger than the first"
         )
     flat = crop_mask(footprint[None], (first, 0, 0))
     return PlacedMask(np.repeat(flat.mask, stop - first, axis=0), flat.origin)
@@ -140,7 +149,7 @@ def extrude_footprint(
 def mask_signals(
     block: NDArray[np.generic], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """Return the signal of one event as the event table has it.
+    """Return the signal columns of the event table for one event.
 
     Parameters
     ----------
@@ -152,9 +161,11 @@ def mask_signals(
     Returns
     -------
     trace : numpy.ndarray
-        float32 (frames,): mean over the event's finite voxels; NaN where there is none.
+        float32 (frames,): mean over the finite voxels of the event; NaN if a frame has
+        none.
     noise : numpy.ndarray
-        float32 (frames,): mean over the other finite voxels; 0 where there is none.
+        float32 (frames,): mean over the other finite voxels of the box; 0 if a frame
+        has none.
     invalid : int
         Voxels of the event that are NaN or infinite.
     """

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 
 
-def hull_volume(mask: NDArray[np.bool_]) -> int:
+@njit(cache=True, nogil=True)
+def count_hull(mask: Any) -> int:
     """Return how many voxels the convex hull of a 3-D mask has.
 
     The hull is that of the middles of the faces of all voxels; a voxel is part of it
@@ -25,30 +25,21 @@ def hull_volume(mask: NDArray[np.bool_]) -> int:
     Parameters
     ----------
     mask
-        (frame, row, column), with at least one active voxel; sides up to 10,000, so
-        that determinants are exact in float64.
+        uint8 (frame, row, column), with at least one active voxel; sides up to 10,000,
+        so that determinants are exact in float64.
 
     Notes
     -----
     Incremental construction with conflict tests over all faces, after de Berg et al.,
-    Computational Geometry, chapter 11, https://doi.org/10.1007/978-3-540-77974-2. In
-    units of half a voxel every coordinate is a whole number, and so is every
-    determinant, exactly, in float64: flat masks need no special case, and no tolerance
-    is needed.
+    Computational Geometry, chapter 11, https://doi.org/10.1007/978-3-540-77974-2.
 
     Examples
     --------
-    >>> corner = np.zeros((3, 3, 3), bool)
-    >>> corner[0, 0, 0] = corner[2, 2, 2] = True
-    >>> hull_volume(corner)
+    >>> corner = np.zeros((3, 3, 3), np.uint8)
+    >>> corner[0, 0, 0] = corner[2, 2, 2] = 1
+    >>> count_hull(corner)
     3
     """
-    return int(count_hull(np.ascontiguousarray(mask, np.uint8)))
-
-
-@njit(cache=True, nogil=True)
-def count_hull(mask: Any) -> int:
-    """Return how many voxels the convex hull of a mask (uint8) has."""
     points, n = _face_centres(mask)
     faces, planes = _hull(points[:n])
     return _count_inside(points, faces, planes, mask.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ ALTERNATING = 3.0
 LEAST_FRAMES = 6
 
 
-def measure_alternation(frames: NDArray[Any]) -> float:
+def measure_alternation(frames: Iterable[NDArray[Any]]) -> float:
     """Return the difference of neighbouring frames over that of frames two apart.
 
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype; consecutive frames. NaN and infinity
-        count as 0.
+        Consecutive frames (row, column), any real dtype, or an array of them. NaN and
+        infinity count as 0. One at a time is held at full resolution.
 
     Returns
     -------
@@ -45,18 +46,23 @@ def measure_alternation(frames: NDArray[Any]) -> float:
     >>> measure_alternation(movie) > 3
     True
     """
-    if len(frames) < LEAST_FRAMES:
-        return 0.0
-    rows, columns = (max(1, n // BIN) for n in frames.shape[1:])
-    height, width = frames.shape[1] // rows, frames.shape[2] // columns
-    cut = frames[:, : rows * height, : columns * width].astype(float)
-    cut = np.nan_to_num(cut, posinf=0.0, neginf=0.0)
-    shape = (len(frames), rows, height, columns, width)
     with np.errstate(over="ignore", invalid="ignore"):  # values near 1e308
-        binned = cut.reshape(shape).mean(axis=(2, 4))
+        few = [_bin_frame(frame) for frame in frames]
+        if len(few) < LEAST_FRAMES:
+            return 0.0
+        binned = np.stack(few)
         near = np.abs(binned[1:] - binned[:-1]).mean(axis=(1, 2))
         far = np.abs(binned[2:] - binned[:-2]).mean(axis=(1, 2))
     one, two = float(np.median(near)), float(np.median(far))
     if one == 0:
         return 0.0
     return one / two if two > 0 else np.inf
+
+
+def _bin_frame(frame: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a frame (row, column) averaged 4 x 4."""
+    rows, columns = (max(1, n // BIN) for n in frame.shape)
+    height, width = frame.shape[0] // rows, frame.shape[1] // columns
+    cut = frame[: rows * height, : columns * width].astype(float)
+    cut = np.nan_to_num(cut, posinf=0.0, neginf=0.0)
+    return np.asarray(cut.reshape(rows, height, columns, width).mean(axis=(1, 3)))

@@ -8,7 +8,7 @@ Changes that stay (a step of the laser's power, bleaching) are not flagged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,8 @@ LEAST_STEP = 0.02
 #: least share of a pulse's height that its first and its last step have
 ABRUPT = 0.5
 BACK, THERE = 0.25, 0.6
+#: values of which the statistics of blocks of a long recording are taken at a time
+_COLUMN_VALUES = 1 << 18
 #: longest flash, frames, and as a share of the recording
 LONGEST, LONGEST_SHARE = 200, 0.3
 #: longest flash at an end of the recording, frames
@@ -377,13 +379,34 @@ def filled_blocks(stats: FrameStatistics) -> Real:
 
 def block_noise(values: Real) -> Real:
     """Return the standard deviation of each block (frame, ...) from its steps."""
-    return np.asarray(spread_of(np.diff(values, axis=0)) / np.sqrt(2))
+    return _by_columns(lambda part: spread_of(np.diff(part, axis=0)), values) / np.sqrt(
+        2
+    )
 
 
 def spread_of(values: NDArray[Any]) -> Real:
     """Return the robust standard deviation over frames (first axis)."""
-    middle = np.median(values, axis=0)
-    return np.asarray(1.4826 * np.median(np.abs(values - middle), axis=0))
+
+    def spread(part: NDArray[Any]) -> Real:
+        middle = np.median(part, axis=0)
+        return np.asarray(1.4826 * np.median(np.abs(part - middle), axis=0))
+
+    return _by_columns(spread, values)
+
+
+def _by_columns(function: Callable[[NDArray[Any]], Real], values: NDArray[Any]) -> Real:
+    """Return a statistic over frames (first axis), of a few columns at a time.
+
+    The copies that it makes of a long recording's values are small.
+    """
+    flat = values.reshape(len(values), -1)
+    count = max(1, _COLUMN_VALUES // max(1, len(flat)))
+    parts = [
+        np.asarray(function(flat[:, i : i + count]))
+        for i in range(0, flat.shape[1], count)
+    ]
+    joined = np.concatenate(parts) if parts else np.empty(0)
+    return np.asarray(joined.reshape(values.shape[1:]))
 
 
 def bridge_rows(values: Real, bad: Bool) -> Real:

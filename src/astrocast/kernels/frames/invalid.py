@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.compiling import njit
+
 
 def frame_means(frames: NDArray[Any]) -> NDArray[np.float64]:
     """Return the mean of the finite values of each frame, float64 (frames,).
@@ -54,11 +56,32 @@ def fill_invalid(
         values = frames.astype(np.float32, copy=False)
     if frames.dtype.kind != "f":
         return values, None
-    finite = np.isfinite(values)
-    if finite.all():
+    if _is_finite(np.ascontiguousarray(values)):
         return values, None
+    finite = np.isfinite(values)
     means = frame_means(values) if fills is None else fills
     return np.where(finite, values, means[:, None, None]).astype(np.float32), ~finite
+
+
+@njit(cache=True, nogil=True)
+def _is_finite(values: Any) -> bool:
+    """Return whether all values, float32 (frame, row, column), are finite."""
+    for frame in values:
+        for line in frame:
+            if not np.isfinite(_sum(line)):
+                return False
+    return True
+
+
+# sums in any order are sums of vectors; NaN and infinity remain in the sum. Whether it
+# is finite is asked elsewhere: with these options a compiler may answer "always"
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum(line: Any) -> float:
+    """Return the sum of values, float32 (column,), float64."""
+    total = 0.0
+    for x in range(len(line)):
+        total += np.float64(line[x])
+    return total
 
 
 def largest_rectangle(filled: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -52,6 +52,7 @@ def gaussian(
     mode: EdgeMode = "nearest",
     inner: slice = slice(None),
     pool: Executor | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Smooth frames with the same Gaussian along all three axes.
 
@@ -72,6 +73,8 @@ def gaussian(
         the whole recording.
     pool
         Threads that share the work.
+    out
+        Array for the result, float32, contiguous; None: a new one.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def gaussian(
     cut = gaussian_radius(sigma) if radius is None else int(radius)
     weights = gaussian_weights(sigma, cut)
     start, stop, _ = inner.indices(len(frames))
-    out = np.empty((max(0, stop - start), *frames.shape[1:]), np.float32)
+    if out is None:
+        out = np.empty((max(0, stop - start), *frames.shape[1:]), np.float32)
     source = np.ascontiguousarray(frames)
     run_in_threads(
         pool, len(out), _smooth, source, weights, mode == "reflect", start, out

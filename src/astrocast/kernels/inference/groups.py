@@ -63,6 +63,35 @@ def judge_by_t(
     return difference - half, difference + half, p
 
 
+def holm_correction(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p corrected over all tests of one call, by the step-down of Holm (1979).
+
+    Parameters
+    ----------
+    p
+        Float64 (tests,), each from 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float64 (tests,), in the order of ``p``, at most 1.
+
+    References
+    ----------
+    Holm 1979, https://www.jstor.org/stable/4615733.
+
+    Examples
+    --------
+    >>> holm_correction(np.array([0.04, 0.01, 0.03])).round(2).tolist()
+    [0.06, 0.03, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    remaining = np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.maximum.accumulate(p[order] * remaining)
+    return np.minimum(corrected, 1.0)
+
+
 def resample_means(
     tree: Tree, resamples: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:

@@ -114,6 +114,81 @@ def paint_runs(
     return out.reshape(runs.shape)
 
 
+def paint_over(
+    runs: Runs, value: int, out: NDArray[np.int32], pool: Executor | None = None
+) -> None:
+    """Write ``value`` in all runs of a volume, int32 (frame, row, column), in place."""
+    lines = out.reshape(-1, out.shape[2])
+    values = np.full(len(runs), value, np.int32)
+    run_in_threads(
+        pool, len(lines), _paint, runs.start, runs.stop, runs.first, values, lines
+    )
+
+
+def select_in_runs(
+    runs: Runs, wanted: NDArray[np.bool_], pool: Executor | None = None
+) -> Runs:
+    """Return the runs of the wanted voxels of runs.
+
+    ``wanted``: bool (voxel,), run after run. Runs do not overlap or touch.
+
+    Examples
+    --------
+    >>> runs = find_runs(np.array([[[True, True, True, False, True]]]))
+    >>> found = select_in_runs(runs, np.array([True, False, True, True]))
+    >>> found.start.tolist(), found.stop.tolist()
+    ([0, 2, 4], [1, 3, 5])
+    """
+    length = (runs.stop - runs.start).astype(np.int64)
+    place = np.cumsum(length) - length
+    given = runs.start, runs.stop, runs.first, place
+    first = np.zeros(len(runs.first), np.int64)
+    flags, n = wanted.view(np.uint8), len(first) - 1
+    run_in_threads(pool, n, _count_parts, given, flags, first)
+    np.cumsum(first, out=first)
+    start, stop = np.empty(first[-1], np.int32), np.empty(first[-1], np.int32)
+    run_in_threads(pool, n, _fill_parts, given, flags, first, start, stop)
+    return Runs(start, stop, first, runs.shape)
+
+
+@njit(cache=True, nogil=True)
+def _count_parts(lo: int, hi: int, runs: Any, wanted: Any, first: Any) -> None:
+    """Write the number of parts of the runs of line i into ``first[i + 1]``, int64.
+
+    ``runs``: start, stop (int32), first run of each line and first voxel of each run
+    (int64); ``wanted`` uint8 (voxel,).
+    """
+    start, stop, of_line, place = runs
+    for i in range(lo, hi):
+        n = np.int64(0)
+        for run in range(of_line[i], of_line[i + 1]):
+            before = np.uint8(0)
+            for k in range(place[run], place[run] + stop[run] - start[run]):
+                n += np.int64((wanted[k] != 0) & (before == 0))
+                before = wanted[k]
+        first[i + 1] = n
+
+
+@njit(cache=True, nogil=True)
+def _fill_parts(
+    lo: int, hi: int, runs: Any, wanted: Any, first: Any, begin: Any, end: Any
+) -> None:
+    """Write begin and end, int32, of the parts of runs; see `_count_parts`."""
+    start, stop, of_line, place = runs
+    for i in range(lo, hi):
+        part = first[i] - 1
+        for run in range(of_line[i], of_line[i + 1]):
+            before = np.uint8(0)
+            for x in range(start[run], stop[run]):
+                now = wanted[place[run] + x - start[run]]
+                if now != 0 and before == 0:
+                    part += 1
+                    begin[part] = x
+                if now != 0:
+                    end[part] = x + 1
+                before = now
+
+
 @njit(cache=True, nogil=True)
 def _count_runs(lo: int, hi: int, lines: Any, first: Any) -> None:
     """Write the number of runs of row i of ``lines`` into ``first[i + 1]``, int64.

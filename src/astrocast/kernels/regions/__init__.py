@@ -1,1 +1,1 @@
-"""Cells, landmarks and axes: polygons as masks, events attributed to them."""
+"""Cells, landmarks and axes: convert polygons to masks, assign events to them."""

@@ -1,4 +1,4 @@
-"""Which region an event belongs to, and where it lies along an axis."""
+"""Assign events to regions, and locate them along an axis."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from astrocast.kernels.traces.traces import Pixels
 class Attribution(NamedTuple):
     """The region of each event.
 
-    ``region`` int64 (events,): position of the region with most of the event's pixels,
-    -1 where the event touches none. ``share`` float64 (events,): share of the event's
-    pixels in it, 0 where it touches none.
+    Parameters
+    ----------
+    region
+        int64 (events,): index of the region with most of the event's pixels; -1 if the
+        event touches no region.
+    share
+        float64 (events,): fraction of the event's pixels in this region, or 0.
     """
 
     region: NDArray[np.int64]
@@ -32,8 +36,8 @@ def attribute_events(pixels: Pixels, regions: NDArray[np.bool_]) -> Attribution:
     pixels
         Footprints of the events, see `kernels.traces.traces.list_pixels`.
     regions
-        bool (regions, rows, columns); regions may overlap. Of regions with equally many
-        pixels the first is taken.
+        bool (regions, rows, columns); regions may overlap. If several regions contain
+        equally many pixels of an event, it is assigned to the first.
 
     Examples
     --------
@@ -45,7 +49,8 @@ def attribute_events(pixels: Pixels, regions: NDArray[np.bool_]) -> Attribution:
     """
     if regions.ndim != 3:
         raise InvalidValueError(
-            f"regions are (regions, rows, columns), found shape {regions.shape}"
+            "expected masks of regions of shape (regions, rows, columns), found "
+            f"{regions.shape}"
         )
     events = len(pixels.offsets) - 1
     region = np.full(events, -1, np.int64)
@@ -57,10 +62,11 @@ def attribute_events(pixels: Pixels, regions: NDArray[np.bool_]) -> Attribution:
 
 @njit(cache=True, nogil=True)
 def _attribute(flat: Any, offsets: Any, regions: Any, region: Any, share: Any) -> None:
-    """Write the region with most pixels of each event, and their share.
+    """Fill ``region`` and ``share`` of each event, see `Attribution`.
 
-    ``flat`` int64 (pixels,), ``offsets`` int64 (events + 1,), ``regions`` bool (region,
-    pixel of a frame), ``region`` int64 and ``share`` float64 (events,), changed.
+    ``flat`` int64 (pixel of all events,), ``offsets`` int64 (event + 1,), ``regions``
+    bool (region, pixel of the frame); ``region`` int64 (event,), filled with -1;
+    ``share`` float64 (event,), zeros.
     """
     for i in range(len(offsets) - 1):
         size = offsets[i + 1] - offsets[i]
@@ -79,22 +85,23 @@ def along_axis(
     end: tuple[float, float],
     pixel_size: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how far points lie along an axis, and to its right.
+    """Return the position of points along an axis, and their distance to its right.
 
     Parameters
     ----------
     points
         float64 (points, 2): row and column in pixels.
     begin, end
-        Ends of the axis, (row, column) in pixels; it points to ``end`` (anterior).
+        Ends of the axis, (row, column) in pixels; ``end`` is anterior.
     pixel_size
-        Height and width of a pixel; the result has its unit.
+        Height and width of a pixel; the result has the same unit.
 
     Returns
     -------
     along, right : numpy.ndarray
-        float64 (points,): 0 at ``begin``, growing towards ``end``; positive to the
-        right of a walker from ``begin`` to ``end`` on the screen (rows go down).
+        float64 (points,) each. ``along`` is 0 at ``begin`` and increases towards
+        ``end``. ``right`` is positive to the right of the direction from ``begin`` to
+        ``end``, as seen on the screen (rows increase downwards).
 
     Raises
     ------
@@ -111,7 +118,10 @@ def along_axis(
     step = (np.asarray(end, np.float64) - np.asarray(begin, np.float64)) * size
     length = float(np.hypot(*step))
     if not length > 0:
-        raise InvalidValueError("an axis needs two different ends")
+        raise InvalidValueError(
+            f"both ends of the axis are the point {tuple(begin)}; an axis needs two"
+            " different ends"
+        )
     away = (np.asarray(points, np.float64) - np.asarray(begin, np.float64)) * size
     down, across = step / length
     return (
@@ -126,7 +136,7 @@ def turn_to_axis(
     end: tuple[float, float],
     pixel_size: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """Return directions as angles from an axis.
+    """Convert directions in the image to angles relative to an axis.
 
     Parameters
     ----------
@@ -148,6 +158,9 @@ def turn_to_axis(
     size = np.asarray(pixel_size, np.float64)
     down, right = (np.asarray(end, np.float64) - np.asarray(begin, np.float64)) * size
     if down == 0 and right == 0:
-        raise InvalidValueError("an axis needs two different ends")
+        raise InvalidValueError(
+            f"both ends of the axis are the point {tuple(begin)}; an axis needs two"
+            " different ends"
+        )
     turned = np.asarray(direction, np.float64) - np.degrees(np.arctan2(down, right))
     return 180.0 - np.mod(180.0 - turned, 360.0)

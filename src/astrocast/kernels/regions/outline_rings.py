@@ -1,4 +1,4 @@
-"""Edges of pixels joined into closed rings."""
+"""Join the edges of pixels into closed rings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def trace_rings(segments: NDArray[np.int32]) -> list[NDArray[np.float64]]:
     Parameters
     ----------
     segments
-        int (segments, 4): row and column of both ends, in corners of pixels, as
-        `kernels.masks.pixel_outlines.outline_frames` gives them for one mask.
+        int (segments, 4): row and column of both ends, in corners of pixels, from
+        `kernels.masks.pixel_outlines.outline_frames` for one mask.
 
     Returns
     -------
     list of numpy.ndarray
-        float64 (corners, 2) each, row and column; outer rings and holes. With the
-        even-odd rule they give the mask again.
+        float64 (corners, 2) each, row and column; outer rings and holes. Filled by the
+        even-odd rule, they reproduce the mask.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def trace_rings(segments: NDArray[np.int32]) -> list[NDArray[np.float64]]:
 def _follow(
     segments: NDArray[np.int32], ends: dict[Corner, list[int]], unused: set[int]
 ) -> NDArray[np.float64]:
-    """Walk along unused segments until the first corner is reached again."""
+    """Return one ring of unused segments, (corners, 2), and remove them from unused."""
     first = min(unused)
     unused.discard(first)
     r0, c0, r1, c1 = segments[first].tolist()
@@ -52,7 +52,7 @@ def _follow(
     corners = [start]
     while at != start:
         corners.append(at)
-        # outlines turn at every corner: the next piece is across the last
+        # an outline turns at every corner: the next segment is perpendicular
         following = next(
             i
             for i in ends[at]

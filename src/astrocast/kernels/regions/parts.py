@@ -1,4 +1,4 @@
-"""Soma, processes and endfeet of a cell, guessed from its mean image."""
+"""Estimate soma, processes and endfeet of a cell from its mean image."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from astrocast.errors import InvalidValueError
 
 #: values of `divide_into_parts`
 SOMA, PROCESS, ENDFOOT = 1, 2, 3
-#: widths in diameters of a cell: smoothing before the soma is looked for, the largest
-#: radius of a soma, the radius of the disc that fits into an endfoot but not into a
-#: process, and the least distance of an endfoot from the centre of the soma
+#: in diameters of a cell: width of the smoothing before the soma is searched, largest
+#: radius of a soma, radius of the disc that fits into an endfoot but not into a
+#: process, least distance of an endfoot from the centre of the soma
 _SMOOTH, _SOMA_RADIUS, _THICK, _FAR = 0.06, 0.22, 0.07, 0.3
-#: a soma is above this share of its brightest place, over the median of the territory
+#: a soma is brighter than this fraction of its maximum; both are measured from the
+#: median of the territory
 _BRIGHT = 0.5
 
 
@@ -23,10 +24,10 @@ def divide_into_parts(
 ) -> NDArray[np.int8]:
     """Divide each territory into a soma, processes and endfeet.
 
-    The soma is the bright piece around the brightest place. What remains is process
-    where it is thin, endfoot where a disc of 0.07 diameters fits into it, far from the
-    soma. It is a guess from one image: an endfoot is known by the vessel that it
-    touches, and a soma may be out of focus. Correct it by hand.
+    The soma is the bright piece around the brightest pixel. The rest is endfoot where a
+    disc of radius 0.07 diameters fits into it, far from the soma, and process
+    elsewhere. This is an estimate from one image: the vessel at an endfoot is not
+    visible, and a soma may be out of focus. Check and correct it by hand.
 
     Parameters
     ----------
@@ -54,7 +55,8 @@ def divide_into_parts(
     values = np.array(mean, np.float64)
     if values.shape != np.shape(labels):
         raise InvalidValueError(
-            f"the image is {values.shape}, the territories are {np.shape(labels)}"
+            f"the mean image has the shape {values.shape}, the territories "
+            f"{np.shape(labels)}; both have to be of the same recording"
         )
     finite = np.isfinite(values)
     values[~finite] = values[finite].min() if finite.any() else 0.0
@@ -63,16 +65,16 @@ def divide_into_parts(
     for number in np.unique(labels[labels > 0]).tolist():
         cell = labels == number
         parts[cell] = PROCESS
-        soma, centre = _soma(smooth, cell, diameter)
-        parts[_endfeet(cell & ~soma, centre, diameter)] = ENDFOOT
+        soma, centre = _find_soma(smooth, cell, diameter)
+        parts[_find_endfeet(cell & ~soma, centre, diameter)] = ENDFOOT
         parts[soma] = SOMA
     return parts
 
 
-def _soma(
+def _find_soma(
     smooth: NDArray[np.float64], cell: NDArray[np.bool_], diameter: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the bright piece around the brightest place of a cell, and this place."""
+    """Return the bright piece around the brightest pixel of a cell, and this pixel."""
     inside = np.where(cell, smooth, -np.inf)
     centre = np.array(np.unravel_index(int(inside.argmax()), inside.shape), np.int64)
     level = float(np.median(smooth[cell]))
@@ -82,7 +84,7 @@ def _soma(
     return np.asarray(pieces == pieces[tuple(centre)]), centre
 
 
-def _endfeet(
+def _find_endfeet(
     rest: NDArray[np.bool_], centre: NDArray[np.int64], diameter: float
 ) -> NDArray[np.bool_]:
     """Return the thick pieces of a cell without its soma, far from the soma."""

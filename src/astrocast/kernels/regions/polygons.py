@@ -1,4 +1,4 @@
-"""Polygons as masks."""
+"""Convert polygons and brush strokes to masks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from astrocast.kernels.compiling import njit
 def polygon_mask(
     rings: Sequence[NDArray[np.float64]], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Return the pixels whose centres lie within rings (even-odd rule).
+    """Return a mask of the pixels with their centre inside rings (even-odd rule).
 
     Parameters
     ----------
     rings
-        Float (points, 2) each, row and column counted in corners of pixels: the centre
-        of pixel (r, c) is (r + 0.5, c + 0.5). A ring within a ring is a hole.
+        Float (points, 2) each, row and column in corner coordinates: the centre of
+        pixel (r, c) is (r + 0.5, c + 0.5). A ring inside a ring is a hole.
     shape
-        Rows and columns of the frame; what lies outside is left out.
+        Rows and columns of the frame; parts outside are left out.
 
     Returns
     -------
@@ -46,20 +46,23 @@ def polygon_mask(
         points = np.ascontiguousarray(ring, np.float64)
         if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
             raise InvalidValueError(
-                f"a polygon has at least three points (row, column), found shape"
-                f" {points.shape}"
+                "expected a polygon of at least three points (row, column), found the"
+                f" shape {points.shape}"
             )
         if not np.isfinite(points).all():
-            raise InvalidValueError("a point of a polygon is not a finite number")
+            raise InvalidValueError(
+                "a polygon has a NaN or infinite coordinate: correct it"
+            )
         _toggle_inside(points, mask)
     return mask
 
 
 @njit(cache=True, nogil=True)
 def _toggle_inside(points: Any, mask: Any) -> None:
-    """Toggle the pixels whose centres lie within one ring.
+    """Invert the pixels with their centre inside one ring, in place.
 
-    ``points`` float64 (points, 2), ``mask`` bool (row, column), changed in place.
+    ``points`` float64 (point, 2): row and column in corner coordinates; ``mask`` bool
+    (row, column).
     """
     rows, columns = mask.shape
     n = len(points)
@@ -86,12 +89,12 @@ def _toggle_inside(points: Any, mask: Any) -> None:
 def brush_mask(
     path: NDArray[np.float64], radius: float, shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Return the pixels whose centres lie within ``radius`` of a path.
+    """Return a mask of the pixels with their centre within ``radius`` of a path.
 
     Parameters
     ----------
     path
-        Float (points, 2), row and column in corners of pixels; one point gives a disc.
+        Float (points, 2), row and column in corner coordinates; one point gives a disc.
     radius
         In pixels, above 0.
     shape
@@ -105,7 +108,8 @@ def brush_mask(
     points = np.ascontiguousarray(path, np.float64).reshape(-1, 2)
     if not len(points) or not np.isfinite(points).all() or not radius > 0:
         raise InvalidValueError(
-            "a brush stroke needs at least one point and a radius above 0"
+            f"a brush stroke has {len(points)} points and the radius {radius}; it needs"
+            " at least one point, finite coordinates and a radius above 0"
         )
     rows = np.arange(shape[0])[:, None] + 0.5
     columns = np.arange(shape[1]) + 0.5

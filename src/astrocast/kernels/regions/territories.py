@@ -1,4 +1,4 @@
-"""Territories of cells, from a mean image and the places of events."""
+"""Territories of cells, from a mean image and the positions of events."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from astrocast.kernels.traces.traces import Pixels
 
 #: widths of the Gaussian filters, in diameters of a cell
 _SEED_WIDTH, _EDGE_WIDTH, _LIGHT_WIDTH = 0.14, 0.05, 1.0
-#: a territory is at least this share of a disc of the diameter of a cell
+#: least area of a territory, as a fraction of a disc with the diameter of a cell
 _LEAST_AREA = 0.08
-#: events that touch a pair of territories, at least, before the pair is joined
+#: two territories are joined only if they have at least this many events in common
 _LEAST_EVENTS = 3
 
 
@@ -25,10 +25,10 @@ def segment_territories(
 ) -> NDArray[np.int32]:
     """Divide the bright part of an image into one territory per cell.
 
-    Somata are the brightest places of a cell. Each local maximum of the smoothed image
-    is a cell, and a watershed divides the bright pixels among them. It is a start for
-    corrections by hand: territories of cells whose processes interlace, and of cells
-    whose soma is out of focus, are wrong.
+    Each local maximum of the smoothed image is taken as the soma of a cell, and a
+    watershed divides the bright pixels among the cells. Correct the result by hand: it
+    is wrong for cells with interlaced processes and for cells with the soma out of
+    focus.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def segment_territories(
     Raises
     ------
     InvalidValueError
-        The image is not 2-D or smaller than 3 pixels, the shapes differ, or the
-        diameter is below 3 pixels.
+        The image is not 2-D, has a side below 3 pixels or another shape than
+        ``activity``, or the diameter is below 3 pixels.
 
     References
     ----------
@@ -74,9 +74,10 @@ def segment_territories(
     if activity is not None:
         if np.shape(activity) != np.shape(mean):
             raise InvalidValueError(
-                f"the activity is {np.shape(activity)}, the image {np.shape(mean)}"
+                f"the activity has the shape {np.shape(activity)}, the mean image "
+                f"{np.shape(mean)}; both have to be of the same recording"
             )
-        # the larger of both: a sum would move the maxima away from the somata
+        # maximum: a sum would move the maxima away from the somata
         edges = _score(activity, diameter, _EDGE_WIDTH)
         places = _score(activity, diameter, _SEED_WIDTH)
         score = np.maximum(score, activity_weight * edges)
@@ -101,28 +102,29 @@ def segment_territories(
 def _score(
     image: NDArray[np.floating], diameter: float, width: float
 ) -> NDArray[np.float64]:
-    """Return a smoothed image without uneven light, in its standard deviations."""
+    """Return a smoothed image without uneven light, in units of its SD."""
     values = np.array(image, np.float64)
     if values.ndim != 2 or min(values.shape) < 3:
         raise InvalidValueError(
-            f"a mean image is (row, column) of at least 3 pixels, found {values.shape}"
+            "expected a mean image (row, column) of at least 3 x 3 pixels, found the "
+            f"shape {values.shape}"
         )
     if not (np.isfinite(diameter) and diameter >= 3):
         raise InvalidValueError(
-            f"a cell has a diameter of at least 3 pixels, found {diameter!r}"
+            f"the diameter of a cell is {diameter!r} pixels; at least 3 are needed"
         )
     finite = np.isfinite(values)
     values[~finite] = values[finite].min() if finite.any() else 0.0
     smooth = ndimage.gaussian_filter(values, width * diameter)
     even = smooth - ndimage.gaussian_filter(values, _LIGHT_WIDTH * diameter)
     spread = float(even.std())
-    # rounding of a constant image is not structure
+    # a constant image has no structure but rounding errors
     floor = 1e-9 * max(1.0, float(np.abs(values).max()))
     return np.asarray(even / spread if spread > floor else np.zeros_like(even))
 
 
 def _renumber(labels: NDArray[np.integer], least: float) -> NDArray[np.int32]:
-    """Return labels without those of fewer than ``least`` pixels, from 1 on."""
+    """Remove labels of fewer than ``least`` pixels and renumber the rest from 1."""
     counts = np.bincount(labels.ravel())
     kept = np.flatnonzero(counts >= max(least, 1.0))
     kept = kept[kept > 0]
@@ -144,13 +146,13 @@ def join_by_activity(
     events
         Footprints, see `kernels.traces.traces.list_pixels`.
     share
-        Two territories are one cell if at least this share of the events of each cover
-        a tenth of both or more.
+        Two territories are joined if at least this fraction of the events of each one
+        cover at least a tenth of both.
 
     Returns
     -------
     numpy.ndarray
-        int32 (row, column), numbered as before.
+        int32 (row, column), 0 outside, numbered from 1, from top to bottom.
     """
     count = int(labels.max(initial=0))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -160,7 +162,7 @@ def join_by_activity(
         inside = np.bincount(labels.ravel()[part], minlength=count + 1)
         active[i] = inside >= 0.1 * np.maximum(sizes, 1)
     root = np.arange(count + 1)
-    for a, b in _touching(labels):
+    for a, b in _list_neighbours(labels):
         both = int((active[:, a] & active[:, b]).sum())
         most = max(int(active[:, a].sum()), int(active[:, b].sum()))
         if both >= _LEAST_EVENTS and both >= share * most:
@@ -168,8 +170,8 @@ def join_by_activity(
     return _renumber(root[labels], 1.0)
 
 
-def _touching(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
-    """Return the pairs of territories with pixels side by side, lower number first."""
+def _list_neighbours(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Return the pairs of territories that touch, the lower number first."""
     pairs = np.concatenate(
         [
             np.stack([labels[:-1].ravel(), labels[1:].ravel()], axis=1),

@@ -1,7 +1,7 @@
-"""The offset between odd and even lines of a scan that goes to and fro.
+"""The offset between odd and even lines of a bidirectional scan.
 
-A bidirectional microscope reads every second line backwards. Where its phase is not
-adjusted, all odd lines are displaced along the line by the same distance.
+A bidirectional microscope reads every second line backwards. If its phase is wrong, all
+odd lines are displaced along the line by the same distance.
 """
 
 from __future__ import annotations
@@ -13,37 +13,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-#: largest offset that is searched, pixels; never more than an eighth of a line
+#: largest offset that is searched, pixels; at most an eighth of a line
 LARGEST = 12
-#: places that are tried first, pixels apart
+#: distance between the offsets that are tried first, pixels
 STEP = 0.125
-#: parts of the rows, each of which is left out once, for the standard error
+#: the rows are divided into this many bands; each is left out once for the standard
+#: error (jackknife)
 BANDS = 8
 #: an offset below this many pixels, or this many standard errors, is not corrected
 SMALLEST, ERRORS = 0.08, 5.0
-#: an offset that was found is taken out and measured again so many times
+#: the offset is corrected and measured again this many times
 REPEATS = 2
-#: a line is at least so long, and there are at least so many
+#: least number of lines, and of pixels in a line
 SHORTEST = 16
-#: periods per line below this many are left out
+#: frequencies of fewer periods per line are left out
 LOWEST = 3
 #: length of the windowed sinc that moves a line, pixels
 TAPS = 8
 
-#: least correlation of neighbouring lines, in standard deviations of that of noise
+#: least correlation of neighbouring lines, in standard deviations of the correlation of
+#: noise
 AGREEMENT = 6.0
 
 
 @dataclass(frozen=True)
 class LineOffset:
-    """Displacement of the odd lines against the even ones.
+    """Displacement of the odd lines relative to the even lines.
 
     Parameters
     ----------
     pixels
         Positive where the odd lines (1, 3, ...) lie to the right.
     error
-        Standard error, pixels; infinite where nothing can be said.
+        Standard error, pixels; infinite if the offset cannot be measured.
     """
 
     pixels: float
@@ -56,18 +58,18 @@ class LineOffset:
 
 
 def find_line_offset(images: NDArray[Any]) -> LineOffset:
-    """Estimate by how much odd lines are displaced along the line.
+    """Estimate the displacement of odd lines along the line.
 
     Each odd line is compared with the mean of the even lines above and below, so that
-    slanted structure pulls to neither side. The cross spectra of all lines are summed,
-    and each frequency counts by how well the two sides agree in it (maximum likelihood,
-    Knapp & Carter 1976, doi:10.1109/TASSP.1976.1162830).
+    slanted structure causes no bias. The cross spectra of all lines are summed, and
+    each frequency is weighted by its coherence (maximum likelihood, Knapp & Carter
+    1976, doi:10.1109/TASSP.1976.1162830).
 
     Parameters
     ----------
     images
-        (image, row, column), real: frames or means of several frames; NaN counts as
-        the mean of its line.
+        (image, row, column), real: frames or means of several frames; a NaN is replaced
+        by the mean of its line.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def find_line_offset(images: NDArray[Any]) -> LineOffset:
     for _ in range(REPEATS):
         if abs(found.pixels) < SMALLEST or not np.isfinite(found.error):
             break
-        # the ends of the lines pull towards zero, the less the smaller the offset is
+        # the ends of the lines bias a large offset towards zero; the rest is smaller
         rest = _measure_offset(move_odd_lines(images, found.pixels))
         found = LineOffset(found.pixels + rest.pixels, rest.error)
     if found.pixels and not _lines_agree(move_odd_lines(images, found.pixels)):
@@ -101,11 +103,11 @@ def find_line_offset(images: NDArray[Any]) -> LineOffset:
 
 
 def _lines_agree(images: NDArray[Any]) -> bool:
-    """Return whether odd lines are like their neighbours, more than noise would be.
+    """Return whether odd lines correlate with their neighbours more than noise does.
 
-    Of lines without structure some offset always fits best, and in all bands alike.
+    Some offset fits best even in lines without structure, with a small error.
     """
-    frames = np.nan_to_num(images - np.nanmean(images, axis=2, keepdims=True))
+    frames = _subtract_line_means(images)
     odd = frames[:, 1:-1:2]
     even = (frames[:, 0:-2:2] + frames[:, 2::2])[:, : odd.shape[1]]
     power = np.sqrt((odd**2).sum() * (even**2).sum())
@@ -117,25 +119,30 @@ def _measure_offset(images: NDArray[Any]) -> LineOffset:
     """Return the offset of (image, row, column) by one comparison of the lines."""
     columns = images.shape[2]
     unknown = LineOffset(0.0, np.inf)
-    bands = _band_spectra(_flat_lines(images))
+    bands = _sum_band_spectra(_taper_lines(images))
     total = bands.sum(axis=1)
     if not (np.isfinite(total).all() and total[1:, 1:].real.sum() > 0):
         return unknown
     reach = min(LARGEST, columns // 8)
-    found = _peak(total, columns, reach)
+    found = _find_peak(total, columns, reach)
     count = bands.shape[1]
-    left_out = [_peak(total - bands[:, b], columns, reach) for b in range(count)]
+    left_out = [_find_peak(total - bands[:, b], columns, reach) for b in range(count)]
     spread = np.sum((np.array(left_out) - np.mean(left_out)) ** 2)
     return LineOffset(found, float(np.sqrt(spread * (count - 1) / count)))
 
 
-def _flat_lines(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Return lines less their mean, tapered at both ends (image, row, column)."""
+def _subtract_line_means(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return lines with mean zero, (image, row, column); values not finite become 0."""
     lines = np.asarray(images, np.float64)
     valid = np.isfinite(lines)
+    lines = np.where(valid, lines, 0.0)
     counts = np.maximum(valid.sum(axis=2, keepdims=True), 1)
-    means = np.where(valid, lines, 0).sum(axis=2, keepdims=True) / counts
-    flat = np.where(valid, lines - means, 0.0)
+    return np.where(valid, lines - lines.sum(axis=2, keepdims=True) / counts, 0.0)
+
+
+def _taper_lines(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return lines with mean zero, tapered at both ends, (image, row, column)."""
+    flat = _subtract_line_means(images)
     columns = flat.shape[2]
     edge = max(2, columns // 4)
     taper = np.ones(columns)
@@ -144,10 +151,10 @@ def _flat_lines(images: NDArray[Any]) -> NDArray[np.float64]:
     return flat * taper
 
 
-def _band_spectra(lines: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Return sums over lines, (3, band, frequency).
+def _sum_band_spectra(lines: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Return spectra summed over the lines of each band, (3, band, frequency).
 
-    The cross spectrum of even and odd lines, the power of even and that of odd lines.
+    They are: cross spectrum of even and odd lines, power of even and of odd lines.
     """
     odd = fft.rfft(lines[:, 1:-1:2], axis=2)
     below = lines[:, 2::2]
@@ -159,15 +166,15 @@ def _band_spectra(lines: NDArray[np.float64]) -> NDArray[np.complex128]:
     return np.asarray(np.add.reduceat(each, starts, axis=1))
 
 
-def _peak(spectra: NDArray[np.complex128], columns: int, reach: int) -> float:
+def _find_peak(spectra: NDArray[np.complex128], columns: int, reach: int) -> float:
     """Return the displacement at which the weighted correlation is largest, pixels."""
     cross, even, odd = spectra[0], spectra[1].real, spectra[2].real
     power = np.sqrt(even * odd)
     agreement = np.divide(cross, power, out=np.zeros_like(cross), where=power > 0)
     size = np.minimum(abs(agreement), 0.999)
     weighted = agreement * size / (1 - size**2)
-    # light falls off towards the edges at the same place in all lines; the highest
-    # frequency has no direction
+    # low frequencies: light that falls off at the edges of all lines; the highest
+    # frequency cannot show the direction of a displacement
     weighted[:LOWEST] = 0
     if columns % 2 == 0:
         weighted[-1] = 0
@@ -192,7 +199,7 @@ def _peak(spectra: NDArray[np.complex128], columns: int, reach: int) -> float:
 def move_odd_lines(
     frames: NDArray[Any], pixels: float, first_row: int = 0
 ) -> NDArray[np.float32]:
-    """Move odd lines back by their displacement; even lines keep their values.
+    """Move odd lines back by their displacement; even lines do not change.
 
     Parameters
     ----------
@@ -201,13 +208,13 @@ def move_odd_lines(
     pixels
         Displacement of the odd lines, positive to the right.
     first_row
-        Row of the recording that the first row of the block is.
+        Number of the first row of the block in the recording.
 
     Returns
     -------
     numpy.ndarray
-        float32 (frame, row, column); what comes from outside repeats the edge. NaN
-        spreads over its neighbours in the line.
+        float32 (frame, row, column). Beyond the ends of a line its last pixel is
+        repeated. A NaN makes its neighbours in an odd line NaN.
     """
     moved = np.array(frames, np.float32)
     start = (first_row + 1) % 2
@@ -229,7 +236,7 @@ def move_odd_lines(
 
 
 def _windowed_sinc(fraction: float) -> NDArray[np.float32]:
-    """Return weights of the pixels around a place between two, float32 (TAPS,)."""
+    """Return interpolation weights for a fraction of a pixel, float32 (TAPS,)."""
     distance = np.arange(TAPS) - (TAPS // 2 - 1) - fraction
     window = 0.5 + 0.5 * np.cos(2 * np.pi * distance / TAPS)
     weights = np.sinc(distance) * window

@@ -1,9 +1,8 @@
-"""Cross-correlation with a template at a few lags, and the sub-pixel place of its peak.
+"""Cross-correlation with a template at a few lags, and the sub-pixel peak.
 
-Only lags up to a small reach are needed, so the inverse transform is two small matrix
-products over those lags instead of an FFT over all of them; a map at quarter pixels
-around the peak costs as little (the matrix-multiply DFT of Guizar-Sicairos, Thurman &
-Fienup 2008, doi:10.1364/OL.33.000156).
+Only small lags are needed, so the inverse transform is two small matrix products
+instead of an FFT; a map at quarter pixels around the peak is as cheap (matrix-multiply
+DFT of Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156).
 """
 
 from __future__ import annotations
@@ -20,37 +19,39 @@ from astrocast.kernels.compiling import njit
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]
 
-#: multiply-adds below which a BLAS stays on the calling thread; the batches run on
-#: threads of their own
+#: matrix products with fewer multiply-adds stay on the calling thread in BLAS; batches
+#: already run on several threads
 SMALL_PRODUCT = 1 << 18
-#: a frequency of a whitened template is limited to this many times the median amplitude
+#: amplitudes of a whitened template are limited to this many times their median
 OUTSTANDING = 6.0
-#: a frequency counts half where the template's power is this many times that of its
-#: noise (measured: 1 to 10 photons per pixel lose half of their error, bright
-#: recordings nothing)
+#: a frequency has weight 1/2 if the template's power is this many times its noise
+#: (measured: halves the error at 1 to 10 photons per pixel, no effect in bright
+#: recordings)
 NOISE_WEIGHT = 10.0
-#: resampling around the peak: lags at these distances, in pixels
+#: distances from the peak at which the map is resampled, in pixels
 FINE_STEP = 0.25
 FINE_LAGS = np.arange(-2, 3) * FINE_STEP
 
 
 @dataclass(frozen=True)
 class Correlator:
-    """Templates ready to be compared with frames at the lags -reach ... reach.
+    """Templates prepared for correlation with frames at lags of -reach to reach.
 
     Parameters
     ----------
     shape
-        Rows and columns of template and frame.
+        Rows and columns of a template and of a frame.
     reach
         Largest lag along rows and columns, in pixels.
     spectrum
-        (template, frequency row, frequency column): conjugate spectrum of each masked
-        template, filter included.
+        complex64 (template, frequency row, frequency column): conjugate spectrum of
+        each masked template after the filters.
     row_waves
-        (2 lags, 2 frequencies) real: the inverse transform along rows.
+        float32 (2, lag, frequency): real and negative imaginary part of the inverse
+        transform along rows.
     column_waves
-        (2 frequencies, 2 lags) real: the inverse transform along columns.
+        float32 (2 x frequencies, 2 x lags): inverse transform along columns, see
+        `_interleave`.
     """
 
     shape: tuple[int, int]
@@ -66,9 +67,10 @@ class Correlator:
 
 
 def taper(n: int, margin: int, ramp: int) -> NDArray[np.float32]:
-    """Return a window of ``n`` pixels that falls to zero at both ends.
+    """Return a window of ``n`` pixels that falls to zero at both ends, float32.
 
-    Zero in the outer ``margin`` pixels, a cosine over ``ramp`` pixels, one inside.
+    It is 0 in the outer ``margin`` pixels, 1 in the middle, and a cosine over ``ramp``
+    pixels between them.
     """
     place = np.arange(n)
     depth = np.minimum(place, n - 1 - place) - margin + 0.5
@@ -91,9 +93,8 @@ def high_pass(
 ) -> NDArray[np.float64]:
     """Return the transfer function of "image minus its Gaussian blur".
 
-    At the frequencies of the FFT; ``sigma`` in pixels.
-
-    ``None`` leaves every frequency as it is.
+    (frequency row, frequency column) of the real FFT. ``sigma``: width of the blur
+    along rows and columns, in pixels; None: 1 at all frequencies.
     """
     rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
     if sigma is None:
@@ -111,33 +112,33 @@ def build_correlator(
     whitening: float = 0.0,
     noise: float = 0.0,
 ) -> Correlator:
-    """Prepare templates for comparison.
+    """Prepare templates for correlation with frames.
 
     Parameters
     ----------
     templates
         (template, row, column).
     mask
-        (row, column), 0 to 1: which pixels of the template count.
+        (row, column), 0 to 1: weight of each pixel of the template.
     reach
         Largest lag along rows and columns, in pixels.
     sigma
         High-pass of template and frame, see `high_pass`.
     whitening
         The spectrum is divided by the template's amplitude to this power: 0 is plain
-        correlation, 1 compares phases only. Between them bright cells dominate less,
-        and noise is not blown up. Frequencies that stand out by far (periodic texture,
-        which matches itself at every period) are then limited as well.
+        correlation, 1 is phase correlation. Values between them reduce the dominance of
+        bright cells without amplifying noise. Exceptionally strong frequencies are then
+        limited as well (periodic texture matches itself at every period).
     noise
-        Variance of the noise of a template's pixel. Frequencies in which the template
-        is mostly noise count less.
+        Variance of the noise in a pixel of the template. Frequencies in which noise
+        dominates get less weight.
     """
     templates = templates - (templates * mask).sum((1, 2), keepdims=True) / max(
         float(mask.sum()), 1e-6
     )
     shape = (templates.shape[1], templates.shape[2])
-    # both sides are high-passed, hence the square; the product is linear, so it is
-    # applied here, once
+    # frame and template are high-passed, hence the square; the product is linear, so
+    # the filter can be applied here, once
     filter_ = high_pass(shape, sigma)
     spectrum = np.conj(fft.rfft2(templates * mask))
     power = np.abs(spectrum) ** 2
@@ -170,11 +171,10 @@ def build_correlator(
 
 
 def _interleave(waves: NDArray[Any]) -> Real:
-    """Return a complex matrix as a real one for interleaved vectors.
+    """Return a complex matrix (..., frequency, lag) as a float32 matrix.
 
-    Takes (..., frequency, lag); the vectors hold real and imaginary parts in turn.
-
-    The product's first half are the real parts, its second half the imaginary ones.
+    It multiplies vectors in which real and imaginary parts alternate; the first half of
+    the product is its real part, the second half its imaginary part.
     """
     shape = (*waves.shape[:-2], 2 * waves.shape[-2], 2 * waves.shape[-1])
     lags = waves.shape[-1]
@@ -184,10 +184,10 @@ def _interleave(waves: NDArray[Any]) -> Real:
     return real
 
 
-def _split(n: int, work: int) -> int:
-    """Return the largest divisor of ``n`` rows that keeps a product small.
+def _split_rows(n: int, work: int) -> int:
+    """Return the largest divisor of ``n`` rows whose product stays on one thread.
 
-    ``work`` is the number of multiplications per row.
+    ``work``: multiplications per row; see `SMALL_PRODUCT`.
     """
     rows = max(1, min(n, SMALL_PRODUCT // work))
     while n % rows:
@@ -196,9 +196,9 @@ def _split(n: int, work: int) -> int:
 
 
 def column_weights(n: int) -> NDArray[np.float64]:
-    """Return the weight of each column of a real FFT.
+    """Return the weight of each column of a real FFT of ``n`` pixels.
 
-    Columns count twice, except the first, and the last of an even length.
+    A column stands for two frequencies, except the first, and the last if n is even.
     """
     weights = np.full(n // 2 + 1, 2.0)
     weights[0] = 1
@@ -217,15 +217,15 @@ def cross_spectrum(frames: Real, correlator: Correlator) -> Complex:
 
 
 def correlation_maps(spectrum: Complex, correlator: Correlator) -> Real:
-    """Return the cross-correlation at the lags -reach ... reach.
+    """Return the cross-correlation at lags of -reach to reach, (map, row, column).
 
-    From `cross_spectrum`; shape (map, lag row, lag column).
+    ``spectrum``: from `cross_spectrum`.
     """
     h = spectrum.shape[-2]
     width = 2 * spectrum.shape[-1]
     lags_x = correlator.lags[1]
     interleaved = spectrum.view(np.float32).reshape(
-        -1, _split(h, width * 2 * lags_x), width
+        -1, _split_rows(h, width * 2 * lags_x), width
     )
     across = (interleaved @ correlator.column_waves).reshape(-1, h, 2 * lags_x)
     real, imaginary = correlator.row_waves
@@ -237,9 +237,10 @@ def _waves(frequencies: NDArray[np.float64], places: NDArray[np.float64]) -> Com
 
 
 def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
-    """Return the factors that centre the maps of cross spectra at shifts.
+    """Return factors for cross spectra that centre their maps at given shifts.
 
-    ``shifts``: (frame, 2), in pixels.
+    ``shifts`` (frame, 2), in pixels; returns complex64 (frame, frequency row, frequency
+    column) for patches of ``shape``.
     """
     rows, columns = (
         _waves(fft.fftfreq(shape[0]), shifts[:, :1]),
@@ -251,18 +252,16 @@ def phase_ramps(shape: tuple[int, int], shifts: NDArray[np.float64]) -> Complex:
 def refined_peaks(
     spectrum: Complex, correlator: Correlator, lags: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the peaks of correlation maps, resampled at quarter pixels.
-
-    They are searched around ``lags``, (map, 2); returns lags in pixels.
+    """Return the peaks of correlation maps, resampled at quarter pixels, (frame, 2).
 
     Parameters
     ----------
     spectrum
         From `cross_spectrum`, one template, (frame, row, column).
     correlator
-        What it was compared with.
+        The template with which it was computed.
     lags
-        First estimate, within half a pixel of the peak.
+        (frame, 2), pixels: first estimate, within half a pixel of the peak.
     """
     h, w = correlator.shape
     places = lags[:, :, None] + FINE_LAGS
@@ -271,7 +270,7 @@ def refined_peaks(
         np.float32
     )
     along = _interleave(columns.transpose(0, 2, 1))
-    split = _split(h, 2 * (w // 2 + 1) * along.shape[2])
+    split = _split_rows(h, 2 * (w // 2 + 1) * along.shape[2])
     across = (
         spectrum.view(np.float32).reshape(len(spectrum), h // split, split, -1)
         @ along[:, None]
@@ -283,12 +282,12 @@ def refined_peaks(
 
 
 @njit(cache=True, nogil=True)
-def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
-    """Return the subpixel peak of a map by a quadratic fit to 3 x 3 values, float64.
+def _fit_quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
+    """Return the offset of the peak of a map from its sample (``y``, ``x``).
 
-    ``map_`` float32 (row, column); ``y`` and ``x`` int64, its highest value.
+    The least-squares quadratic surface through 3 x 3 values of ``map_``, float32 (row,
+    column). Returns two float64, each limited to -1 to 1.
     """
-    # least-squares quadratic surface through the 3 x 3 values around the maximum
     centre = np.float64(map_[y, x])
     gy = gx = hyy = hxx = 0.0
     for d in range(-1, 2):
@@ -311,7 +310,7 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
         - np.float64(map_[y + 1, x - 1])
     ) / 4
     determinant = hyy * hxx - hxy * hxy
-    # flat, a ridge or NaN: there is no better place than the sample
+    # flat, a ridge or NaN: the fit has no maximum
     if not determinant > 1e-12 * centre * centre:
         return 0.0, 0.0
     oy = -(hxx * gy - hxy * gx) / determinant
@@ -321,11 +320,10 @@ def _quadratic(map_: Any, y: int, x: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True)
 def peaks(maps: Real) -> NDArray[np.float64]:
-    """Return the position of the maximum of each map, (map, 2).
+    """Return the position of the maximum of each map, to a fraction of a sample.
 
-    In samples, relative to the centre of the map, to a fraction of a sample.
-
-    ``maps`` float32 (frame, row, column); returns float64 (frame, 2).
+    ``maps`` float32 (map, row, column); returns float64 (map, 2): samples from the
+    centre of the map.
     """
     n, rows, columns = maps.shape
     places = np.zeros((n, 2))
@@ -337,7 +335,7 @@ def peaks(maps: Real) -> NDArray[np.float64]:
                 if maps[i, y, x] > best:
                     best, best_y, best_x = maps[i, y, x], y, x
         y, x = min(max(best_y, 1), rows - 2), min(max(best_x, 1), columns - 2)
-        oy, ox = _quadratic(maps[i], y, x)
+        oy, ox = _fit_quadratic(maps[i], y, x)
         places[i, 0] = y - rows // 2 + oy
         places[i, 1] = x - columns // 2 + ox
     return places

@@ -1,4 +1,4 @@
-"""Blocks of frames through the registration on the threads of this computer."""
+"""Register blocks of frames on the threads of this computer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from astrocast.kernels.registration.piecewise import (
     warp_view,
 )
 from astrocast.kernels.registration.preprocess import as_native, view_frames
-from astrocast.kernels.registration.quality import agreement, clipped_share
+from astrocast.kernels.registration.quality import agreement, measure_clipping
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
 from astrocast.kernels.registration.robust import fit_frames
 from astrocast.kernels.registration.sharpness import measure_sharpness
@@ -27,29 +27,29 @@ from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_fr
 Model = RigidModel | PiecewiseModel
 
 ALL = slice(None)
-#: pixels of the view that a thread works on at a time: few enough to stay in its cache
+#: pixels of views that a thread processes at a time: few enough to fit in its cache
 BATCH_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is known of a run of frames after they were compared with the template.
+    """Shifts and quality of consecutive frames.
 
     Parameters
     ----------
     shifts
         (frame, 2), pixels.
     fields
-        float32 (frame, 2, patch row, patch column), pixels; no patches (0, 0) in a
-        rigid estimate.
+        float32 (frame, 2, patch row, patch column), pixels; a rigid estimate has no
+        patches: (frame, 2, 0, 0).
     correlation_before, correlation_after
-        (frame,), weighted correlation of the frame with the template, at rest and moved
-        as the frame has. The frame is never interpolated and active pixels hardly
-        count, so that both mean the same.
+        (frame,), weighted correlation of the frame with the template, without and with
+        correction. The template is moved, the frame is never interpolated, and active
+        pixels hardly count: both values can be compared.
     residual
-        (frame,), pixels: displacement that is left.
+        (frame,), pixels: displacement that remains after correction.
     clipped
-        (frame,), share of pixels at the frame's lowest or highest value.
+        (frame,), fraction of pixels at the lowest or highest value of the frame.
     sharpness
         (frame, 3): how much of the template's fine structure the frame shows, its
         standard error, and the gain; see `sharpness.measure_sharpness`.
@@ -69,56 +69,55 @@ class Estimate:
 
     @classmethod
     def join(cls, parts: list[Self]) -> Self:
-        """Return one estimate of consecutive groups of frames.
-
-        Values per frame are joined, sums are added.
-        """
+        """Join the estimates of consecutive groups of frames; sums are added."""
         joined: dict[str, Any] = {}
         for f in fields(cls):
             values = [getattr(p, f.name) for p in parts]
             joined[f.name] = (
-                _sum(values) if f.name.startswith("sum_") else np.concatenate(values)
+                _sum_arrays(values)
+                if f.name.startswith("sum_")
+                else np.concatenate(values)
             )
         return cls(**joined)
 
 
-def _sum(values: list[NDArray[Any]]) -> NDArray[np.float64]:
+def _sum_arrays(values: list[NDArray[Any]]) -> NDArray[np.float64]:
     total = values[0].astype(np.float64)
     for value in values[1:]:
         total += value
     return total
 
 
-def in_batches(
+def run_batches(
     work: Callable[[slice], Any], n: int, batch: int, pool: Executor | None = None
 ) -> list[Any]:
     """Return ``work(slice)`` of consecutive parts of ``range(n)``, in order.
 
-    On the threads of ``pool``.
+    Parts have ``batch`` frames and run on the threads of ``pool``, if there is one.
     """
     parts = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return list(map(work, parts) if pool is None else pool.map(work, parts))
 
 
 def rigid_part(model: Model) -> RigidModel:
-    """Return the rigid model, or that within a piecewise one."""
+    """Return the rigid model itself, or the rigid part of a piecewise model."""
     return model if isinstance(model, RigidModel) else model.rigid
 
 
 def halo_of(model: Model) -> int:
-    """Return how many frames on either side the estimate of a frame depends on."""
+    """Return how many frames before and after a frame influence its estimate."""
     return 0 if isinstance(model, RigidModel) else model.halo
 
 
 def batch_of(model: Model) -> int:
-    """Return how many frames a thread works on at a time."""
+    """Return how many frames a thread processes at a time."""
     frames = max(1, min(8, BATCH_PIXELS // int(np.prod(rigid_part(model).view.shape))))
-    # the halo of a batch is worked on again
+    # larger batches with a halo, which is computed again in the next batch
     return 2 * frames if halo_of(model) else frames
 
 
 def estimate_batch(frames: NDArray[Any], model: Model, inner: slice = ALL) -> Estimate:
-    """Compare the ``inner`` ones of a few frames with the template."""
+    """Compare some frames, those of the slice ``inner``, with the template."""
     rigid = rigid_part(model)
     seen = view_frames(frames, rigid.view)
     if isinstance(model, RigidModel):
@@ -137,7 +136,7 @@ def refine_estimate(
     fields: NDArray[np.float32] | None,
     model: Model,
 ) -> Estimate:
-    """Return the estimate of frames whose motion is known by correlation.
+    """Refine shifts found by correlation, and judge them.
 
     Parameters
     ----------
@@ -148,7 +147,7 @@ def refine_estimate(
     fields
         float32 (frame, 2, patch row, patch column), pixels; None in a rigid model.
     model
-        With a robust rigid model, see `robust_template.build_robust`.
+        Its rigid part has to contain a robust model (`robust_template.build_robust`).
     """
     rigid = rigid_part(model)
     assert rigid.robust is not None
@@ -164,14 +163,14 @@ def refine_estimate(
         found, after = fit_fields(seen, fields, shifts, model)
         aligned = warp_view(seen, found, model.grid, view)
     _, residual = agreement(aligned, rigid.template, rigid.window)
-    # a few frames: float32 is exact enough, and no copy in float64 is made of them
+    # sums of a few frames: float32 is exact enough and needs no float64 copy
     return Estimate(
         shifts,
         found,
         before,
         after,
         np.hypot(*residual.T) * view.factor,
-        clipped_share(seen),
+        measure_clipping(seen),
         measure_sharpness(seen, shifts, fit, rigid.robust),
         seen.sum(0),
         aligned.sum(0),
@@ -183,9 +182,8 @@ def estimate(
 ) -> Estimate:
     """Compare the ``inner`` frames of a block (frame, row, column) with the template.
 
-    Outside ``inner`` are the frames that dim recordings are compared together with
-    (`halo_of`). The result does not depend on ``pool``, nor on how the recording is cut
-    into blocks.
+    The frames outside ``inner`` are the halo (`halo_of`), which dim recordings need.
+    The result depends neither on ``pool`` nor on how the recording is cut into blocks.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
@@ -195,7 +193,7 @@ def estimate(
         low, high = max(0, start - halo), min(len(frames), stop + halo)
         return estimate_batch(frames[low:high], model, slice(start - low, stop - low))
 
-    return Estimate.join(in_batches(work, last - first, batch_of(model), pool))
+    return Estimate.join(run_batches(work, last - first, batch_of(model), pool))
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ class OutputConversion:
     Parameters
     ----------
     dtype
-        Of the result; integers are rounded and clipped.
+        Dtype of the result; integers are rounded and clipped.
     offset
         Added to every value.
     nonnegative
@@ -225,10 +223,7 @@ def correct(
     store: OutputConversion,
     pool: Executor | None = None,
 ) -> NDArray[Any]:
-    """Return a block of frames moved back by their shifts.
-
-    By their fields where the model is piecewise.
-    """
+    """Return frames moved back by their shifts (rigid) or fields (piecewise)."""
     out = np.empty(frames.shape, store.dtype)
     rule = stored_as(out.dtype, store.offset, store.nonnegative)
 
@@ -246,7 +241,7 @@ def correct(
                 out[part],
             )
 
-    in_batches(
+    run_batches(
         work, len(frames), max(1, BATCH_PIXELS // int(np.prod(frames.shape[1:]))), pool
     )
     return out
@@ -255,9 +250,9 @@ def correct(
 def dense_field(
     field: NDArray[np.float32], model: Model, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return the shift of each pixel from the shifts of the patches.
+    """Interpolate the shifts of patches (2, patch row, patch column) at each pixel.
 
-    Shapes (2, row, column) and (2, patch row, patch column).
+    Returns float32 (2, row, column), pixels; ``shape``: rows and columns of the frame.
     """
     assert isinstance(model, PiecewiseModel)
     grid = model.grid

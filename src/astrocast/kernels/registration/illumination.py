@@ -1,8 +1,8 @@
-"""Which frames of a sample are lit as most of them are.
+"""Find frames whose light differs from most frames of a sample.
 
-The first template is the mean of frames that look alike. Frames in which an event fills
-part of the field look alike by the event, whatever their motion; they are recognised by
-the mean of blocks, and left out.
+The first template is the mean of similar frames. Frames in which an event fills part of
+the field are similar because of the event, not because of their position. They are
+recognised by the means of blocks of pixels, and left out.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from astrocast.kernels.compiling import njit
 
 Real = NDArray[np.float32]
 
-#: pixels of the view along a block; a quarter of a view that is smaller than four of
-#: them
+#: side of a block, pixels of the view; at most a quarter of the view
 BLOCK = 8
-#: before anything is aligned: this many robust standard deviations more than the others
+#: a frame is unevenly lit if its light differs by this many robust standard deviations
+#: more than in the median frame
 OUTSTANDING = 6.0
 
 
 @njit(cache=True, nogil=True)
 def block_size(shape: tuple[int, int]) -> int:
-    """Return how many pixels of a view of ``shape`` a block is long."""
+    """Return the side of a block, pixels (int64); ``shape``: (rows, columns)."""
     return max(1, min(BLOCK, shape[0] // 4, shape[1] // 4))
 
 
@@ -34,9 +34,9 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
     Parameters
     ----------
     seen
-        (frame, row, column).
+        float32 (frame, row, column).
     shifts
-        (frame, 2), whole pixels.
+        int64 (frame, 2), pixels.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
             top = i * size + shifts[b, 0]
             if not 0 <= top <= h - size:
                 continue
-            added[:] = 0  # whole rows are added first, so that this is done in vectors
+            added[:] = 0  # whole rows are added first: this loop is vectorized
             for y in range(top, top + size):
                 row = seen[b, y]
                 for x in range(w):
@@ -66,11 +66,11 @@ def block_means(seen: Real, shifts: NDArray[np.int64]) -> Real:
 
 
 @njit(cache=True, nogil=True)
-def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None:
-    """Write the largest deviation of each frame's light into ``largest``, float64.
+def _fill_deviations(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None:
+    """Fill ``largest`` with the largest deviation of each frame's light.
 
     ``means`` float32 (frame, block row, block column), ``wanted`` float32 (block row,
-    block column).
+    block column), ``largest`` float64 (frame,), zeros.
     """
     light = wanted.ravel()
     for b in range(len(means)):
@@ -96,33 +96,31 @@ def _most_apart(means: Real, wanted: Real, largest: NDArray[np.float64]) -> None
 
 
 def unevenness(means: Real, wanted: Real) -> NDArray[np.float64]:
-    """Return how much the light of each frame differs from the expected one.
-
-    In the block of pixels that differs most.
+    """Return the largest difference of each frame's light from the expected light.
 
     Parameters
     ----------
     means
         (frame, block row, block column) from `block_means`.
     wanted
-        (block row, block column), finite: the light of the template.
+        (block row, block column), finite: the expected light.
 
     Returns
     -------
     numpy.ndarray
-        (frame,): largest distance of a block from offset + gain x the one wanted, by
-        least squares. Not divided by the gain: an event that happens to lie where the
-        template is bright makes that many times too large.
+        (frame,): largest residual of a block after ``offset + gain * wanted`` was
+        fitted by least squares. The residual is not divided by the gain: an event where
+        the template is bright makes the gain many times too large.
     """
     largest = np.zeros(len(means))
-    _most_apart(means, wanted, largest)
+    _fill_deviations(means, wanted, largest)
     return largest
 
 
-def evenly_lit(seen: Real) -> NDArray[np.bool_]:
-    """Return which frames (frame, row, column) are lit like most of them.
+def find_evenly_lit(seen: Real) -> NDArray[np.bool_]:
+    """Return which frames have the light of most frames, bool (frame,).
 
-    Frames are not aligned yet.
+    ``seen`` (frame, row, column); the frames need not be aligned.
     """
     means = block_means(seen, np.zeros((len(seen), 2), np.int64))
     apart = unevenness(means, np.median(means, axis=0))

@@ -1,8 +1,7 @@
-"""The correlation of `rigid` and `piecewise` as one compiled JAX function, for a GPU.
+"""The correlation of `rigid` and `piecewise` on a GPU, as one compiled JAX function.
 
-The weighted least squares that follow are those of the CPU (`engine.refine_estimate`),
-so both engines give the same shifts, to 1e-3 pixels. JAX is imported when a function is
-built.
+The weighted least squares run on the CPU (`engine.refine_estimate`), so both engines
+give the same shifts to 1e-3 pixels. JAX is imported only when a function is built.
 """
 
 from __future__ import annotations
@@ -34,22 +33,23 @@ from astrocast.kernels.registration.engine import (
 from astrocast.kernels.registration.piecewise import (
     NEIGHBOURS,
     PiecewiseModel,
-    fields_of,
+    limit_fields,
 )
 from astrocast.kernels.registration.preprocess import view_frames
 from astrocast.kernels.registration.rigid import RigidModel
 
-#: frames per call: a compiled function has one shape, the last call is filled up
+#: frames per call if the memory of the device is not known; a compiled function has a
+#: fixed shape, so the last call is padded
 JAX_BATCH = 32
-#: fewest and most frames per call where the memory of the device is known, and the
-#: float32 values per pixel of the view that a frame needs there, with room to spare
+#: fewest and most frames per call if the memory of the device is known, and float32
+#: values that a frame needs there per pixel of the view (a safe upper bound)
 BATCH_LIMITS, VALUES_PER_PIXEL = (8, 256), 64
 
 
 def has_gpu() -> bool:
     """Return whether JAX is installed and sees a GPU."""
-    # every GPU of JAX comes as a plug-in; looking for one costs nothing, importing JAX
-    # costs a second and 150 MB
+    # JAX supports GPUs through plug-ins; looking for one is cheap, importing JAX takes
+    # a second and 150 MB
     if find_spec("jax") is None or find_spec("jax_plugins") is None:
         return False
     import jax
@@ -68,7 +68,7 @@ def _jax() -> Any:
 
 
 def _peaks(maps: Any) -> Any:
-    """`correlation.peaks` of maps (..., row, column)."""
+    """Do what `correlation.peaks` does, for maps (..., row, column)."""
     jnp = _jax().numpy
     rows, columns = maps.shape[-2:]
     best = jnp.argmax(maps.reshape(*maps.shape[:-2], -1), axis=-1)
@@ -103,7 +103,7 @@ def _peaks(maps: Any) -> Any:
 
 
 def _maps(spectrum: Any, correlator: Correlator) -> Any:
-    """`correlation.correlation_maps` of spectra (..., row, column)."""
+    """Do what `correlation.correlation_maps` does, for spectra (..., row, column)."""
     jnp = _jax().numpy
     lags = correlator.lags[1]
     interleaved = jnp.stack([spectrum.real, spectrum.imag], -1).reshape(
@@ -128,7 +128,7 @@ def _waves(frequencies: NDArray[Any], places: Any) -> Any:
 
 
 def _rigid(seen: Any, model: RigidModel) -> Any:
-    """`rigid.view_shifts` in pixels of the view, not yet limited."""
+    """Do what `rigid.view_shifts` does; returns pixels of the view, (frame, 2)."""
     jnp = _jax().numpy
     n, h, w = seen.shape
     coarse = (
@@ -147,7 +147,7 @@ def _rigid(seen: Any, model: RigidModel) -> Any:
 
 
 def _fine_peaks(moved: Any, fine: Correlator) -> Any:
-    """`rigid._fine_peaks`."""
+    """Do what `rigid._fine_peaks` does."""
     jnp = _jax().numpy
     _, h, w = moved.shape
     spectrum = _cross(moved, fine)
@@ -173,7 +173,7 @@ def _displace_frames(seen: Any, shifts: Any) -> Any:
 
 
 def _smooth_maps(maps: Any, axis: int) -> Any:
-    """`piecewise.smooth_maps`, once."""
+    """Do what `piecewise.smooth_maps` does, once."""
     jnp = _jax().numpy
     side, middle = NEIGHBOURS
     n = maps.shape[axis]
@@ -183,7 +183,7 @@ def _smooth_maps(maps: Any, axis: int) -> Any:
 
 
 def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
-    """Return the maps of patches, centred on the rigid shift.
+    """Return the correlation maps of patches, centred on the rigid shift.
 
     Shape (frame, patch row, patch column, lag, lag).
     """
@@ -217,7 +217,7 @@ def _patch_maps(seen: Any, shifts: Any, model: PiecewiseModel) -> Any:
 
 
 class ModelKey:
-    """A model as a key: the same object compiles once."""
+    """Key of a cache that compares models by identity: each object compiles once."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -231,9 +231,10 @@ class ModelKey:
 
 @lru_cache(maxsize=4)
 def _compile(key: ModelKey) -> Any:
-    """Return the compiled function (views, number of real frames) -> shifts, lags.
+    """Return a compiled function of (views, number of frames that are not padding).
 
-    Shifts in pixels of the view, and lags of the patches.
+    It returns rigid shifts (frame, 2) and deviations of patches (frame, patch row,
+    patch column, 2), both in pixels of the view.
     """
     jax, model = _jax(), key.model
     jnp = jax.numpy
@@ -245,8 +246,7 @@ def _compile(key: ModelKey) -> Any:
             return shifts, jnp.zeros((len(seen), 2, 0, 0))
         maps = _patch_maps(seen, shifts, model)
         for _ in range(model.halo):
-            # what fills the batch up stands for the last frame, as beyond the end of a
-            # recording
+            # padding repeats the map of the last frame, as at the end of a recording
             maps = _smooth_maps(
                 jnp.take(maps, jnp.minimum(jnp.arange(len(seen)), last - 1), axis=0), 0
             )
@@ -261,7 +261,7 @@ def estimate(
 ) -> Estimate:
     """Compare a block of frames with the template, see `engine.estimate`.
 
-    ``pool`` is not used.
+    ``pool`` is ignored: the signature is that of `engine.estimate`.
     """
     first, last, _ = inner.indices(len(frames))
     halo = halo_of(model)
@@ -280,7 +280,7 @@ def estimate(
 
 
 def frames_per_call(model: Model) -> int:
-    """Return how many frames go to the device at once, by its memory."""
+    """Return how many frames the device can process at once, from its memory."""
     _jax()
     rows, columns = rigid_part(model).view.shape
     fewest, most = BATCH_LIMITS
@@ -307,5 +307,5 @@ def _estimate_batch(
     )
     fields = None
     if isinstance(model, PiecewiseModel):
-        fields = fields_of(shifts, rest[: len(seen)][inner] * factor, model)
+        fields = limit_fields(shifts, rest[: len(seen)][inner] * factor, model)
     return refine_estimate(frames[inner], seen[inner], shifts, fields, model)

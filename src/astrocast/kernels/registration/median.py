@@ -1,4 +1,4 @@
-"""Medians that compiled loops find without jumps."""
+"""Medians in compiled loops without branches, which the compiler can vectorize."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Real = NDArray[np.float32]
 
 @njit(cache=True, nogil=True)
 def _count_up_to(bits: NDArray[np.int32], limit: np.int32) -> Any:
-    """Return how many of int32 (value,) are not above a limit, int32."""
+    """Return how many values are at most ``limit``, int32; ``bits`` int32 (value,)."""
     count = np.int32(0)
     for x in range(len(bits)):
         count += np.int32(bits[x] <= limit)
@@ -23,13 +23,14 @@ def _count_up_to(bits: NDArray[np.int32], limit: np.int32) -> Any:
 
 @njit(cache=True, nogil=True)
 def median_of_positive(values: Real) -> float:
-    """Return the median of float32 (value,), all finite and not negative.
+    """Return the median of finite values that are not negative.
 
-    By bisection on the bits, which are in the order of the values: each of 31 passes
-    is a sum that is vectorized, where a selection jumps at every value.
+    ``values`` float32 (value,). The bits of such values, read as integers, have the
+    same order as the values; the median is found by bisection of the bits. Each of 31
+    passes is a vectorized sum, while a selection algorithm branches at every value.
     """
     bits, n = values.view(np.int32), len(values)
-    # values up to the lower of the two middle ones
+    # rank of the lower of the two middle values
     below = (n + 1) // 2
     low, high = np.int32(0), np.int32(0x7F800000)
     while low < high:
@@ -52,10 +53,10 @@ def median_of_positive(values: Real) -> float:
 
 @njit(cache=True, nogil=True)
 def _median_rows(keys: NDArray[np.int32], out: NDArray[np.int32]) -> None:
-    """Fill ``out`` int32 (2, column) with the two middle values over frames.
+    """Fill ``out`` with the two middle values over frames.
 
-    ``keys``: int32 (frame, column), in the order of the values. All columns are
-    bisected at once.
+    ``keys`` int32 (frame, column): integers in the order of the values; ``out`` int32
+    (2, column). All columns are bisected at once.
     """
     n, w = keys.shape
     below = np.int32((n + 1) // 2)
@@ -65,7 +66,7 @@ def _median_rows(keys: NDArray[np.int32], out: NDArray[np.int32]) -> None:
     high[:] = np.int32(2147483647)
     for _ in range(32):
         count[:] = 0
-        for x in range(w):  # the mean of both, which does not overflow
+        for x in range(w):  # mean of low and high without overflow
             middle[x] = (low[x] >> 1) + (high[x] >> 1) + (low[x] & high[x] & 1)
         for k in range(n):
             row = keys[k]
@@ -100,7 +101,7 @@ def median_over_frames(frames: Real) -> Real:
     for y in range(h):
         for k in range(n):
             bits, row = frames[k, y].view(np.int32), keys[k]
-            for x in range(w):  # negative values have the opposite order
+            for x in range(w):  # the bits of negative values have the opposite order
                 row[x] = bits[x] if bits[x] >= 0 else bits[x] ^ np.int32(0x7FFFFFFF)
         _median_rows(keys, both)
         for i in range(2):

@@ -32,7 +32,7 @@ from astrocast.kernels.registration.correlation import (
     phase_ramps,
     taper_2d,
 )
-from astrocast.kernels.registration.preprocess import View, patches
+from astrocast.kernels.registration.preprocess import View, cut_patches
 from astrocast.kernels.registration.quality import estimate_noise_level
 from astrocast.kernels.registration.rigid import RigidModel
 from astrocast.kernels.registration.robust_patches import (
@@ -58,7 +58,7 @@ NEIGHBOURS = np.float32(0.25), np.float32(0.5)
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the patches are, and how their shifts spread over the frame.
+    """The places of the patches, and how their shifts are interpolated.
 
     Parameters
     ----------
@@ -68,10 +68,11 @@ class Grid:
     window
         Rows and columns of a patch, in pixels of the view.
     row_nodes, column_nodes
-        Places of the interpolated field's nodes, in pixels of the frame, evenly spaced.
+        Places of the nodes of the interpolated field, in pixels of the frame,
+        ascending.
     row_weights, column_weights
-        (node, patch): the field at a node from the shifts of the patches along one
-        axis.
+        (node, patch): weights that interpolate the shifts of the patches at the nodes,
+        along one axis.
     """
 
     rows: NDArray[np.int64]
@@ -90,17 +91,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class PatchTemplates:
-    """The template of every patch, prepared.
+    """The template of every patch, prepared for correlation.
 
     Parameters
     ----------
     correlator
-        What the patches are compared with.
+        The prepared templates of the patches.
     bias
-        (patch row, patch column, 2), pixels of the view: where the template's own map
-        peaks. A masked template that is compared with itself peaks away from zero when
-        it is brighter on one side; without taking that out, the geometry of the
-        template drifts with every round.
+        (patch row, patch column, 2), pixels of the view: peak of the correlation of
+        each template with itself. It is not zero if a masked template is brighter on
+        one side; if it is not subtracted, the geometry of the template drifts with
+        every round.
     """
 
     correlator: Correlator
@@ -109,21 +110,22 @@ class PatchTemplates:
 
 @dataclass(frozen=True)
 class PiecewiseModel:
-    """A template as the patches need it.
+    """A template prepared for piecewise registration.
 
     Parameters
     ----------
     rigid
-        The same template for the rigid shift.
+        The same template, prepared for the rigid shift.
     grid
-        The patches.
+        The places of the patches.
     patches
-        What they are compared with.
+        The templates of the patches.
     deviation
-        Largest distance of a patch's shift from the rigid one, in pixels of the frame.
+        Largest distance of a patch's shift from the rigid shift, in pixels of the
+        frame.
     halo
-        How often the maps are averaged with those of the neighbouring frames; that many
-        frames on either side count.
+        Number of times that the maps are averaged with those of the frames before and
+        after; the result depends on this many frames on either side.
     """
 
     rigid: RigidModel
@@ -140,12 +142,12 @@ def plan_grid(
     overlaps: tuple[int, int],
     upsample: int,
 ) -> Grid:
-    """Return the patches of frames of ``shape``.
+    """Return the grid of patches of the view.
 
-    Windows of stride + overlap pixels, one stride apart.
-
-    A window larger than the view becomes the view. ``upsample`` nodes per patch carry
-    the field between their centres; with one it is linear between the centres.
+    A patch is stride + overlap pixels long (at most the view), and patches are one
+    stride apart; strides and overlaps are in pixels of the frame. The field has
+    ``upsample`` nodes per patch; with 1 it is linear between the centres of the
+    patches.
     """
     starts, windows, nodes, weights = [], [], [], []
     for axis, origin in ((0, view.top), (1, view.left)):
@@ -180,7 +182,7 @@ def plan_grid(
 
 
 def _spline_weights(centres: NDArray[np.float64], nodes: NDArray[np.float64]) -> Real:
-    """Return the weights of a natural cubic spline at the nodes, (node, centre)."""
+    """Return weights that interpolate by a natural cubic spline, (node, centre)."""
     if len(centres) == 1:
         return np.ones((len(nodes), 1), np.float32)
     return CubicSpline(centres, np.eye(len(centres)), bc_type="natural")(nodes).astype(
@@ -195,9 +197,9 @@ def build_piecewise(
     sigma: tuple[float, float] | None = None,
     halo: int = 0,
 ) -> PiecewiseModel:
-    """Prepare the template of ``rigid`` by patches; lengths in frame pixels."""
+    """Prepare the template of ``rigid`` for patches; lengths in pixels of the frame."""
     factor = rigid.view.factor
-    own = patches(
+    own = cut_patches(
         rigid.template[None],
         grid.rows,
         grid.columns,
@@ -209,27 +211,26 @@ def build_piecewise(
     mask = taper_2d(grid.window, max(1, reach // 2), 7)
     correlator = build_correlator(own, mask, (reach, reach), scaled, noise=rigid.noise)
     itself = correlation_maps(cross_spectrum(own, correlator), correlator)
-    bias = peaks_of(itself.reshape(1, *grid.shape, *correlator.lags))[0]
+    bias = find_patch_peaks(itself.reshape(1, *grid.shape, *correlator.lags))[0]
     patch_templates = PatchTemplates(correlator, bias)
     return PiecewiseModel(rigid, grid, patch_templates, float(deviation), halo)
 
 
-def peaks_of(maps: Real) -> NDArray[np.float64]:
-    """Return the peaks of maps that were averaged with those of neighbours.
+def find_patch_peaks(maps: Real) -> NDArray[np.float64]:
+    """Average maps with those of neighbouring patches and return their peaks.
 
-    Shape (frame, patch row, patch column, 2).
+    ``maps`` (frame, patch row, patch column, lag, lag); returns (frame, patch row,
+    patch column, 2), in pixels of the view.
     """
     near = np.ascontiguousarray(smooth_maps(smooth_maps(maps, 1, 1), 2, 1))
     return peaks(near.reshape(-1, *maps.shape[3:])).reshape(*maps.shape[:3], 2)
 
 
-def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
-    """Return the standard deviation of a typical patch's shift due to noise.
+def estimate_patch_error(seen: Real, rigid: RigidModel, grid: Grid) -> float:
+    """Return how far noise moves the shift of a typical patch (SD, pixels of the view).
 
-    In pixels of the view.
-
-    The Cramer-Rao bound: noise over the root of the summed squared gradient of the
-    template. ``seen`` are some viewed frames, aligned or not.
+    The Cramer-Rao bound: noise divided by the root of the summed squared gradient of
+    the template. ``seen``: some views (frame, row, column), aligned or not.
     """
     rows, columns = np.gradient(rigid.template)
     energy = np.minimum(rows**2, columns**2)
@@ -242,11 +243,9 @@ def uncertainty(seen: Real, rigid: RigidModel, grid: Grid) -> float:
 
 
 def smooth_maps(maps: Real, axis: int, times: int) -> Real:
-    """Return maps averaged with neighbours along ``axis`` (1/4, 1/2, 1/4), repeatedly.
+    """Average maps with neighbours along ``axis`` (1/4, 1/2, 1/4), ``times`` times.
 
-    ``times`` times.
-
-    At the ends the map itself stands for the neighbour that is not there.
+    At the ends the map itself replaces the missing neighbour.
     """
     side, middle = NEIGHBOURS
     for _ in range(times):
@@ -266,19 +265,19 @@ def view_fields(
     model: PiecewiseModel,
     inner: slice = slice(None),
 ) -> NDArray[np.float32]:
-    """Return the shifts of the patches of each viewed frame, by correlation.
+    """Return the shifts of the patches of each view, by correlation.
 
     Parameters
     ----------
     seen
-        Viewed frames; the model's ``halo`` frames before and after those of interest
-        are compared with them, where the recording has them.
+        Views float32 (frame, row, column): the frames ``inner``, with ``model.halo``
+        frames before and after them where the recording has them.
     shifts
-        (frame, 2), pixels of the frame: the rigid shift of each of them.
+        (frame, 2), pixels of the frame: rigid shift of each view.
     model
         From `build_piecewise`.
     inner
-        The frames of interest.
+        Frames to return.
 
     Returns
     -------
@@ -288,22 +287,22 @@ def view_fields(
     grid, factor = model.grid, model.rigid.view.factor
     own = shifts / factor
     whole = np.rint(own).astype(np.int64)
-    cut = patches(seen, grid.rows, grid.columns, grid.window, whole)
+    cut = cut_patches(seen, grid.rows, grid.columns, grid.window, whole)
     correlator = model.patches.correlator
     maps = _patch_maps(cut, own - whole, correlator)
     maps = maps.reshape(len(seen), *grid.shape, *correlator.lags)
     maps = smooth_maps(maps, 0, model.halo)[inner]
-    rest = (peaks_of(maps) - model.patches.bias) * factor
-    return fields_of(shifts[inner], rest, model)
+    rest = (find_patch_peaks(maps) - model.patches.bias) * factor
+    return limit_fields(shifts[inner], rest, model)
 
 
-def fields_of(
+def limit_fields(
     shifts: NDArray[np.float64], rest: NDArray[np.float64], model: PiecewiseModel
 ) -> Real:
-    """Return fields from rigid shifts and deviations, which are limited.
+    """Add the deviations of patches, limited, to the rigid shifts.
 
-    Fields are float32 (frame, 2, patch row, patch column), shifts (frame, 2),
-    deviations (frame, patch row, patch column, 2).
+    ``shifts`` (frame, 2) and the deviations ``rest`` (frame, patch row, patch column,
+    2) are in pixels of the frame; returns float32 (frame, 2, patch row, patch column).
     """
     fields = shifts[:, None, None] + np.clip(rest, -model.deviation, model.deviation)
     return np.ascontiguousarray(fields.transpose(0, 3, 1, 2), np.float32)
@@ -315,18 +314,18 @@ def fit_fields(
     shifts: NDArray[np.float64],
     model: PiecewiseModel,
 ) -> tuple[Real, NDArray[np.float64]]:
-    """Return fields that activity does not pull, and the agreement of each frame.
+    """Return fields that activity does not bias, and the agreement of each frame.
 
     Parameters
     ----------
     seen
-        Viewed frames.
+        Views float32 (frame, row, column).
     fields
-        From `view_fields`; those of frames without activity are returned as they are.
+        From `view_fields`; fields of frames without activity are returned unchanged.
     shifts
         (frame, 2), pixels of the frame: robust rigid shifts.
     model
-        With a robust rigid model.
+        Its rigid model has to contain the robust one.
 
     Returns
     -------
@@ -344,7 +343,7 @@ def fit_fields(
     active, after = np.zeros(seen.shape, np.uint8), np.zeros(n)
 
     def compare(frames: NDArray[np.intp]) -> Real:
-        moved = moved_templates(level.template, fields[frames], grid, model.rigid.view)
+        moved = move_templates(level.template, fields[frames], grid, model.rigid.view)
         found, own = active[frames], fits[frames]
         agreement = np.zeros((len(frames), 2))
         find_active_views(
@@ -360,7 +359,7 @@ def fit_fields(
     touched = {}
     for t in pulled:
         calm = calm_shares(active[t], whole[t], corners)
-        # the maps of a patch are averaged with those of its neighbours
+        # a patch shares its map with its neighbours, so their activity counts as well
         touched[t] = ndimage.minimum_filter(calm, 3, mode="nearest") < CALM
         apart = follow_calm_patches(fields[t] - shifts[t, :, None, None], calm)
         fields[t] = shifts[t, :, None, None] + apart
@@ -379,22 +378,22 @@ def fit_fields(
     return fields, after
 
 
-def moved_templates(template: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return the template as each frame would show it, (frame, row, column).
+def move_templates(template: Real, fields: Real, grid: Grid, view: View) -> Real:
+    """Return the template displaced by each field, (frame, row, column).
 
-    The template is (row, column), the fields are in pixels of the frame.
-
-    The field at a place of the frame is taken from the same place of the template: it
-    is smooth.
+    ``template`` (row, column) of the view, ``fields`` in pixels of the frame. The field
+    is read at the template's pixel instead of the frame's: fields are smooth, so both
+    are nearly equal.
     """
     still = np.broadcast_to(template, (len(fields), *template.shape))
     return warp_view(np.ascontiguousarray(still), -fields, grid, view)
 
 
 def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -> Real:
-    """Return maps of patches, centred ``ahead`` of the place where they were read.
+    """Return maps of patches, centred ``ahead`` pixels from where they were read.
 
-    So that maps of neighbouring frames can be added.
+    ``ahead`` (frame, 2): the fraction of a pixel in the rigid shift. Maps of
+    neighbouring frames then have the same centre and can be averaged.
     """
     spectrum = cross_spectrum(cut, correlator)
     spectrum *= phase_ramps(correlator.shape, ahead)[:, None]
@@ -402,18 +401,15 @@ def _patch_maps(cut: Real, ahead: NDArray[np.float64], correlator: Correlator) -
 
 
 def spread_fields(fields: Real, grid: Grid) -> Real:
-    """Return the shifts at the nodes of the grid from those of the patches.
+    """Interpolate the shifts of patches at the nodes of the grid.
 
-    Shape (frame, 2, row node, column node).
+    Returns (frame, 2, row node, column node).
     """
     return np.ascontiguousarray(grid.row_weights @ fields @ grid.column_weights.T)
 
 
 def warp_view(seen: Real, fields: Real, grid: Grid, view: View) -> Real:
-    """Return views moved back by the fields of their patches.
-
-    Fields are in pixels of the frame.
-    """
+    """Return views moved back by the fields of their patches (pixels of the frame)."""
     centre = (view.factor - 1) / 2
     return warp_frames(
         seen,

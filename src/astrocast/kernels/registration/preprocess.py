@@ -1,4 +1,7 @@
-"""Prepare frames for registration: window, binning, mean zero, float32."""
+"""Prepare frames for registration: cut a window, bin it, subtract its mean.
+
+The result, float32 (frame, row, column), is called the views of the frames.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from scipy.fft import prev_fast_len
 
 from astrocast.kernels.compiling import njit
 
-#: frames at least this large are binned 2 x 2 first: a quarter of the work, and photon
-#: noise halved
+#: windows with at least this shorter side are binned 2 x 2: a quarter of the work, and
+#: half the photon noise
 BINNED_FROM = 96
-#: smaller frames hold too little to compare
+#: smallest side of a frame that can be registered, pixels
 SMALLEST = 8
 
 
 @dataclass(frozen=True)
 class View:
-    """The part of a frame that is compared, and how coarsely.
+    """The window of a frame that is compared, and its binning.
 
     Parameters
     ----------
@@ -41,12 +44,10 @@ class View:
 def plan_view(
     shape: tuple[int, int], border: tuple[int, int, int, int] = (0, 0, 0, 0)
 ) -> View:
-    """Return the view of frames of ``shape`` without ``border``.
+    """Return the view of frames of ``shape`` without a border.
 
-    The border is (top, bottom, left, right), in pixels.
-
-    The window is cut to even lengths that the FFT is fast for (at most a few pixels are
-    lost at the edges).
+    ``border`` is (top, bottom, left, right), in pixels. The window is cut to even
+    lengths for which the FFT is fast; a few more pixels are lost at the edges.
     """
     top, bottom, left, right = border
     inside = (shape[0] - top - bottom, shape[1] - left - right)
@@ -61,7 +62,7 @@ def plan_view(
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
-def _bin(
+def _bin_frames(
     frames: NDArray[Any],
     top: int,
     left: int,
@@ -69,10 +70,11 @@ def _bin(
     out: NDArray[np.float32],
     mean: NDArray[np.float64],
 ) -> None:
-    """Write means of ``factor`` x ``factor`` pixels and the mean of each frame.
+    """Fill ``out`` with binned windows of frames, and ``mean`` with their means.
 
-    ``frames`` of any real dtype (frame, row, column), ``out`` float32 (frame, row,
-    column), ``mean`` float64 (frame,).
+    ``frames`` (frame, row, column) of any real dtype; the window starts at (``top``,
+    ``left``); ``factor`` 1 or 2; ``out`` float32 (frame, row, column); ``mean``
+    float64 (frame,), zeros.
     """
     n, rows, columns = out.shape
     both = np.empty(2 * columns, np.float32)
@@ -97,8 +99,8 @@ def _bin(
 
 
 @njit(cache=True, nogil=True)
-def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
-    """Subtract the mean of each frame, in place.
+def _subtract_means(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
+    """Subtract a value from each frame, in place.
 
     ``seen`` float32 (frame, row, column), ``mean`` float64 (frame,).
     """
@@ -112,7 +114,7 @@ def _subtract(seen: NDArray[np.float32], mean: NDArray[np.float64]) -> None:
 def as_native(frames: NDArray[Any]) -> NDArray[Any]:
     """Return frames in a dtype and byte order that compiled loops accept.
 
-    The same array if it already has them.
+    Returns the same array if possible.
     """
     if frames.dtype.kind == "b":
         return frames.view(np.uint8)
@@ -122,13 +124,13 @@ def as_native(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
-    """Return what the registration compares of ``frames``.
+    """Return the views of frames: window, binning, mean zero.
 
     Parameters
     ----------
     frames
         (frame, row, column), any real dtype. NaN and infinity are replaced by the mean
-        of the frame's other pixels.
+        of the frame's finite pixels.
     view
         From `plan_view`.
 
@@ -138,7 +140,7 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
         float32 (frame, view row, view column); the mean of each frame is zero.
     """
     seen, mean = np.empty((len(frames), *view.shape), np.float32), np.zeros(len(frames))
-    _bin(as_native(frames), view.top, view.left, view.factor, seen, mean)
+    _bin_frames(as_native(frames), view.top, view.left, view.factor, seen, mean)
     if not np.isfinite(mean).all():
         finite = np.isfinite(seen)
         count = np.maximum(finite.sum(axis=(1, 2)), 1)
@@ -148,15 +150,16 @@ def view_frames(frames: NDArray[Any], view: View) -> NDArray[np.float32]:
             .astype(np.float64)
         )
         seen = np.where(finite, seen, mean.astype(np.float32)[:, None, None])
-    _subtract(seen, mean)
+    _subtract_means(seen, mean)
     return seen
 
 
 @njit(cache=True, nogil=True)
 def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the frames binned 2 x 2.
+    """Return frames binned 2 x 2.
 
-    ``seen`` float32 (frame, row, column).
+    ``seen`` and the result: float32 (frame, row, column). An odd last row or column is
+    left out.
     """
     n, rows, columns = seen.shape[0], seen.shape[1] // 2, seen.shape[2] // 2
     out = np.empty((n, rows, columns), np.float32)
@@ -176,11 +179,10 @@ def halve(seen: NDArray[np.float32]) -> NDArray[np.float32]:
 def displace_frames(
     seen: NDArray[np.float32], shifts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return frames moved back by whole pixels; edge pixels are repeated.
+    """Return frames moved back by whole pixels: ``out[p] = seen[p + shift]``.
 
-    ``out[p] = seen[p + shift]``.
-
-    ``seen`` float32 (frame, row, column), ``shifts`` int64 (frame, 2).
+    ``seen`` and the result: float32 (frame, row, column); ``shifts`` int64 (frame, 2).
+    Edge pixels are repeated.
     """
     n, rows, columns = seen.shape
     out = np.empty_like(seen)
@@ -198,35 +200,31 @@ def displace_frames(
 
 
 @njit(cache=True, nogil=True)
-def patches(
+def cut_patches(
     seen: NDArray[np.float32],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     shape: tuple[int, int],
     shifts: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Return patches of each frame, each with mean zero.
-
-    They are read at the whole-pixel shift of the frame.
+    """Return the patches of each frame, displaced by its shift, each with mean zero.
 
     Parameters
     ----------
     seen
-        (frame, row, column).
+        float32 (frame, row, column).
     rows, columns
-        First row of each row of patches and first column of each column of patches.
+        int64 (patch row,) and (patch column,): first row and first column of the
+        patches.
     shape
         Rows and columns of a patch.
     shifts
-        (frame, 2), whole pixels.
+        int64 (frame, 2), pixels.
 
     Returns
     -------
     numpy.ndarray
-        (frame, patch, row, column), patches in raster order.
-
-    ``seen`` float32 (frame, row, column), ``rows`` and ``columns`` int64, ``shifts``
-    int64 (frame, 2).
+        float32 (frame, patch, row, column), patches in raster order.
     """
     n, h, w = seen.shape
     out = np.empty((n, len(rows) * len(columns), shape[0], shape[1]), np.float32)

@@ -15,29 +15,28 @@ from astrocast.kernels.registration.preprocess import as_native
 Real = NDArray[np.float32]
 Shifts = TypeVar("Shifts", NDArray[np.float32], NDArray[np.float64])
 
-#: a frame whose correlation is this many robust standard deviations below the sample's
-#: median is not trusted ...
+#: a frame is not trusted if its correlation is this many robust standard deviations
+#: below the sample's median ...
 DEVIATIONS = 8.0
-#: ... when it also falls below this share of the median (clean recordings have tiny
-#: deviations)
+#: ... and below this fraction of the median (in clean recordings deviations are tiny)
 SHARE = 0.5
 #: the mean image is blurred by this many pixels before its crispness is measured
 BLUR = 1.0
-#: a frame is clipped when this share of its pixels more than usual sits at its lowest
-#: or highest value
+#: a frame is clipped if the fraction of its pixels at its lowest or highest value
+#: exceeds the sample's median by this much
 CLIPPED = 0.2
 
 
 @dataclass(frozen=True)
 class NormalRange:
-    """What frames of the sample look like; others are judged by it.
+    """Limits, derived from a sample, within which a frame is trusted.
 
     Parameters
     ----------
     correlation
-        Least correlation with the template of a frame that is trusted.
+        Least correlation with the template.
     clipped
-        Largest share of pixels at the extremes of a frame that is trusted.
+        Largest fraction of pixels at the lowest or highest value of the frame.
     """
 
     correlation: float
@@ -46,7 +45,7 @@ class NormalRange:
     def trusts(
         self, correlation: NDArray[np.float64], clipped: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        """Return which frames (frame,) can be trusted."""
+        """Return which frames are within the limits, bool (frame,)."""
         return (
             (correlation >= self.correlation)
             & (correlation > 0)
@@ -58,30 +57,26 @@ class NormalRange:
 def agreement(
     seen: Real, template: Real, window: Real
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the correlation of frames with the template, and their displacement.
-
-    The displacement that remains between them.
+    """Return the correlation of frames with the template, and the displacement left.
 
     Parameters
     ----------
     seen
-        (frame, row, column), finite.
+        float32 (frame, row, column), finite.
     template
-        (row, column).
+        float32 (row, column).
     window
-        (row, column), weight of each pixel.
+        float32 (row, column), weight of each pixel.
 
     Returns
     -------
     correlation
-        (frame,), weighted Pearson correlation; 0 for a constant frame or template.
+        float64 (frame,), weighted Pearson correlation; 0 for a constant frame or
+        template.
     residual
-        (frame, 2), pixels: the displacement that explains, by least squares, the
-        difference between frame and template (one step of Lucas & Kanade 1981); exact
-        in the limit of small displacements.
-
-    All float32: ``seen`` (frame, row, column), ``template`` and ``window`` (row,
-    column).
+        float64 (frame, 2), pixels: displacement that explains the difference between
+        frame and template, by least squares (one step of Lucas & Kanade 1981, for small
+        displacements); 0 where the correlation is not positive.
     """
     n, rows, columns = seen.shape
     correlation, residual = np.zeros(n), np.zeros((n, 2))
@@ -127,9 +122,10 @@ def agreement(
 def _displacement(
     frame: Real, template: Real, window: Real, gain: np.float32, offset: np.float32
 ) -> tuple[float, float]:
-    """Return the remaining displacement of a frame from its gradients, float64 (2,).
+    """Return the displacement of a frame from the template's gradients, pixels.
 
-    ``frame``, ``template`` and ``window`` float32 (row, column).
+    ``frame``, ``template`` and ``window`` float32 (row, column). Returns two float64:
+    along rows and along columns; 0 if the gradients do not determine them.
     """
     rows, columns = frame.shape
     yy = xx = yx = dy = dx = 0.0
@@ -160,12 +156,11 @@ def _displacement(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def clipped_share(seen: Real) -> NDArray[np.float64]:
-    """Return the fraction of each frame's pixels at its minimum or maximum.
+def measure_clipping(seen: Real) -> NDArray[np.float64]:
+    """Return the fraction of pixels at the minimum or maximum of each frame.
 
-    The larger of the two.
-
-    ``seen`` float32 (frame, row, column).
+    ``seen`` float32 (frame, row, column). Returns the larger fraction, float64
+    (frame,).
     """
     n, rows, columns = seen.shape
     shares = np.zeros(n)
@@ -188,7 +183,8 @@ def clipped_share(seen: Real) -> NDArray[np.float64]:
 def estimate_noise_level(frames: NDArray[np.generic]) -> float:
     """Return the standard deviation of pixel noise, from differences of neighbours.
 
-    Robust to structure.
+    ``frames`` (frame, row, column), any real dtype. The median makes the result robust
+    to edges in the image.
     """
     values = frames.astype(np.float32)
     corner = (
@@ -204,10 +200,7 @@ def estimate_noise_level(frames: NDArray[np.generic]) -> float:
 def normal_range(
     correlation: NDArray[np.float64], clipped: NDArray[np.float64]
 ) -> NormalRange:
-    """Return the normal range of correlations and clipped fractions.
-
-    From a sample of frames.
-    """
+    """Return the limits derived from a sample: correlation and clipped fraction."""
     middle = float(np.median(correlation))
     spread = 1.4826 * float(np.median(np.abs(correlation - middle)))
     least = min(middle - DEVIATIONS * spread, SHARE * middle)
@@ -215,12 +208,10 @@ def normal_range(
 
 
 def crispness(image: NDArray[np.floating]) -> float:
-    """Return the crispness of an image.
+    """Return the root mean square gradient of an image, in its units per pixel.
 
-    The root mean square of its gradient, in units of the image per pixel.
-
-    Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm;
-    the mean compares across sizes.
+    Pnevmatikakis & Giovannucci 2017 (doi:10.1016/j.jneumeth.2017.07.031) use the norm
+    of the gradient; the mean can be compared between images of different size.
     """
     if min(image.shape) < 2:
         return 0.0
@@ -231,36 +222,40 @@ def crispness(image: NDArray[np.floating]) -> float:
 def mean_crispness(image: NDArray[np.floating]) -> float:
     """Return the crispness of a mean image after a blur of one pixel.
 
-    Moving frames back interpolates them, which lowers their noise: without the blur the
-    mean of few or dim frames seems less crisp though its structure is sharper.
+    Interpolation lowers the noise of corrected frames. Without the blur, the mean of
+    few or dim corrected frames would seem less crisp although its structure is sharper.
     """
     blurred = ndimage.gaussian_filter(image.astype(np.float64), BLUR, mode="nearest")
     return crispness(blurred)
 
 
 def valid_border(shifts: NDArray[np.floating]) -> tuple[int, int, int, int]:
-    """Return the border of corrected frames that lies outside some raw frame.
-
-    Pixels at (top, bottom, left, right).
+    """Return the border of corrected frames that lies outside at least one raw frame.
 
     Parameters
     ----------
     shifts
-        (..., 2), pixels, of the frames that count.
+        (..., 2), pixels, of all frames to consider.
+
+    Returns
+    -------
+    tuple of int
+        Pixels at (top, bottom, left, right).
     """
     flat = shifts.reshape(-1, 2)
     if not len(flat):
         return (0, 0, 0, 0)
-    # rounding of the estimate is not motion
+    # shifts below 0.05 pixels are errors of the estimate
     low, high = np.minimum(flat.min(0), 0) + 0.05, np.maximum(flat.max(0), 0) - 0.05
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     return tuple(int(v) for v in np.ceil([-low[0], high[0], -low[1], high[1]]))  # type: ignore[return-value]
 
 
-def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
-    """Return shifts with those of bad frames interpolated from good ones in time.
+def interpolate_bad_frames(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
+    """Replace the shifts of bad frames by interpolation in time between good frames.
 
-    ``shifts`` is (frame, ...); where every frame is bad the result is zero.
+    ``shifts`` (frame, ...), ``bad`` bool (frame,). If all frames are bad, the result is
+    zero.
     """
     if not bad.any():
         return shifts
@@ -276,7 +271,7 @@ def bridge(shifts: Shifts, bad: NDArray[np.bool_]) -> Shifts:
 def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
     """Return `valid_border` of fields (frame, 2, row node, column node).
 
-    The shifts at the edges of the frame decide.
+    Only shifts at the edges of the frame are used.
     """
     if not len(nodes):
         return (0, 0, 0, 0)
@@ -288,11 +283,11 @@ def field_border(nodes: NDArray[np.float32]) -> tuple[int, int, int, int]:
 
 @njit(cache=True, nogil=True)
 def _line_sums(frames: NDArray[Any], step: int) -> Any:
-    """Return sum, sum of squares and count of each row and each column.
+    """Return sum, sum of squares and count of each row and of each column.
 
-    Of every ``step``-th frame.
-
-    ``frames`` of any real dtype (frame, row, column).
+    ``frames`` (frame, row, column) of any real dtype; every ``step``-th one is used,
+    and values that are not finite count as 0. Returns two tuples of float64 (row,) or
+    (column,) twice, and an int64.
     """
     n, rows, columns = frames.shape
     row_sum, row_square, sums, squares = (
@@ -318,15 +313,15 @@ def _line_sums(frames: NDArray[Any], step: int) -> Any:
 
 
 def dark_border(sample: NDArray[np.generic]) -> tuple[int, int, int, int]:
-    """Return how many lines at the edges of all frames are empty.
+    """Return the width of the dark border of all frames, (top, bottom, left, right).
 
-    At (top, bottom, left, right).
-
-    A border that stays where it is while the tissue moves (a dark frame, zeros of an
-    earlier correction) would pull every shift towards zero. A line counts as dark when
-    its mean is within a tenth of the way from the darkest line to the median line, and
-    its contrast over space and time below a tenth of the median line's. At most a
+    A border that does not move with the tissue (dark camera edge, zeros of an earlier
+    correction) would bias every shift towards zero. A line is dark if its mean is
+    within a tenth of the way from the darkest to the median line, and its standard
+    deviation over space and time is at most a tenth of the median line's. At most a
     quarter of the frame is taken from each side.
+
+    ``sample`` (frame, row, column), any real dtype.
     """
     borders: list[int] = []
     for total, square, count in _line_sums(

@@ -1,4 +1,4 @@
-"""No frame gets worse: shifts that agree less than others would are replaced."""
+"""Find frames with a doubtful shift and replace it if another shift agrees better."""
 
 from __future__ import annotations
 
@@ -20,35 +20,38 @@ from astrocast.kernels.registration.sharpness import measure_sharpness
 
 Real = NDArray[np.float32]
 
-#: a shift that is this far from those around it is looked at again, pixels ...
+#: a shift is doubtful if it is this far from those of neighbouring frames, pixels ...
 FAR = 0.5
-#: ... where the frame agrees less than usual by so many robust standard deviations
+#: ... and the frame's agreement is this many robust standard deviations below its
+#: neighbours
 LOW = 3.0
-#: a frame that agrees less than all others by so many is looked at again in any case
+#: a shift is also doubtful if the agreement is this many robust standard deviations
+#: below the median of all frames
 LOWEST = 8.0
-#: frames on either side that a shift is compared with, and an agreement
+#: neighbours on either side: for comparing shifts, and for comparing agreements
 NEAR, AROUND = 2, 12
 #: a step of so many pixels, and so many robust standard deviations of all steps, is
 #: looked at again
 STEP, STEPS = 2.0, 6.0
 #: correlation by which the fit that starts from the frame beside has to be better
 FOLLOWED = 0.01
-#: agreement by which a shift nearer than that has to be better
+#: a shift closer than FAR to the present one replaces it only if its agreement is
+#: higher by this much
 BETTER = 0.02
-#: robust standard deviation of the agreement, at least
+#: lower limit of the robust standard deviation of the agreement
 LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
 class RepairedShifts:
-    """Shifts of suspicious frames after all candidates were compared.
+    """The best shift of each doubtful frame.
 
     Parameters
     ----------
     shifts
-        (frame, 2), pixels: those that agree best.
+        (frame, 2), pixels.
     rest, after
-        (frame,): agreement of the frame at rest, and moved by ``shifts``.
+        (frame,): agreement with the template at rest, and moved by ``shifts``.
     sharpness
         (frame, 3), see `sharpness.measure_sharpness`.
     """
@@ -62,9 +65,9 @@ class RepairedShifts:
 def neighbour_shifts(
     shifts: NDArray[np.float64], left_out: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return the median shift of the frames around each frame (frame, 2).
+    """Return the running median of shifts over neighbouring frames, (frame, 2).
 
-    ``left_out`` (frame,) are interpolated first, from the frames around them.
+    Shifts of ``left_out`` frames, bool (frame,), are interpolated first.
     """
     out = np.array(shifts, np.float64)
     times, good = np.arange(len(shifts)), ~left_out
@@ -81,7 +84,7 @@ def find_suspects(
     after: NDArray[np.float64],
     left_out: NDArray[np.bool_],
 ) -> NDArray[np.intp]:
-    """Return the numbers of the frames whose shift is to be looked at again.
+    """Return the numbers of the frames with a doubtful shift.
 
     Parameters
     ----------
@@ -90,7 +93,7 @@ def find_suspects(
     before, after
         (frame,): agreement with the template at rest and moved.
     left_out
-        (frame,): frames that are known to be bad.
+        bool (frame,): bad frames, which are never returned.
     """
     usual = ndimage.median_filter(after, 2 * AROUND + 1, mode="nearest")
     apart = after - usual
@@ -169,10 +172,10 @@ def follow_shift(
 def search_by_phase(
     seen: Real, model: RobustModel, limit: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return whole-pixel shifts of views by phase correlation, (frame, 2).
+    """Return shifts by phase correlation, in whole pixels of the view, (frame, 2).
 
-    All frequencies count alike, so that periodic tissue does not decide. Slower than
-    the usual search; for few frames.
+    All frequencies have the same weight, so that periodic structure does not dominate.
+    Slower than `rigid.search_shifts`; for few frames.
 
     Parameters
     ----------
@@ -181,7 +184,8 @@ def search_by_phase(
     model
         The template.
     limit
-        Largest shift along rows and columns, pixels of the frame, as is the result.
+        Largest shift along rows and columns. Both the limit and the result are in
+        pixels of the frame.
     """
     template, factor = model.coarse.template, model.view.factor
     h, w = template.shape
@@ -205,17 +209,17 @@ def mend_shifts(
     model: RobustModel,
     limit: tuple[float, float],
 ) -> RepairedShifts:
-    """Return the best of several shifts for each of some frames.
+    """Return the best of several candidate shifts for each of some frames.
 
-    Candidates: the frame's own shift, that of its neighbours, the fit that starts from
-    there, the fit that starts from a search by phase, and none.
+    Candidates: the present shift, the shift of the neighbouring frames, a fit that
+    starts there, a fit that starts from phase correlation, and no shift.
 
     Parameters
     ----------
     frames
         (frame, row, column), any real dtype.
     shifts, near
-        (frame, 2), pixels: their own, and from `neighbour_shifts`.
+        (frame, 2), pixels: present shifts, and those from `neighbour_shifts`.
     model
         The template.
     limit
@@ -230,15 +234,15 @@ def mend_shifts(
     agreement = np.stack([compare_at(seen, c, model) for c in candidates])
     best = agreement.argmax(0)
     frame = np.arange(len(frames))
-    # between shifts this near the fit is more exact than the comparison; but no frame
-    # may agree less than at rest
+    # for shifts this close the fit is more exact than the comparison, so the present
+    # shift is kept, unless it agrees less than no shift
     rest = len(candidates) - 1
     moved = np.abs(candidates[best, frame] - candidates[0]).max(axis=1)
     better = agreement[best, frame] - agreement[0] > BETTER
     own_or_rest = np.where(agreement[rest] > agreement[0], rest, 0)
     best = np.where((moved <= FAR) & ~better, own_or_rest, best)
     chosen = candidates[best, frame]
-    # the comparison is of fine structure; frames are judged by what the fit measures
+    # candidates were compared by fine structure; report the measure of the fit
     return _measure_repaired(native, seen, chosen, model)
 
 

@@ -1,21 +1,21 @@
 """One shift per frame, in three stages.
 
-The search looks over the whole range of allowed shifts on a frame binned once more,
-both sides tapered, high-passed and partly whitened. The correlation displaces the frame
-by that shift in whole pixels, compares it with the template masked at its edges at a
-few lags around zero, and resamples the peak at quarter pixels. A masked template that
-is compared with itself peaks away from zero where it is brighter on one side; that bias
-is measured once and subtracted. The result is the start of the weighted least squares
-of `robust`, which activity does not pull.
+1. Search: correlation over the whole range of allowed shifts. Frame and template are
+   binned once more, tapered, high-passed and partly whitened.
+2. Correlation: the frame is displaced by that shift in whole pixels and compared with
+   the template, masked at its edges, at a few lags around zero; the peak is resampled
+   at quarter pixels. The correlation of a masked template with itself peaks away from
+   zero if the template is brighter on one side; this bias is measured once and
+   subtracted.
+3. Weighted least squares (`robust`), which activity does not bias.
 
-The contract's name for the family is NoRMCorre (Pnevmatikakis & Giovannucci 2017,
+The method belongs to the NoRMCorre family (Pnevmatikakis & Giovannucci 2017,
 doi:10.1016/j.jneumeth.2017.07.031).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,6 @@ from astrocast.kernels.registration.preprocess import (
     View,
     displace_frames,
     halve,
-    view_frames,
 )
 from astrocast.kernels.registration.robust_model import RobustModel
 
@@ -43,38 +42,40 @@ HALVED_FROM = 48
 FINE_REACH = 4
 #: the fine stage compares structure smaller than this many pixels of the view
 FINE_SIGMA = 3.0
-#: the search compares structure smaller than this many of its pixels, half whitened
+#: the search compares structure smaller than this many of its pixels, and divides the
+#: spectrum by the template's amplitude to this power
 SEARCH_SIGMA = 4.0
 SEARCH_WHITENING = 0.5
 
 
 @dataclass(frozen=True)
 class RigidModel:
-    """A template as the two stages need it.
+    """A template prepared for rigid registration.
 
     Parameters
     ----------
     view
-        What is compared.
+        The part of the frame that is compared, and its binning.
     template
         float32, shape of the view.
     window
-        Weight of each pixel of the template in the fine stage, 0 to 1.
+        Weight of each pixel of the template in the fine correlation, 0 to 1.
     search_window
-        Taper of both sides in the search.
+        Taper of frame and template in the search, 0 to 1.
     search, fine
-        The template prepared for each stage.
+        The template prepared for the search and for the fine correlation.
     step
         Pixels of the view per pixel of the search.
     limit
         Largest shift along rows and columns, in pixels of the frame.
     noise
-        Variance of the noise of a template's pixel.
+        Variance of the noise in a pixel of the template.
     bias
-        float64 (2,), pixels of the view: where the template's correlation with itself
-        peaks.
+        float64 (2,), pixels of the view: peak of the template's correlation with
+        itself.
     robust
-        The same template for the least squares; None while a template is being made.
+        The template prepared for the least squares; None while a template is being
+        made.
     """
 
     view: View
@@ -97,11 +98,12 @@ def build_rigid(
     sigma: tuple[float, float] | None = None,
     noise: float = 0.0,
 ) -> RigidModel:
-    """Prepare ``template`` (shape of the view) for `rigid_shifts`.
+    """Prepare a template (shape of the view) for `view_shifts`.
 
-    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame, ``noise`` is
-    the variance of a template's pixel. Shifts beyond half of the view cannot be
-    distinguished from their opposite and are not searched.
+    ``max_shifts`` and the high-pass ``sigma`` are in pixels of the frame; ``noise`` is
+    the variance of the noise in a pixel of the template. Shifts beyond half of the view
+    are not searched: the correlation is circular and confuses them with shifts in the
+    opposite direction.
     """
     step = 2 if min(view.shape) >= HALVED_FROM else 1
     pixel = view.factor * step
@@ -130,7 +132,7 @@ def build_rigid(
     )
     scaled = None
     if sigma is not None:
-        # smooth light (an event that fills part of the field) has no edge then
+        # the edge of an event that fills part of the field would pull the peak
         scaled = (
             min(sigma[0] / view.factor, FINE_SIGMA),
             min(sigma[1] / view.factor, FINE_SIGMA),
@@ -158,30 +160,11 @@ def _fine_peaks(moved: NDArray[np.float32], fine: Correlator) -> NDArray[np.floa
 
 
 def view_shifts(seen: NDArray[np.float32], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each view by correlation, (frame, 2).
+    """Return the shift of each view by correlation (pixels of the frame), (frame, 2).
 
-    In pixels of the frame, within the limit.
+    Shifts are clipped to ``model.limit``.
     """
     whole = search_shifts(seen, model)
     rest = _fine_peaks(displace_frames(seen, whole), model.fine) - model.bias
     shifts = (whole + rest) * model.view.factor
     return np.clip(shifts, np.negative(model.limit), model.limit)
-
-
-def rigid_shifts(frames: NDArray[Any], model: RigidModel) -> NDArray[np.float64]:
-    """Return the shift of each frame relative to the template, by correlation.
-
-    Parameters
-    ----------
-    frames
-        (frame, row, column), any real dtype.
-    model
-        From `build_rigid`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (frame, 2), pixels, row then column, positive where the frame moved down
-        or right.
-    """
-    return view_shifts(view_frames(frames, model.view), model)

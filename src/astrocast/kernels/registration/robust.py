@@ -1,17 +1,18 @@
-"""The shift of a frame by weighted least squares: activity does not pull it.
+"""The shift of a frame by weighted least squares that activity does not bias.
 
-A frame is modelled as ``gain * template(moved by the shift) + level``. The shift, gain
-and level are refined by Gauss-Newton steps; the template is moved, never the frame, so
-that noise stays white. Three properties keep events from pulling:
+A frame is modelled as ``gain * template(moved by the shift) + level``. Shift, gain and
+level are refined by Gauss-Newton steps. The template is moved, never the frame:
+interpolation would correlate the noise of the frame. Events do not bias the shift for
+three reasons:
 
-- pixels whose residual is too large for their noise do not count (iteratively
-  reweighted least squares);
-- regions in which the smoothed residual is too large (activity) hardly count;
-- the slopes that the residual is compared with contain nothing that is smooth over a
-  few pixels (instrumental variables), so that smooth light is orthogonal to them.
+- pixels with a residual too large for their noise are ignored (iteratively reweighted
+  least squares);
+- regions in which the smoothed residual is too large (activity) get a small weight;
+- the residual is compared with slopes from which everything smooth over a few pixels
+  was subtracted (instrumental variables): smooth light is orthogonal to them.
 
-The mask is found at the resolution of the view; the last steps use all pixels of the
-frame.
+The mask of active pixels is found at the resolution of the view; the last steps use the
+full resolution.
 """
 
 from __future__ import annotations
@@ -47,14 +48,15 @@ from astrocast.kernels.registration.robust_steps import (
 
 Real = NDArray[np.float32]
 
-#: Gauss-Newton ends after a step shorter than this, pixels: what is left is its square
+#: Gauss-Newton ends after a step shorter than this, pixels: the remaining error is
+#: about its square
 SETTLED = 0.1
-#: and after so many steps at each resolution
+#: largest number of steps at each resolution
 ROUNDS = 4
 
 
 @njit(cache=True, nogil=True)
-def _agree(
+def _fill_correlations(
     frame: Real,
     images: tuple[Real, Real],
     weight: Real,
@@ -62,10 +64,11 @@ def _agree(
     active: NDArray[np.uint8],
     agreement: NDArray[np.float64],
 ) -> None:
-    """Fill agreement float64 (4,) [0] and [1]: correlation at rest and moved.
+    """Fill agreement[0] and [1]: correlation with the template at rest and moved.
 
-    ``images``: template at rest and moved, float32 (row, column) as ``frame`` and
-    ``weight``; ``active`` uint8 (row, column).
+    ``frame``, ``weight`` and ``images`` (template at rest, template moved): float32
+    (row, column); ``fit`` float64 (4,), from which the shift is used; ``active`` uint8
+    (row, column); ``agreement`` float64 (4,).
     """
     still, moved = images
     own = np.empty_like(weight)
@@ -86,13 +89,14 @@ def _fit_view(
     active: NDArray[np.uint8],
     agreement: NDArray[np.float64],
 ) -> None:
-    """Fit views in place, and fill where the tissue is active and how well they agree.
+    """Fit views; fill ``fits``, ``active`` and ``agreement``.
 
-    ``seen`` float32 (frame, row, column); ``level`` template, weight (row, column) and
-    slopes (2, row, column) float32; ``fits`` float64 (frame, 4): shift in pixels of the
-    view, gain, level; ``active`` uint8 (frame, row, column); ``agreement`` float64
-    (frame, 4): correlation at rest and moved, standard deviation of the smoothed
-    residual, and 1 where the light was evened.
+    ``seen`` float32 (frame, row, column); ``level``: template and weight (row, column)
+    and slopes (2, row, column), float32; ``usual``: see `find_active`; ``fits`` float64
+    (frame, 4): shift in pixels of the view, gain, level, changed in place; ``active``
+    uint8 (frame, row, column): 1 where the tissue is active; ``agreement`` float64
+    (frame, 4): correlation at rest, correlation moved, standard deviation of the
+    smoothed residual, 1 if the light was evened.
     """
     n, h, w = seen.shape
     template, weight, slopes = level
@@ -125,7 +129,9 @@ def _fit_view(
                 active[b] = 0
             elif step < SETTLED and (k or not active[b].any()):
                 break
-        _agree(frame, (template, moved), weight, fit, active[b], agreement[b])
+        _fill_correlations(
+            frame, (template, moved), weight, fit, active[b], agreement[b]
+        )
         agreement[b, 3] = 1.0 if uneven else 0.0
 
 
@@ -138,12 +144,12 @@ def _fit_frames(
     even: NDArray[np.bool_],
     fits: NDArray[np.float64],
 ) -> None:
-    """Fit the ``even`` ones (frame,) of frames at their own resolution, in place.
+    """Refine the fits of evenly lit frames at full resolution, in place.
 
-    ``frames`` (frame, row, column) of any real dtype, of which a window from ``corner``
-    on is used; ``level`` float32 template, weight (row, column), slopes (2, row,
-    column); ``active`` uint8 (frame, row, column) of the view; ``fits``
-    float64 (frame, 4): shift in pixels of the frame, gain, level.
+    ``frames`` (frame, row, column) of any real dtype, of which the window at ``corner``
+    is used; ``level``: template and weight (row, column) and slopes (2, row, column),
+    float32; ``active`` uint8 (frame, row, column) of the view; ``even`` bool (frame,);
+    ``fits`` float64 (frame, 4): shift in pixels of the frame, gain, level.
     """
     template, weight, slopes = level
     top, left = corner
@@ -161,7 +167,7 @@ def _fit_frames(
             place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
             weigh_down(own, active[b], factor)
             move_image(template, fit[0], fit[1], moved)
-            # after a short step the next one would be within the noise
+            # the step after a short one would be smaller than the noise
             if step_fit(frame, moved, own, slopes, fit, factor * PAD) < SETTLED:
                 break
         if (
@@ -179,10 +185,10 @@ def _add_window(
     shape: tuple[int, int],
     sums: NDArray[np.float64],
 ) -> None:
-    """Add every fourth pixel along each axis of a window to float64 (frame,).
+    """Add every fourth pixel along each axis of a window of each frame to ``sums``.
 
-    ``frames`` (frame, row, column) of any real dtype; ``corner`` and ``shape`` are
-    those of the window.
+    ``frames`` (frame, row, column) of any real dtype; ``corner`` and ``shape`` of the
+    window, (row, column); ``sums`` float64 (frame,).
     """
     for b in range(len(frames)):
         for y in range(0, shape[0], 4):
@@ -194,7 +200,10 @@ def _add_window(
 def window_means(
     frames: NDArray[Any], corner: tuple[int, int], shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Return the mean of a window of each frame (frame,), from every fourth pixel.
+    """Return the mean of a window of each frame, float64 (frame,).
+
+    Every fourth pixel along each axis is used. A mean that is not finite becomes 0 (or
+    the largest float64).
 
     Parameters
     ----------
@@ -229,12 +238,14 @@ def fit_frames(
     Returns
     -------
     RobustFit
-        The shift is the first estimate where no fit is found.
+        If the fit of a frame fails, its shift is the first estimate.
     """
     n, factor = len(seen), model.view.factor
     fits = np.column_stack([shifts / factor, np.ones(n), np.zeros(n)])
     active, agreement = np.zeros(seen.shape, np.uint8), np.zeros((n, 4))
-    _fit_view(seen, _images(model.coarse), model.active_sd, fits, active, agreement)
+    _fit_view(
+        seen, _level_arrays(model.coarse), model.active_sd, fits, active, agreement
+    )
     gain, offset = fits[:, 2].copy(), fits[:, 3].copy()
     fits[:, :2] *= factor
     if model.fine is not None:
@@ -243,7 +254,9 @@ def fit_frames(
         means = window_means(frames, (view.top, view.left), level.template.shape)
         fits[:, 3] = means - gain * float(level.template.mean())
         even = agreement[:, 3] == 0
-        _fit_frames(frames, (view.top, view.left), _images(level), active, even, fits)
+        _fit_frames(
+            frames, (view.top, view.left), _level_arrays(level), active, even, fits
+        )
     return RobustFit(
         np.ascontiguousarray(fits[:, :2]),
         gain,
@@ -255,40 +268,40 @@ def fit_frames(
     )
 
 
-def _images(level: Level) -> tuple[Real, Real, Real]:
+def _level_arrays(level: Level) -> tuple[Real, Real, Real]:
     return level.template, level.weight, level.slopes
 
 
 def active_deviation(
     seen: Real, shifts: NDArray[np.float64], model: RobustModel
 ) -> float:
-    """Return the usual standard deviation of the smoothed residual.
+    """Return the median over frames of the standard deviation of the smoothed residual.
 
-    From some of the views (frame, row, column); ``shifts`` (frame, 2) in pixels of the
-    frame.
+    About 16 of the views (frame, row, column) are used; ``shifts`` (frame, 2) in pixels
+    of the frame.
     """
     few = slice(None, None, max(1, len(seen) // 16))
     seen, shifts = np.ascontiguousarray(seen[few]), shifts[few]
     n, agreement = len(seen), np.zeros((len(seen), 4))
     fits = np.column_stack([shifts / model.view.factor, np.ones(n), np.zeros(n)])
     active = np.zeros(seen.shape, np.uint8)
-    _fit_view(seen, _images(model.coarse), 0.0, fits, active, agreement)
+    _fit_view(seen, _level_arrays(model.coarse), 0.0, fits, active, agreement)
     return float(np.median(agreement[:, 2]))
 
 
 @njit(cache=True, nogil=True)
-def _compare(
+def _compare_details(
     seen: Real,
     level: tuple[Real, Real, Real],
     usual: float,
     shifts: NDArray[np.float64],
     agreement: NDArray[np.float64],
 ) -> None:
-    """Fill float64 (frame,) with the weighted correlation of views with the template.
+    """Fill ``agreement`` with correlations of fine structure, view with template.
 
     ``seen`` float32 (frame, row, column), ``level`` and ``usual`` as in `_fit_view`,
-    ``shifts`` float64 (frame, 2) in pixels of the view. Light is evened in all frames,
-    so that events do not decide.
+    ``shifts`` float64 (frame, 2) in pixels of the view, ``agreement`` float64 (frame,).
+    The light of all frames is evened, so that events have little influence.
     """
     n, h, w = seen.shape
     template, weight, _ = level
@@ -304,7 +317,7 @@ def _compare(
         find_active(evened, moved, own, fit, usual, active)
         if active.sum() < UNEVEN * active.size:
             weigh_down(own, active, 1)
-        # what is smooth was made the same: the rest decides
+        # `even_light` made the smooth part equal in both: only details are compared
         local_means(moved, LIGHT_RADIUS, base)
         evened -= base
         moved -= base
@@ -312,18 +325,19 @@ def _compare(
 
 
 @njit(cache=True, nogil=True)
-def _measure(
+def _measure_views(
     seen: Real,
     level: tuple[Real, Real, Real],
     usual: float,
     fits: NDArray[np.float64],
     agreement: NDArray[np.float64],
 ) -> None:
-    """Fill agreement float64 (frame, 4) at given shifts, by the measure of `_fit_view`.
+    """Fill ``agreement`` as `_fit_view` does, at given shifts.
 
-    ``seen`` float32 (frame, row, column); ``level`` and ``usual`` as in `_fit_view`;
-    ``fits`` float64 (frame, 4): shift in pixels of the view, gain and level, which are
-    fitted in place.
+    ``seen`` float32 (frame, row, column); ``level``, ``usual`` and ``agreement``
+    (float64 (frame, 4), of which columns 0 and 1 are filled) as in `_fit_view`;
+    ``fits`` float64 (frame, 4): shift in pixels of the view; gain and level are fitted
+    in place.
     """
     n, h, w = seen.shape
     template, weight, _ = level
@@ -343,30 +357,30 @@ def _measure(
             even_light(seen[b], moved, own, evened)
             frame, fit[2], fit[3] = evened, 1.0, 0.0
             find_active(frame, moved, own, fit, usual, active)
-        _agree(frame, (template, moved), weight, fit, active, agreement[b])
+        _fill_correlations(frame, (template, moved), weight, fit, active, agreement[b])
 
 
 def measure_at(
     seen: Real, shifts: NDArray[np.float64], model: RobustModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (before, after) of `fit_frames` for given shifts, each (frame,).
+    """Return ``before`` and ``after`` of `fit_frames` for given shifts, each (frame,).
 
-    Arguments as in `compare_at`, which is for choosing between shifts: it compares fine
-    structure only, so its values are not those that frames are judged by.
+    Arguments as in `compare_at`. Frames are judged by these values; `compare_at`
+    compares only fine structure and is for choosing between shifts.
     """
     n, agreement = len(seen), np.zeros((len(seen), 4))
     fits = np.column_stack([shifts / model.view.factor, np.ones(n), np.zeros(n)])
-    _measure(seen, _images(model.coarse), model.active_sd, fits, agreement)
+    _measure_views(seen, _level_arrays(model.coarse), model.active_sd, fits, agreement)
     return agreement[:, 0].copy(), agreement[:, 1].copy()
 
 
 def compare_at(
     seen: Real, shifts: NDArray[np.float64], model: RobustModel
 ) -> NDArray[np.float64]:
-    """Return how well views agree with the template moved by given shifts, (frame,).
+    """Return the correlation of views with the template at given shifts, (frame,).
 
-    A weighted correlation that means the same for any shift: the frame is not
-    interpolated.
+    The template is moved, not the view, so that values at different shifts can be
+    compared.
 
     Parameters
     ----------
@@ -379,5 +393,7 @@ def compare_at(
     """
     agreement = np.zeros(len(seen))
     places = np.ascontiguousarray(shifts / model.view.factor, np.float64)
-    _compare(seen, _images(model.coarse), model.active_sd, places, agreement)
+    _compare_details(
+        seen, _level_arrays(model.coarse), model.active_sd, places, agreement
+    )
     return agreement

@@ -1,4 +1,4 @@
-"""Kernels of the weights: place, activity, uneven light, and weighted correlation."""
+"""Kernels for weights, activity, uneven light and weighted correlation."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ Real = NDArray[np.float32]
 ACTIVE = 4.0
 #: the residual is smoothed over this many pixels of the view, along each axis
 BOX = 5
-#: its deviation is taken from every so many pixels along each axis
+#: its standard deviation is taken from every third pixel along each axis
 SAMPLED = 3
-#: activity is widened by this many pixels of the view
+#: active regions are dilated by this many pixels of the view
 GROWN = 1
-#: weight of active pixels: they decide only where nearly everything is active
+#: factor for the weight of active pixels: they matter only if nearly all are active
 FLOOR = 0.02
 
 
 @njit(cache=True, nogil=True)
 def place_weight(weight: Real, iy: int, ix: int, out: Real) -> None:
-    """Fill float32 (row, column) with ``weight`` moved by whole pixels; 0 outside."""
+    """Fill ``out`` with ``weight`` moved by whole pixels (``iy``, ``ix``); 0 outside.
+
+    ``weight`` and ``out`` float32 (row, column).
+    """
     h, w = weight.shape
     first, last = min(max(ix, 0), w), max(min(w, w + ix), 0)
     for y in range(h):
@@ -48,14 +51,16 @@ def place_weight(weight: Real, iy: int, ix: int, out: Real) -> None:
 def weighted_sums(
     frame: Real, model: Real, weight: Real, pad: int, sums: NDArray[np.float64]
 ) -> None:
-    """Fill float64 (6,) with the sums of w, wf, wm, wff, wmm and wfm of two images.
+    """Fill ``sums`` with the sums of w, wf, wm, wff, wmm and wfm over two images.
 
-    All are float32 (row, column); values of the frame that are not finite are left out.
+    ``frame`` (f), ``model`` (m) and ``weight`` (w) float32 (row, column); ``sums``
+    float64 (6,). ``pad`` outer pixels, and values of the frame that are not finite, are
+    left out.
     """
     h, w = frame.shape
     sums[:] = 0
     for y in range(pad, h - pad):
-        # slices from 0 on: a loop that starts at ``pad`` is not vectorized
+        # slices that start at 0: a loop that starts at ``pad`` is not vectorized
         f, m, c = frame[y, pad : w - pad], model[y, pad : w - pad], weight[y]
         c = c[pad : w - pad]
         s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0)
@@ -80,7 +85,11 @@ def weighted_sums(
 
 @njit(cache=True, nogil=True)
 def weighted_correlation(frame: Real, model: Real, weight: Real, pad: int) -> float:
-    """Return the weighted Pearson correlation of two float32 (row, column) images."""
+    """Return the weighted Pearson correlation of two images, float64.
+
+    ``frame``, ``model`` and ``weight`` float32 (row, column); ``pad`` outer pixels are
+    left out. 0 if one image is constant or no pixel has a weight.
+    """
     s = np.empty(6)
     weighted_sums(frame, model, weight, pad, s)
     if s[0] <= 0:
@@ -94,9 +103,10 @@ def weighted_correlation(frame: Real, model: Real, weight: Real, pad: int) -> fl
 
 @njit(cache=True, nogil=True)
 def fit_light(frame: Real, moved: Real, weight: Real, fit: NDArray[np.float64]) -> None:
-    """Fill gain and level of ``fit`` float64 (4,) by weighted regression.
+    """Fill gain and level of ``fit`` by weighted regression on the moved template.
 
-    Of the frame on the moved template, all images float32 (row, column).
+    ``frame``, ``moved`` (the template) and ``weight`` float32 (row, column); ``fit``
+    float64 (4,): shift, gain, level.
     """
     s = np.empty(6)
     weighted_sums(frame, moved, weight, PAD, s)
@@ -114,9 +124,9 @@ def _smooth_residual(
 ) -> None:
     """Fill ``smooth`` with sums of the normalised residual over BOX x BOX pixels.
 
-    Edges are repeated; a residual beyond ACTIVE counts as ACTIVE. All float32 (row,
-    column), ``fit`` float64 (4,). Works row by row: only BOX rows of sums across are
-    held, so that nothing leaves the cache.
+    ``frame``, ``moved``, ``weight`` and ``smooth`` float32 (row, column), ``fit``
+    float64 (4,). Edges are repeated; residuals are clipped to +-ACTIVE. Only BOX rows
+    of intermediate sums are stored, so that they stay in the cache.
     """
     h, w = frame.shape
     half = BOX // 2
@@ -156,12 +166,11 @@ def find_active(
     usual: float,
     active: NDArray[np.uint8],
 ) -> float:
-    """Fill uint8 (row, column) with 1 where the tissue is active.
+    """Fill ``active`` with 1 where the tissue is active, else 0.
 
-    Return the robust standard deviation of the smoothed residual.
-
-    Images as in `normal_equations`; ``usual`` is that standard deviation as it usually
-    is, 0 where it is not known.
+    Images and ``fit`` as in `robust_steps.normal_equations`; ``active`` uint8 (row,
+    column); ``usual``: standard deviation of the smoothed residual in other frames, 0
+    if not known. Returns this standard deviation (robust) in the frame, float64.
     """
     h, w = frame.shape
     smooth = np.empty((h, w), np.float32)
@@ -185,9 +194,9 @@ def find_active(
 
 @njit(cache=True, nogil=True)
 def exceeds(values: Any, limit: Any) -> Any:
-    """Return whether any |value| is above a limit; fast where none is.
+    """Return whether any absolute value is above a limit; fast because vectorized.
 
-    ``values`` float32 or uint8 (column,), ``limit`` of the same type.
+    ``values`` float32 or uint8 (column,), ``limit`` of the same dtype. Returns bool.
     """
     count = np.int32(0)
     for x in range(len(values)):
@@ -197,7 +206,11 @@ def exceeds(values: Any, limit: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def weigh_down(weight: Real, active: NDArray[np.uint8], factor: int) -> None:
-    """Lower float32 (row, column) weights where the view (row, column) is active."""
+    """Lower the weights of active pixels, in place.
+
+    ``active`` uint8 (row, column) of the view; ``weight`` float32 (row, column) with
+    ``factor`` pixels per pixel of the view.
+    """
     floor = np.float32(FLOOR)
     for y in range(len(active)):
         if not exceeds(active[y], np.uint8(0)):
@@ -211,7 +224,10 @@ def weigh_down(weight: Real, active: NDArray[np.uint8], factor: int) -> None:
 
 @njit(cache=True, nogil=True)
 def local_means(values: Real, radius: int, out: Real) -> None:
-    """Fill float32 (row, column) with means over squares, cut at the edges."""
+    """Fill ``out`` with means over squares of 2 x ``radius`` + 1 pixels.
+
+    ``values`` and ``out`` float32 (row, column). At the edges the square is cut.
+    """
     h, w = values.shape
     total = np.zeros((h + 1, w + 1))
     for y in range(h):
@@ -229,12 +245,11 @@ def local_means(values: Real, radius: int, out: Real) -> None:
 
 @njit(cache=True, nogil=True)
 def even_light(frame: Real, moved: Real, own: Real, evened: Real) -> None:
-    """Fill ``evened`` with the frame at the light of the moved template.
+    """Fill ``evened`` with the frame, its light matched locally to the template's.
 
-    The weights ``own`` are scaled in place; all are float32 (row, column).
-
-    A gain and a level are fitted in the square around each pixel (the local linear
-    model of He, Sun & Tang 2013, doi:10.1109/TPAMI.2012.213).
+    ``frame``, ``moved`` (template), ``own`` (weights, scaled in place) and ``evened``:
+    float32 (row, column). A gain and a level are fitted in the square around each pixel
+    (local linear model of He, Sun & Tang 2013, doi:10.1109/TPAMI.2012.213).
     """
     radius = LIGHT_RADIUS
     mean_f, mean_m = np.empty_like(frame), np.empty_like(frame)
@@ -244,7 +259,7 @@ def even_light(frame: Real, moved: Real, own: Real, evened: Real) -> None:
     local_means(frame * moved, radius, mean_fm)
     local_means(moved * moved, radius, mean_mm)
     power = mean_mm - mean_m * mean_m
-    # where the template has no structure the gain is one
+    # the ridge moves the gain to 1 where the template has no structure
     ridge = np.float32(0.1 * max(float(np.mean(power)), 1e-12))
     gain = (mean_fm - mean_f * mean_m + ridge) / (power + ridge)
     low, high = np.float32(GAINS[0]), np.float32(GAINS[1])

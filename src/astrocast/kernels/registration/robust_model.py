@@ -1,4 +1,4 @@
-"""The template of the weighted least squares, its weights, slopes and noise."""
+"""The template for weighted least squares: its weights, slopes and noise."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from astrocast.kernels.registration.preprocess import View
 
 Real = NDArray[np.float32]
 
-#: what is smooth over this many pixels of the frame is taken out of the slopes
+#: width of the blur that is subtracted from the slopes, pixels of the frame
 SMOOTH = 5.0
-#: the variance of a pixel is at least this share of the median pixel's
+#: lower limit of the noise variance of a pixel, as a fraction of the median pixel's
 LEAST_VARIANCE = 0.2
-#: and its noise at least this share of the template's standard deviation
+#: lower limit of the noise (SD), as a fraction of the template's standard deviation
 LEAST_NOISE = 0.01
-#: a frame is unevenly lit when more than this share of it seems active; then gain and
+#: a frame is unevenly lit if more than this fraction of it seems active; then gain and
 #: level are fitted in squares of this radius, pixels of the view
 UNEVEN, LIGHT_RADIUS = 0.4, 4
-#: outer pixels of the view that do not count
+#: outer pixels of the view that are not used
 PAD = 2
-#: a fit with a gain outside is not a fit
+#: a fit with a gain outside these limits is rejected
 GAINS = 0.2, 5.0
 
 
@@ -36,10 +36,10 @@ class Level:
     template
         float32 (row, column).
     weight
-        float32 (row, column): 1 / variance of the noise of a frame's pixel there.
+        float32 (row, column): 1 / variance of the noise of that pixel in a frame.
     slopes
-        float32 (2, row, column): the smooth part of the template's row and column
-        slope.
+        float32 (2, row, column): smooth part of the template's slope along rows and
+        columns.
     """
 
     template: Real
@@ -49,7 +49,7 @@ class Level:
 
 @dataclass(frozen=True)
 class RobustModel:
-    """A template as the robust estimate needs it.
+    """A template prepared for the robust estimate.
 
     Parameters
     ----------
@@ -58,10 +58,11 @@ class RobustModel:
     coarse
         The template at the resolution of the view.
     fine
-        The template at the resolution of the frame, in the same window; None where both
-        resolutions are the same.
+        The template at the resolution of the frame, in the same window; None if both
+        resolutions are equal or it is not needed.
     active_sd
-        Usual standard deviation of the smoothed, normalised residual.
+        Median over frames of the standard deviation of the smoothed, normalised
+        residual.
     """
 
     view: View
@@ -72,24 +73,24 @@ class RobustModel:
 
 @dataclass(frozen=True)
 class RobustFit:
-    """The fit of some frames.
+    """The fit of some frames to the template.
 
     Parameters
     ----------
     shifts
         (frame, 2), pixels of the frame.
     gain, level
-        (frame,), of the view against the template.
+        (frame,), the view is about ``gain * template + level``.
     active
-        uint8 (frame, row, column) of the view, in the frame's own place: 1 where tissue
+        uint8 (frame, row, column) of the view, at the frame's position: 1 where tissue
         is active.
     before, after
-        (frame,), weighted correlation of the frame with the template, at rest and moved
-        by the shift. Neither is interpolated, so that both mean the same.
+        (frame,), weighted correlation of the view with the template at rest, and moved
+        by the shift. The view is never interpolated: both values can be compared.
     even
-        bool (frame,): False where so much of the frame seemed active that gain and
-        level were fitted in squares around each pixel; ``active`` is then what is left
-        after that.
+        bool (frame,): False if so much of the frame seemed active that gain and level
+        were fitted in squares around each pixel; ``active`` then marks the activity
+        that remains.
     """
 
     shifts: NDArray[np.float64]
@@ -109,9 +110,10 @@ def prepare_level(template: Real, variance: Real, smooth: float | None) -> Level
     template
         (row, column).
     variance
-        (row, column), of the noise of a frame's pixel.
+        (row, column), variance of the noise of each pixel in a frame.
     smooth
-        Pixels over which the slopes lose what is smooth; None: nothing.
+        Width of the blur that is the smooth part of the slopes, pixels; None: the
+        smooth part is 0.
     """
     slopes = np.empty((2, *template.shape), np.float32)
     for axis in (0, 1):
@@ -136,14 +138,15 @@ def noise_variance(template: Real, own: Real) -> Real:
     template
         (row, column).
     own
-        (row, column): variance of each pixel's residual over time. A pixel that varies
-        more than its light explains (motion within the tissue, activity) keeps that.
+        (row, column): variance of the residual of each pixel over time. A pixel that
+        varies more than others of its brightness (motion within the tissue, activity)
+        keeps its own variance.
     """
-    # without noise, what interpolation leaves would decide, in a few pixels
+    # in noise-free movies a few pixels with interpolation errors would dominate
     least = (LEAST_NOISE * float(template.std())) ** 2
     usual = max(float(np.median(own)), least, 1e-30)
     x, y = template.ravel()[::3].astype(np.float64), own.ravel()[::3].astype(np.float64)
-    # what varies for other reasons than light does not bend the line
+    # pixels that vary most (activity, motion) would bias the line
     keep = y <= np.percentile(y, 90)
     x, y = x[keep], y[keep]
     spread = x.var()

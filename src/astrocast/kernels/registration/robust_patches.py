@@ -1,11 +1,11 @@
-"""The shifts of patches by weighted least squares, where activity would pull them.
+"""The shifts of patches by weighted least squares, in frames with activity.
 
-The fields of calm frames are those of the correlation. Where the smoothed residual of a
-frame shows activity, patches with much of it first take the deviation of the calm ones
-around them; then each patch is refined as a whole frame is (`robust`): active pixels
-hardly count, smooth light is orthogonal to the slopes, and each patch has a gain and a
-level of its own. The equations of a patch are averaged with those of its neighbours, as
-the correlation maps are, so a patch that is all activity follows them.
+Frames without activity keep the fields found by correlation. In a frame with activity
+(large smoothed residual), active patches first take the deviation of the calm patches
+around them. Then each patch is refined like a whole frame (`robust`): active pixels
+hardly count, smooth light is orthogonal to the slopes, and gain and level are fitted
+per patch. The equations of a patch are averaged with those of its neighbours, like the
+correlation maps, so that a fully active patch follows its neighbours.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from astrocast.kernels.registration.robust_steps import (
 
 Real = NDArray[np.float32]
 
-#: steps of the patches of a frame with activity
+#: Gauss-Newton steps of the patches of a frame with activity
 STEPS = 2
-#: patches of which, and of whose neighbours, at least this share is calm stay as they
-#: are
+#: a patch is not refined if at least this fraction of its pixels, and of the pixels of
+#: each neighbour, is not active
 CALM = 0.98
-#: a patch is expected to move by about so much from its first estimate (pixels of the
-#: view), and its gain and relative level to differ by so much
+#: standard deviation of the prior of a patch's step (pixels of the view), and of its
+#: gain and relative level
 EXPECTED_STEP, EXPECTED_GAIN = 1.0, 0.5
-#: power of a patch's calm share that it counts with for its neighbours
+#: a patch influences its neighbours by its calm fraction to this power
 TRUST = 4
 
 
@@ -51,13 +51,13 @@ def find_active_views(
     active: NDArray[np.uint8],
     agreement: NDArray[np.float64],
 ) -> None:
-    """Fill where the tissue of views is active, beside templates moved by a field.
+    """Fill ``active`` and ``agreement`` of views, given templates moved by fields.
 
     ``seen``, ``moved`` float32 (frame, row, column); ``weight`` float32 (row, column)
-    in the template's place; ``usual`` see `find_active`; ``fits`` float64 (frame, 4) of
-    the rigid shift, of which gain and level are fitted; ``active`` uint8 (frame, row,
-    column); ``agreement`` float64 (frame, 2): correlation with the moved template, and
-    the standard deviation of the smoothed residual.
+    at the template's position; ``usual``: see `find_active`; ``fits`` float64 (frame,
+    4): rigid shift, gain and level, of which gain and level are fitted; ``active``
+    uint8 (frame, row, column); ``agreement`` float64 (frame, 2): correlation with the
+    moved template, standard deviation of the smoothed residual.
     """
     own = np.empty(weight.shape, np.float32)
     for b in range(len(seen)):
@@ -83,10 +83,11 @@ def _patch_equations(
     corners: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
     sums: NDArray[np.float64],
 ) -> None:
-    """Fill float64 (patch row, patch column, 4, 5): the equations of each patch.
+    """Fill ``sums`` with the equations of each patch of one frame.
 
-    Images of one frame as in `robust.normal_equations`; ``corners`` are the first rows
-    and columns of the patches (int64, in the template's place), and their size.
+    Images and ``fit`` as in `robust_steps.normal_equations`; ``corners``: first rows
+    and first columns of the patches (int64, at the template's position), and rows and
+    columns of a patch; ``sums`` float64 (patch row, patch column, 4, 5).
     """
     rows, columns, height, width = corners
     h, w = seen.shape
@@ -105,9 +106,10 @@ def _patch_equations(
 
 @njit(cache=True, nogil=True)
 def _average_neighbours(sums: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Return (patch row, patch column, ...) averaged along an axis, 1/4 1/2 1/4.
+    """Average patches with their neighbours along an axis (1/4, 1/2, 1/4).
 
-    float64; at the ends the patch itself stands for the neighbour.
+    ``sums`` and the result: float64 (patch row, patch column, 4, 5); ``axis`` 0 or 1.
+    At the ends the patch itself replaces the missing neighbour.
     """
     out = np.empty_like(sums)
     n = sums.shape[axis]
@@ -130,13 +132,12 @@ def patch_steps(
     active: NDArray[np.uint8],
     corners: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
 ) -> NDArray[np.float64]:
-    """Return by how much each patch of one frame is off, pixels of the view.
+    """Return one Gauss-Newton step of each patch, float64 (2, patch row, patch column).
 
-    float64 (2, patch row, patch column).
-
-    ``seen``, ``moved`` float32 (row, column) in the frame's place, ``weight`` (row,
-    column) and ``slopes`` (2, row, column) in the template's; ``fit`` float64 (4,);
-    ``active`` uint8 (row, column); ``corners`` see `_patch_equations`.
+    Steps are in pixels of the view, at most 1. ``seen``, ``moved`` float32 (row,
+    column) at the frame's position, ``weight`` (row, column) and ``slopes`` (2, row,
+    column) float32 at the template's; ``fit`` float64 (4,); ``active`` uint8 (row,
+    column); ``corners``: see `_patch_equations`.
     """
     own = np.empty(weight.shape, np.float32)
     place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
@@ -163,9 +164,10 @@ def calm_shares(
     shift: NDArray[np.int64],
     corners: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
 ) -> NDArray[np.float64]:
-    """Return the share of each patch (patch row, patch column) that is not active.
+    """Return the fraction of each patch that is not active, (patch row, patch column).
 
-    ``active`` is uint8 (row, column) of one view, ``shift`` its whole-pixel shift.
+    ``active`` uint8 (row, column) of one view; ``shift`` int64 (2,), its shift in whole
+    pixels; ``corners``: see `_patch_equations`.
     """
     rows, columns, height, width = corners
     h, w = active.shape
@@ -186,18 +188,17 @@ def calm_shares(
 def follow_calm_patches(
     deviation: NDArray[np.float64], calm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return deviations in which active patches follow the calm ones around.
+    """Replace deviations of active patches by those of the calm patches around them.
 
-    Shape (2, patch row, patch column).
-
-    ``calm`` is from `calm_shares`; where all of a frame is active nothing deviates.
+    ``deviation`` and the result: (2, patch row, patch column); ``calm``: from
+    `calm_shares`. If a frame is fully active, the result is 0.
     """
     if deviation.shape[1] * deviation.shape[2] == 1:
         return deviation
     trust = np.maximum(calm, 0.0) ** TRUST
     first = trust * deviation
     value, weight = first, trust
-    # as often as there are patches, so that a calm one is reached from anywhere
+    # enough repeats for a calm patch to reach the patch farthest from it
     for _ in range(max(calm.shape)):
         value = np.stack([_spread_once(v) for v in value])
         weight = _spread_once(weight)

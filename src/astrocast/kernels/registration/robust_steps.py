@@ -1,4 +1,4 @@
-"""Kernels of the weighted least squares: moved template, equations, one step."""
+"""Kernels of the weighted least squares: move the template, set up and solve a step."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ Real = NDArray[np.float32]
 
 #: length of the windowed sinc that moves the template, pixels
 TAPS = 8
-#: a residual beyond this many standard deviations does not count
+#: residuals beyond this many standard deviations are ignored
 OUTLIER = 6.0
 
 
 @njit(cache=True, nogil=True)
 def _windowed_sinc(fraction: float, weights: Real) -> None:
-    """Fill float32 (tap,) weights that read between taps 3 and 4, at ``fraction``."""
+    """Fill ``weights`` of interpolation at ``fraction`` (0 to 1) after the middle tap.
+
+    ``weights`` float32 (tap,); an even number of taps.
+    """
     total = 0.0
     n = len(weights)
     for k in range(n):
@@ -35,9 +38,10 @@ def _windowed_sinc(fraction: float, weights: Real) -> None:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def move_image(image: Real, dy: float, dx: float, out: Real) -> None:
-    """Fill ``out[p] = image[p - (dy, dx)]``, both float32 (row, column).
+    """Fill ``out[p] = image[p - (dy, dx)]``.
 
-    Windowed sinc over 8 x 8 pixels; beyond the edge the nearest pixel is repeated.
+    ``image`` and ``out`` float32 (row, column); ``dy``, ``dx`` in pixels. Windowed sinc
+    over 8 x 8 pixels; beyond the edge the nearest pixel is repeated.
     """
     h, w = image.shape
     top, left = int(np.floor(-dy)), int(np.floor(-dx))
@@ -81,14 +85,16 @@ def normal_equations(
     box: tuple[int, int, int, int],
     sums: NDArray[np.float64],
 ) -> None:
-    """Fill float64 (4, 5): instrument x regressor, and instrument x residual.
+    """Fill ``sums``: instrument x regressor, and instrument x residual (last column).
 
-    Only pixels in the ``box`` (first row, end row, first column, end column) count, of
-    which the outermost row and column of the frame are none.
+    Regressors: row slope and column slope of the template, the template, and 1.
+    Instruments: the same, but the slopes without their smooth part.
 
-    ``frame``, ``moved`` (the moved template) and ``weight`` are float32 (row, column)
-    in the frame's place, ``slopes`` float32 (2, row, column) in the template's;
-    ``fit`` is float64 (4,): shift, gain, level. Regressors: both slopes, template, one.
+    ``frame``, ``moved`` (the moved template) and ``weight`` float32 (row, column) at
+    the frame's position; ``slopes`` (smooth part) float32 (2, row, column) at the
+    template's; ``fit`` float64 (4,): shift, gain, level; ``box`` (first row, end row,
+    first column, end column): pixels to use, without the outermost of the frame;
+    ``sums`` float64 (4, 5).
     """
     iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
     gain, level = np.float32(fit[2]), np.float32(fit[3])
@@ -109,7 +115,7 @@ def normal_equations(
         for x in range(x1 - x0):
             t = m[x + 1]
             r, c = f[x] - gain * t - level, c0[x]
-            fits = r * r * c < cut  # not where the frame is NaN either
+            fits = r * r * c < cut  # false for NaN as well
             c = c if fits else np.float32(0)
             r = r if fits else np.float32(0)
             gy, gx = half * (up[x] - down[x]), half * (m[x] - m[x + 2])
@@ -146,7 +152,10 @@ def normal_equations(
 
 @njit(cache=True, nogil=True)
 def solve_equations(sums: NDArray[np.float64], step: NDArray[np.float64]) -> bool:
-    """Solve float64 (4, 5) equations by elimination into (4,); False where singular."""
+    """Solve 4 linear equations by elimination; return False if they are singular.
+
+    ``sums`` float64 (4, 5), changed in place; ``step`` float64 (4,), the solution.
+    """
     n = 4
     for i in range(n):
         best = i
@@ -180,13 +189,9 @@ def step_fit(
 ) -> float:
     """Improve ``fit`` (shift, gain, level) of one frame by one step, in place.
 
-    Return the length of the step along the longer axis, pixels (at most one).
-
-    Arrays as in `normal_equations`. Shifts that leave less than half of the frame are
-    not followed.
-
-    ``frame``, ``moved`` and ``weight`` float32 (row, column), ``slopes`` float32
-    (slope, row, column), ``fit`` float64.
+    Arrays as in `normal_equations`; ``pad``: outer pixels that are left out. Returns
+    the larger of both components of the step, pixels (at most 1); 0 if the equations
+    are singular or the shift exceeds half of the frame.
     """
     h, w = frame.shape
     if abs(fit[0]) > h / 2 or abs(fit[1]) > w / 2:

@@ -1,4 +1,4 @@
-"""A template of which activity is not a part, and the noise of its pixels."""
+"""A template without activity, and the noise of its pixels."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from astrocast.kernels.registration.warp import shift_frames
 
 Real = NDArray[np.float32]
 
-#: at most this many frames make the median that the first template is
+#: the first template is the median of about this many frames
 MEDIAN_FRAMES = 40
-#: frames that seem mostly active are left out of a template where at least this share
-#: of the sample is evenly lit
+#: unevenly lit frames are left out of a template if at least this fraction of the
+#: sample is evenly lit
 EVEN_SHARE = 0.2
 
 
@@ -51,10 +51,11 @@ def _add_row(
     most: Real,
     sums: NDArray[np.float64],
 ) -> None:
-    """Add a row of residuals to float64 (3, column): number, residual, its square.
+    """Add a row of residuals to ``sums``.
 
-    ``moved``, ``template``, ``limit`` and ``most`` float32 (column,); squared residuals
-    below both limits count. ``light``: scale, and level of the frame.
+    ``moved`` and ``template`` float32 (column,); ``light``: scale and level of the
+    frame; ``limit`` and ``most`` float32 (column,): a squared residual counts if it is
+    below both; ``sums`` float64 (3, column): number, residual, squared residual.
     """
     scale, level = light
     count, total, square = sums[0], sums[1], sums[2]
@@ -77,14 +78,13 @@ def _add_frames(
     limit: Real,
     sums: NDArray[np.float64],
 ) -> None:
-    """Add frames, moved onto the template's grid and at its light, to sums.
+    """Add the residuals of frames, aligned and scaled to the template, to ``sums``.
 
-    The sums are float64 (3, row, column): number of values, residual, squared residual.
-
-    ``frames`` (frame, row, column) of any real dtype, used from ``corner`` on; ``fits``
-    float64 (frame, 4): shift, gain, level; ``active`` uint8 (frame, row, column) of the
-    view; template and ``limit`` (largest squared residual that counts) float32 (row,
-    column).
+    ``frames`` (frame, row, column) of any real dtype, of which the window at ``corner``
+    is used; ``fits`` float64 (frame, 4): shift in pixels of these frames, gain, level;
+    ``active`` uint8 (frame, row, column) of the view; ``template`` and ``limit``
+    (largest squared residual that counts) float32 (row, column); ``sums`` float64 (3,
+    row, column): number of values, residual, squared residual.
     """
     h, w = template.shape
     factor = h // active.shape[1]
@@ -121,10 +121,10 @@ def masked_moments(
     limit: Real,
     pool: Executor | None = None,
 ) -> tuple[Real, Real]:
-    """Return (template, variance of the residual) of frames without their activity.
+    """Return mean and residual variance of frames without activity, (row, column) each.
 
-    Arguments as in `_add_frames`. Where fewer than an eighth of the frames have a
-    value, the nearest pixel that has one stands for it.
+    Arguments as in `_add_frames`. A pixel with values in fewer than an eighth of the
+    frames takes the mean of the nearest other pixel and the median variance.
     """
     parts = [slice(i, i + 8) for i in range(0, len(frames), 8)]
 
@@ -151,9 +151,9 @@ def masked_moments(
 
 
 def fill_nearest(image: Real, known: NDArray[np.bool_]) -> Real:
-    """Return an image (row, column) with the nearest known pixel where none is known.
+    """Replace unknown pixels of an image (row, column) by the nearest known pixel.
 
-    A step at the edge of what is known would be structure that no frame has.
+    Any other value would make an edge in the template that no frame has.
     """
     if known.all():
         return image
@@ -173,28 +173,29 @@ def build_robust(
     whole: bool = True,
     rounds: int = 2,
 ) -> tuple[RobustModel, NDArray[np.float64]]:
-    """Return the robust model of a sample, and the shifts of its frames.
+    """Return the robust model of a sample, and the shifts of its frames (frame, 2).
 
     Parameters
     ----------
     frames, seen
         Sample (frame, row, column), raw and as views.
     view
-        Of ``seen``.
+        Window and binning of ``seen``.
     shifts
-        (frame, 2), pixels of the frame: first estimate. The template lies at their
+        (frame, 2), pixels of the frame: first estimate. The template is placed at their
         median.
     sigma
-        High-pass of the comparison; None: light that is smooth is compared as well.
+        Width of the high-pass, pixels; only None matters here: smooth differences of
+        light then influence the shifts as well.
     pool
         Threads that share the work; the result does not depend on them.
     whole
-        Whether frames are compared at their own resolution as well.
+        Whether the model also contains the template at full resolution.
     rounds
-        How often the frames are fitted and averaged.
+        Number of times that the frames are fitted and averaged.
     """
     frames = as_native(frames)
-    smooth = smooth_of(sigma)
+    smooth = slope_smoothing(sigma)
     shifts = shifts - np.median(shifts, axis=0)
     model, found = _median_model(seen, shifts, view, smooth), None
     for _ in range(rounds):
@@ -212,7 +213,10 @@ def build_robust(
 def _median_model(
     seen: Real, shifts: NDArray[np.float64], view: View, smooth: float | None
 ) -> RobustModel:
-    """Return the median of some views moved back by ``shifts`` (frame, 2), pixels."""
+    """Return a model of the median of some aligned views.
+
+    ``shifts`` (frame, 2), pixels of the frame.
+    """
     few = slice(None, None, max(1, len(seen) // MEDIAN_FRAMES))
     aligned = shift_frames(seen[few], shifts[few] / view.factor)
     template = median_over_frames(aligned)
@@ -230,15 +234,21 @@ def _averaged_model(
     smooth: float | None,
     pool: Executor | None,
 ) -> RobustModel:
-    """Return the mean of views without their activity, from the fit ``found``.
+    """Return a model of the mean of aligned views, without their activity.
 
-    ``shifts`` (frame, 2), pixels of the frame, are those of the fit around their
-    median.
+    ``found``: fit of the views to ``model``; ``shifts`` (frame, 2), pixels of the
+    frame: shifts of this fit minus their median.
     """
     view, level, use = model.view, model.coarse, frames_to_average(found.even)
     fits = np.column_stack([shifts / view.factor, found.gain, found.level])[use]
     template, own = masked_moments(
-        seen[use], (0, 0), fits, found.active[use], level.template, _limit(level), pool
+        seen[use],
+        (0, 0),
+        fits,
+        found.active[use],
+        level.template,
+        _largest_squares(level),
+        pool,
     )
     coarse = prepare_template(template, own, len(use), view.factor, smooth)
     model = replace(model, coarse=coarse)
@@ -253,7 +263,7 @@ def _fine_level(
     smooth: float | None,
     pool: Executor | None,
 ) -> Level:
-    """Return the mean of frames (frame, row, column) at their own resolution."""
+    """Return the mean of aligned frames (frame, row, column) at full resolution."""
     use = frames_to_average(found.even)
     corner = (view.top, view.left)
     shape = (view.shape[0] * view.factor, view.shape[1] * view.factor)
@@ -275,27 +285,36 @@ def _fine_level(
 
 
 def frames_to_average(even: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the numbers of the frames that make a template.
+    """Return the numbers of the frames from which the template is averaged.
 
-    Those that are lit evenly (``even``, bool (frame,)): where most of a frame is
-    active, the fit cannot say which part. All where too few are.
+    These are the evenly lit ones (``even``, bool (frame,)), because active pixels
+    cannot be located if most of a frame is active; all frames if too few are even.
     """
     return np.flatnonzero(even if even.mean() >= EVEN_SHARE else np.ones_like(even))
 
 
-def smooth_of(sigma: tuple[float, float] | None) -> float | None:
-    """Return over how many pixels of the frame slopes lose what is smooth."""
+def slope_smoothing(sigma: tuple[float, float] | None) -> float | None:
+    """Return the width of the blur that is subtracted from slopes, pixels of the frame.
+
+    None: nothing is subtracted (``sigma``, the high-pass, is None).
+    """
     return None if sigma is None else SMOOTH
 
 
 def prepare_template(
     template: Real, own: Real, frames: float, factor: int, smooth: float | None
 ) -> Level:
-    """Return a template, the mean of so many frames, without its noise, as a level."""
+    """Denoise a template and return it with its weights and slopes.
+
+    ``template`` and ``own`` (variance of the residual of each pixel over time) (row,
+    column); ``frames``: number of frames that were averaged; ``factor``: binning;
+    ``smooth``: from `slope_smoothing`.
+    """
     variance = noise_variance(template, own)
     clean = denoise_template(template, variance / np.float32(frames))
     return prepare_level(clean, variance, None if smooth is None else smooth / factor)
 
 
-def _limit(level: Level) -> Real:
+def _largest_squares(level: Level) -> Real:
+    """Return the squared residual beyond which a value is an outlier, (row, column)."""
     return (np.float32(OUTLIER**2) / level.weight).astype(np.float32)

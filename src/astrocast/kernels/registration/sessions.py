@@ -9,7 +9,7 @@ squares with a gain and an offset (Lucas & Kanade 1981), from coarse to fine.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,14 @@ from astrocast.errors import InvalidValueError
 Real = NDArray[np.float64]
 Model = Literal["shift", "rigid", "affine"]
 
-#: local contrast: widths of the filters, in pixels, and as a share of the shorter side
+#: local contrast: width of the fine filter in pixels, and of the coarse one as a
+#: fraction of the shorter side
 _FINE, _COARSE = 1.0, 1 / 12
-#: the search is done on images of at most this side, angles in steps of 2 degrees
+#: the search uses images of at most this side, pixels, and angle steps in degrees
 _SEARCH_SIDE, _ANGLE_STEP = 128, 2.0
-#: shifts of the search leave at least this share of the field in common
+#: the search considers only shifts with at least this fraction of the field in common
 _LEAST_OVERLAP = 0.35
-#: blur of each stage of the refinement, pixels
+#: width of the blur in each stage of the refinement, pixels
 _STAGES = (4.0, 2.0, 0.7)
 _MOST_STEPS, _CLOSE = 40, 1e-3
 #: residuals beyond this many robust standard deviations have no weight (Tukey)
@@ -36,16 +37,24 @@ _TILES = 4
 
 
 class SessionMatch(NamedTuple):
-    """How a reference image lies in another one.
+    """The transform from a reference image to another image, and its quality.
 
-    ``matrix`` float64 (2, 3): a point p of the reference (row, column, centres of
-    pixels have whole numbers) lies at ``matrix[:, :2] @ p + matrix[:, 2]`` in the other
-    image. ``correlation`` of the local contrast of both where they overlap.
-    ``elsewhere`` largest correlation at shifts of more than a tenth of the field.
-    ``chance`` standard deviation of the correlation of unrelated images of this
-    structure over this overlap (Bartlett 1935).
-    ``residual`` pixels: median displacement that remains in tiles of the field.
-    ``overlap`` share of the reference that the other image shows.
+    Parameters
+    ----------
+    matrix
+        float64 (2, 3): a point p of the reference (row, column; pixel centres are whole
+        numbers) lies at ``matrix[:, :2] @ p + matrix[:, 2]`` in the other image.
+    correlation
+        Correlation of the local contrast of both images where they overlap.
+    elsewhere
+        Largest correlation at shifts of more than a tenth of the field.
+    chance
+        Standard deviation of the correlation of unrelated images with the same
+        autocorrelation and overlap (Bartlett 1935).
+    residual
+        Median displacement that remains in tiles of the field, pixels.
+    overlap
+        Fraction of the reference that the other image shows.
     """
 
     matrix: Real
@@ -57,10 +66,10 @@ class SessionMatch(NamedTuple):
 
     @property
     def reliable(self) -> bool:
-        """Whether no other shift is nearly as good, and the match even over the field.
+        """Whether the match is clearly better than other shifts, in the whole field.
 
-        Above twice the correlation elsewhere and five times chance (the best of many
-        shifts and angles was taken), with less than 2 pixels of residual.
+        The correlation exceeds twice the correlation elsewhere and five times chance
+        (the best of many shifts and angles was taken); the residual is below 2 pixels.
         """
         return bool(
             self.correlation > max(2 * self.elsewhere, 5 * self.chance)
@@ -75,13 +84,13 @@ def match_sessions(
     model: Model = "rigid",
     most_degrees: float = 10.0,
 ) -> SessionMatch:
-    """Return how the field of a reference image lies in another image.
+    """Return the transform from a reference image to another image.
 
     Parameters
     ----------
     reference, other
-        Mean images, real (row, column), of one pixel size; shapes may differ. NaN is
-        outside of the field.
+        Mean images, real (row, column), of the same pixel size; shapes may differ. NaN
+        marks pixels outside the field.
     model
         ``"shift"``, ``"rigid"`` (shift and angle) or ``"affine"`` (also scale, shear).
     most_degrees
@@ -90,12 +99,13 @@ def match_sessions(
     Raises
     ------
     InvalidValueError
-        An image is not 2-D, smaller than 16 pixels, or has nothing but one value.
+        ``model`` is unknown, or an image is not 2-D, has a side below 16 pixels, or is
+        constant.
 
     Notes
     -----
-    Not for images of other magnification, nor for planes of other depth: then no
-    transform is right, and ``reliable`` is false.
+    Not for images of different magnification or depth: no transform fits them, and
+    ``reliable`` is false.
 
     Examples
     --------
@@ -104,19 +114,23 @@ def match_sessions(
     >>> abs(found.matrix[:, 2]).round(1).tolist(), found.reliable
     ([3.0, 0.0], True)
     """
-    a, b = _contrast(reference), _contrast(other)
+    if model not in get_args(Model):
+        raise InvalidValueError(
+            f"model is {model!r}; choose one of {', '.join(get_args(Model))}"
+        )
+    a, b = _even_contrast(reference), _even_contrast(other)
     matrix = _search(a, b, most_degrees if model != "shift" else 0.0)
     for stage, width in enumerate(_STAGES):
-        # a stretch is found where the turn and the shift are already right
+        # scale and shear converge only once the rotation and the shift are about right
         used: Model = "rigid" if model == "affine" and stage == 0 else model
         matrix = _refine(_blur(a, width), _blur(b, width), matrix, used)
     return _judge(a, b, matrix)
 
 
 def carry_points(points: Real, matrix: Real) -> Real:
-    """Return points (points, 2) of the reference in the other image.
+    """Return where points (point, 2) of the reference lie in the other image.
 
-    Points are row and column; the centres of pixels have whole numbers.
+    A point is row and column; pixel centres are whole numbers.
 
     Examples
     --------
@@ -127,16 +141,16 @@ def carry_points(points: Real, matrix: Real) -> Real:
     return np.asarray(np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2])
 
 
-def invert(matrix: Real) -> Real:
+def invert_transform(matrix: Real) -> Real:
     """Return the transform (2, 3) from the other image to the reference."""
     back = np.linalg.inv(matrix[:, :2])
     return np.column_stack([back, -back @ matrix[:, 2]])
 
 
 def warp_image(image: NDArray[Any], matrix: Real, shape: tuple[int, int]) -> Real:
-    """Return another image seen from the reference, float64 ``shape``.
+    """Resample the other image on the grid of the reference, float64 of ``shape``.
 
-    NaN where it does not reach.
+    Pixels outside the other image are NaN.
     """
     return np.asarray(
         ndimage.affine_transform(
@@ -157,12 +171,12 @@ def carry_map(
     matrix: Real,
     reference: tuple[int, int],
 ) -> tuple[NDArray[np.int64], Real]:
-    """Return the map of a unit of the other image in the reference.
+    """Resample the weight map of a unit of the other image on the reference.
 
     Parameters
     ----------
     pixels, weights
-        Flat indices int64 (n,) into an image of ``shape``, and the weights there.
+        Flat indices int64 (n,) into an image of ``shape``, and the weight of each.
     shape, reference
         Rows and columns of the other image and of the reference.
     matrix
@@ -171,11 +185,11 @@ def carry_map(
     Returns
     -------
     pixels, weights
-        The same in the reference, bilinear between pixels; empty where the map lies
-        outside.
+        Flat indices into the reference and their weights, interpolated bilinearly;
+        empty if the map lies outside the reference.
     """
     rows, columns = np.divmod(pixels, shape[1])
-    places = carry_points(np.stack([rows, columns], 1), invert(matrix))
+    places = carry_points(np.stack([rows, columns], 1), invert_transform(matrix))
     low = np.maximum(np.floor(places.min(axis=0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(places.max(axis=0)).astype(int) + 2, reference)
     if (high <= low).any():
@@ -190,23 +204,27 @@ def carry_map(
     return flat.astype(np.int64), found[inside, across]
 
 
-def _contrast(image: NDArray[np.floating]) -> Real:
-    """Return an image without light and contrast that change slowly; 0 outside."""
+def _even_contrast(image: NDArray[np.floating]) -> Real:
+    """Remove slow changes of light and contrast from an image; 0 outside the field."""
     values = np.array(image, np.float64)
     if values.ndim != 2 or min(values.shape) < 16:
         raise InvalidValueError(
-            f"a mean image is (row, column) of at least 16 pixels, found {values.shape}"
+            "expected a mean image (row, column) of at least 16 x 16 pixels, found the "
+            f"shape {values.shape}"
         )
     inside = np.isfinite(values)
     if not inside.any() or not np.ptp(values[inside]) > 0:
-        raise InvalidValueError("a mean image has one value only: it shows no field")
+        raise InvalidValueError(
+            "a mean image is constant or all NaN: there is nothing to match; check "
+            "which dataset it was computed from"
+        )
     values[~inside] = np.median(values[inside])
     wide = max(6.0, _COARSE * min(values.shape))
     fine = ndimage.gaussian_filter(values, _FINE)
     detail = fine - ndimage.gaussian_filter(fine, wide)
     spread = np.sqrt(ndimage.gaussian_filter(detail**2, wide))
     even = detail / (spread + 0.1 * np.median(spread[inside]) + 1e-300)
-    # an event of the mean image counts as much as three standard deviations
+    # an event in the mean image counts no more than three standard deviations
     return np.where(inside, np.clip(even, -3.0, 3.0), 0.0)
 
 
@@ -215,14 +233,14 @@ def _blur(image: Real, width: float) -> Real:
 
 
 def _search(a: Real, b: Real, most_degrees: float) -> Real:
-    """Return the best turn and shift by normalised cross-correlation."""
+    """Return the best rotation and shift by normalised cross-correlation, (2, 3)."""
     step = max(1, -(-max(*a.shape, *b.shape) // _SEARCH_SIDE))
     small = [_blur(image, max(1.0, step / 2))[::step, ::step] for image in (a, b)]
     angles = np.arange(-most_degrees, most_degrees + 1e-9, _ANGLE_STEP)
     angles = angles if len(angles) else np.zeros(1)
     best = (-np.inf, np.eye(2, 3))
     for angle in sorted(angles, key=abs):
-        # b turned back around its first pixel: its points are turn @ p
+        # rotate b about its centre: output point p shows turn @ p + offset
         turn = _rotation(np.deg2rad(angle))
         middle = (np.array(small[1].shape) - 1) / 2
         offset = middle - turn @ middle
@@ -241,8 +259,12 @@ def _rotation(angle: float) -> Real:
 
 
 def _best_shift(a: Real, b: Real, there: Real) -> tuple[float, Real]:
-    """Return the largest correlation of ``a`` (p) with ``b`` (p + shift), and shift."""
-    size = [fft.next_fast_len(m + n, real=True) for m, n in zip(a.shape, b.shape)]  # noqa: B905 - both have two
+    """Return the largest correlation of ``a[p]`` with ``b[p + shift]``, and the shift.
+
+    ``there`` is 1 where ``b`` shows the other image, else 0.
+    """
+    sides = zip(a.shape, b.shape, strict=True)
+    size = [fft.next_fast_len(m + n, real=True) for m, n in sides]
 
     def correlate(x: Real, y: Real) -> Real:
         product = np.conj(fft.rfft2(x, size)) * fft.rfft2(y, size)
@@ -255,13 +277,13 @@ def _best_shift(a: Real, b: Real, there: Real) -> tuple[float, Real]:
     score = correlate(a, b * there) / np.sqrt(np.maximum(energy, 1e-12))
     score[~enough] = -np.inf
     place = np.array(np.unravel_index(int(score.argmax()), score.shape))
-    # what lies beyond the image is a negative shift
+    # the correlation is circular: indices beyond the image are negative shifts
     shift = np.where(place >= np.array(b.shape), place - size, place)
     return float(score.max()), np.asarray(shift, np.float64)
 
 
 def _refine(a: Real, b: Real, matrix: Real, model: Model) -> Real:
-    """Return the transform that explains ``a`` by ``b``, by iterated least squares."""
+    """Refine the transform that maps ``b`` onto ``a``, by iterated least squares."""
     centre = (np.array(a.shape) - 1) / 2
     rows, columns = np.indices(a.shape, np.float64)
     away = np.stack([rows.ravel() - centre[0], columns.ravel() - centre[1]])
@@ -274,10 +296,10 @@ def _refine(a: Real, b: Real, matrix: Real, model: Model) -> Real:
         inside = np.isfinite(seen)
         if inside.sum() < 64:
             return matrix
-        basis = _basis(matrix, away[:, inside], model)
+        basis = _derive_moves(matrix, away[:, inside], model)
         slopes = down[inside] * basis[:, 0] + right[inside] * basis[:, 1]
         change = _solve(a.ravel()[inside], seen[inside], slopes)
-        matrix = _step(matrix, centre, change, model)
+        matrix = _change_transform(matrix, centre, change, model)
         largest = np.abs(change[:2]).max()
         if len(change) > 2:
             largest = max(largest, corner * np.abs(change[2:]).max())
@@ -286,8 +308,11 @@ def _refine(a: Real, b: Real, matrix: Real, model: Model) -> Real:
     return matrix
 
 
-def _basis(matrix: Real, away: Real, model: Model) -> Real:
-    """Return how a point moves with each parameter, (parameters, 2, points)."""
+def _derive_moves(matrix: Real, away: Real, model: Model) -> Real:
+    """Return how points move with each parameter, (parameter, 2, point).
+
+    ``away`` (2, point): points relative to the centre of the reference.
+    """
     ones, zeros = np.ones(away.shape[1]), np.zeros(away.shape[1])
     moves = [(ones, zeros), (zeros, ones)]
     if model == "rigid":
@@ -300,7 +325,11 @@ def _basis(matrix: Real, away: Real, model: Model) -> Real:
 
 
 def _solve(a: Real, seen: Real, slopes: Real) -> Real:
-    """Return the change of the parameters, with gain and offset fitted beside them."""
+    """Return the change of each parameter; gain and offset are fitted with them.
+
+    ``a`` and ``seen`` (point,): values of both images; ``slopes`` (parameter, point):
+    derivative of ``seen`` by each parameter.
+    """
     weight = np.ones(len(a))
     change = np.zeros(len(slopes))
     for _ in range(2):
@@ -318,17 +347,18 @@ def _solve(a: Real, seen: Real, slopes: Real) -> Real:
 
 
 def _fit_line(x: Real, y: Real, weight: Real) -> tuple[float, float]:
+    """Return gain and offset of the weighted regression of ``y`` on ``x`` (point,)."""
     total = weight.sum()
     mx, my = (weight * x).sum() / total, (weight * y).sum() / total
     spread = (weight * (x - mx) ** 2).sum()
     gain = (weight * (x - mx) * (y - my)).sum() / spread if spread > 0 else 0.0
-    # images that are opposite to each other have nothing to say about the place
+    # a negative gain would move the image away from its match
     gain = max(float(gain), 0.05)
     return gain, float(my - gain * mx)
 
 
-def _step(matrix: Real, centre: Real, change: Real, model: Model) -> Real:
-    """Return the transform with its parameters changed, about the centre."""
+def _change_transform(matrix: Real, centre: Real, change: Real, model: Model) -> Real:
+    """Return the transform after a change of its parameters about the centre."""
     linear = matrix[:, :2]
     place = linear @ centre + matrix[:, 2] + change[:2]
     if model == "rigid":
@@ -339,7 +369,7 @@ def _step(matrix: Real, centre: Real, change: Real, model: Model) -> Real:
 
 
 def _judge(a: Real, b: Real, matrix: Real) -> SessionMatch:
-    """Return the match with its quality."""
+    """Return the transform together with its measures of quality."""
     seen = warp_image(b, matrix, a.shape)
     inside = np.isfinite(seen)
     overlap = float(inside.mean())
@@ -360,13 +390,15 @@ def _judge(a: Real, b: Real, matrix: Real) -> SessionMatch:
         fft.irfft2(np.abs(first) ** 2, a.shape),
         fft.irfft2(np.abs(second) ** 2, a.shape),
     )
-    alike = (power[0] * power[1]).sum() / (power[0][0, 0] * power[1][0, 0] + 1e-300)
-    chance = float(np.sqrt(max(alike, 1.0) / inside.sum()))
-    residual = _residual(_blur(a, 1.0), _blur(np.where(inside, seen, 0.0), 1.0), inside)
+    # pixels that vary together: the number of independent ones is smaller by this
+    size = (power[0] * power[1]).sum() / (power[0][0, 0] * power[1][0, 0] + 1e-300)
+    chance = float(np.sqrt(max(size, 1.0) / inside.sum()))
+    filled = _blur(np.where(inside, seen, 0.0), 1.0)
+    residual = _measure_residual(_blur(a, 1.0), filled, inside)
     return SessionMatch(matrix, correlation, elsewhere, chance, residual, overlap)
 
 
-def _residual(a: Real, seen: Real, inside: NDArray[np.bool_]) -> float:
+def _measure_residual(a: Real, seen: Real, inside: NDArray[np.bool_]) -> float:
     """Return the median displacement that remains in tiles of the field, pixels."""
     inside = np.asarray(ndimage.binary_erosion(inside, iterations=3))
     slopes = np.gradient(seen)

@@ -1,4 +1,4 @@
-"""A template from a sample of frames that are not aligned yet."""
+"""Make a template from a sample of unaligned frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from astrocast.kernels.registration.engine import (
     Estimate,
     Model,
     batch_of,
-    in_batches,
     refine_estimate,
+    run_batches,
 )
-from astrocast.kernels.registration.illumination import evenly_lit
+from astrocast.kernels.registration.illumination import find_evenly_lit
 from astrocast.kernels.registration.piecewise import (
     DIM,
     DIM_HALO,
     Grid,
     PiecewiseModel,
     build_piecewise,
+    estimate_patch_error,
     fit_fields,
-    moved_templates,
-    uncertainty,
+    move_templates,
     view_fields,
     warp_view,
 )
@@ -42,36 +42,34 @@ from astrocast.kernels.registration.robust_patches import find_active_views
 from astrocast.kernels.registration.robust_template import (
     build_robust,
     prepare_template,
-    smooth_of,
+    slope_smoothing,
 )
 
 Real = NDArray[np.float32]
 
-#: the first template is the mean of this many frames that look most alike
+#: the first template is the mean of the most similar frames: this many
 ALIKE = 20
-#: percentiles over time between which a pixel counts in the search for frames that look
-#: alike
+#: for the search of similar frames, pixels are clipped to these percentiles over time
 USUAL = 20, 80
-#: rounds of aligning and averaging with patches; the rigid rounds have come first
+#: rounds of aligning and averaging with patches, after the rigid rounds
 PIECEWISE_ROUNDS = 2
-#: values further than this many standard deviations from the median over time are not
-#: part of a template
+#: a template leaves out values further than this many standard deviations from the
+#: median over time
 CLIPPED_AT = 4.0
-#: the rigid rounds before the last average every k-th frame of the sample, at least so
-#: many of a large one
+#: the median over time is taken from about this many frames of a large sample
 ROUND_FRAMES = 60
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Viewed frames that the template is made from, and how they are compared.
+    """Frames from which the template is made, and settings of the comparison.
 
     Parameters
     ----------
     frames
         (frame, row, column), raw.
     seen
-        The same frames from `view_frames`.
+        The views of these frames, from `view_frames`.
     view, max_shifts, sigma
         See `build_rigid`.
     pool
@@ -91,7 +89,7 @@ class Sample:
         return estimate_noise_level(self.seen[:: max(1, len(self.seen) // 16)])
 
     def model(self, template: Real, averaged: int) -> RigidModel:
-        """Return a template, the mean of so many frames, prepared."""
+        """Return the rigid model of a template, a mean of ``averaged`` frames."""
         return build_rigid(
             template,
             self.view,
@@ -102,21 +100,20 @@ class Sample:
 
 
 def first_template_frames(frames: int) -> int:
-    """Return how many frames of a sample the first template is the mean of."""
+    """Return how many of the ``frames`` of a sample the first template averages."""
     return min(ALIKE, max(1, frames // 4))
 
 
 def first_template(seen: Real) -> Real:
-    """Return the mean of the frames of the sample that look most alike, (row, column).
+    """Return the mean of the most similar frames of the sample, (row, column).
 
-    Nothing is aligned: of all frames the one is taken that correlates best with its
-    closest neighbours, averaged with them. It is sharp where a mean over all frames
-    would be smeared. Frames look alike by their events as well, whatever their motion:
-    frames that are not `evenly_lit` are left out, and no pixel counts as brighter or
-    darker than it is in most frames.
+    The frame that correlates best with its most similar frames is averaged with them;
+    nothing is aligned. The result is sharp, whereas a mean over all frames would be
+    blurred by motion. Events make frames similar as well: unevenly lit frames
+    (`find_evenly_lit`) are left out, and pixels are clipped to their usual range.
     """
     count = first_template_frames(len(seen))
-    even = evenly_lit(seen)
+    even = find_evenly_lit(seen)
     seen = seen if even.all() else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
     flat = np.clip(small, *np.percentile(small, USUAL, axis=0)).reshape(len(small), -1)
@@ -127,9 +124,9 @@ def first_template(seen: Real) -> Real:
 
 
 def find_shifts(sample: Sample, model: RigidModel) -> NDArray[np.float64]:
-    """Return the shifts of the sample by correlation with a template, (frame, 2)."""
+    """Return shifts of the sample by correlation, (frame, 2), pixels of the frame."""
     return np.concatenate(
-        in_batches(
+        run_batches(
             lambda part: view_shifts(sample.seen[part], model),
             len(sample.seen),
             batch_of(model),
@@ -139,12 +136,11 @@ def find_shifts(sample: Sample, model: RigidModel) -> NDArray[np.float64]:
 
 
 def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidModel:
-    """Refine a template on a sample: align and average, ``rounds`` times.
+    """Make a rigid template: align and average the sample ``rounds`` times.
 
-    The first round aligns by correlation with the frames that look most alike, the
-    others by least squares, which is more exact and leaves activity out.
-
-    Its geometry is the median position of the sample. ``whole``: see `build_robust`.
+    The first round aligns by correlation with the mean of the most similar frames; the
+    others use least squares, which is more exact and leaves activity out. The template
+    lies at the median position of the sample. ``whole``: see `build_robust`.
     """
     alike = first_template_frames(len(sample.seen))
     first = sample.model(first_template(sample.seen), alike)
@@ -164,12 +160,13 @@ def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidMode
 
 
 def centre_fields(shifts: NDArray[np.float64], fields: Real) -> Real:
-    """Return fields whose deviation from the rigid shift has mean zero.
+    """Subtract the mean deviation from the rigid shift, and the median rigid shift.
 
-    Shape (frame, 2, patch row, patch column).
+    ``shifts`` (frame, 2); fields and result (frame, 2, patch row, patch column).
 
-    The mean, not the median: deviations are limited, so no frame counts for much, and
-    the median of motion that swings between two sides is anywhere between them.
+    The mean and not the median of the deviations: they are limited, so a single frame
+    has little influence, and if motion alternates between two positions the median is
+    not well defined.
     """
     apart = fields - shifts[:, :, None, None]
     return np.asarray(
@@ -179,14 +176,14 @@ def centre_fields(shifts: NDArray[np.float64], fields: Real) -> Real:
 
 
 def clipped_moments(aligned: Real) -> tuple[Real, Real]:
-    """Return mean and variance over frames without values far from the median.
+    """Return mean and variance over frames, without outliers (such as events).
 
-    Frames are aligned, (frame, row, column); events are not part of the mean.
+    ``aligned`` (frame, row, column); returns two float32 (row, column).
     """
     few = aligned[:: max(1, len(aligned) // ROUND_FRAMES)]
     middle = np.median(few, axis=0)
     sd = 1.4826 * np.median(np.abs(few - middle), axis=0)
-    # the deviation of a pixel from few frames is uncertain
+    # from few frames, the standard deviation of a single pixel is uncertain
     limit = CLIPPED_AT * np.maximum(sd, np.median(sd))
     apart = aligned - middle
     near = np.abs(apart) <= limit
@@ -201,17 +198,17 @@ def piecewise_template(
 ) -> PiecewiseModel:
     """Refine a rigid template patch by patch.
 
-    The fields of the sample are centred (`centre_fields`) before each average: without
-    that the geometry of the template is free to drift from round to round. The frames
-    of the sample are not consecutive: only the model that is returned compares frames
-    together with those around them, where the recording is dim.
+    The fields of the sample are centred (`centre_fields`) before each average, because
+    otherwise the geometry of the template can drift from round to round. Frames of the
+    sample are not consecutive, so only the returned model has a halo (if the recording
+    is dim).
     """
     model = build_piecewise(rigid, grid, deviation, sample.sigma)
     for _ in range(PIECEWISE_ROUNDS):
         shifts, fields = find_fields(sample, model)
         fields = centre_fields(shifts, fields)
         aligned = np.concatenate(
-            in_batches(
+            run_batches(
                 lambda part, fields=fields: warp_view(  # type: ignore[misc]
                     sample.seen[part], fields[part], grid, sample.view
                 ),
@@ -223,7 +220,9 @@ def piecewise_template(
         template, own = clipped_moments(aligned)
         model = replace_template(sample, model, fields, template, own)
     dim = (
-        uncertainty(sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid)
+        estimate_patch_error(
+            sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid
+        )
         > DIM
     )
     return replace(model, halo=DIM_HALO if dim else 0)
@@ -232,9 +231,9 @@ def piecewise_template(
 def find_fields(
     sample: Sample, model: PiecewiseModel
 ) -> tuple[NDArray[np.float64], Real]:
-    """Return shifts and fields of the sample, which activity does not pull.
+    """Return shifts (frame, 2) and fields of the sample.
 
-    Shapes (frame, 2) and (frame, 2, patch row, patch column).
+    Fields: (frame, 2, patch row, patch column); activity does not bias them.
     """
 
     def work(part: slice) -> tuple[NDArray[np.float64], Real]:
@@ -243,24 +242,25 @@ def find_fields(
         fields = view_fields(seen, shifts, model)
         return shifts, fit_fields(seen, fields, shifts, model)[0]
 
-    parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
+    parts = run_batches(work, len(sample.seen), batch_of(model), sample.pool)
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
 def replace_template(
     sample: Sample, model: PiecewiseModel, fields: Real, template: Real, own: Real
 ) -> PiecewiseModel:
-    """Return the model with another template (row, column of the view).
+    """Return the model with another template.
 
-    Its pixels have the variance ``own`` in frames moved back by ``fields``.
+    ``template`` and ``own`` (variance of each pixel over aligned frames) (row, column)
+    of the view; ``fields`` of the sample, with which it was aligned.
     """
     grid, view = model.grid, sample.view
     level = prepare_template(
-        template, own, len(sample.seen), view.factor, smooth_of(sample.sigma)
+        template, own, len(sample.seen), view.factor, slope_smoothing(sample.sigma)
     )
     few = slice(None, None, max(1, len(sample.seen) // 16))
     seen = np.ascontiguousarray(sample.seen[few])
-    moved = moved_templates(level.template, fields[few], grid, view)
+    moved = move_templates(level.template, fields[few], grid, view)
     rest, n = np.zeros((len(seen), 2)), len(seen)
     fits = np.column_stack(
         [fields[few].mean((2, 3)) / view.factor, np.ones(n), rest[:, 0]]
@@ -276,15 +276,16 @@ def replace_template(
 def judge_sample(
     sample: Sample, model: Model
 ) -> tuple[Estimate, NDArray[np.bool_], NormalRange]:
-    """Return the sample's estimate, which frames are trusted, and what is normal.
+    """Compare the sample with its final template.
 
-    The sample is compared with its final template.
+    Returns its estimate, which frames are trusted (bool (frame,)), and the limits of
+    trust.
     """
     if isinstance(model, PiecewiseModel):
         model = replace(model, halo=0)  # the frames of the sample are not consecutive
         rigid = model.rigid
     else:
-        # a hundredth of a pixel does not matter here
+        # full resolution would change shifts by about 0.01 pixels: not needed here
         assert model.robust is not None
         model = rigid = replace(model, robust=replace(model.robust, fine=None))
 
@@ -296,7 +297,7 @@ def judge_sample(
             fields = view_fields(seen, start, model)
         return refine_estimate(sample.frames[part], seen, start, fields, model)
 
-    parts = in_batches(work, len(sample.seen), batch_of(model), sample.pool)
+    parts = run_batches(work, len(sample.seen), batch_of(model), sample.pool)
     found = Estimate.join(parts)
     normal = normal_range(found.correlation_after, found.clipped)
     return found, normal.trusts(found.correlation_after, found.clipped), normal

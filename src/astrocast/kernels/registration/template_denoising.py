@@ -1,12 +1,12 @@
-"""Take the noise out of a template: shrink the cosine transforms of small blocks.
+"""Denoise a template by shrinking the cosine transform of small blocks.
 
-A shift is found from slopes, of which noise has much and tissue little: the noise of a
-template of few or dim frames costs as much as that of the frame itself. Tissue is
-local (cells, processes), so few of the coefficients of a small block hold all of it.
-Blocks overlap by half; the first estimate keeps coefficients that stand out of the
-noise (Yu & Sapiro 2011, doi:10.5201/ipol.2011.ys-dct), the second weighs each
-coefficient by the power that the first one has there (empirical Wiener filter, as in
-Dabov et al. 2007, doi:10.1109/TIP.2007.901238).
+Shifts are estimated from image gradients, in which noise is strong and tissue weak. The
+noise of a template made from few or dim frames makes shifts as uncertain as the noise
+of the frame itself. Cells and processes are local, so a few coefficients of a small
+block contain all of the tissue. Blocks overlap by half. The first pass keeps only
+coefficients that exceed the noise (Yu & Sapiro 2011, doi:10.5201/ipol.2011.ys-dct). The
+second weights each coefficient by its power in the first result (empirical Wiener
+filter, as in Dabov et al. 2007, doi:10.1109/TIP.2007.901238).
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from astrocast.kernels.compiling import njit
 
 Real = NDArray[np.float32]
 
-#: pixels along a block
+#: side of a block, pixels
 BLOCK = 8
-#: a coefficient stays where it is beyond this many standard deviations of its noise
+#: the first pass keeps coefficients beyond this many standard deviations of their noise
 STANDS_OUT = 3.5
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _transform(block: Real, matrix: Real, across: Real, out: Real) -> None:
-    """Fill ``out`` with matrix @ block @ matrix.T; all float32 (size, size)."""
+    """Fill ``out`` with matrix @ block @ matrix.T; all float32 (size, size).
+
+    ``across`` is scratch space.
+    """
     n = len(matrix)
     for i in range(n):
         row = across[i]
@@ -47,7 +50,10 @@ def _transform(block: Real, matrix: Real, across: Real, out: Real) -> None:
 
 @njit(cache=True, nogil=True)
 def _starts(length: int, size: int) -> NDArray[np.int64]:
-    """Return the first pixel of each block, half a block apart; the last at the end."""
+    """Return the first pixel of each block, int64; the last block ends at the edge.
+
+    ``length`` of the image and ``size`` of a block in pixels; blocks overlap by half.
+    """
     step = max(1, size // 2)
     count = max(0, -(-(length - size) // step)) + 1
     return np.minimum(np.arange(count) * step, length - size)
@@ -55,10 +61,11 @@ def _starts(length: int, size: int) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
 def _weigh_coefficients(found: Real, first: Real, noise: float, second: bool) -> None:
-    """Shrink float32 (size, size) coefficients in place; the mean stays.
+    """Shrink the coefficients of a block in place; its mean is not changed.
 
-    By the power of ``first`` (the same coefficients of the first estimate) where
-    ``second``, else to 0 where they do not stand out. ``noise``: variance of each.
+    ``found`` float32 (size, size) coefficients; ``first`` float32 (size, size): those
+    of the first result, used in the second pass (``second``); ``noise``: variance of
+    the noise of a coefficient.
     """
     n, mean = len(found), found[0, 0]
     for i in range(n):
@@ -75,11 +82,12 @@ def _weigh_coefficients(found: Real, first: Real, noise: float, second: bool) ->
 def _shrink_blocks(
     image: Real, pilot: Real, noise: Real, matrix: Real, window: Real, second: bool
 ) -> Real:
-    """Return float32 (row, column): the image without what is noise in its blocks.
+    """Return the denoised image, float32 (row, column), after one pass over all blocks.
 
-    ``image``, ``pilot`` (its first estimate, used where ``second``) and ``noise``
-    (variance of each pixel's noise): float32 (row, column); ``matrix`` of the cosine
-    transform and ``window`` (weight of a block's pixels): float32 (size, size).
+    ``image``, ``pilot`` (result of the first pass, used if ``second``) and ``noise``
+    (variance of the noise of each pixel): float32 (row, column); ``matrix`` of the
+    cosine transform and ``window`` (weight of the pixels of a block): float32 (size,
+    size).
     """
     h, w = image.shape
     n = len(matrix)
@@ -102,14 +110,15 @@ def _shrink_blocks(
 
 
 def denoise_template(template: Real, noise: Real) -> Real:
-    """Return a template (row, column) with less noise.
+    """Return a template with less noise, float32 (row, column).
 
     Parameters
     ----------
     template
         (row, column), finite.
     noise
-        (row, column), variance of the noise of each of its pixels; white.
+        (row, column), variance of the noise of each pixel; the noise has to be
+        independent between pixels.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Move frames back to the template: cubic interpolation, float32, no wrapping.
+"""Move frames back to the template: cubic interpolation in float32.
 
 The kernel is Catmull-Rom (Keys 1981, doi:10.1109/TASSP.1981.1163711, a = -1/2). Beyond
-the edge the nearest pixel is repeated; `valid_border` says how far that reaches into
-the result.
+the edge the nearest pixel is repeated; `quality.valid_border` returns how many rows and
+columns of the result contain repeated pixels. Integers are clipped, never wrapped.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Real = NDArray[np.float32]
 
 
 @njit(inline="always")
-def _cubic(f: Any) -> Any:
-    """Return the four weights of cubic interpolation at a fraction ``f``, float."""
+def _cubic_weights(f: Any) -> Any:
+    """Return the four float32 weights of cubic interpolation at a fraction ``f``."""
     one, half = np.float32(1), np.float32(0.5)
     a = -half * f * (one - f) * (one - f)
     d = -half * f * f * (one - f)
@@ -28,17 +28,17 @@ def _cubic(f: Any) -> Any:
     return a, b, one - a - b - d, d
 
 
-#: what is done to a value before it is stored: added, at least, at most, rounded to
-#: whole numbers
+#: how a value is stored: offset that is added, lowest value, highest value, whether it
+#: is rounded to a whole number
 Rule = tuple[np.float32, np.float32, np.float32, bool]
 AS_IT_IS: Rule = (np.float32(0), np.float32(-np.inf), np.float32(np.inf), False)
 
 
 @njit(cache=True, nogil=True)
-def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
-    """Write one row of values into ``result`` by the rule of `OutputConversion`.
+def _store_row(values: Real, rule: Rule, result: NDArray[Any]) -> None:
+    """Write one row of values into ``result`` by a ``rule`` from `stored_as`.
 
-    ``values`` float32 (column,), ``result`` of the dtype that is stored.
+    ``values`` float32 (column,), ``result`` (column,) of the dtype that is stored.
     """
     offset, low, high, whole = rule
     for i in range(len(values)):
@@ -51,21 +51,22 @@ def _finish(values: Real, rule: Rule, result: NDArray[Any]) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _shift(
+def _shift_frames(
     frames: NDArray[Any], shifts: NDArray[np.float64], rule: Rule, out: NDArray[Any]
 ) -> None:
-    """Write frames moved by one shift each into ``out``.
+    """Fill ``out`` with frames that are moved back by one shift each.
 
-    ``frames`` of any real dtype (frame, row, column), ``shifts`` float64 (frame, 2).
+    ``frames`` (frame, row, column) of any real dtype, ``shifts`` float64 (frame, 2) in
+    pixels, ``out`` (frame, row, column) of the dtype that is stored.
     """
     n, rows, columns = frames.shape
     line = np.empty(columns, np.float32)
     for b in range(n):
         dy, dx = int(np.floor(shifts[b, 0])), int(np.floor(shifts[b, 1]))
-        a0, a1, a2, a3 = _cubic(np.float32(shifts[b, 0] - dy))
-        c0, c1, c2, c3 = _cubic(np.float32(shifts[b, 1] - dx))
-        # one row, interpolated along rows, with its ends repeated as far as the shift
-        # along columns reaches
+        a0, a1, a2, a3 = _cubic_weights(np.float32(shifts[b, 0] - dy))
+        c0, c1, c2, c3 = _cubic_weights(np.float32(shifts[b, 1] - dx))
+        # a row after interpolation along rows; its ends are repeated as far as the
+        # shift along columns reads
         pad = abs(dx) + 2
         row = np.empty(columns + 2 * pad, np.float32)
         for y in range(rows):
@@ -73,7 +74,7 @@ def _shift(
             r1 = frames[b, min(max(y + dy, 0), rows - 1)]
             r2 = frames[b, min(max(y + dy + 1, 0), rows - 1)]
             r3 = frames[b, min(max(y + dy + 2, 0), rows - 1)]
-            # slices: an index that may be negative would keep the loop from vectors
+            # slices: the compiler does not vectorize an index that may be negative
             middle = row[pad : pad + columns]
             for x in range(columns):
                 middle[x] = (
@@ -92,7 +93,7 @@ def _shift(
                     + c2 * taps[x + 2]
                     + c3 * taps[x + 3]
                 )
-            _finish(line, rule, out[b, y])
+            _store_row(line, rule, out[b, y])
 
 
 def shift_frames(
@@ -106,28 +107,27 @@ def shift_frames(
     Parameters
     ----------
     frames
-        (frame, row, column), any real dtype. A NaN spreads to the pixels interpolated
-        from it (at most 4 x 4).
+        (frame, row, column), any real dtype. A NaN makes all pixels NaN that are
+        interpolated from it (at most 4 x 4).
     shifts
         (frame, 2), pixels, row then column, finite.
     rule
         How values are stored, from `stored_as`.
     out
-        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when
-        None.
+        Array that is filled, C-contiguous; None: a new float32 array of the shape of
+        ``frames``.
     """
     out = np.empty(frames.shape, np.float32) if out is None else out
-    _shift(as_native(frames), np.asarray(shifts, np.float64), rule, out)
+    _shift_frames(as_native(frames), np.asarray(shifts, np.float64), rule, out)
     return out
 
 
 @njit(cache=True, nogil=True)
-def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]:
-    """Return, for each of n pixels, the node before it and the distance to the next.
+def _locate_nodes(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]:
+    """Return the node before each of ``n`` pixels, and the pixel's place after it.
 
-    The distance is 0 to 1, and clamped beyond the nodes.
-
-    ``nodes`` float64 (node,).
+    ``nodes`` float64 (node,), ascending. Returns int64 (n,), and float32 (n,): 0 at the
+    node, 1 at the next one, limited to 0 and 1 outside the nodes.
     """
     index, share = np.zeros(n, np.int64), np.zeros(n, np.float32)
     k = 0
@@ -145,7 +145,8 @@ def _place(nodes: NDArray[np.float64], n: int) -> tuple[NDArray[np.int64], Real]
 def _pad_frame(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
     """Copy a frame into ``out`` and repeat its edge pixels around it.
 
-    ``frame`` of any real dtype (row, column), ``out`` float32 (row, column).
+    ``frame`` (row, column) of any real dtype, ``out`` float32 (row, column), larger;
+    the frame starts at row ``top`` and column ``left`` of it.
     """
     rows, columns = frame.shape
     for y in range(out.shape[0]):
@@ -157,7 +158,7 @@ def _pad_frame(frame: NDArray[Any], top: int, left: int, out: Real) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
-def _run(
+def _interpolate_run(
     flat: Real,
     top: int,
     stride: int,
@@ -167,12 +168,14 @@ def _run(
     fx: Real,
     out: Real,
 ) -> None:
-    """Write a run of interpolated pixels of one row into ``out``.
+    """Fill columns ``first`` to ``last`` of one row with interpolated pixels.
 
-    All arrays float32: ``flat`` the padded frame, ``fy`` and ``fx`` (4,) the weights.
+    All arrays float32: ``flat`` (padded row x padded column,) the padded frame, ``fy``
+    and ``fx`` (column,) the fractions of the shifts, ``out`` (column,). ``top``: index
+    in ``flat`` of the first tap of column 0; ``stride``: length of a padded row.
     """
-    # pixels that read at the same whole-pixel offset: their sixteen taps are
-    # contiguous, so this is done in vectors
+    # the pixels have the same whole-pixel shift: their taps are contiguous, so the
+    # loop is vectorized
     n, place = last - first, top + first
     r0, r1 = flat[place : place + n + 3], flat[place + stride : place + stride + n + 3]
     r2, r3 = (
@@ -181,8 +184,8 @@ def _run(
     )
     fy, fx, out = fy[first:last], fx[first:last], out[first:last]
     for x in range(n):
-        a0, a1, a2, a3 = _cubic(fy[x])
-        c0, c1, c2, c3 = _cubic(fx[x])
+        a0, a1, a2, a3 = _cubic_weights(fy[x])
+        c0, c1, c2, c3 = _cubic_weights(fx[x])
         t0 = c0 * r0[x] + c1 * r0[x + 1] + c2 * r0[x + 2] + c3 * r0[x + 3]
         t1 = c0 * r1[x] + c1 * r1[x + 1] + c2 * r1[x + 2] + c3 * r1[x + 3]
         t2 = c0 * r2[x] + c1 * r2[x + 1] + c2 * r2[x + 2] + c3 * r2[x + 3]
@@ -191,15 +194,16 @@ def _run(
 
 
 @njit(cache=True, nogil=True)
-def _along(
+def _interpolate_nodes(
     values: Real, cut: NDArray[np.int64], share: Real, depth: Any, out: Real
 ) -> None:
-    """Interpolate values between nodes along one axis, into ``out``.
+    """Fill ``out`` with ``depth`` plus values interpolated linearly between nodes.
 
-    ``values``, ``share`` and ``out`` float32, ``cut`` int64.
+    ``values`` float32 (node,); ``cut`` int64 (node,): first pixel of each interval and
+    the end of the last; ``share`` float32 (pixel,), see `_locate_nodes`; ``depth``
+    float32; ``out`` float32 (pixel,).
     """
-    # linear between the nodes; a loop per interval, so that there is nothing to look up
-    # for a pixel
+    # one loop per interval: no lookup per pixel
     for j in range(len(values) - 1):
         base, step = depth + values[j], values[j + 1] - values[j]
         part, place = out[cut[j] : cut[j + 1]], share[cut[j] : cut[j + 1]]
@@ -208,10 +212,10 @@ def _along(
 
 
 @njit(cache=True, nogil=True)
-def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
-    """Split places into whole pixels and fractions, in place.
+def _split_pixels(places: Real, whole: NDArray[np.int32]) -> None:
+    """Split places, in place, into whole pixels (``whole``) and fractions.
 
-    ``places`` float32 (column,), ``whole`` int32 (column,).
+    ``places`` float32 (column,), not negative; ``whole`` int32 (column,).
     """
     for x in range(len(places)):
         whole[x] = np.int32(places[x])  # positive: truncation is floor
@@ -219,10 +223,11 @@ def _whole_and_rest(places: Real, whole: NDArray[np.int32]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the first pixel of each interval between nodes, and the last end.
+def _find_intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the first pixel of each interval between nodes, and the end of the last.
 
-    ``index`` int64 (n,).
+    ``index`` int64 (pixel,), see `_locate_nodes`; ``count``: number of nodes. Returns
+    int64 (node,).
     """
     cut = np.zeros(count, np.int64)
     for x in range(len(index)):
@@ -233,7 +238,7 @@ def _intervals(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def _warp(
+def _warp_frames(
     frames: NDArray[Any],
     nodes: Real,
     row_nodes: NDArray[np.float64],
@@ -241,16 +246,17 @@ def _warp(
     rule: Rule,
     out: NDArray[Any],
 ) -> None:
-    """Write frames moved by a field of shifts each into ``out``.
+    """Fill ``out`` with frames that are moved back by one field of shifts each.
 
-    ``frames`` of any real dtype (frame, row, column), ``nodes`` float32 (frame, 2, node
-    row, node column), ``row_nodes`` and ``column_nodes`` float64.
+    ``frames`` (frame, row, column) of any real dtype; ``nodes`` float32 (frame, 2, row
+    node, column node), shifts in pixels; ``row_nodes`` and ``column_nodes`` float64
+    (node,), pixels; ``out`` (frame, row, column) of the dtype that is stored.
     """
     n, rows, columns = frames.shape
     moved = np.empty(columns, np.float32)
-    iy, wy = _place(row_nodes, rows)
-    ix, wx = _place(column_nodes, columns)
-    cut = _intervals(ix, len(column_nodes))
+    iy, wy = _locate_nodes(row_nodes, rows)
+    ix, wx = _locate_nodes(column_nodes, columns)
+    cut = _find_intervals(ix, len(column_nodes))
     pad = int(np.abs(nodes).max()) + 4
     depth, stride = np.float32(pad), columns + 2 * pad
     padded = np.empty((rows + 2 * pad, stride), np.float32)
@@ -264,17 +270,17 @@ def _warp(
                 nodes[b, :, iy[y]]
                 + (nodes[b, :, iy[y] + 1] - nodes[b, :, iy[y]]) * wy[y]
             )
-            _along(line[0], cut, wx, depth, sy)
-            _along(line[1], cut, wx, depth, sx)
-            _whole_and_rest(sy, ky)
-            _whole_and_rest(sx, kx)
+            _interpolate_nodes(line[0], cut, wx, depth, sy)
+            _interpolate_nodes(line[1], cut, wx, depth, sx)
+            _split_pixels(sy, ky)
+            _split_pixels(sx, kx)
             first = 0
             for x in range(1, columns + 1):
                 if x == columns or ky[x] != ky[first] or kx[x] != kx[first]:
                     top = (y + ky[first] - 1) * stride + kx[first] - 1
-                    _run(flat, top, stride, first, x, sy, sx, moved)
+                    _interpolate_run(flat, top, stride, first, x, sy, sx, moved)
                     first = x
-            _finish(moved, rule, out[b, y])
+            _store_row(moved, rule, out[b, y])
 
 
 def warp_frames(
@@ -301,11 +307,11 @@ def warp_frames(
     rule
         How values are stored, from `stored_as`.
     out
-        Where the result goes, C-contiguous; float32 of the shape of ``frames`` when
-        None.
+        Array that is filled, C-contiguous; None: a new float32 array of the shape of
+        ``frames``.
     """
     out = np.empty(frames.shape, np.float32) if out is None else out
-    _warp(
+    _warp_frames(
         as_native(frames),
         np.ascontiguousarray(nodes, np.float32),
         row_nodes,
@@ -317,17 +323,15 @@ def warp_frames(
 
 
 def stored_as(dtype: DTypeLike, offset: float = 0.0, nonnegative: bool = False) -> Rule:
-    """Return values in ``dtype``.
+    """Return the rule by which float32 values are stored in ``dtype``.
 
-    ``offset`` is added, then values are clipped to the range of the dtype.
-
-    With ``nonnegative`` values below zero become zero. Integers are rounded and clipped
-    to what their dtype holds; NaN becomes 0 in them.
+    ``offset`` is added first; ``nonnegative`` raises negative values to zero. For an
+    integer dtype, values are clipped to its range and rounded, and NaN becomes 0.
     """
     kind, low, high = np.dtype(dtype), -np.inf, np.inf
     if kind.kind in "iu":
         limits = np.iinfo(kind)
-        # the largest float32 that the dtype holds
+        # the largest float32 that does not exceed the range of the dtype
         low, high = (
             float(limits.min),
             float(np.nextafter(np.float32(limits.max), np.float32(0))),

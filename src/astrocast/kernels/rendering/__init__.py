@@ -1,5 +1,5 @@
 """Simulated frames: events, the displaced baseline, photon and read noise.
 
-A frame is a function of its number and the seed, so any block of frames equals that
-part of the whole recording, whatever the number of threads.
+A frame depends only on its number and the seed, so a block of frames equals the same
+part of the whole recording, for any number of threads.
 """

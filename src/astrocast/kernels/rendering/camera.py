@@ -23,8 +23,9 @@ GAIN, READ_NOISE, OFFSET, GAIN_NOISE = range(4)
 def _amplify(state: Any, electrons: float, spread: float) -> float:
     """Return the amplified number of electrons, in units of the mean amplification.
 
-    The pulse of one electron has a gamma distribution of mean 1 and standard deviation
-    ``spread``; so has their sum. ``state`` uint64 (1,) is advanced.
+    The pulse of one electron has a gamma distribution with mean 1 and standard
+    deviation ``spread``; the sum of several pulses is gamma distributed as well.
+    ``state`` uint64 (1,) is advanced. Returns float64.
     """
     if spread <= 0.0 or electrons <= 0.0:
         return electrons
@@ -34,11 +35,12 @@ def _amplify(state: Any, electrons: float, spread: float) -> float:
 
 @njit(cache=True, nogil=True)
 def expose_frame(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> None:
-    """Write the counts of a frame of expected photons to ``out``.
+    """Fill ``out`` with the counts of one frame, given the expected photons.
 
-    ``photons`` and ``out`` float32 (row, column); ``key`` uint64; ``camera`` float64
-    (gain, read noise, offset, gain noise); ``limits`` float64 (lowest, highest) of an
-    integer type, or (0, 0).
+    ``photons`` (expected number in each pixel) and ``out`` float32 (row, column);
+    ``key`` uint64, seed of the frame; ``camera`` float64 (4,): gain, read noise,
+    offset, gain noise; ``limits`` float64 (2,): lowest and highest value of the integer
+    dtype, or (0, 0) for a float dtype.
     """
     state = np.empty(1, np.uint64)
     whole = limits[1] > 0.0
@@ -58,6 +60,6 @@ def expose_frame(photons: Any, key: Any, camera: Any, limits: Any, out: Any) -> 
                     spare = size * math.sin(angle)
                 have = not have
             value = camera[OFFSET] + camera[GAIN] * value
-            if whole:  # integers saturate, as a camera does
+            if whole:  # integers saturate like those of a camera
                 value = min(max(math.floor(value + 0.5), limits[0]), limits[1])
             out[y, x] = value

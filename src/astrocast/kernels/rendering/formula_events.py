@@ -1,4 +1,4 @@
-"""Events given by a formula: a round footprint with lobes that may grow or travel."""
+"""Events defined by a formula: a round footprint with lobes that may grow or travel."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ PARAMETERS = (
     END,
 ) = range(len(PARAMETERS))
 
-#: share of an event's own peak above which a voxel belongs to it
+#: a voxel belongs to an event if it is above this fraction of the event's peak
 TRUTH_LEVEL = 0.25
 LN4 = math.log(4.0)
-#: an event is cut where it falls below this share of its amplitude
+#: an event is set to zero where it is below this fraction of its amplitude
 FLOOR = 0.005
 
 
 @njit(cache=True, nogil=True)
 def _rise_at(e: Any, tau: float) -> float:
-    """Return the rise (0 to 1) at ``tau`` frames after the onset of a pixel.
+    """Return the rise (0 to 1) ``tau`` frames after the onset of a pixel, float64.
 
-    ``e`` float64: the parameters of the event.
+    ``e`` float64 (parameter,): the event, see `PARAMETERS`.
     """
     if tau <= 0.0:
         return 0.0
@@ -77,9 +77,9 @@ def _rise_at(e: Any, tau: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _decay_at(e: Any, tau: float) -> float:
-    """Return the decay (1 to 0) at ``tau`` frames after the start of the event.
+    """Return the decay (1 to 0) ``tau`` frames after the start of the event, float64.
 
-    ``e`` float64: the parameters of the event.
+    ``e`` float64 (parameter,): the event, see `PARAMETERS`.
     """
     late = tau - e[GROWTH] - e[RISE] - e[PLATEAU]
     return math.exp(-late / e[DECAY]) if late > 0.0 else 1.0
@@ -87,9 +87,9 @@ def _decay_at(e: Any, tau: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _reach(e: Any) -> float:
-    """Return the distance (pixels) from the centre beyond which the event is zero.
+    """Return the distance from the centre beyond which the event is 0, pixels, float64.
 
-    ``e`` float64: the parameters of the event.
+    ``e`` float64 (parameter,): the event, see `PARAMETERS`.
     """
     lobes = abs(e[LOBE]) + abs(e[LOBE + 1]) + abs(e[LOBE + 2])
     return e[RADIUS] * (1.0 + lobes) * (-math.log(FLOOR) / LN4) ** (1.0 / e[EXPONENT])
@@ -97,9 +97,10 @@ def _reach(e: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
-    """Return the share of the amplitude ``tau`` frames after the event's start.
+    """Return the signal relative to the amplitude (0 to 1), float64.
 
-    ``dy, dx`` is the distance from the centre in pixels; ``e`` float64 (parameter,).
+    ``e`` float64 (parameter,): the event; ``tau``: frames after its start; ``dy`` and
+    ``dx``: distance from its centre, pixels.
     """
     angle = math.atan2(dy, dx)
     edge = 1.0
@@ -114,9 +115,10 @@ def _profile(e: Any, tau: float, dy: float, dx: float) -> float:
 
 @njit(cache=True, nogil=True)
 def window_around(centre: float, reach: float, size: int) -> tuple[int, int]:
-    """Return the half-open range of pixels within ``reach`` of ``centre``, clipped.
+    """Return the range of pixels within ``reach`` of ``centre``: first, end (int64).
 
-    ``centre`` and ``reach`` float64, ``size`` int64.
+    ``centre`` and ``reach`` float64, pixels; the range is clipped to 0 to ``size``
+    (int64).
     """
     low = min(max(math.floor(centre - reach), 0), size)
     return low, max(min(math.ceil(centre + reach) + 1, size), low)
@@ -124,10 +126,11 @@ def window_around(centre: float, reach: float, size: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def add_event(e: Any, t: int, moved: Any, slack: float, scale: float, out: Any) -> None:
-    """Add ``scale`` times the event at frame ``t`` to ``out``, float32 (row, column).
+    """Add ``scale`` times the event at frame ``t`` to ``out``.
 
-    ``e`` float64 (parameter,); ``moved`` float32 (2, 1, 1) or (2, row, column): the
-    displacement, at most ``slack`` pixels long.
+    ``e`` float64 (parameter,): the event; ``moved`` float32 (2, 1, 1) or (2, row,
+    column): displacement of the tissue, at most ``slack`` pixels; ``out`` float32 (row,
+    column).
     """
     tau = t - e[START]
     if tau <= 0.0 or tau >= e[END]:
@@ -158,7 +161,7 @@ def _zero_displacement() -> Any:
 def event_signal(
     events: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
-    """Return the sum of the events, without noise and at rest.
+    """Return the sum of the events, without noise and without displacement.
 
     Parameters
     ----------
@@ -187,9 +190,10 @@ def event_signal(
 def single_event(
     event: NDArray[Any], start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
-    """Return `event_signal` of one event, float64 (parameter,), on one thread.
+    """Return `event_signal` of one event, float32 (frame, row, column), on one thread.
 
-    Starting threads would cost more than the work.
+    ``event`` float64 (parameter,); other arguments as in `event_signal`. For one event,
+    starting threads takes longer than the calculation.
     """
     out = np.zeros((len(scale), shape[0], shape[1]), np.float32)
     for i in range(len(scale)):
@@ -206,16 +210,17 @@ def event_labels(
     shape: tuple[int, int],
     numbers: NDArray[Any],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the number of the event of each voxel, and the strength of that event.
+    """Return the number of the event at each voxel, and the signal of that event.
 
-    A voxel belongs to an event where the event is at least a quarter of its own peak
-    (``peaks`` float64 (event,), which include the ``scale`` of the frames). Where
-    several meet, the strongest event has the voxel. Other arguments as `event_signal`.
+    A voxel belongs to an event if the event's signal there is at least a quarter of the
+    event's peak; if several events qualify, to the strongest. ``peaks`` float64
+    (event,), ``scale`` of the frames included; ``numbers`` int (event,): label of each
+    event; other arguments as in `event_signal`.
 
     Returns
     -------
     labels
-        ``numbers`` of the event, 0 for the background, int32 (frame, row, column).
+        int32 (frame, row, column); 0 for the background.
     strengths
         float32 (frame, row, column).
     """

@@ -1,4 +1,4 @@
-"""Rendering of whole frames: the moved baseline with its events, as counts."""
+"""Render whole frames: the displaced baseline with events, converted to counts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from astrocast.kernels.rendering.tissue_events import add_tissue_event, is_activ
 
 @njit(cache=True, nogil=True)
 def _add_tissue(scene: Any, events: Any, t: int, scale: float, margin: int) -> Any:
-    """Return the spline coefficients ``scene`` with the tissue events of frame ``t``.
+    """Return the scene plus the tissue events of frame ``t``, as spline coefficients.
 
-    ``scene`` float32 (row, column); ``events`` as in `tissue_events`.
+    ``scene`` and the result: float32 (row, column), larger than the frame by ``margin``
+    on every side; ``events``: the tuple described in `tissue_events`; ``scale``: factor
+    of the events.
     """
     active = False
     light = np.zeros((0, 0), np.float32)
@@ -40,11 +42,12 @@ def _add_tissue(scene: Any, events: Any, t: int, scale: float, margin: int) -> A
 
 @njit(cache=True, nogil=True)
 def _disturb_sensor(photons: Any, light: Any, pixels: Any, extra: Any) -> Any:
-    """Return the photons that the sensor sees.
+    """Return the photons at the sensor: blur, light, hot and dead pixels.
 
-    ``photons`` float32 (row, column); ``light`` float64 (factor, added photons, blur in
-    pixels); ``pixels`` int32 (pixel, 2); ``extra`` float32 (pixel,): photons that the
-    pixel adds, negative where the pixel is dead.
+    ``photons`` and the result: float32 (row, column); ``light`` float64 (3,): factor,
+    added photons, blur in pixels; ``pixels`` int32 (pixel, 2): row and column of hot
+    and dead pixels; ``extra`` float32 (pixel,): photons that a hot pixel adds, negative
+    for a dead pixel.
     """
     if light[2] > 0.0:
         photons = blur_image(photons, light[2])
@@ -65,32 +68,34 @@ def render_frames(
     sensor: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     noise: tuple[Any, NDArray[Any], NDArray[Any]],
 ) -> NDArray[Any]:
-    """Return rendered frames, counts, float32 (frame, row, column).
+    """Return rendered frames in counts, float32 (frame, row, column).
 
     Parameters
     ----------
     baseline
-        B-spline coefficients of the baseline's spatial modes in photons, float32 (mode,
-        row, column), larger than the frame by a margin on every side; and that margin.
+        B-spline coefficients of the spatial modes of the baseline in photons, float32
+        (mode, row, column), larger than the frame by a margin on every side; and this
+        margin, int.
     courses
-        (frame, 1 + mode), float64: factor of the events, then of each mode.
+        float64 (frame, 1 + mode): factor of the events, then factor of each mode.
     events
         Parameters of the formula events, float64 (event, parameter); and the tuple of
         the tissue events (`tissue_events`).
     moved
-        Displacement, float32 (frame, 2, 1, 1) where it is rigid, else (frame, 2, row,
-        column); smaller than the margin. A pixel p of the frame shows the scene at p
-        minus the displacement at p.
+        Displacement in pixels, smaller than the margin: float32 (frame, 2, 1, 1) if it
+        is rigid, else (frame, 2, row, column). Pixel p of the frame shows the scene at
+        p minus the displacement at p.
     frames
-        int64 (frame, 2): time of the frame, and the number that its noise is drawn by.
+        int64 (frame, 2): time of the frame (frames), and number of the frame from which
+        the seed of its noise is derived.
     sensor
         float64 (frame, 3): factor, added photons, blur (pixels); int32 (pixel, 2): row
-        and column of hot and dead pixels; float32 (frame, pixel): photons they add,
-        negative where they are dead.
+        and column of hot and dead pixels; float32 (frame, pixel): photons that a hot
+        pixel adds, negative for a dead pixel.
     noise
-        Key (uint64), camera float64 (gain, read noise, offset, gain noise) and limits
-        float64 (lowest, highest) of an integer type, or (0, 0). A negative gain renders
-        the expected counts without noise.
+        Key (uint64); camera float64 (4,): gain, read noise, offset, gain noise; limits
+        float64 (2,): lowest and highest value of the integer dtype, or (0, 0) for a
+        float dtype. A negative gain renders the expected counts without noise.
     """
     coefficients, margin = baseline
     formula, tissue = events

@@ -9,13 +9,13 @@ import numpy as np
 
 from astrocast.kernels.compiling import njit
 
-#: log(k!); beyond its end Stirling's series is exact to 1e-12
+#: log(k!) for k < 512; for larger k Stirling's series is exact to 1e-12
 LOG_FACTORIAL = np.cumsum(np.log(np.maximum(np.arange(512.0), 1.0)))
 
 
 @njit(cache=True, nogil=True)
 def mix_bits(z: Any) -> Any:
-    """Return the bits of ``z`` (uint64) mixed.
+    """Return a hash of ``z``; both uint64.
 
     Finaliser of SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195).
     """
@@ -26,7 +26,7 @@ def mix_bits(z: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def draw_uniform(state: Any) -> float:
-    """Advance ``state``, uint64 (1,), and return a number in (0, 1)."""
+    """Advance ``state``, uint64 (1,), and return a float64 in (0, 1)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     return (np.float64(mix_bits(state[0]) >> np.uint64(11)) + 0.5) * (
         1.0 / 9007199254740992.0
@@ -35,9 +35,9 @@ def draw_uniform(state: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def _poisson_small(state: Any, mean: float) -> float:
-    """Return a Poisson number of a mean up to 10, by inversion.
+    """Return a Poisson number with a mean below 10, by inversion, as float64.
 
-    ``state`` uint64 (4,), ``mean`` float32.
+    ``state`` uint64 (1,) is advanced; ``mean`` float.
     """
     u = draw_uniform(state)
     p = math.exp(-mean)
@@ -51,10 +51,7 @@ def _poisson_small(state: Any, mean: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _log_factorial(k: float) -> float:
-    """Return ``log(k!)`` of a whole number ``k``.
-
-    ``k`` int64; returns float64.
-    """
+    """Return ``log(k!)``, float64; ``k`` a whole number, float64."""
     if k < 512.0:
         return LOG_FACTORIAL[np.int64(k)]
     n = k + 1.0
@@ -69,9 +66,10 @@ def _log_factorial(k: float) -> float:
 
 @njit(cache=True, nogil=True)
 def draw_poisson(state: Any, mean: float) -> float:
-    """Return a Poisson number and advance ``state``, uint64 (1,).
+    """Return a Poisson number as float64 and advance ``state``, uint64 (1,).
 
-    Above 10 by transformed rejection (Hoermann 1993, doi:10.1016/0167-6687(93)90997-4).
+    For means from 10 on by transformed rejection (Hoermann 1993,
+    doi:10.1016/0167-6687(93)90997-4). ``mean`` float; 0 if it is not positive.
     """
     if mean < 10.0:
         return _poisson_small(state, mean) if mean > 0.0 else 0.0
@@ -93,16 +91,16 @@ def draw_poisson(state: Any, mean: float) -> float:
 
 @njit(cache=True, nogil=True)
 def draw_normal(state: Any) -> float:
-    """Return a normal number (Box-Muller) and advance ``state``, uint64 (1,)."""
+    """Return a normal float64 (Box-Muller) and advance ``state``, uint64 (1,)."""
     size = math.sqrt(-2.0 * math.log(draw_uniform(state)))
     return size * math.cos(2.0 * math.pi * draw_uniform(state))
 
 
 @njit(cache=True, nogil=True)
 def draw_gamma(state: Any, shape: float) -> float:
-    """Return a gamma number of scale 1 and advance ``state``, uint64 (1,).
+    """Return a gamma-distributed float64 of scale 1 and advance ``state``, uint64 (1,).
 
-    Marsaglia and Tsang 2000, doi:10.1145/358407.358414.
+    ``shape`` float64, above 0. Marsaglia and Tsang 2000, doi:10.1145/358407.358414.
     """
     boost = 1.0
     if shape < 1.0:

@@ -1,4 +1,4 @@
-"""Cubic splines: an image at displaced positions, smooth displacement fields."""
+"""Cubic splines: displace images, interpolate smooth displacement fields."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from astrocast.kernels.compiling import njit
 
 @njit(cache=True, nogil=True)
 def _weights(f: float) -> tuple[float, float, float, float]:
-    """Return the four weights of a cubic B-spline ``f`` after the second knot.
-
-    ``f`` float64.
-    """
+    """Return the four weights of a cubic B-spline at ``f`` (0 to 1), all float64."""
     g = 1.0 - f
     return (
         g * g * g / 6.0,
@@ -29,10 +26,11 @@ def _weights(f: float) -> tuple[float, float, float, float]:
 
 @njit(cache=True, nogil=True)
 def shift_image(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
-    """Write the spline ``c`` at every pixel minus (dy, dx) to ``out``.
+    """Fill ``out[p]`` with the value of a spline at p minus (``dy``, ``dx``).
 
-    ``c`` float32 (row, column) is larger than ``out``, float32, by ``margin`` on every
-    side.
+    ``c`` float32 (row, column): spline coefficients; ``out`` float32 (row, column),
+    smaller than ``c`` by ``margin`` on every side; ``dy``, ``dx`` in pixels, smaller
+    than the margin.
     """
     h, w = out.shape
     y0, x0 = math.floor(margin - dy), math.floor(margin - dx)
@@ -66,9 +64,10 @@ def shift_image(c: Any, dy: float, dx: float, margin: int, out: Any) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def warp_image(c: Any, moved: Any, margin: int, out: Any) -> None:
-    """Write the spline ``c`` at every pixel minus its displacement to ``out``.
+    """Fill ``out[p]`` with the value of a spline at p minus the displacement of p.
 
-    ``c`` and ``out`` as in `shift_image`; ``moved`` float32 (2, row, column).
+    ``c``, ``margin`` and ``out`` as in `shift_image`; ``moved`` float32 (2, row,
+    column), pixels.
     """
     flat, width = c.ravel(), c.shape[1]
     half, sixth, third, one = (
@@ -120,15 +119,15 @@ def smooth_field(
 ) -> NDArray[Any]:
     """Return ``row_basis @ knots @ column_basis.T`` for a stack of small matrices.
 
-    BLAS would spend more time on starting its threads than on the products, and most
-    weights of a B-spline are zero.
+    For such small products, starting the threads of BLAS takes longer than the
+    calculation, and most weights of a B-spline are zero.
 
     Parameters
     ----------
     knots
-        (matrix, row knot, column knot).
+        Float (matrix, row knot, column knot).
     row_basis, column_basis
-        (row, row knot) and (column, column knot).
+        Float (row, row knot) and (column, column knot).
 
     Returns
     -------
@@ -154,7 +153,7 @@ def smooth_field(
 #: pole of the recursive filter that gives the coefficients of a cubic B-spline (Unser
 #: 1999, doi:10.1109/79.799930)
 POLE = math.sqrt(3.0) - 2.0
-#: pixels after which a power of the pole is below 1e-7
+#: the pole to the power of this number of pixels is below 1e-7
 HORIZON = 13
 
 
@@ -162,7 +161,7 @@ HORIZON = 13
 def _spline_line(line: Any) -> None:
     """Replace the samples of ``line``, float32 (pixel,), by spline coefficients.
 
-    The line goes on as its mirror image, without repeating its ends.
+    Beyond its ends the line is mirrored; the end samples are not repeated.
     """
     n = len(line)
     if n < 2:
@@ -199,10 +198,9 @@ def spline_coefficients(image: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def blur_image(image: Any, sigma: float) -> Any:
-    """Return ``image``, float32 (row, column), smoothed by a Gaussian of ``sigma`` px.
+    """Return ``image``, float32 (row, column), after a Gaussian blur (``sigma`` px).
 
-    Edge values are repeated outside, as `scipy.ndimage.gaussian_filter` with
-    ``mode="nearest"`` and ``truncate=3``.
+    Equals `scipy.ndimage.gaussian_filter` with ``mode="nearest"`` and ``truncate=3``.
     """
     reach = int(3.0 * sigma + 0.5)
     weights = np.empty(2 * reach + 1, np.float32)

@@ -1,4 +1,4 @@
-"""Drawing of processes and distances along them."""
+"""Draw cell processes and measure distances along them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from astrocast.kernels.rendering.formula_events import window_around
 
 @njit(cache=True, nogil=True)
 def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
-    """Return ``image`` with each point drawn as a Gaussian, the brightest on top.
+    """Return ``image`` with each point drawn as a Gaussian, by the maximum.
 
-    ``points`` float64 (point, 4): row, column, width, brightness; ``image`` float64
-    (row, column), as the result. The maximum instead of the sum keeps a process
-    as bright where its points are dense or where processes cross.
+    ``points`` float64 (point, 4): row, column, width, brightness; ``image`` and the
+    result: float64 (row, column). A sum would be too bright where points are dense or
+    processes cross.
     """
     out = image.copy()
     for p in points:
@@ -32,8 +32,8 @@ def draw_strokes(points: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-#: lengths of a step to a side and to a corner for which the distance along a grid is
-#: within 4 % of the Euclidean one (Borgefors 1986, doi:10.1016/S0734-189X(86)80047-0)
+#: lengths of a step to a side and to a corner; with them, distances on the grid are
+#: within 4 % of Euclidean ones (Borgefors 1986, doi:10.1016/S0734-189X(86)80047-0)
 SIDE, CORNER = 0.96194, 1.36039
 
 
@@ -41,26 +41,26 @@ SIDE, CORNER = 0.96194, 1.36039
 def path_distance(
     cost: NDArray[Any], start: NDArray[Any], longest: float, most: int
 ) -> NDArray[Any]:
-    """Return the length of the cheapest path from ``start`` to each pixel.
+    """Return the cost of the cheapest path from ``start`` to each pixel.
 
-    Dijkstra's algorithm over the eight neighbours of a pixel. Pixels are reached in the
+    Dijkstra's algorithm with eight neighbours per pixel. Pixels are reached in the
     order of their distance.
 
     Parameters
     ----------
     cost
-        Cost of a step of one pixel, float32 (row, column); infinite where there is no
-        way through.
+        Cost of a step of one pixel, float32 (row, column); infinite for pixels that
+        paths cannot cross.
     start
         Row and column of the pixel at which the distance is 0, int64 (2,).
     longest
-        Pixels farther than this are not reached.
+        Largest distance; the search ends there.
     most
-        Number of pixels after which the search ends.
+        Largest number of pixels; the search ends after it.
 
     Returns
     -------
-    float32 (row, column); infinite where no path leads.
+    float32 (row, column); infinite for pixels that were not reached.
     """
     rows, columns = cost.shape
     distance = np.full(cost.shape, np.inf, np.float32)

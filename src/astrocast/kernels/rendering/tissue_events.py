@@ -1,19 +1,20 @@
-"""Events given pixel by pixel: a weight and a delay per pixel, one time course.
+"""Events defined per pixel: a weight and a delay for each pixel, one time course.
 
-All events of a recording are one tuple of arrays, in this order:
+The events of a recording are a tuple of arrays, called ``events``, in this order:
 
 first
-    int64 (event + 1,): where the pixels of each event begin.
+    int64 (event + 1,): index of the first pixel of each event.
 row, column
-    int32 (pixel,): place in the frame; negative or beyond the frame in its margin.
+    int32 (pixel,): position in the frame; negative, or beyond the frame, in its margin.
 weight, delay
-    float32 (pixel,): share of the amplitude; frames from the start to the onset.
+    float32 (pixel,): fraction of the amplitude; frames from the start of the event to
+    the onset of the pixel.
 course_first
-    int64 (event + 1,): where the time course of each event begins.
+    int64 (event + 1,): index of the first sample of the time course of each event.
 course
     float32 (sample,): time courses, `SAMPLES` per frame, 0 at both ends.
 start, amplitude
-    float64 (event,): frame at which the first pixel begins; photons.
+    float64 (event,): frame in which the event starts; amplitude in photons.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ SAMPLES = 8
 
 @njit(cache=True, nogil=True)
 def course_at(course: Any, first: int, last: int, tau: float) -> float:
-    """Return ``course[first:last]``, float32, at ``tau`` frames after its begin."""
+    """Return the time course ``course[first:last]`` at ``tau`` frames, float64.
+
+    ``course`` float32 (sample,); linear interpolation, 0 before and after the course.
+    """
     place = tau * SAMPLES
     if place <= 0.0 or place >= last - first - 1:
         return 0.0
@@ -44,9 +48,10 @@ def course_at(course: Any, first: int, last: int, tau: float) -> float:
 
 @njit(cache=True, nogil=True)
 def is_active(events: Any, k: int, t: float) -> bool:
-    """Whether event ``k`` of ``events`` (see the module) may be above 0 at frame t.
+    """Return whether event ``k`` may be above 0 at frame ``t``.
 
-    ``events`` is the tuple of arrays of all events; ``k`` and ``t`` int64.
+    ``events``: the tuple of arrays that the module describes; ``k`` int64, ``t`` in
+    frames.
     """
     first, delay = events[0], events[4]
     tau = t - events[7][k]
@@ -65,10 +70,10 @@ def is_active(events: Any, k: int, t: float) -> bool:
 def add_tissue_event(
     events: Any, k: int, t: float, scale: float, margin: int, out: Any
 ) -> None:
-    """Add ``scale`` times event ``k`` at frame ``t`` to ``out``, float32 (row, column).
+    """Add ``scale`` times event ``k`` at frame ``t`` to ``out``.
 
-    ``out`` is larger than the frame by ``margin`` on every side; ``events`` as in the
-    module.
+    ``events``: the tuple of arrays that the module describes; ``out`` float32 (row,
+    column), larger than the frame by ``margin`` on every side.
     """
     first, row, column, weight, delay = events[:5]
     low, high = events[5][k], events[5][k + 1]
@@ -85,10 +90,10 @@ def add_tissue_event(
 def tissue_signal(
     events: Any, start: int, scale: NDArray[Any], shape: tuple[int, int]
 ) -> NDArray[Any]:
-    """Return the sum of the events at rest, float32 (frame, row, column).
+    """Return the sum of the events without displacement, float32 (frame, row, column).
 
-    ``events`` as in the module; ``scale`` float64 (frame,): factor of each frame from
-    ``start`` on; ``shape`` (row, column).
+    ``events``: the tuple of arrays that the module describes; ``start``: first frame;
+    ``scale`` float64 (frame,): factor of each frame; ``shape``: rows and columns.
     """
     out = np.zeros((len(scale), shape[0], shape[1]), np.float32)
     for i in nb.prange(len(scale)):
@@ -108,11 +113,12 @@ def label_tissue_events(
     labels: NDArray[Any],
     strengths: NDArray[Any],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return labels and strengths with the events in: the stronger event has a voxel.
+    """Add events to labels and strengths; a voxel belongs to the strongest event.
 
-    ``events`` as in the module; ``peaks`` float64 (event,); ``scale`` float64 (frame,);
+    ``events``: the tuple of arrays that the module describes; ``peaks`` float64
+    (event,); ``scale`` float64 (frame,): factor of each frame from ``start`` on;
     ``numbers`` int32 (event,); ``labels`` int32 and ``strengths`` float32 (frame, row,
-    column), as the results.
+    column). Returns changed copies of both; see `formula_events.event_labels`.
     """
     labels, strengths = labels.copy(), strengths.copy()
     first, row, column, weight, delay = events[:5]
@@ -145,8 +151,9 @@ def pixel_courses(
 ) -> NDArray[Any]:
     """Return the signal of the pixels of one event, float32 (frame, pixel).
 
-    ``weight`` and ``delay`` float32 (pixel,); ``course`` float32 (sample,); ``times``
-    float64 (frame,), frames after the start; ``scale`` float64 (frame,).
+    ``weight`` and ``delay`` float32 (pixel,); ``course`` float32 (sample,), see the
+    module; ``times`` float64 (frame,): frames after the start of the event; ``scale``
+    float64 (frame,): factor of each frame.
     """
     out = np.empty((len(times), len(weight)), np.float32)
     for i in range(len(times)):
@@ -157,7 +164,7 @@ def pixel_courses(
 
 
 def no_tissue_events() -> tuple[NDArray[Any], ...]:
-    """Return the arrays of a recording without such events."""
+    """Return the tuple of arrays of a recording without tissue events."""
     ends, none = np.zeros(1, np.int64), np.zeros(0, np.float32)
     place, number = np.zeros(0, np.int32), np.zeros(0, np.float64)
     return ends, place, place, none, none, ends, none, number, number

@@ -1,4 +1,4 @@
-"""Connected components of a mask, found block by block and joined across blocks."""
+"""Connected components of a mask, labelled per block and joined across blocks."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def label(
 
 
 def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
-    """Return the number of the region of each run, and the number of regions.
+    """Return the label of each run, int32, and the number of regions.
 
-    Numbers are from 1, in raster order.
+    Labels start at 1, in raster order.
     """
     parent = np.arange(len(runs), dtype=np.int64)
     rows = runs.shape[1]
@@ -58,7 +58,7 @@ def label_runs(runs: Runs) -> tuple[NDArray[np.int32], int]:
 def face_pairs(
     before: Runs, labels_before: NDArray[Any], after: Runs, labels_after: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """Return which labels touch across the face between two blocks.
+    """Return the pairs of labels that touch across the face between two blocks.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def face_pairs(
         Runs of the last frame of a block and of the first frame of the next, each of
         one frame.
     labels_before, labels_after
-        The label of each of those runs.
+        The label of each run.
 
     Returns
     -------
@@ -90,22 +90,20 @@ def face_pairs(
 
 
 def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
-    """Return the final label of each of ``n`` provisional labels, and their number.
-
-    Labels are from 1.
+    """Return the final label of each provisional label, and the number of regions.
 
     Parameters
     ----------
     n
-        Provisional labels 1 to n, numbered in raster order over all blocks.
+        Number of provisional labels, 1 to n in raster order over all blocks.
     pairs
-        Which of them are the same region, (pairs, 2).
+        Provisional labels that are the same region, (pairs, 2).
 
     Returns
     -------
     final : numpy.ndarray
-        int32, (n + 1,): ``final[provisional]``, with ``final[0] == 0``; in raster order
-        again.
+        int32, (n + 1,): ``final[provisional]``, from 1 in raster order;
+        ``final[0] == 0``.
     count : int
         Number of regions.
 
@@ -122,9 +120,10 @@ def join_labels(n: int, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int32], in
 
 @njit(cache=True, nogil=True)
 def _number(parent: Any, labels: Any) -> int:
-    """Write the number of the region of each run into ``labels``, in raster order.
+    """Fill ``labels`` with the region of each run, from 1 in raster order.
 
-    ``parent`` int64 and ``labels`` int32 (runs,); returns how many regions there are.
+    ``parent`` int64 (run,), see `union_find`; ``labels`` int32 (run,). Returns the
+    number of regions, int64.
     """
     n = 0
     for i in range(len(parent)):
@@ -141,10 +140,11 @@ def _number(parent: Any, labels: Any) -> int:
 def _link_lines(
     start: Any, stop: Any, first: Any, rows: int, lines: int, parent: Any
 ) -> None:
-    """Join runs that overlap in neighbouring rows and frames.
+    """Join runs that overlap in neighbouring rows and neighbouring frames.
 
-    ``start`` and ``stop`` int32 (runs,), ``first`` int64 (lines + 1,), ``parent`` int64
-    (runs,), changed in place.
+    ``start`` and ``stop`` int32 (run,): columns of each run; ``first`` int64 (line +
+    1,): first run of each of ``lines`` image rows, ``rows`` per frame; ``parent`` int64
+    (run,), changed in place.
     """
     for line in range(lines):
         if line % rows:
@@ -174,9 +174,10 @@ def _link_lines(
 def _link(
     start: Any, stop: Any, i: int, i_end: int, j: int, j_end: int, parent: Any
 ) -> None:
-    """Join the runs ``i`` to ``i_end`` with those of another line that they overlap.
+    """Join runs ``i`` to ``i_end`` of one line with the runs they overlap in another.
 
-    ``start`` and ``stop`` int32 (runs,), ``parent`` int64 (runs,), changed in place.
+    The other line has runs ``j`` to ``j_end``. ``start`` and ``stop`` int32 (run,);
+    ``parent`` int64 (run,), changed in place.
     """
     while i < i_end and j < j_end:
         if start[i] < stop[j] and start[j] < stop[i]:
@@ -199,10 +200,11 @@ def _face(
     labels2: Any,
     pairs: Any,
 ) -> int:
-    """List pairs of labels of runs that overlap in two frames that face each other.
+    """Fill ``pairs`` with the labels of overlapping runs of two frames.
 
-    ``start`` and ``stop`` int32, ``labels`` int32 (runs,), ``first`` int64 (lines +
-    1,); ``pairs`` (n, 2) is filled. Returns how many there are.
+    For each frame: ``start`` and ``stop`` int32 (run,), ``first`` int64 (row + 1,),
+    ``labels`` int64 (run,). ``pairs`` int64 (n, 2), large enough. Returns the number of
+    pairs, int64.
     """
     n = 0
     for line in range(len(first) - 1):

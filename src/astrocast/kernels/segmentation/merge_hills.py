@@ -1,9 +1,9 @@
-"""Which hills are one event: those between which the signal does not sink.
+"""Merge hills into events: hills between which the signal does not dip.
 
-One voxel's summit over one voxel's pass says little in noise. Here a whole border is
-compared with a whole hill: within one event, whether it stays, grows or travels, the
-upper part of the border is as high as the upper part of the hill; between two events
-that meet it is lower.
+In noise, the height of a single summit above a single pass means little. Here the whole
+border between two hills is compared with the whole hills: within one event (static,
+growing or travelling) the upper part of the border is as high as the upper part of the
+hills; between two events that meet it is lower.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.segmentation.watershed import Hills
 
-#: share of a hill's and of a border's values that are its upper part
+#: fraction of the values of a hill or a border that is its upper part
 _UPPER = 0.25
 
 
@@ -32,9 +32,9 @@ def join_hills(
     dips: tuple[float, float],
     certain: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Return the event of each hill, named by one of its hills.
+    """Return the event of each hill: the number of one of its hills, int32 (hill + 1,).
 
-    For hills from 1; entry 0 stands for no hill.
+    Entry 0 stands for "no hill"; hills are numbered from 1.
 
     Parameters
     ----------
@@ -43,18 +43,19 @@ def join_hills(
     values, noise
         Signal at each voxel, and the standard deviation of its noise.
     dips
-        How much lower a border between two events is than the lower of the two, as a
-        share of it: a border in space, and one in time (one event's place is the
-        other's). Either the upper part of the border, or its very pass as seen from the
-        summit.
+        Least dip between two events, as a fraction of the height of the lower one: for
+        a border in space, and for a border in time (the same pixels in successive
+        frames). The dip is measured twice: upper part of the border below the upper
+        part of the hill, and highest voxel of the border below the summit. One of both
+        has to be deep enough.
     certain
-        Standard deviations of the noise that the upper part of a border, and its pass,
-        are allowed for.
+        Standard deviations of the noise that are added to the border: to its upper
+        part, and to its highest voxel.
 
     Notes
     -----
-    The border with the least dip is opened first, and the dips of the joined hill are
-    measured again, until all remaining ones are deep enough.
+    The two hills with the smallest dip are merged first, and the dips of the merged
+    hill are measured again, until all remaining dips are deep enough.
     """
     hill, links = hills.hill, hills.links
     event = np.arange(len(hills.summit) + 1, dtype=np.int32)
@@ -65,15 +66,15 @@ def join_hills(
         int(h): part
         for h, part in zip(*_split(hill[order], values[order]), strict=True)
         if h > 0
-    }  # values of each event, upper parts of which are compared
+    }  # values of each event
     borders = _borders(hills, values)
     near: dict[int, set[int]] = {}
     for a, b in borders:
         near.setdefault(a, set()).add(b)
         near.setdefault(b, set()).add(a)
     top = {h: upper_mean(inside[h]) for h in near}
-    # hills are numbered from the highest summit down, and the higher of two gives its
-    # name to both
+    # hills are numbered from the highest summit down; a merged hill takes the number of
+    # the higher one
     height = np.concatenate([[0], values[hills.summit]])
     doubt = np.concatenate([[0], noise[hills.summit]])
 
@@ -129,9 +130,9 @@ def _both(a: Border, b: Border) -> Border:
 def _borders(
     hills: Hills, values: NDArray[np.float32]
 ) -> dict[tuple[int, int], Border]:
-    """Return the border between each two touching hills.
+    """Return the border of each pair of touching hills.
 
-    The lower voxel of each pair of neighbours.
+    The height of a link is that of its lower voxel.
     """
     sides = np.sort(hills.basin[hills.links], axis=1)
     height = values[hills.links].min(axis=1)

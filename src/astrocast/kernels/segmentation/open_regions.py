@@ -1,7 +1,7 @@
 """Connected regions of a mask that grows frame by frame.
 
-A region is finished as soon as a frame has none of its voxels. The result is that of
-`scipy.ndimage.label` on the whole mask, however it is divided into blocks.
+A region is finished as soon as a frame contains none of its voxels. For any division
+into blocks, the result equals `scipy.ndimage.label` of the whole mask.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class OpenRegions:
     Parameters
     ----------
     face
-        Runs of the last frame, a mask of one frame; None before the first.
+        Runs of the last frame, as a mask of one frame; None before the first frame.
     number
         Number of the region of each of these runs, int64, (runs,).
     following
-        Number that the next new region gets.
+        Number of the next new region.
     """
 
     face: Runs | None = None
@@ -41,17 +41,17 @@ class OpenRegions:
 
 @dataclass(frozen=True)
 class Growth:
-    """What a block of frames did to the regions.
+    """How a block of frames changed the regions.
 
     Parameters
     ----------
     number
         Number of the region of each run of the block, int64, (runs,).
     joined
-        Regions that became part of another: number, and number of that one, int64,
+        Regions that became part of another region: old number, new number, int64,
         (regions, 2).
     finished
-        Numbers of regions that cannot grow any more, int64, ascending.
+        Numbers of regions that can no longer grow, int64, ascending.
     """
 
     number: NDArray[np.int64]
@@ -60,12 +60,12 @@ class Growth:
 
 
 def add_frames(state: OpenRegions, runs: Runs) -> tuple[OpenRegions, Growth]:
-    """Return the regions after the next frames, and what became of them.
+    """Return the open regions after the next frames, and how they changed.
 
     Parameters
     ----------
     state
-        Before these frames; a new `OpenRegions` at the start.
+        The regions before these frames; a new `OpenRegions` at the start.
     runs
         Active pixels of the frames.
 
@@ -89,7 +89,7 @@ def add_frames(state: OpenRegions, runs: Runs) -> tuple[OpenRegions, Growth]:
         owner = np.searchsorted(before, state.number) + 1
         pairs = face_pairs(state.face, owner, *_frame_of(runs, within, 0))
     group, count = join_labels(m + n, pairs)
-    # a group takes the lowest number of the open regions in it, else a new one
+    # a group takes the lowest number of its open regions, or a new number
     names = np.zeros(count + 1, np.int64)
     names[group[1 : m + 1][::-1]] = before[::-1]
     new = np.flatnonzero(names[1:] == 0) + 1
@@ -105,14 +105,14 @@ def add_frames(state: OpenRegions, runs: Runs) -> tuple[OpenRegions, Growth]:
 
 
 def close_regions(state: OpenRegions, numbers: NDArray[np.int64]) -> OpenRegions:
-    """Return the state without some regions: what follows begins new ones.
+    """End some regions; voxels that touch them in later frames start new regions.
 
     Parameters
     ----------
     state
         The regions.
     numbers
-        Those that end with the last frame, whatever follows.
+        Numbers of the regions that end with the last frame.
     """
     if state.face is None:
         return state

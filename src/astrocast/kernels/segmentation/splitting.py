@@ -1,10 +1,10 @@
-"""Divide an event where the signal sinks between two maxima beyond the noise.
+"""Divide an event where the signal dips between two maxima by more than the noise.
 
-The smoothed frames are divided as the calibrated detection divides connected voxels:
-into hills (`astrocast.kernels.segmentation.watershed`), of which those are one event
-between which the signal does not sink (`astrocast.kernels.segmentation.merge_hills`). A
-maximum that moves drags no dip behind it, so an event that travels stays one; between
-two that meet, and between two one after the other in the same place, there is one.
+The smoothed frames are divided like connected voxels in the calibrated detection: into
+hills (`astrocast.kernels.segmentation.watershed`), of which those without a dip between
+them are merged (`astrocast.kernels.segmentation.merge_hills`). A maximum that moves
+leaves no dip behind, so a travelling event is not divided. Two events that meet, or
+that follow each other in the same place, have a dip between them.
 """
 
 from __future__ import annotations
@@ -19,52 +19,49 @@ from astrocast.kernels.frames.smoothing import temporal_gain
 from astrocast.kernels.segmentation.merge_hills import join_hills
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
 
-#: of the Gaussian that frames are smoothed with, in pixels, and in frames
+#: standard deviations of the Gaussian filter, in pixels and in frames
 SIGMA, SIGMA_IN_TIME = 2.0, 1.5
-#: where the latter is cut, in frames
+#: radius of the filter in time, in frames
 _REACH = 6
 #: least distance of two maxima, in pixels and frames
 DISTANCE = 5
-#: least height of a maximum, as a share of the highest of its frame
+#: least height of a maximum, as a fraction of the highest value of its frame
 RELATIVE_HEIGHT = 0.5
-#: frames through which a part goes on at least; noise has maxima too, but not in the
-#: same place
+#: least duration of a part, frames: maxima of noise do not stay in one place
 PERSISTENCE = 3
-#: dips in space and in time, and doubts, of `join_hills`; least prominence of a hill in
+#: `dips` and `certain` of `join_hills`; least prominence of a hill in standard
 #: deviations of the noise
 _DIPS, _DOUBTS, _PROMINENCE = (0.04, 0.2), (0.5, 4.5), 2.0
-#: the noise is estimated from a whole box, and is larger where the event is bright
+#: factor of the noise, which is estimated in the whole box but is larger in the event
 _BRIGHT = 1.5
-#: share of the event's voxels below the height that heights are counted from: it may
-#: lie on a pedestal
+#: heights are measured from this quantile of the event's values
 _GROUND = 0.05
-#: deviations of the noise by which a value of one frame stands out of both neighbours
-#: that is no signal
+#: a value that exceeds the frames before and after by this many standard deviations of
+#: the noise is not signal
 _SPIKE = 8.0
 
 
 def divide(
     frames: NDArray[Any], mask: NDArray[np.bool_], still: bool = False
 ) -> NDArray[np.int32]:
-    """Divide an event into the parts that its maxima belong to.
+    """Divide an event into parts, one for each separate maximum.
 
     Parameters
     ----------
     frames
-        Recording in which the event is, (frame, row, column); what is beyond its
-        bounding box is left out.
+        The recording, (frame, row, column); only the bounding box of the event is used.
     mask
-        Voxels of the event, of the same shape.
+        Voxels of the event, of the same shape; at least one.
     still
-        The frames hold light that stands still, as a raw recording does: heights are
-        counted from the lowest that each pixel is within the box. Bright structures
-        would be maxima.
+        True if the frames contain static fluorescence (a raw recording): heights are
+        then measured from the minimum of each pixel over the frames of the box, because
+        bright structures would otherwise be maxima.
 
     Returns
     -------
     numpy.ndarray
-        int32: 0 outside the event, its parts from 1 in raster order within. One part
-        where there is nothing to divide.
+        int32: 0 outside the event, parts from 1 in raster order. A single part if there
+        is nothing to divide.
 
     Examples
     --------
@@ -95,9 +92,10 @@ def divide(
 def _heights(
     frames: NDArray[Any], mask: NDArray[np.bool_], still: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smoothed signal of an event's voxels, and its noise.
+    """Return the smoothed signal of the event's voxels, and its noise, (voxel,) each.
 
-    The signal is that above the event's lowest values; the noise a standard deviation.
+    The signal is measured from the event's lowest values; the noise is a standard
+    deviation, the same for all voxels.
     """
     from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
@@ -111,8 +109,8 @@ def _heights(
             flat, SIGMA_IN_TIME, axis=0, radius=_REACH, mode="nearest"
         ).min(axis=0)
     ground = float(np.quantile(flat[mask], _GROUND))
-    # beyond its box an event is at its ground: an edge that repeats would make the ends
-    # of one that travels its summits
+    # zero before and after the box: repeated edge frames would make maxima of the ends
+    # of a travelling event
     height = gaussian_filter1d(
         flat - ground, SIGMA_IN_TIME, axis=0, radius=_REACH, mode="constant"
     )[mask]
@@ -125,10 +123,10 @@ def _heights(
 
 
 def _deviation(frames: NDArray[np.float32]) -> float:
-    """Return the standard deviation of noise that differs from frame to frame.
+    """Return the standard deviation of the noise that is independent between frames.
 
-    Second differences have six times its variance and hardly any of a signal that rises
-    over some frames.
+    From second differences over time: six times the variance of the noise, and almost
+    none of a signal that rises over several frames.
     """
     n = len(frames)
     if n == 1:
@@ -142,7 +140,7 @@ def _deviation(frames: NDArray[np.float32]) -> float:
 
 
 def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return frames without single values far from those before and after."""
+    """Lower single values that are far above the frames before and after."""
     if len(frames) < 3:
         return frames
     around = np.maximum(frames[:-2], frames[2:])
@@ -154,16 +152,16 @@ def _without_spikes(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass
 class _Parts:
-    """Properties that separate parts; index: number of the part from 0.
+    """Properties of parts, by which weak parts are found; parts are numbered from 0.
 
     Parameters
     ----------
     top
-        Position of the highest voxel of each.
+        Index of the highest voxel of each part, (part,).
     frames
-        In which frames each is, (part, frame).
+        Whether a part has voxels in a frame, (part, frame).
     borders
-        For each, the parts it touches with the highest value of the border.
+        For each part: the parts it touches, and the highest value of the border.
     """
 
     top: NDArray[np.int64]
@@ -178,6 +176,7 @@ class _Parts:
         values: NDArray[np.float32],
         frame: Any,
     ) -> _Parts:
+        """Return the parts of voxels: ``part``, ``values`` and ``frame`` (voxel,)."""
         count = int(part.max()) + 1
         rising = np.lexsort((values, part))
         frames = np.zeros((count, int(frame.max()) + 1), bool)
@@ -187,7 +186,7 @@ class _Parts:
         sides, height = np.sort(part[between], axis=1), values[between].min(axis=1)
         order = np.lexsort((height, sides[:, 1], sides[:, 0]))
         sides, height = sides[order], height[order]
-        # the last of each pair of parts
+        # the last link of each pair of parts is its highest
         highest = np.ones(len(sides), bool)
         highest[:-1] = np.any(sides[1:] != sides[:-1], axis=1)
         for (a, b), h in zip(
@@ -201,7 +200,7 @@ class _Parts:
         )
 
     def join(self, gone: int, kept: int, values: NDArray[np.float32]) -> None:
-        """Make one part of two."""
+        """Merge the part ``gone`` into the part ``kept``."""
         if values[self.top[gone]] > values[self.top[kept]]:
             self.top[kept] = self.top[gone]
         self.frames[kept] |= self.frames[gone]
@@ -219,9 +218,9 @@ def _join_weak(
     values: NDArray[np.float32],
     places: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Merge parts that are too short, too low or too close with the nearest one.
+    """Merge parts that are too short, too low or too close to another one.
 
-    The nearest is the part with the lowest dip between.
+    A part is merged with the neighbour that has the highest border with it.
     """
     _, number = np.unique(part, return_inverse=True)
     frame = places[:, 0]
@@ -231,7 +230,7 @@ def _join_weak(
     lasting = min(PERSISTENCE, int(parts.frames.any(axis=0).sum()))
 
     def joins(n: int) -> int | None:
-        """Return the part that a weak one is joined to."""
+        """Return the part with which a weak part is merged; None if it is not weak."""
         if not parts.borders[n]:
             return None
         other = max(parts.borders[n], key=lambda o: (parts.borders[n][o], -o))
@@ -255,9 +254,9 @@ def _join_weak(
 
 
 def _join_loose(part: NDArray[np.int64], links: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Merge parts that touch no other by a face with the largest part.
+    """Merge parts that touch no other part with the largest part.
 
-    No dip between them and others can be measured.
+    Without a common border no dip can be measured.
     """
     sides = part[links]
     linked = np.unique(sides[sides[:, 0] != sides[:, 1]])

@@ -1,7 +1,7 @@
-"""Union-find over an array of parents: which elements belong together.
+"""Union-find: sets of elements, stored as an array of parents.
 
-``parent`` is int64, (elements,): the parent of each element, a root being its own. It
-starts as ``arange(elements)`` and is changed in place.
+``parent`` is int32 or int64 (element,): the parent of each element; a root is its own
+parent. It starts as ``arange(elements)`` and is changed in place.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from astrocast.kernels.compiling import njit
 
 @njit(cache=True, nogil=True)
 def find_root(parent: Any, i: int) -> int:
-    """Return the root of element ``i``, halving the path to it on the way.
+    """Return the root of element ``i``, int64, and shorten the path to it.
 
-    ``parent`` int64, shortened in place.
+    ``parent`` int32 or int64 (element,), changed in place; ``i`` integer.
     """
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -25,9 +25,9 @@ def find_root(parent: Any, i: int) -> int:
 
 @njit(cache=True, nogil=True)
 def unite(parent: Any, i: int, j: int) -> None:
-    """Join the sets of ``i`` and ``j``; the smaller root stays the root.
+    """Join the sets of ``i`` and ``j``; the smaller root becomes the root.
 
-    ``parent`` int64, changed in place.
+    ``parent`` int64 (element,), changed in place; ``i`` and ``j`` int64.
     """
     i, j = find_root(parent, i), find_root(parent, j)
     if i < j:
@@ -38,6 +38,9 @@ def unite(parent: Any, i: int, j: int) -> None:
 
 @njit(cache=True, nogil=True)
 def unite_pairs(parent: Any, pairs: Any) -> None:
-    """Join the sets of each pair, int64 (pairs, 2)."""
+    """Join the sets of each pair.
+
+    ``parent`` int64 (element,), changed in place; ``pairs`` int64 (pair, 2).
+    """
     for k in range(len(pairs)):
         unite(parent, pairs[k, 0], pairs[k, 1])

@@ -1,10 +1,10 @@
-"""Watershed of a signal on scattered voxels, from the maxima down, robust to noise.
+"""Watershed of a signal on a list of voxels, from the maxima down, robust to noise.
 
-Voxels are taken from the highest down. One that touches no hill begins one; one that
-touches several joins them where the lower one rises too little above the pass (its
-prominence, or topological persistence; Edelsbrunner et al. 2002,
-https://doi.org/10.1007/s00454-002-2885-2), and otherwise goes to the one it is steepest
-towards.
+Voxels are visited from the highest to the lowest. A voxel that touches no hill starts a
+new hill. A voxel that touches several hills merges those that rise too little above it
+(prominence, or topological persistence; Edelsbrunner et al. 2002,
+https://doi.org/10.1007/s00454-002-2885-2); then it joins the hill of its highest
+neighbour.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
+from astrocast.kernels.segmentation.ordering import order_from_highest
 from astrocast.kernels.segmentation.union_find import find_root
 
 
 @dataclass(frozen=True)
 class Hills:
-    """Hills on a list of voxels.
+    """Hills of a signal on a list of voxels.
 
     Parameters
     ----------
     hill
-        Hill of each voxel, from 1 in the order of their summits' height; 0 for those
-        far below the summit they lead to.
+        Number of the hill of each voxel, (voxel,), from 1 in descending order of the
+        summits; 0 for voxels too far below the summit.
     basin
-        Hill that each voxel leads to, however far below its summit, (voxel,).
+        The same, but without 0: also voxels far below the summit have its number.
     summit
-        Position in the list of each hill's highest voxel, (hill,).
+        Index in the list of the highest voxel of each hill, (hill,).
     links
-        Pairs of face neighbours in different hills, positions in the list, (pair, 2).
-        Of hills that touch nowhere else, those of a voxel of the one and one that leads
-        to the other.
+        Pairs of face neighbours in different hills, indices in the list, (pair, 2). If
+        two hills do not touch: pairs of a voxel of one hill and a voxel of the other's
+        basin.
     in_time
         Whether such a pair is the same pixel in two frames, (pair,).
     neighbours
-        Positions of the six face neighbours of each voxel, see `face_neighbours`.
+        Indices of the six face neighbours of each voxel, see `face_neighbours`.
     """
 
     hill: NDArray[np.int32]
@@ -67,11 +68,11 @@ def find_hills(
     values, noise
         Signal at these voxels and the standard deviation of its noise, float32.
     shape
-        Of the volume (frame, row, column); the first entry is not used.
+        Shape of the volume (frame, row, column); the number of frames is not used.
     prominence
         Least prominence of a hill, in standard deviations of the noise.
     foot
-        Share of its summit's height below which a hill ends.
+        A hill ends below this fraction of the height of its summit.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def find_hills(
     """
     voxels = np.ascontiguousarray(voxels, np.int64)
     neighbours = face_neighbours(voxels, shape[1], shape[2])
-    order = np.argsort(-values, kind="stable")
+    order = order_from_highest(values)
     hill, basin, summit = _flood(neighbours, order, values, noise, prominence, foot)
     links, in_time = _links(neighbours, hill, basin)
     sides = np.sort(basin[links], axis=1).astype(np.int64)
@@ -95,11 +96,11 @@ def find_hills(
 
 @njit(cache=True, nogil=True)
 def face_neighbours(voxels: Any, rows: int, columns: int) -> Any:
-    """Return the indices of the six face neighbours of each voxel, (voxel, 6).
+    """Return the list indices of the six face neighbours of each voxel.
 
-    -1 where there is none in the list.
-
-    ``voxels`` int64 (voxel,), flat indices, ascending; returns int32 (voxel, 6).
+    ``voxels`` int64 (voxel,): flat indices into (frame, row, column), ascending.
+    Returns int32 (voxel, 6): right, left, below, above, next and previous frame; -1 if
+    the neighbour is not in the list.
     """
     n = len(voxels)
     out = np.full((n, 6), -1, np.int32)
@@ -127,17 +128,18 @@ def _flood(
 ) -> Any:
     """Assign each voxel to a hill, from the highest voxel down; see `find_hills`.
 
-    ``neighbours`` int32 (voxel, 6), ``order`` int64 (voxel,), ``values`` and ``noise``
-    float32 (voxel,).
+    ``neighbours`` int32 (voxel, 6); ``order`` int32 (voxel,): indices, highest first;
+    ``values`` and ``noise`` float32 (voxel,). Returns hill and basin, int32 (voxel,),
+    and summit, int64 (hill,), see `Hills`.
     """
     n = len(order)
-    # a hill is named by its summit's position; -1: not reached yet. Below its foot, a
-    # voxel leads to a hill but does not belong to it: without that, a bump of noise in
-    # the long tail of an event would touch nothing and be an event of its own
-    own = np.full(n, -1, np.int64)
+    # own: summit of the hill of each voxel; -1: not visited yet. Voxels below the foot
+    # of a hill (low) belong to its basin only: without basins, a bump of noise in the
+    # long tail of an event would touch no hill and become an event
+    own = np.full(n, -1, np.int32)
     low = np.zeros(n, np.bool_)
-    parent = np.arange(n)
-    touching = np.empty(6, np.int64)
+    parent = np.arange(n).astype(np.int32)
+    touching = np.empty(6, np.int32)
     steepest = np.empty(6, np.float32)
     for i in order:
         m = _touched_hills(neighbours[i], own, low, parent, values, touching, steepest)
@@ -171,11 +173,12 @@ def _touched_hills(
     touching: Any,
     steepest: Any,
 ) -> Any:
-    """List the hills that touch a voxel, the steepest first; return how many.
+    """List the hills that touch a voxel; return their number, int64.
 
-    ``around`` int32 (6,), ``own`` int64, ``low`` bool, ``values`` float32 (voxel,),
-    ``parent`` int64 (voxel,); ``touching`` int64 and ``steepest`` float32 (6,) are
-    filled.
+    ``around`` int32 (6,): neighbours of the voxel; ``own`` and ``parent`` int32,
+    ``low`` bool and ``values`` float32 (voxel,), as in `_flood`. Filled:
+    ``touching`` int32 (6,), summit of each hill; ``steepest`` float32 (6,), the highest
+    value of a neighbour in it.
     """
     m = 0
     for j in around:
@@ -196,10 +199,10 @@ def _touched_hills(
 
 @njit(cache=True, nogil=True)
 def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
-    """Return hill and basin of each voxel, int32, and the summit of each hill, int64.
+    """Return hill and basin, int32 (voxel,), and summit, int64 (hill,); see `Hills`.
 
-    ``own`` int64 and ``low`` bool (voxel,), ``parent`` int64 (voxel,), ``order`` int64
-    (voxel,), highest first. Hills are numbered from 1 in that order.
+    ``own`` and ``parent`` int32 and ``low`` bool (voxel,), as in `_flood`; ``order``
+    int32 (voxel,): indices, highest first. Hills are numbered from 1 in this order.
     """
     hill = np.zeros(len(own), np.int32)
     basin = np.zeros(len(own), np.int32)
@@ -220,9 +223,10 @@ def _number_hills(own: Any, low: Any, parent: Any, order: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _links(neighbours: Any, hill: Any, basin: Any) -> Any:
-    """Return links between hills: both voxels, int64 (n, 2); which join frames, bool.
+    """Return the links between hills, and whether they connect two frames.
 
-    ``neighbours`` int32 (voxel, 6); ``hill`` and ``basin`` int32 (voxel,).
+    ``neighbours`` int32 (voxel, 6); ``hill`` and ``basin`` int32 (voxel,). Returns
+    int64 (link, 2), indices of both voxels, and bool (link,).
     """
     count = 0
     for fill in range(2):

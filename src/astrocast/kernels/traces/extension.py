@@ -1,4 +1,4 @@
-"""Traces that begin before their event and continue after it."""
+"""Extend traces before and after their event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 from astrocast.kernels.traces.traces import Windows
 
 
-def extended_windows(
+def extend_windows(
     z0: NDArray[np.int64],
     z1: NDArray[np.int64],
     before: int | NDArray[np.int64] | None,
@@ -19,19 +19,19 @@ def extended_windows(
 ) -> Windows:
     """Return the window of each event, extended by ``before`` and ``after`` frames.
 
-    Windows end at the ends of the recording.
+    Windows are cut at the ends of the recording.
 
     Parameters
     ----------
     z0, z1
-        First frame of each event and the one after its last.
+        First frame of each event, and the frame after its last.
     before, after
-        Frames to add on either side, one number or one per event; None: up to the
-        recording's end.
+        Frames to add on either side, one number or one per event; None: all frames up
+        to the end of the recording.
     frames
-        First frame of the recording and the one after its last.
+        First frame of the recording, and the frame after its last.
 
-    >>> extended_windows(np.array([3]), np.array([5]), 2, None, (0, 10))
+    >>> extend_windows(np.array([3]), np.array([5]), 2, None, (0, 10))
     Windows(starts=array([1]), offsets=array([0, 9]))
     """
     starts = (
@@ -48,7 +48,7 @@ def extended_windows(
     return Windows(starts, offsets_of(stops - starts))
 
 
-def sides(
+def split_windows(
     windows: Windows, z0: NDArray[np.int64], z1: NDArray[np.int64]
 ) -> tuple[Windows, Windows]:
     """Return the part of each window before its event and the part after it."""
@@ -67,9 +67,11 @@ def _place_traces(
     window_offsets: Offsets,
     out: Floats,
 ) -> None:
-    """Copy trace ``i`` (frames from ``starts[i]``) into its window.
+    """Copy each trace into its window; frames outside the window are left out.
 
-    All int64, ``out`` and ``values`` float; frames outside the window are left out.
+    ``values`` and ``out`` float (frame of all traces,), (frame of all windows,);
+    ``offsets`` and ``window_offsets`` int64 (trace + 1,); ``starts`` and
+    ``window_starts`` int64 (trace,): first frame of each trace and of its window.
     """
     for i in range(starts.size):
         to = window_offsets[i] + starts[i] - window_starts[i]
@@ -79,7 +81,7 @@ def _place_traces(
 
 
 def place_traces(values: Floats, part: Windows, windows: Windows, out: Floats) -> None:
-    """Write traces of windows ``part`` into traces of windows ``windows``, in place."""
+    """Copy traces of the windows ``part`` into ``out``, the traces of ``windows``."""
     _place_traces(
         values, part.offsets, part.starts, windows.starts, windows.offsets, out
     )

@@ -1,8 +1,8 @@
-"""Traces over fixed footprints, with the frames before and after each event.
+"""Traces over fixed footprints, with frames before and after each event.
 
-The footprint of an event (all pixels that were part of it in any frame) stays the same
-in every frame of the trace, so the trace is the time course of one piece of tissue. In
-each frame the pixels that are then part of another event are left out.
+The footprint of an event (all pixels that belong to it in any frame) is the same in
+every frame of the trace, so the trace is the time course of one piece of tissue. In
+each frame, pixels that then belong to another event are left out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
-from astrocast.kernels.traces.traces import Pixels, Windows
+from astrocast.kernels.traces.traces import Pixels, Windows, flatten_frames
 
-#: label of voxels that several events share
+#: label of voxels that belong to several events
 SHARED = -1
-#: a frame needs this share of the footprint; with less, it is not a sample of it
+#: a mean needs at least this fraction of the footprint
 LEAST_SHARE = 0.25
 
 
@@ -33,17 +33,17 @@ class FootprintTraces:
     windows
         Frames that each trace covers.
     mean
-        Mean signal over the footprint, pixels of other events left out, float32,
-        (frames of all windows,); NaN where other events cover more than three quarters
-        of the footprint outside the event's own frames, and where no pixel is finite.
+        Mean signal over the footprint without pixels of other events, float32, (frames
+        of all windows,). NaN if no pixel is finite or, before and after the event, if
+        less than a quarter of the footprint remains.
     fluorescence
-        Sum over the event's own frames of the mean fluorescence of the footprint less
-        its mean signal: F0 summed over frames, float64, (events,).
+        Mean fluorescence minus mean signal of the footprint, which is F0, summed over
+        the frames of the event, float64, (events,).
     fluorescence_frames
-        Frames in that sum, int64, (events,).
+        Number of frames in this sum, int64, (events,).
     left_out
-        Voxels of footprint x own frames that are part of another event, int64,
-        (events,).
+        Voxels of the footprint that belong to another event, counted over the frames of
+        the event, int64, (events,).
     """
 
     windows: Windows
@@ -54,7 +54,7 @@ class FootprintTraces:
 
     @classmethod
     def empty(cls, windows: Windows) -> FootprintTraces:
-        """Return traces that no block was added to yet."""
+        """Return traces before any block is added: NaN, and sums of 0."""
         n = len(windows.starts)
         return cls(
             windows,
@@ -66,7 +66,7 @@ class FootprintTraces:
 
     @property
     def f0(self) -> NDArray[np.float64]:
-        """Mean F0 of the footprint, (events,); NaN where it was not read."""
+        """Mean F0 of the footprint, (events,); NaN if the fluorescence is not known."""
         known = self.fluorescence_frames > 0
         return np.where(
             known, self.fluorescence / np.maximum(self.fluorescence_frames, 1), np.nan
@@ -75,21 +75,21 @@ class FootprintTraces:
 
 @dataclass(frozen=True)
 class MovieBlock:
-    """Frames of a recording that traces are taken from.
+    """Consecutive frames of a recording, from which traces are extracted.
 
     Parameters
     ----------
     start
-        Frame that the block begins with.
+        Number of the first frame of the block.
     signal
-        What is averaged (frame, row, column), any real dtype.
+        Values to average, (frame, row, column), any real dtype.
     labels
-        Number of the event at each voxel, int32, 0 for none, `SHARED` for several.
+        Number of the event at each voxel, int32; 0 for none, `SHARED` for several.
     fluorescence
-        Fluorescence of the same frames; None where it is not known.
+        Fluorescence of the same frames; None if it is not known.
     reference
-        Image (row, column) that is subtracted from each frame of the signal: the
-        signal then is fluorescence above that image; None for a signal that is dF.
+        Image (row, column) that is subtracted from each frame of ``signal``, if the
+        signal is fluorescence; None if it is dF.
     """
 
     start: int
@@ -107,7 +107,7 @@ def add_footprint_traces(
     traces: FootprintTraces,
     pool: Executor | None = None,
 ) -> None:
-    """Write the part of each trace that lies in a block to its place in ``traces``.
+    """Add the frames of a block to the traces of all events.
 
     Parameters
     ----------
@@ -116,16 +116,18 @@ def add_footprint_traces(
     pixels
         Footprint of each event; index 0 is event 1.
     z0, z1
-        First frame of each event and the one after its last, int64, (events,).
+        First frame of each event, and the frame after its last, int64, (events,).
     traces
-        Filled in place. Events are independent, so the result does not depend on the
-        threads, and every frame is written once, so it does not depend on the blocks.
+        Changed in place. The result depends neither on the number of threads (events
+        are independent) nor on the blocks (each frame is written once).
     pool
-        Threads to share the work with.
+        Threads that share the work; None: the calling thread.
     """
     count = len(block.signal)
-    flat = _by_pixel(block.signal)
-    light = flat[:0] if block.fluorescence is None else _by_pixel(block.fluorescence)
+    flat = flatten_frames(block.signal)
+    light = (
+        flat[:0] if block.fluorescence is None else flatten_frames(block.fluorescence)
+    )
     reference = (
         np.zeros(flat.shape[1], np.float32)
         if block.reference is None
@@ -148,12 +150,6 @@ def add_footprint_traces(
     )
 
 
-def _by_pixel(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return frames as (frame, pixel), contiguous, in the machine's byte order."""
-    native = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
-    return native.reshape(len(frames), -1)
-
-
 @njit(cache=True, nogil=True)
 def _add(
     lo: int,
@@ -165,12 +161,14 @@ def _add(
     spans: Any,
     out: Any,
 ) -> None:
-    """Average events ``near[lo:hi]`` (int64) over the frames of a block from ``first``.
+    """Add a block of frames, the first of which is ``first``, to some traces.
 
-    ``movie``: signal and fluorescence (frames, pixels; the latter may be empty), labels
-    int32 (frames, pixels), reference float32 (pixels,). ``pixels``: flat and offsets
-    int64. ``spans``: window starts, window offsets, z0, z1, int64. ``out``: mean
-    float32, sum of F0 float64, its frames int64, voxels left out int64; written to.
+    ``near`` int64: indices of events, of which ``near[lo:hi]`` are treated. ``movie``:
+    signal and fluorescence (frame, pixel) of any real dtype, the latter may be empty;
+    labels int32 (frame, pixel); reference float32 (pixel,). ``pixels``: flat indices
+    int64 (pixel of all events,), offsets int64 (event + 1,). ``spans``: window starts,
+    window offsets, z0, z1, all int64. ``out``, changed in place: the arrays of
+    `FootprintTraces` (mean, fluorescence, fluorescence_frames, left_out).
     """
     signal, light, labels, reference = movie
     index, place = pixels
@@ -192,7 +190,9 @@ def _add(
                 if len(light):
                     rest = _mean_difference(light[k], signal[k], reference, own)
                     if not np.isnan(rest):
-                        fluorescence[e] += rest
+                        # a sum of float32 values (24 bits) in float64 (53 bits) is
+                        # exact, so it does not depend on the blocks
+                        fluorescence[e] += np.float64(np.float32(rest))
                         light_frames[e] += 1
 
 
@@ -200,11 +200,13 @@ def _add(
 def _masked_mean(
     frame: Any, labels: Any, reference: Any, own: Any, number: int, inside: bool
 ) -> Any:
-    """Return the mean of a frame minus a reference over pixels, and their number.
+    """Return the mean of frame minus reference, and the number of pixels left out.
 
-    ``own``: int64 indices of pixels; those of an event other than ``number`` are left
-    out. Frame (pixels,), reference float32 (pixels,). NaN where too few are left,
-    unless the frame is ``inside`` the event.
+    ``frame`` any real dtype, ``labels`` int32 and ``reference`` float32 (pixel of the
+    frame,); ``own`` int64: indices of the footprint's pixels, of which those with the
+    label of an event other than ``number`` are left out. If too few are left, the mean
+    is NaN, or that of all pixels if the frame is ``inside`` the event. Returns float64
+    and int64.
     """
     whole, kept, n_whole, n_kept, covered = 0.0, 0.0, 0, 0, 0
     for p in own:
@@ -226,9 +228,11 @@ def _masked_mean(
 
 @njit(cache=True, nogil=True)
 def _mean_difference(light: Any, signal: Any, reference: Any, own: Any) -> float:
-    """Return the mean of fluorescence minus signal over pixels ``own``: F0.
+    """Return the mean of fluorescence minus signal (F0) over the footprint, float64.
 
-    All (pixels,), ``own`` int64; NaN where no pixel is finite.
+    ``light`` and ``signal`` any real dtype and ``reference`` float32 (pixel of the
+    frame,); ``own`` int64: indices of the footprint's pixels. NaN if no pixel is
+    finite.
     """
     total, n = 0.0, 0
     for p in own:

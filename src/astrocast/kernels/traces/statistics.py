@@ -1,4 +1,4 @@
-"""Events counted and averaged: over time, around stimuli, per group."""
+"""Count events and average traces: over time, around stimuli, per group."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ def counts_over_time(
 ) -> NDArray[np.int64]:
     """Return how many events of each group begin in each bin, (bins, groups).
 
-    A bin includes its left edge.
-
-    Times that are NaN or outside the edges are not counted.
+    ``times`` of events; ``codes``: group of each event, from 0. A bin includes its left
+    edge. Times that are NaN or outside the edges are not counted.
 
     >>> counts_over_time(
     ...     np.array([0.0, 1.5, 2.0]), np.array([0, 1, 1]), 2, np.array([0.0, 2.0, 4.0])
@@ -40,9 +39,9 @@ def counts_over_time(
 def counts_around(
     times: NDArray[np.float64], stimuli: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return how many events begin in each bin around each stimulus.
+    """Return how many events begin in each bin around each stimulus, (stimuli, bins).
 
-    Shape (stimuli, bins); edges are relative to the stimulus.
+    ``edges`` of the bins are relative to the stimulus.
 
     >>> counts_around(
     ...     np.array([9.0, 11.0, 12.0]), np.array([10.0]), np.array([-2.0, 0.0, 2.0])
@@ -50,33 +49,23 @@ def counts_around(
     array([[1, 1]])
     """
     order = np.sort(times[~np.isnan(times)])
-    # how many begin before each edge of each trial
+    # number of events before each edge of each trial
     before = np.searchsorted(order, stimuli[:, None] + edges[None, :], side="left")
     return np.asarray(np.diff(before, axis=1), np.int64)
 
 
-def windows_around(
-    signal: NDArray[np.float64], frames: NDArray[np.int64], before: int, after: int
-) -> Floats:
-    """Return the signal around each frame, (frames, before + after).
-
-    NaN beyond the ends of the signal.
-
-    >>> windows_around(np.array([1.0, 2.0, 3.0]), np.array([0]), 1, 2)
-    array([[nan,  1.,  2.]])
-    """
-    places = frames[:, None] + np.arange(-before, after)[None, :]
-    inside = (places >= 0) & (places < len(signal))
-    return np.where(inside, signal[np.clip(places, 0, max(len(signal) - 1, 0))], np.nan)
-
-
 @dataclass(frozen=True)
-class Average:
-    """Mean, standard deviation and number of traces per group and frame.
+class AverageTrace:
+    """Mean, standard deviation and number of traces, per group and frame.
 
-    Each (groups, frames); the deviation has ``ddof=1``.
-
-    ``frames`` are relative to the place that the traces were aligned at.
+    Parameters
+    ----------
+    frames
+        int64 (frames,), relative to the frame at which the traces were aligned.
+    mean, std
+        float64 (groups, frames), ``ddof=1``; NaN if too few traces have a value.
+    n
+        int64 (groups, frames), number of traces with a value.
     """
 
     frames: NDArray[np.int64]
@@ -95,13 +84,13 @@ def _accumulate(
     mean: NDArray[np.float64],
     square: NDArray[np.float64],
 ) -> None:
-    """Add values to the mean and squared deviation of each group, in place.
+    """Add traces to the mean and squared deviation of each group, in place.
 
-    ``values`` float (frames of all traces,), ``offsets`` int64 (traces + 1,),
-    ``places`` and ``codes`` int64; ``n`` int64, ``mean`` and ``square`` float64 (group,
-    place).
+    ``values`` float (frame of all traces,), ``offsets`` int64 (trace + 1,); ``places``
+    int64 (trace,): column of the first frame of each trace; ``codes`` int64 (trace,):
+    group, or -1; ``n`` int64, ``mean`` and ``square`` float64 (group, column).
     """
-    # Welford's update: no difference of large sums
+    # Welford's algorithm avoids the difference of large sums
     for i in range(offsets.size - 1):
         group = codes[i]
         if group < 0:
@@ -123,17 +112,17 @@ def average_traces(
     align: NDArray[np.int64],
     codes: NDArray[np.int64],
     n_groups: int,
-) -> Average:
+) -> AverageTrace:
     """Return the average trace of each group.
 
     Parameters
     ----------
     values, offsets
-        The traces; NaN is left out.
+        The traces, concatenated; NaN is left out.
     align
-        Frame of each trace (from its first) that becomes frame 0 of the average.
+        Frame of each trace, counted from its first, that becomes frame 0.
     codes
-        Group of each trace, 0 to ``n_groups - 1``; -1: left out.
+        Group of each trace, 0 to ``n_groups - 1``; -1: the trace is left out.
     n_groups
         Number of groups.
     """
@@ -145,4 +134,4 @@ def average_traces(
     _accumulate(values, offsets, -align - first, codes, n, mean, square)
     std = np.full(shape, np.nan)
     np.sqrt(square / np.maximum(n - 1, 1), out=std, where=n > 1)
-    return Average(np.arange(first, last), np.where(n > 0, mean, np.nan), std, n)
+    return AverageTrace(np.arange(first, last), np.where(n > 0, mean, np.nan), std, n)

@@ -1,7 +1,7 @@
 """Mean signals of many regions of a recording, in windows of frames.
 
-A recording is read in blocks; each block adds its frames to the traces of all
-regions, so the whole is the same however it is cut.
+A recording is read in blocks. Each block adds its frames to the traces of all regions,
+so the result does not depend on how the recording is cut into blocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from astrocast.kernels.ragged.ragged import Floats, Offsets, offsets_of
 class Pixels(NamedTuple):
     """Pixels of many regions.
 
-    Region ``i`` has ``flat[offsets[i]:offsets[i + 1]]``, each row * width + column.
+    Region ``i`` consists of ``flat[offsets[i]:offsets[i + 1]]``; a pixel is
+    ``row * width + column``.
     """
 
     flat: NDArray[np.int64]
@@ -27,9 +28,10 @@ class Pixels(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Frames of one trace per region.
+    """Frames that the trace of each region covers.
 
-    From ``starts[i]``, ``offsets[i + 1] - offsets[i]`` frames.
+    Trace ``i`` starts at frame ``starts[i]`` and has ``offsets[i + 1] - offsets[i]``
+    frames.
     """
 
     starts: NDArray[np.int64]
@@ -46,10 +48,12 @@ def _list_pixels(
     found: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
-    """List the pixels of each footprint in the frame, or count them.
+    """List the pixels of each event inside the frame; return their total, int64.
 
-    ``bits`` uint8, ``offsets`` int64 (events + 1,), ``shapes`` and ``origins`` int64
-    (events, 3), ``found`` int64 (pixels,), ``counts`` int64 (events,).
+    ``bits`` uint8, packed masks, with ``offsets`` int64 (event + 1,); ``shapes`` and
+    ``origins`` int64 (event, 3); ``frame``: height, width, and 0 for the footprint, 1
+    for the first, 2 for the last frame. Filled: ``found`` int64 (pixel,), if not empty;
+    ``counts`` int64 (event,).
     """
     height, width, which = frame
     total = 0
@@ -83,17 +87,17 @@ def list_pixels(
     frame_shape: tuple[int, int],
     which: Literal["footprint", "first", "last"] = "footprint",
 ) -> Pixels:
-    """Return the pixels of each event: of all, its first, or its last frame.
+    """Return the pixels of each event, in all its frames, its first or its last.
 
     Parameters
     ----------
     masks, origins
-        The events and the (frame, row, column) of the first corner of each; what lies
-        outside the frame is left out.
+        Masks of the events and the first frame, row and column of each; pixels outside
+        the recording are left out.
     frame_shape
         Rows and columns of the recording.
     which
-        Frames of the mask to take.
+        Frames of the mask to use; "footprint": all.
     """
     frame = (*frame_shape, ("footprint", "first", "last").index(which))
     counts = np.zeros(len(masks.shapes), np.int64)
@@ -121,7 +125,7 @@ def list_pixels(
 
 
 @njit(cache=True, nogil=True)
-def _surroundings(
+def _list_rings(
     index: NDArray[np.int64],
     offsets: Offsets,
     frame_shape: tuple[int, int],
@@ -129,14 +133,15 @@ def _surroundings(
     found: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
-    """List the pixels of the ring around each footprint, or count them.
+    """List the pixels of the ring around each footprint; return their total, int64.
 
-    ``index`` int64 with ``offsets`` int64 (events + 1,), ``found`` int64 (pixels,),
-    ``counts`` int64 (events,).
+    ``index`` int64 (pixel of all events,) with ``offsets`` int64 (event + 1,);
+    ``frame_shape``: rows and columns; ``reach``: inner and outer distance of the ring,
+    pixels. Filled: ``found`` int64 (pixel,), if not empty; ``counts`` int64 (event,).
     """
     height, width = frame_shape
     gap, outer = reach
-    # 2 i + 1: near event i; 2 i + 2: within the gap, never part of the ring
+    # 2 i + 1: in the ring of event i; 2 i + 2: in its footprint or the gap
     stamp = np.zeros(height * width, np.int64)
     total = 0
     for i in range(offsets.size - 1):
@@ -158,24 +163,23 @@ def _surroundings(
     return total
 
 
-def surroundings(
+def list_rings(
     pixels: Pixels, frame_shape: tuple[int, int], gap: int = 1, width: int = 4
 ) -> Pixels:
     """Return the pixels of a ring around each region.
 
-    Farther than ``gap`` pixels, and at most ``gap + width`` pixels from the region.
-
-    Distances count diagonal steps as one. Pixels of other regions are kept: leave them
-    out frame by frame, see `add_means`.
+    The ring is farther than ``gap`` pixels and at most ``gap + width`` pixels from the
+    region; a diagonal step counts as one. Pixels of other regions are included; they
+    can be left out in each frame by the ``labels`` of `add_means`.
     """
     counts = np.zeros(pixels.offsets.size - 1, np.int64)
     reach = (gap, gap + width)
-    total = _surroundings(
+    total = _list_rings(
         pixels.flat, pixels.offsets, frame_shape, reach, np.empty(0, np.int64), counts
     )
     found = np.empty(total, np.int64)
     if total:
-        _surroundings(
+        _list_rings(
             pixels.flat,
             pixels.offsets,
             frame_shape,
@@ -195,10 +199,12 @@ def _add_means(
     windows: tuple[NDArray[np.int64], Offsets],
     out: Floats,
 ) -> None:
-    """Write the mean over pixels of each window and frame of a block into ``out``.
+    """Fill ``out`` with the mean of each region in the frames of a block.
 
-    ``frames`` of any real dtype (frame, row, column); the others int64; ``out`` float32
-    or float64.
+    ``frames`` (frame, pixel) of any real dtype; ``labels`` int (frame, pixel), may be
+    empty; ``first``: number of the first frame; ``pixels``: flat indices and offsets,
+    int64; ``windows``: starts and offsets, int64; ``out`` float32 or float64 (frame of
+    all windows,).
     """
     index, offsets = pixels
     starts, out_offsets = windows
@@ -217,6 +223,12 @@ def _add_means(
             out[out_offsets[i] + t - starts[i]] = total / n if n else np.nan
 
 
+def flatten_frames(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return frames as (frame, pixel), contiguous, in the byte order of the machine."""
+    native = np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
+    return native.reshape(len(frames), -1)
+
+
 def add_means(
     frames: NDArray[Any],
     first_frame: int,
@@ -225,29 +237,25 @@ def add_means(
     out: Floats,
     labels: NDArray[Any] | None = None,
 ) -> None:
-    """Write the mean over each region in each of these frames into the traces.
+    """Add the mean of each region in the frames of a block to the traces.
 
     Parameters
     ----------
     frames
-        A block of the recording (frame, row, column).
+        A block of the recording, (frame, row, column), any real dtype.
     first_frame
-        Frame of the recording that the block begins with.
+        Number of the first frame of the block in the recording.
     pixels
         The regions.
     windows
         Frames that the trace of each region covers.
     out
-        The traces end to end, written to in place; frames without a pixel that is a
-        number become NaN.
+        The concatenated traces, changed in place. NaN pixels are left out; a frame
+        without any other pixel becomes NaN.
     labels
-        Label volume of the block: pixels that are part of any event in a frame are left
-        out of that frame.
+        Labels of the voxels of the block, int: a pixel is left out of the frames in
+        which it belongs to any event.
     """
-    flat = np.ascontiguousarray(frames).reshape(len(frames), -1)
-    marks = (
-        np.empty((0, 0), np.int32)
-        if labels is None
-        else np.ascontiguousarray(labels).reshape(len(labels), -1)
-    )
+    flat = flatten_frames(frames)
+    marks = np.empty((0, 0), np.int32) if labels is None else flatten_frames(labels)
     _add_means(flat, marks, first_frame, tuple(pixels), tuple(windows), out)

@@ -2,7 +2,7 @@
 
 /** Okabe & Ito (2008), those that are seen well on grey tissue. */
 export const CATEGORIES = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#FFFFFF"];
-export const STATUS = { "": "#E69F00", accepted: "#2FC99A", rejected: "#8B97A3", made: "#56B4E9" };
+export const STATUS = { "": "#E69F00", accepted: "#2FC99A", rejected: "#8B97A3", made: "#F0E442" };
 export const CHANGES = { kept: "#E69F00", new: "#56B4E9", lost: "#CC79A7", changed: "#F0E442" };
 
 // a few colours of each map, between which is interpolated (matplotlib's maps)

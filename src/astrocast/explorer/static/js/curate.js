@@ -24,6 +24,8 @@ export function createCurate(page) {
   };
 
   async function change(path, body) {
+    // a new event is measured in the movie, which may take a moment
+    const slow = setTimeout(() => { status.textContent = "working …"; }, 300);
     try {
       const done = await send(`${page.base}${path}`, body);
       await page.loadEvents();
@@ -31,8 +33,11 @@ export function createCurate(page) {
       if (done.made?.length) page.selectEvent(done.made[0], { go: true });
       return done;
     } catch (error) {
+      await describe().catch(() => {});
       complain(error);
       return null;
+    } finally {
+      clearTimeout(slow);
     }
   }
 

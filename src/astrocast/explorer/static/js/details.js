@@ -15,6 +15,7 @@ export function createDetails(page) {
   async function show() {
     const { selected } = store.get();
     if (!selected) { none(); page.place = []; store.set({ place: null }); return; }
+    const late = setTimeout(() => { if (selected === store.get().selected) fill(box, h("h2", {}, `Event ${selected}`), h("div.soft", {}, "loading …")); }, 200);
     try {
       const found = await getJSON(`${page.base}/events/${selected}`);
       if (found.event !== store.get().selected) return;
@@ -22,7 +23,10 @@ export function createDetails(page) {
       store.set({ place: found.event + "/" + page.eventsVersion });
       draw(found);
     } catch (error) {
-      complain(error);
+      // an event that was split or merged meanwhile is not asked for any more
+      if (selected === store.get().selected) complain(error);
+    } finally {
+      clearTimeout(late);
     }
   }
 

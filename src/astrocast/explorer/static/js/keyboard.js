@@ -1,6 +1,8 @@
 // Every key that does something, declared once: the help lists the same.
 import { h } from "./dom.js";
 
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
 export function createKeyboard(page) {
   const { store } = page;
   const step = (by) => () => page.player.step(by);
@@ -21,6 +23,11 @@ export function createKeyboard(page) {
     { keys: ["+", "="], name: "+", text: "larger", run: () => page.views.zoom(1.25) },
     { keys: ["-"], name: "−", text: "smaller", run: () => page.views.zoom(0.8) },
     { keys: ["0"], name: "0", text: "whole frame", run: () => page.views.reset() },
+    { keys: ["["], name: "[", text: "less time in the plots", run: () => page.zoomTime(0.8, store.get().frame) },
+    { keys: ["]"], name: "]", text: "more time in the plots", run: () => page.zoomTime(1.25, store.get().frame) },
+    { keys: [], name: "Shift + arrows", text: "move the pointer in the picture; with Ctrl by ten pixels", run: () => {} },
+    { keys: ["x"], name: "x", text: "press there: a click, or begin and end a line, box, stroke", run: () => page.views.press() },
+    { keys: ["X"], name: "X", text: "shift-click there", run: () => page.views.press(true) },
     { keys: ["Enter"], name: "Enter", text: "end a polygon", run: () => page.views.tool?.finish?.() },
     { keys: ["Escape"], name: "Esc", text: "nothing selected; leave a tool", run: () => page.escape() },
     { keys: ["?"], name: "?", text: "this list", run: () => help.showModal() },
@@ -37,6 +44,11 @@ export function createKeyboard(page) {
     const pressing = event.target.matches("button, summary, a") && (event.key === " " || event.key === "Enter");
     if ((typing && event.key !== "Escape") || pressing) return;
     const control = event.ctrlKey || event.metaKey;
+    if (event.shiftKey && event.key in ARROWS) {
+      event.preventDefault();
+      page.views.movePointer(ARROWS[event.key].map((by) => by * (control ? 10 : 1)));
+      return;
+    }
     const found = keys.find((item) => item.keys.includes(event.key) && Boolean(item.control) === control);
     if (!found || event.altKey) return;
     event.preventDefault();

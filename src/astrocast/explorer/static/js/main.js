@@ -4,6 +4,7 @@ import { createAsk } from "./ask.js";
 import { createBrowse } from "./browse.js";
 import { createContrast } from "./contrast.js";
 import { createCurate } from "./curate.js";
+import { find } from "./dom.js";
 import { createEventsPanel } from "./eventsPanel.js";
 import { showHint } from "./hint.js";
 import { createKeyboard } from "./keyboard.js";
@@ -37,6 +38,8 @@ async function begin() {
   }
   const page = new Page(project, await getJSON(`/api/projects/${project}`), start);
   window.explorer = page; // for the console, and for tests
+  // without events and shifts the timeline is a line, and the movie has its room
+  find(".stage").classList.toggle("bare", !page.info.has_events && !page.info.has_registration);
   page.contrast = createContrast(page);
   page.views = new Views(page);
   page.player = createPlayer(page);

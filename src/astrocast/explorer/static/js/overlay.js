@@ -23,6 +23,7 @@ export function drawOverlay(context, page, view, scale) {
   page.drawRegions?.(context, view, scale);
   if (pixel) drawCross(context, pixel, thin);
   page.views?.tool?.draw?.(context, scale);
+  if (page.views?.pointer) drawPointer(context, page.views.pointer, thin);
 }
 
 function stroke(context, path, colour, width, dashed = false) {
@@ -57,6 +58,21 @@ function drawCross(context, { row, column }, width) {
     context.lineTo(column + 0.5 + dc * 12 * width, row + 0.5 + dr * 12 * width);
   }
   context.stroke();
+}
+
+/** Where the keys moved the pointer: a cross that is seen on light and dark. */
+function drawPointer(context, { row, column }, width) {
+  const arm = 9 * width;
+  context.beginPath();
+  context.moveTo(column + 0.5 - arm, row + 0.5);
+  context.lineTo(column + 0.5 + arm, row + 0.5);
+  context.moveTo(column + 0.5, row + 0.5 - arm);
+  context.lineTo(column + 0.5, row + 0.5 + arm);
+  for (const [colour, wide] of [["#000000", 3.2], ["#ffe66d", 1.4]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = wide * width;
+    context.stroke();
+  }
 }
 
 /** A bar of a round length, in µm where the pixel size is known. */

@@ -202,6 +202,7 @@ export class Page {
   /** Let a tool have the pointer in the pictures; null gives it back. */
   useTool(tool) {
     this.views.tool = tool;
+    this.views.pressed = false;
     this.views.redraw();
   }
 

@@ -92,10 +92,14 @@ export function createRegions(page) {
     if (!file.files.length) return;
     try {
       const found = await upload(`${page.base}/regions/import`, file.files[0]);
+      const shape = ({ kind: what, rings, points }) => JSON.stringify([what, rings, points]);
+      const there = new Set(regions().map(shape));
+      const added = found.filter((region) => !there.has(shape(region)));
       const names = new Set(regions().map(({ name }) => name));
-      const renamed = found.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region));
-      await save([...regions(), ...renamed]);
-      say(`${found.length} regions loaded.`);
+      const renamed = added.map((region) => (names.has(region.name) ? { ...region, name: freeName(region.name) } : region));
+      if (renamed.length) await save([...regions(), ...renamed]);
+      const known = found.length - added.length;
+      say(`${added.length} region${added.length === 1 ? "" : "s"} loaded${known ? `; ${known} there already` : ""}.`);
     } catch (error) {
       complain(error);
     }

@@ -82,7 +82,7 @@ export function createTable(page) {
     event.stopPropagation();
     const at = order.findIndex((row) => store.get().events.events[row] === store.get().selected);
     const next = order[Math.min(Math.max(at + by, 0), order.length - 1)];
-    if (next !== undefined) page.selectEvent(store.get().events.events[next], { go: true });
+    if (next !== undefined) page.selectEvent(store.get().events.events[next], { go: true, add: event.shiftKey });
   });
   new ResizeObserver(window_).observe(box);
   store.on(["events", "sort", "filters"], arrange);

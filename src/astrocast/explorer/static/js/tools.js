@@ -1,4 +1,5 @@
 // What the pointer does in a picture besides choosing: lines, polygons, strokes, boxes.
+// `drags`: the pointer goes down at one place and up at another.
 // Points are counted in corners of pixels: the centre of the first pixel is (0.5, 0.5).
 import { say } from "./messages.js";
 
@@ -23,6 +24,7 @@ export function lineTool(page, hint, done) {
   let points = [];
   say(hint);
   return {
+    drags: true,
     down(point) { points = [corner(point), corner(point)]; return true; },
     move(point) { if (!points.length) return false; points[1] = corner(point); page.views.redraw(); return true; },
     up() {
@@ -85,6 +87,7 @@ export function boxTool(page, hint, done) {
     return { rows: ordered(points[0].row, points[1].row, info.rows), columns: ordered(points[0].column, points[1].column, info.columns) };
   }
   return {
+    drags: true,
     down(point) { points = [corner(point), corner(point)]; return true; },
     move(point) { if (!points.length) return false; points[1] = corner(point); page.views.redraw(); return true; },
     up() { if (!points.length) return false; const found = box(); page.useTool(null); done(found); return true; },
@@ -104,6 +107,7 @@ export function brushTool(page, hint, radius, done) {
   let erase = false;
   say(hint);
   return {
+    drags: true,
     down(point, event) { erase = event.altKey || event.button === 2; path = [corner(point)]; return true; },
     move(point) {
       at = corner(point);

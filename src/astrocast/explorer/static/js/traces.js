@@ -45,7 +45,7 @@ export function createTraces(page) {
       shown = { event, pixel: point };
       build();
     } catch (error) {
-      complain(error);
+      if (ticket === update.ticket) complain(error);
     } finally {
       clearTimeout(late);
       if (ticket === update.ticket) {

@@ -10,6 +10,8 @@ export class Views {
     this.page = page;
     this.views = [];
     this.tool = null;
+    this.pointer = null; // moved by keys; null while the mouse is used
+    this.pressed = false;
     const { info } = page;
     this.camera = { scale: 1, row: info.rows / 2, column: info.columns / 2, aspect: info.pixel_aspect };
     const { store } = page;
@@ -28,7 +30,7 @@ export class Views {
       get tool() { return views.tool; },
       decorate: (context, view, place) => drawScaleBar(context, page, view, place),
       click: (pixel, event) => page.clickPixel(pixel, event.shiftKey),
-      hover: (pixel, view) => this.read(pixel, view),
+      hover: (pixel, view) => { this.pointer = null; this.read(pixel, view); },
       move: (place) => { Object.assign(this.camera, place); this.redraw(); },
       reset: () => this.reset(),
       zoom: (factor, at) => this.zoom(factor, at),
@@ -103,6 +105,32 @@ export class Views {
       if (this.shown !== undefined && this.page.store.get().projection === "none" && this.views.some((view) => view.wantedStep() < view.step)) this.load();
       for (const view of this.views) view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
     });
+  }
+
+  /** Move the pointer of the keyboard by rows and columns; it begins in the middle. */
+  movePointer([rows, columns]) {
+    const { info } = this.page;
+    const { row, column } = this.pointer || { row: Math.floor(this.camera.row), column: Math.floor(this.camera.column) };
+    this.pointer = { row: Math.min(Math.max(row + rows, 0), info.rows - 1), column: Math.min(Math.max(column + columns, 0), info.columns - 1) };
+    this.tool?.move(this.pointer);
+    this.read(this.pointer, this.views[0]);
+    this.redraw();
+  }
+
+  /** Press at the pointer of the keyboard, as a click of the mouse does. */
+  press(add = false) {
+    const { pointer, tool } = this;
+    if (!pointer) return this.movePointer([0, 0]);
+    const button = { altKey: false, button: 0 };
+    if (!tool) this.page.clickPixel(pointer, add);
+    else if (!tool.drags) {
+      tool.down(pointer, button);
+      tool.up(pointer, button);
+    } else if (this.pressed) {
+      this.pressed = false;
+      tool.up(pointer, button);
+    } else this.pressed = tool.down(pointer, button);
+    return this.redraw();
   }
 
   read(pixel, view) {
