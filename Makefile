@@ -8,7 +8,7 @@ XVFB := $(shell command -v xvfb-run >/dev/null 2>&1 && echo "xvfb-run -a")
 RECORDING ?=
 OUTPUT ?=
 
-.PHONY: help demo test test-pythons coverage bench accuracy torture memory lint types layers docs lock audit hooks clean clean-cache wheel-check notebooks
+.PHONY: help demo test test-pythons coverage bench accuracy torture memory lint types layers docs lock audit bom hooks clean clean-cache wheel-check notebooks
 
 help:
 	@echo "make demo [RECORDING=file.tif] [OUTPUT=dir]   set up and run the main job"
@@ -18,6 +18,7 @@ help:
 	@echo "make torture | memory                         kills, faults and damaged files; peak memory of each command"
 	@echo "make wheel-check | notebooks                   the wheel in empty environments; run and store the notebooks"
 	@echo "make lint types layers | hooks | audit        static checks; before each commit; known vulnerabilities"
+	@echo "make bom                                      bill of materials (CycloneDX) of the locked packages"
 	@echo "make lock                                     resolve the lock files again"
 
 $(BIN)/uv: requirements/uv.lock
@@ -92,6 +93,9 @@ lock: | $(BIN)/uv
 
 audit: $(VENV)/.dev
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.lock
+
+bom: $(VENV)/.core
+	@$(BIN)/python packaging/write_bom.py -o bom.json
 
 hooks: $(VENV)/.dev
 	@$(BIN)/pre-commit install

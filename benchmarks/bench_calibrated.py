@@ -48,8 +48,9 @@ def write_movie(path: Path, frames: int) -> None:
     write_simulation(settings, path, truth=False)
 
 
-#: many events in little room: 64 places, each active once in 16 frames
-PLACES, PERIOD, SMALL_SIDE = 8, 16, 128
+#: many events in little room: 64 places, each active once in 40 frames, at a frame that
+#: is drawn: what recurs regularly in many places is a pattern that pixels share
+PLACES, PERIOD, SMALL_SIDE = 8, 40, 128
 
 
 def write_many_events(path: Path, events: int) -> int:
@@ -63,16 +64,20 @@ def write_many_events(path: Path, events: int) -> int:
     y, x = np.mgrid[:SMALL_SIDE, :SMALL_SIDE] % (SMALL_SIDE // PLACES)
     centre = SMALL_SIDE // PLACES / 2 - 0.5
     blob = np.exp(-((y - centre) ** 2 + (x - centre) ** 2) / 8.0)
-    place = np.arange(PLACES**2).reshape(PLACES, PLACES) * 7 % PERIOD
-    begin = place.repeat(SMALL_SIDE // PLACES, 0).repeat(SMALL_SIDE // PLACES, 1)
+    drawn = rng.integers(0, PERIOD, (frames // PERIOD + 2, PLACES, PLACES))
     shape = (frames, SMALL_SIDE, SMALL_SIDE)
     with create_recording(
         path, "data/ch0", shape, np.uint16, chunk_strategy="XY"
     ) as writer:
         for start in range(0, frames, 500):
             t = np.arange(start, min(start + 500, frames))[:, None, None]
-            age = (t - begin) % PERIOD
-            light = 1000 + 150 * blob * np.exp(-age / 2.5)
+            height = np.zeros((len(t), PLACES, PLACES))
+            for turn in (t // PERIOD, t // PERIOD + 1):  # the turn before, and this one
+                onset = (turn - 1) * PERIOD + drawn[turn[:, 0, 0]]
+                age = t - onset
+                height += (age >= 0) * np.exp(-np.maximum(age, 0) / 2.5)
+            side = SMALL_SIDE // PLACES
+            light = 1000 + 250 * blob * height.repeat(side, 1).repeat(side, 2)
             writer.write(start, rng.poisson(light).astype(np.uint16))
     return frames
 

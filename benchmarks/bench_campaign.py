@@ -94,7 +94,7 @@ def run_batch(
         time.sleep(0.2)
     out, _ = process.communicate()
     seconds = time.perf_counter() - begin
-    reused = out.count("(was complete)")
+    reused = out.count("(complete before, reused)")
     return Pass(title, process.returncode, seconds, _complete(study), reused, peak)
 
 

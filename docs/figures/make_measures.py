@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from astrocast.io.stores.event_table import read_events
-from astrocast.pipeline.demo import found_events, truth_as_seen
+from astrocast.pipeline.demo import align_truth, read_labels
 from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.simulation import (
@@ -72,7 +72,7 @@ def errors(settings: SimulationSettings) -> pd.DataFrame:
         )
         result = run_recording(movie, Path(folder) / "run", run)
         found = read_events(result.store)
-        pairs = score(truth_as_seen(simulator, result), found_events(result), 0.3).pairs
+        pairs = score(align_truth(simulator, result), read_labels(result), 0.3).pairs
     truth = simulator.events.set_index("event")
     rows = [_compare(truth.loc[t], found.loc[f], settings) for t, f in pairs]
     return pd.DataFrame(rows)

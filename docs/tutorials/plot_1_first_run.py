@@ -106,11 +106,11 @@ ax.figure.savefig("average.png")
 # An event counts as found if its voxels overlap those of a true event by at least 30
 # percent (intersection over union).
 
-from astrocast.pipeline.demo import found_events, truth_as_seen
+from astrocast.pipeline.demo import align_truth, read_labels
 from astrocast.simulation import Simulator, score
 
-found = found_events(result)
-recovery = score(truth_as_seen(Simulator(settings), result), found, iou=0.3)
+found = read_labels(result)
+recovery = score(align_truth(Simulator(settings), result), found, iou=0.3)
 print(
     f"precision {recovery.precision:.2f}, recall {recovery.recall:.2f},"
     f" F1 {recovery.f1:.2f}"

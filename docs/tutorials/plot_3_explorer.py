@@ -111,12 +111,12 @@ figure.savefig("compared.png")
 # Is it better? In a simulation the truth says so. In your recording look at the events
 # that are new and at those that are lost, and judge them by their traces.
 
-from astrocast.pipeline.demo import found_events, truth_as_seen
+from astrocast.pipeline.demo import align_truth, read_labels
 from astrocast.simulation import Simulator, score
 
 truth = Simulator(settings)
 for name, result in runs.items():
-    judged = score(truth_as_seen(truth, result), found_events(result), iou=0.5)
+    judged = score(align_truth(truth, result), read_labels(result), iou=0.5)
     print(f"{name}: recall {judged.recall:.2f}, precision {judged.precision:.2f}")
 
 # %%

@@ -63,7 +63,7 @@ def test_cells_are_segmented_from_image_and_events() -> None:
     events = pd.DataFrame(box).assign(mask=pd.Series([np.ones((2, 6, 6), bool)] * 3))
     shown = segment_cells(mean, 24, events)
     assert any(c.mask((40, 80))[5, 38] for c in shown)
-    with pytest.raises(InvalidValueError, match="no region of kind 'cell'"):
+    with pytest.raises(InvalidValueError, match="no region is of kind 'cell'"):
         attribute_to_cells(events, [], (40, 80))
 
 

@@ -96,7 +96,7 @@ def test_one_recording_of_several(store, another_store, labels, movie):
 
 def test_a_list_of_directories_is_many_recordings(store, another_store):
     assert len(Events([store, another_store])) == 5
-    with pytest.raises(InvalidValueError, match="no directory"):
+    with pytest.raises(InvalidValueError, match="event_dir is empty"):
         Events([])
 
 
@@ -112,12 +112,12 @@ def test_video_reads_and_slices(movie, store):
 
 
 def test_missing_directories_and_recordings_say_where_was_looked(tmp_path, store):
-    with pytest.raises(RecordingNotFoundError, match="no directory"):
+    with pytest.raises(RecordingNotFoundError, match="does not exist"):
         Events(tmp_path / "nothing.roi")
     empty = tmp_path / "a.ch0.roi"
     empty.mkdir()
     (empty / "readme").write_text("")
-    with pytest.raises(ValueError, match="it holds readme"):
+    with pytest.raises(ValueError, match="it contains readme"):
         Events(empty)
     moved = tmp_path / "b.ch0.roi"
     moved.symlink_to(store, target_is_directory=True)

@@ -60,5 +60,5 @@ def test_area_adds_up_to_the_voxels():
 
 def test_one_unit_is_no_network():
     table = events(0, True).query("unit == 0")
-    with pytest.raises(InvalidValueError, match="one unit only"):
+    with pytest.raises(InvalidValueError, match="fewer than two values"):
         measure_synchrony(table, FRAMES)

@@ -47,9 +47,11 @@ def test_sessions_are_aligned_and_described():
     assert listed["angle_deg"].abs().max() < 1e-9
     assert listed["reliable"].all()
     assert listed.loc["a", "correlation"] == 1
-    with pytest.raises(InvalidValueError, match="two sessions or more"):
+    with pytest.raises(InvalidValueError, match="at least two are needed"):
         align_sessions({"a": wide})
-    with pytest.raises(InvalidValueError, match="no session 'd'; there are a, b, c"):
+    with pytest.raises(
+        InvalidValueError, match="'d' does not exist; choose from a, b, c"
+    ):
         align_sessions(means, "d")
     figure = session_overlays(means["a"], {"b": means["b"]}, {"b": "day b"}, 0.5)
     assert isinstance(figure, Figure)

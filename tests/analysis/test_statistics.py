@@ -67,7 +67,7 @@ def test_chance_is_significant_in_five_percent(method: str):
 
 def test_one_animal_is_refused_with_the_reason():
     table = cohort(0, animals=1)
-    with pytest.raises(InvalidValueError, match="do not replace a second animal"):
+    with pytest.raises(InvalidValueError, match="they cannot replace"):
         compare_groups(table, "value")
     mixed = cohort(0, animals=2)
     mixed.loc[mixed["group"] == "drug", "subject"] = "control0"

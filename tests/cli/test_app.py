@@ -5,14 +5,18 @@ nothing.
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from typer.core import TyperCommand, TyperGroup
 
-from astrocast.cli.app import main
+from astrocast.cli.app import COMMANDS, main
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +47,7 @@ def truncated(path: Path) -> Path:
 
 
 BAD: dict[str, tuple[Any, list[str]]] = {
-    "missing": (lambda p: p / "none.tif", ["there is no file", "none.tif"]),
+    "missing": (lambda p: p / "none.tif", ["does not exist", "none.tif"]),
     "no recording": (
         lambda p: (p / "a.tif", (p / "a.tif").write_text("hello"))[0],
         ["a.tif"],
@@ -96,8 +100,58 @@ def test_ctrl_c_says_how_to_go_on(
     code = main(["delta", str(recording), "-o", str(tmp_path / "d.h5")])
     said = capsys.readouterr().err
     assert code == 130
-    assert "the same command takes up where this one stopped" in said
+    assert "run the same command again to continue" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "name", [c.__name__.replace("_", "-") for c in COMMANDS] + ["analyze"]
+)
+def test_ctrl_c_is_answered_in_every_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also while a command still imports what it needs."""
+    made = TyperCommand.make_context
+
+    def interrupt(self: Any, info_name: str | None, *a: Any, **k: Any) -> Any:
+        if info_name == name:
+            raise KeyboardInterrupt
+        return made(self, info_name, *a, **k)
+
+    for kind in (TyperCommand, TyperGroup):
+        monkeypatch.setattr(kind, "make_context", interrupt)
+    assert main([name]) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("error: interrupted; the same command takes up where")
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_of_the_keyboard_is_answered(tmp_path: Path) -> None:
+    """A real signal, in a process that works: the first lines say that it began."""
+    recording = movie(tmp_path / "a.tif", noise(20, 16, 16))
+    code = """if True:
+        import os, signal, sys, threading
+        from astrocast.cli.app import main
+        from astrocast.preparation import Delta
+        def work(self, *a, **k):
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            while True:
+                pass
+        Delta.run = work
+        sys.exit(main(["delta", sys.argv[1], "-o", sys.argv[1] + ".h5"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(recording)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 130
+    assert "interrupted; the same command" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_debug_shows_the_traceback(
@@ -145,6 +199,17 @@ def test_a_wrong_call_is_said_in_words(
     message = capsys.readouterr().err
     assert said.lower() in message.lower()
     assert "Traceback" not in message
+
+
+def test_an_error_in_analyze_does_not_list_the_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["analyze", "groups", "study"]) == 2
+    message = capsys.readouterr().err
+    assert "--value" in message
+    assert "The commands are" not in message
+    assert main(["xyzzy"]) == 2
+    assert "analyze" in capsys.readouterr().err
 
 
 def test_version_info_and_parameters(

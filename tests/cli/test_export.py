@@ -202,7 +202,7 @@ def test_events_are_attributed_to_segmented_cells_and_to_these_again(
 ) -> None:
     words = ["analyze", "cells", run, "-o", tmp_path]
     assert call(*words) == 2
-    assert "no region of kind 'cell'" in capsys.readouterr().err
+    assert "no region is of kind 'cell'" in capsys.readouterr().err
     assert call(*words, "--diameter", "10") == 0
     cells = pd.read_csv(tmp_path / "cells.csv")
     of_event = pd.read_csv(tmp_path / "cell_of_event.csv", index_col="event")

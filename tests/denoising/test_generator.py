@@ -277,7 +277,7 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
         ({"normalize": "both"}, "normalize"),
         ({"random_offset": True, "overlap": 2}, "exclude each other"),
         ({"overlap": 4}, "overlap 4"),
-        ({"pre_post_frame": 20}, "30 frames, the window needs 41"),
+        ({"pre_post_frame": 20}, "30 frames, but the window needs 41"),
         ({"pre_post_frame": 0}, "at least one context frame"),
         (
             {"input_size": (100, 100)},
@@ -285,7 +285,7 @@ def test_mean_and_deviation_are_kept_in_the_file_and_used_again(tmp_path: Path) 
         ),
         ({"input_size": (4, 5), "allowed_rotation": [1]}, "not square"),
         ({"output_size": (9, 9)}, "larger than input_size"),
-        ({"z_select": [0]}, "no targets to train on"),
+        ({"z_select": [0]}, "can be a training target"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )

@@ -15,7 +15,7 @@ from astrocast.denoising.architecture import (
     weights_of,
 )
 from astrocast.denoising.engines import KerasEngine, pick_engine
-from astrocast.denoising.inference import prediction
+from astrocast.denoising.inference import prepare_prediction
 from astrocast.denoising.items import Window
 from astrocast.errors import (
     AstrocastWarning,
@@ -70,7 +70,7 @@ def test_tiles_and_blocks_leave_no_trace(
     unet = make_unet(n_stacks)
 
     def result(tile: int, block: int | None) -> np.ndarray:
-        operation = prediction(
+        operation = prepare_prediction(
             open_recording(movie),
             unet,
             WINDOW,
@@ -97,7 +97,7 @@ def test_every_frame_is_predicted_from_its_neighbours_and_the_ends_are_mirrored(
     unet = UNet.__new__(UNet)
     object.__setattr__(unet, "convolutions", [type("C", (), {"inputs": 4})] * 4)
     before = movie.copy()
-    operation = prediction(
+    operation = prepare_prediction(
         open_recording(movie),
         unet,
         Window((2, 2), (1, 0)),
@@ -208,7 +208,8 @@ def test_what_cannot_be_inferred_is_said_in_numbers(
     movie: np.ndarray, make_unet
 ) -> None:
     with pytest.raises(
-        InvalidConditionError, match="takes 6 context frames, the generator gives 4"
+        InvalidConditionError,
+        match="needs 6 context frames, but pre_post_frame gives 4",
     ):
         generator(movie).infer(make_unet(context=6))
     with pytest.raises(InvalidConditionError, match="has 2"):

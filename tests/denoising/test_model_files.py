@@ -118,6 +118,27 @@ def test_an_odd_record_is_one_clear_error(
         read_network(path)
 
 
+def test_a_damaged_list_of_arrays_is_one_clear_error(tmp_path: Path, make_unet) -> None:
+    path = write_network(tmp_path, "net", make_unet(), {})
+    whole = path.read_bytes()
+    for signature in (b"SNOD", b"TREE", b"HEAP"):
+        assert signature in whole
+        path.write_bytes(whole.replace(signature, b"XXXX"))
+        with pytest.raises(FormatError, match=r"net\.weights\.h5 cannot be read"):
+            read_network(path)
+
+
+def test_a_changed_weight_is_noticed(tmp_path: Path, make_unet) -> None:
+    path = write_network(tmp_path, "net", make_unet(), {"epochs": 3})
+    assert read_network(path).record["epochs"] == 3
+    with h5py.File(path, "r+") as file:
+        file["convolution_1/bias"][0] += 1e-3
+    with pytest.raises(FormatError, match=r"net\.weights\.h5 are not those"):
+        read_network(path)
+    (tmp_path / "net.json").unlink()  # a file of another origin has no checksum
+    read_network(path)
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self):

@@ -232,11 +232,12 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(InvalidConditionError, match="must be a multiple of 4"):
         Network(odd, n_stacks=3, kernel=2)
     with pytest.raises(
-        InvalidConditionError, match="4 context frames, the validation generator 2"
+        InvalidConditionError,
+        match="4 context frames, but the validation generator gives 2",
     ):
         Network(batches, SubFrameGenerator(movie, 8, (16, 16), 1), n_stacks=1, kernel=2)
     with pytest.raises(
-        InvalidConditionError, match="take 6 context frames, the generator gives 4"
+        InvalidConditionError, match="need 6 context frames, but the generator gives 4"
     ):
         Network(
             batches,

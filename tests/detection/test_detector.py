@@ -19,12 +19,14 @@ from astrocast.detection.checkpoint import Checkpoint
 from astrocast.errors import (
     AstrocastWarning,
     InvalidValueError,
+    OutputError,
     OutputExistsError,
     ResultsDifferError,
 )
 from astrocast.io.stores.event_map import open_event_map, read_time_map
 from astrocast.io.stores.event_store import read_meta
 from astrocast.io.stores.event_table import read_events
+from astrocast.io.writing.lock import OutputLock
 from conftest import EVENTS, make_movie
 
 
@@ -205,12 +207,26 @@ def test_an_interrupted_run_of_other_parameters_is_refused(
         Detector(recording).run("df/ch0", temporal_prominence=20)
 
 
+def test_two_processes_cannot_detect_into_one_output(recording: Path):
+    """The lock is one of the system: what a dead process left locks nothing."""
+    partial = recording.with_name("slice.ch0.roi.partial")
+    partial.mkdir()
+    lock = OutputLock(partial / "run.lock", partial)
+    with pytest.raises(OutputError, match=r"another process .*slice\.ch0\.roi; wait"):
+        Detector(recording).run("df/ch0")
+    lock.release()
+    assert (partial / "run.lock").exists()
+    directory = Detector(recording).run("df/ch0")
+    assert not partial.exists()
+    assert not list(directory.glob("*.lock"))
+
+
 def test_an_output_that_exists_is_refused(recording: Path, tmp_path: Path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(OutputExistsError, match="mine"):
         Detector(recording, tmp_path / "mine").run("df/ch0")
     (tmp_path / "slice.ch0.roi").mkdir()
-    with pytest.raises(OutputExistsError, match="holds no events"):
+    with pytest.raises(OutputExistsError, match="does not contain events"):
         Detector(recording).run("df/ch0")
 
 

@@ -224,7 +224,7 @@ def test_split_events_divides_and_names_the_parts(tmp_path: Path):
         ),
         ({"event_map_export_format": ".csv"}, "event_map_export_format"),
         ({"z_slice": (9, 3)}, "z_slice"),
-        ({"exclude_border": 14}, "covers the whole frame of 28 x 34"),
+        ({"exclude_border": 14}, "is the whole frame of 28 x 34"),
         ({"exclude_border": -1}, "exclude_border"),
         ({"method": "magic"}, "choose one of default"),
         ({"loc": "mc/ch0"}, "df/ch0"),

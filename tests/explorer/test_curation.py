@@ -63,7 +63,9 @@ def test_a_rejection_needs_a_reason(client: Any) -> None:
 
 
 def test_an_unknown_event_is_refused(client: Any) -> None:
-    assert "no events [999]" in judge(client, "accept", [999]).json()["message"]
+    assert (
+        "events [999] do not exist" in judge(client, "accept", [999]).json()["message"]
+    )
 
 
 def test_undo_and_redo_go_back_and_forth(client: Any) -> None:

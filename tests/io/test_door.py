@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import tifffile
+import zarr
 
-from astrocast.errors import AstrocastError, AstrocastWarning, FormatError
-from astrocast.io import open_recording
+from astrocast.cli.app import main
+from astrocast.errors import (
+    AstrocastError,
+    AstrocastWarning,
+    FormatError,
+    OutputError,
+)
+from astrocast.io import create_recording, open_recording
 from astrocast.io.recording import Metadata
+from astrocast.io.writing.files import check_space
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
@@ -20,6 +31,69 @@ def test_half_and_long_floats_are_read_as_those_that_kernels_know(dtype: type) -
         assert found.dtype in (np.float32, np.float64)
         np.testing.assert_array_equal(found.to_array(), movie)
         np.testing.assert_array_equal(found.read(1, 3, slice(0, 2)), movie[1:3, :2])
+
+
+@pytest.mark.parametrize("suffix", ["npy", "h5", "zarr"])
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_half_and_long_floats_go_through_a_conversion(
+    tmp_path: Path, dtype: type, suffix: str
+) -> None:
+    movie = np.linspace(0, 1000, 12 * 20 * 20).reshape(12, 20, 20).astype(dtype)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, movie)
+    elif suffix == "h5":
+        with h5py.File(path, "w") as file:
+            file["data/ch0"] = movie
+    elif dtype is np.longdouble:
+        pytest.skip("zarr has no long double")
+    else:
+        zarr.create_array(str(path), data=movie)
+    target = tmp_path / "b.h5"
+    assert main(["-q", "convert", str(path), "-o", str(target)]) == 0
+    with open_recording(target) as found:
+        assert found.dtype in (np.float32, np.float64)
+        np.testing.assert_array_equal(found.to_array(), movie)
+
+
+@pytest.mark.parametrize("suffix", ["h5", "zarr", "tif"])
+def test_a_damaged_chunk_names_its_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"named.{suffix}"
+    movie = np.random.default_rng(1).integers(0, 900, (9, 32, 32)).astype(np.uint16)
+    if suffix == "tif":
+        tifffile.imwrite(
+            path, movie, compression="lzw", photometric="minisblack", rowsperstrip=32
+        )
+        with tifffile.TiffFile(path) as file:
+            at = file.pages[4].dataoffsets[0]
+        damaged = path
+    else:
+        with create_recording(
+            path, "data/ch0", movie.shape, movie.dtype, chunks=(3, 32, 32)
+        ) as writer:
+            writer.write(0, movie)
+    if suffix == "zarr":
+        damaged, at = path / "data" / "ch0" / "c" / "1" / "0" / "0", 8
+    elif suffix == "h5":
+        with h5py.File(path) as file:
+            at = file["data/ch0"].id.get_chunk_info(1).byte_offset
+        damaged = path
+    content = bytearray(damaged.read_bytes())
+    content[at : at + 40] = bytes(40)
+    damaged.write_bytes(content)
+    with (
+        open_recording(path) as found,
+        pytest.raises(FormatError, match=rf"named\.{suffix}"),
+    ):
+        found.to_array()
+
+
+def test_too_little_room_is_said_in_numbers(tmp_path: Path) -> None:
+    need = shutil.disk_usage(tmp_path).free
+    with pytest.raises(OutputError) as caught:
+        check_space(tmp_path, need, tmp_path / "a.h5")
+    assert not re.search(r"\b0(\.0)? [kMGT]?B\b", str(caught.value))
+    assert "are free" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +115,9 @@ def test_what_is_no_number_is_refused(array: np.ndarray) -> None:
 def test_a_dataset_that_holds_no_numbers_is_refused_by_name(tmp_path, kind) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("ch0", (3, 4, 4), kind)
-    with pytest.raises(AstrocastError, match=r"a\.h5:ch0 holds .*not a real number"):
+    with pytest.raises(
+        AstrocastError, match=r"a\.h5:ch0 has the dtype .*not a real number"
+    ):
         open_recording(tmp_path / "a.h5", "ch0")
 
 

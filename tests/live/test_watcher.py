@@ -285,13 +285,13 @@ def test_frames_are_left_out_when_it_falls_behind(movie, tmp_path, caplog):
     assert 280 <= stop < 300
     assert result.state.done == 320
     text = (result.live / "frames.csv").read_text(encoding="utf-8")
-    assert text.count("fell behind") == stop - first
-    message = f"frames {first} to {stop - 1} are left out of the live analysis"
+    assert text.count("too slow") == stop - first
+    message = f"it skips frames {first} to {stop - 1}"
     assert message in caplog.text
     stored = json.loads((result.live / "state.json").read_text(encoding="utf-8"))
     assert stored["skipped"] == [[first, stop]]
     assert any(message in said for said in stored["messages"])
-    assert "left out" in result.summary()
+    assert "skipped" in result.summary()
 
 
 def test_settings_that_cannot_be_followed_are_refused(tmp_path):

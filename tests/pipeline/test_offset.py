@@ -38,8 +38,12 @@ def said_of_the_offset(
 @pytest.mark.parametrize(
     ("dark_counts", "expected"),
     [
-        ((), "is not known, so dF/F is too small by offset / F: with an offset of 100"),
-        ((30.0,), r"is not subtracted.*30 counts by 20%.*takes the 30 counts"),
+        (
+            (),
+            "is unknown, so dF/F is too small by the fraction offset / F. For example,"
+            " an offset of 100",
+        ),
+        ((30.0,), r"is not subtracted.*30 counts.*20%.*the 30 counts"),
         ((0.0,), None),  # subtracted while it was recorded
     ],
 )

@@ -13,6 +13,7 @@ from astrocast.errors import OutputError
 from astrocast.pipeline.report import ReportContent, report_page, write_report
 from astrocast.pipeline.report_content import as_text, duration_text, number
 from astrocast.pipeline.report_measures import measures
+from astrocast.pipeline.report_methods import citations, methods_text
 
 FRAMES, ROWS, COLUMNS = 60, 24, 32
 
@@ -139,8 +140,8 @@ def test_the_report_has_every_part(page: Page) -> None:
         "0.1.0",
         "12 x 16 µm",
         "harmonic mean",
-        "share of the true events",
-        "share of the events found",
+        "fraction of the true events",
+        "fraction of the detected events",
         "intersection",
     ):
         assert text in page.text
@@ -201,7 +202,7 @@ def test_text_from_outside_is_escaped() -> None:
 def test_no_events_are_a_valid_result() -> None:
     page = Page(report_page(content(0)))
     assert "No events were detected in 60 frames (30 s)." in page.text
-    assert "nothing to draw: no events were detected" in page.text
+    assert "No figure: no events were detected" in page.text
     assert not any("events" in str(image["alt"]) for image in page.images())
 
 
@@ -216,11 +217,11 @@ def test_nothing_but_a_name_and_a_shape() -> None:
     page = Page(report_page(ReportContent(name="bare", shape=(10, 4, 5))))
     assert page.images() == []
     for text in (
-        "Events were not looked for",
+        "No detection was run",
         "No projections were computed",
-        "Motion was not corrected",
+        "motion was not corrected",
         "mean trace was not computed",
-        "Parameters and versions were not recorded",
+        "Parameters and versions were not stored",
     ):
         assert text in page.text
 
@@ -339,3 +340,26 @@ def test_the_template_is_part_of_the_package() -> None:
         r"\|\s*safe",
         files("astrocast.pipeline").joinpath("templates/report.html.j2").read_text(),
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "paper"),
+    [
+        ("train", "trained on the recording itself", "DeepInterpolation"),
+        ("svd", "singular value decomposition", "Gavish"),
+    ],
+)
+def test_the_methods_paragraph_names_the_denoising_that_was_used(
+    method: str, said: str, paper: str
+) -> None:
+    denoising = {"method": method, "svd_patch": 16}
+    shown = replace(content(), parameters={"denoising": denoising})
+    assert said in methods_text(shown)
+    papers = "".join(citations(shown))
+    assert paper in papers
+    assert ("DeepInterpolation" in papers) == (method == "train")
+
+
+def test_the_methods_paragraph_gives_no_window_to_a_fitted_decay() -> None:
+    delta = {"method": "dFF", "baseline": "exponential", "window": 20}
+    assert "window" not in methods_text(replace(content(), parameters={"delta": delta}))

@@ -449,5 +449,5 @@ def test_a_damaged_product_is_found_and_computed_again(
 
 
 def test_check_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordingNotFoundError, match=r"holds no run\.json"):
+    with pytest.raises(RecordingNotFoundError, match=r"has no run\.json"):
         check_run(tmp_path)

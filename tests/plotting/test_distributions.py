@@ -54,7 +54,7 @@ def test_nothing_to_count_says_so(values: list[float], note: str) -> None:
 
 def test_values_left_out_are_counted() -> None:
     assert texts(distribution([1.0, 2.0, np.nan], label="x")) == [
-        "1 without a value are left out"
+        "1 left out (no value)"
     ]
 
 

@@ -102,7 +102,7 @@ def test_an_average_stops_where_few_traces_reach() -> None:
 
 
 def test_one_name_per_trace_is_needed() -> None:
-    with pytest.raises(InvalidValueError, match="2 traces and 1 names"):
+    with pytest.raises(InvalidValueError, match="2 traces, but 1 names"):
         gallery([[0, 1], [0, 1]], names=["a"])
-    with pytest.raises(InvalidValueError, match="'onset', 'peak'"):
+    with pytest.raises(InvalidValueError, match="'onset' or 'peak'"):
         average_trace([[0, 1]], align="middle")

@@ -42,7 +42,7 @@ def test_bleaching_says_what_is_left() -> None:
     assert ax.get_xlim() == (0.0, 50.0)
     left = trace[-20:].mean() / trace[:20].mean()
     assert [text.get_text() for text in ax.texts] == [
-        f"at the end {left:.0%} of the start"
+        f"fluorescence at the end: {left:.0%} of the start"
     ]
 
 

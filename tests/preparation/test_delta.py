@@ -62,7 +62,7 @@ def test_streaming_in_blocks_equals_the_definition(
     movie = movie_of(n, seed=n, dtype=dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "frames_per_block", lambda source, halo=(0, 0): depth)
-        patch.setattr(baselines, "KEPT_BYTES", 1 << 30 if kept else 0)
+        patch.setattr(baselines, "CACHED_BYTES", 1 << 30 if kept else 0)
         found = Delta(movie).run(window, method, overwrite_first_frame=False)
     np.testing.assert_allclose(found, plain(movie, window, method), rtol=1e-6)
     assert found.dtype == np.float32
@@ -157,7 +157,7 @@ def test_tiledb_is_overwritten_in_place_with_a_warning(tmp_path: Path) -> None:
     with create_recording(path, None, movie.shape, movie.dtype) as writer:
         writer.write(0, movie)
     delta = Delta(path)
-    with pytest.warns(AstrocastWarning, match="is overwritten by its dF"):
+    with pytest.warns(AstrocastWarning, match="is overwritten with its dF"):
         found = delta.run(4)
     expected = Delta(movie).run(4)
     np.testing.assert_array_equal(found.compute(), expected)

@@ -125,7 +125,7 @@ def test_conversion_saturates_and_says_so() -> None:
     movie = movie_of()
     with pytest.warns(
         AstrocastWarning,
-        match=r"data/ch0: \d+ of 1680 values were beyond the range of uint16",
+        match=r"data/ch0: \d+ of 1680 values were outside the range of uint16",
     ):
         found = run(movie, subtract_background=np.full((10, 14), 1000))["data/ch0"]
     np.testing.assert_array_equal(found, np.clip(movie.astype(int) - 1000, 0, None))

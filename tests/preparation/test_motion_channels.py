@@ -159,7 +159,7 @@ def test_bands_of_lines_follow_motion_within_a_frame() -> None:
 
 def test_bands_that_cannot_be_are_refused() -> None:
     movie = simulated(0.0)
-    with pytest.raises(InvalidValueError, match="choose one"):
+    with pytest.raises(InvalidValueError, match="set only one"):
         MotionCorrection().run(movie, pw_rigid=True, line_bands=4)
     with pytest.raises(InvalidValueError, match="at most 12 bands"):
         MotionCorrection().run(movie, line_bands=13)

@@ -39,6 +39,7 @@ from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
 from astrocast.runtime.cluster import map_tasks
 from astrocast.runtime.provenance import content_hash
 from astrocast.runtime.rectangles import plan_rectangles
+from astrocast.runtime.reduction import reduce_blocks
 from astrocast.study.clusters import connect
 
 pytest.importorskip("distributed")
@@ -193,7 +194,7 @@ def test_counts_of_workers_are_added(store: Store, tmp_path: Path, client: Any) 
     with pytest.warns(AstrocastWarning):
         counted.run(6, "dFF", floor=60.0)
     assert ratio.floored == counted.floored > 0
-    with pytest.warns(AstrocastWarning, match="were beyond the range of int8"):
+    with pytest.warns(AstrocastWarning, match="were outside the range of int8"):
         Input(logging_level=40).run(
             store[0], tmp_path / "b.zarr", loc_in="data/ch0", dtype="int8"
         )
@@ -269,6 +270,33 @@ def test_the_error_of_a_task_is_that_of_threads(store: Store, client: Any) -> No
         pytest.raises(InvalidValueError, match=r"^no$"),
     ):
         list(map_blocks(recording, refuse, [Block(0, 9, 0, 0)]))
+
+
+def add_images(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    return one + other
+
+
+def image_of_block(
+    frames: NDArray[Any], block: Block, pool: Executor | None
+) -> NDArray[Any]:
+    # its last bits depend on the order of the sum
+    return (frames.astype(np.float64) / 3).sum(axis=0)
+
+
+def test_sums_of_images_are_the_same_and_few_of_them_travel(
+    store: Store, client: Any, tasks: list[str]
+) -> None:
+    blocks = list(plan_blocks(240, 10))
+    sums = []
+    with open_recording(store[0], "data/ch0") as recording:
+        for _ in range(2):
+            found = list(reduce_blocks(recording, image_of_block, blocks, add_images))
+            assert [count for count, _ in found] == [80, 80, 80]
+            sums.append(np.stack([part for _, part in found]))
+            client.close()
+    assert len(tasks) == 1
+    assert sums[0].tobytes() == sums[1].tobytes()
+    np.testing.assert_allclose(sums[0].sum(0), store[1].sum(0) / 3)
 
 
 def test_what_cannot_be_sent_is_computed_here(client: Any) -> None:

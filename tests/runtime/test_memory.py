@@ -110,7 +110,7 @@ def run(
         if small:  # the smallest share of the memory, and blocks of a few frames
             patch.setenv(MEMORY_VARIABLE, str(LEAST_BYTES))
             patch.setattr("astrocast.runtime.blocks.BLOCK_BYTES", 2 << 20)
-            patch.setattr("astrocast.preparation.baselines.KEPT_BYTES", 1 << 20)
+            patch.setattr("astrocast.preparation.baselines.CACHED_BYTES", 1 << 20)
             for name in ("stretch.BLOCK_VOXELS", "candidates._BLOCK_VOXELS"):
                 patch.setattr(f"astrocast.detection.calibrated.{name}", 1 << 20)
         assert main(["-q", "run", str(movie), "-o", str(folder)]) == 0
@@ -124,13 +124,15 @@ def test_a_run_with_little_memory_has_the_same_result(
     stores = [tmp_path / str(s) / "recording.ch0.roi" for s in (False, True)]
     one, other = ((store / "events.csv").read_text() for store in stores)
     assert one == other
-    one, other = (open_event_map(store).to_array() for store in stores)
-    np.testing.assert_array_equal(one, other)
+    with open_event_map(stores[0]) as one_map, open_event_map(stores[1]) as other_map:
+        np.testing.assert_array_equal(one_map.to_array(), other_map.to_array())
     for loc in ("mc/ch0", "df/ch0"):
-        one, other = (
-            open_recording(s.parent / "recording.h5", loc).to_array() for s in stores
-        )
-        np.testing.assert_array_equal(one, other)
+        paths = [store.parent / "recording.h5" for store in stores]
+        with (
+            open_recording(paths[0], loc) as first,
+            open_recording(paths[1], loc) as same,
+        ):
+            np.testing.assert_array_equal(first.to_array(), same.to_array())
 
 
 class _Stop(BaseException):
@@ -147,7 +149,7 @@ def test_an_interrupted_stage_goes_on_with_another_limit(
         with monkeypatch.context() as patch:
             if kind == "interrupted":
                 patch.setattr(calibrated + "_BLOCK_VOXELS", 1 << 18)
-                patch.setattr(calibrated + "_keep", _stop)
+                patch.setattr(calibrated + "_store_candidates", _stop)
                 with pytest.raises(_Stop):
                     Detector(movie, store).run("data/ch0", method="calibrated")
         Detector(movie, store).run("data/ch0", method="calibrated")

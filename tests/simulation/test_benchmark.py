@@ -144,6 +144,8 @@ def test_the_command_lists_rows_and_says_what_is_wrong(capsys):
     assert main(["--list", "--only", "event_free_a*"]) == 0
     assert "event_free_averaging" in capsys.readouterr().out
     assert main(["--only", "nothing"]) == 1
-    assert "choose of" in capsys.readouterr().out
+    assert "choose from" in capsys.readouterr().out
     assert main(["--set", "extend=0.2"]) == 1
     assert "extent" in capsys.readouterr().out
+    assert main(["--set", "extent=low"]) == 1
+    assert "not JSON" in capsys.readouterr().out

@@ -153,7 +153,7 @@ def test_responses_and_propagation_are_told_by_cell(study: Path, tmp_path: Path)
     said = analyze("network", run, "--surrogates", "19", "--reach", "99", *cells)
     pairs = pd.read_csv(tmp_path / "propagation.csv")
     assert pairs["within"].all()
-    assert f"{len(pairs)} of {len(pairs)} pairs lie within a cell" in said
+    assert f"{len(pairs)} of {len(pairs)} pairs lie within one cell" in said
 
 
 def test_the_same_field_on_two_days(study: Path, tmp_path: Path):
@@ -169,8 +169,8 @@ def test_the_same_field_on_two_days(study: Path, tmp_path: Path):
     drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     words = ["--regions", str(drawn), "-o", str(tmp_path)]
     said = analyze("sessions", str(one), str(one), str(two), *words)
-    assert "2_one: moved by 0.0, 0.0 px" in said or "2_one: moved by -0.0" in said
-    assert "not carried to 3_two" in said
+    assert "2_one: shifted by 0.0, 0.0 px" in said or "2_one: shifted by -0.0" in said
+    assert "not transferred to 3_two" in said
     listed = pd.read_csv(tmp_path / "sessions.csv").set_index("session")
     assert listed["reliable"].to_dict() == {
         "1_one": True,

@@ -68,7 +68,7 @@ def test_a_second_batch_reuses_what_is_complete(study: Path, recordings: Path):
     events = (study / "events.parquet").read_bytes()
     arguments = ["batch", str(study / "study.json"), "-o", str(study)]
     done = CliRunner().invoke(app, arguments)
-    assert done.output.count("(was complete)") == 2, done.output
+    assert done.output.count("(complete before, reused)") == 2, done.output
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert (study / "events.parquet").read_bytes() == events
     other = ["batch", str(recordings / "study.csv"), "-o", str(study)]
@@ -151,7 +151,7 @@ def test_results_are_those_of_a_single_run(
 def test_a_process_that_is_killed_is_one_failure(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    killed = batch_module._death(-9, "")
+    killed = batch_module._describe_exit(-9, "")
     assert "signal 9" in killed
     assert "memory" in killed
     monkeypatch.setattr(batch_module.sys, "executable", "/bin/false")
@@ -188,7 +188,7 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(
     kept = [r for r in reports if r.get("status") == "complete"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1, done.output
-    assert done.output.count("(was complete)") == len(kept)
+    assert done.output.count("(complete before, reused)") == len(kept)
     assert complete_names(output) == ["one", "two"]
     same = (output / "events.parquet").read_bytes()
     assert same == (study / "events.parquet").read_bytes()
@@ -224,7 +224,7 @@ def test_workers_are_limited_by_recordings():
 
 def test_options_of_slurm():
     assert slurm_options("jobs=8,cores=4")["cores"] == "4"
-    with pytest.raises(ValueError, match="expected NAME=VALUE of"):
+    with pytest.raises(ValueError, match="expected NAME=VALUE, with a name of"):
         slurm_options("nodes=3")
 
 

@@ -50,19 +50,24 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path):
     with pytest.raises(InvalidValueError) as error:
         read_table(table, PARAMETERS)
     assert "did you mean delta.window?" in str(error.value)
-    assert "group are there more than once" in str(error.value)
+    assert "group occur more than once" in str(error.value)
     table.write_text("recording,frame_rate\nb.npy,5\na.npy,-2\n,3\na.npy,1,2\n")
     with pytest.raises(InvalidValueError) as error:
         read_table(table, PARAMETERS)
-    for part in ("no", "line 3: frame_rate is '-2'", "line 4 names no", "more cells"):
+    for part in (
+        "no",
+        "line 3: frame_rate is '-2'",
+        "line 4: the recording is missing",
+        "more cells",
+    ):
         assert part in str(error.value)
 
 
-def test_recordings_of_one_name_are_told_apart_by_their_folders(tmp_path: Path):
+def test_recordings_with_one_name_get_the_names_of_their_folders(tmp_path: Path):
     paths = [recording(tmp_path / day / "m1.npy") for day in ("monday", "tuesday")]
     rows = name_rows([StudyRow(p, "") for p in paths])
     assert [r.name for r in rows] == ["monday-m1", "tuesday-m1"]
-    with pytest.raises(InvalidValueError, match="named m1"):
+    with pytest.raises(InvalidValueError, match="have the name m1"):
         name_rows([StudyRow(paths[0], "m1"), StudyRow(paths[1], "m1")])
     with pytest.raises(InvalidValueError, match="name of a folder"):
         name_rows([StudyRow(paths[0], "../out")])
@@ -79,5 +84,5 @@ def test_a_folder_becomes_a_table_to_fill_in(tmp_path: Path):
         write_template(table, [], overwrite=False)
     found = find_recordings(str(tmp_path / "data" / "a*.npy"))
     assert [p.name for p in found] == ["a.npy"]
-    with pytest.raises(RecordingNotFoundError, match="names no recording"):
+    with pytest.raises(RecordingNotFoundError, match="no recording was found"):
         find_recordings(str(tmp_path / "nothing"))

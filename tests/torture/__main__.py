@@ -5,17 +5,25 @@ from __future__ import annotations
 import argparse
 import sys
 
-from torture.campaigns import damage_files, fail_writes, kill_commands
+from torture.campaigns import fail_writes, kill_commands
+from torture.damage import damage_files
+from torture.races import change_inputs, race_commands
 
 
 def main() -> int:
-    """Run all campaigns, a third of the time each; exit code 1 if a fault was found."""
+    """Run all campaigns, the same time each; exit code 1 if a fault was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=("kills", "faults", "damage"))
+    campaigns = {
+        "damage": damage_files,
+        "faults": fail_writes,
+        "kills": kill_commands,
+        "races": race_commands,
+        "inputs": change_inputs,
+    }
+    parser.add_argument("--only", choices=tuple(campaigns))
     chosen = parser.parse_args()
-    campaigns = {"damage": damage_files, "faults": fail_writes, "kills": kill_commands}
     names = [chosen.only] if chosen.only else list(campaigns)
     faults = 0
     for name in names:

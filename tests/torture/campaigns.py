@@ -16,31 +16,24 @@ import sys
 import tempfile
 import time
 import traceback
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import h5py
 import numpy as np
 
 from astrocast.cli.app import main
-from astrocast.errors import AstrocastError
 from astrocast.io import create_recording, open_recording
 
-#: address space of a child that reads a damaged file, above what it has already
-MEMORY_LIMIT = 2 << 30
-#: seconds that reading a small file may take
-TIME_LIMIT = 20
 #: files that hold dates and times, or are compared by their pixels
 NO_RESULT = (".json", ".lock", ".jsonl")
 #: files that hold dates or random identifiers: they must be there
 DATED = (".npz", ".html", ".zip", ".xlsx", ".nwb", ".svg")
-FORMATS = ("h5", "zarr", "tif", "npy", "tdb")
 
 
 @dataclass
@@ -194,21 +187,41 @@ def run_child(
 
     Returns the exit code, or None where the signal ended it, and what it printed.
     """
-    with tempfile.TemporaryFile("w+") as printed:
-        child = os.fork()
-        if child == 0:
-            code = 99
-            try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                with redirect_stdout(printed), redirect_stderr(printed):
-                    code = call_or_command(words, movie)
-            finally:
-                printed.flush()
-                os._exit(code)
-        if delay is not None:
-            time.sleep(delay)
-            os.kill(child, kind)
-        _, status = os.waitpid(child, 0)
+    child = start_child(words, movie)
+    if delay is not None:
+        time.sleep(delay)
+        os.kill(child.number, kind)
+    return wait_for_child(child)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A forked process and what it prints."""
+
+    number: int
+    printed: TextIO
+
+
+def start_child(words: list[str], movie: Path | None = None) -> Child:
+    """Run a command in a forked process."""
+    printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `wait_for_child` closes it
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            with redirect_stdout(printed), redirect_stderr(printed):
+                code = call_or_command(words, movie)
+        finally:
+            printed.flush()
+            os._exit(code)
+    return Child(child, printed)
+
+
+def wait_for_child(child: Child) -> tuple[int | None, str]:
+    """Return the exit code, None where a signal ended it, and what was printed."""
+    _, status = os.waitpid(child.number, 0)
+    with child.printed as printed:
         printed.seek(0)
         text = printed.read()[-600:]
     return (os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else None), text
@@ -262,8 +275,8 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         movie = root / "movie.h5"
         store(movie, make_movie())
         before = movie.read_bytes()
-        make_sources(root, movie)
         chosen = names or tuple(commands(root, movie))
+        make_sources(root, movie, chosen)
         whole: dict[str, tuple[dict[str, Any], list[float]]] = {}
         end, n = time.monotonic() + seconds, 0
         while time.monotonic() < end or n < len(chosen):
@@ -276,7 +289,9 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
                 whole[name] = _run_whole(root, movie, name)
             expected, spent = whole[name]
             for _ in range(rng.randint(1, 3)):
-                run_child(words, choose_moment(spent, rng), kind, movie)
+                ended = run_child(words, choose_moment(spent, rng), kind, movie)
+                if not is_proper_end(words, kind, *ended):
+                    report.note("a signal without a word", f"{name}: {ended}", True)
             code, text = run_child(words, None, 0, movie)
             problem = _problem_after_kill(folder, expected)
             case = f"{name} killed by {kind.name}, case {n}, seed {seed}"
@@ -290,12 +305,14 @@ def kill_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
                 report.note(problem, case, fault=True)
             else:
                 report.note(f"{name}, {kind.name}: same result")
-            _remove(folder)
+            remove(folder)
     return report
 
 
-def make_sources(root: Path, movie: Path) -> None:
+def make_sources(root: Path, movie: Path, names: tuple[str, ...]) -> None:
     """Make what the commands read: a finished run, and two recordings of a study."""
+    if not any(n.startswith(("export", "report", "analyze", "batch")) for n in names):
+        return
     run_child([*commands(root, movie)["run"][:-1], str(root / "finished")], None, 0)
     (root / "recordings").mkdir()
     for i in (1, 2):
@@ -331,6 +348,13 @@ def seconds_of_stages(folder: Path, whole: float) -> list[float]:
     return [max(0.05, whole - sum(steps)), *steps]
 
 
+def is_proper_end(words: list[str], kind: int, code: int | None, text: str) -> bool:
+    """Return whether a command that got Ctrl-C says so, where it got the time to."""
+    if kind != signal.SIGINT or words[0] == "python" or code in (None, 0):
+        return True
+    return code == 2 or (code == 130 and "interrupted" in text)
+
+
 def _run_whole(
     root: Path, movie: Path, name: str
 ) -> tuple[dict[str, Any], list[float]]:
@@ -360,7 +384,7 @@ def _problem_after_kill(folder: Path, expected: dict[str, Any]) -> str | None:
     return None if digest_outputs(folder) == expected else "another result"
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -408,6 +432,7 @@ def fail_writes(seconds: float, seed: int) -> Report:
         movie = root / "movie.h5"
         store(movie, make_movie(40, 32))
         words = ["--quiet", "run", str(movie), "--loc", "data/ch0", "-o"]
+        quiet([*words, str(root / "compiled")])  # stores compiled kernels
         with failing_at(sys.maxsize, errno.EIO) as calls:
             quiet([*words, str(root / "whole")])
         expected = digest_outputs(root / "whole")
@@ -431,7 +456,7 @@ def fail_writes(seconds: float, seed: int) -> Report:
                 report.note("it did not go on", f"{case}: {text[-300:]}", fault=True)
             else:
                 report.note("one message, then the same result")
-            _remove(out)
+            remove(out)
     return report
 
 
@@ -440,147 +465,3 @@ def quiet(words: list[str]) -> tuple[int, str]:
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as errors:
         code = main(words)
     return code, out.getvalue() + errors.getvalue()
-
-
-# -------------------------------------------------------------------------- damage
-
-
-def mutate(content: bytes, rng: random.Random) -> tuple[bytes, str]:
-    """Return damaged bytes and what was done."""
-    kind = rng.choice(("flip", "flips", "cut", "zeros", "header", "insert"))
-    raw = bytearray(content)
-    place = rng.randrange(len(raw))
-    if kind == "flip":
-        raw[place] ^= 1 << rng.randrange(8)
-    elif kind == "flips":
-        for _ in range(rng.randint(2, 30)):
-            raw[rng.randrange(len(raw))] = rng.randrange(256)
-    elif kind == "cut":
-        del raw[place:]
-    elif kind == "zeros":
-        raw[place : place + rng.randint(1, 600)] = bytes(min(600, len(raw) - place))
-    elif kind == "header":
-        raw[rng.randrange(min(300, len(raw)))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
-    else:
-        raw[place:place] = bytes(rng.randrange(256) for _ in range(rng.randint(1, 50)))
-    return bytes(raw), kind
-
-
-def read_child(path: Path) -> tuple[str, bytes]:
-    """Read a recording in a process of its own, in bounded time and memory.
-
-    Returns the outcome (``pixels``, ``refused``, or what must not happen) and the bytes
-    of the pixels or the message.
-    """
-    import resource
-
-    receive, send = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(receive)
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        limit = MEMORY_LIMIT + 8 * used + (8 << 30)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        signal.alarm(TIME_LIMIT)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            warnings.simplefilter("ignore")
-            with open_recording(path, "data/ch0") as movie:
-                found = b"pixels" + repr((movie.shape, movie.dtype.str)).encode()
-                if movie.nbytes < 50_000_000:
-                    found += movie.to_array().tobytes()
-        except AstrocastError as error:
-            found = b"refused" + str(error).encode()
-        except BaseException:  # noqa: BLE001 - that is what is looked for
-            found = b"unexpected " + traceback.format_exc()[-600:].encode()
-        with os.fdopen(send, "wb") as pipe:
-            pipe.write(found)
-        os._exit(0)
-    os.close(send)
-    with os.fdopen(receive, "rb") as pipe:
-        found = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return ("took too long" if name == "SIGALRM" else f"crashed by {name}"), b""
-    for outcome in ("pixels", "refused"):
-        if found.startswith(outcome.encode()):
-            return outcome, found[len(outcome) :]
-    return "unexpected error", found
-
-
-def damage_files(seconds: float, seed: int, least: int = 0) -> Report:
-    """Damage valid files of every format, and read them.
-
-    The pixels are those of the undamaged file, or there is one clear error. A format
-    without checksums cannot tell changed pixels: those are counted by themselves.
-    """
-    rng, report = random.Random(seed), Report()
-    movie = make_movie(24, 40)
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        wholes = []
-        for suffix in FORMATS:
-            path = root / f"whole.{suffix}"
-            _store_in_child(path, movie)
-            if path.exists():  # otherwise an extra is not installed
-                wholes.append(path)
-        packed = root / "packed.h5"
-        store(packed, movie, compression="lz4")
-        wholes.append(packed)
-        originals = {p: read_child(p) for p in wholes}
-        for path, (outcome, found) in originals.items():
-            assert outcome == "pixels", f"{path}: {found.decode()}"
-        end, n = time.monotonic() + seconds, 0
-        while time.monotonic() < end or n < least:
-            whole = wholes[n % len(wholes)]
-            n += 1
-            damaged, kind = _damaged_copy(whole, root / f"damaged{whole.suffix}", rng)
-            outcome, found = read_child(damaged)
-            case = f"{whole.name} {kind}, case {n}, seed {seed}"
-            name = whole.name.removeprefix("whole.")
-            if outcome == "refused":
-                report.note(f"{name}: refused")
-                if len(found) > 1500:
-                    report.note("a message of a page", case, fault=True)
-            elif outcome != "pixels":
-                report.note(outcome, f"{case}: {found.decode()[-400:]}", fault=True)
-            elif (outcome, found) == originals[whole]:
-                report.note(f"{name}: same pixels")
-            elif whole.suffix in (".h5", ".zarr") and "checksum" not in kind:
-                report.note("other pixels, in silence", case, fault=True)
-            else:
-                report.note(f"{name}: other pixels (no checksums in the format)")
-            _remove(damaged)
-    return report
-
-
-def _store_in_child(path: Path, movie: np.ndarray) -> None:
-    """Store a movie; no thread of a library may run when children are forked."""
-    child = os.fork()
-    if child == 0:
-        try:
-            store(path, movie)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-
-
-def _damaged_copy(whole: Path, target: Path, rng: random.Random) -> tuple[Path, str]:
-    if whole.is_dir():
-        shutil.copytree(whole, target)
-        files = sorted(p for p in target.rglob("*") if p.is_file())
-        path = rng.choice(files)
-        if rng.random() < 0.15:
-            path.unlink()
-            return target, f"without {path.name}"
-    else:
-        shutil.copy(whole, target)
-        path = target
-    content = path.read_bytes()
-    if content:
-        damaged, kind = mutate(content, rng)
-        path.write_bytes(damaged)
-        return target, f"{path.name} {kind}"
-    path.unlink()
-    return target, f"without {path.name}"

@@ -20,7 +20,12 @@ import numpy as np
 
 from astrocast.cli.app import main as astrocast
 from astrocast.io import create_recording
-from torture.campaigns import commands, make_movie
+from torture.campaigns import commands, make_movie, make_sources
+
+MEASURED = (
+    *("run", "convert", "motion", "delta", "denoise", "detect", "simulate"),
+    *("export csv", "export nwb", "export mp4", "analyze units"),
+)
 
 
 def measure(words: list[str]) -> float:
@@ -55,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[500, 2000, 8000])
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--commands", nargs="+")
+    parser.add_argument("--commands", nargs="+", default=MEASURED)
     chosen = parser.parse_args()
     table: dict[str, list[str]] = {}
     for frames in chosen.frames:
@@ -63,9 +68,9 @@ def main() -> None:
             root = Path(scratch)
             movie = root / "movie.h5"
             write_movie(movie, frames, chosen.size)
-            for name, words in commands(root, movie).items():
-                if chosen.commands and name not in chosen.commands:
-                    continue
+            make_sources(root, movie, tuple(chosen.commands))
+            for name in chosen.commands:
+                words = commands(root, movie)[name]
                 (root / "out.h5").unlink(missing_ok=True)
                 table.setdefault(name, []).append(f"{measure(words):.0f}")
                 sys.stderr.write(f"{name} {frames}: {table[name][-1]} MB\n")

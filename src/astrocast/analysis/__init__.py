@@ -1,4 +1,4 @@
-"""Detected events as an object: load, filter, normalise, group, compare, export."""
+"""Analyse detected events: load, filter, normalise, group, compare, export."""
 
 from astrocast.analysis.events import Events
 from astrocast.analysis.multi import MultiEvents

@@ -1,9 +1,8 @@
-"""Store results on disk under a fingerprint of everything they were computed from.
+"""Store results on disk, named by a fingerprint of everything they depend on.
 
-The fingerprint covers the computation's name, its parameters, the content of table and
-recording, the seed and the version of the algorithms. A change in any of them gives
-another file name, so an outdated result is never used; a stored file is only checked
-for damage.
+The fingerprint covers the name of the computation, its parameters, the content of table
+and recording, the seed and the version of the algorithm. A change in any of them gives
+another file name, so an outdated result is never used.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from astrocast.runtime.checkpoint import read_arrays, write_arrays
 from astrocast.runtime.fingerprint import feed_array, fingerprint
 
 Arrays = dict[str, NDArray[Any]]
-#: raise it when a result of the same events and parameters changes
+#: increase it when a result of the same events and parameters changes
 ALGORITHM_VERSION = 1
 
 
 def table_hash(table: pd.DataFrame) -> str:
-    """Return a hash of the index, the columns and every value of a table."""
+    """Return a hash of the index, the columns and all values of a table."""
     digest = hashlib.blake2b(digest_size=16)
     for name, column in [("", table.index.to_series()), *table.items()]:
         array = column.array
@@ -51,7 +50,7 @@ def table_hash(table: pd.DataFrame) -> str:
 
 
 class ResultCache:
-    """Store arrays under a fingerprint of the inputs they were computed from.
+    """Store arrays, named by a fingerprint of the inputs that they depend on.
 
     Parameters
     ----------
@@ -67,18 +66,18 @@ class ResultCache:
     def arrays(
         self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Arrays]
     ) -> Arrays:
-        """Return the arrays of a result; compute and store them where they are missing.
+        """Return the arrays of a result; compute and store them if they are missing.
 
         Parameters
         ----------
         name
             Name of the computation.
         inputs
-            Everything the result depends on: parameters, and hashes of tables and
-            recordings. A value that takes long to find may be a function without
-            arguments; it is called only where results are stored.
+            Everything that the result depends on: parameters, and hashes of tables and
+            recordings. A value that takes long to compute can be a function without
+            arguments; it is called only if results are stored.
         compute
-            Returns the arrays; they must not hold Python objects.
+            Function that returns the arrays; they must not contain Python objects.
         """
         if self.directory is None:
             return compute()

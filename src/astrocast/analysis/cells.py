@@ -1,4 +1,4 @@
-"""Cells: territories from the recording, events attributed to them, a row per cell."""
+"""Segment cells, assign events to them, and describe each cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from astrocast.kernels.regions.territories import join_by_activity, segment_terr
 from astrocast.kernels.traces.traces import Pixels, list_pixels
 
 _PLACE = ("mask", "z0", "x0", "y0")
-#: columns that are averaged per cell, where the table has them
+#: columns that are averaged per cell if the table has them
 AVERAGED = ("peak_dff", "peak_df", "duration_s", "area_um2", "dz", "v_fp_area")
 
 
@@ -37,7 +37,7 @@ def segment_cells(
     *,
     parts: bool = False,
 ) -> list[Region]:
-    """Return a region for each cell that the mean image shows, to be corrected by hand.
+    """Return a region for each cell in the mean image, for manual correction.
 
     Parameters
     ----------
@@ -46,18 +46,18 @@ def segment_cells(
     diameter
         Diameter of a cell with its processes, in pixels.
     table
-        Events with ``mask``, ``z0``, ``x0``, ``y0``: places of events count as bright,
-        and neighbours that are active in the same events become one cell. None: the
-        image alone.
+        Events with ``mask``, ``z0``, ``x0``, ``y0``. Pixels with events count as
+        bright, and neighbouring territories that are active in the same events become
+        one cell. None: use the image only.
     parts
-        Guess soma, process and endfeet of each cell too, see
+        Also guess soma, processes and endfeet of each cell, see
         `kernels.regions.parts.divide_into_parts`.
 
     Returns
     -------
     list of Region
-        Of kind ``cell``, named ``cell 1``, ``cell 2`` ... from top to bottom; with
-        ``parts`` also ``cell 1 soma``, ``cell 1 process``, ``cell 1 endfoot``.
+        Regions of kind ``cell``, named ``cell 1``, ``cell 2`` ... from top to bottom;
+        with ``parts`` also ``cell 1 soma``, ``cell 1 process``, ``cell 1 endfoot``.
     """
     if table is None or not len(table):
         labels = segment_territories(mean, diameter)
@@ -81,7 +81,7 @@ def segment_cells(
 
 
 def regions_of_labels(labels: NDArray[np.integer]) -> list[Region]:
-    """Return the outlines of labels (row, column), 0 background, as cells."""
+    """Return the outlines of labels (row, column; 0: background) as cells."""
     return [
         Region(f"cell {number}", "cell", _outline(labels == number))
         for number in np.unique(labels[labels > 0]).tolist()
@@ -89,7 +89,7 @@ def regions_of_labels(labels: NDArray[np.integer]) -> list[Region]:
 
 
 def _outline(mask: NDArray[np.bool_]) -> tuple[Ring, ...]:
-    """Return the outline of a mask (row, column), holes included."""
+    """Return the outline of a mask (row, column), including holes."""
     packed = pack_masks([mask[None]])
     edges = outline_frames(packed, np.zeros((1, 3), np.int64), None)
     rings = trace_rings(edges.points)
@@ -99,28 +99,30 @@ def _outline(mask: NDArray[np.bool_]) -> tuple[Ring, ...]:
 def attribute_to_cells(
     table: pd.DataFrame, regions: Sequence[Region], shape: tuple[int, int]
 ) -> pd.DataFrame:
-    """Return the cell of each event, its part, and the shares of its footprint.
+    """Return the cell and the part of each event, and the shared fractions.
 
     Parameters
     ----------
     table
         Events with ``mask``, ``z0``, ``x0``, ``y0``.
     regions
-        Regions; those of kind ``cell``, ``soma``, ``process``, ``endfoot`` are used.
+        Regions; only those of kind ``cell``, ``soma``, ``process``, ``endfoot`` are
+        used.
     shape
         Rows and columns of the recording.
 
     Returns
     -------
     pandas.DataFrame
-        With the index of ``table``: ``cell`` (empty text where the event touches none)
-        and ``cell_share``; where there are parts, ``part`` (name of the soma, process
-        or endfoot that holds most of it), ``part_kind`` and ``part_share``.
+        With the index of ``table``: ``cell`` (empty text outside cells) and
+        ``cell_share`` (fraction of the footprint in the cell); if parts are drawn also
+        ``part`` (name of the soma, process or endfoot that contains most of the
+        footprint), ``part_kind`` and ``part_share``.
 
     Raises
     ------
     InvalidValueError
-        There is no region of these kinds.
+        No region is of these kinds.
     """
     used = cells_of(regions)
     footprints = _footprints(table, shape)
@@ -159,18 +161,18 @@ def describe_cells(
     regions
         As for `attribute_to_cells`.
     shape
-        Of the recording, (frames, rows, columns).
+        Shape of the recording, (frames, rows, columns).
     frame_rate, pixel_size
         Hz and µm; without them the columns in these units are left out.
 
     Returns
     -------
     pandas.DataFrame
-        ``region``, its ``kind``, and the ``cell`` that holds most of it; ``row``,
+        ``region``, its ``kind``, and the ``cell`` that contains most of it; ``row``,
         ``column`` (centre, pixels); ``area_px``, ``area_um2``; ``events``,
-        ``rate_per_frame``, ``rate_per_min``; ``active_share``, share of the frames with
-        an event; and ``mean_<column>`` of `AVERAGED` that the table has. Regions
-        without events have 0 events and NaN means.
+        ``rate_per_frame``, ``rate_per_min``; ``active_share`` (fraction of frames with
+        an event); ``mean_<column>`` for the columns `AVERAGED`. Regions without events
+        have 0 events and NaN means.
     """
     require_columns(table, ["z0", "z1"])
     rows = []
@@ -184,7 +186,8 @@ def describe_cells(
         column = "cell" if region.kind == "cell" else "part"
         events = table[attributed[column].to_numpy() == region.name]
         row: dict[str, object] = {"region": region.name, "kind": region.kind}
-        row["cell"] = region.name if column == "cell" else _around(mask, masks, cells)
+        is_cell = column == "cell"
+        row["cell"] = region.name if is_cell else _find_cell(mask, masks, cells)
         centre = place.mean(axis=0) if len(place) else (np.nan, np.nan)
         row |= {"row": centre[0], "column": centre[1], "area_px": len(place)}
         if pixel_size is not None:
@@ -192,34 +195,35 @@ def describe_cells(
         row |= {"events": len(events), "rate_per_frame": len(events) / shape[0]}
         if frame_rate is not None:
             row["rate_per_min"] = len(events) * 60.0 * frame_rate / shape[0]
-        row["active_share"] = _active_share(events, shape[0])
+        row["active_share"] = _measure_active_share(events, shape[0])
         row |= {f"mean_{name}": events[name].mean() for name in averaged}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def cells_of(regions: Sequence[Region]) -> list[Region]:
-    """Return the cells and their parts; an error where there is none."""
+    """Return the cells and their parts; raise an error if there are none."""
     used = [region for region in regions if region.kind in ("cell", *PARTS)]
     if not used:
         kinds = ", ".join(sorted({r.kind for r in regions})) or "none"
         raise InvalidValueError(
-            f"there is no region of kind 'cell' (kinds: {kinds}); draw cells in"
+            f"no region is of kind 'cell' (found kinds: {kinds}); draw cells in"
             " `astrocast explore`, or segment them"
         )
     return used
 
 
-def _around(
+def _find_cell(
     mask: NDArray[np.bool_], masks: dict[str, NDArray[np.bool_]], cells: list[str]
 ) -> str:
-    """Return the name of the cell that holds most of a mask; "" where none does."""
+    """Return the name of the cell that contains most of a mask; "" if none does."""
     shared = {name: int((mask & masks[name]).sum()) for name in cells}
     best = max(shared, key=lambda name: shared[name], default="")
     return best if shared.get(best, 0) else ""
 
 
-def _active_share(events: pd.DataFrame, frames: int) -> float:
+def _measure_active_share(events: pd.DataFrame, frames: int) -> float:
+    """Return the fraction of frames in which at least one event is active."""
     active = np.zeros(frames, bool)
     for first, stop in events[["z0", "z1"]].to_numpy(np.int64).tolist():
         active[first:stop] = True

@@ -1,4 +1,4 @@
-"""Predict the group of events from their features, in animals not trained on."""
+"""Predict the group of events from their features, cross-validated by animal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Classification:
-    """Accuracy of predicting groups from features, in animals not trained on.
+    """Result of the prediction of groups from features.
 
     Parameters
     ----------
     accuracy
-        Balanced accuracy over all events, each predicted by a model that has not seen
-        its animal; 1 / groups is chance.
+        Balanced accuracy over all events. Each event is predicted by a model that was
+        not trained on its animal; chance is 1 / number of groups.
     null
-        Accuracy after permuting the groups of the animals, (permutations,).
+        (permutations,): accuracy after permuting the groups of the animals.
     p
         (1 + permutations with at least this accuracy) / (1 + permutations).
     importance
-        Mean decrease of accuracy when a feature is shuffled, by name.
+        Feature -> mean decrease of the accuracy when the feature is shuffled.
     """
 
     accuracy: float
@@ -44,7 +44,9 @@ def classify(
     permutations: int = 50,
     seed: int = 0,
 ) -> Classification:
-    """Predict groups from the features of events; an animal is never split.
+    """Predict groups from the features of events, cross-validated by animal.
+
+    All events of an animal are in the same fold.
 
     Parameters
     ----------
@@ -53,9 +55,9 @@ def classify(
     groups, subjects
         Group and animal of each event, (events,).
     permutations
-        Of the groups of animals.
+        Number of random assignments of groups to animals.
     seed
-        Of all that is random.
+        Seed of all random choices.
 
     Raises
     ------
@@ -67,8 +69,9 @@ def classify(
     per_group = subject.groupby(group).nunique()
     if len(per_group) < 2 or per_group.min() < 2:
         raise InvalidValueError(
-            "a classifier needs at least two groups of two animals each, as it is"
-            f" judged on animals that it has not seen; there are {per_group.to_dict()}"
+            "a classifier needs at least two groups of two animals each, because it is"
+            " tested on animals that were not used for training; found"
+            f" {per_group.to_dict()} animals"
         )
     predicted, shuffled = _cross_validate(matrix, group, subject, seed)
     accuracy = _balanced_accuracy(group, predicted)
@@ -81,10 +84,10 @@ def classify(
     of_animal = group.groupby(subject).first()
     null = []
     for _ in range(permutations):
-        dealt = dict(zip(animals, rng.permutation(of_animal), strict=True))
-        relabelled = subject.map(dealt)
-        guessed, _ = _cross_validate(matrix, relabelled, subject)
-        null.append(_balanced_accuracy(relabelled, guessed))
+        assigned = dict(zip(animals, rng.permutation(of_animal), strict=True))
+        permuted = subject.map(assigned)
+        guessed, _ = _cross_validate(matrix, permuted, subject)
+        null.append(_balanced_accuracy(permuted, guessed))
     hits = np.sum(np.array(null) >= accuracy - 1e-12)
     p = float((1 + hits) / (1 + permutations))
     return Classification(accuracy, np.array(null), p, importance)
@@ -96,9 +99,10 @@ def _cross_validate(
     subject: pd.Series,
     shuffle_seed: int | None = None,
 ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-    """Return the groups predicted for events of animals that were left out.
+    """Return the group predicted for each event by a model without its animal.
 
-    And with a seed the same where one feature of these animals is shuffled, by name.
+    With ``shuffle_seed``, also return the predictions when one feature is shuffled:
+    name of the feature -> predicted groups.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold

@@ -25,15 +25,19 @@ from astrocast.kernels.event_features.trace_similarity import (
 
 Method = Literal["kmeans", "hierarchical", "hdbscan"]
 Metric = Literal["euclidean", "correlation", "dtw"]
-#: values above 0 whose largest is this many times their median are taken as logarithms
+#: the logarithm is used for positive values with a maximum above this many medians
 _SKEWED = 10.0
-#: traces between which all distances by dynamic time warping are computed
+#: largest number of events for hierarchical clusters (Ward) of all of them
+WARD_MOST = 5000
+#: largest number of events from which the stability is computed
+STABILITY_MOST = 5000
+#: largest number of traces for dynamic time warping between all pairs
 DTW_MOST = 2000
 
 
 @dataclass(frozen=True)
 class FeatureMatrix:
-    """Features of events, scaled to be compared.
+    """Scaled features of events.
 
     Parameters
     ----------
@@ -41,11 +45,11 @@ class FeatureMatrix:
         (events, features), each feature with median 0 and interquartile range 1.349
         (the standard deviation of normal values is then 1).
     names
-        Features; ``log <name>`` where the logarithm was taken.
+        Names of the features; ``log <name>`` if the logarithm is used.
     index
-        Index of the event table.
+        Index of these events in the event table.
     left_out
-        Index of events with a missing feature.
+        Index of the events that are left out because a feature is missing.
     """
 
     values: NDArray[np.float64]
@@ -62,9 +66,9 @@ def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix
     table
         Events.
     columns
-        Columns of numbers. Positive ones with a long tail (largest above ten times the
-        median) are taken as logarithms. Columns without spread are left out, with a
-        warning; so are events that lack one of the numbers.
+        Columns of numbers. For positive values with a long tail (maximum above ten
+        medians) the logarithm is used. Columns in which all values are equal are left
+        out, with a warning. Events with a missing value are left out.
 
     Examples
     --------
@@ -77,7 +81,10 @@ def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix
     complete = np.isfinite(raw.to_numpy()).all(axis=1)
     raw = raw.loc[complete]
     if raw.empty:
-        raise InvalidValueError("no event has all of these features")
+        raise InvalidValueError(
+            f"no event has a value for all features ({', '.join(map(str, columns))});"
+            " leave out features with many missing values"
+        )
     names, scaled = [], []
     for name, values in raw.items():
         v = values.to_numpy()
@@ -87,7 +94,7 @@ def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix
         spread = (high - low) / 1.349 or v.std()
         if spread == 0:
             warnings.warn(
-                f"{name} is the same for all events and is left out",
+                f"{name} is the same for all events, so it is left out",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
@@ -95,7 +102,9 @@ def feature_matrix(table: pd.DataFrame, columns: Sequence[str]) -> FeatureMatrix
         names.append(f"log {name}" if skewed else str(name))
         scaled.append((v - middle) / spread)
     if not scaled:
-        raise InvalidValueError("no feature differs between events")
+        raise InvalidValueError(
+            "all features are the same for all events; choose other features"
+        )
     return FeatureMatrix(
         np.stack(scaled, axis=1), tuple(names), raw.index, table.index[~complete]
     )
@@ -116,9 +125,10 @@ def embed(
         (events, features).
     method
         ``"pca"``: principal components. ``"umap"``: UMAP (McInnes et al. 2018,
-        https://arxiv.org/abs/1802.03426); for looking, not for measuring distances.
+        https://arxiv.org/abs/1802.03426): for figures only, because distances in it
+        have no meaning.
     dimensions, seed
-        Of the result, and of UMAP.
+        Number of dimensions of the result, and seed of UMAP.
     """
     if method == "pca":
         from sklearn.decomposition import PCA
@@ -126,7 +136,7 @@ def embed(
         parts = min(dimensions, *values.shape)
         return np.asarray(PCA(parts, random_state=seed).fit_transform(values))
     with warnings.catch_warnings():
-        # it says that TensorFlow is absent, and that a seed makes it use one thread
+        # umap warns that TensorFlow is missing, and that a seed limits it to one thread
         warnings.simplefilter("ignore")
         try:
             import umap
@@ -152,18 +162,18 @@ def trace_distances(
     metric
         ``"euclidean"``, ``"correlation"`` (1 - r): traces are resampled to ``length``
         samples. ``"dtw"``: dynamic time warping (Sakoe & Chiba 1978,
-        https://doi.org/10.1109/TASSP.1978.1163055).
-        All traces are scaled to minimum 0 and maximum 1 before.
+        https://doi.org/10.1109/TASSP.1978.1163055). All traces are first scaled to
+        minimum 0 and maximum 1.
     length
-        Samples after resampling.
+        Number of samples after resampling.
     window
-        Most warping, as a share of the length.
+        Largest warping, as a fraction of the length.
 
     Raises
     ------
     InvalidValueError
-        More than 2,000 traces for dynamic time warping: pass a sample, then assign the
-        rest with `assign_to_nearest`.
+        More than 2,000 traces for dynamic time warping: use a sample, then assign the
+        other traces with `assign_to_nearest`.
     """
     shapes = resample_traces(traces, length)
     if metric != "dtw":
@@ -171,16 +181,16 @@ def trace_distances(
     if len(shapes) > DTW_MOST:
         raise InvalidValueError(
             f"dynamic time warping between {len(shapes)} traces needs"
-            f" {len(shapes) ** 2 // 2} comparisons; take a sample of at most {DTW_MOST}"
-            " and assign the rest to the nearest (assign_to_nearest)"
+            f" {len(shapes) ** 2 // 2} comparisons; use a sample of at most {DTW_MOST}"
+            " traces and assign the others with assign_to_nearest"
         )
-    dtw = _dtw()
+    dtw = _import_dtw()
     band = max(1, int(window * length))
     found = dtw.distance_matrix_fast(list(shapes), window=band, compact=True)
     return np.asarray(found, float)
 
 
-def _dtw() -> Any:
+def _import_dtw() -> Any:
     try:
         from dtaidistance import dtw
     except ImportError as error:
@@ -204,15 +214,16 @@ def cluster_features(
     values
         (events, features).
     method
-        ``"kmeans"``; ``"hierarchical"`` (Ward); ``"hdbscan"`` (Campello et al. 2013,
-        https://doi.org/10.1007/978-3-642-37456-2_14), which finds the number itself
-        and leaves events without a cluster (-1).
+        ``"kmeans"``; ``"hierarchical"`` (Ward), with a warning on a random 5,000 events
+        where there are more, the others assigned to the nearest centre; ``"hdbscan"``
+        (Campello et al. 2013, https://doi.org/10.1007/978-3-642-37456-2_14), which
+        determines the number of clusters; events can be in no cluster (-1).
     clusters
-        Number of clusters; that with the best silhouette among 2 to 8 when None.
+        Number of clusters; None: the number from 2 to 8 with the best silhouette.
     seed
-        Of k-means.
+        Seed of k-means, and of the random events.
     least_size
-        Least events of a cluster, for ``"hdbscan"``.
+        Smallest number of events of a cluster, for ``"hdbscan"``.
 
     Returns
     -------
@@ -224,6 +235,8 @@ def cluster_features(
     if method == "hdbscan":
         found = HDBSCAN(min_cluster_size=least_size, copy=True).fit_predict(values)
         return number_by_size(found)
+    if method == "hierarchical" and len(values) > WARD_MOST:
+        return _cluster_by_sample(values, clusters, seed)
     numbers = [clusters] if clusters else range(2, min(9, len(values)))
     tried = []
     for k in numbers:
@@ -235,14 +248,37 @@ def cluster_features(
         labels = number_by_size(model.fit_predict(values))
         tried.append((silhouette(values, labels) if not clusters else 0.0, -k, labels))
     if not tried:
-        raise InvalidValueError(f"{len(values)} events are too few for clusters")
+        raise InvalidValueError(
+            f"{len(values)} events are too few for clusters; at least 3 are needed"
+        )
     return max(tried, key=lambda t: t[:2])[2]
+
+
+def _cluster_by_sample(
+    values: NDArray[np.float64], clusters: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Return clusters (Ward) of random events, and of the others the nearest ones."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    warnings.warn(
+        f"hierarchical clusters are those of {WARD_MOST} random events of"
+        f" {len(values)}; the others belong to the nearest. k-means takes all of them",
+        AstrocastWarning,
+        stacklevel=stack_level(),
+    )
+    chosen = np.random.default_rng(seed).choice(len(values), WARD_MOST, replace=False)
+    sample = values[chosen]
+    found = cluster_features(sample, "hierarchical", clusters=clusters)
+    centres = [sample[found == k].mean(axis=0) for k in range(int(found.max()) + 1)]
+    labels = pairwise_distances_argmin(values, np.array(centres))
+    labels[chosen] = found
+    return number_by_size(labels)
 
 
 def cluster_distances(
     distances: NDArray[np.float64], clusters: int
 ) -> NDArray[np.int64]:
-    """Group events by distances between them (average linkage), (events,) int64."""
+    """Return clusters from condensed distances (average linkage), int64 (events,)."""
     from sklearn.cluster import AgglomerativeClustering
 
     model = AgglomerativeClustering(clusters, metric="precomputed", linkage="average")
@@ -250,7 +286,7 @@ def cluster_distances(
 
 
 def square(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return condensed distances as a symmetric matrix, (events, events).
+    """Return condensed distances as a symmetric matrix (events, events).
 
     >>> square(np.array([1.0, 2.0, 3.0]))[2].tolist()
     [2.0, 3.0, 0.0]
@@ -273,9 +309,9 @@ def number_by_size(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def silhouette(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the mean silhouette of events with a cluster (Rousseeuw 1987), -1 to 1.
+    """Return the mean silhouette of events in clusters (Rousseeuw 1987), -1 to 1.
 
-    Of a random 5,000 events where there are more; NaN with fewer than two clusters.
+    Computed from at most 5,000 random events; NaN for fewer than two clusters.
     """
     from sklearn.metrics import silhouette_score
 
@@ -300,30 +336,36 @@ def stability(
     share: float = 0.8,
     seed: int = 0,
 ) -> float:
-    """Return the agreement between clusterings of random parts of the events.
+    """Return the agreement between clusterings of random subsets of the events.
 
     Parameters
     ----------
     values, method, clusters
         As for `cluster_features`.
     resamples
-        Pairs of parts.
+        Number of pairs of subsets.
     share
-        Share of the events in each part.
+        Fraction of the events in each subset.
     seed
-        Of the parts.
+        Seed of the subsets.
+
+    Notes
+    -----
+    Computed from a random 5,000 events where there are more.
 
     Returns
     -------
     float
-        Mean adjusted Rand index over pairs of parts, on the events of both: 1 for the
-        same clusters each time, 0 for chance (Hennig 2007,
-        https://doi.org/10.1016/j.csda.2006.11.025). Below about 0.75 the clusters are
-        not to be trusted.
+        Mean adjusted Rand index over pairs of subsets, for the events in both: 1 if the
+        clusters are always the same, 0 for chance (Hennig 2007,
+        https://doi.org/10.1016/j.csda.2006.11.025). Clusters with less than about 0.75
+        are not reliable.
     """
     from sklearn.metrics import adjusted_rand_score
 
     rng = np.random.default_rng(seed)
+    if len(values) > STABILITY_MOST:
+        values = values[rng.choice(len(values), STABILITY_MOST, replace=False)]
     n, size = len(values), max(clusters + 1, int(share * len(values)))
     scores = []
     for _ in range(resamples):
@@ -349,8 +391,8 @@ def barycentres(
 ) -> NDArray[np.float64]:
     """Return the typical trace of each cluster, (clusters, length), from 0 to 1.
 
-    The mean of resampled traces; for ``"dtw"`` the barycentre under warping (DBA,
-    Petitjean et al. 2011, https://doi.org/10.1016/j.patcog.2010.09.013).
+    This is the mean of the resampled traces; for ``"dtw"`` the barycentre under warping
+    (DBA, Petitjean et al. 2011, https://doi.org/10.1016/j.patcog.2010.09.013).
     """
     shapes = resample_traces(traces, length)
     centres = []
@@ -358,7 +400,7 @@ def barycentres(
         members = shapes[labels == k]
         centre = members.mean(axis=0)
         if metric == "dtw":
-            _dtw()
+            _import_dtw()
             from dtaidistance import dtw_barycenter
 
             centre = np.asarray(
@@ -373,10 +415,10 @@ def assign_to_nearest(
     centres: NDArray[np.float64],
     metric: Metric = "correlation",
 ) -> NDArray[np.int64]:
-    """Return for each trace the cluster whose typical trace is nearest, (traces,)."""
+    """Return the cluster with the most similar typical trace, int64 (traces,)."""
     shapes = resample_traces(traces, centres.shape[1])
     if metric == "dtw":
-        dtw = _dtw()
+        dtw = _import_dtw()
         band = max(1, int(0.2 * centres.shape[1]))
         found = [
             [dtw.distance_fast(s, c, window=band) for c in centres] for s in shapes

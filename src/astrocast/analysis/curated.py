@@ -1,4 +1,4 @@
-"""The event table with the decisions of a curator."""
+"""Apply the decisions of a curator to the event table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from astrocast.kernels.masks.runs import find_runs
 from astrocast.kernels.ragged.ragged import offsets_of
 
 STATUS = Column(
-    "curation", "str", "", "What a person decided about the event.", "detector"
+    "curation", "str", "", "Decision of a person about the event.", "detector"
 )
 REASON = Column(
     "curation_reason", "str", "", "Why a person rejected the event.", "detector"
@@ -29,28 +29,29 @@ CURATION_COLUMNS = (STATUS, REASON)
 def curated_table(
     table: pd.DataFrame, state: CurationState, *, drop: bool = True
 ) -> pd.DataFrame:
-    """Return the events with the decisions of a curator.
+    """Return the events after the decisions of a curator.
 
     Parameters
     ----------
     table
-        Events as detection wrote them; the index is the number of each. Not changed.
+        Events of the detection, indexed by event number. Not changed.
     state
-        What was decided.
+        The decisions.
     drop
-        Leave out events that were rejected, merged or split; otherwise they stay,
-        marked in the column ``curation``.
+        Leave out events that were rejected, merged or split. Otherwise they stay in the
+        table, marked in the column ``curation``.
 
     Returns
     -------
     pandas.DataFrame
         With the columns ``curation`` and ``curation_reason``, and a row for each event
-        that a person made. Its shape and signal columns are computed as detection
-        computes them; columns that only detection knows (``confidence`` ...) are NaN.
+        that a person made. Its shape and signal columns are computed like those of
+        detected events; columns that only the detection can compute (``confidence``
+        ...) are NaN.
     """
     events = [int(e) for e in table.index]
     extra = [state.made[e] for e in sorted(state.made)]
-    whole = pd.concat([table, made_rows(table, extra)]) if extra else table
+    whole = pd.concat([table, make_rows(table, extra)]) if extra else table
     numbers = [*events, *(event.event for event in extra)]
     status = [state.status.get(e, "") for e in numbers]
     made = set(state.made)
@@ -63,24 +64,24 @@ def curated_table(
     )
     if not drop:
         return whole
-    kept = [s not in ("rejected", "merged", "split") for s in status]
-    return whole[np.array(kept, bool)]
+    valid = [s not in ("rejected", "merged", "split") for s in status]
+    return whole[np.array(valid, bool)]
 
 
-def made_rows(table: pd.DataFrame, events: Sequence[MadeEvent]) -> pd.DataFrame:
+def make_rows(table: pd.DataFrame, events: Sequence[MadeEvent]) -> pd.DataFrame:
     """Return rows for events that a person made, with the columns of ``table``."""
-    values = _columns_of(events)
+    values = _compute_columns(events)
     index = pd.Index([event.event for event in events], name=table.index.name)
     rows = {
         str(name): values[name]
         if name in values
-        else _column_of_made_events(str(name), column, events)
+        else _collect_column(str(name), column, events)
         for name, column in table.items()
     }
     return pd.DataFrame(rows, index=index)
 
 
-def _column_of_made_events(
+def _collect_column(
     name: str, column: pd.Series[Any], events: Sequence[MadeEvent]
 ) -> Any:
     """Return a column from the values measured when the events were made."""
@@ -88,7 +89,7 @@ def _column_of_made_events(
     if isinstance(column.array, TraceArray):
         lists = [[np.nan if v is None else v for v in f or []] for f in found]
         return TraceArray._from_sequence([np.array(v, np.float32) for v in lists])
-    if isinstance(column.array, MaskArray):  # parts that detection alone knows
+    if isinstance(column.array, MaskArray):  # for example hidden voxels: none here
         masks = [np.zeros_like(event.placed.mask) for event in events]
         return type(column.array)._from_sequence(masks)
     if pd.api.types.is_integer_dtype(column.dtype):
@@ -98,8 +99,8 @@ def _column_of_made_events(
     return np.array(["" if v is None else str(v) for v in found], object)
 
 
-def _columns_of(events: Sequence[MadeEvent]) -> dict[str, Any]:
-    """Return the columns that follow from the events' voxels and signals."""
+def _compute_columns(events: Sequence[MadeEvent]) -> dict[str, Any]:
+    """Return the columns that can be computed from voxels and signals of the events."""
     masks = [event.placed.mask for event in events]
     low = np.array([event.placed.origin for event in events], np.int64).reshape(-1, 3)
     size = np.array([mask.shape for mask in masks], np.int64).reshape(-1, 3)
@@ -116,7 +117,7 @@ def _columns_of(events: Sequence[MadeEvent]) -> dict[str, Any]:
         "v_area": np.array([mask.sum() for mask in masks], np.int64),
         "v_bbox_pix_num": size.prod(axis=1),
     }
-    shapes = event_shapes(_runs_of(events), low, low + size, None)
+    shapes = event_shapes(_list_runs(events), low, low + size, None)
     for names, prefix, found in (
         (MASK_PROPERTIES, "v_mask_", shapes.mask),
         (FOOTPRINT_PROPERTIES, "v_fp_", shapes.footprint),
@@ -140,7 +141,8 @@ def _columns_of(events: Sequence[MadeEvent]) -> dict[str, Any]:
     return rows
 
 
-def _runs_of(events: Sequence[MadeEvent]) -> EventRuns:
+def _list_runs(events: Sequence[MadeEvent]) -> EventRuns:
+    """Return the voxels of the events as runs."""
     parts, counts = [], []
     for event in events:
         runs, (frame, row, column) = find_runs(event.placed.mask), event.placed.origin

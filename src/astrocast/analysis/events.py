@@ -1,4 +1,4 @@
-"""The event object: events of a recording with the recording they were detected in."""
+"""`Events`: the events of a recording, together with the recording."""
 
 from __future__ import annotations
 
@@ -40,24 +40,25 @@ class Events(EventTable):
     Parameters
     ----------
     event_dir
-        Directory that detection wrote, or a list of them. Directories of astroCAST 0.4
-        are read too, without running any code stored in them.
+        Event store (directory written by the detection) or run directory, or a list of
+        them. Directories of astroCAST 0.4 can be read as well, without running code
+        that they contain.
     lazy
         True: event map and recording stay on disk (dask arrays). False: both are read
         into memory (NumPy).
     data
-        The recording: path, NumPy or dask array, `Video`, ``"infer"`` (the recording of
-        the same stem beside the directory), or a list of these, one per directory. Only
-        some methods need it, and say so.
+        The recording: a path, NumPy or dask array, `Video`, or ``"infer"`` (the
+        recording with the same stem beside the directory); or a list of these, one per
+        directory. Only some methods need the recording.
     loc
-        Dataset of the recording in formats that hold several.
+        Dataset of the recording, in formats that contain several.
     group, subject_id
         Group and subject of the events; for several directories a list, or one value
         for all.
     z_slice
-        Frames (first, last + 1). Map and recording are cut to it; the table keeps the
-        events that lie wholly inside. Frame numbers (``z0``, ``z1``) stay those of the
-        whole recording.
+        Frames (first, last + 1) to use. The table contains only events that lie
+        completely inside; event map and recording are cut. Frame numbers (``z0``,
+        ``z1``) still count from the start of the whole recording.
     index_prefix
         Text before the number of each event in the index. With several directories the
         name of the recording is added as well, see `MultiEvents`.
@@ -67,28 +68,28 @@ class Events(EventTable):
         ``contours``, the outlines of each event. Or ``{name: function of the table}``,
         or a list of both.
     frame_to_time_mapping, frame_to_time_function
-        Time of each frame, as a dict, a list or a function of the frame (a list of
-        them: one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0. Without
-        them, the times of the recording are taken where its steps are uneven.
+        Time of each frame, as a dict, a list or a function of the frame (or a list of
+        these, one per directory); adds ``t0``, ``t1`` and ``dt`` = t1 - t0. Default:
+        the times in the recording if its frames are unevenly spaced.
     cache_path
-        Directory for results that take long (`physiology`, `extend`, `noise_traces`).
-        The name of a stored result is a hash of everything it depends on, so an
-        outdated one is never used.
+        Directory to store results that take long (`physiology`, `extend`,
+        `noise_traces`). The file name contains a hash of everything that the result
+        depends on, so an outdated result is never used.
     seed
-        Part of that hash.
+        Part of this hash.
     curated
-        Apply the decisions that were made in the explorer (`astrocast explore`):
-        rejected events are left out, merged, split and drawn ones are in. True for
-        those without a name, or the name of a curator. What detection wrote stays as
-        it is.
+        Apply the decisions made in the explorer (`astrocast explore`): rejected events
+        are left out; merged, split and drawn events are included. True: decisions
+        without a name; a text: those of this curator. The files of the detection are
+        not changed.
     columns
-        Columns to read besides the box of each event; memory is that of these columns
-        only, and ``custom_columns`` are computed only where they are given. None: all.
+        Columns to read, in addition to the bounding box of each event, to save memory.
+        ``custom_columns`` are then computed only if they are given. None: all.
 
     Attributes
     ----------
     events : pandas.DataFrame
-        A row per event. Columns of arrays (``trace``, ``mask`` ...) are packed, see
+        One row per event. Columns of arrays (``trace``, ``mask`` ...) are packed, see
         `astrocast.events.array_columns`; their elements are NumPy arrays.
     data : Video or None
         The recording.
@@ -154,19 +155,19 @@ class Events(EventTable):
 
     @property
     def source(self) -> Source:
-        """The recording of these events; an error where there are several."""
+        """The recording of these events; an error if there are several."""
         return single_source(self.sources)
 
     @property
     def data(self) -> Video | None:
-        """The recording, cut to ``z_slice``; None where none was given."""
+        """The recording, cut to ``z_slice``; None if it was not given."""
         return self.source.video
 
     @property
     def event_map(self) -> Any:
-        """The label volume, cut to ``z_slice``; None where the directory has none.
+        """The event map (labels), cut to ``z_slice``; None if the directory has none.
 
-        A dask array when lazy, else NumPy.
+        A dask array if lazy, else NumPy.
         """
         if getattr(self, "_map", None) is not None:
             return self._map
@@ -174,26 +175,26 @@ class Events(EventTable):
 
     @property
     def metadata(self) -> Metadata:
-        """Pixel size and frame rate, where the recording or detection recorded them."""
+        """Pixel size and frame rate, if the recording or the store states them."""
         return self.source.metadata
 
     @property
     def plot(self) -> EventPlots:
         """Figures of these events, as in ``events.plot.raster()``."""
-        # matplotlib takes longer to import than all the rest
+        # imported here because matplotlib takes long to import
         from astrocast.analysis.plots import EventPlots
 
         return EventPlots(self.events, self.sources)
 
     @property
     def export(self) -> EventExports:
-        """Files of these events for other programs: ``events.export.csv(path)`` etc."""
+        """Write files for other programs, as in ``events.export.csv(path)``."""
         return EventExports(self.events, self.sources)
 
     def copy(self) -> Self:
-        """Return a copy that shares no table, trace, mask or event map in memory.
+        """Return a copy with its own table, traces, masks and event map in memory.
 
-        A recording and an event map that stay on disk are read-only and shared.
+        A recording and an event map on disk are read-only and shared.
         """
         other = super().copy()
         if isinstance(self._map, np.ndarray):
@@ -214,18 +215,18 @@ class Events(EventTable):
         Parameters
         ----------
         frames
-            Frames to add on both sides, or (before, after); None: to the ends of the
-            recording.
+            Number of frames to add on both sides, or (before, after); None: up to the
+            ends of the recording.
         by
-            Pixels to average outside the event: its whole ``footprint``, or the pixels
-            of its first (before) and last (after) frame, ``edge``.
+            Pixels to average before and after the event: its whole ``footprint``, or
+            (``edge``) the pixels of its first frame before and of its last frame after.
         inplace
             True: change the column ``trace`` and return None. False: return the table.
 
         Notes
         -----
-        ``z0_trace`` is the first frame of each trace; ``z0``, ``z1`` and the mask stay
-        those of the event.
+        The new column ``z0_trace`` is the first frame of each trace; ``z0``, ``z1`` and
+        the mask do not change.
         """
         settings = ExtensionSettings.checked(frames=frames, by=by)
         table = compute.extend_by_recording(
@@ -239,7 +240,7 @@ class Events(EventTable):
     def noise_traces(self, gap: int = 1, width: int = 4) -> TraceArray:
         """Return the mean trace of a ring around each event, from the recording.
 
-        Pixels that belong to any event in a frame are left out of that frame.
+        In each frame, pixels that belong to any event are left out.
 
         Parameters
         ----------
@@ -251,8 +252,7 @@ class Events(EventTable):
         Returns
         -------
         TraceArray
-            One float32 trace per event, as long as the event; NaN where no pixel is
-            left.
+            One float32 trace per event, as long as the event; NaN if no pixel remains.
         """
         settings = SurroundingsSettings.checked(gap=gap, width=width)
         return compute.noise_by_recording(
@@ -281,26 +281,26 @@ class Events(EventTable):
         signal
             Signal of the recording: ``dFF``, ``dF`` or ``F`` (fluorescence).
         context
-            None: times and amplitudes come from the trace over the fixed footprint
-            that detection stored, with the frames before and after the event, and
-            ``signal`` is not needed. A number: that many frames are read from the
-            recording and continue the column ``trace``; 0: ``trace`` as it is, in which
-            an event that begins above 10% of its height has no onset (NaN).
+            None: times and amplitudes are computed from the stored trace over the fixed
+            footprint, which includes frames before and after the event; ``signal`` is
+            then not needed. A number: the column ``trace`` is extended by this many
+            frames from the recording. 0: ``trace`` is used unchanged; the onset is then
+            NaN if the event begins above 10% of its height.
         pixel_size, frame_rate
             Micrometres (one number, or height and width) and Hz. None: those of the
-            recording; where these are unknown, results are in pixels and frames.
+            recording; if they are unknown, results are in pixels and frames.
         background
             Recording of F0 (the background of `Delta`), for dF/F of a dF recording.
         landmarks
-            Name -> point (row, column) or mask (rows, columns); adds distance and
-            direction to each.
+            Name -> point (row, column) or mask (rows, columns); adds the distance and
+            direction to each landmark.
         share
-            Two events are at the same place if they have more than this fraction of the
-            smaller footprint in common.
+            Two events are at the same place if they share more than this fraction of
+            the smaller footprint.
         size_ratio
-            Two events are of similar size if smaller / larger footprint is above this.
+            Two events have a similar size if smaller / larger footprint is above this.
         inplace
-            Whether these events get the columns too.
+            Whether to add the columns to these events as well.
 
         Returns
         -------
@@ -341,16 +341,16 @@ class Events(EventTable):
         Parameters
         ----------
         event_dir
-            Directory that detection wrote.
+            Event store: directory written by the detection.
         z_slice
             Frames (first, last + 1).
         lazy
-            True: a dask array that reads when it is computed. False: NumPy.
+            True: a dask array, which reads when it is computed. False: NumPy.
 
         Returns
         -------
         tuple
-            (map, shape, dtype); three None where the directory has no map.
+            (map, shape, dtype); three times None if the directory has no map.
         """
         return maps.read_map(
             Path(event_dir), check_slice(z_slice) if z_slice is not None else None, lazy
@@ -366,30 +366,30 @@ class Events(EventTable):
         *,
         first_frame: int = 0,
     ) -> Any:
-        """Draw the label volume of a table.
+        """Make the event map (labels) from a table of events.
 
         Parameters
         ----------
         events
             Events with ``mask``, ``z0``, ``x0``, ``y0``. The label is ``event_id``, or
-            the index. Where events share a voxel, the event that does not list it in
-            ``mask_hidden`` is drawn; without that column, the last event.
+            the index. If events share a voxel, the event whose ``mask_hidden`` does not
+            contain the voxel is drawn; without this column, the last event.
         video_dim
             (frames, rows, columns).
         dtype
             Integer type of the labels.
         show_progress
-            Report to the progress display, where one is active.
+            Report to the progress display, if one is active.
         save_path
-            Write to this file (.tiff, .h5, .zarr, .tdb) block by block, and return it
-            as a lazy dask array.
+            Write the map to this file (.tiff, .h5, .zarr, .tdb) block by block, and
+            return it as a lazy dask array.
         first_frame
-            Frame of the recording that the volume begins with.
+            Number of the first frame of the map in the recording.
 
         Raises
         ------
         ValueError
-            If the table has no column ``mask``.
+            The table has no column ``mask``.
         """
         return maps.paint_map(
             events,
@@ -409,14 +409,14 @@ class Events(EventTable):
     ) -> Any:
         """Open napari with the recording and the events over it.
 
-        The row of the event under the cursor is shown.
+        napari shows the table row of the event under the cursor.
 
         Parameters
         ----------
         video
             Recording to show: path or array; None: that of these events.
         loc
-            Its dataset.
+            Dataset of this recording.
         z_slice
             Frames (first, last + 1) of the whole recording; None: the slice of these
             events.

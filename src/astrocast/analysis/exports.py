@@ -36,9 +36,9 @@ class EventExports:
 
     @property
     def described(self) -> list[Column]:
-        """Meaning and unit of each column that is declared.
+        """Meaning and unit of each declared column.
 
-        Units are physical where every recording has a pixel size (or frame rate).
+        Units are physical if all recordings have a pixel size (or frame rate).
         """
         table, metadata = self._table, [s.metadata for s in self._sources]
         space = all(m.pixel_size is not None for m in metadata)
@@ -70,7 +70,7 @@ class EventExports:
         )
 
     def excel(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write numbers and texts as an Excel sheet, column meanings as another one."""
+        """Write an Excel file: numbers and texts, and a sheet with column meanings."""
         return export_tables.write_excel(
             Path(path), self._table, self.described, overwrite
         )
@@ -89,7 +89,7 @@ class EventExports:
     ) -> Path:
         """Write recording, footprints and events as NWB.
 
-        ``session`` takes the fields of `astrocast.io.export.nwb.Session`.
+        ``session``: fields of `astrocast.io.export.nwb.Session`.
         """
         source = single_source(self._sources)
         options: dict[str, Any] = {
@@ -111,9 +111,10 @@ class EventExports:
     def ome_zarr(
         self, path: str | Path, *, recording: bool = True, overwrite: bool = False
     ) -> Path:
-        """Write the event map as labels of an OME-Zarr image, without other events.
+        """Write an OME-Zarr image with the event map as labels.
 
-        The image is the recording, where there is one and ``recording`` is True.
+        The map contains only the events of the table. The image is the recording, if it
+        was given and ``recording`` is True.
         """
         source = single_source(self._sources)
         events = labels_of(self._table)
@@ -141,9 +142,9 @@ class EventExports:
         path
             ``.mp4`` file.
         frames_per_second
-            Speed; None: real time, but at most 25 (10 where the rate is not known).
+            Speed; None: real time, but at most 25; 10 if the frame rate is unknown.
         overwrite
-            Whether an existing file is replaced.
+            Whether to replace an existing file.
         """
         from astrocast.analysis.films import write_events_film
 

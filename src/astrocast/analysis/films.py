@@ -1,4 +1,4 @@
-"""The film of a recording with its events."""
+"""Make a film of a recording with its events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from astrocast.plotting.film import (
 from astrocast.plotting.palette import CATEGORIES
 from astrocast.viewer.layers import contrast_of
 
-#: fastest film by default; the eye does not follow more, and files stay small
+#: largest default speed: smooth for the eye, and files are small
 MOST_FRAMES_PER_SECOND = 25.0
 UNKNOWN_FRAMES_PER_SECOND = 10.0
 
@@ -56,20 +56,20 @@ def write_events_film(
     if speed is None:
         speed = min(rate or UNKNOWN_FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND)
     with source.video.open() as movie:
-        pictures = _pictures(movie, table, source)
+        pictures = _draw_pictures(movie, table, source)
         return write_whole(path, lambda to: write_film(to, pictures, speed), overwrite)
 
 
-def _pictures(
+def _draw_pictures(
     movie: Recording, table: pd.DataFrame, source: Source
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of a film, uint8 (row, column, 3), one after the other."""
+    """Yield the frames of a film in order, uint8 (row, column, 3)."""
     low, high = contrast_of(_Frames(movie))
     factor = enlargement(movie.shape[1:])
     masks = as_masks(table["mask"]).masks
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     numbers = labels_of(table).tolist()
-    # black cannot be seen on tissue
+    # black outlines would not be visible on tissue
     shades = [c for c in CATEGORIES if c != "#000000"]
     colours = {event: shades[i % len(shades)] for i, event in enumerate(numbers)}
     meta = source.metadata

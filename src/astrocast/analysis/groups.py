@@ -29,10 +29,11 @@ def _identity(value: Any) -> Any:
 def lookup_table(
     index: pd.Index[Any], labels: Sequence[Any], default: Any
 ) -> dict[Any, Any]:
-    """Return index -> label, with a default for every other index."""
+    """Return index -> label, with a default for all other indices."""
     if len(labels) > len(index):
         raise InvalidValueError(
-            f"{len(labels)} labels were given for {len(index)} events; give one each"
+            f"{len(labels)} labels were given for {len(index)} events; give one label"
+            " per event"
         )
     # a partial of a named function can be pickled, a lambda cannot
     table: dict[Any, Any] = defaultdict(partial(_identity, default))
@@ -41,9 +42,9 @@ def lookup_table(
 
 
 def labels_of_events(index: pd.Index[Any], table: Mapping[Any, Any]) -> list[Any]:
-    """Return the label of each event; missing ones get the default of a defaultdict.
+    """Return the label of each event; missing ones get the default of the table.
 
-    The lookup table is not changed.
+    The lookup table (a dict or defaultdict) is not changed.
     """
     factory = getattr(table, "default_factory", None)
     return [
@@ -101,12 +102,12 @@ def bin_edges(
     bin_width
         Width of a bin, in the unit of ``time``.
     frames
-        First and last + 1 frame of the recording: the range by ``z0``, so that bins
-        without events are there too. By another column the range is that of the events,
-        and 0.
+        (first frame, last frame + 1) of the recording: range of the bins if ``time`` is
+        ``z0``, so that empty bins are included. For other columns the range is that of
+        the events, extended to 0.
     """
     if bin_width <= 0:
-        raise InvalidValueError(f"bin_width is {bin_width}; it must be above 0")
+        raise InvalidValueError(f"bin_width is {bin_width}; give a value above 0")
     begins = column_of(table, time).to_numpy(np.float64)
     by_frame = time == "z0"
     if by_frame:
@@ -115,7 +116,7 @@ def bin_edges(
         start, stop = 0.0, 1.0
     else:
         start, stop = min(0.0, np.nanmin(begins)), float(np.nanmax(begins))
-    # by another column the last event lies on the last edge: one bin more
+    # for other columns the last event lies on the last edge: add one bin
     one_more = not by_frame or (stop - start) % bin_width > 0
     bins = max(1, int(np.floor((stop - start) / bin_width)) + one_more)
     return np.asarray(start + np.arange(bins + 1) * bin_width, np.float64)
@@ -124,7 +125,7 @@ def bin_edges(
 def frequency(
     table: pd.DataFrame, group: str | None, edges: NDArray[np.float64], time: str
 ) -> pd.DataFrame:
-    """Return events that begin per unit of time: rows are bins, columns groups."""
+    """Return onsets per unit of time: rows are bins, columns are groups."""
     codes, names = codes_of(table, group)
     times = column_of(table, time).to_numpy(np.float64)
     chosen = codes >= 0
@@ -143,7 +144,7 @@ def pooled_frequency(
     rates: Mapping[str, float | None],
     lengths: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Return events of several recordings per unit of time, see `frequency`.
+    """Return onsets per unit of time, pooled over recordings, see `frequency`.
 
     Parameters
     ----------
@@ -152,16 +153,16 @@ def pooled_frequency(
     group
         Column to group by; None: all events together.
     bin_width
-        In seconds where all rates are known, in frames where none is.
+        Width of a bin: in seconds if all frame rates are known, in frames if none is.
     rates, lengths
-        Recording -> frame rate (Hz, None where it is not known), and its frames.
+        Recording -> frame rate (Hz; None if unknown), and number of frames.
     """
     unknown = sorted(name for name, rate in rates.items() if rate is None)
     if unknown and len(unknown) < len(rates):
         raise InvalidValueError(
-            f"the frame rate of {', '.join(unknown)} is not known, that of the other"
-            " recordings is: frames and seconds cannot be pooled. Give the frame rate"
-            " when the recording is converted, or name a column of times"
+            f"the frame rate of {', '.join(unknown)} is unknown, but that of the other"
+            " recordings is known: frames and seconds cannot be pooled. Give the frame"
+            " rate when you convert the recording, or give a column of times"
         )
     names = table["file_name"].astype(str)
     per_frame = names.map({n: 1.0 / (rate or 1.0) for n, rate in rates.items()})
@@ -214,14 +215,14 @@ def trials(
     bin_width: float,
     time: str,
 ) -> pd.DataFrame:
-    """Return how many events begin around each stimulus, see `Events.trials`."""
+    """Return the number of onsets around each stimulus, see `Events.trials`."""
     before, after = window
     if before < 0 or after <= 0 or bin_width <= 0:
         raise InvalidValueError(
-            f"before is {before}, after {after}, bin_width {bin_width}; before must be"
-            " 0 or more, after and bin_width above 0"
+            f"before is {before}, after is {after}, bin_width is {bin_width}; before"
+            " must be at least 0, after and bin_width must be above 0"
         )
-    # 0 is an edge, so that no bin covers both before and after
+    # 0 is an edge, so that no bin contains times before and after the stimulus
     edges = np.concatenate(
         [
             -np.arange(round(before / bin_width), 0, -1),
@@ -239,7 +240,7 @@ def trials(
 
 
 def average(table: pd.DataFrame, group: str | None, align: str) -> pd.DataFrame:
-    """Return the average trace per group in long form: group, frame, mean, std, n."""
+    """Return the mean trace per group as a table: group, frame, mean, std, n."""
     traces = traces_of(table)
     if align not in ("onset", "peak"):
         raise InvalidValueError(

@@ -69,15 +69,12 @@ CUSTOM_COLUMNS: dict[str, ColumnFunction] = {
     "cy": _column_centre,
     "contours": _contours,
 }
-#: other spelling -> name; the first is a misspelling of the documented interface
+#: alternative spelling -> name; this one is a misspelling in the published interface
 _SPELLINGS = {"v_ara_footprint": "v_area_footprint"}
 
 
 def find_store(directory: Path) -> Path:
-    """Return the directory with the event table.
-
-    The one that is named, or the one inside the directory of a run
-    (``movie.astrocast``).
+    """Return the event store: the given directory, or the store in a run directory.
 
     Raises
     ------
@@ -89,13 +86,13 @@ def find_store(directory: Path) -> Path:
     stores = sorted(p.parent for p in directory.glob(f"*.roi/{TABLE}"))
     if len(stores) > 1:
         raise InvalidValueError(
-            f"{directory} has events of several channels; name one of"
-            f" {', '.join(str(s) for s in stores)}, or give them as a list"
+            f"{directory} has events of several channels; give one of"
+            f" {', '.join(str(s) for s in stores)}, or a list of them"
         )
     return stores[0] if stores else directory
 
 
-#: columns that are read whether asked for or not
+#: columns that are always read
 _ALWAYS = ("z0", "z1", "x0", "x1", "y0", "y1")
 
 
@@ -104,24 +101,30 @@ def read_directory(
     curated: bool | str = False,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Return the events of a directory that astrocast or astroCAST 0.4 wrote.
-
-    Only ``columns`` and the box of each event are read; everything where None.
-
-    With ``curated`` the decisions that were made about them are applied: those kept
-    under that name, or without a name for True; see `io.stores.curation`.
+    """Return the events of a directory written by astrocast or astroCAST 0.4.
 
     The index is the number of each event in the event map. The column ``event_id``
-    holds it too, because the index may be changed later.
+    contains it as well, because the index may be changed later.
+
+    Parameters
+    ----------
+    directory
+        The event store.
+    curated
+        True: apply the decisions without a name; a text: those of this curator; see
+        `io.stores.curation`.
+    columns
+        Columns to read, in addition to the bounding box of each event; None: all.
     """
     if curated is not False and columns is not None:
         raise InvalidValueError(
-            "decisions of the explorer need all columns: give curated or columns"
+            "the decisions of the explorer need all columns: give either curated or"
+            " columns, not both"
         )
     if not directory.is_dir():
         raise RecordingNotFoundError(
-            f"there is no directory {directory}; give the .roi directory that detection"
-            " wrote"
+            f"the directory {directory} does not exist; give the .roi directory that"
+            " the detection wrote"
         )
     if (directory / TABLE).is_file():
         wanted = None if columns is None else dict.fromkeys((*_ALWAYS, *columns))
@@ -134,7 +137,8 @@ def read_directory(
     else:
         found = ", ".join(sorted(p.name for p in directory.iterdir())) or "nothing"
         raise FormatError(
-            f"{directory} holds neither {TABLE} nor {LEGACY_TABLE}; it holds {found}"
+            f"{directory} has neither {TABLE} nor {LEGACY_TABLE}; it contains {found}."
+            " Give the .roi directory that the detection wrote"
         )
     table = table.assign(**{INDEX: table.index}).rename_axis(None)
     if curated is False:
@@ -144,7 +148,7 @@ def read_directory(
 
 
 def select_frames(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.DataFrame:
-    """Return the events that lie wholly inside the frames ``z_slice`` (half-open)."""
+    """Return the events that lie completely inside the frames (first, last + 1)."""
     if z_slice is None:
         return table
     first, stop = check_slice(z_slice)
@@ -152,10 +156,10 @@ def select_frames(table: pd.DataFrame, z_slice: tuple[int, int] | None) -> pd.Da
 
 
 def check_slice(z_slice: Sequence[int]) -> tuple[int, int]:
-    """Return the slice as two ints; an error unless it is (first, last + 1)."""
+    """Return the slice as two ints; raise an error if it is not (first, last + 1)."""
     if len(z_slice) != 2 or not 0 <= z_slice[0] < z_slice[1]:
         raise InvalidValueError(
-            f"z_slice is {tuple(z_slice)}; it is (first frame, last frame + 1), for"
+            f"z_slice is {tuple(z_slice)}; expected (first frame, last frame + 1), for"
             " example (0, 100)"
         )
     return int(z_slice[0]), int(z_slice[1])
@@ -179,8 +183,8 @@ def add_custom_columns(table: pd.DataFrame, columns: CustomColumns) -> pd.DataFr
             functions[item] = CUSTOM_COLUMNS[_SPELLINGS.get(item, item)]
         else:
             raise InvalidValueError(
-                f"custom_columns has {item!r}; choose from {', '.join(CUSTOM_COLUMNS)},"
-                " or give {name: function of the table}"
+                f"custom_columns contains {item!r}; choose from"
+                f" {', '.join(CUSTOM_COLUMNS)}, or give {{name: function of the table}}"
             )
     for name, function in functions.items():
         if not callable(function):
@@ -193,7 +197,7 @@ def add_custom_columns(table: pd.DataFrame, columns: CustomColumns) -> pd.DataFr
         except KeyError as error:
             raise DatasetNotFoundError(
                 f"custom column {name!r} needs the column {error}, which these events"
-                " lack"
+                " do not have"
             ) from error
     return table
 
@@ -215,7 +219,7 @@ def add_identity(
 
 
 def join_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of several recordings together, with their categories."""
+    """Concatenate the tables of several recordings, and unite their categories."""
     if len(tables) == 1:
         return tables[0]
     tables = list(tables)
@@ -226,22 +230,22 @@ def join_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     joined = pd.concat(tables)
     if not joined.index.is_unique:
         raise InvalidValueError(
-            "two events have the same index; give each recording another index_prefix"
+            "two events have the same index; give each recording its own index_prefix"
         )
     return joined
 
 
 def select_events(table: pd.DataFrame, filters: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return a mask of the events that pass all filters.
+    """Return a mask of the events that meet all filters.
 
     Parameters
     ----------
     table
         Events.
     filters
-        Column -> allowed values. Numbers and times: ``(low, high)``, both included;
-        None leaves a side open; NaN never passes a limit. Text, categories and truth
-        values: the allowed values.
+        Column -> allowed values. Numbers and times: ``(low, high)``, inclusive; None
+        means no limit; NaN never meets a limit. Text, categories and booleans: the
+        allowed values.
 
     Returns
     -------
@@ -253,7 +257,7 @@ def select_events(table: pd.DataFrame, filters: Mapping[str, Any]) -> NDArray[np
     require_columns(table, filters, "to filter by")
     for name, allowed in filters.items():
         try:
-            passed &= _passes(column_of(table, name), allowed)
+            passed &= _check_values(column_of(table, name), allowed)
         except InvalidValueError as error:
             problems.append(str(error))
     if problems:
@@ -261,7 +265,7 @@ def select_events(table: pd.DataFrame, filters: Mapping[str, Any]) -> NDArray[np
     return passed
 
 
-def _passes(column: pd.Series[Any], allowed: Any) -> NDArray[np.bool_]:
+def _check_values(column: pd.Series[Any], allowed: Any) -> NDArray[np.bool_]:
     """Return which values of a column are allowed."""
     api = pd.api.types
     kind = column.dtype
@@ -278,13 +282,13 @@ def _passes(column: pd.Series[Any], allowed: Any) -> NDArray[np.bool_]:
         or api.is_timedelta64_dtype(kind)
     ):
         raise InvalidValueError(
-            f"column {column.name!r} holds {kind}; only numbers (low, high) and text or"
-            " categories (allowed values) can be filtered"
+            f"column {column.name!r} contains {kind}; only numbers (low, high) and text"
+            " or categories (allowed values) can be filtered"
         )
     if not isinstance(allowed, (tuple, list)) or len(allowed) != 2:
         raise InvalidValueError(
-            f"column {column.name!r} holds numbers: give (low, high), None for an open"
-            f" side; found {allowed!r}"
+            f"column {column.name!r} contains numbers: give (low, high), with None for"
+            f" no limit; found {allowed!r}"
         )
     low, high = allowed
     passed = np.ones(len(column), bool)

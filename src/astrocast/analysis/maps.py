@@ -1,4 +1,4 @@
-"""Read the label volume of events, and draw it from their table."""
+"""Read the event map (labels), and make it from the event table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from astrocast.io.views import SlicedRecording, lazy_array
 from astrocast.kernels.masks.packed_masks import Masks, paint
 from astrocast.runtime.progress import Silent, reporting, track
 
-#: bytes of the map that are painted at once
+#: bytes of the map that are painted at a time
 _BLOCK_BYTES = 64 << 20
 
 
@@ -64,7 +64,8 @@ def read_map(
 def labels_of(table: pd.DataFrame) -> NDArray[np.int64]:
     """Return the number of each event in the map, int64.
 
-    It is ``event_id``, or else the index where that holds integers, or else 1, 2, 3 ...
+    It is ``event_id``; without this column the index if it is of integers, otherwise 1,
+    2, 3 ...
     """
     if INDEX in table and table[INDEX].is_unique:
         return table[INDEX].to_numpy(np.int64)
@@ -81,7 +82,7 @@ def paint_map(
     first_frame: int = 0,
     show_progress: bool = True,
 ) -> NDArray[Any] | Any:
-    """Return the label volume of a table, see `Events.create_event_map`."""
+    """Return the event map of a table, see `Events.create_event_map`."""
     if not show_progress:
         with reporting(Silent()):
             return paint_map(table, shape, dtype, save_path, first_frame)
@@ -92,7 +93,7 @@ def paint_map(
     labels = labels_of(table)
     if len(labels) and labels.max() > np.iinfo(kind).max:
         raise InvalidValueError(
-            f"the largest event number is {labels.max()}, but {kind} holds at most"
+            f"the largest event number is {labels.max()}, but the maximum of {kind} is"
             f" {np.iinfo(kind).max}; choose a larger dtype"
         )
     layers = _paint_layers(table)
@@ -104,7 +105,7 @@ def paint_map(
                 paint(masks, origins, labels, whole, first_frame)
             advance(len(table))
         return whole
-    with _writer(save_path, shape, kind) as writer:
+    with _create_writer(save_path, shape, kind) as writer:
         _paint_blocks(layers, origins, labels, writer, first_frame)
     return lazy_array(partial(_open_saved, save_path))
 
@@ -112,7 +113,7 @@ def paint_map(
 def _paint_layers(table: pd.DataFrame) -> list[Masks]:
     """Return the masks to paint, in order: whole events, then their visible voxels.
 
-    The second layer exists only where events share voxels.
+    The second layer is present only if events share voxels.
     """
     whole = as_masks(table["mask"]).masks
     if HIDDEN.name not in table:
@@ -133,10 +134,10 @@ def _paint_layers(table: pd.DataFrame) -> list[Masks]:
 
 
 class _MissingMaskError(DatasetNotFoundError, ValueError):
-    """Columns of the event map are missing (a ValueError in the contract)."""
+    """A column for the event map is missing (documented as a ValueError)."""
 
 
-def _writer(
+def _create_writer(
     path: Path, shape: tuple[int, int, int], kind: np.dtype[Any]
 ) -> RecordingWriter:
     if path.suffix.lower() in (".tif", ".tiff"):

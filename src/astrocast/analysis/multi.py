@@ -16,21 +16,21 @@ class MultiEvents(Events):
     """Events of several recordings in one table.
 
     The index of an event is ``<recording>:<number>``: the name of its directory without
-    ``.roi`` (with the folders above it where two have the same name) and its number in
-    the event map. It does not depend on the order of the directories, nor on which
-    other recordings are loaded.
+    ``.roi`` (with parent folders if two names are equal), and its number in the event
+    map. It does not depend on the order of the directories or on recordings with other
+    names.
 
     Parameters
     ----------
     event_dirs
-        Directories that detection made, or the directory of a study that
-        ``astrocast batch`` made: its complete recordings, groups and subjects.
+        Event stores (directories written by the detection), or the directory of a study
+        written by ``astrocast batch``: its complete recordings, groups and subjects.
     groups, subjects
         Group and subject of each recording, in the order of the directories, or one
         value for all.
     **options
-        Those of `Events`. ``columns`` keeps the memory of many recordings small, see
-        also `one_by_one`. ``data`` and the frame-to-time options may be lists, one per
+        Parameters of `Events`. For many recordings, ``columns`` and `one_by_one` save
+        memory. ``data`` and the frame-to-time parameters can be lists, one item per
         directory.
 
     Examples
@@ -49,7 +49,7 @@ class MultiEvents(Events):
         subjects: Any = None,
         **options: Any,
     ) -> None:
-        event_dirs, groups, subjects = _recordings(event_dirs, groups, subjects)
+        event_dirs, groups, subjects = _list_recordings(event_dirs, groups, subjects)
         super().__init__(list(event_dirs), group=groups, subject_id=subjects, **options)
 
     @classmethod
@@ -61,20 +61,20 @@ class MultiEvents(Events):
         subjects: Any = None,
         **options: Any,
     ) -> Iterator[MultiEvents]:
-        """Yield the events of one recording after another, each alone in memory.
+        """Yield the events of each recording in turn; only one is in memory at a time.
 
-        Parameters are those of `MultiEvents`; options hold for each recording.
+        The parameters are those of `MultiEvents`; ``options`` apply to each recording.
         """
-        directories, group, subject = _recordings(event_dirs, groups, subjects)
+        directories, groups, subjects = _list_recordings(event_dirs, groups, subjects)
         count = len(directories)
-        per = zip(
+        recordings = zip(
             directories,
-            one_each(group, count, "groups"),
-            one_each(subject, count, "subjects"),
+            one_each(groups, count, "groups"),
+            one_each(subjects, count, "subjects"),
             strict=True,
         )
-        for directory, its_group, its_subject in per:
-            yield cls([directory], groups=its_group, subjects=its_subject, **options)
+        for directory, group, subject in recordings:
+            yield cls([directory], groups=group, subjects=subject, **options)
 
     @property
     def names(self) -> list[str]:
@@ -84,12 +84,13 @@ class MultiEvents(Events):
     def of(self, name: str) -> Events:
         """Return the events of one recording, with its recording and event map.
 
-        Indices stay as they are.
+        The index of the events does not change.
         """
         chosen = [s for s in self.sources if s.name == name]
         if not chosen:
             raise DatasetNotFoundError(
-                f"there is no recording {name!r}; choose from {', '.join(self.names)}"
+                f"the recording {name!r} does not exist; choose from"
+                f" {', '.join(self.names)}"
             )
         one = Events.__new__(Events)
         one.__dict__.update(self.__dict__)
@@ -101,10 +102,10 @@ class MultiEvents(Events):
         return (self.of(name) for name in self.names)
 
 
-def _recordings(
+def _list_recordings(
     event_dirs: str | Path | Sequence[str | Path], groups: Any, subjects: Any
 ) -> tuple[list[str | Path], Any, Any]:
-    """Return directories, groups and subjects; those of a study where one is named."""
+    """Return directories, groups and subjects; ``event_dirs`` can be a study."""
     if not isinstance(event_dirs, (str, Path)):
         return list(event_dirs), groups, subjects
     path = Path(event_dirs)

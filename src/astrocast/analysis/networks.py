@@ -1,4 +1,4 @@
-"""Events together: how synchronous, how much at once, from where to where."""
+"""Measure synchrony, coactivity and propagation of events."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class AgainstSurrogates:
     Parameters
     ----------
     name
-        What was measured, with its unit.
+        Name and unit of the measure.
     observed
-        The measure.
+        Value in the recording.
     null
-        The same of each surrogate, (surrogates,).
+        (surrogates,): value in each surrogate.
     """
 
     name: str
@@ -37,13 +37,13 @@ class AgainstSurrogates:
 
     @property
     def p(self) -> float:
-        """One-sided: (1 + surrogates with at least as much) / (1 + surrogates)."""
+        """One-sided p: (1 + surrogates with at least this value) / (1 + surrogates)."""
         hits = np.sum(self.null >= self.observed * (1 - 1e-12))
         return float((1 + hits) / (1 + len(self.null)))
 
     @property
     def ratio(self) -> float:
-        """Observed over the mean of the surrogates."""
+        """Observed value / mean of the surrogates; NaN if the mean is 0."""
         mean = float(self.null.mean())
         return self.observed / mean if mean else float("nan")
 
@@ -67,7 +67,7 @@ def measure_synchrony(
     surrogates: int = 999,
     seed: int = 0,
 ) -> AgainstSurrogates:
-    """Return how synchronous units (or cells, regions) are.
+    """Measure the synchrony of units (or cells, regions) against surrogates.
 
     Parameters
     ----------
@@ -76,21 +76,23 @@ def measure_synchrony(
     frames
         Frames of the recording.
     by
-        What is shifted as a whole in the surrogates: the column of units or cells.
+        Column of units or cells; all events of a unit are shifted together in the
+        surrogates.
     surrogates, seed
-        Each surrogate moves every unit around the recording by its own random number of
-        frames.
+        Number and seed of the surrogates. In each surrogate, every unit is shifted
+        circularly in time by its own random number of frames.
 
     Returns
     -------
     AgainstSurrogates
-        Variance over frames of the number of active events.
+        The measure is the variance over frames of the number of active events.
     """
     require_columns(table, ["z0", "z1", by])
     codes = pd.factorize(table[by])[0].astype(np.int64)
     if codes.max(initial=0) < 1:
         raise InvalidValueError(
-            f"there is one {by} only; synchrony is a relation of at least two"
+            f"the column {by!r} has fewer than two values; synchrony needs at least two"
+            " units"
         )
     observed, null = synchrony(
         table["z0"].to_numpy(np.int64),
@@ -105,15 +107,15 @@ def measure_synchrony(
 
 @dataclass(frozen=True)
 class Propagation:
-    """Events that begin shortly after one nearby.
+    """Pairs of events that follow each other nearby.
 
     Parameters
     ----------
     pairs
         ``first``, ``then`` (index of the event table), ``lag`` (frames), ``distance``
-        (pixels), ``within`` (whether both belong to one cell; absent without cells).
+        (pixels), ``within`` (whether both belong to one cell; only with cells).
     test
-        Number of pairs against surrogates.
+        Number of pairs, tested against surrogates.
     """
 
     pairs: pd.DataFrame
@@ -131,7 +133,7 @@ def find_propagation(
     surrogates: int = 199,
     seed: int = 0,
 ) -> Propagation:
-    """Return pairs of events of which the second begins near the first, shortly after.
+    """Find pairs of events in which the second begins shortly after, near the first.
 
     Parameters
     ----------
@@ -140,28 +142,28 @@ def find_propagation(
     frames
         Frames of the recording.
     lag
-        Frames from onset to onset, both ends included.
+        (shortest, longest) delay between onsets in frames, inclusive.
     reach
-        Most pixels between the centres.
+        Largest distance between the centres, in pixels.
     by
-        Column of units; each is shifted as a whole in the surrogates. Pairs within a
-        unit do not count: they are repeats in one place.
+        Column of units; all events of a unit are shifted together in the surrogates.
+        Pairs within a unit are not counted, because they are repetitions in one place.
     cell
-        Column of cells, to separate pairs within a cell from pairs between cells.
+        Column of cells, to distinguish pairs within a cell from pairs between cells.
     surrogates, seed
-        Circular shifts, one per unit and surrogate.
+        Number and seed of the surrogates: random circular shifts, one per unit.
     """
     require_columns(table, ["z0", "cx", "cy", by, *([cell] if cell else [])])
     onset = table["z0"].to_numpy(float)
     place = table[["cx", "cy"]].to_numpy(float)
     unit = pd.factorize(table[by])[0]
-    pairs = _between_units(onset, place, unit, lag, reach)
+    pairs = _find_pairs(onset, place, unit, lag, reach)
     rng = np.random.default_rng(seed)
     null = np.empty(surrogates)
     for i in range(surrogates):
         shift = rng.integers(0, frames, int(unit.max(initial=0)) + 1)[unit]
         moved = np.asarray((onset + shift) % frames, np.float64)
-        null[i] = len(_between_units(moved, place, unit, lag, reach))
+        null[i] = len(_find_pairs(moved, place, unit, lag, reach))
     first, then = pairs.T
     found = pd.DataFrame(
         {
@@ -178,12 +180,13 @@ def find_propagation(
     return Propagation(found, test)
 
 
-def _between_units(
+def _find_pairs(
     onset: NDArray[np.float64],
     place: NDArray[np.float64],
     unit: NDArray[np.int64],
     lag: tuple[float, float],
     reach: float,
 ) -> NDArray[np.int64]:
+    """Return pairs of events of different units that follow each other, (pairs, 2)."""
     pairs = neighbour_followers(onset, place, lag, reach)
     return pairs[unit[pairs[:, 0]] != unit[pairs[:, 1]]]

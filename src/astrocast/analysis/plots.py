@@ -35,7 +35,7 @@ class EventPlots:
 
     @property
     def _metadata(self) -> Metadata:
-        """Frame rate and pixel size; empty where recordings differ."""
+        """Frame rate and pixel size; empty if the recordings differ."""
         first = self._sources[0].metadata
         same = all(
             (m.frame_rate, m.pixel_size) == (first.frame_rate, first.pixel_size)
@@ -57,7 +57,7 @@ class EventPlots:
     def raster(self, ax: Axes | None = None, group: str | None = None) -> Axes:
         """Draw a bar per event over time, see `astrocast.plotting.raster`.
 
-        ``group`` is the column that gives the colour.
+        ``group``: column that determines the colour.
         """
         stop = max(s.first_frame + s.shape[0] for s in self._sources)
         rate = self._metadata.frame_rate
@@ -69,7 +69,7 @@ class EventPlots:
         """Draw footprints coloured by onset, see `astrocast.plotting.footprints`.
 
         ``background`` is an image (row, column); None: the mean of the recording, or
-        black where no recording was given.
+        black if no recording was given.
         """
         source, table = single_source(self._sources), self._table
         if background is None:
@@ -80,7 +80,7 @@ class EventPlots:
             )
         onset_map = np.full(np.shape(background), np.nan)
         masks = as_masks(table["mask"]).masks
-        # the earliest event of a pixel is painted last and stays visible
+        # paint the earliest event of a pixel last, so that it is visible
         order = np.argsort(-table["z0"].to_numpy(), kind="stable")
         for i in order:
             box = table.iloc[i]

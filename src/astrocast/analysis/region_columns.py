@@ -1,4 +1,4 @@
-"""Columns that regions add to the event table."""
+"""Compute the columns of the event table that depend on regions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_region_columns(
     shape: tuple[int, int],
     metadata: Metadata | None = None,
 ) -> tuple[pd.DataFrame, list[Column]]:
-    """Attribute events to cells; add distances, directions and places along axes.
+    """Add columns: cell of each event, distances, directions, positions along axes.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def add_region_columns(
     shape
         Rows and columns of the recording.
     metadata
-        Pixel size; lengths are in pixels without it.
+        Pixel size; without it, lengths are in pixels.
 
     Returns
     -------
     table : pandas.DataFrame
-        With the new columns.
+        The table with the new columns.
     described : list of Column
-        What they mean.
+        Meaning and unit of the new columns.
     """
     size = metadata.pixel_size if metadata is not None else None
     calibration = Calibration.of(size, None)
@@ -57,9 +57,9 @@ def add_region_columns(
     values: dict[str, Any] = {}
     described: list[Column] = []
     for found, meaning in (
-        _areas(table, regions, shape),
-        _landmarks(table, regions, shape, calibration, size is not None),
-        _axes(table, regions, calibration, unit),
+        _attribute_to_areas(table, regions, shape),
+        _measure_landmarks(table, regions, shape, calibration, size is not None),
+        _measure_axes(table, regions, calibration, unit),
     ):
         values |= found
         described += meaning
@@ -67,9 +67,10 @@ def add_region_columns(
     return table.assign(**values), described
 
 
-def _areas(
+def _attribute_to_areas(
     table: pd.DataFrame, regions: Sequence[Region], shape: tuple[int, int]
 ) -> tuple[dict[str, Any], list[Column]]:
+    """Return the columns on cells, their parts and exclusion masks."""
     values: dict[str, Any] = {}
     described: list[Column] = []
     masks, origins = as_masks(table["mask"]).masks, table[["z0", "x0", "y0"]]
@@ -80,14 +81,14 @@ def _areas(
         names = [*(c.name for c in cells), ""]
         values["region"] = np.array([names[i] for i in found.region], object)
         values["region_share"] = found.share
-        text = "Cell that holds most of the event's footprint; empty for none."
+        text = "Cell that contains most of the event's footprint; empty: no cell."
         described += [
             Column("region", "str", "", text, "footprint"),
             Column(
                 "region_share",
                 "float64",
                 "",
-                "Share of the event's footprint in that cell.",
+                "Fraction of the event's footprint in this cell.",
                 "footprint",
             ),
         ]
@@ -100,41 +101,43 @@ def _areas(
         ):
             texts = [*texts, ""]
             values[name] = np.array([texts[i] for i in found.region], object)
-            text += " that holds most of the event's footprint; empty for none."
+            text += " that contains most of the event's footprint; empty: no part."
             described.append(Column(name, "str", "", text, "footprint"))
     excluded = [r for r in regions if r.kind == "exclusion"]
     if excluded:
-        away = np.logical_or.reduce([e.mask(shape) for e in excluded])
-        values["excluded_share"] = attribute_events(pixels, away[None]).share
-        text = "Share of the event's footprint in exclusion masks."
+        mask = np.logical_or.reduce([e.mask(shape) for e in excluded])
+        values["excluded_share"] = attribute_events(pixels, mask[None]).share
+        text = "Fraction of the event's footprint in exclusion masks."
         described.append(Column("excluded_share", "float64", "", text, "footprint"))
     return values, described
 
 
-def _landmarks(
+def _measure_landmarks(
     table: pd.DataFrame,
     regions: Sequence[Region],
     shape: tuple[int, int],
     calibration: Calibration,
-    known: bool,
+    is_physical: bool,
 ) -> tuple[dict[str, Any], list[Column]]:
+    """Return the columns of distance and direction to each landmark."""
     landmarks: dict[str, Any] = {}
     for region in regions:
         if region.kind == "landmark":
-            # centres of pixels have whole numbers in the table
+            # in the table, pixel centres are whole numbers; in regions, pixel corners
             landmarks[region.name] = (
                 region.mask(shape)
                 if region.rings
                 else np.asarray(region.points[0]) - 0.5
             )
     values = landmark_columns(table, landmarks, calibration) if landmarks else {}
-    described = [c for n in landmarks for c in landmark_descriptions(n, known)]
+    described = [c for n in landmarks for c in landmark_descriptions(n, is_physical)]
     return values, described
 
 
-def _axes(
+def _measure_axes(
     table: pd.DataFrame, regions: Sequence[Region], calibration: Calibration, unit: str
 ) -> tuple[dict[str, Any], list[Column]]:
+    """Return the columns of the position along each axis, and the distance from it."""
     values: dict[str, Any] = {}
     described: list[Column] = []
     centres = table[["v_fp_cx", "v_fp_cy"]].to_numpy(np.float64) + 0.5
@@ -143,7 +146,7 @@ def _axes(
             begin, end = region.points
             along, right = along_axis(centres, begin, end, calibration.pixel)
             for part, found, text in (
-                ("along", along, f"Place of the centre along {region.name}."),
+                ("along", along, f"Position of the centre along {region.name}."),
                 (
                     "right",
                     right,
@@ -162,7 +165,7 @@ def _turn_directions(
     regions: Sequence[Region],
     calibration: Calibration,
 ) -> None:
-    """Add the directions to landmarks as angles from the first axis."""
+    """Add the directions to landmarks as angles from the first axis, in place."""
     axis = next((r for r in regions if r.kind == "axis"), None)
     if axis is None:
         return
@@ -170,5 +173,8 @@ def _turn_directions(
         turned = f"{name}_from_{axis.name}"
         begin, end = axis.points
         values[turned] = turn_to_axis(values[name], begin, end, calibration.pixel)
-        text = f"The same, from {axis.name}: 0 along it, 90 to its right."
+        text = (
+            "Direction of the landmark as an angle from the axis"
+            f" {axis.name}: 0 along it, 90 to its right."
+        )
         described.append(Column(turned, "float64", "°", text, "footprint"))

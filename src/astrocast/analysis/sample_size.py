@@ -1,4 +1,4 @@
-"""Where the variance lies, and how many animals a comparison needs."""
+"""Estimate variance components, and the number of animals that a comparison needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from astrocast.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class Variances:
-    """Variance components of a value, in its squared unit."""
+    """Variance components of a value, in the square of its unit."""
 
     animals: float
     recordings: float
@@ -21,7 +21,7 @@ class Variances:
 
 
 def variance_components(nested: pd.DataFrame) -> Variances:
-    """Return how much animals, recordings of one animal and events differ.
+    """Return the variances between animals, recordings of an animal, and events.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def variance_components(nested: pd.DataFrame) -> Variances:
 
     Notes
     -----
-    Analysis of variance estimates (Henderson's method 1) within groups; a negative
-    estimate is 0.
+    Estimated within groups by analysis of variance (Henderson's method 1); negative
+    estimates are set to 0.
     """
     cell = nested.groupby(["group", "subject", "recording"])["value"]
     means, sizes = cell.mean(), cell.size()
@@ -62,18 +62,19 @@ def animals_needed(
     power: float = 0.8,
     alpha: float = 0.05,
 ) -> int:
-    """Return the animals per group that find a difference with a given power.
+    """Return the number of animals per group that is needed for a given power.
 
     Parameters
     ----------
     variances
-        `variance_components` of a pilot.
+        Result of `variance_components` for a pilot study.
     difference
         Smallest difference of means of interest, in the unit of the value.
     recordings, events
-        Recordings per animal and events per recording that are planned.
+        Planned number of recordings per animal and of events per recording.
     power, alpha
-        Probability to find it, and of a false positive (two-sided t test on animals).
+        Probability to find the difference, and probability of a false positive
+        (two-sided t test on animals).
 
     Examples
     --------
@@ -89,13 +90,14 @@ def animals_needed(
     )
     if difference == 0 or not np.isfinite(difference):
         raise InvalidValueError(
-            f"the difference is {difference}; give the smallest one of interest, not 0"
+            f"the difference is {difference}; give the smallest difference of interest,"
+            " a number other than 0"
         )
     if variance == 0:
         return 2
     size = abs(difference) / np.sqrt(variance)
     solve: Any = TTestIndPower().solve_power
-    if size > 20:  # fewer than two animals a group would do
+    if size > 20:  # one animal would be enough, but a test needs two
         return 2
     needed = float(solve(effect_size=size, power=power, alpha=alpha))
     return max(2, int(np.ceil(needed - 1e-9)))

@@ -1,4 +1,4 @@
-"""The same field on several days: sessions aligned, regions and units carried over."""
+"""Align sessions of one field of view; transfer regions and units between them."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def align_sessions(
     Parameters
     ----------
     means
-        Mean image (row, column) of each session, by name; of one pixel size.
+        Name of the session -> mean image (row, column); all with the same pixel size.
     reference
-        Name of the reference; the first when None.
+        Name of the reference; None: the first session.
     model
-        ``"shift"``, ``"rigid"`` (shift and angle), or ``"affine"`` (also scale and
-        shear: another pressure on the tissue, another day of a long study).
+        ``"shift"``, ``"rigid"`` (shift and rotation), or ``"affine"`` (also scale and
+        shear, for tissue that was compressed or changed over a long time).
     most_degrees
-        Largest angle that is searched.
+        Largest rotation that is searched.
 
     Returns
     -------
     dict
-        For each session, the reference included, where a point of the reference lies in
-        it, with the quality of the match: see `kernels.registration.sessions`.
+        Name of the session (including the reference) -> transform from the reference to
+        the session, and its quality; see `kernels.registration.sessions`.
 
     Raises
     ------
     InvalidValueError
-        There are fewer than two sessions, or none of the name of the reference.
+        Fewer than two sessions, or the reference is not one of them.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def align_sessions(
     """
     if len(means) < 2:
         raise InvalidValueError(
-            f"two sessions or more can be aligned, found {len(means)}"
+            f"found {len(means)} session(s); at least two are needed to align them"
         )
     base = next(iter(means)) if reference is None else reference
     if base not in means:
         raise InvalidValueError(
-            f"there is no session {base!r}; there are {', '.join(means)}"
+            f"the session {base!r} does not exist; choose from {', '.join(means)}"
         )
     same = SessionMatch(np.eye(2, 3), 1.0, 0.0, 0.0, 0.0, 1.0)
     return {
@@ -93,15 +93,15 @@ def describe_sessions(
     Parameters
     ----------
     matches
-        `align_sessions`.
+        Result of `align_sessions`.
     shape
         Rows and columns of the reference.
 
     Returns
     -------
     pandas.DataFrame
-        ``session``; ``shift_rows``, ``shift_columns`` (pixels, of the middle of the
-        field), ``angle_deg`` (positive from rows to columns), ``scale_rows``,
+        ``session``; ``shift_rows``, ``shift_columns`` (shift of the centre of the field
+        in pixels), ``angle_deg`` (positive from rows to columns), ``scale_rows``,
         ``scale_columns``; ``correlation``, ``correlation_elsewhere``,
         ``correlation_by_chance``, ``residual_px``, ``overlap``, ``reliable``: see
         `kernels.registration.sessions.SessionMatch`.
@@ -143,20 +143,20 @@ def carry_regions(
     Parameters
     ----------
     regions
-        Drawn in the reference.
+        Regions drawn in the reference.
     match
-        The other session in `align_sessions`.
+        Result of `align_sessions` for the other session.
     shape
         Rows and columns of the other session.
     least_inside
-        Regions of which less than this share lies in its field are left out.
+        Regions with less than this fraction inside the field of view are left out.
 
     Returns
     -------
     carried : list of Region
-        With the same names and kinds.
+        The transformed regions, with the same names and kinds.
     left_out : list of str
-        Names of those that the other session does not show.
+        Names of the regions outside the field of view of the other session.
     """
     carried, left_out = [], []
     for region in regions:
@@ -173,7 +173,7 @@ def carry_regions(
 
 
 def _carry(points: Sequence[Point], match: SessionMatch) -> tuple[Point, ...]:
-    """Return points, counted from the corner of the first pixel, in another session."""
+    """Return points (from the corner of the first pixel), in another session."""
     if not points:
         return ()
     moved = carry_points(np.array(points) - 0.5, match.matrix) + 0.5
@@ -181,7 +181,7 @@ def _carry(points: Sequence[Point], match: SessionMatch) -> tuple[Point, ...]:
 
 
 def _share_inside(region: Region, shape: tuple[int, int]) -> float:
-    """Return the share of a region that lies in a field of view."""
+    """Return the fraction of a region that lies inside a field of view."""
     if not region.rings:
         places = np.array(region.points)
         return float(((places >= 0) & (places <= shape)).all(axis=1).mean())
@@ -203,19 +203,19 @@ def track_units(
     overlap: float = 0.4,
     least_events: int = 1,
 ) -> pd.DataFrame:
-    """Find the functional units of several sessions again.
+    """Match the functional units of several sessions.
 
     Parameters
     ----------
     units
-        `astrocast.analysis.units.find_units` of each session, by name.
+        Name of the session -> result of `astrocast.analysis.units.find_units`.
     matches
-        `align_sessions`, of at least these sessions.
+        Result of `align_sessions` for these sessions.
     reference
-        Name of the reference; the first session when None.
+        Name of the reference; None: the first session.
     overlap
-        Cosine of the two maps, in the reference, from which on two units of different
-        sessions are one; 0 to 1.
+        Two units of different sessions are the same unit if the cosine similarity of
+        their maps, aligned with the reference, is at least this; 0 to 1.
     least_events
         Units with fewer events are left out.
 
@@ -223,17 +223,19 @@ def track_units(
     -------
     pandas.DataFrame
         One row per unit and session: ``unit`` (the same number in all sessions),
-        ``session``, ``unit_of_session`` (-1 where it has no events), ``events``,
-        ``rate_per_frame`` (NaN where the place is outside of the session's field),
-        ``similarity`` to the session in which the unit was first found; ``row``,
+        ``session``, ``unit_of_session`` (-1 without events), ``events``,
+        ``rate_per_frame`` (NaN outside the field of view of the session),
+        ``similarity`` to the unit in the session in which it was first found; ``row``,
         ``column`` (pixels of the reference).
     """
     if not 0 < overlap <= 1:
-        raise InvalidValueError(f"overlap is {overlap}; it lies above 0 and up to 1")
+        raise InvalidValueError(
+            f"overlap is {overlap}; give a number above 0 and at most 1"
+        )
     base = next(iter(units)) if reference is None else reference
     if base not in units:
         raise InvalidValueError(
-            f"there is no session {base!r}; there are {', '.join(units)}"
+            f"the session {base!r} does not exist; choose from {', '.join(units)}"
         )
     shape = units[base].shape
     tracks: list[Footprint] = []
@@ -246,10 +248,10 @@ def track_units(
         paired = dict(pair_units(similarity, overlap)[:, ::-1].tolist())
         for i, unit in enumerate(chosen):
             track = paired.get(i, len(tracks))
-            alike = float(similarity[track, i]) if i in paired else 1.0
+            score = float(similarity[track, i]) if i in paired else 1.0
             if i not in paired:
                 tracks.append(maps[i])
-            rows.append(_row(track, name, unit, found, alike))
+            rows.append(_make_row(track, name, unit, found, score))
     return _add_absent(pd.DataFrame(rows), tracks, units, matches, shape)
 
 
@@ -261,7 +263,7 @@ def _map_in_reference(
     )
 
 
-def _row(
+def _make_row(
     track: int, session: str, unit: int, units: Units, similarity: float
 ) -> dict[str, float | str]:
     row = units.table.loc[unit].to_dict()
@@ -282,7 +284,7 @@ def _add_absent(
     matches: Mapping[str, SessionMatch],
     shape: tuple[int, int],
 ) -> pd.DataFrame:
-    """Add the sessions in which a unit has no events, and the places of units."""
+    """Add rows for sessions in which a unit has no events, and the unit positions."""
     index = pd.MultiIndex.from_product(
         [range(len(tracks)), list(units)], names=["unit", "session"]
     )

@@ -1,4 +1,4 @@
-"""The recordings of events: directories, names, metadata, and the way over each."""
+"""The recordings of events: directories, names, metadata; apply functions to each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Source:
     name
         Name of the recording in the table (``file_name``).
     video
-        The recording, None where none was given.
+        The recording; None if it was not given.
     z_slice
         Frames (first, last + 1) that are used; None: all.
     extent
-        Last frame, row and column of any event, plus 1: used as the shape of the
-        recording where neither recording nor event map is available.
+        Last frame, row and column of any event, + 1. Used as the shape of the recording
+        if neither the recording nor an event map is available.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Source:
 
     @cached_property
     def meta(self) -> dict[str, Any]:
-        """The ``meta.json`` of detection; empty where the directory has none."""
+        """Content of ``meta.json`` of the event store; empty if it is missing."""
         try:
             return read_meta(self.directory)
         except AstrocastError:
@@ -72,13 +72,13 @@ class Source:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """Pixel size and frame rate: of the recording, or else as detection stored."""
+        """Pixel size and frame rate of the recording, or those of the event store."""
         if self.video is not None and self.video.metadata.to_attributes():
             return self.video.metadata
         return self._recorded_metadata()
 
     def _recorded_metadata(self) -> Metadata:
-        """Return the metadata of the whole recording as detection saw them."""
+        """Return the metadata of the recording that the detection stored."""
         recorded = self.meta.get("input")
         attributes = recorded.get("metadata") if isinstance(recorded, dict) else None
         return Metadata.from_attributes(attributes or {})
@@ -86,7 +86,7 @@ class Source:
     def frame_times(self) -> list[float] | None:
         """Return the time of each frame of the whole recording, in seconds.
 
-        None where the recording has none, or has even steps between frames.
+        None if the recording has no times, or if its frames are evenly spaced.
         """
         times = self._recorded_metadata().frame_times
         if not times and self.video is not None and self.z_slice is None:
@@ -97,7 +97,7 @@ class Source:
     def shape(self) -> tuple[int, int, int]:
         """Frames (of the slice), rows and columns.
 
-        From the recording, or else the event map, or else the extent of the events.
+        From the recording; otherwise from the event map, or the extent of the events.
         """
         if self.video is not None:
             return self.video.shape
@@ -110,15 +110,15 @@ class Source:
 
     @property
     def first_frame(self) -> int:
-        """Frame of the recording that the slice begins with."""
+        """Number of the first frame of the slice in the recording."""
         return self.z_slice[0] if self.z_slice else 0
 
 
 def recording_names(directories: Sequence[Path]) -> list[str]:
-    """Return a name per directory: its file name without ``.roi``.
+    """Return a unique name for each directory: its file name without ``.roi``.
 
-    Where two have the same name, the folders above are added. The name of a directory
-    depends neither on the order nor on directories with other names.
+    If two names are equal, parent folders are added. The name of a directory does not
+    depend on the order or on directories with other names.
 
     >>> recording_names([Path("a/x.roi"), Path("b/x.roi"), Path("b/y.roi")])
     ['a/x', 'b/x', 'y']
@@ -137,29 +137,29 @@ def recording_names(directories: Sequence[Path]) -> list[str]:
         names.append("/".join(own[-depth:]))
     if len(set(names)) < len(names):
         raise InvalidValueError(
-            "a directory was given twice:"
+            "the same directory was given twice:"
             f" {', '.join(n for n, c in Counter(names).items() if c > 1)}"
         )
     return names
 
 
 def one_each(value: Any, count: int, name: str) -> list[Any]:
-    """Return a value per recording; anything but a list or tuple serves all."""
+    """Return one value per recording; a value that is no list or tuple is repeated."""
     if not isinstance(value, (list, tuple)):
         return [value] * count
     if len(value) != count:
         raise InvalidValueError(
-            f"{name} has {len(value)} entries for {count} directories; give one each,"
-            " or one for all"
+            f"{name} has {len(value)} entries for {count} directories; give one entry"
+            " per directory, or one value for all"
         )
     return list(value)
 
 
 def single_source(sources: Sequence[Source]) -> Source:
-    """Return the recording; an error where there are several."""
+    """Return the only recording; raise an error if there are several."""
     if len(sources) != 1:
         raise InvalidValueError(
-            f"these events are of {len(sources)} recordings"
+            f"these events are from {len(sources)} recordings"
             f" ({', '.join(s.name for s in sources[:5])}); choose one of them with"
             " MultiEvents.of(name)"
         )
@@ -176,11 +176,11 @@ def map_recordings(
     Parameters
     ----------
     table
-        Events of all recordings, ``file_name`` naming the recording.
+        Events of all recordings; ``file_name`` is the name of the recording.
     sources
         The recordings.
     function
-        Takes the rows of one recording and the recording, returns a row for each.
+        Function (rows of one recording, recording) -> table with the same rows.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def map_recordings(
 def _open_video(
     data: Any, loc: str | None, z_slice: tuple[int, int] | None, directory: Path
 ) -> Video | None:
-    """Return the recording of a directory, None where no data were given."""
+    """Return the recording of a directory; None if no data were given."""
     if data is None:
         return None
     if isinstance(data, Video):
@@ -242,7 +242,7 @@ def load_recordings(
         else [find_store(Path(d)) for d in event_dir]
     )
     if not directories:
-        raise InvalidValueError("no directory of events was given")
+        raise InvalidValueError("event_dir is empty; give at least one directory")
     names, count = recording_names(directories), len(directories)
     per = {
         key: one_each(value, count, key)

@@ -1,7 +1,7 @@
 """Compare groups of animals: events lie in recordings, recordings in animals.
 
-Thousands of events of six animals are six independent observations. Every test here
-counts animals; with one animal per group it refuses.
+Thousands of events of six animals are only six independent observations. All tests here
+count animals; they raise an error for a group of one animal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Method = Literal["animals", "mixed", "bootstrap"]
 
 @dataclass(frozen=True)
 class Counts:
-    """Events, recordings and animals behind a number."""
+    """Number of events, recordings and animals."""
 
     events: int
     recordings: int
@@ -48,7 +48,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One group against another.
+    """Comparison of one group with another.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Comparison:
     group, reference
         Names of the groups.
     method
-        How; see `compare_groups`.
+        Statistical method; see `compare_groups`.
     estimate, reference_estimate
         Means of the groups, over animals.
     difference
@@ -68,11 +68,11 @@ class Comparison:
         Hedges' g: the difference in standard deviations of animals, corrected for few
         animals (Hedges 1981, https://doi.org/10.3102/10769986006002107).
     p
-        Two-sided.
+        Two-sided p value.
     q
-        p after correction over all comparisons of the call (Holm 1979).
+        p corrected for all comparisons of the call (Holm 1979).
     counts, reference_counts
-        Events, recordings, animals.
+        Numbers of events, recordings and animals of the groups.
     """
 
     value: str
@@ -114,52 +114,52 @@ def compare_groups(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare every group with the reference, counting animals.
+    """Compare each group with the reference; animals are the independent units.
 
     Parameters
     ----------
     table
-        One row per event (or per recording), with the columns named below.
+        One row per event (or per recording), with the columns below.
     values
         Columns of numbers to compare; rows without a number are left out.
     group, subject, recording
-        Columns with the recording, subject and group of each row. A subject belongs to
-        one group.
+        Columns with the group, subject and recording of each row. Each subject belongs
+        to one group.
     reference
-        Group to compare with; the first in the table when None.
+        Group that the others are compared with; None: the first in the table.
     method
         ``"mixed"``: linear mixed model with a random intercept per animal and per
-        recording in the animal (REML), its difference judged by a t distribution with
-        as many degrees of freedom as there are animals less groups (see
-        `kernels.inference.nested_model`); where it cannot be fitted, because nothing
-        differs within recordings, ``"animals"``, and the result says so.
+        recording in the animal (REML). The difference is tested with a t distribution
+        with (animals - groups) degrees of freedom (see
+        `kernels.inference.nested_model`). If the model cannot be fitted because values
+        do not vary within recordings, ``"animals"`` is used, and the result says so.
         ``"animals"``: Welch's t test on the means of animals.
         ``"bootstrap"``: hierarchical bootstrap of animals, recordings, events for the
         interval (Saravanan et al. 2020, https://arxiv.org/abs/2007.07797; widened for
         few animals, Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789),
         permutation of animals between groups for p.
     resamples
-        Bootstrap resamples, and permutations at most.
+        Number of bootstrap resamples, and largest number of permutations.
     seed
         Seed of both.
 
     Returns
     -------
     list of Comparison
-        One per value and group other than the reference; p corrected over all of them.
+        One per value and group other than the reference; q is corrected for all.
 
     Raises
     ------
     InvalidValueError
         A group has fewer than two animals, or an animal is in two groups.
     DatasetNotFoundError
-        Columns are missing; the message lists those that the table has.
+        Columns are missing; the message lists the columns of the table.
 
     Notes
     -----
-    ``python -m astrocast.study.accuracy`` counts how often each of them finds a
-    difference in simulated studies without one. With fewer than four animals in each
-    group no permutation gives p <= 0.05.
+    ``python -m astrocast.study.accuracy`` measures the rate of false positives of each
+    method in simulated studies. With fewer than four animals per group, the permutation
+    test cannot reach p <= 0.05.
 
     Examples
     --------
@@ -185,11 +185,11 @@ def compare_groups(
     base = reference if reference is not None else groups[0]
     if base not in groups:
         raise InvalidValueError(
-            f"there is no group {base!r}; there are {', '.join(groups)}"
+            f"the group {base!r} does not exist; choose from {', '.join(groups)}"
         )
     found = []
     for name in names:
-        nested = _average_in_recordings(named, name)
+        nested = _select_values(named, name)
         check_animals(nested)
         for other in groups:
             if other != base:
@@ -199,29 +199,31 @@ def compare_groups(
 
 
 def check_animals(nested: pd.DataFrame) -> None:
-    """Refuse groups of one animal, and animals of two groups."""
+    """Raise an error for groups of one animal and for animals in two groups."""
     per_group = nested.groupby("group", sort=False)["subject"].nunique()
     if len(per_group) < 2:
         raise InvalidValueError(
-            f"there is one group, {per_group.index[0]!r}; a comparison needs two"
+            f"the only group is {per_group.index[0]!r}; a comparison needs two groups"
         )
     few = [f"{g!r} has {n}" for g, n in per_group.items() if n < 2]
     if few:
         raise InvalidValueError(
-            f"a test needs two animals in each group: {', '.join(few)}. Events and"
-            " recordings of one animal are not independent; more of them do not"
-            " replace a second animal"
+            f"a test needs at least two animals in each group: {', '.join(few)}. Events"
+            " and recordings of one animal are not independent, so they cannot replace"
+            " a second animal"
         )
     crossed = nested.groupby("subject")["group"].nunique()
     both = [str(s) for s in crossed.index[crossed > 1]]
     if both:
         raise InvalidValueError(
-            f"the animals {', '.join(both)} are in more than one group; compare paired"
-            " animals by their differences, or give each session another name"
+            f"the animals {', '.join(both)} are in more than one group; for paired"
+            " animals compare their differences; if they are different animals, give"
+            " them different names"
         )
 
 
-def _average_in_recordings(table: pd.DataFrame, value: str) -> pd.DataFrame:
+def _select_values(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return group, subject, recording and finite values of a column."""
     columns = {n: table[n].astype(str) for n in ("group", "subject", "recording")}
     nested = pd.DataFrame({**columns, "value": table[value].astype(float)})
     return nested[np.isfinite(nested["value"])]
@@ -269,7 +271,7 @@ def _count(rows: pd.DataFrame) -> Counts:
 
 
 def animal_means(nested: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return the means of animals by group: of events in recordings, then of these."""
+    """Return group -> mean of each animal, over the means of its recordings."""
     recordings = nested.groupby(["group", "subject", "recording"])["value"].mean()
     animals = recordings.groupby(["group", "subject"]).mean()
     return {str(g): v.to_numpy(float) for g, v in animals.groupby("group")}
@@ -278,9 +280,9 @@ def animal_means(nested: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 def _fit_mixed_model(
     pair: pd.DataFrame, other: str, base: str
 ) -> tuple[float, float, float, float, str]:
-    """Return difference, interval, p of a mixed model, or of animals where it fails."""
+    """Return difference, interval, p and method: mixed model, or t test if it fails."""
     codes = {n: pd.factorize(pair[n])[0] for n in ("subject", "recording")}
-    # recordings of two animals may have one name
+    # recordings of two animals can have the same name
     nested = pd.factorize(codes["subject"] * len(pair) + codes["recording"])[0]
     fitted = fit_nested_model(
         pair["value"].to_numpy(np.float64),
@@ -292,7 +294,7 @@ def _fit_mixed_model(
         means = animal_means(pair)
         return (
             *welch(means[other], means[base]),
-            "Welch's t test on animals, as the mixed model cannot be fitted",
+            "Welch's t test on animals, because the mixed model cannot be fitted",
         )
     animals = pair["subject"].nunique()
     low, high, p = judge_by_t(fitted.difference, fitted.error, animals - 2)
@@ -302,8 +304,9 @@ def _fit_mixed_model(
 def _bootstrap(
     pair: pd.DataFrame, other: str, base: str, resamples: int, seed: int
 ) -> tuple[float, float, float, float]:
+    """Return difference, interval (hierarchical bootstrap) and p (permutation)."""
     rng = np.random.default_rng(seed)
-    trees = {g: _tree(pair[pair["group"] == g]) for g in (other, base)}
+    trees = {g: _build_tree(pair[pair["group"] == g]) for g in (other, base)}
     drawn = {g: resample_means(tree, resamples, rng) for g, tree in trees.items()}
     draws = drawn[other] - drawn[base]
     means = animal_means(pair)
@@ -313,8 +316,8 @@ def _bootstrap(
     return difference, low, high, p
 
 
-def _tree(rows: pd.DataFrame) -> Tree:
-    """Return values by animal and recording."""
+def _build_tree(rows: pd.DataFrame) -> Tree:
+    """Return a list per animal, of the values of each recording."""
     return [
         [events["value"].to_numpy() for _, events in animal.groupby("recording")]
         for _, animal in rows.groupby("subject")
@@ -322,7 +325,7 @@ def _tree(rows: pd.DataFrame) -> Tree:
 
 
 def _correct(found: list[Comparison]) -> list[Comparison]:
-    """Return the comparisons with p corrected over all of them."""
+    """Return the comparisons with q: p corrected for all of them."""
     from dataclasses import replace
 
     q = holm_correction(np.array([c.p for c in found]))

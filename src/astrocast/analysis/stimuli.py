@@ -1,4 +1,4 @@
-"""What events do around stimuli."""
+"""Measure responses of events to stimuli."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class PeriStimulus:
     Parameters
     ----------
     edges
-        Edges of the bins relative to the trigger, in the unit of the times,
-        (bins + 1,).
+        (bins + 1,): edges of the bins relative to the trigger, in the unit of the
+        times.
     counts
-        Onsets per trial and bin, (trials, bins).
+        (trials, bins): number of onsets.
     rate, low, high
-        Mean onsets per trial and unit of time, with a 95 % band over trials, (bins,).
+        (bins,): mean number of onsets per trial and unit of time, with a 95 % band over
+        trials.
     latency
-        First onset of each trial within the response window, NaN where there is none,
-        (trials,).
+        (trials,): first onset in the response window; NaN without onset.
     window
         The response window.
     p
-        Of as many responses by chance; see
+        Probability of at least this many responses by chance; see
         `astrocast.kernels.point_process.stimulus.response_jitter_test`.
     """
 
@@ -53,12 +53,12 @@ class PeriStimulus:
 
     @property
     def probability(self) -> float:
-        """Share of trials with an onset in the response window."""
+        """Fraction of trials with an onset in the response window."""
         return float(np.isfinite(self.latency).mean())
 
     @property
     def median_latency(self) -> float:
-        """Median latency of the trials that respond; NaN where none does."""
+        """Median latency of the trials with a response; NaN without responses."""
         found = self.latency[np.isfinite(self.latency)]
         return float(np.median(found)) if len(found) else float("nan")
 
@@ -71,7 +71,7 @@ def read_triggers(path: str | Path, column: str | None = None) -> NDArray[np.flo
     path
         CSV file: one column of numbers, or a table with a header.
     column
-        Name of the column; may be left out where there is one column of numbers.
+        Name of the column; not needed if the file has only one column of numbers.
     """
     try:
         table = pd.read_csv(path)
@@ -83,8 +83,8 @@ def read_triggers(path: str | Path, column: str | None = None) -> NDArray[np.flo
     names = [str(name) for name in numbers.columns]
     if column is None and len(names) != 1:
         raise DatasetNotFoundError(
-            f"{path} has the columns {', '.join(names) or 'none of numbers'}; say which"
-            " one holds the triggers"
+            f"{path} has these columns of numbers: {', '.join(names) or 'none'}; give"
+            " the column that contains the triggers"
         )
     chosen = names[0] if column is None else column
     if chosen not in names:
@@ -120,22 +120,22 @@ def peri_stimulus(
     Parameters
     ----------
     onsets, triggers
-        Times (seconds or frames, the same for all), (events,) and (trials,).
+        (events,) and (trials,): times, all in the same unit (seconds or frames).
     duration
         Length of the recording in this unit.
     before, after
-        Time that is shown on each side of a trigger.
+        Time before and after a trigger to show.
     bins
-        Bins over both.
+        Number of bins over this time.
     window
-        Response window relative to the trigger; (0, ``after``) when None.
+        Response window relative to the trigger; None: (0, ``after``).
     surrogates, seed
-        Of the test and of the bootstrap over trials.
+        Number of surrogates and bootstrap resamples, and their seed.
 
     Raises
     ------
     InvalidValueError
-        No trigger lies within the recording.
+        No trigger lies within the recording, or a parameter is invalid.
 
     Examples
     --------
@@ -151,11 +151,12 @@ def peri_stimulus(
     if not inside.any():
         raise InvalidValueError(
             f"none of {len(trigger)} triggers lies within the recording (0 to"
-            f" {duration:g}); check that both are in one unit, frames or seconds"
+            f" {duration:g}); check that both have the same unit, frames or seconds"
         )
     if before < 0 or after <= 0:
         raise InvalidValueError(
-            f"before is {before}, after is {after}; expected at least 0 and above 0"
+            f"before is {before}, after is {after}; before must be at least 0, after"
+            " must be above 0"
         )
     trigger = trigger[inside]
     edges = np.linspace(-before, after, bins + 1)
@@ -205,8 +206,8 @@ def responses_by(
     Returns
     -------
     pandas.DataFrame
-        One row per region: ``events``, ``probability``, ``latency`` (median), ``p`` and
-        ``q``, corrected over regions (Benjamini and Hochberg 1995).
+        One row per region: ``events``, ``probability``, ``latency`` (median), ``p``,
+        and ``q``: p corrected for all regions (Benjamini and Hochberg 1995).
     """
     require_columns(table, [by, onset])
     rows = []
@@ -231,7 +232,7 @@ def responses_by(
 
 
 def false_discovery(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p corrected by Benjamini and Hochberg (1995).
+    """Return p values corrected by Benjamini and Hochberg (1995).
 
     >>> false_discovery(np.array([0.01, 0.04])).tolist()
     [0.02, 0.04]

@@ -1,4 +1,4 @@
-"""A table of events: computations that need no recording."""
+"""Analyses of an event table that do not need the recording."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from astrocast.settings.analysis import LengthSettings, normalization_steps
 
 
 class EventTable:
-    """The half of `astrocast.analysis.Events` that works on the table alone.
+    """The part of `astrocast.analysis.Events` that needs only the table.
 
     Parameters
     ----------
     events
         One row per event.
     sources
-        The recordings that the events were detected in.
+        The recordings in which the events were detected.
     seed
         Part of the content hash.
     """
@@ -44,7 +44,7 @@ class EventTable:
         return len(self.events)
 
     def __getitem__(self, item: Any) -> Any:
-        """Return rows by position: an int gives one event, a slice or list a table."""
+        """Rows by position: one event for an int, a table for a slice or a list."""
         return self.events.iloc[item]
 
     def __repr__(self) -> str:
@@ -60,23 +60,23 @@ class EventTable:
 
     @property
     def content_hash(self) -> str:
-        """Hash of the table and the seed: equal for equal content, 32 hex digits.
+        """Hash of the table and the seed, 32 hex digits; equal for equal content.
 
-        It covers the index, the columns and every value (traces and masks too), not
-        the place of the files.
+        It covers the index, the columns and all values (also traces and masks), but not
+        the path of the files.
         """
         text = f"{self.seed}:{table_hash(self.events)}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def num_frames(self) -> int:
-        """Frames of the recording (of its slice); of the longest of several."""
+        """Number of frames of the recording (or slice); the longest of several."""
         return max(s.shape[0] for s in self.sources)
 
     def copy(self) -> Self:
-        """Return a copy that shares no table, trace or mask with these events.
+        """Return a copy with its own table, traces and masks.
 
-        A recording and an event map that stay on disk are read-only and shared.
+        A recording and an event map on disk are read-only and shared.
         """
         other = copy.copy(self)
         other.events = self.events.copy(deep=True)
@@ -91,17 +91,16 @@ class EventTable:
     def filter(
         self, filters: Mapping[str, Any], inplace: bool = True
     ) -> pd.DataFrame | None:
-        """Keep the events that pass all filters.
+        """Select the events that meet all filters.
 
         Parameters
         ----------
         filters
-            Column -> allowed values. Numbers and times: (low, high), both included;
-            None leaves a side open; NaN passes no limit. Text, categories and truth
-            values: the allowed values.
+            Column -> allowed values. Numbers and times: (low, high), inclusive; None
+            means no limit; NaN never meets a limit. Text, categories and booleans: the
+            allowed values.
         inplace
-            True: change these events and return None. False: return the table that
-            remains.
+            True: change these events and return None. False: return the selected table.
         """
         table = self.events[select_events(self.events, filters)]
         if not inplace:
@@ -118,12 +117,12 @@ class EventTable:
         ----------
         normalize_instructions
             ``{order: "name"}`` or ``{order: ["name", {parameters}]}``, applied in the
-            order of the keys. ``subtract`` and ``divide`` take ``mode`` (first, mean,
-            median, min, min_abs, max, max_abs, std, std_mean, std_median, std_max;
-            without it the minimum is subtracted, and the maximum divides),
+            order of the keys. Parameters of ``subtract`` and ``divide``: ``mode``
+            (first, mean, median, min, min_abs, max, max_abs, std, std_mean, std_median,
+            std_max; default: subtract the minimum, divide by the maximum),
             ``population_wide`` (one number for all traces) and ``rows`` (False: one
-            number per frame of the trace instead of one per trace); ``min_max`` and
-            ``mean_std`` take the last two; ``diff`` takes none; ``impute_nan`` takes
+            number per frame of the trace instead of one per trace). ``min_max`` and
+            ``mean_std`` have the last two; ``diff`` has none; ``impute_nan`` has
             ``fixed_value``. See `astrocast.kernels.ragged.normalize`.
         inplace
             True: change the column ``trace`` and return None. False: return the traces
@@ -148,20 +147,20 @@ class EventTable:
     ) -> pd.DataFrame:
         """Pad short traces and cut long ones.
 
-        ``dz`` becomes the new length; ``z0`` and ``z1`` stay those of the event.
+        ``dz`` becomes the new length; ``z0`` and ``z1`` do not change.
 
         Parameters
         ----------
         min_length, max_length
-            Shortest and longest trace, in frames; one of them or both. Equal values
-            give traces of equal length.
+            Shortest and longest trace, in frames; give one or both. Equal values give
+            traces of equal length.
         pad_mode
             One of NumPy's pad modes.
         inplace
-            Whether these events change too.
+            Whether to change these events as well.
         align
-            Part of the trace that keeps its place: ``start`` (pad and cut at the end),
-            ``end`` or ``center``.
+            Part of the trace that stays at its position: ``start`` (pad and cut at the
+            end), ``end`` or ``center``.
         """
         settings = LengthSettings.checked(
             min_length=min_length, pad_mode=pad_mode, max_length=max_length, align=align
@@ -182,18 +181,17 @@ class EventTable:
         Parameters
         ----------
         events
-            A table to use instead of these events.
+            Table to use instead of these events.
         empty_as_nan
-            True: frames without the event are NaN. False: return a masked array.
+            True: frames outside the event are NaN. False: return a masked array.
         ragged
-            Return an object array of traces instead, which needs no memory for empty
-            frames.
+            Return an object array of traces instead, which needs less memory.
 
         Returns
         -------
         numpy.ndarray
-            float32 (events, frames of the recording or of its slice), each trace at
-            its place.
+            float32 (events, frames of the recording or of its slice): each trace at the
+            frames of its event.
         """
         table = self.events if events is None else events
         if ragged:
@@ -204,25 +202,24 @@ class EventTable:
         )
 
     def to_tsfresh(self, show_progress: bool = False) -> pd.DataFrame:
-        """Return the traces in the long form that tsfresh reads.
+        """Return the traces as a long table for tsfresh.
 
         Columns: ``id``, ``time`` (from 0 in each event), ``dim_0``; NaN becomes 0.
-        ``show_progress`` has no effect, as the conversion takes no time; it is part of
-        the documented interface.
+        ``show_progress`` has no effect, because the conversion is fast.
         """
         return formats.long_table(self.events)
 
     def add_clustering(
         self, cluster_lookup_table: Mapping[Any, Any], column_name: str = "cluster"
     ) -> None:
-        """Add a column with the label of each event, found by the event's index.
+        """Add a column with the label of each event, from a table index -> label.
 
         An existing column is replaced, with a warning. Events that are missing in the
-        lookup table get its default (of a defaultdict), or else no label.
+        lookup table get its default if it is a defaultdict, otherwise no label.
         """
         if column_name in self.events:
             warnings.warn(
-                f"the column {column_name!r} is replaced",
+                f"the existing column {column_name!r} is replaced",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
@@ -232,9 +229,9 @@ class EventTable:
     def create_lookup_table(
         self, labels: Sequence[Any], default_cluster: Any = -1
     ) -> dict[Any, Any]:
-        """Return event index -> label, for labels in the order of the events.
+        """Return event index -> label, from labels in the order of the events.
 
-        Every other index gives ``default_cluster``.
+        All other indices give ``default_cluster``.
         """
         return groups.lookup_table(self.events.index, labels, default_cluster)
 
@@ -265,21 +262,21 @@ class EventTable:
         Parameters
         ----------
         counts
-            From `get_counts_per_cluster`: a row per cluster, a column per group.
+            From `get_counts_per_cluster`: one row per cluster, one column per group.
         normalize_instructions
             As for `normalize`; each row of ``counts`` is treated as a trace.
         method, metric
             Linkage and distance, as in `scipy.cluster.hierarchy.linkage`.
         z_score
             0 standardises each *row*, 1 each *column*, None neither, as in
-            `seaborn.clustermap`. The documentation of astroCAST names them the other
-            way round; its code calls seaborn too, so results agree.
+            `seaborn.clustermap`. (The documentation of astroCAST 0.4 swaps the two, but
+            its results are the same as here.)
         center
             Value at the centre of the colour map.
         transpose
             Swap rows and columns before drawing (and before the z-score).
         color_palette
-            Palette of the groups where ``group_cmap`` is ``"auto"``.
+            Palette of the groups if ``group_cmap`` is ``"auto"``.
         group_cmap
             Group -> colour, ``"auto"``, or None for no colours.
         cmap
@@ -319,9 +316,9 @@ class EventTable:
         Parameters
         ----------
         group
-            Column to group by; all events together when None.
+            Column to group by; None: all events together.
         align
-            Frame 0 of each trace: its first frame (``onset``) or its maximum
+            Frame 0 is the first frame of each trace (``onset``) or its maximum
             (``peak``).
 
         Returns
@@ -334,30 +331,30 @@ class EventTable:
     def frequency(
         self, bin_width: float, group: str | None = None, *, time: str | None = None
     ) -> pd.DataFrame:
-        """Return how many events begin per unit of time, in bins, per group.
+        """Return the rate of onsets over time, in bins, per group.
 
         Parameters
         ----------
         bin_width
             Width of a bin, in the unit of ``time``.
         group
-            Column to group by; all events together when None.
+            Column to group by; None: all events together.
         time
-            Column with the time at which an event begins; None: ``t0`` where the table
-            has it, else ``z0`` (frames). Several recordings are pooled in seconds from
-            their starts where all frame rates are known.
+            Column with the onset time; None: ``t0`` if the table has it, else ``z0``
+            (frames). Several recordings are pooled in seconds from their starts if all
+            frame rates are known.
 
         Returns
         -------
         pandas.DataFrame
-            Rows are bins (left edges), columns are groups. By ``z0`` the bins cover
+            Rows are bins (left edges), columns are groups. For ``z0`` the bins cover
             the whole recording.
 
         Raises
         ------
         InvalidValueError
-            Of several recordings some have a frame rate and some have none: seconds
-            and frames cannot be pooled.
+            Only some of several recordings have a frame rate: seconds and frames cannot
+            be pooled.
         """
         frames = (
             min(s.first_frame for s in self.sources),
@@ -378,7 +375,7 @@ class EventTable:
     ) -> pd.DataFrame:
         """Return n, mean, std, sem and quartiles of columns per group.
 
-        ``columns`` None: every numeric ``v_*``, ``dz`` and ``dt``.
+        ``columns`` None: all numeric columns ``v_*``, ``dz`` and ``dt``.
         """
         return groups.summary(self.events, group, columns)
 
@@ -391,7 +388,7 @@ class EventTable:
         *,
         time: str | None = None,
     ) -> pd.DataFrame:
-        """Return how many events begin around each stimulus.
+        """Return the number of onsets around each stimulus.
 
         Parameters
         ----------
@@ -400,7 +397,7 @@ class EventTable:
         before, after
             Time to cover before and after each stimulus, in the same unit.
         bin_width
-            Width of a bin, in the same unit; no bin spans a stimulus.
+            Width of a bin, in the same unit; the stimulus is an edge of two bins.
         time
             As for `frequency`.
 

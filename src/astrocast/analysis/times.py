@@ -25,12 +25,11 @@ def add_times(
     table
         Events, with ``z0`` and ``z1``.
     mapping
-        Time of each frame: a dict ``{frame: time}``, or a list whose position is the
-        frame. Missing frames are interpolated; frames before the first and after the
-        last are extrapolated at the mean interval (``z1`` is one past the last frame).
+        Time of each frame: a dict ``{frame: time}``, or a list indexed by frame.
+        Missing frames are interpolated; frames before the first and after the last are
+        extrapolated with the mean interval (``z1`` can be one past the last frame).
     function
-        Takes a frame number, returns its time. Where both are given, the mapping is
-        used.
+        Function frame number -> time. It is ignored if a mapping is given.
     """
     if mapping is None and function is None:
         return table
@@ -63,7 +62,7 @@ def _sort_mapping(
         x, y = np.asarray(frames, np.float64), np.asarray(times, np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(
-            "frame_to_time_mapping must hold numbers, frame and time; found"
+            "frame_to_time_mapping must contain numbers, frame and time; found"
             f" {mapping!r:.80}"
         ) from error
     order = np.argsort(x)
@@ -80,14 +79,14 @@ def _sort_mapping(
 def _interpolate(
     wanted: NDArray[np.float64], frames: NDArray[np.float64], times: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the time of each wanted frame; beyond the ends at the mean interval."""
+    """Return the time of each wanted frame; extrapolate with the mean interval."""
     interval = (times[-1] - times[0]) / (frames[-1] - frames[0])
     beyond = np.maximum(wanted - frames[-1], 0) - np.maximum(frames[0] - wanted, 0)
     return np.asarray(np.interp(wanted, frames, times) + beyond * interval, np.float64)
 
 
 def one_per_recording(value: Any, count: int, name: str) -> list[Any]:
-    """Return a mapping or function per recording; a single one serves all."""
+    """Return one mapping or function per recording; a single one is repeated."""
     several = isinstance(value, (list, tuple)) and any(
         v is None or callable(v) or isinstance(v, (Mapping, list, tuple, np.ndarray))
         for v in value
@@ -96,7 +95,7 @@ def one_per_recording(value: Any, count: int, name: str) -> list[Any]:
         return [value] * count
     if len(value) != count:
         raise InvalidValueError(
-            f"{name} has {len(value)} entries for {count} recordings; give one each, or"
-            " one for all"
+            f"{name} has {len(value)} entries for {count} recordings; give one entry"
+            " per recording, or one for all"
         )
     return list(value)

@@ -1,4 +1,4 @@
-"""Convert the traces of a table: normalised, resized, as matrix or long table."""
+"""Convert the traces of a table: normalise, resize, make a matrix or long table."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from astrocast.kernels.ragged.normalize import Step, apply_steps
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.analysis import LengthSettings
 
-#: column with the first frame of each trace, where it differs from that of the event
-#: (after an extension or an alignment)
+#: column with the first frame of each trace if it differs from that of the event (after
+#: an extension or an alignment)
 TRACE_START = "z0_trace"
-#: from this many values on, threads save more time than they cost
+#: from this number of values, threads are used
 _MANY_VALUES = 500_000
 
 
 def traces_of(table: pd.DataFrame, column: str = "trace") -> TraceArray:
-    """Return a column of traces; the error of a missing one lists the columns."""
+    """Return a column of traces; raise an error that lists the columns if missing."""
     return as_traces(column_of(table, column))
 
 
@@ -36,7 +36,7 @@ def starts_of(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def normalize_traces(traces: TraceArray, steps: list[Step]) -> TraceArray:
-    """Return the traces after all steps; warn where a divisor was 0."""
+    """Return the traces after all steps; warn if a divisor is 0."""
     with (
         worker_threads("traces") if traces.flat.size > _MANY_VALUES else nullcontext()
     ) as pool:
@@ -47,7 +47,7 @@ def normalize_traces(traces: TraceArray, steps: list[Step]) -> TraceArray:
             AstrocastWarning,
             stacklevel=stack_level(),
         )
-    # instructions without effect return the input: copy, so that no memory is shared
+    # steps without effect return the input itself: copy it, to share no memory
     return TraceArray(
         values.copy() if values is traces.flat else values, traces.offsets
     )
@@ -58,7 +58,8 @@ def resize_traces(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame
     low, high = settings.min_length, settings.max_length
     if low is not None and high is not None and low > high:
         raise InvalidValueError(
-            f"min_length {low} is above max_length {high}; no trace can have both"
+            f"min_length {low} is above max_length {high}; give min_length <="
+            " max_length"
         )
     traces = traces_of(table)
     lengths = np.diff(traces.offsets)
@@ -81,7 +82,7 @@ def resize_traces(table: pd.DataFrame, settings: LengthSettings) -> pd.DataFrame
 def place_traces(
     table: pd.DataFrame, first_frame: int, frames: int, masked: bool
 ) -> Any:
-    """Return (events, frames), each trace at its frames, NaN or masked elsewhere."""
+    """Return an array (events, frames): each trace at its frames, NaN elsewhere."""
     traces = traces_of(table)
     matrix = ragged.place(
         traces.flat, traces.offsets, starts_of(table) - first_frame, frames
@@ -97,7 +98,7 @@ def object_array(traces: TraceArray) -> NDArray[np.object_]:
 
 
 def long_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per event and frame: ``id``, ``time`` (from 0), ``dim_0``."""
+    """Return one row per event and frame: ``id``, ``time`` (from 0), ``dim_0``."""
     traces = traces_of(table)
     lengths = np.diff(traces.offsets)
     return pd.DataFrame(

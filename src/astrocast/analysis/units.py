@@ -1,4 +1,4 @@
-"""Functional units: events that recur in one place, and which units follow which."""
+"""Find functional units (events that recur in one place), and units that follow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from astrocast.kernels.event_features.recurrence import (
 )
 from astrocast.kernels.point_process.trains import train_dependence
 
-#: similarities below this are not looked at: they cannot join events
+#: smaller similarities are ignored: they cannot join events
 _LEAST_SIMILARITY = 0.05
 
 
@@ -31,13 +31,13 @@ class Units:
         Unit of each event, with the index of the event table.
     table
         One row per unit: ``events``, ``rate_per_frame``, ``row``, ``column`` (centre of
-        the map, pixels), ``area_px`` (pixels in at least half of its events).
+        the map, pixels), ``area_px`` (pixels that at least half of its events cover).
     trains
         Onset frames of each unit, ascending.
     frames
-        Frames of the recording.
+        Number of frames of the recording.
     pixels, weights, shape
-        Map of each unit: flat indices into a frame of ``shape`` and the share of its
+        Map of each unit: flat indices in a frame of ``shape``, and the fraction of its
         events that cover each pixel.
     """
 
@@ -53,7 +53,7 @@ class Units:
         return len(self.table)
 
     def map(self, unit: int) -> NDArray[np.float64]:
-        """Return the map of a unit, (rows, columns): share of its events per pixel."""
+        """Return the map of a unit (row, column): fraction of events at each pixel."""
         image = np.zeros(self.shape)
         image.flat[self.pixels[unit]] = self.weights[unit]
         return image
@@ -66,7 +66,7 @@ class Units:
         Parameters
         ----------
         lag
-            Frames from onset to onset, both ends included.
+            (shortest, longest) delay between onsets in frames, inclusive.
         least_events
             Units with fewer events are left out.
 
@@ -74,8 +74,8 @@ class Units:
         -------
         pandas.DataFrame
             One row per pair: ``first``, ``then``, ``count`` (onsets of the first that
-            are followed), ``expected``, ``p``, ``q`` (Benjamini and Hochberg 1995 over
-            all pairs), ``delay`` (median, frames).
+            an onset of the second follows), ``expected`` (by chance), ``p``, ``q``
+            (Benjamini and Hochberg 1995, for all pairs), ``delay`` (median, frames).
         """
         names = np.flatnonzero(self.table["events"] >= least_events)
         found = train_dependence([self.trains[i] for i in names], self.frames, lag)
@@ -99,18 +99,18 @@ def find_units(
     ----------
     table
         Events of one recording, with ``z0``, ``x0``, ``y0`` and ``mask`` (or
-        ``footprint`` when not ``weighted``).
+        ``footprint`` if not ``weighted``).
     shape
-        Of the recording, (frames, rows, columns).
+        Shape of the recording, (frames, rows, columns).
     overlap
-        Average similarity within a unit, 0 to 1: cosine of the footprints.
+        Smallest mean similarity within a unit (cosine of the footprints), 0 to 1.
     weighted
-        Weight each pixel by the frames in which the event covers it.
+        Weight each pixel by the number of frames in which the event covers it.
 
     Returns
     -------
     Units
-        Units numbered by their first event. Those with one event are units too.
+        Units, numbered by their first event. A unit can have a single event.
 
     Examples
     --------
@@ -123,14 +123,16 @@ def find_units(
     column = "mask" if weighted else "footprint"
     require_columns(table, ["z0", "x0", "y0", column])
     if not 0 < overlap <= 1:
-        raise InvalidValueError(f"overlap is {overlap}; it lies above 0 and up to 1")
+        raise InvalidValueError(
+            f"overlap is {overlap}; give a number above 0 and at most 1"
+        )
     offsets, pixels, weights = pack_footprints(table, shape, column)
     least = min(_LEAST_SIMILARITY, overlap)
     similarity = footprint_similarity(
         offsets, pixels, weights, shape[1] * shape[2], least
     )
     labels = recurring_units(similarity, overlap)
-    return _describe(table, labels, (offsets, pixels), shape)
+    return _describe_units(table, labels, (offsets, pixels), shape)
 
 
 def pack_footprints(
@@ -153,7 +155,7 @@ def pack_footprints(
     )
 
 
-def _describe(
+def _describe_units(
     table: pd.DataFrame,
     labels: NDArray[np.int64],
     packed: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -204,14 +206,14 @@ def unit_groups(
     units
         Number of units.
     q
-        Pairs with at most this corrected p belong together.
+        Two units belong to one group if their corrected p value is at most this.
 
     Returns
     -------
     tuple
-        Group of each unit, int64 (units,), -1 where a unit depends on none; and delay
-        in frames after the first unit of the group, float64 (units,), the least-squares
-        fit to all pairwise delays, NaN for units without a group.
+        int64 (units,): group of each unit; -1: in no group. float64 (units,): delay in
+        frames after the first unit of the group, from a least-squares fit to the delays
+        of all pairs; NaN: in no group.
     """
     group = np.full(units, -1, np.int64)
     delay = np.full(units, np.nan)
@@ -234,7 +236,7 @@ def unit_groups(
 
 
 def _fit_delays(pairs: pd.DataFrame, members: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return delays after the first, fitted to the delays of pairs."""
+    """Return the delays after the first unit, fitted to the delays of pairs."""
     inside = pairs[pairs["first"].isin(members)]
     first = np.searchsorted(members, inside["first"])
     then = np.searchsorted(members, inside["then"])

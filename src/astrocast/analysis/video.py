@@ -1,4 +1,4 @@
-"""A recording that can be opened again and again, cut to a range of frames."""
+"""`Video`: a recording, or a range of its frames, that is opened when needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INFERRED_SUFFIXES = (".h5", ".hdf5", ".zarr", ".tiff", ".tif", ".tdb")
 
 
 class Video:
-    """A recording, or a range of its frames, that keeps no file open.
+    """A recording, or a range of its frames, that does not keep a file open.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Video:
         Path of a recording, a NumPy or dask array (frame, row, column), or a
         `Recording`.
     loc
-        Dataset in formats that hold several.
+        Dataset, in formats that contain several.
     z_slice
-        Frames (first, last + 1); all when None.
+        Frames (first, last + 1); None: all.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class Video:
             recording.close()
 
     def __repr__(self) -> str:
-        """Return where it comes from, its shape and dtype."""
+        """Return the path, the shape and the dtype as text."""
         source = self.path or "array"
         place = f" {self.loc}" if self.loc else ""
         return f"<Video {source}{place}: {self.shape} {self.dtype}>"
@@ -88,7 +88,7 @@ class Video:
             return recording.to_array()
 
     def mean(self) -> NDArray[Any]:
-        """Return the mean over frames, float64 (row, column); reads block by block."""
+        """Return the mean over frames, float64 (row, column), read block by block."""
         with self.open() as recording:
             total = sum(
                 block.sum(axis=0, dtype="float64") for _, block in recording.blocks(64)
@@ -104,7 +104,7 @@ class Video:
 
 
 def inferred_path(directory: Path) -> Path:
-    """Return the path of the recording of the same stem beside an event directory."""
+    """Return the path of the recording with the same stem beside an event store."""
     # <stem>.<last part of loc>.roi, or <stem>.roi; the stem may contain dots
     stem = directory.name.removesuffix(".roi")
     for name in dict.fromkeys([stem, stem.rsplit(".", 1)[0]]):
@@ -113,15 +113,15 @@ def inferred_path(directory: Path) -> Path:
             if path.exists():
                 return path
     raise RecordingNotFoundError(
-        f"there is no recording beside {directory}; tried {stem.rsplit('.', 1)[0]}"
+        f"no recording was found beside {directory}: tried {stem.rsplit('.', 1)[0]}"
         f" with {', '.join(INFERRED_SUFFIXES)}. Give the path of the recording as data"
     )
 
 
 def inferred_loc(directory: Path, path: Path) -> str | None:
-    """Return the dataset in which the events of a directory were detected.
+    """Return the dataset in which the events of an event store were detected.
 
-    None where the format holds one dataset only, or where it is not recorded.
+    None if the format has only one dataset, or if the event store does not state it.
     """
     if path.suffix.lower() not in (".h5", ".hdf5", ".zarr"):
         return None

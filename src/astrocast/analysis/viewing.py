@@ -25,7 +25,9 @@ def show_events(
     """Open a viewer with a recording and its events, see `Events.show_event_map`."""
     labels, _, _ = read_map(source.directory, z_slice, lazy)
     if labels is None:
-        raise NotRunError(f"{source.directory} holds no event map to show")
+        raise NotRunError(
+            f"{source.directory} has no event map to show; run the detection again"
+        )
     shown = _choose_video(source, video, loc, z_slice)
     metadata = (
         shown.metadata
@@ -36,8 +38,8 @@ def show_events(
     if shown is not None:
         if shown.shape != labels.shape:
             raise InvalidValueError(
-                f"the recording has shape {shown.shape}, the event map {labels.shape};"
-                " give z_slice"
+                f"the recording has shape {shown.shape}, but the event map has shape"
+                f" {labels.shape}; give the z_slice of the recording"
             )
         layers.append(
             recording_layer(shown.to_dask() if lazy else shown.to_numpy(), metadata)
@@ -51,7 +53,7 @@ def show_events(
 def _choose_video(
     source: Source, video: Any, loc: str | None, z_slice: tuple[int, int] | None
 ) -> Video | None:
-    """Return the given recording, or else that of the events; None if none exists."""
+    """Return the given recording, or that of the events; None without both."""
     if video is not None:
         return (
             video.with_frames(z_slice)

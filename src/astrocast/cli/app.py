@@ -1,6 +1,6 @@
 """``astrocast``: the command line.
 
-Commands call other folders, and turn errors into one message.
+Each command calls functions of other folders; an error becomes one message.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from astrocast.cli.commands.watch import watch
 from astrocast.errors import AstrocastError
 from astrocast.runtime.memory import limiting_memory, share_freed_memory
 
+#: options that may stand anywhere in a command
 _ANYWHERE = ("--debug", "--verbose", "-v", "--quiet", "-q")
 USAGE_ERROR, INTERRUPTED, UNEXPECTED = 2, 130, 1
-GO_ON = "interrupted; the same command takes up where this one stopped"
+GO_ON = "interrupted; run the same command again to continue"
 
 app = typer.Typer(
     name="astrocast",
@@ -86,17 +87,18 @@ def options(
         bool, typer.Option("--debug", help="Show the traceback of an error.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more about what is done.")
+        bool, typer.Option("--verbose", "-v", help="Print more messages.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")
+        bool,
+        typer.Option("--quiet", "-q", help="Print only results, warnings and errors."),
     ] = False,
     memory: Annotated[
         str | None,
         typer.Option(
             "--memory",
-            help="Most memory to take, for example 1GB: blocks of frames are made"
-            " smaller. Also the variable ASTROCAST_MEMORY.",
+            help="Most memory to use, for example 1GB: blocks of frames become"
+            " smaller. Can also be set with the variable ASTROCAST_MEMORY.",
             show_default=False,
         ),
     ] = None,
@@ -116,8 +118,7 @@ def options(
         return
     context.with_resource(limiting_memory(memory))
     share_freed_memory()
-    # the handler decides what is shown: every public class sets the level of its
-    # logger
+    # set the level of the handler: every public class sets the level of its own logger
     level = (
         logging.DEBUG
         if debug or verbose
@@ -135,7 +136,8 @@ def options(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done; 2: the call or the input has to be corrected.
+    0: done; 1: a fault of astrocast; 2: the command or the input is wrong; 130:
+    interrupted.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
@@ -154,27 +156,27 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(GO_ON, INTERRUPTED, False)
     except MemoryError as error:
         return _complain(
-            f"the memory of this computer is not enough: {error}. Close other programs,"
+            f"this computer does not have enough memory: {error}. Close other programs,"
             " or make the recording smaller (conversion.rescale, conversion.z_slice)",
             USAGE_ERROR,
             debug,
         )
     except typer.Abort:
         return _complain("aborted", INTERRUPTED, False)
-    except Exception as error:  # noqa: BLE001 - the last resort of a command line; --debug shows all of it
-        # click's errors of usage
+    except Exception as error:  # noqa: BLE001 - the user gets one message; --debug shows the traceback
+        # click raises these for a wrong command or option
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
             message = error.format_message()
             message += _list_commands(words, message)
             return _complain(message, int(error.exit_code), debug)
         hint = (
-            "this is a fault of astrocast; run again with --debug and report what it"
-            " prints"
+            "this is a fault of astrocast; run the command again with --debug and"
+            " report the output"
         )
         return _complain(
             f"unexpected {type(error).__name__}: {error} ({hint})", UNEXPECTED, debug
         )
-    if result == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
+    if result == INTERRUPTED:  # typer turns Ctrl-C into this code without a message
         return _complain(GO_ON, INTERRUPTED, False)
     return result if isinstance(result, int) else 0
 
@@ -196,8 +198,12 @@ def _options_first(words: list[str]) -> list[str]:
 
 
 def _list_commands(words: list[str], message: str) -> str:
-    """Return the list of commands for an unknown first word, where click gives none."""
+    """Return the list of commands if the first word is not a command, else ''.
+
+    Also '' if click suggests a similar command.
+    """
     names = [command.__name__.replace("_", "-") for command in COMMANDS]
+    names.append(str(analyze.info.name))
     given = next((w for w in words if not w.startswith("-")), "")
     if not given or given in names or "Did you mean" in message:
         return ""

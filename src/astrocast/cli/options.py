@@ -1,4 +1,4 @@
-"""Options of the commands of single stages, made from the settings."""
+"""Options that several commands share, and options made from the settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File to write; its suffix decides the format (.h5, .zarr, .tif ...).",
+        help="File to write; the suffix decides the format (.h5, .zarr, .tif ...).",
         show_default=False,
     ),
 ]
@@ -38,7 +38,7 @@ Plane = Annotated[
     typer.Option(
         "--plane",
         "--z",
-        help="Plane (depth) of a file with several, from 0.",
+        help="Plane (depth) to read if the file contains several: a number from 0.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,8 @@ Position = Annotated[
         "--position",
         "--series",
         "--scene",
-        help="Position of a file with several: its name, or its number from 0.",
+        help="Position to read if the file contains several: a name or a number from"
+        " 0.",
         show_default=False,
     ),
 ]
@@ -56,7 +57,7 @@ Channel = Annotated[
     str | None,
     typer.Option(
         "--channel",
-        help="Channel of a file with several: its name, or its number from 0.",
+        help="Channel to read if the file contains several: a name or a number from 0.",
         show_default=False,
     ),
 ]
@@ -64,7 +65,7 @@ Axes = Annotated[
     str | None,
     typer.Option(
         "--axes",
-        help="Axes of an array whose file does not name them, for example TZYX.",
+        help="Axes of the array if the file does not name them, for example TZYX.",
         show_default=False,
     ),
 ]
@@ -72,7 +73,63 @@ Missing = Annotated[
     str | None,
     typer.Option(
         "--missing",
-        help="Missing files of a folder: refuse, blank or close.",
+        help="If files of a folder are missing: refuse (error), blank (frames of 0) or"
+        " close (the gap).",
+        show_default=False,
+    ),
+]
+OneRun = Annotated[
+    Path,
+    typer.Argument(
+        help="Run directory (.astrocast) or event store (.roi).", show_default=False
+    ),
+]
+RunChannel = Annotated[
+    str | None,
+    typer.Option(
+        "--channel", help="Channel, if the run has several.", show_default=False
+    ),
+]
+RunConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="YAML file with parameters.", show_default=False
+    ),
+]
+RunOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Directory of the results (default: ./<name>.astrocast).",
+        show_default=False,
+    ),
+]
+RunSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        help=(
+            "A parameter, NAME=VALUE, for example detection.calibration.extent=0.4; may"
+            " be repeated."
+        ),
+        show_default=False,
+    ),
+]
+OverwriteResults = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace results that were computed with other parameters."
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "Address of a running dask scheduler, whose workers compute. They must see"
+            " the recording and the output at the same paths."
+        ),
         show_default=False,
     ),
 ]
@@ -91,7 +148,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="YAML file of a whole run; the stage takes its section.",
+        help="YAML file of a whole run; the section of this stage is used.",
         show_default=False,
     ),
 ]
@@ -108,11 +165,11 @@ OneChannel = Annotated[
     bool,
     typer.Option(
         "--one-channel",
-        help="Read a file as one channel even where two seem to alternate in it.",
+        help="Read the file as one channel, even if two channels seem to alternate.",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a dataset that is there already.")
+    bool, typer.Option("--overwrite", help="Replace an existing dataset.")
 ]
 
 
@@ -124,7 +181,7 @@ def make_address(
     axes: str | None,
     missing: str | None,
 ) -> str | None:
-    """Return dataset and choices as one text that names the recording in its file."""
+    """Return dataset, plane, position and so on as one text: the address of a movie."""
     from astrocast.io.selection import Selection
 
     selection = Selection.of(
@@ -146,7 +203,7 @@ def list_choices_given(
     axes: str | None,
     missing: str | None,
 ) -> list[str]:
-    """Return the choices as overrides of the conversion settings."""
+    """Return the given choices as overrides ``<stage>name=value``."""
     given = {
         "plane": plane,
         "position": position,
@@ -160,7 +217,10 @@ def list_choices_given(
 def settings_of(
     stage: str, config: Path | None, overrides: list[str] | None
 ) -> RunSettings:
-    """Return the settings of a run; overrides name parameters of a stage or the run."""
+    """Return the settings of a run, from a file and overrides.
+
+    An override names a parameter of ``stage`` or of the whole run.
+    """
     from astrocast.pipeline.settings import RunSettings, read_configuration
 
     given = []
@@ -174,10 +234,8 @@ def settings_of(
 def with_options(model: type[Settings]) -> Callable[[Command], Command]:
     """Give a command an option for each parameter of ``model``.
 
-    The command gets them as keyword arguments.
-
-    An option that is not used is None. `check_settings` turns them into settings, which
-    hold the limits.
+    The command receives the options as keyword arguments; an option that was not given
+    is None. `check_settings` turns them into settings and checks the limits.
     """
 
     def extend(command: Command) -> Command:
@@ -187,8 +245,10 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
             for p in own.parameters.values()
             if p.kind is not inspect.Parameter.VAR_KEYWORD
         ]
-        options = [_option(name, field) for name, field in model.model_fields.items()]
-        # typer reads the signature, not the function
+        options = [
+            _make_option(name, field) for name, field in model.model_fields.items()
+        ]
+        # typer reads the options from the signature
         command.__signature__ = own.replace(parameters=stated + options)  # type: ignore[attr-defined]
         return command
 
@@ -196,16 +256,17 @@ def with_options(model: type[Settings]) -> Callable[[Command], Command]:
 
 
 def check_settings(model: type[Settings], values: dict[str, Any]) -> Any:
-    """Return the settings that options give; an error lists all problems at once."""
+    """Return the settings given by options; an error lists all problems at once."""
     given = {
-        name: _parts(model.model_fields[name], v)
+        name: _split_pair(model.model_fields[name], v)
         for name, v in values.items()
         if v is not None
     }
     return model.checked(**given)
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _make_option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the option of a parameter as a parameter of the command."""
     extra = field.json_schema_extra
     unit = (
         f" ({extra['unit']})" if isinstance(extra, dict) and extra.get("unit") else ""
@@ -219,17 +280,17 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
             help=text,
             show_default=default,
         )
-        return _parameter(name, Annotated[bool | None, option])
+        return _make_parameter(name, Annotated[bool | None, option])
     option = typer.Option(
         f"--{_option_name(name)}",
         help=text,
         show_default=default,
         metavar=_metavar(field.annotation),
     )
-    return _parameter(name, Annotated[str | None, option])
+    return _make_parameter(name, Annotated[str | None, option])
 
 
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+def _make_parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
@@ -240,6 +301,7 @@ def _option_name(name: str) -> str:
 
 
 def _metavar(annotation: Any) -> str:
+    """Return the placeholder for the value in the help text."""
     if get_origin(annotation) is Literal:
         return "|".join(str(choice) for choice in get_args(annotation))
     kinds = {annotation, *get_args(annotation)}
@@ -253,8 +315,8 @@ def _metavar(annotation: Any) -> str:
     )
 
 
-def _parts(field: FieldInfo, value: Any) -> Any:
-    """Return ``3,5`` as its parts where a parameter may be a pair."""
+def _split_pair(field: FieldInfo, value: Any) -> Any:
+    """Return ``3,5`` as a tuple if the parameter can be a pair."""
     paired = any(get_origin(kind) is tuple for kind in get_args(field.annotation))
     return (
         tuple(value.split(","))

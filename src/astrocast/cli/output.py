@@ -1,4 +1,4 @@
-"""What commands print: text for people, or one JSON object for programs."""
+"""Output of the commands: text for people, or one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def print_result(text: str, values: dict[str, Any], *, as_json: bool) -> None:
     text
         Text for people.
     values
-        The same for programs; NaN becomes null.
+        The same result for programs; NaN becomes null.
     as_json
-        Which of the two.
+        Whether to print the values instead of the text.
     """
     if as_json:
         from astrocast.runtime.provenance import plain
 
-        text = json.dumps(_without_nan(plain(values)), indent=1)
+        text = json.dumps(_replace_nan(plain(values)), indent=1)
     typer.echo(text)
 
 
-def _without_nan(value: Any) -> Any:
-    """Return a plain value with null for NaN, which JSON does not have."""
+def _replace_nan(value: Any) -> Any:
+    """Return a plain value in which None replaces NaN: JSON has no NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _replace_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
+        return [_replace_nan(item) for item in value]
     return None if isinstance(value, float) and value != value else value

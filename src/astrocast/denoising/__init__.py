@@ -1,8 +1,8 @@
 """Denoise recordings.
 
-`Denoiser` denoises one recording, by a network trained on it or by the SVD of its
+`Denoiser` denoises one recording, with a network that is trained on it, or by SVD of
 patches. `SubFrameGenerator` and `Network` train networks on many recordings; they need
-Keras, which is imported when one of them is first used.
+Keras, which is imported at their first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The U-Net between Keras and plain arrays."""
+"""Convert the U-Net between a Keras model and plain arrays."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def build_model(
     n_stacks
         Number of resolutions.
     kernel
-        Filters at the first, doubled at each following one.
+        Number of filters at the first resolution; doubled at each next one.
     batch_normalize
-        Normalise between convolution and rectifier.
+        Use batch normalisation between convolution and ReLU.
     seed
-        Of the weights.
+        Seed of the initial weights.
     """
     keras = import_keras("building a network")
     layers = keras.layers
@@ -80,7 +80,7 @@ def build_model(
 def weights_of(model: Any) -> list[Any]:
     """Return the weights of a Keras model or layer as NumPy arrays.
 
-    As ``get_weights`` does, which warns of NumPy 2.4 (Keras 3.15).
+    Used instead of ``get_weights``, which gives a warning with NumPy 2.4 (Keras 3.15).
     """
     ops = import_keras("reading weights").ops
     return [np.array(ops.convert_to_numpy(v.value)) for v in model.weights]
@@ -94,10 +94,10 @@ def model_from_unet(unet: UNet) -> Any:
 
 
 def unet_from_model(model: Any) -> UNet | None:
-    """Return the weights of a Keras model, or None if it is not such a U-Net.
+    """Return the weights of a Keras model, or None if it is not a U-Net of this kind.
 
-    Batch normalisation is folded into the convolution before it, which is exact but for
-    rounding.
+    Batch normalisation is folded into the convolution before it, which is exact except
+    for rounding.
     """
     kinds = [type(layer).__name__ for layer in model.layers]
     if not set(kinds) <= set(KNOWN_LAYERS):
@@ -120,6 +120,7 @@ def unet_from_model(model: Any) -> UNet | None:
 
 
 def _fold_normalisation(kernel: Any, bias: Any, layer: Any) -> list[Any]:
+    """Return kernel and bias of a convolution that includes the normalisation."""
     gamma, beta, mean, variance = (np.asarray(v, np.float64) for v in weights_of(layer))
     factor = gamma / np.sqrt(variance + layer.epsilon)
     return [

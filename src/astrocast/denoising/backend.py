@@ -1,4 +1,4 @@
-"""Import Keras when it is needed, with the JAX backend unless the user set another."""
+"""Import Keras when it is needed; the backend is JAX unless the user set another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from astrocast.errors import MissingExtraError
 
 
-def _refuse_reports() -> None:
+def _disable_telemetry() -> None:
     """Make ``openvino_telemetry`` unavailable in this process."""
     # Importing openvino, which Keras does for some backends and exports, sends a usage
     # report from a forked process. Without the package openvino_telemetry it does not.
@@ -23,12 +23,12 @@ def _refuse_reports() -> None:
 
 
 @contextmanager
-def _no_probe_of_ports() -> Iterator[None]:
-    """Keep an import from binding a port of ``::1``.
+def _skip_port_test() -> Iterator[None]:
+    """Prevent an import from opening a port on ``::1``.
 
-    Keras imports requests, whose library urllib3 binds a port at import, to find out
-    whether this computer has IPv6, and closes it at once. Nothing here
-    uses the network; urllib3 takes the answer of Python instead.
+    Keras imports requests, and its library urllib3 opens and closes a port to find out
+    whether this computer has IPv6. astrocast uses no network, so urllib3 gets the
+    answer of Python (`socket.has_ipv6`) instead.
     """
     name = "urllib3.util.connection"
     if name in sys.modules or not socket.has_ipv6:
@@ -56,9 +56,9 @@ def import_keras(purpose: str) -> Any:
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
-    _refuse_reports()
+    _disable_telemetry()
     try:
-        with _no_probe_of_ports():
+        with _skip_port_test():
             return import_module("keras")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "keras", "denoise", purpose) from error
@@ -79,7 +79,7 @@ def import_openvino() -> Any:
     MissingExtraError
         If OpenVINO is not installed.
     """
-    _refuse_reports()
+    _disable_telemetry()
     try:
         return import_module("openvino")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Callbacks of a training: keep the best weights, stop early, lower the step size."""
+"""Callbacks of a training: store the best weights, stop early, lower the step size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("astrocast.denoising")
 
 
 class BestWeights:
-    """Keep the best weights of a training; stop it early or when it diverges.
+    """Store the best weights of a training; stop it early or if it diverges.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class BestWeights:
     monitor
         Metric of an epoch that should decrease.
     save
-        Called with (model, epoch, value) after each epoch that is the best so far, or
-        None.
+        Called with (model, epoch, value) after each epoch that is the best so far; None
+        saves nothing.
     patience
         Epochs without improvement after which training stops, counted as in
         `keras.callbacks.EarlyStopping`; 0 and 1 are the same.
@@ -104,7 +104,7 @@ class Schedule:
     """Step size during training: a short linear rise, then half a cosine to 0.
 
     The length of the training is a number of steps, or a time. The final decay improves
-    the result much, so it always takes place, however slow the computer is.
+    the result considerably, so it also takes place on a slow computer.
 
     Parameters
     ----------

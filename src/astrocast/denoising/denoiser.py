@@ -1,4 +1,4 @@
-"""Denoise one recording, by a network trained on it or by the SVD of its patches."""
+"""Denoise one recording, with a network trained on it or by SVD of patches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from astrocast.denoising.inference import (
     PredictFrames,
     check_output,
-    prediction,
+    prepare_prediction,
     write_result,
 )
 from astrocast.denoising.items import Window
@@ -39,7 +39,7 @@ from astrocast.runtime.provenance import describe_input, record
 from astrocast.runtime.threads import one_blas_thread
 from astrocast.settings.denoising import DenoiserSettings
 
-#: raise it when the same recording and seed give another denoised movie
+#: increase it when the denoised movie of the same recording and seed changes
 ALGORITHM_VERSION = 1
 logger = logging.getLogger("astrocast.denoising")
 
@@ -53,13 +53,13 @@ class Denoiser:
     """Denoise a recording without any other data.
 
     ``method="train"`` trains a small U-Net for some minutes to predict each frame from
-    its neighbours; the settings are those that did best on simulated recordings (mean
+    its neighbours. The settings gave the best results on simulated recordings (mean
     image subtracted, mean squared error, step size decaying to 0). ``method="svd"``
-    needs no training and no Keras: it keeps the spatial patterns of small patches whose
-    variance noise cannot explain, within seconds. How much of the events is lost is
-    measured in the recording itself, see `quality`.
+    takes seconds and needs no training and no Keras: in small patches it keeps only the
+    spatial patterns whose variance is larger than noise can explain. The loss of event
+    amplitude is measured in the recording itself, see `quality`.
 
-    Do not denoise before detection with ``method="calibrated"``, which needs the noise
+    Do not denoise before the detection with ``method="calibrated"``: it needs the noise
     of the raw recording.
 
     Parameters
@@ -82,7 +82,7 @@ class Denoiser:
     pretrained_weights
         Model to start from; its architecture replaces ``n_stacks`` and ``kernel``.
     svd_patch, svd_bin
-        Side of the patches in pixels, and frames averaged before the SVD.
+        Side of the patches in pixels, and number of frames averaged before the SVD.
     engine
         Library that evaluates the network; ``auto``: the fastest that is installed.
     assess
@@ -104,16 +104,16 @@ class Denoiser:
     Raises
     ------
     InvalidConditionError
-        If the recording has fewer frames than the context needs.
+        The recording has fewer frames than the context needs.
     OutputExistsError, OutputError
-        If the output exists or cannot be written; raised before anything is computed.
+        The output exists or cannot be written; raised before the computation.
     MissingExtraError
-        If Keras is needed and not installed.
+        Keras is needed but not installed.
 
     Warns
     -----
     AstrocastWarning
-        If the measured quality is poor (with numbers), or if training diverged.
+        The measured quality is poor (with numbers), or the training diverged.
 
     Examples
     --------
@@ -169,9 +169,14 @@ class Denoiser:
         self.training: Any = None
 
     def __repr__(self) -> str:
-        """Return the method and what decides how long it takes."""
+        """Return the method, and the length of the training or the size of patches."""
         chosen = self.settings
-        how = f"{chosen.minutes:g} minutes" if chosen.method == "train" else "patches"
+        if chosen.method == "svd":
+            how = f"patches of {chosen.svd_patch} pixels"
+        elif chosen.steps is not None:
+            how = f"{chosen.steps} steps"
+        else:
+            how = f"{chosen.minutes:g} minutes"
         return f"<Denoiser: {chosen.method}, {how}>"
 
     def run(
@@ -191,14 +196,14 @@ class Denoiser:
         source
             Path, array or `Recording`, (frame, row, column).
         loc
-            Dataset in formats that hold several.
+            Dataset, in formats that contain several.
         output
             File to write; None returns an array.
         out_loc
-            Dataset in the output; None: that of the input.
+            Dataset in the output; None: the name of the input dataset.
         dtype
-            dtype of the output. ``same``: that of the recording, values outside its
-            range clipped; do not use it where noise is only a few grey values, because
+            dtype of the output. ``same``: that of the recording; values outside its
+            range are clipped. Do not use it if the noise is only a few grey values:
             rounding then undoes the denoising.
         chunks
             Chunks of the output.
@@ -245,16 +250,15 @@ class Denoiser:
         """
         if self.training is None:
             raise NotRunError(
-                "there is no trained network; call run with method='train' before"
-                " save_model"
+                "no network was trained; call run with method='train' before save_model"
             )
         from astrocast.denoising.model_files import write_network
 
         kind = {
             "kind": "pixel",
             "meaning": (
-                "each pixel's mean is subtracted, the standard deviation of the rest"
-                " divides"
+                "the mean of each pixel is subtracted; then all values are divided by"
+                " their standard deviation"
             ),
         }
         made_from = {
@@ -264,7 +268,7 @@ class Denoiser:
         return write_network(Path(folder), prefix, self.training.unet, made_from)
 
     def _prepare(self, recording: Recording, dtype: np.dtype[Any]) -> Operation:
-        """Return the operation that denoises the recording, trained or found by SVD."""
+        """Train the network or compute the SVD; return the operation that denoises."""
         settings = self.settings
         self._source = describe_input(recording)
         if settings.method == "svd":
@@ -278,7 +282,7 @@ class Denoiser:
         window = Window.of(settings)
         scaling = pixel_scaling(recording)
         unet = self._train(recording, scaling, window)
-        operation = prediction(
+        operation = prepare_prediction(
             recording,
             unet,
             window,
@@ -302,7 +306,7 @@ class Denoiser:
                 f" pre_post_frame needs {window.length}; use a smaller one, or"
                 " method='svd'"
             )
-        # the user's minutes include importing and compiling Keras
+        # `minutes` includes the time to import and compile Keras
         schedule = Schedule(
             settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock
         )

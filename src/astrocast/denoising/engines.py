@@ -1,4 +1,4 @@
-"""Evaluate a U-Net with OpenVINO, JAX or Keras; their results agree to rounding."""
+"""Evaluate a U-Net with OpenVINO, JAX or Keras; results agree up to rounding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from astrocast.kernels.jax_device import device_bytes, fit_to_memory
 
 logger = logging.getLogger("astrocast.denoising")
 
-#: pixels of a batch: enough to keep two cores busy, few enough for their caches
+#: pixels of a batch: enough work for two cores, small enough for their caches
 BATCH_PIXELS = 1 << 18
 EngineName = Literal["auto", "openvino", "jax", "keras"]
 Array = NDArray[np.float32]
@@ -72,9 +72,9 @@ class JaxEngine:
 
         self.unet = unet
         self._run = jax.jit(jax_unet(unet))
-        # values per pixel: the maps of all layers, as if all were of full size
+        # values per pixel: the maps of all layers, as if all had the full resolution
         values = sum(c.outputs for c in unet.convolutions)
-        #: pixels that are evaluated together, by the memory of the device
+        #: pixels that are evaluated together, limited by the memory of the device
         self.batch_pixels = fit_to_memory(
             device_bytes(), 2 * 4 * values, BATCH_PIXELS, (BATCH_PIXELS, 1 << 24)
         )
@@ -171,7 +171,7 @@ class OpenVINOEngine:
             if batch.shape not in self._compiled:
                 self._compiled[batch.shape] = self._compile(batch.shape)
             found = self._compiled[batch.shape].infer({0: batch})[0][:, 0]
-            return np.array(found)  # its memory is used again for the next batch
+            return np.array(found)  # a copy: OpenVINO reuses this memory
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         openvino = import_openvino()
@@ -222,7 +222,7 @@ def openvino_unet(unet: UNet, shape: tuple[int, ...]) -> Any:
 
 
 def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Engine:
-    """Return the fastest engine that is installed, or the one that is named.
+    """Return the fastest installed engine, or the engine with the given name.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Eng
                 " engine='keras' for other models"
             )
         return KerasEngine(model)
-    name = _fastest() if wanted == "auto" else wanted
+    name = _choose_fastest() if wanted == "auto" else wanted
     if name != "keras" and find_spec(name) is None:
         raise MissingExtraError(
             name,
@@ -265,8 +265,8 @@ def pick_engine(wanted: EngineName, unet: UNet | None, model: Any | None) -> Eng
     return KerasEngine(model)
 
 
-def _fastest() -> str:
-    """Return the name of the fastest engine that is installed."""
+def _choose_fastest() -> str:
+    """Return the name of the fastest installed engine."""
     if find_spec("jax") is not None:
         import jax
 

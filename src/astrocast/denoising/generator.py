@@ -1,6 +1,6 @@
 """Make batches of training items from recordings.
 
-Imports Keras: loaded when `astrocast.denoising.SubFrameGenerator` is first used.
+This module imports Keras; it is imported at the first use of `SubFrameGenerator`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     The network learns to predict a frame from its neighbours, as in DeepInterpolation
     (Lecoq et al. 2021, https://doi.org/10.1038/s41592-021-01285-2). A batch is
     ``(x, y)``, float32: ``x`` (item, row, column, context frame), ``y`` (item, row,
-    column, 1), the target frame. Each epoch has other targets in another order, which
-    ``seed`` decides. Recordings are read lazily; no frame is read twice for a batch.
+    column, 1), the target frame. Each epoch has new targets in a new order, determined
+    by ``seed``. Recordings are read lazily; no frame is read twice for a batch.
 
     Parameters
     ----------
     paths
-        One recording or a list: paths of any format that astrocast reads, arrays, or
-        opened recordings.
+        One recording or a list of recordings: paths of any supported format, arrays, or
+        open recordings.
     batch_size
         Items per batch; the last batch of an epoch may be smaller.
     input_size
@@ -74,7 +74,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         Pixels by which neighbouring patches overlap.
     padding
         ``symmetric`` or ``edge``: extend frames whose size is not a multiple of the
-        patch. None: leave the rest of the frame out.
+        patch size. None: leave out the rest of the frame.
     shuffle
         Put the items of an epoch in random order.
     normalize
@@ -82,37 +82,37 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         deviation; ``local``: the same with mean and standard deviation of each item's
         context. None: the network gets grey values.
     loc
-        Dataset in formats that hold several; None: the only one, or the format's
-        default.
+        Dataset, in formats that contain several; None: the only one, or the default of
+        the format.
     output_size
         Size of the target (row, column), cut from the middle of the patch.
     cache_results
-        Keep batches in memory; all epochs are then the same.
+        Store batches in memory; all epochs are then the same.
     in_memory
         Read the recordings into memory at the start.
     save_global_descriptive
         Store mean and standard deviation as attributes ``global_mean`` and
         ``global_std`` of an HDF5 dataset. This is the only case in which astrocast
-        writes to an input file; without permission to write, the file stays as it is.
+        writes to an input file; a file without write permission is not changed.
     logging_level
         Level of the messages of this object, logger ``astrocast.denoising``.
     seed
-        Seed of all random choices; None: another one each time.
+        Seed of all random choices; None: a different one each time.
 
     Attributes
     ----------
     batch_size : int
         Items per batch.
     engine : str or None
-        What evaluated the network in the last `infer`.
+        Library that evaluated the network in the last `infer`.
 
     Raises
     ------
     InvalidConditionError
-        (a ValueError and an AssertionError) if parameters do not fit together or to the
-        recordings; the message lists all problems.
+        (a ValueError and an AssertionError) Parameters contradict each other or do not
+        fit the recordings; the message lists all problems.
     RecordingNotFoundError
-        If a path does not exist.
+        A path does not exist.
 
     Examples
     --------
@@ -248,7 +248,7 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
     def regroup(self, batch_size: int) -> Any:
         """Return these items in batches of another size, for training.
 
-        The generator itself where the size is the same.
+        Returns the generator itself if the size is the same.
         """
         return (
             self if batch_size == self.batch_size else _RebatchedItems(self, batch_size)
@@ -300,18 +300,19 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         out_loc
             Dataset in the output; needed for HDF5.
         dtype
-            dtype of the output; values beyond its range are clipped, with a warning.
-            ``same`` is the dtype of the recording; without ``rescale``, where a signal
-            around 0 does not fit into integers, it is float32 for an integer recording.
+            dtype of the output; values outside its range are clipped, with a warning.
+            ``same`` is the dtype of the recording; without ``rescale`` it is float32
+            for an integer recording, because a signal around 0 does not fit into
+            integers.
         chunk_size
             Chunks of the output: a shape, a number of frames, or None or ``infer`` for
             chunks of about 1 MB.
         rescale
-            True: return to the grey values of the recording. False: keep the normalised
-            signal (mean 0, standard deviation 1).
+            True: convert back to the grey values of the recording. False: return the
+            normalised signal (mean 0, standard deviation 1).
         engine
-            Library that evaluates the network; ``auto`` takes the fastest that is
-            installed. Its name is logged and stored in the attribute ``engine``.
+            Library that evaluates the network; ``auto``: the fastest installed one. Its
+            name is logged and stored in the attribute ``engine``.
         tile
             Largest side of a tile in pixels.
         overwrite
@@ -325,20 +326,20 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         Raises
         ------
         RecordingNotFoundError
-            If there is no model at the path.
+            The path contains no model.
         InvalidConditionError
-            If the model needs another number of context frames than the generator
-            gives.
+            The model needs another number of context frames than the generator gives.
 
         Warns
         -----
         AstrocastWarning
-            If values were clipped to the range of an integer dtype: how many.
+            Values were clipped to the range of an integer dtype; the message states how
+            many.
         """
         if len(self.recordings) != 1:
             raise InvalidConditionError(
-                "infer works on one recording, but this generator has"
-                f" {len(self.recordings)}; make one generator for each"
+                "infer needs exactly one recording, but this generator has"
+                f" {len(self.recordings)}; make one generator for each recording"
             )
         result, self.engine = infer_recording(
             self.recordings[0],
@@ -384,10 +385,9 @@ class SubFrameGenerator(import_keras("training").utils.PyDataset):  # type: igno
         )
         if not self.items:
             raise InvalidConditionError(
-                "there are no targets to train on: z_select is"
-                f" {self.settings.z_select}, but only frames from"
-                f" {self.window.halo[0]} to {self.window.halo[1]} before the end have"
-                " all context frames"
+                f"no frame can be a training target: z_select is"
+                f" {self.settings.z_select}, but the first {self.window.halo[0]} and"
+                f" the last {self.window.halo[1]} frames lack context frames"
             )
 
     def _make_item(

@@ -41,7 +41,7 @@ _GENERIC_HALO, _GENERIC_ALIGN = 32, 16
 
 @dataclass
 class PredictFrames:
-    """Predict each frame from its neighbours: an operation of `run_blocks`.
+    """Predict each frame from its neighbours; an operation for `run_blocks`.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ class PredictFrames:
         Normalisation of the network's input, or ``local``: mean and standard deviation
         of each frame's context.
     rescale
-        Return to grey values afterwards.
+        Convert back to grey values afterwards.
     dtype
         dtype of the result.
 
     Attributes
     ----------
     tally : int
-        Number of values so far that were outside the range of ``dtype``.
+        Number of values that were outside the range of ``dtype`` so far.
     """
 
     engine: Engine
@@ -84,14 +84,15 @@ class PredictFrames:
         scaled = (
             self.scaling if isinstance(self.scaling, Scaling) else Scaling()
         ).apply(frames)
-        # at the ends of the recording there is no halo: mirror at the end frames
+        # the halo is incomplete at the ends of the recording: mirror at the end frames
         scaled = np.pad(
             scaled,
             ((before - block.lead, after - block.trail), (0, 0), (0, 0)),
             mode="reflect",
         )
         out = np.empty((block.stop - block.start, *frames.shape[1:]), np.float32)
-        local = self._local(scaled, len(out)) if self.scaling == "local" else None
+        is_local = self.scaling == "local"
+        local = self._measure_local(scaled, len(out)) if is_local else None
         self._predict(self.tiling.extend(scaled), local, out)
         if self.rescale:
             out = (
@@ -118,7 +119,7 @@ class PredictFrames:
         size = max(1, min(pixels // (rows * columns), len(jobs)))
         batch = np.zeros((size, self.window.channels, rows, columns), np.float32)
         for first in range(0, len(jobs), size):
-            # the last batch may be only partly filled; the rest is not used
+            # the last batch may be filled only in part; the rest is ignored
             part = jobs[first : first + size]
             for place, (t, (y, x)) in zip(batch, part, strict=False):
                 np.take(
@@ -133,7 +134,9 @@ class PredictFrames:
             for result, (t, corner) in zip(self.engine(batch), part, strict=False):
                 self.tiling.place(out[t], corner, result)
 
-    def _local(self, frames: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    def _measure_local(
+        self, frames: NDArray[np.float32], count: int
+    ) -> NDArray[np.float32]:
         """Return mean and standard deviation of each frame's context, (2, frame)."""
         means = frames.mean((1, 2), dtype=np.float64)
         squares = np.square(frames - means.mean(), dtype=np.float64).mean((1, 2))
@@ -148,7 +151,7 @@ class PredictFrames:
     def _undo_local(
         self, out: NDArray[np.float32], local: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
-        """Return the frames in grey values, from their mean and deviation `local`."""
+        """Return the frames in grey values; ``local``: from `_measure_local`."""
         assert local is not None
         return out * local[1][:, None, None] + local[0][:, None, None]
 
@@ -172,16 +175,16 @@ def load_model(model: Any) -> tuple[UNet | None, Any]:
 
 
 def check_context(found: int | None, window: Window) -> None:
-    """Raise an error where a model needs another number of context frames."""
+    """Raise an error if a model needs another number of context frames."""
     if found is not None and found != window.channels:
         raise InvalidConditionError(
-            f"the model takes {found} context frames, the generator gives"
+            f"the model needs {found} context frames, but pre_post_frame gives"
             f" {window.channels} ({window.context[0]} before and {window.context[1]}"
             " after); set pre_post_frame to match the model"
         )
 
 
-def prediction(
+def prepare_prediction(
     recording: Recording,
     model: Any,
     window: Window,
@@ -194,8 +197,8 @@ def prediction(
 ) -> PredictFrames:
     """Return the operation that denoises ``recording`` with ``model``.
 
-    ``dtype`` "same" is the dtype of the recording; without ``rescale`` it is float32
-    for integers, which cannot hold a normalised signal.
+    ``dtype`` "same" is the dtype of the recording. Without ``rescale`` it is float32
+    for an integer recording: integers cannot represent a normalised signal.
     """
     unet, keras_model = load_model(model)
     check_context(unet.context if unet else keras_model.input_shape[-1], window)
@@ -220,7 +223,7 @@ def prediction(
 
 
 def _result_dtype(recording: Recording, dtype: Any, rescale: bool) -> np.dtype[Any]:
-    """Return the dtype of the output, see `prediction`."""
+    """Return the dtype of the output, see `prepare_prediction`."""
     if not (isinstance(dtype, str) and dtype == "same"):
         return as_dtype(dtype)
     if not rescale and recording.dtype.kind in "iub":
@@ -244,11 +247,11 @@ def infer_recording(
     overwrite: bool,
     parameters: dict[str, Any],
 ) -> tuple[NDArray[Any] | Path, str]:
-    """Denoise a recording into a file, or an array where ``output`` is None.
+    """Denoise a recording into a file, or into an array if ``output`` is None.
 
     Returns the path or array, and the name of the engine.
     """
-    operation = prediction(
+    operation = prepare_prediction(
         recording,
         model,
         window,
@@ -292,7 +295,7 @@ def write_result(
     overwrite: bool,
     parameters: dict[str, Any],
 ) -> NDArray[Any] | Path:
-    """Run an operation over a recording into a file (with provenance) or an array."""
+    """Apply an operation to a recording; write a file with provenance, or an array."""
     attributes = None
     if output is not None:
         attributes = {
@@ -323,9 +326,9 @@ def check_output(
     chunks: Any,
     overwrite: bool,
 ) -> None:
-    """Raise the errors of writing the result now, not after minutes of training.
+    """Raise an error now if the output cannot be written, before minutes of training.
 
-    Leaves nothing behind.
+    The output is not changed.
     """
     create_recording(
         output,

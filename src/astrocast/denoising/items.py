@@ -42,7 +42,7 @@ class Window:
 
     @property
     def length(self) -> int:
-        """Frames from the first to the last context frame."""
+        """Number of frames from the first to the last context frame."""
         return sum(self.halo) + 1
 
     @property
@@ -161,7 +161,7 @@ def read_patches(
 def _group_overlapping(
     order: list[int], items: Sequence[Item], length: int
 ) -> list[list[int]]:
-    """Group items whose windows of ``length`` frames overlap; they are read at once."""
+    """Group items whose windows of ``length`` frames overlap, to read them together."""
     runs: list[list[int]] = []
     for i in order:
         if runs and items[i].frame - items[runs[-1][-1]].frame < length:
@@ -178,7 +178,7 @@ def _read_box(
     stop: int,
     settings: GeneratorSettings,
 ) -> tuple[tuple[int, int], NDArray[Any]]:
-    """Read the smallest box that holds the patches of all items.
+    """Read the smallest box that contains the patches of all items.
 
     Returns its first row and column, and the frames (frame, row, column).
     """
@@ -202,7 +202,7 @@ def _read_box(
 def _pixels(
     start: int, size: int, length: int, settings: GeneratorSettings
 ) -> NDArray[np.intp]:
-    """Return the pixels of a patch along one axis; beyond the border as ``padding``."""
+    """Return the pixels of a patch along one axis, extended at the border."""
     if start + size <= length or settings.padding is None:
         return np.arange(start, start + size)
     return np.pad(np.arange(length), (0, start + size - length), mode=settings.padding)[

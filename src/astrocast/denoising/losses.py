@@ -9,10 +9,10 @@ from astrocast.errors import InvalidValueError
 
 
 def annealed_loss(y_true: Any, y_pred: Any) -> Any:
-    """Return the mean square root of the absolute error, a tensor of the backend.
+    """Return the mean of the square root of the absolute error, a tensor.
 
-    Rare large errors have less weight than in a mean square. Biased where noise is
-    skewed (few photons): the mean squared error is not.
+    Rare large errors have less weight than in a mean squared error. The loss is biased
+    if the noise is skewed (few photons); the mean squared error is not.
     """
     ops = import_keras("a loss").ops
     difference = ops.abs(ops.cast(y_true, "float32") - ops.cast(y_pred, "float32"))
@@ -30,7 +30,7 @@ NAMED = {"annealed_loss": annealed_loss, "mean_squareroot_error": mean_squareroo
 
 
 def find_loss(loss: Any) -> Any:
-    """Return the loss function of a name; a function or object is returned as it is."""
+    """Return the loss with a given name; a function or object is returned unchanged."""
     if not isinstance(loss, str):
         return loss
     if loss in NAMED:

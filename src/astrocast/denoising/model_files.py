@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import h5py
 import numpy as np
@@ -24,7 +25,7 @@ from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
 from astrocast.runtime.provenance import write_json
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-#: maximum number of weights, 2 GB; sensible networks are far smaller
+#: maximum number of weights (2 GB); real networks are far smaller
 _MOST_VALUES = 1 << 29
 
 
@@ -32,7 +33,7 @@ _MOST_VALUES = 1 << 29
 class SavedNetwork:
     """A network read from a file, with the record of its training.
 
-    ``record`` holds the JSON file beside the weights; empty without one.
+    ``record``: content of the JSON file beside the weights; empty without this file.
     """
 
     unet: UNet
@@ -44,16 +45,16 @@ def read_network(path: str | Path) -> SavedNetwork:
     """Return the U-Net of a model file.
 
     Formats: the output of `Network` (the folder, the JSON file or the weights), Keras
-    weights (``.weights.h5``), Keras archives (``.keras``), and legacy Keras HDF5 such
-    as the public pretrained networks, for any input size.
+    weights (``.weights.h5``), Keras archives (``.keras``), and legacy Keras HDF5 files
+    such as the public pretrained networks, for any input size.
 
     Raises
     ------
     RecordingNotFoundError
-        If there is nothing at the path.
+        The path does not exist.
     FormatError
-        If the file is of another kind, damaged, or not a U-Net; pickles and models that
-        contain code are refused.
+        The file has another format, is damaged, or is not a U-Net. Pickles and models
+        that contain code are refused.
     """
     found = _locate(Path(path))
     with found.open("rb") as file:
@@ -72,22 +73,29 @@ def read_network(path: str | Path) -> SavedNetwork:
         unet = unet_from_arrays(arrays)
     except InvalidValueError as error:
         raise FormatError(f"{found}: {error}") from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        zipfile.BadZipFile,
-    ) as error:
-        if isinstance(error, FormatError):
-            raise
+    except FormatError:
+        raise
+    except Exception as error:  # libraries raise anything on damaged bytes
         raise FormatError(
-            f"{found} cannot be read as a model: {error}. The file is damaged or of"
-            " another kind"
+            f"{found} cannot be read as a model: {error}. The file is damaged or has"
+            " another format"
         ) from error
-    return SavedNetwork(unet, found, _read_record(found))
+    record = _read_record(found)
+    written = record.get("weights_crc32")
+    if written is not None and written != checksum_weights(unet):
+        raise FormatError(
+            f"the weights in {found} are not those that were written: their checksum"
+            " differs. Take the file from a copy, or train again"
+        )
+    return SavedNetwork(unet, found, record)
+
+
+def checksum_weights(unet: UNet) -> str:
+    """Return the CRC-32 of all weights as float32, 8 hexadecimal digits."""
+    checksum = 0
+    for array in unet.arrays():
+        checksum = crc32(np.ascontiguousarray(array, "<f4").data, checksum)
+    return f"{checksum:08x}"
 
 
 def _locate(path: Path) -> Path:
@@ -104,7 +112,7 @@ def _locate(path: Path) -> Path:
     if path.suffix == ".json":
         path = path.with_name(path.name.removesuffix(".json") + ".weights.h5")
     if not path.exists():
-        raise RecordingNotFoundError(f"there is no model at {path}; check the path")
+        raise RecordingNotFoundError(f"the model {path} does not exist; check the path")
     return path
 
 
@@ -124,13 +132,13 @@ def _read_archive(path: Path) -> list[NDArray[Any]]:
         _check_layers(json.loads(archive.read("config.json")), path)
         if archive.getinfo("model.weights.h5").file_size > 4 * _MOST_VALUES:
             raise FormatError(
-                f"{path} holds more than {4 * _MOST_VALUES >> 30} GB of weights"
+                f"{path} contains more than {4 * _MOST_VALUES >> 30} GB of weights"
             )
         return _read_hdf5(io.BytesIO(archive.read("model.weights.h5")), path)
 
 
 def _check_layers(config: Any, path: Path) -> None:
-    """Raise an error where a configuration has layers other than those of a U-Net."""
+    """Raise an error if a configuration has layers other than those of a U-Net."""
     layers = (
         config.get("config", {}).get("layers", []) if isinstance(config, dict) else []
     )
@@ -145,7 +153,7 @@ def _check_layers(config: Any, path: Path) -> None:
         )
         raise FormatError(
             f"{path} {found}; only U-Nets of {', '.join(KNOWN_LAYERS)} are read (Lambda"
-            " layers carry code)"
+            " layers contain code)"
         )
 
 
@@ -176,8 +184,8 @@ def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
         for key in group:
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise FormatError(
-                    f"{path} links {prefix + key!r} to elsewhere; a model file holds"
-                    " its weights itself"
+                    f"in {path}, {prefix + key!r} is a link to another place; a model"
+                    " file must contain its weights"
                 )
             if prefix.count("/") > 8:
                 raise FormatError(
@@ -189,8 +197,8 @@ def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
                     descend(child, f"{prefix}{key}/")
             elif child.external or child.is_virtual:
                 raise FormatError(
-                    f"{path} keeps {prefix + key!r} in another file; a model file holds"
-                    " its weights itself"
+                    f"in {path}, {prefix + key!r} is stored in another file; a model"
+                    " file must contain its weights"
                 )
             elif child.dtype.kind == "f":
                 found[prefix + key] = child
@@ -200,7 +208,7 @@ def _datasets(root: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
 
 
 def _layer_order(root: h5py.Group) -> list[str]:
-    """Return the names of layers in their stored order; empty where not stored."""
+    """Return the names of layers in their stored order; empty if it is not stored."""
     names = root.attrs.get("layer_names", [])
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
@@ -208,10 +216,7 @@ def _layer_order(root: h5py.Group) -> list[str]:
 def _order_weights(
     datasets: dict[str, h5py.Dataset], order: list[str], path: Path
 ) -> list[NDArray[Any]]:
-    """Return kernel, bias, kernel, bias ... in the order of evaluation.
-
-    Batch normalisation is folded in.
-    """
+    """Return kernel, bias, kernel, bias ... in the order of evaluation."""
     layers: dict[str, dict[str, h5py.Dataset]] = {}
     for name, dataset in datasets.items():
         layer, leaf = _layer_and_leaf(name)
@@ -228,7 +233,7 @@ def _order_weights(
             raise FormatError(
                 f"{path}: layer {layer!r} has the weights {sorted(weights)}; expected"
                 " the kernel and bias of a convolution. A network with batch"
-                " normalisation is read from the folder that Network wrote"
+                " normalisation can only be read from the folder that Network wrote"
             )
     return arrays
 
@@ -254,7 +259,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(beside.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
-            raise TypeError(f"it holds {type(record).__name__}, expected an object")
+            raise TypeError(f"it contains {type(record).__name__}, not an object")
     except (ValueError, TypeError, RecursionError) as error:
         raise FormatError(
             f"{beside} is damaged: {error}; remove it to read the weights alone"
@@ -267,8 +272,7 @@ def write_network(
 ) -> Path:
     """Write ``<prefix>.weights.h5`` and ``<prefix>.json``; return the weights' path.
 
-    The weights are stored as the convolutions that are evaluated (batch normalisation
-    folded in), a group for each.
+    Each convolution is stored as one group; batch normalisation is folded into it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{prefix}.weights.h5"
@@ -285,5 +289,10 @@ def write_network(
         "kernel": unet.filters,
         "context": unet.context,
     }
-    write_json(folder / f"{prefix}.json", {"architecture": architecture, **record})
+    described = {
+        "architecture": architecture,
+        "weights_crc32": checksum_weights(unet),
+        **record,
+    }
+    write_json(folder / f"{prefix}.json", described)
     return path

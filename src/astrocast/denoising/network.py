@@ -37,11 +37,11 @@ class Network:
     train_generator
         Training data.
     val_generator
-        Validation data; without them the training loss decides which weights are best.
+        Validation data; without it the training loss decides which weights are best.
     learning_rate
         Initial step size of Adam.
     decay_rate
-        Factor of the step size after every ``decay_steps`` steps.
+        The step size is multiplied by this factor after every ``decay_steps`` steps.
     decay_steps
         Steps (not epochs) between two reductions of the step size.
     n_stacks
@@ -70,10 +70,10 @@ class Network:
     Raises
     ------
     InvalidConditionError
-        If the size of the patches does not fit the number of resolutions, or the
+        The size of the patches does not fit the number of resolutions, or the
         pretrained weights need another number of context frames.
     RecordingNotFoundError
-        If there is no model at ``pretrained_weights``.
+        The path ``pretrained_weights`` does not exist.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class Network:
         self._compile()
 
     def __repr__(self) -> str:
-        """Return the size of the network and whether it has training data."""
+        """Return the size of the network, and whether it has training data."""
         rows, columns, frames = self.model.input_shape[1:]
         size = "frames of any size" if rows is None else f"{rows} x {columns} pixels"
         data = "no training data" if self.train_generator is None else "training data"
@@ -142,7 +142,7 @@ class Network:
     def annealed_loss(y_true: Any, y_pred: Any) -> Any:
         """Return the mean of the square root of the absolute error.
 
-        A tensor of the Keras backend; takes tensors and arrays.
+        Takes tensors and arrays; returns a tensor of the Keras backend.
         """
         return annealed_loss(y_true, y_pred)
 
@@ -150,7 +150,7 @@ class Network:
     def mean_squareroot_error(y_true: Any, y_pred: Any) -> Any:
         """Return the root of the mean squared error.
 
-        A tensor of the Keras backend; takes tensors and arrays.
+        Takes tensors and arrays; returns a tensor of the Keras backend.
         """
         return mean_squareroot_error(y_true, y_pred)
 
@@ -165,7 +165,7 @@ class Network:
         model_prefix: str = "model",
         verbose: int = 1,
     ) -> Any:
-        """Train the network; at the end it has the weights of the best epoch.
+        """Train the network; afterwards it has the weights of the best epoch.
 
         Parameters
         ----------
@@ -194,13 +194,13 @@ class Network:
         Returns
         -------
         keras.callbacks.History
-            Loss of each epoch. A training that diverges is stopped; the network then
-            has the best weights before that.
+            Loss of each epoch. If training diverges, it is stopped and the network gets
+            the best weights so far.
 
         Raises
         ------
         InvalidValueError
-            If ``monitor`` is not a metric of the model; the message lists the metrics.
+            ``monitor`` is not a metric of the model; the message lists the metrics.
         """
         settings = TrainingSettings.checked(
             batch_size=batch_size,
@@ -261,7 +261,7 @@ class Network:
         ):
             for layer in self.model.layers[:-1]:
                 layer.trainable = trainable
-            self._compile()  # Keras reads which layers learn when a model is compiled
+            self._compile()  # Keras reads `trainable` when a model is compiled
             if epochs:
                 history = _join_histories(history, self._fit(settings, epochs))
         return history
@@ -280,7 +280,7 @@ class Network:
         unet = read_network(settings.pretrained_weights).unet
         if unet.context != context:
             raise InvalidConditionError(
-                f"the pretrained weights take {unet.context} context frames, the"
+                f"the pretrained weights need {unet.context} context frames, but the"
                 f" generator gives {context}; set pre_post_frame to match the weights"
             )
         model = build_model(context, unet.n_stacks, unet.filters)
@@ -288,7 +288,7 @@ class Network:
         return model
 
     def _check_sizes(self) -> None:
-        """Raise an error where patches and context do not fit the network."""
+        """Raise an error if patches and context do not fit the network."""
         align = 2 ** sum(
             type(layer).__name__ == "MaxPooling2D" for layer in self.model.layers
         )
@@ -299,9 +299,9 @@ class Network:
             if generator.window.channels != self.train_generator.window.channels:
                 raise InvalidConditionError(
                     "the training generator gives"
-                    f" {self.train_generator.window.channels} context frames, the"
-                    f" validation generator {generator.window.channels}; they must be"
-                    " equal"
+                    f" {self.train_generator.window.channels} context frames, but the"
+                    f" validation generator gives {generator.window.channels}; they"
+                    " must be equal"
                 )
             if any(side % align for side in settings.input_size):
                 raise InvalidConditionError(
@@ -344,7 +344,7 @@ class Network:
         """Train for some epochs and return the history of Keras."""
         monitor = self._choose_monitor(settings.monitor)
         save = (
-            self._saver(Path(settings.save_model), settings)
+            self._make_saver(Path(settings.save_model), settings)
             if settings.save_model is not None
             else None
         )
@@ -358,14 +358,14 @@ class Network:
                 epochs=epochs,
                 callbacks=[watch.callback()],
                 verbose=settings.verbose,
-                shuffle=False,  # the generator has its own, seeded order
+                shuffle=False,  # the generator shuffles with its own seed
             )
 
-    def _saver(self, folder: Path, settings: TrainingSettings) -> Any:
+    def _make_saver(self, folder: Path, settings: TrainingSettings) -> Any:
         """Return the function that `BestWeights` calls to save the model."""
         if folder.exists() and not folder.is_dir():
             raise OutputError(
-                f"save_model must be a folder, but {folder} is a file; name another"
+                f"save_model must be a folder, but {folder} is a file; choose another"
             )
         scaling = self.train_generator.scalings[0]
         made_from = {

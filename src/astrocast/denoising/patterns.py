@@ -1,4 +1,4 @@
-"""Denoise by the SVD of small patches, found and applied block by block."""
+"""Denoise by SVD of small patches: find the patterns and project block by block."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from astrocast.kernels.frames.convert import saturate
 from astrocast.runtime.blocks import Block, plan_blocks
 from astrocast.runtime.progress import track
 
-#: bytes of covariances in memory at once; larger frames are divided into bands of rows
+#: bytes of covariances in memory; larger frames are divided into bands of rows
 _COVARIANCE_BYTES = 256 << 20
 _FRAMES = 128
 #: with fewer bins, patterns cannot be separated from noise
@@ -31,7 +31,7 @@ _FEWEST_BINS = 8
 
 @dataclass
 class ProjectFrames:
-    """Project frames on the patterns of each patch: an operation of `run_blocks`."""
+    """Project frames on the patterns of each patch; an operation for `run_blocks`."""
 
     patterns: Patterns
     dtype: np.dtype[Any]
@@ -69,7 +69,7 @@ def learn_patterns(
     boxes, windows = patch_windows(recording.shape[1:], patch)
     bands = []
     with track("find patterns", len(boxes), "patches") as advance:
-        for band in _bands(boxes):
+        for band in _plan_bands(boxes):
             top, bottom = int(boxes[band, 0].min()), int(boxes[band, 1].max())
             local = boxes[band] - np.array([top, top, 0, 0], np.int32)
             moments = _sum_band(recording, slice(top, bottom), local, bin_frames)
@@ -81,7 +81,7 @@ def learn_patterns(
 def _sum_band(
     recording: Recording, rows: slice, boxes: NDArray[np.int32], bin_frames: int
 ) -> Moments:
-    """Return the sums over the recording for the patches of a band of rows."""
+    """Return the moments over the recording for the patches of a band of rows."""
     reference = (
         recording.read(0, min(64, recording.shape[0]), rows)
         .mean(0, dtype=np.float64)
@@ -95,10 +95,10 @@ def _sum_band(
     return moments
 
 
-def _bands(boxes: NDArray[np.int32]) -> Iterator[slice]:
+def _plan_bands(boxes: NDArray[np.int32]) -> Iterator[slice]:
     """Yield slices of patches (sorted by row) whose covariances fit into memory.
 
-    Patches that begin in the same row stay together.
+    Patches that begin in the same row are in the same slice.
     """
     bytes_of = (
         4

@@ -24,10 +24,10 @@ from astrocast.kernels.denoising.unet_layout import UNet
 from astrocast.runtime.progress import track
 from astrocast.settings.denoising import DenoiserSettings
 
-#: steps per entry of the loss history; the best weights are stored as often
+#: steps per entry of the loss history; after each entry the best weights are stored
 _ROUND = 100
-#: a mean loss above this (in variances of the recording) means that training diverged,
-#: even if it is finite; predicting the mean image alone has a loss of about 1
+#: a mean loss above this (in variances of the recording) means that training diverged;
+#: predicting the mean image has a loss of about 1
 _DIVERGED = 10.0
 
 
@@ -49,7 +49,7 @@ class BestSoFar:
     loss: float = math.inf
 
     def update(self, loss: float, model: Any) -> bool:
-        """Store the weights if ``loss`` is the lowest so far; return if it diverged."""
+        """Store the weights if ``loss`` is the lowest; return whether it diverged."""
         if loss < self.loss:
             self.loss, self.weights = loss, weights_of(model)
         return loss > _DIVERGED
@@ -69,7 +69,7 @@ def start_model(
     )
     if unet is not None and unet.context != context:
         raise InvalidConditionError(
-            f"the pretrained weights take {unet.context} context frames, "
+            f"the pretrained weights need {unet.context} context frames, but "
             f"pre_post_frame gives {context}; set pre_post_frame to match"
         )
     align = 2 ** ((settings.n_stacks if unet is None else unet.n_stacks) - 1)
@@ -96,7 +96,7 @@ def train(
 
     The loss is the mean squared error: its minimum is the conditional mean given the
     neighbouring frames, which is unbiased. Losses whose minimum is the median or mode
-    are biased where photons are few and noise is skewed.
+    are biased if photons are few, because the noise is then skewed.
     """
     keras = import_keras("training a network")
     model.compile(keras.optimizers.Adam(settings.learning_rate), "mean_squared_error")

@@ -1,4 +1,4 @@
-"""Open and check the recordings of a generator; find mean and standard deviation."""
+"""Open and check the recordings of a generator; compute mean and deviation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_sources(
     recordings: list[Recording] = []
     try:
         for source in sources:
-            recordings.append(open_recording(source, settings.loc))  # noqa: PERF401 - those opened are closed on error
+            recordings.append(open_recording(source, settings.loc))  # noqa: PERF401 - open recordings are closed on error
         problems = check_sources(recordings, settings, window)
         if problems:
             raise InvalidConditionError("; ".join(problems))
@@ -52,8 +52,8 @@ def check_sources(
     for r in recordings:
         if r.shape[0] < window.length:
             problems.append(
-                f"{name(r)} has {r.shape[0]} frames, the window needs {window.length}"
-                f" ({window.context[0]} + {window.context[1]} context,"
+                f"{name_of(r)} has {r.shape[0]} frames, but the window needs"
+                f" {window.length} ({window.context[0]} + {window.context[1]} context,"
                 f" {sum(window.gap)} gap, 1 target); use a smaller pre_post_frame"
             )
         if settings.padding is None and (
@@ -61,7 +61,7 @@ def check_sources(
         ):
             problems.append(
                 f"input_size {settings.input_size} is larger than the frames of"
-                f" {name(r)}, {r.shape[1:]}; use smaller patches or padding"
+                f" {name_of(r)}, {r.shape[1:]}; use smaller patches or padding"
             )
     dtypes = sorted({str(r.dtype) for r in recordings})
     if len(dtypes) > 1 and settings.normalize is None:
@@ -72,7 +72,7 @@ def check_sources(
     return problems
 
 
-def name(recording: Recording) -> str:
+def name_of(recording: Recording) -> str:
     """Return the name of a recording for messages."""
     return str(recording.path) if recording.path else "the array"
 
@@ -80,7 +80,7 @@ def name(recording: Recording) -> str:
 def global_scaling(recording: Recording) -> Scaling:
     """Return mean and standard deviation of a recording, stored or computed.
 
-    Values that `store_scaling` stored in the file are used if there are any.
+    Values that `store_scaling` stored in the file are used if they exist.
     """
     stored = _stored_scaling(recording)
     if stored is not None:
@@ -93,9 +93,9 @@ def global_scaling(recording: Recording) -> Scaling:
 
 
 def pixel_scaling(recording: Recording) -> Scaling:
-    """Return the mean frame of a recording and the standard deviation around it.
+    """Return the mean frame of a recording, and the standard deviation around it.
 
-    The offset is one number per pixel, the scale one number.
+    The offset has one value per pixel (row, column); the scale is one number.
     """
     block = max(1, (32 << 20) // (4 * recording.shape[1] * recording.shape[2]))
     total = np.zeros(recording.shape[1:])
@@ -134,14 +134,14 @@ def _stored_scaling(recording: Recording) -> Scaling | None:
 def store_scaling(recording: Recording, scaling: Scaling) -> Recording:
     """Store mean and standard deviation as attributes of the dataset.
 
-    Returns the recording, opened again. Formats other than HDF5 are left as they are;
-    so is a file without permission to write, with a line in the log.
+    Returns the recording, opened again. Formats other than HDF5 are not changed, nor is
+    a file without write permission (a log message says so).
     """
     if not _is_hdf5(recording) or _stored_scaling(recording) is not None:
         return recording
     import h5py
 
-    recording.close()  # HDF5 does not open a file for writing that is open for reading
+    recording.close()  # HDF5 cannot write to a file that is open for reading
     try:
         with h5py.File(recording.path, "r+") as file:
             file[recording.loc].attrs[_MEAN] = scaling.offset

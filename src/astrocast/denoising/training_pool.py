@@ -14,8 +14,8 @@ from astrocast.kernels.denoising.scaling import Scaling
 
 Array = NDArray[np.float32]
 
-#: bytes of normalised frames in memory for training; more do not improve a training of
-#: some minutes
+#: bytes of normalised frames in memory for training; more frames do not improve the
+#: result of a few minutes
 _POOL_BYTES = 384 << 20
 
 
@@ -43,8 +43,8 @@ class TrainingPool:
 
         Context: (item, row, column, frame), target: (item, row, column, 1). Items are
         rotated and flipped at random, and reversed in time if the window is symmetric.
-        All patches have the same probability: drawing active ones more often did not
-        help, see ``docs/algorithms/denoising.md``.
+        All patches have the same probability: a higher probability for active patches
+        did not improve the result, see ``docs/algorithms/denoising.md``.
         """
         rows, columns = self.patch
         x = np.empty((count, rows, columns, self.window.channels), np.float32)
@@ -91,8 +91,8 @@ def load_pool(
 ) -> TrainingPool:
     """Read the frames for training.
 
-    All frames of the recording; if it is too large, evenly spread groups of frames.
-    ``align``: number of which the sides of patches are multiples.
+    All frames of the recording; if it is too large, evenly spread groups of frames. The
+    sides of patches are multiples of ``align``.
     """
     sides: Any = tuple(
         min(patch, length) // align * align for length in recording.shape[1:]

@@ -1,4 +1,4 @@
-"""Events in space and time."""
+"""Detect events in space and time."""
 
 from astrocast.detection.detector import Detector
 

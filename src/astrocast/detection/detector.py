@@ -1,4 +1,4 @@
-"""`Detector`: from a recording to its events."""
+"""`Detector`: detect events in a recording."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from astrocast.detection.checkpoint import (
-    Checkpoint,
     describe_detection,
     is_finished,
+    open_checkpoint,
 )
 from astrocast.detection.preconditions import (
     check_in_force,
     check_shapes,
     derive_levels,
     find_bad_frames,
+    search_undenoised,
     signal_kind_of,
     widest_border,
 )
 from astrocast.detection.run import DetectionInputs, detect
-from astrocast.detection.shared_recording import as_asked, remove_memory_map
+from astrocast.detection.shared_recording import hold_recording, remove_memory_map
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
 from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
@@ -56,8 +57,8 @@ class Detector:
     input_path
         Recording, in any format that `astrocast.io.open_recording` reads.
     output
-        Directory of the result, which must not exist; ``<stem>.<last part of loc>.roi``
-        beside the input when None.
+        Directory of the result, which must not exist; None:
+        ``<stem>.<last part of loc>.roi`` beside the input.
     logging_level
         Level of the messages, as in `logging`.
 
@@ -74,22 +75,22 @@ class Detector:
         output: str | Path | None = None,
         logging_level: int = 20,
     ) -> None:
-        #: what is opened: a path, a URL, or a recording that is open already
+        #: the input: a path, a URL, or an open recording
         self._source: Any = input_path
         if isinstance(input_path, Recording):
             self.input_path = input_path.path or Path("recording")
         else:
-            # of a URL: the name, by which results are called in the current directory
+            # for a URL: its last part; results are written to the current directory
             name = str(input_path)
             self.input_path = Path(name.rsplit("/", 1)[-1] if is_url(name) else name)
             self._source = name if is_url(name) else self.input_path
         self.output = Path(output) if output is not None else None
         self.logger = instance_logger("astrocast.detection", logging_level)
-        #: directory of the result, once `run` is done
+        #: directory of the result; None before `run`
         self.output_directory: Path | None = None
 
     def __repr__(self) -> str:
-        """Return the input and the path of the result as text."""
+        """Return the input and the directory of the result as text."""
         where = self.output_directory or "not run yet"
         return f"<Detector of {self.input_path}: {where}>"
 
@@ -137,36 +138,37 @@ class Detector:
     ) -> Path:
         """Detect events and write them as an event store.
 
-        A run that was killed goes on where it was when it is called again with the same
-        parameters, and gives the same result. Complete results of the same run are
-        returned as they are; those of another run are refused.
+        An interrupted run continues where it stopped if it is called again with the
+        same parameters, and gives the same result. If the default output contains the
+        complete result of the same run, it is returned unchanged; the result of another
+        run is an error.
 
         Parameters
         ----------
         loc
-            Dataset of the recording, in formats that hold several.
+            Dataset of the recording, in formats that contain several.
         exclude_border
-            Pixels along each edge of the frame in which nothing is detected; "auto"
-            takes the margin that motion correction recorded beside the recording, and
-            none where it did not.
+            Width of the border in pixels in which nothing is detected; "auto" uses the
+            invalid border that motion correction stored beside the recording, or 0
+            without motion correction.
         threshold
-            Absolute level: active are voxels of the Gaussian-smoothed recording above
-            it, and the smoothing radius, the spatial and the temporal criterion do not
-            apply. "auto": so high that noise alone hardly reaches it; for dF.
+            Absolute level: voxels of the Gaussian-smoothed recording above it are
+            active. The smoothing radius and the spatial and temporal criteria then have
+            no effect. "auto" chooses a level that noise alone rarely reaches (for dF).
         use_smoothing, smooth_radius, smooth_sigma
-            Gaussian of ``smooth_sigma`` frames and pixels, cut at ``smooth_radius``.
+            Gaussian filter with a sigma of ``smooth_sigma`` frames and pixels,
+            truncated at ``smooth_radius``.
         use_spatial, spatial_min_ratio, spatial_z_depth
-            Voxels above the triangle threshold of their frame and its
-            ``spatial_z_depth`` neighbours on either side, in frames in which
+            Spatial criterion: voxels above the triangle threshold, computed from their
+            frame and ``spatial_z_depth`` frames on either side, in frames with
             mean(active) > spatial_min_ratio * abs(mean(inactive)).
         use_temporal, temporal_prominence, temporal_width, temporal_rel_height,
         temporal_wlen, temporal_plateau_size
-            Voxels in a peak of their time course, with the meaning of
-            `scipy.signal.find_peaks`. ``temporal_wlen`` None or -1 looks for
-            prominences over the whole recording, which is then read in spatial tiles
-            first.
+            Temporal criterion: voxels in a peak of their time course, defined as in
+            `scipy.signal.find_peaks`. With ``temporal_wlen`` None or -1, prominences
+            refer to the whole recording, which is then first read in spatial tiles.
         comb_type
-            "&": both criteria, "|": either.
+            Combination of the criteria: "&" both, "|" at least one.
         fill_holes, area_threshold, holes_connectivity, holes_depth
             Inactive regions of fewer than ``area_threshold`` voxels, within
             ``holes_depth`` frames on either side, become active.
@@ -174,44 +176,44 @@ class Detector:
             Active regions of fewer than ``min_size`` voxels, within ``objects_depth``
             frames on either side, are removed.
         fill_holes_first
-            Order of the two.
+            Fill holes before removing objects; False: after.
         lazy
-            True reads block by block, whatever the size of the recording; False holds
-            it in memory.
+            True reads the recording block by block; False loads it into memory.
         adjust_for_noise
             Multiply ``threshold`` by the square root of the recording's noise level.
         z_slice
-            First frame and the one after the last; events are reported in frames of the
+            (first frame, last frame + 1) to process; the table counts frames of the
             whole recording.
         split_events
-            Divide events between whose maxima the signal sinks beyond the noise.
+            Divide an event if the signal between its maxima drops by more than the
+            noise.
         debug
-            Keep the intermediate steps in ``debug/``.
+            Store the intermediate steps in ``debug/``.
         event_map_export_format
             Format of the event map.
         parallel
             Use all cores.
         use_on_disk_sharing
-            With ``lazy=False``: hold the recording in a memory-mapped file instead of
+            With ``lazy=False``: load the recording into a memory-mapped file instead of
             memory.
         method
-            Which definition of activity is used: "default" is the one described here;
-            "calibrated" takes the raw recording and works in units of its own noise
-            (`astrocast.kernels.calibrated`), so that ``threshold`` and the parameters
-            of smoothing, spatial, temporal and cleaning steps do not apply.
+            Definition of activity. "default": the criteria above. "calibrated": detect
+            in the raw recording, in units of its noise
+            (`astrocast.kernels.calibrated`); ``threshold`` and the parameters of
+            smoothing, spatial and temporal criteria and cleaning then have no effect.
+            Where ``loc`` is a denoised movie, the movie that this was made from is
+            searched, if the same file holds it, and traces are of the denoised one.
         calibration
-            What the calibrated method works with; the defaults when None.
+            Parameters of the calibrated method; None: the defaults.
         signal_loc
-            Dataset of the same file and shape that the traces are taken from, where
-            events are looked for in another: events in the raw recording, their traces
-            in dF. The dataset ``loc`` itself when None.
+            Dataset of the same file and shape to take the traces from, for example dF
+            if events are detected in the raw recording. None: the dataset ``loc``.
         fluorescence_loc
             Dataset of the same file and shape with the fluorescence, for F0 and dF/F of
-            each event. When None, the dataset that events are looked for in, where that
-            is fluorescence.
+            each event. None: the dataset ``loc`` if it contains fluorescence.
         check_channels
-            Refuse a file of which even and odd frames look like two channels. Results
-            of this package, arrays and opened recordings are not looked at.
+            Raise an error if the even and odd frames of a file look like two channels.
+            Results of this package, arrays and opened recordings are not checked.
 
         Returns
         -------
@@ -221,10 +223,10 @@ class Detector:
         Raises
         ------
         astrocast.errors.ResultsDifferError
-            The output holds the results, or the interrupted run, of other parameters or
-            another input.
+            The output contains the result, or the interrupted run, of other parameters
+            or another input.
         astrocast.errors.OutputExistsError
-            An ``output`` was named that exists.
+            The given ``output`` exists already.
         """
         if method not in METHODS:
             raise InvalidValueError(
@@ -233,7 +235,7 @@ class Detector:
         if adjust_for_noise and (threshold is None or method == "calibrated"):
             warnings.warn(
                 "adjust_for_noise has no effect without an absolute threshold; give a"
-                " threshold, or leave adjust_for_noise out",
+                " threshold, or leave out adjust_for_noise",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
@@ -299,6 +301,8 @@ class Detector:
                 if method == "calibrated"
                 else None
             )
+            if calibrated and signal is None:
+                recording, signal = search_undenoised(recording, stack, self.logger)
             self.output_directory = self._run(
                 recording, signal, light, settings, loc, target, pool, calibrated
             )
@@ -321,65 +325,55 @@ class Detector:
         border = border_widths(recording.shape, settings, registration)
         bad_frames, judged = find_bad_frames(recording, registration)
         if calibrated and registration is not None:
-            # what registration filled at the edges is not a picture of the tissue
+            # the pixels that registration filled at the edges are not valid
             border = widest_border(border, registration.border)
         if settings.z_slice is not None:
             worked_on = SlicedRecording(recording, *settings.z_slice)
-            signal = (
-                SlicedRecording(signal, *settings.z_slice)
-                if signal is not None
-                else None
-            )
-            light = (
-                SlicedRecording(light, *settings.z_slice) if light is not None else None
-            )
-            bad_frames = (
-                bad_frames[slice(*settings.z_slice)] if bad_frames is not None else None
-            )
-        parameters = {
-            "loc": loc,
-            "method": "calibrated" if calibrated else "default",
-            **settings.model_dump(),
-        }
-        if calibrated:
-            parameters["calibration"] = calibrated.model_dump()
-        if signal is not None:
-            parameters |= {
-                "signal_loc": signal.loc,
-                "signal": describe_content(signal),
-            }
-        if light is not None:
-            parameters["fluorescence_loc"] = light.loc
+            signal = _slice_frames(signal, settings.z_slice)
+            light = _slice_frames(light, settings.z_slice)
+            if bad_frames is not None:
+                bad_frames = bad_frames[slice(*settings.z_slice)]
+        parameters = {"loc": loc} | _list_parameters(
+            settings, calibrated, signal, light
+        )
         who = describe_detection(parameters, worked_on)
         if self.output is not None and target.exists():
             raise OutputExistsError(
-                f"the output {target} exists; name one that does not, or remove it"
+                f"the output {target} exists; choose another output, or remove it"
             )
         if is_finished(target, who):
-            self.logger.info("%s holds the events of the same run already", target)
+            self.logger.info("%s contains the result of the same run: reused", target)
             return target
-        checkpoint = Checkpoint(target, who)
-        if checkpoint.resumed:
-            self.logger.info("going on with the interrupted run in %s", checkpoint.path)
-        levels = derive_levels(worked_on, settings, calibrated)
-        settings = settings.model_copy(update=levels)
-        parameters |= {f"{name} (auto)": level for name, level in levels.items()}
-        with as_asked(worked_on, settings, checkpoint.path) as at_hand:
-            known = DetectionInputs(
-                border, bad_frames, signal, light, kind, recording.shape[0], judged
-            )
-            found = detect(
-                at_hand, settings, checkpoint, who, parameters, known, pool, calibrated
-            )
-        if found.invalid_voxels:
-            warnings.warn(
-                f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
-                " infinite; they are never active and are left out of the traces",
-                AstrocastWarning,
-                stacklevel=stack_level(),
-            )
-        self.logger.info("%d events in %s", found.events, target)
-        return checkpoint.finish()
+        with open_checkpoint(target, who) as checkpoint:
+            if checkpoint.resumed:
+                self.logger.info("resuming the interrupted run in %s", checkpoint.path)
+            levels = derive_levels(worked_on, settings, calibrated)
+            settings = settings.model_copy(update=levels)
+            parameters |= {f"{name} (auto)": level for name, level in levels.items()}
+            with hold_recording(worked_on, settings, checkpoint.path) as at_hand:
+                known = DetectionInputs(
+                    border, bad_frames, signal, light, kind, recording.shape[0], judged
+                )
+                found = detect(
+                    at_hand,
+                    settings,
+                    checkpoint,
+                    who,
+                    parameters,
+                    known,
+                    pool,
+                    calibrated,
+                )
+            if found.invalid_voxels:
+                warnings.warn(
+                    f"{found.invalid_voxels} voxels of {self.input_path} are NaN or"
+                    " infinite; they are never part of an event and are not used for"
+                    " traces",
+                    AstrocastWarning,
+                    stacklevel=stack_level(),
+                )
+            self.logger.info("%d events in %s", found.events, target)
+            return checkpoint.finish()
 
     def characterize_event(
         self,
@@ -401,25 +395,25 @@ class Detector:
         event_id
             Label of the event in the event map.
         t0, t1
-            Its first frame and the one after the last.
+            First frame of the event, and the frame after its last.
         data_info, event_info
-            Recording and event map as (shape, dtype, name): the name of a
+            Recording and event map as (shape, dtype, name). The name is that of a
             `multiprocessing.shared_memory.SharedMemory`, or, with
             ``use_on_disk_sharing``, the path of a raw memory-mapped or ``.npy`` file.
         out_path
-            Directory that the event's table is written into; read it with
+            Directory for the table of the event; read it with
             `astrocast.io.stores.event_table.read_events`.
         split_events
-            Divide the event where the signal sinks between its maxima: a row per part,
+            Divide the event if the signal drops between its maxima: one row per part,
             named ``<event_id>_<part>``.
         use_on_disk_sharing
-            Whether the arrays are files rather than shared memory.
+            Whether the arrays are files instead of shared memory.
 
         Returns
         -------
         int or None
-            2 when ``out_path`` holds a table already, which is then left as it is; None
-            when it was written.
+            2 if ``out_path`` contains a table already, which then does not change; None
+            if the table was written.
         """
         frames = read_shared(data_info, t0, t1, use_on_disk_sharing)
         labels = read_shared(event_info, t0, t1, use_on_disk_sharing)
@@ -434,7 +428,33 @@ class Detector:
         Parameters
         ----------
         file_path
-            Path of the file, or the array that maps it. A file that is not there is no
-            error.
+            Path of the file, or the array that maps it. A missing file is not an error.
         """
         remove_memory_map(file_path)
+
+
+def _slice_frames(
+    recording: Recording | None, frames: tuple[int, int]
+) -> Recording | None:
+    """Return the frames (first, last + 1) of a recording; None for None."""
+    return None if recording is None else SlicedRecording(recording, *frames)
+
+
+def _list_parameters(
+    settings: DetectionSettings,
+    calibrated: CalibratedSettings | None,
+    signal: Recording | None,
+    light: Recording | None,
+) -> dict[str, Any]:
+    """Return all parameters on which the result depends, for the event store."""
+    parameters: dict[str, Any] = {
+        "method": "calibrated" if calibrated else "default",
+        **settings.model_dump(),
+    }
+    if calibrated:
+        parameters["calibration"] = calibrated.model_dump()
+    if signal is not None:
+        parameters |= {"signal_loc": signal.loc, "signal": describe_content(signal)}
+    if light is not None:
+        parameters["fluorescence_loc"] = light.loc
+    return parameters

@@ -1,14 +1,17 @@
-"""What `Detector` checks and looks up before it begins."""
+"""Checks before a detection, and input that it reads from beside the recording."""
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.suggest import automatic_levels, prominence_of_noise
 from astrocast.errors import AstrocastWarning, InvalidValueError, stack_level
+from astrocast.io.denoised import is_denoised, open_undenoised
 from astrocast.io.recording import Recording
 from astrocast.io.signal_kind import SignalKind, stored_signal_kind
 from astrocast.io.stores.frame_quality import frames_left_out
@@ -26,9 +29,9 @@ from astrocast.settings.in_force import (
 def check_in_force(
     method: str, settings: DetectionSettings, calibration: CalibratedSettings | None
 ) -> None:
-    """Refuse parameters without effect in the calibrated method, or warn of them.
+    """Raise an error for parameters without effect in the calibrated method.
 
-    A warning names those that ``threshold`` replaces.
+    In the default method, warn of parameters that ``threshold`` replaces.
     """
     names = ineffective_parameters(method, settings)
     if names and method == "calibrated":
@@ -53,7 +56,7 @@ def derive_levels(
 ) -> dict[str, float]:
     """Return the levels of the default method that are derived from the noise.
 
-    Warns where a given level is too low; empty for the calibrated method.
+    Empty for the calibrated method. Warns if a given level is too low.
     """
     if calibrated is not None:
         return {}
@@ -62,16 +65,17 @@ def derive_levels(
 
 
 def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
-    """Warn where peaks of noise pass the prominence that is asked for."""
+    """Warn if peaks of noise reach the given prominence."""
     given = settings.temporal_prominence
     if settings.threshold is not None or not settings.use_temporal or given == "auto":
         return
     needed = prominence_of_noise(recording, settings)
     if given < needed / 2:
         warnings.warn(
-            f"temporal_prominence is {given:g}; peaks of noise alone reach it, so noise"
-            f" is counted as events. This recording needs about {needed:.3g}, or"
-            " 'auto'; method='calibrated' takes it from the noise",
+            f"temporal_prominence is {given:g}, but peaks of noise reach this"
+            " prominence, so noise is detected as events. This recording needs about"
+            f" {needed:.3g} ('auto' computes it); method='calibrated' measures the"
+            " noise",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -80,10 +84,10 @@ def _warn_of_noise(recording: Recording, settings: DetectionSettings) -> None:
 def find_bad_frames(
     recording: Recording, registration: Registration | None
 ) -> tuple[NDArray[np.bool_] | None, bool]:
-    """Return frames that are not pictures, and whether all frames were judged before.
+    """Return the bad frames, and whether the table of bad frames is stored.
 
-    The flags of motion correction and of the table beside the recording are combined;
-    None where there is no information.
+    The frames are those flagged by motion correction and by the table beside the
+    recording; None without both.
     """
     flagged = registration.quality.get("bad_frame") if registration else None
     table = known_frame_quality(recording)
@@ -101,24 +105,47 @@ def widest_border(
 
 
 def check_shapes(recording: Recording, *others: Recording | None) -> None:
-    """Raise where traces would be taken from a dataset of another shape."""
+    """Raise `InvalidValueError` if another dataset does not have the same shape."""
     for other in others:
         if other is not None and other.shape != recording.shape:
             raise InvalidValueError(
-                f"{other.loc} has shape {other.shape} and {recording.loc}"
-                f" {recording.shape}; traces are taken from a dataset of the same shape"
+                f"{other.loc} has shape {other.shape}, but {recording.loc} has shape"
+                f" {recording.shape}; take traces from a dataset of the same shape"
             )
 
 
 def signal_kind_of(
     recording: Recording, signal: Recording | None, is_calibrated: bool
 ) -> SignalKind:
-    """Return the kind of signal that traces are taken from.
+    """Return the kind of the signal from which traces are taken.
 
-    As the file says; else fluorescence if the calibrated method works on it alone, and
-    dF otherwise.
+    This is the kind that the file states. Otherwise it is fluorescence if the
+    calibrated method uses one recording only, or the movie that a denoised one was made
+    from, and dF in all other cases.
     """
     stored = stored_signal_kind(signal or recording)
     if stored is not None:
         return stored
-    return "F" if is_calibrated and signal is None else "dF"
+    denoised = signal is not None and is_denoised(signal)
+    return "F" if is_calibrated and (signal is None or denoised) else "dF"
+
+
+def search_undenoised(
+    recording: Recording, stack: ExitStack, logger: logging.Logger
+) -> tuple[Recording, Recording | None]:
+    """Return the movie to search, and the one for traces where they differ.
+
+    A denoised movie keeps traces of events elsewhere, which are large beside its noise;
+    so the movie that it was made from is searched where the file has it.
+    """
+    found = open_undenoised(recording)
+    if found is None:
+        return recording, None
+    stack.callback(found.close)
+    logger.info(
+        "%s is denoised: events are searched in %s, traces are taken from %s",
+        recording.loc,
+        found.loc,
+        recording.loc,
+    )
+    return found, recording

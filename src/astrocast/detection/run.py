@@ -12,8 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import finish_decoys
 from astrocast.detection.calibrated.parts import finish_parts
-from astrocast.detection.calibrated.segment import CONFIDENCE, segment_calibrated
+from astrocast.detection.calibrated.segment import (
+    CONFIDENCE,
+    HEIGHT,
+    segment_calibrated,
+)
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.division import divide_events
 from astrocast.detection.events.footprint_measures import (
@@ -34,7 +39,7 @@ from astrocast.detection.events.table_rows import (
     event_runs,
     write_table,
 )
-from astrocast.detection.events.traces_and_map import measure
+from astrocast.detection.events.traces_and_map import measure_and_map_events
 from astrocast.detection.threshold.activity import Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.measure_schema import Units, measure_columns
@@ -54,7 +59,7 @@ from astrocast.settings.detection import DetectionSettings
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """What a run found."""
+    """Numbers of events and invalid voxels of a run."""
 
     events: int
     invalid_voxels: int
@@ -62,28 +67,26 @@ class DetectionCounts:
 
 @dataclass(frozen=True)
 class DetectionInputs:
-    """Input of a detection: shape, bad frames and invalid border.
+    """Input of a detection besides the recording in which events are detected.
 
     Parameters
     ----------
     border
-        Pixels at the top, bottom, left and right in which nothing is detected.
+        Pixels at (top, bottom, left, right) in which nothing is detected.
     bad_frames
-        Frames that motion correction flagged, bool, (frames,); None where nothing is
-        known.
+        bool (frame,): bad frames; None if the quality is unknown.
     signal
-        Recording that the traces are taken from, where it is not the one that is
-        detected in.
+        Recording from which traces are taken; None: the recording itself.
     fluorescence
-        Recording for F0; None where the only recording is the one that is
-        detected in.
+        Recording for F0; None: the recording itself if it contains fluorescence.
     signal_kind
-        What the recording that the traces are taken from holds.
+        Kind of the signal from which traces are taken.
     frames
-        Frames of the whole recording, of which a slice may be worked on; 0: those of
-        the recording that is detected in.
+        Number of frames of the whole recording if a slice of it is processed; 0: that
+        of the recording itself.
     judged
-        Whether all frames were judged; otherwise the calibrated detection does it.
+        Whether ``bad_frames`` is complete; otherwise the calibrated detection searches
+        for bad frames.
     """
 
     border: tuple[int, int, int, int]
@@ -96,23 +99,23 @@ class DetectionInputs:
 
 
 @contextmanager
-def _steps(
+def _open_debug_tap(
     checkpoint: Checkpoint, recording: Recording, settings: DetectionSettings
 ) -> Iterator[Tap | None]:
-    """Store intermediate steps as recordings in ``debug/``, in order of frames."""
+    """Return the function that stores intermediate steps in ``debug/``, or None."""
     if not settings.debug:
         yield None
         return
     folder = checkpoint.path / "debug"
     if not (folder / "complete").exists():
-        # an interrupted run has written only a part: begin again
+        # an interrupted run has written only some frames: start again
         shutil.rmtree(folder, ignore_errors=True)
         checkpoint.forget()
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         writers: dict[str, RecordingWriter] = {}
 
-        def keep(name: str, start: int, frames: NDArray[Any]) -> None:
+        def store(name: str, start: int, frames: NDArray[Any]) -> None:
             if name not in writers:
                 path = folder / f"{name}.tiff"
                 writers[name] = stack.enter_context(
@@ -121,7 +124,7 @@ def _steps(
             if len(frames):
                 writers[name].write(start, np.ascontiguousarray(frames))
 
-        yield keep
+        yield store
     (folder / "complete").touch()
 
 
@@ -140,7 +143,7 @@ def _segment_default(
     frames = checkpoint.block_frames(lambda: block_frames(recording))
     with (
         track("detection: active voxels", n_frames) as advance,
-        _steps(checkpoint, recording, settings) as tap,
+        _open_debug_tap(checkpoint, recording, settings) as tap,
     ):
         opener = StreamOpener(settings, n_frames, level, known.border, peaks, tap)
         lead = lead_frames(settings)
@@ -159,36 +162,15 @@ def detect(
 ) -> DetectionCounts:
     """Run the detection in the directory of ``checkpoint``; resume if possible.
 
-    With ``calibrated``, what is active and what is one event is decided by the
-    recording's own noise, and each event has a confidence.
+    With ``calibrated``, events are detected in units of the noise of the recording, and
+    each event has a confidence. ``identity`` and ``parameters`` are stored with the
+    events.
     """
-    directory = checkpoint.path
-    n_frames = recording.shape[0]
-    if calibrated is not None:
-        with track("detection: active voxels", n_frames) as advance:
-            segmentation = segment_calibrated(
-                recording,
-                calibrated,
-                checkpoint,
-                pool,
-                advance,
-                known.border,
-                known.bad_frames,
-                known.judged,
-            )
-    else:
-        segmentation = _segment_default(recording, settings, checkpoint, known, pool)
+    directory, n_frames = checkpoint.path, recording.shape[0]
+    segmentation = _find_events(
+        recording, settings, checkpoint, known, pool, calibrated
+    )
     measured_on = known.signal or recording
-    if settings.split_events:
-        # the calibrated method takes the raw movie, unless dF is named beside it
-        raw = calibrated is not None and known.signal is None
-        with track(
-            "detection: dividing events", len(segmentation.boxes.area), "events"
-        ) as advance:
-            segmentation = divide_events(measured_on, segmentation, advance, raw)
-    if segmentation.layered:
-        shared = {OVERLAP_VOXELS.name: count_shared(segmentation)}
-        segmentation = replace(segmentation, measures=segmentation.measures | shared)
     boxes = segmentation.boxes
     with (
         track("detection: signals", n_frames) as advance,
@@ -196,7 +178,7 @@ def detect(
             directory, recording.shape, settings.event_map_export_format
         ) as event_map,
     ):
-        measured, content_hash = measure(
+        measured, content_hash = measure_and_map_events(
             measured_on, segmentation, event_map, pool, advance
         )
     write_time_map(directory, n_frames, boxes.low[:, 0], boxes.high[:, 0])
@@ -205,6 +187,7 @@ def detect(
     )
     if calibrated is not None:
         finish_parts(directory, context.first_frame, settings.split_events)
+        finish_decoys(directory, context.first_frame)
     publication = _measure_for_publication(
         recording, known, segmentation, context, pool, calibrated is not None
     )
@@ -226,10 +209,48 @@ def detect(
     return found
 
 
+def _find_events(
+    recording: Recording,
+    settings: DetectionSettings,
+    checkpoint: Checkpoint,
+    known: DetectionInputs,
+    pool: Executor | None,
+    calibrated: CalibratedSettings | None,
+) -> Segmentation:
+    """Return the voxels of all events, divided if the settings say so."""
+    if calibrated is not None:
+        with track("detection: active voxels", recording.shape[0]) as advance:
+            segmentation = segment_calibrated(
+                recording,
+                calibrated,
+                checkpoint,
+                pool,
+                advance,
+                known.border,
+                known.bad_frames,
+                known.judged,
+            )
+    else:
+        segmentation = _segment_default(recording, settings, checkpoint, known, pool)
+    if settings.split_events:
+        # with the calibrated method the recording is raw, unless dF is given as signal
+        is_light = known.signal is None or known.signal_kind == "F"
+        raw = calibrated is not None and is_light
+        count = len(segmentation.boxes.area)
+        with track("detection: dividing events", count, "events") as advance:
+            segmentation = divide_events(
+                known.signal or recording, segmentation, advance, raw
+            )
+    if segmentation.layered:
+        shared = {OVERLAP_VOXELS.name: count_shared(segmentation)}
+        segmentation = replace(segmentation, measures=segmentation.measures | shared)
+    return segmentation
+
+
 def extra_columns(units: Units, is_calibrated: bool) -> list[Column]:
     """Return the columns of the event table beyond the base table, in order."""
-    extra = [CONFIDENCE, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
-    # the detection's own description of a column goes before the general one
+    extra = [CONFIDENCE, HEIGHT, OVERLAP_VOXELS, HIDDEN] if is_calibrated else []
+    # the description of a column by the detection replaces the general one
     stated = {column.name for column in extra}
     return extra + [c for c in measure_columns(units) if c.name not in stated]
 
@@ -244,10 +265,9 @@ def _measure_for_publication(
 ) -> Publication:
     """Measure each event over its fixed footprint.
 
-    ``is_raw``: the recording holds fluorescence, unless its attributes say that it is
-    dF.
+    ``is_raw``: the recording contains fluorescence, unless its attributes state dF.
     """
-    movies = _measured_movies(recording, known, segmentation, is_raw)
+    movies = _choose_movies(recording, known, segmentation, is_raw)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:
         measures = measure_footprints(
             movies, segmentation, event_runs(segmentation), pool, advance
@@ -267,13 +287,13 @@ def _measure_for_publication(
     )
 
 
-def _measured_movies(
+def _choose_movies(
     recording: Recording,
     known: DetectionInputs,
     segmentation: Segmentation,
     is_raw: bool,
 ) -> MeasuredMovies:
-    """Return the movies for amplitudes: dF and, where available, fluorescence."""
+    """Return the movies for amplitudes: dF and, if available, fluorescence."""
     signal = known.signal or recording
     fluorescence = known.fluorescence
     if fluorescence is None and known.signal is not None and is_raw:

@@ -1,4 +1,4 @@
-"""Hold a recording as `Detector.run` is asked to: lazily, in memory, or shared."""
+"""Access to the recording of `Detector.run`: lazy, in memory, or in a shared file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from astrocast.settings.detection import DetectionSettings
 
 
 @contextmanager
-def as_asked(
+def hold_recording(
     recording: Recording, settings: DetectionSettings, folder: Path
 ) -> Iterator[Recording]:
-    """Give the recording as ``lazy`` and ``use_on_disk_sharing`` ask for it.
+    """Return the recording lazily, in memory, or in a memory-mapped file.
 
-    A file that it is shared through lies in ``folder`` and is removed at the end.
+    ``lazy`` and ``use_on_disk_sharing`` of the settings decide. The memory-mapped file
+    is in ``folder`` and is removed at the end.
     """
     if settings.lazy:
         yield recording
@@ -55,7 +56,7 @@ def remove_memory_map(file_path: str | Path | NDArray[Any]) -> None:
     if isinstance(file_path, np.memmap):
         path = Path(str(file_path.filename))
         file_path.flush()
-        # the mapping closes with its last reference, which NumPy keeps in the array
+        # NumPy holds the last reference to the mapping: close it explicitly
         file_path._mmap.close()  # type: ignore[attr-defined]  # NumPy's stubs leave it out
     else:
         path = Path(str(file_path))

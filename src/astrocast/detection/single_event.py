@@ -1,4 +1,4 @@
-"""One event of an event map that is at hand, characterised by itself."""
+"""Compute the table of a single event of an event map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE_BEFORE = 2
 
 
 def read_shared(info: SharedArray, t0: int, t1: int, on_disk: bool) -> NDArray[Any]:
-    """Return a copy of frames ``t0`` to ``t1`` of another process's array."""
+    """Return a copy of frames ``t0`` to ``t1`` of an array of another process."""
     shape, dtype, name = info
     if on_disk:
         if str(name).endswith(".npy"):
@@ -51,41 +51,47 @@ def characterise(
 ) -> int | None:
     """Write the table of one event into the directory ``out``.
 
-    A divided event has several rows.
+    A divided event has several rows. Returns `DONE_BEFORE` if ``out`` contains a table
+    already, else None.
 
     Parameters
     ----------
     number
-        The event's label.
+        Label of the event.
     t0
-        Frame of the recording that the first of ``frames`` is.
+        Number of the first of ``frames`` in the recording.
     frames, labels
         Recording and event map over the frames of the event, (frame, row, column).
     out
-        Directory; 2 is returned when it holds a table already, None otherwise.
+        Directory of the table.
     split
-        Divide the event where the signal sinks between its maxima.
+        Divide the event if the signal drops between its maxima.
     """
     if (out / TABLE).exists():
         return DONE_BEFORE
     mask = labels == number
     if not mask.any():
         raise InvalidValueError(
-            f"event {number} has no voxel in frames {t0} to {t0 + len(labels)}"
+            f"event {number} has no voxel in frames {t0} to {t0 + len(labels) - 1} of"
+            " the event map; check t0, t1 and the label"
         )
     parts = divide(frames, mask) if split else mask.astype(np.int32)
     n = int(parts.max())
     out.mkdir(parents=True, exist_ok=True)
     with EventTableWriter(out) as writer:
         for part in range(1, n + 1):
-            rows = event_rows(_batch(number, frames, parts == part), SourceFrames(t0))
+            batch = _make_batch(number, frames, parts == part)
+            rows = event_rows(batch, SourceFrames(t0))
             name = f"{number}_{part}" if n > 1 else str(number)
             rows |= {"name": [name], "part_of": np.array([number if n > 1 else 0])}
             writer.write(np.array([part if n > 1 else number]), rows)
     return None
 
 
-def _batch(number: int, frames: NDArray[Any], mask: NDArray[np.bool_]) -> EventBatch:
+def _make_batch(
+    number: int, frames: NDArray[Any], mask: NDArray[np.bool_]
+) -> EventBatch:
+    """Return a batch of one event, given by its mask (frame, row, column)."""
     runs = find_runs(mask)
     own = np.ones(len(runs), np.int32)
     boxes = Boxes.empty(1)

@@ -1,4 +1,4 @@
-"""What a recording's own noise says about the parameters of its detection."""
+"""Derive parameters of the detection from the noise of a recording."""
 
 from __future__ import annotations
 
@@ -19,49 +19,46 @@ from astrocast.kernels.frames.smoothing import gaussian_radius, gaussian_weights
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
 
-#: frames that a suggestion is made from; fewer than the second say little about noise
-#: and nothing about events
+#: number of frames that a suggestion is made from, and the smallest number
 SAMPLE, FEWEST = 512, 32
-#: frames from which the noise between frames is estimated for a warning
+#: number of frames from which the frame-to-frame noise is estimated for a warning
 NOISE_FRAMES = 48
-#: a valley beside a peak of noise is about this deep, in standard deviations; a
-#: prominence counts from there
+#: typical depth of the valley beside a peak of noise, in standard deviations: a
+#: prominence is measured from the valley
 _VALLEY = 2.0
-#: below these a recording is called poor
+#: limits of a poor recording: SNR and photons below, excess above
 _LEAST_SNR, _LEAST_PHOTONS, _MOST_EXCESS = 0.8, 1.5, 1.5
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What was measured in a sample of a recording, and what follows.
+    """Measurements in a sample of a recording, and parameters derived from them.
 
     Parameters
     ----------
     frames
-        First frame of the sample and the one after the last.
+        (first frame of the sample, last frame + 1).
     noise
-        Standard deviation of a pixel from frame to frame, median over pixels, in units
-        of the recording.
+        Frame-to-frame noise of a pixel (standard deviation), median over pixels, in
+        units of the recording.
     units_per_photon, photons
-        Slope of the noise line, and median light of a pixel; 0 where the noise does not
-        depend on the brightness.
+        Slope of variance against brightness, and median number of photons of a pixel
+        and frame; 0 if the noise does not depend on the brightness.
     excess
-        By how much slow fluctuations exceed that noise, median over pixels; 1 for white
-        noise.
+        Slow fluctuations / frame-to-frame noise, median over pixels; 1 for white noise.
     snr
-        Median over events of their peak over the noise of a pixel; NaN where nothing
-        was found.
+        Peak of an event / noise of a pixel, median over events; NaN without events.
     events
-        Number of events the calibrated detection finds in the sample.
+        Number of events that the calibrated detection finds in the sample.
     parameters
-        Of `Detector.run` for its default method.
+        Parameters of `Detector.run` for its default method.
     reasons
-        Why, by parameter.
+        Parameter -> reason for its value.
     warnings
-        Why the recording should not be trusted, if anything.
+        Reasons why results of this recording are unreliable; may be empty.
     mean, footprints
-        Mean of the sample, and number of frames that each pixel is part of an event,
-        (row, column).
+        (row, column): mean of the sample, and number of frames in which each pixel
+        belongs to an event.
     """
 
     frames: tuple[int, int]
@@ -86,14 +83,14 @@ def suggest(
     Raises
     ------
     InvalidValueError
-        Of fewer than 32 frames.
+        The recording has fewer than 32 frames.
     """
     chosen = settings or CalibratedSettings()
-    start, stretch = _sample(recording, chosen)
+    start, stretch = _read_sample(recording, chosen)
     span = start, start + stretch.stop
     sample = SlicedRecording(recording, *span)
     with warnings.catch_warnings():
-        # noise that is correlated in time is mentioned in the doubts below
+        # `_list_doubts` reports noise that is correlated in time
         warnings.filterwarnings("ignore", "Slow fluctuations", AstrocastWarning)
         labels, _ = calibrated_labels(sample, chosen)
     heights = _event_heights(labels, sample, stretch)
@@ -106,13 +103,13 @@ def suggest(
         else 0.0
     )
     snr = float(np.median(heights)) if len(heights) else float("nan")
-    levels = _levels(stretch, recording, DetectionSettings())
+    levels = _derive_levels(stretch, recording, DetectionSettings())
     excess = float(np.median(background.excess))
     reason = (
-        f"noise of {noise:.3g} per pixel is {levels['noise']:.3g} after smoothing; a"
-        f" peak of noise reaches {levels['height']:.1f} standard deviations less than"
-        f" {chosen.false_events:g} times in 20 million voxels, and its valley is about"
-        " 2 deep"
+        f"the noise of {noise:.3g} per pixel is {levels['noise']:.3g} after smoothing;"
+        f" in 20 million voxels, fewer than {chosen.false_events:g} peaks of noise"
+        f" reach {levels['height']:.1f} standard deviations, and the valley beside such"
+        " a peak is about 2 standard deviations deep"
     )
     return Suggestion(
         span,
@@ -124,7 +121,7 @@ def suggest(
         len(heights),
         {"temporal_prominence": levels["temporal_prominence"]},
         {"temporal_prominence": reason},
-        _doubts(span, photons, max(excess, _memory(sample)), snr),
+        _list_doubts(span, photons, max(excess, _measure_memory(sample)), snr),
         background.mean,
         (labels > 0).sum(axis=0),
     )
@@ -133,15 +130,13 @@ def suggest(
 def automatic_levels(
     recording: Recording, settings: DetectionSettings
 ) -> dict[str, float]:
-    """Return the values of "auto" for ``threshold`` and ``temporal_prominence``.
-
-    Only of those that are "auto".
+    """Return values for ``threshold`` and ``temporal_prominence`` if they are "auto".
 
     Parameters
     ----------
     recording
-        What the detection works on. An automatic threshold supposes a baseline that is
-        the same everywhere (dF).
+        Recording in which events are detected. An automatic threshold requires the same
+        baseline in all pixels (dF).
     settings
         Parameters of the detection.
     """
@@ -152,46 +147,47 @@ def automatic_levels(
     ]
     if not wanted:
         return {}
-    levels = _levels(_sample(recording, CalibratedSettings())[1], recording, settings)
+    stretch = _read_sample(recording, CalibratedSettings())[1]
+    levels = _derive_levels(stretch, recording, settings)
     return {name: levels[name] for name in wanted}
 
 
 def prominence_of_noise(recording: Recording, settings: DetectionSettings) -> float:
     """Return the prominence that peaks of noise rarely reach.
 
-    From the differences between neighbouring frames of a short sample.
+    The noise is estimated from the differences between consecutive frames of a short
+    sample.
 
     Parameters
     ----------
     recording
-        What the detection works on.
+        Recording in which events are detected.
     settings
-        Parameters of the detection; its smoothing lowers the noise.
+        Parameters of the detection; smoothing lowers the noise.
 
     Returns
     -------
     float
-        In the unit of the recording; 0 where there is no noise, or nothing finite.
+        Prominence in the unit of the recording; 0 without noise or finite values.
     """
     frames = recording.shape[0]
     begin = max(0, (frames - NOISE_FRAMES) // 2)
     sample = recording.read(begin, min(frames, begin + NOISE_FRAMES)).astype(np.float32)
-    # infinite values are left out as NaN is
+    # treat infinite values like NaN
     steps = np.abs(np.diff(np.where(np.isfinite(sample), sample, np.nan), axis=0))
     if np.isnan(steps).all():
         return 0.0
     noise = 1.4826 * float(np.nanmedian(steps)) / np.sqrt(2)
-    gain, height = _smoothed_noise(recording.shape, settings)["temporal_prominence"]
+    gain, height = _smooth_noise(recording.shape, settings)["temporal_prominence"]
     return (height + _VALLEY) * noise * gain
 
 
-def _smoothed_noise(
+def _smooth_noise(
     shape: tuple[int, int, int], settings: DetectionSettings
 ) -> dict[str, tuple[float, float]]:
-    """Return, for each level, the noise after smoothing and its maximum.
+    """Return, for each level, (noise after / before smoothing, highest noise).
 
-    The noise as a fraction of that before, the maximum that noise reaches in a
-    recording of this shape in standard deviations.
+    The highest noise is that of a recording of this shape, in standard deviations.
     """
     calibrated = CalibratedSettings()
     voxels = float(np.prod(shape))
@@ -208,12 +204,15 @@ def _smoothed_noise(
     return gains
 
 
-def _sample(recording: Recording, settings: CalibratedSettings) -> tuple[int, Stretch]:
+def _read_sample(
+    recording: Recording, settings: CalibratedSettings
+) -> tuple[int, Stretch]:
+    """Return the first frame of the sample, and its background and noise."""
     n = recording.shape[0]
     if n < FEWEST:
         raise InvalidValueError(
-            f"the recording has {n} frames; its noise can be estimated from"
-            f" {FEWEST} frames on"
+            f"the recording has {n} frames; at least {FEWEST} frames are needed to"
+            " estimate its noise"
         )
     start = max(0, (n - SAMPLE) // 2)
     stop = min(n, start + SAMPLE)
@@ -222,10 +221,11 @@ def _sample(recording: Recording, settings: CalibratedSettings) -> tuple[int, St
     )
 
 
-def _levels(
+def _derive_levels(
     stretch: Stretch, recording: Recording, settings: DetectionSettings
 ) -> dict[str, float]:
-    gains = _smoothed_noise(recording.shape, settings)
+    """Return the automatic levels, the smoothed noise and the highest noise."""
+    gains = _smooth_noise(recording.shape, settings)
     height = gains["threshold"][1]
     excess = float(np.median(stretch.background.excess))
     noise = float(np.sqrt(np.median(stretch.background.variance))) * excess
@@ -243,7 +243,7 @@ def _levels(
 def _event_heights(
     labels: NDArray[np.int32], sample: Recording, stretch: Stretch
 ) -> NDArray[np.float64]:
-    """Return the peak of each event's mean trace, in units of a voxel's noise."""
+    """Return the peak of each event's mean trace / noise of a voxel, (events,)."""
     n = int(labels.max())
     frames = sample.shape[0]
     sums, counts = np.zeros((n + 1, frames)), np.zeros((n + 1, frames))
@@ -261,10 +261,10 @@ def _event_heights(
     )
 
 
-def _memory(sample: Recording) -> float:
-    """Return how much steps over two frames exceed those over one.
+def _measure_memory(sample: Recording) -> float:
+    """Return the ratio of differences over two frames to those over one frame.
 
-    1 where the noise of frames is independent.
+    1 if the noise of frames is independent, larger if it is correlated.
     """
     frames = sample.read(0, min(64, sample.shape[0])).astype(np.float64)
     steps = [
@@ -274,30 +274,31 @@ def _memory(sample: Recording) -> float:
     return float(np.sqrt(steps[1] / steps[0])) if steps[0] > 0 else 1.0
 
 
-def _doubts(
+def _list_doubts(
     span: tuple[int, int], photons: float, excess: float, snr: float
 ) -> list[str]:
+    """Return the reasons why results of this recording are unreliable."""
     doubts = []
     if span[1] - span[0] < 100:
         doubts.append(
-            f"{span[1] - span[0]} frames are few to separate background and events"
+            f"{span[1] - span[0]} frames are too few to separate background and events"
         )
     if 0 < photons < _LEAST_PHOTONS:
         doubts.append(
-            f"about {photons:.1f} photons per pixel and frame: extents will be rough;"
-            " bin pixels or frames"
+            f"about {photons:.1f} photons per pixel and frame: the extent of events"
+            " will be inaccurate; bin pixels or frames"
         )
     if excess > _MOST_EXCESS:
         doubts.append(
-            f"slow fluctuations are {excess:.1f} times what the noise makes: correct"
-            " motion first; or the movie was smoothed already and its noise cannot be"
-            " told from its frames"
+            f"slow fluctuations are {excess:.1f} times the frame-to-frame noise:"
+            " correct motion first. If the movie was smoothed, its noise cannot be"
+            " estimated from its frames: use the raw movie"
         )
     if np.isnan(snr):
-        doubts.append("no event stands out of the noise in the sample")
+        doubts.append("no event exceeds the noise in the sample")
     elif snr < _LEAST_SNR:
         doubts.append(
-            f"events are about {snr:.1f} standard deviations of a pixel high: their"
-            " extents will be rough"
+            f"the peak of an event is about {snr:.1f} standard deviations of a pixel's"
+            " noise: the extent of events will be inaccurate"
         )
     return doubts

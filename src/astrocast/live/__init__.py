@@ -1,7 +1,7 @@
 """Analysis of a recording while it is recorded.
 
-`Watcher` reads a recording that is still being written, reports each event when it has
-ended, and runs the full analysis at the end.
+`Watcher` reads a recording that is still being written, reports each event as soon as
+it has ended, and runs the full analysis at the end.
 """
 
 from astrocast.live.event import LiveEvent, LiveState

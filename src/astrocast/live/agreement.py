@@ -1,4 +1,4 @@
-"""How far the live analysis and the full one agree."""
+"""Comparison of the events of the live analysis and of the full analysis."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from astrocast.simulation.scoring import score
 
 
 def template_offset(live: Path, recording: Path, loc: str) -> tuple[int, int]:
-    """Return by how many whole pixels the templates of both analyses are apart.
+    """Return the shift between the templates of both analyses, in whole pixels.
 
-    The live template is that of the first frames, the full one that of all: tissue that
-    drifts has another place in it. (0, 0) where a recording was not registered.
+    The live template is made of the first frames, the full template of all frames. If
+    the tissue drifts, it is at different places in them. (0, 0) if the recording was
+    not registered.
 
     Parameters
     ----------
     live
         Folder of the live analysis.
     recording, loc
-        The registered movie of the full analysis.
+        File and location of the registered movie of the full analysis.
 
     Returns
     -------
     tuple
-        Rows and columns that are added to a place in the live analysis.
+        Rows and columns to add to coordinates of the live analysis.
     """
     found = read_registration(recording, loc)
     if found is None or not (live / SHIFTS).is_file():
@@ -48,7 +49,7 @@ def template_offset(live: Path, recording: Path, loc: str) -> tuple[int, int]:
 def event_voxels(
     store: Path, size: tuple[int, int], offset: tuple[int, int] = (0, 0)
 ) -> list[NDArray[np.int64]]:
-    """Return the voxels of each event of a store, flat indices of the recording.
+    """Return the voxels of each event of a store, as flat indices in the recording.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def event_voxels(
     size
         Rows and columns of a frame.
     offset
-        Rows and columns that are added; what leaves the frame is left out.
+        Rows and columns to add; voxels outside the frame are removed.
     """
     table = read_events(store, ["mask", "z0", "x0", "y0"])
     found = []
@@ -74,7 +75,7 @@ def event_voxels(
 def compare_tables(
     live: Path, full: Path, size: tuple[int, int], offset: tuple[int, int] = (0, 0)
 ) -> dict[str, Any]:
-    """Return how far the events of the live table are those of the full analysis.
+    """Compare the events of the live table with those of the full analysis.
 
     Parameters
     ----------
@@ -88,10 +89,9 @@ def compare_tables(
     Returns
     -------
     dict
-        ``f1`` of events that share at least half of their voxels (intersection over
-        union), the full analysis taken as the truth, ``recall`` and ``precision``,
-        ``mean_iou`` of these pairs, the number of ``live`` and ``full`` events, and
-        ``offset_px``.
+        ``f1``, ``recall`` and ``precision`` with the full analysis as truth (two events
+        are a pair if their intersection over union is at least 0.5), ``mean_iou`` of
+        the pairs, the numbers of ``live`` and ``full`` events, and ``offset_px``.
     """
     found = score(event_voxels(full, size), event_voxels(live, size, offset))
     iou = found.mean_iou

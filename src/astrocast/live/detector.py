@@ -1,10 +1,9 @@
-"""The calibrated detection of a recording that goes on.
+"""The calibrated detection for a recording that is still being written.
 
-The steps are those of `astrocast.detection.calibrated`: signal above the background,
-smoothed; voxels that stand out; connected candidates; events. They are done once for
-each frame, with the background and noise of the frames before. A connected candidate is
-divided into events as soon as it has ended. In one that goes on, events that ended some
-time ago are reported before.
+The steps are those of `astrocast.detection.calibrated`: smoothed signal above the
+background, candidate voxels, connected regions, events. Each step is done once for each
+frame, with the background and noise of earlier frames. A region is divided into events
+as soon as it has ended. Before that, its events that ended some time ago are reported.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ from astrocast.kernels.calibrated.candidates import (
     stand_out,
     values_on_runs,
 )
+from astrocast.kernels.calibrated.event_probability import event_probability
 from astrocast.kernels.calibrated.extrinsic import add_low_squares, extrinsic_ratio
 from astrocast.kernels.calibrated.overlap import LayeredEvent
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.masks.runs import Runs, find_runs, paint_runs
 from astrocast.live.field import LiveField
 from astrocast.live.latest_frames import LatestFrames
@@ -36,31 +36,34 @@ from astrocast.live.open_voxels import OpenVoxels
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.live import LiveSettings
 
-#: share of the smaller of two events from which they are the same event
+#: two events are the same if they share more than this fraction of the smaller one
 _SAME = 0.3
-#: longer runs of bad frames tell of nothing that happened in them
+#: in a longer run of bad frames nothing is detected
 _LONGEST_GAP = 4
-#: frames of the window that a region may not be older than: a table is measured in them
+#: a region is ended this many frames (twice) before its oldest frames are overwritten,
+#: so that its events can be measured
 _CONTEXT = 64
 
 
 @dataclass(frozen=True)
 class DetectedEvent:
-    """An event as the live detection reports it.
+    """An event that the live detection found.
 
     Parameters
     ----------
     layers
-        Its voxels, flat indices in the recording, ascending.
+        Voxels of the event, flat indices in the recording, ascending.
     height
-        Of its peak, in standard deviations of the smoothed noise; NaN for the whole
-        field.
+        Height of the peak in standard deviations of the smoothed noise; NaN for an
+        event of the whole field.
     peak
-        Of the smoothed signal, in units of the recording; NaN for the whole field.
+        Peak of the smoothed signal, in units of the recording; NaN for an event of the
+        whole field.
     kind
         "local", or "global" for an event of the whole field.
     confidence
-        Probability that noise alone reaches its peak nowhere in the recording so far.
+        Probability that noise alone does not reach this peak anywhere in the recording
+        so far.
     """
 
     layers: LayeredEvent
@@ -73,20 +76,21 @@ class DetectedEvent:
 class LiveDetector:
     """Takes registered frames in order and returns events.
 
-    What is found does not depend on how many frames are given at a time.
+    The result does not depend on the number of frames in each call.
 
     Parameters
     ----------
     size
-        Rows and columns.
+        Rows and columns of a frame.
     tick
-        Frames that are worked on together.
+        Number of frames that are searched together.
     margin
-        Frames that an event must have ended before, in a region that goes on.
+        In a region that still grows, an event is reported this many frames after its
+        end.
     settings, live
-        Of the detection, and of the live analysis.
+        Settings of the detection and of the live analysis.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
 
     def __init__(
@@ -106,9 +110,9 @@ class LiveDetector:
         self.field = LiveField(size, live.window, settings.extent, pool)
         self.open = OpenVoxels(size[0] * size[1])
         self.threshold = height_for(settings.false_events, 20e6, settings.sigma)
-        #: frames that were searched
+        #: number of frames that were searched
         self.done = 0
-        #: regions that were ended because they went on for too long
+        #: number of regions that were ended because they lasted too long
         self.cut = 0
         self._bad: deque[bool] = deque(maxlen=self.latest.keep)
         self._low: deque[tuple[NDArray[np.int64], int]] = deque()
@@ -117,20 +121,20 @@ class LiveDetector:
 
     @property
     def received(self) -> int:
-        """Number of the frame after the last one that was given."""
+        """Number of the last received frame + 1."""
         return self.latest.stop
 
     def push(
         self, frames: NDArray[np.float32], bad: NDArray[np.bool_]
     ) -> list[DetectedEvent]:
-        """Take the next frames; return the events that are known to have ended.
+        """Add the next frames; return the events that have ended.
 
         Parameters
         ----------
         frames
-            Registered, finite, float32, (frame, row, column).
+            Registered frames, finite, float32 (frame, row, column).
         bad
-            Which of them are not pictures, (frame,).
+            bool (frame,): which of them are bad frames.
         """
         found: list[DetectedEvent] = []
         at = 0
@@ -148,9 +152,10 @@ class LiveDetector:
         return found
 
     def _next_pause(self) -> int:
-        """Return the frame before which frames are worked on, whoever gave them.
+        """Return the frame at which the work on the received frames is done next.
 
-        So that the result does not depend on how many frames are given at a time.
+        It depends on frame numbers only, so the result does not depend on the number of
+        frames in each call.
         """
         since = self.received - self.latest.begin
         piece = self.received + PIECE - since % PIECE
@@ -163,7 +168,7 @@ class LiveDetector:
         return start + self.tick - (start - self.latest.begin) % self.tick
 
     def finish(self) -> list[DetectedEvent]:
-        """Return the remaining events: the recording ends, or frames are left out."""
+        """Return the remaining events: the recording ends, or frames are skipped."""
         if self.noise.model is None and self.received - self.latest.begin >= PIECE:
             self._learn()
         found = self._work(self.received, ends=True)
@@ -173,7 +178,7 @@ class LiveDetector:
         return found
 
     def jump(self, frame: int) -> None:
-        """Leave frames out, after `finish`: the next one has this number."""
+        """Skip frames, after `finish`: the next frame has this number."""
         self.noise.jump()
         self.latest.jump(frame)
         self.field.jump(frame)
@@ -181,7 +186,7 @@ class LiveDetector:
         self.done = frame
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work in the background to end."""
         self.noise.close()
 
     def _make_model(self) -> None:
@@ -193,7 +198,7 @@ class LiveDetector:
             self._learn()
 
     def _learn(self) -> None:
-        """Make the first model, and look for fluctuations that are not noise."""
+        """Make the first model, and measure fluctuations that exceed its noise."""
         self.field.judge()
         stop = self.latest.begin + self.noise.gathered
         active = self.field.activity(self.latest.begin, stop) > 0
@@ -207,7 +212,7 @@ class LiveDetector:
         self._low.clear()
 
     def _work(self, stop: int, ends: bool) -> list[DetectedEvent]:
-        """Search all frames of which enough frames after them are known."""
+        """Search all frames that have enough frames after them."""
         found: list[DetectedEvent] = []
         halo = self.settings.reach + 1
         while self.noise.model is not None and self.done < stop:
@@ -229,7 +234,7 @@ class LiveDetector:
     def _signal(
         self, model: NoiseModel, start: int, stop: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return signal above background and smoothed signal of frames."""
+        """Return the signal above the background and the smoothed signal of frames."""
         halo = self.settings.reach + 1
         lead = min(halo, start - self.latest.first)
         trail = min(halo, self.received - stop)
@@ -243,7 +248,7 @@ class LiveDetector:
     def _add_low(
         self, smooth: NDArray[np.float32], model: NoiseModel, start: int, stop: int
     ) -> None:
-        """Add what lies below the background to the sums."""
+        """Add the squares of the signal below the background to the sums."""
         noise, which = model.stretch.deviation(
             model.block(start, stop, 0, 0), self.settings
         )
@@ -266,14 +271,14 @@ class LiveDetector:
             self._ratio = extrinsic_ratio(sums, n, independent)
 
     def _search(self, model: NoiseModel, start: int, stop: int) -> list[DetectedEvent]:
-        """Take the candidates of some frames; return the events that ended."""
+        """Add the candidates of frames; return the events that ended."""
         self.field.judge()
         above, smooth = self._signal(model, start, stop)
         self._add_low(smooth, model, start, stop)
         runs, values = self._candidates(model, start, stop, above, smooth)
         finished = self.open.add(runs, values, start)
         found = self._report(finished)
-        # a region that is older than the frames that are held cannot be measured
+        # a region whose first frames are not in memory any more cannot be measured
         oldest = stop - self.latest.keep + 2 * _CONTEXT
         old = np.intersect1d(self.open.older(oldest), self.open.state.open)
         if len(old):
@@ -293,13 +298,13 @@ class LiveDetector:
         above: NDArray[np.float32],
         smooth: NDArray[np.float32],
     ) -> tuple[Runs, NDArray[np.float32]]:
-        """Return the voxels that stand out: signal, noise, and unsmoothed signal."""
+        """Return the candidate voxels, and their signal, noise, unsmoothed signal."""
         settings, stretch = self.settings, model.stretch
         noise, which = stretch.deviation(model.block(start, stop, 0, 0), settings)
         mask = stand_out(
             smooth, noise, which, settings.candidate, self.border, self.pool
         )
-        mask[self._unknown(start, stop)] = False
+        mask[self._find_gaps(start, stop)] = False
         runs = find_runs(mask, self.pool)
         value = values_on_runs(runs, smooth, self.pool)
         of_pixels = NoiseOfPixels(
@@ -319,8 +324,8 @@ class LiveDetector:
             runs = find_runs(volume, self.pool)
         return runs, np.stack([value[high], normal[high], single[high]])
 
-    def _unknown(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return which frames are in a run of bad ones that is too long, (frame,)."""
+    def _find_gaps(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return the frames from the fifth on in a run of bad frames, bool (frame,)."""
         bad = np.array(self._bad)
         first = self.received - len(bad)
         run = np.zeros(len(bad), np.int64)
@@ -329,24 +334,24 @@ class LiveDetector:
         return run[start - first : stop - first] > _LONGEST_GAP
 
     def _report(self, regions: NDArray[np.int64]) -> list[DetectedEvent]:
-        """Return the events of regions that ended, and forget their voxels."""
-        found = self._events(np.intersect1d(regions, self.open.high(self.threshold)))
+        """Return the events of regions that ended, and remove their voxels."""
+        found = self._divide(np.intersect1d(regions, self.open.high(self.threshold)))
         self.open.drop(regions)
         return [event for event, _ in found]
 
     def _report_ended(self, before: int) -> list[DetectedEvent]:
-        """Return events that ended before a frame in regions that go on."""
+        """Return the events that ended before a frame, in regions that still grow."""
         wanted = np.intersect1d(self.open.high(self.threshold), self.open.older(before))
         found = []
         pixels = self.size[0] * self.size[1]
-        for event, region in self._events(wanted):
+        for event, region in self._divide(wanted):
             if event.layers.voxels[-1] < before * pixels:
                 self.open.reported.setdefault(region, []).append(event.layers.voxels)
                 found.append(event)
         return found
 
-    def _events(self, regions: NDArray[np.int64]) -> list[tuple[DetectedEvent, int]]:
-        """Return the events of regions that were not reported, and their regions."""
+    def _divide(self, regions: NDArray[np.int64]) -> list[tuple[DetectedEvent, int]]:
+        """Return events of regions that were not reported yet, each with its region."""
         if not len(regions):
             return []
         voxels, owner = self.open.voxels(regions)
@@ -368,17 +373,12 @@ class LiveDetector:
             region = int(owner[place])
             if self._was_reported(region, at):
                 continue
-            sure = confidence(
-                np.array([event.height]), float(shape[0] * pixels), self.settings.sigma
+            # what the end of the recording cuts is not known yet, nor are decoys
+            probability = event_probability(np.array([event.height]), at[:1] < pixels)
+            local = DetectedEvent(
+                event.layers, event.height, event.peak, "local", float(probability[0])
             )
-            found.append(
-                (
-                    DetectedEvent(
-                        event.layers, event.height, event.peak, "local", float(sure[0])
-                    ),
-                    region,
-                )
-            )
+            found.append((local, region))
         return found
 
     def _was_reported(self, region: int, at: NDArray[np.int64]) -> bool:
@@ -389,13 +389,13 @@ class LiveDetector:
         )
 
     def _report_field(self, before: int) -> list[DetectedEvent]:
-        """Return events of the whole field that ended before a frame."""
+        """Return the events of the whole field that ended before a frame."""
         found = []
         for voxels, ratio in self.field.finished(before):
             nothing = np.zeros(len(voxels), np.bool_)
             layers = LayeredEvent(voxels, nothing, nothing.copy())
-            sure = 1 - 0.1 / ratio**2
+            probability = 1 - 0.1 / ratio**2
             found.append(
-                DetectedEvent(layers, float("nan"), float("nan"), "global", sure)
+                DetectedEvent(layers, float("nan"), float("nan"), "global", probability)
             )
         return found

@@ -1,4 +1,4 @@
-"""What a callback is given of an event, and the state of the live analysis."""
+"""The event that a callback gets, and the state of the live analysis."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ class LiveEvent:
     number
         Number of the event in the table, from 1.
     start, stop
-        First frame of the event and the one after the last, from the start of the
+        First frame of the event, and last frame + 1, counted from the start of the
         recording.
     time
         Time of the first frame, in seconds from the start of the recording.
     centre
-        Mean row and column of its voxels, in pixels.
+        Mean row and column of the voxels, in pixels.
     box
-        First row, row after the last, first column and column after the last.
+        First row, last row + 1, first column, last column + 1.
     voxels
-        Number of its voxels.
+        Number of voxels.
     pixels
-        Its footprint: flat indices of the pixels (row * columns + column), ascending,
+        Footprint: flat indices of the pixels (row * columns + column), ascending,
         int64.
     peak
         Highest smoothed signal above the background, in units of the recording; NaN for
         an event of the whole field.
     height
-        The same in standard deviations of the smoothed noise.
+        The peak in standard deviations of the smoothed noise.
     kind
         ``"local"``, or ``"global"`` for an event of the whole field.
     confidence
-        Probability that noise alone reaches this height nowhere in the recording so
-        far.
+        Probability that noise alone does not reach this height anywhere in the
+        recording so far.
     latency
-        Seconds from when the last frame of the event was seen on the disk to the call.
+        Seconds between the moment when the last frame of the event was found on the
+        disk and the call.
     """
 
     number: int
@@ -69,7 +70,7 @@ def describe_event(
     frame_rate: float,
     latency: float,
 ) -> LiveEvent:
-    """Return an event as a callback gets it."""
+    """Return the event that a callback gets."""
     at = found.layers.voxels
     frame, pixel = np.divmod(at, size[0] * size[1])
     row, column = np.divmod(pixel, size[1])
@@ -97,19 +98,33 @@ def describe_event(
 
 @dataclass
 class LiveState:
-    """How the live analysis stands.
+    """The state of the live analysis.
 
     Parameters
     ----------
     status
-        "waiting" for the first frame, "learning", "watching", "analysing" (the full
+        "waiting" (for the first frame), "learning", "watching", "analysing" (the full
         analysis runs) or "complete".
     frames, done
-        Complete frames on the disk, and frames that were searched.
+        Number of complete frames on the disk, and of frames that were searched.
     events
-        Events found so far.
+        Number of events found so far.
+    frame_rate
+        Frames per second.
+    bad_frames
+        Number of bad frames so far.
+    largest_shift
+        Largest shift of a frame, in pixels.
+    regions_cut
+        Number of regions that were ended because they lasted too long.
     skipped
-        Ranges of frames that were left out: first frame, and the one after the last.
+        Ranges of frames that were not searched: (first frame, last frame + 1).
+    latencies
+        The latest latencies, in seconds.
+    rates
+        Number of events that began in each 10 s of the recording, in order of time.
+    messages
+        Warnings for the user.
     """
 
     status: str = "waiting"
@@ -122,18 +137,17 @@ class LiveState:
     regions_cut: int = 0
     skipped: list[tuple[int, int]] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
-    #: events that began in each ten seconds of the recording, the latest last
     rates: list[int] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
     @property
     def behind(self) -> float:
-        """Seconds of recording that are on the disk and were not searched."""
+        """Seconds of recording that are on the disk but not searched yet."""
         rate = self.frame_rate or 1.0
         return (self.frames - self.done) / rate
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the state as values that JSON can store."""
         latency = np.array(self.latencies)
         known = len(latency) > 0
         return {
@@ -158,5 +172,5 @@ class LiveState:
         }
 
 
-#: seconds of a bin of the rate, and bins and latencies that are remembered
+#: seconds in a bin of the event rate; number of bins and of latencies in memory
 RATE_BIN, RATE_BINS, LATENCIES = 10, 180, 1000

@@ -1,4 +1,4 @@
-"""What the whole field does in the latest frames."""
+"""Events of the whole field in the latest frames."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LiveField:
     Parameters
     ----------
     size
-        Rows and columns.
+        Rows and columns of a frame.
     window
-        Frames that are remembered.
+        Number of frames in memory.
     share
         An event extends to tiles above this fraction of its peak.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class LiveField:
         self.side = max(1, -(-max(size) // _TILES))
         tiles = int(np.prod([-(-n // self.side) for n in size]))
         self._tiles = np.empty((0, tiles), np.float32)
-        #: number of the first frame that is remembered
+        #: number of the first frame in memory
         self.first = 0
         self.found = FieldEvents([], np.zeros(0, np.float32), np.zeros(0))
-        #: frames before this one were reported
+        #: events that end before this frame were reported
         self._reported = 0
 
     def add(self, frames: NDArray[np.float32]) -> None:
@@ -53,16 +53,16 @@ class LiveField:
         self._tiles = kept
 
     def jump(self, frame: int) -> None:
-        """Forget everything; the next frame has this number."""
+        """Remove all frames; the next frame has this number."""
         self._tiles, self.first = self._tiles[:0], frame
         self.found = FieldEvents([], np.zeros(0, np.float32), np.zeros(0))
 
     def judge(self) -> None:
-        """Find the events of the whole field in the frames that are remembered."""
+        """Find the events of the whole field in the frames in memory."""
         self.found = whole_field_events(self._tiles, self.share)
 
     def activity(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the activity of the whole field in frames, 0 where there is none."""
+        """Return the activity of the whole field in each frame, 0 outside events."""
         out = np.zeros(stop - start, np.float32)
         known = self.found.activity
         a, b = max(start, self.first), min(stop, self.first + len(known))
@@ -71,13 +71,13 @@ class LiveField:
         return out
 
     def finished(self, before: int) -> list[tuple[NDArray[np.int64], float]]:
-        """Return events that ended before a frame and were not returned yet.
+        """Return the events that ended before a frame, each event once.
 
         Returns
         -------
         list
-            Voxels, flat indices of the recording, and the height of the event over the
-            largest fluctuation that is not one.
+            (voxels as flat indices in the recording, height of the event / height of
+            the largest fluctuation that is not an event).
         """
         field = Field(self._tiles, self.side, self.size, np.zeros(0, np.bool_))
         events = []

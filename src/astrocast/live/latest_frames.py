@@ -1,4 +1,4 @@
-"""The latest frames of a recording, by their number."""
+"""The latest frames of a recording, in memory."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import ALL, Metadata, Recording
 
-#: frames that are held at least and at most
+#: smallest and largest number of frames in memory
 LEAST_FRAMES, MOST_FRAMES = 256, 4096
 
 
 class LatestFrames:
-    """Holds the latest frames in memory of fixed size.
+    """Stores the latest frames in memory of fixed size.
 
     Parameters
     ----------
     size
-        Rows and columns.
+        Rows and columns of a frame.
     memory
-        Bytes that may be used.
+        Largest number of bytes to use.
     """
 
     def __init__(self, size: tuple[int, int], memory: int) -> None:
         fits = memory // (4 * size[0] * size[1])
         self.keep = int(min(max(fits, LEAST_FRAMES), MOST_FRAMES))
         self._frames = np.zeros((self.keep, *size), np.float32)
-        #: number of the next frame, and of the first one that belongs to it
+        #: number of the next frame
         self.stop = 0
+        #: number of the first frame since the start or the last `jump`
         self.begin = 0
 
     @property
     def first(self) -> int:
-        """Number of the oldest frame that is held."""
+        """Number of the oldest frame in memory."""
         return max(self.begin, self.stop - self.keep)
 
     def add(self, frames: NDArray[np.float32]) -> None:
@@ -48,15 +49,15 @@ class LatestFrames:
             self.stop += len(part)
 
     def jump(self, frame: int) -> None:
-        """Forget everything; the next frame has this number."""
+        """Remove all frames; the next frame has this number."""
         self.stop = self.begin = frame
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return a copy of frames that are held."""
+        """Return a copy of frames in memory."""
         if start < self.first or stop > self.stop:
             raise IndexError(
-                f"frames {start} to {stop} were asked for; {self.first} to {self.stop}"
-                " are held"
+                f"frames {start}:{stop} are not in memory, which contains"
+                f" {self.first}:{self.stop}"
             )
         at = np.arange(start, stop) % self.keep
         return self._frames[at]
@@ -64,7 +65,10 @@ class LatestFrames:
     def view(
         self, origin: int, stop: int, metadata: Metadata | None = None
     ) -> FramesView:
-        """Return frames from ``origin`` on as a recording, of which some are held."""
+        """Return frames ``origin`` to ``stop`` as a recording.
+
+        Only frames in memory can be read.
+        """
         return FramesView(self, origin, stop, metadata or Metadata())
 
 

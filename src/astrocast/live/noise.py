@@ -1,4 +1,4 @@
-"""Background and noise of the latest frames, estimated again and again."""
+"""Background and noise of the latest frames, estimated at regular intervals."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.live import LiveSettings
 
-#: frames of a piece of moments; estimates begin and end where pieces do
+#: frames in a piece of moments; an estimate is made from whole pieces
 PIECE = 64
-#: frames after the last one of an estimate until it is used: it is computed meanwhile
+#: an estimate is used from this many frames after its end on, and computed until then
 DELAY = 64
-#: frames that an estimate may be used for after its end, at most
+#: an estimate is used for at most this many frames after its end
 _AHEAD = 1 << 40
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Background and noise, for frames from the end of what they were estimated from.
+    """Background and noise, for the frames after those of the estimate.
 
     Parameters
     ----------
     origin
-        Frame of the recording that frame 0 of the stretch is.
+        Number in the recording of frame 0 of the stretch.
     stretch
         The estimate.
     """
@@ -44,7 +44,7 @@ class NoiseModel:
 
     @property
     def stop(self) -> int:
-        """The frame after the last one that it was estimated from."""
+        """Last frame of the estimate + 1."""
         return self.origin + self.stretch.stop
 
     def block(self, start: int, stop: int, lead: int, trail: int) -> Block:
@@ -58,19 +58,19 @@ class NoiseModel:
 
 
 class LiveNoise:
-    """Keeps moments of the latest frames, and makes models of them.
+    """Adds up moments of the latest frames, and makes models from them.
 
-    Which frames a model is made from and used for depends on the numbers of frames
-    only, not on the time that it takes.
+    The frames that a model is made from and used for depend on frame numbers only, not
+    on the computing time.
 
     Parameters
     ----------
     frames
         The latest frames.
     settings, live
-        Of the detection, and of the live analysis.
+        Settings of the detection and of the live analysis.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class LiveNoise:
         self.frames, self.settings, self.live, self.pool = frames, settings, live, pool
         self._pieces: tuple[Piece, ...] = ()
         self._since = 0
-        self._behind = ThreadPoolExecutor(1, thread_name_prefix="astrocast-noise")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="astrocast-noise")
         self._waiting: tuple[int, Future[NoiseModel]] | None = None
         self.model: NoiseModel | None = None
-        #: how many models were used so far
+        #: number of models used so far
         self.used = 0
 
     @property
     def gathered(self) -> int:
-        """Frames in the moments."""
+        """Number of frames in the moments."""
         return sum(map(len, self._pieces))
 
     def add(self, stop: int) -> None:
@@ -101,7 +101,7 @@ class LiveNoise:
         self._since += PIECE
 
     def jump(self) -> None:
-        """Begin anew after frames were left out; the model is kept until then."""
+        """Remove the moments after frames were skipped; the model stays in use."""
         self._settle()
         self._pieces, self._since = (), 0
 
@@ -111,23 +111,23 @@ class LiveNoise:
         self.used, self._since = 1, 0
 
     def begin(self, stop: int, active: NDArray[np.bool_]) -> None:
-        """Begin to make the next model where enough frames came since the last one.
+        """Start to make the next model if enough frames came since the last one.
 
         Parameters
         ----------
         stop
-            The frame after the last one.
+            Last frame + 1.
         active
-            Whether the whole field is active in each of the frames in the moments.
+            bool (frame,): frames in the moments with a whole-field event.
         """
         enough = self.gathered >= min(self.live.learn, self.live.window)
         if self._since >= self.live.refresh and enough and self._waiting is None:
             self._since = 0
-            work = self._behind.submit(self._estimate, self._pieces, stop, active)
+            work = self._background.submit(self._estimate, self._pieces, stop, active)
             self._waiting = stop + DELAY, work
 
     def update(self, frame: int) -> bool:
-        """Use the new model from its frame on; return whether it changed."""
+        """Use the next model from its frame on; return whether the model changed."""
         if self._waiting is None or frame < self._waiting[0]:
             return False
         self.model = self._waiting[1].result()
@@ -144,7 +144,7 @@ class LiveNoise:
         stretch = Stretch.of_moments(
             moments, (0, n), n + _AHEAD, self.settings, self.pool
         )
-        # frames that come meanwhile overwrite the oldest ones
+        # new frames overwrite the oldest ones during the estimate
         oldest = max(self.frames.begin, stop - self.frames.keep + 2 * PIECE + DELAY)
         since = max(0, oldest + self.settings.reach + 1 - origin)
         view = self.frames.view(origin, stop)
@@ -159,6 +159,6 @@ class LiveNoise:
             self._waiting = None
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work in the background to end."""
         self._settle()
-        self._behind.shutdown()
+        self._background.shutdown()

@@ -1,4 +1,4 @@
-"""Candidate voxels of the regions that may still grow."""
+"""Candidate voxels of regions that may still grow."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from astrocast.kernels.segmentation.open_regions import (
 
 @dataclass
 class OpenVoxels:
-    """Candidate voxels in the order of frames, with the region of each.
+    """Candidate voxels in the order of frames, with the region of each voxel.
 
     Parameters
     ----------
     pixels
-        Pixels of a frame.
+        Number of pixels in a frame.
     """
 
     pixels: int
@@ -33,23 +33,23 @@ class OpenVoxels:
     values: NDArray[np.float32] = field(
         default_factory=lambda: np.empty((3, 0), np.float32)
     )
-    #: of regions that may still grow: number -> voxels of events that were reported
+    #: number of a region that may still grow -> voxels of its reported events
     reported: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
 
     def add(
         self, runs: Runs, values: NDArray[np.float32], frame: int
     ) -> NDArray[np.int64]:
-        """Add the candidates of the next frames; return the regions that finished.
+        """Add the candidates of the next frames; return the regions that ended.
 
         Parameters
         ----------
         runs
-            Where they are.
+            Runs of candidate voxels.
         values
-            Signal, noise, and unsmoothed signal of each voxel, run after run, float32,
-            (3, voxel).
+            float32 (3, voxel): signal, noise and unsmoothed signal of each voxel, run
+            after run.
         frame
-            Number of the first of the frames.
+            Number of the first of these frames.
         """
         self.state, growth = add_frames(self.state, runs)
         for old, new in growth.joined.tolist():
@@ -66,11 +66,11 @@ class OpenVoxels:
         return growth.finished
 
     def close(self, regions: NDArray[np.int64]) -> None:
-        """End regions, whatever follows."""
+        """End regions, even if voxels that touch them follow."""
         self.state = close_regions(self.state, regions)
 
     def high(self, threshold: float) -> NDArray[np.int64]:
-        """Return the regions that reach a height in standard deviations, ascending."""
+        """Return the regions that reach ``threshold`` times the noise, ascending."""
         reached = self.values[0] >= np.float32(threshold) * self.values[1]
         return np.unique(self.region[reached])
 
@@ -81,13 +81,13 @@ class OpenVoxels:
         return np.unique(self.region[:n])
 
     def voxels(self, regions: NDArray[np.int64]) -> tuple[Voxels, NDArray[np.int64]]:
-        """Return the voxels of regions, ascending, and the region of each."""
+        """Return the voxels of regions, ascending, and the region of each voxel."""
         own = np.isin(self.region, regions)
         value, noise, single = self.values[:, own]
         return Voxels(self.at[own], value, noise, single), self.region[own]
 
     def drop(self, regions: NDArray[np.int64]) -> None:
-        """Forget the voxels of regions."""
+        """Remove the voxels of regions."""
         left = ~np.isin(self.region, regions)
         self.at, self.region = self.at[left], self.region[left]
         self.values = np.ascontiguousarray(self.values[:, left])

@@ -1,4 +1,4 @@
-"""Frames as they come: judged, registered with the template of the first ones."""
+"""Judge new frames and register them with a template of the first frames."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from astrocast.preparation.line_offset import choose_line_offset
 from astrocast.preparation.motion_estimate import SAMPLE_FRAMES, build_model
 from astrocast.settings.motion import MotionSettings
 
-#: frames before a frame by which it is judged
-JUDGED_WITH = 256
+#: a frame is compared with about this many frames before it
+COMPARED_FRAMES = 256
 
 #: a bad frame: number, kind, reason, severity
 FrameFlag = tuple[int, str, str, float]
@@ -42,14 +42,14 @@ class PreparedFrames:
     Parameters
     ----------
     frames
-        Registered, float32, (frame, row, column); the good frame before it stands for
-        a bad one.
+        Registered frames, float32 (frame, row, column); a bad frame is replaced by the
+        last good frame.
     bad
-        Which frames are not pictures, bool, (frame,).
+        bool (frame,): bad frames.
     flags
-        What is wrong with which frame.
+        Kind and reason of each bad frame.
     shifts
-        Rows and columns by which each frame was moved back, px, (frame, 2).
+        (frame, 2): rows and columns by which each frame was moved back, in pixels.
     """
 
     frames: NDArray[np.float32]
@@ -59,14 +59,14 @@ class PreparedFrames:
 
 
 class LiveRegistration:
-    """Judges and registers frames in order; only earlier frames count.
+    """Judges and registers frames in order, with knowledge of earlier frames only.
 
     Parameters
     ----------
     settings
-        Of the motion correction; None: the recording is registered already.
+        Settings of the motion correction; None: frames are not registered.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
 
     def __init__(self, settings: MotionSettings | None, pool: Executor) -> None:
@@ -83,7 +83,7 @@ class LiveRegistration:
         self._normal: Any = None
 
     def learn(self, frames: NDArray[Any]) -> None:
-        """Learn template and line offset from the first frames (raw)."""
+        """Make the template and measure the line offset from the first raw frames."""
         settings = self.settings
         if settings is None or min(frames.shape[1:]) < SMALLEST:
             return
@@ -95,24 +95,24 @@ class LiveRegistration:
         picked = np.unique(
             np.linspace(0, len(good) - 1, min(SAMPLE_FRAMES, len(good))).astype(int)
         )
-        sample = self._aligned(frames[good[picked]])
+        sample = self._align_lines(frames[good[picked]])
         self._model, self._normal, _ = build_model(sample, settings, self.pool)
 
-    def _aligned(self, frames: NDArray[Any]) -> NDArray[Any]:
+    def _align_lines(self, frames: NDArray[Any]) -> NDArray[Any]:
         if not self._line_offset:
             return frames
         moved = move_odd_lines(frames, self._line_offset, 0)
         return np.maximum(moved, 0) if frames.dtype.kind in "bu" else moved
 
     def push(self, frames: NDArray[Any], number: int) -> PreparedFrames:
-        """Return the next frames, registered.
+        """Register the next frames.
 
         Parameters
         ----------
         frames
-            Raw, (frame, row, column).
+            Raw frames (frame, row, column).
         number
-            Number of the first of them in the recording.
+            Number of the first of these frames in the recording.
         """
         flags = self._judge(frames, number)
         bad = np.zeros(len(frames), np.bool_)
@@ -121,7 +121,7 @@ class LiveRegistration:
         if self._model is None:
             out = fill_invalid(frames)[0].astype(np.float32, copy=True)
         else:
-            out, shifts = self._register(self._aligned(frames), number, bad, flags)
+            out, shifts = self._register(self._align_lines(frames), number, bad, flags)
         for t in range(len(out)):
             if bad[t] and self._last_good is not None:
                 out[t] = self._last_good
@@ -132,10 +132,10 @@ class LiveRegistration:
         return PreparedFrames(out, bad, sorted(flags), shifts)
 
     def _judge(self, frames: NDArray[Any], number: int) -> list[FrameFlag]:
-        """Return what the raw pixels show to be wrong."""
+        """Return the bad frames, found from the raw pixels."""
         self._statistics.append(measure_frames(frames, self._last_raw))
         self._last_raw = frames[-1].copy()
-        while sum(map(len, self._statistics[1:])) >= JUDGED_WITH:
+        while sum(map(len, self._statistics[1:])) >= COMPARED_FRAMES:
             self._statistics.pop(0)
         joined = FrameStatistics.join(self._statistics)
         before = len(joined) - len(frames)
@@ -153,8 +153,9 @@ class LiveRegistration:
         fields: NDArray[np.float32],
         bad: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Replace shifts by which a frame agrees less than at rest, or than is normal.
+        """Estimate again the shifts of frames that agree badly with the template.
 
+        The agreement is bad if it is unusually low, or lower than without the shift.
         Changes ``shifts`` and ``fields``; returns the agreement of each frame.
         """
         after = found.correlation_after.copy()
@@ -180,7 +181,10 @@ class LiveRegistration:
         bad: NDArray[np.bool_],
         flags: list[FrameFlag],
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return registered frames and their shifts; add what is poor to the flags."""
+        """Return registered frames and their shifts; add frames that disagree to flags.
+
+        Changes ``bad`` and ``flags``.
+        """
         values = fill_invalid(frames)[0] if frames.dtype.kind == "f" else frames
         found = estimate(values, self._model, pool=self.pool)
         shifts, fields = found.shifts.copy(), found.fields.copy()
@@ -192,7 +196,7 @@ class LiveRegistration:
                 flags.append((number + t, "low_agreement", reason, 1.0))
                 bad[t] = True
             if bad[t]:
-                # patches of a frame without a picture mean nothing
+                # shifts of a bad frame mean nothing: use those of the frame before
                 shifts[t] = self._shift
                 fields[t] = self._shift[:, None, None]
             self._shift = shifts[t]

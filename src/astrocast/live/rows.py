@@ -1,9 +1,10 @@
-"""The rows of the event table, measured in the latest frames."""
+"""Rows of the event table, measured in the latest frames."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,15 @@ from astrocast.live.latest_frames import LatestFrames
 from astrocast.live.noise import NoiseModel
 from astrocast.runtime.blocks import plan_blocks
 
-#: frames of a block of the window that events are measured in
+#: frames in a block of the window in which events are measured
 _BLOCK_FRAMES = 32
-#: number of frames of a recording that goes on
+#: number of frames of a recording that is still being written
 _NO_END = 1 << 62
 _STEP = "live"
 
 
 class AboveBackground(Recording):
-    """The latest frames less the background that is known, float32."""
+    """The latest frames minus the current background, float32."""
 
     def __init__(
         self, frames: LatestFrames, model: NoiseModel, start: int, stop: int
@@ -75,13 +76,13 @@ class AboveBackground(Recording):
 
 
 class BatchRows:
-    """Takes the rows that `write_table` makes, and joins batches."""
+    """Collects the batches of rows that `write_table` makes."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[NDArray[np.int64], Mapping[str, Any]]] = []
 
     def write(self, event_id: NDArray[np.int64], batch: Mapping[str, Any]) -> None:
-        """Keep a batch, see `EventTableWriter.write`."""
+        """Add a batch, see `EventTableWriter.write`."""
         self.batches.append((event_id, batch))
 
 
@@ -93,26 +94,27 @@ def measure_rows_of(
     context: MeasureContext,
     pool: Executor | None,
 ) -> list[tuple[NDArray[np.int64], Mapping[str, Any]]]:
-    """Return batches of rows for events: numbers, and columns as the table has them.
+    """Return batches of rows of the event table: (numbers of events, columns).
 
-    Frames after the latest one are not known: an event that is measured soon after its
-    end has less context than in the final table.
+    An event that is measured soon after its end has fewer frames of context than in
+    the final table.
 
     Parameters
     ----------
     events, numbers
         The events, and the number of each in the table.
     frames, model
-        The latest frames, and their background.
+        The latest frames and their background.
     context
-        Units, and the part of the frame that is looked at.
+        Units, and the part of the frame that is searched.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
-    start, stop = _window(events, frames)
-    found, order = _segmentation(events, frames, start, stop)
+    start, stop = _choose_window(events, frames)
+    found, order = _build_segmentation(events, frames, start, stop)
     given = np.array(numbers, np.int64)[order]
-    found = _named(found, given)
+    # parts of an event have the number of the event in the table
+    found = replace(found, undivided=given, part=np.zeros(len(given), np.int64))
     signal = AboveBackground(frames, model, start, stop)
     light = frames.view(start, stop)
     measured = measure_events(signal, found, pool)
@@ -144,8 +146,10 @@ def measure_rows_of(
     return [(given[ids - 1], batch) for ids, batch in rows.batches]
 
 
-def _window(events: list[DetectedEvent], frames: LatestFrames) -> tuple[int, int]:
-    """Return the frames in which the events are measured."""
+def _choose_window(
+    events: list[DetectedEvent], frames: LatestFrames
+) -> tuple[int, int]:
+    """Return (first frame, last frame + 1) of the window to measure events in."""
     pixels = int(np.prod(frames.view(frames.first, frames.stop).shape[1:]))
     low = min(int(e.layers.voxels[0]) for e in events) // pixels
     high = max(int(e.layers.voxels[-1]) for e in events) // pixels + 1
@@ -153,12 +157,12 @@ def _window(events: list[DetectedEvent], frames: LatestFrames) -> tuple[int, int
     return max(frames.first, low - context), min(frames.stop, high + context)
 
 
-def _segmentation(
+def _build_segmentation(
     events: list[DetectedEvent], frames: LatestFrames, start: int, stop: int
 ) -> tuple[Segmentation, NDArray[np.int64]]:
-    """Return the events as the detection stores them, and which of them is which.
+    """Return a segmentation with the events, and the index in ``events`` of each.
 
-    Voxels before the frames that are held are left out.
+    Voxels before frame ``start`` are removed.
     """
     shape = frames.view(start, stop).shape
     pixels = shape[1] * shape[2]
@@ -185,10 +189,3 @@ def _segmentation(
     found, was = number_events(empty, _STEP, len(events), measures)
     found.measures[OVERLAP_VOXELS.name] = count_shared(found)
     return found, was - 1
-
-
-def _named(found: Segmentation, numbers: NDArray[np.int64]) -> Segmentation:
-    """Return the segmentation with the numbers that the table gives to the events."""
-    from dataclasses import replace
-
-    return replace(found, undivided=numbers, part=np.zeros(len(numbers), np.int64))

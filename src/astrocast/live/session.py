@@ -1,4 +1,4 @@
-"""One recording under way: from frames on the disk to events and tables."""
+"""Live analysis of one recording: from frames on the disk to events and tables."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from astrocast.live.tables import LiveTables
 from astrocast.pipeline.settings import RunSettings
 from astrocast.settings.live import LiveSettings
 
-#: frames that are read together at most
+#: largest number of frames that are read together
 BATCH = PIECE
-#: seconds that a group of frames spans which is searched together, at most
+#: longest duration of the frames that are searched together, in seconds
 _TICK = 0.6
-#: seconds behind the recording from which the analysis has caught up with it
+#: the analysis has caught up if it is at most this many seconds behind the recording
 _CAUGHT_UP = 2.0
 logger = logging.getLogger("astrocast.live")
 
@@ -47,9 +47,9 @@ class ChannelFrames:
     Parameters
     ----------
     source
-        What grows.
+        The growing recording.
     channels, channel
-        Number of channels, and which one, from 0.
+        Number of channels, and index of the channel, from 0.
     """
 
     def __init__(self, source: GrowingRecording, channels: int, channel: int) -> None:
@@ -57,7 +57,7 @@ class ChannelFrames:
 
     @property
     def frames(self) -> int:
-        """Complete frames of the channel."""
+        """Number of complete frames of the channel."""
         return max(0, self.source.frames - self.channel + self.channels - 1) // (
             self.channels
         )
@@ -70,21 +70,21 @@ class ChannelFrames:
 
 
 class ArrivalTimes:
-    """When each frame was seen on the disk first."""
+    """Time at which each frame was first found on the disk."""
 
     def __init__(self) -> None:
         self._counts: list[int] = []
         self._times: list[float] = []
 
     def note(self, frames: int, now: float) -> None:
-        """Note that so many frames are there now."""
+        """Store that ``frames`` frames are on the disk at time ``now``."""
         if not self._counts or frames > self._counts[-1]:
             self._counts.append(frames)
             self._times.append(now)
             del self._counts[:-4096], self._times[:-4096]
 
     def of(self, frame: int) -> float:
-        """Return when a frame was seen."""
+        """Return the time at which a frame was found."""
         at = bisect_left(self._counts, frame + 1)
         return self._times[min(at, len(self._times) - 1)]
 
@@ -95,19 +95,19 @@ class Session:
     Parameters
     ----------
     frames
-        The channel that is watched; its first frame is there.
+        The channel to watch; its first frame is on the disk.
     metadata
-        With the frame rate.
+        Metadata of the recording, with the frame rate.
     settings, live
-        Of the stages of a run, and of the live analysis.
+        Settings of the stages of a run and of the live analysis.
     tables
-        Where events and bad frames are written.
+        Tables to which events and bad frames are written.
     on_event
         Called with each event as soon as it ended.
     clock
         Returns the time in seconds.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Session:
         self._offset = float(offset) if isinstance(offset, int | float) else 0.0
 
     def look(self) -> int:
-        """Look at the disk once; return the number of frames that were not read yet."""
+        """Check the disk once; return the number of frames that were not read yet."""
         self.frames.source.look()
         count = self.frames.frames
         self.arrived.note(count, self.clock())
@@ -155,19 +155,19 @@ class Session:
         return count - self.next
 
     def step(self, ends: bool = False) -> bool:
-        """Take the next frames; return whether there were any to take.
+        """Analyse the next frames; return False if no frames were ready.
 
         Parameters
         ----------
         ends
-            The recording does not grow any more.
+            The recording is complete.
         """
         count = self.frames.frames
         if not self._learned and not self._learn(count, ends):
             return False
         if count == self.next:
             return False
-        self._leave_out(count)
+        self._skip_frames(count)
         stop = min(count, self.next + BATCH)
         raw = self.frames.read(self.next, stop)
         prepared = self.registration.push(raw, self.next)
@@ -178,14 +178,14 @@ class Session:
         return True
 
     def finish(self) -> None:
-        """Report what is left; the recording ends here."""
+        """Report the remaining events: the recording is complete."""
         if self._learned:
             self._publish(self.detector.finish())
         self.detector.close()
         self._update_state()
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work in the background to end."""
         self.detector.close()
 
     def _learn(self, count: int, ends: bool) -> bool:
@@ -214,8 +214,8 @@ class Session:
         self._publish(self.detector.push(frames, prepared.bad))
         self._update_state()
 
-    def _leave_out(self, count: int) -> None:
-        """Leave frames out where the analysis is too far behind the recording."""
+    def _skip_frames(self, count: int) -> None:
+        """Skip frames if the analysis is too far behind the recording."""
         behind = (count - self.next) / self.rate
         if behind <= _CAUGHT_UP:
             self._caught_up = True
@@ -224,21 +224,21 @@ class Session:
         first, self.next = self.next, count - 1
         self.state.skipped.append((first, self.next))
         message = (
-            f"{behind:.0f} s behind the recording: frames {first} to {self.next - 1}"
-            " are left out of the live analysis; the full analysis has them"
+            f"the live analysis is {behind:.0f} s behind the recording: it skips frames"
+            f" {first} to {self.next - 1}; the full analysis includes them"
         )
         logger.warning(message)
         self.state.messages.append(message)
-        # what is known so far is measured before its frames are forgotten
+        # measure the events so far before their frames are removed from memory
         self._publish(self.detector.finish())
         self.detector.jump(self.next)
         self._bad = self._bad[:0]
-        reason = "left out: the live analysis fell behind"
+        reason = "skipped: the live analysis was too slow"
         flags = [(t, "missing", reason, 1.0) for t in range(first, self.next)]
         self.tables.add_flags(flags)
 
     def _publish(self, found: list[DetectedEvent]) -> None:
-        """Give events to the callback, and append them to the table."""
+        """Pass events to the callback, and append them to the table."""
         if not found:
             return
         found = sorted(found, key=lambda e: int(e.layers.voxels[0]))
@@ -248,10 +248,10 @@ class Session:
         for event, number in zip(found, numbers, strict=True):
             last = int(event.layers.voxels[-1]) // pixels
             latency = self.clock() - self.arrived.of(last)
-            told = describe_event(event, number, self.size, self.rate, latency)
-            self._count(told)
+            described = describe_event(event, number, self.size, self.rate, latency)
+            self._count(described)
             if self.on_event is not None:
-                self.on_event(told)
+                self.on_event(described)
         self._write_rows(found, numbers)
 
     def _write_rows(self, found: list[DetectedEvent], numbers: list[int]) -> None:
@@ -272,7 +272,7 @@ class Session:
         self.tables.add_events(batches)
 
     def _count(self, event: LiveEvent) -> None:
-        """Count an event for the rate, and remember its latency."""
+        """Count an event for the event rate, and store its latency."""
         self._bins[int(event.time // RATE_BIN)] = (
             self._bins.get(int(event.time // RATE_BIN), 0) + 1
         )
@@ -294,7 +294,7 @@ class Session:
 
 
 def tick_frames(rate: float) -> int:
-    """Return the frames that are searched together at a frame rate: a power of two.
+    """Return the number of frames that are searched together: a power of two.
 
     Examples
     --------
@@ -308,9 +308,9 @@ def tick_frames(rate: float) -> int:
 
 
 def check_settings(settings: RunSettings) -> list[str]:
-    """Refuse settings of a run that cannot be followed while it is recorded.
+    """Raise an error for settings that the live analysis cannot use.
 
-    Returns sentences about settings that only the full analysis follows.
+    Returns sentences about settings that only the full analysis uses.
     """
     conversion = settings.conversion
     fields = type(conversion).model_fields
@@ -320,29 +320,30 @@ def check_settings(settings: RunSettings) -> list[str]:
         wrong.append("nan_border")
     if wrong:
         raise InvalidValueError(
-            f"conversion.{', conversion.'.join(wrong)} cannot be followed while the"
-            " recording is written; leave it out, or use `astrocast run` afterwards"
+            f"conversion.{', conversion.'.join(wrong)} cannot be used while the"
+            " recording is written; remove this setting, or use `astrocast run` when"
+            " the recording is complete"
         )
     notes = []
     if conversion.offset == "auto":
         notes.append("conversion.offset=auto: F0 of the live table includes the offset")
     if conversion.subtract_background is not None:
-        notes.append("conversion.subtract_background: not in the live analysis")
+        notes.append("conversion.subtract_background: not used in the live analysis")
     if settings.denoising.enabled:
-        notes.append("denoising: not in the live analysis")
+        notes.append("denoising: not used in the live analysis")
     if settings.detection.method != "calibrated":
         notes.append("the live analysis uses the calibrated detection")
     return notes
 
 
 def known_metadata(source: GrowingRecording, settings: RunSettings) -> Metadata:
-    """Return frame rate and pixel size; an error where the frame rate is not known."""
+    """Return frame rate and pixel size; raise an error without a frame rate."""
     known, size = source.metadata, settings.pixel_size
     rate = settings.frame_rate or known.frame_rate
     if rate is None:
         raise InvalidValueError(
-            f"{source.path} does not say its frame rate, which the live analysis needs;"
-            " give frame_rate (command line: --frame-rate)"
+            f"{source.path} does not state its frame rate, which the live analysis"
+            " needs; set frame_rate (command line: --frame-rate)"
         )
     return replace(
         known,

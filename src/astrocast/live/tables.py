@@ -1,4 +1,4 @@
-"""The tables of the live analysis: they grow while the recording does."""
+"""The tables of the live analysis, which grow with the recording."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from astrocast.live.event import LiveState
 from astrocast.live.registration import FrameFlag
 from astrocast.runtime.provenance import write_json
 
-#: files in the folder of the live analysis; the user makes the last one
+#: files in the folder of the live analysis; the user creates the last one to stop it
 STATE, FRAMES, SHIFTS, STOP = "state.json", "frames.csv", "shifts.csv", "stop"
 
 
 class LiveTables:
     """Writes ``events.csv``, ``frames.csv`` and ``shifts.csv`` while frames come.
 
-    ``events.parquet``, with masks and traces, gets its name at the end.
+    ``events.parquet``, with masks and traces, appears at the end.
 
     Parameters
     ----------
     folder
-        Where they are; it exists.
+        Folder of the tables; it must exist.
     metadata
-        Frame rate and pixel size, which name the columns.
+        Frame rate and pixel size: they decide the units, and so the columns.
     """
 
     def __init__(self, folder: Path, metadata: Metadata) -> None:
@@ -47,7 +47,7 @@ class LiveTables:
         self._flags.flush()
         self._shifts = (folder / SHIFTS).open("w", encoding="utf-8", newline="")
         self._shifts.write("frame,row_px,column_px\n")
-        #: bad frames so far
+        #: number of bad frames so far
         self.bad_frames = 0
 
     def add_events(self, batches: Sequence[tuple[NDArray[np.int64], Any]]) -> None:
@@ -65,7 +65,7 @@ class LiveTables:
         self.bad_frames += table["frame"].nunique()
 
     def add_shifts(self, first: int, shifts: NDArray[np.float64]) -> None:
-        """Append the shifts of frames, (frame, 2), px, from frame ``first`` on."""
+        """Append the shifts of frames from ``first`` on, (frame, 2), in pixels."""
         self._shifts.writelines(
             f"{frame},{row:.3f},{column:.3f}\n"
             for frame, (row, column) in enumerate(shifts.tolist(), first)
@@ -100,5 +100,5 @@ class LiveTables:
 
 
 def write_state(folder: Path, state: LiveState) -> None:
-    """Replace ``state.json`` of a folder of the live analysis."""
+    """Replace ``state.json`` in a folder of the live analysis."""
     write_json(folder / STATE, state.to_dict())

@@ -1,4 +1,4 @@
-"""Watch a recording while it is written, then analyse it as a whole."""
+"""Analyse a recording while it is written, then run the full analysis."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from astrocast.runtime.threads import worker_threads
 from astrocast.settings.live import LiveSettings
 
 AGREEMENT, SETTINGS = "agreement.json", "settings.json"
-#: seconds between two writings of the state, and two lines of the log
-_STATE_EVERY, _SAY_EVERY = 1.0, 10.0
+#: seconds between two updates of the state file, and between two lines of the log
+_STATE_EVERY, _LOG_EVERY = 1.0, 10.0
 logger = logging.getLogger("astrocast.live")
 
 
 @dataclass(frozen=True)
 class WatchResult:
-    """What watching left behind.
+    """Result of `Watcher.run`.
 
     Parameters
     ----------
     directory
         The run directory.
     live
-        The folder in it with the tables of the live analysis.
+        Its folder with the tables of the live analysis.
     state
-        How the live analysis ended.
+        The last state of the live analysis.
     full
-        Result of the full analysis; None where it was not asked for.
+        Result of the full analysis; None if it was not requested.
     agreement
-        How far both agree, see `astrocast.live.agreement.compare_tables`; None without
-        a full analysis.
+        Comparison of both analyses, see `astrocast.live.agreement.compare_tables`; None
+        without a full analysis.
     """
 
     directory: Path
@@ -68,18 +68,18 @@ class WatchResult:
     agreement: dict[str, Any] | None = field(default=None)
 
     def summary(self) -> str:
-        """Return what a person wants to know at the end."""
+        """Return a summary as text for a person."""
         state = self.state
         lines = [f"live: {state.events} events in {state.done} frames, {self.live}"]
         if state.latencies:
             known = state.to_dict()
             lines.append(
-                f"latency: median {known['latency_median_s']} s, 95 %"
+                f"latency: median {known['latency_median_s']} s, 95th percentile"
                 f" {known['latency_p95_s']} s"
             )
         if state.skipped:
             count = sum(b - a for a, b in state.skipped)
-            lines.append(f"left out of the live analysis: {count} frames")
+            lines.append(f"skipped by the live analysis: {count} frames")
         if self.full is not None:
             lines.append(self.full.summary())
         if self.agreement is not None:
@@ -90,7 +90,7 @@ class WatchResult:
         return "\n".join(lines)
 
     def values(self) -> dict[str, Any]:
-        """Return the same for programs."""
+        """Return the summary as values for programs."""
         return {
             "directory": str(self.directory),
             "live": self.state.to_dict(),
@@ -102,33 +102,33 @@ class WatchResult:
 class Watcher:
     """Analyses a recording while it is written.
 
-    Frames are registered with a template of the first ones, and searched with the
-    background and noise of the latest ones. Each event is reported when it has ended.
-    When the recording is complete, the full analysis (`astrocast run`) replaces the
-    live one.
+    Frames are registered with a template of the first frames, and searched with the
+    background and noise of the latest frames. Each event is reported as soon as it has
+    ended. When the recording is complete, the full analysis (`astrocast run`) replaces
+    the live one.
 
     Parameters
     ----------
     source
-        A folder that gains TIFF files, a TIFF file, a zarr array, a ``.npy`` file, or a
-        raw binary file. It need not exist yet.
+        A folder to which TIFF files are added, a TIFF file, a zarr array, a ``.npy``
+        file, or a raw binary file. It does not have to exist yet.
     output
-        Directory of the results; ``<name>.astrocast`` in the current directory when
-        None.
+        Directory of the results; None: ``<name>.astrocast`` in the current directory.
     settings
-        Of the stages of a run.
+        Settings of the stages of a run.
     live
-        Of the live analysis; those in ``settings`` when None.
+        Settings of the live analysis; None: those in ``settings``.
     raw
         Rows, columns and dtype of a raw binary file.
     overwrite
-        Replace results that are in the output.
+        Replace the results in the output directory.
     clock, sleep
-        The time in seconds, and a function that waits; for tests and simulations.
+        Functions that return the time in seconds, and that wait; for tests and
+        simulations.
 
     Notes
     -----
-    A watch that was killed begins anew with the first frame, and catches up.
+    A watch that was killed starts again with the first frame, and catches up.
 
     Examples
     --------
@@ -162,7 +162,7 @@ class Watcher:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """End the recording: what is on the disk is analysed to the end."""
+        """Declare the recording complete: the frames on the disk are still analysed."""
         self._stop.set()
 
     def run(self, on_event: Callable[[LiveEvent], None] | None = None) -> WatchResult:
@@ -175,20 +175,20 @@ class Watcher:
         Parameters
         ----------
         on_event
-            Called with a `LiveEvent` for each event as soon as it ended, before it is
-            in the table. An error that it raises ends the watch.
+            Called with a `LiveEvent` for each event as soon as it ended, before the
+            event is in the table. If it raises an error, the watch ends.
 
         Returns
         -------
         WatchResult
-            Where everything is, and how far live and full analysis agree.
+            Paths of the results, and the agreement of live and full analysis.
 
         Raises
         ------
         astrocast.errors.OutputError
             Another process writes to the output.
         astrocast.errors.OutputExistsError
-            The output holds something else.
+            The output directory has other contents.
         """
         notes = check_settings(self.settings)
         lock = self._take_output()
@@ -208,7 +208,7 @@ class Watcher:
         return self._analyse(folder)
 
     def _take_output(self) -> OutputLock:
-        """Lock the output; refuse a directory that holds something else."""
+        """Lock the output; raise an error if it has other contents."""
         path = self.directory
         if path.exists() and not path.is_dir():
             raise OutputExistsError(f"{path} is a file; choose another output")
@@ -216,7 +216,7 @@ class Watcher:
         is_ours = any((path / name).exists() for name in ours)
         if path.is_dir() and not is_ours and any(path.iterdir()):
             raise OutputExistsError(
-                f"{path} exists and is not the output of a run; choose another"
+                f"{path} exists and is not the output of a run; choose another output"
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -228,7 +228,7 @@ class Watcher:
         return OutputLock(path / LOCK_FILE, path)
 
     def _was_recorded(self, folder: Path) -> bool:
-        """Return whether only the full analysis of the same recording is left to do."""
+        """Return whether the live part of this watch is complete already."""
         import json
 
         if self.overwrite or not (self.directory / RUN_FILE).exists():
@@ -238,20 +238,20 @@ class Watcher:
             same = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             status, same = {}, {}
-        if status.get("status") != "analysing" or same != self._described():
+        if status.get("status") != "analysing" or same != self._describe():
             raise OutputExistsError(
-                f"{self.directory} holds the results of a run; choose another output,"
-                " or overwrite"
+                f"{self.directory} contains the results of a run; choose another"
+                " output, or overwrite"
             )
         self.state = LiveState("analysing", status["frames"], status["done"])
         self.state.events, self.state.frame_rate = (
             status["events"],
             status["frame_rate"],
         )
-        logger.info("the recording was complete; going on with the full analysis")
+        logger.info("the recording is complete; the full analysis continues")
         return True
 
-    def _described(self) -> dict[str, Any]:
+    def _describe(self) -> dict[str, Any]:
         described: dict[str, Any] = plain(
             {
                 "source": str(self.source.resolve()),
@@ -263,10 +263,10 @@ class Watcher:
         return described
 
     def _begin(self, folder: Path) -> None:
-        """Make the folder of the live analysis, without what a killed one left."""
+        """Make an empty folder for the live analysis."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        write_json(folder / SETTINGS, self._described())
+        write_json(folder / SETTINGS, self._describe())
         write_state(folder, self.state)
 
     def _open(self) -> GrowingRecording:
@@ -315,7 +315,7 @@ class Watcher:
     def _wait_for_first(
         self, source: GrowingRecording, folder: Path
     ) -> ChannelFrames | None:
-        """Wait for the first frame; None where the watch is stopped before."""
+        """Wait for the first frame; return None if the watch is stopped before it."""
         channels, number = channel_of(self.settings)
         frames = ChannelFrames(source, channels, number)
         while not self._stopped(folder):
@@ -326,8 +326,8 @@ class Watcher:
         return None
 
     def _follow(self, session: Session, tables: LiveTables) -> None:
-        """Take frames until the recording does not grow any more."""
-        grown = said = written = self.clock()
+        """Analyse frames until the recording is complete."""
+        grown = logged = written = self.clock()
         count = 0
         while True:
             session.look()
@@ -339,8 +339,8 @@ class Watcher:
             if now - written >= _STATE_EVERY:
                 written = now
                 tables.write_state(self.state)
-            if now - said >= _SAY_EVERY:
-                said = now
+            if now - logged >= _LOG_EVERY:
+                logged = now
                 logger.info(describe_state(self.state))
             if took:
                 if self._stopped(tables.folder):
@@ -361,9 +361,9 @@ class Watcher:
         write_state(folder, self.state)
 
     def _analyse(self, folder: Path) -> WatchResult:
-        """Run the full analysis, and compare."""
+        """Run the full analysis, and compare both analyses."""
         self._conclude(folder, "analysing")
-        logger.info("the recording is complete; the full analysis begins")
+        logger.info("the recording is complete; the full analysis starts")
         source: Any = self.source
         if self.raw is not None:
             source = open_raw(self.source, self.raw)
@@ -383,7 +383,7 @@ class Watcher:
 
 
 def channel_of(settings: RunSettings) -> tuple[int, int]:
-    """Return the number of channels of a recording, and which one is watched."""
+    """Return the number of channels, and the index of the channel to watch."""
     named = settings.conversion.channels
     wanted = settings.channels_to_run[0]
     if isinstance(named, int):
@@ -393,7 +393,7 @@ def channel_of(settings: RunSettings) -> tuple[int, int]:
 
 
 def describe_state(state: LiveState) -> str:
-    """Return a line about how the live analysis stands.
+    """Return one line about the state of the live analysis.
 
     Examples
     --------
@@ -408,9 +408,9 @@ def describe_state(state: LiveState) -> str:
 
 @contextmanager
 def stopping_on_interrupt(stop: threading.Event) -> Iterator[None]:
-    """Set ``stop`` on the first Ctrl-C, so that frames are worked on to the end.
+    """Set ``stop`` on the first Ctrl-C, so that the remaining frames are analysed.
 
-    A second Ctrl-C interrupts. In another thread than the main one nothing changes.
+    A second Ctrl-C interrupts. Has no effect outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -419,9 +419,7 @@ def stopping_on_interrupt(stop: threading.Event) -> Iterator[None]:
     def handle(number: int, frame: Any) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
-        logger.warning(
-            "stopping; press Ctrl-C again to leave without the full analysis"
-        )
+        logger.warning("stopping; press Ctrl-C again to quit without the full analysis")
         stop.set()
 
     before = signal.signal(signal.SIGINT, handle)

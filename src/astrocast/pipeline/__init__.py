@@ -1,1 +1,1 @@
-"""A whole run from one validated configuration."""
+"""Run all stages on a recording, from one checked configuration."""

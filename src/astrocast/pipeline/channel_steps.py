@@ -1,4 +1,4 @@
-"""The stages of one channel of a run: what each calls and where its result is."""
+"""The stages of one channel of a run: what they call and where they store results."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChannelNames:
-    """Datasets of one channel in the recording of a run.
+    """Names of the datasets of one channel in the recording of a run.
 
     Parameters
     ----------
     raw, corrected, quiet, signal
-        As converted, as registered, what dF is made from, and dF. Those of stages that
-        are off are those of the stage before.
+        The movie after conversion, after motion correction, after denoising (input of
+        dF), and dF itself. If a stage is off, its name is that of the stage before.
     """
 
     raw: str
@@ -65,7 +65,7 @@ class ChannelNames:
 
 
 class ReferenceMotion:
-    """The motion of the reference channel of a run, estimated when first asked for."""
+    """Motion of the reference channel of a run, estimated at the first call."""
 
     def __init__(self) -> None:
         self._found: MotionCorrection | None = None
@@ -73,7 +73,10 @@ class ReferenceMotion:
     def motion_of(
         self, recording: Place, loc: str, parameters: dict[str, Any]
     ) -> MotionCorrection:
-        """Return the motion of the dataset ``loc``; always that of the first call."""
+        """Return the motion of the dataset ``loc``, estimated once.
+
+        Later calls return the same motion; all channels of a run have one reference.
+        """
         from astrocast.preparation import MotionCorrection
 
         if self._found is None:
@@ -89,19 +92,18 @@ class ChannelSteps:
     Parameters
     ----------
     recording
-        What holds all movies of the run.
+        File or store that contains all datasets of the run.
     settings
-        Of the run.
+        Settings of the run.
     channel
         Name of the channel.
     is_first
-        Whether it is the first channel of the run; the stages of others carry the
-        channel in their name.
+        Whether this is the first channel of the run; the names of the stages of other
+        channels end with the name of the channel.
     reference
-        Shared by the channels of a run: the motion of the reference channel is
-        estimated once.
+        Motion of the reference channel, shared by the channels of a run.
     folder
-        Directory of the run; that of the recording when None.
+        Directory of the run; None: the folder of ``recording``.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class ChannelSteps:
 
     @property
     def movies(self) -> Movies:
-        """Where the movies of the channel are."""
+        """File and datasets of the movies of the channel."""
         names = self.names
         return Movies(
             self.recording, names.raw, names.corrected, names.quiet, names.signal
@@ -187,19 +189,19 @@ class ChannelSteps:
 
     @property
     def frames_file(self) -> Path:
-        """Where the table of bad frames of this channel is, in the run directory."""
+        """Path of the table of bad frames of this channel, in the run directory."""
         ending = self.ending.strip()
         return self.folder / (f"frames.{ending}.csv" if ending else "frames.csv")
 
     def correct_motion(self) -> dict[str, Any]:
-        """Undo the motion of the frames."""
+        """Estimate the motion and write the corrected movie; return facts."""
         from astrocast.io.stores.frame_quality import write_table
         from astrocast.preparation import MotionCorrection
 
         parameters = self.settings.motion.model_dump(exclude={"enabled"})
         if self.settings.conversion.offset is not None:
-            # without the offset, noise in the dark is below zero as often as above;
-            # cutting it off would make F0 too large
+            # after subtraction of the offset, dark pixels have noise around zero;
+            # clipping the negative values would make F0 too large
             parameters["nonneg_movie"] = False
         reference = self.settings.motion.reference_channel
         if reference is None:
@@ -217,7 +219,7 @@ class ChannelSteps:
             chunk_strategy="XY",
             overwrite=True,
         )
-        # the frames that motion correction found are in the table of the run as well
+        # this table also contains the bad frames that motion correction found
         write_table(self.frames_file, motion.frame_quality)
         found = motion.registration
         return {
@@ -233,7 +235,7 @@ class ChannelSteps:
         return chosen.model_dump(exclude={"enabled"}) | {"seed": seed}
 
     def denoise(self) -> dict[str, Any]:
-        """Take the noise out of the registered movie."""
+        """Denoise the registered movie; return the measurements as facts."""
         from astrocast.denoising import Denoiser
 
         with open_recording(self.recording, self.names.corrected) as movie:
@@ -250,7 +252,7 @@ class ChannelSteps:
         return denoiser.measurements()
 
     def correct_bleaching(self) -> dict[str, Any]:
-        """Take the background of each pixel away."""
+        """Subtract the background of each pixel; return the window as a fact."""
         from astrocast.preparation import Delta
 
         settings = self.settings.delta
@@ -264,15 +266,15 @@ class ChannelSteps:
         return {"window": window}
 
     def detect(self) -> dict[str, Any]:
-        """Find the events."""
+        """Detect the events; return their number and the name of the store as facts."""
         from astrocast.detection import Detector
 
-        # of other parameters, or of an input that was computed again
+        # a result of other parameters, or of an input that was computed again
         if self.store.exists():
             shutil.rmtree(self.store)
         settings = self.settings.detection
         parameters: dict[str, Any] = settings.model_dump(exclude={"calibration"})
-        # the noise is known in the movie itself; traces are of dF
+        # calibrated detection needs the noise of the movie itself; traces are of dF
         calibrated = settings.method == "calibrated"
         parameters["loc"] = self.names.corrected if calibrated else self.names.signal
         parameters["signal_loc"] = self.names.signal if calibrated else None
@@ -281,7 +283,7 @@ class ChannelSteps:
         try:
             directory = detector.run(calibration=settings.calibration, **parameters)
         except ResultsDifferError:
-            # blocks of an interrupted run with other parameters: they are this run's
+            # blocks of an interrupted run with other parameters, in this directory
             shutil.rmtree(self.store.with_name(self.store.name + PARTIAL))
             directory = detector.run(calibration=settings.calibration, **parameters)
         return {

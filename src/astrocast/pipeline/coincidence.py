@@ -1,4 +1,4 @@
-"""Events of one channel that coincide with events of another."""
+"""Find events of one channel that coincide with events of another channel."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from astrocast.runtime.blocks import frames_per_block, plan_blocks, read_blocks
 def write_coincidences(stores: dict[str, Path], path: Path) -> int:
     """Write a table of pairs of events of different channels that share voxels.
 
-    Returns the number of pairs.
-
     The columns are ``channel_a``, ``event_a``, ``channel_b``, ``event_b``,
-    ``shared_voxels``, ``share_of_a``, ``share_of_b`` (of the event's voxels) and
-    ``onset_lag_s`` or ``onset_lag_frames`` (onset in b minus onset in a).
+    ``shared_voxels``, ``share_of_a``, ``share_of_b`` (shared voxels / voxels of the
+    event), and ``onset_lag_s`` or ``onset_lag_frames`` (onset in b minus onset in a).
 
     Parameters
     ----------
     stores
-        Channel -> event store; the event maps have one shape.
+        Channel -> event store; all event maps have the same shape.
     path
-        CSV file to write; one that is there is replaced.
+        CSV file to write; an existing file is replaced.
+
+    Returns
+    -------
+    int
+        The number of pairs.
     """
     tables = [
-        _compare((a, stores[a]), (b, stores[b])) for a, b in combinations(stores, 2)
+        _find_pairs((a, stores[a]), (b, stores[b])) for a, b in combinations(stores, 2)
     ]
     found = pd.concat(tables, ignore_index=True)
     with replacing(path) as beside:
@@ -42,7 +45,8 @@ def write_coincidences(stores: dict[str, Path], path: Path) -> int:
     return len(found)
 
 
-def _compare(first: tuple[str, Path], second: tuple[str, Path]) -> pd.DataFrame:
+def _find_pairs(first: tuple[str, Path], second: tuple[str, Path]) -> pd.DataFrame:
+    """Return the pairs of events of two channels, each given as (name, store)."""
     parts = []
     with open_event_map(first[1]) as one, open_event_map(second[1]) as other:
         blocks = list(plan_blocks(len(one), frames_per_block(one)))

@@ -14,7 +14,7 @@ from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundEr
 from astrocast.runtime.provenance import plain
 from astrocast.settings.base import Settings
 
-#: characters of a configuration file
+#: largest number of characters of a configuration file
 LONGEST_TEXT = 1 << 20
 
 S = TypeVar("S", bound=Settings)
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One parameter of a run, for a table or a form."""
+    """One parameter of a run, for tables and forms."""
 
     name: str
     default: Any
@@ -31,9 +31,9 @@ class ParameterRow:
 
 
 def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[ParameterRow]:
-    """Yield each parameter of ``model`` and of nested settings.
+    """Yield each parameter of ``model`` and of its nested settings.
 
-    Names are ``stage.parameter``.
+    The names have the form ``stage.parameter``.
     """
     for name, info in model.model_fields.items():
         inner = info.annotation
@@ -52,7 +52,10 @@ def parameter_rows(model: type[Settings], prefix: str = "") -> Iterator[Paramete
 
 
 def template(parameters: type[Settings] | list[ParameterRow]) -> str:
-    """Return a YAML file with all parameters at their defaults, with comments."""
+    """Return the text of a YAML file with all parameters at their defaults.
+
+    Each parameter has a comment with its meaning and unit.
+    """
     lines: list[str] = []
     section = ""
     rows = parameters if isinstance(parameters, list) else parameter_rows(parameters)
@@ -73,36 +76,37 @@ def template(parameters: type[Settings] | list[ParameterRow]) -> str:
 
 
 def read(model: type[S], path: Path | None, overrides: list[str]) -> S:
-    """Return the settings that a file and overrides give.
+    """Return the settings from a file and overrides.
 
     Parameters
     ----------
     model
-        Settings of a run.
+        Class of the settings.
     path
         YAML file; None for the defaults.
     overrides
-        ``stage.parameter=value`` each; the value is read as YAML. They win over the
-        file.
+        Texts ``stage.parameter=value``; the value is read as YAML. They replace the
+        values of the file.
     """
     return combine(model, _read_yaml(path) if path else {}, overrides)
 
 
 def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
-    """Return the sections of a file with overrides, unchecked."""
+    """Return the sections of a file with overrides applied, without checking them."""
     return apply_overrides(_read_yaml(path) if path else {}, overrides)
 
 
 def combine(model: type[S], values: dict[str, Any], overrides: list[str]) -> S:
-    """Return the checked settings that values and overrides give; overrides win."""
+    """Return the checked settings; overrides replace values."""
     checked: S = model.checked_mapping(apply_overrides(values, overrides))
     return checked
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Read YAML without aliases and without names that occur twice.
+    """Read YAML, but refuse aliases and names that occur twice.
 
-    An alias can expand to gigabytes, and of equal names the last one would be used.
+    Aliases can expand to gigabytes. If a name occurs twice, YAML silently uses the last
+    value.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -110,13 +114,13 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(
-                problem=f"aliases (*{event.anchor}) are not read; write the value out",
+                problem=f"aliases (*{event.anchor}) are not supported; write the value",
                 problem_mark=event.start_mark,
             )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Refuse names that are not text, or occur twice."""
+        """Refuse names that are not text and names that occur twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -131,17 +135,18 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def load_yaml(text: str, what: str) -> Any:
-    """Return the content of a YAML text; ``what`` names it in the message.
+    """Return the content of a YAML text; ``what`` describes it in error messages.
 
     Raises
     ------
     FormatError
-        The text is not YAML, holds aliases or a name twice, or is longer than a
-        megabyte.
+        The text is not YAML, contains an alias or the same name twice, or is longer
+        than `LONGEST_TEXT`.
     """
     if len(text) > LONGEST_TEXT:
         raise FormatError(
-            f"{what} has {len(text)} characters; parameters take a few thousand"
+            f"{what} has {len(text)} characters; at most {LONGEST_TEXT} are read (all"
+            " parameters need a few thousand)"
         )
     try:
         return yaml.load(text, _PlainLoader)
@@ -154,18 +159,18 @@ def load_yaml(text: str, what: str) -> Any:
 
 
 def apply_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Return a copy of ``values`` with each ``stage.parameter=value`` put into it."""
+    """Return a copy of ``values`` with each ``stage.parameter=value`` applied."""
     changed = copy.deepcopy(values)
     for override in overrides:
-        _apply(changed, override)
+        _apply_override(changed, override)
     return changed
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RecordingNotFoundError(
-            f"there is no configuration file {path}; `astrocast parameters --yaml`"
-            " prints one"
+            f"the configuration file {path} does not exist; `astrocast parameters"
+            " --yaml` prints an example"
         )
     try:
         text = path.read_text(encoding="utf-8")
@@ -176,18 +181,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise FormatError(
-            f"{path} holds a {type(values).__name__}; expected stages with parameters"
-            " below them"
+            f"{path} contains a {type(values).__name__}; expected stages with their"
+            " parameters below them"
         )
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one ``stage.parameter=value`` in ``values``."""
     name, equals, text = override.partition("=")
     parts = name.strip().split(".")
     if not equals or not all(parts):
         raise InvalidValueError(
-            f"{override!r} sets nothing; expected stage.parameter=value"
+            f"{override!r} does not set a parameter; expected stage.parameter=value"
         )
     target = values
     for part in parts[:-1]:

@@ -1,4 +1,4 @@
-"""The main job on a simulated recording, and how well its known events were found."""
+"""Run the analysis on a simulated recording and compare it with the known events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from astrocast.runtime.provenance import write_json
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import Simulator, read_truth, score, write_simulation
 
-#: large enough to show every stage at work, small enough for a minute
+#: recording of the demo: every stage has something to do, and it takes about a minute
 DEMO = SimulationSettings(
     seed=11,
     frames=500,
@@ -36,21 +36,21 @@ MOVIE, SCORE = "simulated.h5", "score.json"
 def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
     """Simulate a recording with known events, analyse it, and return the score.
 
-    With motion, bleaching and noise.
+    The recording has motion, bleaching and noise.
 
     Parameters
     ----------
     directory
-        Receives ``simulated.h5``, ``score.json`` and the run in ``run/``; what is
-        complete there is reused.
+        Directory for ``simulated.h5``, ``score.json`` and the run in ``run/``. Complete
+        files are reused.
     settings
-        The recording to simulate.
+        Settings of the simulation.
 
     Returns
     -------
     str
-        What a person wants to know: how many of the true events were found, and where
-        to look.
+        A text for people: how many of the true events were found, and the paths of the
+        results.
     """
     simulator = Simulator(settings)
     movie = directory / MOVIE
@@ -64,11 +64,12 @@ def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
         write_simulation(settings, movie)
     elif read_truth(movie).settings != settings:
         raise ResultsDifferError(
-            f"{movie} is another simulation; choose another output directory"
+            f"{movie} was simulated with other settings; choose another output"
+            " directory"
         )
 
     def judge(result: RunResult) -> dict[str, float]:
-        return recovery(simulator, result)
+        return score_recovery(simulator, result)
 
     result = run_recording(
         movie,
@@ -76,16 +77,16 @@ def demonstrate(directory: Path, settings: SimulationSettings = DEMO) -> str:
         RunSettings.checked(conversion={"loc_in": "data/ch0"}),
         judge=judge,
     )
-    scores = recovery(simulator, result)
+    scores = score_recovery(simulator, result)
     write_json(directory / SCORE, scores)
     return "\n".join(
         [*(f"{name}: {value:g}" for name, value in scores.items()), result.summary()]
     )
 
 
-def recovery(simulator: Simulator, result: RunResult) -> dict[str, float]:
-    """Return how well the known events of a simulation were found by a run."""
-    found, truth = found_events(result), truth_as_seen(simulator, result)
+def score_recovery(simulator: Simulator, result: RunResult) -> dict[str, float]:
+    """Return name -> score of the events of a run against the known events."""
+    found, truth = read_labels(result), align_truth(simulator, result)
     loose, strict = score(truth, found, 0.3), score(truth, found, 0.5)
     scores = {
         "F1 at IoU 0.3": loose.f1,
@@ -100,18 +101,18 @@ def recovery(simulator: Simulator, result: RunResult) -> dict[str, float]:
     return {name: round(value, 3) for name, value in scores.items()}
 
 
-def found_events(result: RunResult) -> NDArray[Any]:
-    """Return the label volume of a run."""
+def read_labels(result: RunResult) -> NDArray[Any]:
+    """Return the event map of a run, (frame, row, column)."""
     with open_event_map(result.store) as labels:
         return labels.to_array()
 
 
-def truth_as_seen(simulator: Simulator, result: RunResult) -> NDArray[np.int32]:
-    """Return the true labels in the geometry of the corrected movie.
+def align_truth(simulator: Simulator, result: RunResult) -> NDArray[np.int32]:
+    """Return the true labels (frame, row, column), aligned with the corrected movie.
 
-    A corrected movie rests where its template rests, which is where most frames were,
-    not where the simulated scene is without motion: the constant between true and
-    estimated shifts.
+    The corrected movie is aligned with its template, at the median position of the
+    frames; the simulated scene is at the position without motion. The median difference
+    between true and estimated shifts is the constant offset between the two.
     """
     truth = simulator.labels(0, simulator.shape[0])
     found = read_registration(find_movies(result.directory), "mc/ch0")
@@ -121,7 +122,7 @@ def truth_as_seen(simulator: Simulator, result: RunResult) -> NDArray[np.int32]:
         int
     )
     moved = np.roll(truth, offset, axis=(1, 2))
-    # what rolled round the edge was never in view
+    # np.roll wraps around: set the voxels that came in at the opposite edge to 0
     for axis, by in zip((1, 2), offset, strict=True):
         edge = [slice(None)] * 3
         edge[axis] = (

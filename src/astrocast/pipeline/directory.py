@@ -1,8 +1,8 @@
 """The directory of a run: complete stages, their parameters and versions.
 
-`run.json` says of each stage what computed it: parameters, version of the algorithm,
-versions of the packages, date and computer. A stage that is reused keeps what is said
-of it.
+`run.json` stores for each stage how it was computed: parameters, version of the
+algorithm, versions of the packages, date and computer. The entry of a reused stage does
+not change.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from astrocast.runtime.provenance import (
 )
 
 RUN_FILE, LOCK_FILE = "run.json", "run.lock"
-#: folder in which a recording was analysed while it was recorded
+#: folder of the live analysis (`astrocast watch`) in a run directory
 LIVE = "live"
 logger = logging.getLogger("astrocast.pipeline")
 
@@ -49,16 +49,16 @@ class Stage:
     Parameters
     ----------
     name
-        As it appears in `run.json`, in the log and in the configuration file.
+        Name in `run.json`, in the log and in the configuration file.
     parameters
-        Everything that its result depends on besides the stages before it.
+        Everything that the result depends on, besides the stages before this one.
     execute
-        Computes and writes the result; returns facts for `run.json` (plain values),
-        which end in `run.json`.
+        Computes and writes the result; returns facts (plain values), which are stored
+        in `run.json`.
     products
-        What it leaves on disk.
+        The files and datasets that it writes.
     version
-        Version of its algorithm; a result of an older version is computed again.
+        Version of the algorithm; a result of an older version is computed again.
     """
 
     name: str
@@ -81,11 +81,11 @@ class RunDirectory:
         return self.path / name
 
     def save(self) -> None:
-        """Write `run.json`, whole or not at all."""
+        """Write `run.json`; the file is replaced only when it is complete."""
         write_json(self.file(RUN_FILE), self.state)
 
     def close(self) -> None:
-        """Let other processes work in the directory."""
+        """Release the lock, so that other processes can use the directory."""
         if self.lock is not None:
             self.lock.release()
             self.lock = None
@@ -95,19 +95,17 @@ class RunDirectory:
         return dict(self.state["stages"].get(stage, {}).get("facts", {}))
 
     def perform(self, stages: list[Stage], overwrite: bool) -> list[str]:
-        """Run the stages in order and reuse the complete ones.
+        """Run the stages in order, reuse complete ones; return the computed ones.
 
-        Returns the names of the stages that were computed.
-
-        A stage is reused when its parameters, the version of its algorithm, those of
-        all stages before it and the input are the same, and what it wrote is still
-        there as it was written. With ``overwrite`` a stage with other parameters is
-        computed anew, otherwise that is an error.
+        A stage is reused if the input, the parameters and versions of this stage and of
+        all stages before it are the same, and its products have not changed on the
+        disk. A stage with other parameters is computed again if ``overwrite`` is True;
+        otherwise this is an error.
         """
         if not overwrite:
             self._refuse_other_parameters(stages)
             self._refuse_newer_versions(stages)
-        # in the order of the run, and without stages that are off now
+        # put the entries in the order of the run; drop stages that are off now
         self.state["stages"] = {
             stage.name: self.state["stages"].get(stage.name, {}) for stage in stages
         }
@@ -142,12 +140,12 @@ class RunDirectory:
         return True
 
     def check(self, stages: list[Stage]) -> dict[str, list[str]]:
-        """Compare everything that complete stages wrote with its checksum.
+        """Compare all products of complete stages with their checksums.
 
         Returns
         -------
         dict
-            Stage -> its problems, empty where its files match their checksums.
+            Stage -> problems; an empty list if all its files match their checksums.
         """
         found: dict[str, list[str]] = {}
         for stage in stages:
@@ -163,15 +161,15 @@ class RunDirectory:
         return found
 
     def _reason_to_compute(self, stage: Stage, key: str) -> str | None:
-        """Return why a stage cannot be reused; None where it can."""
+        """Return the reason why a stage cannot be reused, or None if it can."""
         entry = self.state["stages"].get(stage.name) or {}
         if not entry:
-            return "it was not computed yet"
+            return "it has not been computed yet"
         if entry.get("status") != "complete":
             return "it was interrupted"
         version = entry.get("algorithm_version")
         if version is None:
-            return "its result does not say which version of the algorithm computed it"
+            return "its result does not state the version of the algorithm"
         if version != stage.version:
             by = entry.get("versions", {}).get("astrocast", "another version")
             return (
@@ -179,7 +177,7 @@ class RunDirectory:
                 f" (astrocast {by}), this is version {stage.version}"
             )
         if entry.get("key") != key:
-            return "its parameters or the stages before it are others"
+            return "its parameters or the stages before it have changed"
         products = entry.get("products", {})
         problems = (
             p.problem(products.get(p.name, {}), self._was_changed(p))
@@ -188,9 +186,9 @@ class RunDirectory:
         return next((p for p in problems if p), None)
 
     def _was_changed(self, product: Product) -> bool:
-        """Return whether a shared file was changed since a stage was completed last."""
+        """Return whether a shared file changed since the last stage was completed."""
         if not isinstance(product, StoredDataset) or isinstance(product.path, str):
-            return False  # behind a URL there is no time of the last change
+            return False  # a URL has no time of the last change
         if not product.path.exists():
             return False
         stamp = self.state.get("files", {}).get(product.path.name)
@@ -202,9 +200,10 @@ class RunDirectory:
             stored = entry.get("algorithm_version")
             if isinstance(stored, int) and stored > stage.version:
                 raise ResultsDifferError(
-                    f"{self.path} holds a result of {stage.name} by version {stored} of"
-                    f" its algorithm, this astrocast has version {stage.version}."
-                    " Update astrocast, choose another output directory, or overwrite"
+                    f"{self.path} contains a result of {stage.name} from version"
+                    f" {stored} of its algorithm, but this astrocast has version"
+                    f" {stage.version}. Update astrocast, choose another output"
+                    " directory, or overwrite"
                 )
 
     def _refuse_other_parameters(self, stages: list[Stage]) -> None:
@@ -218,15 +217,15 @@ class RunDirectory:
                 ]
         if lines:
             raise ResultsDifferError(
-                f"{self.path} holds the results of other parameters:"
+                f"{self.path} contains results with other parameters:"
                 f" {'; '.join(lines)}. Choose another output directory, or overwrite to"
-                " compute the differing stages again"
+                " compute these stages again"
             )
 
     def _describe_switches(self, stages: list[Stage]) -> list[str]:
-        """Return a line per stage that was switched on or off since the last run.
+        """Return a line for each stage that was switched on or off since the last run.
 
-        Only stages that later, reused stages depend on.
+        Only stages are listed that later, complete stages depend on.
         """
         stored = [name for name, entry in self.state["stages"].items() if entry]
         names = [stage.name for stage in stages]
@@ -276,7 +275,7 @@ class RunDirectory:
         self.save()
 
     def _note_stamps(self, stages: list[Stage]) -> None:
-        """Record the state of files that stages share, which are intact now."""
+        """Store size and time of the shared files, which are known to be intact now."""
         shared = {
             p.path
             for s in stages
@@ -295,21 +294,21 @@ def open_run(
     seed: int,
     overwrite: bool,
 ) -> RunDirectory:
-    """Create the run directory, or open an existing one of the same input."""
+    """Create the run directory, or open an existing one with the same input."""
     if path.exists() and not path.is_dir():
         raise OutputExistsError(
-            f"{path} is a file; the output of a run is a directory: choose another"
+            f"{path} is a file, but the output of a run is a directory; choose another"
             " --output"
         )
-    if path.is_dir() and not (path / RUN_FILE).exists() and _holds_anything(path):
+    if path.is_dir() and not (path / RUN_FILE).exists() and _contains_files(path):
         raise OutputExistsError(
             f"{path} exists and is not the output of a run; choose another --output"
         )
-    _create(path)
+    _create_directory(path)
     lock = OutputLock(path / LOCK_FILE, path)
     try:
         remove_leftovers_in(path)
-        state = _take_up(path, source, overwrite)
+        state = _resume_state(path, source, overwrite)
     except BaseException:
         lock.release()
         raise
@@ -320,17 +319,23 @@ def open_run(
         "seed": seed,
         "configuration": configuration,
     }
-    # older versions stored this once for the whole run; each stage gets a copy
+    # older versions of astrocast stored this for the whole run instead of per stage
     state.pop("versions", None)
     return RunDirectory(path, state, lock)
 
 
-def _holds_anything(path: Path) -> bool:
+def _contains_files(path: Path) -> bool:
+    """Return whether a directory contains files other than lock and live results."""
     return any(p.name not in (LOCK_FILE, LIVE) for p in path.iterdir())
 
 
-def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, Any]:
-    """Return the state of the run that is in a directory, if it is of this input."""
+def _resume_state(
+    path: Path, source: dict[str, Any], overwrite: bool
+) -> dict[str, Any]:
+    """Return the state of an existing run of the same input, else an empty state.
+
+    Raises `ResultsDifferError` for a run of another input, unless ``overwrite``.
+    """
     state = read_state(path)
     if state is None:
         return {"stages": {}}
@@ -339,14 +344,14 @@ def _take_up(path: Path, source: dict[str, Any], overwrite: bool) -> dict[str, A
     if not overwrite:
         lines = "; ".join(list_differences(state.get("input") or {}, plain(source)))
         raise ResultsDifferError(
-            f"{path} holds the run of another input: {lines}. Choose another output"
+            f"{path} contains the run of another input: {lines}. Choose another output"
             " directory, or overwrite"
         )
     return {"stages": {}}
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Return the content of `run.json` of a directory; None where there is none."""
+    """Return the content of `run.json` in a directory; None if the file is missing."""
     file = path / RUN_FILE
     if not file.exists():
         return None
@@ -365,7 +370,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def _is_state(state: Any) -> bool:
-    """Return whether the parts of a `run.json` are of the kinds that are relied on."""
+    """Return whether the parts of a `run.json` have the expected types."""
     if not isinstance(state, dict) or not isinstance(state.get("input", {}), dict):
         return False
     version, stages = state.get("format_version"), state.get("stages")
@@ -377,6 +382,7 @@ def _is_state(state: Any) -> bool:
 
 
 def _is_entry(entry: dict[str, Any]) -> bool:
+    """Return whether the parts of the entry of a stage have the expected types."""
     kinds = {
         "parameters": dict,
         "facts": dict,
@@ -389,7 +395,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
     return all(isinstance(p, dict) for p in entry.get("products", {}).values())
 
 
-def _create(path: Path) -> None:
+def _create_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -398,5 +404,5 @@ def _create(path: Path) -> None:
         ) from error
     if not os.access(path, os.W_OK):
         raise OutputError(
-            f"the output directory {path} cannot be written to; choose another --output"
+            f"the output directory {path} is not writable; choose another --output"
         )

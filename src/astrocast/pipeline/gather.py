@@ -1,4 +1,4 @@
-"""What a report shows, collected from the files of a run block by block."""
+"""Collect the content of a report from the files of a run, block by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.io import open_recording
+from astrocast.io import Recording, open_recording
 from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_map import open_event_map
 from astrocast.io.stores.event_table import column_names, read_events
@@ -37,26 +37,26 @@ from astrocast.runtime.blocks import (
     read_blocks,
 )
 from astrocast.runtime.progress import track
+from astrocast.runtime.reduction import reduce_blocks
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.in_force import used_values
 
 #: unit of the traces of events, by the method of the bleach correction
 SIGNALS = {"dF": "dF (counts)", "dFF": "dF/F", "background": "background (counts)"}
-#: columns that are large and that no figure of the report uses
-LEFT_OUT = ("mask", "mask_hidden", "contours", "footprint", "noise_mask_trace")
+#: large columns that no figure of the report needs; they are not read
+UNUSED_COLUMNS = ("mask", "mask_hidden", "contours", "footprint", "noise_mask_trace")
 
 
 @dataclass(frozen=True)
 class Movies:
-    """Where the movies of a run are.
+    """File and datasets of the movies of a run.
 
     Parameters
     ----------
     path
         The file or store, or the URL of a store.
     raw, corrected, quiet, signal
-        Datasets in it: as converted, as registered, what dF was made from, and dF.
-        Those of stages that are off are those of the stage before.
+        Datasets, see `astrocast.pipeline.channel_steps.ChannelNames`.
     """
 
     path: Place
@@ -69,7 +69,7 @@ class Movies:
 def gather(
     run: RunDirectory, name: str, movies: Movies, store: Path, ending: str = ""
 ) -> ReportContent:
-    """Return the content of a run's report; each movie is read once, in blocks.
+    """Return the content of the report of a run; each movie is read once, in blocks.
 
     Images over all frames are computed of the registered movie alone; of the others,
     the mean of each frame.
@@ -77,7 +77,7 @@ def gather(
     Parameters
     ----------
     run
-        The run directory, its stages complete up to detection.
+        The run directory; all stages up to detection are complete.
     name
         Name of the recording, for the title.
     movies
@@ -85,17 +85,18 @@ def gather(
     store
         The event store.
     ending
-        What the names of the channel's stages end with; "" for the first channel.
+        Ending of the names of this channel's stages; "" for the first channel.
     """
     with open_recording(movies.path, movies.raw) as movie:
         metadata, shape, dtype = movie.metadata, movie.shape, str(movie.dtype)
-    still = _projections(movies.path, movies.corrected)
-    # those that are one and the same are read once
+    still = _compute_projections(movies.path, movies.corrected)
+    # several names can be the same dataset, which is read once
     means = {movies.corrected: still.frame_mean}
     for dataset in dict.fromkeys(astuple(movies)[1:]):
         if dataset not in means:
-            means[dataset] = _frame_means(movies.path, dataset)
-    events = read_events(store, [c for c in column_names(store) if c not in LEFT_OUT])
+            means[dataset] = _compute_frame_means(movies.path, dataset)
+    columns = [c for c in column_names(store) if c not in UNUSED_COLUMNS]
+    events = read_events(store, columns)
     return ReportContent(
         name=name,
         shape=shape,
@@ -105,52 +106,67 @@ def gather(
         signal=SIGNALS[run.state["stages"][f"delta{ending}"]["parameters"]["method"]],
         created=str(run.state.get("created", "")),
         projections={"mean": still.mean, "max": still.maximum, "std": still.std},
-        onset_map=_onset_map(store, events),
+        onset_map=_compute_onset_map(store, events),
         events=events,
         mean_trace=means[movies.signal],
         fluorescence=means[movies.raw],
         baseline=means[movies.quiet] - means[movies.signal],
         quality=run.facts(f"denoising{ending}").get("quality"),
         frame_quality=read_frame_quality(movies.path, movies.raw),
-        **_registration(movies.path, movies.corrected),
-        **_provenance(run),
+        **_describe_registration(movies.path, movies.corrected),
+        **_describe_provenance(run),
     )
 
 
-def _projections(path: Place, dataset: str) -> Projections:
-    return reduce(Projections.merge, _of_blocks(path, dataset, project_block))
+def _compute_projections(path: Place, dataset: str) -> Projections:
+    def parts(movie: Recording, blocks: list[Block]) -> Iterator[Any]:
+        return reduce_blocks(
+            movie, project_block, blocks, Projections.merge, shared_threads()
+        )
+
+    return reduce(Projections.merge, _compute_blocks(path, dataset, parts))
 
 
-def _frame_means(path: Place, dataset: str) -> NDArray[np.float64]:
-    return np.concatenate(list(_of_blocks(path, dataset, mean_frames)))
+def _compute_frame_means(path: Place, dataset: str) -> NDArray[np.float64]:
+    def parts(movie: Recording, blocks: list[Block]) -> Iterator[Any]:
+        found = map_blocks(movie, mean_frames, blocks, pool=shared_threads())
+        return ((block.stop - block.start, part) for block, part in found)
+
+    return np.concatenate(list(_compute_blocks(path, dataset, parts)))
 
 
-def _of_blocks(path: Place, dataset: str, task: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the result of ``task`` for each block of a movie, in order."""
+def _compute_blocks(
+    path: Place, dataset: str, parts: Callable[[Recording, list[Block]], Iterator[Any]]
+) -> Iterator[Any]:
+    """Yield the ``parts`` of a movie in order.
+
+    They come with the number of their frames.
+    """
     with open_recording(path, dataset) as movie:
         frames = max(frames_per_block(movie), IMAGE_FRAMES)
         blocks = list(plan_blocks(len(movie), frames))
         with track("projections", len(movie)) as advance:
-            for block, found in map_blocks(movie, task, blocks, pool=shared_threads()):
+            for count, found in parts(movie, blocks):
                 yield found
-                advance(block.stop - block.start)
+                advance(count)
 
 
 def project_block(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> Projections:
-    """Return the projections of a block."""
+    """Return the projections of a block; an operation for `map_blocks`."""
     return project(frames, pool)
 
 
 def mean_frames(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> NDArray[np.float64]:
-    """Return the mean of each frame of a block."""
+    """Return the mean of each frame of a block; an operation for `map_blocks`."""
     return frame_means(frames, pool)
 
 
-def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
+def _compute_onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Return the onset (frame) of the first event of each pixel, or None."""
     if events.empty:
         return None
     with open_event_map(store) as labels:
@@ -165,7 +181,8 @@ def _onset_map(store: Path, events: pd.DataFrame) -> NDArray[np.float64] | None:
     )
 
 
-def _registration(path: Place, corrected: str) -> dict[str, Any]:
+def _describe_registration(path: Place, corrected: str) -> dict[str, Any]:
+    """Return the fields of `ReportContent` about motion; empty without registration."""
     found = read_registration(path, corrected)
     if found is None:
         return {}
@@ -174,11 +191,11 @@ def _registration(path: Place, corrected: str) -> dict[str, Any]:
     summary = {
         k: float(v) for k, v in found.summary.items() if k.startswith("crispness")
     }
-    summary["frames that cannot be trusted"] = int(bad.sum())
+    summary["bad frames"] = int(bad.sum())
     if moved := found.summary.get("line_offset_px"):
-        summary["odd lines of the scan moved back, pixels"] = round(float(moved), 3)
+        summary["corrected offset of odd lines (px)"] = round(float(moved), 3)
     if not bad.all():
-        summary["median residual of the others in pixels"] = float(
+        summary["median residual of good frames (px)"] = float(
             np.median(quality["residual"][~bad])
         )
     return {
@@ -192,7 +209,8 @@ def _registration(path: Place, corrected: str) -> dict[str, Any]:
     }
 
 
-def _provenance(run: RunDirectory) -> dict[str, Any]:
+def _describe_provenance(run: RunDirectory) -> dict[str, Any]:
+    """Return the fields of `ReportContent` about parameters, stages and versions."""
     stages = {
         n: s for n, s in run.state["stages"].items() if s.get("status") == "complete"
     }
@@ -201,7 +219,7 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
     } | run.state["input"].get("metadata", {})
     return {
         "parameters": (
-            {n: _parameters_in_force(s) for n, s in stages.items() if s["parameters"]}
+            {n: _used_parameters(s) for n, s in stages.items() if s["parameters"]}
             | {"run": {"seed": run.state["seed"]}}
         ),
         "stages": {
@@ -209,15 +227,16 @@ def _provenance(run: RunDirectory) -> dict[str, Any]:
             for n, s in stages.items()
         },
         "input": source,
-        "versions": _versions(stages),
+        "versions": _merge_versions(stages),
         "warnings": [f"{n}: {w}" for n, s in stages.items() for w in s["warnings"]],
     }
 
 
-def _versions(stages: dict[str, Any]) -> dict[str, str]:
-    """Return the version of each package.
+def _merge_versions(stages: dict[str, Any]) -> dict[str, str]:
+    """Return package -> version.
 
-    Where stages were computed by several versions, each with its stages.
+    If stages were computed with different versions, each version is listed with its
+    stages.
     """
     packages = dict.fromkeys(p for s in stages.values() for p in s.get("versions", {}))
     found: dict[str, str] = {}
@@ -233,10 +252,10 @@ def _versions(stages: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _parameters_in_force(stage: dict[str, Any]) -> dict[str, Any]:
+def _used_parameters(stage: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters of a stage that have an effect.
 
-    "auto" values as they were chosen.
+    Empty parameters are replaced by the values that the stage chose.
     """
     values = stage["parameters"]
     if "calibration" in values:

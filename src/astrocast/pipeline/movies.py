@@ -1,6 +1,6 @@
-"""Where a run keeps its movies: an HDF5 file, or a zarr store that workers write.
+"""Storage of the movies of a run: one HDF5 file, or a zarr store for workers.
 
-The store may be behind a URL, which every worker reads and writes by itself.
+The store can be at a URL; then all workers read and write it there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from astrocast.pipeline.directory import RUN_FILE
 from astrocast.pipeline.settings import RunSettings
 
 RECORDING = "recording.h5"
-#: what holds the movies of a run, by `RunSettings.storage`
+#: `RunSettings.storage` -> file or store that contains the movies of a run
 MOVIES = {"hdf5": RECORDING, "zarr": "recording.zarr"}
 
 
 def run_directory(recording: Path, output: str | Path | None) -> Path:
-    """Return the directory of a run; ``<name>.astrocast`` here where none is named."""
+    """Return the directory of a run; by default ``<name>.astrocast``."""
     if output is not None:
         return Path(output)
     return Path(f"{recording.stem or recording.name}.astrocast")
@@ -30,30 +30,31 @@ def run_directory(recording: Path, output: str | Path | None) -> Path:
 def store_for_workers(
     recording: Path, output: str | Path | None, settings: RunSettings
 ) -> RunSettings:
-    """Return the settings with zarr as storage, which workers write together.
+    """Return the settings with zarr as storage, which several workers can write.
 
-    A storage that was named, or that the output has already, stays.
+    If the settings name a storage, or the output contains an HDF5 file already, the
+    storage does not change.
     """
-    known = (run_directory(recording, output) / RECORDING).exists()
-    if known or settings.movies or "storage" in settings.model_fields_set:
+    exists = (run_directory(recording, output) / RECORDING).exists()
+    if exists or settings.movies or "storage" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"storage": "zarr"})
 
 
 def place_of_movies(directory: Path, settings: RunSettings) -> Place:
-    """Return where the movies of a run are: in its directory, or behind a URL."""
+    """Return the path of the movies in the run directory, or their URL."""
     if settings.movies is None:
         return directory / MOVIES[settings.storage]
     if not is_url(settings.movies):
         raise InvalidValueError(
-            f"movies is {settings.movies!r}; expected the URL of a folder, such as"
-            " s3://bucket/session. On this computer movies are in the output directory"
+            f"movies is {settings.movies!r}; it must be the URL of a folder, such as"
+            " s3://bucket/session. Local movies are always in the output directory"
         )
     return f"{settings.movies.rstrip('/')}/{MOVIES['zarr']}"
 
 
 def remove_movies(path: Place) -> None:
-    """Remove the file or store that holds the movies of a run."""
+    """Remove the file or store that contains the movies of a run."""
     if isinstance(path, str):
         from astrocast.io.formats.zarr_remote import remove_store
 
@@ -90,6 +91,6 @@ def url_of_movies(directory: Path) -> str | None:
 
 
 def find_movies(directory: Path) -> Path:
-    """Return what holds the movies of a run; the HDF5 file where there is none yet."""
+    """Return the file or store of the movies; the HDF5 path if none exists yet."""
     found = [directory / name for name in MOVIES.values()]
     return next((path for path in found if path.exists()), found[0])

@@ -1,4 +1,4 @@
-"""A run on a short stretch of a recording, and the configuration that repeats it."""
+"""Run all stages on a short part of a recording; write the configuration to repeat."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from astrocast.settings.delta import DeltaSettings
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run finds in a short stretch of a recording.
+    """Result of a run on a short part of a recording.
 
     Parameters
     ----------
     settings
-        Of that run. The same settings give the same events in `run_recording`.
+        Settings of this run. The same settings give the same events in
+        `run_recording`.
     frames
-        First frame of the stretch and the one after its last.
+        Part of the recording: (first frame, last frame + 1).
     whole
-        Whether the stretch is the whole recording.
+        Whether this is the whole recording.
     table
-        The events that the run found, one row each.
+        The detected events, one row each.
     footprints
-        Number of frames in which each pixel is part of one of them, int64 (row,
-        column).
+        int64 (row, column): number of frames in which the pixel belongs to an event.
     suggestion
-        What was measured on the motion-corrected stretch.
+        Noise, light and SNR, measured on the motion-corrected part.
     """
 
     settings: RunSettings
@@ -58,11 +58,12 @@ class Preview:
         return len(self.table)
 
     def configuration(self) -> str:
-        """Return a YAML file with which `astrocast run` repeats the preview.
+        """Return a YAML text with which `astrocast run` repeats the preview.
 
-        It says which lines to remove for the whole recording.
+        Comments explain the values and say which lines to remove for the whole
+        recording.
         """
-        reasons = _reasons(self)
+        reasons = _list_reasons(self)
         lines = [
             "# Written by `astrocast suggest`. `astrocast run RECORDING --config` with"
             f" this file gives {self.events} events.",
@@ -71,7 +72,7 @@ class Preview:
             lines.append(
                 "# Remove the lines of `conversion` to run the whole recording."
             )
-        for section, values in _sections(self).items():
+        for section, values in _choose_sections(self).items():
             if not isinstance(values, dict):
                 lines.append(f"{section}: {_yaml(values)}")
                 continue
@@ -93,16 +94,16 @@ class Preview:
 def preview(
     recording: Path, loc: str | None = None, settings: RunSettings | None = None
 ) -> Preview:
-    """Run all stages on the middle of a recording, in a temporary folder.
+    """Run all stages on the middle part of a recording, in a temporary folder.
 
     Parameters
     ----------
     recording
         File or folder of a recording.
     loc
-        Dataset in it, where it holds several.
+        Dataset, if the file contains several.
     settings
-        Of the run; the defaults when None.
+        Settings of the run; None: the defaults.
     """
     settings = settings or RunSettings()
     if loc is not None:
@@ -138,8 +139,8 @@ def _change_section(
     return settings.model_copy(update={section: checked})
 
 
-def _sections(found: Preview) -> dict[str, Any]:
-    """Return the parameters that decide about events, and all changed ones."""
+def _choose_sections(found: Preview) -> dict[str, Any]:
+    """Return the parameters to write: all changed ones and the main detection ones."""
     settings, default = found.settings, RunSettings()
     sections: dict[str, Any] = {}
     for name in type(settings).model_fields:
@@ -148,7 +149,7 @@ def _sections(found: Preview) -> dict[str, Any]:
             if value != usual:
                 sections[name] = value
             continue
-        changed = _differences(value.model_dump(), usual.model_dump())
+        changed = _list_changes(value.model_dump(), usual.model_dump())
         if changed:
             sections[name] = changed
     calibration = settings.detection.calibration
@@ -165,11 +166,12 @@ def _sections(found: Preview) -> dict[str, Any]:
     return sections
 
 
-def _differences(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+def _list_changes(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that differ from the usual ones, at any depth."""
     changed: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            inner = _differences(value, usual[name])
+            inner = _list_changes(value, usual[name])
             if inner:
                 changed[name] = inner
         elif value != usual[name]:
@@ -177,35 +179,36 @@ def _differences(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any
     return changed
 
 
-def _reasons(found: Preview) -> dict[str, str]:
-    """Return why, by name of the parameter."""
+def _list_reasons(found: Preview) -> dict[str, str]:
+    """Return name of a parameter -> comment that explains its value."""
     measured = found.suggestion
     first, stop = found.frames
     calibration = "detection.calibration."
     return {
         "conversion.z_slice": (
-            f"the stretch that was looked at, frames {first} to {stop - 1}"
+            f"the part of the recording that was analysed, frames {first} to {stop - 1}"
         ),
         "delta.window": _describe_window(found),
         "detection.method": (
-            "events are looked for in units of the recording's own noise, here"
-            f" {measured.noise:.3g} per pixel"
+            "events are detected in units of the noise of the recording, which is"
+            f" {measured.noise:.3g} per pixel here"
         ),
         calibration + "smooth_sigma": (
-            "about the radius of the smallest events you expect, px and frames;"
-            " larger finds weaker, larger events"
+            "about the radius of the smallest expected events, px and frames; larger"
+            " values find weaker, larger events"
         ),
         calibration + "false_events": (
-            "events that noise may make per 20 million voxels; this stretch has"
-            f" {(stop - first) * measured.mean.size / 1e6:.3g} million"
+            "expected number of false events per 20 million voxels of noise; this part"
+            f" has {(stop - first) * measured.mean.size / 1e6:.3g} million voxels"
         ),
         calibration + "prominence": (
-            "least prominence of an event, in standard deviations of the smoothed noise"
+            "smallest prominence of an event, in standard deviations of the smoothed"
+            " noise"
         ),
         calibration + "extent": (
-            "an event ends where it falls below this share of its peak"
+            "an event extends to voxels above this fraction of its smoothed peak"
         ),
-        calibration + "min_size": "smaller events (voxels) are not kept",
+        calibration + "min_size": "events with fewer voxels are discarded",
     }
 
 
@@ -213,7 +216,8 @@ def _describe_window(found: Preview) -> str:
     unit = DeltaSettings.model_fields["window"].json_schema_extra
     name = unit["unit"] if isinstance(unit, dict) else "frames"
     return (
-        f"{name} on each side that the background is taken from; longer than an event"
+        f"the background is estimated from this many {name} on each side; longer than"
+        " an event"
     )
 
 

@@ -1,9 +1,9 @@
-"""Files that a stage writes, and the check that they have not changed.
+"""Files that a stage writes (products), and the check that they have not changed.
 
-Each product describes itself when its stage is complete; the description is stored in
-`run.json`. Before a stage is reused its products are compared with it: size and time of
-the last change always, the content where one of them differs, or where everything is to
-be checked.
+When a stage is complete, the description of each product is stored in `run.json`.
+Before the stage is reused, its products are compared with their descriptions: first
+size and time of the last change; if one of them differs, or in a thorough check, also
+the checksum of the content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from astrocast.io import Recording, open_recording
 from astrocast.io.stores.beside import Place
 from astrocast.runtime.blocks import Block, map_blocks, plan_blocks
 
-#: bytes that are read at a time
+#: number of bytes that are read at a time
 _PIECE = 8 << 20
 Description = dict[str, Any]
 
@@ -32,15 +32,15 @@ class Product(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in `run.json` and in messages."""
+        """Name in `run.json` and in messages."""
         ...
 
     def describe(self) -> Description:
-        """Return plain values that identify this content."""
+        """Return plain values that identify the content."""
         ...
 
     def problem(self, stored: Description, thorough: bool) -> str | None:
-        """Return how it differs from its description; None where it does not."""
+        """Return how the product differs from its description; None if it is equal."""
         ...
 
 
@@ -60,14 +60,14 @@ class StoredFile:
         return describe_stamp(self.path) | {"crc32": checksum_file(self.path)}
 
     def problem(self, stored: Description, thorough: bool) -> str | None:
-        """Return how the file differs from its description."""
+        """Return how the file differs from its description; None if it is equal."""
         if not self.path.is_file():
-            return f"{self.path} is gone"
+            return f"{self.path} is missing"
         now = describe_stamp(self.path)
         if now["bytes"] != stored.get("bytes"):
             return (
-                f"{self.path} has {now['bytes']} bytes, {stored.get('bytes')} were"
-                " written"
+                f"{self.path} has {now['bytes']} bytes, but {stored.get('bytes')} bytes"
+                " were written"
             )
         if not thorough and now["modified"] == stored.get("modified"):
             return None
@@ -98,7 +98,7 @@ class StoredFolder:
         }
 
     def problem(self, stored: Description, thorough: bool) -> str | None:
-        """Return how one of the files differs; files that were added do not count."""
+        """Return how the first changed file differs; added files are ignored."""
         if not stored:
             return f"nothing was written to {self.path}"
         problems = (
@@ -110,7 +110,7 @@ class StoredFolder:
 
 @dataclass(frozen=True)
 class StoredDataset:
-    """A movie in a file that holds several and that later stages add to."""
+    """A movie in a file to which later stages add further movies."""
 
     path: Place
     dataset: str
@@ -124,11 +124,10 @@ class StoredDataset:
         """Return shape, dtype and checksum."""
         with open_recording(self.path, self.dataset) as movie:
             sums = getattr(movie, "checksums", None)
-            if sums is not None:  # those of the frames stand for them
+            if sums is not None:  # the file stores a checksum of each frame
                 return _describe(movie, crc32(sums.tobytes()), "frames")
-            if (
-                isinstance(self.path, str) or self.path.is_dir()
-            ):  # a store whose workers read it side by side
+            # workers can read a store in parallel
+            if isinstance(self.path, str) or self.path.is_dir():
                 frames = max(1, _PIECE * len(movie) // movie.nbytes)
                 blocks = list(plan_blocks(len(movie), frames))
                 parts = [s for _, s in map_blocks(movie, checksum_frames, blocks)]
@@ -145,10 +144,10 @@ class StoredDataset:
                 pass
 
     def problem(self, stored: Description, thorough: bool) -> str | None:
-        """Return how the movie differs from its description.
+        """Return how the movie differs from its description; None if it is equal.
 
-        Its file changes with every stage: `RunDirectory` knows whether it was changed
-        since, and asks for a ``thorough`` comparison then.
+        Every stage changes the file, so its size and time say nothing here.
+        `RunDirectory` compares them and asks for a ``thorough`` check if they differ.
         """
         where = f"{self.dataset} in {self.path}"
         try:
@@ -158,16 +157,16 @@ class StoredDataset:
                 return None if same else f"{where} has another shape"
             now = self.describe()
             if now.get("of") == "frames":
-                self._read_all()  # compares each frame with its checksum
+                self._read_all()  # reading compares each frame with its checksum
         except (AstrocastError, OSError, RuntimeError, ValueError, KeyError) as error:
             return f"{where} cannot be read: {error}"
         if now != stored:
-            return f"{where} is not what was written: its checksum differs"
+            return f"{where} has changed since it was written: its checksum differs"
         return None
 
 
 def checksum_frames(frames: NDArray[Any], block: Block, pool: Executor | None) -> bytes:
-    """Return the CRC-32 of each frame, 4 bytes each."""
+    """Return the CRC-32 of each frame, 4 bytes each; an operation for `map_blocks`."""
     little = np.ascontiguousarray(
         frames.astype(frames.dtype.newbyteorder("<"), copy=False)
     )

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens offline, on any device."""
+"""Write the report of a run: one HTML file that needs no internet connection."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ __all__ = [
     "write_report",
 ]
 
-#: raise it when the report of the same run shows something else
+#: increase it when the report of the same run changes
 ALGORITHM_VERSION = 2
 REPORT_FILE = "report.html"
 
 
 def write_report(run_directory: Path, *contents: ReportContent) -> Path:
-    """Write ``report.html`` into a directory, whole or not at all, and return its path.
+    """Write ``report.html`` into a directory, and return its path.
 
     Parameters
     ----------
     run_directory
-        An existing directory; a report that is there already is replaced, it is derived
-        from the run beside it.
+        An existing directory. An existing report is replaced.
     contents
-        What to show, one for each channel.
+        Content of the report, one for each channel.
 
     Returns
     -------
     Path
-        The file: self-contained, pictures included, nothing is loaded from anywhere.
-        The same content gives the same bytes.
+        The file. It contains all pictures and loads nothing from elsewhere. The same
+        content gives the same bytes.
 
     Raises
     ------
     OutputError
-        If the file cannot be written.
+        The file cannot be written.
     """
     path = Path(run_directory) / REPORT_FILE
     page = report_page(*contents)
@@ -55,9 +54,9 @@ def write_report(run_directory: Path, *contents: ReportContent) -> Path:
 def report_page(*contents: ReportContent) -> str:
     """Return the report of one or several channels as HTML.
 
-    All text is escaped; the page may load nothing and run no script.
+    All text is escaped; the page loads nothing and runs no script.
     """
-    # matplotlib is imported when a report is made
+    # imported here because they import matplotlib
     from astrocast.pipeline import report_figures, report_methods, report_tables
 
     environment = Environment(
@@ -101,9 +100,9 @@ def export_figures(
     Parameters
     ----------
     folder
-        Created where it is not there; files of the same names are replaced.
+        Created if it does not exist; files of the same names are replaced.
     contents
-        What the report shows, one for each channel.
+        Content of the report, one for each channel.
     formats
         "svg", "png" or both.
     """

@@ -1,4 +1,4 @@
-"""What a report shows, and how its numbers read."""
+"""Content of a report, and the format of its numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from astrocast.runtime.provenance import plain
 class ReportContent:
     """Content of a report.
 
-    Everything but name and shape may be missing; the report then says so.
+    All fields except name and shape can be missing; the report then says so.
 
     Parameters
     ----------
@@ -28,31 +28,28 @@ class ReportContent:
     shape
         (frames, rows, columns).
     dtype
-        Type of its values, as text.
+        dtype of the recording, as text.
     frame_rate
-        Hz; times are in frames where None.
+        Hz; None: times are given in frames.
     pixel_size
-        Micrometres per pixel, one number or (row, column); lengths are in pixels where
-        None.
+        Micrometres per pixel, one number or (row, column); None: lengths are given in
+        pixels.
     signal
-        What the events' traces are, with their unit, for labels: ``"dF (counts)"``.
+        Name and unit of the traces of events, for labels: ``"dF (counts)"``.
     created
-        When the run was made, as text.
+        Date and time of the run, as text.
     projections
-        Name -> (row, column) image. ``"max"`` is the background of the footprints.
+        Name -> image (row, column). ``"max"`` is the background of the footprints.
     onset_map
-        (row, column), frame in which the event at that pixel began, NaN where there was
-        none.
+        (row, column), frame in which the event at this pixel began; NaN without event.
     outlines
         Event id -> closed outline, (points, 2) as (row, column); drawn over the onset
-        map when both are given.
+        map if both are given.
     events
-        The event table (see `astrocast.events.schema`), the index being the event's
-        number; None when events were not looked for, an empty table when none were
-        found.
+        The event table (see `astrocast.events.schema`), indexed by event number; None
+        if no detection was run, an empty table if no event was detected.
     mean_trace
-        (frames,), mean over the pixels of each frame of the recording that was detected
-        on.
+        (frames,), mean over the pixels of each frame of dF.
     shifts
         (frames, 2) in pixels, row then column.
     registration
@@ -61,30 +58,30 @@ class ReportContent:
     registration_summary
         Name -> number, such as the crispness of the mean image before and after.
     bad_frames
-        Frames that could not be registered well.
+        Numbers of the frames that could not be registered well.
     fluorescence, baseline
-        (frames,), mean over the pixels before bleach correction, and of the background
-        taken from it.
+        (frames,), mean over the pixels of each frame: before bleach correction, and of
+        the background.
     score
-        Name -> value, how well the known events of a simulation were found.
+        Name -> value: scores against the known events of a simulation.
     quality
-        Name -> number, the measures of denoising
-        (`astrocast.kernels.denoising.denoise_quality.Quality`); None without it.
+        Name -> number: measures of the denoising
+        (`astrocast.kernels.denoising.denoise_quality.Quality`); None without denoising.
     parameters
         Stage -> parameter -> value.
     stages
         Stage -> ``{"seconds": ..., "peak_memory_mb": ...}``.
     input
-        Name -> value: path, content hash and the like.
+        Name -> value: path, content hash and so on.
     versions
         Package -> version.
     warnings
-        What the stages warned of, a sentence each.
+        Warnings of the stages, one sentence each.
     frame_quality
-        Frames that are not pictures, see `astrocast.io.stores.frame_quality`; None
-        where they were not looked for.
+        The table of bad frames, see `astrocast.io.stores.frame_quality`; None if it
+        was not computed.
     channel
-        Name of the channel, where a run has several; "" otherwise.
+        Name of the channel if the run has several; "" otherwise.
     coincidences
         Pairs of events of different channels that coincide, see
         `astrocast.pipeline.coincidence`.
@@ -121,7 +118,7 @@ class ReportContent:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Return a number for readers: grouped thousands, few digits, a dash for none.
+    """Return a number as text: grouped thousands, few digits, a dash for NaN or None.
 
     >>> number(12345), number(0.123456), number(float("nan")), number(2.0)
     ('12,345', '0.123', '–', '2')
@@ -129,7 +126,7 @@ def number(value: Any, digits: int = 3) -> str:
     if value is None or (
         isinstance(value, float | np.floating) and not np.isfinite(value)
     ):
-        return "–"  # noqa: RUF001 - a dash is what a reader expects where there is no number
+        return "–"  # noqa: RUF001 - an en dash is the usual sign for a missing number
     if isinstance(value, int | np.integer) or float(value).is_integer():
         return f"{int(value):,}"
     if abs(value) >= 10.0**digits:
@@ -138,14 +135,14 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as a person says it.
+    """Return a duration as text, in seconds, minutes and hours.
 
     >>> duration_text(0.5), duration_text(100), duration_text(7200)
     ('0.5 s', '1 min 40 s', '2 h')
     """
     if not np.isfinite(seconds):
         raise InvalidValueError(
-            f"a duration is {seconds}; a finite number of seconds is needed"
+            f"the duration is {seconds}; expected a finite number of seconds"
         )
     if seconds < 60:
         return f"{number(float(seconds))} s"

@@ -1,4 +1,4 @@
-"""The figures of a report, and the sentences that stand where one cannot be drawn."""
+"""The figures of a report, and the sentences that replace missing figures."""
 
 from __future__ import annotations
 
@@ -16,56 +16,55 @@ from astrocast.pipeline.report_content import ReportContent, number
 from astrocast.pipeline.report_measures import Question, by_size, is_cut, measures
 from astrocast.pipeline.report_panels import Panel, Section, panel
 from astrocast.pipeline.report_tables import (
-    NOT_LOOKED_FOR,
+    NO_DETECTION,
     largest_events,
     trust,
 )
 
-#: events from which on a heat map of their places says more than their footprints
+#: from this number of events, a heat map of their centres is shown as well
 _MANY = 100
 _NO_TIMES = "The event table has no times."
-_NO_EVENTS = "There is nothing to draw: no events were detected."
+_NO_EVENTS = "No figure: no events were detected."
 
 
 def figure_sections(content: ReportContent) -> list[Section]:
-    """Return the sections of one channel: each answers a question, quality first."""
+    """Return the sections of one channel; each answers a question, quality first."""
     large, fast = measure_panels(content, "large"), measure_panels(content, "fast")
     largest = largest_events(content)
     sections = [
         Section(
             "quality",
             "Can I trust it?",
-            "What was flagged, corrected and left out before and while events were"
-            " looked for.",
+            "Frames, motion, noise, events: what was corrected, marked and left out.",
             list(quality_panels(content)),
             [trust(content)],
         ),
         Section(
             "time",
             "How many, and when?",
-            "Events over the time of the recording.",
+            "Events over time.",
             list(time_panels(content)),
         ),
         Section(
             "tissue",
             "Where?",
-            "Images over all frames, and the events in them.",
+            "Projections over all frames, and the events.",
             list(tissue_panels(content)),
         ),
         Section(
             "size",
             "How large?",
-            "Amplitude and area of single events. Traces are means over the fixed"
-            " footprint of the event, with frames before and after it; pixels of other"
-            " events are left out.",
+            "Amplitude and area of single events. A trace is the mean over the fixed"
+            " footprint of the event, with frames before and after the event; pixels of"
+            " other events are left out.",
             [*event_panels(content), *large],
             [largest] if largest else [],
         ),
         Section(
             "speed",
             "How fast?",
-            "Times and speed of single events. Events that the recording cuts are left"
-            " out.",
+            "Times and speed of single events. Events that are cut by the start or end"
+            " of the recording are left out.",
             fast or [panel("Times", "", "", _why_no_events(content) or _NO_TIMES)],
         ),
     ]
@@ -83,11 +82,11 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
     background = content.projections.get("max")
     where: Callable[[], Axes] | str
     if background is None:
-        where = "There is no maximum projection to draw the events over."
+        where = "No figure: this run has no maximum projection."
     elif none := _why_no_events(content):
         where = none
     elif content.onset_map is None and content.outlines is None:
-        where = "The footprints of the events were not kept in this run."
+        where = "No figure: the footprints of the events were not stored in this run."
     else:
 
         def where() -> Axes:
@@ -103,8 +102,8 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
 
     yield panel(
         "Events over the tissue",
-        "Footprints coloured by the onset of the event, over the maximum projection."
-        " Where events overlap, the colour is that of the first one.",
+        "Footprints over the maximum projection. The colour is the onset of the event;"
+        " where events overlap, that of the first one.",
         f"Maximum projection of {content.name} with {_count(content)} drawn in colours"
         " from early to late onset",
         where,
@@ -113,7 +112,7 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
     if events is not None and len(events) >= _MANY:
         yield panel(
             "Event density",
-            "How many events have their centre where.",
+            "Number of events whose centre lies in each part of the image.",
             f"Heat map of the centres of {_count(content)}",
             lambda: plotting.density(
                 events, content.shape[1:], pixel_size=content.pixel_size
@@ -121,9 +120,10 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
         )
     titles = {"mean": "Mean", "max": "Maximum", "std": "Standard deviation"}
     captions = {
-        "mean": "Mean of each pixel over time: the structure.",
-        "max": "Maximum of each pixel over time: everything that ever lit up.",
-        "std": "Standard deviation of each pixel over time: where the signal changes.",
+        "mean": "Mean of each pixel over time: shows the structure.",
+        "max": "Maximum of each pixel over time: shows every bright event.",
+        "std": "Standard deviation of each pixel over time: shows where the signal"
+        " changes.",
     }
     for name, image in content.projections.items():
         title = titles.get(name, name)
@@ -140,7 +140,7 @@ def tissue_panels(content: ReportContent) -> Iterator[Panel]:
 
 
 def time_panels(content: ReportContent) -> Iterator[Panel]:
-    """Yield raster, rate and mean trace, as one figure with one axis of time."""
+    """Yield raster, rate and mean trace as one figure with a common time axis."""
     none = _why_no_events(content)
     if none:
         yield panel("Raster and event rate", "", "", none)
@@ -152,16 +152,16 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
     if not none:
         shown.append(f"raster of {_count(content)} and their rate")
         sentences.append(
-            "Each row is an event from its first to its last frame; a triangle marks an"
-            " event that the recording cuts. Below it, how many begin."
+            "Each row is an event, from its first to its last frame; a triangle marks"
+            " an event that is cut by the start or end of the recording. Below: onsets."
         )
     if content.mean_trace is not None:
         shown.append("mean trace")
         sentences.append("The line is the mean over all pixels of each frame.")
     if len(sentences) == 2:
         sentences.append(
-            "Ticks at its foot are onsets, the shade is where at least one event is"
-            " active."
+            "Ticks below the line are onsets; the shade marks frames with at least one"
+            " active event."
         )
     if sentences:
         yield panel(
@@ -174,9 +174,9 @@ def time_panels(content: ReportContent) -> Iterator[Panel]:
 
 
 def time_course(content: ReportContent) -> Axes:
-    """Draw raster, rate and mean trace above each other; return the lowest axes.
+    """Draw raster, rate and mean trace below each other; return the lowest axes.
 
-    Missing parts are left out.
+    Parts without data are left out.
     """
     rate, frames, events = content.frame_rate, content.shape[0], content.events
     rows: list[tuple[float, Callable[[Axes], Axes]]] = []
@@ -219,7 +219,7 @@ def time_course(content: ReportContent) -> Axes:
 
 
 def event_panels(content: ReportContent) -> Iterator[Panel]:
-    """Yield gallery and average of the traces."""
+    """Yield the gallery and the average of the traces."""
     none = _why_no_events(content)
     if none:
         yield panel("Traces and measures", "", "", none)
@@ -236,9 +236,9 @@ def event_panels(content: ReportContent) -> Iterator[Panel]:
     shaded = spans is not None
     yield panel(
         "Gallery",
-        f"Traces of the {len(first)} largest of {len(events):,} events by amplitude,"
-        " all on one scale of height."
-        + (" Shaded: the frames in which the event was detected." if shaded else ""),
+        f"Traces of the {len(first)} events with the largest amplitude, of"
+        f" {len(events):,}; all have the same vertical scale."
+        + (" Shaded: the frames of the event." if shaded else ""),
         f"Grid of the traces of {len(first)} events",
         lambda: plotting.gallery(
             [traces[i] for i in first],
@@ -257,10 +257,10 @@ def event_panels(content: ReportContent) -> Iterator[Panel]:
     yield panel(
         "Average event",
         "Mean of the traces, aligned at their peak, with its standard error"
-        + (f"; {(~whole).sum()} cut events are left out." if not whole.all() else "."),
+        + (f"; {(~whole).sum()} cut events were left out." if not whole.all() else "."),
         "Mean trace around the peak with a band for the standard error",
         lambda: plotting.average_trace(
-            [trace for trace, kept in zip(own, whole, strict=True) if kept],
+            [trace for trace, is_whole in zip(own, whole, strict=True) if is_whole],
             align="peak",
             frame_rate=content.frame_rate,
             label=content.signal,
@@ -271,9 +271,9 @@ def event_panels(content: ReportContent) -> Iterator[Panel]:
 def _traces(
     events: pd.DataFrame,
 ) -> tuple[list[NDArray[np.float64]], list[tuple[int, int]] | None] | None:
-    """Return traces above their baseline, and the event's place in each.
+    """Return the traces minus their baseline, and (start, stop) of the event in each.
 
-    None where the table has no traces.
+    None if the table has no traces.
     """
     if "footprint_trace" in events:
         levels = events["local_baseline"].to_numpy(np.float64)
@@ -291,7 +291,7 @@ def _traces(
 
 
 def _trace_name(events: pd.DataFrame, index: int) -> str:
-    """Return the title of a trace; an event that the recording cuts says so."""
+    """Return the title of a trace, with a remark if the recording cuts the event."""
     cut = " (cut)" if is_cut(events)[index] else ""
     return f"event {events.index[index]}{cut}"
 
@@ -303,9 +303,7 @@ def measure_panels(content: ReportContent, question: Question) -> list[Panel]:
             measure.name[:1].upper() + measure.name[1:],
             f"{measure.meaning} Median {number(measure.median)} {measure.unit}".rstrip()
             + "."
-            + (
-                f" Left out because they are cut: {measure.cut}." if measure.cut else ""
-            ),
+            + (f" {measure.cut} cut events were left out." if measure.cut else ""),
             f"Histogram of the {measure.name} of {_count(content)}",
             lambda m=measure: plotting.distribution(  # type: ignore[misc]
                 m.values[np.isfinite(m.values)], label=m.label, step=m.step
@@ -321,7 +319,7 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
     rate, moved, fluorescence = content.frame_rate, content.shifts, content.fluorescence
     yield panel(
         "Estimated shifts",
-        "How far each frame had moved before it was put back.",
+        "Shift of each frame that the motion correction removed.",
         "Shift of each frame along rows and columns",
         (
             (
@@ -333,7 +331,7 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
                 )
             )
             if moved is not None
-            else "Motion was not corrected in this run."
+            else "No figure: motion was not corrected in this run."
         ),
         wide=True,
     )
@@ -357,7 +355,8 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
                 )
             )
             if content.registration
-            else "The quality of the registration was not measured in this run."
+            else "No figure: the quality of the registration was not measured in this"
+            " run."
         ),
         wide=True,
     )
@@ -373,7 +372,7 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
                 )
             )
             if fluorescence is not None
-            else "The fluorescence before bleach correction was not kept in this run."
+            else "No figure: the fluorescence before bleach correction was not stored."
         ),
         wide=True,
     )
@@ -391,13 +390,13 @@ def _onsets(content: ReportContent) -> dict[int, float]:
 
 
 def _why_no_events(content: ReportContent) -> str:
-    """Return the sentence to show instead of events; empty where there are events."""
+    """Return the sentence to show instead of events; empty if there are events."""
     if content.events is None:
-        return NOT_LOOKED_FOR
+        return NO_DETECTION
     return "" if len(content.events) else _NO_EVENTS
 
 
 def _count(content: ReportContent) -> str:
-    """Return how many events there are, in words."""
+    """Return the number of events as text."""
     found = 0 if content.events is None else len(content.events)
     return f"{found:,} event{'' if found == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Measures of the events that a report shows, in the units of the event table."""
+"""Measures of events that a report shows, in the units of the event table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from astrocast.pipeline.report_content import ReportContent
 from astrocast.plotting.frame import pixel_sides
 
 Question = Literal["large", "fast"]
-#: footprints of fewer pixels do not lead the table of the largest events
+#: events with fewer pixels come last in the table of the largest events
 _FEWEST_PIXELS = 4
 _UNITS = {
     "s": "s",
@@ -26,18 +26,19 @@ _UNITS = {
     "um_frame": "µm/frame",
     "px_frame": "px/frame",
 }
-#: (stem of the column, name, which question it answers, meaning, which flags leave an
-#: event out)
+#: flags of events that are cut by the start or the end of the recording
 _CUT_IN_TIME = ("touches_start", "touches_end")
+#: (stem of the column, name, question that it answers, meaning, flags that leave out an
+#: event)
 _MEASURES: tuple[tuple[str, str, Question, str, tuple[str, ...]], ...] = (
     (
         "peak_dff",
         "peak dF/F",
         "large",
-        "Peak of dF/F, mean over the footprint.",
+        "Peak of the mean dF/F over the footprint.",
         (),
     ),
-    ("peak_df", "peak dF", "large", "Peak of dF, mean over the footprint.", ()),
+    ("peak_df", "peak dF", "large", "Peak of the mean dF over the footprint.", ()),
     (
         "area",
         "area",
@@ -45,12 +46,18 @@ _MEASURES: tuple[tuple[str, str, Question, str, tuple[str, ...]], ...] = (
         "Area of the footprint.",
         ("touches_border",),
     ),
-    ("duration", "duration", "fast", "From 10% to 10% of the peak.", _CUT_IN_TIME),
+    (
+        "duration",
+        "duration",
+        "fast",
+        "From 10% of the peak in the rise to 10% in the decay.",
+        _CUT_IN_TIME,
+    ),
     (
         "half_width",
         "half width",
         "fast",
-        "From 50% of the peak before it to 50% after it.",
+        "From 50% of the peak in the rise to 50% in the decay.",
         _CUT_IN_TIME,
     ),
     ("rise", "rise time", "fast", "From 10% to 90% of the peak.", ("touches_start",)),
@@ -59,7 +66,7 @@ _MEASURES: tuple[tuple[str, str, Question, str, tuple[str, ...]], ...] = (
         "speed",
         "speed",
         "fast",
-        "Speed of the front along the footprint, of events whose front moves.",
+        "Speed of the front through the footprint, for events whose front moves.",
         (),
     ),
 )
@@ -72,15 +79,16 @@ class Measure:
     Parameters
     ----------
     name, unit, meaning
-        For labels and captions.
+        Texts for labels and captions.
     values
-        (events,); NaN where an event has none.
+        (events,); NaN for events without a value.
     step
-        Smallest difference the values can have; None for any.
+        Smallest possible difference between values; None if they are continuous.
     question
-        Section of the report it belongs to.
+        Section of the report in which it is shown.
     cut
-        Number of events that are left out because the recording or the frame cuts them.
+        Number of events that are left out because they are cut by the recording or by
+        the edge of the frame.
     """
 
     name: str
@@ -98,32 +106,34 @@ class Measure:
 
     @property
     def median(self) -> float:
-        """Median over the events that have a value; NaN where none has."""
-        known = self.values[np.isfinite(self.values)]
-        return float(np.median(known)) if known.size else float("nan")
+        """Median over the events that have a value; NaN if no event has one."""
+        finite = self.values[np.isfinite(self.values)]
+        return float(np.median(finite)) if finite.size else float("nan")
 
 
 def measures(content: ReportContent) -> list[Measure]:
-    """Return the measures of the events, without those that no event has.
+    """Return the measures of the events, except those for which no event has a value.
 
-    Events cut by the recording or by the edge of the frame are left out of measures
-    they lack.
+    Events that are cut by the recording or by the edge of the frame are left out of the
+    measures that cannot be determined for them.
     """
     events = content.events
     if events is None or not len(events):
         return []
-    found = [m for m in (_measure(content, events, row) for row in _MEASURES) if m]
+    rows = (_read_measure(content, events, row) for row in _MEASURES)
+    found = [measure for measure in rows if measure]
     names = {measure.name for measure in found}
     if not names & {"duration", "area", "peak dF", "peak dF/F"}:
         found = _plain_measures(content, events)
     return [measure for measure in found if np.isfinite(measure.values).any()]
 
 
-def _measure(
+def _read_measure(
     content: ReportContent,
     events: pd.DataFrame,
     row: tuple[str, str, Question, str, tuple[str, ...]],
 ) -> Measure | None:
+    """Return one of `_MEASURES` from the event table; None without its column."""
     stem, name, question, meaning, flags = row
     column = column_in(events.columns, stem)
     if column is None:
@@ -141,7 +151,7 @@ def _measure(
 
 
 def _plain_measures(content: ReportContent, events: pd.DataFrame) -> list[Measure]:
-    """Return duration, area and amplitude of a table without publication columns."""
+    """Return duration, area and amplitude from a table of version 0.4 columns only."""
     found = []
     if {"z0", "z1"} <= set(events):
         per_frame = 1.0 / content.frame_rate if content.frame_rate is not None else 1.0
@@ -155,7 +165,7 @@ def _plain_measures(content: ReportContent, events: pd.DataFrame) -> list[Measur
         sides = pixel_sides(content.pixel_size)
         per_pixel, unit = (sides[0] * sides[1], "µm²") if sides else (1.0, "px")
         area = events["v_fp_area"].to_numpy(np.float64) * per_pixel
-        meaning = "Pixels that were part of the event in any frame."
+        meaning = "Pixels that belong to the event in at least one frame."
         found.append(Measure("area", area, unit, meaning, per_pixel))
     if "v_max_height" in events:
         what, _, unit = content.signal.partition(" (")
@@ -166,9 +176,9 @@ def _plain_measures(content: ReportContent, events: pd.DataFrame) -> list[Measur
 
 
 def by_size(events: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the order by decreasing amplitude, then by time.
+    """Return the order of events by decreasing amplitude, intp (events,).
 
-    Events of very few pixels come last.
+    Events with very few pixels come last. Equal amplitudes keep the order of the table.
     """
     small = np.zeros(len(events), bool)
     if "v_fp_area" in events:
@@ -182,7 +192,7 @@ def by_size(events: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def is_cut(events: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which events the start or the end of the recording cuts, (events,)."""
+    """Return which events the start or end of the recording cuts, bool (events,)."""
     cut = np.zeros(len(events), bool)
     for flag in _CUT_IN_TIME:
         if flag in events:

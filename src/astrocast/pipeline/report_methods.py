@@ -14,6 +14,14 @@ _NORMCORRE = (
 _DEEP = (
     "Lecoq et al. 2021, DeepInterpolation, https://doi.org/10.1038/s41592-021-01285-2"
 )
+_SHRINKAGE = (
+    "Gavish & Donoho 2017, Optimal shrinkage of singular values,"
+    " https://doi.org/10.1109/TIT.2017.2653801"
+)
+_PATCHES = (
+    "Buchanan et al. 2018, Penalized matrix decomposition,"
+    " https://doi.org/10.1101/334706"
+)
 _ISOTONIC = (
     "Barlow et al. 1972, Statistical Inference under Order Restrictions (isotonic"
     " regression)"
@@ -24,7 +32,7 @@ _AQUA = "Wang et al. 2019, AQuA, https://doi.org/10.1038/s41593-019-0492-2"
 def methods_text(content: ReportContent) -> str:
     """Return a paragraph for the methods section of a paper.
 
-    Empty where the run did not store its parameters.
+    Empty if the content has no parameters.
     """
     if not content.parameters:
         return ""
@@ -42,12 +50,12 @@ def methods_text(content: ReportContent) -> str:
             )
             if (values := content.parameters.get(stage))
         ),
-        "Amplitudes are means over the fixed footprint of an event (all pixels that"
-        " were part of it in any frame) above a local baseline, a line through the"
-        " frames before and after the event; pixels of other events were left out."
-        " Onset and offset are crossings of 10% of the peak, rise time 10% to 90%,"
-        " decay time 90% to 10%, half width 50% to 50%, on the"
-        " isotonic fit of the trace.",
+        "The trace of an event is the mean over its fixed footprint (all pixels that"
+        " belong to it in at least one frame), without the pixels of other events;"
+        " amplitudes are measured above a local baseline, a line through the frames"
+        " before and after the event. Onset and offset are the crossings of 10% of the"
+        " peak; rise time is from 10% to 90%, decay time from 90% to 10%, half width"
+        " from 50% to 50% of the peak, on the isotonic fit of the trace.",
         f"Software: {_list_versions(content.versions)}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -61,7 +69,8 @@ def citations(content: ReportContent) -> list[str]:
     if "motion" in content.parameters:
         found.append(_NORMCORRE)
     if "denoising" in content.parameters:
-        found.append(_DEEP)
+        by_svd = content.parameters["denoising"].get("method") == "svd"
+        found += [_SHRINKAGE, _PATCHES] if by_svd else [_DEEP]
     return [*found, _AQUA, _ISOTONIC]
 
 
@@ -84,32 +93,38 @@ def _describe_motion(values: Mapping[str, Any]) -> str:
 
 
 def _describe_denoising(values: Mapping[str, Any]) -> str:
-    method = values.get("method", "a network trained on the recording itself")
-    return f"The movie was denoised ({method})."
+    if values.get("method") == "svd":
+        return (
+            "The movie was denoised by singular value decomposition of patches of"
+            f" {values.get('svd_patch')} x {values.get('svd_patch')} pixels."
+        )
+    return "The movie was denoised by a U-Net that was trained on the recording itself."
 
 
 def _describe_delta(values: Mapping[str, Any]) -> str:
-    return (
+    text = (
         f"{values.get('method', 'dF')} was computed per pixel with the background"
-        f" '{values.get('baseline')}' in a window of {values.get('window')} frames on"
-        " each side."
+        f" '{values.get('baseline')}'"
     )
+    if values.get("baseline") in ("exponential", "double_exponential"):
+        return text + "."
+    return text + f" in a window of {values.get('window')} frames on each side."
 
 
 def _describe_detection(values: Mapping[str, Any]) -> str:
     if values.get("method") != "calibrated":
         return (
-            "Events were detected in dF as connected voxels that stand out of their"
-            " frame and their time course"
+            "Events were detected in dF as connected voxels that exceed thresholds in"
+            " space and time"
             f" (prominence {values.get('temporal_prominence')},"
             f" threshold {values.get('threshold')})."
         )
     chosen = values.get("calibration", {})
     return (
-        "Events were detected in the registered movie in units of its own noise"
-        f" (Gaussian of {chosen.get('smooth_sigma')} pixels and frames; at most"
-        f" {chosen.get('false_events')} false events per 20 million voxels; extent at"
-        f" {chosen.get('extent')} of the smoothed peak; at least"
+        "Events were detected in the registered movie in units of its noise"
+        f" (Gaussian filter with sigma {chosen.get('smooth_sigma')} pixels and frames;"
+        f" at most {chosen.get('false_events')} expected false events per 20 million"
+        f" voxels; extent at {chosen.get('extent')} of the smoothed peak; at least"
         f" {chosen.get('min_size')} voxels)."
     )
 

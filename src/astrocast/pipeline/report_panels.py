@@ -1,4 +1,4 @@
-"""Panels of a report: a figure, its caption, and how it is embedded."""
+"""Panels of a report: a figure with its caption, embedded in the page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from astrocast.plotting.frame import figure_of
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of the report, or the sentence that stands in its place.
+    """One figure of the report, or the sentence that replaces it (``missing``).
 
-    ``draw`` draws it again, for files of single figures.
+    ``draw`` draws the figure again, to write it to a file of its own.
     """
 
     title: str
@@ -50,7 +50,7 @@ def panel(
     draw: Callable[[], Axes] | str,
     wide: bool = False,
 ) -> Panel:
-    """Return a figure as a panel, or the sentence that stands in its place."""
+    """Return a panel with a figure, or with a sentence if ``draw`` is a text."""
     if isinstance(draw, str):
         return Panel(title, caption, wide=wide, missing=draw)
     return Panel(title, caption, alt=alt, image=data_uri(draw()), wide=wide, draw=draw)

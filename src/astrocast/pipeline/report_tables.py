@@ -21,9 +21,9 @@ from astrocast.pipeline.report_measures import by_size, measures
 from astrocast.plotting.frame import pixel_sides
 from astrocast.plotting.recording_quality import remaining
 
-NOT_LOOKED_FOR = "Events were not looked for in this run."
+NO_DETECTION = "No detection was run."
 _LARGEST = 15
-#: fit side by side on the page; events.csv has all
+#: measures that fit on the page; events.csv has all
 _TABLE_MEASURES = (
     "peak dF/F",
     "peak dF",
@@ -63,13 +63,13 @@ def headline(content: ReportContent) -> str:
     if content.frame_rate is not None:
         length += f" ({duration_text(frames / content.frame_rate)})"
     if content.events is None:
-        return f"{length}. {NOT_LOOKED_FOR}"
+        return f"{length}. {NO_DETECTION}"
     found = len(content.events)
     if not found:
         return (
-            f"No events were detected in {length}. That is a valid result. If the"
-            " projections or the mean trace show activity, look at the detection"
-            " parameters at the end of this page: a lower prominence or a larger"
+            f"No events were detected in {length}. This can be a correct result. If the"
+            " projections or the mean trace show activity, change the detection"
+            " parameters (at the end of this page): a lower prominence or a larger"
             " smooth_sigma finds weaker events."
         )
     text = f"{found:,} event{'s were' if found > 1 else ' was'} detected in {length}"
@@ -79,7 +79,7 @@ def headline(content: ReportContent) -> str:
 
 
 def moment(created: str) -> str:
-    """Return an ISO date and time as a person writes it; anything else as it is.
+    """Return an ISO date and time in a readable form; other texts unchanged.
 
     >>> moment("2026-11-23T18:58:07+00:00"), moment("spring")
     ('2026-11-23 18:58 UTC', 'spring')
@@ -91,7 +91,7 @@ def moment(created: str) -> str:
 
 
 def facts(content: ReportContent) -> list[tuple[str, str]]:
-    """Return the numbers at the top of the page, each with its name."""
+    """Return the (name, value) pairs at the top of the page."""
     frames, rows, columns = content.shape
     sides = pixel_sides(content.pixel_size)
     field_of_view = f"{rows} x {columns} px"
@@ -106,7 +106,7 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
             (
                 f"{number(content.frame_rate)} Hz"
                 if content.frame_rate is not None
-                else "not known"
+                else "unknown"
             ),
         )
     )
@@ -133,20 +133,20 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
 
 
 def score(content: ReportContent) -> Table | None:
-    """Return how well the known events of a simulation were found."""
+    """Return the scores against the known events of a simulation."""
     if content.score is None:
         return None
-    #: by how a measure's name begins; the rest of the name says at which overlap events
-    #: count as matched
+    # beginning of the name of a score -> meaning; the rest of the name states the IoU
+    # from which on events count as matched
     meanings = {
-        "precision": "share of the events found that are true",
-        "recall": "share of the true events that were found",
+        "precision": "fraction of the detected events that are true",
+        "recall": "fraction of the true events that were detected",
         "F1": "harmonic mean of precision and recall",
         "mean IoU": (
             "overlap of the matched events, intersection over union of their voxels"
         ),
-        "true events": "events of the simulation that are in view",
-        "found events": "rows of the event table",
+        "true events": "events of the simulation inside the field of view",
+        "found events": "detected events (rows of the event table)",
     }
     rows = [
         [
@@ -166,7 +166,7 @@ def score(content: ReportContent) -> Table | None:
 
 
 def largest_events(content: ReportContent) -> Table | None:
-    """Return the table of the events of the largest amplitude."""
+    """Return the table of the events with the largest amplitude."""
     events = content.events
     if events is None or not len(events):
         return None
@@ -188,9 +188,9 @@ def largest_events(content: ReportContent) -> Table | None:
             values = events[name].to_numpy(np.float64)[order]
             columns.append((label, [number(float(value)) for value in values]))
     if "touches_start" in events:
-        columns.append(("notes", [_notes(events.iloc[i]) for i in order]))
+        columns.append(("notes", [_list_notes(events.iloc[i]) for i in order]))
     caption = (
-        f"The {len(order)} events of the largest amplitude"
+        f"The {len(order)} events with the largest amplitude"
         if len(events) > len(order)
         else "All events"
     )
@@ -201,7 +201,7 @@ def largest_events(content: ReportContent) -> Table | None:
 def _onset_column(
     content: ReportContent, events: pd.DataFrame, order: NDArray[np.intp]
 ) -> list[tuple[str, list[str]]]:
-    """Return when the events begin: the crossing of 10%, or their first frame."""
+    """Return the column of onsets: the crossing of 10% of the peak, or first frames."""
     name = column_in(events.columns, "onset")
     if name is not None:
         unit = "s" if name == "onset_s" else "frame"
@@ -216,9 +216,9 @@ def _onset_column(
     return [("onset (s)", [number(float(z) / rate) for z in frames])]
 
 
-def _notes(event: pd.Series) -> str:
-    """Return what restricts the numbers of an event."""
-    said = [
+def _list_notes(event: pd.Series) -> str:
+    """Return remarks on an event: cut, at the border, in bad frames, its kind."""
+    notes = [
         text
         for flag, text in (
             ("touches_start", "cut by the start"),
@@ -228,15 +228,15 @@ def _notes(event: pd.Series) -> str:
         if event.get(flag, 0) > 0
     ]
     if event.get("in_bad_frames", 0) > 0:
-        said.append(f"{int(event['in_bad_frames'])} bad frames")
+        notes.append(f"{int(event['in_bad_frames'])} bad frames")
     kind = event.get("kind", "")
-    return ", ".join([kind, *said] if kind and kind != "local" else said)
+    return ", ".join([kind, *notes] if kind and kind != "local" else notes)
 
 
 def trust(content: ReportContent) -> Table:
-    """Return rows on the quality of the recording and its events.
+    """Return the table on the quality of the recording and its events.
 
-    Frames, motion, noise, drift, confidence, and what was left out.
+    Its rows: bad frames, motion, drift, noise, confidence, and incomplete events.
     """
     rows: list[list[str]] = []
     frames = content.shape[0]
@@ -247,7 +247,7 @@ def trust(content: ReportContent) -> Table:
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         rows.append(
             [
-                "frames flagged",
+                "bad frames",
                 f"{flagged['frame'].nunique()} of {frames:,}",
                 (listed or "none") + f"; {left_out} left out",
             ]
@@ -256,7 +256,7 @@ def trust(content: ReportContent) -> Table:
         [
             "frames not registered well",
             f"{len(content.bad_frames)} of {frames:,}",
-            "agreement with the template is too low; events in them are marked",
+            "low agreement with the template; events in these frames are marked",
         ]
         if content.shifts is not None
         else ["motion", "not corrected", ""]
@@ -266,9 +266,7 @@ def trust(content: ReportContent) -> Table:
         remaining(content.fluorescence) if content.fluorescence is not None else np.nan
     )
     if np.isfinite(left):
-        rows.append(
-            ["drift", f"{left:.0%}", "fluorescence at the end, of that at the start"]
-        )
+        rows.append(["drift", f"{left:.0%}", "fluorescence at the end / at the start"])
     return Table(
         "Quality of the recording and its events",
         ["measure", "value", "meaning"],
@@ -277,7 +275,7 @@ def trust(content: ReportContent) -> Table:
 
 
 def _motion_rows(content: ReportContent) -> list[list[str]]:
-    """Return the agreement with the template before and after motion correction."""
+    """Return the row on the agreement with the template; empty without registration."""
     if not {"before", "after"} <= set(content.registration):
         return []
     before, after = (
@@ -294,7 +292,7 @@ def _motion_rows(content: ReportContent) -> list[list[str]]:
 
 
 def _event_rows(content: ReportContent) -> list[list[str]]:
-    """Return noise, confidence, and which events are not complete."""
+    """Return the rows on noise, confidence and incomplete events."""
     events = content.events
     if events is None or not len(events):
         return []
@@ -303,25 +301,26 @@ def _event_rows(content: ReportContent) -> list[list[str]]:
     if "noise_df" in events and events["noise_df"].notna().any():
         unit = content.signal.partition(" (")[2].rstrip(")")
         value = number(float(events["noise_df"].median()))
-        meaning = "median standard deviation of an event's trace from frame to frame"
+        meaning = "median over events of the frame-to-frame noise (standard deviation)"
         rows.append(["noise of a trace", f"{value} {unit}".strip(), meaning])
     if "snr" in events and events["snr"].notna().any():
         value = number(float(events["snr"].median()))
-        rows.append(["SNR of an event", value, "median of peak dF over that noise"])
+        rows.append(["SNR of an event", value, "median of peak dF / noise"])
     if "confidence" in events:
         low = int((events["confidence"] < 0.95).sum())
+        doubt = float((1 - events["confidence"]).sum())
         rows.append(
             [
                 "confidence below 0.95",
                 f"{low} of {total:,} events",
-                "noise alone may have made them",
+                f"about {number(doubt)} of all events may be false",
             ]
         )
     for flag, name, meaning in (
         ("touches_start", "cut by the start", "no onset, rise time and duration"),
         ("touches_end", "cut by the end", "no offset, decay time and duration"),
-        ("touches_border", "at the border", "area is not complete"),
-        ("in_bad_frames", "in flagged frames", "frames of the event are not reliable"),
+        ("touches_border", "at the border", "the area is incomplete"),
+        ("in_bad_frames", "in bad frames", "some frames of the event are unreliable"),
     ):
         if flag in events:
             count = int((events[flag] > 0).sum())
@@ -340,7 +339,7 @@ def provenance(content: ReportContent) -> list[Table]:
         for stage, values in content.parameters.items()
     ]
     if content.quality is not None:
-        lines = Quality(**content.quality).lines()  # type: ignore[arg-type] # as they were stored
+        lines = Quality(**content.quality).lines()  # type: ignore[arg-type] # stored by the stage
         tables.append(
             Table(
                 "Quality of the denoising",
@@ -374,7 +373,7 @@ def provenance(content: ReportContent) -> list[Table]:
 
 
 def coincidence(content: ReportContent) -> Table | None:
-    """Return how many events of two channels coincide, per pair of channels."""
+    """Return the number of coinciding events for each pair of channels."""
     pairs = content.coincidences
     if pairs is None:
         return None
@@ -397,10 +396,10 @@ def coincidence(content: ReportContent) -> Table | None:
         " (coincidences.csv lists the pairs)",
         [
             "channels",
-            "events of the first",
-            "events of the second",
-            "median share of the smaller event",
-            "median onset of the second after the first",
+            "events in the first",
+            "events in the second",
+            "median shared fraction of the smaller event",
+            "median delay of the second",
         ],
         rows or [["none", "0", "0", "", ""]],
     )

@@ -1,8 +1,7 @@
-"""The main job: from a recording to events and a report, stage by stage, resumable."""
+"""Run all stages on a recording, from conversion to report; resume complete stages."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,6 @@ from astrocast.io.registry import open_interleaved
 from astrocast.pipeline.channel_steps import ChannelSteps, ReferenceMotion
 from astrocast.pipeline.check import check_recording
 from astrocast.pipeline.directory import (
-    RUN_FILE,
     RunDirectory,
     Stage,
     open_run,
@@ -49,22 +47,22 @@ COINCIDENCES = "coincidences.csv"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left behind.
+    """Result of a run.
 
     Parameters
     ----------
     directory
         The run directory.
     events
-        Number of events found, in all channels.
+        Number of detected events in all channels.
     computed
-        Stages that were computed now; the others were complete and were reused.
+        Stages that were computed now; all others were complete and were reused.
     store
-        The event store within it, of the first channel.
+        The event store of the first channel.
     stores
-        Channel -> its event store.
+        Channel -> event store.
     events_of
-        Channel -> number of its events.
+        Channel -> number of events.
     """
 
     directory: Path
@@ -75,12 +73,12 @@ class RunResult:
     events_of: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """Return a summary of a run for a person."""
+        """Return a summary of the run as text for people."""
         if self.computed:
             first = f"{self.events} event{'' if self.events == 1 else 's'} found"
         else:
             first = (
-                f"everything was complete and reused: {self.events}"
+                f"all stages were complete and reused: {self.events}"
                 f" event{'' if self.events == 1 else 's'}"
             )
         lines = [first, f"report: {self.directory / REPORT}"]
@@ -93,7 +91,7 @@ class RunResult:
         return "\n".join([*lines, f"coincidences: {self.directory / COINCIDENCES}"])
 
     def values(self) -> dict[str, Any]:
-        """Return the same for programs."""
+        """Return the summary as plain values for programs."""
         return {
             "events": self.events,
             "directory": str(self.directory),
@@ -123,30 +121,29 @@ def run_recording(
     Parameters
     ----------
     recording
-        File or folder of a recording (frame, row, column), of any format that is read,
-        or an opened recording that has a path.
+        File or folder of a recording (frame, row, column) in any supported format, or
+        an opened recording that has a path.
     output
-        Directory of the results; ``<name>.astrocast`` in the current directory when
-        None. A directory that holds the same run is taken up: complete stages are
-        reused.
+        Directory of the results; None: ``<name>.astrocast`` in the current directory.
+        If it contains the same run, complete stages are reused.
     settings
-        Parameters of all stages; the defaults when None.
+        Parameters of all stages; None: the defaults.
     overwrite
-        Compute stages with other parameters again instead of refusing.
+        Compute stages with other parameters again, instead of raising an error.
     judge
-        Called with the result before the report is written: name -> number, how well
-        known events were found.
+        Function that is called with the result before the report is written; it returns
+        name -> score against known events, which the report shows.
 
     Returns
     -------
     RunResult
-        Where everything is.
+        Paths and numbers of the results.
 
     Raises
     ------
     AstrocastError
-        Something is wrong with the input, the parameters or the output; the message
-        says what to do.
+        The input, the parameters or the output are not valid; the message says what to
+        do.
     """
     settings = settings or RunSettings()
     if isinstance(recording, Recording):
@@ -170,35 +167,35 @@ def run_recording(
 
 
 def check_run(directory: str | Path) -> dict[str, list[str]]:
-    """Compare everything that a run wrote with its checksums; nothing is changed.
+    """Compare all files of a run with their checksums; no file is changed.
 
     Parameters
     ----------
     directory
-        Directory of a run, as `run_recording` made it.
+        Directory of a run, written by `run_recording`.
 
     Returns
     -------
     dict
-        Stage -> its problems, empty where its files match their checksums.
+        Stage -> problems; an empty list if all its files match their checksums.
 
     Raises
     ------
     RecordingNotFoundError, FormatError
-        It is not the directory of a run, or its `run.json` is damaged.
+        The directory is not that of a run, or its `run.json` is damaged.
     """
     path = Path(directory)
     state = read_state(path)
     if state is None:
         raise RecordingNotFoundError(
-            f"{path} holds no run.json; name the directory that `astrocast run` made"
+            f"{path} has no run.json; give the directory that `astrocast run` wrote"
         )
     settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     run = RunDirectory(path, state)
     return run.check(RunStages(run, path, settings).stages())
 
 
-#: file with the score against known events
+#: function that returns name -> score of a run against known events
 Judge = Callable[[RunResult], dict[str, float]]
 
 
@@ -223,7 +220,7 @@ class RunStages:
         ]
 
     def result(self, computed: list[str]) -> RunResult:
-        """Return the results in the directory."""
+        """Return the result of the run; ``computed``: names of the computed stages."""
         stores = {c.channel: c.store for c in self.channels}
         events = {
             c.channel: int(self.run.facts(f"detection{c.ending}").get("events", 0))
@@ -271,22 +268,22 @@ class RunStages:
         return stages
 
     def convert(self) -> dict[str, Any]:
-        """Write the channels of the recording."""
+        """Convert the recording and write its channels; return facts."""
         from astrocast.preparation import Input
 
         remove_movies(self.recording)
         parameters = self.settings.conversion.model_dump()
         with open_source(self.opened or self.source, self.settings) as movie:
             if parameters["dtype"] is None:
-                # noise below the offset stays: an integer type would cut it off
-                known = parameters["offset"] is not None
-                parameters["dtype"] = "float32" if known else movie.dtype
+                # after subtraction of the offset, an integer type would clip the noise
+                subtracted = parameters["offset"] is not None
+                parameters["dtype"] = "float32" if subtracted else movie.dtype
             Input().run(movie, output_path=self.recording, **parameters)
         names = names_of_movies(self.recording)
         missing = [c.channel for c in self.channels if c.names.raw not in names]
         if missing:
             raise DatasetNotFoundError(
-                f"there is no channel {', '.join(missing)}; the recording has"
+                f"the recording has no channel {', '.join(missing)}; it has"
                 f" {', '.join(names)}"
             )
         if self.settings.conversion.offset is None:
@@ -295,7 +292,7 @@ class RunStages:
         return {"datasets": names, "frames_left_out": sum(left_out)}
 
     def _warn_of_offset(self) -> None:
-        """Say by how much an unknown offset makes dF/F wrong."""
+        """Warn how much too small dF/F is because the offset was not subtracted."""
         with open_recording(self.recording, self.channels[0].names.raw) as movie:
             sample = movie.read(0, min(len(movie), 16))
             stated = movie.metadata.dark_counts
@@ -303,25 +300,26 @@ class RunStages:
         if mean <= 0 or stated == (0.0,):
             return
         counts = stated[0] if stated else 100.0 if mean > 100 else round(mean / 4, 2)
-        found, cure = (
+        problem, automatic = (
             (
                 "is not subtracted",
-                f"auto, which takes the {counts:g} counts that the file states",
+                f"'auto' (the {counts:g} counts that the file states)",
             )
             if stated
-            else ("is not known", "auto where the recording has dark frames")
+            else ("is unknown", "'auto' (if the recording has dark frames)")
         )
         warnings.warn(
-            f"the camera's offset (counts in the dark) {found}, so dF/F is too small by"
-            f" offset / F: with an offset of {counts:g} counts by"
-            f" {min(counts / mean, 1):.0%} where F is {mean:.4g}, the mean. Set"
-            f" conversion.offset to a number, to {cure}, or to 0",
+            f"the camera's offset (counts in the dark) {problem}, so dF/F is too small"
+            f" by the fraction offset / F. For example, an offset of {counts:g} counts"
+            f" and the mean F of {mean:.4g} make it {min(counts / mean, 1):.0%} too"
+            f" small. Set conversion.offset to a number, to {automatic}, or to 0 if"
+            " there is no offset",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
 
     def _store_frame_quality(self, channel: ChannelSteps) -> int:
-        """Find bad frames, for all later stages; return how many are left out."""
+        """Store the table of bad frames; return how many frames are left out."""
         from astrocast.io.stores.frame_quality import (
             frames_left_out,
             write_frame_quality,
@@ -330,13 +328,13 @@ class RunStages:
         from astrocast.runtime.frame_quality import frame_quality_of
 
         with open_recording(self.recording, channel.names.raw) as movie:
-            table = frame_quality_of(movie)  # conversion stores the quality of frames
+            table = frame_quality_of(movie)  # stored by the conversion
         write_frame_quality(self.recording, channel.names.raw, table)
         write_table(channel.frames_file, table)
         return int(frames_left_out(table, table.attrs["frames"]).sum())
 
     def compare_channels(self) -> dict[str, Any]:
-        """Write which events of one channel coincide with events of another."""
+        """Write the table of events of different channels that coincide."""
         from astrocast.pipeline.coincidence import write_coincidences
 
         stores = {c.channel: c.store for c in self.channels}
@@ -344,7 +342,7 @@ class RunStages:
         return {"pairs": found}
 
     def report(self) -> dict[str, Any]:
-        """Write the page that shows the run."""
+        """Write the report; return facts."""
         from astrocast.pipeline.report import write_report
 
         contents = self.contents()
@@ -377,19 +375,18 @@ def read_contents(directory: Path) -> list[ReportContent]:
 
     Raises
     ------
-    RecordingNotFoundError
-        The directory holds no complete run.
+    RecordingNotFoundError, FormatError
+        The directory does not contain a complete run, or its `run.json` is damaged.
     """
-    file = directory / RUN_FILE
-    state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    detection = state.get("stages", {}).get("detection", {})
-    if detection.get("status") != "complete":
+    state = read_state(directory)
+    detection = state["stages"].get("detection", {}) if state else {}
+    if state is None or detection.get("status") != "complete":
         raise RecordingNotFoundError(
-            f"{directory} holds no complete run; give the directory that"
+            f"{directory} does not contain a complete run; give the directory that"
             " `astrocast run` wrote"
         )
     run = RunDirectory(directory, state)
-    settings: RunSettings = RunSettings.checked(**state["configuration"])
+    settings: RunSettings = RunSettings.checked_mapping(state.get("configuration"))
     steps = RunStages(run, Path(state["input"].get("path") or directory), settings)
     contents = steps.contents()
     score = run.facts("report").get("score")

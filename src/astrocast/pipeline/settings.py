@@ -1,4 +1,4 @@
-"""Parameters of a run: the parameters of its stages, with defaults of a run."""
+"""Parameters of a run: those of its stages, with the defaults for a run."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ from astrocast.settings.in_force import (
 from astrocast.settings.live import LiveSettings
 from astrocast.settings.motion import MotionSettings
 
-#: said beside parameters that the calibrated method does not use
+#: remark on parameters that the calibrated method does not use
 _ONLY_DEFAULT = "only with detection.method=default"
-#: groups of the recording of a run that stages write to
+#: groups that stages write to, in the recording of a run
 USED_GROUPS = ("mc", "denoised", "df", "checksums")
 
 
 class ConversionStage(ConversionSettings):
-    """Conversion in a run; keeps the dtype of the recording unless one is named."""
+    """Conversion in a run; the default dtype is that of the recording."""
 
     dtype: Any = parameter(
-        None, "dtype of the result (values saturate); the recording's own when empty"
+        None,
+        "dtype of the result (values are clipped to its range). Empty: the dtype of the"
+        " recording",
     )
     chunk_strategy: Any = parameter(
-        "XY", "How the result is cut into chunks: balanced, XY or Z"
+        "XY", "Shape of the chunks in the file: balanced, XY or Z"
     )
 
     @field_validator("dtype")
@@ -50,20 +52,20 @@ class MotionStage(MotionSettings):
     """Motion correction in a run."""
 
     enabled: bool = parameter(
-        True, "Correct motion; off for a recording that is registered already"
+        True, "Correct motion; switch off if the recording is registered already"
     )
 
 
 class DenoisingStage(DenoiserSettings):
-    """Denoising in a run, off unless asked for."""
+    """Denoising in a run; off by default."""
 
     enabled: bool = parameter(
         False,
-        "Denoise the registered movie; dF and the traces are then of the denoised one."
-        " Calibrated detection still looks for events in the registered movie",
+        "Denoise the registered movie; dF and traces are computed from the denoised"
+        " movie. Calibrated detection still uses the registered movie",
     )
-    seed: int | None = parameter(  # type: ignore[assignment] # a run may leave the seed to the run
-        None, "Seed of all that is random; that of the run when empty"
+    seed: int | None = parameter(  # type: ignore[assignment] # None: the seed of the run
+        None, "Seed of all random choices. Empty: the seed of the run"
     )
 
 
@@ -78,14 +80,14 @@ class DeltaStage(DeltaSettings):
         "double_exponential",
     ] = parameter(
         "corrected_minimum",
-        "How the background is estimated; the plain minimum lies below it by about two"
-        " noise sd",
+        "Method that estimates the background; 'minimum' is too low by about two"
+        " standard deviations of the noise",
     )
-    window: int | None = parameter(  # type: ignore[assignment] # a run may leave the window to the recording's length
+    window: int | None = parameter(  # type: ignore[assignment] # None: from the recording's length
         None,
-        "Frames on each side of a frame that its background is taken from; longer than"
-        " an event. A quarter of the recording, at least 20 and at most 300 frames,"
-        " when empty",
+        "The background of a frame is estimated from this many frames on each side;"
+        " longer than an event. Empty: a quarter of the recording, between 20 and 300"
+        " frames",
         unit="frames",
         ge=1,
     )
@@ -104,13 +106,13 @@ class DetectionStage(DetectionSettings):
 
     method: Literal["calibrated", "default"] = parameter(
         "calibrated",
-        "'calibrated' looks for events in the registered movie in units of its"
-        " noise; 'default' looks in dF, by the parameters below",
+        "'calibrated' detects events in the registered movie in units of its noise;"
+        " 'default' detects them in dF by the parameters below",
     )
     exclude_border: Border = parameter(
         "auto",
-        "Pixels along each edge of the frame in which nothing is detected; 'auto' takes"
-        " what motion moved out of view",
+        "Width of the border in which no event is detected; 'auto': the pixels that"
+        " motion moved out of view",
         unit="px",
     )
     calibration: CalibratedSettings = Field(default_factory=CalibratedSettings)
@@ -131,22 +133,22 @@ class DetectionStage(DetectionSettings):
 class RunSettings(Settings):
     """All settings of `astrocast run`."""
 
-    seed: int = parameter(1, "Seed of everything that is random")
+    seed: int = parameter(1, "Seed of all random choices")
     channel: str | tuple[str, ...] = parameter(
         "ch0",
-        "Channel that events are detected in, or a list of several: [ch0, ch1]",
+        "Channel in which events are detected, or a list of channels: [ch0, ch1]",
         min_length=1,
     )
     frame_rate: float | None = parameter(
-        None, "Frames per second, where the file does not say", unit="Hz", gt=0
+        None, "Frames per second. Empty: the value in the file", unit="Hz", gt=0
     )
     pixel_size: float | None = parameter(
-        None, "Size of a pixel, where the file does not say", unit="um", gt=0
+        None, "Size of a pixel. Empty: the value in the file", unit="um", gt=0
     )
     storage: Literal["hdf5", "zarr"] = parameter(
         "hdf5",
-        "How the movies of a run are stored: recording.h5, or recording.zarr, which the"
-        " workers of a cluster write together",
+        "Storage of the movies of a run: hdf5 (recording.h5), or zarr (recording.zarr),"
+        " which the workers of a cluster can write in parallel",
     )
     movies: str | None = parameter(
         None,
@@ -163,14 +165,14 @@ class RunSettings(Settings):
 
     @property
     def channels_to_run(self) -> tuple[str, ...]:
-        """The channels that events are detected in, the first one first."""
+        """The channels in which events are detected, in order."""
         return (self.channel,) if isinstance(self.channel, str) else self.channel
 
     @field_validator("channel")
     @classmethod
     def _channel(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not isinstance(value, str) and len(set(value)) < len(value):
-            raise ValueError("a channel is named twice")
+            raise ValueError("the list names a channel twice")
         return value
 
     @model_validator(mode="after")
@@ -185,8 +187,8 @@ class RunSettings(Settings):
         taken = [n for n in names if n.strip("/").split("/")[0] in USED_GROUPS]
         if taken:
             raise ValueError(
-                f"conversion: {', '.join(taken)} is where a later stage writes; choose"
-                f" a group other than {', '.join(USED_GROUPS)} (data by default)"
+                f"conversion: a later stage writes to {', '.join(taken)}; choose a"
+                f" group other than {', '.join(USED_GROUPS)} (default: data)"
             )
         return self
 
@@ -194,22 +196,22 @@ class RunSettings(Settings):
 def read_configuration(
     path: Path | None, overrides: list[str], loc_in: str | None = None
 ) -> RunSettings:
-    """Return the settings of a run, from YAML and ``stage.parameter=value``."""
+    """Return the settings of a run, from YAML and ``stage.parameter=value`` texts."""
     given = [*overrides, f"conversion.loc_in={loc_in}"] if loc_in else overrides
     return configuration.read(RunSettings, path, given)
 
 
 def read_values(path: Path | None, overrides: list[str]) -> dict[str, Any]:
-    """Return the settings of a file with overrides; one error lists all problems."""
+    """Return the checked values of a file with overrides, as nested dicts."""
     values = configuration.read_values(path, overrides)
     RunSettings.checked(**values)
     return values
 
 
 def parameter_rows() -> list[configuration.ParameterRow]:
-    """Return all parameters of a run, marking those the detection does not use.
+    """Return all parameters of a run.
 
-    These are the parameters of the default method.
+    A remark marks the detection parameters that calibrated detection does not use.
     """
     unused = unused_parameters(DetectionStage().method)
     return [
@@ -222,5 +224,5 @@ def parameter_rows() -> list[configuration.ParameterRow]:
 
 
 def configuration_template() -> str:
-    """Return a commented YAML file with every parameter at its default."""
+    """Return the text of a commented YAML file with every parameter at its default."""
     return configuration.template(parameter_rows())

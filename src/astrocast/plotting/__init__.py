@@ -1,8 +1,8 @@
 """Figures from arrays and tables: axes in, axes out.
 
-Every function draws into the axes it is given, or into those of a new
-`matplotlib.figure.Figure` (pyplot's global state is neither used nor changed), and
-returns the axes: ``raster(events).figure.savefig("raster.png")``.
+Every function draws into the given axes, or into a new `matplotlib.figure.Figure`
+(pyplot's global state is neither used nor changed), and returns the axes:
+``raster(events).figure.savefig("raster.png")``.
 """
 
 from astrocast.plotting.distributions import distribution

@@ -1,4 +1,4 @@
-"""Clustered heat map of event counts per cluster and group, with quality scores."""
+"""Heat map of event counts per cluster and group, clustered, with quality scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cluster_counts(
     Parameters
     ----------
     counts
-        A row per cluster, a column per group (or the other way round); no NaN.
+        One row per cluster, one column per group (or the transpose); no NaN.
     linkage
         Method and metric, as in `scipy.cluster.hierarchy.linkage`.
     z_score
@@ -37,7 +37,7 @@ def cluster_counts(
     center
         Value at the centre of the colour map.
     group_colors
-        What colours the columns (a dict group -> colour, ``"auto"``, or None for no
+        Colours of the columns (a dict group -> colour, ``"auto"``, or None for no
         colours), and the palette of ``"auto"``.
     cmap
         Colour map of the heat map.
@@ -63,7 +63,7 @@ def cluster_counts(
         metric=linkage[1],
         center=center,
         cmap=cmap,
-        col_colors=_colours(counts.columns, *group_colors),
+        col_colors=_choose_colours(counts.columns, *group_colors),
         row_cluster=len(table) > 1,
         col_cluster=table.shape[1] > 1,
         cbar_kws={"label": "events" if z_score is None else "events (z-score)"},
@@ -79,20 +79,20 @@ def _check_counts(counts: pd.DataFrame) -> NDArray[np.float64]:
     values = counts.to_numpy(np.float64)
     if values.size == 0 or not np.isfinite(values).all():
         raise InvalidValueError(
-            f"counts of shape {values.shape} hold NaN, infinity or nothing; fill or"
-            " drop them first"
+            f"counts of shape {values.shape} are empty or contain NaN or infinity; fill"
+            " or drop them first"
         )
     return values
 
 
 def _standardise(table: pd.DataFrame, axis: int) -> pd.DataFrame:
-    """Return z-scores; a constant row or column becomes 0 instead of NaN.
+    """Return z-scores; a constant row or column becomes 0.
 
-    NaN could not be clustered.
+    NaN would be the correct value, but cannot be clustered.
     """
     if axis not in (0, 1):
         raise InvalidValueError(
-            f"z_score is {axis!r}; it is 0 (rows), 1 (columns) or None"
+            f"z_score is {axis!r}; choose 0 (rows), 1 (columns) or None"
         )
     values = table.to_numpy(np.float64)
     along = 1 - axis
@@ -107,15 +107,16 @@ def _standardise(table: pd.DataFrame, axis: int) -> pd.DataFrame:
     return pd.DataFrame(scores, index=table.index, columns=table.columns)
 
 
-def _colours(
+def _choose_colours(
     groups: pd.Index[Any], colours: str | Mapping[Any, Any] | None, palette: str
 ) -> Any:
+    """Return the colour of each group, or None for no colours."""
     if colours is None:
         return None
     if isinstance(colours, str):
         if colours != "auto":
             raise InvalidValueError(
-                f"group_cmap is {colours!r}; it is 'auto', a dict group -> colour, or"
+                f"group_cmap is {colours!r}; choose 'auto', a dict group -> colour, or"
                 " None"
             )
         import seaborn as sns
@@ -133,26 +134,29 @@ def _colours(
 def clustering_scores(
     values: NDArray[np.float64], method: str, metric: str
 ) -> dict[str, float]:
-    """Return how well the rows and the columns of a matrix cluster.
+    """Return quality scores of the clustering of rows and of columns.
 
-    ``cophenetic``: correlation of the distances in the tree with those of the data
-    (Sokal & Rohlf 1962, https://doi.org/10.2307/1217208), near 1 when the tree is true
-    to them. ``clusters``: the number of flat clusters that gives the best
+    ``cophenetic``: correlation between the distances in the tree and those in the data
+    (Sokal & Rohlf 1962, https://doi.org/10.2307/1217208); near 1 if the tree represents
+    the data well. ``clusters``: the number of flat clusters with the best
     ``silhouette`` (-1 to 1; Rousseeuw 1987,
-    https://doi.org/10.1016/0377-0427(87)90125-7), and for that number
-    ``calinski_harabasz`` (high is good) and ``davies_bouldin`` (low is good). Each once
-    for rows and once for columns; NaN where there are too few.
+    https://doi.org/10.1016/0377-0427(87)90125-7); for this number also
+    ``calinski_harabasz`` (high is good) and ``davies_bouldin`` (low is good). Each
+    score is given for rows and for columns; NaN if there are too few.
     """
     scores: dict[str, float] = {}
     for side, items in (("rows", values), ("columns", values.T)):
         scores |= {
             f"{side}_{name}": value
-            for name, value in _scores(items, method, metric).items()
+            for name, value in _score_items(items, method, metric).items()
         }
     return scores
 
 
-def _scores(items: NDArray[np.float64], method: str, metric: str) -> dict[str, float]:
+def _score_items(
+    items: NDArray[np.float64], method: str, metric: str
+) -> dict[str, float]:
+    """Return the scores of `clustering_scores` for items (item, feature)."""
     from scipy.cluster.hierarchy import cophenet, fcluster, linkage
     from scipy.spatial.distance import pdist
 

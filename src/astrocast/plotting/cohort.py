@@ -1,4 +1,4 @@
-"""Groups of animals: every animal visible, every recording a point."""
+"""Compare groups of animals: a point per recording, a bar per animal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from astrocast.plotting.frame import axes_or_new, say
+from astrocast.plotting.frame import axes_or_new, write_note
 from astrocast.plotting.palette import CATEGORIES, REFERENCE
 
-#: width in which the animals of a group are spread
+#: width along x over which the animals of a group are spread
 _SPREAD = 0.5
 
 
@@ -22,26 +22,27 @@ def group_points(
     subject: str = "subject",
     label: str,
 ) -> Axes:
-    """Draw each recording as a point, by group and animal, with animals' means.
+    """Draw each recording as a point, by group and animal, with the mean per animal.
 
     Parameters
     ----------
     table
         One row per recording.
     column
-        Values; rows without a finite value are left out and counted in a note.
+        Column with the values; rows without a finite value are left out, and a note
+        states their number.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     group, subject
         Columns with the group and subject of a recording.
     label
-        What the values are, with their unit.
+        Name and unit of the values.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Groups along x, named with their numbers of animals and recordings. Small
-        points are recordings, bars the means of animals, the line the mean of animals.
+        Groups along x, with their numbers of animals and recordings. Points are
+        recordings, bars the means of animals, the dashed line the mean over animals.
 
     Examples
     --------
@@ -76,7 +77,8 @@ def group_points(
         ax.set_ylim(bottom=0.0)
     ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
     if not names:
-        say(ax, "no values")
+        write_note(ax, "no values")
     elif len(known) < len(table):
-        say(ax, f"{len(table) - len(known)} without a value are left out", "corner")
+        left_out = len(table) - len(known)
+        write_note(ax, f"{left_out} left out (no value)", "corner")
     return ax

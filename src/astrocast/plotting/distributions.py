@@ -1,4 +1,4 @@
-"""How a measure of the events is distributed."""
+"""Histogram of a measure of events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from astrocast.plotting.frame import axes_or_new, say
+from astrocast.plotting.frame import axes_or_new, write_note
 from astrocast.plotting.palette import REFERENCE, SIGNAL
 
-#: a ratio of the 98th to the 2nd percentile above which a linear axis would show one
-#: bar and a tail
+#: ratio of the 98th to the 2nd percentile, above which the axis is logarithmic (a
+#: linear axis would show one bar and a tail)
 _WIDE = 30.0
 _MOST_BINS = 40
 
@@ -25,20 +25,22 @@ def distribution(
 ) -> Axes:
     """Draw a histogram with the median as a dashed line.
 
-    The axis of the values is logarithmic when all are positive and they span more than
+    The axis of the values is logarithmic if all values are positive and span more than
     a factor of 30.
 
     Parameters
     ----------
     values
-        (events,); values that are not finite are left out and counted in a note.
+        (events,); values that are not finite are left out, and a note states their
+        number.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     label
-        What the values are, with their unit.
+        Name and unit of the values.
     step
-        Smallest difference that the values can have, such as the duration of a frame:
-        bins are whole multiples of it, so that no bin is empty or doubled by rounding.
+        Smallest possible difference between values, such as the duration of a frame.
+        Bins are whole multiples of it, so that rounding does not make empty or double
+        bins.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def distribution(
     ax = axes_or_new(ax, 5.2, 3.2)
     ax.set(xlabel=label, ylabel="events")
     if not finite.size:
-        say(ax, "no events" if not found.size else "no finite values")
+        write_note(ax, "no events" if not found.size else "no finite values")
         return ax
     edges, wide = bin_edges(finite, step)
     counts, _ = np.histogram(finite, edges)
@@ -77,14 +79,15 @@ def distribution(
     )
     ax.legend(frameon=False, fontsize=8)
     if finite.size < found.size:
-        say(ax, f"{found.size - finite.size} without a value are left out", "corner")
+        left_out = found.size - finite.size
+        write_note(ax, f"{left_out} left out (no value)", "corner")
     return ax
 
 
 def bin_edges(
     finite: NDArray[np.float64], step: float | None = None
 ) -> tuple[NDArray[np.float64], bool]:
-    """Return the edges of the bins, and whether they are even in the logarithm.
+    """Return the edges of the bins, and whether they are evenly spaced in the log.
 
     >>> import numpy as np
     >>> bin_edges(np.array([1.0, 2.0, 5.0]), step=1.0)
@@ -103,12 +106,12 @@ def bin_edges(
             ),
             False,
         )
-    # one value, up to rounding: no room for edges between
+    # all values are equal, up to rounding: one bin
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         half = abs(low) * 0.05 or 0.5
         return np.array([low - half, high + half]), False
-    # Freedman and Diaconis (1981), https://doi.org/10.1007/BF01025868; with bounds, for
-    # the sake of outliers
+    # Freedman and Diaconis (1981), https://doi.org/10.1007/BF01025868; the number of
+    # bins is limited because of outliers
     width = (
         2.0
         * float(np.subtract(*np.percentile(finite, (75, 25))))

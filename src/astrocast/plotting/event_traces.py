@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from astrocast.errors import InvalidValueError
-from astrocast.plotting.frame import axes_or_new, say, spread_sample, time_label, times
+from astrocast.plotting.frame import (
+    axes_or_new,
+    spread_sample,
+    time_label,
+    times,
+    write_note,
+)
 from astrocast.plotting.palette import EVENT, GREY, SIGNAL, category
 
 
@@ -23,22 +29,23 @@ def traces(
     limit: int = 40,
     label: str = "event",
 ) -> Axes:
-    """Draw traces above each other, the first at the top, all on one scale.
+    """Draw traces above each other, the first at the top, all with the same scale.
 
     Parameters
     ----------
     values
-        One trace per event, of any length; NaN leaves a gap.
+        One trace per event, of any length; NaN makes a gap.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     starts
-        First frame of each trace; all begin at 0 where None.
+        First frame of each trace; None: all begin at 0.
     names
-        What to write beside each trace; its position where None.
+        Text beside each trace; None: its index.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     limit
-        Traces drawn at most; of more, an even sample is drawn and a note says so.
+        Largest number of traces. If there are more, an even sample is drawn and a note
+        says so.
     label
         Label of the vertical axis.
 
@@ -53,8 +60,8 @@ def traces(
     >>> len(ax.lines), ax.get_xlabel()
     (2, 'time (s)')
     """
-    _same_number(values, starts, "starts")
-    _same_number(values, names, "names")
+    _check_number(values, starts, "starts")
+    _check_number(values, names, "names")
     chosen = spread_sample(len(values), limit)
     ax = axes_or_new(ax, 7.0, float(np.clip(1.2 + 0.22 * len(chosen), 2.4, 9.0)))
     shown = [np.asarray(values[i], dtype=np.float64) for i in chosen]
@@ -94,27 +101,28 @@ def gallery(
     limit: int = 24,
     label: str = "dF",
 ) -> Axes:
-    """Draw a grid of small traces, each in its own time, with one scale of height.
+    """Draw a grid of small traces; all have the same vertical scale.
 
     Parameters
     ----------
     values
         One trace per event, of any length.
     ax
-        Axes to divide into a grid; a new figure where None.
+        Axes to divide into a grid; None: a new figure.
     names
-        Title of each trace; its position where None.
+        Title of each trace; None: its index.
     spans
-        First frame of each event within its trace and the one after its last: shaded,
-        and time counts from the first; None: each trace is the event alone.
+        (first frame, last frame + 1) of each event in its trace: these frames are
+        shaded, and time is counted from the first. None: the whole trace is the event.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     columns
-        Traces side by side.
+        Number of traces per row.
     limit
-        Traces drawn at most: the first ones, a note says how many are left out.
+        Largest number of traces. If there are more, the first ones are drawn and a note
+        says so.
     label
-        What the traces are, with their unit.
+        Name and unit of the traces.
 
     Returns
     -------
@@ -127,8 +135,8 @@ def gallery(
     >>> [small.get_title(loc="left") for small in ax.child_axes]
     ['a', 'b']
     """
-    _same_number(values, names, "names")
-    _same_number(values, spans, "spans")
+    _check_number(values, names, "names")
+    _check_number(values, spans, "spans")
     shown = [np.asarray(trace, dtype=np.float64) for trace in values[:limit]]
     rows = max(1, -(-len(shown) // columns))
     ax = axes_or_new(ax, 9.0, 0.6 + 1.15 * rows)
@@ -178,26 +186,27 @@ def average_trace(
     label: str = "dF",
     min_share: float = 0.25,
 ) -> Axes:
-    """Draw the mean of many traces with its standard error, a line per group.
+    """Draw the mean of traces with its standard error, one line per group.
 
     Parameters
     ----------
     values
         One trace per event, of any length. Values that are not finite are left out.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     groups
-        Group of each trace, for example its cluster; one group where None.
+        Group of each trace, for example its cluster; None: one group.
     align
-        ``"onset"``: the first value of each trace is time 0; ``"peak"``: its largest.
+        Time 0 is the first value of each trace (``"onset"``) or its largest value
+        (``"peak"``).
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     label
-        What the traces are, with their unit.
+        Name and unit of the traces.
     min_share
-        A time is drawn where at least this share of the group's traces (and at least
-        two, if it has two) has a value there: further out the mean would be that of a
-        few long events.
+        The mean is drawn at times at which at least this fraction of the group's traces
+        (and at least two, if it has two) have a value: at other times it would be the
+        mean of a few long events.
 
     Returns
     -------
@@ -211,8 +220,8 @@ def average_trace(
     array([0., 3.])
     """
     if align not in ("onset", "peak"):
-        raise InvalidValueError(f"align is {align!r}; it is one of 'onset', 'peak'")
-    _same_number(values, groups, "groups")
+        raise InvalidValueError(f"align is {align!r}; choose 'onset' or 'peak'")
+    _check_number(values, groups, "groups")
     ax = axes_or_new(ax, 5.2, 3.2)
     kinds = list(dict.fromkeys(groups)) if groups is not None else [None]
     for index, kind in enumerate(kinds):
@@ -229,9 +238,9 @@ def average_trace(
     ax.set(xlabel=time_label(frame_rate, f"time from {align}"), ylabel=label)
     if len(values):
         ax.legend(frameon=False, fontsize=8)
-        say(ax, "mean and standard error", "corner")
+        write_note(ax, "mean and standard error", "corner")
     else:
-        say(ax, "no events")
+        write_note(ax, "no events")
     return ax
 
 
@@ -240,11 +249,9 @@ def aligned_mean(
 ) -> tuple[
     NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]
 ]:
-    """Return lags, mean, standard error and count of traces at each lag.
+    """Return lags (frames), and mean, standard error and count of traces at each lag.
 
-    Lags in frames; traces may have any length.
-
-    The standard error is 0 where there is one value, and uses n - 1.
+    Traces may have any length. The standard error uses n - 1; it is 0 for one value.
 
     >>> lags, mean, error, count = aligned_mean([[0.0, 3.0, 1.0], [5.0]], align="peak")
     >>> lags.tolist(), mean.tolist(), count.tolist()
@@ -270,7 +277,7 @@ def aligned_mean(
     size = int(lag.max()) - first + 1
     count = np.bincount(place, minlength=size)
     mean = np.bincount(place, flat, minlength=size) / np.maximum(count, 1)
-    # deviations from the mean, not the difference of two large sums
+    # from the deviations: the difference of two large sums would be inaccurate
     variance = np.bincount(
         place, (flat - mean[place]) ** 2, minlength=size
     ) / np.maximum(count - 1, 1)
@@ -282,20 +289,20 @@ def aligned_mean(
     )
 
 
-def _same_number(
+def _check_number(
     values: Sequence[ArrayLike], others: Sequence[object] | None, name: str
 ) -> None:
-    """Raise unless there is one of ``others`` for each trace."""
+    """Raise `InvalidValueError` if the numbers of traces and others differ."""
     if others is not None and len(others) != len(values):
         raise InvalidValueError(
-            f"there are {len(values)} traces and {len(others)} {name}; one for each is"
-            " needed"
+            f"found {len(values)} traces, but {len(others)} {name}; give one for each"
+            " trace"
         )
 
 
 def _note(ax: Axes, total: int, shown: int, what: str) -> None:
-    """Say that there is nothing, or that only a part is shown."""
+    """Write a note if there are no events, or if only some traces are shown."""
     if not total:
-        say(ax, "no events")
+        write_note(ax, "no events")
     elif shown < total:
-        say(ax, f"{shown} of {total:,} {what} are shown", "corner")
+        write_note(ax, f"{shown} of {total:,} {what} are shown", "corner")

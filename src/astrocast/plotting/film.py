@@ -1,4 +1,4 @@
-"""Films (MP4) of a recording: outlines of events, time stamp, scale bar."""
+"""Films (MP4) of a recording, with outlines of events, time stamp and scale bar."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from astrocast.kernels.masks.pixel_outlines import Segments
 from astrocast.plotting.frame import PixelSize, nice_length, pixel_sides
 
 Picture = NDArray[np.uint8]
-#: pixels along a side of a film, at most; small recordings are enlarged
+#: largest side of a film in pixels; small recordings are enlarged
 FILM_SIDE = 1024
 
 
 def enlargement(shape: tuple[int, int]) -> int:
-    """Return how many pixels of a film show one pixel of a recording, along a side.
+    """Return the factor by which a recording is enlarged in a film, along each side.
 
     >>> enlargement((64, 128)), enlargement((2048, 2048))
     (8, 1)
@@ -30,7 +30,7 @@ def enlargement(shape: tuple[int, int]) -> int:
 
 
 def enlarge(grey: Picture, factor: int) -> Picture:
-    """Return a grey picture (row, column) as colours (row, column, 3), enlarged."""
+    """Return a grey picture (row, column), enlarged, as RGB (row, column, 3)."""
     large = np.repeat(np.repeat(grey, factor, axis=0), factor, axis=1)
     return np.repeat(large[:, :, None], 3, axis=2)
 
@@ -42,7 +42,7 @@ def paint_outlines(
     factor: int,
     colours: Mapping[int, str],
 ) -> None:
-    """Paint the outlines of the events that have a colour; changes ``image``.
+    """Paint the outlines of the events that have a colour, into ``image``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def paint_outlines(
     outlines
         One outline per event, in pixels of the recording.
     events
-        The number of each outline's event.
+        Number of the event of each outline.
     factor
         See `enlargement`.
     colours
@@ -74,9 +74,9 @@ def _rgb(code: str) -> list[int]:
 
 
 def paint_time(image: Picture, frame: int, frame_rate: float | None) -> None:
-    """Paint the time of a frame into the top left corner; changes ``image``.
+    """Paint the time of a frame into the top left corner of ``image``.
 
-    In seconds, or the number of the frame where the frame rate is not known.
+    In seconds; without a frame rate, the number of the frame.
     """
     text = f"{frame / frame_rate:.2f} s" if frame_rate else f"frame {frame}"
     size = _text_size(image)
@@ -84,9 +84,9 @@ def paint_time(image: Picture, frame: int, frame_rate: float | None) -> None:
 
 
 def paint_scale_bar(image: Picture, factor: int, pixel_size: PixelSize) -> None:
-    """Paint a scale bar into the bottom right corner; changes ``image``.
+    """Paint a scale bar into the bottom right corner of ``image``.
 
-    In micrometres, or in pixels where the pixel size is not known.
+    In micrometres; without a pixel size, in pixels.
     """
     sides = pixel_sides(pixel_size)
     side, unit = (sides[1], "µm") if sides else (1.0, "px")
@@ -103,24 +103,24 @@ def paint_scale_bar(image: Picture, factor: int, pixel_size: PixelSize) -> None:
 
 
 def _text_size(image: Picture) -> int:
-    """Return the height of letters in pixels, large enough to read."""
+    """Return a readable height of letters, in pixels."""
     return max(10, min(image.shape[:2]) // 24)
 
 
 def _text_width(text: str, size: int) -> int:
-    return len(text) * _letter("0", size).shape[1]
+    return len(text) * _draw_letter("0", size).shape[1]
 
 
 def _paint_text(image: Picture, text: str, corner: tuple[int, int], size: int) -> None:
-    """Paint white letters on black, from the top left ``corner``; changes ``image``."""
-    letters = np.concatenate([_letter(letter, size) for letter in text], axis=1)
+    """Paint white letters on black into ``image``, from the top left ``corner``."""
+    letters = np.concatenate([_draw_letter(letter, size) for letter in text], axis=1)
     part = image[corner[0] :, corner[1] :][: letters.shape[0], : letters.shape[1]]
     part[:] = letters[: part.shape[0], : part.shape[1], None]
 
 
 @lru_cache(maxsize=256)
-def _letter(letter: str, size: int) -> Picture:
-    """Return a letter, uint8 (1.2 size, 0.6 size), white on black."""
+def _draw_letter(letter: str, size: int) -> Picture:
+    """Return a letter, white on black, uint8 (1.2 size, 0.6 size)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -149,16 +149,16 @@ def write_film(
     target
         File to write.
     pictures
-        uint8 (row, column, 3), all of one size.
+        uint8 (row, column, 3), all of the same size.
     frames_per_second
-        Speed at which they are shown.
+        Speed of the film.
 
     Raises
     ------
     MissingExtraError
         The package ``av`` is not installed.
     InvalidValueError
-        There are no pictures, or the speed is not above 0.
+        ``pictures`` is empty, or the speed is not above 0.
     """
     try:
         import av
@@ -166,8 +166,7 @@ def write_film(
         raise MissingExtraError("av", "video", "a film") from error
     if not (np.isfinite(frames_per_second) and frames_per_second > 0):
         raise InvalidValueError(
-            f"a film shows {frames_per_second!r} frames per second; give a number above"
-            " 0"
+            f"frames_per_second is {frames_per_second!r}; give a number above 0"
         )
     rate = Fraction(frames_per_second).limit_denominator(1000)
     stream: Any = None
@@ -178,7 +177,7 @@ def write_film(
                 stream = container.add_stream("libx264", rate=rate)
                 stream.height, stream.width = (n + n % 2 for n in picture.shape[:2])
                 stream.pix_fmt, stream.options = "yuv420p", {"crf": "23"}
-            # colour is stored for 2 x 2 pixels: sides are made even
+            # yuv420p stores colour for 2 x 2 pixels: both sides must be even
             odd = [(0, n % 2) for n in picture.shape[:2]]
             even = np.pad(picture, (*odd, (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(even, format="rgb24")

@@ -1,4 +1,4 @@
-"""Parts of all figures: axes without global state, units, scale bar, notes."""
+"""Common parts of figures: axes without global state, units, scale bar, notes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from astrocast.plotting.palette import GREY
 #: pixel size in micrometres: one number for square pixels, or (row, column)
 PixelSize = float | tuple[float, float] | None
 
-#: above this number of artists a collection is drawn as pixels, also in an SVG or PDF:
-#: the file stays small
+#: collections with more artists are drawn as pixels, also in SVG and PDF, so that files
+#: are small
 RASTERISE_ABOVE = 2000
 
 
@@ -34,7 +34,7 @@ def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 3.2) -> Axe
 
 
 def figure_of(ax: Axes) -> Figure:
-    """Return the figure that ``ax`` is part of.
+    """Return the figure of ``ax``.
 
     >>> ax = axes_or_new(None)
     >>> figure_of(ax) is ax.figure
@@ -43,18 +43,17 @@ def figure_of(ax: Axes) -> Figure:
     figure = ax.get_figure(root=True)
     if figure is None:
         raise InvalidValueError(
-            "these axes are part of no figure; draw into axes of a figure that still"
-            " exists"
+            "these axes do not belong to a figure; draw into axes of an existing figure"
         )
     return figure
 
 
 def times(frames: ArrayLike, frame_rate: float | None) -> NDArray[np.float64]:
-    """Return frames as seconds, or as they are when the frame rate is not known."""
+    """Return frames as seconds, or unchanged if the frame rate is unknown."""
     found = np.asarray(frames, dtype=np.float64)
-    return (
-        found / positive(frame_rate, "frame_rate") if frame_rate is not None else found
-    )
+    if frame_rate is None:
+        return found
+    return found / check_positive(frame_rate, "frame_rate")
 
 
 def time_label(frame_rate: float | None, what: str = "time") -> str:
@@ -67,7 +66,7 @@ def time_label(frame_rate: float | None, what: str = "time") -> str:
 
 
 def pixel_sides(pixel_size: PixelSize) -> tuple[float, float] | None:
-    """Return (row, column) size of a pixel in micrometres, None when it is not known.
+    """Return the size of a pixel (row, column) in micrometres; None if unknown.
 
     >>> pixel_sides(0.5)
     (0.5, 0.5)
@@ -75,30 +74,31 @@ def pixel_sides(pixel_size: PixelSize) -> tuple[float, float] | None:
     if pixel_size is None:
         return None
     sides = np.broadcast_to(np.asarray(pixel_size, dtype=np.float64), 2)
-    return positive(float(sides[0]), "pixel_size"), positive(
-        float(sides[1]), "pixel_size"
+    return (
+        check_positive(float(sides[0]), "pixel_size"),
+        check_positive(float(sides[1]), "pixel_size"),
     )
 
 
-def positive(value: float, name: str) -> float:
-    """Return ``value`` when it is finite and above zero."""
+def check_positive(value: float, name: str) -> float:
+    """Return ``value``; raise an error if it is not finite or not above zero."""
     if not (np.isfinite(value) and value > 0):
         raise InvalidValueError(
-            f"{name} is {value!r}; a finite number above 0, or None when it is not"
-            " known, is needed"
+            f"{name} is {value!r}; give a finite number above 0, or None if it is"
+            " unknown"
         )
     return value
 
 
 def nice_length(extent: float, share: float = 0.25) -> float:
-    """Return a round length of at most ``share`` of ``extent``.
+    """Return a round length of at most ``share`` x ``extent``.
 
-    The largest of 1, 2, 5 times a power of ten.
+    Round lengths are 1, 2 and 5 times a power of ten.
 
     >>> nice_length(100.0), nice_length(3.0)
     (20.0, 0.5)
     """
-    target = share * positive(extent, "extent")
+    target = share * check_positive(extent, "extent")
     power = 10.0 ** np.floor(np.log10(target))
     return float(
         power * max(step for step in (1, 2, 5) if step * power <= target * (1 + 1e-9))
@@ -108,7 +108,7 @@ def nice_length(extent: float, share: float = 0.25) -> float:
 def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
     """Draw a scale bar into an image of ``columns`` columns.
 
-    In micrometres where the pixel size is known, else in pixels.
+    In micrometres; without a pixel size, in pixels.
     """
     sides = pixel_sides(pixel_size)
     side, unit = (sides[1], "µm") if sides else (1.0, "px")
@@ -130,13 +130,15 @@ def scale_bar(ax: Axes, columns: int, pixel_size: PixelSize) -> None:
         borderpad=0.5,
         child=VPacker(children=[bar, text], align="center"),
     )
-    # readable on any tissue: white on a dark plate
+    # white on a dark background is readable on any tissue
     box.patch.set(facecolor="black", edgecolor="none", alpha=0.6)
     ax.add_artist(box)
 
 
-def say(ax: Axes, text: str, where: Literal["centre", "corner"] = "centre") -> None:
-    """Write a note into the axes, for example that only a part is shown."""
+def write_note(
+    ax: Axes, text: str, where: Literal["centre", "corner"] = "centre"
+) -> None:
+    """Write a note into the axes, for example that only some events are shown."""
     if where == "centre":
         plate = {
             "facecolor": "white",
@@ -180,6 +182,6 @@ def spread_sample(count: int, limit: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, limit).round().astype(np.intp)
 
 
-def drawing(count: int) -> dict[str, Any]:
-    """Return drawing options for ``count`` artists: as pixels if they are very many."""
+def raster_options(count: int) -> dict[str, Any]:
+    """Return options that draw ``count`` artists as pixels if they are very many."""
     return {"rasterized": count > RASTERISE_ABOVE}

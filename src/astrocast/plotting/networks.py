@@ -1,7 +1,6 @@
-"""Units, their graph, surrogates, stimuli, embeddings.
+"""Figures of units, their graph, surrogates, responses to stimuli, and embeddings.
 
-The functions take what `astrocast.analysis` returns; they read attributes and compute
-nothing.
+The functions draw results of `astrocast.analysis`; they compute nothing.
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from astrocast.plotting.frame import axes_or_new, say
+from astrocast.plotting.frame import axes_or_new, write_note
 from astrocast.plotting.palette import CATEGORIES, EVENT, GREY, REFERENCE, SIGNAL
 
-#: units that are drawn at most, those with the most events
+#: largest number of units that are drawn: those with the most events
 _MOST_UNITS = 60
 
 
 def unit_maps(units: Any, ax: Axes | None = None) -> Axes:
-    """Draw where events recur: each unit with more than one event in a colour.
+    """Draw the footprint of each unit with more than one event, in its own colour.
 
     Parameters
     ----------
     units
         `astrocast.analysis.units.Units`.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Rows down, columns right, pixels.
+        Rows downwards, columns to the right, in pixels.
     """
     ax = axes_or_new(ax, 5.2, 5.0)
     picture = np.ones((*units.shape, 3))
@@ -54,25 +53,25 @@ def unit_maps(units: Any, ax: Axes | None = None) -> Axes:
     ax.imshow(picture, interpolation="nearest")
     ax.set(xlabel="column (px)", ylabel="row (px)")
     if table.empty:
-        say(ax, "no place with more than one event")
+        write_note(ax, "no unit with more than one event")
     elif len(table) > _MOST_UNITS:
-        say(ax, f"{_MOST_UNITS} of {len(table)} units", "corner")
+        write_note(ax, f"{_MOST_UNITS} of {len(table)} units", "corner")
     return ax
 
 
 def unit_graph(
     units: Any, pairs: pd.DataFrame, ax: Axes | None = None, *, q: float = 0.05
 ) -> Axes:
-    """Draw units at their places, with an arrow where one follows another.
+    """Draw units at their positions, with an arrow from a unit to one that follows it.
 
     Parameters
     ----------
     units, pairs
         `astrocast.analysis.units.Units` and its ``dependence``.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     q
-        Pairs with at most this corrected p are drawn.
+        Pairs are drawn if their corrected p value is at most this.
     """
     ax = axes_or_new(ax, 5.2, 5.0)
     table = units.table[units.table["events"] > 1]
@@ -97,7 +96,7 @@ def unit_graph(
 
 
 def against_surrogates(test: Any, ax: Axes | None = None) -> Axes:
-    """Draw a measure over its distribution in surrogates.
+    """Draw a measure and its distribution in surrogates.
 
     ``test`` is an `astrocast.analysis.networks.AgainstSurrogates`.
     """
@@ -110,10 +109,10 @@ def against_surrogates(test: Any, ax: Axes | None = None) -> Axes:
 
 
 def peri_stimulus_histogram(found: Any, unit: str, ax: Axes | None = None) -> Axes:
-    """Draw onsets around stimuli with a 95 % band over trials.
+    """Draw the rate of onsets around stimuli, with a 95 % band over trials.
 
-    ``found`` is an `astrocast.analysis.stimuli.PeriStimulus`, ``unit`` that of its
-    times.
+    ``found`` is an `astrocast.analysis.stimuli.PeriStimulus`; ``unit`` is the unit of
+    its times.
     """
     ax = axes_or_new(ax, 5.2, 3.2)
     ax.stairs(found.rate, found.edges, fill=True, color=SIGNAL, alpha=0.7)
@@ -141,18 +140,18 @@ def embedding_points(
     name: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw events in two dimensions, coloured by cluster; without one, grey.
+    """Draw events in two dimensions, coloured by cluster; grey: in no cluster.
 
     Parameters
     ----------
     places
         (events, 2 or more).
     labels
-        Cluster of each event, -1 for none, (events,).
+        (events,): cluster of each event; -1: in no cluster.
     name
-        Of the embedding, for the axes.
+        Name of the embedding, for the axes.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     """
     ax = axes_or_new(ax, 4.8, 4.4)
     second = places[:, 1] if places.shape[1] > 1 else np.zeros(len(places))

@@ -1,9 +1,9 @@
-"""The colours of every figure, declared once.
+"""The colours of all figures.
 
-Categories take the eight colours of Okabe and Ito (2008),
-https://jfly.uni-koeln.de/color/, which people with any common colour blindness can tell
-apart and which stay apart in print. Ordered values take maps whose lightness rises
-evenly.
+Categories have the eight colours of Okabe and Ito (2008),
+https://jfly.uni-koeln.de/color/, which people with any common colour blindness can
+distinguish, also in print. Ordered values have colour maps with evenly increasing
+lightness.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#767676"
 
-#: for categories, in the order in which they are given out; yellow comes last, it is
-#: faint on white
+#: colours of categories, in order; yellow is the last because it is faint on white
 CATEGORIES: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, YELLOW)
 
 SIGNAL: Final = BLUE  # recorded signal
@@ -33,12 +32,12 @@ REFERENCE: Final = GREY  # references: a fit, a median, the state before
 
 TISSUE: Final = "gray"
 COUNTS: Final = "cividis"
-#: where nothing was measured: no grey, which would be a value of the tissue
+#: colour of missing values; not grey, which would look like a value of the tissue
 MISSING: Final = "#8FB3CC"
 
 
 def category(index: int) -> str:
-    """Return the colour of the ``index``-th category; after eight they start again.
+    """Return the colour of the ``index``-th category; they repeat after eight.
 
     >>> category(0) == category(8) == BLUE
     True
@@ -47,9 +46,9 @@ def category(index: int) -> str:
 
 
 def time_map() -> Colormap:
-    """Return the colour map of time, early (violet) to late (yellow).
+    """Return the colour map of time, from early (violet) to late (yellow).
 
-    Without the dark end, which would vanish on tissue.
+    The dark end of the map is left out, because it is not visible on tissue.
 
     >>> time_map().N
     256

@@ -13,9 +13,9 @@ from astrocast.plotting.frame import (
     PixelSize,
     axes_or_new,
     pixel_sides,
-    say,
     time_label,
     times,
+    write_note,
 )
 from astrocast.plotting.palette import EVENT, REFERENCE, SIGNAL, category
 from astrocast.plotting.timeline import envelope
@@ -29,22 +29,21 @@ def shifts(
     pixel_size: PixelSize = None,
     bad_frames: ArrayLike = (),
 ) -> Axes:
-    """Draw how far each frame had moved, row and column.
+    """Draw the shift of each frame along rows and columns.
 
     Parameters
     ----------
     values
-        (frames, 2) in pixels, row then column, positive = the frame had moved down /
-        right.
+        (frames, 2) in pixels, row then column; positive: the frame moved down or right.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     pixel_size
-        Micrometres per pixel, one number or (row, column): shifts are shown in
-        micrometres; in pixels where None.
+        Micrometres per pixel, one number or (row, column); None: shifts are shown in
+        pixels.
     bad_frames
-        Frames that could not be registered well: marked at the foot.
+        Frames that could not be registered well: marked at the bottom.
 
     Returns
     -------
@@ -60,16 +59,16 @@ def shifts(
     moved = np.asarray(values, dtype=np.float64)
     if moved.ndim != 2 or moved.shape[1] != 2:
         raise InvalidValueError(
-            f"shifts have shape {moved.shape}; (frames, 2), row then column, is needed"
+            f"shifts have shape {moved.shape}; expected (frames, 2), row then column"
         )
     sides = pixel_sides(pixel_size)
     moved = moved * np.array(sides or (1.0, 1.0))
     ax = axes_or_new(ax, 9.0, 2.6)
     for axis, name in enumerate(("row (down)", "column (right)")):
-        _line(ax, moved[:, axis], frame_rate, color=category(axis), label=name)
+        _draw_line(ax, moved[:, axis], frame_rate, color=category(axis), label=name)
     ax.axhline(0.0, color=REFERENCE, linewidth=0.6)
-    _mark(ax, bad_frames, frame_rate)
-    _over_time(ax, len(moved), frame_rate)
+    _mark_frames(ax, bad_frames, frame_rate)
+    _set_time_axis(ax, len(moved), frame_rate)
     ax.set_ylabel("shift (µm)" if sides else "shift (px)")
     ax.legend(frameon=False, fontsize=8, ncols=3)
     return ax
@@ -90,18 +89,18 @@ def registration(
     series
         Name -> (frames,), for example ``{"before": ..., "after": ...}``.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     bad_frames
-        Frames that could not be registered well: marked at the foot.
+        Frames that could not be registered well: marked at the bottom.
     label
-        What the values are.
+        Name of the values.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes, with a line per series; the legend gives each median.
+        The axes, with one line per series; the legend states the medians.
 
     Examples
     --------
@@ -118,14 +117,16 @@ def registration(
             REFERENCE if name == "before" else category(index - ("before" in series))
         )
         middle = float(np.nanmedian(found)) if np.isfinite(found).any() else np.nan
-        _line(ax, found, frame_rate, color=colour, label=f"{name}, median {middle:.3f}")
-    _mark(ax, bad_frames, frame_rate)
-    _over_time(ax, frames, frame_rate)
+        _draw_line(
+            ax, found, frame_rate, color=colour, label=f"{name}, median {middle:.3f}"
+        )
+    _mark_frames(ax, bad_frames, frame_rate)
+    _set_time_axis(ax, frames, frame_rate)
     ax.set_ylabel(label)
     if series:
         ax.legend(frameon=False, fontsize=8, ncols=3)
     else:
-        say(ax, "not measured")
+        write_note(ax, "not measured")
     return ax
 
 
@@ -144,19 +145,18 @@ def bleaching(
     trace
         (frames,), mean over the pixels of each frame.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     baseline
         (frames,), mean over the pixels of the background that was subtracted.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     label
-        What the trace is, with its unit.
+        Name and unit of the trace.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. A note gives what is left at the end: the mean of the last tenth over
-        that of the first.
+        The axes. A note states the remaining fluorescence, see `remaining`.
 
     Examples
     --------
@@ -169,9 +169,9 @@ def bleaching(
     """
     values = np.asarray(trace, dtype=np.float64)
     ax = axes_or_new(ax, 9.0, 2.6)
-    _line(ax, values, frame_rate, color=SIGNAL, label="fluorescence")
+    _draw_line(ax, values, frame_rate, color=SIGNAL, label="fluorescence")
     if baseline is not None:
-        _line(
+        _draw_line(
             ax,
             np.asarray(baseline, dtype=np.float64),
             frame_rate,
@@ -179,18 +179,18 @@ def bleaching(
             label="baseline",
         )
         ax.legend(frameon=False, fontsize=8, ncols=2)
-    _over_time(ax, len(values), frame_rate)
+    _set_time_axis(ax, len(values), frame_rate)
     ax.set_ylabel(label)
     left = remaining(values)
     if np.isfinite(left):
-        say(ax, f"at the end {left:.0%} of the start", "corner")
+        write_note(ax, f"fluorescence at the end: {left:.0%} of the start", "corner")
     return ax
 
 
 def remaining(trace: ArrayLike) -> float:
-    """Return the mean of the last tenth of a trace / that of the first tenth.
+    """Return the mean of the last tenth of a trace / the mean of the first tenth.
 
-    NaN where the ratio has no meaning.
+    NaN if the trace has fewer than 2 values, or the first mean is not above 0.
 
     >>> import numpy as np
     >>> remaining(np.linspace(100.0, 50.0, 20))
@@ -208,7 +208,7 @@ def remaining(trace: ArrayLike) -> float:
     return float(np.nanmean(last) / np.nanmean(first))
 
 
-def _line(
+def _draw_line(
     ax: Axes,
     values: NDArray[np.float64],
     frame_rate: float | None,
@@ -221,8 +221,8 @@ def _line(
     ax.plot(times(frames, frame_rate), heights, color=color, linewidth=1.1, label=label)
 
 
-def _mark(ax: Axes, bad_frames: ArrayLike, frame_rate: float | None) -> None:
-    """Mark frames at the foot of the axes."""
+def _mark_frames(ax: Axes, bad_frames: ArrayLike, frame_rate: float | None) -> None:
+    """Mark frames at the bottom of the axes."""
     frames = np.asarray(bad_frames, dtype=np.float64).ravel()
     if frames.size:
         place = np.full(frames.size, 0.03)
@@ -237,7 +237,7 @@ def _mark(ax: Axes, bad_frames: ArrayLike, frame_rate: float | None) -> None:
         )
 
 
-def _over_time(ax: Axes, frames: int, frame_rate: float | None) -> None:
-    """Let the axis of time run over the whole recording."""
+def _set_time_axis(ax: Axes, frames: int, frame_rate: float | None) -> None:
+    """Set limits and label of the time axis to the whole recording."""
     ax.set_xlim(0.0, float(times(max(frames, 1), frame_rate)))
     ax.set_xlabel(time_label(frame_rate))

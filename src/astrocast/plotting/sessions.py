@@ -1,4 +1,4 @@
-"""Mean images of sessions over that of the reference."""
+"""Overlay the mean images of sessions on that of the reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrocast.plotting.frame import PixelSize, axes_or_new, scale_bar
 
-#: panels side by side
+#: number of panels per row
 _COLUMNS = 4
 
 
@@ -22,19 +22,19 @@ def session_overlays(
     titles: Mapping[str, str],
     pixel_size: PixelSize = None,
 ) -> Figure:
-    """Draw each session in green over the reference in magenta: grey where both agree.
+    """Draw each session in green over the reference in magenta; equal pixels are grey.
 
     Parameters
     ----------
     reference
         Mean image (row, column).
     seen
-        Mean image of each session as the reference would show it, by name; NaN outside
-        of its field.
+        Name -> mean image of the session, aligned with the reference; NaN outside its
+        field of view.
     titles
-        Text over each panel.
+        Name -> title of the panel.
     pixel_size
-        Micrometres, for the scale bar.
+        Micrometres per pixel, for the scale bar.
     """
     columns = min(len(seen), _COLUMNS)
     rows = -(-len(seen) // columns)
@@ -54,17 +54,17 @@ def overlay(
     ax: Axes | None = None,
     pixel_size: PixelSize = None,
 ) -> Axes:
-    """Draw an image in green over a reference in magenta, each from 0 to 1."""
+    """Draw an image in green over a reference in magenta, each scaled to 0 to 1."""
     ax = axes_or_new(ax, 4.0, 4.0)
-    a, b = _stretch(reference), _stretch(image)
+    a, b = _scale_contrast(reference), _scale_contrast(image)
     ax.imshow(np.stack([a, b, a], axis=-1), interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     scale_bar(ax, a.shape[1], pixel_size)
     return ax
 
 
-def _stretch(image: NDArray[np.floating]) -> NDArray[Any]:
-    """Return an image from 0 to 1, NaN as 0."""
+def _scale_contrast(image: NDArray[np.floating]) -> NDArray[Any]:
+    """Return an image scaled to 0 to 1, with NaN as 0."""
     values = np.asarray(image, np.float64)
     inside = np.isfinite(values)
     low, high = np.percentile(values[inside], [1, 99.5]) if inside.any() else (0, 1)

@@ -13,17 +13,16 @@ from astrocast.errors import InvalidValueError
 from astrocast.events.required import require_columns
 from astrocast.plotting.frame import (
     axes_or_new,
-    drawing,
+    check_positive,
     nice_length,
-    positive,
-    say,
+    raster_options,
     time_label,
     times,
+    write_note,
 )
 from astrocast.plotting.palette import EVENT, REFERENCE, SIGNAL, category
 
-#: points of a line above which minimum and maximum of runs of frames stand for the
-#: frames
+#: lines with more points are reduced to the minimum and maximum of runs of frames
 _LINE_POINTS = 8000
 
 
@@ -35,22 +34,22 @@ def raster(
     frame_rate: float | None = None,
     group: str | None = None,
 ) -> Axes:
-    """Draw each event as a bar from first to last frame, one per row.
+    """Draw each event as a bar from its first to its last frame, one event per row.
 
-    The earliest is at the top.
+    The earliest event is at the top.
 
     Parameters
     ----------
     events
-        Event table with ``z0`` (first frame) and ``z1`` (after the last frame).
+        Event table with ``z0`` (first frame) and ``z1`` (last frame + 1).
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     frames
-        Length of the recording; the end of the last event where None.
+        Length of the recording in frames; None: end of the last event.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     group
-        Column whose values colour the bars.
+        Column whose values determine the colour of the bars.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def raster(
     Raises
     ------
     InvalidValueError
-        If a column is missing; the message lists those that are there.
+        A column is missing; the message lists the existing columns.
 
     Examples
     --------
@@ -80,13 +79,13 @@ def raster(
     bars[:, 2:, 0] = times(end[order], frame_rate)[:, None]
     bars[:, :, 1] = rows[:, None] + np.array([-0.38, 0.38, 0.38, -0.38])
     colours, names = _colours(events, group, order)
-    # an edge of a third of a point: bars of less than a pixel would fade away
+    # draw an edge of 0.3 points: bars narrower than a pixel would be invisible
     bundle = PolyCollection(
         list(bars),
         facecolors=colours,
         edgecolors=colours,
         linewidths=0.3,
-        **drawing(len(order)),
+        **raster_options(len(order)),
     )
     ax.add_collection(bundle, autolim=False)
     ax.set_xlim(0.0, _end_of_time(frames, end, frame_rate))
@@ -99,7 +98,7 @@ def raster(
         ax.legend(frameon=False, fontsize=8, loc="best")
     _mark_cut(ax, events.iloc[order], rows, frames, frame_rate)
     if not len(order):
-        say(ax, "no events")
+        write_note(ax, "no events")
     return ax
 
 
@@ -110,7 +109,7 @@ def _mark_cut(
     frames: int | None,
     frame_rate: float | None,
 ) -> None:
-    """Mark events that the start or the end of the recording cuts with a triangle."""
+    """Mark events that are cut by the start or end of the recording with a triangle."""
     for flag, column, marker in (
         ("touches_start", "z0", "<"),
         ("touches_end", "z1", ">"),
@@ -129,7 +128,7 @@ def _mark_cut(
                 markersize=5,
                 clip_on=False,
             )
-            # half of a mark lies outside the axes, which are not made smaller for it
+            # half of a mark lies outside the axes: do not shrink the axes for it
             line.set_in_layout(False)
 
 
@@ -141,23 +140,23 @@ def event_rate(
     frame_rate: float | None = None,
     bin_frames: int | None = None,
 ) -> Axes:
-    """Draw how many events begin per minute over the recording.
+    """Draw the rate of onsets over the recording, per minute.
 
-    Per frame where the frame rate is not known.
+    Without a frame rate, per frame.
 
     Parameters
     ----------
     events
         Event table with ``z0`` and ``z1``.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     frames
-        Length of the recording; the end of the last event where None.
+        Length of the recording in frames; None: end of the last event.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     bin_frames
-        Frames per bin; where None, as many bins as there are events, but 10 to 40. The
-        last bin may be shorter, its rate takes that into account.
+        Frames per bin; None: as many bins as events, but between 10 and 40. The last
+        bin may be shorter; its rate is corrected for that.
 
     Returns
     -------
@@ -181,7 +180,7 @@ def event_rate(
         if bin_frames is not None
         else max(1, round(nice_length(total, 1 / np.clip(len(begin), 10, 40))))
     )
-    edges = np.append(np.arange(0, total, positive(width, "bin_frames")), total)
+    edges = np.append(np.arange(0, total, check_positive(width, "bin_frames")), total)
     counts, _ = np.histogram(begin, edges)
     per, unit = (
         (60.0 * frame_rate, "onsets per minute")
@@ -203,10 +202,10 @@ def event_rate(
         else f"{width} frame{'s' if width > 1 else ''}"
     )
     ax.set(xlabel=time_label(frame_rate), ylabel=unit)
-    say(ax, f"bins of {bin_text}", "corner")
+    write_note(ax, f"bins of {bin_text}", "corner")
     if not len(begin):
         ax.set_ylim(0.0, 1.0)
-        say(ax, "no events")
+        write_note(ax, "no events")
     return ax
 
 
@@ -218,27 +217,27 @@ def mean_trace(
     frame_rate: float | None = None,
     label: str = "mean dF",
 ) -> Axes:
-    """Draw the mean of each frame, with a tick under it for the onset of each event.
+    """Draw the mean of each frame, with a tick at the bottom for each onset.
 
     Parameters
     ----------
     trace
-        (frames,), the mean over the pixels of each frame; NaN leaves a gap.
+        (frames,), the mean over the pixels of each frame; NaN makes a gap.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     events
-        Event table with ``z0`` and ``z1``; shaded bars show where at least one event is
-        active.
+        Event table with ``z0`` and ``z1``; frames with at least one active event are
+        shaded.
     frame_rate
-        Hz; time is in frames where None.
+        Hz; None: time is in frames.
     label
-        What the trace is, with its unit.
+        Name and unit of the trace.
 
     Returns
     -------
     matplotlib.axes.Axes
         The axes. Very long traces are drawn as the minimum and maximum of runs of
-        frames, so that no peak is lost.
+        frames, so that all peaks are visible.
 
     Examples
     --------
@@ -249,7 +248,7 @@ def mean_trace(
     values = np.asarray(trace, dtype=np.float64)
     if values.ndim != 1:
         raise InvalidValueError(
-            f"the mean trace has shape {values.shape}; one value per frame is needed"
+            f"the mean trace has shape {values.shape}; expected (frames,)"
         )
     ax = axes_or_new(ax, 9.0, 2.6)
     frames, heights = envelope(values)
@@ -258,7 +257,7 @@ def mean_trace(
     ax.set(xlabel=time_label(frame_rate), ylabel=label)
     if events is not None and len(events):
         begin, end = spans(events)
-        for first, last in _union(begin, end):
+        for first, last in _merge_spans(begin, end):
             ax.axvspan(
                 float(times(first, frame_rate)),
                 float(times(last, frame_rate)),
@@ -267,8 +266,7 @@ def mean_trace(
                 linewidth=0,
             )
         onsets = np.unique(begin)
-        # x in data, y in shares of the axes: the ticks stay at the foot whatever the
-        # trace does
+        # y in fractions of the axes: the ticks are always at the bottom
         ax.vlines(
             times(onsets, frame_rate),
             0.0,
@@ -276,13 +274,13 @@ def mean_trace(
             color=EVENT,
             linewidth=1.0,
             transform=ax.get_xaxis_transform(),
-            **drawing(len(onsets)),
+            **raster_options(len(onsets)),
         )
     return ax
 
 
 def spans(events: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return first frame and frame after the last of each event.
+    """Return the first frame, and the last frame + 1, of each event.
 
     >>> import pandas as pd
     >>> spans(pd.DataFrame({"z0": [3], "z1": [5]}))
@@ -300,10 +298,10 @@ def spans(events: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def envelope(
     values: NDArray[np.float64], points: int = _LINE_POINTS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return a line of at most ``points`` points that looks the same.
+    """Return a line of about ``points`` points that looks the same.
 
     Runs of frames are replaced by their minimum and maximum, in the order in which they
-    occur; short lines are returned as they are.
+    occur; short lines are returned unchanged.
 
     >>> import numpy as np
     >>> frames, heights = envelope(
@@ -327,8 +325,10 @@ def envelope(
     return frames, values[frames]
 
 
-def _union(begin: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return the stretches in which at least one event is active."""
+def _merge_spans(
+    begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Return (first frame, last frame + 1) of the times with an active event."""
     order = np.argsort(begin, kind="stable")
     first, reach = begin[order], np.maximum.accumulate(end[order])
     new = np.flatnonzero(first[1:] > reach[:-1]) + 1
@@ -341,7 +341,7 @@ def _union(begin: NDArray[np.int64], end: NDArray[np.int64]) -> list[tuple[int, 
 def _end_of_time(
     frames: int | None, end: NDArray[np.int64], frame_rate: float | None
 ) -> float:
-    """Return where the time axis ends."""
+    """Return the upper limit of the time axis."""
     return float(
         times(
             frames if frames is not None else max(int(end.max(initial=1)), 1),

@@ -1,4 +1,4 @@
-"""Images of the tissue: projections, footprints over them, where the events are."""
+"""Images of the tissue: projections, footprints, density of events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from astrocast.errors import InvalidValueError
 from astrocast.plotting.frame import (
     PixelSize,
-    drawing,
     figure_of,
     nice_length,
     pixel_sides,
-    say,
+    raster_options,
     scale_bar,
     time_label,
     times,
+    write_note,
 )
 from astrocast.plotting.palette import COUNTS, MISSING, TISSUE, time_map
 
@@ -40,20 +40,20 @@ def projection(
     """Draw an image of the tissue, such as a mean or maximum projection.
 
     The grey scale runs from the 1st to the 99.8th percentile of the finite values, so
-    that single hot pixels do not darken the rest. Pixels that are not finite have a
-    colour of their own.
+    that single hot pixels do not darken the image. Pixels that are not finite have a
+    separate colour.
 
     Parameters
     ----------
     image
         (row, column).
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
-        where None.
+        Micrometres per pixel, one number or (row, column); None: the scale bar is in
+        pixels.
     label
-        What the values are, with their unit: the label of the colour bar.
+        Name and unit of the values, for the colour bar.
     colorbar
         Whether to draw the colour bar.
 
@@ -65,7 +65,7 @@ def projection(
     Raises
     ------
     InvalidValueError
-        If the image is not 2-D or has no pixel.
+        The image is not 2-D or is empty.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def projection(
     low, high = _contrast(shown)
     drawn = ax.imshow(
         shown,
-        cmap=_with_missing(TISSUE),
+        cmap=_add_missing_colour(TISSUE),
         norm=Normalize(low, high),
         aspect=_aspect(pixel_size),
     )
@@ -99,30 +99,28 @@ def footprints(
     frame_rate: float | None = None,
     pixel_size: PixelSize = None,
 ) -> Axes:
-    """Draw where events were, coloured by when they began, over an image of the tissue.
+    """Draw the footprints of events, coloured by onset, over an image of the tissue.
 
     Parameters
     ----------
     background
         (row, column), usually the maximum projection.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     onset_map
-        (row, column), frame in which the event at that pixel began, NaN where there was
-        none.
+        (row, column), frame in which the event at this pixel began; NaN without event.
     outlines
         Event id -> closed outline, (points, 2) as (row, column).
     onsets
-        Event id -> frame of its onset, colours ``outlines``; outlines without an onset
-        are grey.
+        Event id -> frame of its onset, for the colour of ``outlines``; outlines without
+        an onset are grey.
     frames
-        Length of the recording: the end of the colour scale; the latest onset where
-        None.
+        Length of the recording: end of the colour scale; None: the latest onset.
     frame_rate
-        Hz; onsets are shown in frames where None.
+        Hz; None: onsets are shown in frames.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
-        where None.
+        Micrometres per pixel, one number or (row, column); None: the scale bar is in
+        pixels.
 
     Returns
     -------
@@ -132,7 +130,7 @@ def footprints(
     Raises
     ------
     InvalidValueError
-        If an array is not 2-D, or the onset map is not of the size of the background.
+        An array is not 2-D, or the onset map and the background differ in size.
 
     Examples
     --------
@@ -148,12 +146,12 @@ def footprints(
     onset = _image(onset_map) if onset_map is not None else np.full(shape, np.nan)
     if onset.shape != shape:
         raise InvalidValueError(
-            f"the onset map is {onset.shape}, the background {shape}; both must be"
-            " (row, column)"
+            f"the onset map has shape {onset.shape}, but the background has shape"
+            f" {shape}; both must have the same shape (row, column)"
         )
     lines = dict(outlines or {})
     if not lines and not np.isfinite(onset).any():
-        say(ax, "no events")
+        write_note(ax, "no events")
         return ax
     begins = np.array(
         [(onsets or {}).get(label, np.nan) for label in lines], dtype=np.float64
@@ -196,22 +194,23 @@ def density(
     bin_size: int | None = None,
     pixel_size: PixelSize = None,
 ) -> Axes:
-    """Draw how many events lie where: a heat map of the centres of their footprints.
+    """Draw a heat map of the density of events, from the centres of their footprints.
 
     Parameters
     ----------
     events
-        Event table; centres are ``cx``, ``cy`` where they are given, else ``v_fp_cx``,
-        ``v_fp_cy``, else the middle of the bounding box ``x0``, ``x1``, ``y0``, ``y1``.
+        Event table. The centres are the columns ``cx``, ``cy``; if they are missing,
+        ``v_fp_cx``, ``v_fp_cy``; otherwise the middle of the bounding box ``x0``,
+        ``x1``, ``y0``, ``y1``.
     shape
         (rows, columns) of the recording.
     ax
-        Axes to draw into; a new figure where None.
+        Axes to draw into; None: a new figure.
     bin_size
-        Side of a bin in pixels; about 1/24 of the longer side where None.
+        Side of a bin in pixels; None: a round number, at most 1/20 of the longer side.
     pixel_size
-        Micrometres per pixel, one number or (row, column); the scale bar is in pixels
-        where None.
+        Micrometres per pixel, one number or (row, column); None: the scale bar is in
+        pixels.
 
     Returns
     -------
@@ -248,31 +247,31 @@ def density(
         vmin=0.0,
         vmax=max(1.0, float(counts.max())),
     )
-    # the last bins may reach beyond the frame
+    # the last bins may extend beyond the frame
     ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     scale_bar(ax, shape[1], pixel_size)
     _colorbar(ax, drawn, f"events per {side} x {side} px")
     if not where.any():
-        say(ax, "no events")
+        write_note(ax, "no events")
     return ax
 
 
 def region_edges(
     values: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sides of pixels where a region ends, and the region's value.
+    """Return the pixel sides at the edge of regions, and the value of each region.
 
     Parameters
     ----------
     values
-        (row, column); a region is pixels of one value, NaN is outside. Where two
-        regions touch, the side belongs to the one of the smaller value.
+        (row, column); pixels of the same value are a region, NaN is outside. Where two
+        regions touch, the side belongs to the one with the smaller value.
 
     Returns
     -------
     segments
-        (sides, 2, 2): two ends as (column, row), as matplotlib wants them; pixel
-        centres are whole numbers.
+        (sides, 2, 2): two ends as (column, row), for matplotlib; pixel centres are
+        whole numbers.
     values
         (sides,).
 
@@ -304,11 +303,13 @@ def region_edges(
 def _outlines(
     lines: dict[int, ArrayLike], begins: NDArray[np.float64], norm: Normalize
 ) -> LineCollection:
-    """Return outlines as one collection, in columns and rows like the axes."""
+    """Return outlines as one collection, in the (column, row) order of the axes."""
     paths = [np.asarray(path, dtype=np.float64)[:, ::-1] for path in lines.values()]
     colours = time_map()(norm(begins))
     colours[~np.isfinite(begins)] = (0.85, 0.85, 0.85, 1.0)
-    return LineCollection(paths, colors=colours, linewidths=1.2, **drawing(len(paths)))
+    return LineCollection(
+        paths, colors=colours, linewidths=1.2, **raster_options(len(paths))
+    )
 
 
 def _centres(events: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -319,8 +320,8 @@ def _centres(events: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.floa
     missing = [name for name in ("x0", "x1", "y0", "y1") if name not in events]
     if missing:
         raise InvalidValueError(
-            f"the events have no columns cx and cy, and none of {missing}; the columns"
-            f" are {list(events.columns)}"
+            f"the event table has neither cx and cy nor {', '.join(missing)}; its"
+            f" columns are {list(events.columns)}"
         )
     low, high = (
         events[["x0", "y0"]].to_numpy(np.float64),
@@ -335,14 +336,14 @@ def _image(image: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(image, dtype=np.float64)
     if found.ndim != 2 or not found.size:
         raise InvalidValueError(
-            "an image (row, column) with at least one pixel is needed, found shape"
-            f" {found.shape}"
+            f"the image has shape {found.shape}; expected (row, column) with at least"
+            " one pixel"
         )
     return found
 
 
 def _contrast(image: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the values that are black and white."""
+    """Return the values that are drawn black and white."""
     finite = image[np.isfinite(image)]
     if not finite.size:
         return 0.0, 1.0
@@ -354,13 +355,13 @@ def _contrast(image: NDArray[np.float64]) -> tuple[float, float]:
     )
 
 
-def _with_missing(name: str) -> Colormap:
+def _add_missing_colour(name: str) -> Colormap:
     """Return a colour map with a separate colour for NaN and infinity."""
     return colormaps[name].with_extremes(bad=MISSING)
 
 
 def _aspect(pixel_size: PixelSize) -> float:
-    """Return height by width of a pixel."""
+    """Return height / width of a pixel."""
     sides = pixel_sides(pixel_size)
     return sides[0] / sides[1] if sides else 1.0
 
@@ -368,8 +369,7 @@ def _aspect(pixel_size: PixelSize) -> float:
 def _tissue_axes(ax: Axes | None, shape: tuple[int, ...]) -> Axes:
     """Return axes for an image, rows downwards, few ticks.
 
-    New axes have fixed margins: images of one recording come out in one size, whatever
-    their colour bars say.
+    New axes have fixed margins, so that all images of a recording have the same size.
     """
     if ax is None:
         width, left, right, below = 5.2, 0.65, 0.95, 0.55
@@ -391,7 +391,7 @@ def _tissue_axes(ax: Axes | None, shape: tuple[int, ...]) -> Axes:
 
 
 def _colorbar(ax: Axes, drawn: ScalarMappable, label: str) -> None:
-    """Put a colour bar beside the image, as tall as most of it."""
+    """Draw a colour bar beside the image, with 80 % of its height."""
     beside = ax.inset_axes((1.03, 0.1, 0.035, 0.8))
     bar = figure_of(ax).colorbar(drawn, cax=beside, label=label)
     bar.outline.set_visible(False)

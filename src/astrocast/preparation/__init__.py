@@ -1,4 +1,4 @@
-"""From the file of a microscope to a movie that events can be detected in."""
+"""Prepare a recording for event detection: convert, correct motion, compute dF/F."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -29,9 +29,9 @@ from astrocast.runtime.blocks import (
     IMAGE_FRAMES,
     Block,
     frames_per_block,
-    map_blocks,
     plan_blocks,
 )
+from astrocast.runtime.reduction import reduce_blocks
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
@@ -46,7 +46,7 @@ class PercentileBaseline(BaselineRecording):
     def compute(
         self, start: int, stop: int, rows: slice, columns: slice
     ) -> tuple[NDArray[np.float32], int]:
-        """Return corrected frames and how many of their divisions were floored."""
+        """Return corrected frames and the number of divisors raised to the floor."""
         s = self.settings
         frames, inner = self.context(start, stop, rows, columns, s.window)
         background = running_percentile(
@@ -58,7 +58,7 @@ class PercentileBaseline(BaselineRecording):
 
 
 class SmoothedRecording(DerivedRecording):
-    """A moving average over time of another recording, which holds finite numbers."""
+    """Moving average over time of a recording without NaN or infinity."""
 
     def __init__(self, source: Recording, width: int) -> None:
         super().__init__(source, dtype=np.float32)
@@ -112,7 +112,7 @@ class SmoothedAndKept(SmoothedRecording):
 class CorrectedMinimumBaseline(BaselineRecording):
     """Two-sided minimum of a moving average, corrected for noise.
 
-    The correction is how much the noise of each pixel lowers the minimum.
+    Noise lowers a minimum: the expected amount is added back for each pixel.
     """
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
@@ -120,15 +120,15 @@ class CorrectedMinimumBaseline(BaselineRecording):
         self.halo = (settings.window, settings.window)
         self.smoothed = SmoothedRecording(source, settings.smooth)
         self.noise = _measure_noise(source)
-        #: standard deviations of the noise that the minimum is too low, in each frame
-        self.lost = minimum_bias_over_time(
+        #: float (frame,): bias of the minimum, in standard deviations of the noise
+        self.bias = minimum_bias_over_time(
             len(source), min(settings.window, len(source)), settings.smooth
         )
 
     def compute(
         self, start: int, stop: int, rows: slice, columns: slice
     ) -> tuple[NDArray[np.float32], int]:
-        """Return corrected frames and how many of their divisions were floored."""
+        """Return corrected frames and the number of divisors raised to the floor."""
         s = self.settings
         first = max(0, start - s.window)
         smoothed = self.smoothed.read(
@@ -143,14 +143,14 @@ class CorrectedMinimumBaseline(BaselineRecording):
             background,
             s.method,
             floor=s.floor,
-            raised=(self.lost[start:stop], self.noise[rows, columns]),
+            raised=(self.bias[start:stop], self.noise[rows, columns]),
             pool=shared_threads(),
         )
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
         """Write all frames in order.
 
-        The memory depends neither on their number nor on the window.
+        Peak memory depends neither on the number of frames nor on the window.
         """
         if self.computes_blocks(writer):
             super().stream(writer, report)
@@ -171,23 +171,27 @@ class CorrectedMinimumBaseline(BaselineRecording):
                     background,
                     s.method,
                     floor=s.floor,
-                    raised=(self.lost[start:stop], self.noise),
+                    raised=(self.bias[start:stop], self.noise),
                     pool=shared_threads(),
                 ),
             )
 
 
 def _measure_noise(source: Recording) -> NDArray[np.float32]:
-    """Return the noise of each pixel (row, column); refuse NaN and infinity."""
+    """Return the noise of each pixel (row, column); raise for NaN or infinity."""
     noise = NoiseEstimate(source.shape[1:])
     frames = max(frames_per_block(source), IMAGE_FRAMES)
     blocks = list(plan_blocks(len(source), frames, (1, 0)))
-    for block, part in map_blocks(source, measure_noise, blocks, pool=shared_threads()):
+    done = 0
+    for count, part in reduce_blocks(
+        source, measure_noise, blocks, NoiseEstimate.merged, shared_threads()
+    ):
         noise.merge(part)
+        done += count
         if not noise.finite:
             for start, seen in source.blocks(frames):
                 check_finite(seen, start)
-                if start >= block.start:
+                if start >= done:
                     break
     return noise.sigma()
 
@@ -195,7 +199,7 @@ def _measure_noise(source: Recording) -> NDArray[np.float32]:
 def measure_noise(
     frames: NDArray[Any], block: Block, pool: Executor | None
 ) -> NoiseEstimate:
-    """Return the noise of a block, the step from the frame before it included."""
+    """Return the noise of a block, including the step from the frame before it."""
     noise = NoiseEstimate((frames.shape[1], frames.shape[2]))
     if block.lead:
         noise.add(frames[: block.lead], pool)
@@ -205,9 +209,9 @@ def measure_noise(
 
 
 class ExponentialBaseline(BaselineRecording):
-    """Exponential decay fitted to the mean trace.
+    """Exponential decay fitted to the mean trace and scaled to each pixel.
 
-    It is scaled to each pixel by least squares.
+    The scale of a pixel is found by least squares.
     """
 
     def __init__(
@@ -229,13 +233,13 @@ class ExponentialBaseline(BaselineRecording):
                 frames.astype(np.float64),
                 axes=1,
             )
-        #: how much of the mean decay each pixel has
+        #: float64 (row, column): factor of the mean decay for each pixel
         self.scale = product / max(float(self.decay @ self.decay), 1e-12)
 
     def compute(
         self, start: int, stop: int, rows: slice, columns: slice
     ) -> tuple[NDArray[np.float32], int]:
-        """Return corrected frames and how many of their divisions were floored."""
+        """Return corrected frames and the number of divisors raised to the floor."""
         s = self.settings
         frames = self.source.read(start, stop, rows, columns)
         background = (
@@ -247,7 +251,7 @@ class ExponentialBaseline(BaselineRecording):
 
 
 def baseline_recording(source: Recording, settings: DeltaSettings) -> BaselineRecording:
-    """Return the corrected recording that the settings ask for."""
+    """Return the recording corrected with the background that the settings choose."""
     if settings.baseline == "percentile":
         return PercentileBaseline(source, settings)
     if settings.baseline == "corrected_minimum":

@@ -36,20 +36,21 @@ from astrocast.runtime.rectangles import copy_rectangles, needs_rectangles
 from astrocast.runtime.threads import shared_threads
 from astrocast.settings.delta import DeltaSettings
 
-#: frames of two windows are kept in memory up to this size, and read again beyond it
-KEPT_BYTES = 256 << 20
-#: images that are held between segments, in bytes, beyond which parts of frames are
-#: computed where the output can be written so
+#: the frames of two windows stay in memory up to this size (bytes); larger ones are
+#: read again
+CACHED_BYTES = 256 << 20
+#: images that are held between segments, in bytes; above this size, parts of frames are
+#: computed if the output can be written in parts
 IMAGES_BYTES = 512 << 20
 
 
 class BaselineRecording(DerivedRecording):
     """Bleach-corrected recording, float32.
 
-    Each kind of background computes any frames and pixels.
+    A subclass per kind of background computes any frames and pixels in `compute`.
     """
 
-    #: frames of context that a block needs on either side
+    #: frames that a block needs (before, after) it
     halo: tuple[int, int] = (0, 0)
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
@@ -58,11 +59,11 @@ class BaselineRecording(DerivedRecording):
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs; it makes a lock of its own."""
+        """Return the state without the lock: the other process makes a new lock."""
         return {k: v for k, v in vars(self).items() if k != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state of another process."""
+        """Restore the state that another process sent."""
         vars(self).update(state)
         self._lock = threading.Lock()
 
@@ -70,7 +71,7 @@ class BaselineRecording(DerivedRecording):
     def compute(
         self, start: int, stop: int, rows: slice, columns: slice
     ) -> tuple[NDArray[np.float32], int]:
-        """Return corrected frames and how many of their divisions were floored."""
+        """Return corrected frames and the number of divisors raised to the floor."""
 
     def read(
         self, start: int, stop: int, rows: slice = ALL, columns: slice = ALL
@@ -88,9 +89,9 @@ class BaselineRecording(DerivedRecording):
     def context(
         self, start: int, stop: int, rows: slice, columns: slice, halo: int
     ) -> tuple[NDArray[Any], slice]:
-        """Return the frames of a block with its halo, and the block's place in them.
+        """Return a block with its halo, and the slice of the block's own frames in it.
 
-        ``halo``: frames before and after the block.
+        ``halo``: number of frames before and after the block.
         """
         first = max(0, start - halo)
         frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
@@ -99,12 +100,12 @@ class BaselineRecording(DerivedRecording):
         return frames, inner
 
     def add(self, count: int) -> None:
-        """Add to the number of floored divisions."""
+        """Add to the number of divisors raised to the floor."""
         with self._lock:
             self.tally += count
 
     def stream(self, writer: RecordingWriter, report: Callable[[int], None]) -> None:
-        """Write all frames in order; memory does not grow with their number."""
+        """Write all frames in order; peak memory does not grow with their number."""
         self.tally = 0
         if needs_rectangles(self, writer, self.halo):
             copy_rectangles(self, writer, self.halo, report)
@@ -141,7 +142,7 @@ class BaselineRecording(DerivedRecording):
     ) -> None:
         """Write consecutive blocks while the next ones are computed.
 
-        ``blocks`` are ``(start, result, number of limited divisions)``.
+        ``blocks`` yields ``(start, result, number of divisors raised to the floor)``.
         """
         behind = WriteBehind(writer)
         self.tally = 0
@@ -150,7 +151,7 @@ class BaselineRecording(DerivedRecording):
             for start, result, floored in blocks:
                 self.add(floored)
                 if start == 0 and self.settings.overwrite_first_frame:
-                    if len(result) == 1:  # frame 1 comes with the next block
+                    if len(result) == 1:  # frame 1 is in the next block
                         held = result
                         continue
                     result[0] = result[1]
@@ -165,7 +166,7 @@ class BaselineRecording(DerivedRecording):
 
 
 class MinimumBaseline(BaselineRecording):
-    """The two-sided rolling minimum."""
+    """Background by the two-sided rolling minimum."""
 
     def __init__(self, source: Recording, settings: DeltaSettings) -> None:
         super().__init__(source, settings)
@@ -174,7 +175,7 @@ class MinimumBaseline(BaselineRecording):
     def compute(
         self, start: int, stop: int, rows: slice, columns: slice
     ) -> tuple[NDArray[np.float32], int]:
-        """Return corrected frames and how many of their divisions were floored."""
+        """Return corrected frames and the number of divisors raised to the floor."""
         s = self.settings
         frames, inner = self.context(start, stop, rows, columns, s.window)
         return two_sided_minimum(
@@ -198,7 +199,7 @@ class MinimumBaseline(BaselineRecording):
     ) -> None:
         """Compute segments as long as the window, a block at a time.
 
-        The memory does not depend on the window.
+        Peak memory does not depend on the window.
         """
         s = self.settings
         blocks = minimum_blocks(self.source, s.window, s.method, s.floor)
@@ -214,25 +215,27 @@ def minimum_blocks(
     checked: bool = False,
     own: Recording | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], int]]:
-    """Yield ``(start, result, floored)`` for one block of frames after the other.
+    """Yield ``(start, result, floored)`` for each block of frames, in order.
 
     Segments are as long as the window and are cut into blocks. A block needs the frames
-    at its positions in the previous, this and the next segment; of what lies between,
-    the minima of the blocks suffice. ``checked``: all values are known to be finite.
-    ``own``: what blocks themselves are read from, where they are read several times.
+    at the same position in the previous, the current and the next segment. The frames
+    between these are needed only as one minimum per block.
+
+    ``checked``: the caller has already checked that all values are finite. ``own``: a
+    recording with the same values for frames that are read several times.
     """
     pool = shared_threads()
     n, rows, columns = source.shape
     nothing = np.full(rows * columns, highest(source.dtype), source.dtype)
     blocks, per_segment = cut_segments(n, min(window, n), segment_depth(source, window))
-    # what follows each block within its segment, of the previous, this and the next
-    # segment
+    # minimum of the frames after each block within its segment: of the previous and of
+    # the current segment
     after_past = [nothing] * per_segment
     heads = [
-        frame_minimum(flat(b), pool)
+        frame_minimum(flatten(b), pool)
         for _, b in read_blocks(source, blocks[:per_segment])
     ]
-    after_now = following(heads, nothing)
+    after_now = minima_after(heads, nothing)
     minima: list[NDArray[Any]] = []
     edges = np.stack([nothing] * 4)
     for i, (past, now, future) in enumerate(
@@ -240,18 +243,18 @@ def minimum_blocks(
     ):
         position = i % per_segment
         if position == 0 and i:
-            after_past, after_now, minima = after_now, following(minima, nothing), []
+            after_past, after_now, minima = after_now, minima_after(minima, nothing), []
         if position == 0:
             edges[2:] = nothing
         if not checked:
             check_finite(now, blocks[i].start)
-        minima.append(frame_minimum(flat(future), pool) if len(future) else nothing)
+        minima.append(frame_minimum(flatten(future), pool) if len(future) else nothing)
         edges[0], edges[1] = after_past[position], after_now[position]
-        before = None if past is None else flat(past)
+        before = None if past is None else flatten(past)
         result, floored = advance(
             before,
-            flat(now),
-            flat(future),
+            flatten(now),
+            flatten(future),
             edges,
             method,
             floor=floor,
@@ -261,23 +264,24 @@ def minimum_blocks(
 
 
 def segment_depth(source: Recording, window: int) -> int:
-    """Return the frames of a block of a segment of ``window`` frames.
+    """Return the number of frames of a block in a segment of ``window`` frames.
 
-    About six blocks and three images for each block of a segment are held: the fewest
-    frames in all, where a frame is large.
+    About six blocks, and three images for each block of a segment, are in memory. If
+    frames are large, this number gives the fewest frames in memory.
     """
     return max(frames_per_block(source), round((window / 2) ** 0.5))
 
 
-def flat(frames: NDArray[Any]) -> NDArray[Any]:
-    """Return frames as (frame, pixel)."""
+def flatten(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return frames (frame, row, column) as (frame, pixel)."""
     return frames.reshape(len(frames), frames.shape[1] * frames.shape[2])
 
 
 def cut_segments(n: int, window: int, depth: int) -> tuple[list[Block], int]:
-    """Return the blocks of segments of ``window`` frames, and their number per segment.
+    """Return the blocks of all segments, and the number of blocks per segment.
 
-    A block has at most ``depth`` frames.
+    ``n``: frames of the recording; ``window``: frames of a segment; ``depth``: most
+    frames of a block.
     """
     blocks = [
         Block(start, min(start + depth, segment + window, n), 0, 0)
@@ -287,8 +291,13 @@ def cut_segments(n: int, window: int, depth: int) -> tuple[list[Block], int]:
     return blocks, -(-window // depth)
 
 
-def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return for each block the minimum of the blocks after it."""
+def minima_after(
+    minima: list[NDArray[Any]], nothing: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """Return for each block the minimum of all blocks after it.
+
+    ``nothing``: the result for the last block, which no block follows.
+    """
     after = [nothing]
     for block in minima[:0:-1]:
         after.append(np.minimum(block, after[-1]))
@@ -298,15 +307,16 @@ def following(minima: list[NDArray[Any]], nothing: NDArray[Any]) -> list[NDArray
 def neighbours(
     source: Recording, blocks: list[Block], per_segment: int, own_source: Recording
 ) -> Iterator[tuple[NDArray[Any] | None, NDArray[Any], NDArray[Any]]]:
-    """Yield the frames of each block, of one segment before, and of one after.
+    """Yield each block with the blocks one segment before and one segment after it.
 
-    Frames are kept between when they fit into `KEPT_BYTES`, and are read three times
-    otherwise, those of the block itself from ``own_source``.
+    As (before or None, block, after). Frames stay in memory until they are needed again
+    if they fit into `CACHED_BYTES`; otherwise they are read three times, those of the
+    block itself from ``own_source``.
     """
     nothing = np.empty((0, *source.shape[1:]), source.dtype)
     segment = sum(b.stop - b.start for b in blocks[:per_segment])
     frame = source.shape[1] * source.shape[2] * source.dtype.itemsize
-    if 2 * segment * frame > scale_to_memory(KEPT_BYTES):
+    if 2 * segment * frame > scale_to_memory(CACHED_BYTES):
         pasts = chain(
             [None] * per_segment,
             (f for _, f in read_blocks(source, blocks[:-per_segment])),
@@ -331,13 +341,16 @@ def neighbours(
 
 
 def check_finite(frames: NDArray[Any], first: int) -> None:
-    """Refuse NaN and infinity, of which no minimum can be taken."""
+    """Raise `InvalidValueError` if frames contain NaN or infinity.
+
+    ``first``: number of the first frame, for the message.
+    """
     if frames.dtype.kind != "f" or np.isfinite(frames.sum(dtype=np.float64)):
         return
     bad = ~np.isfinite(frames)
     frame = first + int(np.flatnonzero(bad.any(axis=(1, 2)))[0]) if bad.any() else first
     raise InvalidValueError(
-        f"{int(bad.sum())} values are NaN or infinite, the first in frame {frame}; a"
-        " background needs finite numbers: replace them (for example with"
-        " numpy.nan_to_num) or cut them off"
+        f"{int(bad.sum())} values are NaN or infinite, the first in frame {frame}; the"
+        " background can only be computed from finite numbers. Replace these values"
+        " (for example with numpy.nan_to_num), or crop the recording"
     )

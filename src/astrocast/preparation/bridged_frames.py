@@ -1,4 +1,4 @@
-"""Bad frames are interpolated before a background is taken from a recording."""
+"""Interpolate bad frames before the background is estimated."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from astrocast.runtime.frame_quality import known_frame_quality
 class BridgedRecording(DerivedRecording):
     """A recording, float32, whose bad frames are interpolated linearly over time.
 
-    A black frame would be the minimum of its window, and a flash would be dF itself.
+    Otherwise a black frame would be the minimum of its window, and a flash of light
+    would look like an event.
 
     Parameters
     ----------
     source
         The recording.
     bad
-        bool (frame,): frames that are left out; at least one is not.
+        bool (frame,): True for the bad frames; at least one frame must be good.
     """
 
     def __init__(self, source: Recording, bad: NDArray[np.bool_]) -> None:
@@ -55,10 +56,10 @@ class BridgedRecording(DerivedRecording):
 
 
 def bridge_bad_frames(recording: Recording) -> Recording:
-    """Return the recording with the bad frames of its stored table interpolated.
+    """Return the recording with its bad frames interpolated.
 
-    The recording itself where no table is stored beside it, or where it names none or
-    all frames.
+    The table stored beside the recording names the bad frames. Without such a table, or
+    if it names no frame or all frames, the recording is returned unchanged.
     """
     bad = frames_left_out(known_frame_quality(recording), len(recording))
     if not bad.any() or bad.all():

@@ -1,4 +1,4 @@
-"""Steps of a conversion, each a lazy recording: channels, background, size, dtype."""
+"""Steps of a conversion as lazy recordings: channels, background, size, dtype."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from astrocast.kernels.frames.resample import resample
 
 logger = logging.getLogger(__name__)
 
-#: bytes of background that are in memory at a time when whole time courses are needed
+#: bytes of the background channel in memory at a time, to reduce whole time courses
 TIME_COURSE_BYTES = 64 << 20
 REDUCTIONS = ("mean", "max", "min", "std")
 
 
 class ConvertedRecording(DerivedRecording):
-    """A recording in another dtype; its tally counts values beyond the range.
+    """A recording in another dtype; ``tally`` counts the values outside its range.
 
     Parameters
     ----------
     source
         The recording.
     dtype
-        Of the result; values beyond its range become its nearest value.
+        dtype of the result; values outside its range become its nearest value.
     """
 
     def __init__(self, source: Recording, dtype: Any) -> None:
@@ -51,11 +51,11 @@ class ConvertedRecording(DerivedRecording):
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs; it makes a lock of its own."""
+        """Return the state without the lock: the other process makes a new lock."""
         return {k: v for k, v in vars(self).items() if k != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state of another process."""
+        """Restore the state that another process sent."""
         vars(self).update(state)
         self._lock = threading.Lock()
 
@@ -70,14 +70,14 @@ class ConvertedRecording(DerivedRecording):
         return np.ascontiguousarray(values)
 
     def add(self, count: int) -> None:
-        """Count ``count`` more values, also from several threads."""
+        """Add to the number of clipped values; several threads may call this."""
         with self._lock:
             self.tally += count
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """One channel of a conversion: dataset name, lazy recording."""
+    """One channel of a conversion: dataset name and lazy recording."""
 
     name: str
     recording: Recording
@@ -87,9 +87,9 @@ class Conversion:
         if self.recording.tally:
             n = int(np.prod(self.recording.shape, dtype=np.int64))
             message = (
-                f"{self.name}: {self.recording.tally} of {n} values were beyond the"
-                f" range of {self.recording.dtype} and became its nearest value;"
-                " choose a wider or a signed dtype"
+                f"{self.name}: {self.recording.tally} of {n} values were outside the"
+                f" range of {self.recording.dtype} and were clipped to it; choose a"
+                " wider or a signed dtype"
             )
             warnings.warn(message, AstrocastWarning, stacklevel=stack_level())
 
@@ -103,7 +103,7 @@ def interleave(
 ) -> list[Conversion]:
     """Return each channel of an interleaved recording.
 
-    ``first`` to ``stop`` are frames of the file.
+    ``first`` and ``stop``: range of frames, counted in the file.
     """
     names = (
         [f"{loc_out}/ch{i}" for i in range(channels)]
@@ -119,7 +119,7 @@ def interleave(
     if (stop - first) % k:
         raise InvalidValueError(
             f"{stop - first} frames are not a multiple of {k} channels; check"
-            f" `channels`, or leave the incomplete last round out with z_slice="
+            f" `channels`, or leave out the incomplete last frame set with z_slice="
             f"({first}, {stop - (stop - first) % k})"
         )
     found = []
@@ -135,14 +135,14 @@ def interleave(
 def subtract_offset(
     channels: list[Conversion], offset: float | str | None
 ) -> list[Conversion]:
-    """Return the channels less the camera's offset, in signed floating point.
+    """Return the channels minus the camera's offset, in signed floating point.
 
     Parameters
     ----------
     channels
         The channels.
     offset
-        Counts; "auto": estimated for each channel, see `estimate_offset`.
+        Offset in counts; "auto" estimates it for each channel, see `estimate_offset`.
     """
     if offset is None:
         return channels
@@ -155,7 +155,7 @@ def subtract_offset(
                 "%s: offset of %.4g counts (standard error %s), from %s",
                 channel.name,
                 counts,
-                "not known" if error is None else f"{error:.2g}",
+                "unknown" if error is None else f"{error:.2g}",
                 source,
             )
         shape = channel.recording.shape[1:]
@@ -172,29 +172,30 @@ def subtract_offset(
 
 
 def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
-    """Return the counts in the dark, their uncertainty and their source.
+    """Return the camera's counts in the dark, their standard error and their source.
 
     Parameters
     ----------
     recording
-        As the camera recorded it.
+        The raw recording, as the camera recorded it.
 
     Returns
     -------
     tuple
-        What the microscope measured in the dark, where the file states it (its error
-        is not known: None). Otherwise the median of the dark frames (spatial standard
-        deviation and mean far below those of most frames) and its standard error.
-        Then where they come from, in words.
+        (counts, standard error or None, source as text). The counts are those that the
+        microscope measured in the dark, if the file states them; their error is then
+        unknown (None). Otherwise they are the median over the dark frames: frames whose
+        mean and spatial standard deviation are far below those of most frames.
 
     Raises
     ------
     InvalidValueError
-        There are no dark frames; the message says what the offset is at most.
+        The recording has no dark frames; the message gives an upper limit of the
+        offset.
     """
     stated = recording.metadata.dark_counts
     if len(stated) == 1 and np.isfinite(stated[0]):
-        return float(stated[0]), None, "the microscope's own measurement in the file"
+        return float(stated[0]), None, "the microscope's dark measurement in the file"
     means, total = [], np.zeros(recording.shape[1:])
     for _, block in recording.blocks(64):
         values = block.astype(np.float64)
@@ -211,9 +212,9 @@ def estimate_offset(recording: Recording) -> tuple[float, float | None, str]:
     darkest = float(np.quantile(total / len(recording), 0.001))
     raise InvalidValueError(
         "offset is 'auto', but the file does not state the counts in the dark and has"
-        " no dark frames (shutter closed)."
-        f" It is at most {darkest:.4g} counts, the darkest pixels; give it as a number,"
-        " from the camera's data sheet or from a recording with the shutter closed"
+        " no dark frames (shutter closed). The offset is at most"
+        f" {darkest:.4g} counts, the level of the darkest pixels. Give it as a number:"
+        " take it from the camera's data sheet or from a recording with closed shutter"
     )
 
 
@@ -222,7 +223,7 @@ def subtract(
     background: str | float | NDArray[Any] | None,
     reduction: str | Callable[..., Any] | None,
 ) -> list[Conversion]:
-    """Return the channels minus the background; its own channel is left out."""
+    """Return the channels minus the background, without the background channel."""
     if background is None or reduction is None:  # None only without background
         return channels
     if isinstance(background, str):
@@ -240,8 +241,8 @@ def subtract(
         frame = background_frame(np.asarray(background), reduction)
     if frame.shape != channels[0].recording.shape[1:]:
         raise InvalidValueError(
-            f"the background has shape {frame.shape}, the frames of the recording"
-            f" {channels[0].recording.shape[1:]}"
+            f"the background has shape {frame.shape}, but the frames of the recording"
+            f" have shape {channels[0].recording.shape[1:]}; both must be the same"
         )
     return [replace(c, recording=subtract_frame(c.recording, frame)) for c in channels]
 
@@ -249,20 +250,20 @@ def subtract(
 def background_frame(
     background: NDArray[Any], reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return an array as one background frame."""
+    """Return a background array, reduced over time if needed, as one frame."""
     if background.ndim == 3:
-        background = reducer(reduction)(background, axis=0)
+        background = choose_reduction(reduction)(background, axis=0)
     if background.ndim != 2:
         raise InvalidValueError(
             f"the background array has shape {background.shape}; expected (row, column)"
-            " or frames"
+            " or (frame, row, column)"
         )
     return background.astype(np.float64)
 
 
 def subtract_frame(recording: Recording, background: NDArray[np.float64]) -> Recording:
     """Return the recording minus a frame, in signed floating point."""
-    # float32 holds every integer of 16 bits
+    # float32 represents every 16-bit integer exactly
     kind = np.dtype(
         np.float32
         if recording.dtype.itemsize <= 2 or recording.dtype == np.float32
@@ -274,8 +275,8 @@ def subtract_frame(recording: Recording, background: NDArray[np.float64]) -> Rec
     )
 
 
-def reducer(reduction: str | Callable[..., Any]) -> Any:
-    """Return the function of a reduction's name."""
+def choose_reduction(reduction: str | Callable[..., Any]) -> Any:
+    """Return the function that a reduction names; a function is returned unchanged."""
     if callable(reduction):
         return reduction
     if reduction not in REDUCTIONS:
@@ -289,11 +290,11 @@ def reducer(reduction: str | Callable[..., Any]) -> Any:
 def reduce_frames(
     recording: Recording, reduction: str | Callable[..., Any]
 ) -> NDArray[np.float64]:
-    """Return the reduction of all frames to one.
+    """Return all frames of a recording reduced to one frame, float64 (row, column).
 
     Reads whole time courses of a few rows at a time.
     """
-    function = reducer(reduction)
+    function = choose_reduction(reduction)
     frames, rows, columns = recording.shape
     height = max(1, TIME_COURSE_BYTES // (frames * columns * 8))
     result = np.empty((rows, columns))
@@ -302,7 +303,7 @@ def reduce_frames(
         reduced = np.asarray(function(strip.astype(np.float64), axis=0))
         if reduced.shape != strip.shape[1:]:
             raise InvalidValueError(
-                f"subtract_func gave shape {reduced.shape} for frames of shape"
+                f"subtract_func returned shape {reduced.shape} for frames of shape"
                 f" {strip.shape} and axis=0; expected {strip.shape[1:]}"
             )
         result[top : top + height] = reduced
@@ -331,7 +332,10 @@ def target_size(
 
 
 def resize(recording: Recording, size: tuple[int, int]) -> Recording:
-    """Return the recording resampled to ``size``, its pixel size with it."""
+    """Return the recording resampled to ``size`` (rows, columns), with its pixel size.
+
+    The recording itself if it has this size already.
+    """
     metadata: Metadata = recording.metadata
     if metadata.pixel_size is not None:
         rows, columns = (

@@ -36,12 +36,12 @@ Baseline = Literal[
 #: bytes of one chunk of a lazy result
 LAZY_BYTES = 32 << 20
 
-#: raise it when dF or dF/F of the same recording has other values
+#: increase it when dF or dF/F of the same recording changes
 ALGORITHM_VERSION = 2
 
 
 class Delta:
-    """Estimates the background of each pixel and returns the signal above it.
+    """Estimate the background of each pixel; return the signal above it.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ class Delta:
     Attributes
     ----------
     result : array
-        What `run` returned, None before.
+        The result of `run`; None before.
     floored : int
-        Voxels whose background was below the floor that ``dFF`` divides by, known once
-        the result is computed or saved.
+        Number of voxels whose background was below `floor`, so that ``dFF`` divided by
+        `floor` instead. Counted while the result is computed or saved.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Delta:
         self._settings: DeltaSettings | None = None
 
     def __repr__(self) -> str:
-        """Return the input and the state of the computation as text."""
+        """Return the input, the method and the window as text."""
         name = (
             f"array of shape {self.data.shape}"
             if hasattr(self.data, "shape")
@@ -89,7 +89,7 @@ class Delta:
 
     @property
     def floored(self) -> int:
-        """Number of voxels whose background was raised to the floor before dividing."""
+        """Number of voxels for which ``dFF`` divided by `floor`."""
         return self._signal.tally if self._signal else 0
 
     def run(
@@ -106,43 +106,49 @@ class Delta:
         floor: float = 1.0,
         check_channels: bool = True,
     ) -> Any:
-        """Correct the recording; the kind of the result follows that of the input.
+        """Return the corrected recording, as an array or lazily (see Returns).
 
         Parameters
         ----------
         window
-            Frames on each side of a frame that its background is taken from.
+            The background of a frame is estimated from this many frames on each side.
         method
             ``background``, ``dF`` = F - background, or ``dFF`` = (F - background) /
             background.
         chunk_strategy, chunks
-            How a lazy result is cut, see `astrocast.io.chunks.infer_chunks`.
+            Chunks of a lazy result, see `astrocast.io.chunks.infer_chunks`.
         overwrite_first_frame
             Replace frame 0 of the result by frame 1.
         baseline
             ``minimum``: the two-sided rolling minimum; ``percentile``: a running
             percentile of the frames ``t - window`` to ``t + window``;
-            ``corrected_minimum``: the minimum of a moving average, raised by what noise
-            lowers it; ``exponential``, ``double_exponential``: a decay fitted to the
-            mean trace, scaled to each pixel (``window`` does not apply). When to use
-            which: ``docs/algorithms/baseline.md``.
+            ``corrected_minimum``: the minimum of a moving average, corrected for the
+            bias that noise causes; ``exponential``, ``double_exponential``: a decay
+            fitted to the mean trace and scaled to each pixel (``window`` has no
+            effect). ``docs/algorithms/baseline.md`` says when to use which.
         percentile
             0 to 100, for ``baseline="percentile"``.
         smooth
-            Odd number of frames that are averaged, for
+            Length of the moving average, an odd number of frames, for
             ``baseline="corrected_minimum"``.
         floor
-            Least background that ``dFF`` divides by.
+            ``dFF`` divides by at least this background.
         check_channels
-            Refuse a file of which even and odd frames look like two channels. Results
-            of this package, arrays and opened recordings are not looked at.
+            Raise an error if the even and odd frames of a file look like two channels.
+            Results of this package, arrays and opened recordings are not checked.
 
         Returns
         -------
         ndarray or dask array
-            float32 (frame, row, column): an array in memory for an array, a lazy dask
-            array for a dask array or a path; `save` streams it to a file without
-            holding it in memory.
+            float32 (frame, row, column). If the input is a NumPy array, an array in
+            memory; if it is a dask array or a path, a lazy dask array, which `save`
+            writes block by block.
+
+        Raises
+        ------
+        InvalidValueError
+            A parameter is invalid; the recording has one frame, or contains NaN or
+            infinity.
         """
         self._settings = DeltaSettings.checked(
             window=window,
@@ -162,9 +168,7 @@ class Delta:
                 self.loc or None,
                 check_channels=self._settings.check_channels,
             )
-        except (
-            InvalidTypeError
-        ) as error:  # the contract of this class has a ValueError here
+        except InvalidTypeError as error:  # this class documents a ValueError
             raise InvalidValueError(str(error)) from error
         if len(recording) < 2:
             raise InvalidValueError(
@@ -186,10 +190,10 @@ class Delta:
         return self.result
 
     def _overwrite(self, path: Path, signal: BaselineRecording) -> Any:
-        """Replace a TileDB recording by its correction, written beside and renamed."""
+        """Replace a TileDB recording by its correction (new file, then rename)."""
         warnings.warn(
-            f"{path} is overwritten by its {signal.settings.method}, as documented for"
-            " .tdb: keep a copy of the recording, or convert it to .h5 first",
+            f"{path} is overwritten with its {signal.settings.method}, as documented"
+            " for .tdb files. To keep the recording, copy or convert it (.h5) first",
             AstrocastWarning,
             stacklevel=stack_level(),
         )
@@ -235,13 +239,13 @@ class Delta:
         compression: Literal["gzip", "szip", "lz4", "lzf", "zstd"] | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write the result, block by block where it is not in memory already.
+        """Write the result, block by block unless it is in memory already.
 
         Parameters
         ----------
         output_path
-            File to write, its suffix decides the format; the file of the input gains a
-            dataset.
+            File to write; the suffix decides the format. An existing HDF5 file or zarr
+            store, also that of the input, gains a dataset.
         loc
             Name of the dataset.
         chunk_strategy, chunks
@@ -256,12 +260,10 @@ class Delta:
         NotRunError
             `run` has not been called.
         OutputExistsError, OutputError
-            The output is there already, or cannot be written.
+            The output exists already, or cannot be written.
         """
         if self._signal is None or self._settings is None:
-            raise NotRunError(
-                "there is nothing to save yet: call run(window=...) first"
-            )
+            raise NotRunError("no result to save yet: call run(window=...) first")
         signal = self._signal
         with (
             create_recording(
@@ -293,8 +295,9 @@ class Delta:
         if self.floored and self._settings is not None:
             warnings.warn(
                 f"{self.floored} voxels have a background below"
-                f" {self._settings.floor:g}, which dFF divided by instead; subtract the"
-                " camera's offset or use method='dF'",
+                f" {self._settings.floor:g}; for them dFF divided by"
+                f" {self._settings.floor:g}. Check the offset that was subtracted, or"
+                " use method='dF'",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )

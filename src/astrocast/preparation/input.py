@@ -1,4 +1,4 @@
-"""From the file of a microscope to one dataset per channel."""
+"""Convert the file of a microscope into one dataset per channel."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ from astrocast.runtime.provenance import plain
 from astrocast.runtime.stage_input import refuse_alternation
 from astrocast.settings.conversion import ConversionSettings
 
-#: raise it when the conversion of the same recording gives other values
+#: increase it when the converted values of the same recording change
 ALGORITHM_VERSION = 2
 logger = logging.getLogger(__name__)
 
-#: formats of which a file holds one recording: several channels become several files
+#: formats with one recording per file: several channels become several files
 SINGLE = (".tif", ".tiff", ".npy", ".tdb", ".mp4", ".avi")
-#: bytes of one chunk of a lazy result in memory: few enough tasks, small enough to hold
-#: several
+#: bytes of one chunk of a lazy result: large enough for few tasks, small enough that
+#: several fit into memory
 LAZY_BYTES = 32 << 20
 
 
 class Input:
     """Read recordings of many formats, prepare them, and store the result.
 
-    Splits channels, subtracts a background, resizes and converts.
+    `run` splits channels, subtracts a background, resizes and converts the dtype.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Input:
         self.logger = instance_logger(__name__, logging_level)
 
     def __repr__(self) -> str:
-        """Return the name of the class; it holds nothing between calls."""
+        """Return the name of the class: an instance has no state between calls."""
         return "<Input: run(path) reads and converts a recording>"
 
     def run(
@@ -114,13 +114,13 @@ class Input:
         nan_border: Literal["keep", "crop", "fill"] = "keep",
         check_channels: bool = True,
     ) -> dict[str, Any]:
-        """Convert a recording; returns its channels, or writes them and returns where.
+        """Convert a recording; return its channels, or write them to a file.
 
-        The steps are, in this order: split the channels, subtract the background,
-        rescale, convert the dtype. Every step works frame by frame, so the result does
-        not depend on how the recording is cut into blocks, and memory does not grow
-        with its length (a `subtract_func` sees whole time courses of a few rows at a
-        time).
+        The steps are, in this order: split the channels, replace invalid pixels,
+        subtract the offset, subtract the background, rescale, convert the dtype. Every
+        step works frame by frame: the result does not depend on the blocks in which the
+        recording is read, and memory does not grow with its length. (`subtract_func`
+        gets whole time courses, a few rows at a time.)
 
         Parameters
         ----------
@@ -128,10 +128,10 @@ class Input:
             File or folder: TIFF, a folder of TIFFs, HDF5, zarr, TileDB, NumPy, CZI,
             LIF, ND2, AVI, MP4; or an array.
         output_path
-            File to write, its suffix decides the format; an existing HDF5 file or zarr
-            store gains datasets. Formats of one recording per file (TIFF, NumPy,
-            TileDB, video) get one file per channel, ``<stem>_<channel>.<suffix>``, when
-            there are several. None returns the data.
+            File to write; the suffix decides the format. An existing HDF5 file or zarr
+            store gains datasets. In formats with one recording per file (TIFF, NumPy,
+            TileDB, video), several channels become several files,
+            ``<stem>_<channel>.<suffix>``. None returns the data.
         sep
             The TIFFs of a folder are sorted by the number after the last ``sep`` in
             their names.
@@ -140,79 +140,80 @@ class Input:
             are channel ``i`` and become ``<loc_out>/ch<i>``. A dict ``{0: "a", 1:
             "b"}`` names the datasets instead, and ``loc_out`` does not apply.
         z_slice
-            Frames of the file to convert, ``(first, last + 1)``, counted before
-            channels are split: the channel of a frame is decided by its place in the
-            file.
+            Frames to convert, ``(first, last + 1)``, counted in the file before the
+            channels are split. The position in the file decides the channel of a frame.
         lazy
             Read block by block; False loads the recording into memory first.
         subtract_background
             A number; the name of a channel (``"ch1"``, ``"data/ch1"`` or its name in
             ``channels``), which is then not written; or an array: one frame, or several
-            that are reduced as well. Calculated in signed floating point.
+            frames, which `subtract_func` reduces to one. The difference is calculated
+            in signed floating point.
         subtract_func
-            How the background's frames become one frame: ``mean``, ``max``, ``min``,
-            ``std``, or a function that is called as ``f(frames, axis=0)``, for example
-            `numpy.median`.
+            Reduces the frames of the background to one frame: ``mean``, ``max``,
+            ``min``, ``std``, or a function that is called as ``f(frames, axis=0)``, for
+            example `numpy.median`.
         rescale
-            A float (or two, row and column) is a factor; an int (or two) the final size
-            in pixels; 1 leaves the size as it is. Anti-aliased, see
+            A float (or two: rows, columns) is a factor; an int (or two) is the final
+            size in pixels; 1 keeps the size. Anti-aliased, see
             `astrocast.kernels.frames.resample`.
         dtype
-            dtype of the result. Values are rounded and saturate at the limits of an
-            integer type, with one warning that counts them. The default gives int64.
+            dtype of the result. For an integer type, values are rounded and clipped to
+            its range; one warning counts the clipped values. The default is int64.
         in_memory
             Without ``output_path``: return NumPy arrays; otherwise lazy dask arrays.
         loc_in
-            Dataset to read, where the file holds several.
+            Dataset to read, if the file contains several.
         loc_out
             Group of the written datasets.
         chunk_strategy, chunks
             Shape of a chunk, see `astrocast.io.chunks.infer_chunks`.
         compression
-            ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; zarr stores with
-            lz4 unless another is named.
+            ``gzip``, ``szip``, ``lzf``, ``lz4`` or ``zstd`` for HDF5; the default for
+            zarr is lz4.
         offset
-            Counts of the camera in the dark, subtracted from every pixel before
-            anything else; "auto" takes it from what the microscope measured, where the
-            file says it, otherwise from dark frames (shutter closed). Use a float
-            dtype, or noise below the offset is cut off.
+            Counts of the camera in the dark, subtracted from every pixel before the
+            background. "auto" uses the dark measurement of the microscope if the file
+            contains it, otherwise dark frames (shutter closed). Use a float dtype:
+            unsigned types cut off the noise below the offset.
         other_files
-            Read pixels that an HDF5 file takes from other files (links, virtual
-            datasets, external storage); refused otherwise.
+            Allow an HDF5 file to take pixels from other files (links, virtual datasets,
+            external storage); otherwise this is an error.
         missing_chunks
-            Read chunks that are not in a zarr or HDF5 store as its fill value; refused
-            otherwise.
+            Read chunks that are missing in a zarr or HDF5 store as its fill value;
+            otherwise this is an error.
         plane, position, channel
-            Which to read of a file that holds several: numbers counted from 0, or
-            names. With ``channel`` it becomes the only one; without, all are read, as
-            many as ``channels``. A `Recording` as input was chosen when it was opened.
+            Plane, position or channel to read if the file contains several: a number
+            from 0, or a name. With ``channel``, only this channel is read; without it,
+            all channels, and ``channels`` must be their number. Not for a `Recording`
+            as input: choose when you open it.
         axes
-            Names of the axes of an array where the file does not name them, for example
+            Names of the axes of an array if the file does not name them, for example
             ``"TZYX"``, see `astrocast.io.open_recording`.
         missing
-            What becomes of frames that the numbers in the names of a folder's files
-            show to be missing: ``"refuse"``, ``"blank"`` (frames of 0, marked as
-            missing in the table of frames) or ``"close"``.
+            What to do if the numbers in the file names of a folder show that frames are
+            missing: ``"refuse"`` raises an error, ``"blank"`` inserts frames of 0
+            (marked as missing in the table of frames), ``"close"`` closes the gap.
         nan_border
-            What becomes of pixels that are not numbers, as at the border of a
-            registered recording: ``"keep"`` them (float types only), ``"crop"`` to the
-            largest rectangle of pixels that are numbers in all frames, or ``"fill"``
-            with the mean of their frame.
+            What to do with NaN pixels, for example at the border of a registered
+            recording: ``"keep"`` (float types only), ``"crop"`` to the largest
+            rectangle without NaN in any frame, or ``"fill"`` with the mean of their
+            frame.
         check_channels
-            Refuse a recording of which even and odd frames look like two channels when
-            it is read as one.
+            Raise an error if the even and odd frames of a recording that is read as one
+            channel look like two channels.
 
         Returns
         -------
         dict
-            Dataset name to array, or to the path that was written.
+            Dataset name -> array, or path of the written file.
 
         Raises
         ------
         RecordingNotFoundError, FormatError, DatasetNotFoundError, InvalidValueError
-            The input is not there, is damaged, or does not fit the parameters.
+            The input does not exist, is damaged, or does not fit the parameters.
         OutputExistsError, OutputError
-            The output is there already, or cannot be written.
+            The output exists already, or cannot be written.
         """
         settings: ConversionSettings = ConversionSettings.checked(
             sep=sep,
@@ -314,9 +315,9 @@ class Input:
 
 
 def open_chosen(source: Any, settings: ConversionSettings) -> Recording:
-    """Return the recording that the settings choose of a source.
+    """Open the recording in ``source`` that the settings choose.
 
-    A `Recording` is taken as it is: it was chosen when it was opened.
+    An open `Recording` is used unchanged: the choice was made when it was opened.
     """
     count = channel_count(settings.channels)
     if isinstance(source, Recording):
@@ -341,10 +342,10 @@ def store_frame_quality(
     name: str,
     logger: logging.Logger,
 ) -> None:
-    """Store which frames are not pictures beside the recording that was written.
+    """Write the table of bad frames beside the recording that was written.
 
-    The table is empty where all are: later stages then do not measure again. Frames
-    that the input lacks are marked as missing.
+    If no frame is bad, the table is empty: later stages then do not measure again.
+    Frames that are missing in the input are marked as missing.
     """
     single = isinstance(target, Path) and target.suffix.lower() in SINGLE
     loc = None if single else name
@@ -357,16 +358,16 @@ def store_frame_quality(
     counts = table["kind"].value_counts()
     if len(counts):
         listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-        logger.warning("%s: frames that are not pictures: %s", name, listed)
+        logger.warning("%s: bad frames: %s", name, listed)
 
 
 def channel_count(channels: int | dict[int, str]) -> int:
-    """Return how many channels are interleaved."""
+    """Return the number of interleaved channels."""
     return channels if isinstance(channels, int) else len(channels)
 
 
 def prepare(source: Recording, settings: ConversionSettings) -> list[Conversion]:
-    """Return the channels that will be written, each a lazy recording."""
+    """Return the channels to write, each as a lazy recording."""
     first, stop = settings.z_slice or (0, len(source))
     channels = interleave(source, settings.channels, settings.loc_out, first, stop)
     channels = [replace_invalid(c, settings.nan_border) for c in channels]
@@ -407,14 +408,14 @@ def lazy_chunks(
 
 
 def channel_path(path: Path, name: str) -> Path:
-    """Return the path of one of several channels: the store, or a separate file."""
+    """Return the path for one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
     return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:
-    """Return file and processing steps as plain values."""
+    """Return the input file and the settings as values that JSON can store."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     if isinstance(values["subtract_background"], np.ndarray):
         values["subtract_background"] = (

@@ -1,4 +1,4 @@
-"""Pixels that are not numbers, as registration elsewhere leaves them: crop or fill."""
+"""Crop or fill NaN pixels, such as other programs leave at the border of a movie."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from astrocast.io.views import CroppedRecording, MappedRecording
 from astrocast.kernels.frames.invalid import fill_invalid, largest_rectangle
 from astrocast.preparation.channels import Conversion
 
-#: frames that are read at a time to find pixels that are not numbers
+#: frames that are read at a time to find NaN pixels
 CROP_FRAMES = 64
 
 
 def replace_invalid(channel: Conversion, how: str) -> Conversion:
-    """Return the channel without pixels that are not numbers: cropped or filled.
+    """Return the channel without NaN or infinite pixels: cropped or filled.
 
     Parameters
     ----------
     channel
         The channel.
     how
-        ``keep`` leaves them; ``crop`` reads the recording once, and takes the largest
-        rectangle of pixels that are numbers in all frames; ``fill`` puts the mean of
-        the other pixels of their frame.
+        ``keep`` returns the channel unchanged; ``crop`` reads the recording once and
+        crops it to the largest rectangle whose pixels are finite in all frames;
+        ``fill`` replaces each invalid pixel by the mean of the finite pixels of its
+        frame.
+
+    Raises
+    ------
+    InvalidValueError
+        ``crop`` would remove more than half of the pixels.
     """
     recording = channel.recording
     if how == "keep" or recording.dtype.kind != "f":
@@ -47,17 +53,17 @@ def replace_invalid(channel: Conversion, how: str) -> Conversion:
     kept = (rows.stop - rows.start) * (columns.stop - columns.start)
     if 2 * kept < finite.size:
         raise InvalidValueError(
-            f"{int((~finite).sum())} of {finite.size} pixels are not numbers in all"
-            f" frames; the largest rectangle without them has {kept} pixels, less than"
-            " half. Fill them instead (nan_border='fill'), or leave frames without"
-            " numbers out with z_slice"
+            f"{int((~finite).sum())} of {finite.size} pixels are NaN or infinite in at"
+            f" least one frame; the largest rectangle without them has {kept} pixels,"
+            " less than half of the frame. Use nan_border='fill' instead, or leave out"
+            " the frames that consist of NaN with z_slice"
         )
     cropped = CroppedRecording(recording, rows, columns)
     if kept < finite.size:
         text = (
             f"{channel.name}: cropped to rows {rows.start} to {rows.stop - 1} and"
-            f" columns {columns.start} to {columns.stop - 1}: the others are not"
-            " numbers in all frames"
+            f" columns {columns.start} to {columns.stop - 1}: pixels outside are NaN in"
+            " at least one frame"
         )
         warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
         cropped.remarks = (*cropped.remarks, text)

@@ -1,4 +1,4 @@
-"""Odd lines of a bidirectional scan, put back where the even ones are."""
+"""Align the odd lines of a bidirectional scan with the even lines."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from astrocast.kernels.registration.bidirectional import (
     move_odd_lines,
 )
 
-#: the offset is estimated from so many runs of so many consecutive frames
+#: the offset is estimated from RUNS means of RUN_FRAMES consecutive frames each
 RUNS, RUN_FRAMES = 8, 8
 
 
 class LineAlignedRecording(DerivedRecording):
     """A recording whose odd lines are moved back when it is read, float32.
 
-    Where the source has no negative values by its type, the result has none either.
+    If the dtype of the source is unsigned, the result has no negative values.
 
     Parameters
     ----------
     source
-        The recording as it was scanned.
+        The recording with displaced lines.
     pixels
-        Displacement of its odd lines, positive to the right.
+        Displacement of its odd lines in pixels, positive to the right.
     """
 
     def __init__(self, source: Recording, pixels: float) -> None:
@@ -63,9 +63,9 @@ def estimate_line_offset(recording: Recording) -> LineOffset:
 
 
 def choose_line_offset(recording: Recording, bidi: float | str) -> float:
-    """Return by how many pixels the odd lines are to be moved back.
+    """Return the displacement of the odd lines to correct, in pixels.
 
-    ``bidi`` is a number, "off" (0), or "auto": the estimate where it is significant,
+    ``bidi`` is a number, "off" (0), or "auto": the estimate if it is significant,
     otherwise 0.
     """
     if bidi == "off":
@@ -77,5 +77,5 @@ def choose_line_offset(recording: Recording, bidi: float | str) -> float:
 
 
 def align_lines(recording: Recording, pixels: float) -> Recording:
-    """Return the recording with aligned lines; the recording itself for 0."""
+    """Return the recording with aligned lines; unchanged if ``pixels`` is 0."""
     return LineAlignedRecording(recording, pixels) if pixels else recording

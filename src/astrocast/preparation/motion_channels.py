@@ -1,4 +1,4 @@
-"""Channels that moved together: which they are, and the motion of one for another."""
+"""Channels that moved together: open them, and apply the motion of one to another."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from astrocast.runtime.frame_quality import frame_quality_before_motion
 from astrocast.settings.motion import MotionSettings
 
 
-def channel(path: Any, other: Any) -> tuple[Any, str | None]:
+def locate_channel(path: Any, other: Any) -> tuple[Any, str | None]:
     """Return (source, loc) of a further channel.
 
-    A name is a dataset beside the first one; anything else is a recording.
+    ``other``: the name of a dataset in the file ``path``, a recording, or (recording,
+    name).
     """
     if (
         isinstance(other, str)
@@ -49,23 +50,23 @@ def open_reference(
     settings: MotionSettings,
     also: Sequence[Any],
 ) -> tuple[Recording, float]:
-    """Return what the motion is estimated on, and the offset of its odd lines, pixels.
+    """Return the recording to estimate motion on, and its line offset in pixels.
 
-    The reference channel or the recording itself (``own``, from ``path``), with aligned
-    lines, and the channels ``also`` added.
+    This is the reference channel, or else the recording itself (``own``, opened from
+    ``path``), with aligned lines. The channels ``also`` are added to it.
     """
     recording, name = own, settings.reference_channel
     if name is not None:
-        recording = open_in_stack(stack, *channel(path, name))
+        recording = open_in_stack(stack, *locate_channel(path, name))
         check_same_shape(own, recording, name)
     pixels = choose_line_offset(recording, settings.bidi)
-    members = [open_in_stack(stack, *channel(path, other)) for other in also]
+    members = [open_in_stack(stack, *locate_channel(path, other)) for other in also]
     aligned = [align_lines(member, pixels) for member in (recording, *members)]
     return SummedChannels(aligned) if also else aligned[0], pixels
 
 
 def check_same_shape(recording: Recording, reference: Recording, name: Any) -> None:
-    """Refuse a reference channel that is not of the shape of the recording."""
+    """Raise `InvalidValueError` if the reference channel has another shape."""
     if recording.shape != reference.shape:
         raise InvalidValueError(
             f"the reference channel {name} has the shape {reference.shape}, the"
@@ -74,11 +75,11 @@ def check_same_shape(recording: Recording, reference: Recording, name: Any) -> N
         )
 
 
-def applied_to(motion: Motion, recording: Recording, nonneg_movie: bool) -> Motion:
-    """Return the motion of a reference channel for another recording.
+def transfer_motion(motion: Motion, recording: Recording, nonneg_movie: bool) -> Motion:
+    """Return the motion of a reference channel, for use on another recording.
 
-    The lowest value and the frames that are not pictures are those of the recording;
-    frames of the reference that were not registered stay in the table.
+    The lowest value is measured in this recording. The table of bad frames contains its
+    own bad frames and those of the reference.
     """
     own = frame_quality_before_motion(recording)
     both = pd.concat([own, motion.frame_table], ignore_index=True)
@@ -89,14 +90,14 @@ def applied_to(motion: Motion, recording: Recording, nonneg_movie: bool) -> Moti
     bad = motion.quality["bad_frame"] | frames_left_out(own, len(recording))
     return replace(
         motion,
-        offset=offset_of(recording) if nonneg_movie else 0.0,
+        offset=measure_offset(recording) if nonneg_movie else 0.0,
         frame_table=table,
         quality=motion.quality | {"bad_frame": bad},
     )
 
 
-def offset_of(recording: Recording) -> float:
-    """Return what lifts the lowest value of a recording to zero, at least 0."""
+def measure_offset(recording: Recording) -> float:
+    """Return the constant (>= 0) that makes all values of a recording >= 0."""
     if recording.dtype.kind in "bu":
         return 0.0
     blocks = list(plan_blocks(len(recording), frames_per_block(recording), (0, 0)))

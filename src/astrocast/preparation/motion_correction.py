@@ -1,4 +1,4 @@
-"""Motion correction: where every frame has moved, and the movie with that undone."""
+"""Motion correction: estimate the shift of every frame and move the frames back."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from astrocast.io.recording import as_dtype
 from astrocast.kernels.registration.engine import OutputConversion
 from astrocast.preparation.line_offset import align_lines
 from astrocast.preparation.motion_channels import (
-    applied_to,
     check_same_shape,
     open_reference,
+    transfer_motion,
 )
 from astrocast.preparation.motion_estimate import Motion, estimate_motion
 from astrocast.preparation.motion_moving import (
     MoveBack,
     choose_engine,
     frames_moved,
-    journal,
     open_in_stack,
+    open_journal,
     store_beside,
 )
 from astrocast.preparation.motion_results import MotionResults
@@ -44,21 +44,20 @@ from astrocast.settings.motion import MotionSettings
 
 
 class MotionCorrection(MotionResults):
-    """Finds how far every frame of a recording has moved, and undoes it.
+    """Estimate the shift of every frame of a recording, and move the frames back.
 
     `run` estimates the motion in one pass; `save` reads the recording again, moves
-    every frame back and writes it. The recording is never held in memory: peak memory
-    does not grow with its length.
+    every frame back and writes it. Peak memory does not grow with the length of the
+    recording.
 
     Parameters
     ----------
     working_directory
-        Folder for intermediate results. When it is given, every finished block of `run`
-        is kept there, and a run with the same input and parameters that was interrupted
-        goes on where it stopped; so does `save` to zarr, and to HDF5 without
-        compression. Without it nothing is kept.
+        Folder for intermediate results. `run` stores every finished block there, and an
+        interrupted run with the same input and parameters continues where it stopped;
+        so does `save` to zarr, and to HDF5 without compression. None stores nothing.
     logging_level
-        Level of this module's log lines (10 debug ... 50 critical).
+        Level of the messages of this class (10 debug ... 50 critical).
 
     Attributes
     ----------
@@ -74,22 +73,23 @@ class MotionCorrection(MotionResults):
         position of the sample.
     quality : dict
         Per frame: ``correlation_before`` and ``correlation_after`` (with the template),
-        ``residual`` (pixels that are left between frame and template, by least squares;
-        mostly noise in dim recordings), ``bad_frame``.
+        ``residual`` (remaining shift between frame and template in pixels, by least
+        squares; mostly noise in dim recordings), ``bad_frame``.
     bad_frames : numpy.ndarray
         bool (frame,): frames that are left out, see ``frame_quality``.
     frame_quality : pandas.DataFrame
-        Frames that are not pictures (black, repeated, a flash ...), agree too little
-        with the template, or reached `max_shifts`; from ``severity`` 0.5 on they are
-        left out. See `astrocast.io.stores.frame_quality`.
+        Frames without a usable image (black, repeated, a flash ...), frames that agree
+        too little with the template, and frames that reached `max_shifts`. Frames with
+        ``severity`` >= 0.5 are left out. See `astrocast.io.stores.frame_quality`.
     crispness : tuple of float
-        Crispness of the mean image before and after: root mean square of its gradient.
+        Crispness (root mean square of the gradient) of the mean image before and after
+        the correction.
     line_offset : float
-        Displacement of the odd lines that is taken out, pixels, positive to the right;
-        0 for none.
+        Corrected displacement of the odd lines in pixels, positive to the right; 0 if
+        none is corrected.
     border : tuple of int
         Pixels at (top, bottom, left, right) of the corrected movie that lie outside the
-        raw frame in some good frame.
+        raw frame in at least one good frame.
 
     Notes
     -----
@@ -127,7 +127,7 @@ class MotionCorrection(MotionResults):
         self._line_offset = 0.0
 
     def __repr__(self) -> str:
-        """Return what was registered, and how far it had moved."""
+        """Return the number of frames and the largest shift as text."""
         if self._motion is None:
             return "<MotionCorrection, not run yet>"
         frames, largest = len(self.shifts), float(abs(self.shifts).max())
@@ -149,7 +149,7 @@ class MotionCorrection(MotionResults):
         upsample_factor_grid: int = 4,
         max_deviation_rigid: int = 3,
         nonneg_movie: bool = True,
-        # caiman's spelling is the contract
+        # the published name of this parameter
         gSig_filt: tuple[int, int] | None = (20, 20),  # noqa: N803
         bigtiff: bool = True,
         *,
@@ -165,69 +165,69 @@ class MotionCorrection(MotionResults):
         Parameters
         ----------
         path
-            Recording: a path of any format that is read, a NumPy or dask array (frame,
-            row, column), or a `Recording`; integer or float of any width, at least 8 x
-            8 pixels. NaN and infinity are left out of the comparison.
+            Recording: a path of any supported format, a NumPy or dask array (frame,
+            row, column), or a `Recording`; any integer or float type, at least 8 x 8
+            pixels. The comparison leaves out NaN and infinity.
         loc
-            Dataset, in formats that hold several.
+            Dataset, in formats that contain several.
         max_shifts
-            Largest shift along rows and columns, pixels; more than half of the frame
-            cannot be told from its opposite and is not searched.
+            Largest shift along rows and columns, in pixels. Shifts above half of the
+            frame are not searched: they look the same as the opposite shift.
         niter_rig
-            Rounds of aligning and averaging the sample that the template is made from.
+            Number of rounds that align and average the sample to make the template.
         splits_rig
-            Parts the recording is worked on in; steers the size of blocks only, within
-            what memory allows.
+            Number of parts in which the recording is processed. This only sets the size
+            of blocks, as far as memory allows.
         num_splits_to_process_rig
-            Parts, spread evenly, that the sample comes from; None for all.
+            Number of evenly spread parts that the sample is taken from; None: all.
         strides, overlaps
-            A patch is stride + overlap pixels long, and the next begins a stride
+            A patch is stride + overlap pixels long; the next patch begins one stride
             further.
         pw_rigid
-            Estimate the shift of every patch instead of one per frame.
+            Estimate a shift for every patch instead of one per frame.
         splits_els, num_splits_to_process_els
-            The same as for the rigid correction, in a piecewise-rigid one.
+            As `splits_rig` and `num_splits_to_process_rig`, for piecewise-rigid
+            correction.
         upsample_factor_grid
-            Nodes of the smooth field (a cubic spline through the patches) per patch; 1
-            is linear between the patches.
+            Nodes per patch of the smooth field (a cubic spline through the patches); 1
+            is linear interpolation between the patches.
         max_deviation_rigid
-            Largest distance of a patch's shift from the frame's, pixels.
+            Largest difference between the shift of a patch and that of its frame,
+            in pixels.
         nonneg_movie
-            Keep the corrected movie at or above zero: a recording with negative values
-            is lifted by its lowest, and what the interpolation undershoots becomes
-            zero.
+            Make all values of the corrected movie >= 0: if the recording has negative
+            values, its minimum is subtracted; negative values that the interpolation
+            causes become zero.
         gSig_filt
-            Sigma of the high-pass of the fine comparison, pixels: image minus its
-            Gaussian blur. None for none.
+            Sigma in pixels of the high-pass filter (image minus its Gaussian blur) of
+            the fine comparison. None: no filter.
         bigtiff
-            Without effect: TIFF files that need it are written as BigTIFF by
-            themselves.
+            Has no effect: large TIFF files are always written as BigTIFF.
         engine
-            ``'cpu'``, ``'jax'``, or ``'auto'``: JAX where it is installed and sees a
-            GPU.
+            ``'cpu'``, ``'jax'``, or ``'auto'``: JAX if it is installed and finds a GPU.
         bidi
-            Displacement of the odd lines (1, 3, ...) of a bidirectional scan, pixels to
-            the right: a number, ``'off'``, or ``'auto'``, which estimates it and
-            corrects it only where it is significant. It is taken out before the motion
-            is estimated, and by `save`.
+            Displacement of the odd lines (1, 3, ...) of a bidirectional scan, in pixels
+            to the right: a number, ``'off'``, or ``'auto'``, which estimates it and
+            corrects it only if it is significant. It is corrected before the motion is
+            estimated, and by `save`.
         reference_channel
-            Dataset (or recording) that the motion is estimated on instead, for example
-            that of a structural dye; `save` moves the recording of `path` by it.
+            Dataset (or recording) to estimate the motion on, for example a structural
+            dye; `save` applies the motion to the recording of `path`.
         line_bands
-            Bands of lines that move on their own, for motion within the scan of a
-            frame; 1: all lines of a frame move together. Not with `pw_rigid`.
+            Number of bands of lines that move independently, for motion during the scan
+            of a frame; 1: all lines of a frame move together. Not with `pw_rigid`.
         also
-            Further channels that moved along (names of datasets in the same file,
-            paths, or arrays): the motion is estimated on all of them together. `save`
-            applies it to any.
+            Further channels that moved together with this one (names of datasets in the
+            same file, paths, or arrays): the motion is estimated on their sum. `save`
+            can apply it to each of them.
         check_channels
-            Refuse a file of which even and odd frames look like two channels. Results
-            of this package, arrays and opened recordings are not looked at.
+            Raise an error if the even and odd frames of a file look like two channels.
+            Results of this package, arrays and opened recordings are not checked.
 
         Raises
         ------
         InvalidValueError
-            A parameter, or the shape of the recording, cannot be worked with.
+            A parameter or the shape of the recording is invalid.
         """
         self.settings: MotionSettings = MotionSettings.checked(
             max_shifts=max_shifts,
@@ -265,23 +265,23 @@ class MotionCorrection(MotionResults):
                 recording, self.settings, pool, compute, self.working_directory
             )
             if reference_channel is not None:
-                motion = applied_to(motion, own, self.settings.nonneg_movie)
+                motion = transfer_motion(motion, own, self.settings.nonneg_movie)
             self._motion, self._line_offset = motion, line_offset
         self._source = (path, loc or None)
         self.logger.info("motion: %s", self.summary())
 
     def for_channel(self, loc: str, reference: str) -> MotionCorrection:
-        """Return the same motion for another dataset of the file, to `save` it.
+        """Return a copy that applies the same motion to another dataset of the file.
 
-        The lowest value and the frames that are not pictures are those of ``loc``;
-        ``reference`` is the dataset that this motion was estimated on.
+        ``reference`` is the dataset that the motion was estimated on. The lowest value
+        and the bad frames are measured in ``loc``.
         """
         assert self._source is not None
         motion, file = self._computed_motion(), self._source[0]
         other = copy(self)
         with open_recording(file, loc) as own, open_recording(file, reference) as first:
             check_same_shape(own, first, reference)
-            other._motion = applied_to(motion, own, self.settings.nonneg_movie)
+            other._motion = transfer_motion(motion, own, self.settings.nonneg_movie)
         other._source = (file, loc)
         changed = {"reference_channel": reference}
         other.settings = self.settings.model_copy(update=changed)
@@ -306,30 +306,30 @@ class MotionCorrection(MotionResults):
         Parameters
         ----------
         output
-            Path of the corrected movie, its suffix decides the format; None returns the
-            movie in memory. Shifts and quality are written beside it
-            (`astrocast.io.stores.registration_store`).
+            Path of the corrected movie; the suffix decides the format. Shifts and
+            quality are written beside it (`astrocast.io.stores.registration_store`).
+            None returns the movie in memory.
         loc
-            Dataset, in formats that hold several.
+            Dataset, in formats that contain several.
         chunk_strategy, chunks, compression
-            How it is stored, see `astrocast.io.create_recording`.
+            Storage of the movie, see `astrocast.io.create_recording`.
         remove_intermediate
-            Remove what `run` kept in the working directory for this recording (never
-            the directory itself).
+            Remove the intermediate results of `run` for this recording from the working
+            directory (never the directory itself).
         dtype
-            Of the corrected movie: float32, or an integer type (rounded and clipped to
-            its range).
+            dtype of the corrected movie: float32, or an integer type (rounded and
+            clipped to its range).
         source, source_loc
-            Another channel of the same number of frames to correct by the same motion;
-            the one of `run` when None. A name in ``source_loc`` alone is a dataset in
-            the file of `run`.
+            Another channel of the same shape to correct by the same motion; None: the
+            recording of `run`. ``source_loc`` alone names a dataset in the file of
+            `run`.
         overwrite
-            Replace a dataset that is already there.
+            Replace an existing dataset.
 
         Returns
         -------
         numpy.ndarray or None
-            The corrected movie (frame, row, column) where there is no output.
+            The corrected movie (frame, row, column) if ``output`` is None.
         """
         motion = self._computed_motion()
         assert self._source is not None
@@ -343,14 +343,14 @@ class MotionCorrection(MotionResults):
             expected = (len(motion.shifts), *motion.template.shape)
             if recording.shape != expected:
                 raise InvalidValueError(
-                    f"a recording of shape {recording.shape} is to be corrected, the"
-                    f" motion is known of {expected}; channels that moved together have"
-                    " the same shape"
+                    f"the recording to correct has the shape {recording.shape}, but the"
+                    f" motion was estimated for the shape {expected}; channels that"
+                    " moved together have the same shape (frame, row, column)"
                 )
             pool = stack.enter_context(worker_threads("motion"))
             resume = None
-            if output is not None and motion.kept is not None:
-                resume = journal(
+            if output is not None and motion.block_folder is not None:
+                resume = open_journal(
                     motion,
                     recording,
                     f"{Path(output).resolve()} {loc} {np.dtype(dtype)}",
@@ -384,6 +384,6 @@ class MotionCorrection(MotionResults):
                 )
                 if output is not None:
                     store_beside(output, loc, self.registration, motion.frame_table)
-        if remove_intermediate and motion.kept is not None:
-            shutil.rmtree(motion.kept, ignore_errors=True)
+        if remove_intermediate and motion.block_folder is not None:
+            shutil.rmtree(motion.block_folder, ignore_errors=True)
         return writer.array if isinstance(writer, ArrayWriter) else None

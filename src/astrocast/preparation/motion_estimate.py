@@ -1,4 +1,4 @@
-"""One pass over a recording: template from a sample, then the shift of each frame."""
+"""Estimate motion: make a template from a sample, then the shift of each frame."""
 
 from __future__ import annotations
 
@@ -62,16 +62,15 @@ from astrocast.runtime.frame_quality import frame_quality_before_motion
 from astrocast.runtime.progress import track
 from astrocast.settings.motion import MotionSettings
 
-#: raise it when the same recording gives other shifts or another corrected movie
+#: increase it when the shifts or the corrected movie of the same recording change
 ALGORITHM_VERSION = 6
-#: the template is built from at most this many frames, and this many bytes of them
+#: the template is made from at most this many frames and bytes
 SAMPLE_FRAMES = 120
 SAMPLE_BYTES = 96 << 20
-#: frames of more pixels are compared binned 2 x 2 only: their millions of pixels are
-#: exact enough, and images of full resolution would need gigabytes
+#: frames with more pixels are compared at half the resolution: it is exact enough, and
+#: images of full resolution would need gigabytes
 FINEST_PIXELS = 1 << 22
-#: consecutive frames of the sample that are read together where the file is stored in
-#: deep chunks
+#: length of a run of consecutive frames in the sample, if chunks have several frames
 SAMPLE_RUN = 8
 
 EstimateBlock = Callable[[NDArray[Any], Model, slice, Executor | None], Estimate]
@@ -89,13 +88,12 @@ class Motion:
     border: tuple[int, int, int, int]
     crispness: tuple[float, float]
     offset: float
-    #: the table of bad frames: those of the recording, and those that motion correction
-    #: found
+    #: table of bad frames: of the raw recording, and found by the motion correction
     frame_table: pd.DataFrame
-    #: frames whose shift was replaced by that of their neighbours
+    #: bool (frame,): frames whose first shift was replaced by a better one
     repaired: NDArray[np.bool_]
-    #: folder in which finished blocks were kept
-    kept: Path | None = None
+    #: folder that contains the finished blocks
+    block_folder: Path | None = None
 
 
 class SummedChannels(DerivedRecording):
@@ -105,7 +103,7 @@ class SummedChannels(DerivedRecording):
         shapes = {c.shape for c in channels}
         if len(shapes) > 1:
             raise InvalidValueError(
-                "channels that move together have the same shape, found"
+                "channels that moved together must have the same shape, found"
                 f" {', '.join(str(s) for s in sorted(shapes))}"
             )
         super().__init__(channels[0], dtype=np.float32)
@@ -140,16 +138,16 @@ def estimate_motion(
     Parameters
     ----------
     recording
-        Read twice: a sample, then every block.
+        The recording. A sample is read first, then every block.
     settings
-        What to do.
+        Parameters of the motion correction.
     pool
         Threads that share the work.
     estimate
-        The engine.
+        Function that estimates the motion of a block (the engine).
     directory
-        Where finished blocks are kept, so that a run that was interrupted goes on;
-        nowhere when None.
+        Folder for finished blocks, so that an interrupted run can continue; None stores
+        nothing.
     """
     if min(recording.shape[1:]) < SMALLEST:
         raise InvalidValueError(
@@ -168,21 +166,21 @@ def estimate_motion(
     model, normal, template = build_model(frames, settings, pool)
     store = EstimateStore(directory, settings, recording, frames)
     del frames
-    found, lowest = pass_over(
+    found, lowest = estimate_blocks(
         recording, block_frames(recording, splits), model, pool, estimate, store
     )
     found, repaired = repair_motion(recording, found, model, left_out)
     judged = judge_motion(found, model, normal, table, repaired, left_out)
     motion = conclude(found, lowest, model, judged, template, settings)
-    return replace(motion, kept=store.folder, repaired=repaired)
+    return replace(motion, block_folder=store.folder, repaired=repaired)
 
 
 def build_model(
     frames: NDArray[Any], settings: MotionSettings, pool: Executor
 ) -> tuple[Model, NormalRange, NDArray[np.float32]]:
-    """Return prepared template, normal range of the sample, and full template.
+    """Return (model, normal range of the correlation, template at full resolution).
 
-    The last one has the full resolution.
+    The model contains the template prepared for the comparison.
     """
     shape = (frames.shape[1], frames.shape[2])
     view = plan_view(shape, dark_border(frames))
@@ -206,7 +204,7 @@ def build_model(
         grid = plan_grid(shape, view, strides, overlaps, settings.upsample_factor_grid)
         model = piecewise_template(sample, rigid, grid, settings.max_deviation_rigid)
         if settings.line_bands > 1:
-            # lines move too fast for the frames around to help
+            # motion within a frame differs from that of the neighbouring frames
             model = replace(model, halo=0)
     estimate, good, normal = judge_sample(sample, model)
     shifts, found = estimate.shifts, estimate.fields
@@ -223,9 +221,9 @@ def build_model(
 def plan_bands(
     shape: tuple[int, int], bands: int
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return stride and overlap of bands of lines, as those of patches, in pixels.
+    """Return strides and overlaps of bands of lines in pixels, as for patches.
 
-    Bands are twice as high as they are apart, so that neighbours share lines.
+    A band is twice as high as the stride, so that neighbouring bands share lines.
     """
     height = shape[0] // bands
     if height < SMALLEST:
@@ -236,7 +234,7 @@ def plan_bands(
     return (height, shape[1]), (height, 0)
 
 
-def pass_over(
+def estimate_blocks(
     recording: Recording,
     size: int,
     model: Model,
@@ -244,17 +242,17 @@ def pass_over(
     estimate: EstimateBlock,
     store: EstimateStore,
 ) -> tuple[Estimate, float]:
-    """Return the estimate of each frame, and the minimum of all (at most 0)."""
+    """Return the estimate for all frames, and the lowest value (at most 0)."""
     halo = halo_of(model)
     blocks = list(plan_blocks(recording.shape[0], size, (halo, halo)))
     sums = ImageSums()
     done = {
-        b.start: sums.take_from(*kept)
+        b.start: sums.take_from(*stored)
         for b in blocks
-        if (kept := store.load(b)) is not None
+        if (stored := store.load(b)) is not None
     }
     with track("motion correction: shifts", recording.shape[0]) as advance:
-        advance(sum(len(kept[0].shifts) for kept in done.values()))
+        advance(sum(len(stored[0].shifts) for stored in done.values()))
         for block, found in map_blocks(
             recording,
             EstimateTask(model, estimate),
@@ -275,7 +273,7 @@ def pass_over(
 
 @dataclass(frozen=True)
 class EstimateTask:
-    """Estimate the motion of a block: what `map_blocks` calls."""
+    """Estimate the motion of a block; an operation for `map_blocks`."""
 
     model: Model
     estimate: EstimateBlock
@@ -289,14 +287,17 @@ class EstimateTask:
 
 
 class ImageSums:
-    """Sum of images over blocks, so that memory does not grow with the recording."""
+    """Sums of the images of all blocks, before and after the correction.
+
+    A running sum, so that memory does not grow with the recording.
+    """
 
     def __init__(self) -> None:
         self.before: Any = 0.0
         self.after: Any = 0.0
 
     def take_from(self, found: Estimate, lowest: float) -> tuple[Estimate, float]:
-        """Add the sums of a block, and return it without them."""
+        """Add the image sums of a block; return its estimate without them."""
         self.before, self.after = (
             self.before + found.sum_before,
             self.after + found.sum_after,
@@ -313,7 +314,7 @@ def conclude(
     template: NDArray[np.float32],
     settings: MotionSettings,
 ) -> Motion:
-    """Bridge the frames that cannot be trusted, and sum up."""
+    """Interpolate the shifts of bad frames, and return the motion."""
     n = len(found.shifts)
     bad = frames_left_out(table, n)
     shifts = interpolate_bad_frames(found.shifts, bad)
@@ -348,10 +349,10 @@ def sample_frames(
     use: int | None,
     left_out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the frames of the sample, evenly spread.
+    """Return the numbers of the frames of the sample, evenly spread.
 
-    Over the recording, or over ``use`` of its splits; frames that are ``left_out``
-    (frame,) are not among them.
+    The sample is taken from the whole recording, or from ``use`` of its ``splits``
+    parts. Frames marked in ``left_out`` (frame,) are not used.
     """
     n = recording.shape[0]
     allowed = np.arange(n)
@@ -374,7 +375,7 @@ def sample_frames(
 
 
 def block_frames(recording: Recording, splits: int) -> int:
-    """Return the frames of a block: those of a split, as far as memory allows."""
+    """Return the number of frames of a block: a split, or fewer if memory is small."""
     frames = max(16, -(-recording.shape[0] // splits))
     if frames > recording.chunk_frames:
         frames -= frames % recording.chunk_frames
@@ -382,7 +383,7 @@ def block_frames(recording: Recording, splits: int) -> int:
 
 
 def lowest_value(frames: NDArray[Any]) -> float:
-    """Return the lowest finite value of the frames, 0 at most."""
+    """Return the lowest finite value of the frames, or 0 if that is lower."""
     if frames.dtype.kind in "bu":
         return 0.0
     value = float(frames.min())
@@ -395,17 +396,17 @@ def lowest_value(frames: NDArray[Any]) -> float:
 class EstimateStore:
     """Estimates of finished blocks on disk.
 
-    In a folder for each input, set of parameters and version of the algorithm.
+    Each input, set of parameters and version of the algorithm has its own folder.
 
     Parameters
     ----------
     directory
-        Where the folder is made; None stores nothing.
+        The parent folder; None stores nothing.
     settings, recording
-        What is done to what.
+        Parameters of the motion correction, and its input.
     sample
-        The frames that the template is made from, (frame, row, column); they stand for
-        the recording.
+        The frames (frame, row, column) that the template is made from. Their content
+        identifies the recording.
     """
 
     def __init__(
@@ -428,7 +429,7 @@ class EstimateStore:
         self._blocks = BlockStore(self.folder)
 
     def load(self, block: Block) -> tuple[Estimate, float] | None:
-        """Return the estimate of a block where it is finished."""
+        """Return the estimate of a block if it is finished, else None."""
         stored = self._blocks.load(f"{block.start:08d}-{block.stop:08d}")
         if stored is None:
             return None

@@ -1,4 +1,4 @@
-"""Which frames got worse by their shift, and which cannot be trusted."""
+"""Repair wrong shifts, and find the frames whose shift cannot be trusted."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from astrocast.kernels.registration.repair_shifts import (
 from astrocast.kernels.registration.robust_model import RobustModel
 from astrocast.kernels.registration.sharpness import judge_sharpness, relative_sharpness
 
-#: a shift that changed by less was not wrong, pixels
+#: a shift counts as repaired if it changed by more than this, pixels
 REPAIRED_FROM = 0.1
-#: suspicious frames that are read together
-MENDED_TOGETHER = 16
+#: number of suspicious frames that are read at a time
+REPAIRED_TOGETHER = 16
 
 
 def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]:
@@ -49,9 +49,10 @@ def read_frames(recording: Recording, picked: NDArray[np.int64]) -> NDArray[Any]
 def repair_motion(
     recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
 ) -> tuple[Estimate, NDArray[np.bool_]]:
-    """Return the estimate without frames that get worse by it, and which were changed.
+    """Return the estimate with wrong shifts replaced, and the frames that changed.
 
-    Suspicious frames are read once more.
+    Frames whose shift looks wrong are read again. Their shift is compared with no shift
+    and with the shift of their neighbours; the shift that agrees best is used.
     """
     if len(found.shifts) < 2:  # nothing to compare with
         return found, np.zeros(len(left_out), bool)
@@ -69,8 +70,8 @@ def _mend_suspects(
     near = neighbour_shifts(found.shifts, left_out)
     robust, limit = _robust_of(model), rigid_part(model).limit
     changed = _Changes(found, model)
-    for i in range(0, len(suspects), MENDED_TOGETHER):
-        part = suspects[i : i + MENDED_TOGETHER]
+    for i in range(0, len(suspects), REPAIRED_TOGETHER):
+        part = suspects[i : i + REPAIRED_TOGETHER]
         frames = read_frames(recording, part)
         result = mend_shifts(frames, found.shifts[part], near[part], robust, limit)
         for k, t in enumerate(part):
@@ -177,7 +178,7 @@ def judge_motion(
     repaired: NDArray[np.bool_],
     left_out: NDArray[np.bool_],
 ) -> pd.DataFrame:
-    """Return the table of bad frames with those that motion correction found."""
+    """Return the table of bad frames, extended by those found in this correction."""
     after, before = found.correlation_after, found.correlation_before
     usual = float(np.median(after))
     limit = np.array(rigid_part(model).limit)
@@ -193,7 +194,7 @@ def judge_motion(
     ):
         agreement = (
             f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
-            + (f", at rest {before[t]:.2f}" if worse[t] else "")
+            + (f", without shift {before[t]:.2f}" if worse[t] else "")
         )
         if blurred[t] >= LEAVE_OUT:
             flag = (*_describe_blur(share[t]), 1.0)
@@ -204,10 +205,10 @@ def judge_motion(
         elif blurred[t] > 0:
             flag = (*_describe_blur(share[t]), 0.3)
         elif worse[t]:
-            # it is as usual, and the fine structure agreed better than at rest
+            # with a usual correlation the fine structure agrees better with the shift
             flag = ("low_agreement", agreement, 0.3)
         else:
-            flag = ("jump", "another shift agreed better than the first", 0.3)
+            flag = ("jump", "the first shift was replaced by a better one", 0.3)
         flags.append((int(t), *flag))
     return build_frame_table(flags, len(after))
 

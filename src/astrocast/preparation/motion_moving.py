@@ -1,4 +1,4 @@
-"""Moving frames back: the operation, how many at a time, and what is said of it."""
+"""Move frames back: the operation, the size of blocks, the summary, the storage."""
 
 from __future__ import annotations
 
@@ -31,25 +31,23 @@ from astrocast.runtime.blocks import Block, frames_per_block
 from astrocast.runtime.fingerprint import fingerprint
 from astrocast.settings.motion import MotionSettings
 
-#: moving back is done for at least so many frames at a time, and about so many bytes of
-#: result
+#: at least this many frames, and about this many bytes of result, are moved at a time
 MOVED_FRAMES = 8
 MOVED_BYTES = 8 << 20
 
-
-#: the summary says so where the crispness falls below this share
+#: the summary warns if the crispness after / before falls below this ratio
 LESS_CRISP = 0.99
 
 
 class MoveBack:
-    """The correction as an operation on blocks.
+    """Move the frames of a block back; an operation for `run_blocks`.
 
     Parameters
     ----------
     motion
         Shifts of all frames.
     finish
-        How corrected values are stored.
+        Offset and dtype of the corrected values.
     pool
         Threads that share the work.
     """
@@ -63,7 +61,7 @@ class MoveBack:
         self.shifts, self.fields = motion.shifts, motion.fields
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what every task needs; its shifts come with the task."""
+        """Return the state that every task needs; the shifts are sent per block."""
         return {"model": self.model, "finish": self.finish, "pool": None}
 
     def part_of(self, block: Block) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -82,11 +80,10 @@ class MoveBack:
 
 
 def frames_moved(recording: Recording, depth: int) -> int:
-    """Return how many frames are moved back at a time.
+    """Return the number of frames that are moved back at a time.
 
-    Few, so that their memory is used again instead of asked for anew; but whole chunks
-    of the recording, and of the target where they are ``depth`` frames deep, as far as
-    a block may hold them.
+    A small number, so that their memory is reused; but whole chunks of the recording
+    and at least one chunk of the target (``depth`` frames), if a block can hold them.
     """
     frames = max(
         MOVED_FRAMES,
@@ -97,13 +94,13 @@ def frames_moved(recording: Recording, depth: int) -> int:
     return min(whole, frames_per_block(recording))
 
 
-def journal(motion: Motion, recording: Recording, target: str) -> Resume:
-    """Return the journal of a corrected movie.
+def open_journal(motion: Motion, recording: Recording, target: str) -> Resume:
+    """Return the journal from which an interrupted `save` continues.
 
-    ``target``: the path and format that it is written to.
+    ``target``: text that identifies the output: path, dataset and dtype.
     """
-    assert motion.kept is not None
-    # three frames stand for the recording
+    assert motion.block_folder is not None
+    # three frames identify the recording
     frames = sorted({0, len(recording) // 2, len(recording) - 1})
     key = fingerprint(
         ALGORITHM_VERSION,
@@ -112,12 +109,12 @@ def journal(motion: Motion, recording: Recording, target: str) -> Resume:
         motion.fields,
         *(recording.read(frame, frame + 1) for frame in frames),
     )
-    motion.kept.mkdir(parents=True, exist_ok=True)
-    return Resume(motion.kept / f"save-{key[:16]}.json", key)
+    motion.block_folder.mkdir(parents=True, exist_ok=True)
+    return Resume(motion.block_folder / f"save-{key[:16]}.json", key)
 
 
 def open_in_stack(stack: ExitStack, source: Any, loc: str | None) -> Recording:
-    """Return the recording; it is closed with the stack if it was opened here."""
+    """Open a recording that the stack closes; an open `Recording` stays open."""
     recording = open_recording(source, loc)
     if recording is not source:
         stack.callback(recording.close)
@@ -125,9 +122,9 @@ def open_in_stack(stack: ExitStack, source: Any, loc: str | None) -> Recording:
 
 
 def choose_engine(name: str) -> EstimateBlock:
-    """Return the function that estimates a block.
+    """Return the function that estimates the motion of a block.
 
-    JAX where it is asked for, or where there is a GPU.
+    JAX for "jax", and for "auto" if there is a GPU.
     """
     if name == "jax" or (name == "auto" and jax_engine.has_gpu()):
         return jax_engine.estimate
@@ -135,7 +132,7 @@ def choose_engine(name: str) -> EstimateBlock:
 
 
 def describe_motion(motion: Motion, line_offset: float) -> str:
-    """Return one line: largest shift, frames repaired, frames left out, sharpness."""
+    """Return one line: largest shift, frames left out and repaired, crispness."""
     text = f"largest shift {float(np.abs(motion.shifts).max()):.1f} px"
     count = len(motion.shifts)
     bad, repaired = int(motion.quality["bad_frame"].sum()), int(motion.repaired.sum())
@@ -164,10 +161,10 @@ def store_beside(
     write_frame_quality(output, loc, table)
 
 
-def registration_of(
+def build_registration(
     motion: Motion, settings: MotionSettings, line_offset: float
 ) -> Registration:
-    """Return what is stored beside the corrected movie."""
+    """Return the registration that is stored beside the corrected movie."""
     return Registration(
         motion.shifts.astype(np.float32),
         motion.template,

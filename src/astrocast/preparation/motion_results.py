@@ -1,4 +1,4 @@
-"""What is known after motion correction: shifts, template, quality."""
+"""Results of a motion correction: shifts, template, quality."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from astrocast.errors import NotRunError
 from astrocast.io.stores.registration_store import Registration
 from astrocast.kernels.registration.engine import dense_field
 from astrocast.preparation.motion_estimate import Motion
-from astrocast.preparation.motion_moving import describe_motion, registration_of
+from astrocast.preparation.motion_moving import build_registration, describe_motion
 from astrocast.settings.motion import MotionSettings
 
 
 class MotionResults:
-    """What `MotionCorrection.run` found; each raises `NotRunError` before it."""
+    """Results of `MotionCorrection.run`; before `run` they raise `NotRunError`."""
 
     settings: MotionSettings
     _motion: Motion | None
     _line_offset: float
 
     def summary(self) -> str:
-        """Return one line: largest shift, frames repaired, frames left out."""
+        """Return one line: largest shift, frames left out and repaired, crispness."""
         return describe_motion(self._computed_motion(), self.line_offset)
 
     def _computed_motion(self) -> Motion:
         if self._motion is None:
-            raise NotRunError("the motion is not known yet: call run() first")
+            raise NotRunError("no motion was estimated yet: call run() first")
         return self._motion
 
     @property
@@ -52,7 +52,7 @@ class MotionResults:
 
     @property
     def quality(self) -> dict[str, NDArray[Any]]:
-        """Values per frame by name."""
+        """Values per frame by name: correlations, residual, ``bad_frame``."""
         return self._computed_motion().quality
 
     @property
@@ -67,24 +67,24 @@ class MotionResults:
 
     @property
     def line_offset(self) -> float:
-        """Displacement of odd lines that is taken out, pixels; 0 for none."""
+        """Corrected displacement of the odd lines in pixels; 0 if none."""
         self._computed_motion()
         return self._line_offset
 
     @property
     def border(self) -> tuple[int, int, int, int]:
-        """Invalid pixels at (top, bottom, left, right)."""
+        """Number of invalid pixels at (top, bottom, left, right)."""
         return self._computed_motion().border
 
     @property
     def crispness(self) -> tuple[float, float]:
-        """Crispness of the mean image before and after."""
+        """Crispness of the mean image (before, after) the correction."""
         return self._computed_motion().crispness
 
     def field_at(self, frame: int) -> NDArray[np.float32]:
-        """Return the shift of each pixel of one corrected frame, (2, row, column).
+        """Return the shift of each pixel of a corrected frame, (2, row, column), px.
 
-        In pixels; constant after rigid correction.
+        After rigid correction all pixels have the same shift.
         """
         motion = self._computed_motion()
         if self.fields is None:
@@ -95,5 +95,7 @@ class MotionResults:
 
     @property
     def registration(self) -> Registration:
-        """Everything that is stored beside the corrected movie."""
-        return registration_of(self._computed_motion(), self.settings, self.line_offset)
+        """The registration that is stored beside the corrected movie."""
+        return build_registration(
+            self._computed_motion(), self.settings, self.line_offset
+        )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.runtime.blocks import BLOCKS_HELD, counting_copy, frames_per_block
 from astrocast.runtime.cluster import map_tasks
+from astrocast.runtime.memory import scale_to_memory
 
 #: bytes that are read for a rectangle, as float32
 RECTANGLE_BYTES = 192 << 20
@@ -44,7 +45,7 @@ def needs_rectangles(
         return False
     n, rows, columns = recording.shape
     frames = min(n, frames_per_block(recording, halo) + sum(halo))
-    return 4 * frames * rows * columns > RECTANGLE_BYTES
+    return 4 * frames * rows * columns > scale_to_memory(RECTANGLE_BYTES)
 
 
 def plan_rectangles(
@@ -74,6 +75,7 @@ def plan_rectangles(
     >>> len(found), found[1]
     (9, Rectangle(start=0, stop=40, rows=slice(2, 4, None), columns=slice(0, 8, None)))
     """
+    budget = scale_to_memory(budget)
     n, rows, columns = shape
     depth, height, width = chunk
     # the halo is read again for every rectangle: at most about half of the frames read

@@ -1,4 +1,4 @@
-"""Seeded recordings with their ground truth."""
+"""Simulated recordings with their ground truth."""
 
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.recording import (

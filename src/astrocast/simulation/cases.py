@@ -1,4 +1,4 @@
-"""Recordings for the measurement of accuracy, rendered and registered once."""
+"""Recordings for accuracy measurements, rendered and registered once, then cached."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from astrocast.simulation.judging import Judgement, judge_events
 
 RECORDING, TRUTH, EVENTS = "recording.h5", "truth.npz", "events.parquet"
 RAW, REGISTERED = "data/ch0", "mc/ch0"
-#: bytes of kept recordings above which the oldest are removed
+#: largest size of the cache in bytes; beyond it the oldest recordings are removed
 LARGEST_CACHE = 6 << 30
 
 
 @dataclass(frozen=True)
 class Case:
-    """A simulated recording in a folder, registered as `astrocast run` does it.
+    """A simulated recording in a folder, registered as in `astrocast run`.
 
     Parameters
     ----------
     folder
-        Holds ``recording.h5`` with ``data/ch0`` and ``mc/ch0`` and the truth.
+        Folder with ``recording.h5`` (``data/ch0`` and ``mc/ch0``) and the truth.
     settings
-        What the recording was made from.
+        Settings of the recording.
     """
 
     folder: Path
@@ -57,12 +57,12 @@ class Case:
         return self.folder / RECORDING
 
     def truth(self) -> tuple[list[NDArray[np.int64]], pd.DataFrame]:
-        """Return the voxels of each true event as the registered movie shows them.
+        """Return the voxels of each true event in the registered movie, and the table.
 
-        The registered movie rests where most frames were, not where the scene is
-        without motion: truth is moved by the constant between true and estimated
-        shifts. Voxels outside the part of the frame that was always in view are left
-        out, and events without any other voxel.
+        The position of the registered movie is that of most frames, not that of the
+        scene without motion. So the truth is moved by the median difference of true and
+        estimated shifts. Voxels in the border, which was not always in view, are
+        removed; so are events without other voxels.
         """
         table = pd.read_parquet(self.folder / EVENTS)
         with np.load(self.folder / TRUTH) as stored:
@@ -86,9 +86,10 @@ def move_voxels(
     offset: NDArray[Any],
     border: tuple[int, int, int, int],
 ) -> NDArray[np.int64]:
-    """Return flat voxels moved by (row, column), without those in the border.
+    """Return flat indices of voxels moved by ``offset``, without those in the border.
 
-    ``border`` is the number of pixels at the top, bottom, left and right.
+    ``offset`` is (rows, columns); ``border`` is the number of pixels at the top,
+    bottom, left and right.
     """
     z, y, x = np.unravel_index(voxels, shape)
     y, x = y + offset[0], x + offset[1]
@@ -99,17 +100,17 @@ def move_voxels(
 
 
 def default_cache() -> Path:
-    """Return the temporary folder of the rendered cases."""
+    """Return the temporary folder for the rendered cases."""
     user = os.environ.get("USER") or str(getattr(os, "getuid", lambda: "user")())
     return Path(tempfile.gettempdir()) / f"astrocast-accuracy-{user}"
 
 
 def prepare_case(settings: SimulationSettings, cache: Path) -> Case:
-    """Return a case, rendered and registered now or by an earlier call.
+    """Return a case, from the cache or newly rendered and registered.
 
-    It is made again where the settings, or the code that renders and registers, differ.
-    Several processes may ask for the same case: each makes it beside and the first to
-    finish keeps it.
+    A case is made again if the settings, or the code that renders and registers,
+    changed. Several processes may make the same case at the same time; the first
+    complete one is used.
     """
     folder = cache / _fingerprint(settings)
     if not (folder / EVENTS).exists():
@@ -139,7 +140,7 @@ def _fingerprint(settings: SimulationSettings) -> str:
 
 
 def _make(settings: SimulationSettings, folder: Path) -> None:
-    """Render and register a recording as `astrocast run` does it."""
+    """Render and register a recording as in `astrocast run`."""
     plan = simulator.Simulator(settings)
     path, n = folder / RECORDING, settings.frames
     metadata = Metadata((settings.pixel_size,) * 2, settings.frame_rate)
@@ -162,12 +163,12 @@ def _make(settings: SimulationSettings, folder: Path) -> None:
         first=np.cumsum([0, *map(len, voxels)]),
         shifts=shifts,
     )
-    # last: a case is complete when its table is there
+    # the table is written last: a case with a table is complete
     plan.events.to_parquet(folder / EVENTS, index=False)
 
 
 def _remove_oldest(cache: Path, kept: Path) -> None:
-    """Remove the cases that were not used for longest while the cache is too large."""
+    """While the cache is too large, remove the case with the oldest use."""
     folders = []
     for folder in cache.iterdir():
         try:
@@ -187,10 +188,10 @@ def _remove_oldest(cache: Path, kept: Path) -> None:
 def detect_case(
     case: Case, settings: CalibratedSettings | None = None
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
-    """Return the voxels and the confidence of each event that is found in a case.
+    """Return the voxels and the confidence of each event found in a case.
 
-    The detection is called as `astrocast run` calls it, in the registered movie, but
-    for dF, which only the traces need.
+    The detection runs on the registered movie as in `astrocast run`, but without dF,
+    which only the traces need.
     """
     with tempfile.TemporaryDirectory(prefix="astrocast-accuracy-") as folder:
         store = Detector(case.recording, output=Path(folder) / "events.roi").run(
@@ -212,7 +213,7 @@ def detect_case(
 
 
 def judge_case(case: Case, settings: CalibratedSettings | None = None) -> Judgement:
-    """Detect the events of a case and say what became of them."""
+    """Detect the events of a case and compare them with the truth."""
     truth, table = case.truth()
     found, confidence = detect_case(case, settings)
     return judge_events(truth, found, table["kind"].to_list(), confidence)

@@ -1,7 +1,7 @@
-"""Simulated studies with known effects: event tables at once, or movies to detect in.
+"""Simulated studies with known effects: event tables only, or movies.
 
-`simulate_cohort` draws the tables of a whole study without any movie, to check
-statistics and analyses. `write_cohort` writes a movie for each recording and the table
+`simulate_cohort` draws the event tables of a whole study without movies, to check
+statistics and analyses. `write_cohort` writes a movie for each recording, and the table
 that `astrocast batch` reads.
 """
 
@@ -24,7 +24,7 @@ from astrocast.simulation.storage import write_simulation
 
 #: mean of each value of an event: dF/F, seconds, square micrometres
 MEANS = {"peak_dff": 0.5, "duration_s": 4.0, "area_um2": 30.0}
-#: direction in which the classes of events differ in the logarithm of these values
+#: event classes differ in the logarithm of these values, in these directions
 CLASS_STEPS = np.array(
     [[0, 0, 0], [1, 1, 0], [0, -1, 1], [-1, 1, 1], [1, -1, -1], [-1, 0, -1]], float
 )
@@ -38,24 +38,24 @@ class SimulatedCohort:
     Parameters
     ----------
     settings
-        What it was made from.
+        Settings of the study.
     events
         One row per event: ``group``, ``subject``, ``recording``, ``day``; ``region``,
         ``region_kind``, ``unit``, ``event_class`` (numbers from 0 within a recording);
-        ``stimulus`` (number of the stimulus that it answers, -1 for none), ``follows``
-        (unit that it follows, -1 for none); ``onset_s``, ``peak_dff``, ``duration_s``,
-        ``area_um2``; the box ``z0`` to ``y1`` with ``dz``, ``dx``, ``dy`` (frames,
-        pixels), and ``v_area`` (voxels).
+        ``stimulus`` (number of the stimulus that caused it, -1: none), ``follows``
+        (unit whose event it follows, -1: none); ``onset_s``, ``peak_dff``,
+        ``duration_s``, ``area_um2``; the box ``z0`` to ``y1`` with ``dz``, ``dx``,
+        ``dy`` (frames, pixels), and ``v_area`` (voxels).
     recordings
         One row per recording: its labels, ``frames``, ``frame_rate``, ``pixel_size``,
-        ``events`` and ``rate_per_min`` (the true rate of all units together, without
-        answers and followers).
+        ``events`` and ``rate_per_min`` (true rate of all units together, without
+        events that answer a stimulus or follow another unit).
     units
         One row per unit: ``recording``, ``region``, ``unit``, ``row``, ``column``
         (pixels), ``rate_per_min``, ``event_class``, ``leader`` (unit that it follows,
-        -1 for none), ``delay`` (frames), ``responds``.
+        -1: none), ``delay`` (frames), ``responds``.
     triggers
-        Times of the stimuli in seconds, the same in each recording.
+        Times of the stimuli in seconds, equal in all recordings.
     """
 
     settings: CohortSettings
@@ -65,9 +65,9 @@ class SimulatedCohort:
     triggers: NDArray[np.float64]
 
     def masks(self, recording: str) -> pd.Series:
-        """Return the mask of each event of a recording, discs of the stated area.
+        """Return the mask of each event of a recording: a disc with its area.
 
-        bool arrays (dz, dx, dy), with the index of `events`.
+        Masks are bool (dz, dx, dy); the index is that of `events`.
         """
         rows = self.events[self.events["recording"] == recording]
         return pd.Series([_disc(row) for row in rows.itertuples()], rows.index)
@@ -91,7 +91,7 @@ def simulate_cohort(settings: CohortSettings | None = None) -> SimulatedCohort:
     Parameters
     ----------
     settings
-        What to simulate; the defaults where None.
+        Settings of the study; None: the defaults.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def simulate_cohort(settings: CohortSettings | None = None) -> SimulatedCohort:
 
 
 def _plan(settings: CohortSettings) -> Iterator[_Recording]:
-    """Yield the recordings of a study with the factors of group, animal, recording."""
+    """Yield the recordings of a study with their factors."""
     s = settings
     seeds = iter(
         np.random.SeedSequence(s.seed).spawn(
@@ -155,7 +155,7 @@ def _plan(settings: CohortSettings) -> Iterator[_Recording]:
                     zip(values, _draw_factors(rng, s.recording_sd, 5), strict=True)
                 )
                 factors = {v: effect[v] * own[v] * noise[v] for v in values}
-                # a probability has no spread between animals that could exceed 1
+                # no spread between animals: the probability could exceed 1
                 factors["response"] = effect["response"]
                 subject = f"{group}-{animal + 1:02d}"
                 name = f"{subject}-{day}"
@@ -163,7 +163,7 @@ def _plan(settings: CohortSettings) -> Iterator[_Recording]:
 
 
 def _draw_factors(rng: np.random.Generator, sd: float, n: int) -> NDArray[np.float64]:
-    """Return log-normal factors of mean 1."""
+    """Return log-normal factors with mean 1."""
     return np.exp(rng.normal(-0.5 * sd * sd, sd, n))
 
 
@@ -290,7 +290,7 @@ def _draw_values(
 
 
 def _add_boxes(table: pd.DataFrame, units: pd.DataFrame, s: CohortSettings) -> None:
-    """Add the box and the volume of each event, in frames and pixels."""
+    """Add columns with the box and the volume of each event, in frames and pixels."""
     radius = np.sqrt(table["area_um2"].to_numpy() / np.pi) / s.pixel_size
     unit = table["unit"].to_numpy()
     start = np.floor(table["onset_s"].to_numpy() * s.frame_rate).astype(int)
@@ -311,7 +311,7 @@ def _add_boxes(table: pd.DataFrame, units: pd.DataFrame, s: CohortSettings) -> N
 
 
 def _disc(row: Any) -> NDArray[np.bool_]:
-    """Return the mask (dz, dx, dy) of an event: a disc, the same in each frame."""
+    """Return the mask (dz, dx, dy) of an event: the same disc in each frame."""
     y, x = np.indices((row.dx, row.dy))
     middle = (row.dx - 1) / 2, (row.dy - 1) / 2
     radius = max(math.sqrt(row.v_area / row.dz / math.pi), 0.8)
@@ -326,34 +326,35 @@ def write_cohort(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write a movie of each recording of a study, with its truth.
+    """Write a movie for each recording of a study, with its truth.
 
-    Rate, amplitude, duration and area of the events of each movie have the factors of
-    its group, animal and recording. Units, followers and stimuli are in the tables of
-    `simulate_cohort` only.
+    Rate, amplitude, duration and area of the events in a movie depend on its group,
+    animal and recording. Units, followers and stimuli exist only in the tables of
+    `simulate_cohort`.
 
     Parameters
     ----------
     settings
         The study; its ``frames``, ``rows`` and ``columns`` apply to the movies.
     folder
-        Receives ``<recording>.h5`` with its truth (see `write_simulation`) and
+        Folder for ``<recording>.h5`` with its truth (see `write_simulation`) and for
         ``study.csv``, the table that ``astrocast batch`` reads.
     simulation
-        Everything else of the movies; ``SimulationSettings.preset("branches")`` where
-        None. Its number of events is the one at a factor of 1.
+        All other settings of the movies; None:
+        ``SimulationSettings.preset("branches")``. Its number of events is that of a
+        recording with factor 1.
     overwrite
         Replace existing files.
 
     Returns
     -------
     Path
-        That of ``study.csv``.
+        Path of ``study.csv``.
 
     Raises
     ------
     OutputExistsError
-        The table or a movie exists and ``overwrite`` is not set.
+        The table or a movie exists and ``overwrite`` is False.
     """
     folder = Path(folder)
     base = simulation or SimulationSettings.preset("branches", snr=4.0)
@@ -391,8 +392,8 @@ def movie_settings(
 ) -> SimulationSettings:
     """Return the settings of the movie of one recording of a study.
 
-    Brightness is that of ``base``: a larger amplitude gives a larger dF/F and a larger
-    signal to noise.
+    The brightness is that of ``base``, so a larger amplitude increases both dF/F and
+    the signal-to-noise ratio.
     """
     rng = np.random.default_rng(seed.spawn(2)[1])
     number = {

@@ -1,10 +1,10 @@
-"""The calibrated detection beside a plain threshold, on events given by a formula.
+"""Comparison of the calibrated detection with a plain threshold, on formula events.
 
 ``python -m astrocast.simulation.comparison`` prints the table. Every recording has
-bleaching, drift and the residual motion that a motion correction leaves. The calibrated
-detection has one fixed setting for all of them. The plain method is a threshold in
-robust standard deviations of the smoothed recording, and connected components; its
-parameters were tuned on other seeds.
+bleaching, drift and the small motion that remains after motion correction. The
+calibrated detection uses its default settings for all recordings. The plain method
+finds connected components above a threshold, in robust standard deviations of the
+smoothed recording; its parameters were tuned with other seeds.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrocast.detection.calibrated.segment import calibrated_labels
+from astrocast.detection.calibrated.segment import (
+    calibrated_heights,
+    calibrated_labels,
+)
 from astrocast.io import open_recording
+from astrocast.kernels.calibrated.significance import confidence
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_kinds import Kind
@@ -37,15 +41,15 @@ Method = Callable[[NDArray[Any]], Labels]
 KINDS: tuple[str, ...] = get_args(Kind)
 EMPTY = "none"
 SNRS = (0.5, 1.0, 2.0, 4.0, 8.0)
-#: not used to choose anything of the method. Seeds 7000-7004 and 7100-7104 judged
-#: earlier methods, and 7200-7214 showed that touching events were separated too
-#: rarely. Who changes the method because of what these show moves them on
+#: seeds that were not used to develop the method. Seeds 7000-7004 and 7100-7104 were
+#: used for earlier methods; 7200-7214 showed that touching events were separated too
+#: rarely. After a change of the method because of their result, choose new seeds
 SEEDS = (7215, 7216, 7217, 7218, 7219)
-#: the plain method's defaults are the best of 36 on this seed, over static, travelling
-#: and touching events at SNR 1 and 4 (`tune_plain`)
+#: the defaults of the plain method are the best of 36 settings with this seed, for
+#: static, travelling and touching events at SNR 1 and 4 (`tune_plain`)
 TUNING_SEEDS = (9000,)
 SHAPE = (400, 128, 128)
-#: events that fit into a recording of that shape with a gap between them
+#: number of events in a recording of this shape, so that gaps remain between them
 EVENTS = {
     "static": 20,
     "growing": 20,
@@ -54,11 +58,11 @@ EVENTS = {
     "long": 8,
     EMPTY: 0,
 }
-#: shape, first seed and photons per pixel and frame of the empty recordings that
-#: confidence is judged by, and where
+#: empty recordings that test the confidence: shape, first seed, photons per pixel and
+#: frame; and the confidences to test
 EMPTY_SHAPE, EMPTY_SEED, PHOTONS = (200, 96, 96), 8000, (4.0, 20.0, 100.0)
 CONFIDENCES = (0.2, 0.5, 0.8, 0.9, 0.95, 0.99)
-#: F1 at IoU 0.5 that is to be reached at SNR 1, 2, 4 and 8
+#: required F1 at IoU 0.5, at SNR 1, 2, 4 and 8
 TARGETS = {
     "static": (0.85, 0.93, 0.97, 0.97),
     "growing": (0.85, 0.93, 0.97, 0.97),
@@ -69,17 +73,17 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class PlainThreshold:
-    """Threshold and connected components: what one would write first.
+    """The simplest detection: threshold and connected components.
 
     Parameters
     ----------
     sigma
-        Of the Gaussian in space and time, pixels and frames.
+        Sigma of the Gaussian filter in space and time, in pixels and frames.
     height
-        Threshold in robust standard deviations of each smoothed pixel over time, above
-        its median.
+        Threshold above the median of each smoothed pixel over time, in its robust
+        standard deviations.
     size
-        Least number of voxels of an event.
+        Smallest number of voxels of an event.
     """
 
     sigma: float = 1.0
@@ -101,10 +105,10 @@ class PlainThreshold:
 def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
     """Return a smoothed movie, standardised pixel by pixel.
 
-    In robust standard deviations over time, above the median.
+    Each pixel is (value - median over time) / robust standard deviation over time.
     """
     smooth = ndimage.gaussian_filter(movie.astype(np.float32), sigma)
-    # a slow course that all pixels share is bleaching
+    # remove bleaching: the slow course that all pixels share
     smooth /= ndimage.gaussian_filter1d(np.median(smooth, axis=(1, 2)), 10)[
         :, None, None
     ]
@@ -113,7 +117,7 @@ def standardise(movie: NDArray[Any], sigma: float) -> NDArray[np.float32]:
 
 
 def calibrated(movie: NDArray[Any]) -> Labels:
-    """Return the label volume of the calibrated detection at its defaults."""
+    """Return the label volume of the calibrated detection with default settings."""
     with ThreadPoolExecutor() as pool:
         return calibrated_labels(open_recording(movie), pool=pool)[0]
 
@@ -121,7 +125,7 @@ def calibrated(movie: NDArray[Any]) -> Labels:
 def recording_settings(
     kind: str, snr: float, seed: int, shape: tuple[int, int, int] = SHAPE
 ) -> SimulationSettings:
-    """Return the settings of a recording of the benchmark."""
+    """Return the settings of one simulated recording of the comparison."""
     frames, rows, columns = shape
     share = frames * rows * columns / math.prod(SHAPE)
     count = max(1, round(EVENTS[kind] * share)) if EVENTS[kind] else 0
@@ -139,13 +143,13 @@ def recording_settings(
 
 
 def measure(truth: Simulation, found: Labels) -> dict[str, float]:
-    """Return the benchmark's lines for one recording.
+    """Return the measures of accuracy of one recording.
 
-    F1 at IoU 0.3 and 0.5, and of the events matched at 0.5: mean IoU; by how much the
-    mean true signal over the found voxels differs from that over the true ones
-    (``amplitude``, as a share); found minus true duration (``duration``, frames);
-    relative error of the speed of events that travel (``speed``). On empty recordings:
-    ``false_events`` per million voxels.
+    ``f1_03`` and ``f1_05``: F1 at IoU 0.3 and 0.5. For pairs at IoU 0.5: ``iou`` (mean
+    IoU), ``amplitude`` (relative difference of the mean true signal in found and in
+    true voxels), ``duration`` (found minus true, frames), ``speed`` (relative error of
+    travelling events). ``false_events``: found events without a pair per million
+    voxels.
     """
     matched = score(truth.labels, found)
     values = {
@@ -188,7 +192,7 @@ def measure(truth: Simulation, found: Labels) -> dict[str, float]:
 def mean_speed(mask: NDArray[np.bool_]) -> float:
     """Return the speed of the centre of a mask (frame, row, column), pixels/frame.
 
-    It is the slope of a line through the centres, weighted by area.
+    It is the slope of a line fit to the centres, weighted by area.
 
     Examples
     --------
@@ -221,10 +225,7 @@ def tune_plain(
     kinds: Sequence[str] = KINDS,
     snrs: Sequence[float] = SNRS,
 ) -> PlainThreshold:
-    """Return the plain method with the best parameters.
-
-    Best on average over all kinds and noise levels.
-    """
+    """Return the plain method with the best mean F1 over all kinds and noise levels."""
     sigmas = (1.0, 1.5, 2.0)
     candidates = [
         PlainThreshold(s, h, n)
@@ -265,9 +266,9 @@ def run(
     seeds: Sequence[int] = SEEDS,
     shape: tuple[int, int, int] = SHAPE,
 ) -> Iterator[Row]:
-    """Yield the row of each method for each kind of events and noise level.
+    """Yield one row for each method, kind of events and noise level.
 
-    Rows come as soon as their recordings are done.
+    A row is yielded as soon as its recordings are done.
 
     Examples
     --------
@@ -289,10 +290,10 @@ def run(
                 for name, method in methods.items():
                     found[name].append(measure(made, method(made.movie)))
             for name, values in found.items():
-                yield Row(name, kind, snr, len(seeds), _means(values))
+                yield Row(name, kind, snr, len(seeds), _average(values))
 
 
-def _means(values: list[dict[str, float]]) -> dict[str, float]:
+def _average(values: list[dict[str, float]]) -> dict[str, float]:
     columns = {key: np.array([v[key] for v in values]) for key in values[0]}
     return {
         k: float(np.nanmean(v)) if np.isfinite(v).any() else math.nan
@@ -303,11 +304,11 @@ def _means(values: list[dict[str, float]]) -> dict[str, float]:
 def highest_confidences(
     seeds: Sequence[int], photons: float, shape: tuple[int, int, int] = EMPTY_SHAPE
 ) -> NDArray[np.float64]:
-    """Return the confidence of the highest maximum of empty recordings, (recording,).
+    """Return how sure the highest maximum of each empty recording is, (recording,).
 
-    Confidence is the probability that noise alone reaches a height nowhere, so it is
-    uniform between 0 and 1 where it is right. To see maxima at all, many false events
-    are allowed; 0 stands for a recording without one.
+    That is the probability that noise alone does not reach its height anywhere. If it
+    is correct, the values are uniform between 0 and 1. The settings allow many false
+    events, so that there are maxima; 0 is for a recording without a maximum.
     """
     settings = CalibratedSettings(false_events=99, min_size=1)
     found = []
@@ -324,7 +325,11 @@ def highest_confidences(
         )
         found.append(
             max(
-                calibrated_labels(open_recording(simulate(made).movie), settings)[1],
+                confidence(
+                    calibrated_heights(open_recording(simulate(made).movie), settings),
+                    float(np.prod(shape)),
+                    settings.sigma,
+                ),
                 default=0.0,
             )
         )
@@ -332,16 +337,16 @@ def highest_confidences(
 
 
 def confidence_table(seeds: int, photons: Sequence[float] = PHOTONS) -> Iterator[str]:
-    """Yield the lines of a table of the confidence on empty recordings.
+    """Yield the lines of a table: how often the highest maximum reaches a confidence.
 
-    It says how often the highest maximum reaches a confidence.
+    The recordings have no events.
     """
     yield (
-        f"empty recordings {EMPTY_SHAPE}: share whose highest maximum reaches a"
-        " confidence, and what it should be"
+        f"empty recordings {EMPTY_SHAPE}: fraction with a maximum of at least this"
+        " confidence; first line: the correct fraction"
     )
     yield f"{'photons':>8}" + "".join(f"{c:>8g}" for c in CONFIDENCES)
-    yield f"{'right':>8}" + "".join(f"{1 - c:>8.3f}" for c in CONFIDENCES)
+    yield f"{'correct':>8}" + "".join(f"{1 - c:>8.3f}" for c in CONFIDENCES)
     for light in photons:
         found = highest_confidences(range(EMPTY_SEED, EMPTY_SEED + seeds), light)
         yield f"{light:>8g}" + "".join(
@@ -376,11 +381,13 @@ def format_row(row: Row) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and print its table."""
+    """Run the comparison and print its table."""
     parser = argparse.ArgumentParser(
         prog="python -m astrocast.simulation.comparison", description=__doc__
     )
-    parser.add_argument("--quick", action="store_true", help="one seed, SNR 2 and 4")
+    parser.add_argument(
+        "--quick", action="store_true", help="use one seed, SNR 2 and 4"
+    )
     parser.add_argument(
         "--kinds", nargs="+", default=[*KINDS, EMPTY], choices=[*KINDS, EMPTY]
     )
@@ -390,10 +397,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--empty",
         type=int,
         default=100,
-        help="small empty recordings per brightness, for confidence",
+        help="number of small empty recordings per brightness, to test the confidence",
     )
     parser.add_argument(
-        "--tune", action="store_true", help="tune the plain method again first (slow)"
+        "--tune", action="store_true", help="first tune the plain method again (slow)"
     )
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     chosen = parser.parse_args(arguments)
@@ -406,8 +413,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain = tune_plain() if chosen.tune else PlainThreshold()
     say = partial(print, flush=True)  # the table is this command's product
     say(
-        f"plain: {plain}, tuned on seeds {TUNING_SEEDS}; calibrated: its defaults;"
-        f" seeds {chosen.seeds}\n{HEADER}"
+        f"plain: {plain}, tuned with seeds {TUNING_SEEDS}; calibrated: default"
+        f" settings; seeds {chosen.seeds}\n{HEADER}"
     )
     rows = []
     for row in run(

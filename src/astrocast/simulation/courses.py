@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 from astrocast.kernels.rendering.tissue_events import SAMPLES
 from astrocast.settings.simulation import SimulationSettings
 
-#: an event is followed until it has decayed to this share
+#: an event ends when it has decayed to this fraction of its peak
 TAIL = 0.01
-#: between the peaks of one event the course falls to this share of the lower peak
+#: between two peaks the course falls to this fraction of the lower peak
 DIPS = (0.45, 0.75)
 
 
 @dataclass(frozen=True)
 class Course:
-    """Time course of an event, the same in each of its pixels but for the delay.
+    """Time course of an event. Its pixels differ only in delay and weight.
 
     Parameters
     ----------
     values
-        Share of the peak, `SAMPLES` per frame, float32 (sample,); 0 at both ends.
+        float32 (sample,): fraction of the peak, `SAMPLES` values per frame; 0 at both
+        ends.
     rise, plateau, decay
         Drawn times in frames.
     peaks
@@ -48,7 +49,7 @@ class Course:
 def draw_course(
     kind: str, settings: SimulationSettings, rng: np.random.Generator
 ) -> Course:
-    """Return the time course of an event of a kind."""
+    """Draw the time course of an event of a kind."""
     rise, plateau, decay = (
         float(rng.uniform(*getattr(settings, name)))
         for name in ("rise", "plateau", "decay")
@@ -69,7 +70,7 @@ def draw_course(
         length += float(intervals.sum())
     t = np.arange(0, length + 1, 1 / SAMPLES)
     if kind == "several_peaks":
-        values = _several_peaks(t, (rise, plateau, decay), intervals, heights, dips)
+        values = _join_pulses(t, (rise, plateau, decay), intervals, heights, dips)
     else:
         values = pulse(t, rise, plateau, decay)
     if kind == "plateau":
@@ -84,7 +85,7 @@ def draw_course(
 def pulse(
     t: NDArray[Any], rise: float, plateau: float, decay: float
 ) -> NDArray[np.float64]:
-    """Return a half-cosine rise, a plateau and an exponential decay from time 0.
+    """Return a pulse from time 0: half-cosine rise, plateau, exponential decay.
 
     Examples
     --------
@@ -97,20 +98,20 @@ def pulse(
     return np.asarray(np.where(t > 0, values, 0.0))
 
 
-def _several_peaks(
+def _join_pulses(
     t: NDArray[Any],
     times: tuple[float, float, float],
     intervals: NDArray[Any],
     heights: NDArray[Any],
     dips: NDArray[Any],
 ) -> NDArray[np.float64]:
-    """Return pulses one after the other that fall to a dip between them."""
+    """Return a course of several pulses with a dip between each two."""
     rise, plateau, decay = times
     begins = np.concatenate([[0.0], np.cumsum(intervals)])
     summits = begins + rise
     values = np.zeros(len(t))
     for begin, height in zip(begins, heights, strict=True):
-        # between peaks the fall is as fast as the interval allows
+        # between peaks the decay is faster
         values = np.maximum(values, height * pulse(t - begin, rise, 0.0, 0.5 * decay))
     for k, dip in enumerate(dips):
         floor = dip * min(heights[k], heights[k + 1])
@@ -123,12 +124,12 @@ def _several_peaks(
 
 
 def measure_course(trace: NDArray[Any], first: float = 0.0) -> dict[str, float]:
-    """Return the times of a noise-free trace, by linear interpolation, in frames.
+    """Measure the times of a noise-free trace in frames, by linear interpolation.
 
-    ``onset_time`` and ``offset_time`` are where the trace passes 10% of its peak,
-    ``rise_time`` goes from 10 to 90% before the peak, ``decay_time`` from 90 to 10%
-    after it, ``half_width`` from half before the peak to half after it. NaN where the
-    trace does not pass the level.
+    ``onset_time`` and ``offset_time``: the trace passes 10% of its peak. ``rise_time``:
+    from 10 to 90% before the peak. ``decay_time``: from 90 to 10% after the peak.
+    ``half_width``: from 50% before to 50% after the peak. NaN if the trace does not
+    pass a level.
 
     Parameters
     ----------
@@ -145,8 +146,8 @@ def measure_course(trace: NDArray[Any], first: float = 0.0) -> dict[str, float]:
     """
     top = int(trace.argmax())
     levels = {share: share * float(trace[top]) for share in (0.1, 0.5, 0.9)}
-    up = {share: _crossing(trace, top, -1, level) for share, level in levels.items()}
-    down = {share: _crossing(trace, top, 1, level) for share, level in levels.items()}
+    up = {k: _find_crossing(trace, top, -1, level) for k, level in levels.items()}
+    down = {k: _find_crossing(trace, top, 1, level) for k, level in levels.items()}
     return {
         "onset_time": first + up[0.1],
         "peak_time": first + top,
@@ -157,8 +158,8 @@ def measure_course(trace: NDArray[Any], first: float = 0.0) -> dict[str, float]:
     }
 
 
-def _crossing(trace: NDArray[Any], top: int, step: int, level: float) -> float:
-    """Return where a trace first falls below ``level``, from its peak on."""
+def _find_crossing(trace: NDArray[Any], top: int, step: int, level: float) -> float:
+    """Return where a trace first falls below ``level``, in steps from its peak."""
     k = top
     while 0 <= k + step < len(trace):
         if trace[k + step] < level:

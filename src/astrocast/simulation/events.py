@@ -1,4 +1,4 @@
-"""Events that are given by a formula: drawn, placed, brought to their height."""
+"""Events given by a formula: draw them, place them, set their amplitude."""
 
 from __future__ import annotations
 
@@ -19,44 +19,56 @@ from astrocast.kernels.rendering.formula_events import (
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.settings.simulation_kinds import FORMULA_KINDS
 
-#: how many places are tried for an event before the recording counts as full
+#: number of places to try for an event before an error is raised
 TRIES = 400
-#: exponent of the footprint's fall: between a Gaussian (2) and a plateau with an edge
+#: exponent of the footprint profile: between a Gaussian (2) and a plateau with an edge
 EXPONENT = 3.0
-#: shares of their distance at which the two events of a pair are tried
+#: fractions of their first distance at which the two events of a pair are tried
 PULLS = (1.0, 0.9, 0.8, 0.7, 0.6)
-#: an event is followed until it has decayed to this share
+#: an event ends when it has decayed to this fraction of its peak
 TAIL = 0.01
 
 
 @dataclass(frozen=True)
 class Draft:
-    """One event as drawn: parameters by name, in photons once `amplitude` is set."""
+    """One drawn event.
+
+    Parameters
+    ----------
+    kind
+        Kind of the event.
+    relative
+        Drawn amplitude, dF/F.
+    values
+        Parameters by name.
+    group
+        Number that both events of a pair have; 0: the event is in no pair.
+    """
 
     kind: str
-    relative: float  # amplitude as drawn, dF/F
+    relative: float
     values: dict[str, float]
-    group: int = 0  # number that the two events of a pair share, 0 for none
+    group: int = 0
 
     @property
     def lobes(self) -> float:
-        """How much farther than the radius the footprint can reach, as a share."""
+        """Largest distance of the outline beyond the radius, as a fraction of it."""
         return sum(abs(self.values[f"lobe{k}"]) for k in (2, 3, 4))
 
     @property
     def active(self) -> float:
-        """Frames from the start to when the decay begins."""
+        """Frames from the start of the event to the start of the decay."""
         return self.values["growth"] + self.values["rise"] + self.values["plateau"]
 
     def interval(self) -> tuple[float, float]:
-        """First and last time at which the event is above a tenth of its peak."""
+        """Return first and last time at which the event exceeds 10% of its peak."""
         return (
             self.values["start"],
             self.values["start"] + self.active + math.log(10) * self.values["decay"],
         )
 
     def track(self) -> NDArray[Any]:
-        """Points (row, column) along which the centre moves."""
+        """Return points (row, column) along the path of the centre."""
         tau = np.linspace(0, self.active + math.log(4) * self.values["decay"], 8)[
             :, None
         ]
@@ -68,7 +80,7 @@ class Draft:
     def radius_at(self, angle: float) -> float:
         """Return the radius of the footprint in a direction.
 
-        The angle goes from the columns' axis towards growing rows.
+        The angle 0 is along the columns; it increases towards higher rows.
         """
         v = self.values
         lobes = sum(
@@ -80,10 +92,10 @@ class Draft:
 def draw_events(
     settings: SimulationSettings, seed: np.random.SeedSequence
 ) -> list[Draft]:
-    """Draw the events and place them; those not meant to touch keep `separation`."""
+    """Draw and place the events; only events meant to touch are within `separation`."""
     rng = np.random.default_rng(seed)
     placed: list[Draft] = []
-    cycle, count = _kinds_in_turn(settings)
+    cycle, count = _order_kinds(settings)
     turn = 0
     while len(placed) < count:
         kind = cycle[turn % len(cycle)]
@@ -91,7 +103,7 @@ def draw_events(
         for _ in range(TRIES):
             group = [_draw(settings, kind, rng)]
             if kind == "touching" and len(placed) + 1 < count:
-                group.append(_partner(settings, group[0], turn, rng))
+                group.append(_draw_partner(settings, group[0], turn, rng))
             if settings.overlap or _fits(group, placed, settings):
                 if len(group) > 1:
                     group[1] = _pull_together(*group)
@@ -101,14 +113,14 @@ def draw_events(
         else:
             raise InvalidValueError(
                 f"only {len(placed)} of {count} events fit into {settings.shape}"
-                f" (frame, row, column) with a gap of {settings.separation:g}; ask for"
+                f" (frame, row, column) with a gap of {settings.separation:g}; use"
                 " fewer or smaller events, a longer recording, or overlap=True"
             )
     return placed
 
 
-def _kinds_in_turn(settings: SimulationSettings) -> tuple[list[str], int]:
-    """Return the formula kinds in the order they are drawn, and how many events."""
+def _order_kinds(settings: SimulationSettings) -> tuple[list[str], int]:
+    """Return the formula kinds in drawing order, and the number of events."""
     counts = {k: n for k, n in settings.kind_counts.items() if k in FORMULA_KINDS}
     if settings.counts is None:
         return [k for k in settings.kinds if k in FORMULA_KINDS], sum(counts.values())
@@ -152,18 +164,18 @@ def _draw(settings: SimulationSettings, kind: str, rng: np.random.Generator) -> 
         v["plateau"] = max(s.frames / 3 - v["rise"] - math.log(4) * v["decay"], 0.0)
     v["row"], v["column"], v["start"] = 0.0, 0.0, 0.0
     draft = Draft(kind, relative, v)
-    lowest, highest = _room(draft, settings)
+    lowest, highest = _find_room(draft, settings)
     v["start"], v["row"], v["column"] = (float(x) for x in rng.uniform(lowest, highest))
     v["end"] = draft.active - math.log(TAIL) * v["decay"]
     return draft
 
 
-def _room(
+def _find_room(
     draft: Draft, settings: SimulationSettings
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the range of (start, row, column) in which the event is in the recording.
+    """Return the range of (start, row, column) that keeps the event in the recording.
 
-    It is the middle of the recording where the event does not fit.
+    Return the middle of the recording for an event that does not fit.
     """
     reach = draft.values["radius"] * (1 + draft.lobes) + settings.border
     track = draft.track()
@@ -176,19 +188,20 @@ def _room(
     return np.where(tight, middle, lowest), np.where(tight, middle, highest)
 
 
-def _partner(
+def _draw_partner(
     settings: SimulationSettings, first: Draft, turn: int, rng: np.random.Generator
 ) -> Draft:
-    """Return an event that touches ``first``.
+    """Draw an event that touches ``first``.
 
-    It lies beside it at about its time or, every third, follows it at its place.
+    It is beside ``first`` at about the same time; every third pair is at the same
+    place, one event after the other.
     """
     second = _draw(settings, "touching", rng)
     v, w = second.values, first.values
     angle = float(rng.uniform(0, 2 * math.pi))
     if turn % 3 == 2:
         distance = 0.3 * w["radius"]
-        # begins where the first has decayed to a quarter
+        # it begins when the first event has decayed to a quarter of its peak
         v["start"] = w["start"] + first.active + math.log(4) * w["decay"] - 1
     else:
         distance = 0.95 * (first.radius_at(angle) + second.radius_at(angle + math.pi))
@@ -201,9 +214,9 @@ def _partner(
 
 
 def _pull_together(first: Draft, second: Draft) -> Draft:
-    """Return ``second`` moved towards ``first`` until their true voxels touch.
+    """Return ``second``, moved towards ``first`` until their true voxels touch.
 
-    Irregular outlines, or times that differ, may leave a gap.
+    At first there may be a gap, because of irregular outlines or different times.
     """
     for closer in PULLS:
         values = dict(second.values)
@@ -211,16 +224,16 @@ def _pull_together(first: Draft, second: Draft) -> Draft:
             way = first.values[name] - second.values[name]
             values[name] = second.values[name] + (1 - closer) * way
         moved = replace(second, values=values)
-        a, b = _true_voxels(first, moved)
+        a, b = _find_true_voxels(first, moved)
         if (ndimage.binary_dilation(a, np.ones((3, 3, 3))) & b).any():
             break
     return moved
 
 
-def _true_voxels(*drafts: Draft) -> list[NDArray[np.bool_]]:
-    """Return where each event is at least a quarter of its peak, in one common box.
+def _find_true_voxels(*drafts: Draft) -> list[NDArray[np.bool_]]:
+    """Return the masks of the true voxels of events in one common box.
 
-    Each is bool, (frame, row, column).
+    True voxels are at least a quarter of the peak. Masks are bool (frame, row, column).
     """
     reach = max(d.values["radius"] * (1 + d.lobes) for d in drafts) + 2
     track = np.concatenate([d.track() for d in drafts])
@@ -243,12 +256,11 @@ def _true_voxels(*drafts: Draft) -> list[NDArray[np.bool_]]:
 def _fits(
     group: list[Draft], placed: list[Draft], settings: SimulationSettings
 ) -> bool:
-    """Whether the events lie in the recording and away from all others."""
+    """Return whether the events are in the recording and away from all others."""
     for draft in group[1:]:
-        lowest, highest = _room(draft, settings)
+        lowest, highest = _find_room(draft, settings)
         place = np.array([draft.values[n] for n in ("start", "row", "column")])
-        # the room is that of a footprint in any rotation; a partner may stick out a
-        # little
+        # the room is computed for a footprint in any rotation
         if np.any(place < lowest - 1e-9) or np.any(place > highest + 1e-9):
             return False
     return not any(_meet(a, b, settings.separation) for a in group for b in placed)
@@ -266,11 +278,11 @@ def _meet(a: Draft, b: Draft, gap: float) -> bool:
 def calibrate(
     drafts: list[Draft], settings: SimulationSettings, resting: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Return the parameters (event, parameter) with amplitudes in photons.
+    """Return the parameters (event, parameter), with amplitudes in photons.
 
-    ``resting`` is the baseline in photons (row, column). With `photons` given an event
-    has its drawn dF/F over the baseline under it; else the amplitude is such that the
-    stated SNR holds at the event's own place.
+    ``resting`` is the baseline in photons (row, column). If the setting `photons` is
+    given, an event has its drawn dF/F over the baseline at its place. Else it has the
+    set SNR at its place.
     """
     smooth = ndimage.gaussian_filter(resting, sum(settings.radius) / 4)
     rows = np.empty((len(drafts), len(PARAMETERS)))
@@ -284,10 +296,11 @@ def calibrate(
 
 
 def photons_of(settings: SimulationSettings, relative: float, light: float) -> float:
-    """Return the photons at the peak of an event over a baseline of ``light`` photons.
+    """Return the photons at the peak of an event above a baseline of ``light`` photons.
 
-    With `photons` given, ``relative`` is its dF/F; else it is in proportion to its SNR,
-    and the middle of the `amplitude` range has the stated one.
+    If the setting `photons` is given, ``relative`` is the dF/F of the event. Else its
+    SNR is proportional to ``relative``; the middle of the range `amplitude` has the set
+    SNR.
     """
     if settings.photons is not None:
         return relative * light
@@ -299,7 +312,7 @@ def photons_of(settings: SimulationSettings, relative: float, light: float) -> f
 
 
 def noise_of(settings: SimulationSettings, light: float) -> float:
-    """Return the sd of the noise, in photons, where ``light`` photons are expected."""
+    """Return the sd of the noise in photons at ``light`` expected photons."""
     return math.hypot((light * settings.excess) ** 0.5, settings.read_noise)
 
 

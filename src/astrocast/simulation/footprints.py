@@ -1,4 +1,4 @@
-"""Where events lie in the tissue: weights and delays of the pixels of one event."""
+"""Footprints of events in the tissue: weight and delay of each pixel."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from astrocast.kernels.rendering.strokes import draw_strokes, path_distance
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.scene import Scene, smooth_noise
 
-#: weights below this share of the largest are left out
+#: pixels with a weight below this fraction of the largest are removed
 FAINTEST = 0.03
-#: pixels around the cells' processes that an event may fill: fine leaflets
+#: width in pixels of the fine leaflets around processes; events extend into them
 LEAFLETS = 2.0
-#: a wave across cells has at least this share of its pixels in each of two cells
+#: a wave across cells has at least this fraction of its pixels in each of two cells
 SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Pixels of one event at rest.
+    """Pixels of one event without motion.
 
     Parameters
     ----------
     row, column
-        Place in the frame, int32 (pixel,); beyond the frame in its margin.
+        int32 (pixel,): position in the frame; pixels in the margin are outside it.
     weight
-        Share of the amplitude, at most 1, float32 (pixel,).
+        float32 (pixel,): fraction of the amplitude, at most 1.
     delay
-        Frames from the first onset to the onset of the pixel, float32 (pixel,).
+        float32 (pixel,): onset of the pixel after the first onset, in frames.
     cell
-        Number of the cell, from 1; 0 where it is none in particular.
+        Number of the cell, from 1; 0: the event belongs to no single cell.
     speed, path
-        Of a wave: speed along the path (pixels/frame) and its length (pixels); else 0.
+        Speed (pixels/frame) and length (pixels) of the path of a wave; 0 for other
+        events.
     """
 
     row: NDArray[np.int32]
@@ -54,7 +55,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Tissue:
-    """What footprints are drawn from: the scene, and masks on its canvas."""
+    """The scene in which footprints are drawn, and masks on its canvas."""
 
     scene: Scene
     settings: SimulationSettings
@@ -67,7 +68,7 @@ class Tissue:
 
     @cached_property
     def processes(self) -> tuple[NDArray[np.bool_], ...]:
-        """Soma and processes of each cell with the leaflets beside them."""
+        """Mask of each cell: soma and processes with their leaflets."""
         masks = []
         for cell in self.scene.cells:
             points = cell.strokes.copy()
@@ -79,14 +80,14 @@ class Tissue:
 
     @cached_property
     def outside_vessel(self) -> NDArray[np.bool_]:
-        """Pixels of tissue."""
+        """Mask of the tissue outside the vessel."""
         if self.scene.vessel is None:
             return np.ones(self.shape, bool)
         return self.scene.vessel.wall > 0
 
     @cached_property
     def view(self) -> NDArray[np.bool_]:
-        """Pixels of the frame that keep `border` from its edge."""
+        """Mask of the frame without its `border`."""
         inside = np.zeros(self.shape, bool)
         edge = self.scene.margin + math.ceil(self.settings.border)
         inside[edge:-edge, edge:-edge] = True
@@ -94,7 +95,7 @@ class Tissue:
 
     @cached_property
     def any_process(self) -> NDArray[np.bool_]:
-        """Pixels of any cell's processes."""
+        """Mask of all cells together."""
         found = np.zeros(self.shape, bool)
         for mask in self.processes:
             found |= mask
@@ -102,7 +103,7 @@ class Tissue:
 
     @cached_property
     def nearest_cell(self) -> NDArray[np.int64]:
-        """Number of the nearest cell of each pixel, from 1; 0 where there is none."""
+        """Number of the nearest cell of each pixel, from 1; 0 without cells."""
         if not self.scene.cells:
             return np.zeros(self.shape, np.int64)
         places = np.indices(self.shape).reshape(2, -1).T
@@ -110,19 +111,19 @@ class Tissue:
         return 1 + cKDTree(centres).query(places)[1].reshape(self.shape)
 
     def cell_at(self, place: tuple[int, int]) -> int:
-        """Return the number of the nearest cell, from 1; 0 where there is none."""
+        """Return the number of the nearest cell, from 1; 0 without cells."""
         return int(self.nearest_cell[place])
 
 
 def draw_footprint(
     kind: str, tissue: Tissue, rng: np.random.Generator
 ) -> Footprint | None:
-    """Return the footprint of an event, or None where this draw has no room for one."""
-    return _SHAPES.get(kind, _patch)(tissue, rng)
+    """Draw the footprint of an event; return None if this draw does not fit."""
+    return _SHAPES.get(kind, _draw_patch)(tissue, rng)
 
 
 def _pick(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int] | None:
-    """Return a random pixel of a mask, or None where it is empty."""
+    """Return a random pixel of a mask, or None if the mask is empty."""
     at = np.flatnonzero(mask)
     if not len(at):
         return None
@@ -133,7 +134,7 @@ def _pick(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int] 
 def _grow_region(
     cost: NDArray[Any], origin: tuple[int, int], area: float, tissue: Tissue
 ) -> NDArray[np.bool_] | None:
-    """Return the ``area`` pixels that are nearest to a pixel along the tissue."""
+    """Return the ``area`` pixels with the smallest path cost from ``origin``."""
     start = np.array(origin, np.int64)
     wanted = round(area)
     distance = path_distance(cost.astype(np.float32), start, math.inf, wanted)
@@ -142,38 +143,38 @@ def _grow_region(
     return region if fits else None
 
 
-def _cost(
+def _draw_step_costs(
     tissue: Tissue, inside: NDArray[np.bool_], rng: np.random.Generator, beyond: float
 ) -> NDArray[Any]:
-    """Return the cost of a step: about 1 inside, ``beyond`` elsewhere in tissue."""
+    """Draw the cost of a step to each pixel: about 1 inside, ``beyond`` outside."""
     rough = np.exp(0.8 * smooth_noise(tissue.shape, 2.0, rng))
     cost = rough * np.where(inside, 1.0, beyond)
     return np.where(tissue.outside_vessel, cost, np.inf)
 
 
-def _domain(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_domain(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     low, high = np.log(tissue.settings.domain_area)
     area = math.exp(rng.uniform(low, high))
     origin = _pick(tissue.any_process & tissue.view, rng)
     if origin is None:
         return None
     region = _grow_region(
-        _cost(tissue, tissue.any_process, rng, 1.5), origin, area, tissue
+        _draw_step_costs(tissue, tissue.any_process, rng, 1.5), origin, area, tissue
     )
     return _weigh(region, tissue, rng, tissue.cell_at(origin))
 
 
-def _patch(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_patch(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     area = rng.uniform(*tissue.settings.patch_area)
     origin = _pick(tissue.any_process & tissue.view, rng)
     if origin is None:
         return None
     cell = tissue.cell_at(origin)
-    cost = _cost(tissue, tissue.processes[cell - 1], rng, 3.0)
+    cost = _draw_step_costs(tissue, tissue.processes[cell - 1], rng, 3.0)
     return _weigh(_grow_region(cost, origin, area, tissue), tissue, rng, cell)
 
 
-def _soma(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_soma(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     if not tissue.scene.cells:
         return None
     number = int(rng.integers(len(tissue.scene.cells)))
@@ -187,7 +188,7 @@ def _soma(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     return _weigh(region, tissue, rng, number + 1)
 
 
-def _endfoot(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_endfoot(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     vessel = tissue.scene.vessel
     if vessel is None:
         return None
@@ -206,7 +207,7 @@ def _endfoot(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     return _weigh(region, tissue, rng, tissue.cell_at(origin))
 
 
-def _wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     settings = tissue.settings
     origin = _pick(tissue.any_process & tissue.view, rng)
     path, speed = rng.uniform(*settings.wave_path), rng.uniform(*settings.wave_speed)
@@ -226,7 +227,7 @@ def _wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     return _weigh(region, tissue, rng, cell, distance, speed)
 
 
-def _cell_wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_cell_wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     settings = tissue.settings
     path, speed = (
         rng.uniform(*settings.cell_wave_path),
@@ -245,11 +246,11 @@ def _cell_wave(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     region = np.isfinite(distance)
     shares = np.bincount(tissue.nearest_cell[region & tissue.view])
     if (shares > SHARE * region.sum()).sum() < 2:
-        return None  # within one cell
+        return None  # the wave is in one cell only
     return _weigh(region, tissue, rng, 0, distance, speed, spread=True)
 
 
-def _whole_field(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
+def _draw_whole_field(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     region = np.ones(tissue.shape, bool)
     delay = 1.0 + smooth_noise(tissue.shape, 25.0, rng)
     made = _weigh(region, tissue, rng, 0, delay, 1.0, spread=True)
@@ -258,14 +259,14 @@ def _whole_field(tissue: Tissue, rng: np.random.Generator) -> Footprint | None:
     return Footprint(made.row, made.column, made.weight, made.delay)
 
 
-#: footprint of each kind; a patch along the processes for the others
+#: functions that draw the footprint of a kind; other kinds have a patch along processes
 _SHAPES: dict[str, Callable[[Tissue, np.random.Generator], Footprint | None]] = {
-    "domain": _domain,
-    "soma": _soma,
-    "endfoot": _endfoot,
-    "wave": _wave,
-    "cell_wave": _cell_wave,
-    "whole_field": _whole_field,
+    "domain": _draw_domain,
+    "soma": _draw_soma,
+    "endfoot": _draw_endfoot,
+    "wave": _draw_wave,
+    "cell_wave": _draw_cell_wave,
+    "whole_field": _draw_whole_field,
 }
 
 
@@ -279,10 +280,10 @@ def _weigh(
     *,
     spread: bool = False,
 ) -> Footprint | None:
-    """Return the footprint of a region: soft edge, hot spot, texture, delay.
+    """Return the footprint of a region, with soft edge, hot spot, texture and delay.
 
-    ``spread`` makes the heights of a large region vary over tens of pixels instead of
-    one hot spot.
+    ``spread``: instead of one hot spot, the weights vary over tens of pixels (for large
+    regions).
     """
     if region is None or not region.any():
         return None
@@ -308,7 +309,7 @@ def _weigh(
     at = np.nonzero(weight > FAINTEST)
     delay = np.zeros(len(at[0]), np.float32)
     if distance is not None:
-        # the soft edge has the onset of the nearest pixel of the region
+        # pixels of the soft edge have the onset of the nearest pixel of the region
         nearest = ndimage.distance_transform_edt(
             ~region, return_distances=False, return_indices=True
         )

@@ -1,4 +1,4 @@
-"""What became of each true event, and what each found event is."""
+"""Judge each true event (found, split, merged ...) and each found event."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from numpy.typing import NDArray
 
 from astrocast.simulation.scoring import Events, common_voxels, score
 
-#: share of its voxels that makes an event a piece of another, or swallowed by it
+#: from this fraction of its voxels an event is a piece of another one or merged into it
 MOST = 0.5
-#: share of its voxels below which a true event is missed, a found one false
+#: below this fraction of common voxels a true event is missed, a found event false
 HARDLY = 0.25
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of the events of one recording.
+    """Judgement of the events of one recording.
 
     Parameters
     ----------
     fate
-        Of each true event: ``"found"`` (matched one to one at the stated overlap),
-        ``"split"`` (into two or more found events that lie mostly within it),
-        ``"merged"`` (a found event holds most of it and of another true event),
-        ``"missed"`` (hardly any of it was found) or ``"poor"`` (found with too little
-        overlap).
+        Result for each true event: ``"found"`` (it has a one-to-one pair),
+        ``"split"`` (two or more found events are mostly inside it), ``"merged"`` (a
+        found event contains most of it and most of another true event), ``"missed"``
+        (hardly any voxel was found) or ``"poor"`` (found with too little overlap).
     kinds
         Kind of each true event.
     nature
-        Of each found event: ``"right"`` (matched), ``"false"`` (hardly any of it is
-        true) or ``"other"`` (a piece, a merger, too little overlap).
+        Result for each found event: ``"right"`` (it has a pair), ``"false"`` (hardly
+        any voxel is true) or ``"other"`` (split, merged, too little overlap).
     ious
-        Overlap of the matched pairs.
+        Overlap of each pair.
     confidence
-        Of each found event; NaN where the detection states none.
+        Confidence of each found event; NaN if unknown.
     """
 
     fate: tuple[str, ...]
@@ -49,12 +48,12 @@ class Judgement:
     confidence: NDArray[np.float64]
 
     def count(self, what: str) -> int:
-        """Return how many true events have a fate, or found events a nature."""
+        """Return the number of true events with this fate or found with this nature."""
         return self.fate.count(what) + self.nature.count(what)
 
     @property
     def found_by_kind(self) -> dict[str, tuple[int, int]]:
-        """Kind -> (true events that were found, true events)."""
+        """Kind -> (number of true events that were found, of true events)."""
         all_of = Counter(self.kinds)
         found = Counter(
             kind
@@ -71,18 +70,18 @@ def judge_events(
     confidence: NDArray[Any] | None = None,
     iou: float = 0.5,
 ) -> Judgement:
-    """Say what became of each true event, and what each found event is.
+    """Judge each true event and each found event.
 
     Parameters
     ----------
     truth, found
-        As `score` takes them. Voxel lists keep events that overlap.
+        Events as for `score`. Use voxel lists if events overlap.
     kinds
         Kind of each true event.
     confidence
-        Of each found event.
+        Confidence of each found event.
     iou
-        Least overlap of a match.
+        Smallest intersection over union of a pair.
 
     Examples
     --------
@@ -122,9 +121,9 @@ def judge_events(
 
 
 def f1_of(judgements: Sequence[Judgement]) -> dict[str, float]:
-    """Return F1, precision and recall over several recordings together.
+    """Return F1, precision and recall of all recordings together.
 
-    Without any true and any found event all are 1.
+    All are 1 if there are neither true nor found events.
     """
     right = sum(j.count("right") for j in judgements)
     true = sum(len(j.fate) for j in judgements)
@@ -140,15 +139,16 @@ def f1_of(judgements: Sequence[Judgement]) -> dict[str, float]:
 def reliability(
     judgements: Sequence[Judgement], edges: Sequence[float]
 ) -> list[tuple[float, float, int, float]]:
-    """Return how often events of a confidence are true.
+    """Return how often events of each range of confidence are true.
 
-    An event counts as true where it is not ``"false"``.
+    Every event counts as true that is not ``"false"``.
 
     Returns
     -------
     list
-        (lowest confidence, highest confidence, events, share of true events) for each
-        range between ``edges`` that holds events; NaN confidences are left out.
+        (lowest confidence, highest confidence, events, fraction of true events) for
+        each range between ``edges`` with events; events with a NaN confidence are not
+        counted.
     """
     values = np.concatenate([j.confidence for j in judgements] or [np.empty(0)])
     right = np.array([n != "false" for j in judgements for n in j.nature], bool)

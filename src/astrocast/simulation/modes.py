@@ -1,4 +1,4 @@
-"""Slow light: how the baseline changes, as spatial modes with a course each."""
+"""Slow changes of the baseline: spatial modes, each with a time course."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.scene import Scene, smooth_noise
 from astrocast.simulation.streams import generator_of
 
-#: patches of diffuse light that rise and fall independently
+#: number of patterns of diffuse light, each with its own time course
 PATCH_MAPS = 12
-#: pixels over which the displacement beside a vessel dies away
+#: beside a vessel the displacement decays over this many pixels
 VESSEL_REACH = 8.0
 
 
 @dataclass(frozen=True)
 class Modes:
-    """The baseline as ``sum of images * courses``, in units of the mean brightness.
+    """The baseline as sum of image * course, in units of the mean brightness.
 
     Parameters
     ----------
     images
-        float64 (mode, row, column) on the canvas.
+        float64 (mode, row, column): image of each mode on the canvas.
     courses
-        float64 (frame, mode), without bleaching and flicker.
+        float64 (frame, mode): time courses without bleaching and flicker.
     radius
-        Change of the radius of the vessel, pixels, float64 (frame,).
+        float64 (frame,): change of the radius of the vessel, in pixels.
     """
 
     images: NDArray[np.float64]
@@ -39,16 +39,18 @@ class Modes:
 
 
 def make_modes(settings: SimulationSettings, scene: Scene) -> Modes:
-    """Return the modes of a recording: rest, drift, focus, diffuse light, vessel."""
+    """Draw the modes of a recording: rest, drift, focus, diffuse light, vessel."""
     s, n = settings, settings.frames
     image = scene.image.astype(np.float64)
-    drift = _slow_waves(s, generator_of(s.seed, "drift"))
+    drift = _draw_drift(s, generator_of(s.seed, "drift"))
     images = [image, image * scene.local]
     courses = [1 + drift[:, 0], drift[:, 1]]
     if s.z_drift > 0:
         rng = generator_of(s.seed, "z_drift")
-        images.append(image * _unit(_pattern(image.shape, rng), scene))
-        courses.append(s.z_drift * _focus_course(n, rng))
+        images.append(
+            image * _standardise(_draw_focus_pattern(image.shape, rng), scene)
+        )
+        courses.append(s.z_drift * _draw_focus_course(n, rng))
     if s.background > 0:
         rng = generator_of(s.seed, "background")
         for _ in range(PATCH_MAPS):
@@ -62,16 +64,16 @@ def make_modes(settings: SimulationSettings, scene: Scene) -> Modes:
         rng = generator_of(s.seed, "vessel")
         radius = s.vessel_pulsation * smooth_course(n, s.vessel_time, rng)
         reach = max(2 * s.vessel_pulsation, 0.5)
-        narrow, wide = (_with_radius(scene, change) for change in (-reach, reach))
+        narrow, wide = (_widen_vessel(scene, change) for change in (-reach, reach))
         images += [0.5 * (wide - narrow), 0.5 * (wide + narrow) - image]
         courses += [radius / reach, (radius / reach) ** 2]
     return Modes(np.stack(images), np.stack(courses, axis=1), radius)
 
 
-def _slow_waves(s: SimulationSettings, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the drift of the whole baseline and of its local part (frame, 2).
+def _draw_drift(s: SimulationSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the drift of the whole baseline and of its local part, (frame, 2).
 
-    Each is at most half of `drift`.
+    Each is at most half of the setting `drift`.
     """
     phase = 2 * np.pi * np.arange(s.frames)[:, None, None] / s.frames
     cycles, weights = rng.uniform(0.3, 2.0, (1, 2, 3)), rng.uniform(0.3, 1.0, (1, 2, 3))
@@ -85,17 +87,17 @@ def _slow_waves(s: SimulationSettings, rng: np.random.Generator) -> NDArray[np.f
 def smooth_course(
     frames: int, sigma: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return Gaussian-smoothed noise of mean 0 and sd 1 over time, (frame,)."""
+    """Draw smooth noise over time with mean 0 and sd 1, (frame,)."""
     pad = int(4 * sigma) + 1
     noise = ndimage.gaussian_filter1d(rng.standard_normal(frames + 2 * pad), sigma)
     course = noise[pad : pad + frames]
-    # the sd of the process, not of this piece of it: a short recording may be quiet
+    # divide by the sd of the process: the sd of a short recording may be small
     sd = 1 / np.sqrt(2 * np.sqrt(np.pi) * sigma)
     return np.asarray((course - course.mean()) / sd)
 
 
-def _focus_course(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a course that wanders from 0 to 1 over the recording, (frame,)."""
+def _draw_focus_course(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw an irregular course from 0 to 1 over the recording, (frame,)."""
     t = np.linspace(0, 1, frames)
     wander = np.sin(2 * np.pi * (t * rng.uniform(1.0, 2.5) + rng.random()))
     course = t + 0.15 * wander
@@ -103,28 +105,30 @@ def _focus_course(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray((course - course[0]) / (span if abs(span) > 1e-6 else 1.0))
 
 
-def _pattern(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the effect of a change of focus on structures of several sizes."""
+def _draw_focus_pattern(
+    shape: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw the effect of a change of focus, with structures of several sizes."""
     size = int(shape[0]), int(shape[1])
     parts = [smooth_noise(size, sigma, rng) for sigma in (2.0, 4.0, 10.0)]
     return np.asarray(sum(part / part.std() for part in parts))
 
 
-def _unit(pattern: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
-    """Return a pattern of mean 0 and sd 1 within the frame."""
+def _standardise(pattern: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
+    """Return the pattern with mean 0 and sd 1 within the frame."""
     inside = pattern[scene.inside]
     return (pattern - inside.mean()) / inside.std()
 
 
-def _with_radius(scene: Scene, change: float) -> NDArray[np.float64]:
-    """Return the image with a vessel that is wider by ``change`` pixels."""
+def _widen_vessel(scene: Scene, change: float) -> NDArray[np.float64]:
+    """Return the image with the radius of the vessel larger by ``change`` pixels."""
     image = scene.image.astype(np.float64)
     if scene.vessel is None:
         return image
     wall = ndimage.gaussian_filter(scene.vessel.wall.astype(float), 1.0)
     slope = np.stack(np.gradient(wall))
     slope /= np.maximum(np.hypot(*slope), 0.2)
-    # tissue is pushed aside and gives way; within the vessel all scales with the radius
+    # outside, tissue is pushed aside; inside, everything scales with the radius
     radius = -min(float(scene.vessel.wall.min()), -1.0)
     push = np.where(
         wall > 0, np.exp(-np.maximum(wall, 0) / VESSEL_REACH), 1 + wall / radius

@@ -1,4 +1,4 @@
-"""How the tissue moves under the camera: rigid shifts and a smooth field."""
+"""Motion of the tissue: rigid shifts, a smooth field, and motion between lines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from astrocast.kernels.rendering.spline import smooth_field
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.streams import generator_of
 
-#: the spline of the baseline needs three pixels around a sample, the rest is for
-#: rounding
+#: the spline of the baseline needs 3 pixels around a sample; the rest is for rounding
 SPLINE_MARGIN = 5
-#: the margin of the canvas of 'astrocytes' is a multiple of this
+#: with the setting `astrocytes` the margin of the canvas is a multiple of this
 CANVAS = 24
 
 
@@ -31,16 +30,17 @@ class Motion:
     Parameters
     ----------
     shifts
-        Rigid part (frame, 2), float64, pixels, row then column; positive is down and
+        float64 (frame, 2): rigid part in pixels, row then column; positive is down and
         right.
     knots
-        Control points of the field (frame, 2, row knot, column knot), float32, pixels;
-        no knots where it is zero. The field's mean over a frame is zero.
+        float32 (frame, 2, row knot, column knot): control points of the field in
+        pixels; no knots if the field is zero. The mean of the field over a frame is
+        zero.
     lines
-        Displacement of each line besides (frame, line, 2), float32, pixels, with the
-        phase of a bidirectional scan; no lines where it is zero.
+        float32 (frame, line, 2): additional displacement of each line in pixels,
+        including the phase of a bidirectional scan; no lines if it is zero.
     row_basis, column_basis
-        Weights of the knots at every row (row, row knot) and column (column, column
+        Weights of the knots at each row (row, row knot) and column (column, column
         knot).
     """
 
@@ -59,16 +59,17 @@ class Motion:
 
     @property
     def line_shifts(self) -> NDArray[np.float32] | None:
-        """Displacement of each line (frame, line, 2), or None where lines do not move.
+        """Displacement of each line (frame, line, 2) in pixels, or None.
 
-        Rigid shift, motion within the frame and phase together, pixels.
+        It is the sum of rigid shift, motion within the frame and phase; None if lines
+        do not move.
         """
         if self.lines.shape[1] == 0:
             return None
         return self.shifts[:, None].astype(np.float32) + self.lines
 
     def field(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the smooth non-rigid part (frame, 2, row, column), pixels."""
+        """Return the smooth non-rigid part (frame, 2, row, column) in pixels."""
         knots = self.knots[start:stop]
         stacked = knots.reshape(-1, *knots.shape[2:])
         field: NDArray[np.float32] = smooth_field(
@@ -77,9 +78,9 @@ class Motion:
         return field.reshape(*knots.shape[:2], *field.shape[1:])
 
     def displacement(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the displacement of every pixel (frame, 2, row, column), pixels.
+        """Return the displacement of each pixel (frame, 2, row, column) in pixels.
 
-        The shape is (frame, 2, 1, 1) where the motion is rigid.
+        The shape is (frame, 2, 1, 1) if the motion is rigid.
         """
         moved = self.shifts[start:stop, :, None, None].astype(np.float32)
         if self.knots.shape[2]:
@@ -92,20 +93,20 @@ class Motion:
 
 
 def motion_margin(settings: SimulationSettings) -> int:
-    """Return how many pixels the canvas is larger than the frame on every side."""
+    """Return the margin of the canvas around the frame in pixels."""
     s = settings
     lines = s.line_motion + abs(s.bidirectional)
     needed = math.ceil(s.motion + 1.25 * s.deformation + lines) + SPLINE_MARGIN
-    # the same canvas with and without motion, so that the tissue is the same
+    # equal canvas with and without motion, so that the tissue is equal
     return CANVAS * math.ceil(needed / CANVAS) if s.astrocytes else needed
 
 
 def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> Motion:
     """Draw the motion of a recording."""
     walk, warp = seed.spawn(2)
-    shifts = _walk(settings, np.random.default_rng(walk))
+    shifts = _draw_walk(settings, np.random.default_rng(walk))
     n, rows, columns = settings.shape
-    lines = _line_motion(settings)
+    lines = _draw_line_motion(settings)
     if settings.deformation == 0:
         return Motion(
             shifts,
@@ -115,10 +116,10 @@ def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> M
             lines,
         )
     by, bx = (
-        _basis(rows, settings.deformation_scale),
-        _basis(columns, settings.deformation_scale),
+        _make_basis(rows, settings.deformation_scale),
+        _make_basis(columns, settings.deformation_scale),
     )
-    bt = _basis(n, settings.deformation_time)
+    bt = _make_basis(n, settings.deformation_time)
     rng = np.random.default_rng(warp)
     control = rng.uniform(-1, 1, (bt.shape[1], 2, by.shape[1], bx.shape[1]))
     # the basis sums to one, so subtracting a constant from the knots subtracts it from
@@ -133,10 +134,10 @@ def make_motion(settings: SimulationSettings, seed: np.random.SeedSequence) -> M
     return Motion(shifts, knots, by.astype(np.float32), bx.astype(np.float32), lines)
 
 
-def _line_motion(s: SimulationSettings) -> NDArray[np.float32]:
-    """Return the displacement of each line (frame, line, 2), pixels.
+def _draw_line_motion(s: SimulationSettings) -> NDArray[np.float32]:
+    """Draw the displacement of each line (frame, line, 2) in pixels.
 
-    Lines follow each other in time without a pause between frames.
+    Lines follow each other in time, without a pause between frames.
     """
     if s.line_motion == 0 and s.bidirectional == 0:
         return np.zeros((s.frames, 0, 2), np.float32)
@@ -149,10 +150,10 @@ def _line_motion(s: SimulationSettings) -> NDArray[np.float32]:
     return lines.astype(np.float32)
 
 
-def _walk(
+def _draw_walk(
     settings: SimulationSettings, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return a random walk from zero that is reflected at the bounds, with jumps."""
+    """Draw a random walk from zero with jumps, reflected at the bounds."""
     n, bound = settings.frames, settings.motion
     if bound == 0:
         return np.zeros((n, 2))
@@ -166,7 +167,7 @@ def _walk(
     return bound - np.abs((np.cumsum(steps, axis=0) + bound) % (4 * bound) - 2 * bound)
 
 
-def _basis(size: int, spacing: float) -> NDArray[np.float64]:
+def _make_basis(size: int, spacing: float) -> NDArray[np.float64]:
     """Return cubic B-splines about ``spacing`` apart, (sample, knot); rows sum to 1."""
     pieces = max(1, round(size / spacing))
     knots = (np.arange(-3, pieces + 4) * max(size - 1, 1) / pieces).astype(np.float64)

@@ -1,4 +1,4 @@
-"""A simulated recording in memory, block by block, or rendered when it is read."""
+"""Simulated recordings: in memory, block by block, or rendered when they are read."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ class Simulation:
     Parameters
     ----------
     settings
-        What it was made from.
+        Settings of the simulation.
     movie
-        Counts, as a camera gives them; displaced, bleached, noisy.
+        Counts as from a camera: displaced, bleached, noisy.
     clean
-        The events alone, without noise and at rest (float32): the expected counts above
-        the baseline, so the dF that a perfect preparation of the movie would give.
-        Bleaching dims events as it dims the baseline.
+        float32: events alone, without noise and motion. These are the expected counts
+        above the baseline: the dF of a perfect preparation of the movie. Bleaching
+        reduces events like the baseline.
     labels
-        Event number of each voxel at rest (int32), 0 where there is none. An event's
-        voxels are those where it is at least a quarter of its own peak. Where several
-        meet, the strongest has the voxel; ``voxels`` has all.
+        int32: number of the event of each voxel without motion, 0 for no event. A voxel
+        belongs to an event if the event is at least a quarter of its own peak there. If
+        several events overlap, the strongest has the voxel; ``voxels`` has all.
     shifts
-        Rigid displacement (frame, 2), pixels, row then column; positive is down and
-        right: pixel p of a frame shows the scene at p minus its displacement.
+        (frame, 2): rigid displacement in pixels, row then column; positive is down and
+        right. Pixel p of a frame shows the scene at p minus its displacement.
     motion
         All motion; ``motion.displacement(start, stop)`` is the full field,
         ``motion.line_shifts`` the displacement of each line.
     events
-        A row per event; `astrocast.simulation.COLUMNS` says what each column means.
-        Times are in frames, lengths in pixels.
+        One row per event; `astrocast.simulation.COLUMNS` describes each column. Times
+        are in frames, lengths in pixels.
     f0
-        Baseline at rest before bleaching and drift (row, column), counts above the
-        offset. ``simulator.f0_movie`` is the baseline of each frame.
+        (row, column): baseline without motion, before bleaching and drift, in counts
+        above the offset. ``simulator.f0_movie`` is the baseline of each frame.
     bleaching
-        Factor of each frame.
+        Bleaching factor of each frame.
     second
         The structural channel, or None.
     voxels
-        True voxels of each event as flat indices of the recording; those of different
+        True voxels of each event as flat indices in the recording; voxels of different
         events may overlap.
     simulator
-        Gives everything else, frame by frame: F0, expected counts, noise variance.
+        Renders F0, expected counts and noise variance frame by frame.
     """
 
     settings: SimulationSettings
@@ -82,7 +82,7 @@ class SimulatedRecording(Recording):
     Parameters
     ----------
     simulator
-        A planned recording, or settings.
+        Simulator, or settings for one.
     """
 
     def __init__(self, simulator: Simulator | SimulationSettings) -> None:
@@ -107,7 +107,7 @@ def simulate(settings: SimulationSettings | None = None) -> Simulation:
     Parameters
     ----------
     settings
-        Parameters; the defaults where None.
+        Settings of the simulation; None: the defaults.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def simulate_blocks(
 ) -> Iterator[SimulationBlock]:
     """Yield the recording of `simulate` in blocks of at most ``frames`` frames.
 
-    One block is in memory at a time.
+    Only one block is in memory at a time.
     """
     plan = Simulator(settings)
     for start in range(0, plan.shape[0], frames):

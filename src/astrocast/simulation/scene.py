@@ -26,9 +26,10 @@ class Cell:
     centre
         Row and column on the canvas.
     size
-        Gaussian sd of its soma, pixels.
+        Gaussian sd of the soma in pixels.
     strokes
-        Points along its processes, float64 (point, 4): row, column, width, brightness.
+        float64 (point, 4): points along the processes with row, column, width,
+        brightness.
     """
 
     centre: NDArray[np.float64]
@@ -43,11 +44,11 @@ class Vessel:
     Parameters
     ----------
     wall
-        Distance to the wall in pixels, negative within the vessel.
+        Distance to the wall in pixels, negative inside the vessel.
     along
-        Place along the axis in pixels.
+        Position along the axis in pixels.
     side
-        -1 or 1: side of the axis.
+        Side of the axis: -1 or 1.
     """
 
     wall: NDArray[np.float32]
@@ -66,9 +67,9 @@ class Scene:
     image
         Brightness, float32 (row, column).
     local
-        Smooth map (zero mean, at most 1) of where the baseline drifts by itself.
+        Smooth map of the local drift of the baseline, with mean 0 and at most 1.
     margin
-        Pixels around the frame.
+        Number of pixels around the frame.
     cells
         The astrocytes.
     vessel
@@ -83,7 +84,7 @@ class Scene:
 
     @property
     def inside(self) -> tuple[slice, slice]:
-        """The part of the canvas that an unmoved frame shows."""
+        """The part of the canvas that a frame without motion shows."""
         m = self.margin
         return slice(m, self.image.shape[0] - m), slice(m, self.image.shape[1] - m)
 
@@ -100,8 +101,8 @@ def make_scene(
     cells = _draw_cells(shape, settings.cell_spacing, vessel, rng)
     light, domain = _paint_cells(shape, cells, settings.cell_spacing, rng)
     haze = 0.5 + 0.5 * smooth_noise(shape, 30.0, rng)
-    # the leaflets between the processes are below the resolution: a sponge-like
-    # texture, denser near a cell
+    # leaflets between processes are smaller than the resolution: they give a texture
+    # like a sponge, denser near a cell
     sponge = smooth_noise(shape, 1.6, rng) * (0.15 + 0.85 * domain)
     structure = light + 0.45 * domain * (1.0 + 0.35 * sponge) + 0.08 * sponge
     if vessel is not None:
@@ -113,7 +114,7 @@ def make_scene(
     )
     if vessel is not None and settings.contrast:
         image = image * (0.35 + 0.65 / (1.0 + np.exp(-vessel.wall / 0.6)))
-    # the microscope's own blur
+    # blur of the microscope
     image = np.maximum(ndimage.gaussian_filter(image, 0.7), 0.05)
     local = smooth_noise(shape, 40.0, rng)
     scene = Scene(
@@ -126,7 +127,7 @@ def make_scene(
 def _draw_vessel(
     shape: tuple[int, int], radius: float, rng: np.random.Generator
 ) -> Vessel:
-    """Return a gently winding vessel that crosses the middle of the canvas."""
+    """Draw a slightly curved vessel that crosses the middle of the canvas."""
     angle = rng.uniform(0, np.pi)
     middle = np.array(shape) * rng.uniform(0.38, 0.62, 2)
     reach = float(np.hypot(*shape))
@@ -144,7 +145,7 @@ def _draw_vessel(
 
 
 def _paint_endfeet(vessel: Vessel, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the light of the endfeet: a sheath of bright patches along the wall."""
+    """Return the light of the endfeet: bright patches along the wall."""
     place = np.arange(vessel.along.min(), vessel.along.max() + 2)
     patches = [
         ndimage.gaussian_filter1d(rng.standard_normal(len(place)), 5.0) for _ in (-1, 1)
@@ -159,7 +160,7 @@ def _paint_endfeet(vessel: Vessel, rng: np.random.Generator) -> NDArray[np.float
 def smooth_noise(
     shape: tuple[int, int], sigma: float, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Return smooth noise between -1 and 1, of mean 0."""
+    """Draw smooth noise between -1 and 1, with mean 0."""
     smooth = ndimage.gaussian_filter(rng.standard_normal(shape), sigma, mode="wrap")
     smooth -= smooth.mean()
     return smooth / np.abs(smooth).max()
@@ -171,10 +172,10 @@ def _draw_cells(
     vessel: Vessel | None,
     rng: np.random.Generator,
 ) -> tuple[Cell, ...]:
-    """Return the astrocytes that tile the tissue, none of them on the vessel."""
+    """Draw the astrocytes that tile the tissue outside the vessel."""
     cells = []
     for centre in _scatter(shape, spacing, rng):
-        strokes, size = _cell(centre, spacing, rng)
+        strokes, size = _draw_cell(centre, spacing, rng)
         if vessel is None:
             cells.append(Cell(centre, size, strokes))
             continue
@@ -182,15 +183,16 @@ def _draw_cells(
         if wall < 2.5 * size:
             continue
         if wall < 0.9 * spacing:
-            strokes = np.concatenate([strokes, _reach_wall(centre, vessel, size, rng)])
+            to_wall = _draw_wall_process(centre, vessel, size, rng)
+            strokes = np.concatenate([strokes, to_wall])
         cells.append(Cell(centre, size, strokes))
     return tuple(cells)
 
 
-def _reach_wall(
+def _draw_wall_process(
     centre: NDArray[Any], vessel: Vessel, size: float, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Return the process (point, 4) from a soma to the wall of the vessel."""
+    """Draw the process (point, 4) from a soma to the wall of the vessel."""
     slope = np.stack([np.gradient(vessel.wall, axis=axis) for axis in (0, 1)])
     points = [np.asarray(centre, float)]
     angle = rng.normal(0, 0.15)
@@ -215,9 +217,9 @@ def _paint_cells(
     spacing: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the light of the cells (about 1 at most) and their domains (0 to 1).
+    """Return the light of the cells (at most about 1) and their domains (0 to 1).
 
-    A domain is the area that the fine processes of a cell fill.
+    The domain of a cell is the area of its fine processes.
     """
     image, domain = np.zeros(shape), np.zeros(shape)
     if cells:
@@ -241,9 +243,9 @@ def _paint_cells(
 def _scatter(
     shape: tuple[int, int], spacing: float, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Return centres that keep at least 0.7 of their mean distance.
+    """Draw centres with distances of at least 0.7 times the spacing.
 
-    Neighbouring astrocytes tile the tissue.
+    So neighbouring astrocytes tile the tissue.
     """
     chosen: list[NDArray[Any]] = []
     wanted = max(1, round(shape[0] * shape[1] / spacing**2))
@@ -255,10 +257,10 @@ def _scatter(
     return np.array(chosen)
 
 
-def _cell(
+def _draw_cell(
     centre: NDArray[Any], spacing: float, rng: np.random.Generator
 ) -> tuple[NDArray[Any], float]:
-    """Return the strokes (point, 4) of a soma with its processes, and its size."""
+    """Draw a soma with its processes; return the strokes (point, 4) and its size."""
     brightness = rng.uniform(0.6, 1.0)
     size = rng.uniform(2.0, 3.2)
     soma = [
@@ -297,7 +299,7 @@ def _grow(
     strokes: list[NDArray[Any]],
     rng: np.random.Generator,
 ) -> None:
-    """Append a process that wanders, tapers and branches."""
+    """Append the strokes of a curved process that tapers and branches."""
     steps = max(2, int(length / STEP))
     angle = direction + np.cumsum(rng.normal(0, 0.09, steps))
     along = np.linspace(0, 1, steps)

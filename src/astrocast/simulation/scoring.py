@@ -1,4 +1,4 @@
-"""How well events were found: voxel overlap, one-to-one matching, F1."""
+"""Accuracy of found events: voxel overlap, one-to-one matching, F1."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ from astrocast.errors import InvalidValueError
 
 #: a label volume (0 is background), or the flat voxel indices of each event
 Events = NDArray[Any] | Sequence[NDArray[Any]]
-#: voxels of a label volume that are looked at together
+#: voxels of a label volume that are processed together
 SLICE_VOXELS = 1 << 24
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well events were found.
+    """Accuracy of found events.
 
     Parameters
     ----------
     precision
-        Share of the found events that are matched; 1 where there is nothing to find and
-        nothing was found.
+        Fraction of the found events that are matched; 1 without true and found events.
     recall
-        Share of the true events that are matched; 1 where there is nothing to find and
-        nothing was found.
+        Fraction of the true events that are matched; 1 without true and found events.
     f1
-        Harmonic mean of both.
+        Harmonic mean of precision and recall.
     mean_iou
-        Mean intersection over union of the matched pairs; NaN where none is matched.
+        Mean intersection over union of the pairs; NaN without pairs.
     pairs
-        Matched events (pair, 2), int64: label of the truth, label found. For voxel
-        lists, events count from 1.
+        int64 (pair, 2): label of the true and of the found event. Events in voxel lists
+        have labels from 1.
     ious
         Intersection over union of each pair.
     n_truth, n_found
@@ -57,24 +55,24 @@ class Score:
 def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     """Compare found events with the truth.
 
-    A pair counts as matched where the intersection over union of its voxels is at least
-    ``iou``. Each event is matched at most once; of all possible matchings the one with
-    the most pairs is taken, and of those the one with the largest sum of overlaps (as
+    A true and a found event can be a pair if the intersection over union of their
+    voxels is at least ``iou``. Each event is in at most one pair. The matching has the
+    largest possible number of pairs and, among those, the largest sum of overlaps (as
     in StarDist, doi:10.1007/978-3-030-00934-2_30).
 
     Parameters
     ----------
     truth, found
-        Both as label volumes of one shape (integers, 0 is background), or as a sequence
-        with the flat voxel indices of each event, in which events may overlap; a volume
-        can be compared with a sequence.
+        Label volumes of equal shape (integers, 0 is background), or sequences with the
+        flat voxel indices of each event; these events may overlap. A volume can be
+        compared with a sequence.
     iou
-        Smallest intersection over union of a match, above 0 and at most 1.
+        Smallest intersection over union of a pair, above 0 and at most 1.
 
     Raises
     ------
     InvalidValueError
-        If the shapes differ, labels are negative or no integers, or ``iou`` is out of
+        The shapes differ, labels are negative or not integers, or ``iou`` is out of
         range.
 
     Examples
@@ -87,7 +85,7 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
     (1.0, 0.5, 0.667)
     """
     if not 0 < iou <= 1:
-        raise InvalidValueError(f"iou is {iou}; expected above 0 and at most 1")
+        raise InvalidValueError(f"iou is {iou}; it must be above 0 and at most 1")
     common, truth_sizes, found_sizes, truth_ids, found_ids = common_voxels(truth, found)
     common = common.tocoo()
     t, f = common.row, common.col
@@ -115,41 +113,41 @@ def score(truth: Events, found: Events, iou: float = 0.5) -> Score:
 def common_voxels(
     truth: Events, found: Events
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return what two sets of events have in common.
+    """Count the common voxels of true and found events.
 
     Parameters
     ----------
     truth, found
-        As `score` takes them.
+        Events as for `score`.
 
     Returns
     -------
     tuple
-        Number of common voxels (sparse, true event x found event), voxels of each true
-        and each found event, and the labels of both.
+        Number of common voxels (sparse, true event x found event), number of voxels of
+        each true and each found event, labels of the true and of the found events.
     """
     if isinstance(truth, np.ndarray) and isinstance(found, np.ndarray):
-        return _common_of_volumes(_check_labels(truth), _check_labels(found))
-    t_ids, t_lists = _as_lists(truth)
-    f_ids, f_lists = _as_lists(found)
+        return _compare_volumes(_check_labels(truth), _check_labels(found))
+    t_ids, t_lists = _list_voxels(truth)
+    f_ids, f_lists = _list_voxels(found)
     everything = np.concatenate([*t_lists, *f_lists, np.empty(0, np.int64)])
     voxels, position = np.unique(everything, return_inverse=True)
     cut = sum(map(len, t_lists))
-    by_truth = _incidence(t_lists, position[:cut], len(voxels))
-    by_found = _incidence(f_lists, position[cut:], len(voxels))
+    by_truth = _build_incidence(t_lists, position[:cut], len(voxels))
+    by_found = _build_incidence(f_lists, position[cut:], len(voxels))
     sizes = (
         np.array([len(v) for v in lists], np.int64) for lists in (t_lists, f_lists)
     )
     return by_truth @ by_found.T, *sizes, t_ids, f_ids
 
 
-def _common_of_volumes(
+def _compare_volumes(
     truth: NDArray[Any], found: NDArray[Any]
 ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     if truth.shape != found.shape:
         raise InvalidValueError(
-            f"the truth has shape {truth.shape}, the found labels {found.shape};"
-            " expected the same"
+            f"the truth has shape {truth.shape}, the found labels have {found.shape};"
+            " both shapes must be equal"
         )
     flat_truth, flat_found = truth.reshape(-1), found.reshape(-1)
     keys: list[NDArray[Any]] = []
@@ -188,17 +186,18 @@ def _common_of_volumes(
 def _check_labels(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype.kind not in "iub":
         raise InvalidValueError(
-            f"labels are {labels.dtype}; expected integers, 0 for the background"
+            f"labels are {labels.dtype}; they must be integers, 0 for the background"
         )
     if labels.size and labels.dtype.kind == "i" and labels.min() < 0:
         raise InvalidValueError(
-            f"the smallest label is {labels.min()}; expected 0 for the background,"
-            " events above it"
+            f"the smallest label is {labels.min()}; labels must be 0 for the background"
+            " and positive for events"
         )
     return labels
 
 
-def _as_lists(events: Events) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+def _list_voxels(events: Events) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+    """Return the labels of events, and the flat voxel indices of each."""
     if not isinstance(events, np.ndarray):
         lists = [np.unique(np.asarray(v, np.int64)) for v in events]
         return np.arange(1, len(lists) + 1), lists
@@ -209,7 +208,10 @@ def _as_lists(events: Events) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     return ids.astype(np.int64), np.split(inside[order], first[1:]) if len(ids) else []
 
 
-def _incidence(lists: list[NDArray[Any]], position: NDArray[Any], voxels: int) -> Any:
+def _build_incidence(
+    lists: list[NDArray[Any]], position: NDArray[Any], voxels: int
+) -> Any:
+    """Return a sparse matrix (event, voxel) with 1 for each voxel of an event."""
     event = np.repeat(np.arange(len(lists)), [len(v) for v in lists])
     shape = (len(lists), voxels)
     return sparse.csr_array(
@@ -220,9 +222,9 @@ def _incidence(lists: list[NDArray[Any]], position: NDArray[Any], voxels: int) -
 def _match(
     t: NDArray[Any], f: NDArray[Any], overlap: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """Return which candidate pairs are matched.
+    """Return the indices of the candidate pairs in the best matching.
 
-    As many as possible, of those the ones with the largest overlap.
+    It has the most pairs and, among those matchings, the largest overlap.
     """
     if not len(t):
         return np.empty(0, np.int64)
@@ -231,7 +233,7 @@ def _match(
     graph = sparse.coo_array((np.ones(len(t)), (t, n + f)), shape=(n + m, n + m))
     _, part = sparse.csgraph.connected_components(graph, directed=False)
     chosen = []
-    # candidates fall into small groups; only within one can there be a choice
+    # candidates form small connected groups; each is solved by itself
     order = np.argsort(part[t], kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(part[t][order])) + 1):
         rows, r = np.unique(t[group], return_inverse=True)

@@ -1,4 +1,4 @@
-"""What the acquisition does to light: flicker, bad frames, hot pixels, averaging."""
+"""Effects of the acquisition: flicker, bad frames, hot pixels, averaging."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import ndimage
 from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation.streams import generator_of
 
-#: kind of bad frame -> (stream, setting)
+#: kind of bad frame -> (random stream, name of the setting with the number of frames)
 BAD_FRAMES = {
     "dropped": ("dropped", "dropped_frames"),
     "repeated": ("repeated", "repeated_frames"),
@@ -22,30 +22,30 @@ BAD_FRAMES = {
     "lost_lines": ("lost_lines", "lost_line_frames"),
     "out_of_focus": ("out_of_focus", "out_of_focus_frames"),
 }
-#: pixels by which a frame that is out of focus is blurred
+#: sigma in pixels of the blur of a frame that is out of focus
 BLUR = 3.0
-#: chance per frame that a blinking hot pixel changes its state
+#: probability per frame that a blinking hot pixel changes its state
 BLINK = 0.05
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """What happens to each frame between the tissue and the file.
+    """Effects of the acquisition on each frame.
 
     Parameters
     ----------
     flicker
-        Factor of the illumination, float64 (frame,).
+        float64 (frame,): factor of the illumination.
     bad_frames
         Columns ``frame`` (int64) and ``kind`` (str), sorted by frame.
     light
-        float64 (frame, 3): factor, added photons, blur (pixels), without the flicker.
+        float64 (frame, 3): factor, added photons, blur (pixels); without flicker.
     pixels
-        Row and column of hot and dead pixels, int32 (pixel, 2).
+        int32 (pixel, 2): row and column of hot and dead pixels.
     extra
-        Photons that they add, negative where they are dead, float32 (frame, pixel).
+        float32 (frame, pixel): photons that these pixels add; negative for dead pixels.
     lost
-        Lines that are lost in a frame: frame -> (first, last + 1).
+        Lost lines: frame -> (first line, last line + 1).
     """
 
     flicker: NDArray[np.float64]
@@ -73,7 +73,7 @@ def make_sensor(settings: SimulationSettings) -> Sensor:
     light[sensor.frames_of("flash"), 1] = s.flash * s.mean_photons
     light[sensor.frames_of("out_of_focus"), 2] = BLUR
     rng = generator_of(s.seed, "lost_lines")
-    rng.permutation(n)  # the same stream has chosen the frames
+    rng.permutation(n)  # the frames were drawn from the same stream
     for frame in sensor.frames_of("lost_lines"):
         height = int(s.rows * rng.uniform(0.1, 0.5))
         first = int(rng.integers(0, s.rows - height + 1))
@@ -82,10 +82,10 @@ def make_sensor(settings: SimulationSettings) -> Sensor:
 
 
 def _draw_bad_frames(s: SimulationSettings) -> pd.DataFrame:
-    """Return the bad frames of all kinds.
+    """Draw the bad frames of all kinds.
 
-    Each kind takes the first free frames of a permutation of its own, so that frames of
-    one kind hardly depend on the other kinds.
+    Each kind takes the first free frames of its own permutation, so the frames of one
+    kind hardly depend on the settings of other kinds.
     """
     taken: dict[int, str] = {}
     for kind, (stream, setting) in BAD_FRAMES.items():
@@ -104,7 +104,7 @@ def _draw_bad_frames(s: SimulationSettings) -> pd.DataFrame:
 def _draw_bad_pixels(
     s: SimulationSettings,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the place of hot and dead pixels, and the photons they add."""
+    """Draw the positions of hot and dead pixels, and the photons that they add."""
     places, photons = [], []
     rng = generator_of(s.seed, "hot_pixels")
     for k in range(s.hot_pixels):
@@ -123,9 +123,9 @@ def _draw_bad_pixels(
 
 
 def source_frames(sensor: Sensor, start: int, stop: int) -> NDArray[np.int64]:
-    """Return the exposed frame that each frame of the file shows, (frame,).
+    """Return the number of the exposed frame in each frame of the file, (frame,).
 
-    A repeated frame shows the one before.
+    A repeated frame shows the frame before it.
     """
     source = np.arange(start, stop)
     repeated = set(sensor.frames_of("repeated").tolist())
@@ -141,8 +141,8 @@ def average(
 ) -> NDArray[np.float32]:
     """Return the running mean of ``frames`` frames and ``pixels`` pixels.
 
-    The first ``frames - 1`` frames are used up: frame i of the result is the mean of
-    frames i to i + frames - 1 of ``exposed``, float32 (frame, row, column).
+    The result is float32 (frame, row, column) and has ``frames - 1`` fewer frames:
+    frame i is the mean of frames i to i + frames - 1 of ``exposed``.
     """
     out = exposed
     if frames > 1:
@@ -159,19 +159,19 @@ def average(
 def digitise(
     counts: NDArray[np.float32], dtype: Any, limit: float | None
 ) -> NDArray[Any]:
-    """Return counts as whole numbers that saturate, or as they are for float32."""
+    """Return counts as integers that saturate at ``limit``; unchanged without limit."""
     if limit is None:
         return counts
     return np.clip(np.rint(counts), 0, limit).astype(dtype)
 
 
 def mask_of(kind: str, sensor: Sensor, start: int, stop: int) -> NDArray[np.bool_]:
-    """Return which frames from ``start`` to ``stop`` are bad in this way, (frame,)."""
+    """Return which frames from ``start`` to ``stop`` are bad frames of a kind, bool."""
     return np.isin(np.arange(start, stop), sensor.frames_of(kind))
 
 
 def bleaching_of(s: SimulationSettings) -> NDArray[np.float64]:
-    """Return the factor of each frame by which the indicator has bleached."""
+    """Return the bleaching factor of each frame."""
     t = np.arange(s.frames)
     slow = s.bleach_fraction * np.exp(-t / s.bleach_time)
     fast = s.bleach_fast_fraction * np.exp(-t / s.bleach_fast_time)

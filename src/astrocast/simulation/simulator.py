@@ -1,4 +1,4 @@
-"""A planned recording: renders any of its frames, with their truth."""
+"""The simulator: plans a recording and renders any of its frames with their truth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from astrocast.errors import InvalidValueError
 from astrocast.kernels.rendering.formula_events import (
     PARAMETERS,
     event_labels,
@@ -46,7 +47,7 @@ from astrocast.simulation.truth import (
     trace_event,
 )
 
-#: raise it when the same settings give another recording
+#: increase it when the same settings give another recording
 ALGORITHM_VERSION = 3
 #: frames are rendered in groups whose displacement field takes about this many bytes
 GROUP_BYTES = 16 << 20
@@ -54,7 +55,7 @@ GROUP_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class SimulationBlock:
-    """Frames of a simulation with their truth, the first of them is frame ``start``."""
+    """Frames of a simulation from frame ``start`` on, with their truth."""
 
     start: int
     movie: NDArray[Any]
@@ -64,7 +65,7 @@ class SimulationBlock:
 
 @dataclass(frozen=True)
 class _PresentEvent:
-    """An event that has voxels in the recording."""
+    """An event with voxels in the recording."""
 
     source: EventSource
     row: dict[str, Any]
@@ -73,13 +74,13 @@ class _PresentEvent:
 class Simulator:
     """Plans a recording and renders any of its frames.
 
-    Every method that takes ``start, stop`` returns those frames only and holds nothing
-    more. What it returns does not depend on how the recording is cut into blocks.
+    Every method with ``start, stop`` renders only these frames. The result does not
+    depend on the division of the recording into blocks.
 
     Parameters
     ----------
     settings
-        Parameters of the recording; the defaults where None.
+        Settings of the recording; None: the defaults.
 
     Examples
     --------
@@ -130,10 +131,10 @@ class Simulator:
         return self.sensor.bad_frames
 
     def wide_baseline(self, frame: int) -> NDArray[np.float32]:
-        """Return the baseline of one frame at rest on the whole canvas.
+        """Return the baseline of one frame without motion, on the whole canvas.
 
-        Counts above the offset, float32 (row, column); larger than the frame by
-        ``scene.margin`` on every side.
+        float32 (row, column), counts above the offset. The canvas is larger than the
+        frame by ``scene.margin`` pixels on every side.
         """
         factor = self.settings.mean_photons * self.settings.gain * self.bleaching[frame]
         courses = self.modes.courses[frame]
@@ -143,18 +144,18 @@ class Simulator:
 
     @property
     def f0(self) -> NDArray[np.float32]:
-        """Baseline at rest before bleaching and drift, counts above the offset.
+        """Baseline without motion, before bleaching and drift: float32 (row, column).
 
-        float32 (row, column).
+        In counts above the offset.
         """
         factor = np.float32(self.settings.mean_photons * self.settings.gain)
         return np.ascontiguousarray(self.scene.image[self.scene.inside] * factor)
 
     def baseline(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the baseline at rest, counts above the offset (frame, row, column).
+        """Return the baseline without motion (frame, row, column).
 
-        It holds bleaching, drift, change of focus, diffuse light and the vessel, not
-        the flicker of the illumination.
+        In counts above the offset. It includes bleaching, drift, changes of focus,
+        diffuse light and the vessel, but not the flicker of the illumination.
         """
         s = self.settings
         rows, columns = self.scene.inside
@@ -169,7 +170,7 @@ class Simulator:
         return self.baseline(start, stop)
 
     def clean(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the events without noise and at rest, counts (frame, row, column)."""
+        """Return the events without noise and motion (frame, row, column) in counts."""
         scale = self.bleaching[start:stop] * self.settings.gain
         formula, tissue, _ = self._event_arrays
         signal = np.asarray(event_signal(formula, start, scale, self.shape[1:]))
@@ -178,10 +179,10 @@ class Simulator:
         return signal + tissue_signal(tissue, start, scale, self.shape[1:])
 
     def labels(self, start: int, stop: int) -> NDArray[np.int32]:
-        """Return the number of the event of each voxel at rest, 0 for none.
+        """Return the number of the event of each voxel without motion, 0 for no event.
 
-        Where several events meet, the strongest has the voxel; `voxels` has all.
-        int32 (frame, row, column).
+        int32 (frame, row, column). If several events overlap, the strongest has the
+        voxel; `voxels` has all.
         """
         scale = self.bleaching[start:stop] * self.settings.gain
         formula, tissue, n = self._event_arrays
@@ -197,23 +198,23 @@ class Simulator:
         return np.asarray(labels)
 
     def movie(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the counts of the file in the settings' dtype (frame, row, column)."""
+        """Return the counts of the file (frame, row, column), in the set dtype."""
         return self._acquire(start, stop, self._coefficients, 0, noisy=True)
 
     def expected(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the counts that the movie would have without noise.
+        """Return the counts of the movie without noise: float32 (frame, row, column).
 
-        float32 (frame, row, column), not rounded and not saturated.
+        They are not rounded and not saturated.
         """
         return self._acquire(start, stop, self._coefficients, 0, noisy=False)
 
     def noise_variance(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the variance of the noise of the movie, counts squared.
+        """Return the variance of the noise of the movie in counts squared.
 
-        Of photons, amplification, reading and rounding; float32 (frame, row, column).
-        With `expected` it gives the information that the movie has, and with that the
-        Cramer-Rao bound of any estimate. After a running mean it is that of one voxel;
-        neighbours within the mean are then correlated.
+        float32 (frame, row, column). It includes photon noise, amplification, read
+        noise and rounding. With `expected` it gives the Cramer-Rao bound of an
+        estimate. With a running mean it is the variance of one voxel; neighbours are
+        then correlated.
         """
         s = self.settings
         photons = (self.expected(start, stop) - s.offset) / s.gain
@@ -223,12 +224,14 @@ class Simulator:
         return np.asarray(variance + rounding, np.float32)
 
     def second(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the structural channel: another brightness, same motion, no events.
+        """Return the structural channel (frame, row, column), in the set dtype.
 
-        Of the settings' dtype (frame, row, column).
+        It has another brightness, the same motion and no events.
         """
         if self._second_coefficients is None:
-            raise ValueError("this simulation has one channel; set second_channel")
+            raise InvalidValueError(
+                "this simulation has one channel; set second_channel=True"
+            )
         return self._acquire(start, stop, self._second_coefficients, 1, noisy=True)
 
     def block(self, start: int, stop: int) -> SimulationBlock:
@@ -247,16 +250,16 @@ class Simulator:
 
     @property
     def voxels(self) -> tuple[NDArray[np.int64], ...]:
-        """True voxels of each event as flat indices of the recording.
+        """True voxels of each event as flat indices in the recording.
 
-        Those of different events may overlap.
+        Voxels of different events may overlap.
         """
         size = self.shape[1] * self.shape[2]
         return tuple(trace_event(p.source, size).voxels for p in self._present)
 
     @cached_property
     def _sources(self) -> list[tuple[EventSource, float, float]]:
-        """Each event with its peak in photons and the light under it."""
+        """(event, peak in photons, baseline under it in photons) of each event."""
         s, scale = self.settings, self.bleaching * self.settings.gain
         smooth = ndimage.gaussian_filter(self.f0 / s.gain, sum(s.radius) / 4)
         amplitude = PARAMETERS.index("amplitude")
@@ -285,7 +288,7 @@ class Simulator:
 
     @cached_property
     def _present(self) -> list[_PresentEvent]:
-        """Events that have voxels in the recording; the voxels are not kept."""
+        """Events with voxels in the recording; the voxels are not stored."""
         present: list[_PresentEvent] = []
         grouped: dict[int, NDArray[np.int64]] = {}
         size = self.shape[1] * self.shape[2]
@@ -312,7 +315,7 @@ class Simulator:
     def _event_arrays(
         self,
     ) -> tuple[NDArray[np.float64], tuple[NDArray[Any], ...], int]:
-        """Return the arrays of the events that are there, and how many are formulas."""
+        """(formula events, tissue events, number of formula events) for rendering."""
         sources = [present.source for present in self._present]
         formula = [s.parameters for s in sources if isinstance(s, FormulaSource)]
         tissue = [s for s in sources if isinstance(s, TissueSource)]
@@ -346,19 +349,19 @@ class Simulator:
         *,
         noisy: bool,
     ) -> NDArray[Any]:
-        """Return frames of the file: exposed, averaged, digitised, some of them bad."""
+        """Return frames of the file: exposed, averaged, digitised, with bad frames."""
         s = self.settings
         dtype = np.dtype(s.dtype if noisy else "float32")
         out = np.empty((max(stop - start, 0), s.rows, s.columns), dtype)
         group = max(1, GROUP_BYTES // (8 * s.rows * s.columns))
         for first in range(start, stop, group):
             last = min(first + group, stop)
-            out[first - start : last - start] = self._group(
+            out[first - start : last - start] = self._acquire_group(
                 first, last, coefficients, channel, noisy
             )
         return out
 
-    def _group(
+    def _acquire_group(
         self,
         start: int,
         stop: int,
@@ -395,9 +398,10 @@ class Simulator:
         channel: int,
         how: tuple[bool, float | None],
     ) -> NDArray[np.float32]:
-        """Return exposed frames; those before the first show the first, with own noise.
+        """Return exposed frames.
 
-        ``how`` is whether there is noise, and the largest count of an integer type.
+        Frames before the first one show the first one, with different noise. ``how`` is
+        (with noise, largest count of an integer type or None).
         """
         s = self.settings
         noisy, limit = how

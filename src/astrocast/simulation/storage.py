@@ -1,4 +1,4 @@
-"""A simulated recording and its ground truth in files, in bounded memory."""
+"""Write a simulated recording and its ground truth to files, in limited memory."""
 
 from __future__ import annotations
 
@@ -42,48 +42,48 @@ def write_simulation(
 ) -> Path:
     """Write a simulated recording with its ground truth.
 
-    Memory does not grow with the length of the recording, but for the voxels of the
-    events.
+    The memory does not depend on the length of the recording, except for the voxels of
+    the events.
 
     Parameters
     ----------
     settings
-        What to simulate; the defaults where None.
+        Settings of the simulation; None: the defaults.
     path
-        Where the recording goes. HDF5 holds the movie at ``data/ch0`` (the structural
-        channel, if any, at ``data/ch1``) and the truth at ``truth/labels`` (int32),
+        File of the recording. An HDF5 file contains the movie at ``data/ch0`` (a
+        structural channel at ``data/ch1``) and the truth at ``truth/labels`` (int32),
         ``truth/clean`` (float32), ``truth/shifts``, ``truth/knots``, ``truth/f0``,
-        ``truth/bleaching``, ``truth/flicker``, ``truth/bad_frames`` and
-        ``truth/bad_kinds``, and where lines move ``truth/line_shifts``. Voxels of
-        overlapping events are ``truth/voxels`` (flat indices), those of event k from
-        ``truth/first_voxel[k - 1]`` to ``truth/first_voxel[k]``. The attribute
-        ``recording`` of the file names ``data/ch0``, so `open_recording` needs no
-        ``loc``. Any other format that can be written holds the movie; its
-        truth goes to ``<stem>.truth.h5``. The table goes to ``<stem>.events.parquet``,
-        the settings to ``<stem>.simulation.json``.
+        ``truth/bleaching``, ``truth/flicker``, ``truth/bad_frames``,
+        ``truth/bad_kinds`` and, with line motion, ``truth/line_shifts``. The voxels of
+        event k are ``truth/voxels`` (flat indices) from ``truth/first_voxel[k - 1]`` to
+        ``truth/first_voxel[k]``. The attribute ``recording`` of the file is
+        ``data/ch0``, so `open_recording` needs no ``loc``. A file of another format
+        contains only the movie; the truth is in ``<stem>.truth.h5``. In all cases the
+        event table is ``<stem>.events.parquet`` and the settings are
+        ``<stem>.simulation.json``.
     truth
-        Write the volumes of the truth too (they are four times the size of the movie);
-        the tables always are.
+        Also write the volumes of the truth (4 times the size of the movie). The tables
+        are always written.
     overwrite
         Replace existing files.
 
     Returns
     -------
     Path
-        That of the recording.
+        Path of the recording.
 
     Raises
     ------
     OutputExistsError
-        If any of the files exists and ``overwrite`` is not set.
+        One of the files exists and ``overwrite`` is False.
     """
     path = Path(path)
     plan = Simulator(settings)
     single = path.suffix.lower() in HDF5_SUFFIXES
-    beside = _files(path)
+    beside = _name_tables(path)
     if plan.settings.second_channel and not single:
         raise InvalidValueError(
-            f"{path.name} holds one channel; write two to HDF5"
+            f"{path.name} can store one channel only; write two channels to HDF5"
             f" ({', '.join(HDF5_SUFFIXES)})"
         )
     outputs = (
@@ -94,10 +94,10 @@ def write_simulation(
     there = [str(p) for p in outputs if p.exists()]
     if there and not overwrite:
         raise OutputExistsError(
-            f"{', '.join(there)} exists; choose another path or overwrite=True"
+            f"{', '.join(there)} exists; choose another path, or set overwrite=True"
         )
-    # everything gets its final name at the end, the recording last, so that it is never
-    # there without its truth
+    # files get their final names at the end, the recording last: a recording always has
+    # its truth
     with ExitStack() as stack:
         unfinished = [
             stack.enter_context(replacing(p, suffix=p.suffix)) for p in outputs
@@ -110,7 +110,8 @@ def write_simulation(
     return path
 
 
-def _files(path: Path) -> tuple[Path, Path]:
+def _name_tables(path: Path) -> tuple[Path, Path]:
+    """Return the paths of the event table and of the settings of a recording."""
     return path.with_name(path.stem + ".events.parquet"), path.with_name(
         path.stem + ".simulation.json"
     )
@@ -164,10 +165,9 @@ def _write_volumes(plan: Simulator, movie: Path, truth: Path, volumes: bool) -> 
 class Truth:
     """Ground truth of a recording that `write_simulation` wrote.
 
-    The volumes stay in the file (``path``).
-
-    Open them with ``astrocast.io.open_recording(truth.path, "truth/labels")`` or
-    ``"truth/clean"``. From ``settings`` a `Simulator` gives everything else.
+    The volumes are not loaded. Open them with
+    ``astrocast.io.open_recording(truth.path, "truth/labels")`` or ``"truth/clean"``.
+    ``Simulator(truth.settings)`` renders all other truth again.
     """
 
     path: Path
@@ -184,7 +184,7 @@ class Truth:
 def read_truth(path: str | Path) -> Truth:
     """Read the ground truth of a recording that `write_simulation` wrote."""
     path = Path(path)
-    table, description = _files(path)
+    table, description = _name_tables(path)
     inside = (
         path
         if path.suffix.lower() in HDF5_SUFFIXES
@@ -193,14 +193,14 @@ def read_truth(path: str | Path) -> Truth:
     missing = [str(p) for p in (inside, table, description) if not p.exists()]
     if missing:
         raise RecordingNotFoundError(
-            f"{', '.join(missing)} is missing; the truth lies beside the simulated"
-            " recording"
+            f"{', '.join(missing)} is missing; the truth must be in the folder of the"
+            " simulated recording"
         )
     with h5py.File(inside, "r") as file:
         if "truth/shifts" not in file:
             raise FormatError(
-                f"{inside} has no ground truth; it was not written by `astrocast"
-                " simulate`"
+                f"{inside} contains no ground truth; only files of `astrocast simulate`"
+                " do"
             )
         group = file["truth"]
         return Truth(
@@ -212,12 +212,12 @@ def read_truth(path: str | Path) -> Truth:
             shifts=group["shifts"][:],
             f0=group["f0"][:],
             bleaching=group["bleaching"][:],
-            **_read_added(group),
+            **_read_newer_datasets(group),
         )
 
 
-def _read_added(group: Any) -> dict[str, Any]:
-    """Return what files of earlier versions do not hold, empty for those."""
+def _read_newer_datasets(group: Any) -> dict[str, Any]:
+    """Read datasets that files of early versions do not have; those give no values."""
     if "flicker" not in group:
         kinds = pd.DataFrame({"frame": np.empty(0, np.int64), "kind": []}, dtype=object)
         flicker = np.ones(len(group["bleaching"]))

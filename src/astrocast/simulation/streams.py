@@ -1,11 +1,11 @@
-"""Random streams of the ingredients of a recording, one each."""
+"""Random streams: one for each part of a simulated recording."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: number of the stream of each ingredient; never change one, or its seeds give
-#: other recordings
+#: number of the stream of each part. Never change a number: the same seed would give
+#: another recording
 STREAMS = {
     "scene": 0,
     "events": 1,
@@ -32,10 +32,10 @@ STREAMS = {
 
 
 def seed_of(seed: int, name: str) -> np.random.SeedSequence:
-    """Return the seed of one ingredient of the recording with this seed."""
+    """Return the seed of one part of the recording with this seed."""
     return np.random.SeedSequence(seed, spawn_key=(STREAMS[name],))
 
 
 def generator_of(seed: int, name: str) -> np.random.Generator:
-    """Return the random generator of one ingredient."""
+    """Return the random generator of one part."""
     return np.random.default_rng(seed_of(seed, name))

@@ -1,4 +1,4 @@
-"""Events that follow the tissue: drawn, placed, and packed for rendering."""
+"""Events that follow the tissue: draw them, place them, pack them for rendering."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from astrocast.simulation.footprints import Footprint, Tissue, draw_footprint
 from astrocast.simulation.scene import Scene
 from astrocast.simulation.streams import seed_of
 
-#: footprints tried for an event, and starts tried for a footprint
+#: number of footprints to try for an event, and of starts to try for a footprint
 PLACES, STARTS = 60, 12
-#: times that all events are placed anew where one kind found no room
+#: number of attempts to place all events, if a kind does not fit
 ATTEMPTS = 8
-#: kinds that are placed first, as they need most room
+#: kinds that are placed first because they are large
 LARGE = ("cell_wave", "wave", "repeats", "plateau", "several_peaks", "long_tail")
-#: a footprint counts as taken where its weight is above this
+#: an event occupies the pixels with a weight above this
 TAKEN = 0.15
 
 
@@ -38,13 +38,13 @@ class TissueDraft:
     kind
         One of `astrocast.settings.simulation_kinds.TISSUE_KINDS`.
     relative
-        Amplitude as drawn, dF/F.
+        Drawn amplitude, dF/F.
     footprint, course
-        Where and how.
+        Pixels and time course.
     start
-        Frame at which its first pixel begins.
+        Onset of the first pixel, in frames.
     group
-        Number of the place it shares with other events, from 1; 0 for none.
+        Number from 1 that all events at the same place have; 0: single event.
     """
 
     kind: str
@@ -56,22 +56,22 @@ class TissueDraft:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """First and last frame at which the event is above a tenth of its peak."""
+        """First and last time at which the event exceeds 10% of its peak, in frames."""
         latest = float(self.footprint.delay.max())
         return self.start, self.start + latest + self.course.length
 
 
 class OccupiedSpace:
-    """What is taken already, in space and time: keeps events apart.
+    """Occupied pixels and times, to keep a distance between events.
 
     Parameters
     ----------
     shape
         Shape of the canvas.
     margin
-        Pixels of the canvas around the frame.
+        Margin of the canvas around the frame, in pixels.
     gap
-        Pixels and frames that events keep from each other.
+        Smallest distance of events in pixels and in frames.
     """
 
     def __init__(self, shape: tuple[int, int], margin: int, gap: float) -> None:
@@ -79,7 +79,7 @@ class OccupiedSpace:
         self._taken: list[tuple[NDArray[np.bool_], float, float]] = []
 
     def copy(self) -> OccupiedSpace:
-        """Return a copy; what it takes is not taken here."""
+        """Return an independent copy."""
         other = OccupiedSpace(self.shape, self.margin, self.gap)
         other._taken = list(self._taken)
         return other
@@ -94,7 +94,7 @@ class OccupiedSpace:
         return mask
 
     def is_free(self, mask: NDArray[np.bool_], start: float, stop: float) -> bool:
-        """Whether a mask from ``start`` to ``stop`` keeps its distance."""
+        """Return whether a mask from ``start`` to ``stop`` is free, with its gap."""
         for taken, first, last in self._taken:
             late, early = start - last > self.gap, first - stop > self.gap
             if not late and not early and (mask & taken).any():
@@ -102,7 +102,7 @@ class OccupiedSpace:
         return True
 
     def take(self, mask: NDArray[np.bool_], start: float, stop: float) -> None:
-        """Keep others away from a mask from ``start`` to ``stop``."""
+        """Mark a mask from ``start`` to ``stop``, with its gap, as occupied."""
         if self.gap > 0:
             far = ndimage.distance_transform_edt(~mask)
             mask = far <= self.gap
@@ -112,7 +112,7 @@ class OccupiedSpace:
 def place_tissue_events(
     s: SimulationSettings, scene: Scene, formula: list[Any]
 ) -> list[TissueDraft]:
-    """Return the tissue events beside events given by a formula, groups numbered on."""
+    """Draw the tissue events; group numbers continue those of the formula events."""
     if not any(kind in TISSUE_KINDS for kind in s.kind_counts):
         return []
     taken = OccupiedSpace(scene.image.shape, scene.margin, s.separation)
@@ -130,15 +130,15 @@ def place_tissue_events(
 def draw_tissue_events(
     settings: SimulationSettings, tissue: Tissue, taken: OccupiedSpace, seed: Any
 ) -> list[TissueDraft]:
-    """Return the events of all tissue kinds, placed in free space.
+    """Draw the events of all tissue kinds and place them in free space.
 
-    Whole-field events overlap with all others. Where a kind finds no room among those
-    placed before it, all are placed anew with other draws, that kind first.
+    Whole-field events overlap with all others. If the events of a kind do not fit, all
+    events are drawn again, and that kind is placed first.
 
     Raises
     ------
     InvalidValueError
-        One kind found no room in every attempt.
+        The events did not fit in any attempt.
     """
     counts = {k: n for k, n in settings.kind_counts.items() if k in TISSUE_KINDS}
     kinds = sorted(counts, key=lambda kind: (kind not in LARGE, kind))
@@ -154,7 +154,7 @@ def draw_tissue_events(
     raise InvalidValueError(
         f"only {made[order[0]]} of {counts[order[0]]} events of the kind {order[0]!r}"
         f" fit into {settings.shape} (frame, row, column) with a gap of"
-        f" {settings.separation:g}; ask for fewer or smaller events, a longer"
+        f" {settings.separation:g}; use fewer or smaller events, a longer"
         " recording, or overlap=True"
     )
 
@@ -166,9 +166,9 @@ def _place_kinds(
     taken: OccupiedSpace,
     streams: dict[str, np.random.Generator],
 ) -> tuple[list[TissueDraft], dict[str, int]]:
-    """Return events placed kind after kind and their number of each kind.
+    """Place the events kind by kind; return them and the number of each kind.
 
-    Ends at the first kind that finds no room.
+    Stop at the first kind that does not fit.
     """
     placed: list[TissueDraft] = []
     made = dict.fromkeys(order, 0)
@@ -190,7 +190,7 @@ def _place_kinds(
 def _place(
     kind: str, most: int, tissue: Tissue, taken: OccupiedSpace, rng: np.random.Generator
 ) -> list[TissueDraft]:
-    """Return one event, or the events of one place; none where there is no room."""
+    """Return one event or all events of one place; an empty list if none fits."""
     settings = tissue.settings
     free = settings.overlap or kind == "whole_field"
     for _ in range(PLACES):
@@ -216,7 +216,7 @@ def _draw_train(
     settings: SimulationSettings,
     rng: np.random.Generator,
 ) -> list[TissueDraft]:
-    """Return events one after the other in one place; one unless they repeat."""
+    """Draw the events of one place in order; only the kind repeats has several."""
     low, high = settings.repeats
     wanted = int(rng.integers(low, high + 1)) if kind == "repeats" else 1
     gaps = rng.uniform(settings.separation + 1, settings.separation + 25, wanted)
@@ -240,37 +240,38 @@ def _draw_train(
 def pack_events(
     drafts: list[TissueDraft], amplitude: NDArray[np.float64]
 ) -> tuple[NDArray[Any], ...]:
-    """Return the arrays that `kernels.rendering.tissue_events` describes."""
+    """Return the event arrays for `kernels.rendering.tissue_events`."""
     if not drafts:
         return no_tissue_events()
     shapes = [draft.footprint for draft in drafts]
     courses = [draft.course.values for draft in drafts]
     return (
-        _ends([len(f.row) for f in shapes]),
+        _add_lengths([len(f.row) for f in shapes]),
         np.concatenate([f.row for f in shapes]),
         np.concatenate([f.column for f in shapes]),
         np.concatenate([f.weight for f in shapes]),
         np.concatenate([f.delay for f in shapes]),
-        _ends([len(c) for c in courses]),
+        _add_lengths([len(c) for c in courses]),
         np.concatenate(courses),
         np.array([draft.start for draft in drafts], np.float64),
         np.asarray(amplitude, np.float64),
     )
 
 
-def _ends(lengths: list[int]) -> NDArray[np.int64]:
+def _add_lengths(lengths: list[int]) -> NDArray[np.int64]:
+    """Return the first index of each part, and the total length."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def light_under(draft: TissueDraft, resting: NDArray[Any], margin: int) -> float:
-    """Return the weighted mean of a canvas image over the footprint of an event."""
+    """Return the weighted mean of an image of the canvas over a footprint."""
     f = draft.footprint
     values = resting[f.row + margin, f.column + margin]
     return float((values * f.weight).sum() / f.weight.sum())
 
 
 def mark_formula_events(taken: OccupiedSpace, drafts: list[Any]) -> None:
-    """Keep tissue events away from events that are given by a formula."""
+    """Mark the space of formula events as occupied."""
     rows, columns = np.indices(taken.shape)
     for draft in drafts:
         reach = draft.values["radius"] * (1 + draft.lobes)

@@ -1,4 +1,4 @@
-"""What is true of each event: its voxels, and a row of the table."""
+"""Truth of each event: its voxels and its row of the table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from astrocast.simulation.tissue_events import TissueDraft, frames_of
 #: voxels of one event that are rendered together
 PIECE = 4 << 20
 
-#: columns of the table and what they mean; times and speeds in frames and pixels
+#: columns of the table with their descriptions; times in frames, lengths in pixels
 COLUMNS: dict[str, str] = {
     "event": "Number of the event, from 1.",
     "kind": "Kind of the event.",
@@ -35,15 +35,15 @@ COLUMNS: dict[str, str] = {
     "offset": "Last frame of the true voxels.",
     "duration": "Frames from onset to offset, both included.",
     "amplitude": "Largest value of the event, counts.",
-    "dff": "Drawn peak over the baseline under the event, before bleaching.",
-    "snr": "Drawn peak over the noise of a pixel there, before bleaching.",
+    "dff": "Drawn peak / baseline under the event, before bleaching.",
+    "snr": "Drawn peak / noise of a pixel at the event, before bleaching.",
     "row": "Mean row of the true voxels.",
     "column": "Mean column of the true voxels.",
-    "radius": "Drawn radius, or that of a disc of the same area, pixels.",
-    "area": "Pixels that the true voxels ever cover.",
+    "radius": "Drawn radius, or radius of a disc of the same area, pixels.",
+    "area": "Number of pixels with a true voxel in any frame.",
     "volume": "Number of true voxels.",
     "speed": "Speed of a travelling event or of a wave along its path; else 0.",
-    "direction": "Of a travelling event, degrees from rightwards to downwards.",
+    "direction": "Direction of a travelling event, degrees; 0 is right, 90 is down.",
     "rise": "Drawn time from onset to plateau.",
     "plateau": "Drawn time at the plateau.",
     "decay": "Drawn time constant of the decay.",
@@ -54,20 +54,20 @@ COLUMNS: dict[str, str] = {
     "x1": "Last row + 1.",
     "y0": "First column.",
     "y1": "Last column + 1.",
-    "peak_df": "Largest mean over the footprint, counts; the footprint is `area`.",
-    "peak_dff": "Largest mean over the footprint, over the mean baseline there.",
-    "onset_time": "Where the mean over the footprint passes 10% of its peak.",
-    "peak_time": "Where the mean over the footprint is largest.",
-    "offset_time": "Where it passes 10% after the peak.",
-    "rise_time": "From 10 to 90% of the peak of that mean.",
-    "decay_time": "From 90 to 10% after its peak.",
-    "half_width": "From half of the peak before it to half after it.",
+    "peak_df": "Peak of the mean over the footprint (the pixels of `area`), counts.",
+    "peak_dff": "Peak of the mean over the footprint / mean baseline there.",
+    "onset_time": "Time when the mean over the footprint passes 10% of its peak.",
+    "peak_time": "Time of the peak of the mean over the footprint.",
+    "offset_time": "Time when the mean over the footprint falls below 10%.",
+    "rise_time": "Time from 10 to 90% of the peak of the mean over the footprint.",
+    "decay_time": "Time from 90 to 10% after the peak.",
+    "half_width": "Time from 50% before the peak to 50% after it.",
     "auc": "Sum of dF/F of the footprint over time.",
     "path": "Length of the path of a wave, pixels; else 0.",
     "peaks": "Number of peaks.",
-    "cell": "Number of the cell, from 1; 0 for none in particular.",
-    "group": "Number that events share which touch or repeat in one place; 0: none.",
-    "touches": "Whether a true voxel is next to one of another event of its group.",
+    "cell": "Number of the cell, from 1; 0: no single cell.",
+    "group": "Equal number for events that touch or repeat at one place; 0: no group.",
+    "touches": "Whether the event touches another event of its group.",
 }
 
 
@@ -78,13 +78,13 @@ class FormulaSource:
     Parameters
     ----------
     draft
-        The event as drawn.
+        The drawn event.
     parameters
         float64 (parameter,), with the amplitude in photons.
     scale
-        Factor of each frame, float64 (frame,): bleaching times gain.
+        float64 (frame,): bleaching * gain.
     shape
-        Rows and columns of the frame.
+        Rows and columns of a frame.
     """
 
     draft: Draft
@@ -118,7 +118,7 @@ class FormulaSource:
 
 @dataclass(frozen=True)
 class TissueSource:
-    """An event that follows the tissue; parameters as in `FormulaSource`."""
+    """An event that follows the tissue; for its parameters see `FormulaSource`."""
 
     draft: TissueDraft
     amplitude: float
@@ -150,23 +150,23 @@ class TissueSource:
             )
 
 
-#: an event that can be rendered by itself, some frames at a time
+#: an event that can be rendered alone, in pieces of some frames
 EventSource = FormulaSource | TissueSource
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One event as rendered: its peak and its true voxels.
+    """Peak and true voxels of one rendered event.
 
     Parameters
     ----------
     peak
-        Largest value, counts; 0 where the event lies outside the recording.
+        Largest value in counts; 0 for an event outside the recording.
     frame
         Frame of the largest value.
     voxels
-        Flat indices of the recording, int64, at which the event is at least a quarter
-        of its peak.
+        int64: flat indices in the recording of the voxels in which the event is at
+        least a quarter of its peak.
     """
 
     peak: float
@@ -177,7 +177,7 @@ class Trace:
 def trace_event(source: EventSource, frame_size: int) -> Trace:
     """Return the peak and the true voxels of one event.
 
-    ``frame_size`` is the number of pixels of a frame.
+    ``frame_size`` is the number of pixels in a frame.
     """
     peak, frame = 0.0, 0
     for first, values, _ in source.pieces():
@@ -196,7 +196,7 @@ def trace_event(source: EventSource, frame_size: int) -> Trace:
 def footprint_trace(
     source: EventSource, footprint: NDArray[np.int64]
 ) -> tuple[int, NDArray[np.float64]]:
-    """Return the first frame and the mean of an event over a footprint, (frame,)."""
+    """Return the first frame, and the mean of an event over a footprint (frame,)."""
     means: list[NDArray[np.float64]] = []
     begin = 0
     for first, values, pixels in source.pieces():
@@ -215,14 +215,14 @@ def describe_event(
 ) -> dict[str, Any]:
     """Return the row of the table of one event, without its number, dF/F and SNR.
 
-    ``f0`` is the baseline in counts (row, column), ``scale`` the bleaching of each
-    frame.
+    ``f0`` is the baseline (row, column) in counts, ``scale`` the bleaching factor of
+    each frame.
     """
     z, rest = np.divmod(trace.voxels, shape[1] * shape[2])
     x, y = np.divmod(rest, shape[2])
     footprint = np.unique(rest)
     first, course = footprint_trace(source, footprint)
-    # `course` holds the bleaching, so does the baseline that it is divided by
+    # both `course` and the baseline include the bleaching
     relative = (
         course / scale[first : first + len(course)] / f0.ravel()[footprint].mean()
     )
@@ -248,12 +248,12 @@ def describe_event(
         "peak_dff": float(relative.max()),
         "auc": float(relative.sum()),
         **measure_course(np.pad(course, 1), first - 1),
-        **_drawn(source.draft, area),
+        **_describe_draft(source.draft, area),
     }
 
 
-def _drawn(draft: Draft | TissueDraft, area: int) -> dict[str, Any]:
-    """Return the columns that follow from how an event was drawn."""
+def _describe_draft(draft: Draft | TissueDraft, area: int) -> dict[str, Any]:
+    """Return the columns with the drawn properties of an event."""
     if isinstance(draft, TissueDraft):
         course, footprint = draft.course, draft.footprint
         return {
@@ -285,7 +285,7 @@ def _drawn(draft: Draft | TissueDraft, area: int) -> dict[str, Any]:
 
 
 def event_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table of events; all columns also where there is no event."""
+    """Return the table of events; without events it has all columns, too."""
     if rows:
         return pd.DataFrame(rows)[list(COLUMNS)]
     kinds = {"kind": object, "touches": bool}
@@ -297,9 +297,9 @@ def event_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def find_touching(
     groups: list[int], voxels: list[NDArray[np.int64]], shape: tuple[int, int, int]
 ) -> list[bool]:
-    """Return which events have a voxel next to one of another event of their group.
+    """Return which events touch or overlap another event of their group.
 
-    Next to each other are the 26 neighbours of a voxel, and the voxel itself.
+    Voxels touch if they are 26-neighbours.
     """
     touches = [False] * len(groups)
     for number in set(groups) - {0}:
@@ -314,7 +314,7 @@ def find_touching(
 def _are_neighbours(
     a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int, int]
 ) -> bool:
-    """Whether two sets of voxels (flat indices) touch or overlap."""
+    """Return whether two sets of voxels (flat indices) touch or overlap."""
     if len(a) > len(b):
         a, b = b, a
     places = np.stack(np.unravel_index(a, shape))

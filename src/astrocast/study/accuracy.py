@@ -1,8 +1,8 @@
-"""How often the analyses of a study err, over simulated studies with known effects.
+"""Error rates of the analyses of a study, measured on simulated studies.
 
-``python -m astrocast.study.accuracy`` prints two tables: how often a test finds
-something where there is nothing (5 % are expected), and what is found again of effects
-that are there.
+``python -m astrocast.study.accuracy`` prints two tables: the rate of false positives of
+each test in studies without effects (5 % are expected), and how well known effects are
+recovered.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from scipy import stats
 from astrocast.study.accuracy_chance import CHANCE_TESTS
 from astrocast.study.accuracy_effects import EFFECT_CHECKS
 
-#: from one study, by seed: name -> values of p, or of a measure
+#: function of a seed that simulates one study: name -> p values, or other measures
 Check = Callable[[int], dict[str, list[float]]]
 
 
 def run_checks(checks: Iterable[Check], seeds: Iterable[int]) -> dict[str, list[float]]:
-    """Return the values of all checks over studies with these seeds, by name."""
+    """Return name -> values of all checks, over studies with these seeds."""
     checks = list(checks)
     found: dict[str, list[float]] = {}
     for seed in seeds:
@@ -33,21 +33,21 @@ def run_checks(checks: Iterable[Check], seeds: Iterable[int]) -> dict[str, list[
 
 
 def false_positives(p: dict[str, list[float]], level: float = 0.05) -> pd.DataFrame:
-    """Return how often p lies at or below a level.
+    """Return the rate of false positives of each test.
 
     Parameters
     ----------
     p
-        Values of p by test, from studies in which there is nothing to be found.
+        Test -> p values, from studies without effects.
     level
-        Rate of false positives that each test promises.
+        Significance level: the rate of false positives that a test should have.
 
     Returns
     -------
     pandas.DataFrame
         One row per test: ``tests``, ``rate``, ``low`` and ``high`` (exact 95 % interval
-        of the rate, Clopper & Pearson 1934), ``holds`` (whether the interval begins at
-        or below ``level``: the test does not find too much).
+        of the rate, Clopper & Pearson 1934), ``holds`` (whether ``low`` is at most
+        ``level``: the test does not have too many false positives).
     """
     rows = []
     for name, values in p.items():
@@ -59,7 +59,7 @@ def false_positives(p: dict[str, list[float]], level: float = 0.05) -> pd.DataFr
 
 
 def summarise_recovery(measures: dict[str, list[float]]) -> pd.DataFrame:
-    """Return ``studies``, ``mean``, and the ``low`` and ``high`` decile of measures."""
+    """Return number of studies, mean, and lowest and highest decile of each measure."""
     rows = []
     for name, values in measures.items():
         finite = np.array(values)[np.isfinite(values)]
@@ -69,7 +69,7 @@ def summarise_recovery(measures: dict[str, list[float]]) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print how often tests find what is not there, and what they find again."""
+    """Print the rates of false positives, and how well known effects are recovered."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--cohorts", type=int, default=500, help="simulated studies")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first study")

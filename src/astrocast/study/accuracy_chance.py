@@ -1,4 +1,4 @@
-"""Values of p from simulated studies in which there is nothing to be found."""
+"""p values from simulated studies without effects."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from astrocast.kernels.point_process.trains import train_dependence
 from astrocast.settings.simulation_cohort import CohortSettings
 from astrocast.simulation.cohort import SimulatedCohort, simulate_cohort
 
-#: values that are compared: one row per event
+#: columns of the event table that are compared
 VALUES = ("peak_dff", "duration_s", "area_um2")
 METHODS: dict[Method, str] = {
     "animals": "t test on animals",
     "mixed": "mixed model",
     "bootstrap": "permutation of animals",
 }
-#: surrogates of each test: p of 0.05 is a whole number of them
+#: number of surrogates of each test: p = 0.05 is then a possible value
 SURROGATES = 199
 
 
 def compare_equal_groups(
     seed: int, methods: Sequence[Method] = tuple(METHODS)
 ) -> dict[str, list[float]]:
-    """Return p of groups that do not differ, for each method.
+    """Return p values of groups that do not differ, for each method.
 
-    And whether the interval of the bootstrap leaves out 0: 0 where it does, 1 where it
-    does not, to be counted as p.
+    For the bootstrap also whether its interval contains 0, as a number that is counted
+    like p: 0 if it does not contain 0 (a false positive), 1 if it does.
     """
     made = simulate_cohort(CohortSettings(seed=seed))
     rates = made.recordings.assign(rate=made.recordings["events"])
@@ -52,10 +52,10 @@ def compare_equal_groups(
 
 
 def relate_independent_units(seed: int) -> dict[str, list[float]]:
-    """Return p of units that do not follow each other, and of their recordings."""
-    made = simulate_cohort(_alone(seed, followers=0.0))
+    """Return p values of units that do not follow each other, and of recordings."""
+    made = simulate_cohort(one_recording(seed, followers=0.0))
     frames = made.settings.frames
-    table = _centres(made)
+    table = _add_centres(made)
     trains = [
         np.sort(events["z0"].to_numpy(np.int64)) for _, events in table.groupby("unit")
     ]
@@ -74,8 +74,8 @@ def relate_independent_units(seed: int) -> dict[str, list[float]]:
 
 
 def align_to_unanswered_stimuli(seed: int) -> dict[str, list[float]]:
-    """Return p of responses to stimuli that nothing answers."""
-    made = simulate_cohort(_alone(seed, responders=0.0, stimulus_interval=30.0))
+    """Return p values of responses to stimuli to which nothing responds."""
+    made = simulate_cohort(one_recording(seed, responders=0.0, stimulus_interval=30.0))
     length = made.settings.frames / made.settings.frame_rate
     options: dict[str, Any] = {"duration": length, "surrogates": SURROGATES}
     whole = peri_stimulus(
@@ -98,7 +98,7 @@ def align_to_unanswered_stimuli(seed: int) -> dict[str, list[float]]:
 
 
 def classify_equal_groups(seed: int) -> dict[str, list[float]]:
-    """Return p of a classifier of groups that do not differ."""
+    """Return the p value of a classifier of groups that do not differ."""
     made = simulate_cohort(
         CohortSettings(seed=seed, animals=5, recordings=1, frames=1000, regions=4)
     )
@@ -114,14 +114,14 @@ def classify_equal_groups(seed: int) -> dict[str, list[float]]:
     return {"classifier": [found.p]}
 
 
-def _alone(seed: int, **settings: float) -> CohortSettings:
-    """Return settings of one recording."""
+def one_recording(seed: int, **settings: Any) -> CohortSettings:
+    """Return the settings of a study of one recording of one animal."""
     values: dict[str, Any] = {"groups": ("control",), "animals": 1, "recordings": 1}
     one: CohortSettings = CohortSettings.checked(seed=seed, **values, **settings)
     return one
 
 
-def _centres(made: SimulatedCohort) -> pd.DataFrame:
+def _add_centres(made: SimulatedCohort) -> pd.DataFrame:
     """Return the events of one recording with the centres of their units."""
     place = made.units.set_index("unit")[["row", "column"]]
     return made.events.assign(
@@ -130,7 +130,7 @@ def _centres(made: SimulatedCohort) -> pd.DataFrame:
     )
 
 
-#: all of them
+#: all checks without effects
 CHANCE_TESTS = (
     compare_equal_groups,
     relate_independent_units,

@@ -1,4 +1,4 @@
-"""How well known effects of simulated studies are found again."""
+"""Recovery of the known effects of simulated studies."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from astrocast.analysis.stimuli import responses_by
 from astrocast.analysis.units import Units, find_units, unit_groups
 from astrocast.settings.simulation_cohort import CohortSettings
 from astrocast.simulation.cohort import MEANS, SimulatedCohort, simulate_cohort
-from astrocast.study.accuracy_chance import METHODS, VALUES
+from astrocast.study.accuracy_chance import METHODS, VALUES, one_recording
 
-#: factor of each value in the treated group
+#: in the treated group, each value is multiplied by this factor
 FACTOR = 1.5
 
 
 def recover_effects(seed: int) -> dict[str, list[float]]:
-    """Return whether different groups are found, and intervals hold the truth.
+    """Return, for groups that differ, whether tests and intervals are correct.
 
-    The true difference of a value is its mean in the control group times the factor
-    less 1.
+    The true difference of a value is (`FACTOR` - 1) x its mean in the control group.
     """
     effects: dict[Any, float] = dict.fromkeys(VALUES, FACTOR)
     made = simulate_cohort(CohortSettings(seed=seed, effects=effects))
@@ -32,21 +31,21 @@ def recover_effects(seed: int) -> dict[str, list[float]]:
     for method, name in METHODS.items():
         several = compare_groups(made.events, VALUES, method=method, resamples=500)
         truth = [MEANS[c.value] * (FACTOR - 1) for c in several]
-        held = [
+        covered = [
             float(c.low <= t <= c.high) for c, t in zip(several, truth, strict=True)
         ]
         ratio = [c.difference / t for c, t in zip(several, truth, strict=True)]
         found[f"{name}: p <= 0.05"] = [float(c.p <= 0.05) for c in several]
-        found[f"{name}: 95 % interval holds the truth"] = held
+        found[f"{name}: 95 % interval contains the truth"] = covered
         found[f"{name}: difference / truth"] = ratio
     return found
 
 
 def recover_classes(seed: int) -> dict[str, list[float]]:
-    """Return how well classes of events are found again as clusters."""
+    """Return the agreement of clusters with the true classes of events."""
     from sklearn.metrics import adjusted_rand_score
 
-    made = simulate_cohort(_one_animal(seed, classes=3, animal_sd=0.0, unit_sd=0.1))
+    made = simulate_cohort(one_recording(seed, classes=3, animal_sd=0.0, unit_sd=0.1))
     matrix = feature_matrix(made.events, VALUES)
     truth = made.events.loc[matrix.index, "event_class"].tolist()
     found = {}
@@ -64,10 +63,10 @@ def recover_classes(seed: int) -> dict[str, list[float]]:
 
 
 def recover_units(seed: int) -> dict[str, list[float]]:
-    """Return how well units, their followers and their delays are found again."""
+    """Return how well units, their followers and their delays are recovered."""
     from sklearn.metrics import adjusted_rand_score
 
-    made = simulate_cohort(_one_animal(seed, rate=1.0))
+    made = simulate_cohort(one_recording(seed, rate=1.0))
     table = made.events.assign(mask=made.masks(made.recordings["recording"].iloc[0]))
     s = made.settings
     units = find_units(table, (s.frames, s.rows, s.columns), overlap=0.3)
@@ -89,9 +88,9 @@ def recover_units(seed: int) -> dict[str, list[float]]:
 
 
 def _recover_followers(made: SimulatedCohort, units: Units) -> dict[str, list[float]]:
-    """Return shares of true followers that are found, and of found pairs that are true.
+    """Return recall and precision of followers, errors of delays, shared groups.
 
-    A true unit is compared with the found unit that holds most of its events.
+    A true unit is compared with the detected unit that contains most of its events.
     """
     pairs = units.dependence((1, 10))
     by_unit = units.labels.groupby(made.events["unit"]).agg(lambda v: v.mode().iloc[0])
@@ -124,11 +123,11 @@ def _recover_followers(made: SimulatedCohort, units: Units) -> dict[str, list[fl
 
 
 def recover_responses(seed: int) -> dict[str, list[float]]:
-    """Return how well regions that answer stimuli are found, with their latency.
+    """Return how well responding regions, their probability and latency are found.
 
-    Without followers: a unit that follows one that answers, answers too.
+    There are no followers: a unit that follows a responding unit would respond, too.
     """
-    made = simulate_cohort(_one_animal(seed, stimulus_interval=30.0, followers=0.0))
+    made = simulate_cohort(one_recording(seed, stimulus_interval=30.0, followers=0.0))
     s = made.settings
     found = responses_by(
         made.events,
@@ -142,23 +141,16 @@ def recover_responses(seed: int) -> dict[str, list[float]]:
     ).set_index("region")
     answers = pd.Series(made.units.groupby("region")["responds"].first())
     truth = answers.reindex(found.index).to_numpy(bool)
-    said = (found["q"] <= 0.05).to_numpy()
+    responds = (found["q"] <= 0.05).to_numpy()
     probability = found.loc[truth, "probability"]
     latency = found.loc[truth, "latency"]
     return {
-        "responding regions found (q <= 0.05)": [float(said[truth].mean())],
-        "other regions said to respond": [float(said[~truth].mean())],
-        "response probability less the true 0.6": [float(probability.mean() - 0.6)],
-        "latency less the true 1.5 s": [float(latency.mean() - s.latency)],
+        "responding regions found (q <= 0.05)": [float(responds[truth].mean())],
+        "other regions found (q <= 0.05)": [float(responds[~truth].mean())],
+        "response probability - true 0.6": [float(probability.mean() - 0.6)],
+        "latency - true 1.5 s": [float(latency.mean() - s.latency)],
     }
 
 
-def _one_animal(seed: int, **settings: Any) -> CohortSettings:
-    """Return settings of one recording."""
-    values: dict[str, Any] = {"groups": ("control",), "animals": 1, "recordings": 1}
-    one: CohortSettings = CohortSettings.checked(seed=seed, **values, **settings)
-    return one
-
-
-#: all of them
+#: all checks with effects
 EFFECT_CHECKS = (recover_effects, recover_classes, recover_units, recover_responses)

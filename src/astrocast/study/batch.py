@@ -1,4 +1,4 @@
-"""Run the recordings of a study in parallel; failures do not stop the others."""
+"""Run the recordings of a study in parallel; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from astrocast.study.one_recording import compute, find_complete
 from astrocast.study.table import StudyRow
 
 logger = logging.getLogger("astrocast.study")
-#: bytes that a run is expected to need at most; so many fit side by side
+#: largest memory that a run is expected to need; limits the number of parallel runs
 RUN_BYTES = 3 << 30
 
 Outcome = dict[str, Any]
-#: called with each row and its outcome as it ends
+#: called with (row, outcome) when a recording ends
 Report = Callable[[StudyRow, Outcome], None]
 
 
 def count_workers(wanted: int | None, recordings: int) -> int:
-    """Return how many recordings run side by side: by cores, memory and recordings."""
+    """Return the number of parallel runs, limited by cores, memory and recordings."""
     import psutil
 
     if wanted is not None:
         return max(1, min(wanted, recordings))
     by_memory = psutil.virtual_memory().available // RUN_BYTES
-    # a run uses two cores well; more of them go to more recordings
+    # a run uses two cores well; further cores are better used for other recordings
     return max(1, min(count_cores() // 2, by_memory, recordings))
 
 
@@ -51,25 +51,25 @@ def run_study(
     Parameters
     ----------
     study
-        The study; ``study.json`` is kept up to date while recordings end.
+        The study; ``study.json`` is updated each time a recording ends.
     workers
-        Recordings side by side on this computer; by cores and memory when None. 0: one
-        after the other in this process, which spares small recordings the start of a
-        process; one that crashes then ends the batch.
+        Number of parallel runs on this computer; None: as cores and memory allow. 0:
+        one run at a time in this process, which is faster for small recordings; but a
+        crash then ends the batch.
     client
-        A connected `dask.distributed.Client`: its workers run the recordings, which
-        they must be able to read at the same paths.
+        A connected `dask.distributed.Client`, whose workers run the recordings. They
+        must see the recordings at the same paths.
     overwrite
-        Compute results of other parameters again.
+        Compute results with other parameters again.
     report
-        Called as each recording ends.
+        Called when a recording ends.
 
     Returns
     -------
     dict
-        Outcome by name: ``status`` is "ok" or "failed".
+        Name -> outcome; its ``status`` is "ok" or "failed".
     """
-    jobs = {row.name: _job(study, row, overwrite) for row in study.rows}
+    jobs = {row.name: _describe_job(study, row, overwrite) for row in study.rows}
     rows = {row.name: row for row in study.rows}
     if client is not None:
         outcomes = _run_on_cluster(client, jobs)
@@ -84,7 +84,10 @@ def run_study(
     return study.outcomes
 
 
-def _job(study: StudyDirectory, row: StudyRow, overwrite: bool) -> dict[str, Any]:
+def _describe_job(
+    study: StudyDirectory, row: StudyRow, overwrite: bool
+) -> dict[str, Any]:
+    """Return the job of a recording as plain values, see `one_recording.compute`."""
     return {
         "recording": str(row.recording.resolve()),
         "output": str(study.run_directory(row.name).resolve()),
@@ -97,14 +100,14 @@ def _job(study: StudyDirectory, row: StudyRow, overwrite: bool) -> dict[str, Any
 def _run_here(
     jobs: dict[str, dict[str, Any]], workers: int
 ) -> Iterator[tuple[str, Outcome]]:
-    """Yield names and outcomes as processes end; they end with this one."""
+    """Yield (name, outcome) as processes end; they are stopped if this one ends."""
     threads = max(1, count_cores() // workers)
     running: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
 
     def run(job: dict[str, Any]) -> Outcome:
         if stopped.is_set():
-            return {"status": "failed", "message": "not begun: the batch was stopped"}
+            return {"status": "failed", "message": "not started: the batch stopped"}
         complete = find_complete(job)
         if complete is not None:
             return complete
@@ -125,6 +128,7 @@ def _run_here(
 def _run_process(
     job: dict[str, Any], threads: int | None, running: set[subprocess.Popen[str]]
 ) -> Outcome:
+    """Run a job in a new process and return its outcome."""
     command = [sys.executable, "-m", "astrocast.study.one_recording"]
     environment = dict(os.environ)
     if threads is not None:
@@ -146,14 +150,14 @@ def _run_process(
     if process.returncode == 0 and lines:
         outcome: Outcome = json.loads(lines[-1])
         return outcome
-    return {"status": "failed", "message": _death(process.returncode, err)}
+    return {"status": "failed", "message": _describe_exit(process.returncode, err)}
 
 
-def _death(code: int, err: str) -> str:
+def _describe_exit(code: int, err: str) -> str:
     """Return why a process ended without an outcome."""
     if code < 0:
-        hint = "; the computer may have run out of memory" if code == -9 else ""
-        return f"its process was ended by signal {-code}{hint}; run the batch again"
+        hint = "; perhaps the computer ran out of memory" if code == -9 else ""
+        return f"its process was stopped by signal {-code}{hint}; run the batch again"
     last = err.strip().splitlines()[-1:] or [f"exit code {code}"]
     return f"its process failed: {last[0]}"
 
@@ -161,7 +165,7 @@ def _death(code: int, err: str) -> str:
 def _run_on_cluster(
     client: Any, jobs: dict[str, dict[str, Any]]
 ) -> Iterator[tuple[str, Outcome]]:
-    """Yield names and outcomes as tasks of a dask cluster end."""
+    """Yield (name, outcome) as tasks of a dask cluster end."""
     from distributed import as_completed as tasks_as_completed
 
     futures = {}

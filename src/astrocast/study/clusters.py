@@ -1,4 +1,4 @@
-"""A dask cluster for the recordings of a study: one that runs, or jobs of SLURM."""
+"""Connect to a dask cluster: a running one, or workers started as SLURM jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from astrocast.errors import InvalidValueError, MissingExtraError, OutputError
 
 _SLURM = {"jobs": "1", "cores": "2", "memory": "8GB", "walltime": "04:00:00"}
 _SLURM_OPTIONAL = ("queue", "account")
-#: seconds that a scheduler is given to answer
+#: seconds to wait for a scheduler to answer
 _PATIENCE = 20
 
 
@@ -23,23 +23,23 @@ def connect(
     *,
     for_blocks: bool = False,
 ) -> Iterator[Any]:
-    """Yield a client that is connected, or None where none is asked for.
+    """Yield a connected client, or None if no cluster is given.
 
     Parameters
     ----------
     scheduler
-        Address of a scheduler that runs.
+        Address of a running scheduler.
     slurm
-        Options of workers that are started as jobs, see `slurm_options`.
+        Options of workers that are started as SLURM jobs, see `slurm_options`.
     scheduler_file
-        File in which a scheduler wrote its address.
+        File to which a scheduler wrote its address.
     for_blocks
-        Whether stages use the client by themselves for blocks of one recording;
-        otherwise its tasks are whole recordings.
+        True: the tasks are blocks of one recording, and stages use the client
+        automatically. False: the tasks are whole recordings.
     """
     if sum(chosen is not None for chosen in (scheduler, slurm, scheduler_file)) > 1:
         raise InvalidValueError(
-            "--scheduler, --scheduler-file and --slurm exclude each other"
+            "give only one of --scheduler, --scheduler-file and --slurm"
         )
     if scheduler is None and slurm is None and scheduler_file is None:
         yield None
@@ -51,8 +51,9 @@ def connect(
     if slurm is None:
         if scheduler_file is not None and not scheduler_file.is_file():
             raise OutputError(
-                f"there is no file {scheduler_file}; start a scheduler with `dask"
-                f" scheduler --scheduler-file {scheduler_file}` where all see it"
+                f"the file {scheduler_file} does not exist; start a scheduler with"
+                f" `dask scheduler --scheduler-file {scheduler_file}` in a folder that"
+                " all workers can access"
             )
         where = {"scheduler_file": str(scheduler_file)} if scheduler_file else {}
         try:
@@ -61,8 +62,8 @@ def connect(
             )
         except (OSError, TimeoutError, ValueError) as error:
             raise OutputError(
-                f"no scheduler answers at {scheduler or scheduler_file}; start one with"
-                " `dask scheduler`, or check the address"
+                f"no scheduler answered at {scheduler or scheduler_file}; start one"
+                " with `dask scheduler`, or check the address"
             ) from error
         with client:
             yield client
@@ -72,7 +73,7 @@ def connect(
 
 
 def slurm_options(text: str) -> dict[str, str]:
-    """Return the options of ``jobs=8,cores=4,memory=16GB,walltime=04:00:00``.
+    """Return the options in a text like ``jobs=8,cores=4,memory=16GB``.
 
     >>> slurm_options("jobs=8,memory=16GB")["memory"]
     '16GB'
@@ -83,12 +84,15 @@ def slurm_options(text: str) -> dict[str, str]:
         name, equals, value = part.partition("=")
         if not equals or name not in known:
             raise InvalidValueError(
-                f"--slurm has {part!r}; expected NAME=VALUE of {', '.join(known)}"
+                f"--slurm contains {part!r}; expected NAME=VALUE, with a name of"
+                f" {', '.join(known)}"
             )
         options[name] = value
     for name in ("jobs", "cores"):
         if not options[name].isdigit() or not int(options[name]):
-            raise InvalidValueError(f"--slurm: {name} is {options[name]!r}, no number")
+            raise InvalidValueError(
+                f"--slurm: {name} is {options[name]!r}; expected a number above 0"
+            )
     return options
 
 
@@ -97,7 +101,7 @@ def _slurm_cluster(text: str, for_blocks: bool) -> Any:
 
     options = slurm_options(text)
     jobs, cores = int(options.pop("jobs")), int(options.pop("cores"))
-    # a recording uses the cores of its worker by itself: one task at a time
+    # a task that is a whole recording uses all cores of its worker
     tasks = cores if for_blocks else 1
     cluster = SLURMCluster(cores=tasks, job_cpu=cores, processes=1, **options)
     cluster.scale(jobs=jobs)

@@ -1,7 +1,7 @@
 """The cohort: events of all recordings in one table, and a table of recordings.
 
-Events are gathered one recording at a time and read back lazily, so memory does not
-grow with the number of recordings.
+The table is written one recording at a time and read lazily, so memory does not grow
+with the number of recordings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from astrocast.study.table import StudyRow
 
 EVENTS_PARQUET, EVENTS_CSV = "events.parquet", "events.csv"
 RECORDINGS_CSV = "recordings.csv"
-#: labels that every study has, whether the table names them or not
+#: labels that every study has, even if its table does not contain them
 LABELS = ("group", "subject", "day")
 
 
@@ -39,14 +39,14 @@ def write_cohort(study: StudyDirectory) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The table of recordings, one row each, failed ones included.
+        The table of recordings, one row each, including failed ones.
     """
-    recordings = pd.DataFrame([_describe(study, row) for row in study.rows])
+    recordings = pd.DataFrame([_describe_row(study, row) for row in study.rows])
     with replacing(study.path / RECORDINGS_CSV) as path:
         harmless(recordings).to_csv(path, index=False)
-    with _schema_writers(study) as write:
+    with _open_writers(study) as write:
         for row in complete_rows(study):
-            write(_events_of(study, row))
+            write(_read_events(study, row))
     return recordings
 
 
@@ -59,7 +59,8 @@ def _outcome(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
     return study.outcomes.get(row.name, {"status": "not run", "message": ""})
 
 
-def _describe(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
+def _describe_row(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
+    """Return the row of a recording in the table of recordings."""
     outcome = _outcome(study, row)
     labels = dict.fromkeys(LABELS, "") | row.labels
     described: dict[str, Any] = {"name": row.name, **labels}
@@ -74,8 +75,8 @@ def event_stores(run_directory: Path) -> list[Path]:
     return sorted(p.parent for p in run_directory.glob(f"*.roi/{TABLE}"))
 
 
-def _events_of(study: StudyDirectory, row: StudyRow) -> pa.Table:
-    """Return the numbers and texts of the events of a recording, with its labels."""
+def _read_events(study: StudyDirectory, row: StudyRow) -> pa.Table:
+    """Return the events of a recording (numbers and texts), with its labels."""
     tables = []
     for store in event_stores(study.run_directory(row.name)):
         table = read_plain_columns(store)
@@ -83,20 +84,20 @@ def _events_of(study: StudyDirectory, row: StudyRow) -> pa.Table:
         labels |= dict.fromkeys(LABELS, "") | row.labels
         for name, value in reversed(list(labels.items())):
             repeated = pa.array([value] * len(table), pa.string())
-            kept = name if name not in table.column_names else f"study_{name}"
-            table = table.add_column(0, kept, repeated)
+            unique = name if name not in table.column_names else f"study_{name}"
+            table = table.add_column(0, unique, repeated)
         tables.append(table.replace_schema_metadata(None))
     return pa.concat_tables(tables, promote_options="permissive")
 
 
 @contextmanager
-def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
+def _open_writers(study: StudyDirectory) -> Iterator[Any]:
     """Yield a function that appends events to both files; they appear when complete.
 
-    Recordings may lack columns of others (times in seconds without a frame rate): the
-    schema is the union, and missing values are null.
+    The schema is the union of the columns of all recordings (a recording without a
+    frame rate has no times in seconds); missing values are null.
     """
-    schema = _united_schema(study)
+    schema = _unite_schemas(study)
     with (
         replacing(study.path / EVENTS_PARQUET) as parquet,
         replacing(study.path / EVENTS_CSV) as text,
@@ -118,7 +119,7 @@ def _schema_writers(study: StudyDirectory) -> Iterator[Any]:
 def _mark_texts(table: pa.Table) -> pa.Table:
     """Return the table with an apostrophe before texts like formulas; see `harmless`.
 
-    Names of groups and animals can be anything.
+    Names of groups and animals can be any text.
     """
     for i, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
@@ -129,8 +130,9 @@ def _mark_texts(table: pa.Table) -> pa.Table:
     return table
 
 
-def _united_schema(study: StudyDirectory) -> pa.Schema:
-    schemas = [_events_of(study, row).schema for row in complete_rows(study)]
+def _unite_schemas(study: StudyDirectory) -> pa.Schema:
+    """Return the union of the columns of all complete recordings."""
+    schemas = [_read_events(study, row).schema for row in complete_rows(study)]
     empty = pa.schema([("recording", pa.string())])
     if not schemas:
         return empty
@@ -138,17 +140,17 @@ def _united_schema(study: StudyDirectory) -> pa.Schema:
 
 
 class Cohort:
-    """Events of a study, read from disk as they are asked for.
+    """Events of a study, read from disk when they are needed.
 
     Parameters
     ----------
     directory
-        Directory of a study that `astrocast batch` made.
+        Directory of a study, written by `astrocast batch`.
 
     Notes
     -----
-    A question reads the columns that it names, in pieces, and never the whole table: 10
-    million events need no more memory than the answer.
+    Methods read only the columns that they need, in pieces. Memory depends on the size
+    of the result, not on the number of events in the study.
 
     Examples
     --------
@@ -161,7 +163,7 @@ class Cohort:
         path = self.directory / EVENTS_PARQUET
         if not path.is_file():
             raise NotRunError(
-                f"{self.directory} holds no {EVENTS_PARQUET}; run `astrocast batch`"
+                f"{self.directory} has no {EVENTS_PARQUET}; run `astrocast batch` first"
             )
         self._dataset = pa_dataset.dataset(path)
 
@@ -178,7 +180,7 @@ class Cohort:
 
     @property
     def recordings(self) -> pd.DataFrame:
-        """The table of recordings, failed ones included."""
+        """The table of recordings, including failed ones."""
         labels = dict.fromkeys((*LABELS, "name"), str)
         path = self.directory / RECORDINGS_CSV
         return remove_marks(pd.read_csv(path, dtype=labels, keep_default_na=True))
@@ -188,23 +190,23 @@ class Cohort:
         columns: Sequence[str] | None = None,
         where: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return events, only the columns named and the rows that fit.
+        """Return the given columns of the events that meet a condition.
 
         Parameters
         ----------
         columns
-            Names; all when None.
+            Names of columns; None: all.
         where
-            ``{column: (low, high)}``, inclusive, None leaves a side open; or
+            ``{column: (low, high)}``, inclusive; None means no limit. Or
             ``{column: [allowed values]}``.
         """
-        self._check([*(columns or ()), *(where or ())])
-        table = self._dataset.to_table(columns, filter=_condition(where))
+        self._check_columns([*(columns or ()), *(where or ())])
+        table = self._dataset.to_table(columns, filter=_make_condition(where))
         return table.to_pandas()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield events in pieces of at most 128k rows."""
-        self._check(columns or ())
+        self._check_columns(columns or ())
         for batch in self._dataset.to_batches(columns=columns):
             yield batch.to_pandas()
 
@@ -219,17 +221,17 @@ class Cohort:
         Parameters
         ----------
         by
-            Columns that make the groups, for example ``["group", "subject"]``.
+            Columns that define the groups, for example ``["group", "subject"]``.
         measures
-            ``{column: function}``: mean, stddev, min, max, sum, count,
-            approximate_median.
+            ``{column: function}``, with the functions mean, stddev, min, max, sum,
+            count, approximate_median.
         where
-            As for `read`.
+            Condition, as for `read`.
 
         Notes
         -----
-        Groups are summed up piece by piece. The median is approximate (t-digest,
-        Dunning & Ertl 2019, https://arxiv.org/abs/1902.04023).
+        The table is read in pieces. The median is approximate (t-digest, Dunning & Ertl
+        2019, https://arxiv.org/abs/1902.04023).
         """
         from pyarrow.acero import (
             AggregateNodeOptions,
@@ -238,9 +240,9 @@ class Cohort:
             ScanNodeOptions,
         )
 
-        self._check([*by, *measures, *(where or ())])
+        self._check_columns([*by, *measures, *(where or ())])
         nodes = [Declaration("scan", ScanNodeOptions(self._dataset))]
-        condition = _condition(where)
+        condition = _make_condition(where)
         if condition is not None:
             nodes.append(Declaration("filter", FilterNodeOptions(condition)))
         count = (by[0], "hash_count", pc.CountOptions(mode="all"), "events")
@@ -250,7 +252,7 @@ class Cohort:
         frame = Declaration.from_sequence(nodes).to_table().to_pandas()
         return frame.sort_values(list(by), ignore_index=True)
 
-    def _check(self, names: Sequence[str]) -> None:
+    def _check_columns(self, names: Sequence[str]) -> None:
         unknown = sorted(set(names) - set(self.columns))
         if unknown:
             raise DatasetNotFoundError(
@@ -259,7 +261,8 @@ class Cohort:
             )
 
 
-def _condition(where: dict[str, Any] | None) -> pc.Expression | None:
+def _make_condition(where: dict[str, Any] | None) -> pc.Expression | None:
+    """Return the condition of `Cohort.read` as an expression of pyarrow."""
     condition = None
     for name, wanted in (where or {}).items():
         field = pc.field(name)

@@ -1,7 +1,7 @@
 """The directory of a study: ``study.json``, a run directory per recording, the cohort.
 
-``study.json`` holds the table, the parameters and what became of each recording;
-everything else in the directory can be made from it and the recordings.
+``study.json`` contains the table, the parameters and the outcome of each recording. All
+other files in the directory can be computed from it and the recordings.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class StudyDirectory:
     path
         The directory.
     rows
-        Its recordings.
+        The recordings.
     configuration
-        Parameters common to all, as a file of a run holds them.
+        Parameters of all recordings, as in the configuration file of a run.
     outcomes
-        What became of each recording, by name.
+        Name of a recording -> outcome.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class StudyDirectory:
         self.outcomes = outcomes or {}
 
     def run_directory(self, name: str) -> Path:
-        """Return where the results of a recording are."""
+        """Return the run directory of a recording."""
         return self.path / f"{name}.astrocast"
 
     def save(self) -> None:
-        """Write ``study.json``, whole or not at all."""
+        """Write ``study.json``; the file is replaced only when it is complete."""
         rows = [
             asdict(row) | {"recording": str(row.recording.resolve())}
             for row in self.rows
@@ -71,7 +71,7 @@ class StudyDirectory:
 
 
 def read_study(path: Path) -> StudyDirectory:
-    """Return the study of a directory, or of its ``study.json``."""
+    """Return the study in a directory, given the directory or its ``study.json``."""
     file = path if path.name == STUDY_FILE else path / STUDY_FILE
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
@@ -86,8 +86,8 @@ def read_study(path: Path) -> StudyDirectory:
         )
     except FileNotFoundError as error:
         raise FormatError(
-            f"{path} is not a study: there is no {STUDY_FILE}; `astrocast batch` makes"
-            " one"
+            f"{path} is not a study: it has no {STUDY_FILE}; create a study with"
+            " `astrocast batch`"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{file} cannot be read: {error!r}") from error
@@ -96,40 +96,42 @@ def read_study(path: Path) -> StudyDirectory:
 def open_study(
     path: Path, rows: list[StudyRow], configuration: dict[str, Any], overwrite: bool
 ) -> StudyDirectory:
-    """Create the directory of a study, or take up the one that is there.
+    """Create the directory of a study, or open the existing one.
 
-    Recordings may be added to a study and labels may change. Other common parameters
-    are refused unless ``overwrite`` is given: recordings of one study are to be
-    comparable.
+    Recordings can be added to a study, and labels can change. Other parameters are an
+    error unless ``overwrite`` is True: recordings of one study must be comparable.
     """
     study = StudyDirectory(path, rows, configuration)
     if (path / STUDY_FILE).exists():
         before = read_study(path)
-        lines = list_differences(_flat(before.configuration), _flat(configuration))
+        lines = list_differences(
+            _flatten(before.configuration), _flatten(configuration)
+        )
         if lines and not overwrite:
             raise ResultsDifferError(
-                f"{path} holds a study with other parameters: {'; '.join(lines)}."
+                f"{path} contains a study with other parameters: {'; '.join(lines)}."
                 " Choose another --output, or add --overwrite to compute it again"
             )
         names = {row.name for row in rows}
         study.outcomes = {k: v for k, v in before.outcomes.items() if k in names}
     elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputExistsError(
-            f"{path} exists and is not a study; choose another --output"
+            f"{path} exists, but is not a study; choose another --output"
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
         study.save()
     except OSError as error:
-        raise OutputError(f"{path} cannot be written to: {error.strerror}") from error
+        raise OutputError(f"{path} is not writable: {error.strerror}") from error
     return study
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values with names like ``stage.parameter``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat

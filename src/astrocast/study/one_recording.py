@@ -1,8 +1,8 @@
-"""One recording of a study, in a separate process.
+"""Run one recording of a study in a separate process.
 
 ``python -m astrocast.study.one_recording`` reads a job as JSON from its standard input
-and prints one line of JSON: the outcome. A separate process gives its memory
-back, and one that is killed takes no other recording with it.
+and prints the outcome as one line of JSON. A separate process frees its memory at the
+end, and if it is killed, the other recordings continue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def compute(job: dict[str, Any]) -> dict[str, Any]:
-    """Run one recording and return what became of it.
+    """Run one recording and return its outcome.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``status`` ("ok" or "failed"), ``message``, ``events``, ``computed`` (stages
-        that were computed now; the others were complete).
+        ``status`` ("ok" or "failed"), ``message``, ``events`` (their number),
+        ``computed`` (stages that were computed now; the others were complete before).
     """
     from astrocast.pipeline import configuration
     from astrocast.pipeline.run import run_recording
@@ -92,11 +92,12 @@ def _describe(result: RunResult) -> dict[str, Any]:
 
 
 def end_with_parent(parent: int, seconds: float = 0.5) -> None:
-    """End this process soon after the one with the number ``parent``, its parent.
+    """End this process soon after its parent process ends.
 
-    A batch that was killed leaves no run behind: one that is started again would find
-    its recordings in use. The parent names itself, as it may have ended before this
-    process asks for its number. ``seconds`` from look to look.
+    If a batch is killed, its runs must end as well: otherwise the recordings would
+    still be in use when the batch is started again. ``parent`` is the process number of
+    the parent; the parent passes it, because it may have ended before this process
+    could ask for it. ``seconds``: time between checks.
     """
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What a table of recordings says of one run: counts, rates, quality."""
+"""Summarise a run for the table of recordings: counts, rates, quality."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pandas as pd
 from astrocast.io.stores.event_store import TABLE
 from astrocast.io.stores.event_table import read_plain_columns
 
-#: columns whose median over the events of a recording is in the table of recordings,
-#: the first that a table has of each tuple
+#: columns whose median over the events is in the table of recordings; of each tuple,
+#: the first column that the event table has
 MEDIANS = (
     ("duration_s", "duration_frames", "v_length"),
     ("area_um2", "area_px", "v_fp_area"),
@@ -38,7 +38,7 @@ def summarise_run(directory: Path) -> dict[str, Any]:
         ``frames``, ``rows``, ``columns``, ``frame_rate`` (Hz), ``pixel_size`` (um),
         ``minutes``, ``events``, ``events_per_minute``, ``excluded_frames``,
         ``largest_shift_px``, medians over events (``median_<column>``), ``warnings``
-        (their number). What is not known is NaN.
+        (their number). Unknown values are NaN.
     """
     state = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     stages = state["stages"]
@@ -60,7 +60,7 @@ def summarise_run(directory: Path) -> dict[str, Any]:
         "minutes": minutes,
         "events": len(events),
         "events_per_minute": len(events) / minutes,
-        "excluded_frames": _excluded_frames(directory, motion),
+        "excluded_frames": _count_excluded_frames(directory, motion),
         "largest_shift_px": motion.get("largest_shift_px", np.nan),
     }
     for names in MEDIANS:
@@ -71,8 +71,8 @@ def summarise_run(directory: Path) -> dict[str, Any]:
     return summary
 
 
-def _excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
-    """Count frames that were left out, from the tables of frame quality."""
+def _count_excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
+    """Return the number of frames left out, from the tables of bad frames."""
     tables = [pd.read_csv(p, comment="#") for p in directory.glob("frames*.csv")]
     if not tables:
         return float(motion.get("bad_frames", np.nan))

@@ -1,4 +1,4 @@
-"""The report of a cohort: one HTML file that opens offline."""
+"""Write the report of a cohort: one HTML file that needs no internet connection."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from astrocast.plotting.frame import figure_of
 from astrocast.study.directory import StudyDirectory
 
 REPORT_FILE = "report.html"
-#: a recording is pointed out where it is further from the median of the study than
-#: this many robust standard deviations (Iglewicz and Hoaglin 1993)
+#: a recording is listed as an outlier if it differs from the median of the study by
+#: more than this many robust standard deviations (Iglewicz and Hoaglin 1993)
 _OUTLIER = 3.5
-#: measures by group: column of the table of recordings, title, label
+#: measures by group: (column of the table of recordings, title, label)
 _MEASURES = (
     ("events_per_minute", "Rate", "events per minute"),
     ("median_duration_s", "Duration", "median duration (s)"),
@@ -74,7 +74,7 @@ def write_cohort_report(study: StudyDirectory, recordings: pd.DataFrame) -> Path
     study
         The study.
     recordings
-        Its table of recordings, as `astrocast.study.cohort.write_cohort` returns it.
+        The table of recordings from `astrocast.study.cohort.write_cohort`.
     """
     environment = Environment(
         loader=PackageLoader("astrocast.study", "templates"),
@@ -91,57 +91,59 @@ def write_cohort_report(study: StudyDirectory, recordings: pd.DataFrame) -> Path
         style=style.render(),
         name=study.path.resolve().name,
         version=__version__,
-        headline=_headline(recordings, complete),
+        headline=_write_headline(recordings, complete),
         failed=recordings.loc[
             recordings["status"] != "ok", ["name", "message"]
         ].values.tolist(),
-        measures=list(_panels(complete, _MEASURES)),
-        quality=list(_panels(complete, _QUALITY)),
+        measures=_draw_panels(complete, _MEASURES),
+        quality=_draw_panels(complete, _QUALITY),
         outliers=find_outliers(complete),
-        table=_table(recordings),
+        table=_format_table(recordings),
     )
     with replacing(study.path / REPORT_FILE) as path:
         path.write_text(page, encoding="utf-8")
     return study.path / REPORT_FILE
 
 
-def _headline(recordings: pd.DataFrame, complete: pd.DataFrame) -> str:
+def _write_headline(recordings: pd.DataFrame, complete: pd.DataFrame) -> str:
+    """Return a sentence with the numbers of events, recordings, animals and groups."""
     events = int(complete["events"].sum()) if len(complete) else 0
     animals = complete["subject"].replace("", np.nan).nunique() if len(complete) else 0
     parts = [
         f"{events} events in {len(complete)} of {len(recordings)} recordings",
-        f"{animals} animals" if animals else "animals not named",
+        f"{animals} animals" if animals else "no animals named",
     ]
     groups = [g for g in dict.fromkeys(recordings["group"]) if g]
-    parts.append(f"groups: {', '.join(groups)}" if groups else "groups not named")
+    parts.append(f"groups: {', '.join(groups)}" if groups else "no groups named")
     return "; ".join(parts) + "."
 
 
-def _panels(
+def _draw_panels(
     table: pd.DataFrame, measures: tuple[tuple[str, str, str], ...]
 ) -> list[Panel]:
+    """Return a panel for each title; the first measure with values is drawn."""
     panels, titles = [], set()
     for column, title, label in measures:
-        known = column in table and np.isfinite(table[column].astype(float)).any()
-        if known and title not in titles:
+        has_values = column in table and np.isfinite(table[column].astype(float)).any()
+        if has_values and title not in titles:
             titles.add(title)
-            panels.append(
-                Panel(title, _picture(group_points(table, column, label=label)))
-            )
+            ax = group_points(table, column, label=label)
+            panels.append(Panel(title, _encode_picture(ax)))
     return panels
 
 
-def _picture(ax: Axes) -> str:
+def _encode_picture(ax: Axes) -> str:
+    """Return the figure of ``ax`` as a PNG data URI."""
     buffer = io.BytesIO()
     figure_of(ax).savefig(buffer, format="png", dpi=140, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def find_outliers(table: pd.DataFrame) -> list[tuple[str, str, float, float]]:
-    """Return recordings that differ: (name, measure, value, median of the study).
+    """Return outliers: (name of the recording, measure, value, median of the study).
 
-    Modified z-scores: distance from the median in units of 1.4826 median absolute
-    deviations (Iglewicz and Hoaglin 1993, "How to detect and handle outliers"). At
+    By modified z-scores: difference from the median / (1.4826 x median absolute
+    deviation) (Iglewicz and Hoaglin 1993, "How to detect and handle outliers"). At
     least five recordings are needed.
 
     Examples
@@ -168,13 +170,16 @@ def find_outliers(table: pd.DataFrame) -> list[tuple[str, str, float, float]]:
     return found
 
 
-def _table(recordings: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def _format_table(recordings: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the cells of the table of recordings, as text."""
     columns = [c for c in _SHOWN if c in recordings]
-    rows = [[_cell(value) for value in row] for row in recordings[columns].to_numpy()]
+    rows = [
+        [_format_cell(value) for value in row] for row in recordings[columns].to_numpy()
+    ]
     return [c.replace("_", " ") for c in columns], rows
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}"
     return str(value)

@@ -1,4 +1,4 @@
-"""Events of a study, a run or an event store, whichever a path names."""
+"""Open events by path: of a study, a run or an event store."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class RecordedEvents:
     store
         The event store.
     shape
-        Of the recording, (frames, rows, columns).
+        Shape of the recording, (frames, rows, columns).
     frame_rate, pixel_size
-        Hz and micrometres per pixel; None where they are not known.
+        Hz and micrometres per pixel; None if they are unknown.
     """
 
     store: Path
@@ -38,17 +38,17 @@ class RecordedEvents:
     pixel_size: float | None
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the event table; all columns when None."""
+        """Return the event table; ``columns`` None: all columns."""
         return read_event_table(self.store, columns)
 
 
 def find_store(path: Path, channel: str | None = None) -> Path:
-    """Return the event store that a path names: itself, or that of a run.
+    """Return the event store at a path: the path itself, or the store of a run.
 
     Raises
     ------
     FormatError
-        No event store, or several and no channel was named.
+        The path contains no event store, or several and no channel was given.
     """
     if (path / TABLE).is_file():
         return path
@@ -58,9 +58,9 @@ def find_store(path: Path, channel: str | None = None) -> Path:
     if len(stores) != 1:
         found = ", ".join(s.name for s in stores) or "none"
         raise FormatError(
-            f"{path} is not one set of events (event stores: {found}); name a run"
-            " directory (.astrocast) or an event store (.roi), and --channel where"
-            " there are several"
+            f"expected one event store in {path}, found: {found}; give a run directory"
+            " (.astrocast) or an event store (.roi), and --channel if the run has"
+            " several"
         )
     return stores[0]
 
@@ -80,16 +80,17 @@ def open_recorded_events(path: Path, channel: str | None = None) -> RecordedEven
 def read_flat_events(
     path: Path, columns: Sequence[str], labels: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return numbers of events of a study or of one recording.
+    """Return columns of the events of a study or of one recording.
 
     Parameters
     ----------
     path
-        Directory of a study, run directory, event store, or a CSV or Parquet file.
+        Study directory, run directory, event store, CSV file or Parquet file.
     columns
         Columns of numbers.
     labels
-        Columns with group, subject ... of an event; only a study or a file has them.
+        Columns with labels of an event (group, subject ...); only a study or a file has
+        them.
     """
     wanted = [*labels, *columns]
     if (path / STUDY_FILE).is_file():

@@ -19,19 +19,20 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.io.registry import find_format
+from astrocast.io.writing.files import replacing
 
-#: columns with a meaning; others are carried into every table of the study
+#: columns with a meaning; all others are copied into the tables of the study
 COLUMNS = {
     "recording": "path of the file or folder, relative to the table",
-    "name": "name of the results; made from the path when empty",
+    "name": "name of the results; empty: from the path",
     "group": "condition, for example control",
     "subject": "animal; recordings of one animal are not independent",
     "day": "day or session",
-    "frame_rate": "Hz; that of the file when empty",
-    "pixel_size": "micrometres; that of the file when empty",
+    "frame_rate": "Hz; empty: the value in the file",
+    "pixel_size": "micrometres; empty: the value in the file",
     "loc": "dataset inside the file (HDF5, zarr)",
 }
-#: columns that set a parameter of the run with the same meaning
+#: column -> parameter of the run that it sets
 _PARAMETERS = {
     "frame_rate": "frame_rate",
     "pixel_size": "pixel_size",
@@ -51,10 +52,10 @@ class StudyRow:
     name
         Name of the results, unique within the study.
     labels
-        What the recording belongs to: ``group``, ``subject``, ``day`` and any other
-        column of the table, as text.
+        Labels of the recording: ``group``, ``subject``, ``day`` and all other columns
+        of the table, as text.
     overrides
-        Parameters that differ for this recording, ``stage.parameter=value`` each.
+        Parameters that differ for this recording, as ``stage.parameter=value``.
     """
 
     recording: Path
@@ -64,22 +65,22 @@ class StudyRow:
 
 
 def find_recordings(source: str) -> list[Path]:
-    """Return the recordings in a folder, or those that a pattern names, sorted.
+    """Return the recordings in a folder, or those that match a pattern, sorted.
 
-    A folder of recordings is read one level deep: files of a known format, and folders
-    that are recordings themselves (zarr, folders of TIFF files).
+    Only the folder itself is searched, not its subfolders: for files of a known format,
+    and for folders that are recordings (zarr stores, folders of TIFF files).
     """
     folder = Path(source)
     if not folder.is_dir():
-        # Path.glob takes no absolute pattern
+        # Path.glob does not accept absolute patterns
         found = [Path(p) for p in glob.glob(source, recursive=True)]  # noqa: PTH207
     else:
         found = list(folder.iterdir())
     recordings = sorted(p for p in found if _is_recording(p))
     if not recordings:
         raise RecordingNotFoundError(
-            f"{source} names no recording; give a folder of recordings, a pattern such"
-            " as 'data/*.tif', or a table (.csv)"
+            f"no recording was found at {source}; give a folder of recordings, a"
+            " pattern such as 'data/*.tif', or a table (.csv)"
         )
     return recordings
 
@@ -93,13 +94,16 @@ def _is_recording(path: Path) -> bool:
 
 
 def write_template(path: Path, recordings: Iterable[Path], overwrite: bool) -> Path:
-    """Write a table with a row per recording, to be filled in."""
+    """Write a table with one row per recording, for the user to fill in."""
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"{path} exists; choose another name, or add --overwrite"
         )
     base = path.parent.resolve()
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for recording in recordings:
@@ -114,20 +118,21 @@ def write_template(path: Path, recordings: Iterable[Path], overwrite: bool) -> P
 
 
 def read_table(path: Path, parameters: Sequence[str]) -> list[StudyRow]:
-    """Read a table and check all of it.
+    """Read the table of a study and check it completely.
 
     Parameters
     ----------
     path
-        CSV file with a header; `COLUMNS` have a meaning. A column whose name has a dot
-        is a parameter of the run, ``stage.parameter``; empty cells leave it alone.
+        CSV file with a header; for the columns see `COLUMNS`. A column whose name
+        contains a dot is a parameter of the run (``stage.parameter``); an empty cell
+        does not change the parameter.
     parameters
         Names of all parameters of a run.
 
     Raises
     ------
     FormatError, InvalidValueError
-        Everything that is wrong with the table, at once.
+        The table is wrong; the message lists all problems.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -136,28 +141,32 @@ def read_table(path: Path, parameters: Sequence[str]) -> list[StudyRow]:
             header = [name or "" for name in reader.fieldnames or []]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} cannot be read as a table: {error}") from error
-    problems = _header_problems(header, parameters)
+    problems = _check_header(header, parameters)
     if not rows:
         problems.append("it has no rows")
     study = (
         []
         if problems
-        else [_row(row, path.parent, problems, i + 2) for i, row in enumerate(rows)]
+        else [
+            _parse_row(row, path.parent, problems, i + 2) for i, row in enumerate(rows)
+        ]
     )
     if problems:
         raise InvalidValueError(f"{path}: {'; '.join(problems)}")
     return name_rows(study)
 
 
-def _header_problems(header: Sequence[str], parameters: Sequence[str]) -> list[str]:
+def _check_header(header: Sequence[str], parameters: Sequence[str]) -> list[str]:
+    """Return the problems of the header of a table."""
     problems = []
     if "recording" not in header:
         problems.append(
-            f"there is no column 'recording'; there are {', '.join(header) or 'none'}"
+            "the column 'recording' is missing; the columns are"
+            f" {', '.join(header) or 'none'}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        problems.append(f"the columns {', '.join(twice)} are there more than once")
+        problems.append(f"the columns {', '.join(twice)} occur more than once")
     for name in header:
         if "." in name and name not in parameters:
             near = difflib.get_close_matches(name, parameters, n=1)
@@ -166,16 +175,19 @@ def _header_problems(header: Sequence[str], parameters: Sequence[str]) -> list[s
     return problems
 
 
-def _row(row: dict[str, Any], base: Path, problems: list[str], line: int) -> StudyRow:
+def _parse_row(
+    row: dict[str, Any], base: Path, problems: list[str], line: int
+) -> StudyRow:
+    """Return a row of the table; problems are added to the list."""
     if "" in row:
         problems.append(f"line {line} has more cells than the header")
     cells = {k: (v or "").strip() for k, v in row.items() if k}
     given = cells.get("recording", "")
     recording = base / given
     if not given:
-        problems.append(f"line {line} names no recording")
+        problems.append(f"line {line}: the recording is missing")
     elif not recording.exists():
-        problems.append(f"line {line}: there is no {recording}")
+        problems.append(f"line {line}: {recording} does not exist")
     overrides = []
     for column, value in cells.items():
         parameter = _PARAMETERS.get(column, column if "." in column else None)
@@ -196,12 +208,15 @@ def _is_positive(text: str) -> bool:
 
 
 def name_rows(rows: Sequence[StudyRow]) -> list[StudyRow]:
-    """Return the rows with a name each: the stem, with folders above where two agree.
+    """Return the rows with unique names.
+
+    The name is the stem of the file; if two stems are equal, the names of parent
+    folders are added.
 
     Raises
     ------
     InvalidValueError
-        Two rows are the same recording, or were given the same name.
+        Two rows are the same recording, or have the same given name.
     """
     paths = [row.recording.resolve() for row in rows]
     stems = [row.name or row.recording.stem for row in rows]
@@ -218,14 +233,14 @@ def name_rows(rows: Sequence[StudyRow]) -> list[StudyRow]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidValueError(
-            f"more than one recording is named {', '.join(twice)}; give each a name in"
-            " the column 'name'"
+            f"several recordings have the name {', '.join(twice)}; give each recording"
+            " its own name in the column 'name'"
         )
     bad = [n for n in names if n in ("", ".", "..") or set(n) & set('/\\:*?"<>|')]
     if bad:
         raise InvalidValueError(
-            f"{', '.join(map(repr, bad))} cannot be the name of a folder; use letters,"
-            " digits, '-' and '_'"
+            f"{', '.join(map(repr, bad))} cannot be used as the name of a folder; use"
+            " letters, digits, '-' and '_'"
         )
     return [
         StudyRow(row.recording, name, row.labels, row.overrides)

@@ -1,1 +1,1 @@
-"""Layers for napari."""
+"""Show recordings and events in napari."""

@@ -66,8 +66,8 @@ def recording_layer(data: Any, metadata: Metadata, name: str = "recording") -> L
 def events_layer(data: Any, metadata: Metadata, features: Any = None) -> Layer:
     """Return the layer of an event map.
 
-    The row of ``features`` (a table with a column ``index``) of the event under the
-    cursor is shown.
+    ``features``: table with a column ``index``; napari shows the row of the event under
+    the cursor.
     """
     options = {"scale": scale_of(metadata), "opacity": 0.5} | _unit(metadata)
     return Layer(

@@ -12,8 +12,8 @@ from astrocast.viewer.layers import Layer
 def open_viewer(layers: Sequence[Layer], title: str = "astrocast") -> Any:
     """Open a napari viewer with layers, the first at the bottom, and return it.
 
-    A script has to call `napari.run()` afterwards to keep the window open; notebooks
-    and IPython need not.
+    A script must call `napari.run()` afterwards to keep the window open; this is not
+    necessary in notebooks and IPython.
     """
     try:
         import napari

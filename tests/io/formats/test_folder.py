@@ -33,7 +33,7 @@ def test_missing_files_are_refused_blank_or_closed(tmp_path: Path) -> None:
         FormatError, match=r"3 are missing: 3, 4, 8\. .*missing='blank'"
     ):
         open_recording(tmp_path)
-    with pytest.warns(AstrocastWarning, match="read as blank"):
+    with pytest.warns(AstrocastWarning, match="blank frames are inserted"):
         found = open_recording(tmp_path, missing="blank")
     with found:
         expected = [100 + t if t in numbers else 0 for t in range(10)]

@@ -24,6 +24,7 @@ from astrocast.errors import (
     RecordingNotFoundError,
 )
 from astrocast.io import Metadata, create_recording, open_recording
+from astrocast.io.formats.npy import sidecar
 
 METADATA = Metadata((0.5, 0.25), 12.5, ("gcamp",), "2024-05-06T07:08:09")
 LOSSLESS = ["h5", "tif", "zarr", "npy", "tdb"]
@@ -340,7 +341,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path, suffix: str) -> None:
 def test_output_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         create_recording(tmp_path / "no" / "a.h5", "data/ch0", (2, 2, 2), "uint8")
-    with pytest.raises(FormatError, match="can be written"):
+    with pytest.raises(FormatError, match="cannot be written"):
         create_recording(tmp_path / "a.czi", None, (2, 2, 2), "uint8")
     with pytest.raises(InvalidValueError, match="gzip, szip, lzf, lz4, zstd"):
         create_recording(
@@ -349,3 +350,26 @@ def test_output_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Free some space"):
         create_recording(tmp_path / "a.npy", None, (10**7, 10**4, 10**3), "float64")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_beside_a_numpy_file_are_whole_or_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npy"
+    with create_recording(path, None, (1, 2, 2), "uint8", metadata=METADATA) as writer:
+        writer.write(0, np.zeros((1, 2, 2), "uint8"))
+    before = sidecar(path).read_bytes()
+
+    def write_half(to: Path, text: str, encoding: str) -> int:
+        to.write_bytes(text.encode(encoding)[: len(text) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    writer = create_recording(
+        path, None, (1, 2, 2), "uint8", metadata=METADATA, overwrite=True
+    )
+    writer.write(0, np.ones((1, 2, 2), "uint8"))
+    with pytest.raises(OutputError, match="disk full"):
+        writer.commit()
+    assert sidecar(path).read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"a.npy", "a.npy.json"}

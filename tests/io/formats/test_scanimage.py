@@ -74,7 +74,7 @@ def test_channels_stay_apart(
     for c, name in enumerate(names):
         if incomplete:
             with pytest.warns(
-                AstrocastWarning, match=r"stopped in mid-frame; the last"
+                AstrocastWarning, match=r"stopped during a frame; the incomplete"
             ):
                 found = open_recording(path, channel=c)
         else:

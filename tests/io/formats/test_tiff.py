@@ -188,7 +188,7 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
             {"imagej": True, "metadata": {"axes": "TZYX"}},
             "has 4 planes: 0, 1, 2, 3",
         ),
-        "four": (movie_of(3, 4, 8, 8), {"photometric": "minisblack"}, "varies along"),
+        "four": (movie_of(3, 4, 8, 8), {"photometric": "minisblack"}, "several axes"),
         "complex": (
             movie_of(3, 8, 8).astype("complex64"),
             {"photometric": "minisblack"},

@@ -229,7 +229,7 @@ def test_the_store_is_beside_the_recording():
 @pytest.mark.parametrize("content", ["[1, 2]", "3", "{", "[" * 100_000])
 def test_odd_meta_is_one_clear_error(tmp_path: Path, content: str):
     (tmp_path / "meta.json").write_text(content)
-    with pytest.raises(FormatError, match=r"meta\.json is not a JSON object"):
+    with pytest.raises(FormatError, match=r"meta\.json is not a valid JSON object"):
         read_meta(tmp_path)
 
 

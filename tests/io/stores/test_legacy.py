@@ -227,7 +227,7 @@ def test_lists_of_lists_do_not_unfold_without_end(tmp_path):
     for attack in (held, looped, [[wide] * 40] * 40):
         path = tmp_path / "events.npy"
         path.write_bytes(as_npy(pickle.dumps(attack, protocol=4)))
-        with pytest.raises(FormatError, match="unfold"):
+        with pytest.raises(FormatError, match="expand"):
             read_pickled_array(path)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from astrocast.kernels.calibrated.arrival import JoinRule, join_by_arrival
+from astrocast.kernels.calibrated.arrival import join_by_arrival
+from astrocast.kernels.calibrated.join_rule import JoinRule
 from astrocast.kernels.calibrated.transients import find_transients, onset_differences
 from astrocast.kernels.segmentation.watershed import face_neighbours, find_hills
 
@@ -13,11 +15,11 @@ SHAPE = (60, 24, 60)
 T, Y, X = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]].astype(np.float32)
 
 
-def events_of(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return part and event of each voxel of a volume whose noise is 0.01."""
-    voxels = np.flatnonzero(volume > 0.05)
+def events_of(volume: np.ndarray, sd: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Return part and event of each voxel of a volume whose noise is ``sd``."""
+    voxels = np.flatnonzero(volume > max(0.05, 2.5 * sd))
     values = volume.ravel()[voxels].astype(np.float32)
-    noise = np.full(len(values), 0.01, np.float32)
+    noise = np.full(len(values), sd, np.float32)
     hills = find_hills(voxels, values, noise, volume.shape, 2.0, 0.1)
     found = join_by_arrival(hills, voxels, values, noise, volume.shape, JoinRule())
     out = []
@@ -73,13 +75,25 @@ def test_onset_differences_are_those_of_a_plain_loop() -> None:
     pixel = rng.integers(0, 200, 150)
     hill = rng.integers(0, 4, 150).astype(np.int32)
     onset = rng.normal(size=150).astype(np.float32)
-    a, b, difference = onset_differences(pixel, hill, onset, 20)
-    found = sorted(zip(a.tolist(), b.tolist(), difference.tolist(), strict=True))
+    pairs = onset_differences(pixel, hill, onset, 20)
+    found = sorted(zip(*(values.tolist() for values in pairs), strict=True))
     expected = []
     for i in range(150):
         for j in range(150):
             right = pixel[j] - pixel[i] == 4 and pixel[i] % 20 + 4 < 20
             if hill[i] and hill[j] and (right or pixel[j] - pixel[i] == 80):
                 low, high = sorted((int(hill[i]), int(hill[j])))
-                expected.append((low, high, float(abs(onset[i] - onset[j]))))
+                expected.append((low, high, float(onset[j] - onset[i]), bool(right)))
     assert found == sorted(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_neighbours_a_few_frames_apart_stay_two_in_noise(seed: int) -> None:
+    """Noise makes onsets differ within a hill; only a front does in one direction."""
+    left = np.exp(-((Y - 12) ** 2 + (X - 20) ** 2) / 30)
+    right = np.exp(-((Y - 12) ** 2 + (X - 32) ** 2) / 30)
+    both = np.maximum(left * course(T - 5), right * course(T - 7.5))
+    noise = np.random.default_rng(seed).normal(size=SHAPE)
+    noise = ndimage.gaussian_filter(noise, 1.5)
+    _, event = events_of(both + noise * 0.06 / noise.std(), 0.06)
+    assert event[9, 12, 20] != event[11, 12, 32]

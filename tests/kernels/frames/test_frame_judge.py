@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from astrocast.kernels.frames.frame_judge import AROUND, FrameJudge
-from astrocast.kernels.frames.frame_quality import judge_frames
+from astrocast.kernels.frames.frame_quality import (
+    block_noise,
+    judge_frames,
+    spread_of,
+)
 from astrocast.kernels.frames.frame_statistics import measure_frames
 
 
@@ -44,3 +48,23 @@ def test_memory_does_not_grow(frames):
         found.add(measure_frames(frames[a : a + 100], None))
         held.append(sum(map(len, found._parts)))
     assert max(held) <= 600 + 300 + 2 * AROUND + 100
+
+
+def test_statistics_of_long_recordings_make_small_copies():
+    """They are those of the whole, and their memory is not that of the recording."""
+    import tracemalloc
+
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(20_000, 32, 4))
+    middle = np.median(values, axis=0)
+    spread = 1.4826 * np.median(np.abs(values - middle), axis=0)
+    steps = np.diff(values, axis=0)
+    noise = 1.4826 * np.median(np.abs(steps - np.median(steps, axis=0)), axis=0)
+    np.testing.assert_array_equal(spread_of(values), spread)
+    np.testing.assert_array_equal(block_noise(values), noise / np.sqrt(2))
+    assert float(spread_of(values[:, 0, 0])) == spread[0, 0]
+    tracemalloc.start()
+    block_noise(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes / 2

@@ -1,1 +1,1 @@
-"""Signals and columns that are computed from events and their recordings."""
+"""Compute signals and columns from events and their recordings."""

@@ -1,4 +1,4 @@
-"""Compute signals and columns recording by recording, stored in the result cache."""
+"""Compute signals and columns recording by recording, with the result cache."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def noise_by_recording(
                 with open_map(source.directory, source.z_slice) as labels:
                     noise = signals.ring_traces(part, video, labels, settings)
             except RecordingNotFoundError:
-                # without an event map the pixels of other events cannot be left out
+                # without an event map, pixels of other events cannot be left out
                 noise = signals.ring_traces(part, video, None, settings)
             return _to_arrays({"noise": noise})
 
@@ -204,7 +204,7 @@ def _to_arrays(table_columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_columns(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that `_to_arrays` was given."""
+    """Return the columns from which `_to_arrays` made the arrays."""
     return {
         name.removesuffix("|flat"): (
             TraceArray(array, arrays[name.replace("|flat", "|offsets")])

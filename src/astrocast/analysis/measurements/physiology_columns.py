@@ -76,9 +76,9 @@ def time_columns(
     calibration
         Duration of a frame.
     settings
-        Signal of the recording.
+        Kind of the signal of the recording.
     f0
-        Baseline fluorescence per event for a dF recording; None: unknown.
+        Baseline fluorescence of each event, for a dF recording; None: unknown.
     """
     if settings.context is None and FOOTPRINT_TRACE.name in table:
         return _footprint_time_columns(table, calibration)
@@ -88,8 +88,8 @@ def time_columns(
     first, dt = starts_of(table), calibration.frame
     top = course.baseline + course.height
     unknown = np.full(len(table), np.nan)
-    # (dF, F0): in a dF recording dF is the value itself, in fluorescence it is the
-    # height above the baseline of the trace; in dF/F neither is known
+    # (dF, F0): in a dF recording dF is the value itself; in fluorescence it is the
+    # height above the baseline of the trace; in dF/F both are unknown
     df, base = {
         "dF": (top, unknown if f0 is None else f0),
         "dFF": (unknown, unknown),
@@ -113,7 +113,7 @@ def time_columns(
 
 
 def _footprint_time_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
-    """Return the same from the stored traces over fixed footprints."""
+    """Return the columns of `time_columns` from stored traces over footprints."""
     traces = as_traces(table[FOOTPRINT_TRACE.name])
     start = table[FOOTPRINT_TRACE_START.name].to_numpy(np.int64)
     begin, end = (table[name].to_numpy(np.int64) - start for name in ("z0", "z1"))
@@ -124,7 +124,7 @@ def _footprint_time_columns(table: pd.DataFrame, calibration: Calibration) -> Co
         for name in ("peak_df", "peak_dff", "noise_df", "f0")
     }
     f0 = np.where(height["f0"] > 0, height["f0"], np.nan)
-    # of a dF/F recording the noise of the trace is that of dF/F
+    # in a dF/F recording, the noise of the trace is the noise of dF/F
     relative = np.isnan(height["peak_df"]) & ~np.isnan(height["peak_dff"])
     return {
         "v_onset_time": (start + course.onset) * dt,
@@ -146,7 +146,7 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
     masks = as_masks(table["mask"]).masks
     over_time = shapes_over_time(masks)
     height, width = calibration.pixel
-    # lengths of outlines are scaled by the side of a square with the pixel's area
+    # scale lengths of outlines by the side of a square with the area of a pixel
     side = np.sqrt(height * width)
     origin = np.repeat(
         table[["x0", "y0"]].to_numpy(np.float64), masks.shapes[:, 0], axis=0
@@ -157,7 +157,7 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
     covered = np.nan_to_num(
         ragged.reduce_each(pixels.astype(np.float32), offsets, "mean")
     ) * np.diff(offsets)
-    path, displacement = _paths(row * height, column * width, over_time.offsets)
+    path, displacement = _measure_paths(row * height, column * width, over_time.offsets)
     paths = {
         "area_path": area,
         "perimeter_path": perimeter,
@@ -182,7 +182,7 @@ def shape_columns(table: pd.DataFrame, calibration: Calibration) -> Columns:
     }
 
 
-def _paths(
+def _measure_paths(
     row: NDArray[np.float64], column: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return length of the centre's path and distance between its ends, float64.
@@ -218,7 +218,7 @@ def propagation_columns(table: pd.DataFrame, calibration: Calibration) -> Column
 def neighbour_columns(
     table: pd.DataFrame, frame_shape: tuple[int, int], settings: PhysiologySettings
 ) -> Columns:
-    """Return how many other events of the recording share place, size or time."""
+    """Return the numbers of other events with the same place, size or time."""
     out = np.zeros((3, len(table)), np.float64)
     recordings = (
         table["file_name"].cat.codes.to_numpy()
@@ -256,8 +256,8 @@ def landmark_columns(
         row, column = table["cx"].to_numpy(np.float64), table["cy"].to_numpy(np.float64)
     else:
         raise DatasetNotFoundError(
-            "distances need the centre of the footprint: columns v_fp_cx, v_fp_cy or"
-            " cx, cy"
+            "distances need the centre of the footprint, but the columns v_fp_cx,"
+            " v_fp_cy and cx, cy are missing; add cx and cy to custom_columns"
         )
     out: Columns = {}
     height, width = calibration.pixel

@@ -31,11 +31,11 @@ from astrocast.settings.analysis import ExtensionSettings, SurroundingsSettings
 
 
 def need_video(video: Video | None, purpose: str) -> Video:
-    """Return the recording; the error of a missing one says how to give it."""
+    """Return the recording; raise an error if it was not given."""
     if video is None:
         raise NotRunError(
-            f"{purpose} needs the recording; give its path or array as `data` (or"
-            " data='infer')"
+            f"the recording is needed for {purpose}; give its path or array as `data`"
+            " (or data='infer')"
         )
     return video
 
@@ -43,13 +43,13 @@ def need_video(video: Video | None, purpose: str) -> Video:
 def event_pixels(
     table: pd.DataFrame, frame_shape: tuple[int, int], which: Any = "footprint"
 ) -> Pixels:
-    """Return the pixels of each event: of its footprint, first or last frame."""
+    """Return the pixels of each event: of its footprint, its first or last frame."""
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     return list_pixels(as_masks(table["mask"]).masks, origins, frame_shape, which)
 
 
 def check_extent(table: pd.DataFrame, video: Video) -> None:
-    """Raise an error where events lie outside the recording or its slice."""
+    """Raise an error if events lie outside the recording or its slice."""
     frames = (video.first_frame, video.first_frame + video.shape[0])
     if len(table) and (
         table["z0"].min() < frames[0]
@@ -58,10 +58,10 @@ def check_extent(table: pd.DataFrame, video: Video) -> None:
         or table["y1"].max() > video.shape[2]
     ):
         raise InvalidValueError(
-            f"events reach to frame {table['z1'].max()}, row {table['x1'].max()},"
-            f" column {table['y1'].max()}; the recording has frames {frames[0]} to"
-            f" {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. It is another"
-            " recording, or another z_slice; give the one that was detected in"
+            f"events extend to frame {table['z1'].max()}, row {table['x1'].max()},"
+            f" column {table['y1'].max()}, but the recording has the frames {frames[0]}"
+            f" to {frames[1]} of {video.shape[1]} x {video.shape[2]} pixels. Give the"
+            " recording and the z_slice in which the events were detected"
         )
 
 
@@ -77,13 +77,14 @@ def mean_traces(
     regions
         Pixels of each event, and the frames (windows) of its trace.
     labels
-        Label volume of the same frames: pixels of any event are left out, frame by
-        frame. None: all pixels count.
+        Event map of the same frames: in each frame, pixels of any event are left out.
+        None: all pixels are used.
 
     Returns
     -------
     list of numpy.ndarray
-        float32, one array per region, traces joined as in ``windows.offsets``.
+        float32, one array per item of ``regions``, with all traces concatenated as in
+        ``windows.offsets``.
     """
     first = video.first_frame
     outs = [
@@ -104,10 +105,8 @@ def extend_traces(
 ) -> pd.DataFrame:
     """Return the table with traces extended beyond their events.
 
-    Values inside an event stay as they are.
-
-    ``z0_trace`` is the first frame of each trace; ``z0``, ``z1``, ``dz`` and the mask
-    stay those of the event.
+    Values inside an event do not change. The new column ``z0_trace`` is the first frame
+    of each trace; ``z0``, ``z1``, ``dz`` and the mask do not change.
     """
     check_extent(table, video)
     traces = traces_of(table)

@@ -1,4 +1,4 @@
-"""``astrocast analyze``: what events say together."""
+"""``astrocast analyze``: compare groups; find cells, units, clusters of events."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from astrocast.cli.commands.analyze_output import (
     OneRecording,
     Output,
     Overlap,
+    Regions,
     Seed,
     Source,
     write_figure,
@@ -46,21 +47,30 @@ def groups(
         list[str],
         typer.Option(help="Column to compare; may be repeated.", show_default=False),
     ],
-    group: Annotated[str, typer.Option(help="Column of groups.")] = "group",
-    subject: Annotated[str, typer.Option(help="Column of animals.")] = "subject",
-    recording: Annotated[str, typer.Option(help="Column of recordings.")] = "recording",
+    group: Annotated[str, typer.Option(help="Column that names the group.")] = "group",
+    subject: Annotated[
+        str, typer.Option(help="Column that names the animal.")
+    ] = "subject",
+    recording: Annotated[
+        str, typer.Option(help="Column that names the recording.")
+    ] = "recording",
     reference: Annotated[
         str | None,
-        typer.Option(help="Group to compare with.", show_default=False),
+        typer.Option(
+            help="Group that the other groups are compared with.", show_default=False
+        ),
     ] = None,
     method: Annotated[
         Literal["mixed", "animals", "bootstrap"],
-        typer.Option(help="Mixed model, t test on animals, or bootstrap."),
+        typer.Option(help="Mixed model, t test on the means of animals, or bootstrap."),
     ] = "mixed",
     seed: Seed = 0,
     output: Output = Path("analysis"),
 ) -> None:
-    """Compare groups of animals; events of one animal are not independent."""
+    """Compare groups of animals.
+
+    The tests account for the fact that events of one animal are not independent.
+    """
     from dataclasses import asdict
 
     import pandas as pd
@@ -93,18 +103,21 @@ def groups(
 @analyze.command()
 def power(
     source: Source,
-    value: Annotated[str, typer.Option(help="Column.", show_default=False)],
+    value: Annotated[str, typer.Option(help="Column to compare.", show_default=False)],
     difference: Annotated[
         float,
         typer.Option(
-            help="Smallest difference of interest, in its unit.", show_default=False
+            help="Smallest difference of interest, in the unit of the column.",
+            show_default=False,
         ),
     ],
     recordings: Annotated[int, typer.Option(help="Recordings per animal.")] = 3,
     events: Annotated[int, typer.Option(help="Events per recording.")] = 50,
-    power_: Annotated[float, typer.Option("--power", help="Power.")] = 0.8,
+    power_: Annotated[
+        float, typer.Option("--power", help="Power of the test, 0 to 1.")
+    ] = 0.8,
 ) -> None:
-    """Say how many animals a comparison needs, from the variances of a pilot."""
+    """Estimate how many animals a comparison needs, from a pilot study."""
     from astrocast.analysis.sample_size import animals_needed, variance_components
     from astrocast.study.sources import read_flat_events
 
@@ -118,7 +131,8 @@ def power(
     typer.echo(
         f"variance between animals {found.animals:.3g}, between recordings"
         f" {found.recordings:.3g}, between events {found.events:.3g}\n{n} animals per"
-        f" group find a difference of {difference:g} with a power of {power_:g}"
+        f" group are needed to find a difference of {difference:g} with a power of"
+        f" {power_:g}"
     )
 
 
@@ -127,12 +141,13 @@ def units(
     source: OneRecording,
     overlap: Overlap = 0.5,
     lag: Annotated[
-        tuple[int, int], typer.Option(help="Frames from onset to onset.")
+        tuple[int, int],
+        typer.Option(help="Shortest and longest delay between onsets, in frames."),
     ] = (1, 10),
     channel: Channel = None,
     output: Output = Path("analysis"),
 ) -> None:
-    """Find events that recur in one place, and which units follow which."""
+    """Find places where events recur (units), and units that follow each other."""
     from astrocast.analysis.units import unit_groups
     from astrocast.plotting.networks import unit_graph, unit_maps
 
@@ -148,8 +163,8 @@ def units(
     recurring = int((found.table["events"] > 1).sum())
     linked = int((pairs["q"] <= 0.05).sum())
     typer.echo(
-        f"{len(found)} units, {recurring} of them with more than one event;"
-        f" {linked} of {len(pairs)} pairs follow each other (q <= 0.05)"
+        f"{len(found)} units, {recurring} of them with more than one event; in"
+        f" {linked} of {len(pairs)} pairs one unit follows the other (q <= 0.05)"
     )
 
 
@@ -169,21 +184,25 @@ def clusters(
         ),
     ] = None,
     method: Annotated[
-        Literal["kmeans", "hierarchical", "hdbscan"], typer.Option(help="Method.")
+        Literal["kmeans", "hierarchical", "hdbscan"],
+        typer.Option(help="Clustering method."),
     ] = "kmeans",
     number: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Number; by silhouette if not given.", show_default=False
+            min=2,
+            help="Number of clusters (default: the one with the best silhouette).",
+            show_default=False,
         ),
     ] = None,
     embedding: Annotated[
-        Literal["pca", "umap"], typer.Option(help="Picture of the features.")
+        Literal["pca", "umap"],
+        typer.Option(help="Projection of the features for the figure."),
     ] = "pca",
     seed: Seed = 0,
     output: Output = Path("analysis"),
 ) -> None:
-    """Find kinds of events by their features, and say whether they are stable."""
+    """Cluster events by their features, and test whether the clusters are stable."""
     from astrocast.analysis.clusters import (
         cluster_features,
         embed,
@@ -197,7 +216,7 @@ def clusters(
     matrix = feature_matrix(table, features)
     labels = cluster_features(matrix.values, method, clusters=number, seed=seed)
     kinds = int(labels.max()) + 1
-    held = (
+    stable = (
         stability(matrix.values, method, clusters=max(kinds, 2), seed=seed)
         if kinds
         else 0.0
@@ -209,12 +228,14 @@ def clusters(
     sizes = ", ".join(str((labels == k).sum()) for k in range(kinds))
     typer.echo(
         f"{kinds} clusters of {sizes} events"
-        f"{f', {(labels < 0).sum()} without' if (labels < 0).any() else ''};"
-        f" silhouette {silhouette(matrix.values, labels):.2f}, stability {held:.2f}"
-        f"{' (below 0.75: do not trust them)' if held < 0.75 else ''}"
+        f"{f', {(labels < 0).sum()} in no cluster' if (labels < 0).any() else ''};"
+        f" silhouette {silhouette(matrix.values, labels):.2f}, stability {stable:.2f}"
+        f"{' (below 0.75: the clusters are not reliable)' if stable < 0.75 else ''}"
     )
     if len(matrix.left_out):
-        typer.echo(f"{len(matrix.left_out)} events lack a feature and are left out")
+        typer.echo(
+            f"{len(matrix.left_out)} events were left out: a feature is missing (NaN)"
+        )
 
 
 def _read_features(
@@ -243,29 +264,23 @@ def cells(
     diameter: Annotated[
         float | None,
         typer.Option(
-            help="Segment cells of this diameter (with processes) in the mean image:"
-            " µm, or pixels where their size is not known. Without it the cells drawn"
-            " in the explorer are used.",
+            help="Segment cells of this diameter (with processes) in the mean image,"
+            " in µm, or in pixels if the pixel size is unknown. Default: use the cells"
+            " that were drawn in the explorer.",
             show_default=False,
         ),
     ] = None,
-    regions: Annotated[
-        Path | None,
-        typer.Option(
-            help="GeoJSON file of cells, instead of those beside the recording.",
-            show_default=False,
-        ),
-    ] = None,
+    regions: Regions = None,
     parts: Annotated[
         bool,
         typer.Option(
-            "--parts", help="Guess soma, process and endfeet of segmented cells too."
+            "--parts", help="Also guess soma, processes and endfeet of segmented cells."
         ),
     ] = False,
     channel: Channel = None,
     output: Output = Path("analysis"),
 ) -> None:
-    """Attribute events to cells and their parts, and describe each."""
+    """Assign events to cells and their parts, and describe each cell."""
     from astrocast.analysis.cells import attribute_to_cells, describe_cells
     from astrocast.io.stores.regions import to_geojson
     from astrocast.study.sources import open_recorded_events
@@ -292,7 +307,7 @@ def cells(
     kinds = listed["kind"].value_counts(sort=False).items()
     typer.echo(
         f"{', '.join(f'{n} of kind {kind}' for kind, n in kinds)}; {inside} of"
-        f" {len(table)} events lie in them."
+        f" {len(table)} events lie in these regions."
         f" {output / 'cells.geojson'} can be imported and edited in astrocast explore"
     )
 
@@ -304,16 +319,21 @@ def _find_cells(
     regions: Path | None,
     parts: bool,
 ) -> list[Any]:
-    """Return drawn regions, or segmented ones where a diameter is given."""
+    """Return the drawn regions, or segmented cells if a diameter is given."""
     from astrocast.analysis.cells import segment_cells
     from astrocast.analysis.video import Video, inferred_loc, inferred_path
     from astrocast.errors import InvalidValueError
     from astrocast.io.stores.regions import parse_geojson, read_regions
 
     if diameter is not None and regions is not None:
-        raise InvalidValueError("give --diameter (segment) or --regions (drawn)")
+        raise InvalidValueError(
+            "give either --diameter (segment cells) or --regions (drawn cells), not"
+            " both"
+        )
     if parts and diameter is None:
-        raise InvalidValueError("--parts is a guess for segmented cells: --diameter")
+        raise InvalidValueError(
+            "--parts guesses the parts of segmented cells: give --diameter as well"
+        )
     if regions is not None:
         return parse_geojson(regions.read_bytes(), str(regions))
     path = inferred_path(recorded.store)

@@ -1,4 +1,4 @@
-"""``astrocast analyze``: networks, stimuli, a classifier of groups."""
+"""``astrocast analyze``: networks, responses to stimuli, classification of groups."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from astrocast.cli.commands.analyze_output import (
     OneRecording,
     Output,
     Overlap,
+    Regions,
     Seed,
     Source,
     write_figure,
@@ -21,39 +22,33 @@ from astrocast.cli.commands.analyze_output import (
 if TYPE_CHECKING:
     import pandas as pd
 
-Regions = Annotated[
-    Path | None,
-    typer.Option(
-        help="GeoJSON file of cells, instead of those beside the recording.",
-        show_default=False,
-    ),
-]
-
 
 def network(
     source: OneRecording,
     overlap: Overlap = 0.5,
     reach: Annotated[
-        float, typer.Option(help="Most pixels from centre to centre.")
+        float,
+        typer.Option(help="Largest distance between the centres of events, in pixels."),
     ] = 20.0,
     lag: Annotated[
-        tuple[float, float], typer.Option(help="Frames from onset to onset.")
+        tuple[float, float],
+        typer.Option(help="Shortest and longest delay between onsets, in frames."),
     ] = (1, 5),
     surrogates: Annotated[
-        int, typer.Option(min=19, help="Number of surrogates.")
+        int, typer.Option(min=19, help="Number of surrogate data sets.")
     ] = 199,
     regions: Regions = None,
     channel: Channel = None,
     seed: Seed = 0,
     output: Output = Path("analysis"),
 ) -> None:
-    """Measure synchrony and propagation between events, against surrogates."""
+    """Test synchrony and propagation between events against surrogate data."""
     from astrocast.analysis.networks import find_propagation, measure_synchrony
     from astrocast.plotting.networks import against_surrogates
 
     recorded, found = units_of(source, channel, overlap)
     table = recorded.read(["z0", "z1", "v_area", *_CENTRE])
-    table = _with_centres(table).assign(unit=found.labels)
+    table = _add_centres(table).assign(unit=found.labels)
     frames = recorded.shape[0]
     options: dict[str, Any] = {"surrogates": surrogates, "seed": seed}
     together = measure_synchrony(table, frames, **options)
@@ -72,36 +67,44 @@ def network(
     for name, test in (("synchrony", together), ("propagation", onward.test)):
         write_figure(against_surrogates(test), output / f"{name}.png")
         typer.echo(
-            f"{name}: {test.name} {test.observed:.4g}, {test.ratio:.2f} x that of"
-            f" surrogates, p = {test.p:.3g}"
+            f"{name}: {test.name} {test.observed:.4g}, {test.ratio:.2f} x the mean of"
+            f" the surrogates, p = {test.p:.3g}"
         )
     if cell is not None:
         inside = int(onward.pairs["within"].sum())
         typer.echo(
-            f"{inside} of {len(onward.pairs)} pairs lie within a cell, the others"
-            " between cells"
+            f"{inside} of {len(onward.pairs)} pairs lie within one cell, the others"
+            " between two cells"
         )
 
 
 def stimuli(
     source: OneRecording,
     triggers: Annotated[
-        Path, typer.Option(help="CSV file with trigger times.", show_default=False)
+        Path,
+        typer.Option(help="CSV file with the times of stimuli.", show_default=False),
     ],
     column: Annotated[
-        str | None, typer.Option(help="Column of the times.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Column of this file that contains the times.", show_default=False
+        ),
     ] = None,
     unit: Annotated[
-        Literal["frames", "s"], typer.Option(help="Unit of the trigger times.")
+        Literal["frames", "s"], typer.Option(help="Unit of all times.")
     ] = "s",
-    before: Annotated[float, typer.Option(help="Time shown before, s or frames.")] = 10,
-    after: Annotated[float, typer.Option(help="Time shown after, s or frames.")] = 20,
+    before: Annotated[
+        float, typer.Option(help="Time before the stimulus to show (unit: --unit).")
+    ] = 10,
+    after: Annotated[
+        float, typer.Option(help="Time after the stimulus to show (unit: --unit).")
+    ] = 20,
     regions: Regions = None,
     channel: Channel = None,
     seed: Seed = 0,
     output: Output = Path("analysis"),
 ) -> None:
-    """Show onsets around stimuli, response probability and latency."""
+    """Measure responses to stimuli: rate of onsets, response probability, latency."""
     import pandas as pd
 
     from astrocast.analysis.stimuli import peri_stimulus, read_triggers, responses_by
@@ -112,8 +115,8 @@ def stimuli(
     recorded = open_recorded_events(source, channel)
     if unit == "s" and recorded.frame_rate is None:
         raise InvalidValueError(
-            "the frame rate of the recording is not known: give triggers in frames"
-            " (--unit frames), or run with --set frame_rate=HZ"
+            "the frame rate of the recording is unknown: give the times in frames"
+            " (--unit frames), or repeat astrocast run with --set frame_rate=HZ"
         )
     rate = float(recorded.frame_rate or 1.0) if unit == "s" else 1.0
     times = read_triggers(triggers, column)
@@ -158,15 +161,18 @@ def classify(
         list[str],
         typer.Option(help="Column of numbers; may be repeated.", show_default=False),
     ],
-    group: Annotated[str, typer.Option(help="Column of groups.")] = "group",
-    subject: Annotated[str, typer.Option(help="Column of animals.")] = "subject",
+    group: Annotated[str, typer.Option(help="Column that names the group.")] = "group",
+    subject: Annotated[
+        str, typer.Option(help="Column that names the animal.")
+    ] = "subject",
     permutations: Annotated[
-        int, typer.Option(min=19, help="Permutations of the groups of animals.")
+        int,
+        typer.Option(min=19, help="Number of random assignments of groups to animals."),
     ] = 99,
     seed: Seed = 0,
     output: Output = Path("analysis"),
 ) -> None:
-    """Tell groups apart by features of events, in animals that were not trained on."""
+    """Predict the group of events from their features (cross-validated by animal)."""
     import pandas as pd
 
     from astrocast.analysis import classification
@@ -187,14 +193,14 @@ def classify(
     test = AgainstSurrogates("balanced accuracy", found.accuracy, found.null)
     write_figure(against_surrogates(test), output / "classifier.png")
     typer.echo(
-        f"balanced accuracy {found.accuracy:.2f} in animals that were not trained on"
+        f"balanced accuracy {found.accuracy:.2f} in animals left out of the training"
         f" ({1 / len(set(groups)):.2f} by chance), p = {found.p:.3g};"
         f" {len(events)} events of {len(set(animals))} animals"
     )
 
 
 def _cell_of_event(recorded: Any, regions: Path | None) -> pd.Series | None:
-    """Return the cell of each event; None where no cells are drawn."""
+    """Return the cell of each event, or None if no cells are drawn."""
     from astrocast.analysis.cells import attribute_to_cells
     from astrocast.analysis.video import inferred_path
     from astrocast.errors import RecordingNotFoundError
@@ -205,7 +211,7 @@ def _cell_of_event(recorded: Any, regions: Path | None) -> pd.Series | None:
     else:
         try:
             drawn = read_regions(inferred_path(recorded.store))
-        except RecordingNotFoundError:  # an event store without its recording
+        except RecordingNotFoundError:  # the recording of the event store is missing
             return None
         if not any(region.kind == "cell" for region in drawn):
             return None
@@ -213,10 +219,12 @@ def _cell_of_event(recorded: Any, regions: Path | None) -> pd.Series | None:
     return attribute_to_cells(table, drawn, recorded.shape[1:])["cell"]
 
 
+#: columns that give the centre of the footprint
 _CENTRE = ("x0", "y0", "dx", "dy", "v_fp_centroid_local-0", "v_fp_centroid_local-1")
 
 
-def _with_centres(table: pd.DataFrame) -> pd.DataFrame:
+def _add_centres(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the centre (``cx`` row, ``cy`` column) of each event."""
     row = table["x0"] + table["dx"] * table["v_fp_centroid_local-0"]
     column = table["y0"] + table["dy"] * table["v_fp_centroid_local-1"]
     return table.assign(cx=row, cy=column)

@@ -7,29 +7,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from astrocast.cli.options import OneRun as OneRecording
+from astrocast.cli.options import RunChannel as Channel
+
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = [
+    "Channel",
+    "OneRecording",
+    "Output",
+    "Overlap",
+    "Regions",
+    "Seed",
+    "Source",
+    "write_figure",
+    "write_table",
+    "write_text",
+]
 
 Source = Annotated[
     Path,
     typer.Argument(
-        help="Directory of a study, run directory (.astrocast) or event store (.roi).",
+        help="Study directory, run directory (.astrocast) or event store (.roi).",
         show_default=False,
     ),
 ]
-OneRecording = Annotated[
-    Path,
-    typer.Argument(
-        help="Run directory (.astrocast) or event store (.roi).", show_default=False
+Regions = Annotated[
+    Path | None,
+    typer.Option(
+        help="GeoJSON file of cells (default: the cells drawn for the recording).",
+        show_default=False,
     ),
 ]
-Channel = Annotated[
-    str | None,
-    typer.Option(help="Channel, where a run has several.", show_default=False),
-]
-Seed = Annotated[int, typer.Option(help="Seed of surrogates and resampling.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Overlap = Annotated[
-    float, typer.Option(help="Average similarity of footprints within a unit, 0 to 1.")
+    float,
+    typer.Option(help="Smallest mean similarity of footprints in a unit, 0 to 1."),
 ]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder for tables and figures.")
@@ -37,7 +51,7 @@ Output = Annotated[
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV; it appears when it is complete."""
+    """Write a table as CSV; the file appears when it is complete."""
     from astrocast.io.export.tables import harmless
     from astrocast.io.writing.files import replacing
 
@@ -47,7 +61,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a text; it appears when it is complete."""
+    """Write a text file; it appears when it is complete."""
     from astrocast.io.writing.files import replacing
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +70,7 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_figure(ax: Any, path: Path) -> None:
-    """Write the figure of axes as PNG; it appears when it is complete."""
+    """Write the figure of ``ax`` as PNG; the file appears when it is complete."""
     from astrocast.io.writing.files import replacing
     from astrocast.plotting.frame import figure_of
 

@@ -1,4 +1,4 @@
-"""``astrocast analyze sessions``: the same field on several days."""
+"""``astrocast analyze sessions``: the same field of view on several days."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from astrocast.cli.commands.analyze_output import (
+    Channel,
     Output,
     write_table,
     write_text,
@@ -22,39 +23,40 @@ def sessions(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run directories (.astrocast) or event stores (.roi) of one field,"
-            " the reference first.",
+            help="Run directories (.astrocast) or event stores (.roi) of one field of"
+            " view, the reference first.",
             show_default=False,
         ),
     ],
     model: Annotated[
         Literal["shift", "rigid", "affine"],
-        typer.Option(help="Transform between days; rigid is shift and angle."),
+        typer.Option(help="Transform between days; rigid: shift and rotation."),
     ] = "rigid",
     degrees: Annotated[
-        float, typer.Option(min=0, max=90, help="Largest angle that is searched.")
+        float,
+        typer.Option(
+            min=0, max=90, help="Largest rotation that is searched, in degrees."
+        ),
     ] = 10.0,
     overlap: Annotated[
         float,
-        typer.Option(help="Least similarity of a unit on two days, 0 to 1."),
+        typer.Option(help="Smallest similarity of a unit on two days, 0 to 1."),
     ] = 0.4,
     regions: Annotated[
         Path | None,
         typer.Option(
-            help="GeoJSON file of the reference's regions, instead of those beside it.",
+            help="GeoJSON file of regions in the reference (default: the regions drawn"
+            " for its recording).",
             show_default=False,
         ),
     ] = None,
-    channel: Annotated[
-        str | None,
-        typer.Option(help="Channel, where a run has several.", show_default=False),
-    ] = None,
+    channel: Channel = None,
     output: Output = Path("analysis"),
 ) -> None:
-    """Align sessions of one field; carry regions and functional units over."""
+    """Align sessions of one field of view; transfer regions and units between them."""
     from astrocast.analysis.sessions import align_sessions, describe_sessions
 
-    opened = _open(runs, channel)
+    opened = _open_sessions(runs, channel)
     means = {name: _mean_image(recorded) for name, recorded in opened.items()}
     matches = align_sessions(means, model=model, most_degrees=degrees)
     shape = next(iter(means.values())).shape
@@ -63,23 +65,24 @@ def sessions(
     _write_overlays(means, matches, next(iter(opened.values())).pixel_size, output)
     for row in listed.iloc[1:].itertuples():
         typer.echo(
-            f"{row.session}: moved by {row.shift_rows:.1f}, {row.shift_columns:.1f} px"
-            f" (rows, columns), turned by {row.angle_deg:.2f} degrees; correlation"
-            f" {row.correlation:.2f} (elsewhere {row.correlation_elsewhere:.2f}),"
-            f" residual {row.residual_px:.2f} px, overlap {row.overlap:.0%}"
+            f"{row.session}: shifted by {row.shift_rows:.1f}, {row.shift_columns:.1f}"
+            f" px (rows, columns), rotated by {row.angle_deg:.2f} degrees; correlation"
+            f" {row.correlation:.2f} (best other position"
+            f" {row.correlation_elsewhere:.2f}), residual {row.residual_px:.2f} px,"
+            f" overlap {row.overlap:.0%}"
         )
         if not row.reliable:
             typer.echo(
                 f"  not reliable: look at {output / 'sessions.png'}; regions and units"
-                f" are not carried to {row.session}"
+                f" are not transferred to {row.session}"
             )
     used = {name: opened[name] for name, match in matches.items() if match.reliable}
     _carry_regions(used, matches, regions, output)
     _track_units(used, matches, overlap, output)
 
 
-def _open(runs: list[Path], channel: str | None) -> dict[str, Any]:
-    """Return the events of each run, by a name that no other run has."""
+def _open_sessions(runs: list[Path], channel: str | None) -> dict[str, Any]:
+    """Return unique name of the session -> its events."""
     from astrocast.study.sources import open_recorded_events
 
     names = [path.resolve().name.removesuffix(".astrocast") for path in runs]
@@ -90,6 +93,7 @@ def _open(runs: list[Path], channel: str | None) -> dict[str, Any]:
 
 
 def _mean_image(recorded: Any) -> Any:
+    """Return the mean image of the recording, (row, column)."""
     from astrocast.analysis.video import Video, inferred_loc, inferred_path
 
     path = inferred_path(recorded.store)
@@ -102,6 +106,7 @@ def _write_overlays(
     pixel_size: float | None,
     output: Path,
 ) -> None:
+    """Write a figure that overlays each aligned session on the reference."""
     from astrocast.io.writing.files import replacing
     from astrocast.kernels.registration.sessions import warp_image
     from astrocast.plotting.sessions import session_overlays
@@ -128,7 +133,7 @@ def _carry_regions(
     file: Path | None,
     output: Path,
 ) -> None:
-    """Write the regions of the reference as each session shows them."""
+    """Write the regions of the reference, transformed into each session."""
     import pandas as pd
 
     from astrocast.analysis.cells import attribute_to_cells, describe_cells
@@ -148,14 +153,14 @@ def _carry_regions(
         else read_regions(inferred_path(reference.store))
     )
     if not drawn:
-        typer.echo("no regions are drawn in the reference: none to carry over")
+        typer.echo("the reference has no drawn regions: none are transferred")
         return
     tables = []
     for name, recorded in opened.items():
         carried, missing = carry_regions(drawn, matches[name], recorded.shape[1:])
         text = json.dumps(to_geojson(carried), indent=1)
         write_text(text, output / f"{name}.regions.geojson")
-        lost = f"; outside of its field: {', '.join(missing)}" if missing else ""
+        lost = f"; outside the field of view: {', '.join(missing)}" if missing else ""
         typer.echo(f"{name}: {len(carried)} regions{lost}")
         if any(region.kind in ("cell", *PARTS) for region in carried):
             table = recorded.read()
@@ -174,7 +179,7 @@ def _track_units(
     overlap: float,
     output: Path,
 ) -> None:
-    """Write which units recur on which days."""
+    """Write a table of the units of each session, matched between the sessions."""
     from astrocast.analysis.sessions import track_units
     from astrocast.analysis.units import find_units
 

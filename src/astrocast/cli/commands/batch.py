@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import Config, Slurm
+from astrocast.cli.options import (
+    OverwriteResults,
+    RunConfig,
+    RunSet,
+    Scheduler,
+    Slurm,
+)
 
 if TYPE_CHECKING:
     from astrocast.study.table import StudyRow
@@ -27,40 +33,33 @@ def batch(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory of the study.")
     ] = Path("study"),
-    config: Config = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="A parameter for all recordings, NAME=VALUE."),
-    ] = None,
+    config: RunConfig = None,
+    set_: RunSet = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Recordings side by side (default: by cores and memory); 0: one after"
-            " the other without processes of their own.",
+            help="Number of recordings to run at the same time (default: as many as"
+            " cores and memory allow); 0: one at a time, without a separate process.",
             show_default=False,
         ),
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="Address of a running dask scheduler.", show_default=False),
-    ] = None,
+    scheduler: Scheduler = None,
     slurm: Slurm = None,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
-            help="Write a table of the recordings in this folder, to be filled in.",
+            help="Write study.csv, a table of the recordings in this folder, to fill"
+            " in; run nothing.",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results of other parameters.")
-    ] = False,
+    overwrite: OverwriteResults = False,
 ) -> None:
-    """Run all recordings of a study, then write their common tables and report.
+    """Run all recordings of a study; write common tables and a report.
 
-    Recordings that fail are reported at the end; run it again to resume.
+    Recordings that fail are listed at the end. Run the command again to resume.
     """
     from astrocast.errors import InvalidValueError
 
@@ -69,12 +68,12 @@ def batch(
         return
     if source is None:
         raise InvalidValueError(
-            "no recordings named; give a folder, a pattern, a table (.csv), or begin"
-            " with --init FOLDER"
+            "no recordings were named; give a folder, a pattern or a table (.csv), or"
+            " start with --init FOLDER"
         )
     if scheduler and slurm:
-        raise InvalidValueError("--scheduler and --slurm exclude each other")
-    failed = _run(
+        raise InvalidValueError("give either --scheduler or --slurm, not both")
+    failed = _run_and_report(
         source, output, (config, set_ or []), (workers, scheduler, slurm), overwrite
     )
     if failed:
@@ -87,26 +86,26 @@ def _write_template(folder: str, overwrite: bool) -> None:
     recordings = find_recordings(folder)
     path = write_template(Path("study.csv"), recordings, overwrite)
     typer.echo(
-        f"{path}: {len(recordings)} recordings; fill in group, subject and the"
-        f" missing values, then: astrocast batch {path}"
+        f"{path}: {len(recordings)} recordings. Fill in group, subject and the"
+        f" missing values, then run: astrocast batch {path}"
     )
 
 
-def _run(
+def _run_and_report(
     source: str,
     output: Path,
     parameters: tuple[Path | None, list[str]],
     where: tuple[int | None, str | None, str | None],
     overwrite: bool,
 ) -> int:
-    """Run the study and return how many recordings failed."""
+    """Run the study, print the outcomes, and return how many recordings failed."""
     from astrocast.study.batch import run_study
     from astrocast.study.clusters import connect
     from astrocast.study.cohort import write_cohort
     from astrocast.study.directory import open_study
     from astrocast.study.report import write_cohort_report
 
-    rows, configuration = _rows_and_parameters(source, *parameters)
+    rows, configuration = _read_rows_and_parameters(source, *parameters)
     study = open_study(output, rows, configuration, overwrite)
     workers, scheduler, slurm = where
     ended = 0
@@ -131,9 +130,10 @@ def _run(
     return len(failed)
 
 
-def _rows_and_parameters(
+def _read_rows_and_parameters(
     source: str, config: Path | None, overrides: list[str]
 ) -> tuple[list[StudyRow], dict[str, Any]]:
+    """Return the recordings of a study and the parameters of all recordings."""
     from astrocast.io.stores.study_index import STUDY_FILE
     from astrocast.pipeline.settings import parameter_rows, read_values
     from astrocast.study.directory import read_study
@@ -151,9 +151,9 @@ def _rows_and_parameters(
 
 
 def describe(name: str, outcome: dict[str, Any]) -> str:
-    """Return a line that says what became of a recording."""
+    """Return one line with the outcome of a recording."""
     if outcome["status"] != "ok":
         return f"{name}: failed: {outcome['message']}"
     events = outcome["events"]
-    state = "" if outcome["computed"] else " (was complete)"
+    state = "" if outcome["computed"] else " (complete before, reused)"
     return f"{name}: {events} event{'' if events == 1 else 's'}{state}"

@@ -15,16 +15,16 @@ def check(
 ) -> None:
     """Compare all files of a run with their checksums.
 
-    Exit code 2 if one differs. Changes nothing.
+    Exit code 2 if a file differs. No file is changed.
     """
     from astrocast.errors import FormatError
     from astrocast.pipeline.run import check_run
 
     found = check_run(run)
     for stage, problems in found.items():
-        typer.echo(f"{stage}: {'; '.join(problems) or 'as it was written'}")
+        typer.echo(f"{stage}: {'; '.join(problems) or 'unchanged'}")
     if any(found.values()):
         raise FormatError(
-            f"{run} has changed since it was written; run the same recording again:"
-            " damaged stages are computed again"
+            f"files in {run} have changed since they were written; run the same"
+            " recording again: damaged stages are computed again"
         )

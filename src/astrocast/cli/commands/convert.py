@@ -1,4 +1,4 @@
-"""``astrocast convert``: read a recording of any format and write another."""
+"""``astrocast convert``: convert a recording to another format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def convert(
     config: Config = None,
     set_: Set = None,
 ) -> None:
-    """Convert a recording: channels, background, size, dtype, format."""
+    """Convert a recording: split channels, change size, dtype and format."""
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.run import open_source
     from astrocast.preparation import Input

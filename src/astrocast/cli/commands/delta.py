@@ -1,4 +1,4 @@
-"""``astrocast delta``: bleach correction alone."""
+"""``astrocast delta``: only the bleach correction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def delta(
     set_: Set = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Subtract the slow background of each pixel (dF; dF/F: --set method=dFF)."""
+    """Subtract the slow background of each pixel (--set method=dFF for dF/F)."""
     from astrocast.cli.commands.run import reporter
     from astrocast.io import open_recording
     from astrocast.preparation import Delta

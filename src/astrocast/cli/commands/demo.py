@@ -1,4 +1,4 @@
-"""``astrocast demo``: analyse your recording, or a simulated one with known events."""
+"""``astrocast demo``: analyse a simulated recording with known events, or your own."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-#: everything a demonstration writes goes below this directory unless another is named
+#: default directory of the results
 RUNS = Path("runs")
 
 
 def demo(
     recording: Annotated[
-        Path | None, typer.Argument(help="Recording; a simulated one when left out.")
+        Path | None,
+        typer.Argument(help="Recording (default: simulate one with known events)."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Directory of the results.")
     ] = None,
 ) -> None:
-    """Analyse a recording; without one, simulate it and compare with the truth."""
+    """Analyse a recording, or simulate one and compare the result with the truth."""
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.demo import demonstrate
     from astrocast.pipeline.run import run_recording

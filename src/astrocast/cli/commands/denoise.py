@@ -39,13 +39,14 @@ def denoise(
     missing: Missing = None,
     loc_out: Annotated[
         str | None,
-        typer.Option(help="Dataset to write; that of the recording when left out."),
+        typer.Option(help="Dataset to write (default: the name of the input dataset)."),
     ] = None,
     dtype: Annotated[
         str,
         typer.Option(
             help=(
-                "Type of the result; 'same' is the recording's, saturating and rounded."
+                "dtype of the result; 'same': the dtype of the recording (rounded and"
+                " clipped)."
             )
         ),
     ] = "float32",
@@ -63,18 +64,18 @@ def denoise(
     with reporting(reporter()), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         denoiser.run(recording, loc, output, loc_out, dtype, overwrite=overwrite)
-    for text in summary(denoiser):
+    for text in summarise(denoiser):
         typer.echo(text)
     for remark in dict.fromkeys(str(w.message) for w in caught):
         typer.echo(f"note: {remark}")
     typer.echo(str(output))
 
 
-def summary(denoiser: Denoiser) -> list[str]:
-    """Return the processing steps and quality measures, a line each."""
-    said = [f"engine: {denoiser.engine_used}"]
+def summarise(denoiser: Denoiser) -> list[str]:
+    """Return lines with engine, training steps and quality measures."""
+    lines = [f"engine: {denoiser.engine_used}"]
     if denoiser.training is not None:
-        said.append(f"training: {denoiser.training.steps} steps")
+        lines.append(f"training: {denoiser.training.steps} steps")
     if denoiser.quality is not None:
-        said += [f"{name}: {value}" for name, value in denoiser.quality.lines()]
-    return said
+        lines += [f"{name}: {value}" for name, value in denoiser.quality.lines()]
+    return lines

@@ -1,4 +1,4 @@
-"""``astrocast detect``: event detection alone."""
+"""``astrocast detect``: only the event detection."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def detect(
         str | None,
         typer.Option(
             help=(
-                "Dataset that the traces are taken from (default: the one events are"
-                " found in)."
+                "Dataset to take the traces from (default: the dataset in which events"
+                " are detected)."
             )
         ),
     ] = None,
@@ -57,7 +57,10 @@ def detect(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Detect events by the recording's own noise (--set method=default: in dF)."""
+    """Detect events in units of the recording's noise.
+
+    --set method=default detects them by thresholds in dF instead.
+    """
     from astrocast.cli.commands.run import reporter
     from astrocast.detection import Detector
     from astrocast.io.stores.event_table import count_events

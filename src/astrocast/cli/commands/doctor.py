@@ -9,18 +9,21 @@ from typing import Annotated
 
 import typer
 
+from astrocast.cli.output import AsJson
+
 
 def doctor(
     folder: Annotated[
-        Path, typer.Option(help="Folder whose disk is measured (64 MiB are written).")
+        Path,
+        typer.Option(
+            help="Folder on the disk whose speed is measured (writes 64 MiB)."
+        ),
     ] = Path(),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON for programs.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print versions, extras, cores, memory, disk, GPU, browser and display.
 
-    Paste the output into a report of a fault.
+    Paste the output into a bug report.
     """
     from astrocast.runtime.doctor import examine
 

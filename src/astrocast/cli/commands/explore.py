@@ -1,4 +1,4 @@
-"""``astrocast explore``: see, tune and curate in the browser."""
+"""``astrocast explore``: view, tune and curate in the browser."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ def explore(
     recording: Annotated[
         Path | None,
         typer.Argument(
-            help="Recording, run directory or event store; the simulated demo when left"
-            " out."
+            help="Recording, run directory or event store (default: a simulated demo)."
         ),
     ] = None,
     loc: Annotated[
@@ -35,31 +34,29 @@ def explore(
     ] = False,
     root: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder from which other recordings may be opened in the page."
-        ),
+        typer.Option(help="Folder whose recordings can be opened in the page as well."),
     ] = None,
     curator: Annotated[
-        str, typer.Option(help="Your name, for your decisions on events.")
+        str, typer.Option(help="Your name, stored with your decisions on events.")
     ] = "",
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on; another than this computer's needs --token."
+            help="Address to listen on; other addresses than 127.0.0.1 need --token."
         ),
     ] = "127.0.0.1",
     token: Annotated[
         str | None,
         typer.Option(
-            help="Secret of the address (default: a random one at each start)."
+            help="Secret part of the address (default: a new random one at each start)."
         ),
     ] = None,
 ) -> None:
-    """See, tune and curate a recording or a run in the browser."""
+    """View a recording or a run in the browser; tune parameters, curate events."""
     from astrocast.explorer.server.serve import explore as serve
 
     serve(
-        recording if recording is not None else _demo(),
+        recording if recording is not None else _prepare_demo(),
         loc=loc,
         port=port,
         host=host,
@@ -71,8 +68,8 @@ def explore(
     )
 
 
-def _demo() -> Path:
-    """Return the run of the simulated demo, computing it when it is not there."""
+def _prepare_demo() -> Path:
+    """Return the run of the simulated demo; compute it if it does not exist."""
     from astrocast.cli.commands.demo import RUNS
     from astrocast.cli.commands.run import reporter
     from astrocast.pipeline.demo import demonstrate
@@ -81,7 +78,7 @@ def _demo() -> Path:
     run = RUNS / "demo" / "run"
     if not (run / "report.html").exists():
         typer.echo(
-            "No recording was named: opening the simulated demo (about a minute)."
+            "No recording was named: preparing the simulated demo (about a minute)."
         )
         with reporting(reporter()):
             demonstrate(RUNS / "demo")

@@ -1,4 +1,4 @@
-"""``astrocast export`` and ``astrocast view``: results for other programs and eyes."""
+"""``astrocast export`` and ``astrocast view``: results for other programs, napari."""
 
 from __future__ import annotations
 
@@ -7,33 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from astrocast.cli.options import OneRun, RunChannel
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from astrocast.analysis import Events
 
 Format = Literal["csv", "xlsx", "parquet", "nwb", "ome-zarr", "imagej", "mp4", "png"]
-Run = Annotated[
-    Path,
-    typer.Argument(
-        help="Run directory (.astrocast) or event store (.roi).", show_default=False
-    ),
-]
 Where = Annotated[
     str | None,
     typer.Option(
-        help="Condition on columns, for example 'peak_dff > 0.5 and dz < 40'.",
+        help="Condition that events must meet, for example 'peak_dff > 0.5 and dz <"
+        " 40'.",
         show_default=False,
     ),
 ]
-Channel = Annotated[
-    str | None,
-    typer.Option(help="Channel, where a run has several.", show_default=False),
-]
 Curated = Annotated[
-    bool, typer.Option("--curated", help="Apply the decisions made in the explorer.")
+    bool,
+    typer.Option(
+        "--curated", help="Apply the decisions that you made in the explorer."
+    ),
 ]
-#: format -> (method of `Events.export`, takes the recording)
+#: format -> (method of `Events.export`, whether it needs the recording)
 METHODS = {
     "csv": ("csv", False),
     "xlsx": ("excel", False),
@@ -51,31 +47,31 @@ NWB_FIELDS = (*SUBJECT, *SESSION)
 
 
 def export(
-    run: Run,
-    to: Annotated[Format, typer.Option(help="Format.", show_default=False)],
+    run: OneRun,
+    to: Annotated[Format, typer.Option(help="File format.", show_default=False)],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="File to write.", show_default=False),
     ],
     where: Where = None,
-    channel: Channel = None,
+    channel: RunChannel = None,
     curated: Curated = False,
     nwb: Annotated[
         list[str] | None,
         typer.Option(
-            help="Field of an NWB file, NAME=VALUE; may be repeated: subject_id,"
-            " species, sex, age, description, indicator, location.",
+            help="Field of the NWB file, NAME=VALUE; may be repeated. Names: "
+            "subject_id, species, sex, age, description, indicator, location.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
 ) -> None:
     """Write the events of a run for other programs.
 
-    imagej: footprints as a ROI zip. mp4: film with outlines, time stamp and scale bar.
-    png: footprints over the mean image.
+    imagej: zip file of ROIs (footprints). mp4: movie with outlines, time stamp and
+    scale bar. png: footprints over the mean image.
     """
     method, needs_recording = METHODS[to]
     fields = nwb_fields(nwb or []) if to == "nwb" else {}
@@ -86,12 +82,12 @@ def export(
 
 
 def nwb_fields(given: list[str]) -> dict[str, Any]:
-    """Return the fields of an NWB session, and say which ones of the animal lack.
+    """Return the fields of an NWB session; print which fields of the animal lack.
 
     Raises
     ------
     InvalidValueError
-        A field is not NAME=VALUE, or is not among `SUBJECT` and `SESSION`.
+        A field is not NAME=VALUE, or its name is not in `NWB_FIELDS`.
     """
     from astrocast.errors import InvalidValueError
 
@@ -99,15 +95,15 @@ def nwb_fields(given: list[str]) -> dict[str, Any]:
     wrong = [f for f in given if "=" not in f or f.split("=")[0] not in NWB_FIELDS]
     if wrong:
         raise InvalidValueError(
-            f"--nwb {', '.join(wrong)}: give NAME=VALUE; names are"
+            f"--nwb {', '.join(wrong)}: expected NAME=VALUE; the names are"
             f" {', '.join(NWB_FIELDS)}"
         )
     subject = {k: v for k, v in values.items() if k in SUBJECT}
     missing = [name for name in SUBJECT if name not in subject]
     if missing:
         typer.echo(
-            f"the file lacks {', '.join(missing)} of the animal, which archives ask"
-            " for; give --nwb NAME=VALUE, for example --nwb age=P90D",
+            f"the file does not state {', '.join(missing)} of the animal, which"
+            " archives require; give --nwb NAME=VALUE, for example --nwb age=P90D",
             err=True,
         )
     session: dict[str, Any] = {k: v for k, v in values.items() if k in SESSION}
@@ -115,12 +111,12 @@ def nwb_fields(given: list[str]) -> dict[str, Any]:
 
 
 def view(
-    run: Run,
+    run: OneRun,
     where: Where = None,
-    channel: Channel = None,
+    channel: RunChannel = None,
     curated: Curated = False,
 ) -> None:
-    """Show a recording with its events in napari; ends when the window is closed."""
+    """Show a recording with its events in napari, until the window is closed."""
     from astrocast.errors import MissingExtraError
 
     events = open_events(run, channel, curated, with_recording=True)
@@ -136,7 +132,7 @@ def view(
 def open_events(
     run: Path, channel: str | None, curated: bool, *, with_recording: bool
 ) -> Events:
-    """Return the events of a run, with its recording where it is asked for."""
+    """Return the events of a run; with ``with_recording``, open its recording too."""
     from astrocast.analysis import Events
     from astrocast.study.sources import find_store
 
@@ -145,12 +141,12 @@ def open_events(
 
 
 def select_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
-    """Return the events for which a condition on columns is true; all where None.
+    """Return the rows that meet a condition on columns; all rows if it is None.
 
     Raises
     ------
     InvalidValueError
-        The condition cannot be read, or names a column that the table lacks.
+        The condition is not valid, or names a column that the table does not have.
     """
     from astrocast.errors import InvalidValueError
     from astrocast.io.export.tables import scalars
@@ -160,13 +156,15 @@ def select_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     plain = scalars(table)
     if "@" in where or "__" in where:
         raise InvalidValueError(
-            f"--where {where!r}: only columns, numbers and texts can be compared"
+            f"--where {where!r}: a condition can contain only columns, numbers and"
+            " texts (no @, no __)"
         )
     try:
         chosen = plain.query(where, engine="python").index
     except Exception as error:
         raise InvalidValueError(
-            f"--where {where!r} cannot be used: {error}. Compare columns, as in"
-            f" 'dz > 5 and v_area < 100'; columns are {', '.join(map(str, plain))}"
+            f"--where {where!r} is not valid: {error}. Compare columns, for example"
+            f" 'dz > 5 and v_area < 100'; the columns are"
+            f" {', '.join(map(str, plain))}"
         ) from error
     return table.loc[chosen]

@@ -1,4 +1,4 @@
-"""``astrocast info``: content and choices of a recording."""
+"""``astrocast info``: content of a file, and what can be chosen in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from astrocast.cli.options import (
 if TYPE_CHECKING:
     from astrocast.io import Recording as OpenRecording
 
-#: frames from the middle that are looked at for two alternating channels
+#: number of frames, in the middle, that are checked for two alternating channels
 SAMPLE = 24
 
 
@@ -34,7 +34,7 @@ def info(
     axes: Axes = None,
     missing: Missing = None,
 ) -> None:
-    """Show shape, type, size, times, pixel size, and what there is to choose from."""
+    """Show shape, dtype, size, times, pixel size; list planes, positions, channels."""
     from astrocast.errors import ChoiceError
     from astrocast.io.registry import open_all_channels
 
@@ -44,7 +44,7 @@ def info(
     except ChoiceError as error:
         if not error.choices:
             raise
-        typer.echo(f"{recording}: several recordings")
+        typer.echo(f"{recording} contains several recordings")
         list_choices(error.choices)
         typer.echo(f"{error}")
         return
@@ -55,17 +55,17 @@ def info(
 
 
 def list_choices(choices: Mapping[str, tuple[str, ...]]) -> None:
-    """Print the names of planes, positions and channels with their numbers."""
+    """Print the numbers and names of planes, positions and channels."""
     for kind, names in choices.items():
         listed = ", ".join(
             str(i) if name == str(i) else f"{i} ({name})"
             for i, name in enumerate(names)
         )
-        typer.echo(f"{kind}s to choose from (--{kind}): {listed}")
+        typer.echo(f"{kind}s (choose with --{kind}): {listed}")
 
 
 def describe(name: str, movie: OpenRecording) -> list[str]:
-    """Return the properties of a recording, a line each."""
+    """Return the properties of a recording, one line each."""
     frames, rows, columns = movie.shape
     per_channel = frames // movie.channels
     several = f" in each of {movie.channels} channels" if movie.channels > 1 else ""
@@ -86,13 +86,13 @@ def describe(name: str, movie: OpenRecording) -> list[str]:
     if not known:
         lines.append("no physical metadata: times are in frames, lengths in pixels")
     if movie.missing:
-        lines.append(f"{len(movie.missing)} frames are missing and read as 0")
+        lines.append(f"{len(movie.missing)} frames are missing; they are read as 0")
     lines += movie.remarks
     return lines + describe_alternation(movie)
 
 
 def describe_alternation(movie: OpenRecording) -> list[str]:
-    """Return a line where even and odd frames look like two channels."""
+    """Return a warning if even and odd frames look like two channels, else nothing."""
     from astrocast.kernels.frames.alternation import ALTERNATING, measure_alternation
 
     if movie.channels > 1 or movie.metadata.channel_names or movie.choices:
@@ -103,6 +103,7 @@ def describe_alternation(movie: OpenRecording) -> list[str]:
     if ratio <= ALTERNATING:
         return []
     return [
-        f"even and odd frames differ {ratio:.1f} times as much as frames of the same"
-        " parity: two channels that alternate? Convert with channels=2"
+        f"the difference between even and odd frames is {ratio:.1f} times that between"
+        " two even or two odd frames: perhaps two channels alternate. If so, convert"
+        " with channels=2"
     ]

@@ -1,4 +1,4 @@
-"""``astrocast motion``: motion correction alone."""
+"""``astrocast motion``: only the motion correction."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def motion(
     working_directory: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for finished blocks, so that an interrupted run resumes."
+            help="Folder for finished blocks, so that an interrupted run can resume."
         ),
     ] = None,
     config: Config = None,

@@ -14,15 +14,16 @@ def report(
     ],
     figures: Annotated[
         Path | None,
-        typer.Option(help="Folder that each figure is written into as a file."),
+        typer.Option(help="Folder to write each figure to, as separate files."),
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="svg, png or both: svg,png.")
+        str,
+        typer.Option("--format", help="Format of these files: svg, png or svg,png."),
     ] = "svg,png",
 ) -> None:
     """Write the report of a complete run again.
 
-    With --figures also each figure as SVG and PNG.
+    With --figures, also write each figure as SVG and PNG.
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.errors import InvalidValueError
@@ -34,7 +35,7 @@ def report(
     unknown = sorted(set(chosen) - {"svg", "png"})
     if unknown:
         raise InvalidValueError(
-            f"--format has {', '.join(unknown)}; choose svg, png or svg,png"
+            f"--format {', '.join(unknown)} is unknown; choose svg, png or svg,png"
         )
     with reporting(reporter()):
         contents = read_contents(run)

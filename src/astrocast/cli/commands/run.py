@@ -1,4 +1,4 @@
-"""``astrocast run``: the main job."""
+"""``astrocast run``: analyse a recording, from the movie to the report."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import typer
 from astrocast.cli.options import (
     Axes,
     Channel,
+    Loc,
     Missing,
+    OverwriteResults,
     Plane,
     Position,
+    RunConfig,
+    RunOutput,
+    RunSet,
+    Scheduler,
     Slurm,
     list_choices_given,
 )
@@ -30,53 +36,22 @@ def run(
             show_default=False,
         ),
     ],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Directory of the results (default: ./<name>.astrocast).",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            "-s",
-            help=(
-                "One parameter, for example detection.calibration.extent=0.4; may be"
-                " repeated."
-            ),
-        ),
-    ] = None,
-    loc: Annotated[
-        str | None, typer.Option(help="Dataset inside the recording (HDF5, zarr).")
-    ] = None,
+    config: RunConfig = None,
+    output: RunOutput = None,
+    set_: RunSet = None,
+    loc: Loc = None,
     plane: Plane = None,
     position: Position = None,
     channel: Channel = None,
     axes: Axes = None,
     missing: Missing = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results of other parameters.")
-    ] = False,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Address of a running dask scheduler: its workers compute the blocks."
-                " They must see the recording and the output at the same paths."
-            ),
-            show_default=False,
-        ),
-    ] = None,
+    overwrite: OverwriteResults = False,
+    scheduler: Scheduler = None,
     scheduler_file: Annotated[
         Path | None,
         typer.Option(
-            help="The same, by the file that the scheduler wrote its address to.",
+            help="File to which a running dask scheduler wrote its address; instead of"
+            " --scheduler.",
             show_default=False,
         ),
     ] = None,
@@ -108,7 +83,7 @@ def run(
 
 
 def reporter() -> Reporter:
-    """Return a bar on a terminal, log lines elsewhere."""
+    """Return a progress bar on a terminal, and log lines elsewhere."""
     import logging
     import sys
 

@@ -1,4 +1,4 @@
-"""``astrocast simulate``: a recording with known events."""
+"""``astrocast simulate``: write a simulated recording with known events."""
 
 from __future__ import annotations
 
@@ -9,37 +9,41 @@ from typing import Annotated, Any
 
 import typer
 
+from astrocast.cli.options import RunConfig
+
 
 def simulate(
     output: Annotated[
         Path | None,
         typer.Argument(
-            help="HDF5 file to write (movie at data/ch0, truth at truth/).",
+            help="HDF5 file to write (movie in data/ch0, truth in truth/).",
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
-    ] = None,
+    config: RunConfig = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", help="One parameter, for example snr=2; may be repeated."
+            "--set",
+            "-s",
+            help="A parameter, NAME=VALUE, for example snr=2; may be repeated.",
+            show_default=False,
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Start from a preset, for example mixed, nuisances or waves."
+            help="Preset of parameters, for example mixed, nuisances or waves."
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files that exist.")
+        bool, typer.Option("--overwrite", help="Replace existing files.")
     ] = False,
     show_parameters: Annotated[
         bool,
         typer.Option(
-            "--parameters", help="Print a commented configuration file instead."
+            "--parameters",
+            help="Print a commented configuration file; simulate nothing.",
         ),
     ] = False,
 ) -> None:
@@ -56,26 +60,28 @@ def simulate(
         return
     if output is None:
         raise typer.BadParameter(
-            "name the file to write, for example: astrocast simulate movie.h5",
+            "give the file to write, for example: astrocast simulate movie.h5",
             param_hint="OUTPUT",
         )
     if preset and config:
         raise typer.BadParameter(
-            "give --preset or --config, not both", param_hint="--preset"
+            "give either --preset or --config, not both", param_hint="--preset"
         )
-    given = [f"{name}={json.dumps(v)}" for name, v in _values(preset, preset_values)]
+    values = _list_values(preset, preset_values)
+    given = [f"{name}={json.dumps(v)}" for name, v in values]
     settings = read(SimulationSettings, config, [*given, *(set_ or [])])
     with reporting(reporter()):
         write_simulation(settings, output, overwrite=overwrite)
     typer.echo(
         f"{output}: {settings.frames} frames, {settings.rows} x {settings.columns}"
         f" pixels, {settings.event_count} events, seed {settings.seed}\n"
-        f"Its truth is in the same file and beside it. Next: astrocast run {output}"
+        "The true events are in the same file and in files beside it. Next: astrocast"
+        f" run {output}"
     )
 
 
-def _values(
+def _list_values(
     preset: str | None, read: Callable[[str], dict[str, Any]]
 ) -> list[tuple[str, Any]]:
-    """Return the parameters of a preset; none where no preset is named."""
+    """Return the parameters of a preset as (name, value); empty without a preset."""
     return list(read(preset).items()) if preset else []

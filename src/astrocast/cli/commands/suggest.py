@@ -1,4 +1,4 @@
-"""``astrocast suggest``: a run on part of a recording, and its settings."""
+"""``astrocast suggest``: run part of a recording, and write a configuration file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def suggest(
 ) -> None:
     """Run all stages on 512 frames in the middle of a recording.
 
-    Writes a configuration that repeats this run, and a figure.
+    Writes a configuration file that repeats this run, and a figure.
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.cli.output import print_result
@@ -58,43 +58,48 @@ def suggest(
     from astrocast.pipeline.settings import read_configuration
     from astrocast.runtime.progress import reporting
 
-    # in the current directory: nothing is written beside the raw data unasked
+    # in the current directory: never beside the raw data unless the user says so
     target = output or Path(f"{recording.stem or recording.name}.suggested.yaml")
     picture = target.with_suffix(".png")
     for path in (target, picture):
         if path.exists():
             raise OutputExistsError(
-                f"{path} exists; name another with --output, or remove it"
+                f"{path} exists; choose another file with --output, or remove it"
             )
     loc = make_address(loc, plane, position, channel, axes, missing)
     with reporting(reporter()):
         found = preview(recording, loc, read_configuration(config, []))
     target.write_text(found.configuration(), encoding="utf-8")
-    _draw(found, picture)
-    text = "\n".join(_lines(found, recording, target, picture))
-    print_result(text, _values(found, target, picture), as_json=as_json)
+    _draw_preview(found, picture)
+    text = "\n".join(_describe_preview(found, recording, target, picture))
+    print_result(text, _collect_values(found, target, picture), as_json=as_json)
 
 
-def _lines(found: Preview, recording: Path, target: Path, picture: Path) -> list[str]:
+def _describe_preview(
+    found: Preview, recording: Path, target: Path, picture: Path
+) -> list[str]:
+    """Return the result as lines of text."""
     measured = found.suggestion
     first, stop = found.frames
     lines = [
         f"{found.events} event{'' if found.events == 1 else 's'} in frames {first} to"
         f" {stop - 1} of {recording.name}",
         f"noise of a pixel: {measured.noise:.4g} from frame to frame; slow fluctuations"
-        f" are {measured.excess:.2f} times that (1: white noise, above 1.5: too much)",
+        f" are {measured.excess:.2f} times as large (1: white noise, above 1.5: too"
+        " large)",
     ]
     if measured.photons:
         lines.append(
-            f"light: about {measured.photons:.1f} photons per pixel and frame, of"
-            f" {measured.units_per_photon:.3g} counts each (below 1.5 extent is rough)"
+            f"light: about {measured.photons:.1f} photons per pixel and frame,"
+            f" {measured.units_per_photon:.3g} counts per photon (below 1.5 photons the"
+            " extent of events is inaccurate)"
         )
     if measured.events:
         lines.append(
-            f"median SNR of a pixel in an event: {measured.snr:.2f} (below 0.8 extents"
-            " are rough)"
+            f"median SNR of a pixel in an event: {measured.snr:.2f} (below 0.8 the"
+            " extent of events is inaccurate)"
         )
-    lines += [f"this recording is poor: {doubt}" for doubt in measured.warnings]
+    lines += [f"poor recording: {doubt}" for doubt in measured.warnings]
     lines += [
         f"settings: {target}",
         f"picture: {picture}",
@@ -103,7 +108,8 @@ def _lines(found: Preview, recording: Path, target: Path, picture: Path) -> list
     return lines
 
 
-def _values(found: Preview, target: Path, picture: Path) -> dict[str, Any]:
+def _collect_values(found: Preview, target: Path, picture: Path) -> dict[str, Any]:
+    """Return the result as plain values for programs."""
     measured = found.suggestion
     return {
         "events": found.events,
@@ -119,8 +125,8 @@ def _values(found: Preview, target: Path, picture: Path) -> dict[str, Any]:
     }
 
 
-def _draw(found: Preview, path: Path) -> None:
-    """Draw the mean of the stretch and where events were found."""
+def _draw_preview(found: Preview, path: Path) -> None:
+    """Draw the mean image and the footprints of the events, side by side."""
     from matplotlib.figure import Figure
 
     measured: Suggestion = found.suggestion

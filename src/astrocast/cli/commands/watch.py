@@ -1,4 +1,4 @@
-"""``astrocast watch``: analyse a recording while it is recorded."""
+"""``astrocast watch``: analyse a recording during the acquisition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrocast.cli.options import check_settings, with_options
+from astrocast.cli.options import (
+    RunConfig,
+    RunOutput,
+    RunSet,
+    check_settings,
+    with_options,
+)
 from astrocast.cli.output import AsJson
 from astrocast.settings.live import LiveSettings
 
@@ -21,59 +27,48 @@ def watch(
     recording: Annotated[
         Path,
         typer.Argument(
-            help="Folder or file that is being written; it need not exist yet.",
+            help="Folder or file that is being written; it may not exist yet.",
             show_default=False,
         ),
     ],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file with parameters.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Directory of the results (default: ./<name>.astrocast).",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", "-s", help="One parameter of the full analysis; may be repeated."
-        ),
-    ] = None,
+    config: RunConfig = None,
+    output: RunOutput = None,
+    set_: RunSet = None,
     loc: Annotated[
-        str | None, typer.Option(help="Array in a zarr store of several.")
+        str | None,
+        typer.Option(help="Array to read in a zarr store that contains several."),
     ] = None,
     frame_rate: Annotated[
         float | None,
-        typer.Option(help="Frames per second, where the file does not say."),
+        typer.Option(help="Frames per second; overrides the value in the file."),
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(help="Rows of a frame of a raw binary file.")
+        int | None,
+        typer.Option(help="Raw binary file: number of rows of a frame."),
     ] = None,
     columns: Annotated[
-        int | None, typer.Option(help="Columns of a frame of a raw binary file.")
+        int | None,
+        typer.Option(help="Raw binary file: number of columns of a frame."),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="Pixels of a raw binary file, for example '<u2'.")
+        str, typer.Option(help="Raw binary file: dtype of a pixel, for example '<u2'.")
     ] = "<u2",
     header: Annotated[
-        int, typer.Option(help="Bytes before the first frame of a raw binary file.")
+        int, typer.Option(help="Raw binary file: bytes before the first frame.")
     ] = 0,
     events: Annotated[
         bool, typer.Option("--events", help="Print each event as a line of JSON.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results in the output.")
+        bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
     as_json: AsJson = False,
     **live: Any,
 ) -> None:
-    """Analyse a recording while it is recorded, then as a whole.
+    """Analyse a recording during the acquisition; afterwards run the full analysis.
 
-    Ends when the recording does not grow for --idle seconds, on Ctrl-C, or when a file
-    named stop appears in the folder live of the output.
+    The acquisition ends when the recording does not grow for --idle seconds, on Ctrl-C,
+    or when a file named stop appears in the folder live of the output.
     """
     from astrocast.cli.commands.run import reporter
     from astrocast.cli.output import print_result
@@ -85,16 +80,16 @@ def watch(
     if frame_rate is not None:
         given.append(f"frame_rate={frame_rate}")
     settings = read_configuration(config, given, loc_in=loc)
-    said = {name: value for name, value in live.items() if value is not None}
+    options = {name: value for name, value in live.items() if value is not None}
     chosen: LiveSettings = check_settings(
-        LiveSettings, settings.live.model_dump() | said
+        LiveSettings, settings.live.model_dump() | options
     )
     watcher = Watcher(
         recording,
         output,
         settings,
         chosen,
-        raw=raw_layout(rows, columns, dtype, header),
+        raw=check_raw_layout(rows, columns, dtype, header),
         overwrite=overwrite,
     )
     with reporting(reporter()):
@@ -102,10 +97,10 @@ def watch(
     print_result(result.summary(), result.values(), as_json=as_json)
 
 
-def raw_layout(
+def check_raw_layout(
     rows: int | None, columns: int | None, dtype: str, header: int
 ) -> RawLayout | None:
-    """Return how a raw binary file is read; None where it is not said to be one."""
+    """Return the layout of a raw binary file; None without ``rows`` and ``columns``."""
     from astrocast.errors import InvalidValueError
     from astrocast.io.growing.raw import RawLayout
 
@@ -113,8 +108,8 @@ def raw_layout(
         return None
     if rows is None or columns is None or min(rows, columns) < 1 or header < 0:
         raise InvalidValueError(
-            "a raw binary file needs --rows and --columns above 0, and a --header of 0"
-            " or more bytes"
+            "a raw binary file needs --rows and --columns above 0, and a --header of"
+            " at least 0 bytes"
         )
     return RawLayout(rows, columns, dtype, header)
 

@@ -1,1 +1,1 @@
-"""Events by a noise model of the recording."""
+"""Detect events with a noise model of the recording."""

@@ -1,4 +1,4 @@
-"""Frames that hold no picture: dropped, saturated, arrived in part."""
+"""Replace bad frames (dropped, saturated, incomplete) before the detection."""
 
 from __future__ import annotations
 
@@ -10,41 +10,39 @@ from numpy.typing import NDArray
 from astrocast.io.recording import ALL, Recording
 from astrocast.io.views import DerivedRecording
 
-#: longest run of bad frames that is interpolated
+#: longest run of bad frames that is interpolated between two good frames
 LONGEST_GAP = 4
-#: frames of a longer run are replaced by good ones from at least so many frames before
-#: or after it: nearer ones would lend their noise to the frames beside the run twice
+#: a longer run gets the noise of good frames at least this many frames away: closer
+#: frames would appear twice within the reach of the smoothing
 APART = 8
-#: the level at the ends of a longer run is the mean of so many good frames ...
+#: the level at each end of a longer run is the mean of this many good frames
 LEVEL_FRAMES = 3
-#: ... and at an end of the recording, where one side is all there is, their median: the
-#: noise of a few frames would be repeated in all frames of the run
+#: at an end of the recording one side is all there is: the level is then the median of
+#: this many frames, as the noise of a few would be repeated in the whole run
 ONE_SIDED = 15
-#: ... and the noise of a good frame is what is left without the mean of so many on each
+#: the noise of a good frame is its difference from the mean of this many frames on each
 #: side
 AROUND = 2
-#: a larger share of bad frames says that they were judged wrongly rather than that the
-#: recording is so bad
+#: if more than this fraction of frames is bad, the judgement is assumed to be wrong
 MOST_BAD = 0.25
 
 
 class InterpolatedRecording(DerivedRecording):
     """A recording whose bad frames are replaced, float32.
 
-    Those of short runs are interpolated linearly between the good frames around them.
-    In longer runs means of several good frames are interpolated, and the noise of good
-    frames before and after is added: frames interpolated over a long time have hardly
-    any noise, and repeat that of the two frames at the ends.
+    A short run is interpolated linearly between the good frames before and after it. In
+    a longer run the means of several good frames are interpolated, and the noise of
+    other good frames is added, because interpolated frames have too little noise.
 
-    A dropped frame lies far below all others. It would pull down the mean of the frames
-    around it, beside which these then stand out everywhere.
+    A dropped frame is far darker than all others. It would lower the mean of the
+    frames around it, so that these would look active.
 
     Parameters
     ----------
     source
         The recording.
     bad
-        Which of its frames are bad, bool, (frames,); at least one is good.
+        bool (frame,): True for bad frames; at least one frame must be good.
     """
 
     def __init__(self, source: Recording, bad: NDArray[np.bool_]) -> None:
@@ -52,8 +50,8 @@ class InterpolatedRecording(DerivedRecording):
         self.bad = bad
         good = np.flatnonzero(~bad)
         after = np.minimum(np.searchsorted(good, np.arange(len(bad))), len(good) - 1)
-        #: nearest good frame from each frame on, and up to it; at the ends of the
-        #: recording the same one
+        #: nearest good frame at or after each frame, and at or before it; at the ends
+        #: of the recording both are the same frame
         self._next = good[after]
         self._previous = np.where(
             self._next > np.arange(len(bad)), good[np.maximum(after - 1, 0)], self._next
@@ -92,7 +90,10 @@ class InterpolatedRecording(DerivedRecording):
         rows: slice,
         columns: slice,
     ) -> NDArray[np.float32]:
-        """Return the interpolated level of the frames ``inside`` a run."""
+        """Return the interpolated level of the frames ``inside`` a run of bad frames.
+
+        ``begin``, ``end``: first frame of the run, and the frame after its last.
+        """
         good = self._good_frames
         before, after = good[good < begin], good[good >= end]
         if not (len(before) and len(after)):
@@ -107,10 +108,10 @@ class InterpolatedRecording(DerivedRecording):
     def _noise(
         self, inside: NDArray[np.intp], rows: slice, columns: slice
     ) -> NDArray[np.float32]:
-        """Return the noise of the frames that stand for those ``inside`` a run."""
+        """Return the noise that the frames ``inside`` a run get, from good frames."""
         good, others = self._good_frames, self._stand_in[inside]
         out = np.empty(0, np.float32)
-        # those before and after the run apart: between them are bad frames
+        # read the frames before and after the run separately: bad frames lie between
         for side in (others < inside, others > inside):
             if not side.any():
                 continue
@@ -131,7 +132,7 @@ class InterpolatedRecording(DerivedRecording):
     def _frames(
         self, numbers: NDArray[np.intp], rows: slice, columns: slice
     ) -> NDArray[np.float32]:
-        """Return frames by number (increasing), read in one piece."""
+        """Return the frames with these (ascending) numbers, read in one piece."""
         first = int(numbers[0])
         values = self.source.read(first, int(numbers[-1]) + 1, rows, columns)
         return values[numbers - first].astype(np.float32)
@@ -150,17 +151,17 @@ class InterpolatedRecording(DerivedRecording):
 
 
 def bad_runs(bad: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return begin and end of each run of bad frames, (run, 2)."""
+    """Return (first frame, last frame + 1) of each run of bad frames, (run, 2)."""
     edges = np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8))
     return np.flatnonzero(edges).reshape(-1, 2)
 
 
 def stand_ins(bad: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the good frame that stands for each frame of a long run of bad ones.
+    """Return the good frame that replaces each frame of a long run; -1 elsewhere.
 
-    The first half of a run shows frames before it, in reverse, the second half those
-    after it. Where a side has few, they are repeated; where it has none, the other side
-    fills the run. -1 for all other frames.
+    int64 (frame,). The first half of a run gets frames before the run, in reverse
+    order; the second half gets frames after it. If one side has too few good frames,
+    they are repeated; if it has none, the other side fills the whole run.
 
     Examples
     --------
@@ -175,7 +176,7 @@ def stand_ins(bad: NDArray[np.bool_]) -> NDArray[np.int64]:
         if end - begin <= LONGEST_GAP:
             continue
         sides = good[good < begin][::-1], good[good >= end]
-        # the nearest ones only where there is nothing else
+        # use the nearest frames only if there are no others
         sides = tuple(s[APART:] if len(s) > APART else s for s in sides)
         middle = (begin + end) // 2
         if not (len(sides[0]) and len(sides[1])):
@@ -191,20 +192,21 @@ def stand_ins(bad: NDArray[np.bool_]) -> NDArray[np.int64]:
 def interpolate_bad_frames(
     recording: Recording, bad: NDArray[np.bool_] | None
 ) -> tuple[Recording, NDArray[np.bool_] | None]:
-    """Return a recording with bad frames interpolated, and frames without result.
+    """Return a recording with bad frames replaced, and the frames without detection.
 
     Parameters
     ----------
     recording
         The recording.
     bad
-        Frames that motion correction flagged, bool, (frames,); None where nothing is
-        known.
+        bool (frame,): bad frames; None if their quality is unknown.
 
     Returns
     -------
     recording, unknown
-        The recording itself and None where no frame is bad, or too many to believe it.
+        The recording with replaced frames, and bool (frame,): frames of long runs, in
+        which nothing is detected. The same recording and None if no frame is bad, or if
+        more than `MOST_BAD` are.
     """
     if bad is None or not bad.any() or bad.mean() > MOST_BAD:
         return recording, None

@@ -1,9 +1,9 @@
 """Candidate voxels: voxels of the smoothed signal above the noise.
 
-Each stretch is read twice: once for its noise and background, once for the signal above
-it, in blocks. What stands out of the noise of each block is kept on disk together with
-what lies below the background. When a stretch is done, its extrinsic fluctuations are
-known, and what does not stand out of these is left out again.
+Each stretch is read twice: first to measure noise and background, then block by block
+for the signal above the background. For each block, the voxels above the noise and sums
+of the values below the background are stored on disk. From the sums of the whole
+stretch follow its extrinsic fluctuations; voxels that do not exceed these are removed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.detection.calibrated.decoys import (
+    DECOY_STEP,
+    find_low_voxels,
+    keep_decoys,
+    searched_frames,
+)
 from astrocast.detection.calibrated.stretch import (
     BLOCK_VOXELS,
     ReusedArrays,
@@ -47,30 +53,30 @@ _BLOCK_VOXELS = BLOCK_VOXELS
 
 @dataclass(frozen=True)
 class CandidateSearch:
-    """What a search for candidates works with.
+    """Parameters of a search for candidates.
 
     Parameters
     ----------
     settings, checkpoint, pool
-        Of the run.
+        Settings, checkpoint and threads of the run.
     advance
         Called with the number of frames after each block.
     border
-        Pixels at the top, bottom, left and right in which there are no events.
+        Pixels at (top, bottom, left, right) in which nothing is detected.
     unknown
-        Frames in which nothing is detected, bool, (frame,), or None.
+        bool (frame,): frames in which nothing is detected, or None.
     field_active
-        Frames in which the whole field is active, bool, (frame,): what the common
-        course leaves there is not noise.
+        bool (frame,): frames with a whole-field event; they are left out when the noise
+        is measured.
     threshold
-        Height that an event reaches, in standard deviations of the noise.
+        Smallest height of an event, in standard deviations of the noise.
     step
         Name of the step under which the candidates of a block are stored.
     own
         Rows and columns whose invalid voxels are counted.
     whole
-        Whether whole frames are searched; of a tile all regions are stored, as they may
-        go on in the tiles around it.
+        Whether whole frames are searched. For a tile, all regions are stored, because
+        they may continue in neighbouring tiles.
     """
 
     settings: CalibratedSettings
@@ -94,7 +100,7 @@ class CandidateSearch:
 def find_candidates(
     recording: Recording, search: CandidateSearch
 ) -> tuple[Segmentation, float]:
-    """Return connected candidate voxels, and the excess of slow fluctuations."""
+    """Return connected candidates, and slow fluctuations / frame-to-frame noise."""
     blocks: list[Block] = []
     excess = 0.0
     settings = search.settings
@@ -157,47 +163,48 @@ class Heights:
 
 
 class SearchStretch:
-    """Search one stretch: what `map_tasks` calls.
+    """Search one stretch for candidates; a task for `map_tasks`.
 
-    A stretch is the task of a cluster, as its noise is measured in all of its frames;
-    it is read in blocks, so that a worker holds a few of them.
+    A stretch is one task because its noise is measured in all of its frames. It is read
+    block by block, so that a worker needs memory for a few blocks only.
     """
 
     def __init__(self, recording: Recording, search: CandidateSearch) -> None:
         self.recording, self.search = recording, search
-        self.away = False
+        self.on_worker = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a worker needs: it has threads, and shows no progress."""
+        """Return the state for a worker, which has its own threads and no progress."""
         search = replace(
             self.search,
             checkpoint=self.search.checkpoint.for_workers(),
             pool=None,
-            advance=_say_nothing,
+            advance=_ignore_progress,
         )
-        return {"recording": self.recording, "search": search, "away": True}
+        return {"recording": self.recording, "search": search, "on_worker": True}
 
     def __call__(
         self, item: tuple[tuple[int, int], list[tuple[int, Block]]], pool: Any
     ) -> tuple[float, CarriedBlocks | bool | None]:
-        """Return the noise excess of a stretch, and its blocks if they travel back.
+        """Return the noise excess of a stretch, and its blocks.
 
-        True instead of blocks where a worker stored them; None where it was done here.
+        The blocks are returned only if the worker cannot store them: True if a worker
+        stored them, None if this process did.
         """
         span, blocks = item
         search = replace(self.search, pool=pool)
-        if isinstance(search.checkpoint, CarriedBlocks):  # each task its own
+        if isinstance(search.checkpoint, CarriedBlocks):  # a new one for each task
             search = replace(search, checkpoint=CarriedBlocks())
         excess = search_stretch(self.recording, span, blocks, search)
-        if self.away:
+        if self.on_worker:
             self.recording.release()
         if isinstance(search.checkpoint, CarriedBlocks):
             return excess, search.checkpoint
-        return excess, self.away or None
+        return excess, self.on_worker or None
 
 
-def _say_nothing(frames: int) -> None:
-    """Take note of progress nowhere."""
+def _ignore_progress(frames: int) -> None:
+    """Do nothing: a worker shows no progress."""
 
 
 def search_stretch(
@@ -206,7 +213,7 @@ def search_stretch(
     blocks: list[tuple[int, Block]],
     search: CandidateSearch,
 ) -> float:
-    """Keep the candidates of each block of a stretch; return its noise excess."""
+    """Store the candidates of each block of a stretch; return its noise excess."""
     done = search.checkpoint.has
     if all(done(search.step, index) for index, _ in blocks):
         search.advance(span[1] - span[0])
@@ -219,7 +226,7 @@ def search_stretch(
     reader = read_blocks(recording, [b for _, b in todo])
     arrays = ReusedArrays()
     for (index, block), (_, frames) in zip(todo, reader, strict=True):
-        _look(index, block, frames, stretch, search, arrays)
+        _store_voxels_above_noise(index, block, frames, stretch, search, arrays)
         search.advance(block.stop - block.start)
     sums = sum(
         search.checkpoint.load(search.looked, index, "low")["low"]
@@ -228,18 +235,18 @@ def search_stretch(
     n = int((~search.field_active[span[0] : span[1]]).sum())
     independent = n / (2 * np.sqrt(np.pi) * search.settings.smooth_sigma)
     ratio = extrinsic_ratio(np.asarray(sums), n, independent)
-    # a block in each thread: little of this is in kernels that threads could share
+    # each thread takes a block: kernels are a small part of the work
     alone = replace(search, pool=None)
 
-    def keep(item: tuple[int, Block]) -> None:
-        _keep(*item, stretch, ratio, recording.shape[0], alone)
+    def store(item: tuple[int, Block]) -> None:
+        _store_candidates(*item, stretch, ratio, alone)
 
     in_turn = map if search.pool is None else search.pool.map
-    list(in_turn(keep, blocks))
+    list(in_turn(store, blocks))
     return stretch.excess
 
 
-def _look(
+def _store_voxels_above_noise(
     index: int,
     block: Block,
     frames: NDArray[np.generic],
@@ -247,7 +254,7 @@ def _look(
     search: CandidateSearch,
     arrays: ReusedArrays,
 ) -> None:
-    """Keep what stands out of the noise in a block, and sums of what is below zero."""
+    """Store the voxels of a block above the noise, and sums of values below zero."""
     settings, pool = search.settings, search.pool
     above, smooth, invalid = signal_of(frames, block, stretch, settings, pool, arrays)
     noise, which = stretch.deviation(block, settings)
@@ -258,9 +265,24 @@ def _look(
     mask = stand_out(smooth, noise, which, settings.candidate, search.border, pool)
     if invalid is not None:
         mask &= ~invalid[block.inner]
+    silent = ~counted
     if search.unknown is not None:
-        mask[search.unknown[block.start : block.stop]] = False
+        unknown = search.unknown[block.start : block.stop]
+        mask[unknown] = False
+        silent = silent | unknown
     runs = find_runs(mask, pool)
+    inner = above[block.inner]
+    low_voxels = {}
+    if search.whole:
+        low_voxels = find_low_voxels(
+            (smooth, inner),
+            (noise, which),
+            (silent, None if invalid is None else invalid[block.inner]),
+            _decoy_frames(block, stretch, settings),
+            settings,
+            search.border,
+            pool,
+        )
     search.checkpoint.save(
         search.looked,
         index,
@@ -271,20 +293,23 @@ def _look(
             0 if invalid is None else invalid[(block.inner, *search.own)].sum()
         ),
         value=values_on_runs(runs, smooth, pool),
-        single=values_on_runs(runs, above[block.inner], pool),
+        single=values_on_runs(runs, inner, pool),
         low=low,
+        **low_voxels,
     )
 
 
-def _keep(
+def _store_candidates(
     index: int,
     block: Block,
     stretch: Stretch,
     ratio: NDArray[np.float32],
-    n_frames: int,
     search: CandidateSearch,
 ) -> None:
-    """Keep the candidates of a block that also stand out of extrinsic fluctuations."""
+    """Store the candidates of a block that also exceed extrinsic fluctuations.
+
+    ``ratio``: extrinsic fluctuations / noise, float32 (row, column).
+    """
     stored = search.checkpoint.load(search.looked, index)
     shape = (block.stop - block.start, *ratio.shape)
     runs = Runs(stored["start"], stored["stop"], stored["first"], shape)
@@ -314,6 +339,7 @@ def _keep(
             **vars(heights),
         )
         return
+    _keep_decoys(index, block, stretch, noise, stored, search)
     labels, n = label_runs(runs)
     kept = heights.regions_to_keep(runs, labels, n, search.threshold)
     own = kept[labels]
@@ -328,3 +354,32 @@ def _keep(
         invalid=stored["invalid"],
         **vars(heights.of_runs(runs, own)),
     )
+
+
+def _keep_decoys(
+    index: int,
+    block: Block,
+    stretch: Stretch,
+    noise: NoiseOfPixels,
+    stored: dict[str, NDArray[Any]],
+    search: CandidateSearch,
+) -> None:
+    """Keep what may be a decoy in a block, before the block counts as finished."""
+    part = _decoy_frames(block, stretch, search.settings)
+    shape = (part.stop - part.start, *noise.ratio.shape)
+    of_inverted = replace(noise, which=noise.which[part], shift=-noise.shift)
+    first = block.start + part.start
+    decoys = keep_decoys(
+        stored, of_inverted, first, shape, search.settings, search.threshold
+    )
+    search.checkpoint.save(DECOY_STEP, index, **decoys)
+
+
+def _decoy_frames(
+    block: Block, stretch: Stretch, settings: CalibratedSettings
+) -> slice:
+    """Return the frames of a block in which decoys are looked for."""
+    shape = (stretch.n_frames, *stretch.noise.shape)
+    first, end = searched_frames((stretch.start, stretch.stop), shape, settings.stretch)
+    a, b = (min(max(t, block.start), block.stop) - block.start for t in (first, end))
+    return slice(a, max(a, b))

@@ -1,4 +1,4 @@
-"""Divide candidate voxels into events: reads blocks from disk, calls the kernels."""
+"""Divide candidate voxels into events: read blocks from disk, call the kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.events.segmentation import ACTIVE, Segmentation
-from astrocast.kernels.calibrated.arrival import JoinRule, join_by_arrival
+from astrocast.kernels.calibrated.arrival import join_by_arrival
 from astrocast.kernels.calibrated.extent import (
     Extents,
     event_extents,
@@ -23,6 +23,7 @@ from astrocast.kernels.calibrated.extent import (
 from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
 from astrocast.kernels.calibrated.independent import independent_groups
+from astrocast.kernels.calibrated.join_rule import JoinRule
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
     LayeredEvent,
@@ -36,20 +37,20 @@ from astrocast.kernels.segmentation.watershed import Hills, find_hills
 from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: candidate voxels that are in memory together, and about how many of them one thread
-#: divides into events at a time
+#: number of candidate voxels in memory (a batch), and in the group that one thread
+#: divides at a time
 _BATCH_VOXELS, _GROUP_VOXELS = 4 << 20, 1 << 17
-#: share of the peak above which a voxel always belongs to its basin's event, so that
-#: every event is seen in the map
+#: a voxel above this fraction of the peak always belongs to the event of its basin, so
+#: that every event is visible in the map
 _CORE = 0.75
-#: share of its peak that a voxel of an event reaches before smoothing, over the share
-#: after smoothing: that lowers the peak
+#: extent as a fraction of the unsmoothed peak / as a fraction of the smoothed peak:
+#: smoothing lowers the peak
 _OF_UNSMOOTHED = 0.83
 
 
 @dataclass(frozen=True)
 class Voxels:
-    """Candidate voxels: flat index, signal, noise, unsmoothed signal of each."""
+    """Candidate voxels: flat index, smoothed signal, noise and unsmoothed signal."""
 
     at: NDArray[np.int64]
     value: NDArray[np.float32]
@@ -64,17 +65,16 @@ class DividedEvent:
     Parameters
     ----------
     layers
-        Its voxels, flat indices in the recording.
+        Voxels of the event, flat indices in the recording.
     height
-        Of its peak, in standard deviations of the smoothed noise.
+        Height of the peak, in standard deviations of the smoothed noise.
     peak
-        Of the smoothed signal, in units of the recording.
+        Peak of the smoothed signal, in units of the recording.
     parts
-        Highest voxel (flat index), height in standard deviations and number of voxels
-        of each part, float64, (part, 3); the highest part first.
+        float64 (part, 3): flat index of the highest voxel, height in standard
+        deviations, and number of voxels of each part; the highest part first.
     rank
-        Minus the signal of its highest voxel, and that voxel's flat index: the order of
-        the events of a batch.
+        [-signal, flat index] of the highest voxel: sort key of the events of a batch.
     """
 
     layers: LayeredEvent
@@ -91,16 +91,16 @@ class Batch:
     Parameters
     ----------
     numbers
-        Of the candidates, int64, ascending.
+        int64, ascending: numbers of the candidates.
     blocks
-        Blocks that they may be in: index, frames, and the candidate of each label.
+        Blocks that may contain them: (index, frames, candidate of each label).
     following
-        First frame of the candidates that are still to come.
+        First frame of the candidates of later batches.
     groups
         Group of each candidate, from 0; groups are independent of each other.
     voxels
-        Their voxels, group by group, where a worker cannot load them; None where it
-        can.
+        Voxels of each group if a worker cannot load them from the checkpoint, else
+        None.
     """
 
     numbers: NDArray[np.int64]
@@ -112,16 +112,19 @@ class Batch:
     def load(
         self, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None = None
     ) -> list[Voxels]:
-        """Return the voxels of each group, ascending; ``shape`` of the recording."""
+        """Return the voxels of each group, ascending.
+
+        ``shape``: of the recording.
+        """
         if self.voxels is not None:
             return self.voxels
-        return _gather(self, checkpoint, shape, pool)
+        return _load_voxels(self, checkpoint, shape, pool)
 
 
-def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
-    """Yield batches of connected candidates that reach the threshold."""
+def plan_batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
+    """Yield batches of the connected candidates that reach the threshold."""
     boxes = candidates.boxes
-    highest = _highest(candidates)
+    highest = _measure_heights(candidates)
     kept = 1 + np.flatnonzero(highest[1:] >= threshold)
     kept = kept[np.argsort(boxes.low[kept - 1, 0], kind="stable")]
     sizes = np.cumsum(boxes.area[kept - 1]) // _BATCH_VOXELS
@@ -144,8 +147,8 @@ def batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
             yield Batch(kept[a:b][order], near, following, groups[order])
 
 
-def _highest(candidates: Segmentation) -> NDArray[np.float32]:
-    """Return the height of the highest voxel of each connected candidate, from 1."""
+def _measure_heights(candidates: Segmentation) -> NDArray[np.float32]:
+    """Return the height of each connected candidate (index 0 is unused)."""
     highest = np.zeros(len(candidates.boxes.area) + 1, np.float32)
     for index in range(len(candidates.blocks)):
         runs, labels = candidates.load(index)
@@ -158,11 +161,11 @@ def _highest(candidates: Segmentation) -> NDArray[np.float32]:
     return highest
 
 
-def _gather(
+def _load_voxels(
     batch: Batch, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None
 ) -> list[Voxels]:
-    """Return the voxels of connected candidates, ascending in each group."""
-    of_block = partial(_gather_block, batch=batch, checkpoint=checkpoint, shape=shape)
+    """Return the voxels of the candidates of a batch, ascending in each group."""
+    of_block = partial(_load_block, batch=batch, checkpoint=checkpoint, shape=shape)
     parts = list((map if pool is None else pool.map)(of_block, batch.blocks))
     of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
     order, first = order_by_group(of_voxel, int(of_voxel.max(initial=-1)) + 1)
@@ -170,7 +173,7 @@ def _gather(
     return [Voxels(*one) for one in zip(*split, strict=True)]
 
 
-def _gather_block(
+def _load_block(
     place: tuple[int, Block, NDArray[np.int32]],
     batch: Batch,
     checkpoint: Any,
@@ -198,12 +201,12 @@ def _gather_block(
 
 
 class FindEvents:
-    """Divide a batch into events: what `map_tasks` calls.
+    """Divide a batch into events; a task for `map_tasks`.
 
     Parameters
     ----------
     checkpoint
-        Where candidates are kept.
+        Store of the candidates.
     shape, settings, threshold
         See `find_events`.
     """
@@ -221,14 +224,14 @@ class FindEvents:
     def __call__(
         self, batch: Batch, pool: Executor | None
     ) -> tuple[list[DividedEvent], int]:
-        """Return the events of a batch, and the first frame of those to come."""
+        """Return the events of a batch, and the first frame of later batches."""
         voxels = batch.load(self.checkpoint, self.shape, pool)
         found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
         return list(found), batch.following
 
 
-def to_send(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
-    """Return a batch with its voxels, for workers that do not see the checkpoint."""
+def attach_voxels(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
+    """Return a batch with its voxels, for workers that cannot read the checkpoint."""
     voxels = batch.load(checkpoint, shape)
     return Batch(batch.numbers, [], batch.following, batch.groups, voxels)
 
@@ -242,9 +245,9 @@ def find_events(
 ) -> Iterator[DividedEvent]:
     """Yield the events of independent groups of candidate voxels, the highest first.
 
-    Threads share the groups; where there is one group, they share its events.
+    Threads share the groups; if there is only one group, they share its events.
     """
-    divide = partial(_divide, shape=shape, settings=settings, threshold=threshold)
+    divide = partial(_divide_group, shape=shape, settings=settings, threshold=threshold)
     if pool is None or len(groups) < 2:
         found = [divide(group, pool=pool) for group in groups]
     else:
@@ -252,20 +255,20 @@ def find_events(
     yield from sorted(chain.from_iterable(found), key=lambda event: event.rank)
 
 
-def _divide(
+def _divide_group(
     voxels: Voxels,
     shape: tuple[int, int, int],
     settings: CalibratedSettings,
     threshold: float,
     pool: Executor | None = None,
 ) -> list[DividedEvent]:
-    """Return the events among candidate voxels."""
+    """Return the events among the candidate voxels of one group."""
     hills = find_hills(
         voxels.at, voxels.value, voxels.noise, shape, settings.prominence, settings.foot
     )
-    hills = _without_hot_pixels(hills, voxels, settings)
+    hills = _remove_hot_pixels(hills, voxels, settings)
     part_of, event_of = join_by_arrival(
-        hills, voxels.at, voxels.value, voxels.noise, shape, _rule(settings)
+        hills, voxels.at, voxels.value, voxels.noise, shape, _make_join_rule(settings)
     )
     event = event_of[hills.hill]
     order, first = order_by_group(event, len(event_of))
@@ -278,7 +281,7 @@ def _divide(
     if not len(numbers):
         return []
     touching = event[hills.links]
-    extents = _extents(
+    extents = _find_extents(
         voxels,
         hills,
         (order, first),
@@ -291,8 +294,8 @@ def _divide(
     large = np.diff(extents.first) >= settings.min_size
     of = {int(n): extents.of(i) for i, n in enumerate(numbers) if large[i]}
     peaks = {int(n): float(extents.peak[i]) for i, n in enumerate(numbers) if large[i]}
-    layered = _share(voxels, event, of, peaks, touching, shape, settings, pool)
-    parts = _parts(voxels, hills, part_of, event_of, threshold)
+    layered = _share_voxels(voxels, event, of, peaks, touching, shape, settings, pool)
+    parts = _list_parts(voxels, hills, part_of, event_of, threshold)
     summit = hills.summit[np.array(list(of), np.int64) - 1]
     ranks = (-voxels.value[summit]).tolist(), voxels.at[summit].tolist()
     return [
@@ -301,17 +304,17 @@ def _divide(
     ]
 
 
-def _rule(settings: CalibratedSettings) -> JoinRule:
+def _make_join_rule(settings: CalibratedSettings) -> JoinRule:
     return JoinRule(
         (settings.dip, settings.dip_in_time),
         (settings.border_doubt, settings.pass_doubt),
     )
 
 
-def _without_hot_pixels(
+def _remove_hot_pixels(
     hills: Hills, voxels: Voxels, settings: CalibratedSettings
 ) -> Hills:
-    """Return the hills without those that are the light of a single pixel."""
+    """Return the hills without those that a single bright pixel causes."""
     gain = gaussian_square(settings.smooth_sigma, settings.reach) ** 1.5
     hot = single_pixel_hills(
         hills.summit,
@@ -328,7 +331,7 @@ def _without_hot_pixels(
     )
 
 
-def _extents(
+def _find_extents(
     voxels: Voxels,
     hills: Hills,
     members: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -338,10 +341,15 @@ def _extents(
     settings: CalibratedSettings,
     pool: Executor | None,
 ) -> Extents:
-    """Return the extents of the events ``numbers``, in that order."""
+    """Return the extents of the events ``numbers``, in this order.
+
+    ``members``: voxels ordered by event, and the first of each event; ``known``: height
+    of each event, and pairs of events that touch.
+    """
     order, first = members
     height, touching = known
-    # what events share is estimated from the smoothed signal as it is
+    # for events that touch another event, use the smoothed signal without sharpening:
+    # shared voxels are estimated from it
     sharpness = sharpness_of(height[numbers])
     both = np.isin(touching, numbers).all(axis=1)
     meet = np.zeros(len(height), bool)
@@ -373,17 +381,17 @@ def _extents(
     )
 
 
-def _parts(
+def _list_parts(
     voxels: Voxels,
     hills: Hills,
     part_of: NDArray[np.int32],
     event_of: NDArray[np.int32],
     threshold: float,
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the parts of each event above the threshold, see `DividedEvent`."""
+    """Return event -> its parts above the threshold, see `DividedEvent`."""
     size = np.bincount(part_of[hills.hill], minlength=len(part_of))
     z = voxels.value[hills.summit] / voxels.noise[hills.summit]
-    # a part is named by its highest hill, and an event by its highest part
+    # the number of a part is that of its highest hill; of an event, its highest part
     names = 1 + np.flatnonzero(part_of[1:] == np.arange(1, len(part_of)))
     names = names[(z[names - 1] >= threshold) | (event_of[names] == names)]
     order = np.lexsort((names, event_of[names]))
@@ -398,7 +406,7 @@ def _parts(
     return {int(owner[b]): piece for b, piece in zip(begins, pieces, strict=True)}
 
 
-def _share(
+def _share_voxels(
     voxels: Voxels,
     event: NDArray[np.int32],
     extents: dict[int, NDArray[np.int64]],
@@ -408,7 +416,7 @@ def _share(
     settings: CalibratedSettings,
     pool: Executor | None,
 ) -> dict[int, LayeredEvent]:
-    """Return all voxels of each event, those below a neighbour included."""
+    """Return event -> all its voxels, including those that a stronger event hides."""
     levels = {number: settings.extent * peak for number, peak in peaks.items()}
     shared = (
         shared_voxels(

@@ -1,4 +1,4 @@
-"""What the whole field does: read once, before events are looked for in places."""
+"""Measure the activity of the whole field, before local events are detected."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from astrocast.kernels.frames.invalid import fill_invalid
 from astrocast.runtime.blocks import Block, map_blocks
 from astrocast.runtime.memory import scale_to_memory
 
-#: most tiles along a side of the frame, fewer where a recording is so long that their
-#: courses would have more than so many values: they are held in memory
+#: most and fewest tiles along a side of the frame, and the most values in memory (tiles
+#: x frames): long recordings have fewer tiles
 _TILES, _LEAST_TILES, _MOST_VALUES = 20, 5, 8 << 20
 
 
 @dataclass(frozen=True)
 class Field:
-    """Means of tiles over a whole recording.
+    """Mean of each tile of the frame, over a whole recording.
 
     Parameters
     ----------
     tiles
-        (frame, tile), float32, tiles row after row.
+        float32 (frame, tile), tiles in row-major order.
     side
-        Of a tile, in pixels.
+        Side of a tile, in pixels.
     shape
-        Of a frame, (row, column).
+        Shape of a frame, (row, column).
     bad
-        Frames that are not pictures (black, saturated, a flash), bool, (frame,).
+        bool (frame,): bad frames (black, saturated, a flash).
     """
 
     tiles: NDArray[np.float32]
@@ -48,7 +48,7 @@ class Field:
 
     @classmethod
     def read(cls, recording: Recording, pool: Executor | None, judge: bool) -> Field:
-        """Read a recording once, and judge its frames where they were not before."""
+        """Read a recording once; find bad frames if ``judge`` is True."""
         n, rows, columns = recording.shape
         side = max(1, -(-max(rows, columns) // tiles_along(n)))
         count = -(-rows // side) * -(-columns // side)
@@ -72,7 +72,7 @@ class Field:
     def interpolate_bad_frames(
         self, bad: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
-        """Return the tiles, bad frames interpolated over time."""
+        """Return the tiles with bad frames interpolated linearly over time."""
         if bad is None or not bad.any() or bad.all():
             return self.tiles
         good = np.flatnonzero(~bad)
@@ -89,12 +89,12 @@ class Field:
     def voxels(
         self, mask: tuple[int, NDArray[np.bool_]], start: int, stop: int
     ) -> NDArray[np.int64]:
-        """Return the voxels of tiles in a block, flat indices in the block, ascending.
+        """Return the voxels of active tiles, as ascending flat indices in the block.
 
         Parameters
         ----------
         mask
-            First frame, and tiles in each frame, (frame, tile).
+            (first frame, bool (frame, tile): active tiles from this frame on).
         start, stop
             Frames of the block.
         """
@@ -112,14 +112,14 @@ class Field:
 
 @dataclass(frozen=True)
 class MeasureField:
-    """Tile means and frame statistics of a block: what `map_blocks` calls.
+    """Measure tile means and frame statistics of a block; a task for `map_blocks`.
 
     Parameters
     ----------
     side
-        Of a tile, in pixels.
+        Side of a tile, in pixels.
     judge
-        Whether frames are judged.
+        Whether to measure the statistics that identify bad frames.
     """
 
     side: int
@@ -131,11 +131,11 @@ class MeasureField:
         """Return means, (frame, tile), and statistics of the block's own frames."""
         own = frames[block.inner]
         means = tile_means_of_frames(fill_invalid(own)[0], self.side, pool)
-        return means, _statistics(frames, block.lead, pool) if self.judge else []
+        return means, _measure_frames(frames, block.lead, pool) if self.judge else []
 
 
 def tiles_along(n_frames: int) -> int:
-    """Return the most tiles along a side of the frame for a number of frames.
+    """Return the number of tiles along a side of the frame, for a number of frames.
 
     Examples
     --------
@@ -146,10 +146,10 @@ def tiles_along(n_frames: int) -> int:
     return min(max(fits, _LEAST_TILES), _TILES)
 
 
-def _statistics(
+def _measure_frames(
     frames: NDArray[Any], lead: int, pool: Executor | None
 ) -> list[FrameStatistics]:
-    """Return the statistics of the frames from ``lead`` on, in pieces."""
+    """Return the statistics of the frames from ``lead`` on, one part per thread."""
     pieces = getattr(pool, "_max_workers", 1) if pool is not None else 1
     n = len(frames)
     cuts = [lead + (n - lead) * i // pieces for i in range(pieces + 1)]

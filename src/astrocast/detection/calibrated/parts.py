@@ -1,7 +1,7 @@
-"""The parts of events: maxima that a stricter rule keeps apart.
+"""The parts of events: maxima that a stricter rule separates.
 
-An event that travels, or that has several peaks, is one event in the table. Its parts
-are kept beside it, so that a user can look at either level.
+An event that travels or has several peaks is one event in the table. Its parts are
+stored in a second table, so that users can analyse either level.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def build_parts(
     Parameters
     ----------
     parts
-        Of each event: flat index of the highest voxel, height in standard deviations of
-        the noise, and number of voxels, (part, 3).
+        For each event, float64 (part, 3): flat index of the highest voxel, height in
+        standard deviations of the noise, number of voxels.
     numbers
         Number of each event in the event table.
     shape
-        Of the recording, (frame, row, column).
+        Shape of the recording, (frame, row, column).
 
     Returns
     -------
     pandas.DataFrame
-        ``event``; ``part``, from 1, the highest first; ``z``, ``x``, ``y``: frame, row
-        and column of its peak; ``height`` in standard deviations of the noise;
-        ``voxels``.
+        Columns: ``event``; ``part``, from 1, the highest first; ``z``, ``x``, ``y``:
+        frame, row and column of the peak; ``height`` in standard deviations of the
+        noise; ``voxels``: their number.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def write_parts(folder: Path, table: pd.DataFrame) -> None:
 
 
 def finish_parts(folder: Path, first_frame: int, divided: bool) -> None:
-    """Count frames from the start of the recording; remove parts of divided events.
+    """Convert frames to frames of the recording; remove the table after a division.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def finish_parts(folder: Path, first_frame: int, divided: bool) -> None:
     first_frame
         Frame of the recording that was frame 0 of the detection.
     divided
-        Whether events were divided after the detection: then each part is an event, and
-        the numbers of the table would be wrong.
+        Whether events were divided after the detection. Then the event numbers in the
+        table of parts are wrong, and the table is removed.
     """
     path = folder / PARTS
     if divided:

@@ -1,9 +1,9 @@
-"""Detection in units of the recording's own noise: entry points.
+"""Detection in units of the noise of the recording: entry points.
 
-The recording is read once for the course of the whole field, then in stretches of some
-hundred frames: for their noise and background, and again for the signal above it, of
-which the voxels that stand out are kept (`candidates`). Connected candidates are then
-divided into events (`divide`).
+The recording is read once for the activity of the whole field. Then it is read in
+stretches of some hundred frames: first to measure noise and background, then to find
+the voxels above them (`candidates`). Connected candidates are divided into events
+(`divide`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,18 @@ from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
 from astrocast.detection.calibrated.candidates import CandidateSearch
+from astrocast.detection.calibrated.decoys import (
+    Decoys,
+    find_decoys,
+    warn_of_false,
+    write_decoys,
+)
 from astrocast.detection.calibrated.divide import (
     Batch,
     DividedEvent,
     FindEvents,
-    batches,
-    to_send,
+    attach_voxels,
+    plan_batches,
 )
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.gaps import GapRemainders
@@ -45,24 +52,35 @@ from astrocast.events.schema import Column
 from astrocast.io.recording import Recording
 from astrocast.kernels.calibrated.field_course import FieldEvents, whole_field_events
 from astrocast.kernels.calibrated.overlap import LayeredEvent
-from astrocast.kernels.calibrated.significance import confidence, height_for
+from astrocast.kernels.calibrated.significance import height_for
 from astrocast.kernels.masks.runs import list_voxels, paint_runs
 from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.calibrated import CalibratedSettings
 
 _EVENTS = "calibrated"
-#: slow fluctuations over the noise between frames from which a warning is given
+#: slow fluctuations / frame-to-frame noise, above which a warning is given
 _MOST_EXCESS = 2.5
-#: share of the activity of the whole field that a local event reaches at the same time;
-#: lower ones are where the field follows the common course less closely
+#: during a whole-field event, a local event must reach this multiple of its activity;
+#: weaker ones are places that follow the whole field less closely
 _ABOVE_FIELD = 0.7
-#: the same for events of which more than this share of the voxels is in these frames
+#: multiple for events with more than the fraction _WITHIN of their voxels in these
+#: frames
 _WITHIN, _ABOVE_FIELD_WITHIN = 0.7, 1.3
 CONFIDENCE = Column(
     "confidence",
     "float64",
     "",
-    "Probability that noise alone reaches the event's peak nowhere in the recording.",
+    "Probability that this is an event of the tissue: from its height and"
+    " whether the recording cuts it, as in simulated recordings, and from what the same"
+    " search finds in the inverted signal.",
+    "detector",
+)
+HEIGHT = Column(
+    "height",
+    "float64",
+    "sd",
+    "Highest smoothed signal of the event, in standard deviations of noise and"
+    " extrinsic fluctuations; NaN for whole-field events.",
     "detector",
 )
 
@@ -79,24 +97,23 @@ def segment_calibrated(
 ) -> Segmentation:
     """Return the events of a recording with their kind and confidence.
 
-    Goes on with the blocks that are done.
+    Blocks that an interrupted run finished are taken from the checkpoint.
 
     Parameters
     ----------
     recording
         Raw recording, or dF.
     settings, checkpoint, pool
-        Of the run.
+        Settings, checkpoint and threads of the run.
     advance
         Called with the number of frames after each block.
     border
-        Pixels at the top, bottom, left and right in which there are no events.
+        Pixels at (top, bottom, left, right) in which nothing is detected.
     bad_frames
-        Frames that hold no picture, (frames,): what happens in a few of them is taken
-        from their neighbours.
+        bool (frame,): bad frames; they are replaced from good frames.
     judged
-        Whether all frames were judged before; otherwise black, saturated and flash
-        frames are looked for here.
+        Whether ``bad_frames`` is complete; otherwise black, saturated and flash frames
+        are searched for here.
     """
     field = Field.read(recording, pool, judge=not judged)
     bad = field.bad if bad_frames is None else field.bad | bad_frames
@@ -120,25 +137,34 @@ def segment_calibrated(
             AstrocastWarning,
             stacklevel=stack_level(),
         )
+    decoys = find_decoys(
+        checkpoint, candidates.blocks, candidates.shape, settings, threshold, pool
+    )
+    write_decoys(checkpoint.path, decoys, candidates.shape)
+    found = Decoys.of(decoys, candidates.shape, settings)
     gaps = GapRemainders(unknown, int(np.prod(recording.shape[1:])))
-    writer = _Writer(candidates, field, of_field, gaps)
+    writer = _Writer(candidates, field, of_field, found, gaps)
     return writer.write(settings, threshold, pool)
 
 
 class _Writer:
-    """Writes events block by block, as soon as nothing more can come to a block."""
+    """Write events block by block, as soon as a block has all its events."""
 
     def __init__(
         self,
         candidates: Segmentation,
         field: Field,
         of_field: FieldEvents,
+        decoys: Decoys,
         gaps: GapRemainders,
     ) -> None:
         self.gaps = gaps
         self.candidates, self.field, self.of_field = candidates, field, of_field
+        self.decoys = decoys
         self.open_at: dict[int, list[Part]] = {}
         self.heights: list[float] = []
+        self.sizes: list[int] = []
+        self.cut: list[bool] = []
         self.parts: list[NDArray[np.float64]] = []
 
     def write(
@@ -153,12 +179,16 @@ class _Writer:
             for block in written:
                 block.result()
         n = len(self.heights)
-        voxels = float(np.prod(shape))
-        sure = confidence(np.array(self.heights), voxels, settings.sigma)
-        sure_of_field = 1 - 0.1 / self.of_field.ratio**2
+        of_local = self.decoys.probability(
+            np.array(self.heights), np.array(self.sizes), np.array(self.cut, np.bool_)
+        )
+        asked = settings.false_events * float(np.prod(shape)) / 20e6
+        warn_of_false(of_local, self.decoys, asked)
+        of_field = 1 - 0.1 / self.of_field.ratio**2
         measures = {
-            CONFIDENCE.name: np.concatenate([sure_of_field, sure]),
+            CONFIDENCE.name: np.concatenate([of_field, of_local]),
             KIND.name: np.array(["global"] * n_field + ["local"] * n),
+            HEIGHT.name: np.concatenate([np.full(n_field, np.nan), self.heights]),
         }
         found, was = number_events(self.candidates, _EVENTS, n + n_field, measures)
         number = np.empty(n + n_field + 1, np.int64)
@@ -174,7 +204,7 @@ class _Writer:
         pool: Executor | None,
         behind: Executor,
     ) -> list[Future[None]]:
-        """Divide the candidates; return what writes the blocks in another thread."""
+        """Divide the candidates; return the writing tasks of the blocks."""
         shape, blocks = self.candidates.shape, self.candidates.blocks
         n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
         written: list[Future[None]] = []
@@ -185,7 +215,7 @@ class _Writer:
                 parts = self.open_at.pop(index, [])
                 written.append(behind.submit(self._write_block, index, parts))
 
-        for events, following in self._found(settings, threshold, pool):
+        for events, following in self._divide_batches(settings, threshold, pool):
             for event in events:
                 size = shape[1] * shape[2]
                 activity = self.of_field.activity
@@ -194,6 +224,9 @@ class _Writer:
                 if self.gaps.is_remainder(event.layers.voxels, event.peak):
                     continue
                 self.heights.append(event.height)
+                at = event.layers.voxels
+                self.sizes.append(len(at))
+                self.cut.append(at[0] < size or at[-1] >= (shape[0] - 1) * size)
                 self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, edges):
                     waiting = self.open_at.setdefault(index, [])
@@ -202,21 +235,21 @@ class _Writer:
         write_until(shape[0])
         return written
 
-    def _found(
+    def _divide_batches(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
     ) -> Iterator[tuple[list[DividedEvent], int]]:
-        """Yield the events of each batch, and the first frame of those to come."""
+        """Yield the events of each batch, and the first frame of later batches."""
         candidates, shape = self.candidates, self.candidates.shape
         here = candidates.checkpoint
         there = here.for_workers()
-        found = batches(candidates, threshold)
+        found = plan_batches(candidates, threshold)
         if isinstance(there, CarriedBlocks):
-            found = (to_send(batch, here, shape) for batch in found)
+            found = (attach_voxels(batch, here, shape) for batch in found)
         task = FindEvents(there, shape, settings, threshold)
         yield from map_tasks(task, found, pool, describe=_describe_batch)
 
     def _write_block(self, index: int, parts: list[Part]) -> None:
-        """Write a block, its part of whole-field events below all others."""
+        """Write a block, with whole-field events below all local events."""
         block = self.candidates.blocks[index]
         shape = (block.stop - block.start, *self.candidates.shape[1:])
         of_field = [
@@ -227,7 +260,8 @@ class _Writer:
             shown = [part.voxels[~part.hidden] for part, _ in parts]
             taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
         for k, voxels in of_field:
-            # numbered before all local events, whose number is not known yet
+            # whole-field events have the first numbers: the number of local events is
+            # not known yet
             if len(voxels):
                 hidden = np.isin(voxels, taken, assume_unique=True)
                 taken = np.union1d(taken, voxels)
@@ -237,7 +271,7 @@ class _Writer:
 
 
 def _describe_batch(batch: Batch) -> tuple[str, int]:
-    """Return the name of a batch, and the bytes that dividing it needs."""
+    """Return a text that describes a batch, and the memory that its task needs."""
     blocks = [block for _, block, _ in batch.blocks]
     frames = f" in frames {blocks[0].start}:{blocks[-1].stop}" if blocks else ""
     return f"{len(batch.numbers)} candidates{frames}", 2 << 30
@@ -251,13 +285,13 @@ def follows_field(
     Parameters
     ----------
     voxels
-        Of the event, flat indices, ascending.
+        Voxels of the event, ascending flat indices.
     peak
-        Of its smoothed signal.
+        Peak of its smoothed signal.
     activity
-        Of the whole field in each frame, 0 where there is none, (frame,).
+        float32 (frame,): activity of the whole field, 0 outside whole-field events.
     size
-        Pixels of a frame.
+        Number of pixels of a frame.
     """
     frames = slice(voxels[0] // size, voxels[-1] // size + 1)
     highest = float(activity[frames].max())
@@ -265,6 +299,36 @@ def follows_field(
         return False
     within = (activity[voxels // size] > 0).mean() > _WITHIN
     return peak < (_ABOVE_FIELD_WITHIN if within else _ABOVE_FIELD) * highest
+
+
+@contextmanager
+def _in_memory(
+    recording: Recording, settings: CalibratedSettings | None, pool: Executor | None
+) -> Iterator[Segmentation]:
+    """Give the events of a recording, in a folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
+        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
+        yield segment_calibrated(
+            recording,
+            settings or CalibratedSettings(),
+            checkpoint,
+            pool,
+            lambda n: None,
+        )
+
+
+def calibrated_heights(
+    recording: Recording,
+    settings: CalibratedSettings | None = None,
+    pool: Executor | None = None,
+) -> NDArray[np.float64]:
+    """Return the height of each local event in standard deviations, (event,).
+
+    Takes what `calibrated_labels` takes.
+    """
+    with _in_memory(recording, settings, pool) as found:
+        heights: NDArray[np.float64] = found.measures[HEIGHT.name]
+    return heights[np.isfinite(heights)]
 
 
 def calibrated_labels(
@@ -279,27 +343,19 @@ def calibrated_labels(
     recording
         Raw recording, or dF.
     settings
-        Parameters; the defaults where None.
+        Parameters; None: the defaults.
     pool
-        Threads to share the work with.
+        Threads that share the work.
 
     Returns
     -------
     labels : numpy.ndarray
-        Number of the event of each voxel, of several the strongest, 0 where there is
-        none, int32 (frame, row, column).
+        int32 (frame, row, column): number of the event of each voxel; 0 outside events;
+        the strongest event where several share a voxel.
     confidence : numpy.ndarray
-        Of each event, (events,).
+        Confidence of each event, (events,).
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         volumes = [
             paint_runs(*found.load(index), pool) for index in range(len(found.blocks))
         ]
@@ -313,20 +369,9 @@ def calibrated_events(
 ) -> list[NDArray[np.int64]]:
     """Return the voxels of each event as flat indices of the recording.
 
-    Events may overlap.
-
-    Takes what `calibrated_labels` takes, which shows a voxel that several events share
-    as the strongest's.
+    Events may overlap, unlike in `calibrated_labels`. The parameters are the same.
     """
-    with tempfile.TemporaryDirectory(prefix="astrocast-") as folder:
-        checkpoint = Checkpoint(Path(folder) / "events.roi", {})
-        found = segment_calibrated(
-            recording,
-            settings or CalibratedSettings(),
-            checkpoint,
-            pool,
-            lambda n: None,
-        )
+    with _in_memory(recording, settings, pool) as found:
         layers = [found.load_events(index) for index in range(len(found.blocks))]
     size = recording.shape[1] * recording.shape[2]
     at = np.concatenate(

@@ -1,4 +1,4 @@
-"""A stretch of a recording for the calibrated detection: its background and noise."""
+"""Background and noise of a stretch of a recording, for the calibrated detection."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from astrocast.settings.calibrated import CalibratedSettings
 
 #: most voxels of a block
 BLOCK_VOXELS = 16 << 20
-#: most voxels of a block where it is only read: its memory is used again for the next
+#: most voxels of a block that is only read: its memory is used again for the next block
 READ_VOXELS = 4 << 20
-#: half a block is faster, as its memory is used anew, where that many frames make its
-#: halo a small part
+#: blocks of half this size are used if they have at least this many frames: they are
+#: faster because their memory is reused, and the halo is small beside them
 _WIDE_FRAMES = 64
-#: voxels in which the noise of a stretch is measured, in how many pieces, and the least
-#: frames of one
+#: the noise of a stretch is measured in this many voxels, in this many pieces, each of
+#: at least this many frames
 _SAMPLE_VOXELS, _SAMPLES, _SAMPLE_FRAMES = 3 << 20, 3, 8
-#: brightness classes of pixels, each with its own distribution of noise
+#: number of brightness classes of pixels; each has its own distribution of noise
 _CLASSES = 8
 
 
@@ -64,24 +64,24 @@ class Stretch:
     Parameters
     ----------
     start, stop
-        Frames of the recording.
+        First frame, and the frame after the last, in the recording.
     background, texture
-        Without events; the texture is of its mean with the noise of a frame.
+        Background without events, and texture of its mean (for residual motion).
     noise
-        Standard deviation of the spatially smoothed signal as white noise and slow
-        fluctuations make it, (row, column).
+        float32 (row, column): standard deviation of the spatially smoothed signal, from
+        white noise and slow fluctuations.
     light, slope
-        Light and gradient of the background, smoothed, (row, column).
+        float32 (row, column): smoothed brightness and gradient of the background.
     classes, tables
-        Brightness class of each pixel, and the z-scores of heights of its noise, see
-        `kernels.calibrated.tails`.
+        Brightness class of each pixel, and tables that map heights of its noise to
+        z-scores, see `kernels.calibrated.noise_tails`.
     measured
-        What the noise of the smoothed signal was measured to be.
+        Measured noise of the smoothed signal.
     n_frames
         Frames of the whole recording.
     correlated
-        Factor by which the correlation of the noise in time raises the noise of the
-        smoothed signal above that of independent frames with the same differences.
+        Noise of the smoothed signal / noise of independent frames with the same
+        frame-to-frame differences: the effect of correlation in time.
     """
 
     start: int
@@ -107,7 +107,7 @@ class Stretch:
         pool: Executor | None,
         field_active: NDArray[np.bool_] | None = None,
     ) -> Stretch:
-        """Read a stretch and a sample of it; return its noise and background."""
+        """Read a stretch, then a sample of it; return its noise and background."""
         gathered = LagMoments(step_edges(stop - start), recording.shape[1:])
         for block, frames in read_blocks(
             recording,
@@ -136,15 +136,15 @@ class Stretch:
         Parameters
         ----------
         moments
-            Of the frames of the stretch.
+            Moments of the frames of the stretch.
         span
-            First frame of the stretch and its end.
+            (first frame of the stretch, last frame + 1).
         n_frames
             Frames of the whole recording.
         settings, pool
-            Of the run.
+            Settings and threads of the run.
         field_active
-            Frames of the stretch in which the whole field is active, bool, (frame,).
+            bool (frame,): frames of the stretch with a whole-field event.
         """
         half = moments.half_squares
         correlation = correlation_in_time(half)
@@ -190,7 +190,7 @@ class Stretch:
 
     @property
     def excess(self) -> float:
-        """Slow fluctuations in units of the frame-to-frame noise, median factor."""
+        """Slow fluctuations / frame-to-frame noise, median over pixels."""
         slow = float(np.median(self.background.excess)) * self.measured.factor
         return slow * self.correlated
 
@@ -204,18 +204,18 @@ class Stretch:
     ) -> Stretch:
         """Return the stretch with its noise measured in a sample of frames.
 
-        The sample is taken from frame ``since`` on; from the whole stretch when None.
+        ``since``: first frame of the sample; None: the whole stretch is used.
         """
         counts: Any = 0
         own = float(gaussian_weights(settings.smooth_sigma, settings.reach)[0]) ** 3
         single = self.single
         heights, arrays = [], ReusedArrays()
         n = len(recording)
-        # at most a few frames at the ends differ from the median
+        # only a few frames at the ends have another gain than the median
         few = min(n, 1000)
         usual = np.median(self._gain(np.arange(few), few, settings))
         for block, frames in read_blocks(
-            recording, self._samples(recording, settings.reach + 1, since)
+            recording, self._plan_samples(recording, settings.reach + 1, since)
         ):
             above, smooth, _ = signal_of(frames, block, self, settings, pool, arrays)
             above, at = above[block.inner], np.arange(block.start, block.stop)
@@ -233,9 +233,10 @@ class Stretch:
         found = replace(found, flicker=max(found.flicker, settings.background_error))
         return replace(self, tables=tables, measured=found)
 
-    def _samples(
+    def _plan_samples(
         self, recording: Recording, halo: int, since: int | None
     ) -> list[Block]:
+        """Return the blocks of the sample; the whole stretch if it is short."""
         n, rows, columns = recording.shape
         start = self.start if since is None else since
         length = self.stop - start
@@ -260,20 +261,18 @@ class Stretch:
     def _gain(
         self, frames: NDArray[np.int64], n_frames: int, settings: CalibratedSettings
     ) -> NDArray[np.float32]:
-        """Return the share of the noise that smoothing in time leaves, (frame,)."""
+        """Return the noise after / before smoothing in time, float32 (frame,)."""
         gain = temporal_gain_of(frames, n_frames, settings.smooth_sigma, settings.reach)
-        # the level is itself a mean of as many frames, each with its noise
+        # the background is the mean of all frames of the stretch, with its own noise
         return np.sqrt(gain**2 + np.float32(1 / (self.stop - self.start)))
 
     def deviation(
         self, block: Block, settings: CalibratedSettings
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the deviation of the smoothed signal, and the kind of each frame.
+        """Return the noise of the smoothed signal, and the kind of each frame.
 
-        The standard deviation has the shape (kind of frame, row, column).
-
-        The frames of a block are of one kind, but for those at the ends of the
-        recording.
+        The standard deviation is float32 (kind of frame, row, column). All frames of a
+        block are of one kind, except those near the ends of the recording.
         """
         gains, which = np.unique(
             self._gain(np.arange(block.start, block.stop), self.n_frames, settings),
@@ -306,7 +305,7 @@ class ReusedArrays:
 
 
 def stretches(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """Return first frame and end of each stretch, about ``length`` frames.
+    """Return (first frame, last frame + 1) of stretches of about ``length`` frames.
 
     Examples
     --------
@@ -325,9 +324,9 @@ def blocks_of(
     halo: int = 0,
     most: int | None = None,
 ) -> list[Block]:
-    """Return the blocks in which frames of a recording are worked on.
+    """Return the blocks in which frames ``start`` to ``stop`` are processed.
 
-    ``most``: voxels of a block at most; what the memory limit allows when None.
+    ``most``: largest number of voxels of a block; None: as the memory limit allows.
     """
     most = most or scale_to_memory(BLOCK_VOXELS)
     n, rows, columns = recording.shape
@@ -349,10 +348,9 @@ def signal_of(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None]:
     """Return signal above background, smoothed signal, and mask of NaN voxels or None.
 
-    The smoothed signal has the block's own frames, the signal has all frames.
-
-    Voxels that were no numbers (None where all are) have a signal of exactly nothing.
-    With ``arrays``, both signals are valid up to the next call.
+    The signal has all frames that were read, the smoothed signal those of the block.
+    NaN voxels have the signal 0. With ``arrays``, both signals are valid up to the next
+    call.
     """
     values, invalid = fill_invalid(frames)
     shape = block.stop - block.start, *frames.shape[1:]

@@ -1,1 +1,1 @@
-"""From labelled voxels to the event table."""
+"""Make the event table from labelled voxels."""

@@ -1,4 +1,4 @@
-"""Dividing events between the first and the second pass (`split_events`)."""
+"""Divide events at minima between their maxima (`split_events`)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from astrocast.runtime.blocks import read_blocks
 from astrocast.runtime.cluster import connected_client, map_tasks
 
 _DIVIDED = "divided"
-#: voxels of the box of the largest event that is looked at: its frames are held in
-#: memory
+#: events whose bounding box has more voxels are not divided: the box is in memory
 _BOX_VOXELS = 64 << 20
 
 
@@ -37,22 +36,22 @@ def divide_events(
     advance: Callable[[int], None],
     still: bool = False,
 ) -> Segmentation:
-    """Return the segmentation with events divided where the signal sinks.
+    """Return the segmentation with events divided where the signal drops.
 
-    Between the maxima of an event.
+    That is, between the maxima of an event. The recording is read once, block by block:
+    an event is divided as soon as its last block was read, and a block is written as
+    soon as its last event is divided. Events are numbered again in raster order; their
+    names contain the number before the division.
 
-    The recording is read once, block by block; each event is divided when its last
-    block has been, and each block is written when its last event has been. On a cluster
-    the events that end in a block are a task, which reads their boxes. Events are
-    numbered in raster order again; their names keep the number from before. ``still``
-    says that the recording holds light that stands still: it is raw.
+    On a cluster, the events that end in a block are one task, which reads their boxes.
+
+    ``still``: the recording is raw, so it contains a constant background.
     """
     boxes, blocks = segmentation.boxes, segmentation.blocks
     ends = np.array([b.stop for b in blocks])
     last = np.searchsorted(ends, boxes.high[:, 0])
     first = np.searchsorted(ends, boxes.low[:, 0], side="right")
-    # from which block on one is still waiting for events that end in or after each
-    # block
+    # for each block: the first block with an event that ends in this block or later
     waiting = np.full(len(blocks) + 1, len(blocks))
     np.minimum.at(waiting, last, first)
     waiting = np.minimum.accumulate(waiting[::-1])[::-1]
@@ -61,7 +60,7 @@ def divide_events(
     done = _DividedEvents(segmentation)
     found = map_tasks(
         DivideEvents(recording, segmentation.shape, still),
-        _events_that_end(segmentation, first, last, frames),
+        _collect_ended_events(segmentation, first, last, frames),
         None,
         recordings=(recording,),
     )
@@ -75,39 +74,40 @@ def divide_events(
     return done.number_in_raster_order()
 
 
-def _events_that_end(
+def _collect_ended_events(
     segmentation: Segmentation,
     first: NDArray[np.intp],
     last: NDArray[np.intp],
     frames: Iterator[NDArray[Any]] | None,
 ) -> Iterator[list[_Event]]:
-    """Yield the events that end in each block; without boxes where no frames are given.
+    """Yield the events that end in each block.
 
-    ``first`` and ``last`` are the first and last block of each event.
+    ``first`` and ``last`` are the first and last block of each event. Without
+    ``frames`` the boxes of the events are empty.
     """
     boxes = segmentation.boxes
     collected: dict[int, _Event] = {}
     for index, block in enumerate(segmentation.blocks):
-        seen = next(frames) if frames is not None else None
+        own = next(frames) if frames is not None else None
         for event in np.flatnonzero((first <= index) & (last >= index)).tolist():
             if event not in collected:
                 collected[event] = _Event(boxes.low[event], boxes.high[event])
-            if seen is not None:
-                collected[event].see(block.start, seen)
+            if own is not None:
+                collected[event].copy_frames(block.start, own)
         _collect(segmentation, index, collected)
         yield [collected.pop(event) for event in np.flatnonzero(last == index).tolist()]
 
 
 @dataclass(frozen=True)
 class DivideEvents:
-    """Divide events where the signal sinks: what `map_tasks` calls.
+    """Divide events where the signal drops; a task for `map_tasks`.
 
     Parameters
     ----------
     recording
-        Read where the box of an event is not known yet.
+        Recording, from which empty boxes are read.
     shape
-        Of the recording.
+        Shape of the recording.
     still
         See `divide_events`.
     """
@@ -119,19 +119,19 @@ class DivideEvents:
     def __call__(
         self, events: list[_Event], pool: Executor | None
     ) -> list[tuple[LayeredEvent, NDArray[np.int32]]]:
-        """Return the voxels of each event, and the part of each."""
+        """Return the voxels of each event, and the part of each voxel."""
         found = []
         for event in events:
             if event.box is None and event.fits:
                 event.read(self.recording)
-            found.append(event.parts(self.shape, self.still))
+            found.append(event.divide(self.shape, self.still))
             event.box = None
         return found
 
 
 @dataclass
 class _Event:
-    """Data of one event: its voxels, which of them are hidden, and its box."""
+    """One event: its voxels, which of them are hidden, and the movie in its box."""
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
@@ -141,18 +141,18 @@ class _Event:
 
     @property
     def fits(self) -> bool:
-        """Whether the event is small enough to be looked at."""
+        """Whether the event is small enough to be divided."""
         return bool((self.high - self.low).prod() <= _BOX_VOXELS)
 
     def read(self, recording: Recording) -> None:
-        """Read the box."""
+        """Read the part of the recording in the box."""
         (z0, x0, y0), (z1, x1, y1) = self.low.tolist(), self.high.tolist()
         box = recording.read(z0, z1, slice(x0, x1), slice(y0, y1))
         recording.release()
         self.box = box.astype(np.float32, copy=False)
 
-    def see(self, start: int, frames: NDArray[Any]) -> None:
-        """Copy the part of a block in the box; the block begins at ``start``."""
+    def copy_frames(self, start: int, frames: NDArray[Any]) -> None:
+        """Copy the part of a block in the box; ``start``: first frame of the block."""
         if self.box is None and self.fits:
             self.box = np.zeros(self.high - self.low, np.float32)
         if self.box is not None:
@@ -164,10 +164,10 @@ class _Event:
             ]
             self.box[a - self.low[0] : b - self.low[0]] = inside
 
-    def parts(
+    def divide(
         self, shape: tuple[int, int, int], still: bool
     ) -> tuple[LayeredEvent, NDArray[np.int32]]:
-        """Return the event's voxels and the part (from 1) of each."""
+        """Return the voxels of the event, and the part (from 1) of each voxel."""
         voxels, hidden = np.concatenate(self.voxels), np.concatenate(self.hidden)
         order = np.argsort(voxels, kind="stable")
         event = LayeredEvent(
@@ -187,7 +187,7 @@ class _Event:
 
 
 def _collect(segmentation: Segmentation, index: int, events: dict[int, _Event]) -> None:
-    """Give each event its voxels in a block."""
+    """Add the voxels of a block to their events."""
     start = (
         segmentation.blocks[index].start * segmentation.shape[1] * segmentation.shape[2]
     )
@@ -218,7 +218,7 @@ class _DividedEvents:
         self.written = 0
 
     def add(self, event: int, whole: LayeredEvent, part: NDArray[np.int32]) -> None:
-        """Add an event with the part of each of its voxels."""
+        """Add an event; ``part``: the part of each of its voxels."""
         count = int(part.max())
         for number in range(1, count + 1):
             self.event.append(event)
@@ -231,7 +231,7 @@ class _DividedEvents:
                 self.waiting.setdefault(index, []).append((inside, len(self.event)))
 
     def write(self, stop: int) -> None:
-        """Write the blocks before ``stop``: nothing more comes to them."""
+        """Write the blocks before ``stop``, whose events are all divided."""
         for index in range(self.written, stop):
             block = self.segmentation.blocks[index]
             shape = (block.stop - block.start, *self.segmentation.shape[1:])

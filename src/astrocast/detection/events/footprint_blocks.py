@@ -1,4 +1,4 @@
-"""Traces over fixed footprints from one block of a recording: tasks of `map_blocks`."""
+"""Traces over fixed footprints in one block of a recording; tasks for `map_blocks`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from astrocast.runtime.blocks import Block
 
 @dataclass(frozen=True)
 class FootprintsOfBlock:
-    """Events whose traces cover frames of a block, numbered from 0 within it.
+    """Events whose traces cover frames of a block, numbered from 0 in the block.
 
     Parameters
     ----------
     near
-        Index of each in the recording, int64, ascending.
+        int64, ascending: index of each event in the recording.
     pixels, z0, z1
-        Footprint, first frame and the frame after the last of each.
+        Footprint, first frame, and frame after the last, of each event.
     windows
         Frames of the block that each trace covers.
     runs, labels, hidden
-        Shown runs, the number within the block (from 1) of each, and hidden runs.
+        Visible runs, the event of each (from 1, in the block), and hidden runs.
     """
 
     near: NDArray[np.int64]
@@ -51,7 +51,7 @@ class FootprintsOfBlock:
 def footprints_of_block(
     segmentation: Segmentation, index: int, pixels: Pixels, windows: Windows
 ) -> FootprintsOfBlock:
-    """Return what the traces of a block need of the events."""
+    """Return the footprints and windows of the events near a block."""
     block = segmentation.blocks[index]
     stops = windows.starts + np.diff(windows.offsets)
     near = np.flatnonzero((windows.starts < block.stop) & (stops > block.start))
@@ -79,12 +79,12 @@ def footprints_of_block(
 
 @dataclass(frozen=True)
 class TraceFootprints:
-    """Take traces over footprints from a block: what `map_blocks` calls.
+    """Compute traces over footprints in a block; a task for `map_blocks`.
 
     Parameters
     ----------
     light
-        Fluorescence, where it is another recording than the signal.
+        Fluorescence, if it is another recording than the signal; else None.
     is_light
         Whether the signal is the fluorescence.
     reference
@@ -118,7 +118,7 @@ class TraceFootprints:
 def add_part(
     traces: FootprintTraces, near: NDArray[np.int64], part: FootprintTraces
 ) -> None:
-    """Write the part of a block, of the events ``near``, to its place."""
+    """Copy the traces of a block into ``traces``; ``near``: indices of its events."""
     length = np.diff(part.windows.offsets)
     begin = (
         traces.windows.offsets[near] + part.windows.starts - traces.windows.starts[near]

@@ -1,6 +1,6 @@
-"""Traces of events over their fixed footprints, and the columns computed from them.
+"""Measure events over their fixed footprints: traces, and the columns made from them.
 
-A pass over the movie after detection.
+This is one pass over the movie after the detection.
 """
 
 from __future__ import annotations
@@ -47,25 +47,26 @@ from astrocast.runtime.blocks import (
     map_blocks,
     plan_blocks,
 )
+from astrocast.runtime.reduction import reduce_blocks
 
-#: frames read before and after an event: this many, and as long as the event, up to the
-#: most. Its decay and enough baseline on either side fit in
+#: number of frames before and after an event: as long as the event, within these
+#: limits. This covers its decay and enough baseline on either side
 LEAST_CONTEXT, MOST_CONTEXT = 30, 90
 
 
 @dataclass(frozen=True)
 class MeasuredMovies:
-    """What events are measured on; all of the same shape (frame, row, column).
+    """Movies on which events are measured; all of the shape (frame, row, column).
 
     Parameters
     ----------
     signal
         dF, or the fluorescence itself where `reference` is given.
     fluorescence
-        Fluorescence, for F0; None where only dF is known.
+        Fluorescence, for F0; None if only dF is available.
     reference
-        Mean image of the fluorescence (row, column), subtracted from each frame; None
-        where the signal is dF.
+        float32 (row, column): mean image of the fluorescence, which is subtracted from
+        each frame; None if the signal is dF.
     relative
         Whether the signal is dF/F.
     """
@@ -78,7 +79,7 @@ class MeasuredMovies:
 
 @dataclass(frozen=True)
 class FootprintMeasures:
-    """Traces over fixed footprints of all events, and what follows from them.
+    """Traces over fixed footprints of all events, and their heights and times.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class FootprintMeasures:
     pixels_count: NDArray[np.int64]
 
     def of_events(self, a: int, b: int) -> FootprintMeasures:
-        """Return the measures of events ``a + 1`` to ``b``."""
+        """Return the measures of the events with the numbers ``a + 1`` to ``b``."""
         own, whole = slice(a, b), self.traces
         first, last = whole.windows.offsets[a], whole.windows.offsets[b]
         traces = FootprintTraces(
@@ -115,25 +116,34 @@ class FootprintMeasures:
         )
 
 
+#: sum of frames, and number of finite values, of each pixel (row, column)
+Sums = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
 def mean_image(
     recording: Recording, blocks: list[Any], advance: Callable[[int], None]
 ) -> NDArray[np.float32]:
-    """Return the mean of all frames, NaN left out, float32 (row, column)."""
+    """Return the mean of all frames without NaN, float32 (row, column)."""
     total = np.zeros(recording.shape[1:])
     count = np.zeros(recording.shape[1:], np.int64)
     if blocks[0].stop - blocks[0].start < IMAGE_FRAMES:
         blocks = list(plan_blocks(len(recording), IMAGE_FRAMES))
-    for block, (added, finite) in map_blocks(recording, sum_frames, blocks):
+    for frames, (added, finite) in reduce_blocks(
+        recording, sum_frames, blocks, add_sums
+    ):
         total += added
         count += finite
-        advance(block.stop - block.start)
+        advance(frames)
     return (total / np.maximum(count, 1)).astype(np.float32)
 
 
-def sum_frames(
-    frames: NDArray[Any], block: Block, pool: Executor | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the sum of the frames of a block without NaN, and how many are finite."""
+def add_sums(one: Sums, other: Sums) -> Sums:
+    """Return the sums of two runs of frames together."""
+    return one[0] + other[0], one[1] + other[1]
+
+
+def sum_frames(frames: NDArray[Any], block: Block, pool: Executor | None) -> Sums:
+    """Return sum and count of the finite values of each pixel in a block."""
     values = frames.astype(np.float64)
     finite = np.isfinite(values)
     return np.where(finite, values, 0.0).sum(axis=0), finite.sum(axis=0)
@@ -151,13 +161,13 @@ def measure_footprints(
     Parameters
     ----------
     movies
-        What is read.
+        The movies.
     segmentation
         The events.
     batches
-        Their runs and boxes, all events in the order of their numbers.
+        Runs and boxes of all events, in the order of their numbers.
     pool, advance
-        Of the run.
+        Threads and progress of the run.
     """
     pixels = _join(
         [
@@ -192,7 +202,7 @@ def measure_footprints(
 
 
 def _join(parts: list[Pixels]) -> Pixels:
-    """Return the footprints of all batches as one."""
+    """Return the footprints of all batches, concatenated."""
     if not parts:
         return Pixels(np.empty(0, np.int64), np.zeros(1, np.int64))
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
@@ -203,21 +213,21 @@ def _join(parts: list[Pixels]) -> Pixels:
 
 @dataclass(frozen=True)
 class MeasureContext:
-    """What the columns for publication depend on besides the traces.
+    """What the columns for publication depend on, besides the traces.
 
     Parameters
     ----------
     metadata
         Frame rate and pixel size of the recording.
     first_frame
-        Frame of the recording that frame 0 of the boxes is.
+        Number of frame 0 of the boxes in the whole recording.
     frames
         Frames of the whole recording.
     looked_at
-        First row, row after the last, first column and column after the last of the
-        part of the frame in which events were looked for.
+        Part of the frame in which events were detected: (first row, last row + 1, first
+        column, last column + 1).
     bad_frames
-        Bad frames, bool (frames,); None where the quality is unknown.
+        bool (frame,): bad frames; None if the quality is unknown.
     relative
         Whether the signal is dF/F.
     """
@@ -231,7 +241,7 @@ class MeasureContext:
 
     @property
     def units(self) -> Units:
-        """Which units the columns have."""
+        """Units of the columns."""
         known = self.metadata
         return Units(known.frame_rate is not None, known.pixel_size is not None)
 
@@ -249,20 +259,20 @@ def measure_rows(
     Parameters
     ----------
     measures
-        Of all events.
+        Measures of all events.
     events
-        Which of them the batch is.
+        Indices of the events of the batch.
     boxes, shapes
         Boxes, masks and shapes of the batch.
     context
         Units and frames.
     pool
-        Threads to share the work with.
+        Threads that share the work.
     """
-    rows: dict[str, Any] = dict(_amplitudes(measures, events, context.relative))
-    rows |= _times(measures, events, context)
-    rows |= _places(measures, events, boxes, shapes, context, pool)
-    rows |= _flags(measures, events, boxes, context)
+    rows: dict[str, Any] = dict(_list_amplitudes(measures, events, context.relative))
+    rows |= _list_times(measures, events, context)
+    rows |= _list_places(measures, events, boxes, shapes, context, pool)
+    rows |= _list_flags(measures, events, boxes, context)
     count = events.stop - events.start
     rows[KIND.name] = [""] * count
     rows[PARTS.name] = np.ones(count, np.int64)
@@ -276,12 +286,13 @@ def measure_rows(
     return rows
 
 
-def _amplitudes(
+def _list_amplitudes(
     measures: FootprintMeasures, events: slice, relative: bool
 ) -> dict[str, NDArray[Any]]:
+    """Return the columns of amplitude, F0, noise, SNR and local baseline."""
     found = measures.courses
     height, noise = found.height[events], found.noise[events]
-    # the local baseline corrects errors of the background that dF was made with
+    # the local baseline corrects errors of the background that was subtracted for dF
     f0 = measures.traces.f0[events] + found.baseline[events]
     if relative:
         dff = height
@@ -301,9 +312,10 @@ def _amplitudes(
     }
 
 
-def _times(
+def _list_times(
     measures: FootprintMeasures, events: slice, context: MeasureContext
 ) -> dict[str, NDArray[Any]]:
+    """Return the columns of onset, peak, offset, durations and area under the curve."""
     found, rate = measures.courses, context.metadata.frame_rate
     frame = 1.0 if rate is None else 1.0 / rate
     start = measures.traces.windows.starts[events] + context.first_frame
@@ -323,7 +335,7 @@ def _times(
     return rows | {area: found.area[events] * frame}
 
 
-def _places(
+def _list_places(
     measures: FootprintMeasures,
     events: slice,
     boxes: Boxes,
@@ -331,6 +343,7 @@ def _places(
     context: MeasureContext,
     pool: Executor | None,
 ) -> dict[str, NDArray[Any]]:
+    """Return the columns of area, position, speed and direction."""
     units, rate = context.units, context.metadata.frame_rate
     height, width = context.metadata.pixel_size or (1.0, 1.0)
     size = boxes.high - boxes.low
@@ -351,12 +364,13 @@ def _places(
     }
 
 
-def _flags(
+def _list_flags(
     measures: FootprintMeasures,
     events: slice,
     boxes: Boxes,
     context: MeasureContext,
 ) -> dict[str, NDArray[Any]]:
+    """Return the columns that mark incomplete or unreliable events."""
     low, high = boxes.low, boxes.high
     z0, z1 = low[:, 0] + context.first_frame, high[:, 0] + context.first_frame
     top, bottom, left, right = context.looked_at

@@ -1,4 +1,4 @@
-"""Events that share voxels, stored block by block: shown and hidden voxels."""
+"""Store events that share voxels, block by block: visible and hidden voxels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from astrocast.kernels.masks.runs import (
 )
 from astrocast.runtime.blocks import Block
 
-#: an event in one block, by flat indices in the block, and its number
+#: voxels of an event in one block (flat indices in the block), and the event's number
 Part = tuple[LayeredEvent, int]
 
 
 def block_edges(
     blocks: Sequence[Block], shape: tuple[int, int, int]
 ) -> NDArray[np.int64]:
-    """Return the first voxel of each block, and the end of the last, (block + 1,)."""
+    """Return the first voxel of each block, and the end of the last; (blocks + 1,)."""
     size = shape[1] * shape[2]
     return np.array([b.start * size for b in blocks] + [shape[0] * size], np.int64)
 
@@ -36,13 +36,13 @@ def block_edges(
 def parts_by_block(
     event: LayeredEvent, edges: NDArray[np.int64]
 ) -> Iterator[tuple[int, LayeredEvent]]:
-    """Yield the blocks in which an event has voxels, and these as flat indices.
+    """Yield (index of a block, voxels of the event in it as flat indices of the block).
 
-    ``edges`` of the blocks, from `block_edges`.
+    ``edges``: from `block_edges`.
     """
     if not len(event.voxels):
         return
-    # only blocks from the first voxel to the last: there may be thousands
+    # search only the blocks from the first voxel to the last: there can be thousands
     first = int(np.searchsorted(edges, event.voxels[0], side="right")) - 1
     last = int(np.searchsorted(edges, event.voxels[-1], side="right"))
     cuts = np.searchsorted(event.voxels, edges[first : last + 1])
@@ -65,10 +65,10 @@ def write_layers(
     shape: tuple[int, int, int],
     parts: Sequence[Part],
 ) -> None:
-    """Keep the events of a block of ``shape`` (frame, row, column)."""
+    """Store the events of a block of ``shape`` (frame, row, column)."""
     volume = np.zeros(shape, np.int32)
     flat = volume.reshape(-1)
-    # what fills a hole of one event may be another event, whose the voxels are
+    # paint filled holes first, so that an event lying in a hole keeps its voxels
     for filled in (True, False):
         for event, number in parts:
             flat[event.voxels[~event.hidden & (event.filled == filled)]] = number
@@ -102,20 +102,20 @@ def number_events(
     measures: dict[str, NDArray[Any]],
     layered: bool = True,
 ) -> tuple[Segmentation, NDArray[np.int64]]:
-    """Return the events stored by `write_layers`, ordered by their first voxels.
+    """Return the events stored by `write_layers`, numbered by their first voxels.
 
-    With the number that each had there.
+    Also returns the previous number of each event, int64 (events,).
 
     Parameters
     ----------
     segmentation
-        What they were found in.
+        The candidates or events from which they were made.
     step
         Name of the step under which the blocks are stored.
     count
         Number of events.
     measures
-        What is said of each event, in the order of the numbers there.
+        Column name -> values, in the order of the previous numbers.
     layered
         Whether events may share voxels.
     """
@@ -149,7 +149,7 @@ def number_events(
 
 
 def count_shared(segmentation: Segmentation) -> NDArray[np.int64]:
-    """Return how many voxels each event has in common with others, (events,)."""
+    """Return the number of voxels that each event shares, int64 (events,)."""
     shared = np.zeros(len(segmentation.boxes.area) + 1, np.int64)
     for index in range(len(segmentation.blocks)):
         below, hidden = segmentation.load_hidden(index)

@@ -33,22 +33,20 @@ class Segmentation:
     blocks
         Frames of each block.
     final
-        For each block, the event (from 1) of each of its labels.
+        For each block, the event (from 1) of each label in the block.
     boxes
-        Bounding box and size of each event, in frames of the recording that was worked
-        on.
+        Bounding box and size of each event, in frames of the processed recording.
     invalid_voxels
-        NaN and infinite voxels of the recording.
+        Number of NaN and infinite voxels of the recording.
     step
         Name of the step under which the blocks are stored.
     undivided, part
-        After events were divided: the number each event had before, and its part (0:
-        not divided), (events,).
+        After a division, (events,): number of the event before it, and the part (0: was
+        not divided).
     measures
-        What a method of detection says of each event beyond the base table: column name
-        -> (events,).
+        Further columns that the method of detection provides: name -> (events,).
     layered
-        Whether events may share voxels, of which `load` gives each to one event.
+        Whether events may share voxels; `load` assigns each shared voxel to one event.
     """
 
     checkpoint: Checkpoint
@@ -66,7 +64,7 @@ class Segmentation:
     def names(self, a: int, b: int) -> list[str]:
         """Return the names of events ``a + 1`` to ``b``.
 
-        The number, and the number of the part where an event was divided.
+        A name is the number; for a divided event ``<number>_<part>``.
         """
         if self.undivided is None or self.part is None:
             return [str(i) for i in range(a + 1, b + 1)]
@@ -81,16 +79,16 @@ class Segmentation:
         return np.where(self.part > 0, self.undivided, 0)
 
     def load(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the runs of a block in the event map and the event of each."""
+        """Return the visible runs of a block, and the event of each run."""
         runs, labels = load_runs(
             self.checkpoint, index, self.blocks[index], self.shape, self.step
         )
         return runs, self.final[index][labels]
 
     def load_hidden(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return the hidden runs of a block and the event of each.
+        """Return the hidden runs of a block, and the event of each run.
 
-        There the event map shows a stronger event.
+        In hidden runs, the event map shows a stronger event.
         """
         block = self.blocks[index]
         shape = (block.stop - block.start, *self.shape[1:])
@@ -108,13 +106,13 @@ class Segmentation:
         return runs, self.final[index][stored["below_labels"]]
 
     def load_events(self, index: int) -> tuple[Runs, NDArray[np.int32]]:
-        """Return all runs of the events in a block, hidden or not, and their events."""
+        """Return all runs of a block, visible and hidden, and the event of each run."""
         shown = self.load(index)
         return merge_runs(*shown, *self.load_hidden(index)) if self.layered else shown
 
 
-#: a span of a cluster is so many times as long as the frames before it that its
-#: stream needs: these are worked on twice
+#: on a cluster, a span of blocks is this many times as long as the lead-in of its
+#: stream, which is computed twice
 SPAN_LEADS = 4
 
 
@@ -158,19 +156,19 @@ def segment(
     pool: Executor | None,
     advance: Callable[[int], None],
 ) -> Segmentation:
-    """Find the regions of active voxels in the recording.
+    """Return the regions of active voxels in the recording.
 
-    Blocks that an interrupted run finished are taken from the checkpoint. On a cluster
-    spans of blocks are tasks, each with a stream of its own.
+    Blocks that an interrupted run finished are taken from the checkpoint. On a cluster,
+    each span of blocks is a task with its own stream.
 
     Parameters
     ----------
     recording
-        Input.
+        The recording.
     opener
         Opens the stream that finds active voxels.
     lead
-        Frames before a frame that the stream needs.
+        Number of frames before a frame that the stream needs.
     checkpoint
         Store of finished blocks.
     block_frames
@@ -189,7 +187,7 @@ def segment(
     if todo < len(blocks):
         task = SegmentSpan(recording, opener, lead, checkpoint, blocks, advance)
         apart = connected_client() is not None and opener.tap is None
-        # marks of peaks are read from the folder of the run
+        # workers read the marks of peaks from the folder of the run
         if apart and (opener.peaks is None or sees_folder(checkpoint.blocks)):
             count = max(1, -(-SPAN_LEADS * lead // block_frames))
             spans = [
@@ -212,7 +210,7 @@ def segment(
 
 
 class SegmentSpan:
-    """Find the regions of consecutive blocks: what `map_tasks` calls.
+    """Find the regions of consecutive blocks; a task for `map_tasks`.
 
     Parameters
     ----------
@@ -235,16 +233,16 @@ class SegmentSpan:
         self.checkpoint, self.blocks, self.advance = checkpoint, blocks, advance
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a worker needs; it shows no progress."""
+        """Return the state for a worker, which shows no progress."""
         there = {"checkpoint": self.checkpoint.for_workers(), "advance": None}
         return vars(self) | there
 
     def __call__(
         self, span: tuple[int, int], pool: Executor | None
     ) -> CarriedBlocks | None:
-        """Return the blocks of a span if they travel back; None where they are kept."""
+        """Return the blocks of a span if they could not be stored, else None."""
         store = self.checkpoint
-        if isinstance(store, CarriedBlocks):  # each task its own
+        if isinstance(store, CarriedBlocks):  # a new one for each task
             store = CarriedBlocks()
         first, last = span
         stream = self.opener.open(max(0, self.blocks[first].start - self.lead), pool)
@@ -273,7 +271,7 @@ class SegmentSpan:
 def _mask_blocks(
     recording: Recording, stream: ActivityStream, blocks: list[Block], todo: int
 ) -> Iterator[tuple[int, NDArray[np.bool_], int]]:
-    """Yield index, mask and invalid voxels of the blocks from ``todo`` on."""
+    """Yield (index, mask, number of invalid voxels) of the blocks from ``todo`` on."""
     step = blocks[0].stop - blocks[0].start
     first = stream.begin
     reads = [
@@ -296,7 +294,7 @@ def _mask_blocks(
             yield index, whole[block.start - begin : block.stop - begin], invalid
             pieces, begin = [whole[block.stop - begin :]], block.stop
             index += 1
-        if index == len(blocks):  # of a span
+        if index == len(blocks):  # the end of a span, not of the recording
             reader.close()
             return
 
@@ -308,7 +306,7 @@ def load_runs(
     shape: tuple[int, int, int],
     step: str = ACTIVE,
 ) -> tuple[Runs, NDArray[np.int32]]:
-    """Return the runs of a block and their labels within the block."""
+    """Return the runs of a block, and their labels in the block."""
     stored = checkpoint.load(step, index, "start", "stop", "first", "labels")
     runs = Runs(
         stored["start"],
@@ -322,6 +320,7 @@ def load_runs(
 def _frame_of(
     runs: Runs, labels: NDArray[Any], frame: int
 ) -> tuple[Runs, NDArray[Any]]:
+    """Return the runs of one frame, and their labels."""
     rows = runs.shape[1]
     first = runs.first[frame * rows : (frame + 1) * rows + 1]
     part = slice(first[0], first[-1])
@@ -334,7 +333,7 @@ def _frame_of(
 def join_blocks(
     checkpoint: Checkpoint, shape: tuple[int, int, int], blocks: list[Block]
 ) -> Segmentation:
-    """Return the regions of all blocks, those that touch across blocks joined."""
+    """Return the regions of all blocks; regions that touch across blocks are joined."""
     offsets, pairs, invalid = [0], [], 0
     last: tuple[Runs, NDArray[Any]] | None = None
     for index, block in enumerate(blocks):

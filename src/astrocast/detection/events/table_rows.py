@@ -1,4 +1,4 @@
-"""Third pass: the rows of the event table, in batches of events."""
+"""Make the rows of the event table, in batches of events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from astrocast.kernels.event_features.shape import FOOTPRINT_PROPERTIES, MASK_PR
 from astrocast.kernels.masks.runs import Runs
 from astrocast.runtime.cluster import map_tasks
 
-#: events, and voxels of their boxes, that are worked on together
+#: most events of a batch, and most voxels of their boxes
 _EVENTS, _VOXELS = 2000, 64 << 20
 
 
@@ -41,17 +41,17 @@ class EventBatch:
     Parameters
     ----------
     number
-        Number of each event in the event map, int64, (events,).
+        int64 (events,): number of each event in the event map.
     boxes
-        Bounding boxes, frames counted from the first processed frame.
+        Bounding boxes; frames are counted from the first processed frame.
     runs
-        Their voxels.
+        Voxels of the events.
     measured
-        Their signals.
+        Signals of the events.
     measures
-        Their traces over fixed footprints; None where there are none.
+        Traces over fixed footprints; None if they were not measured.
     hidden
-        Their hidden voxels; None where events share none.
+        Hidden voxels; None if events do not share voxels.
     """
 
     number: NDArray[np.int64]
@@ -64,15 +64,14 @@ class EventBatch:
 
 @dataclass(frozen=True)
 class SourceFrames:
-    """Frames of the recording that the events lie in, with their quality.
+    """Position of the processed frames in the recording, and their quality.
 
     Parameters
     ----------
     first_frame
-        Frame of the recording that frame 0 of the boxes is (`z_slice`).
+        Number of frame 0 of the boxes in the recording (`z_slice`).
     bad_frames
-        Frames that motion correction flagged, bool, (frames,); None where nothing is
-        known.
+        bool (frame,): bad frames; None if the quality is unknown.
     """
 
     first_frame: int = 0
@@ -81,7 +80,7 @@ class SourceFrames:
 
 @dataclass(frozen=True)
 class Publication:
-    """What the columns for publication are made from, see `measure_rows`."""
+    """Input of the columns for publication, see `measure_rows`."""
 
     measures: FootprintMeasures
     context: MeasureContext
@@ -100,7 +99,7 @@ def write_table(
 
     ``advance`` is called with the number of events after each batch.
     """
-    batches = list(_batches(segmentation))
+    batches = list(_plan_batches(segmentation))
     found = map_tasks(
         RowsOfBatch(context, publication.context),
         (_gather(segmentation, measured, publication, a, b) for a, b in batches),
@@ -121,13 +120,13 @@ def _gather(
     a: int,
     b: int,
 ) -> EventBatch:
-    """Return events ``a + 1`` to ``b`` with all that their rows are made from."""
+    """Return events ``a + 1`` to ``b`` with all input for their rows."""
     boxes = segmentation.boxes
     values = slice(measured.offsets[a], measured.offsets[b])
     return EventBatch(
         np.arange(a + 1, b + 1),
         Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b]),
-        _runs_of(segmentation.load_events, segmentation, a, b),
+        _load_runs(segmentation.load_events, segmentation, a, b),
         EventSignals(
             measured.trace[values],
             measured.noise[values],
@@ -135,7 +134,7 @@ def _gather(
             measured.invalid[a:b],
         ),
         publication.measures.of_events(a, b),
-        _runs_of(segmentation.load_hidden, segmentation, a, b)
+        _load_runs(segmentation.load_hidden, segmentation, a, b)
         if segmentation.layered
         else None,
     )
@@ -143,12 +142,12 @@ def _gather(
 
 @dataclass(frozen=True)
 class RowsOfBatch:
-    """Make the rows of a batch of events: what `map_tasks` calls.
+    """Make the rows of a batch of events; a task for `map_tasks`.
 
     Parameters
     ----------
     context
-        What is known of the frames.
+        Position and quality of the frames.
     publication
         What the columns for publication depend on.
     """
@@ -157,7 +156,7 @@ class RowsOfBatch:
     publication: MeasureContext
 
     def __call__(self, batch: EventBatch, pool: Executor | None) -> dict[str, Any]:
-        """Return the columns, except names and what the detection says of events."""
+        """Return the columns, except names and those of the method of detection."""
         low, high = batch.boxes.low, batch.boxes.high
         shapes = event_shapes(batch.runs, low, high, pool)
         rows = event_rows(batch, self.context, pool, shapes)
@@ -175,7 +174,8 @@ class RowsOfBatch:
         return rows
 
 
-def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
+def _plan_batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
+    """Yield (a, b) for batches of the events ``a + 1`` to ``b``."""
     boxes = segmentation.boxes
     voxels = np.cumsum((boxes.high - boxes.low).prod(axis=1))
     a = 0
@@ -188,12 +188,13 @@ def _batches(segmentation: Segmentation) -> Iterator[tuple[int, int]]:
         a = b
 
 
-def _runs_of(
+def _load_runs(
     load: Callable[[int], tuple[Runs, NDArray[np.int32]]],
     segmentation: Segmentation,
     a: int,
     b: int,
 ) -> EventRuns:
+    """Return the runs of events ``a + 1`` to ``b``, ordered by event."""
     boxes = segmentation.boxes
     z0, z1 = boxes.low[a:b, 0].min(), boxes.high[a:b, 0].max()
     parts: list[NDArray[np.int64]] = []
@@ -218,9 +219,9 @@ def _runs_of(
 def event_runs(segmentation: Segmentation) -> Iterator[tuple[EventRuns, Boxes]]:
     """Yield runs and boxes of events in batches, in the order of their numbers."""
     boxes = segmentation.boxes
-    for a, b in _batches(segmentation):
+    for a, b in _plan_batches(segmentation):
         part = Boxes(boxes.low[a:b], boxes.high[a:b], boxes.area[a:b])
-        yield _runs_of(segmentation.load_events, segmentation, a, b), part
+        yield _load_runs(segmentation.load_events, segmentation, a, b), part
 
 
 def event_rows(
@@ -231,7 +232,7 @@ def event_rows(
 ) -> dict[str, Any]:
     """Return the base columns of the event table for a batch of events, except names.
 
-    ``shapes`` where they are computed already.
+    ``shapes``: shapes of the events if they are computed already.
     """
     low, high, measured = batch.boxes.low, batch.boxes.high, batch.measured
     size = high - low
@@ -264,7 +265,9 @@ def event_rows(
     unknown = np.isnan(measured.trace)
     rows["error"] = np.maximum.reduceat(unknown, measured.offsets[:-1]).astype(np.int64)
     rows["invalid_voxels"] = measured.invalid
-    rows["bad_frames_share"] = _bad_share(low[:, 0], high[:, 0], context.bad_frames)
+    rows["bad_frames_share"] = _share_bad_frames(
+        low[:, 0], high[:, 0], context.bad_frames
+    )
     rows |= {
         "trace": (measured.trace, measured.offsets),
         "noise_mask_trace": (measured.noise, measured.offsets),
@@ -274,9 +277,10 @@ def event_rows(
     return rows
 
 
-def _bad_share(
+def _share_bad_frames(
     z0: NDArray[np.int64], z1: NDArray[np.int64], bad_frames: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
+    """Return the fraction of bad frames in each event; NaN if it is unknown."""
     if bad_frames is None:
         return np.full(len(z0), np.nan)
     before = np.concatenate([[0], np.cumsum(bad_frames)])

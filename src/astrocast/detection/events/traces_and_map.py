@@ -1,4 +1,4 @@
-"""Second pass: the signal of each event, and the event map."""
+"""Measure the signal of each event, and write the event map."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class EventSignals:
     Parameters
     ----------
     trace, noise
-        One value per frame of each event, all events one after the other, float32.
+        float32: one value per frame of each event, all events concatenated.
     offsets
-        Where each event's begin, int64, (events + 1,).
+        int64 (events + 1,): index of the first value of each event.
     invalid
-        NaN and infinite voxels of each event, int64, (events,).
+        int64 (events,): number of NaN and infinite voxels of each event.
     """
 
     trace: NDArray[np.float32]
@@ -44,7 +44,7 @@ class EventSignals:
 def measure_events(
     recording: Recording, segmentation: Segmentation, pool: Executor | None
 ) -> EventSignals:
-    """Measure the signals of all events, without an event map or a hash."""
+    """Return the signals of all events, without writing an event map or a hash."""
     measured = _empty_signals(segmentation)
     checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
     given = (_events_of(segmentation, index) for index in range(len(blocks)))
@@ -54,7 +54,7 @@ def measure_events(
         signals = found or checkpoint.load(_SIGNAL, index)
         if found:
             checkpoint.save(_SIGNAL, index, **found)
-        _place(signals, measured, segmentation.boxes.low[:, 0])
+        _add_signals(signals, measured, segmentation.boxes.low[:, 0])
     return measured
 
 
@@ -68,7 +68,7 @@ def _empty_signals(segmentation: Segmentation) -> EventSignals:
     )
 
 
-def measure(
+def measure_and_map_events(
     recording: Recording,
     segmentation: Segmentation,
     event_map: EventMapWriter,
@@ -77,7 +77,7 @@ def measure(
 ) -> tuple[EventSignals, str]:
     """Measure the remaining blocks and write the event map.
 
-    Returns the signals and the hash of the input.
+    Returns the signals of all events, and the hash of the recording.
     """
     boxes = segmentation.boxes
     measured = _empty_signals(segmentation)
@@ -85,8 +85,7 @@ def measure(
     checkpoint, blocks = segmentation.checkpoint, segmentation.blocks
     with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
         last: Future[None] | None = None
-        # every block is read, even one that is measured: the hash is of the whole
-        # recording
+        # blocks that are measured already are read as well, for the hash
         given = (_events_of(segmentation, index) for index in range(len(blocks)))
         for index, (block, (hashes, signals)) in enumerate(
             map_blocks(recording, measure_block, blocks, given, pool=pool)
@@ -101,7 +100,7 @@ def measure(
                 signals = checkpoint.load(_SIGNAL, index)
             else:
                 checkpoint.save(_SIGNAL, index, **signals)
-            _place(signals, measured, boxes.low[:, 0])
+            _add_signals(signals, measured, boxes.low[:, 0])
             advance(block.stop - block.start)
         if last is not None:
             last.result()
@@ -110,16 +109,16 @@ def measure(
 
 @dataclass(frozen=True)
 class EventsOfBlock:
-    """The events in a block, numbered from 1 within it.
+    """The events in a block, numbered from 1 in the block.
 
     Parameters
     ----------
     number
-        Number of each in the recording, int64, ascending.
+        int64, ascending: number of each event in the recording.
     runs, labels
-        Their runs, and the number within the block of each.
+        Runs of the events, and the event (number in the block) of each run.
     boxes
-        Their boxes in the whole recording.
+        Boxes of the events in the whole recording.
     """
 
     number: NDArray[np.int64]
@@ -129,7 +128,7 @@ class EventsOfBlock:
 
 
 def _events_of(segmentation: Segmentation, index: int) -> EventsOfBlock | None:
-    """Return the events of a block; None where they are measured already."""
+    """Return the events of a block; None if they are measured already."""
     if segmentation.checkpoint.has(_SIGNAL, index):
         return None
     runs, labels = segmentation.load_events(index)
@@ -158,7 +157,7 @@ def signals_of_block(
     pool: Executor | None,
     events: EventsOfBlock | None,
 ) -> dict[str, NDArray[Any]] | None:
-    """Return the signals of the events in a block; None where there are no events."""
+    """Return the signals of the events in a block; None without ``events``."""
     if events is None:
         return None
     found = measure_signals(frames, events.runs, events.labels, events.boxes, pool)
@@ -171,9 +170,10 @@ def signals_of_block(
     }
 
 
-def _place(
+def _add_signals(
     signals: dict[str, NDArray[Any]], measured: EventSignals, z0: NDArray[np.int64]
 ) -> None:
+    """Copy the signals of a block into those of all events (changed in place)."""
     event = signals["event"] - 1
     at = measured.offsets[event] + signals["frame"] - z0[event]
     measured.trace[at], measured.noise[at] = signals["mean"], signals["noise"]

@@ -1,1 +1,1 @@
-"""Active voxels by the documented thresholds."""
+"""Find active voxels by spatial and temporal thresholds."""

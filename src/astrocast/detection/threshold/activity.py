@@ -1,6 +1,6 @@
 """Find active voxels in a stream of frames.
 
-Blocks of frames go in one after the other. Each step keeps the last frames that it
+The stream receives blocks of frames in order. Each step stores the last frames that it
 still needs and returns the frames whose result is final. So each frame is smoothed once
 and each peak is tested once, and the result does not depend on the size of the blocks.
 (Blocks with a halo, as in the other stages, would be smoothed three times, because a
@@ -51,7 +51,7 @@ class Rolling:
     halo
         Frames needed before and after each frame.
     operation
-        Takes frames, and the slice of them whose result is wanted; returns the result.
+        Function (frames, slice of wanted frames) -> result for the wanted frames.
     span
         Frames of the stream.
     """
@@ -87,15 +87,16 @@ class Rolling:
 class PeakStream:
     """Mark peaks of time courses in a stream of smoothed frames.
 
-    A peak depends on many frames: they stay in one buffer, and are moved to its front
+    A peak depends on many frames. They are stored in one buffer and moved to its front
     only when the buffer is full.
 
     Parameters
     ----------
     criteria
-        Definition of a peak; `PeakCriteria.reach` frames on either side decide.
+        Definition of a peak, which depends on `PeakCriteria.reach` frames on either
+        side.
     below_level
-        Whether peaks that stay below the spatial threshold are needed.
+        Whether peaks below the spatial threshold are needed.
     span
         Frames of the stream.
     pool
@@ -114,7 +115,7 @@ class PeakStream:
         self.reach, self.n_frames = criteria.reach, span.n_frames
         #: first frame in the buffers, and the frame after the last
         self.begin = self.have = span.first
-        # the first summit with a complete window; then the first frame with all peaks
+        # first maximum with a complete window; then the first frame with all its peaks
         self.next_summit = span.first + self.reach if span.first else 0
         self.span = Span(
             span.first + 2 * self.reach if span.first else 0, span.n_frames
@@ -133,7 +134,7 @@ class PeakStream:
         -------
         tuple
             Marks, bool (frame, row, column), their smoothed frames and thresholds:
-            views that are valid until the next call.
+            views that are valid only until the next call.
         """
         self._append(smooth, levels)
         n = self.have - self.begin
@@ -208,15 +209,15 @@ class ActivityStream:
         First frame of the stream. Its first mask is that of frame ``first +
         lead_frames(settings)``, or of frame 0 if ``first`` is 0.
     level
-        Absolute threshold, already multiplied by the noise if so asked; None: use the
-        spatial and temporal criteria.
+        Absolute threshold (after `adjust_for_noise`); None: use the spatial and
+        temporal criteria.
     border
-        Pixels at the top, bottom, left and right in which nothing is active.
+        Pixels at (top, bottom, left, right) in which nothing is active.
     pool
         Threads that share the work.
     peaks
-        Function (start, stop) -> marks of peaks, where they were found before in the
-        whole recording (no window, or frames too large for a stream).
+        Function (start, stop) -> marks of peaks, if they were computed before from the
+        whole recording (no window, or frames too large for a stream); else None.
     tap
         Receives the intermediate steps.
     """
@@ -280,7 +281,7 @@ class ActivityStream:
     def _cleaning_steps(
         self,
     ) -> list[tuple[str, int, Callable[[Frames, slice], Frames]]]:
-        """Return name, halo and operation of the cleaning steps, in their order."""
+        """Return (name, halo, operation) of the cleaning steps, in order."""
         s = self.settings
         steps: list[tuple[str, int, Callable[[Frames, slice], Frames]]] = []
         if s.fill_holes:
@@ -345,22 +346,22 @@ class ActivityStream:
         return mask
 
     def count_invalid(self, start: int, stop: int) -> int:
-        """Return how many voxels of these frames are NaN or infinite."""
+        """Return the number of NaN and infinite voxels in these frames."""
         return sum(self._invalid_count.pop(t, 0) for t in range(start, stop))
 
     def _finite(self, frames: Frames) -> NDArray[np.float32]:
-        """Return frames with NaN and infinity replaced; remember where they were."""
+        """Return frames with NaN and infinity replaced; store their positions."""
         start, self.taken = self.taken, self.taken + len(frames)
         values, invalid = fill_invalid(frames)
         if invalid is not None:
             for t in np.flatnonzero(invalid.any(axis=(1, 2))):
-                # the value that replaces NaN must not make a voxel active
+                # `push` sets these voxels to inactive
                 self.invalid[start + int(t)] = invalid[t]
                 self._invalid_count[start + int(t)] = int(invalid[t].sum())
         return values
 
     def _active(self, smooth: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Add smoothed frames; return active voxels by threshold or both criteria."""
+        """Add smoothed frames; return the active voxels, before cleaning."""
         s = self.settings
         if self.level is not None:
             return smooth > self.level
@@ -414,9 +415,9 @@ def peak_criteria(settings: DetectionSettings) -> PeakCriteria:
 
 
 def lead_frames(settings: DetectionSettings) -> int:
-    """Return the number of frames before a frame that its result depends on.
+    """Return the number of earlier frames that the result of a frame depends on.
 
-    A resumed run begins to read so many frames earlier.
+    A resumed run starts to read this many frames earlier.
     """
     lead = smoothing_radius(settings)
     if settings.threshold is None:

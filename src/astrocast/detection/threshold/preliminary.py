@@ -1,4 +1,4 @@
-"""Find what needs the whole recording first: noise level, border, global peaks."""
+"""Compute what needs the whole recording first: noise level, border, global peaks."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from astrocast.runtime.blocks import (
 from astrocast.runtime.cluster import map_tasks
 from astrocast.settings.detection import DetectionSettings
 
-#: bytes of time courses (float32) in memory at once
+#: bytes of time courses (float32) that are in memory at a time
 _TILE_BYTES = 128 << 20
 #: frames that a stream of peaks with a window would hold, up to this many bytes; peaks
 #: of wider frames are found in ranges of rows as well
 STREAM_BYTES = 2 << 30
 _PEAKS = "peaks"
 
-#: pixels that smoothing carries filled pixels inside, twice its usual sigma of 1.5
+#: smoothing spreads filled pixels this far into the frame: twice its usual sigma of 1.5
 BORDER_REACH = 3
-#: share of frames at the outermost place from which on a border is widened
+#: a border is widened if more than this fraction of frames has the largest shift
 BORDER_SHARE = 0.05
 
 
@@ -55,7 +55,7 @@ def row_tiles(recording: Recording) -> Iterator[slice]:
 def absolute_level(
     recording: Recording, settings: DetectionSettings, pool: Executor | None
 ) -> float | None:
-    """Return the absolute threshold; None where the settings have none.
+    """Return the absolute threshold, or None if the settings have none.
 
     With ``adjust_for_noise`` it is multiplied by the square root of the noise level.
     """
@@ -82,13 +82,13 @@ def absolute_level(
 
 
 def _describe_rows(rows: slice) -> tuple[str, int]:
-    """Return the name of a range of rows, and the bytes that its courses need."""
+    """Return a text that describes a range of rows, and the memory of its task."""
     return f"rows {rows.start}:{rows.stop} of all frames", 4 * _TILE_BYTES
 
 
 @dataclass(frozen=True)
 class NoiseOfRows:
-    """Estimate the noise of a range of rows: what `map_tasks` calls."""
+    """Estimate the noise of a range of rows; a task for `map_tasks`."""
 
     recording: Recording
 
@@ -101,14 +101,14 @@ class NoiseOfRows:
 
 @dataclass(frozen=True)
 class PeaksOfRows:
-    """Find the peaks of whole time courses of a range of rows.
+    """Find the peaks of whole time courses in a range of rows; a task for `map_tasks`.
 
     Parameters
     ----------
     recording, settings
         See `whole_course_peaks`.
     fills
-        Mean of each frame, put in the place of NaN, (frame,).
+        float64 (frame,): mean of each frame, which replaces NaN.
     """
 
     recording: Recording
@@ -116,7 +116,7 @@ class PeaksOfRows:
     fills: NDArray[np.float64]
 
     def __call__(self, tile: slice, pool: Executor | None) -> NDArray[np.uint8]:
-        """Return the marks of the rows, one bit per voxel."""
+        """Return the marks of the rows, one bit per voxel, uint8."""
         n, rows, _ = self.recording.shape
         sigma, radius, mode = self.settings.smoothing
         reach = smoothing_radius(self.settings)
@@ -143,14 +143,14 @@ class StoredPeaks:
     path
         The file.
     shape
-        Of the recording.
+        Shape of the recording.
     """
 
     path: Path
     shape: tuple[int, int, int]
 
     def bits(self, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
-        """Return the bits, mapped: uint8 (frame, row, eight columns)."""
+        """Return the memory-mapped bits: uint8 (frame, row, group of eight columns)."""
         n, rows, columns = self.shape
         size = (n, rows, -(-columns // 8))
         return np.memmap(self.path, np.uint8, mode, shape=size)
@@ -177,16 +177,16 @@ def whole_course_peaks(
 ) -> Callable[[int, int], NDArray[np.bool_]] | None:
     """Find peaks in whole time courses, where a stream cannot find them.
 
-    That is where prominence has no window (``temporal_wlen``), and where the frames
-    that a window spans are too large to hold (`STREAM_BYTES`). The recording is read in
-    ranges of rows, with the further rows that smoothing needs. The marks are stored on
-    disk, one bit per voxel; they do not depend on the ranges.
+    That is: the prominence has no window (``temporal_wlen``), or the frames of a window
+    are too large for memory (`STREAM_BYTES`). The recording is read in ranges of rows,
+    plus the rows that smoothing needs. The marks are stored on disk, one bit per voxel;
+    they do not depend on the ranges.
 
     Returns
     -------
     callable or None
-        (start, stop) -> marks, bool (frame, row, column); None where a stream finds
-        them, or no temporal criterion applies.
+        (start, stop) -> marks, bool (frame, row, column); None if a stream can find
+        them, or if the settings do not use the temporal criterion.
     """
     criteria = peak_criteria(settings)
     if settings.threshold is not None or not settings.use_temporal:
@@ -229,7 +229,7 @@ def _is_wide(recording: Recording, reach: int) -> bool:
 def known_registration(recording: Recording) -> Registration | None:
     """Return the motion correction stored beside a recording.
 
-    None where it is missing or has another number of frames.
+    None if it is missing or has another number of frames.
     """
     place = place_of(recording)
     if place is None:
@@ -241,7 +241,10 @@ def known_registration(recording: Recording) -> Registration | None:
 
 
 def widen_border(registration: Registration) -> tuple[int, int, int, int]:
-    """Return the filled border, wider on sides that many frames need whole."""
+    """Return the border that registration filled, widened where many frames reach it.
+
+    A side is widened by `BORDER_REACH` if many frames have the largest shift.
+    """
     rows, columns = registration.shifts.T
     top, bottom, left, right = (
         width + BORDER_REACH * bool(np.mean(need > max(width, 2) - 1) > BORDER_SHARE)
@@ -257,18 +260,17 @@ def border_widths(
     settings: DetectionSettings,
     registration: Registration | None,
 ) -> tuple[int, int, int, int]:
-    """Return the pixels at top, bottom, left and right that are left out.
+    """Return the pixels at (top, bottom, left, right) in which nothing is detected.
 
-    "auto" leaves out what registration filled. Where many frames lie far off (after a
-    jump), smoothing would carry the filled pixels further inside: `BORDER_REACH` more.
+    "auto" leaves out the pixels that registration filled, see `widen_border`.
     """
     if settings.exclude_border == "auto":
         border = widen_border(registration) if registration else (0, 0, 0, 0)
         if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
             warnings.warn(
-                "registration moved frames by the whole field, so that no pixel was"
-                " seen in all of them; nothing is left out at the edges. Look at the"
-                " shifts, or switch motion correction off",
+                "the shifts of the registration are as large as the frame, so that no"
+                " pixel is valid in all frames; no border is left out. Check the"
+                " shifts, or switch off the motion correction",
                 AstrocastWarning,
                 stacklevel=stack_level(),
             )
@@ -277,7 +279,7 @@ def border_widths(
         border = (settings.exclude_border,) * 4
     if border[0] + border[1] >= shape[1] or border[2] + border[3] >= shape[2]:
         raise InvalidValueError(
-            f"exclude_border is {border} pixels (top, bottom, left, right), and covers"
-            f" the whole frame of {shape[1]} x {shape[2]} pixels; use a smaller one"
+            f"exclude_border is {border} pixels (top, bottom, left, right), which is"
+            f" the whole frame of {shape[1]} x {shape[2]} pixels; use a smaller border"
         )
     return border

@@ -1,1 +1,1 @@
-"""One file per format of a recording."""
+"""Readers and writers of recordings, one module for each format."""

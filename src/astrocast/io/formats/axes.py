@@ -1,4 +1,4 @@
-"""From an array with named axes to frames whose channels alternate."""
+"""Read an array with named axes as frames whose channels alternate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from astrocast.io.selection import Selection, choose
 
 #: letters by which formats name positions, series, scenes, views and regions
 POSITIONS = "PSRVM"
-#: more planes than this along a lone channel axis are a movie whose writer knew no axes
+#: if the channel axis is the only one and longer than this, it is taken for the frames
 MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which planes of an array are the frames of a recording.
+    """The planes of an array that are the frames of a recording.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Layout:
     shape
         Length of each axis.
     time, channel
-        Axes of the frames and of the channels; None where there is one only.
+        Axes of the frames and of the channels; None if there is only one.
     chosen
-        Index along each axis of which one element is read.
+        Index along the other axes.
     choices
-        What there was to choose from: "plane", "position" -> names.
+        Names of all planes and positions, by "plane" and "position".
     """
 
     axes: str
@@ -45,7 +45,7 @@ class Layout:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def length(self, axis: str | None) -> int:
-        """Return the length of an axis, 1 where there is no such axis."""
+        """Return the length of an axis; 1 for None."""
         return 1 if axis is None else self.shape[self.axes.index(axis)]
 
     @property
@@ -65,7 +65,7 @@ class Layout:
         return frames, self.length("Y"), self.length("X")
 
     def index(self, frame: int, channel: int) -> dict[str, int]:
-        """Return where a plane is: axis -> index, for axes longer than one."""
+        """Return the index of a plane along each axis that is longer than 1."""
         at = dict(self.chosen)
         if self.time is not None:
             at[self.time] = frame
@@ -110,7 +110,7 @@ class Layout:
         Parameters
         ----------
         array
-            Anything that is indexed by integers and slices as NumPy arrays are.
+            Object that can be indexed by integers and slices like a NumPy array.
         start, stop, step
             Frames of the recording, channels alternating.
         rows, columns
@@ -154,8 +154,8 @@ def read_layout(
     ----------
     axes
         A letter for each axis, with Y and X: T time, C channel, Z plane, P, S, R, V
-        position; other letters are unknown axes. A single axis besides channel is the
-        axis of the frames, whatever its name, unless it is one of positions.
+        position; other letters are unknown axes. If there is a single axis in addition
+        to channels, it is the axis of the frames, unless it is one of positions.
     shape
         Length of each axis.
     where
@@ -163,23 +163,23 @@ def read_layout(
     selection
         Plane and position to read.
     names
-        Names to choose from: "plane", "position" -> one for each.
+        Names of the planes and positions, by "plane" and "position".
     stacks
-        Whether an axis that is called depth or channel is one even where there is no
-        other; otherwise it is taken as the frames of a movie.
+        Whether a single axis of depth or channels is really one; otherwise it is taken
+        for the frames of a movie.
 
     Raises
     ------
     ChoiceError
         There are several planes or positions, and none was chosen.
     FormatError
-        It is not a movie of single planes: colour, or unknown axes.
+        The array has colour or unknown axes.
     """
     chosen = selection or Selection()
     text = f"{where} has axes {axes} of shape {tuple(shape)}"
     if "Y" not in axes or "X" not in axes:
         raise FormatError(
-            f"{text}; expected rows Y and columns X: name the axes with axes="
+            f"{text}; expected axes with rows Y and columns X: name them with axes="
         )
     counted = [a for a, n in zip(axes, shape, strict=True) if n > 1 and a not in "YX"]
     lengths = dict(zip(axes, shape, strict=True))
@@ -188,7 +188,7 @@ def read_layout(
     positions = [a for a in others if a in POSITIONS]
     rest = [a for a in others if a not in POSITIONS]
     time = _time_axis(rest, chosen, stacks)
-    # programs that know no axes write a movie as many channels of one moment
+    # some programs write the frames of a movie as channels
     if channel and not others and not stacks and lengths["C"] > MOST_CHANNELS:
         time, channel = "C", None
     fixed: dict[str, int] = {}
@@ -198,8 +198,9 @@ def read_layout(
     unknown = [a for a in left if a != "Z"]
     if unknown or len(positions) > 1:
         raise FormatError(
-            f"{text}: it varies along {', '.join(counted)}, and the axis of frames is"
-            " unknown. Name the axes with axes=, for example axes='TZYX'"
+            f"{text}: several axes ({', '.join(counted)}) are longer than 1, and the"
+            " axis of the frames is not known. Name the axes with axes=, for example"
+            " axes='TZYX'"
         )
     for axis, kind in [(a, "position") for a in positions] + [
         (a, "plane") for a in left
@@ -220,13 +221,13 @@ def read_layout(
 
 
 def _time_axis(rest: list[str], chosen: Selection, stacks: bool) -> str | None:
-    """Return the axis of frames among axes that are neither channel nor position."""
+    """Return the axis of the frames; ``rest``: axes without channels and positions."""
     if "T" in rest:
         return "T"
     unknown = [a for a in rest if a != "Z"]
     if len(unknown) == 1:
         return unknown[0]
-    # a stack whose only axis is called depth is a movie, unless a plane was named
+    # a stack whose only axis is depth is a movie, unless a plane was chosen
     if rest == ["Z"] and chosen.plane is None and not stacks:
         return "Z"
     return None
@@ -235,23 +236,26 @@ def _time_axis(rest: list[str], chosen: Selection, stacks: bool) -> str | None:
 def _check_unused(
     selection: Selection, choices: Mapping[str, tuple[str, ...]], where: str
 ) -> None:
-    """Refuse a choice where there is nothing to choose, other than the first."""
+    """Raise an error if a choice other than 0 was made but there is only one item."""
     for kind in ("plane", "position"):
         wanted = getattr(selection, kind)
         if kind not in choices and wanted is not None and str(wanted) != "0":
-            raise ChoiceError(f"{where} has a single {kind}; there is no {wanted!r}")
+            raise ChoiceError(
+                f"{where} has a single {kind}; {wanted!r} does not exist, leave"
+                f" {kind} out"
+            )
 
 
 def times_of_frames(stamps: NDArray[Any], layout: Layout) -> NDArray[Any] | None:
-    """Return the time stamp of each frame; None where they do not fit the frames.
+    """Return the time stamp of each frame; None if their number does not fit.
 
     Parameters
     ----------
     stamps
-        One for each plane, each plane of the first channel, or each frame, in the
-        order of the file.
+        Time stamp of each plane, of each plane of the first channel, or of each frame,
+        in the order of the file.
     layout
-        Which planes are read.
+        The planes that are read.
     """
     lengths = dict(zip(layout.axes[:-2], layout.shape[:-2], strict=True))
     for axes in (layout.axes[:-2], layout.axes[:-2].replace("C", "")):
@@ -267,5 +271,5 @@ def times_of_frames(stamps: NDArray[Any], layout: Layout) -> NDArray[Any] | None
 
 
 def merge_names(found: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return a name for each of ``count``, empty where there is none."""
+    """Return ``count`` names: those found, then empty ones."""
     return tuple([*found, *[""] * count][:count])

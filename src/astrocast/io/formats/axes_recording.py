@@ -1,4 +1,4 @@
-"""An array with any order of axes as a recording, and the names of axes in files."""
+"""Arrays with any order of axes as recordings, and the names of axes in files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from astrocast.io.recording import (
 )
 from astrocast.io.selection import Selection
 
-#: words by which files name an axis
+#: words that files use as names of axes
 WORDS = {
     "T": ("t", "time", "frame", "frames", "num_frames"),
     "C": ("c", "channel", "channels", "ch"),
@@ -38,13 +38,13 @@ class AxesRecording(Recording):
     Parameters
     ----------
     array
-        Indexed by integers and slices as NumPy arrays are, with shape and dtype.
+        Object that can be indexed by integers and slices like a NumPy array.
     axes
         A letter for each axis, see `astrocast.io.formats.axes.read_layout`.
     selection
         Plane and position to read.
     metadata, path, loc
-        Its metadata.
+        Metadata, path and dataset of the recording.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AxesRecording(Recording):
 
 
 def _base(array: Any) -> NDArray[Any]:
-    """Return the memory of an array; of a dask array nothing."""
+    """Return a NumPy array itself; an empty array for other objects (dask)."""
     return array if isinstance(array, np.ndarray) else np.empty(0)
 
 
@@ -98,20 +98,20 @@ def find_axes(
     where: str,
     labels: Iterable[str] | None = None,
 ) -> str:
-    """Return the axes of an array: named by the user, by the file, or (frame, y, x).
+    """Return the axes of an array: given by the user, by the file, or (frame, y, x).
 
     Raises
     ------
     InvalidValueError
-        They are not known.
+        The axes are not known.
     FormatError
-        Another number of axes was named.
+        The number of given axes does not fit the array.
     """
     if selection.axes is not None:
         if len(selection.axes) != ndim:
             raise FormatError(
-                f"{where} has {ndim} axes, shape {tuple(shape)}; axes="
-                f"{selection.axes!r} names {len(selection.axes)}"
+                f"{where} has {ndim} axes, shape {tuple(shape)}, but axes="
+                f"{selection.axes!r} names {len(selection.axes)}; name all of them"
             )
         return selection.axes
     named = axes_from_labels(labels or ())
@@ -120,14 +120,14 @@ def find_axes(
     if ndim == 3:
         return "TYX"
     raise InvalidValueError(
-        f"{where} has {ndim} dimensions, shape {tuple(shape)}, but does not say which"
-        " is what. Name them with axes=, for example axes='TZYX' (T time, C channel, Z"
-        " plane, P position, Y row, X column; command line: --axes TZYX)"
+        f"{where} has {ndim} dimensions, shape {tuple(shape)}, without names. Name them"
+        " with axes=, for example axes='TZYX' (T time, C channel, Z plane, P position,"
+        " Y row, X column; command line: --axes TZYX)"
     )
 
 
 def axes_from_labels(labels: Iterable[str]) -> str | None:
-    """Return a letter for each label; None where one of them is not known."""
+    """Return a letter for each label; None if one of them is not known."""
     words = [str(label).strip().lower() for label in labels]
     if words == ["z", "x", "y"]:  # (frame, row, column) of earlier astroCAST files
         return "TYX"
@@ -140,7 +140,7 @@ def axes_from_labels(labels: Iterable[str]) -> str | None:
 
 
 def split_labels(text: Any) -> list[str]:
-    """Return labels that a file holds as a list, as one word or between commas."""
+    """Return labels that a file stores as a list, as one word or with separators."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     if isinstance(text, str):

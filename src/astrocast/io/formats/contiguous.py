@@ -1,4 +1,4 @@
-"""Read frames that are stored one after the other as plain bytes."""
+"""Read frames that are stored one after the other without compression."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from astrocast.io.recording import ALL, Metadata, Recording
 
 
 class ContiguousFrames:
-    """Read blocks of an array that starts at a byte of a file.
+    """Read blocks of an array that starts at a given byte of a file.
 
-    Keeps no file open and maps nothing for writing.
+    The file is opened for each read, and never for writing.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class ContiguousFrames:
         if size < need:
             frame = shape[1] * shape[2] * dtype.itemsize
             raise FormatError(
-                f"{path} is truncated: {shape[0]} frames need {need} bytes, the file"
-                f" has {size}, which is {max(0, size - offset) // frame} whole frames."
+                f"{path} is truncated: {shape[0]} frames need {need} bytes, but the"
+                f" file has {size} ({max(0, size - offset) // frame} whole frames)."
                 " Copy it again from the microscope"
             )
 
@@ -53,20 +53,20 @@ class ContiguousFrames:
 
 
 def read_fully(file: Any, view: memoryview, path: Path) -> None:
-    """Fill ``view`` from the file; one call may return less than was asked for."""
+    """Fill ``view`` from the file; one call of the system may read only a part."""
     done = 0
     while done < len(view):
         n = file.readinto(view[done:])
         if not n:
             raise FormatError(
-                f"{path} ended while it was read; it is damaged, or was changed"
-                " meanwhile"
+                f"{path} ended while it was read; it is damaged, or was changed at the"
+                " same time"
             )
         done += n
 
 
 class ContiguousRecording(Recording):
-    """A file that is one contiguous array after a header."""
+    """A file with a header and one contiguous array."""
 
     def __init__(
         self,

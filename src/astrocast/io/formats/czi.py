@@ -1,4 +1,4 @@
-"""Zeiss CZI through czifile, an extra."""
+"""Read Zeiss CZI with the optional package czifile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_COUNTED = "YX0M"
 
 
 class CziRecording(PlanesRecording):
-    """A CZI file; subblocks are read when they are needed."""
+    """A CZI file; its subblocks are read only when they are needed."""
 
     def __init__(
         self, path: Path, loc: str | None = None, selection: Selection | None = None
@@ -47,7 +47,7 @@ class CziRecording(PlanesRecording):
             TypeError,
             RuntimeError,
             AssertionError,
-            # czifile from 2026 on: a ValueError of another name
+            # czifile from 2026 on
             getattr(czifile, "SegmentNotFoundError", ValueError),
         )
         try:
@@ -68,17 +68,18 @@ class CziRecording(PlanesRecording):
             raise FormatError(f"{path} is a damaged CZI file: {error}") from error
 
     def _index(self, selection: Selection) -> None:
-        """Find the subblock of each plane of the scene that is read."""
+        """Find the subblocks of the chosen scene."""
         entries = [
             e for e in self._file.filtered_subblock_directory if e.pyramid_type == 0
         ]
         if any((e.mosaic_index or 0) > 0 for e in entries):
             raise FormatError(
-                f"{self.path} is a mosaic of tiles; stitch it in ZEN first"
+                f"{self.path} is a mosaic of tiles, which is not supported; stitch it"
+                " in ZEN first"
             )
         if any(e.shape[-1] != 1 for e in entries):
             raise FormatError(
-                f"{self.path} holds colour; expected frames of one value per pixel"
+                f"{self.path} contains colour; expected frames of one value per pixel"
             )
         scenes = sorted({coordinates(e).get("S", 0) for e in entries})
         names = tuple(f"scene {s}" for s in scenes)
@@ -92,11 +93,12 @@ class CziRecording(PlanesRecording):
         self._place(entries, selection)
 
     def _place(self, entries: Sequence[Any], selection: Selection) -> None:
-        """Find which plane each subblock is."""
+        """Find the subblock of each plane."""
         sizes = {tuple(e.shape[-3:-1]) for e in entries}
         if len(sizes) != 1 or any(e.shape != e.stored_shape for e in entries):
             raise FormatError(
-                f"{self.path} stores frames in pieces or reduced; export it as OME-TIFF"
+                f"{self.path} stores frames in pieces or at reduced size, which is not"
+                " supported; export it as OME-TIFF"
             )
         first = axes_of(entries[0])
         counted = [a for a in first if a not in NOT_COUNTED + "S"]
@@ -125,15 +127,15 @@ class CziRecording(PlanesRecording):
         if missing:
             raise FormatError(
                 f"{self.path} is incomplete: {missing} of {len(self)} planes are"
-                " missing"
+                " missing. Copy it again from the microscope"
             )
 
     def _read_times(self) -> NDArray[np.float64] | None:
-        """Return the time of each frame in seconds; None where the file has none.
+        """Return the time of each frame in seconds; None if the file has no times.
 
-        From the time stamps that are attached to the file, else from the subblocks.
+        They are read from the attached time stamps, or else from the subblocks.
         """
-        with warnings.catch_warnings():  # a file without attachments is whole
+        with warnings.catch_warnings():  # a file without attachments is complete
             warnings.simplefilter("ignore")
             attachments = self._file.attachment_directory
         for attached in attachments:
@@ -179,7 +181,7 @@ class CziRecording(PlanesRecording):
 
 
 def coordinates(entry: Any) -> dict[str, int]:
-    """Return where a subblock is: axis -> index."""
+    """Return the index of a subblock along each axis."""
     found = dict(zip(axes_of(entry), entry.start, strict=True))
     if getattr(entry, "scene_index", -1) >= 0:
         found["S"] = entry.scene_index
@@ -189,8 +191,9 @@ def coordinates(entry: Any) -> dict[str, int]:
 def axes_of(entry: Any) -> tuple[str, ...]:
     """Return the axes of a subblock, "0" for the samples of a pixel.
 
-    czifile from 2026 on names them ``dims``, with "S" for the samples at the end and
-    the scene elsewhere; before, ``axes`` with "S" for the scene.
+    In czifile from 2026 on the axes are in ``dims``, with "S" at the end for samples,
+    and the scene is stored separately; in older versions they are in ``axes``, with "S"
+    for the scene.
     """
     if hasattr(entry, "dims"):
         return (*entry.dims[:-1], "0")
@@ -198,14 +201,14 @@ def axes_of(entry: Any) -> tuple[str, ...]:
 
 
 def read_segment(entry: Any, file: Any) -> Any:
-    """Return the segment of a directory entry, with any version of czifile."""
+    """Return the segment of a directory entry, for all versions of czifile."""
     if hasattr(entry, "read_segment_data"):
         return entry.read_segment_data(file)
     return entry.data_segment()
 
 
 def decode_time_stamps(content: bytes) -> NDArray[np.float64]:
-    """Return the seconds of an attachment of time stamps: size, count, float64 each."""
+    """Return the seconds in a list of time stamps: size, count, float64 values."""
     count = struct.unpack_from("<i", content, 4)[0]
     return np.frombuffer(content, "<f8", count, 8)
 
@@ -213,11 +216,11 @@ def decode_time_stamps(content: bytes) -> NDArray[np.float64]:
 def decode_pixels(
     content: bytes, compression: int, dtype: np.dtype[Any]
 ) -> NDArray[Any]:
-    """Return the pixels of a subblock, whatever its shape.
+    """Decompress the pixels of a subblock.
 
-    czifile knows the older compressions only; ZEN writes Zstandard by default.
-    Compression 5 is its plain stream; 6 has a header (its length, and whether the bytes
-    were divided) before it. The numbers are those of the CZI format.
+    czifile supports only older compressions, but ZEN writes Zstandard by default:
+    compression 5 is the plain stream, 6 has a header before it (its length, and whether
+    low and high bytes are separated). The numbers are from the CZI format.
     """
     import imagecodecs
 
@@ -241,8 +244,8 @@ def decode_pixels(
     }
     if compression not in named:
         raise FormatError(
-            f"its frames have an unknown compression (number {compression}); "
-            "save it uncompressed or with Zstandard in ZEN"
+            f"the frames have an unknown compression (number {compression}); "
+            "save the file uncompressed or with Zstandard in ZEN"
         )
     found = named[compression](content)
     return (
@@ -251,10 +254,10 @@ def decode_pixels(
 
 
 def parse_czi(xml: str, channels: int) -> Metadata:
-    """Return the metadata from the XML of a CZI file; lengths are in metres there."""
+    """Return the metadata in the XML of a CZI file, whose lengths are in metres."""
     try:
         root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:  # frames are readable without the metadata
+    except ElementTree.ParseError:  # frames can be read without the metadata
         return Metadata()
 
     def number(path: str) -> float | None:

@@ -13,29 +13,29 @@ import numpy as np
 from astrocast.errors import FormatError
 from astrocast.io.naming import number_after, sort_naturally
 
-#: words before a number, and the axis that the number counts
+#: words before a number in a file name, by the axis of the number
 WORDS = {
     "C": ("c", "ch", "chan", "channel", "w", "wavelength"),
     "Z": ("z", "slice", "plane", "zstack", "depth"),
     "P": ("p", "pos", "position", "s", "series", "xy", "scene", "site", "fov"),
     "T": ("t", "time", "frame", "f", "tp", "timepoint", "img", "image"),
 }
-#: at most so many text variants are channels
+#: largest number of words in file names that are taken for channels
 MOST_NAMES = 6
 
 
 @dataclass(frozen=True)
 class NamedFile:
-    """One file of a folder and what its name says.
+    """A file of a folder and the parts of its name.
 
     Parameters
     ----------
     path
         The file.
     number
-        Its number in the order of frames.
+        Number in the order of frames.
     channel, plane, position
-        As its name has them; empty without.
+        Parts of the name; empty if they are missing.
     """
 
     path: Path
@@ -46,10 +46,10 @@ class NamedFile:
 
 
 def read_names(files: Sequence[Path], sep: str) -> list[NamedFile]:
-    """Return the numbers in the names of files, in the order of frames.
+    """Return files with the parts of their names, in the order of frames.
 
-    The number after the last ``sep`` counts the frames. Where several files share it,
-    another number or word of their names differs: a channel (``ch1``, or a
+    The number after the last ``sep`` counts the frames. If several files have the same
+    number, another number or word in their names is different: a channel (``ch1``, or a
     word such as ``green``), a plane (``z1``) or a position (``pos1``).
 
     Raises
@@ -64,7 +64,7 @@ def read_names(files: Sequence[Path], sep: str) -> list[NamedFile]:
         return [NamedFile(p, number_after(p, sep)) for p in sort_naturally(files, sep)]
     found = _by_numbers(files) or _by_words(files, numbers)
     if found is None:
-        sort_naturally(files, sep)  # says which two have the same number
+        sort_naturally(files, sep)  # raises an error that names two such files
         raise FormatError(
             f"several files of {files[0].parent} have the same numbers in their names"
         )
@@ -75,7 +75,7 @@ def read_names(files: Sequence[Path], sep: str) -> list[NamedFile]:
 
 
 def _by_numbers(files: Sequence[Path]) -> list[NamedFile] | None:
-    """Return the files by the numbers in their names, where all have the same words."""
+    """Return the files by the numbers in their names; None if the words differ."""
     pieces = [re.split(r"(\d+)", _stem(p)) for p in files]
     if len({tuple(p[::2]) for p in pieces}) > 1:
         return None
@@ -116,9 +116,9 @@ def _by_numbers(files: Sequence[Path]) -> list[NamedFile] | None:
 
 
 def _by_words(files: Sequence[Path], numbers: list[int]) -> list[NamedFile] | None:
-    """Return the files of each channel, named by a word in the file names.
+    """Return the files by the words in their names, which are channels.
 
-    ``green_001``, ``red_001``: each word has the same numbers.
+    ``green_001``, ``red_001``: each word occurs with the same numbers.
     """
     words = [re.sub(r"\d+", "", _stem(p)) for p in files]
     names = sorted(set(words))
@@ -132,9 +132,9 @@ def _by_words(files: Sequence[Path], numbers: list[int]) -> list[NamedFile] | No
         if len(names) > 1 and 2 * sizes[odd] < max(sizes.values()):
             extra = [p.name for p, w in zip(files, words, strict=True) if w == odd]
             raise FormatError(
-                f"{', '.join(extra[:8])} in {files[0].parent} is named otherwise than"
-                " the frames and has the number of one of them: a projection or"
-                " another extra file? Move it out of the folder"
+                f"{', '.join(extra[:8])} in {files[0].parent} has a different name than"
+                " the frames, but the number of one of them. If it is a projection or"
+                " another extra file, move it out of the folder"
             )
         return None
     short = _shorten(names)
@@ -145,7 +145,7 @@ def _by_words(files: Sequence[Path], numbers: list[int]) -> list[NamedFile] | No
 
 
 def _shorten(names: Sequence[str]) -> list[str]:
-    """Return names without what all of them begin and end with."""
+    """Return names without the parts that all of them have in common."""
     parts = [re.split(r"[^a-zA-Z0-9]+", n) for n in names]
     different = [
         [p for p in mine if any(p not in other for other in parts)] for mine in parts
@@ -163,7 +163,7 @@ def _stem(path: Path) -> str:
 def find_gaps(numbers: Sequence[int]) -> list[int]:
     """Return the numbers that are missing in a series of numbers.
 
-    The usual step between neighbours may be larger than one.
+    The most frequent step between neighbours may be larger than one.
     """
     ordered = sorted(numbers)
     steps = np.diff(ordered)

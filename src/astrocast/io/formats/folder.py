@@ -23,24 +23,24 @@ from astrocast.io.selection import Selection, choose
 from astrocast.io.views import ConcatenatedRecording, InterleavedRecording
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
-#: names that a message lists
+#: largest number of names in a message
 LISTED = 8
 
 
 def open_folder(path: Path, selection: Selection | None = None) -> Recording:
     """Open a folder of TIFF files.
 
-    The files of an OME-TIFF, of Micro-Manager or of ScanImage are read as their
-    metadata say. Other files are equal frames one after the other, in the order of the
-    number in their names; channels, planes and positions are recognised by the names.
+    The order of the files of OME-TIFF, Micro-Manager and ScanImage is read from their
+    metadata. Other files are sorted by the number in their names; channels, planes and
+    positions are recognised by the names.
 
     Parameters
     ----------
     path
         The folder.
     selection
-        Plane and position to read, separator of the numbers, and what becomes of frames
-        that are missing.
+        Plane and position to read, separator of the numbers, and treatment of missing
+        frames.
     """
     chosen = selection or Selection()
     files = sorted(
@@ -63,7 +63,7 @@ def open_folder(path: Path, selection: Selection | None = None) -> Recording:
 def _open_described(
     files: list[Path], companions: list[Path], selection: Selection
 ) -> Recording | None:
-    """Return the recording whose files name each other; None where they do not."""
+    """Return a recording whose metadata describe its files; None without these."""
     sets = _find_sets(files, companions)
     if sets:
         leaders = [s.files.holder for s in sets]
@@ -104,7 +104,7 @@ def _find_sets(files: list[Path], companions: list[Path]) -> list[OmeSet]:
         found = read_ome_set(path) if path in companions or _is_ome(path) else None
         if found is None or (len(found.files.paths) < 2 and path in files):
             if not sets:
-                break  # files that stand for themselves
+                break  # each file is a recording
             continue
         sets.append(found)
         inside |= {p.name for p in found.files.paths if p is not None}
@@ -117,18 +117,18 @@ def _is_ome(path: Path) -> bool:
 
 
 def _refuse_extra(extra: list[Path], of: Path) -> None:
-    """Refuse files that are not part of the recording of a folder."""
+    """Raise an error if a folder contains files that are not part of its recording."""
     if extra:
         names = ", ".join(p.name for p in extra[:LISTED])
         raise FormatError(
-            f"{names} in {of.parent} is not named by the OME-XML of {of.name}: a"
-            " projection or another recording? Move it out of the folder, or open"
-            f" {of.name}"
+            f"{names} in {of.parent} is not a part of the recording {of.name},"
+            " according to its OME-XML. If it is a projection or another recording,"
+            f" move it out of the folder, or open {of.name}"
         )
 
 
 def _open_named(path: Path, files: list[Path], selection: Selection) -> Recording:
-    """Return the recording of files whose names hold channel, plane or position."""
+    """Return a recording whose files have channel, plane or position in their names."""
     named = read_names(files, selection.sep)
     chosen, choices = named, {}
     for kind in ("position", "plane"):
@@ -154,8 +154,8 @@ def _open_named(path: Path, files: list[Path], selection: Selection) -> Recordin
         if len(set(lengths.values())) > 1 or any(m.channels > 1 for m in members):
             raise FormatError(
                 f"the channels of {path} have different numbers of frames:"
-                f" {', '.join(f'{n} {k}' for n, k in lengths.items())}; a part is"
-                " missing"
+                f" {', '.join(f'{n} {k}' for n, k in lengths.items())}; copy the"
+                " missing files"
             )
         _check_equal(path, [m for m in members if isinstance(m, Recording)])
         recording = InterleavedRecording(members, names)
@@ -164,7 +164,7 @@ def _open_named(path: Path, files: list[Path], selection: Selection) -> Recordin
 
 
 def _open_series(path: Path, files: list[NamedFile], selection: Selection) -> Recording:
-    """Return files of one channel one after the other; deal with missing ones."""
+    """Return the files of one channel as a recording; treat missing files."""
     opened = [TiffRecording(f.path, None, selection) for f in files]
     _check_equal(path, opened)
     usual = _check_lengths(path, opened)
@@ -183,15 +183,14 @@ def _open_series(path: Path, files: list[NamedFile], selection: Selection) -> Re
         )
         if selection.missing == "refuse":
             raise FormatError(
-                f"{text}. Copy them again, or read them as black frames"
-                " (missing='blank') or close the gaps (missing='close'); command line:"
-                " --missing blank"
+                f"{text}. Copy them again, insert blank frames (missing='blank'), or"
+                " close the gaps (missing='close'); command line: --missing blank"
             )
         if selection.missing == "blank":
             by_number.update(dict.fromkeys(gaps))
-            done = "they are read as blank frames"
+            done = "blank frames are inserted"
         else:
-            done = "the gaps are closed, and times after them are too early"
+            done = "the gaps are closed, so that later frames get too early times"
         remarks = (f"{text}; {done}",)
         warnings.warn(remarks[0], AstrocastWarning, stacklevel=stack_level())
     parts = [by_number[n] for n in sorted(by_number)]
@@ -204,21 +203,21 @@ def _open_series(path: Path, files: list[NamedFile], selection: Selection) -> Re
 
 
 def _check_equal(path: Path, parts: Sequence[Recording]) -> None:
-    """Refuse files that are not parts of one recording."""
+    """Raise an error if files are not parts of one recording."""
     kinds = Counter((p.shape[1:], p.dtype.name, p.channels) for p in parts)
     if len(kinds) > 1:
         usual = kinds.most_common(1)[0][0]
         odd = [p for p in parts if (p.shape[1:], p.dtype.name, p.channels) != usual]
         names = ", ".join(str(p.path.name) for p in odd[:LISTED] if p.path)
         raise FormatError(
-            f"the files of {path} differ: most have frames {usual[0]} {usual[1]},"
-            f" {names} has {odd[0].shape[1:]} {odd[0].dtype}; move files that do not"
-            " belong (a projection?) out of the folder"
+            f"the files of {path} differ: most have frames of {usual[0]} {usual[1]},"
+            f" {names} has {odd[0].shape[1:]} {odd[0].dtype}; move files that are not"
+            " part of the recording (a projection?) out of the folder"
         )
 
 
 def _check_lengths(path: Path, parts: Sequence[Recording]) -> int:
-    """Return the usual number of frames of a file; warn of one that has fewer."""
+    """Return the usual number of frames of a file; warn of files with another one."""
     counts = [len(p) for p in parts]
     usual = Counter(counts).most_common(1)[0][0]
     odd = [
@@ -231,8 +230,8 @@ def _check_lengths(path: Path, parts: Sequence[Recording]) -> int:
         odd.append(f"{last.name} ({counts[-1]})")
     if odd:
         warnings.warn(
-            f"files of {path} have {usual} frames each, but {', '.join(odd)}: check"
-            " that none is incomplete",
+            f"the files of {path} have {usual} frames each, except {', '.join(odd)};"
+            " check whether files are incomplete",
             AstrocastWarning,
             stacklevel=stack_level(),
         )

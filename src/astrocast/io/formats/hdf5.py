@@ -1,4 +1,4 @@
-"""HDF5 recordings: datasets named ``<loc>/ch<i>``, several in one file."""
+"""Read HDF5 recordings: datasets named ``<loc>/ch<i>``, several in one file."""
 
 from __future__ import annotations
 
@@ -40,22 +40,21 @@ from astrocast.io.recording import (
 from astrocast.io.selection import Selection
 from astrocast.io.writing.atomic_update import UpdatedFile, journal_path
 
-#: recordings that hold a file open: HDF5 refuses to open a file for writing that the
-#: same process has open for reading
+#: recordings with an open file: HDF5 cannot open a file for writing while the same
+#: process has it open for reading
 _READERS: weakref.WeakSet[HDF5Recording] = weakref.WeakSet()
-#: writers that are adding to an existing file; it may be read as it was until they
-#: commit
+#: writers that add to an existing file; until they commit, its old content can be read
 BEING_WRITTEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def dataset_names(path: Path) -> list[str]:
-    """Return the names of all recordings in the file, complete ones only."""
+    """Return the names of all complete recordings in a file."""
     with open_file(path, "r") as file:
         return names_in(file)
 
 
 def names_in(file: h5py.File) -> list[str]:
-    """Return the names of all recordings of an open file, complete ones only.
+    """Return the names of all complete recordings in an open file.
 
     A recording is a dataset of real numbers with three to five axes.
     """
@@ -75,12 +74,12 @@ def names_in(file: h5py.File) -> list[str]:
 
 
 def open_file(path: Path, mode: str) -> h5py.File:
-    """Open a file (mode ``r`` or ``a``), with all filters that may be needed."""
+    """Open a file (mode ``r`` or ``a``), with all filters that can be needed."""
     import hdf5plugin  # noqa: F401 - registers the lz4 and zstd filters
 
     try:
         if mode == "r" and journal_path(path).exists():
-            # a process died while it changed the file: read it as it was to become
+            # a process died while it changed the file: read it with its journal
             return h5py.File(UpdatedFile(path, writable=False), "r")
         if mode == "r" and _is_being_written(path):
             return h5py.File(path, "r", locking=False)
@@ -99,7 +98,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 
 def _is_being_written(path: Path) -> bool:
-    """Return whether this process is adding to the file."""
+    """Return whether this process is writing to the file."""
     target = path.resolve()
     return any(
         w.path.resolve() == target and w._update is not None and not w._update.closed
@@ -108,7 +107,7 @@ def _is_being_written(path: Path) -> bool:
 
 
 class HDF5Recording(Recording):
-    """One dataset of an HDF5 file; frames of several channels alternate."""
+    """A dataset of an HDF5 file; frames of several channels alternate."""
 
     path: Path
     loc: str
@@ -147,7 +146,7 @@ class HDF5Recording(Recording):
             )
             self.chunk_frames = depth * self.channels
             plain = axes == "TYX"
-            #: CRC-32 of each frame, where the file has them, uint32 (frames,)
+            #: CRC-32 of each frame, uint32 (frames,); None if the file has none
             self.checksums = (
                 read_checksums(file, wanted, self.shape[0]) if plain else None
             )
@@ -163,7 +162,7 @@ class HDF5Recording(Recording):
         return names_in(file)
 
     def _path_of(self, file: h5py.File, name: str) -> str:
-        """Return where in the file the dataset of a recording is."""
+        """Return the path of the dataset of a recording within the file."""
         return name
 
     def _axes(self, dataset: h5py.Dataset, selection: Selection) -> str:
@@ -179,12 +178,12 @@ class HDF5Recording(Recording):
         return _read_metadata(dataset)
 
     def _remarks(self, dataset: h5py.Dataset) -> tuple[str, ...]:
-        """Return sentences for the user."""
+        """Return remarks for the user."""
         return ()
 
     def _plain_bytes(self, dataset: h5py.Dataset) -> ContiguousFrames | None:
-        # An uncompressed contiguous dataset is plain bytes in the file: reading them
-        # avoids HDF5's global lock.
+        # an uncompressed contiguous dataset can be read directly from the file, which
+        # avoids the global lock of HDF5
         offset = dataset.id.get_offset() if dataset.chunks is None else None
         if offset is None or dataset.dtype.kind not in "biuf":
             return None
@@ -241,9 +240,9 @@ class HDF5Recording(Recording):
 
 
 def release_readers(path: Path) -> None:
-    """Close this process's readers of a file that will be written.
+    """Close all readers of this process, of a file that will be written.
 
-    They are opened again at the next read.
+    The next read opens the file again.
     """
     target = path.resolve()
     for reader in list(_READERS):
@@ -253,7 +252,7 @@ def release_readers(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path, what: str = "") -> Iterator[None]:
-    """Name the file in the errors of the library."""
+    """Turn errors of the library into a `FormatError` that names the file."""
     try:
         yield
     except (AstrocastError, MemoryError):
@@ -261,7 +260,7 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise FormatError(
             f"{what}{path} cannot be read: {error}. The file is damaged, or was changed"
-            " meanwhile"
+            " while it was open"
         ) from error
 
 
@@ -269,6 +268,6 @@ def _read_metadata(dataset: h5py.Dataset) -> Metadata:
     attributes = dict(dataset.attrs)
     names = attributes.get("channel_names")
     if isinstance(names, str):
-        with suppress(ValueError, RecursionError):  # a name by itself is not JSON
+        with suppress(ValueError, RecursionError):  # a single name is not JSON
             attributes["channel_names"] = json.loads(names)
     return Metadata.from_attributes(attributes)

@@ -1,4 +1,4 @@
-"""Whether the pixels of an HDF5 dataset are in the file, all of them, as written."""
+"""Check that the pixels of an HDF5 dataset are in the file, complete and unchanged."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from astrocast.errors import FormatError
 from astrocast.io.access import Access
 
-#: group of the checksums: ``checksums/<name of the dataset>`` holds the CRC-32 of the
-#: bytes of each frame, uint32 (frames,)
+#: group of the checksums: ``checksums/<name of the dataset>`` contains the CRC-32 of
+#: the bytes of each frame, uint32 (frames,)
 CHECKSUMS = "checksums"
-_ALLOW = "convert the recording with {} if that is meant"
+_ALLOW = "if this is intended, convert the recording with {}"
 _OTHER_FILES = _ALLOW.format("other_files=True")
 _MISSING = _ALLOW.format("missing_chunks=True")
 
 
 def find_other_files(item: Any, file: h5py.File) -> str | None:
-    """Return in which way pixels lie in another file; None where they do not.
+    """Return a text about the other file that contains the pixels, or None.
 
     Parameters
     ----------
     item
-        A dataset, or the link by which a file names it (``get(name, getlink=True)``).
+        A dataset, or the link to it (``get(name, getlink=True)``).
     file
-        The file that was opened.
+        The open file.
     """
     if isinstance(item, h5py.ExternalLink):
         return f"is a link to {item.filename}"
@@ -40,22 +40,22 @@ def find_other_files(item: Any, file: h5py.File) -> str | None:
     if item.is_virtual:
         names = {source.file_name for source in item.virtual_sources()} - {"."}
         if names:
-            return f"is put together from {', '.join(sorted(names))}"
+            return f"is composed of {', '.join(sorted(names))}"
     if item.external:
         return f"has its pixels in {', '.join(str(e[0]) for e in item.external)}"
     return None
 
 
 def refuse_other_files(path: Path) -> None:
-    """Raise where anything in an HDF5 file is read from other files of the disk.
+    """Raise an error if an HDF5 file refers to other files of the disk.
 
-    Such a file can show the content of any other file: external storage,
-    external links, virtual datasets.
+    External storage, external links and virtual datasets can show the content of any
+    other file.
 
     Raises
     ------
     FormatError
-        The message names each place and the file it points to.
+        The message lists each reference and its file.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -67,18 +67,18 @@ def refuse_other_files(path: Path) -> None:
         ) from error
     if found:
         raise FormatError(
-            f"{path} refers to other files: {'; '.join(found)}. It is not opened here;"
-            " copy the data into one file (h5repack, or astrocast convert)"
+            f"{path} refers to other files: {'; '.join(found)}. Such a file is not"
+            " opened here; copy the data into one file (h5repack, or astrocast convert)"
         )
 
 
 def _list_other_files(group: Any, file: h5py.File) -> list[str]:
-    """Return a line per place in ``group`` that is read from another file."""
+    """Return a line for each item of ``group`` that is in another file."""
     found: list[str] = []
     for name in group:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
-            continue  # within the file: the target is visited by its own name
+            continue  # a link within the file: its target is checked as well
         item = link if isinstance(link, h5py.ExternalLink) else group[name]
         if isinstance(item, h5py.Group):
             found += _list_other_files(item, file)
@@ -92,7 +92,8 @@ def check_place(
 ) -> bool:
     """Return whether the pixels are in the file itself.
 
-    Pixels in other files are refused unless allowed; missing ones always.
+    It is an error if they are in other files and this is not allowed, or if a file is
+    missing.
     """
     elsewhere = find_other_files(dataset, file)
     if elsewhere is None:
@@ -104,19 +105,22 @@ def check_place(
             name = source.file_name
             if name != "." and not (path.parent / name).exists():
                 raise FormatError(
-                    f"{where} {elsewhere}, but there is no file {name}; HDF5 would read"
-                    " its frames as 0"
+                    f"{where} {elsewhere}, but {name} does not exist; HDF5 would read"
+                    " its frames as 0. Copy this file as well"
                 )
     return False
 
 
 def check_chunks_stored(dataset: h5py.Dataset, where: str, access: Access) -> None:
-    """Refuse a dataset of which chunks were never written, which HDF5 reads as 0."""
+    """Raise an error if chunks of a dataset are missing, which HDF5 reads as 0."""
     if access.missing_chunks or dataset.is_virtual or dataset.external:
         return
     if dataset.chunks is None:
         if dataset.id.get_storage_size() == 0 and dataset.size:
-            raise FormatError(f"{where} was created, but no frame was written to it")
+            raise FormatError(
+                f"{where} is empty: it was created, but no frame was written to it."
+                " Write it again"
+            )
         return
     sizes = zip(dataset.shape, dataset.chunks, strict=True)
     wanted = int(np.prod([-(-n // c) for n, c in sizes], dtype=np.int64))
@@ -124,17 +128,17 @@ def check_chunks_stored(dataset: h5py.Dataset, where: str, access: Access) -> No
     if stored < wanted:
         raise FormatError(
             f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
-            f" as 0: it was not written completely. {_MISSING}"
+            f" as 0: it was not written completely; {_MISSING}"
         )
 
 
 def read_checksums(
     file: h5py.File, name: str, frames: int
 ) -> NDArray[np.uint32] | None:
-    """Return the checksum of each frame, uint32 (frames,); None without any.
+    """Return the checksum of each frame, uint32 (frames,); None if there are none.
 
-    Checksums that are listed but cannot be read are damage, which is refused: without
-    them damaged pixels would be read in silence.
+    If checksums exist but cannot be read, the file is damaged. This is an error,
+    because without checksums damaged pixels would not be noticed.
     """
     found: Any = file
     try:
@@ -155,8 +159,8 @@ def read_checksums(
 def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:
     """Return the CRC-32 of the bytes of each frame, uint32 (frames,).
 
-    ``block`` is (frame, row, column) of any numeric dtype; big-endian values count as
-    little-endian ones.
+    ``block`` (frame, row, column) of any numeric dtype; big-endian values are converted
+    to little-endian first.
     """
     stored = np.ascontiguousarray(block)
     if stored.dtype.byteorder == ">":
@@ -167,17 +171,17 @@ def checksum_frames(block: NDArray[Any]) -> NDArray[np.uint32]:
 def check_frames(
     block: NDArray[Any], start: int, sums: NDArray[np.uint32], where: str
 ) -> None:
-    """Refuse frames that differ from those written.
+    """Raise an error if frames differ from their checksums.
 
-    ``block`` begins at frame ``start``.
+    ``block`` starts at frame ``start``.
     """
     wrong = np.flatnonzero(checksum_frames(block) != sums[start : start + len(block)])
     if len(wrong):
         name = where.rsplit(":", 1)[-1]
         raise FormatError(
-            f"frame {start + int(wrong[0])} of {where} is not what was written"
-            f" ({len(wrong)} of {len(block)} frames that were read now): the disk is"
-            " damaged, or another program changed the pixels. Take the file from a"
-            f" copy or compute it again; if the change is meant, remove the dataset"
+            f"frame {start + int(wrong[0])} of {where} does not match its checksum"
+            f" ({len(wrong)} of the {len(block)} frames just read): the disk is"
+            " damaged, or another program has changed the pixels. Use a copy of the"
+            " file, or compute it again; if the change is intended, remove the dataset"
             f" {CHECKSUMS}/{name}"
         )

@@ -1,8 +1,8 @@
-"""Write allocated chunks of HDF5 directly to their places in the file, in threads.
+"""Write allocated chunks of HDF5 directly to the file, in several threads.
 
-HDF5 lets one thread at a time into the library and h5py keeps the interpreter's lock
-meanwhile. Where a dataset is not compressed, and its space was allocated when it was
-created, the library only has to say once where each chunk is.
+Only one thread at a time can use the HDF5 library, and h5py holds the interpreter's
+lock during this time. If a dataset is not compressed and its space was allocated at
+creation, the offsets of its chunks are known, and they are written without the library.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from astrocast.io.writing.slabs import store_chunks
 
 
 class AllocatedChunks:
-    """Writes the chunks of an uncompressed dataset.
+    """Write the chunks of an uncompressed dataset.
 
     Parameters
     ----------
     path
-        The file. It must have been flushed since the dataset was created: the places
-        are its from then on.
+        The file, flushed after the dataset was created.
     dataset
-        The dataset, with early allocation and without filters; open until all is
-        written.
+        The dataset, with early allocation and without filters; it has to stay open
+        until all chunks are written.
     """
 
     def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
@@ -40,13 +39,13 @@ class AllocatedChunks:
 
     @property
     def straight(self) -> bool:
-        """Whether chunks go straight to their places, past the library."""
+        """Whether chunks are written without the library."""
         return self._file is not None
 
     def write(self, first: int, slab: NDArray[Any]) -> None:
-        """Write the chunks of a slab that begins at a chunk."""
+        """Write the chunks of a slab that starts at a chunk."""
         if self._file is None:
-            # one thread: the library lets no more in
+            # the library allows only one thread
             store_chunks(first, slab, self.chunk, self._write_through, threads=1)
         else:
             store_chunks(first, slab, self.chunk, self._write_straight)
@@ -82,17 +81,17 @@ class AllocatedChunks:
         assert self._file is not None
         view, place = chunk.reshape(-1).view(np.uint8).data, self._places[index]
         done = 0
-        while done < len(view):  # one call may write less than was asked for
+        while done < len(view):  # one call may write only a part
             done += os.pwrite(self._file.fileno(), view[done:], place + done)
 
 
 def chunk_places(dataset: h5py.Dataset) -> dict[tuple[int, ...], int]:
     """Return the byte offset of each chunk in the file, by chunk index.
 
-    Empty where the offsets are not reliable.
+    Empty if the offsets are not reliable.
     """
-    # older libraries do not tell, Windows has no pwrite, and libraries differ in what
-    # they count from a user block
+    # older libraries do not return offsets, Windows has no pwrite, and libraries count
+    # offsets in files with a user block differently
     if (
         not hasattr(os, "pwrite")
         or not hasattr(dataset.id, "chunk_iter")

@@ -1,4 +1,4 @@
-"""Writing HDF5 recordings: a new file beside, or a dataset more in an existing one."""
+"""Write HDF5 recordings: to a new file, or as a further dataset of an existing file."""
 
 from __future__ import annotations
 
@@ -62,14 +62,11 @@ def _filter_options(compression: str | None) -> dict[str, Any]:
 class HDF5Writer(RecordingWriter):
     """Write one dataset.
 
-    A new file is written beside and renamed; an existing file gains the complete
-    dataset.
-
-    In an existing file the dataset grows under ``<loc>.partial``. Without compression
-    its space is allocated before the first block, so that a process that is killed
-    while writing leaves the other datasets readable, and the next one can resume: the
-    places of the chunks are known, and HDF5's own structures do not change until all
-    are written.
+    A new file is written under a temporary name and renamed. In an existing file the
+    dataset has the temporary name ``<loc>.partial``. Without compression its space is
+    allocated before the first block. If the process is killed, the other datasets can
+    still be read and the next process can resume, because the offsets of the chunks are
+    known and the internal structures of HDF5 do not change during writing.
     """
 
     resumable = True
@@ -98,7 +95,7 @@ class HDF5Writer(RecordingWriter):
         self._update: UpdatedFile | None = None
         if not self.loc:
             raise InvalidValueError(
-                f"a dataset name (loc) is needed to write {path}, for example"
+                f"writing to {path} needs the name of a dataset (loc), for example"
                 " 'data/ch0'"
             )
         self._beside = not path.exists()
@@ -106,9 +103,9 @@ class HDF5Writer(RecordingWriter):
         options = _filter_options(compression)
         if options and chunks is None:
             raise InvalidValueError(
-                "compressed HDF5 is stored in chunks: name the chunks"
+                "compressed HDF5 is stored in chunks: set the shape of chunks"
             )
-        # refuse before the first byte (compressed: half is a fair guess)
+        # check the space before the first byte; compression is assumed to save half
         need = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         check_space(path.parent, need // 2 if compression else need, path)
         there = resume.frames() if resume is not None else 0
@@ -148,7 +145,7 @@ class HDF5Writer(RecordingWriter):
             self.resumed = 0
 
     def _open(self) -> None:
-        """Open a new file; changes of an existing one are held until it is complete.
+        """Open a new file, or an existing one for changes that are applied at the end.
 
         See `astrocast.io.writing.atomic_update`.
         """
@@ -173,7 +170,7 @@ class HDF5Writer(RecordingWriter):
     def _find_unfinished(
         self, resume: Resume | None, chunks: tuple[int, int, int] | None
     ) -> h5py.Dataset | None:
-        """Return the dataset that the journal names, None where it is missing."""
+        """Return the incomplete dataset of the journal; None if it does not fit."""
         found = self.file.get(self._partial)
         if (
             resume is None
@@ -200,7 +197,7 @@ class HDF5Writer(RecordingWriter):
             resume.note(0)
             attributes[ATTRIBUTE] = resume.key
         for name in (self._partial, self._sums_partial):
-            if name in self.file:  # the rest of an earlier, interrupted run
+            if name in self.file:  # left by an interrupted run
                 del self.file[name]
         dataset = self._create(chunks, options)
         self.file.create_dataset(self._sums_partial, data=np.zeros(self.shape[0], "u4"))
@@ -208,7 +205,7 @@ class HDF5Writer(RecordingWriter):
         self.file.flush()
         if self._update is not None:
             self._update.reserve()
-            if resume is not None:  # so that the next process finds it
+            if resume is not None:  # the next process has to find the dataset
                 self._update.commit()
         return dataset
 
@@ -239,7 +236,7 @@ class HDF5Writer(RecordingWriter):
         return h5py.Dataset(created)
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write the block; frames that do not fill a chunk wait for the next block."""
+        """Write the whole chunks of a block; the rest waits for the next block."""
         for first, slab in self._slabs.add(start, block):
             try:
                 self._store(first, slab)
@@ -260,12 +257,11 @@ class HDF5Writer(RecordingWriter):
             if self._update is not None:
                 self._update.check()
             return
-        # whole chunks as they are: HDF5's own way through selections takes three times
-        # as long
+        # whole chunks: writing by selections of HDF5 takes three times as long
         self._direct.write(first, slab)
 
     def commit(self) -> None:
-        """Flush, rename the dataset and, where the file is new, the file."""
+        """Flush, rename the dataset and, if the file is new, the file."""
         try:
             self._slabs.check_complete(f"{self.path}:{self.loc}")
         except InvalidValueError:
@@ -280,7 +276,7 @@ class HDF5Writer(RecordingWriter):
             self._resume.remove()
 
     def _refusal(self, error: Exception) -> Exception:
-        """Return the error to raise: the system's, if it refused to write."""
+        """Return the error to raise: the error of the system, if writing failed."""
         if self._update is not None and self._update.error is not None:
             error = self._update.error
         if isinstance(error, AstrocastError) or not isinstance(
@@ -317,7 +313,7 @@ class HDF5Writer(RecordingWriter):
             self._direct.close()
 
     def discard(self) -> None:
-        """Close and remove the unfinished output, except where it can be resumed."""
+        """Close and remove the unfinished output, unless it can be resumed."""
         self._close_direct()
         if self._update is not None:
             self._update.abandon()
@@ -331,7 +327,7 @@ class HDF5Writer(RecordingWriter):
 
 
 def _reason(error: Exception) -> str:
-    """Return the system's reason: HDF5 gives it in the middle of a long text."""
+    """Return the reason of the system, which HDF5 hides in a long text."""
     strerror = getattr(error, "strerror", None)
     text = strerror or str(error)
     found = re.search(r"error message = '([^']+)'", text)
@@ -339,18 +335,17 @@ def _reason(error: Exception) -> str:
 
 
 def end_of_file(path: Path) -> int | None:
-    """Return the end of the file according to its header.
+    """Return the end of the file according to its header; None with a user block.
 
-    None where it has a user block. Bytes after the end were left by a process that was
-    killed.
+    Bytes after this end were left by a killed process.
     """
     with path.open("rb") as file:
         head = file.read(64)
     if not head.startswith(SIGNATURE):
         return None
     version, width = head[8], head[13] if head[8] < 2 else head[9]
-    # before the addresses: 24 bytes in version 0, 28 in 1, 12 in 2 and 3; the third
-    # address is the end (HDF5 file format specification, section II.A)
+    # the addresses start after 24 bytes in version 0, 28 in 1, 12 in 2 and 3; the third
+    # address is the end of the file (HDF5 file format specification, section II.A)
     first = {0: 24, 1: 28}.get(version, 12)
     at = first + 2 * width
     return int.from_bytes(head[at : at + width], "little")

@@ -1,4 +1,4 @@
-"""What ImageJ writes beside the pixels: calibration, frame interval, pixel size."""
+"""Read the metadata of ImageJ files: calibration, frame interval, pixel size."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from astrocast.errors import FormatError
 from astrocast.io.formats.tiff_metadata import pair, rate, resolution_tags
 from astrocast.io.recording import Metadata
 
-#: functions of ImageJ's `Calibrate...` that keep the stored values: none, and optical
-#: density that was not calibrated
+#: functions of ImageJ's `Calibrate...` that do not change values: none, and optical
+#: density without calibration
 NOT_CALIBRATED = (20, 21)
 STRAIGHT_LINE, LAST_POLYNOMIAL = 0, 3
 
 
 def describe_imagej(file: tifffile.TiffFile, channels: int) -> Metadata:
-    """Return physical metadata of a file of ImageJ.
+    """Return the physical metadata of an ImageJ file.
 
-    ``finterval`` is the time between frames; ``fps`` is the speed at which ImageJ plays
-    the movie, whatever it was recorded with, and is not read.
+    ``finterval`` is the time between frames. ``fps`` is not read: it is the speed at
+    which ImageJ plays the movie, not the frame rate of the recording.
     """
     known = file.imagej_metadata or {}
     labels = [str(label) for label in known.get("Labels", [])][:channels]
@@ -41,13 +41,13 @@ def read_calibration(
 ) -> tuple[np.dtype[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None:
     """Return dtype and function of the calibrated values; None without calibration.
 
-    ImageJ has no signed 16-bit pixels: it stores them as unsigned ones, 32768 higher,
-    and notes the line ``c0 = -32768, c1 = 1`` that leads back.
+    ImageJ has no signed 16-bit pixels: it adds 32768, stores unsigned values, and
+    describes this by the line ``c0 = -32768, c1 = 1``.
 
     Parameters
     ----------
     file
-        Open file of ImageJ.
+        Open ImageJ file.
     stored
         dtype of the pixels.
     """
@@ -60,9 +60,9 @@ def read_calibration(
         return None
     if kind > LAST_POLYNOMIAL:
         raise FormatError(
-            f"{file.filename} is calibrated by function {kind} of ImageJ, which is not"
-            " supported (expected a line or a polynomial); convert it to 32 bit in"
-            " ImageJ, which applies the calibration"
+            f"{file.filename} is calibrated with function {kind} of ImageJ; only a line"
+            " or a polynomial is supported. Convert it to 32 bit in ImageJ, which"
+            " applies the calibration"
         )
     if kind == STRAIGHT_LINE and terms[1:] == [1.0] and _keeps_signed(terms[0], stored):
         return np.dtype(np.int16), signed_from_unsigned
@@ -85,6 +85,6 @@ def signed_from_unsigned(frames: NDArray[Any]) -> NDArray[np.int16]:
 
 
 def apply_polynomial(frames: NDArray[Any], terms: list[float]) -> NDArray[np.float32]:
-    """Return c0 + c1 x + c2 x^2 ... of each value, float32 of the same shape."""
+    """Return c0 + c1 x + c2 x² ... of each value x, float32 of the same shape."""
     powers = np.polynomial.polynomial.polyval(frames.astype(np.float64), terms)
     return np.asarray(powers, np.float32)

@@ -1,4 +1,4 @@
-"""Leica LIF through liffile, an extra."""
+"""Read Leica LIF with the optional package liffile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from astrocast.io.selection import Selection, choose
 
 
 class LifRecording(PlanesRecording):
-    """One image of a LIF file, named by ``loc`` or ``position`` where it has several.
+    """An image of a LIF file; one of several is chosen by ``loc`` or ``position``.
 
     ``loc`` is ``"<image>"`` or ``"<image>/ch1"``.
     """
@@ -57,7 +57,7 @@ class LifRecording(PlanesRecording):
             raise FormatError(f"{path} is a damaged LIF file: {error}") from error
 
     def _choose(self, images: list[Any], loc: str | None, selection: Selection) -> Any:
-        """Return the image that is named by position, or by ``loc``."""
+        """Return the image that was chosen by position or by ``loc``."""
         if len(images) == 1:
             return images[0]
         parts = (loc or "").strip("/").split("/")
@@ -114,7 +114,7 @@ class LifRecording(PlanesRecording):
 
 
 def _step(values: NDArray[Any] | None) -> float | None:
-    """Return the distance of neighbours along an axis."""
+    """Return the distance between the first two values of an axis; None if not > 0."""
     return (
         float(values[1] - values[0])
         if values is not None and len(values) > 1 and values[1] > values[0]

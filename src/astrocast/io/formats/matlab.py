@@ -1,4 +1,4 @@
-"""Arrays in ``.mat`` files of version 7.3, which are HDF5."""
+"""Read arrays from ``.mat`` files of version 7.3, which are HDF5."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from astrocast.io.formats.hdf5 import HDF5Recording
 from astrocast.io.recording import Metadata
 from astrocast.io.selection import Selection, check_axes
 
-#: HDF5 begins behind a header of this length
+#: length of the header before the HDF5 content, bytes
 HEADER = 512
 
 
 class MatRecording(HDF5Recording):
-    """One numeric array of a ``.mat`` file, (row, column, frame) in MATLAB.
+    """A numeric array of a ``.mat`` file, (row, column, frame) in MATLAB.
 
-    MATLAB stores the last axis first. ``axes`` names the axes in the order of MATLAB,
+    In the file the last axis of MATLAB is the first. ``axes`` has the order of MATLAB,
     for example ``"YXCT"``.
     """
 

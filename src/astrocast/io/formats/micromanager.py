@@ -1,4 +1,4 @@
-"""Stacks of Micro-Manager without OME-XML: each page says which plane it is."""
+"""Read stacks of Micro-Manager without OME-XML, from the metadata of each page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from astrocast.errors import FormatError
 from astrocast.io.formats.tiff_pages import open_tiff
 from astrocast.io.recording import Metadata
 
-#: tag of a page that holds its metadata as JSON
+#: tag of a page that contains its metadata as JSON
 TAG = 51123
-#: axes and the names of their index in the metadata of a page
+#: names of the index of each axis in the metadata of a page
 INDEX = {
     "P": ("PositionIndex",),
     "T": ("FrameIndex", "Frame"),
@@ -28,18 +28,18 @@ INDEX = {
 
 @dataclass(frozen=True)
 class MicroManagerSet:
-    """The files of one recording and which plane each of their pages is.
+    """The files of a recording, and the plane of each page.
 
     Parameters
     ----------
     paths
-        Its files.
+        The files.
     index
         Position, frame, plane and channel of each page, int64, (pages, 4).
     part_of, page_of
-        File of each page, and its number in there, (pages,).
+        Number of the file of each page, and number of the page in it, (pages,).
     times
-        Seconds of each page, (pages,); NaN where it has none.
+        Time of each page in seconds, (pages,); NaN if it has none.
     metadata
         Physical metadata.
     """
@@ -105,7 +105,7 @@ def find_parts(path: Path) -> list[Path]:
 
 
 def has_tag(path: Path) -> bool:
-    """Return whether the pages of a file say which plane they are."""
+    """Return whether the pages of a file have metadata of Micro-Manager."""
     with open_tiff(path) as file:
         return TAG in file.pages.first.tags
 
@@ -123,13 +123,13 @@ def read_pages(path: Path, only_first: bool = False) -> list[dict[str, Any]]:
 
 
 def _index(known: dict[str, Any], names: tuple[str, ...], path: Path) -> int:
-    """Return the index of a page along an axis; 0 where the axis has one element."""
+    """Return the index of a page along an axis; 0 if it is not given."""
     for name in names:
         if name in known:
             return int(known[name])
     if "FrameIndex" in names and not known:
         raise FormatError(
-            f"a page of {path} does not say which frame it is; the file is damaged, or"
-            " was changed by another program"
+            f"a page of {path} has no frame number; the file is damaged, or was changed"
+            " by another program"
         )
     return 0

@@ -1,4 +1,4 @@
-"""Nikon ND2 through nd2, an extra."""
+"""Read Nikon ND2 with the optional package nd2."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from astrocast.io.selection import Selection
 
 
 class ND2Recording(PlanesRecording):
-    """An ND2 file; a frame of the file holds all its channels."""
+    """An ND2 file; each of its frames contains all channels."""
 
     def __init__(
         self, path: Path, loc: str | None = None, selection: Selection | None = None
@@ -95,9 +95,9 @@ class ND2Recording(PlanesRecording):
         return number
 
     def _keep_recorded(self, places: dict[int, int] | None) -> None:
-        """Leave out frames at the end that are not there.
+        """Leave out missing frames at the end, which nd2 reads as black frames.
 
-        nd2 gives black frames for those. Frames that are missing before are refused.
+        Missing frames before the end are an error.
         """
         if places is None:
             return
@@ -109,12 +109,12 @@ class ND2Recording(PlanesRecording):
         if len(gaps) or not kept:
             named = ", ".join(map(str, gaps[:5])) + ("..." if len(gaps) > 5 else "")
             raise FormatError(
-                f"{self.path} announces {announced} frames and holds"
-                f" {int(there.sum())}; missing before its last one: {named or 'all'}."
-                " Copy it again, or export what is there as OME-TIFF"
+                f"{self.path} states {announced} frames but contains"
+                f" {int(there.sum())}; missing before the last one: {named or 'all'}."
+                " Copy it again, or export the existing frames as OME-TIFF"
             )
         text = (
-            f"{self.path} announces {announced} frames and holds the first"
+            f"{self.path} states {announced} frames but contains only the first"
             f" {kept}: the acquisition was stopped, and the recording ends there"
         )
         warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
@@ -158,12 +158,12 @@ class ND2Recording(PlanesRecording):
 
 
 def frame_places(path: Path) -> dict[int, int] | None:
-    """Return where the chunk of each frame begins in an ND2 file.
+    """Return the offset of the chunk of each frame in an ND2 file.
 
-    From the map of chunks at the end of the file; None where there is no map. The last
-    40 bytes of a file (of version 2 and later) are a signature and the place of the
-    map; the map has the name of each chunk, ``ImageDataSeq|<number>!`` for a frame, and
-    after it the place and the length of the chunk (uint64).
+    It is read from the map of chunks; None if there is no map. The last 40 bytes of a
+    file (from version 2 on) are a signature and the offset of the map. The map contains
+    the name of each chunk, ``ImageDataSeq|<number>!`` for a frame, and then its offset
+    and length (uint64).
     """
     with path.open("rb") as file:
         file.seek(-40, 2)
@@ -182,10 +182,10 @@ def frame_places(path: Path) -> dict[int, int] | None:
 def frame_times(
     path: Path, places: dict[int, int] | None, sequence: list[int]
 ) -> NDArray[np.float64] | None:
-    """Return the time of each frame in milliseconds; None where the file has none.
+    """Return the time of each frame in milliseconds; None if the file has no times.
 
-    A chunk is a header (magic number, length of the name, length of the data), the
-    name, and the data; those of a frame begin with its time, a float64.
+    A chunk consists of a header (magic number, length of the name, length of the data),
+    the name, and the data. The data of a frame start with its time, a float64.
     """
     if places is None or any(s not in places for s in sequence):
         return None

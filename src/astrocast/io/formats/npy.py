@@ -1,4 +1,4 @@
-"""NumPy files; their metadata is in a JSON file beside, ``<name>.npy.json``."""
+"""NumPy files; their metadata are in a separate JSON file, ``<name>.npy.json``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from astrocast.io.writing.files import (
     SequentialWriter,
     check_space,
     open_for_writing,
+    replacing,
 )
 
 
 def sidecar(path: Path) -> Path:
-    """Return where the metadata of ``path`` is."""
+    """Return the path of the metadata of a NumPy file."""
     return path.with_name(path.name + ".json")
 
 
@@ -41,15 +42,15 @@ def open_npy(
             }
             if version not in read_header:
                 raise FormatError(
-                    f"{path} is NumPy format {version}, known are 1.0 and 2.0; save it"
-                    " again"
+                    f"{path} has version {version} of the NumPy format; expected 1.0 or"
+                    " 2.0. Save it again"
                 )
             shape, fortran, dtype = read_header[version](file)
             offset = file.tell()
     except (ValueError, OSError) as error:
         raise FormatError(f"{path} cannot be read as a NumPy file: {error}") from error
     if dtype.hasobject:
-        raise FormatError(f"{path} holds objects; expected numbers")
+        raise FormatError(f"{path} contains Python objects; expected numbers")
     metadata = Metadata()
     if sidecar(path).exists():
         metadata = Metadata.from_attributes(
@@ -68,7 +69,7 @@ def open_npy(
 
 
 class NpyWriter(SequentialWriter):
-    """Writes a ``.npy`` file."""
+    """Write a ``.npy`` file."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class NpyWriter(SequentialWriter):
     ):
         if options.get("compression"):
             raise InvalidValueError(
-                ".npy files are not compressed; leave compression out or write .h5"
+                ".npy files cannot be compressed; leave compression out, or write .h5"
             )
         new = Replacement(
             path, overwrite=options.get("overwrite", False), durable=False
@@ -102,11 +103,11 @@ class NpyWriter(SequentialWriter):
         self._attributes.update((options.get("metadata") or Metadata()).to_attributes())
 
     def commit(self) -> None:
-        """Rename, and write the metadata beside."""
+        """Rename the file, and write its metadata."""
         super().commit()
         if self._attributes:
-            sidecar(self.path).write_text(
-                json.dumps(self._attributes, indent=1) + "\n", encoding="utf-8"
-            )
+            text = json.dumps(self._attributes, indent=1) + "\n"
+            with replacing(sidecar(self.path)) as beside:
+                beside.write_text(text, encoding="utf-8")
         else:
             sidecar(self.path).unlink(missing_ok=True)

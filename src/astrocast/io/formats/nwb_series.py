@@ -1,4 +1,4 @@
-"""Imaging series of NWB files (`TwoPhotonSeries`, `OnePhotonSeries`), read by h5py."""
+"""Read imaging series of NWB files (`TwoPhotonSeries`, `OnePhotonSeries`) with h5py."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 
 
 class NwbRecording(HDF5Recording):
-    """One imaging series of an NWB file, ``acquisition/<name>``.
+    """An imaging series of an NWB file, ``acquisition/<name>``.
 
-    The standard stores (frame, x, y) and, for volumes, (frame, x, y, z); where the file
-    says by its ``dimension`` that rows come first, it is read so.
+    The axes of the standard are (frame, x, y) or, for volumes, (frame, x, y, z). They
+    are read as (frame, y, x) if the ``dimension`` of the file shows this order.
     """
 
     def _names(self, file: h5py.File) -> list[str]:
@@ -43,7 +43,7 @@ class NwbRecording(HDF5Recording):
         if "external_file" in file[name] and data.size == 0:
             listed = file[name]["external_file"].asstr()[:].tolist()
             raise FormatError(
-                f"{self.path}:{name} holds no frames, it refers to"
+                f"{self.path}:{name} contains no frames but refers to"
                 f" {', '.join(listed)}; open that file"
             )
         return f"{name}/data"
@@ -88,8 +88,8 @@ class NwbRecording(HDF5Recording):
         if (scale, offset) in ((1.0, 0.0), (0.0, 0.0)):
             return ()
         return (
-            f"values are as stored; conversion {scale:g} and offset {offset:g} of the"
-            " file are not applied",
+            f"values are not converted: conversion {scale:g} and offset {offset:g} of"
+            " the file are ignored",
         )
 
 
@@ -98,7 +98,7 @@ def _kind(item: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """Return a text of the file; None without one."""
+    """Return a value of the file as text; None for None."""
     if isinstance(value, h5py.Dataset):
         value = value[()]
     if isinstance(value, bytes):

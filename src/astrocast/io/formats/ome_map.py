@@ -1,8 +1,8 @@
-"""Which page of which file each plane of an OME-TIFF is.
+"""Find the file and the page of each plane of an OME-TIFF.
 
-The OME-XML names for each plane the file (by UUID and name) and the page in it; a
-recording may lie in thousands of files of one page each, and the XML in one of them, in
-all, or in a companion file. See
+For each plane, the OME-XML contains the file (UUID and name) and the page in it. A
+recording may consist of thousands of files of one page each, with the XML in one of
+them, in all, or in a companion file. See
 https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html.
 """
 
@@ -28,23 +28,23 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 
 @dataclass(frozen=True)
 class OmeImage:
-    """One image (position) of an OME-XML document.
+    """An image (position) of an OME-XML document.
 
     Parameters
     ----------
     name
-        Its name; empty without one.
+        Name of the image; may be empty.
     axes, shape
         Axes of the planes, without row and column, and their lengths.
     size
         Rows and columns.
     file_of, page_of
         Number of the file and of the page in it for each plane in the order of
-        ``axes``, int64, (planes,); -1 for a plane that the document does not place.
+        ``axes``, int64, (planes,); -1 if the document does not contain them.
     metadata
         Physical metadata.
     times
-        Seconds of each plane, (planes,); NaN where the document has none.
+        Time of each plane in seconds, (planes,); NaN if the document has none.
     """
 
     name: str
@@ -59,18 +59,18 @@ class OmeImage:
 
 @dataclass
 class OmeFiles:
-    """The files that an OME-XML document names.
+    """The files of an OME-XML document.
 
     Parameters
     ----------
     holder
-        File that holds the document.
+        File that contains the document.
     paths
-        Where each file is; None where it was not found.
+        Path of each file; None if it was not found.
     names
-        What the document calls each file.
+        Name of each file in the document.
     uuids
-        Identity of each file, lower case; empty without one.
+        UUID of each file, lower case; may be empty.
     """
 
     holder: Path
@@ -85,13 +85,13 @@ class OmeFiles:
 
 @dataclass(frozen=True)
 class OmeSet:
-    """A whole OME-TIFF recording: its images and its files."""
+    """A complete OME-TIFF recording: its images and files."""
 
     images: list[OmeImage]
     files: OmeFiles
 
     def images_of(self, path: Path) -> list[int]:
-        """Return which images have planes in a file."""
+        """Return the numbers of the images with planes in a file."""
         numbers = [i for i, p in enumerate(self.files.paths) if p and p.samefile(path)]
         return [
             i
@@ -101,14 +101,14 @@ class OmeSet:
 
 
 def read_ome_set(path: Path, xml: str | None = None) -> OmeSet | None:
-    """Return the recording that a file belongs to; None where it is not an OME-TIFF.
+    """Return the recording that a file belongs to; None if it is not an OME-TIFF.
 
     Parameters
     ----------
     path
         Any TIFF file of the recording, or its companion file.
     xml
-        OME-XML of the file, where it was read already.
+        OME-XML of the file; None: read it from the file.
     """
     text = read_xml(path) if xml is None else xml
     root = parse_xml(text)
@@ -118,12 +118,15 @@ def read_ome_set(path: Path, xml: str | None = None) -> OmeSet | None:
         holder = path.with_name(Path(name.replace("\\", "/")).name)
         if not name or not holder.exists():
             raise FormatError(
-                f"{path} is a part of a recording whose description is in"
-                f" {name or 'another file'}, which is not in {path.parent}; copy all"
-                " files of the recording into one folder"
+                f"{path} is a part of a recording that is described in"
+                f" {name or 'another file'}, which is missing in {path.parent}; copy"
+                " all files of the recording into one folder"
             )
         if holder.name in seen:
-            raise FormatError(f"{path} and {holder} refer to each other for metadata")
+            raise FormatError(
+                f"the metadata of {path} are missing: it refers to {holder}, which"
+                " refers back. Export the recording again"
+            )
         seen.add(holder.name)
         path, root = holder, parse_xml(read_xml(holder))
     if root is None or root.find("{*}Image/{*}Pixels") is None:
@@ -132,7 +135,7 @@ def read_ome_set(path: Path, xml: str | None = None) -> OmeSet | None:
 
 
 def read_xml(path: Path) -> str:
-    """Return the OME-XML of a TIFF or companion file, or an empty text."""
+    """Return the OME-XML of a TIFF or companion file; may be empty."""
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return path.read_text(encoding="utf-8", errors="replace")
     with open_tiff(path) as file:
@@ -140,16 +143,16 @@ def read_xml(path: Path) -> str:
 
 
 def parse_xml(text: str) -> ElementTree.Element | None:
-    """Return the root of an OME-XML document; None where it is not one."""
+    """Return the root of an OME-XML document; None for any other text."""
     try:
         root = ElementTree.fromstring(text) if text else None
-    except ElementTree.ParseError:  # the frames of a damaged document can be read
+    except ElementTree.ParseError:  # frames can be read without the document
         return None
     return root if root is not None and root.tag.endswith("OME") else None
 
 
 class _SetReader:
-    """Reads the map of an OME-XML document."""
+    """Read the files and planes of an OME-XML document."""
 
     def __init__(self, holder: Path, root: ElementTree.Element) -> None:
         self.root, self.files = root, OmeFiles(holder)
@@ -158,7 +161,7 @@ class _SetReader:
         self._page_counts: dict[int, int] = {}
 
     def read(self) -> OmeSet:
-        """Return images and files."""
+        """Return the images and files."""
         self._find_files()
         images = [
             self._read_image(image, pixels)
@@ -168,14 +171,17 @@ class _SetReader:
         return OmeSet(images, self.files)
 
     def _find_files(self) -> None:
-        """Find each file that the document names, and number them."""
+        """Find all files of the document, and number them."""
         named = [_file_key(t) for t in self.root.iterfind(".//{*}TiffData")]
         keys = list(dict.fromkeys(k for k in named if k != ("", "")))
         alone = len(keys) <= 1 and self.files.holder.suffix.lower() in TIFF_SUFFIXES
         for uuid, name in keys:
             path = self.files.holder if alone else self._find(uuid, name)
             self._add((uuid, name), path)
-        if ("", "") in named or not named:  # planes without a file are in this one
+        if (
+            "",
+            "",
+        ) in named or not named:  # planes without a file name are in this file
             self._add(("", ""), self.files.holder)
 
     def _add(self, key: tuple[str, str], path: Path | None) -> None:
@@ -185,7 +191,7 @@ class _SetReader:
         self.files.names.append(key[1] or (path.name if path else key[0]))
 
     def _find(self, uuid: str, name: str) -> Path | None:
-        """Return a file by its name, else by its identity; None if it is missing."""
+        """Find a file by its name, else by its UUID; None if it is missing."""
         folder = self.files.holder.parent
         for candidate in (name, Path(name.replace("\\", "/")).name):
             if candidate and (folder / candidate).is_file():
@@ -196,7 +202,7 @@ class _SetReader:
         return self._by_uuid().get(uuid)
 
     def _by_uuid(self) -> dict[str, Path]:
-        """Return the TIFF files of the folder by the identity in their OME-XML."""
+        """Return the TIFF files of the folder by the UUID in their OME-XML."""
         if self._siblings is None:
             self._siblings = {}
             for path in sorted(self.files.holder.parent.iterdir()):
@@ -220,7 +226,7 @@ class _SetReader:
         }
         if samples - {"1"}:
             raise FormatError(
-                f"{self.files.holder} has colour: {max(samples)} samples per pixel;"
+                f"{self.files.holder} has {max(samples)} samples per pixel (colour);"
                 " expected frames of one value per pixel, not colour"
             )
         shape = tuple(int(get.get(f"Size{a}", 1)) for a in axes)
@@ -253,8 +259,8 @@ class _SetReader:
         at = [int(get(f"First{a}", 0)) for a in axes]
         if any(not 0 <= i < n for i, n in zip(at, shape, strict=True)):
             raise FormatError(
-                f"the OME-XML of {self.files.holder} places a plane at"
-                f" {dict(zip(axes, at, strict=True))}, outside of its size"
+                f"the OME-XML of {self.files.holder} is not valid: it contains a plane"
+                f" at {dict(zip(axes, at, strict=True))}, outside of its size"
                 f" {dict(zip(axes, shape, strict=True))}"
             )
         first = int(np.ravel_multi_index(at, shape))
@@ -268,13 +274,13 @@ class _SetReader:
         page_of[first : first + count] = np.arange(page, page + count)
 
     def _pages(self, number: int) -> int:
-        """Return how many pages a file has."""
+        """Return the number of pages of a file."""
         path = self.files.paths[number]
         if path is None:
             raise FormatError(
-                f"{self.files.holder.parent} lacks {self.files.names[number]}, a part"
-                f" of the recording {self.files.holder.name}; copy all of its files"
-                " into one folder"
+                f"{self.files.names[number]} is missing in {self.files.holder.parent};"
+                f" it is a part of the recording {self.files.holder.name}. Copy all"
+                " files of the recording into one folder"
             )
         if number not in self._page_counts:
             with open_tiff(path) as file:
@@ -283,7 +289,7 @@ class _SetReader:
 
 
 def _file_key(data: ElementTree.Element) -> tuple[str, str]:
-    """Return identity and name of the file of a TiffData element; empty without."""
+    """Return UUID and name of the file of a TiffData element; both may be empty."""
     uuid = data.find("{*}UUID")
     if uuid is None:
         return "", ""
@@ -293,7 +299,7 @@ def _file_key(data: ElementTree.Element) -> tuple[str, str]:
 def _plane_times(
     pixels: ElementTree.Element, axes: str, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Return DeltaT of each plane in seconds, NaN where there is none."""
+    """Return DeltaT of each plane in seconds; NaN if it is missing."""
     times = np.full(int(np.prod(shape)), np.nan)
     for plane in pixels.iterfind("{*}Plane"):
         get: Callable[..., Any] = plane.attrib.get

@@ -1,6 +1,6 @@
-"""Registered movies of other analysis packages: suite2p's binary, CaImAn's memory map.
+"""Read registered movies of other packages: binary of suite2p, memory map of CaImAn.
 
-The layouts follow the packages' documentation. Nothing is unpickled.
+The layouts are from the documentation of the packages. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from astrocast.io.formats.contiguous import ContiguousRecording
 from astrocast.io.recording import Metadata, Recording
 from astrocast.io.selection import Selection
 
-#: numbers that are read out of suite2p's settings
+#: numbers that are read from the settings of suite2p
 OPS = ("Ly", "Lx", "fs", "nframes")
 
 
@@ -29,27 +29,29 @@ def open_suite2p(
     ops = path.with_name("ops.npy")
     if not ops.exists():
         raise FormatError(
-            f"{path} is plain bytes, and ops.npy, which says the size of its frames, is"
-            " not beside it; copy it there (expected a data.bin of suite2p)"
+            f"{path} has no header, and ops.npy with the size of its frames is missing"
+            " beside it; copy it there (expected a data.bin of suite2p)"
         )
     known = read_pickled_numbers(ops)
     if not {"Ly", "Lx"} <= set(known):
         raise FormatError(
-            f"{ops} does not hold Ly and Lx as plain numbers, so that the size of the"
+            f"{ops} does not contain Ly and Lx as plain numbers, so the size of the"
             f" frames of {path.name} is not known; export the movie as TIFF"
         )
     rows, columns = int(known["Ly"]), int(known["Lx"])
     frame, size = rows * columns * 2, path.stat().st_size
     if frame <= 0 or size == 0 or size % frame:
         raise FormatError(
-            f"{path} has {size} bytes, not a whole number of frames of {rows} x"
-            f" {columns} pixels (int16); it is truncated, or of another ops.npy"
+            f"{path} has {size} bytes, which is not a whole number of frames of {rows}"
+            f" x {columns} pixels (int16); it is truncated, or ops.npy is from another"
+            " movie"
         )
     frames = size // frame
     if known.get("nframes") not in (None, frames):
         raise FormatError(
-            f"{path} has {frames} frames, {ops.name} says {int(known['nframes'])}: it"
-            " is truncated, or of another ops.npy"
+            f"{path} has {frames} frames, but {ops.name} states"
+            f" {int(known['nframes'])}: it is truncated, or ops.npy is from another"
+            " movie"
         )
     metadata = Metadata(frame_rate=float(known["fs"]) if known.get("fs") else None)
     return ContiguousRecording(
@@ -60,8 +62,8 @@ def open_suite2p(
 def read_pickled_numbers(path: Path) -> dict[str, float]:
     """Return the plain numbers of a pickled dictionary, without unpickling it.
 
-    The instructions of the pickle are listed, not carried out: a name that is followed
-    by an integer or a float is an entry.
+    The instructions of the pickle are listed, not executed; a name followed by an
+    integer or a float is an entry.
     """
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
@@ -88,23 +90,23 @@ def read_pickled_numbers(path: Path) -> dict[str, float]:
 def open_caiman(
     path: Path, loc: str | None = None, selection: Selection | None = None
 ) -> Recording:
-    """Open a memory map of CaImAn; its file name has size, order and frames."""
+    """Open a memory map of CaImAn; its file name contains size, order and frames."""
     fields: dict[str, Any] = dict(
         re.findall(r"(?:^|_)(d1|d2|d3|frames|order)_([0-9]+|[CF])(?=_|$)", path.stem)
     )
     if not {"d1", "d2", "frames", "order"} <= set(fields):
         raise FormatError(
-            f"{path} does not have its size in its name; expected a map of CaImAn"
+            f"{path} has no size in its name; expected a memory map of CaImAn"
             " (..._d1_512_d2_512_d3_1_order_C_frames_1000.mmap)"
         )
     d1, d2, d3, frames = (int(fields.get(k, 1)) for k in ("d1", "d2", "d3", "frames"))
     need, size = d1 * d2 * d3 * frames * 4, path.stat().st_size
     if size != need:
         raise FormatError(
-            f"{path} has {size} bytes, {frames} frames of {d1} x {d2} x {d3} pixels"
-            f" (float32) are {need}; it is truncated, or was renamed"
+            f"{path} has {size} bytes, but {frames} frames of {d1} x {d2} x {d3} pixels"
+            f" (float32) need {need}; it is truncated, or was renamed"
         )
-    # pixels of a frame are in Fortran order: rows vary fastest
+    # the pixels of a frame are in Fortran order: the row index varies fastest
     if fields["order"] == "F":
         shape, axes = (frames, d3, d2, d1), "TZXY"
     else:

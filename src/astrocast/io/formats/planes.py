@@ -1,4 +1,4 @@
-"""Recordings that a vendor's library reads plane by plane."""
+"""Recordings that the library of a vendor reads plane by plane."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from astrocast.io.recording import ALL, Recording, check_movie_shape, named_erro
 
 
 class PlanesRecording(Recording):
-    """Frames of several channels alternate, whatever their order in the file.
+    """A recording that is read plane by plane; frames of several channels alternate.
 
     A subclass sets `layout` and defines `plane`.
     """
@@ -29,7 +29,7 @@ class PlanesRecording(Recording):
         self._lock = threading.Lock()
 
     def take_layout(self, layout: Layout) -> None:
-        """Take over channels, choices and shape of a layout."""
+        """Set layout, channels, choices and shape."""
         self.layout, self.channels = layout, layout.channels
         self.choices = {**self.choices, **layout.choices}
         self.shape = check_movie_shape(layout.movie_shape, str(self.path))

@@ -1,4 +1,4 @@
-"""The description of a Bruker (PrairieView) recording beside its TIFF files."""
+"""Read the description of a Bruker (PrairieView) recording, beside its TIFF files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def find_prairie_xml(path: Path) -> ElementTree.Element | None:
         if path.name.startswith(candidate.stem):
             try:
                 root = ElementTree.parse(candidate).getroot()
-            except ElementTree.ParseError:  # another program's file
+            except ElementTree.ParseError:  # a file of another program
                 continue
             if root.tag == "PVScan":
                 return root
@@ -32,7 +32,7 @@ def describe_prairie(root: ElementTree.Element, frames: int) -> Metadata:
     root
         The document.
     frames
-        Frames of the recording; times are read where there are as many.
+        Number of frames of the recording; times are used only if their number is equal.
     """
     period = root.find(".//PVStateValue[@key='framePeriod']")
     axes = root.find(".//PVStateValue[@key='micronsPerPixel']")

@@ -1,9 +1,9 @@
-"""The order of the pages of ScanImage, and what its header says of them.
+"""Find the order of the pages of ScanImage files, and their metadata.
 
-Versions 3.8 (``state.acq...``), 4 and 5 (``scanimage.SI...``) and from 2016 on
-(``SI.hStackManager...``). A fast stack saves volume after volume, each of its planes
-and then, where they are saved, its flyback frames; a slow stack saves all frames of a
-plane before the next one. Channels of a frame follow each other.
+Supported are versions 3.8 (``state.acq...``), 4 and 5 (``scanimage.SI...``) and those
+from 2016 on (``SI.hStackManager...``). A fast stack is saved volume by volume: all
+planes and then, if they are saved, the flyback frames. A slow stack is saved plane by
+plane, each with all its frames. The channels of a frame are consecutive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from astrocast.io.recording import Metadata
 
 @dataclass(frozen=True)
 class ScanImageLayout:
-    """How the pages of a ScanImage recording follow each other.
+    """The order of the pages of a ScanImage recording.
 
     Parameters
     ----------
@@ -31,9 +31,10 @@ class ScanImageLayout:
         Axes of the pages and their lengths, without row and column; flyback frames are
         counted as planes.
     planes
-        Number of planes that are not flyback.
+        Number of planes without flyback frames.
     pages
-        Pages that belong to whole frames or volumes; those after them are incomplete.
+        Number of pages of complete frames or volumes; the pages after them are not
+        used.
     frame_rate
         Frames per second of one channel and one plane.
     """
@@ -59,7 +60,8 @@ def is_scanimage(file: tifffile.TiffFile) -> bool:
 def read_settings(file: tifffile.TiffFile) -> dict[str, Any]:
     """Return the settings of ScanImage by name.
 
-    From the header of the file, the software tag, or the description of the first page.
+    They are in the header of the file, the software tag, or the description of the
+    first page.
     """
     page = file.pages.first
     if page.description.startswith("state."):
@@ -75,7 +77,7 @@ def read_settings(file: tifffile.TiffFile) -> dict[str, Any]:
 
 
 def _parse_state(text: str) -> dict[str, Any]:
-    """Return the settings of version 3.8: a line each, ``state.acq.frameRate=3.9``."""
+    """Return the settings of version 3.8, one per line: ``state.acq.frameRate=3.9``."""
     found: dict[str, Any] = {}
     for line in re.split(r"[\r\n]+", text):
         name, equals, value = line.partition("=")
@@ -101,14 +103,14 @@ def saved_channels(settings: Mapping[str, Any]) -> list[int]:
 
 
 def read_scanimage(settings: Mapping[str, Any], pages: int) -> ScanImageLayout:
-    """Return the order of ``pages`` pages.
+    """Return the order of the pages.
 
     Parameters
     ----------
     settings
         See `read_settings`.
     pages
-        Pages that there are, of all channels.
+        Number of pages, all channels together.
     """
     channels = max(1, len(saved_channels(settings)))
     average = max(1.0, _number(settings, *AVERAGING) or 1.0)
@@ -133,7 +135,7 @@ def read_scanimage(settings: Mapping[str, Any], pages: int) -> ScanImageLayout:
         axes, shape, planes = "TZC", (rounds // depth, depth, channels), slices
     else:
         repeats = max(1, int((_number(settings, *PER_SLICE) or 1) // average))
-        if repeats == 1:  # a stack of one frame for each plane, perhaps repeated
+        if repeats == 1:  # one frame per plane, and maybe several such stacks
             axes, shape = "TZC", (rounds // slices, slices, channels)
             rate = _number(settings, *VOLUME_RATE) if rounds > slices else None
         else:
@@ -176,7 +178,7 @@ VOLUMES = (
 
 
 def _pages_per_volume(settings: Mapping[str, Any], slices: int, rounds: int) -> int:
-    """Return how many frames of one channel a volume has, flyback frames included."""
+    """Return the number of frames of one channel per volume, with flyback frames."""
     flyback = 0
     if _is_true(
         settings, "SI.hFastZ.discardFlybackFrames", "SI.fastZDiscardFlybackFrames"
@@ -200,7 +202,7 @@ def _pages_per_volume(settings: Mapping[str, Any], slices: int, rounds: int) -> 
 
 
 def _number(settings: Mapping[str, Any], *names: str) -> float | None:
-    """Return the first setting that is a finite number above 0; None without one."""
+    """Return the first setting that is a finite number above 0, or None."""
     for name in names:
         value = settings.get(name)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -231,7 +233,7 @@ def describe_scanimage(
     size
         Rows and columns of a page.
     description
-        Of the first page.
+        Description of the first page.
     """
     used = saved_channels(settings)
     names = settings.get("SI.hChannels.channelName")
@@ -242,12 +244,12 @@ def describe_scanimage(
     dark = dark_counts(settings, used)
     if np.any(np.nan_to_num(dark)):
         remarks.append(
-            "counts in the dark, which the microscope measured and did not subtract:"
+            "counts without light, which the microscope measured but did not subtract:"
             f" {', '.join(f'{counts:g}' for counts in dark)}"
         )
     if _is_true(settings, "SI.hRoiManager.mroiEnable"):
         remarks.append(
-            "several regions of interest: a frame shows them one below the other"
+            "several regions of interest: frames show them one below the other"
         )
     metadata = Metadata(
         pixel_size=_pixel_size(settings, size),
@@ -264,7 +266,7 @@ def describe_scanimage(
 def dark_counts(
     settings: Mapping[str, Any], channels: Sequence[int]
 ) -> tuple[float, ...]:
-    """Return the counts in the dark of the saved channels; empty if none is known.
+    """Return the counts without light of the saved channels; empty if not known.
 
     Parameters
     ----------
@@ -276,8 +278,8 @@ def dark_counts(
     Returns
     -------
     tuple of float
-        0 where ScanImage subtracted its measurement while it recorded, NaN where it
-        did not measure.
+        0 if ScanImage subtracted its measurement during recording, NaN if it did not
+        measure.
     """
     measured = settings.get("SI.hChannels.channelOffset")
     if measured is None or isinstance(measured, str) or not channels:
@@ -297,7 +299,7 @@ def dark_counts(
 def _pixel_size(
     settings: Mapping[str, Any], size: tuple[int, int]
 ) -> tuple[float, float] | None:
-    """Return the pixel size from the corners of the field of view in micrometres."""
+    """Return the pixel size in micrometres, from the corners of the field of view."""
     corners = np.asarray(settings.get("SI.hRoiManager.imagingFovUm", []), float)
     if corners.shape != (4, 2):
         return None

@@ -1,4 +1,4 @@
-"""TIFF: stacks, BigTIFF, OME-TIFF, ImageJ, ScanImage, Micro-Manager, Bruker."""
+"""Read and write TIFF: BigTIFF, OME-TIFF, ImageJ, ScanImage, Micro-Manager, Bruker."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from astrocast.io.writing.files import (
     open_for_writing,
 )
 
-#: reserve for everything except frames in a classic TIFF, which addresses 4 GB
+#: largest size of frames in a classic TIFF, which is limited to 4 GB in total
 CLASSIC_BYTES = (1 << 32) - (1 << 26)
 
 
 class TiffRecording(Recording):
-    """The recording that a TIFF file belongs to, in one file or in several.
+    """The recording that a TIFF file belongs to, in one file or several.
 
-    Frames of several channels alternate, whatever their order in the files.
+    Frames of several channels alternate, for any order in the files.
 
     Parameters
     ----------
     path
         Any file of the recording.
     loc
-        Not used: a TIFF file has no datasets.
+        Ignored: a TIFF file has no datasets.
     selection
         Plane and position to read.
     source
-        The planes, where they were found already.
+        The planes, if they are already known.
     whole
-        Whether the folder of the file was opened rather than the file.
+        Whether the folder of the file was opened, not the file.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class TiffRecording(Recording):
 
 
 class TiffWriter(SequentialWriter):
-    """Writes an OME-TIFF; a BigTIFF where 4 GB do not suffice."""
+    """Write an OME-TIFF, as BigTIFF if it needs more than 4 GB."""
 
     def __init__(
         self,
@@ -106,8 +106,8 @@ class TiffWriter(SequentialWriter):
     ):
         if options.get("compression"):
             raise InvalidValueError(
-                "TIFF is written uncompressed; leave compression out, or write .h5 or"
-                " .zarr"
+                "TIFF files are written without compression; leave compression out, or"
+                " write .h5 or .zarr"
             )
         new = Replacement(
             path, overwrite=options.get("overwrite", False), durable=False

@@ -1,4 +1,4 @@
-"""Physical metadata of TIFF files: units, OME, resolution tags, writing."""
+"""Read and write physical metadata of TIFF files: units, OME, resolution tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tifffile
 
 from astrocast.io.recording import Metadata
 
-#: micrometres in a unit of length; formats disagree on how to write the micro sign
+#: units of length in micrometres; formats write the micro sign in different ways
 MICROMETRES = {
     "m": 1e6,
     "cm": 1e4,
@@ -32,7 +32,7 @@ MICROMETRES = {
     "inch": 25400.0,
     "pm": 1e-6,
 }
-#: what OME-TIFF can hold
+#: dtypes of OME-TIFF
 OME_DTYPES = (
     "int8",
     "int16",
@@ -43,7 +43,7 @@ OME_DTYPES = (
     "float32",
     "float64",
 )
-#: seconds in a unit of time
+#: units of time in seconds
 SECONDS = {
     "s": 1.0,
     "sec": 1.0,
@@ -80,7 +80,7 @@ def rate(interval: Any, unit: Any = "s") -> float | None:
 
 
 def pair(rows: float | None, columns: float | None) -> tuple[float, float] | None:
-    """Return a pixel size when both sides are known."""
+    """Return the pixel size; None if one side is not known."""
     return None if rows is None or columns is None else (rows, columns)
 
 
@@ -107,8 +107,8 @@ def resolution_tags(
 ) -> tuple[float | None, float | None]:
     """Return the size of a pixel (row, column) in micrometres from resolution tags.
 
-    The tags hold pixels per unit as fractions. One pixel a unit is what ImageJ writes
-    for an image without a scale, whatever the unit; it is not a pixel size.
+    The tags contain pixels per unit, as fractions. One pixel per unit is not a pixel
+    size: ImageJ writes it for images without a scale.
     """
     tags = file.pages.first.tags
     sizes: list[float | None] = []
@@ -123,9 +123,9 @@ def resolution_tags(
 
 
 def centimetres(file: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Return the pixel size of resolution tags in centimetres.
+    """Return the pixel size from resolution tags in centimetres.
 
-    Inches are those of a printer, and not read.
+    Tags in inches are ignored: they are the resolution for printing.
     """
     unit = file.pages.first.tags.get("ResolutionUnit")
     if unit is None or int(unit.value) != 3:
@@ -134,7 +134,7 @@ def centimetres(file: tifffile.TiffFile) -> tuple[float, float] | None:
 
 
 def describe_shaped(file: tifffile.TiffFile) -> Metadata:
-    """Return the metadata that this package writes into a TIFF that is not OME."""
+    """Return the metadata that this package writes into TIFF files without OME-XML."""
     for known in file.shaped_metadata or ():
         if "astrocast" in known:
             return Metadata.from_attributes(json.loads(known["astrocast"]))
@@ -142,7 +142,7 @@ def describe_shaped(file: tifffile.TiffFile) -> Metadata:
 
 
 def date_tag(file: tifffile.TiffFile) -> str | None:
-    """Return the date tag as ISO 8601; None where it cannot be read."""
+    """Return the date tag as ISO 8601; None if it is missing or not valid."""
     tag = file.pages.first.tags.get("DateTime")
     try:
         return (
@@ -150,9 +150,7 @@ def date_tag(file: tifffile.TiffFile) -> str | None:
             if tag is not None
             else None
         )
-    except (
-        ValueError
-    ):  # cameras write dates in many ways: an unreadable date is left out
+    except ValueError:  # cameras write dates in many formats
         return None
 
 
@@ -161,7 +159,7 @@ def description(
 ) -> dict[str, Any]:
     """Return arguments of `tifffile.TiffWriter.write` that store the metadata.
 
-    As OME-XML, or as JSON where OME has no such dtype.
+    The metadata are stored as OME-XML, or as JSON if OME does not support the dtype.
     """
     if not ome_xml:
         known = {**attributes, **metadata.to_attributes()}

@@ -1,4 +1,4 @@
-"""Planes of one or several TIFF files, each read from its own file."""
+"""Read planes from one or several TIFF files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from astrocast.errors import AstrocastError, FormatError
 from astrocast.io.formats.contiguous import read_fully
 from astrocast.io.recording import ALL
 
-#: files of a recording in parts that are open at the same time
+#: largest number of open files of a recording with several files
 OPEN_FILES = 4
-#: what tifffile raises for a damaged file
+#: errors that tifffile raises for a damaged file
 DAMAGE = (
     tifffile.TiffFileError,
     ValueError,
@@ -36,7 +36,7 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Part:
-    """Where the planes of one file are.
+    """The offsets of the planes of one file.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class Part:
     stored
         dtype in the file, with its byte order.
     offsets
-        First byte of each plane, int64, (pages,); -1 where it has to be decoded.
+        First byte of each plane, int64, (pages,); -1 if it has to be decoded.
     uuid
-        Identity of the file in its OME-XML, lower case; None without one.
+        UUID of the file in its OME-XML, lower case; None if there is none.
     """
 
     path: Path
@@ -60,19 +60,19 @@ class Part:
 
 
 def index_part(path: Path, needed: NDArray[np.integer[Any]] | None = None) -> Part:
-    """Return where the pages of a TIFF file are.
+    """Return the offsets of the pages of a TIFF file.
 
     Parameters
     ----------
     path
         TIFF file.
     needed
-        Pages that will be read, (pages,); all when None.
+        Pages that will be read, (pages,); None: all.
 
     Raises
     ------
     FormatError
-        It is damaged, holds fewer pages than are needed, or colour.
+        The file is damaged, has too few pages, or contains colour.
     """
     with open_tiff(path) as file:
         pages = file.pages
@@ -84,11 +84,13 @@ def index_part(path: Path, needed: NDArray[np.integer[Any]] | None = None) -> Pa
         chosen = range(count) if needed is None else np.unique(needed).tolist()
         if len(chosen) and chosen[-1] >= count:
             raise FormatError(
-                f"{path} is truncated: it announces {chosen[-1] + 1} planes and holds"
+                f"{path} is truncated: it states {chosen[-1] + 1} planes but contains"
                 f" {count}. Copy it again from the microscope"
             )
         if key.dtype is None or key.dtype.kind not in "biuf":
-            raise FormatError(f"{path} holds {key.dtype}; expected real numbers")
+            raise FormatError(
+                f"{path} has pixels of type {key.dtype}; expected real numbers"
+            )
         if key.samplesperpixel > 1:
             raise FormatError(
                 f"{path} has axes {key.axes} of shape {key.shape}; expected frames of"
@@ -107,7 +109,7 @@ def index_part(path: Path, needed: NDArray[np.integer[Any]] | None = None) -> Pa
 
 
 def page_place(page: Any, key: Any, nbytes: int) -> tuple[int, int]:
-    """Return the first byte of a page, -1 where it is decoded, and where it ends."""
+    """Return the first byte of a page (-1: has to be decoded), and the end of it."""
     begins = np.asarray(page.dataoffsets, np.int64)
     counts = np.asarray(page.databytecounts, np.int64)
     end = int((begins + counts).max(initial=0))
@@ -124,25 +126,25 @@ def page_place(page: Any, key: Any, nbytes: int) -> tuple[int, int]:
 
 
 def check_ends(path: Path, ends: list[int], announced: int) -> None:
-    """Refuse a file that ends before its planes do."""
+    """Raise an error if a file ends before the last byte of its planes."""
     size = path.stat().st_size
     if ends and max(ends) > size:
         whole = sum(end <= size for end in ends)
         raise FormatError(
-            f"{path} is truncated: it announces {announced} planes, {whole} of which"
-            " are complete. Copy it again from the microscope"
+            f"{path} is truncated: only {whole} of {announced} planes are complete."
+            " Copy it again from the microscope"
         )
 
 
 class TiffPlanes:
-    """Reads planes, each from the file and page where it is.
+    """Read planes from the pages of several files.
 
     Parameters
     ----------
     parts
-        The files; None for a file of which no plane is read.
+        The files; None for files without a plane to read.
     part_of, page_of
-        Number of the file and number of the page in it for each plane, (planes,).
+        Number of the file, and number of the page in it, for each plane, (planes,).
     """
 
     def __init__(
@@ -157,8 +159,8 @@ class TiffPlanes:
         for part in used:
             if (part.size, part.stored.newbyteorder("=")) != (self.size, self.dtype):
                 raise FormatError(
-                    f"{part.path} has frames {part.size} {part.stored.name}, and"
-                    f" {used[0].path.name} has {self.size} {self.dtype.name}: they are"
+                    f"{part.path} has frames of {part.size} {part.stored.name}, but"
+                    f" {used[0].path.name} of {self.size} {self.dtype.name}: they are"
                     " not parts of one recording"
                 )
         self._lock = threading.Lock()
@@ -189,7 +191,7 @@ class TiffPlanes:
         return np.concatenate(pieces)
 
     def _decode(self, number: int, pages: NDArray[Any]) -> NDArray[Any]:
-        """Return whole planes of one file through tifffile, (plane, row, column)."""
+        """Decode whole planes of one file with tifffile, (plane, row, column)."""
         part = self.parts[number]
         assert part is not None
         with self._lock, tiff_errors(part.path, "is damaged"):
@@ -212,9 +214,9 @@ class TiffPlanes:
 def read_rows(
     part: Part, offsets: NDArray[np.int64], first: int, last: int
 ) -> NDArray[Any]:
-    """Return rows ``first`` to ``last`` of planes that are plain bytes.
+    """Return rows ``first`` to ``last`` of uncompressed planes.
 
-    Planes that follow each other in the file are read in one go.
+    Consecutive planes of the file are read at once.
     """
     width = part.size[1]
     row = width * part.stored.itemsize
@@ -231,7 +233,7 @@ def read_rows(
 
 
 def runs(begins: NDArray[np.int64], length: int) -> Iterator[tuple[int, int]]:
-    """Yield half-open ranges of pieces of ``length`` bytes without a gap between."""
+    """Yield half-open ranges of consecutive pieces of ``length`` bytes."""
     breaks = np.flatnonzero(np.diff(begins) != length) + 1
     yield from pairwise([0, *breaks.tolist(), len(begins)])
 
@@ -245,17 +247,17 @@ def runs_of_equal(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file, its damage raised as `FormatError`.
+    """Open a TIFF file; damage is raised as `FormatError`.
 
-    tifffile guesses the places of pages in files of ScanImage that are not BigTIFF, and
-    loses the last page; here the pages are followed one by one.
+    For ScanImage files that are not BigTIFF, tifffile estimates the offsets of pages
+    and loses the last page; here the pages are read one by one.
     """
     with tiff_errors(path), tifffile.TiffFile(path) as file:
         yield follow_pages(file)
 
 
 def follow_pages(file: tifffile.TiffFile) -> tifffile.TiffFile:
-    """Let the pages of a file be found by their chain; returns the file."""
+    """Make tifffile find the pages one by one (see `open_tiff`); return the file."""
     if file.is_scanimage and not file.is_bigtiff:
         file.filehandle.seek(4)
         file.pages = tifffile.TiffPages(file)
@@ -264,7 +266,7 @@ def follow_pages(file: tifffile.TiffFile) -> tifffile.TiffFile:
 
 @contextmanager
 def tiff_errors(path: Path, saying: str = "cannot be read as TIFF") -> Iterator[None]:
-    """Turn errors that tifffile raises, or only logs, into a `FormatError`."""
+    """Turn errors that tifffile raises or logs into a `FormatError`."""
     try:
         with complaints(path):
             yield
@@ -276,9 +278,10 @@ def tiff_errors(path: Path, saying: str = "cannot be read as TIFF") -> Iterator[
 
 @contextmanager
 def complaints(path: Path) -> Iterator[None]:
-    """Raise what tifffile only logs.
+    """Raise errors that tifffile only logs.
 
-    A broken chain of pages would otherwise give fewer frames without an error.
+    Otherwise a file with a damaged list of pages would have fewer frames, without an
+    error.
     """
     heard: list[str] = []
     thread = threading.get_ident()
@@ -302,10 +305,10 @@ def complaints(path: Path) -> Iterator[None]:
 
 
 class _Listener(logging.Handler):
-    """Passes log records on to a function."""
+    """Call a function with each log record."""
 
     hear: Callable[[logging.LogRecord], None]
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass the record on."""
+        """Call the function."""
         self.hear(record)

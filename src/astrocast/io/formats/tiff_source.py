@@ -1,4 +1,4 @@
-"""From a TIFF file to the planes of the recording that it belongs to."""
+"""Find the planes of the recording that a TIFF file belongs to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from astrocast.io.formats.tiff_pages import (
 from astrocast.io.recording import Metadata
 from astrocast.io.selection import Selection, choose
 
-#: names of missing files that a message lists
+#: largest number of names in a message
 LISTED = 8
 
 
@@ -47,18 +47,18 @@ class TiffSource:
     Parameters
     ----------
     planes
-        The planes in the order of the recording: frames, their channels alternating.
+        The planes in the order of the recording: frame by frame, channels alternating.
     channels
         Number of channels.
     metadata
         Physical metadata.
     choices
-        What there was to choose from.
+        Names of all planes and positions of the file.
     remarks
-        Sentences for the user.
+        Remarks for the user.
     convert
-        dtype and function that turn stored values into those of the recording; None
-        where they are the same.
+        dtype and function that convert stored values to those of the recording; None:
+        no conversion.
     """
 
     planes: TiffPlanes
@@ -79,13 +79,15 @@ def find_source(path: Path, selection: Selection, whole: bool = False) -> TiffSo
     selection
         Plane and position to read.
     whole
-        Whether the folder was opened rather than this file: a file of one position
-        then does not choose it.
+        Whether the folder was opened, not this file: otherwise a file with a single
+        position chooses this position.
     """
     if path.suffix.lower() == ".ome":
         found = read_ome_set(path)
         if found is None:
-            raise FormatError(f"{path} is not an OME-XML document with images")
+            raise FormatError(
+                f"{path} is not an OME-XML document with images; open a TIFF file"
+            )
         return from_ome(path, found, selection, whole=True)
     with open_tiff(path) as file:
         if file.is_ome and selection.axes is None:
@@ -107,12 +109,12 @@ def from_ome(
     whole: bool = False,
     date: str | None = None,
 ) -> TiffSource:
-    """Return the planes of an OME-TIFF, each in the file that its OME-XML names."""
+    """Return the planes of an OME-TIFF, as described by its OME-XML."""
     names = merge_names([i.name for i in found.images], len(found.images))
     position = selection.position
     own = [] if whole else found.images_of(path)
     if position is None and len(own) == 1 and len(found.files.paths) > 1:
-        position = own[0]  # the file of one position was named
+        position = own[0]  # the file contains a single position
     number = choose("position", names, position, str(path))
     image = found.images[number]
     layout = read_layout(
@@ -131,8 +133,9 @@ def from_ome(
     planes = TiffPlanes(read_parts(path, found, files, pages), files, pages)
     if planes.size != image.size:
         raise FormatError(
-            f"the OME-XML of {found.files.holder} says {image.size} rows and columns,"
-            f" its planes have {planes.size}"
+            f"the OME-XML of {found.files.holder} states {image.size} rows and columns,"
+            f" but the planes have {planes.size}; the file was changed, use the"
+            " original"
         )
     metadata = image.metadata.with_times(image.times[chosen[:: layout.channels]])
     metadata = add_prairie(metadata, found.files.holder, kept)
@@ -147,21 +150,21 @@ def from_ome(
 
 
 def complete_frames(there: NDArray[np.bool_], path: Path, remarks: list[str]) -> int:
-    """Return how many frames from the first on have all their channels.
+    """Return the number of complete frames at the start of a recording.
 
     Parameters
     ----------
     there
-        Whether a plane is there, (frame, channel).
+        Whether a plane exists, (frame, channel).
     path
         File, for messages.
     remarks
-        Gains a sentence where the recording ends early.
+        A remark is added if the recording ends early.
 
     Raises
     ------
     FormatError
-        A frame in between is missing.
+        A frame before the last one is missing.
     """
     whole: NDArray[np.bool_] = np.all(there, axis=1)
     kept = int(np.flatnonzero(whole).max(initial=-1)) + 1
@@ -171,12 +174,13 @@ def complete_frames(there: NDArray[np.bool_], path: Path, remarks: list[str]) ->
             ", ..." if len(gaps) > LISTED else ""
         )
         raise FormatError(
-            f"{path} announces {len(whole)} frames and does not say where frames"
-            f" {named or 'are'} are; export the recording again"
+            f"{path} states {len(whole)} frames, but not the location of"
+            f" {'frames ' + named if named else 'any of them'}; export the recording"
+            " again"
         )
     if kept < len(whole):
         text = (
-            f"{path} announces {len(whole)} frames and has the first {kept}: the"
+            f"{path} states {len(whole)} frames but contains only the first {kept}: the"
             " acquisition was stopped, and the recording ends there"
         )
         remarks.append(text)
@@ -187,7 +191,7 @@ def complete_frames(there: NDArray[np.bool_], path: Path, remarks: list[str]) ->
 def read_parts(
     path: Path, found: OmeSet, files: NDArray[np.int64], pages: NDArray[np.int64]
 ) -> list[Part | None]:
-    """Return where the pages of each file are; say which files are missing."""
+    """Return the offsets of the pages of each file; a missing one is an error."""
     missing = found.files.missing(files)
     if missing:
         named = ", ".join(missing[:LISTED]) + (", ..." if len(missing) > LISTED else "")
@@ -201,8 +205,8 @@ def read_parts(
         part = index_part(found.files.paths[number] or path, pages[files == number])
         if part.uuid and len(known) == len(parts) > 1 and part.uuid not in known:
             raise FormatError(
-                f"{part.path} belongs to another recording: its identity is"
-                f" {part.uuid}, and the OME-XML of {found.files.holder.name} names"
+                f"{part.path} belongs to another recording: its UUID is {part.uuid},"
+                f" but the OME-XML of {found.files.holder.name} contains"
                 f" {found.files.uuids[number]}. Copy the original file back"
             )
         parts[number] = part
@@ -210,7 +214,7 @@ def read_parts(
 
 
 def add_prairie(metadata: Metadata, path: Path, frames: int) -> Metadata:
-    """Return the metadata completed from the XML file of a Bruker recording."""
+    """Complete the metadata from the XML file of a Bruker recording, if any."""
     if metadata.frame_times or None not in (metadata.frame_rate, metadata.pixel_size):
         return metadata
     root = find_prairie_xml(path)
@@ -234,9 +238,9 @@ def from_scanimage(
     Parameters
     ----------
     paths
-        Its files in order.
+        The files in order.
     file
-        The first of them, open.
+        The first file, open.
     selection
         Plane to read.
     """
@@ -248,8 +252,8 @@ def from_scanimage(
     order = read_scanimage(settings, len(page_of))
     if order.pages == 0:
         raise FormatError(
-            f"{where} ends before one {'volume' if 'Z' in order.axes else 'frame'}"
-            f" is complete: {len(page_of)} pages"
+            f"{where} does not contain a complete"
+            f" {'volume' if 'Z' in order.axes else 'frame'}: {len(page_of)} pages"
         )
     layout = read_layout(
         order.axes + "YX",
@@ -268,9 +272,8 @@ def from_scanimage(
     if left:
         what = "volume" if "Z" in order.axes else "frame"
         text = (
-            f"{where}: the acquisition was stopped in mid-{what}; the last {left}"
-            f" page{'s' if left > 1 else ''} of {len(page_of)}, an incomplete {what},"
-            " are left out"
+            f"{where}: the acquisition was stopped during a {what}; the incomplete"
+            f" {what} is left out (the last {left} of {len(page_of)} pages)"
         )
         warnings.warn(text, AstrocastWarning, stacklevel=stack_level())
         remarks = (*remarks, text)
@@ -283,7 +286,7 @@ def from_scanimage(
 
 
 def from_micromanager(path: Path, selection: Selection, whole: bool) -> TiffSource:
-    """Return the planes of a Micro-Manager recording, as its pages number them."""
+    """Return the planes of a Micro-Manager recording, from metadata of its pages."""
     found = read_micromanager(path)
     position = selection.position
     if position is None and not whole:
@@ -320,7 +323,7 @@ def from_micromanager(path: Path, selection: Selection, whole: bool) -> TiffSour
 def from_series(
     path: Path, file: tifffile.TiffFile, selection: Selection
 ) -> TiffSource:
-    """Return the planes of a single TIFF file that is not described by OME-XML."""
+    """Return the planes of a single TIFF file without OME-XML."""
     if selection.axes is None and is_page_by_page(file):
         return from_pages(path, file, selection)
     series = only_series(path, file)
@@ -334,10 +337,10 @@ def from_series(
         axes = selection.axes
         if len(axes) != len(size) or not axes.endswith("YX"):
             raise FormatError(
-                f"{path} has {len(size)} axes of shape {size}, axes={axes!r} was asked"
-                " for; expected one letter for each, the last two YX"
+                f"{path} has {len(size)} axes of shape {size}, but axes={axes!r};"
+                " expected one letter for each axis, the last two YX"
             )
-    # ImageJ and plain stacks name their only axis channel or depth, whatever it is
+    # in ImageJ and plain stacks, the axis of the frames may be named channel or depth
     layout = read_layout(axes, size, str(path), selection)
     stored = np.dtype(series.dtype).newbyteorder(file.byteorder)
     total = int(np.prod(size[:-2]))
@@ -358,9 +361,9 @@ def from_series(
 
 
 def is_page_by_page(file: tifffile.TiffFile) -> bool:
-    """Return whether each page is a series of its own, all of one kind.
+    """Return whether each page is a separate series, all of the same kind.
 
-    Programs that write frame by frame leave such files, for example
+    Programs that write frame by frame create such files, for example with
     ``TiffWriter.write`` in a loop.
     """
     series = file.series
@@ -375,7 +378,7 @@ def is_page_by_page(file: tifffile.TiffFile) -> bool:
 
 
 def from_pages(path: Path, file: tifffile.TiffFile, selection: Selection) -> TiffSource:
-    """Return the planes of a file of which each page is one frame."""
+    """Return the planes of a file in which each page is a frame."""
     part = index_part(path)
     count = len(part.offsets)
     layout = read_layout("TYX", (count, *part.size), str(path), selection)
@@ -387,7 +390,7 @@ def from_pages(path: Path, file: tifffile.TiffFile, selection: Selection) -> Tif
 
 
 def describe_series(file: tifffile.TiffFile, layout: Layout) -> Metadata:
-    """Return the metadata of a TIFF file that is not described by OME-XML."""
+    """Return the metadata of a TIFF file without OME-XML."""
     if file.is_imagej:
         metadata = describe_imagej(file, layout.channels)
     elif file.is_shaped:
@@ -400,25 +403,27 @@ def describe_series(file: tifffile.TiffFile, layout: Layout) -> Metadata:
 
 
 def only_series(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the only image series of a file; refuse several."""
+    """Return the image series of a file; raise an error if there are several."""
     series = [s for s in file.series if s.kind != "thumbnail"]
     if not series:
-        raise FormatError(f"{path} is a TIFF without images")
+        raise FormatError(f"{path} is a TIFF file without images; check the export")
     if len(series) > 1:
         shapes = ", ".join(f"{s.shape} {s.dtype}" for s in series[:6])
         raise FormatError(
-            f"{path} holds {len(series)} image series ({shapes}); expected one, of"
-            " equal frames. A truncated or appended file looks like this too"
+            f"{path} contains {len(series)} image series ({shapes}); expected one with"
+            " equal frames. Possibly it is truncated, or files were appended to it"
         )
     if series[0].dtype is None or np.dtype(series[0].dtype).kind not in "biuf":
-        raise FormatError(f"{path} holds {series[0].dtype}; expected real numbers")
+        raise FormatError(
+            f"{path} has pixels of type {series[0].dtype}; expected real numbers"
+        )
     return series[0]
 
 
 def series_places(
     path: Path, series: tifffile.TiffPageSeries, planes: int, itemsize: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first byte of each plane, -1 where it is decoded, and its page."""
+    """Return the first byte of each plane (-1: has to be decoded), and its page."""
     frame = int(np.prod(series.shape[-2:])) * itemsize
     if series.dataoffset is not None:
         offsets = series.dataoffset + frame * np.arange(planes, dtype=np.int64)
@@ -426,13 +431,14 @@ def series_places(
         if planes and offsets[-1] + frame > size:
             whole = max(0, size - int(series.dataoffset)) // frame
             raise FormatError(
-                f"{path} is truncated: it announces {planes} planes, {whole} of which"
-                " are complete. Copy it again from the microscope"
+                f"{path} is truncated: only {whole} of {planes} planes are complete."
+                " Copy it again from the microscope"
             )
         return offsets, np.arange(planes)
     if len(series) != planes or any(p is None for p in series.pages):
         raise FormatError(
-            f"{path} has {len(series)} pages for {planes} planes; it is truncated"
+            f"{path} is truncated: it has {len(series)} pages for {planes} planes. Copy"
+            " it again from the microscope"
         )
     places = [page_place(p, series.keyframe, frame) for p in series.pages]
     check_ends(path, [end for _, end in places], planes)

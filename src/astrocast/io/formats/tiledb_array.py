@@ -1,4 +1,4 @@
-"""TileDB arrays (``.tdb``), an extra."""
+"""Read and write TileDB arrays (``.tdb``) with the optional package tiledb."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class TileDBRecording(Recording):
         if schema.sparse or schema.nattr != 1:
             self.array.close()
             raise FormatError(
-                f"{path} is {'sparse' if schema.sparse else 'of several attributes'};"
-                " expected one dense array"
+                f"{path} {'is sparse' if schema.sparse else 'has several attributes'};"
+                " expected a dense array with one attribute"
             )
         try:
             self.shape = check_movie_shape(schema.shape, str(path))
@@ -70,7 +70,7 @@ class TileDBRecording(Recording):
             json.loads(self.array.meta.get(KEY, "{}"))
         )
         self.chunk_frames = int(schema.domain.dim(0).tile or 1)
-        # arrays written elsewhere may begin at another index than 0
+        # arrays of other programs may start at an index other than 0
         self._origin = [int(schema.domain.dim(i).domain[0]) for i in range(3)]
 
     @named_errors
@@ -96,7 +96,7 @@ class TileDBRecording(Recording):
 
 
 class TileDBWriter(RecordingWriter):
-    """Writes a dense array beside and renames it."""
+    """Write a dense array, which is renamed when it is complete."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class TileDBWriter(RecordingWriter):
         self._slabs = SlabBuffer(self, chunks[0])
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write what fills tiles; the rest waits for the next block."""
+        """Write the whole tiles of a block; the rest waits for the next block."""
         for first, slab in self._slabs.add(start, block):
             self.array[first : first + len(slab)] = np.ascontiguousarray(slab)
 
@@ -166,8 +166,8 @@ def _filters(tiledb: Any, compression: str | None) -> Any:
         return tiledb.FilterList([])
     if compression not in COMPRESSIONS:
         raise InvalidValueError(
-            f"compression is {compression!r}; TileDB is written with"
-            f" {', '.join(COMPRESSIONS)} or None"
+            f"compression is {compression!r}; choose one of"
+            f" {', '.join(COMPRESSIONS)} or None for TileDB"
         )
     kinds = {
         "gzip": tiledb.GzipFilter,

@@ -1,4 +1,7 @@
-"""AVI and MP4 through PyAV (an extra): compressed with loss, 8 bits, for viewing."""
+"""Read and write AVI and MP4 with the optional package PyAV.
+
+They have 8 bits and lossy compression: use them only for viewing.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from astrocast.io.recording import (
 )
 from astrocast.io.writing.files import Replacement
 
-#: frames per second of a video whose recording does not say how fast it was
+#: frames per second of a video if the frame rate of the recording is not known
 DEFAULT_RATE = 25.0
 CODECS = {".mp4": "libx264", ".avi": "mjpeg"}
 
@@ -46,7 +49,8 @@ def _av() -> Any:
 class VideoRecording(Recording):
     """A video as grey values.
 
-    It is decoded from its first frame on: reading forwards is fast, backwards is slow.
+    A video is decoded from its first frame on: reading in order is fast, reading
+    backwards is slow.
     """
 
     path: Path
@@ -112,9 +116,9 @@ class VideoRecording(Recording):
 
 
 class VideoWriter(RecordingWriter):
-    """Write a video for viewing.
+    """Write a video for viewing, with 8 bits.
 
-    8 bits, stretched from the 0.1 to the 99.9 percentile of the first block.
+    Values are scaled from the 0.1 to the 99.9 percentile of the first block.
     """
 
     def __init__(
@@ -128,7 +132,7 @@ class VideoWriter(RecordingWriter):
         av = _av()
         if options.get("compression"):
             raise InvalidValueError(
-                "a video has its own compression; leave compression out"
+                "compression cannot be set for a video; leave compression out"
             )
         self.path, self.shape, self.dtype = path, shape, dtype
         self._new = Replacement(path, overwrite=options.get("overwrite", False))
@@ -142,7 +146,7 @@ class VideoWriter(RecordingWriter):
             ) from error
         speed = Fraction(metadata.frame_rate or DEFAULT_RATE).limit_denominator(1000)
         self._stream = self._container.add_stream(CODECS[suffix], rate=speed)
-        # chroma is stored for 2 x 2 pixels: sides are made even
+        # colour is stored per 2 x 2 pixels: height and width have to be even
         self._stream.height, self._stream.width = (
             shape[1] + shape[1] % 2,
             shape[2] + shape[2] % 2,
@@ -175,7 +179,7 @@ class VideoWriter(RecordingWriter):
             self._range = float(low), float(max(high, low + 1e-6))
             warnings.warn(
                 f"a video has 8 bits: {self._range[0]:g} to {self._range[1]:g} became 0"
-                " to 255. It is for viewing, keep the recording itself in .h5 or"
+                " to 255. It is only for viewing; store the recording itself as .h5 or"
                 " .zarr",
                 AstrocastWarning,
                 stacklevel=stack_level(),

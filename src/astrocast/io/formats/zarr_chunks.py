@@ -1,4 +1,4 @@
-"""Read and write chunks of zarr v3 as files, in threads; faster than zarr-python."""
+"""Read and write chunks of zarr v3 as files, in threads: faster than zarr-python."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from astrocast.errors import OutputError
 from astrocast.io.writing.files import write_fully
 from astrocast.io.writing.slabs import THREADS, store_chunks
 
-#: of numcodecs: bytes of equal significance together
+#: constant of numcodecs: store bytes of equal significance together
 SHUFFLE = 1
 
 
 class DirectChunks:
-    """Encode chunks and write each to its file.
+    """Encode chunks and write each to its file, as zarr-python does.
 
-    As `astrocast.io.formats.zarr_store.codec_chain` says, in the place where zarr looks
-    for it.
+    The codecs are those of `astrocast.io.formats.zarr_store.codec_chain`.
 
     Parameters
     ----------
     folder
-        Folder of the array, which zarr-python has created with its description.
+        Folder of the array, created by zarr-python.
     array
-        The array, for its chunks.
+        The array.
     compression
         ``lz4``, ``zstd`` or ``gzip``.
     """
 
     def __init__(self, folder: Path, array: Any, compression: str) -> None:
-        # other processes write as well, from folders of their own
+        # absolute: other processes may have another working directory
         self.folder, self.compression = folder.absolute(), compression
         self.chunk: tuple[int, int, int] = tuple(array.chunks)
         self.dtype = np.dtype(array.dtype).newbyteorder("<")
@@ -44,7 +43,7 @@ class DirectChunks:
         self._gzip = GZip(level=4)
 
     def encode(self, chunk: NDArray[Any]) -> tuple[bytes, bytes]:
-        """Return a chunk compressed, and the checksum that follows it in the file."""
+        """Return a compressed chunk, and the checksum that follows it in the file."""
         little = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
         if self.compression == "gzip":
             packed = bytes(self._gzip.encode(little))
@@ -54,7 +53,7 @@ class DirectChunks:
         return packed, np.uint32(google_crc32c.value(packed)).astype("<u4").tobytes()
 
     def decode(self, content: bytes) -> NDArray[Any]:
-        """Return the chunk in ``content``; a wrong checksum is a ValueError."""
+        """Return the chunk of a file's content; ValueError for a wrong checksum."""
         packed, checksum = content[:-4], int.from_bytes(content[-4:], "little")
         if google_crc32c.value(packed) != checksum:
             raise ValueError("a chunk does not match its checksum")
@@ -66,7 +65,7 @@ class DirectChunks:
         return np.frombuffer(plain, self.dtype).reshape(self.chunk)
 
     def read_slab(self, number: int, shape: tuple[int, int, int]) -> NDArray[Any]:
-        """Return all chunks of one depth as frames of the recording's ``shape``."""
+        """Return all chunks of one depth as frames; ``shape``: of the recording."""
         depth, height, width = self.chunk
         slab = np.empty((min(depth, shape[0] - number * depth), *shape[1:]), self.dtype)
         places = [
@@ -83,9 +82,7 @@ class DirectChunks:
                 target[:] = self.decode(path.read_bytes())[
                     tuple(slice(n) for n in target.shape)
                 ]
-            except (
-                FileNotFoundError
-            ):  # zarr leaves chunks out that hold nothing but the fill value
+            except FileNotFoundError:  # zarr does not store chunks of the fill value
                 target[:] = self.fill
 
         with ThreadPoolExecutor(THREADS, thread_name_prefix="astrocast-zarr") as pool:
@@ -96,7 +93,7 @@ class DirectChunks:
     def write(
         self, first: int, slab: NDArray[Any], corner: tuple[int, int] = (0, 0)
     ) -> None:
-        """Write the chunks of a slab that begins at a chunk.
+        """Write the chunks of a slab that starts at a chunk.
 
         ``corner``: first row and column of a slab that is a part of the frames.
         """
@@ -112,7 +109,7 @@ class DirectChunks:
         parts = self.encode(chunk)
         try:
             file = path.open("wb", buffering=0)
-        except FileNotFoundError:  # the first chunk of its folder
+        except FileNotFoundError:  # the folder does not exist yet
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("wb", buffering=0)
         with file:

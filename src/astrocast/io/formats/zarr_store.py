@@ -1,4 +1,4 @@
-"""Zarr: versions 2 and 3, plain arrays, groups of them, and OME-Zarr."""
+"""Read zarr, versions 2 and 3: arrays, groups of arrays, and OME-Zarr."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ from astrocast.io.writing.files import (
     REPLACED,
 )
 
-#: chunks of one depth are kept for the next block up to this size
+#: chunks of one depth are cached for the next block up to this size, bytes
 SLAB_BYTES = 160 << 20
 COMPRESSIONS = ("lz4", "zstd", "gzip")
-#: errors of a damaged store: a chunk that fails its checksum, bytes that do not
-#: decode, missing or broken metadata
+#: errors of a damaged store: wrong checksum, bytes that cannot be decoded, missing or
+#: damaged metadata
 DAMAGE = (ValueError, RuntimeError, KeyError, OSError, TypeError, AttributeError)
 
 
 def dataset_names(path: Path) -> list[str]:
-    """Return the names of all complete arrays of a store, in its groups as well."""
+    """Return the names of all complete arrays of a store and its groups."""
     root = zarr.open(store=str(path), mode="r")
     return [] if isinstance(root, zarr.Array) else sorted(_find_complete_arrays(root))
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a folder is a zarr store, whatever its name."""
+    """Return whether a folder is a zarr store, independent of its name."""
     return any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 
 class ZarrRecording(Recording):
-    """One array of a zarr store.
+    """An array of a zarr store.
 
-    Frames of several channels alternate, whatever the order of axes in the array.
+    Frames of several channels alternate, for any order of the axes of the array.
     """
 
     path: Path
     portable = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process opens the store anew."""
+        """Return the arguments with which another process opens the store again."""
         made_of = (self.path, self._dataset, self._selection)
         return type(self), made_of, {"loc": self.loc}
 
@@ -125,10 +125,7 @@ class ZarrRecording(Recording):
         return np.ascontiguousarray(found).astype(self.dtype, copy=False)
 
     def _find_direct(self) -> DirectChunks | None:
-        """Return a reader of the chunk files, or None.
-
-        Only for arrays that this package wrote completely.
-        """
+        """Return a reader of the chunk files; None for arrays of other programs."""
         compression = written_compression(self.array)
         slab = (
             self.array.chunks[0]
@@ -143,7 +140,7 @@ class ZarrRecording(Recording):
     def _read_slabs(self, direct: DirectChunks, start: int, stop: int) -> NDArray[Any]:
         """Read whole frames.
 
-        The last layer of chunks stays in memory, as blocks rarely end where chunks do.
+        The last chunks are cached, because blocks rarely end at the end of a chunk.
         """
         depth = self.array.chunks[0]
         block = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
@@ -174,7 +171,7 @@ def axis_labels(array: Any) -> list[str]:
 
 
 def _check_chunks_stored(array: Any, where: str) -> None:
-    """Refuse an array of which chunks are not in the store, unless that is allowed."""
+    """Raise an error if chunks are missing in the store and this is not allowed."""
     if current_access().missing_chunks:
         return
     try:
@@ -184,26 +181,26 @@ def _check_chunks_stored(array: Any, where: str) -> None:
     if stored < wanted:
         raise FormatError(
             f"{where} lacks {wanted - stored} of {wanted} chunks, which would be read"
-            f" as {array.fill_value}: it was not copied or not written completely."
-            " Convert it with missing_chunks=True if chunks were left out on purpose"
+            f" as {array.fill_value}: it was not copied or not written completely. If"
+            " this is intended, convert it with missing_chunks=True"
         )
 
 
 def _find_array(
     root: Any, path: Path, loc: str | None
 ) -> tuple[Any, str | None, dict[str, Any] | None]:
-    """Return the array ``loc``, its name, and its OME-Zarr description."""
+    """Return the array ``loc``, its name, and its OME-Zarr metadata (or None)."""
     if isinstance(root, zarr.Array):
         if loc and loc.strip("/"):
             raise DatasetNotFoundError(
-                f"{path} is a single array, it has no {loc!r}; leave loc out"
+                f"{path} is a single array and has no {loc!r}; leave loc out"
             )
         return root, None, None
     attributes = dict(root.attrs)
     multiscales = dict(attributes.get("ome", attributes)).get("multiscales")
     stored = _find_complete_arrays(root)
     names = list(stored)
-    if multiscales and (loc or "").strip("/") not in names:  # loc may name a channel
+    if multiscales and (loc or "").strip("/") not in names:  # loc may be a channel
         name = multiscales[0]["datasets"][0]["path"]  # full resolution comes first
         return root[name], name, multiscales[0]
     movies = [n for n in names if 3 <= root[stored[n]].ndim <= 5]
@@ -214,10 +211,10 @@ def _find_array(
 
 
 def _find_complete_arrays(root: Any) -> dict[str, str]:
-    """Return the arrays of a store: name -> where it is stored.
+    """Return the path of each array of a store, by its name.
 
-    The two differ where a process died while it replaced the array: the old one waits
-    under another name, and is read.
+    Both are different if a process died while it replaced an array: then the old array
+    is read, from a temporary path.
     """
     found = [
         n for n, item in root.members(max_depth=None) if isinstance(item, zarr.Array)
@@ -294,14 +291,14 @@ def written_compression(array: Any) -> str | None:
 def codec_chain(compression: str | None) -> list[Any]:
     """Return the codecs of a chunk: Blosc, or gzip, each followed by a checksum.
 
-    A truncated Blosc chunk can crash the interpreter; the checksum is looked at first
-    and makes it an error.
+    A truncated Blosc chunk can crash the interpreter. The checksum is compared first
+    and prevents this.
     """
     chosen = compression or "lz4"
     if chosen not in COMPRESSIONS:
         raise InvalidValueError(
-            f"compression is {compression!r}; zarr is written with"
-            f" {', '.join(COMPRESSIONS)}"
+            f"compression is {compression!r}; choose one of"
+            f" {', '.join(COMPRESSIONS)} for zarr"
         )
     packed: Any
     if chosen == "gzip":

@@ -1,4 +1,4 @@
-"""Writing an array of a zarr store."""
+"""Write an array of a zarr store."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from astrocast.io.writing.slabs import SlabBuffer
 
 
 class ZarrWriter(RecordingWriter):
-    """Writes one array of a zarr v3 store; it gets its name when it is complete.
+    """Write an array of a zarr v3 store, which gets its name when it is complete.
 
-    A new store is written beside and renamed; an existing one gains an array. Blocks
-    are held back until they fill whole chunks, so that each chunk is written once, by
-    one task.
+    The array is written to a temporary store; then this store is renamed, or its array
+    is moved to the existing store. Frames are collected until they fill whole chunks,
+    so that each chunk is written once.
     """
 
     resumable = True
@@ -60,7 +60,7 @@ class ZarrWriter(RecordingWriter):
         restore_replaced(path / self.loc)
         if path.exists() and not is_store(path):
             raise OutputExistsError(
-                f"{path} exists and is not a zarr store; choose another name"
+                f"{path} exists but is not a zarr store; choose another name"
             )
         overwrite = bool(options.get("overwrite", False))
         if (
@@ -75,8 +75,7 @@ class ZarrWriter(RecordingWriter):
         check_space(
             path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize // 2, path
         )
-        #: everything is written into a separate store; complete arrays are renamed from
-        #: there into place
+        #: temporary store, from which the complete array is moved
         self.beside = path.with_name(path.name + PARTIAL)
         attributes = {
             **(options.get("metadata") or Metadata()).to_attributes(),
@@ -116,7 +115,7 @@ class ZarrWriter(RecordingWriter):
         )
 
     def _find_unfinished(self, chunks: tuple[int, int, int]) -> Any:
-        """Return the array that the journal names, None where it is missing."""
+        """Return the incomplete array of the journal; None if it does not fit."""
         try:
             found = zarr.open_array(store=str(self.beside), path=self.loc, mode="r+")
         except (OSError, ValueError, KeyError):
@@ -141,22 +140,22 @@ class ZarrWriter(RecordingWriter):
             shutil.rmtree(self.beside)
 
     def write(self, start: int, block: NDArray[Any]) -> None:
-        """Write what fills chunks; the rest waits for the next block."""
+        """Write the whole chunks of a block; the rest waits for the next block."""
         for first, slab in self._slabs.add(start, block):
             self._chunks.write(first, slab)
             if self._resume is not None:
                 self._resume.note(first + len(slab))
 
     def chunk_writer(self) -> Callable[..., None]:
-        """Return what writes whole chunks from any process."""
+        """Return the function that writes whole chunks, in any process."""
         return self._chunks.write
 
     def mark_written(self, frames: int) -> None:
-        """Take note of frames that other processes wrote."""
+        """Record that other processes have written frames."""
         self._slabs.received += frames
 
     def commit(self) -> None:
-        """Rename the array, or the store where it is new."""
+        """Rename the array, or the whole store if it is new."""
         try:
             self._slabs.check_complete(f"{self.path}:{self.loc}")
         except InvalidValueError:
@@ -169,13 +168,13 @@ class ZarrWriter(RecordingWriter):
             self._resume.remove()
 
     def discard(self) -> None:
-        """Remove the unfinished output, except where it can be resumed."""
+        """Remove the unfinished output, unless it can be resumed."""
         if self._resume is None:
             shutil.rmtree(self.beside, ignore_errors=True)
 
 
 def install(beside: Path, path: Path, loc: str) -> None:
-    """Move array ``loc`` of a store that was written beside to its place."""
+    """Move the array ``loc`` from the temporary store to its final path."""
     if not loc or not path.exists():
         rename_over(beside, path)
         return

@@ -222,6 +222,11 @@ class NoiseEstimate:
         self._sum += other._sum
         self._count += other._count
 
+    def merged(self, other: NoiseEstimate) -> NoiseEstimate:
+        """Add the estimate of other frames, and return the sum."""
+        self.merge(other)
+        return self
+
     @property
     def finite(self) -> bool:
         """Whether all differences so far are finite numbers."""

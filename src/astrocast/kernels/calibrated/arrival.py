@@ -10,12 +10,12 @@ same moment. Where the onset jumps, two hills stay apart however high the border
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.kernels.calibrated.join_rule import JoinRule
 from astrocast.kernels.calibrated.linked_lists import (
     append_list,
     collect_values,
@@ -37,59 +37,8 @@ _IN_TIME = 0.5
 _COUNTS = 0.3
 #: share of links within one transient from which two peaks follow each other
 _SAME = 0.9
-
-
-@dataclass(frozen=True)
-class JoinRule:
-    """How much lower than two hills a border may be, as a share of the lower hill.
-
-    Parameters
-    ----------
-    dips
-        A border in space, and one in time (both hills lie at the same place).
-    doubts
-        Allowance for noise, in standard deviations: of the upper part of a border, and
-        of its pass.
-    front
-        A border in space that a front crosses: its onset difference is at most
-        ``smooth`` times that inside, which is at least ``moving`` frames.
-    same_moment
-        A border across which the onset differs by at most ``moment`` frames.
-    peaks
-        A border in time within which the signal does not fall below half.
-    jump
-        A border in space across which the onset differs by more than this many times
-        what it does inside (or ``floor`` frames) is never opened.
-    """
-
-    dips: tuple[float, float] = (0.04, 0.2)
-    doubts: tuple[float, float] = (0.4, 4.5)
-    front: float = 0.6
-    same_moment: float = 0.3
-    peaks: float = 0.28
-    smooth: float = 4.0
-    moving: float = 0.4
-    moment: float = 1.5
-    jump: float = 10.0
-    floor: float = 0.3
-
-    @property
-    def numbers(self) -> NDArray[np.float64]:
-        """All values of the rule, as the compiled kernel takes them."""
-        return np.array(
-            [
-                *self.dips,
-                *self.doubts,
-                self.front,
-                self.same_moment,
-                self.peaks,
-                self.smooth,
-                self.moving,
-                self.moment,
-                self.jump,
-                self.floor,
-            ]
-        )
+#: an onset difference counts at most so many frames in the mean with its sign
+_CLIP = 2.0
 
 
 def join_by_arrival(
@@ -125,7 +74,7 @@ def join_by_arrival(
         return none, none.copy()
     size = shape[1] * shape[2]
     found = find_transients(voxels // size, hills.neighbours, values, noise)
-    a, b, difference = onset_differences(
+    a, b, signed, in_row = onset_differences(
         voxels[found.peak] % size, hills.hill[found.peak], found.onset, shape[2]
     )
     same = found.of_voxel[hills.links[:, 0]] == found.of_voxel[hills.links[:, 1]]
@@ -137,6 +86,7 @@ def join_by_arrival(
     inside = a == b
     crossing = of_step >= 0
     # differences across a border come to those inside once it is opened: one array
+    difference = np.abs(signed)
     both = np.concatenate([difference[inside], difference[crossing]])
     head, tail, following = make_lists(a[inside].astype(np.int64), len(none))
     following = np.append(following, np.full(int(crossing.sum()), -1))
@@ -144,12 +94,37 @@ def join_by_arrival(
         (*make_lists(hills.hill.astype(np.int64), len(none)), values),
         (*make_lists(of_link, len(borders)), low, hills.in_time, same),
         (head, tail, following, both, int(inside.sum())),
-        (*make_lists(of_step[crossing], len(borders)), difference[crossing]),
+        (
+            *make_lists(of_step[crossing], len(borders)),
+            difference[crossing],
+            signed[crossing],
+            in_row[crossing],
+        ),
+        _flow(a[inside], signed[inside], in_row[inside], len(none)),
         borders.astype(np.int64),
         np.concatenate([[0], values[hills.summit]]).astype(np.float32),
         np.concatenate([[0], noise[hills.summit]]).astype(np.float32),
         rule.numbers,
     )
+
+
+def _flow(
+    hill: NDArray[np.int32],
+    signed: NDArray[np.float32],
+    in_row: NDArray[np.bool_],
+    count: int,
+) -> NDArray[np.float64]:
+    """Return sum and number of the differences inside hills, (hill, 4).
+
+    In rows, then in columns.
+    """
+    limited = np.clip(signed, -_CLIP, _CLIP)
+    columns = []
+    for chosen in (in_row, ~in_row):
+        own = hill[chosen]
+        columns.append(np.bincount(own, limited[chosen], minlength=count))
+        columns.append(np.bincount(own, minlength=count))
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
 def _key(sides: NDArray[Any]) -> NDArray[np.int64]:
@@ -182,6 +157,7 @@ def _join(
     links: Any,
     inner: Any,
     across: Any,
+    flow: Any,
     borders: Any,
     summit: Any,
     doubt: Any,
@@ -192,8 +168,9 @@ def _join(
     ``heights`` are lists of the values of each hill; ``links`` of the links of each
     border (height, in time, within one transient); ``inner`` and ``across`` of the
     onset differences of each hill and border. Each is (head, tail, next, values ...),
-    see `linked_lists`. ``borders`` (border, 2), int64, are pairs of hills, the higher
-    first; ``summit`` and ``doubt`` height and noise of each summit, float32.
+    see `linked_lists`. ``flow`` float64 (hill + 1, 4) is from `_flow`. ``borders``
+    (border, 2), int64, are pairs of hills, the higher first; ``summit`` and ``doubt``
+    height and noise of each summit, float32.
     """
     n_hills = len(summit)
     scratch = np.empty(
@@ -211,7 +188,7 @@ def _join(
     for e in range(len(sides)):
         near[sides[e, 0]].append(e)
         near[sides[e, 1]].append(e)
-    state = sides, alive, name, top, pace
+    state = sides, alive, name, top, pace, flow
     fixed = summit, doubt, rule
     part = np.empty(n_hills, np.int32)
     event = np.empty(n_hills, np.int32)
@@ -240,9 +217,9 @@ def _open_borders(
 
     Arguments as in `_join`; ``phase`` is 0 for parts and 1 for events.
     """
-    sides, alive, name, top, pace = state
+    sides, alive, name, top, pace, flow = state
     summit, doubt, rule = fixed
-    known = top, pace, summit, doubt
+    known = top, pace, summit, doubt, flow
     version = np.zeros(len(sides), np.int64)
     mark = np.full(len(summit), -1, np.int64)
     queue: Any = [(0.0, 0, -1)]
@@ -261,7 +238,8 @@ def _open_borders(
         name[gone] = keep
         append_list(heights[0], heights[1], heights[2], keep, gone)
         append_list(inner[0], inner[1], inner[2], keep, gone)
-        _take_over(inner, across, keep, e)
+        flow[keep] += flow[gone]
+        _take_over(inner, across, flow, keep, e)
         alive[e] = False
         _measure(keep, heights, inner, top, pace, scratch)
         _merge_borders(keep, gone, near, sides, alive, links, across, mark)
@@ -300,16 +278,19 @@ def _measure(
 
 
 @njit(cache=True, nogil=True)
-def _take_over(inner: Any, across: Any, keep: Any, e: Any) -> None:
+def _take_over(inner: Any, across: Any, flow: Any, keep: Any, e: Any) -> None:
     """Append the onset differences across an opened border to those inside the hill.
 
     Both share one array of values and of next items; those across come second.
 
-    The lists are those of `_join`: int64, values float32.
+    The lists are those of `_join`: int64, values float32; ``flow`` float64.
     """
     i = across[0][e]
     while i >= 0:
         following = across[2][i]
+        way = 0 if across[5][i] else 2
+        flow[keep, way] += min(max(across[4][i], -_CLIP), _CLIP)
+        flow[keep, way + 1] += 1
         inner_i = inner[4] + i
         inner[2][inner_i] = -1
         if inner[0][keep] < 0:
@@ -365,6 +346,17 @@ def _merge_borders(
 
 
 @njit(cache=True, nogil=True)
+def _mean_flow(flow: Any) -> Any:
+    """Return the length of the mean onset difference with its direction.
+
+    ``flow`` float64 (4,).
+    """
+    right = flow[0] / flow[1] if flow[1] >= _FEW else 0.0
+    down = flow[2] / flow[3] if flow[3] >= _FEW else 0.0
+    return np.sqrt(right * right + down * down)
+
+
+@njit(cache=True, nogil=True)
 def _surplus(
     e: Any,
     sides: Any,
@@ -378,9 +370,10 @@ def _surplus(
     """Return depth minus allowed depth of a border; below 0 it is opened.
 
     ``sides`` int64 (border, 2), ``known`` height and pace (float64), summit and noise
-    (float32) of each hill, ``rule`` float64; the lists are those of `_join`.
+    (float32) and flow (float64) of each hill, ``rule`` float64; the lists are those of
+    `_join`.
     """
-    top, pace, summit, doubt = known
+    top, pace, summit, doubt, flow = known
     a, lower = sides[e, 0], sides[e, 1]
     least = max(min(top[a], top[lower]), 1e-30)
     n, in_time, counted, same = 0, 0, 0, 0
@@ -408,7 +401,9 @@ def _surplus(
     if not in_one and step >= 0 and ratio > rule[10]:
         return np.inf
     if phase == 1:
-        moving = share <= _IN_TIME and min(pace[a], pace[lower]) >= rule[8]
+        moving = share <= _IN_TIME
+        for h in (a, lower):
+            moving &= pace[h] >= rule[8] or _mean_flow(flow[h]) >= rule[12]
         if in_one:
             need = max(need, rule[6])
         elif step >= 0 and moving and ratio <= rule[7]:

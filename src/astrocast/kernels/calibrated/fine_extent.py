@@ -26,8 +26,9 @@ _LARGEST, _FILL = 70, 0.4
 #: peak of the footprint over its noise: below the first an event is not refined, above
 #: the second its footprint is not smoothed
 _LEAST_HEIGHT, _CLEAR = 5.0, 16.0
-#: share of its peak above which a pixel belongs to the footprint
-_EDGE = 0.42
+#: share of its peak above which a pixel belongs to the footprint: of a footprint up to
+#: the first height over its noise, which is smoothed, and from the second height on
+_EDGE, _CLEAR_EDGE = (0.42, 0.28), (10.0, 16.0)
 #: standard deviation, in pixels, of the smoothing of a footprint at the least height
 _SMOOTH = 0.8
 #: times that footprint and course are fitted
@@ -156,7 +157,10 @@ def _refine_extent(
     course = _smooth_image(course.reshape(1, -1), 1.0 * np.sqrt(much)).ravel()
     # a blurred edge lies at half of its height
     highest = _top(footprint.ravel())
-    footprint = np.where(footprint < _EDGE * highest, 0.0, footprint)
+    low, high = _CLEAR_EDGE
+    clear = min(max((height - low) / (high - low), 0.0), 1.0)
+    edge = _EDGE[0] + clear * (_EDGE[1] - _EDGE[0])
+    footprint = np.where(footprint < edge * highest, 0.0, footprint)
     level = share * highest * _top(course)
     return _chosen(footprint, course, level, known, extent, (f0, corner), shape)
 

@@ -1,7 +1,9 @@
 """Light that lies in one pixel: a defect of the camera, not of the tissue.
 
 A microscope cannot image light into a single pixel; where the signal of a few frames
-lies in one pixel and not in the eight around it, the camera made it.
+lies in one pixel and not in the eight around it, the camera made it. Registration moves
+such a pixel between pixels: then its light lies in a square of four, and not in the
+twelve pixels around these.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ from astrocast.kernels.compiling import njit
 #: mean of the eight pixels around as a share of the middle pixel, below which the light
 #: lies in one pixel
 _AROUND = 0.3
+#: the same for the twelve pixels around a square of four, and the least number of them
+#: per frame that are known
+_AROUND_FOUR, _FEWEST = 0.25, 4
+#: mean of the signal in the nine pixels as a share of the smoothed signal, below which
+#: the light is in pixels at the edge that are not searched
+_ELSEWHERE = 0.3
 #: standard deviations of a single voxel that the light of the pixel must reach
 _SURE = 5.0
 #: share of the summit down to which the frames of a hill count
@@ -67,7 +75,7 @@ def _around(neighbours: Any, i: Any, out: Any) -> None:
 def _single(summit: Any, neighbours: Any, values: Any, single: Any, noise: Any) -> Any:
     """Return which hills are the light of one pixel, bool; see `single_pixel_hills`."""
     out = np.zeros(len(summit), np.bool_)
-    near, ring = np.empty(9, np.int64), np.empty(9, np.int64)
+    near = np.empty(9, np.int64)
     for h in range(len(summit)):
         i = summit[h]
         _around(neighbours, i, near)
@@ -81,20 +89,86 @@ def _single(summit: Any, neighbours: Any, values: Any, single: Any, noise: Any) 
                     best, most = near[k], total
         if best < 0:
             continue
-        frames, centre, around = 0, 0.0, 0.0
-        for way in (4, 5):
-            j = best if way == 4 else neighbours[best, 5]
-            while j >= 0 and values[j] >= least:
-                _around(neighbours, j, ring)
-                for k in range(9):
-                    if ring[k] >= 0 and k != 4:
-                        around += single[ring[k]]
-                centre += single[j]
-                frames += 1
-                j = neighbours[j, way]
-        sure = _SURE * noise[i] * np.sqrt(max(frames, 1))
-        out[h] = centre > sure and around / 8 < _AROUND * centre
+        light, known, frames, mean = _light_around(
+            best, neighbours, values, single, least
+        )
+        nine, sure = light[1:4, 1:4].sum(), _SURE * noise[i] * np.sqrt(max(frames, 1))
+        centre = light[2, 2]
+        out[h] = (
+            (centre > sure and (nine - centre) / 8 < _AROUND * centre)
+            or nine < _ELSEWHERE * mean * known[1:4, 1:4].sum()
+            or _in_four(light, known, frames, sure)
+        )
     return out
+
+
+@njit(cache=True, nogil=True)
+def _light_around(
+    best: Any, neighbours: Any, values: Any, single: Any, least: Any
+) -> Any:
+    """Return the light of the 5 x 5 pixels around one, over the frames of a summit.
+
+    ``best`` is the position of the pixel; ``neighbours`` int32 (voxel, 6), ``values``
+    and ``single`` float32 (voxel,). Returns sums and number of voxels, float64 (5, 5),
+    the number of frames, and the mean of the smoothed signal in the middle.
+    """
+    light, known = np.zeros((5, 5)), np.zeros((5, 5))
+    place = np.empty((5, 5), np.int64)
+    frames, total = 0, 0.0
+    for way in (4, 5):
+        j = best if way == 4 else neighbours[best, 5]
+        while j >= 0 and values[j] >= least:
+            _square(neighbours, j, place)
+            for y in range(5):
+                for x in range(5):
+                    if place[y, x] >= 0:
+                        light[y, x] += single[place[y, x]]
+                        known[y, x] += 1
+            frames += 1
+            total += values[j]
+            j = neighbours[j, way]
+    return light, known, frames, total / max(frames, 1)
+
+
+@njit(cache=True, nogil=True)
+def _in_four(light: Any, known: Any, frames: Any, sure: Any) -> Any:
+    """Return whether the light around a pixel lies in a square of four.
+
+    ``light`` and ``known`` float64 (5, 5) from `_light_around`; ``sure`` is the least
+    light of one pixel.
+    """
+    for top in (1, 2):
+        for left in (1, 2):
+            inside = light[top : top + 2, left : left + 2].sum()
+            inner = known[top : top + 2, left : left + 2].sum()
+            outside = light[top - 1 : top + 3, left - 1 : left + 3].sum() - inside
+            outer = known[top - 1 : top + 3, left - 1 : left + 3].sum() - inner
+            enough = inside > 2 * sure and outer >= _FEWEST * frames
+            if enough and outside / outer < _AROUND_FOUR * inside / inner:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _square(neighbours: Any, i: Any, out: Any) -> None:
+    """Write the positions of the 5 x 5 pixels around voxel ``i`` into ``out``.
+
+    -1 where a pixel is not in the list. ``neighbours`` int32 (voxel, 6), ``out`` int64
+    (5, 5).
+    """
+    out[:] = -1
+    for dy in range(-2, 3):
+        row = i
+        for _ in range(abs(dy)):
+            if row >= 0:
+                row = neighbours[row, 2 if dy > 0 else 3]
+        for side in (0, 1):
+            at = row
+            for step in range(3):
+                if at < 0:
+                    break
+                out[dy + 2, 2 + (step if side == 0 else -step)] = at
+                at = neighbours[at, side]
 
 
 @njit(cache=True, nogil=True)

@@ -20,6 +20,13 @@ from astrocast.kernels.calibrated.shared_patterns import courses_of_frames
 from astrocast.kernels.compiling import njit
 from astrocast.kernels.parallel import run_in_threads
 
+#: frames at each end of a stretch in which the patterns are fitted to single frames:
+#: there, a course is not enclosed by the means of steps
+_ENDS = 6
+#: repetitions of that fit, and the limit of a pixel's value in standard deviations, so
+#: that events do not bias it
+_FITS, _CLIP = 3, 3.0
+
 
 def residual(
     frames: NDArray[np.float32],
@@ -62,10 +69,29 @@ def residual(
         _shared_light(background),
         texture.arrays,
         background.patterns.maps,
-        _factors(background, start, len(frames)),
+        (
+            _factors(background, start, len(frames)),
+            *_end_fit(background, start, len(frames)),
+        ),
         out,
     )
     return out
+
+
+def _end_fit(
+    background: Background, start: int, n: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
+    """Return which frames are near an end, weights, and matrix of `_fit_patterns`."""
+    edges, maps = background.steps, background.patterns.maps
+    frames = np.arange(start, start + n)
+    near = (frames < edges[0] + _ENDS) | (frames >= edges[-1] - _ENDS)
+    weights = (maps / background.variance).astype(np.float32)
+    if not len(maps):
+        return np.zeros(n, np.bool_), weights, np.zeros((0, 0))
+    matrix = np.einsum("iyx,jyx->ij", weights, maps, dtype=np.float64)
+    # between steps a course changes by less than it does over the stretch
+    prior = np.maximum(background.patterns.courses.var(axis=1), 1e-30)
+    return near, weights, np.linalg.inv(matrix + np.diag(1 / prior))
 
 
 def _factors(background: Background, start: int, n: int) -> NDArray[np.float32]:
@@ -120,17 +146,18 @@ def _above(
     shared: Any,
     texture: Any,
     maps: Any,
-    factors: Any,
+    courses: Any,
     out: Any,
 ) -> None:
     """Write frames ``lo`` to ``hi`` less their background into ``out``.
 
     ``frames`` and ``out`` are float32, (frame, row, column); ``levels`` the background
     at each step; ``before`` (int64) is the step before each frame, ``share`` (float32)
-    its weight; ``maps`` (pattern, row, column) and ``factors`` (pattern, frame) are the
-    patterns, float32; ``shared`` and ``texture`` come from `_shared_light` and
-    `Texture`.
+    its weight; ``maps`` (pattern, row, column) are the patterns, float32; ``courses``
+    come from `_factors` and `_end_fit`, ``shared`` and ``texture`` from `_shared_light`
+    and `Texture`.
     """
+    factors, near_end, weights, inverse = courses
     _, rows, columns = frames.shape
     side, light, tile_light, tile_noise = shared
     means = np.empty(len(tile_light), np.float32)
@@ -147,6 +174,8 @@ def _above(
                 into, follows = out[t, y], image[y]
                 for x in range(columns):
                     into[x] -= factor * follows[x]
+        if near_end[t]:
+            _fit_patterns(out[t], maps, weights, inverse, texture[4])
         # all steps for one frame, while it is in the cache
         mean_tiles(out[t], side, means)
         fit = fit_frame(means, tile_light, tile_noise)
@@ -156,6 +185,31 @@ def _above(
             for x in range(columns):
                 into[x] -= offset + gain * bright[x]
         take_out(out[t], displacement(out[t], texture), texture, out[t])
+
+
+@njit(cache=True, nogil=True)
+def _fit_patterns(frame: Any, maps: Any, weights: Any, inverse: Any, sd: Any) -> None:
+    """Subtract what the patterns explain of a frame, in place.
+
+    ``frame`` and ``sd`` (noise) float32 (row, column), ``maps`` and ``weights`` float32
+    (pattern, row, column), ``inverse`` float64 (pattern, pattern).
+    """
+    count = len(maps)
+    sums = np.empty(count)
+    for _ in range(_FITS):
+        sums[:] = 0
+        for k in range(count):
+            for y in range(frame.shape[0]):
+                for x in range(frame.shape[1]):
+                    most = np.float32(_CLIP) * sd[y, x]
+                    sums[k] += weights[k, y, x] * min(max(frame[y, x], -most), most)
+        for k in range(count):
+            factor = np.float32(0)
+            for j in range(count):
+                factor += np.float32(inverse[k, j] * sums[j])
+            for y in range(frame.shape[0]):
+                for x in range(frame.shape[1]):
+                    frame[y, x] -= factor * maps[k, y, x]
 
 
 def background_of_frames(

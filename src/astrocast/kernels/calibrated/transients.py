@@ -140,8 +140,9 @@ def onset_differences(pixel: Any, hill: Any, onset: Any, columns: int) -> Any:
     """Return onset differences of transients `APART` pixels apart in a row or column.
 
     ``pixel`` (int64), ``hill`` (int32, 0: none) and ``onset`` (float32) are of each
-    transient. Returns two hills, the lower number first (int32), and the difference in
-    frames (float32), each (pair,).
+    transient. Returns two hills, the lower number first (int32), the onset at the right
+    or lower pixel minus that at the other in frames (float32), and whether they lie in
+    one row (bool), each (pair,).
     """
     n = len(pixel)
     order = np.argsort(pixel, kind="mergesort")
@@ -151,6 +152,7 @@ def onset_differences(pixel: Any, hill: Any, onset: Any, columns: int) -> Any:
         if fill == 1:
             a, b = np.empty(count, np.int32), np.empty(count, np.int32)
             difference = np.empty(count, np.float32)
+            in_row = np.empty(count, np.bool_)
         count = 0
         for step in (APART, APART * columns):
             j = 0
@@ -172,6 +174,7 @@ def onset_differences(pixel: Any, hill: Any, onset: Any, columns: int) -> Any:
                     if fill == 1:
                         a[count] = min(hill[u], hill[w])
                         b[count] = max(hill[u], hill[w])
-                        difference[count] = abs(onset[u] - onset[w])
+                        difference[count] = onset[w] - onset[u]
+                        in_row[count] = step == APART
                     count += 1
-    return a, b, difference
+    return a, b, difference, in_row
