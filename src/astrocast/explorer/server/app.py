@@ -47,16 +47,16 @@ class OpenRequest(BaseModel):
 
 
 def create_app(workspace: Workspace, access: Access, warm: bool = False) -> FastAPI:
-    """Return the server's application.
+    """Return the application of the server.
 
     Parameters
     ----------
     workspace
-        What is open.
+        The open projects.
     access
-        What a request must show.
+        Address and token of the server.
     warm
-        Prepare previews before the first is asked for.
+        Load kernels and start the preview process in advance.
     """
 
     @asynccontextmanager
@@ -71,7 +71,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
         title="astrocast explorer",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,  # its page loads from elsewhere; the schema is at /openapi.json
+        docs_url=None,  # it would load from other servers; see /openapi.json
         redoc_url=None,
     )
     app.state.workspace, app.state.jobs = workspace, Jobs()
@@ -91,7 +91,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
 
     @app.get("/api/start")
     def start() -> dict[str, Any]:
-        """Return which project the page shows first."""
+        """Return the first project, and facts about the server."""
         return {
             "project": workspace.start,
             "version": __version__,
@@ -102,7 +102,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
 
     @app.get("/api/folder")
     def folder(path: str = "") -> list[dict[str, str]]:
-        """Return what may be opened in a folder below ``--root``."""
+        """Return the recordings and folders in a folder below ``--root``."""
         return workspace.listing(path)
 
     @app.post("/api/open")
