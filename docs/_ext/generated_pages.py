@@ -152,7 +152,7 @@ def picture_of(name: str, field: Any) -> list[str]:
 
 
 def columns_page() -> str:
-    from astrocast.detection.calibrated.segment import CONFIDENCE
+    from astrocast.detection.calibrated.segment import CONFIDENCE, HEIGHT
     from astrocast.events.measure_schema import measure_columns
     from astrocast.events.physiology_schema import physiology_columns
     from astrocast.events.schema import COLUMNS, HIDDEN, INDEX, OVERLAP_VOXELS
@@ -181,7 +181,7 @@ def columns_page() -> str:
         "",
         "## What the calibrated detection adds",
         "",
-        *column_rows((CONFIDENCE, OVERLAP_VOXELS, HIDDEN)),
+        *column_rows((CONFIDENCE, HEIGHT, OVERLAP_VOXELS, HIDDEN)),
         "",
         "## What `Events.physiology` adds",
         "",

@@ -51,6 +51,14 @@ REGIONS = [
 ]
 
 
+#: the details of the selected event, its trace and its outline are there
+SHOWN = (
+    "explorer.place.length > 0 && explorer.traceSeries?.length > 0"
+    " && !document.querySelector('#panel-events').textContent.includes('loading')"
+    " && Array.isArray(explorer.outlines.frame(explorer.store.get().frame))"
+)
+
+
 def until(page: Any, expression: str) -> None:
     while not page.evaluate(expression):
         page.wait_for_timeout(100)
@@ -60,7 +68,7 @@ def until(page: Any, expression: str) -> None:
 def look(page: Any) -> None:
     page.evaluate("explorer.store.set({layers: ['mc/ch0', 'dff/ch0']})")
     page.evaluate("explorer.selectEvent(13, {go: true})")
-    until(page, "explorer.traceSeries && explorer.traceSeries.length > 0")
+    until(page, SHOWN)
 
 
 def tune(page: Any) -> None:
@@ -87,7 +95,7 @@ def curate(page: Any) -> None:
         page.locator("body").press(key)
         page.wait_for_timeout(900)
     page.evaluate("explorer.selectEvent(10, {go: true})")
-    page.wait_for_timeout(1500)
+    until(page, SHOWN)
 
 
 def regions(page: Any) -> None:
@@ -125,6 +133,7 @@ def main() -> None:
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
             page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.set_default_timeout(300_000)
             page.add_init_script("localStorage.setItem('astrocast-hint-seen', '1')")
             page.goto(access.url)
             page.wait_for_selector("body[data-ready]")

@@ -73,7 +73,7 @@ def draw_events(ax: Axes, image: np.ndarray, events: list[np.ndarray]) -> None:
 def hide_wide(shades: Any, events: list[np.ndarray]) -> list[tuple[int, np.ndarray]]:
     """Return colours and events without whole-field ones, where there are others."""
     frame = SIZE[0] * SIZE[1]
-    wide = [len(v) > 0.5 * len(np.unique(v // frame)) * frame for v in events]
+    wide = [len(np.unique(v % frame)) > 0.6 * frame for v in events]
     return [
         (int(shade), voxels)
         for shade, voxels, hidden in zip(shades, events, wide, strict=True)

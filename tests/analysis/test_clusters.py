@@ -43,6 +43,18 @@ def test_kinds_are_found_again_without_their_number(method: str):
     assert silhouette(matrix.values, found) > 0.6
 
 
+def test_many_events_are_merged_by_a_sample(monkeypatch: pytest.MonkeyPatch):
+    table, kind = three_kinds()
+    values = feature_matrix(table, ["area", "duration"]).values
+    monkeypatch.setattr(clusters, "WARD_MOST", 60)
+    monkeypatch.setattr(clusters, "STABILITY_MOST", 120)
+    with pytest.warns(AstrocastWarning, match="60 random events of 240"):
+        found = cluster_features(values, "hierarchical", clusters=3)
+    assert adjusted_rand_score(found, kind) > 0.95
+    assert np.bincount(found).tolist() == sorted(np.bincount(kind), reverse=True)
+    assert stability(values, clusters=3, resamples=3) > 0.9
+
+
 def test_stability_tells_clusters_from_none():
     table, _ = three_kinds()
     values = feature_matrix(table, ["area", "duration"]).values

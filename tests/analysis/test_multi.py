@@ -135,5 +135,5 @@ def test_recordings_are_pooled_in_seconds_and_not_with_frames() -> None:
     found = pooled_frequency(table, "file_name", 1.0, rates, lengths)
     np.testing.assert_array_equal(found["slow"], [2, 2])
     np.testing.assert_array_equal(found["fast"], [2, 2])
-    with pytest.raises(InvalidValueError, match="slow is not known"):
+    with pytest.raises(InvalidValueError, match="slow is unknown"):
         pooled_frequency(table, None, 1.0, rates | {"slow": None}, lengths)

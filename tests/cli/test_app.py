@@ -122,7 +122,7 @@ def test_ctrl_c_is_answered_in_every_command(
         monkeypatch.setattr(kind, "make_context", interrupt)
     assert main([name]) == 130
     said = capsys.readouterr().err
-    assert said.startswith("error: interrupted; the same command takes up where")
+    assert said.startswith("error: interrupted; run the same command again")
     assert "Traceback" not in said
 
 
@@ -150,7 +150,7 @@ def test_ctrl_c_of_the_keyboard_is_answered(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 130
-    assert "interrupted; the same command" in done.stderr
+    assert "interrupted; run the same command" in done.stderr
     assert "Traceback" not in done.stderr
 
 

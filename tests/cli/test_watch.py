@@ -98,7 +98,7 @@ def test_ctrl_c_ends_the_recording_and_a_second_one_can_be_made_good(tmp_path):
     if first.returncode != 0:  # else the analysis was over before the signal came
         assert first.returncode == 130
         assert "press Ctrl-C again to leave without the full analysis" in said
-        assert "the same command takes up where this one stopped" in said
+        assert "run the same command again to continue" in said
         assert "Traceback" not in said
         assert not (out / "live" / "agreement.json").exists()
     second = begin()

@@ -59,7 +59,7 @@ def test_a_rejected_event_is_missing_from_the_curated_table(
 def test_a_rejection_needs_a_reason(client: Any) -> None:
     answer = judge(client, "reject", [1])
     assert answer.status_code == 422
-    assert "say why" in answer.json()["message"]
+    assert "choose a reason" in answer.json()["message"]
 
 
 def test_an_unknown_event_is_refused(client: Any) -> None:

@@ -78,14 +78,14 @@ def test_without_a_recording_the_demo_is_opened(
 
 
 def test_nothing_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecordingNotFoundError, match="no file or folder"):
+    with pytest.raises(RecordingNotFoundError, match="does not exist"):
         find_parts(tmp_path / "missing.tif")
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["missing.tif", "--no-browser"], "no file or folder"),
+        (["missing.tif", "--no-browser"], "does not exist"),
         (["{bare}", "--no-browser", "--host", "0.0.0.0"], "--token"),
         (["{bare}", "--no-browser", "--curator", "a/b"], "curator"),
     ],

@@ -185,7 +185,7 @@ def test_an_existing_name_is_refused(run: Path, serve: Any) -> None:
     answer = client.post(f"{BASE}/runs", json=body)
     assert "cannot be the name" in answer.json()["message"]
     wanted = WholeRun(run.parent / "movie.h5", run, RunSettings(), run)
-    with pytest.raises(OutputExistsError, match="already there"):
+    with pytest.raises(OutputExistsError, match="exists; choose another"):
         perform(wanted)
 
 

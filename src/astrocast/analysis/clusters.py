@@ -27,6 +27,10 @@ Method = Literal["kmeans", "hierarchical", "hdbscan"]
 Metric = Literal["euclidean", "correlation", "dtw"]
 #: the logarithm is used for positive values with a maximum above this many medians
 _SKEWED = 10.0
+#: largest number of events for hierarchical clusters (Ward) of all of them
+WARD_MOST = 5000
+#: largest number of events from which the stability is computed
+STABILITY_MOST = 5000
 #: largest number of traces for dynamic time warping between all pairs
 DTW_MOST = 2000
 
@@ -210,13 +214,14 @@ def cluster_features(
     values
         (events, features).
     method
-        ``"kmeans"``; ``"hierarchical"`` (Ward); ``"hdbscan"`` (Campello et al. 2013,
-        https://doi.org/10.1007/978-3-642-37456-2_14), which determines the number of
-        clusters, and in which events can be in no cluster (-1).
+        ``"kmeans"``; ``"hierarchical"`` (Ward), with a warning on a random 5,000 events
+        where there are more, the others assigned to the nearest centre; ``"hdbscan"``
+        (Campello et al. 2013, https://doi.org/10.1007/978-3-642-37456-2_14), which
+        determines the number of clusters; events can be in no cluster (-1).
     clusters
         Number of clusters; None: the number from 2 to 8 with the best silhouette.
     seed
-        Seed of k-means.
+        Seed of k-means, and of the random events.
     least_size
         Smallest number of events of a cluster, for ``"hdbscan"``.
 
@@ -230,6 +235,8 @@ def cluster_features(
     if method == "hdbscan":
         found = HDBSCAN(min_cluster_size=least_size, copy=True).fit_predict(values)
         return number_by_size(found)
+    if method == "hierarchical" and len(values) > WARD_MOST:
+        return _cluster_by_sample(values, clusters, seed)
     numbers = [clusters] if clusters else range(2, min(9, len(values)))
     tried = []
     for k in numbers:
@@ -245,6 +252,27 @@ def cluster_features(
             f"{len(values)} events are too few for clusters; at least 3 are needed"
         )
     return max(tried, key=lambda t: t[:2])[2]
+
+
+def _cluster_by_sample(
+    values: NDArray[np.float64], clusters: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Return clusters (Ward) of random events, and of the others the nearest ones."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    warnings.warn(
+        f"hierarchical clusters are those of {WARD_MOST} random events of"
+        f" {len(values)}; the others belong to the nearest. k-means takes all of them",
+        AstrocastWarning,
+        stacklevel=stack_level(),
+    )
+    chosen = np.random.default_rng(seed).choice(len(values), WARD_MOST, replace=False)
+    sample = values[chosen]
+    found = cluster_features(sample, "hierarchical", clusters=clusters)
+    centres = [sample[found == k].mean(axis=0) for k in range(int(found.max()) + 1)]
+    labels = pairwise_distances_argmin(values, np.array(centres))
+    labels[chosen] = found
+    return number_by_size(labels)
 
 
 def cluster_distances(
@@ -321,6 +349,10 @@ def stability(
     seed
         Seed of the subsets.
 
+    Notes
+    -----
+    Computed from a random 5,000 events where there are more.
+
     Returns
     -------
     float
@@ -332,6 +364,8 @@ def stability(
     from sklearn.metrics import adjusted_rand_score
 
     rng = np.random.default_rng(seed)
+    if len(values) > STABILITY_MOST:
+        values = values[rng.choice(len(values), STABILITY_MOST, replace=False)]
     n, size = len(values), max(clusters + 1, int(share * len(values)))
     scores = []
     for _ in range(resamples):

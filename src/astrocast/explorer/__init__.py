@@ -1,1 +1,1 @@
-"""The explorer: see, tune and curate in the browser (`astrocast explore`)."""
+"""The explorer: view, tune and curate in the browser (`astrocast explore`)."""

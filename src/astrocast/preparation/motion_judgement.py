@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 
 from astrocast.io.recording import Recording
 from astrocast.io.stores.frame_quality import build_frame_table
+from astrocast.kernels.frames.frame_quality import LEAVE_OUT
 from astrocast.kernels.registration.engine import Estimate, Model, rigid_part
 from astrocast.kernels.registration.piecewise import PiecewiseModel
 from astrocast.kernels.registration.quality import NormalRange
 from astrocast.kernels.registration.repair_shifts import (
+    FAR,
+    RepairedShifts,
+    find_steps,
     find_suspects,
+    follow_shift,
     mend_shifts,
     neighbour_shifts,
 )
+from astrocast.kernels.registration.robust_model import RobustModel
+from astrocast.kernels.registration.sharpness import judge_sharpness, relative_sharpness
 
 #: a shift counts as repaired if it changed by more than this, pixels
 REPAIRED_FROM = 0.1
@@ -47,49 +54,120 @@ def repair_motion(
     Frames whose shift looks wrong are read again. Their shift is compared with no shift
     and with the shift of their neighbours; the shift that agrees best is used.
     """
-    robust = rigid_part(model).robust
-    assert robust is not None
-    repaired = np.zeros(len(left_out), bool)
-    suspects = find_suspects(
-        found.shifts, found.correlation_before, found.correlation_after, left_out
-    )
-    if not len(suspects) or len(found.shifts) < 2:  # no neighbour to compare with
-        return found, repaired
+    if len(found.shifts) < 2:  # nothing to compare with
+        return found, np.zeros(len(left_out), bool)
+    mended = _mend_suspects(recording, found, model, left_out)
+    followed = _follow_neighbours(recording, mended, model, left_out)
+    moved = np.abs(followed.shifts - found.shifts).max(axis=1)
+    return followed, moved > REPAIRED_FROM
+
+
+def _mend_suspects(
+    recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
+) -> Estimate:
+    """Return the estimate with the best of several shifts for suspicious frames."""
+    suspects = _suspects_of(found, left_out)
     near = neighbour_shifts(found.shifts, left_out)
-    shifts, fields_ = found.shifts.copy(), found.fields.copy()
-    before, after = found.correlation_before.copy(), found.correlation_after.copy()
+    robust, limit = _robust_of(model), rigid_part(model).limit
+    changed = _Changes(found, model)
     for i in range(0, len(suspects), REPAIRED_TOGETHER):
         part = suspects[i : i + REPAIRED_TOGETHER]
-        result = mend_shifts(
-            read_frames(recording, part),
-            found.shifts[part],
-            near[part],
-            robust,
-            rigid_part(model).limit,
-        )
-        moved = np.abs(result.shifts - found.shifts[part]).max(1)
-        changed = moved > 0
-        for t in part[changed]:
-            # assume the same deviation of the patches as in the neighbouring frames
-            near_t = [k for k in (t - 1, t + 1) if 0 <= k < len(shifts)]
-            deviation = found.fields[near_t] - found.shifts[near_t][:, :, None, None]
-            fields_[t] = result.shifts[part == t][0][:, None, None] + deviation.mean(0)
-        shifts[part] = result.shifts
-        # patches agree better than the rigid shift that is compared here: update the
-        # correlations only where the shift changed
-        used = changed if isinstance(model, PiecewiseModel) else slice(None)
-        before[part[used]], after[part[used]] = result.rest[used], result.after[used]
-        repaired[part] = moved > REPAIRED_FROM
-    return (
-        replace(
-            found,
-            shifts=shifts,
-            fields=fields_,
-            correlation_before=before,
-            correlation_after=after,
-        ),
-        repaired,
+        frames = read_frames(recording, part)
+        result = mend_shifts(frames, found.shifts[part], near[part], robust, limit)
+        for k, t in enumerate(part):
+            changed.take(int(t), result, k)
+    return changed.estimate()
+
+
+def _follow_neighbours(
+    recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
+) -> Estimate:
+    """Return the estimate after walking through suspicious frames, from both sides.
+
+    Where a search is wrong for many frames, those beside a frame are wrong as well: the
+    walk goes on from a frame that was changed to the next.
+    """
+    robust, limit = _robust_of(model), rigid_part(model).limit
+    changed = _Changes(found, model)
+    suspects = np.union1d(
+        _suspects_of(found, left_out), find_steps(found.shifts, left_out)
     )
+    for step in (1, -1):
+        for first in suspects[::step]:
+            t = int(first)
+            while 0 <= t < len(left_out):
+                beside = _good_frame(t - step, -step, left_out)
+                if beside is None or left_out[t]:
+                    break
+                own, start = changed.shifts[t], changed.shifts[beside]
+                if np.abs(own - start).max() <= FAR:
+                    break
+                frame = recording.read(t, t + 1)[0]
+                result = follow_shift(frame, own, start, robust, limit)
+                if result is None:
+                    break
+                changed.take(t, result, 0)
+                t += step
+    return changed.estimate()
+
+
+def _good_frame(start: int, step: int, left_out: NDArray[np.bool_]) -> int | None:
+    """Return the first frame from ``start`` on that is not left out."""
+    t = start
+    while 0 <= t < len(left_out):
+        if not left_out[t]:
+            return t
+        t += step
+    return None
+
+
+def _robust_of(model: Model) -> RobustModel:
+    robust = rigid_part(model).robust
+    assert robust is not None
+    return robust
+
+
+def _suspects_of(found: Estimate, left_out: NDArray[np.bool_]) -> NDArray[np.intp]:
+    return find_suspects(
+        found.shifts, found.correlation_before, found.correlation_after, left_out
+    )
+
+
+class _Changes:
+    """An estimate whose frames are given other shifts one by one."""
+
+    def __init__(self, found: Estimate, model: Model) -> None:
+        self.found, self.piecewise = found, isinstance(model, PiecewiseModel)
+        self.shifts, self.fields = found.shifts.copy(), found.fields.copy()
+        self.before = found.correlation_before.copy()
+        self.after = found.correlation_after.copy()
+        self.sharpness = found.sharpness.copy()
+
+    def take(self, t: int, result: RepairedShifts, k: int) -> None:
+        """Give frame ``t`` the shift of the ``k``-th of some repaired frames."""
+        shift = result.shifts[k]
+        changed = bool((shift != self.shifts[t]).any())
+        if changed:
+            # patches deviate as those of the frames around do
+            found, n = self.found, len(self.shifts)
+            around = [k for k in (t - 1, t + 1) if 0 <= k < n]
+            apart = found.fields[around] - found.shifts[around][:, :, None, None]
+            self.fields[t] = shift[:, None, None] + apart.mean(0)
+        self.shifts[t], self.sharpness[t] = shift, result.sharpness[k]
+        # patches agree better than the rigid shift that was compared here
+        if changed or not self.piecewise:
+            self.before[t], self.after[t] = result.rest[k], result.after[k]
+
+    def estimate(self) -> Estimate:
+        """Return the estimate with all changes."""
+        return replace(
+            self.found,
+            shifts=self.shifts,
+            fields=self.fields,
+            correlation_before=self.before,
+            correlation_after=self.after,
+            sharpness=self.sharpness,
+        )
 
 
 def judge_motion(
@@ -107,24 +185,37 @@ def judge_motion(
     at_limit = (np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)
     reached = np.asarray(at_limit.any(axis=1))
     untrusted = ~normal.trusts(after, found.clipped)
+    blurred, sharp = judge_sharpness(found.sharpness, left_out)
+    share = relative_sharpness(found.sharpness, left_out)[:, 0] / sharp
+    worse = after < before
     flags = list(table.itertuples(index=False, name=None))
     for t in np.flatnonzero(
-        (untrusted | reached | repaired | (after < before)) & ~left_out
+        (untrusted | reached | repaired | worse | (blurred > 0)) & ~left_out
     ):
-        frame = int(t)
-        if untrusted[t] or after[t] < before[t]:
-            reason = (
-                f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
-            )
-            if after[t] < before[t]:
-                reason += f", without shift {before[t]:.2f}"
-            # with a usual correlation the fine structure agrees better with the shift
-            severity = 1.0 if untrusted[t] else 0.3
-            flags.append((frame, "low_agreement", reason, severity))
+        agreement = (
+            f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
+            + (f", without shift {before[t]:.2f}" if worse[t] else "")
+        )
+        if blurred[t] >= LEAVE_OUT:
+            flag = (*_describe_blur(share[t]), 1.0)
+        elif untrusted[t]:
+            flag = ("low_agreement", agreement, 1.0)
         elif reached[t]:
-            flags.append((frame, "jump", "the shift reached max_shifts", 1.0))
+            flag = ("jump", "the shift reached max_shifts", 1.0)
+        elif blurred[t] > 0:
+            flag = (*_describe_blur(share[t]), 0.3)
+        elif worse[t]:
+            # with a usual correlation the fine structure agrees better with the shift
+            flag = ("low_agreement", agreement, 0.3)
         else:
-            flags.append(
-                (frame, "jump", "the first shift was replaced by a better one", 0.3)
-            )
+            flag = ("jump", "the first shift was replaced by a better one", 0.3)
+        flags.append((int(t), *flag))
     return build_frame_table(flags, len(after))
+
+
+def _describe_blur(share: float) -> tuple[str, str]:
+    """Return kind and reason of a frame that is less sharp than usual."""
+    reason = (
+        f"{max(share, 0):.0%} of the usual fine structure: blurred, or in another plane"
+    )
+    return "out_of_focus", reason

@@ -19,7 +19,7 @@ from astrocast.runtime.blocks import Block, frames_per_block, map_blocks, plan_b
 from astrocast.runtime.progress import track
 
 #: kinds of bad frames that motion correction adds to the table
-FOUND_BY_MOTION = ("jump", "low_agreement")
+FOUND_BY_MOTION = ("jump", "low_agreement", "out_of_focus")
 
 
 def find_frame_quality(recording: Recording) -> pd.DataFrame:

@@ -17,6 +17,9 @@ LONGEST_GAP = 4
 APART = 8
 #: the level at each end of a longer run is the mean of this many good frames
 LEVEL_FRAMES = 3
+#: at an end of the recording one side is all there is: the level is then the median of
+#: this many frames, as the noise of a few would be repeated in the whole run
+ONE_SIDED = 15
 #: the noise of a good frame is its difference from the mean of this many frames on each
 #: side
 AROUND = 2
@@ -92,13 +95,13 @@ class InterpolatedRecording(DerivedRecording):
         ``begin``, ``end``: first frame of the run, and the frame after its last.
         """
         good = self._good_frames
-        before = good[good < begin][-LEVEL_FRAMES:]
-        after = good[good >= end][:LEVEL_FRAMES]
-        ends = [
-            self._frames(k, rows, columns).mean(axis=0)
-            for k in (before, after)
-            if len(k)
-        ]
+        before, after = good[good < begin], good[good >= end]
+        if not (len(before) and len(after)):
+            near = before[-ONE_SIDED:] if len(before) else after[:ONE_SIDED]
+            level = np.median(self._frames(near, rows, columns), axis=0)
+            return np.asarray(np.repeat(level[None], len(inside), axis=0), np.float32)
+        before, after = before[-LEVEL_FRAMES:], after[:LEVEL_FRAMES]
+        ends = [self._frames(k, rows, columns).mean(axis=0) for k in (before, after)]
         share = ((inside - begin + 1) / (end - begin + 1))[:, None, None]
         return np.asarray(ends[0] + share * (ends[-1] - ends[0]), np.float32)
 

@@ -34,6 +34,7 @@ from astrocast.detection.calibrated.divide import (
     plan_batches,
 )
 from astrocast.detection.calibrated.field import Field
+from astrocast.detection.calibrated.gaps import GapRemainders
 from astrocast.detection.calibrated.parts import build_parts, write_parts
 from astrocast.detection.calibrated.tiles import search_frames
 from astrocast.detection.checkpoint import CarriedBlocks, Checkpoint
@@ -141,7 +142,9 @@ def segment_calibrated(
     )
     write_decoys(checkpoint.path, decoys, candidates.shape)
     found = Decoys.of(decoys, candidates.shape, settings)
-    return _Writer(candidates, field, of_field, found).write(settings, threshold, pool)
+    gaps = GapRemainders(unknown, int(np.prod(recording.shape[1:])))
+    writer = _Writer(candidates, field, of_field, found, gaps)
+    return writer.write(settings, threshold, pool)
 
 
 class _Writer:
@@ -153,7 +156,9 @@ class _Writer:
         field: Field,
         of_field: FieldEvents,
         decoys: Decoys,
+        gaps: GapRemainders,
     ) -> None:
+        self.gaps = gaps
         self.candidates, self.field, self.of_field = candidates, field, of_field
         self.decoys = decoys
         self.open_at: dict[int, list[Part]] = {}
@@ -215,6 +220,8 @@ class _Writer:
                 size = shape[1] * shape[2]
                 activity = self.of_field.activity
                 if follows_field(event.layers.voxels, event.peak, activity, size):
+                    continue
+                if self.gaps.is_remainder(event.layers.voxels, event.peak):
                     continue
                 self.heights.append(event.height)
                 at = event.layers.voxels

@@ -1,1 +1,1 @@
-"""The explorer's server: open projects, and one router per topic."""
+"""The server of the explorer: open projects, and one router per topic."""

@@ -1,4 +1,4 @@
-"""Who may talk to the server: one token, one host, one origin."""
+"""Access control of the server: one token, one host, one origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from astrocast.errors import InvalidValueError
 
-#: nothing is loaded from elsewhere, nothing is shown inside another page
+#: the page loads nothing from other servers and is not shown inside other pages
 HEADERS = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:;"
@@ -29,14 +29,14 @@ _SAFE = ("GET", "HEAD")
 
 @dataclass(frozen=True)
 class Access:
-    """What a request must show.
+    """Address and token of the server; requests are checked against them.
 
     Parameters
     ----------
     host, port
-        Where the server listens.
+        Address on which the server listens.
     token
-        Secret of this start; random unless given.
+        Secret that requests must contain; random by default.
     """
 
     host: str = "127.0.0.1"
@@ -51,11 +51,14 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Return the name of the cookie; ports share cookies, so the port is in it."""
+        """Return the name of the cookie.
+
+        It contains the port, because servers on other ports share the cookies.
+        """
         return f"astrocast_{self.port}"
 
     def knows(self, token: str | None) -> bool:
-        """Return whether ``token`` is the one of this start."""
+        """Return whether ``token`` is the token of this server."""
         return token is not None and hmac.compare_digest(
             token.encode(), self.token.encode()
         )
@@ -63,7 +66,7 @@ class Access:
     def names(self, host: str) -> bool:
         """Return whether a Host header names this server.
 
-        A page of another site whose name was pointed at this address does not.
+        This protects against sites whose name was redirected to this address.
         """
         try:
             name = urlsplit(f"//{host}").hostname or ""
@@ -71,12 +74,12 @@ class Access:
             return False
         if is_loopback(self.host):
             return name == "localhost" or is_loopback(name)
-        # reached from elsewhere: by address, or by the name it was started with
+        # other computers use an address, or the name given at the start
         return name == self.host or _is_address(name)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this computer reaches ``host``.
+    """Return whether only this computer can reach ``host``.
 
     >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
     (True, True, False)
@@ -98,25 +101,26 @@ def _is_address(host: str) -> bool:
 
 
 def check_host(host: str, token: str | None) -> None:
-    """Raise unless only this computer reaches the server, or a token was chosen.
+    """Raise an error if other computers can reach the server without a chosen token.
 
     Raises
     ------
     InvalidValueError
-        Others would reach it and no token of at least 16 characters was given.
+        Other computers can reach the server, and the token has fewer than 16
+        characters.
     """
     if not is_loopback(host) and (token is None or len(token) < 16):
         raise InvalidValueError(
-            f"--host {host} lets other computers reach the explorer; it needs --token"
-            " with a secret of at least 16 characters. Note that the traffic is not"
-            " encrypted: prefer an SSH tunnel to the default host"
+            f"with --host {host} other computers can reach the explorer; --token with a"
+            " secret of at least 16 characters is needed. Note that the traffic is not"
+            " encrypted: an SSH tunnel to the default host is safer"
         )
 
 
 class AccessCheck:
-    """ASGI middleware: refuses requests without the token, of other hosts or origins.
+    """ASGI middleware: rejects requests without token, or from other hosts or origins.
 
-    The token in the address of the first request is exchanged for a cookie.
+    The first request has the token in its address; the server then sets a cookie.
     """
 
     def __init__(self, app: Any, access: Access) -> None:
@@ -146,7 +150,7 @@ class AccessCheck:
         self, method: str, headers: dict[str, str], given: str | None
     ) -> tuple[int, str] | None:
         if not self.access.names(headers.get("host", "")):
-            return 421, "This server answers to another name."
+            return 421, "The host name of the request is not the name of this server."
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return 403, "Requests from other sites are refused."
@@ -158,11 +162,11 @@ class AccessCheck:
             self.access.knows(given) or self.access.knows(kept.value if kept else None)
         ):
             return 401, (
-                "The token is missing or of an earlier start. Open the address that"
-                " `astrocast explore` printed."
+                "The token is missing, or it is from an earlier start. Open the address"
+                " that `astrocast explore` printed."
             )
         if method not in _SAFE and headers.get("x-astrocast") != "1":
-            return 403, "Changes are accepted from the explorer's own page only."
+            return 403, "Changes are accepted only from the page of the explorer."
         return None
 
     def _exchange(self, query: dict[str, list[str]]) -> dict[str, str]:

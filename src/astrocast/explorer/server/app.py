@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -46,17 +46,53 @@ class OpenRequest(BaseModel):
     path: str
 
 
+router = APIRouter(tags=["start"])
+
+
+@router.get("/api/start")
+def start(request: Request) -> dict[str, Any]:
+    """Return the first project, and facts about the server."""
+    workspace: Workspace = request.app.state.workspace
+    return {
+        "project": workspace.start,
+        "version": __version__,
+        "can_browse": workspace.root is not None,
+        "curator": workspace.curator,
+        "live": workspace.live is not None,
+    }
+
+
+@router.get("/api/folder")
+def folder(request: Request, path: str = "") -> list[dict[str, str]]:
+    """Return the recordings and folders in a folder below ``--root``."""
+    workspace: Workspace = request.app.state.workspace
+    return workspace.listing(path)
+
+
+@router.post("/api/open")
+def open_(wanted: OpenRequest, request: Request) -> dict[str, str]:
+    """Open a recording or a run below ``--root``."""
+    workspace: Workspace = request.app.state.workspace
+    return {"project": workspace.open_in_root(wanted.path)}
+
+
+@router.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+
 def create_app(workspace: Workspace, access: Access, warm: bool = False) -> FastAPI:
-    """Return the server's application.
+    """Return the application of the server.
 
     Parameters
     ----------
     workspace
-        What is open.
+        The open projects.
     access
-        What a request must show.
+        Address and token of the server.
     warm
-        Prepare previews before the first is asked for.
+        Load kernels and start the preview process in advance.
     """
 
     @asynccontextmanager
@@ -71,7 +107,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
         title="astrocast explorer",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,  # its page loads from elsewhere; the schema is at /openapi.json
+        docs_url=None,  # it would load from other servers; see /openapi.json
         redoc_url=None,
     )
     app.state.workspace, app.state.jobs = workspace, Jobs()
@@ -88,33 +124,7 @@ def create_app(workspace: Workspace, access: Access, warm: bool = False) -> Fast
     for topic in topics:
         app.include_router(topic.router)
     app.include_router(tuning.jobs_router)
-
-    @app.get("/api/start")
-    def start() -> dict[str, Any]:
-        """Return which project the page shows first."""
-        return {
-            "project": workspace.start,
-            "version": __version__,
-            "can_browse": workspace.root is not None,
-            "curator": workspace.curator,
-            "live": workspace.live is not None,
-        }
-
-    @app.get("/api/folder")
-    def folder(path: str = "") -> list[dict[str, str]]:
-        """Return what may be opened in a folder below ``--root``."""
-        return workspace.listing(path)
-
-    @app.post("/api/open")
-    def open_(wanted: OpenRequest) -> dict[str, str]:
-        """Open a recording or a run below ``--root``."""
-        return {"project": workspace.open_in_root(wanted.path)}
-
-    @app.get("/", include_in_schema=False)
-    def page() -> FileResponse:
-        return FileResponse(
-            STATIC / "index.html", headers={"cache-control": "no-cache"}
-        )
+    app.include_router(router)
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(AstrocastError, _say)

@@ -1,4 +1,4 @@
-"""Layers that are computed as they are looked at: dF and dF/F."""
+"""Layers that are computed when they are shown: dF and dF/F."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from astrocast.io.recording import ALL, Recording
 from astrocast.io.views import DerivedRecording
 
-#: frames, spread evenly, that a quick baseline is taken from
+#: number of frames, at equal distances, for the quick baseline
 SAMPLE_FRAMES = 100
-#: percentile of each pixel over the sample
+#: percentile of each pixel over these frames
 QUICK_PERCENTILE = 20.0
-#: parts of a frame below this share get a background of their own, to be quick
+#: for parts smaller than this fraction of the frame, only their background is computed
 SMALL_PART = 0.02
 
 
@@ -27,7 +27,7 @@ class RelativeChange(DerivedRecording):
     difference, source
         DF and the movie it was computed from, of one shape.
     floor
-        Least background that is divided by, in units of the movie.
+        Smallest divisor, in units of the movie.
     """
 
     def __init__(self, difference: Recording, source: Recording, floor: float) -> None:
@@ -54,10 +54,10 @@ class RelativeChange(DerivedRecording):
 
 
 class QuickChange(DerivedRecording):
-    """DF or dF/F above one background image: for a first look without a run.
+    """DF or dF/F above one background image, for a first view without a run.
 
-    The background is the 20th percentile of each pixel in 100 frames spread evenly, so
-    bleaching stays in; a run estimates a background that follows it.
+    The background is the 20th percentile of each pixel in 100 frames spread evenly. So
+    the effect of bleaching remains; a run estimates a background that follows it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class QuickChange(DerivedRecording):
     relative
         Whether to divide by the background.
     floor
-        Least background that is divided by.
+        Smallest divisor.
     """
 
     def __init__(self, source: Recording, relative: bool, floor: float = 1.0) -> None:

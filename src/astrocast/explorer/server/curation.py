@@ -49,13 +49,13 @@ Place = tuple[float, float]
 
 
 class Request(BaseModel):
-    """What the page asks for; nothing else is accepted."""
+    """Body of a request of the page; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Judgement(Request):
-    """Accept, reject, or take both back."""
+    """Accept or reject events, or remove the decision."""
 
     kind: Literal["accept", "reject", "clear"]
     events: list[int]
@@ -63,7 +63,7 @@ class Judgement(Request):
 
 
 class Merge(Request):
-    """Make one event of several."""
+    """Merge several events into one."""
 
     events: Annotated[list[int], Field(min_length=2)]
 
@@ -86,7 +86,7 @@ class Draw(Request):
 
 @router.get("/curation")
 def curation(project: Opened) -> dict[str, Any]:
-    """Return whose decisions are shown, how many there are, and who else decided."""
+    """Return the curator, the numbers of decisions, and the other curators."""
     found = events_of(project)
     status = list(found.state.status.values())
     return {
@@ -107,7 +107,7 @@ def judge(project: Opened, wanted: Judgement) -> dict[str, Any]:
     found = events_of(project)
     check_events(found.state, wanted.events, found.detected.index.to_list())
     if wanted.kind == "reject" and not wanted.reason.strip():
-        raise InvalidValueError("say why: choose a reason, or write one")
+        raise InvalidValueError("choose a reason, or write one")
     reason = wanted.reason.strip() if wanted.kind == "reject" else ""
     decision = Decision(wanted.kind, now(), tuple(wanted.events), reason)
     return _decide(found, decision)
@@ -115,7 +115,7 @@ def judge(project: Opened, wanted: Judgement) -> dict[str, Any]:
 
 @router.post("/merges")
 def merge(project: Opened, wanted: Merge) -> dict[str, Any]:
-    """Make one event of several."""
+    """Merge several events into one."""
     found = events_of(project)
     check_events(found.state, wanted.events, found.detected.index.to_list())
     parts = [found.voxels_of(event) for event in dict.fromkeys(wanted.events)]
@@ -134,7 +134,7 @@ def split(project: Opened, wanted: Split) -> dict[str, Any]:
     elif wanted.frame is not None:
         parts = split_at_frame(placed, wanted.frame)
     else:
-        raise InvalidValueError("give a frame, or a line, to split at")
+        raise InvalidValueError("give a frame or a line at which to split")
     made = _measure(project, found, parts, [wanted.event])
     return _decide(found, Decision("split", now(), (wanted.event,), made=made))
 
@@ -151,7 +151,7 @@ def draw(project: Opened, wanted: Draw) -> dict[str, Any]:
         )
     footprint = polygon_mask([np.array(wanted.polygon, np.float64)], (rows, columns))
     if not footprint.any():
-        raise InvalidValueError("no centre of a pixel lies in the drawn outline")
+        raise InvalidValueError("the drawn outline contains no centre of a pixel")
     placed = extrude_footprint(footprint, (wanted.first, wanted.last + 1))
     made = _measure(project, found, [placed])
     return _decide(found, Decision("draw", now(), made=made))
@@ -159,10 +159,10 @@ def draw(project: Opened, wanted: Draw) -> dict[str, Any]:
 
 @router.post("/undo")
 def undo(project: Opened) -> dict[str, Any]:
-    """Take back the last decision."""
+    """Undo the last decision."""
     found = events_of(project)
     if found.state.undoable is None:
-        raise InvalidValueError("there is nothing to undo")
+        raise InvalidValueError("no decision can be undone")
     return _decide(found, Decision("undo", now()))
 
 
@@ -171,13 +171,13 @@ def redo(project: Opened) -> dict[str, Any]:
     """Redo the decision that was undone last."""
     found = events_of(project)
     if found.state.redoable is None:
-        raise InvalidValueError("there is nothing to redo")
+        raise InvalidValueError("no decision can be redone")
     return _decide(found, Decision("redo", now()))
 
 
 @router.get("/agreement")
 def agreement(project: Opened, other: str) -> dict[str, Any]:
-    """Return how far another curator agrees, over what both decided about."""
+    """Return the agreement with another curator, for events that both judged."""
     found = events_of(project)
     decisions, _ = read_decisions(curation_path(found.store, other), found.key)
     events = [int(e) for e in found.detected.index]
@@ -220,9 +220,9 @@ def _measure(
     masks: Sequence[PlacedMask],
     replaced: Sequence[int] = (),
 ) -> tuple[MadeEvent, ...]:
-    """Return events with their signal, numbered after all that there ever were.
+    """Return events with their signal, with new numbers.
 
-    The voxels of other events are left out, those of ``replaced`` ones are not.
+    Voxels of other events are not used, except those of ``replaced`` events.
     """
     movies, context = measured_movies(project, found)
     made: list[MadeEvent] = []
@@ -244,7 +244,7 @@ def _measure(
 
 
 def _near(event: PlacedMask, other: PlacedMask) -> bool:
-    """Return whether two boxes share pixels, at any time."""
+    """Return whether the boxes of two events have common pixels, at any time."""
     return all(
         event.origin[k] < other.origin[k] + other.mask.shape[k]
         and other.origin[k] < event.origin[k] + event.mask.shape[k]
@@ -255,7 +255,7 @@ def _near(event: PlacedMask, other: PlacedMask) -> bool:
 def measured_movies(
     project: Project, found: EventSet
 ) -> tuple[MeasuredMovies, MeasureContext]:
-    """Return the movies that detection measured on, with their properties."""
+    """Return the movies in which the detection measured, with their properties."""
     try:
         used = read_meta(found.store).get("parameters", {})
     except AstrocastError:

@@ -18,17 +18,17 @@ router = APIRouter(prefix="/api/projects/{project}", tags=["events"])
 
 
 def events_of(project: Project) -> EventSet:
-    """Return the events of a project; an error where there are none."""
+    """Return the events of a project; raise an error if there are none."""
     if project.events is None:
         raise DatasetNotFoundError(
-            "no events were detected yet; tune the detection and run it"
+            "no events have been detected yet; tune the detection and run it"
         )
     return project.events
 
 
 @router.get("/events")
 def events(project: Opened) -> dict[str, Any]:
-    """Return the event table, column by column, with units and meanings."""
+    """Return the event table, column by column, with units and descriptions."""
     if project.events is None:
         return {"events": [], "columns": [], "undo": None, "redo": None}
     found = project.events
@@ -43,7 +43,7 @@ def events(project: Opened) -> dict[str, Any]:
 
 @router.get("/events/{event}")
 def event(project: Opened, event: int) -> dict[str, Any]:
-    """Return an event: properties, voxels per frame, neighbours, events there."""
+    """Return one event: properties, voxels per frame, events at the same place."""
     found = events_of(project)
     placed = found.voxels_of(event)
     z, x, y = placed.origin

@@ -1,4 +1,4 @@
-"""The events of a project, with the decisions about them, as the page asks for them."""
+"""The events of a project with the decisions of the curator, for the page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from astrocast.kernels.masks.pixel_outlines import Segments, outline_frames
 
 
 class EventSet:
-    """Detected events and those that a person made.
+    """Detected events, and events made by the curator.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class EventSet:
     shape
         Frames, rows and columns of the recording.
     curator
-        Whose decisions are read and written.
+        Name of the curator whose decisions are read and written.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class EventSet:
         self._reload()
 
     def _reload(self) -> None:
-        """Read the decisions again and build the table that they give."""
+        """Read the decisions again and apply them to the table."""
         decisions, self.other_decisions = read_decisions(self.log, self.key)
         highest = max(self.detected.index.to_list(), default=0)
         state = apply_decisions(decisions, highest)
@@ -84,7 +84,7 @@ class EventSet:
 
     @cached_property
     def descriptions(self) -> dict[str, dict[str, str]]:
-        """Return unit and meaning of each column, as the store and the schema say."""
+        """Return unit and description of each column, from the store and the schema."""
         known = {
             c.name: c.to_dict()
             for c in (
@@ -105,7 +105,7 @@ class EventSet:
         found = np.flatnonzero(self.numbers == event)
         if not len(found):
             raise DatasetNotFoundError(
-                f"there is no event {event}; it may have been merged, split or undone"
+                f"event {event} does not exist; it may have been merged or split"
             )
         return int(found[0])
 
@@ -120,7 +120,7 @@ class EventSet:
         return outline_frames(self.masks, self.origins, frame)
 
     def at_pixel(self, row: int, column: int) -> list[int]:
-        """Return the events whose footprint has a pixel, by their first frame."""
+        """Return the events at a pixel, sorted by their first frame."""
         low, high = self._boxes[:, 1:3], self._boxes[:, 4:6]
         inside = ((low <= [row, column]) & (high > [row, column])).all(axis=1)
         found = [
@@ -134,7 +134,10 @@ class EventSet:
         return [int(self.numbers[i]) for i in found]
 
     def same_place(self, event: int) -> list[int]:
-        """Return the events that share a pixel with one, itself included, by time."""
+        """Return the events with a pixel in common with ``event``, sorted by time.
+
+        They include ``event`` itself.
+        """
         i = self.position(event)
         own = np.asarray(unpack_mask(self.masks, i).any(axis=0))
         found = [
@@ -148,7 +151,7 @@ class EventSet:
         return [int(self.numbers[j]) for j in found]
 
     def sharing(self, event: int) -> dict[int, int]:
-        """Return the events that share voxels with one, and how many."""
+        """Return other events with voxels in common: event -> number of voxels."""
         i = self.position(event)
         own = self.voxels_of(event)
         out: dict[int, int] = {}
@@ -172,7 +175,7 @@ class EventSet:
         return common_voxels(first, second)
 
     def columns(self) -> list[dict[str, Any]]:
-        """Return the columns of numbers and texts, with values, unit and meaning."""
+        """Return the columns of numbers and texts: values, unit and description."""
         shown = scalars(self.table)
         return [
             column_to_json(str(name), shown[name], self.descriptions)
@@ -209,7 +212,7 @@ def column_to_json(
 
 
 def common_voxels(first: PlacedMask, second: PlacedMask) -> int:
-    """Return how many voxels two masks have in common."""
+    """Return the number of voxels that two masks have in common."""
     low = np.maximum(first.origin, second.origin)
     high = np.minimum(
         np.add(first.origin, first.mask.shape), np.add(second.origin, second.mask.shape)

@@ -1,4 +1,4 @@
-"""Frames on their way to the screen: cached blocks, contrast, projections, traces."""
+"""Frames for the screen: cached blocks, contrast, projections, traces."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from astrocast.io.recording import Recording
 from astrocast.kernels.frames.contrast import map_contrast_small
 from astrocast.kernels.frames.projections import Projections, project
 
-#: decoded blocks that are held, in bytes
+#: largest size of the decoded blocks in memory, in bytes
 CACHE_BYTES = 256 << 20
-#: frames of a block that is decoded together, at most
+#: largest number of frames in a decoded block
 BLOCK_FRAMES = 32
-#: frames that a layer's contrast is taken from
+#: number of frames that determine the contrast of a layer
 CONTRAST_FRAMES = 12
-#: percentiles that are black and white at first
+#: percentiles that are shown as black and as white at the start
 PERCENTILES = (0.5, 99.8)
 
 ProjectionName = Literal["mean", "max", "std"]
 
 
 class FrameCache:
-    """The last decoded blocks of every layer; safe to ask from several threads."""
+    """The latest decoded blocks of all layers; may be used by several threads."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self.limit = limit
@@ -72,7 +72,7 @@ class FrameCache:
 
 
 def block_depth(movie: Recording) -> int:
-    """Return how many frames are decoded together: a chunk, or less of a large one."""
+    """Return the number of frames decoded together: a chunk, or part of a large one."""
     frame_bytes = max(1, int(np.prod(movie.shape[1:])) * movie.dtype.itemsize)
     most = max(1, CACHE_BYTES // 8 // frame_bytes)
     return max(1, min(movie.chunk_frames, BLOCK_FRAMES, most))
@@ -142,7 +142,7 @@ def mean_trace(
     Returns
     -------
     numpy.ndarray
-        float32 (frames,); NaN where no pixel is a number.
+        float32 (frames,); NaN for frames in which all pixels are NaN.
     """
     top, left = pixels.min(axis=0)
     bottom, right = pixels.max(axis=0) + 1

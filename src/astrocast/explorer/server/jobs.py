@@ -1,4 +1,4 @@
-"""Previews and runs that are under way, and what came of them."""
+"""Jobs: previews and runs in progress, and their results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Literal
 from astrocast.errors import AstrocastError, DatasetNotFoundError
 from astrocast.explorer.server.worker import CancelledError, Worker
 
-#: finished jobs that are remembered
-REMEMBERED = 50
+#: number of jobs that are stored
+STORED_JOBS = 50
 
 
 @dataclass
 class Job:
-    """Something that is computed.
+    """A computation in another process.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Job:
 
 
 class Jobs:
-    """One worker for previews, of which the newest wins, and one for runs."""
+    """The jobs of a server; one worker computes previews, another one runs."""
 
     def __init__(self) -> None:
         self.workers = {"preview": Worker(), "run": Worker()}
@@ -61,7 +61,7 @@ class Jobs:
         finish: Callable[[Any], Any] = lambda result: result,
         **facts: Any,
     ) -> Job:
-        """Begin to compute; return at once.
+        """Start a job in the background.
 
         Parameters
         ----------
@@ -70,14 +70,14 @@ class Jobs:
         where, argument
             See `Worker.perform`.
         finish
-            Called with the result in the server; returns what the page gets.
+            Called in the server with the result; returns the result for the page.
         facts
             Description of the job for the page.
         """
         with self._lock:
             job = Job(str(next(self._numbers)), kind, facts=facts)
             self._jobs[job.name] = job
-            for name in list(self._jobs)[:-REMEMBERED]:
+            for name in list(self._jobs)[:-STORED_JOBS]:
                 if self._jobs[name].status not in ("waiting", "running"):
                     del self._jobs[name]
         threading.Thread(
@@ -110,7 +110,7 @@ class Jobs:
     def get(self, name: str) -> Job:
         """Return a job by its name."""
         if name not in self._jobs:
-            raise DatasetNotFoundError(f"there is no computation {name}")
+            raise DatasetNotFoundError(f"the computation {name} does not exist")
         return self._jobs[name]
 
     def cancel(self, name: str) -> Job:

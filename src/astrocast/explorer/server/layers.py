@@ -1,4 +1,4 @@
-"""The layers of a project: every movie that can be shown on its time cursor."""
+"""The layers of a project: all movies that the page can show."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Layer:
     kind
         ``data``, ``mc``, ``denoised``, ``df``, ``dff`` or ``other``.
     channel
-        Channel it is of.
+        Channel of the movie.
     recording
         The movie.
     note
-        What a reader should know about it; empty for nothing.
+        Note for the user; may be empty.
     """
 
     key: str
@@ -51,16 +51,16 @@ class Layer:
 
 
 def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[Layer]:
-    """Return the layers of a recording, computed ones included.
+    """Return the layers of a recording, including computed layers.
 
     Parameters
     ----------
     path, loc
-        File or folder, and dataset inside it; all datasets of an HDF5 file when None.
+        File or folder, and dataset inside it; None: all datasets of an HDF5 file.
     floor
-        Least background that dF/F divides by.
+        Smallest divisor of dF/F.
     ratio
-        Whether what lies under ``df/`` is dF/F already.
+        Whether the datasets ``df/...`` contain dF/F instead of dF.
     """
     if path.suffix.lower() in (".h5", ".hdf5") and loc is None:
         stored = _stored_layers(path, ratio)
@@ -75,8 +75,8 @@ def layers_of(path: Path, loc: str | None, floor: float, ratio: bool) -> list[La
 def _stored_layers(path: Path, ratio: bool) -> list[Layer]:
     """Return a layer per movie of an HDF5 file.
 
-    Datasets that no stage wrote may be tables instead of movies, as the truth of a
-    simulation is: these are left out, unless there is nothing else.
+    Datasets of other programs may be tables instead of movies, such as the truth of a
+    simulation. They are not shown; an error is raised if there is no movie at all.
     """
     names = dataset_names(path)
     movies = [name for name in names if name.split("/")[0] in TITLES]
@@ -128,7 +128,7 @@ def _channels(path: Path, loc: str | None) -> list[Layer]:
 
 
 def _relative_changes(stored: list[Layer], floor: float) -> list[Layer]:
-    """Return dF/F of each channel that lacks it, and a quick dF where there is none."""
+    """Return computed layers: dF/F of each channel, quick dF if none is stored."""
     found: list[Layer] = []
     for channel in dict.fromkeys(layer.channel for layer in stored):
         own = {layer.kind: layer for layer in stored if layer.channel == channel}
@@ -140,7 +140,7 @@ def _relative_changes(stored: list[Layer], floor: float) -> list[Layer]:
             ratio = RelativeChange(own["df"].recording, movie.recording, floor)
             found.append(Layer(key, "dF/F", "dff", channel, ratio))
             continue
-        note = "quick look: one background image, bleaching stays in"
+        note = "quick view: one background image, bleaching is not corrected"
         change, ratio_ = (
             QuickChange(movie.recording, relative, floor) for relative in (False, True)
         )

@@ -1,4 +1,4 @@
-"""A recording that is analysed while it is recorded, as a page."""
+"""The page of a live analysis."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from astrocast.errors import DatasetNotFoundError
 from astrocast.explorer.server.workspace import Workspace
 
 STATIC = Path(__file__).parents[1] / "static"
-#: events that the page lists
+#: number of events in the list of the page
 SHOWN = 20
-#: columns that it shows
+#: columns in the list
 COLUMNS = ("event_id", "kind", "z0", "z1", "x0", "y0", "v_area", "snr", "confidence")
 
 router = APIRouter(tags=["live"])
@@ -30,12 +30,12 @@ def page() -> FileResponse:
 
 @router.get("/api/live")
 def live(request: Request) -> dict[str, Any]:
-    """Return how the live analysis stands, its rates, and the latest events."""
+    """Return the state of the live analysis, its rates, and the latest events."""
     workspace: Workspace = request.app.state.workspace
     if workspace.live is None:
         raise DatasetNotFoundError(
-            "nothing is analysed while it is recorded here; start `astrocast watch`,"
-            " and open its output with `astrocast explore`"
+            "this is not the output of a live analysis; start `astrocast watch`, and"
+            " open its output with `astrocast explore`"
         )
     folder = workspace.live
     state = _read_json(folder / "state.json") or {"status": "waiting"}
@@ -52,12 +52,12 @@ def open_results(request: Request) -> dict[str, str]:
     """Open the results of the full analysis; return the name of the project."""
     workspace: Workspace = request.app.state.workspace
     if workspace.live is None:
-        raise DatasetNotFoundError("there is no live analysis here")
+        raise DatasetNotFoundError("this is not the output of a live analysis")
     return {"project": workspace.open_result(workspace.live.parent)}
 
 
 def latest_events(path: Path) -> list[dict[str, str]]:
-    """Return the latest rows of a table that grows, the latest first.
+    """Return the latest rows of a growing table, the latest row first.
 
     Only the end of the file is read.
     """
@@ -71,8 +71,8 @@ def latest_events(path: Path) -> list[dict[str, str]]:
         text = file.read().decode(errors="replace")
     lines = text.split("\n")
     if size - 400 * len(names) > begin:
-        lines = lines[1:]  # the first one may be cut
-    rows = deque(lines[:-1], SHOWN)  # what follows the last line is not complete
+        lines = lines[1:]  # the first line may be incomplete
+    rows = deque(lines[:-1], SHOWN)  # text after the last line end is incomplete
     found = []
     for row in reversed(rows):
         values = dict(zip(names, row.split(","), strict=False))

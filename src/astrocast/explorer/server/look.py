@@ -1,4 +1,4 @@
-"""What is seen: frames, projections, outlines, traces, registration."""
+"""Routes for viewing: frames, projections, outlines, traces, registration."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from astrocast.kernels.masks.pixel_outlines import Segments
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["look"])
 
-#: frames that one request may ask for
+#: largest number of frames in one request
 MOST_FRAMES = 64
 
 
 def find_project(project: str, request: Request) -> Project:
-    """Return the project that a request is about."""
+    """Return the project that a request names."""
     found: Project = request.app.state.workspace.project(project)
     return found
 
@@ -99,10 +99,10 @@ def frames(
     count: Annotated[int, Query(ge=1, le=MOST_FRAMES)] = 1,
     step: Annotated[int, Query(ge=1, le=64)] = 1,
 ) -> Response:
-    """Return frames as grey values, uint8 (frame, row, column), ``low`` as black.
+    """Return frames as grey values, uint8 (frame, row, column).
 
-    With a ``step`` each value is the mean of step x step pixels: a picture that has
-    fewer pixels on the screen than in the file needs no more.
+    Black is the signal ``low``, white is ``high``. Each value is the mean of ``step`` x
+    ``step`` pixels, for images that are smaller on the screen than in the file.
     """
     movie = project.layer(layer).recording
     if start >= movie.shape[0]:
@@ -192,7 +192,7 @@ def outlines(
     start: Annotated[int, Query(ge=0)],
     count: Annotated[int, Query(ge=1, le=MOST_FRAMES)] = 1,
 ) -> dict[str, Any]:
-    """Return the outlines of the events that are active in each of some frames."""
+    """Return the outlines of the active events in each frame of a range."""
     events = project.events
     if events is None:
         return {"frames": []}
@@ -215,7 +215,7 @@ def footprints(project: Opened) -> dict[str, Any]:
 
 
 def segments_to_json(found: Segments, numbers: NDArray[np.int64]) -> dict[str, Any]:
-    """Return outlines: events, where each begins, points as base64 of int16."""
+    """Return outlines: events, first point of each, points as base64 of int16."""
     lengths = np.diff(found.offsets)
     shown = np.flatnonzero(lengths)
     offsets = [0, *np.cumsum(lengths[shown]).tolist()]
@@ -224,5 +224,5 @@ def segments_to_json(found: Segments, numbers: NDArray[np.int64]) -> dict[str, A
 
 
 def plain(values: NDArray[Any]) -> list[float | None]:
-    """Return values for JSON: six digits, None where there is none."""
+    """Return values for JSON with six digits; None for NaN and infinity."""
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]

@@ -1,7 +1,7 @@
-"""The columns for publication of an event that a person made.
+"""The columns for publication of an event that a curator made.
 
-They are computed as detection computes them, from the movies in the event's
-surroundings, and kept in the log of decisions: nobody else needs the movies.
+They are computed as in the detection, from the movies around the event. They are stored
+in the log of decisions, so that later readers do not need the movies.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def measure_made_event(
     Parameters
     ----------
     event
-        Its voxels.
+        Voxels of the event.
     others
-        Events near it, whose voxels are left out.
+        Events near it; their voxels are not used.
     movies
-        What is read: the event's box, with frames before and after it.
+        Movies from which the box of the event is read, with frames before and after it.
     context
         Units and frames of the recording.
     """
@@ -91,7 +91,7 @@ def measure_made_event(
 def _labels(
     event: PlacedMask, others: list[PlacedMask], start: int, stop: int
 ) -> NDArray[np.int32]:
-    """Return which event each voxel belongs to, in the event's box."""
+    """Return the label of each voxel in the box of the event."""
     rows, columns = event.mask.shape[1:]
     labels = np.zeros((stop - start, rows, columns), np.int32)
     corner = np.array([start, *event.origin[1:]])
@@ -114,7 +114,7 @@ def _runs(event: PlacedMask) -> EventRuns:
 
 
 def _plain(values: Any) -> Any:
-    """Return the one event's value for JSON; a list for a trace, None for no number."""
+    """Return the value of the event for JSON; a list for a trace, None for NaN."""
     if isinstance(values, tuple):
         return [_plain([v]) for v in np.asarray(values[0]).tolist()]
     value = np.asarray(values).tolist()[0]

@@ -1,4 +1,4 @@
-"""The parameters in force, described by the settings models themselves."""
+"""The current parameters, with the descriptions of the settings models."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SECTIONS: dict[str, tuple[str, type[Settings]]] = {
     "delta": ("Baseline", DeltaStage),
     "motion": ("Motion", MotionStage),
 }
-#: parameters of detection that hold for both methods
+#: parameters of the detection that both methods use
 BOTH_METHODS = ("method", "exclude_border", "split_events")
-#: parameters that change how a stage works, not what comes out
-LEFT_OUT = {
+#: parameters that do not change the result; the page does not show them
+HIDDEN = {
     "detection": (
         "calibration",
         "lazy",
@@ -47,7 +47,7 @@ LEFT_OUT = {
     "motion": ("bigtiff", "engine", "splits_rig", "splits_els"),
 }
 
-#: properties that the file of a recording may lack, described by the settings of a run
+#: properties that a recording may not state, with the descriptions of the run settings
 Answers = create_model(
     "Answers",
     __config__=ConfigDict(extra="forbid"),
@@ -62,7 +62,7 @@ Answers = create_model(
 
 
 class Tuned(BaseModel):
-    """Settings of a whole run, as far as they differ from the defaults."""
+    """Settings of a run that differ from the defaults."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,7 +71,7 @@ class Tuned(BaseModel):
 
 @router.get("/parameters")
 def parameters(project: Opened) -> dict[str, Any]:
-    """Return each section's JSON schema and its values in force."""
+    """Return the JSON schema of each section and the current values."""
     values = plain(project.settings.model_dump())
     return {
         "settings": values,
@@ -80,7 +80,7 @@ def parameters(project: Opened) -> dict[str, Any]:
             {
                 "path": path,
                 "title": title,
-                "schema": _schema(model, LEFT_OUT.get(path, ())),
+                "schema": _schema(model, HIDDEN.get(path, ())),
                 "both_methods": list(BOTH_METHODS) if path == "detection" else [],
             }
             for path, (title, model) in SECTIONS.items()
@@ -103,11 +103,11 @@ def text(project: Opened, tuned: Tuned) -> dict[str, str]:
 
 @router.post("/answers")
 def answer(project: Opened, answers: Answers) -> dict[str, Any]:  # type: ignore[valid-type]
-    """Store properties that the recording's file lacks."""
+    """Store properties that the recording does not state."""
     given = answers.model_dump(exclude_none=True)  # type: ignore[attr-defined]
     if isinstance(given.get("offset"), str):
         raise InvalidValueError(
-            "offset: give a number here; 'auto' is a parameter of a run"
+            "offset: give a number; 'auto' is possible only as parameter of a run"
         )
     project.answer(given)
     return project.answers
@@ -127,7 +127,7 @@ def changed_values(settings: Settings, defaults: Settings) -> dict[str, Any]:
 
 
 def write_settings(settings: RunSettings, source: str) -> dict[str, str]:
-    """Return the parameters that differ from the defaults in three spellings."""
+    """Return the parameters that differ from the defaults in three notations."""
     changed = changed_values(settings, RunSettings())
     flat = list(_flat(changed))
     words = [f"astrocast run {_quote(source)}"]

@@ -1,6 +1,6 @@
-"""What other parameters would find, on a crop of the recording.
+"""Preview of other parameters on a crop of the recording.
 
-The crop is written to a separate file and goes through the same stages as a run.
+The crop is written to a separate file and processed by the stages of a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOVIE, SIGNAL = "mc/ch0", "df/ch0"
 
 @dataclass(frozen=True)
 class Crop:
-    """What a preview is of; sent to the process that computes it.
+    """Crop and parameters of a preview; sent to the process that computes it.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ class Crop:
     recording
         File of the movie.
     movie
-        Dataset that events are looked for in (for ``motion`` the raw movie).
+        Dataset that is searched for events (for ``motion`` the raw movie).
     signal
-        Dataset of its dF; None computes it of the crop.
+        Dataset of its dF; None: dF is computed for the crop.
     rows, columns, frames
-        First and the one after the last, in the recording.
+        (first, last + 1) in the recording.
     store
-        Event store to compare with; None where there is none.
+        Event store to compare with, or None.
     border
         Pixels at the top, bottom, left and right of the crop in which there are no
         events.
@@ -100,7 +100,7 @@ def preview(crop: Crop) -> dict[str, Any]:
 
 
 def warm_up() -> None:
-    """Compute one small preview, so that the first of a person waits for no kernel."""
+    """Compute a small preview, to compile the kernels before the first real one."""
     frames = np.random.default_rng(0).poisson(100, (60, 32, 32)).astype(np.uint16)
     frames[20:35, 10:20, 10:20] += 150
     with tempfile.TemporaryDirectory(prefix="astrocast-preview-") as folder:
@@ -127,7 +127,7 @@ def _store_crop(path: Path, loc: str, block: NDArray[Any], metadata: Metadata) -
 
 
 def _write_registration(crop: Crop, path: Path) -> None:
-    """Keep beside the crop its border, and which frames cannot be trusted."""
+    """Write the border and the bad frames of the crop beside it."""
     known = read_registration(crop.recording, crop.movie)
     frames, rows, columns = crop.shape
     if known is None:
@@ -180,7 +180,7 @@ def _preview_detection(crop: Crop, folder: Path) -> dict[str, Any]:
 
 
 def _compare(crop: Crop, table: pd.DataFrame) -> dict[str, Any]:
-    """Return the events that were found, and what became of the present ones."""
+    """Compare the events found in the crop with the stored events."""
     corner = np.array([crop.frames[0], crop.rows[0], crop.columns[0]])
     origins = table[["z0", "x0", "y0"]].to_numpy(np.int64)
     masks = as_masks(table["mask"]).masks
@@ -239,7 +239,7 @@ def _frames(masks: Masks, i: int, origin: NDArray[np.int64]) -> dict[str, list[i
 
 
 def _present(crop: Crop) -> tuple[list[Any], list[int], Any]:
-    """Return the stored events in the crop, their numbers, and how to show one."""
+    """Return stored events in the crop, their numbers, and a function to show one."""
     if crop.store is None:
         return [], [], None
     table = read_event_table(crop.store, ["mask", "z0", "x0", "y0", "v_area"])
@@ -266,7 +266,7 @@ def _present(crop: Crop) -> tuple[list[Any], list[int], Any]:
 
 
 def _preview_delta(crop: Crop, folder: Path) -> dict[str, Any]:
-    """Return the mean of the crop, and its background now and with the parameters."""
+    """Return the mean of the crop, and its current and its new background."""
     path = folder / "crop.h5"
     block, metadata = _cut(crop, crop.movie)
     _store_crop(path, MOVIE, block, metadata)
@@ -284,7 +284,7 @@ def _preview_delta(crop: Crop, folder: Path) -> dict[str, Any]:
 
 
 def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
-    """Return the shifts of the crop's frames now and with the parameters."""
+    """Return the current and the new shifts of the frames of the crop."""
     path = folder / "crop.h5"
     block, metadata = _cut(crop, crop.movie)
     _store_crop(path, "data/ch0", block, metadata)
@@ -292,7 +292,7 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     # the crop holds one channel only
     chosen = crop.settings.motion.model_dump(exclude={"enabled", "reference_channel"})
     if crop.rows[0] % 2 and not isinstance(chosen["bidi"], str):
-        # the odd lines of the recording are the even ones of this crop
+        # odd lines of the recording are even lines of this crop
         chosen["bidi"] = -chosen["bidi"]
     motion.run(path, loc="data/ch0", **chosen)
     found = motion.registration
@@ -303,7 +303,7 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     known = read_registration(crop.recording, (crop.movie or "").replace("data", "mc"))
     if known is not None:
         now = known.shifts[slice(*crop.frames)]
-        # each rests where its own template rests
+        # the two templates may be at different places: remove the difference
         now = now - np.median(now - found.shifts, axis=0)
         lines |= {"rows, now": now[:, 0], "columns, now": now[:, 1]}
     numbers = {

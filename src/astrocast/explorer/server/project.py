@@ -1,4 +1,4 @@
-"""What is open: one recording or run with its layers, events and registration."""
+"""A project: an open recording or run with its layers, events and registration."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ from astrocast.pipeline.movies import find_movies, url_of_movies
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import write_json
 
-#: answers about a recording that were given in the page, beside it
+#: ending of the file beside a recording with the properties entered in the page
 NOTES_SUFFIX = ".explore.json"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the parts of a project lie.
+    """Paths of the parts of a project.
 
     Parameters
     ----------
     given
-        What was asked for: recording, run directory or event store.
+        The opened path: recording, run directory or event store.
     recording
-        The recording that is shown.
+        The recording to show.
     run
-        The run directory; None for a bare recording.
+        The run directory; None for a recording without a run.
     store
-        The event store; None where there is none.
+        The event store, or None.
     """
 
     given: Path
@@ -62,16 +62,16 @@ class Place:
 
 
 def find_parts(path: Path) -> Place:
-    """Return the parts of what lies at ``path``: a run, an event store or a recording.
+    """Return the parts of a run, an event store or a recording at ``path``.
 
     Raises
     ------
     RecordingNotFoundError
-        There is nothing, or a run that has written no recording yet.
+        The path does not exist, or its run has not written a recording yet.
     """
     if not path.exists():
         raise RecordingNotFoundError(
-            f"there is no file or folder {path}; check the path"
+            f"the file or folder {path} does not exist; check the path"
         )
     if (path / RUN_FILE).is_file():
         recording = find_movies(path)
@@ -104,7 +104,7 @@ def _store_in(folder: Path, stem: str) -> Path | None:
 
 
 class Project:
-    """One opened recording or run; every answer of the server is about one of these.
+    """One open recording or run.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Project:
     loc
         Dataset inside the recording; None shows all of them.
     curator
-        Whose decisions are shown and written, see `astrocast.io.stores.curation`.
+        Name of the curator, see `astrocast.io.stores.curation`.
     """
 
     def __init__(self, path: Path, loc: str | None = None, curator: str = "") -> None:
@@ -129,7 +129,7 @@ class Project:
         }
         if not self.layers:
             raise DatasetNotFoundError(
-                f"{recording} holds no movie (frame, row, column)"
+                f"{recording} contains no movie (frame, row, column)"
             )
         self.cache = FrameCache()
         self._statistics: dict[str, LayerStatistics] = {}
@@ -154,7 +154,8 @@ class Project:
         """Return a layer by its key."""
         if key not in self.layers:
             raise DatasetNotFoundError(
-                f"there is no layer {key!r}; there are {', '.join(self.layers)}"
+                f"the layer {key!r} does not exist; choose from"
+                f" {', '.join(self.layers)}"
             )
         return self.layers[key]
 
@@ -168,7 +169,7 @@ class Project:
 
     @cached_property
     def channel(self) -> str:
-        """Return the channel that events are of."""
+        """Return the channel in which events were detected."""
         wanted = self.settings.channels_to_run[0].rsplit("/", 1)[-1]
         channels = [layer.channel for layer in self.layers.values()]
         return wanted if wanted in channels else channels[0]
@@ -195,7 +196,7 @@ class Project:
 
     @cached_property
     def registration(self) -> Registration | None:
-        """Return the results of motion correction; None where there are none."""
+        """Return the results of motion correction, or None."""
         layer = self.first("mc")
         if layer is None or layer.recording.path is None:
             return None
@@ -211,9 +212,9 @@ class Project:
         return found
 
     def table_with_regions(self) -> tuple[pd.DataFrame, list[Column]]:
-        """Return the event table with the columns of regions, and their meaning."""
+        """Return the event table with the columns of regions and their descriptions."""
         if self.events is None:
-            raise DatasetNotFoundError("no events were detected yet")
+            raise DatasetNotFoundError("no events have been detected yet")
         regions = read_regions(self.place.recording)
         if not regions:
             return self.events.table, []
@@ -229,7 +230,7 @@ class Project:
 
     @property
     def metadata(self) -> Metadata:
-        """Return pixel size and frame rate: as answered in the page, or of the file."""
+        """Return pixel size and frame rate: entered in the page, or from the file."""
         known = next(iter(self.layers.values())).recording.metadata
         answers = self.answers
         size = answers.get("pixel_size")
@@ -241,13 +242,13 @@ class Project:
 
     @property
     def answers_path(self) -> Path:
-        """Return the path of the file with answers about the recording."""
+        """Return the path of the file with the properties entered in the page."""
         recording = self.place.recording
         return recording.with_name(recording.name + NOTES_SUFFIX)
 
     @property
     def answers(self) -> dict[str, float]:
-        """Return the answers that were given in the page about the recording."""
+        """Return the properties of the recording entered in the page."""
         try:
             stored = json.loads(self.answers_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -257,7 +258,7 @@ class Project:
         return {k: float(v) for k, v in stored.items()}
 
     def answer(self, values: dict[str, float]) -> None:
-        """Keep answers about the recording beside it."""
+        """Store entered properties beside the recording."""
         write_json(self.answers_path, self.answers | values)
         self._apply_offset()
         self.cache.close()
@@ -267,12 +268,12 @@ class Project:
 
     @property
     def offset(self) -> float | str | None:
-        """Return the counts in the dark, as in the settings or as answered."""
+        """Return the counts in the dark, from the settings or entered in the page."""
         used = self.settings.conversion.offset
         return used if used is not None else self.answers.get("offset")
 
     def _apply_offset(self) -> None:
-        """Let layers that are computed here divide by light alone."""
+        """Pass the entered offset to the computed layers, which subtract it."""
         answered = self.answers.get("offset")
         if self.settings.conversion.offset is None and answered is not None:
             for layer in self.layers.values():
@@ -310,7 +311,7 @@ def _state(run: Path) -> dict[str, Any]:
 
 
 def _run_settings(place: Place) -> RunSettings:
-    """Return the parameters in force; the defaults where nothing was run."""
+    """Return the parameters of the run, or the defaults without a run."""
     if place.run is not None:
         stored = _state(place.run).get("configuration", {})
         try:
@@ -340,7 +341,7 @@ def _store_settings(store: Path) -> RunSettings:
 
 
 def movie_for(project: Project, *kinds: str) -> Recording:
-    """Return the movie of the first kind that exists, of the channel of the events."""
+    """Return the movie of the first existing kind, in the channel of the events."""
     layer = project.first(*kinds)
     if layer is None:
         raise DatasetNotFoundError(

@@ -1,4 +1,4 @@
-"""Regions: drawn, named, saved, loaded."""
+"""Routes for regions: draw, name, save, load."""
 
 from __future__ import annotations
 
@@ -85,17 +85,17 @@ def brush(project: Opened, wanted: Stroke) -> dict[str, Any]:
 
 
 class SegmentBody(Body):
-    """Cells to be found in the mean image of a layer."""
+    """Request to find cells in the mean image of a layer."""
 
     layer: str
-    #: micrometres, or pixels where their size is not known
+    #: in micrometres, or in pixels if the pixel size is unknown
     diameter: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     parts: bool = False
 
 
 @router.post("/regions/segment")
 def segment(project: Opened, wanted: SegmentBody) -> list[dict[str, Any]]:
-    """Return cells that the mean image and the events show; nothing is saved."""
+    """Return cells found from the mean image and the events; nothing is saved."""
     known = project.metadata.pixel_size
     pixels = wanted.diameter / (known[0] if known else 1.0)
     mean = project.projections(wanted.layer).mean
@@ -106,7 +106,7 @@ def segment(project: Opened, wanted: SegmentBody) -> list[dict[str, Any]]:
 
 @router.post("/regions/import")
 async def import_(project: Opened, request: Request) -> list[dict[str, Any]]:
-    """Return the regions of a GeoJSON or ImageJ file that is sent; nothing is saved."""
+    """Return the regions of a sent GeoJSON or ImageJ file; nothing is saved."""
     size = int(request.headers.get("content-length") or MOST_BYTES + 1)
     if size > MOST_BYTES:
         raise FormatError(f"the file is larger than {MOST_BYTES >> 20} MB")

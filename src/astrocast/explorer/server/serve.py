@@ -1,4 +1,4 @@
-"""Starting the server, and the browser."""
+"""Start the server and the browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from astrocast.errors import MissingExtraError, OutputError
 from astrocast.explorer.server.access import Access, check_host
 
-#: where the server listens first; the next free one is taken
+#: first port to try; the first free port is used
 FIRST_PORT = 8050
 _TRIES = 20
 
@@ -38,24 +38,25 @@ def explore(
     loc
         Dataset inside the recording.
     port
-        Port to listen on; the first free one from 8050 when None.
+        Port to listen on; None: the first free port from 8050 on.
     host, token
-        Who reaches it: this computer only, unless a token is given with another host.
+        Address of the server, and secret of the page. The default host can be reached
+        from this computer only; another host needs a token.
     root
-        Folder below which others may be opened from the page.
+        Folder from which further recordings can be opened in the page.
     curator
-        Curator: name under which decisions are stored.
+        Name of the curator, under which decisions are stored.
     browser
         Open the page in the browser.
     say
-        Called with each line for the person who started it.
+        Called with each line of text for the user.
 
     Raises
     ------
     MissingExtraError
         The extra ``explorer`` is not installed.
     InvalidValueError
-        Others would reach the server without a token.
+        Other computers could reach the server without a token.
     """
     check_host(host, token)
     try:
@@ -74,7 +75,7 @@ def explore(
         access = replace(access, token=token)
     app = create_app(workspace, access, warm=True)
     say(f"astrocast explorer: {access.url}")
-    say("Stop it with Ctrl+C. Decisions and regions are saved as they are made.")
+    say("Stop it with Ctrl+C. Decisions and regions are saved immediately.")
     if browser:
         threading.Timer(0.5, webbrowser.open, [access.url]).start()
     config = uvicorn.Config(
@@ -84,7 +85,7 @@ def explore(
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Return a socket bound to ``port``, or to the first free one when None."""
+    """Return a socket bound to ``port``; None: the first free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tried = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + _TRIES)
     for number in tried:

@@ -1,4 +1,4 @@
-"""What others get to see: the table, and a film clip."""
+"""Routes for export: the event table, and a film clip."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def table(project: Opened, wanted: TableRequest) -> Response:
     whole, described = project.table_with_regions()
     unknown = [e for e in listed if e not in whole.index]
     if unknown:
-        raise InvalidValueError(f"there are no events {unknown}")
+        raise InvalidValueError(f"the events {unknown} do not exist")
     rows = whole.loc[listed]
     if wanted.format == "csv":
         text = scalars(rows).drop(columns="event_id", errors="ignore")

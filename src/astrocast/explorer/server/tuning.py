@@ -1,4 +1,4 @@
-"""Previews on a crop, and runs on the whole recording."""
+"""Routes for tuning: previews of a crop, and runs of the whole recording."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from astrocast.pipeline.settings import RunSettings
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["tune"])
 
-#: voxels of a preview, at most: a preview answers in seconds
+#: largest number of voxels of a preview, so that it takes seconds only
 MOST_VOXELS = 40 << 20
-#: frames and pixels of a preview, at least: fewer hold no event and its background
+#: smallest numbers of frames, rows and columns: an event needs some background
 LEAST = (20, 16, 16)
 
 Span = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 
 
 class PreviewRequest(Tuned):
-    """Parameters to try, and where."""
+    """Parameters to try, and the crop."""
 
     stage: Literal["detection", "delta", "motion"] = "detection"
     rows: Span
@@ -57,7 +57,7 @@ def jobs_of(request: Request) -> Jobs:
 def preview(
     project: Opened, wanted: PreviewRequest, request: Request
 ) -> dict[str, Any]:
-    """Try parameters on a crop; the answer is a job."""
+    """Start a preview of parameters on a crop; return the job."""
     crop = plan_crop(project, wanted)
     job = jobs_of(request).start(
         "preview",
@@ -69,7 +69,7 @@ def preview(
 
 
 def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
-    """Return the crop of a preview, cut to the recording."""
+    """Return the crop of a preview, limited to the recording."""
     chosen = (wanted.frames, wanted.rows, wanted.columns)
     spans = [(a, min(b, n)) for (a, b), n in zip(chosen, project.shape, strict=True)]
     sizes = [b - a for a, b in spans]
@@ -77,7 +77,7 @@ def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
     if any(size < n for size, n in zip(sizes, least, strict=True)):
         raise InvalidValueError(
             f"a preview needs at least {LEAST[0]} frames of {LEAST[1]} x {LEAST[2]}"
-            f" pixels; chosen are {sizes[0]} frames of {sizes[1]} x {sizes[2]}"
+            f" pixels; the selection has {sizes[0]} frames of {sizes[1]} x {sizes[2]}"
         )
     if sizes[0] * sizes[1] * sizes[2] > MOST_VOXELS:
         raise InvalidValueError(
@@ -107,7 +107,7 @@ def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
 def _border_inside(
     project: Project, wanted: PreviewRequest, rows: Span, columns: Span
 ) -> tuple[int, int, int, int]:
-    """Return how much of the border without events lies in the crop, on each side."""
+    """Return the width of the excluded border inside the crop, on each side."""
     border = wanted.settings.detection.exclude_border
     known = project.registration
     if border != "auto":
@@ -125,7 +125,7 @@ def _border_inside(
 
 @router.get("/runs")
 def runs(project: Opened) -> dict[str, Any]:
-    """Return the name that a new run would have, and runs to take up."""
+    """Return the name of a new run, and the unfinished runs."""
     folder, stem = _beside(project)
     return {
         "folder": str(folder),
@@ -136,7 +136,7 @@ def runs(project: Opened) -> dict[str, Any]:
 
 @router.post("/runs")
 def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]:
-    """Run on the whole recording, into a new directory beside it; returns a job."""
+    """Start a run of the whole recording in a new directory; return the job."""
     folder, _ = _beside(project)
     output = folder / check_name(wanted.name)
     interrupted = {r.output.name: r for r in unfinished_runs(folder)}
@@ -145,8 +145,8 @@ def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]
     source, loc = project.source()
     if not source.exists():
         raise InvalidValueError(
-            f"the recording of this run is not at {source} any more; run it from the"
-            " command line"
+            f"the recording of this run is no longer at {source}; start the run from"
+            " the command line"
         )
     settings = with_answers(project, wanted.settings, loc)
     return _start(request, WholeRun(source, output, settings, project.place.run))
@@ -155,7 +155,7 @@ def run(project: Opened, wanted: RunRequest, request: Request) -> dict[str, Any]
 def with_answers(
     project: Project, settings: RunSettings, loc: str | None
 ) -> RunSettings:
-    """Return settings with the answers that were given about the recording."""
+    """Return settings with the properties of the recording entered in the page."""
     answers: dict[str, Any] = dict(project.answers)
     offset = answers.pop("offset", None)
     if offset is not None and settings.conversion.offset is None:
@@ -184,7 +184,7 @@ def _start(request: Request, wanted: WholeRun) -> dict[str, Any]:
 
 
 def _beside(project: Project) -> tuple[Path, str]:
-    """Return where a new run goes, and its name."""
+    """Return the folder and the name of a new run."""
     run_ = project.place.run
     if run_ is not None:
         return run_.parent, run_.name.rstrip("0123456789").rstrip("-") or run_.name
@@ -197,13 +197,13 @@ jobs_router = APIRouter(prefix="/api/jobs", tags=["tune"])
 
 @jobs_router.get("/{name}")
 def job(name: str, request: Request) -> dict[str, Any]:
-    """Return how far a job is, and its result when it is done."""
+    """Return the progress of a job, and its result when it is done."""
     return jobs_of(request).get(name).to_dict()
 
 
 @jobs_router.get("")
 def running(request: Request) -> list[dict[str, Any]]:
-    """Return the jobs that are under way."""
+    """Return the jobs in progress."""
     return [j.to_dict() for j in jobs_of(request).running()]
 
 

@@ -1,4 +1,4 @@
-"""The parameters on the whole recording: the same run as from the command line."""
+"""Runs of the whole recording, equal to runs from the command line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from astrocast.pipeline.run import REPORT, run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
 
-#: beside a directory that the explorer computes, until it is done
+#: ending of a file beside a run directory; the file exists until the run is complete
 UNFINISHED = ".unfinished.json"
 
 
 @dataclass(frozen=True)
 class WholeRun:
-    """A run that the page asked for; sent to the process that computes it.
+    """A run that the page requested; sent to the process that computes it.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class WholeRun:
     settings
         Parameters of all stages.
     begin_with
-        A run directory whose stages are taken over as far as their parameters are the
-        same; None computes everything.
+        A run directory whose stages are reused if their parameters are equal; None:
+        everything is computed.
     """
 
     source: Path
@@ -41,7 +41,7 @@ class WholeRun:
 
 
 def perform(run: WholeRun) -> dict[str, int]:
-    """Compute a run; take up one that was interrupted."""
+    """Compute a run, or continue an interrupted one."""
     mark = _mark(run.output)
     if not mark.exists():
         _prepare(run)
@@ -55,11 +55,11 @@ def _mark(output: Path) -> Path:
 
 
 def _prepare(run: WholeRun) -> None:
-    """Copy the stages that are taken over, and mark the run as unfinished."""
+    """Copy the stages to reuse, and mark the run as unfinished."""
     if run.output.exists():
-        raise OutputExistsError(f"{run.output} is already there; choose another name")
+        raise OutputExistsError(f"{run.output} exists; choose another name")
     if run.begin_with is not None:
-        # events and the report are of other parameters; decisions are about them
+        # not reused: events and report of other parameters, and decisions about them
         left_out = shutil.ignore_patterns(
             "*.roi", "*.jsonl", REPORT, "*.partial*", "*.lock", "*.explore.json"
         )
@@ -70,7 +70,7 @@ def _prepare(run: WholeRun) -> None:
 
 
 def unfinished_runs(folder: Path) -> list[WholeRun]:
-    """Return the runs in a folder that the explorer began and did not finish."""
+    """Return the unfinished runs of the explorer in a folder."""
     found = []
     for mark in sorted(folder.glob(f"*{UNFINISHED}")):
         stored = json.loads(mark.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def unfinished_runs(folder: Path) -> list[WholeRun]:
 
 
 def free_name(folder: Path, stem: str) -> str:
-    """Return a name for a new run beside others: ``stem``, ``stem-2`` ...
+    """Return an unused name for a new run: ``stem``, ``stem-2`` ...
 
     Examples
     --------
@@ -97,7 +97,7 @@ def free_name(folder: Path, stem: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a new directory when it is a plain one."""
+    """Return the name if it can be the name of a new directory, else raise an error."""
     if not name or Path(name).name != name or name.startswith(".") or len(name) > 100:
         raise InvalidValueError(
             f"{name!r} cannot be the name of a directory; use letters, digits, - and _"

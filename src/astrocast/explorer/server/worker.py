@@ -1,4 +1,4 @@
-"""A second process that computes, so that it can be stopped at any time."""
+"""A separate process for computations, which can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CancelledError(AstrocastError):
 class Worker:
     """A process that performs one task at a time; `cancel` ends the process.
 
-    It is started afresh (spawned), knows nothing of the server, and ends with it.
+    It is spawned, shares no memory with the server, and ends with the server.
     """
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ class Worker:
         Raises
         ------
         CancelledError
-            `cancel` was called meanwhile, or the process died.
+            `cancel` was called, or the process died.
         AstrocastError
-            What the function raised.
+            The function raised an error.
         """
         with self._busy:
             self.start()
@@ -111,7 +111,7 @@ class _PipeReporter:
 
 
 def _serve(pipe: Connection) -> None:
-    """Perform tasks until the server is gone."""
+    """Perform tasks until the server ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     preview = import_module("astrocast.explorer.server.preview")
     if not pipe.poll():
@@ -138,7 +138,7 @@ def _perform(where: str, argument: Any, pipe: Connection) -> tuple[str, Any]:
 
 
 def _end_with_parent() -> None:
-    """End this process when the server dies without saying so."""
+    """End this process if the server dies."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""What the server has open, and where on the disk it may look."""
+"""The open projects of the server, and the folder that it may read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from astrocast.pipeline.movies import find_movies
 
 
 class Workspace:
-    """Opened projects by name; every tab of the browser may show another.
+    """Open projects by name; each tab of the browser can show another one.
 
     Parameters
     ----------
     path
-        What was named at the start.
+        Path given at the start.
     loc
         Dataset inside it.
     root
-        Folder that may be browsed; nothing else is opened when None, except results
-        that this server computed.
+        Folder from which recordings can be opened in the page. None: only results of
+        this server can be opened.
     curator
-        Whose decisions are shown and written.
+        Name of the curator whose decisions are shown and written.
     """
 
     def __init__(
@@ -42,11 +42,10 @@ class Workspace:
         self._projects: dict[str, Project] = {}
         self._lock = threading.Lock()
         is_live = (path / LIVE / "state.json").is_file()
-        #: folder of the analysis of a recording while it is recorded; None without one
+        #: folder of the live analysis, or None
         self.live = path / LIVE if is_live else None
         is_only_live = is_live and not find_movies(path).exists()
-        #: name of the project that is shown first; empty while there is only the live
-        #: analysis
+        #: name of the first project; empty if there is only a live analysis
         self.start = "" if is_only_live else self._add(path, loc)
 
     def _add(self, path: Path, loc: str | None = None) -> str:
@@ -63,7 +62,7 @@ class Workspace:
         """Return an opened project."""
         if name not in self._projects:
             raise DatasetNotFoundError(
-                "this recording is not open any more; go back to the first page"
+                "this recording is no longer open; go back to the first page"
             )
         return self._projects[name]
 
@@ -72,7 +71,7 @@ class Workspace:
         return self._add(path)
 
     def open_in_root(self, relative: str) -> str:
-        """Open what lies at a path below the root; return its name."""
+        """Open the recording or run at a path below the root; return its name."""
         return self._add(self.inside(relative))
 
     def inside(self, relative: str) -> Path:
@@ -81,11 +80,11 @@ class Workspace:
         Raises
         ------
         InvalidValueError
-            No root was given, or the path leads out of it (links are followed).
+            No root was given, or the path is outside of it (links are followed).
         """
         if self.root is None:
             raise InvalidValueError(
-                "no folder may be browsed; start the explorer with --root FOLDER"
+                "no folder can be browsed; start the explorer with --root FOLDER"
             )
         path = (self.root / relative).resolve()
         if path != self.root and self.root not in path.parents:

@@ -40,6 +40,8 @@ BACK, THERE = 0.25, 0.6
 _COLUMN_VALUES = 1 << 18
 #: longest flash, frames, and as a share of the recording
 LONGEST, LONGEST_SHARE = 200, 0.3
+#: longest flash at an end of the recording, frames
+END_FRAMES = 5
 #: share of pixels at the highest value, beyond the usual one, of a saturated frame
 SATURATED = 0.2
 #: above this share of repeated frames the frame rate is probably lower than stated
@@ -298,22 +300,34 @@ def step_directions(values: Real, noise: Real) -> NDArray[np.int8]:
 
 
 def find_ends(blocks: Real) -> tuple[Bool, Bool]:
-    """Mark the first or last frame where the light of the whole field differs.
+    """Mark the first or last frames where the light of the whole field differs.
 
+    At most `END_FRAMES`: light that stays longer may be a step of the laser's power.
     ``blocks`` is (frame, block). The second result is of frames that are darker. After
     bleaching has begun, or within an event, the next step is not much smaller.
     """
     brighter, darker = np.zeros((2, len(blocks)), bool)
     if len(blocks) < 8:
         return brighter, darker
-    noise = block_noise(blocks)
+    noise = np.sqrt(2) * block_noise(blocks)
     level = np.abs(np.median(blocks, axis=0))
-    for end, near, next_ in ((0, 1, 2), (-1, -2, -3)):
-        step, after = blocks[end] - blocks[near], blocks[near] - blocks[next_]
-        large = np.abs(step) > np.maximum(STEP * np.sqrt(2) * noise, 0.1 * level)
-        once = np.abs(after) < 0.2 * np.abs(step) + 3 * np.sqrt(2) * noise
-        if (large & once).mean() > 0.9:
-            brighter[end], darker[end] = (step > 0).all(), (step < 0).all()
+    for view, up, down in (
+        (blocks, brighter, darker),
+        (blocks[::-1], brighter[::-1], darker[::-1]),
+    ):
+        steps = view[: END_FRAMES + 2]
+        steps = steps[:-1] - steps[1:]
+        for length in range(1, len(steps)):
+            step = steps[length - 1]
+            others = np.abs(np.delete(steps[: length + 1], length - 1, axis=0))
+            large = np.abs(step) > np.maximum(STEP * noise, 0.1 * level)
+            # the light next to the run stays: it is not a flash that follows
+            rest = view[length] - np.median(view[length : length + END_FRAMES * 8], 0)
+            others = np.concatenate([others, np.abs(rest)[None]])
+            once = (others < 0.2 * np.abs(step) + 3 * noise).all(axis=0)
+            if (large & once).mean() > 0.9:
+                up[:length], down[:length] = (step > 0).all(), (step < 0).all()
+                break
     return brighter, darker
 
 

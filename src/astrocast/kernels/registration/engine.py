@@ -21,6 +21,7 @@ from astrocast.kernels.registration.preprocess import as_native, view_frames
 from astrocast.kernels.registration.quality import agreement, measure_clipping
 from astrocast.kernels.registration.rigid import RigidModel, view_shifts
 from astrocast.kernels.registration.robust import fit_frames
+from astrocast.kernels.registration.sharpness import measure_sharpness
 from astrocast.kernels.registration.warp import shift_frames, stored_as, warp_frames
 
 Model = RigidModel | PiecewiseModel
@@ -49,6 +50,9 @@ class Estimate:
         (frame,), pixels: displacement that remains after correction.
     clipped
         (frame,), fraction of pixels at the lowest or highest value of the frame.
+    sharpness
+        (frame, 3): how much of the template's fine structure the frame shows, its
+        standard error, and the gain; see `sharpness.measure_sharpness`.
     sum_before, sum_after
         (row, column): sum of the raw and of the aligned views.
     """
@@ -59,6 +63,7 @@ class Estimate:
     correlation_after: NDArray[np.float64]
     residual: NDArray[np.float64]
     clipped: NDArray[np.float64]
+    sharpness: NDArray[np.float64]
     sum_before: NDArray[np.floating]
     sum_after: NDArray[np.floating]
 
@@ -166,6 +171,7 @@ def refine_estimate(
         after,
         np.hypot(*residual.T) * view.factor,
         measure_clipping(seen),
+        measure_sharpness(seen, shifts, fit, rigid.robust),
         seen.sum(0),
         aligned.sum(0),
     )

@@ -16,6 +16,7 @@ from astrocast.kernels.registration.robust import (
     measure_at,
 )
 from astrocast.kernels.registration.robust_model import RobustModel
+from astrocast.kernels.registration.sharpness import measure_sharpness
 
 Real = NDArray[np.float32]
 
@@ -29,6 +30,11 @@ LOW = 3.0
 LOWEST = 8.0
 #: neighbours on either side: for comparing shifts, and for comparing agreements
 NEAR, AROUND = 2, 12
+#: a step of so many pixels, and so many robust standard deviations of all steps, is
+#: looked at again
+STEP, STEPS = 2.0, 6.0
+#: correlation by which the fit that starts from the frame beside has to be better
+FOLLOWED = 0.01
 #: a shift closer than FAR to the present one replaces it only if its agreement is
 #: higher by this much
 BETTER = 0.02
@@ -46,11 +52,14 @@ class RepairedShifts:
         (frame, 2), pixels.
     rest, after
         (frame,): agreement with the template at rest, and moved by ``shifts``.
+    sharpness
+        (frame, 3), see `sharpness.measure_sharpness`.
     """
 
     shifts: NDArray[np.float64]
     rest: NDArray[np.float64]
     after: NDArray[np.float64]
+    sharpness: NDArray[np.float64]
 
 
 def neighbour_shifts(
@@ -95,6 +104,69 @@ def find_suspects(
     lowest = after < middle - LOWEST * usually
     suspicious = (after < before) | (far & (apart < -LOW * deviation)) | lowest
     return np.flatnonzero(suspicious & ~left_out)
+
+
+def find_steps(
+    shifts: NDArray[np.float64], left_out: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Return the frames on both sides of an unusually large step.
+
+    Parameters
+    ----------
+    shifts
+        (frame, 2), pixels.
+    left_out
+        (frame,): frames that are known to be bad.
+    """
+    good = np.flatnonzero(~left_out)
+    steps = np.abs(np.diff(shifts[good], axis=0)).max(axis=1, initial=0)
+    if not len(steps):
+        return good[:0]
+    large = np.flatnonzero(steps > max(STEP, STEPS * 1.4826 * float(np.median(steps))))
+    return np.unique(good[np.concatenate([large, large + 1])])
+
+
+def follow_shift(
+    frame: NDArray[Any],
+    own: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    model: RobustModel,
+    limit: tuple[float, float],
+) -> RepairedShifts | None:
+    """Return the fit of a frame that starts from the frame beside it, if it is better.
+
+    A search over the whole range may find events that look like other tissue, for as
+    long as they last; the fit from a shift nearby does not see those places.
+
+    Parameters
+    ----------
+    frame
+        (row, column), any real dtype.
+    own, beside
+        (2,), pixels: its shift, and that of the frame beside it.
+    model
+        The template.
+    limit
+        Largest shift along rows and columns, pixels.
+    """
+    seen, native = view_frames(frame[None], model.view), as_native(frame[None])
+    fit = fit_frames(native, seen, beside[None], model).shifts
+    result = _measure_repaired(
+        native, seen, np.clip(fit, np.negative(limit), limit), model
+    )
+    here = own[None]
+    even = fit_frames(native, seen, here, model).even & np.isfinite(
+        result.sharpness[:, 2]
+    )
+    if even.all():
+        better = result.after - measure_at(seen, here, model)[1] > FOLLOWED
+    else:
+        # where most of a frame is active, only its fine structure can decide
+        better = (
+            compare_at(seen, result.shifts, model) - compare_at(seen, here, model)
+            > BETTER
+        )
+    return result if better.all() else None
 
 
 def search_by_phase(
@@ -171,4 +243,13 @@ def mend_shifts(
     best = np.where((moved <= FAR) & ~better, own_or_rest, best)
     chosen = candidates[best, frame]
     # candidates were compared by fine structure; report the measure of the fit
-    return RepairedShifts(chosen, *measure_at(seen, chosen, model))
+    return _measure_repaired(native, seen, chosen, model)
+
+
+def _measure_repaired(
+    frames: NDArray[Any], seen: Real, shifts: NDArray[np.float64], model: RobustModel
+) -> RepairedShifts:
+    """Return shifts (frame, 2) with what is measured of the frames at them."""
+    fit = fit_frames(frames, seen, shifts, model)
+    sharpness = measure_sharpness(seen, shifts, fit, model)
+    return RepairedShifts(shifts, *measure_at(seen, shifts, model), sharpness)
