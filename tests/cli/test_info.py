@@ -25,8 +25,8 @@ def stack(tmp_path: Path) -> Path:
 def test_choices_are_listed(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(stack)]) == 0
     said = capsys.readouterr().out
-    assert "planes to choose from (--plane): 0, 1" in said
-    assert "channels to choose from (--channel): 0 (ch0), 1 (ch1)" in said
+    assert "planes (choose with --plane): 0, 1" in said
+    assert "channels (choose with --channel): 0 (ch0), 1 (ch1)" in said
     assert main(["info", str(stack), "--z", "1"]) == 0
     said = capsys.readouterr().out
     assert "40 frames in each of 2 channels, 24 x 24 pixels, uint16" in said

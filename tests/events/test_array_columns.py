@@ -71,7 +71,7 @@ def test_missing_elements_are_empty(kind, strategy):
     assert taken.isna().tolist() == [True, True]
     with pytest.raises(IndexError, match="outside the column"):
         column.take([3])
-    with pytest.raises(IndexError, match="event 1"):
+    with pytest.raises(IndexError, match="row 1 is outside"):
         column[1]
 
 

@@ -187,7 +187,7 @@ def test_a_missing_part_is_named(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=r"1 of 3 files .* missing: rec_1\.ome"):
             open_recording(path)
     lonely = write_set(tmp_path / "b", {"T": 6}, 3, master="first", drop=(0,))
-    with pytest.raises(FormatError, match=r"rec_0\.ome\.tif, which is not in"):
+    with pytest.raises(FormatError, match=r"rec_0\.ome\.tif, which is missing in"):
         open_recording(lonely[0])
 
 
@@ -278,14 +278,16 @@ def test_an_acquisition_that_was_stopped_ends_there(tmp_path: Path) -> None:
     (path,) = write_set(tmp_path, {"T": 4}, 1)
     content = path.read_bytes()
     path.write_bytes(content.replace(b'SizeT="4"', b'SizeT="9"'))
-    with pytest.warns(AstrocastWarning, match="announces 9 frames and has the first 4"):
+    with pytest.warns(
+        AstrocastWarning, match="states 9 frames but contains only the first 4"
+    ):
         found = open_recording(path)
     np.testing.assert_array_equal(found.to_array(), movie_of(4))
     assert "stopped" in found.remarks[0]
     (gap,) = write_set(tmp_path / "gap", {"T": 4}, 1)
     content = gap.read_bytes()
     gap.write_bytes(content.replace(b'FirstT="1"', b'FirstT="0"'))
-    with pytest.raises(FormatError, match="does not say where frames 1"):
+    with pytest.raises(FormatError, match="frames, but not the location of frames 1"):
         open_recording(gap)
 
 

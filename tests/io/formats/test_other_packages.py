@@ -119,7 +119,7 @@ def test_suite2p(tmp_path: Path, protocol: int) -> None:
         np.testing.assert_array_equal(found.to_array(), MOVIE)
         assert found.metadata.frame_rate == 7.5
     path.write_bytes(MOVIE.astype("<i2").tobytes()[:-80])
-    with pytest.raises(FormatError, match=r"8 frames, ops\.npy says 9"):
+    with pytest.raises(FormatError, match=r"8 frames, but ops\.npy states 9"):
         open_recording(path)
 
 

@@ -154,7 +154,7 @@ def test_a_slow_stack_saves_plane_after_plane(tmp_path: Path) -> None:
 
 def test_less_than_a_volume_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", [1, 2], STACK)
-    with pytest.raises(FormatError, match="before one volume is complete"):
+    with pytest.raises(FormatError, match="does not contain a complete volume"):
         open_recording(tmp_path / "a.tif", plane=0)
 
 

@@ -111,7 +111,7 @@ def test_nd2_of_an_acquisition_that_was_stopped(
     files.write_nd2(tmp_path / "stopped.nd2", MOVIE, announced=9)
     with (
         pytest.warns(
-            AstrocastWarning, match="announces 9 frames and holds the first 5"
+            AstrocastWarning, match="states 9 frames but contains only the first 5"
         ),
         open_recording(tmp_path / "stopped.nd2", "green") as found,
     ):
@@ -119,7 +119,7 @@ def test_nd2_of_an_acquisition_that_was_stopped(
     files.write_nd2(tmp_path / "gap.nd2", MOVIE, absent=(2,))
     with pytest.raises(
         FormatError,
-        match="announces 5 frames and holds 4; missing before its last one: 2",
+        match="states 5 frames but contains 4; missing before the last one: 2",
     ):
         open_recording(tmp_path / "gap.nd2", "green")
 

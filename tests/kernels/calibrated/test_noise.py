@@ -57,6 +57,16 @@ def test_noise_that_does_not_depend_on_brightness_has_a_flat_line() -> None:
     assert line.light(np.array(50.0)) == 0
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_slope_by_chance_makes_no_light(seed: int) -> None:
+    """Read noise alone: half of the slopes are positive, and mean nothing."""
+    rng = np.random.default_rng(seed)
+    mean = rng.uniform(300, 500, (64, 64))
+    variance = 144 * rng.chisquare(150, mean.shape) / 150
+    line = fit_noise_line(mean, variance)
+    assert line.light(mean).max() <= 3 * mean.max()
+
+
 def test_moments_gathered_in_pieces_are_those_of_the_whole() -> None:
     movie = photons(1, 1.0, 100.0, 1.0, frames=50)
     edges = np.array([0, 8, 16, 24, 32, 40, 50])

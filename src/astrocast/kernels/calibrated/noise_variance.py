@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 #: number of groups of pixels of similar brightness; the line is fitted to their medians
 _GROUPS = 24
 _ROUNDS = 10
+#: a slope below this many standard errors is taken as 0: the light that follows from a
+#: slope that is positive by chance would be thousands of times too large
+_LEAST_SLOPE = 4.0
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,17 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     if groups < 3 or np.ptp(x) < 1e-6 * max(1.0, float(np.abs(x).max())):
         return NoiseLine(0.0, middle, floor)
     slope, intercept = robust_line(x, y)
-    if slope <= 0:
+    if slope <= _LEAST_SLOPE * _error_of_slope(x, y, slope, intercept):
         return NoiseLine(0.0, middle, floor)
     return NoiseLine(slope, intercept, floor)
+
+
+def _error_of_slope(
+    x: NDArray[np.float64], y: NDArray[np.float64], slope: float, intercept: float
+) -> float:
+    """Return the standard error of the slope of a line, robust to outliers."""
+    scatter = 1.4826 * np.median(np.abs(y - slope * x - intercept))
+    return float(scatter / np.sqrt(np.sum((x - x.mean()) ** 2)))
 
 
 def robust_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
