@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.segment import CONFIDENCE
+from astrocast.detection.calibrated.segment import CONFIDENCE, HEIGHT
 from astrocast.detection.checkpoint import BlocksInMemory
 from astrocast.detection.events.footprint_measures import (
     LEAST_CONTEXT,
@@ -184,6 +184,7 @@ def _build_segmentation(
     empty = Segmentation(store, shape, blocks, [], Boxes.empty(0), 0)
     measures = {
         CONFIDENCE.name: np.array([e.confidence for e in events]),
+        HEIGHT.name: np.array([e.height for e in events]),
         KIND.name: np.array([e.kind for e in events]),
     }
     found, was = number_events(empty, _STEP, len(events), measures)
