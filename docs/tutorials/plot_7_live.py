@@ -69,7 +69,7 @@ watcher = Watcher(
     "session.raw",
     "session.astrocast",
     RunSettings(frame_rate=RATE),
-    LiveSettings(idle=5.0, memory=32, window=256),
+    LiveSettings(idle=5.0, frame_memory=32, window=256),
     raw=RawLayout(rows=64, columns=64, dtype="<u2"),
     clock=microscope.clock,
     sleep=microscope.sleep,

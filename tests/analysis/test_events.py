@@ -469,7 +469,7 @@ def test_map_to_table_to_map_is_identity(events, labels, tmp_path):
         assert_array_equal(saved.compute(), labels)
     with pytest.raises(ValueError, match="mask"):
         Events.create_event_map(events.events.drop(columns="mask"), labels.shape)
-    with pytest.raises(InvalidValueError, match="holds"):
+    with pytest.raises(InvalidValueError, match="choose a larger dtype"):
         Events.create_event_map(
             events.events.assign(event_id=[1, 2, 300]), labels.shape, np.uint8
         )
@@ -529,7 +529,7 @@ def test_traces_are_continued_by_the_pixels_asked_for(store, movie, labels, fram
 def test_extension_needs_the_right_recording(store, movie):
     with pytest.raises(RuntimeError, match="data"):
         Events(store).extend(3)
-    with pytest.raises(InvalidValueError, match="another recording"):
+    with pytest.raises(InvalidValueError, match="events extend to frame"):
         Events(store, data=movie[:20]).extend(3)
     with pytest.raises(InvalidValueError, match="0 or more"):
         Events(store, data=movie).extend(-1)

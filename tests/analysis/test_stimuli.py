@@ -60,7 +60,7 @@ def test_triggers_are_read_from_a_file(tmp_path: Path):
     assert read_triggers(path).tolist() == [30, 60, 90]
     path.write_text("time,voltage\n60,1\n30,2\n")
     assert read_triggers(path, "time").tolist() == [30, 60]
-    with pytest.raises(DatasetNotFoundError, match="columns time, voltage; say which"):
+    with pytest.raises(DatasetNotFoundError, match="columns of numbers: time, voltage"):
         read_triggers(path)
 
 

@@ -28,7 +28,7 @@ def test_a_short_recording_is_watched_to_its_end(tmp_path, capsys):
     path.write_bytes(bytes(8) + movie.astype("<u2").tobytes())
     words = ["watch", str(path), "-o", str(tmp_path / "out"), "--frame-rate", "20"]
     words += ["--rows", "16", "--columns", "16", "--header", "8", "--json"]
-    words += ["--idle", "0.1", "--poll", "0.01", "--no-analyse", "--memory", "16"]
+    words += ["--idle", "0.1", "--poll", "0.01", "--no-analyse", "--frame-memory", "16"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["live"]["status"] == "complete"
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_the_recording_and_a_second_one_can_be_made_good(tmp_path):
     path.write_bytes(movie.astype("<u2").tobytes())
     words = ["watch", str(path), "-o", str(out), "--frame-rate", "20", "--json"]
     words += ["--rows", "24", "--columns", "24", "--idle", "1000", "--learn", "64"]
-    words += ["--poll", "0.02", "--memory", "16"]
+    words += ["--poll", "0.02", "--frame-memory", "16"]
     command = [sys.executable, "-m", "astrocast", *words]
     state = out / "live" / "state.json"
 
@@ -123,7 +123,7 @@ def test_a_raw_file_is_read_as_it_is_laid_out(tmp_path, capsys, dtype):
     path.write_bytes(bytes(6) + movie.astype(dtype).tobytes() + bytes(3))
     words = ["watch", str(path), "-o", str(tmp_path / "out"), "--frame-rate", "20"]
     words += ["--rows", "16", "--columns", "20", "--dtype", dtype, "--header", "6"]
-    words += ["--idle", "0.1", "--poll", "0.01", "--no-analyse", "--memory", "16"]
+    words += ["--idle", "0.1", "--poll", "0.01", "--no-analyse", "--frame-memory", "16"]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["live"]["done"] == 70

@@ -27,7 +27,7 @@ def movie():
 
 
 def detect(movie, size, bad=None, memory=16):
-    live = LiveSettings(learn=128, window=256, refresh=64, memory=memory)
+    live = LiveSettings(learn=128, window=256, refresh=64, frame_memory=memory)
     detector = LiveDetector(movie.shape[1:], 4, 5, CalibratedSettings(), live, None)
     bad = np.zeros(len(movie), np.bool_) if bad is None else bad
     found, when = [], []
@@ -83,7 +83,7 @@ def test_an_event_without_end_is_cut_at_the_frames_in_memory(movie):
     lit = np.concatenate([movie, movie[::-1], movie])[:900].copy()
     # from frame 400 on something is bright for ever
     lit[400:, 20:26, 20:26] += 60 * movie.std()
-    live = LiveSettings(learn=128, window=4096, refresh=4096, memory=16)
+    live = LiveSettings(learn=128, window=4096, refresh=4096, frame_memory=16)
     detector = LiveDetector((48, 48), 4, 5, CalibratedSettings(), live, None)
     detector.latest = LatestFrames((48, 48), 1)  # 256 frames
     detector.noise.frames = detector.latest

@@ -89,7 +89,7 @@ def write_raw(path: Path) -> Callable[[int, NDArray[Any]], None]:
     return write
 
 
-LIVE = LiveSettings(learn=128, window=256, idle=3.0, memory=16)
+LIVE = LiveSettings(learn=128, window=256, idle=3.0, frame_memory=16)
 
 
 def make(path, movie, write, settings=None, live=LIVE, **options):

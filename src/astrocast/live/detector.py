@@ -105,7 +105,7 @@ class LiveDetector:
         self.size, self.tick, self.margin = size, tick, margin
         self.settings, self.live, self.pool = settings, live, pool
         self.border = (0, 0, 0, 0)
-        self.latest = LatestFrames(size, live.memory * 1_000_000)
+        self.latest = LatestFrames(size, live.frame_memory * 1_000_000)
         self.noise = LiveNoise(self.latest, settings, live, pool)
         self.field = LiveField(size, live.window, settings.extent, pool)
         self.open = OpenVoxels(size[0] * size[1])

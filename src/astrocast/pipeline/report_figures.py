@@ -372,7 +372,8 @@ def quality_panels(content: ReportContent) -> Iterator[Panel]:
                 )
             )
             if fluorescence is not None
-            else "No figure: the fluorescence before bleach correction was not stored."
+            else "No figure: the fluorescence before bleach correction was not stored"
+            " in this run."
         ),
         wide=True,
     )

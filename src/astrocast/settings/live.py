@@ -46,7 +46,7 @@ class LiveSettings(Settings):
         ge=0,
         le=60,
     )
-    memory: int = parameter(
+    frame_memory: int = parameter(
         512,
         "Memory for the latest frames, from which the event table is measured; at least"
         " 256 and at most 4,096 frames",
