@@ -70,7 +70,7 @@ def wait_for(process, file, done, seconds=120.0):
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
 def test_ctrl_c_ends_the_recording_and_a_second_one_can_be_made_good(tmp_path):
-    """The first Ctrl-C is the end of the recording: the full analysis begins.
+    """The first Ctrl-C is the end of the recording: the full analysis starts.
 
     The second one leaves it; the same command goes on with it.
     """
@@ -97,7 +97,7 @@ def test_ctrl_c_ends_the_recording_and_a_second_one_can_be_made_good(tmp_path):
     _, said = first.communicate(timeout=120)
     if first.returncode != 0:  # else the analysis was over before the signal came
         assert first.returncode == 130
-        assert "press Ctrl-C again to leave without the full analysis" in said
+        assert "press Ctrl-C again to quit without the full analysis" in said
         assert "run the same command again to continue" in said
         assert "Traceback" not in said
         assert not (out / "live" / "agreement.json").exists()
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_the_recording_and_a_second_one_can_be_made_good(tmp_path):
         assert second.returncode != 0
         return
     assert second.returncode == 0, said
-    assert "going on with the full analysis" in said
+    assert "the full analysis continues" in said
     result = json.loads(found)
     assert result["live"]["status"] == "complete"
     assert result["live"]["frames"] == 90

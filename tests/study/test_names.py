@@ -39,5 +39,5 @@ def test_a_study_of_odd_names_writes_no_formula(
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "..", "a\\b", "c:d"])
 def test_a_name_never_leads_out_of_the_study(name: str) -> None:
-    with pytest.raises(InvalidValueError, match="cannot be the name of a folder"):
+    with pytest.raises(InvalidValueError, match="as the name of a folder"):
         name_rows([StudyRow(Path("movie.tif"), name)])
