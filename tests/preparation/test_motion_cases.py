@@ -508,7 +508,7 @@ def test_rounds_sharpen_the_template() -> None:
     assert np.median(threes) < 0.98 * np.median(ones)
 
 
-@pytest.mark.filterwarnings("ignore:splits_rig divides the work only")
+@pytest.mark.filterwarnings("ignore:splits_rig does not change the result")
 def test_splits_choose_blocks_and_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     movie, _ = simulated()
     recording = stage.SummedChannels.__mro__[1]  # Recording, for its type only
