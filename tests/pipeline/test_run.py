@@ -133,7 +133,7 @@ def test_frames_that_cannot_be_trusted_are_told_by_events_and_report(
     for said in (
         "crispness before",
         "crispness after",
-        "frames that cannot be trusted 3",
+        "bad frames 3",
         "median residual",
     ):
         assert said in page.replace("Crispness", "crispness")
