@@ -46,7 +46,7 @@ from astrocast.detection import Detector
 
 path, log, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 stage._BLOCK_VOXELS = 16 * 32 * 32
-look = stage._look
+look = stage._store_voxels_above_noise
 
 def noted(index, block, *rest):
     with log.open("a") as file:
@@ -55,7 +55,7 @@ def noted(index, block, *rest):
         os.kill(os.getpid(), signal.SIGKILL)
     return look(index, block, *rest)
 
-stage._look = noted
+stage._store_voxels_above_noise = noted
 Detector(path, output=path.with_name("events.roi")).run("data/ch0", method="calibrated")
 """
 

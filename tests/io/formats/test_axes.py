@@ -119,7 +119,7 @@ def test_what_cannot_be_named_is_refused() -> None:
         open_recording(array[:, 0], plane=2)
     with pytest.raises(InvalidValueError, match="missing is 'no'"):
         open_recording(array, axes="TZYX", missing="no")
-    with pytest.raises(InvalidValueError, match="depth is not a choice"):
+    with pytest.raises(InvalidValueError, match="depth is not a valid choice"):
         open_recording(array, axes="TZYX", depth=1)
 
 

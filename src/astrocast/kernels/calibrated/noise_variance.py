@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 #: number of groups of pixels of similar brightness; the line is fitted to their medians
 _GROUPS = 24
 _ROUNDS = 10
-#: a slope below this many standard errors is taken as 0: the light that follows from a
-#: slope that is positive by chance would be thousands of times too large
+#: a slope below this many standard errors may be positive by chance: the light that
+#: follows from it can be thousands of times too large
 _LEAST_SLOPE = 4.0
 
 
@@ -38,11 +38,14 @@ class NoiseLine:
         Variance at brightness 0.
     floor
         Least variance the line gives.
+    certain
+        Whether the slope is larger than by chance.
     """
 
     slope: float
     intercept: float
     floor: float
+    certain: bool = True
 
     def variance(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
         """Return the variance at a brightness."""
@@ -53,13 +56,15 @@ class NoiseLine:
     def light(self, brightness: NDArray[Any]) -> NDArray[np.float32]:
         """Return the part of a brightness above the camera's offset.
 
-        The offset is where the variance of the photons becomes 0.
+        The offset is where the variance of the photons becomes 0. Where the slope is
+        uncertain the light is at most the brightness: offsets are not negative.
         """
         if self.slope <= 0:
             return np.zeros(np.shape(brightness), np.float32)
-        return np.maximum(brightness + self.intercept / self.slope, 0).astype(
-            np.float32
-        )
+        above = self.intercept / self.slope
+        if not self.certain:
+            above = min(above, 0.0)
+        return np.maximum(brightness + above, 0).astype(np.float32)
 
 
 def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine:
@@ -102,9 +107,10 @@ def fit_noise_line(mean: NDArray[Any], step_variance: NDArray[Any]) -> NoiseLine
     if groups < 3 or np.ptp(x) < 1e-6 * max(1.0, float(np.abs(x).max())):
         return NoiseLine(0.0, middle, floor)
     slope, intercept = robust_line(x, y)
-    if slope <= _LEAST_SLOPE * _error_of_slope(x, y, slope, intercept):
+    if slope <= 0:
         return NoiseLine(0.0, middle, floor)
-    return NoiseLine(slope, intercept, floor)
+    certain = slope > _LEAST_SLOPE * _error_of_slope(x, y, slope, intercept)
+    return NoiseLine(slope, intercept, floor, certain)
 
 
 def _error_of_slope(

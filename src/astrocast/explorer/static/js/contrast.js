@@ -60,7 +60,7 @@ export function createContrast(page) {
     function set(black, white) {
       [low.value, high.value] = [formatNumber(black), formatNumber(white)];
       store.set({ contrast: { ...store.get().contrast, [choice.value]: { low: black, high: white } } });
-      draw(canvas, histogram, { low: black, high: white });
+      if (histogram) draw(canvas, histogram, { low: black, high: white }); // else `load` draws it
     }
   }
 
