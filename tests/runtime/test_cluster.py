@@ -479,7 +479,7 @@ def test_a_scheduler_is_found_by_its_file(local_cluster: Any, tmp_path: Path) ->
 #: takes the place of the program of SLURM: it runs a job on this computer
 SBATCH = """#!/bin/sh
 cp "$1" "{folder}/job.sh"
-setsid sh "$1" > "{folder}/job.log" 2>&1 &
+setsid sh "{folder}/job.sh" > "{folder}/job.log" 2>&1 &
 echo $! > "{folder}/job.pid"
 echo "Submitted batch job 17"
 """
