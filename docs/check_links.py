@@ -70,7 +70,7 @@ def follow(target: str, path: Path, page: Page, pages: dict[Path, Page]) -> str 
         return None
     file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if not file.exists():
-        return "there is no such file"
+        return f"{file.name} does not exist"
     name = unquote(parts.fragment)
     there = pages.get(file, page if file == path else None)
     if name and there is not None and name not in there.names:

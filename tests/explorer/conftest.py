@@ -22,6 +22,18 @@ from astrocast.settings.simulation import SimulationSettings
 from astrocast.simulation import write_simulation
 
 TOKEN = "a-token-of-the-tests"
+#: milliseconds that a page may take for anything
+WAIT = 180_000
+#: a browser that asks nobody for anything
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -123,17 +135,25 @@ def bare(tmp_path: Path) -> Path:
     return path
 
 
+def list_problems(page: Any) -> list[str]:
+    """Return a list to which each error of the page is added."""
+    problems: list[str] = []
+
+    def note(message: Any) -> None:
+        if message.type == "error":
+            problems.append(f"{message.text} {message.location.get('url', '')}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    return problems
+
+
 class Visitor:
     """A person with a browser: the opened page, and what a hand does in it."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        self.problems: list[str] = []
-        page.on(
-            "console",
-            lambda m: self.problems.append(m.text) if m.type == "error" else None,
-        )
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.problems: list[str] = page.problems
 
     def get(self, expression: str) -> Any:
         """Return the value of an expression in the page."""
@@ -182,27 +202,38 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def visit() -> Iterator[Any]:
-    """Return a function that opens an address in a browser of its own."""
+def new_page() -> Iterator[Any]:
+    """Return a function that opens an empty page with a list of its problems."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="drives a browser")
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("there is no Chromium on this computer")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
 
-        def go(client: Any, **options: Any) -> Visitor:
-            size = {"width": 1280, "height": 800}
+        def begin(width: int = 1280, height: int = 800, **options: Any) -> Any:
+            size = {"width": width, "height": height}
             context = browser.new_context(**{"viewport": size} | options)
-            context.set_default_timeout(180_000)
-            seen = "localStorage.setItem('astrocast-hint-seen', '1')"
-            context.add_init_script(seen)
-            visitor = Visitor(context.new_page())
-            visitor.page.goto(f"{client.base_url}/?token={TOKEN}")
-            visitor.page.wait_for_selector("body[data-ready]")
-            visitor.until("explorer.views.shown !== undefined")
-            return visitor
+            context.set_default_timeout(WAIT)
+            page = context.new_page()
+            page.problems = list_problems(page)
+            return page
 
-        yield go
+        yield begin
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def visit(new_page: Any) -> Any:
+    """Return a function that opens an address in a page of its own."""
+
+    def go(client: Any, **options: Any) -> Visitor:
+        page = new_page(**options)
+        page.add_init_script("localStorage.setItem('astrocast-hint-seen', '1')")
+        page.goto(f"{client.base_url}/?token={TOKEN}")
+        page.wait_for_selector("body[data-ready]")
+        visitor = Visitor(page)
+        visitor.until("explorer.views.shown !== undefined")
+        return visitor
+
+    return go

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +12,7 @@ import pytest
 
 from astrocast.explorer.server.workspace import Workspace
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WAIT = 60_000
+WAIT = 180_000
 TOKEN = "a-token-of-the-tests"
 NAMES = "event_id,kind,z0,z1,x0,y0,v_area,snr,confidence"
 
@@ -52,27 +41,14 @@ def watched(run: Path) -> Path:
 
 
 @pytest.fixture
-def page(watched: Path, serve: Any) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="drives a browser")
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this computer")
+def page(watched: Path, serve: Any, new_page: Any) -> Iterator[Any]:
     client = serve(Workspace(watched))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
-        found = browser.new_context(viewport={"width": 900, "height": 800}).new_page()
-        found.set_default_timeout(WAIT)
-        found.problems = []
-        found.on(
-            "console",
-            lambda m: found.problems.append(m.text) if m.type == "error" else None,
-        )
-        found.on("pageerror", lambda error: found.problems.append(str(error)))
-        found.goto(f"{client.base_url}/?token={TOKEN}")
-        found.goto(f"{client.base_url}/live")
-        found.wait_for_selector("body[data-ready]")
-        yield found
-        assert found.problems == []
-        browser.close()
+    found = new_page(width=900)
+    found.goto(f"{client.base_url}/?token={TOKEN}")
+    found.goto(f"{client.base_url}/live")
+    found.wait_for_selector("body[data-ready]")
+    yield found
+    assert found.problems == []
 
 
 def until_text(page: Any, selector: str, part: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ import pytest
 from astrocast.analysis import Events
 from astrocast.explorer.server.workspace import Workspace
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WAIT = 180_000
 TOKEN = "a-token-of-the-tests"
 
@@ -41,30 +30,17 @@ def copied(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(copied: Path, module_serve: Any) -> Iterator[Any]:
+def page(copied: Path, module_serve: Any, new_page: Any) -> Any:
     """Return the opened page; it fails the tests by errors and foreign requests."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="drives a browser")
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this computer")
     client = module_serve(Workspace(copied))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
-        context.set_default_timeout(WAIT)
-        found = context.new_page()
-        found.problems, found.requests = [], []
-        found.on(
-            "console",
-            lambda m: found.problems.append(m.text) if m.type == "error" else None,
-        )
-        found.on("pageerror", lambda error: found.problems.append(str(error)))
-        found.on("request", lambda request: found.requests.append(request.url))
-        found.start = str(client.base_url)
-        found.goto(f"{client.base_url}/?token={TOKEN}")
-        found.wait_for_selector("body[data-ready]")
-        found.client = client
-        yield found
-        browser.close()
+    found = new_page()
+    found.requests = []
+    found.on("request", lambda request: found.requests.append(request.url))
+    found.start = str(client.base_url)
+    found.goto(f"{client.base_url}/?token={TOKEN}")
+    found.wait_for_selector("body[data-ready]")
+    found.client = client
+    return found
 
 
 def seen_pixels(page: Any) -> Any:

@@ -242,7 +242,8 @@ def test_nothing_but_a_name_and_a_shape() -> None:
             (
                 "No figure: the footprints of the events were not stored in this run.",
                 "No figure: motion was not corrected in this run.",
-                "No figure: the fluorescence before bleach correction was not stored.",
+                "No figure: the fluorescence before bleach correction was not stored in"
+                " this run.",
             ),
         ),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -525,34 +524,13 @@ def test_jobs_of_slurm_compute_tasks(
     assert (tmp_path / "cancelled").read_text().split() == ["17"]
 
 
-@pytest.fixture
-def bucket() -> Iterator[str]:
-    """URL of an empty bucket on a local server; keys are in the environment."""
-    server_module = pytest.importorskip("moto.server")
-    s3fs = pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("runs")
-        yield "s3://runs"
-        s3fs.S3FileSystem.clear_instance_cache()
-        gc.collect()  # connections end here, where their warnings are no errors
-    server.stop()
-
-
 def take_environment(values: dict[str, str]) -> None:
     """Give a worker that runs already the keys and the address of a server."""
     os.environ.update(values)
 
 
 def test_a_run_from_s3_to_s3_on_workers(
-    bucket: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
+    s3_bucket: str, store: Store, tmp_path: Path, client: Any, tasks: list[str]
 ) -> None:
     """The recording, the movies of the run and what lies beside them are objects."""
     from astrocast.pipeline.movies import url_of_movies
@@ -561,7 +539,7 @@ def test_a_run_from_s3_to_s3_on_workers(
 
     keys = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
     client.run(take_environment, keys)
-    source = f"{bucket}/raw.zarr"
+    source = f"{s3_bucket}/raw.zarr"
     movie = store[1][:120]
     with create_recording(
         source, "data/ch0", movie.shape, movie.dtype, chunks=(16, 24, 40)
@@ -570,7 +548,7 @@ def test_a_run_from_s3_to_s3_on_workers(
     for name in ("there", "here"):
         if name == "here":
             client.close()
-        movies = f"{bucket}/{name}" if name == "there" else None
+        movies = f"{s3_bucket}/{name}" if name == "there" else None
         settings = RunSettings.checked(
             frame_rate=10.0, movies=movies, storage="zarr",
             conversion={"loc_in": "data/ch0"},
@@ -589,10 +567,10 @@ def test_a_run_from_s3_to_s3_on_workers(
     assert (there / "frames.csv").read_bytes() == (here / "frames.csv").read_bytes()
     for loc in ("data/ch0", "mc/ch0", "df/ch0"):
         with (
-            open_recording(f"{bucket}/there/recording.zarr", loc) as one,
+            open_recording(f"{s3_bucket}/there/recording.zarr", loc) as one,
             open_recording(here / "recording.zarr", loc) as other,
         ):
             assert one.to_array().tobytes() == other.to_array().tobytes()
     assert not any(check_run(there).values())
-    assert url_of_movies(there) == f"{bucket}/there/recording.zarr"
+    assert url_of_movies(there) == f"{s3_bucket}/there/recording.zarr"
     assert url_of_movies(here) is None

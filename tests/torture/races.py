@@ -6,7 +6,9 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -30,6 +32,25 @@ from torture.campaigns import (
 REFUSALS = ("another process", "exists", "already", "is being written")
 
 
+def _draw_cases(
+    movie: Path, names: tuple[str, ...], seconds: float
+) -> Iterator[tuple[str, int, Path, Any]]:
+    """Yield cases for a time: command, number, folder, undisturbed result and seconds.
+
+    Each command has at least one case. The folder is removed after its case.
+    """
+    whole: dict[str, Any] = {}
+    end, n = time.monotonic() + seconds, 0
+    while time.monotonic() < end or n < len(names):
+        name = names[n % len(names)]
+        n += 1
+        if name not in whole:
+            whole[name] = _run_whole(movie.parent, movie, name)
+        folder = make_folder(movie.parent, f"{name}-{n}", name)
+        yield name, n, folder, whole[name]
+        remove(folder)
+
+
 def race_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Report:
     """Start a command twice on one output, the second while the first one works.
 
@@ -43,15 +64,7 @@ def race_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         store(movie, make_movie())
         chosen = names or tuple(n for n in commands(root, movie) if n != "demo")
         make_sources(root, movie, chosen)
-        whole = {}
-        end, n = time.monotonic() + seconds, 0
-        while time.monotonic() < end or n < len(chosen):
-            name = chosen[n % len(chosen)]
-            n += 1
-            if name not in whole:
-                whole[name] = _run_whole(root, movie, name)
-            expected, spent = whole[name]
-            folder = make_folder(root, f"{name}-{n}", name)
+        for name, n, folder, (expected, spent) in _draw_cases(movie, chosen, seconds):
             words = commands(folder, movie)[name]
             first = start_child(words, movie)
             time.sleep(rng.choice((0.0, choose_moment(spent, rng))))
@@ -71,7 +84,6 @@ def race_commands(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
                 report.note(problem, case, True)
             else:
                 report.note(f"{name}: {'one refused' if refused else 'same result'}")
-            remove(folder)
     return report
 
 
@@ -92,15 +104,7 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
         store(movie, make_movie())
         before = movie.read_bytes()
         chosen = names or ("run", "convert", "motion", "delta", "denoise", "detect")
-        whole = {}
-        end, n = time.monotonic() + seconds, 0
-        while time.monotonic() < end or n < len(chosen):
-            name = chosen[n % len(chosen)]
-            n += 1
-            if name not in whole:
-                whole[name] = _run_whole(root, movie, name)
-            expected, spent = whole[name]
-            folder = make_folder(root, f"{name}-{n}", name)
+        for name, n, folder, (expected, spent) in _draw_cases(movie, chosen, seconds):
             words = commands(folder, movie)[name]
             child = start_child(words, movie)
             time.sleep(choose_moment(spent, rng))
@@ -124,7 +128,6 @@ def change_inputs(seconds: float, seed: int, names: tuple[str, ...] = ()) -> Rep
                     report.note(f"{name}: finished")
                 else:
                     report.note("it did not go on", f"{case}: {text} / {said}", True)
-            remove(folder)
     return report
 
 

@@ -96,11 +96,10 @@ def suggest(
     heights = _event_heights(labels, sample, stretch)
     background = stretch.background
     noise = float(np.sqrt(np.median(background.variance)))
-    slope = background.line.slope
+    line = background.line
+    slope = line.slope if line.certain else 0.0
     photons = (
-        float(np.median(background.line.light(background.mean))) / slope
-        if slope > 0
-        else 0.0
+        float(np.median(line.light(background.mean))) / slope if slope > 0 else 0.0
     )
     snr = float(np.median(heights)) if len(heights) else float("nan")
     levels = _derive_levels(stretch, recording, DetectionSettings())

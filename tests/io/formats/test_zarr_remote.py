@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +28,6 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """URL of an empty bucket; keys and endpoint are in the environment."""
-    server_module = pytest.importorskip("moto.server")
-    s3fs = pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("movies")
-        yield "s3://movies"
-        s3fs.S3FileSystem.clear_instance_cache()
-        gc.collect()  # connections end here, where their warnings are no errors
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def movie() -> NDArray[np.uint16]:
     """50 frames of 20 x 24 pixels."""
     rng = np.random.default_rng(4)
@@ -58,9 +35,9 @@ def movie() -> NDArray[np.uint16]:
 
 
 @pytest.fixture(scope="module")
-def url(bucket: str, movie: NDArray[np.uint16]) -> str:
+def url(s3_bucket: str, movie: NDArray[np.uint16]) -> str:
     """A store with one array, data/ch0."""
-    place = f"{bucket}/scene.zarr"
+    place = f"{s3_bucket}/scene.zarr"
     with create_recording(
         place, "data/ch0", movie.shape, movie.dtype, chunks=(8, 10, 24)
     ) as writer:
@@ -117,16 +94,18 @@ def test_half_an_array_is_not_there(url: str, movie: NDArray[np.uint16]) -> None
         open_recording(url, "half/ch0")
 
 
-def test_names_an_address_where_there_is_nothing(bucket: str) -> None:
+def test_names_an_address_where_there_is_nothing(s3_bucket: str) -> None:
     with pytest.raises(RecordingNotFoundError, match="no zarr array at s3://movies/no"):
-        open_recording(f"{bucket}/nothing.zarr")
+        open_recording(f"{s3_bucket}/nothing.zarr")
 
 
-def test_events_are_those_of_the_same_file_on_disk(bucket: str, tmp_path: Path) -> None:
+def test_events_are_those_of_the_same_file_on_disk(
+    s3_bucket: str, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(6)
     scene = rng.normal(100, 5, (60, 32, 32)).astype(np.float32)
     scene[20:30, 10:18, 12:20] += 60
-    places = (f"{bucket}/events.zarr", tmp_path / "events.zarr")
+    places = (f"{s3_bucket}/events.zarr", tmp_path / "events.zarr")
     for place in places:
         with create_recording(place, "mc/ch0", scene.shape, scene.dtype) as writer:
             writer.write(0, scene)

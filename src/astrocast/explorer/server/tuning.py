@@ -86,7 +86,7 @@ def plan_crop(project: Project, wanted: PreviewRequest) -> Crop:
         )
     movie = project.first("data") if wanted.stage == "motion" else project.first("mc")
     movie = movie or project.first("data", "other")
-    signal = next((x for x in project.layers.values() if x.kind == "df"), None)
+    signal = project.first("df")
     stored = signal is not None and signal.recording.loc == signal.key
     same = wanted.settings.delta == project.settings.delta
     use = stored and (same or wanted.stage == "delta")

@@ -29,8 +29,10 @@ export function createCurate(page) {
     try {
       const done = await send(`${page.base}${path}`, body);
       await page.loadEvents();
+      // at once: another key may undo it while the rest is fetched
+      const first = done.made?.[0];
+      if (page.rowOf(first) !== undefined) page.selectEvent(first, { go: true });
       await describe();
-      if (done.made?.length) page.selectEvent(done.made[0], { go: true });
       return done;
     } catch (error) {
       await describe().catch(() => {});
