@@ -39,7 +39,10 @@ from astrocast.kernels.registration.quality import (
 from astrocast.kernels.registration.repair_shifts import find_steps, mend_shifts
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
 from astrocast.kernels.registration.robust_model import RobustModel
-from astrocast.kernels.registration.robust_patches import find_active_views
+from astrocast.kernels.registration.robust_patches import (
+    find_active_views,
+    typical_deviations,
+)
 from astrocast.kernels.registration.robust_template import (
     build_robust,
     prepare_template,
@@ -279,7 +282,11 @@ def piecewise_template(
             )
         )
         template, own = clipped_moments(aligned)
+        apart = typical_deviations(
+            fields - fields.mean((2, 3), keepdims=True), sample.view.factor
+        )
         model = replace_template(sample, model, fields, template, own)
+        model = replace(model, apart=apart)
     dim = (
         estimate_patch_error(
             sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid
