@@ -3,7 +3,7 @@
 The recording is read once for the activity of the whole field. Then it is read in
 stretches of some hundred frames: first to measure noise and background, then to find
 the voxels above them (`candidates`). Connected candidates are divided into events
-(`divide`).
+(`batches`, `divide`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
+from astrocast.detection.calibrated.batches import Batch, attach_voxels, plan_batches
 from astrocast.detection.calibrated.candidates import CandidateSearch
 from astrocast.detection.calibrated.decoys import (
     Decoys,
@@ -26,13 +27,7 @@ from astrocast.detection.calibrated.decoys import (
     warn_of_false,
     write_decoys,
 )
-from astrocast.detection.calibrated.divide import (
-    Batch,
-    DividedEvent,
-    FindEvents,
-    attach_voxels,
-    plan_batches,
-)
+from astrocast.detection.calibrated.divide import DividedEvent, FindEvents
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.gaps import GapRemainders
 from astrocast.detection.calibrated.parts import build_parts, write_parts
