@@ -110,10 +110,10 @@ print(comparison.sentence())
 
 # %%
 # Only the durations differ in these movies. Other numbers can still show a difference:
-# the measured peak and rise depend a little on how long an event is (see the table of
-# biases on the page about events). With ``peak_dff`` these twelve recordings give a p of
-# about .02 although the amplitudes are equal. Decide before you look which number
-# answers your question.
+# the measured peak and rise depend a little on how long an event is (see what is
+# said of errors on the page about physiological numbers). With ``peak_dff`` these twelve
+# recordings give a p of about .02 although the amplitudes are equal. Decide before you
+# look which number answers your question.
 #
 # With one animal per group the comparison refuses: the difference between two animals
 # is not that between two groups.
