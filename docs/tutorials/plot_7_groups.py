@@ -111,7 +111,7 @@ print(comparison.sentence())
 # %%
 # Only the durations differ in these movies. Other numbers can still show a difference:
 # the measured peak and rise depend a little on how long an event is (see what is
-# said of errors on the page about physiological numbers). With ``peak_dff`` these twelve
+# said of errors on the page about physiology). With ``peak_dff`` these twelve
 # recordings give a p of about .02 although the amplitudes are equal. Decide before you
 # look which number answers your question.
 #
