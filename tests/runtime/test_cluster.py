@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -475,43 +475,16 @@ def test_a_scheduler_is_found_by_its_file(local_cluster: Any, tmp_path: Path) ->
     assert os.getpid() not in {process for _, process in found}
 
 
-#: takes the place of the program of SLURM: it runs a job on this computer
-SBATCH = """#!/bin/sh
-cp "$1" "{folder}/job.sh"
-setsid sh "{folder}/job.sh" > "{folder}/job.log" 2>&1 &
-echo $! > "{folder}/job.pid"
-echo "Submitted batch job 17"
-"""
-
-
-def test_jobs_of_slurm_compute_tasks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_of_slurm_compute_tasks(slurm: Path) -> None:
     """SLURM itself is not here: a stand-in for `sbatch` runs the script it gets."""
-    pytest.importorskip("dask_jobqueue")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in (
-        ("sbatch", SBATCH.format(folder=tmp_path)),
-        ("scancel", f'#!/bin/sh\necho "$@" > "{tmp_path}/cancelled"\n'),
-    ):
-        (programs / name).write_text(text, encoding="utf-8")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
     asked = "jobs=1,cores=3,memory=2GB,walltime=00:07:00,queue=short,account=lab"
-    try:
-        with connect(None, asked, for_blocks=True) as client:
-            client.wait_for_workers(1, timeout=240)
-            assert list(client.nthreads().values()) == [3]
-            found = list(map_tasks(process_of, range(8), None))
-    finally:
-        if (tmp_path / "job.pid").exists():
-            with suppress(ProcessLookupError):
-                os.killpg(int((tmp_path / "job.pid").read_text()), signal.SIGKILL)
+    with connect(None, asked, for_blocks=True) as client:
+        client.wait_for_workers(1, timeout=240)
+        assert list(client.nthreads().values()) == [3]
+        found = list(map_tasks(process_of, range(8), None))
     assert [item for item, _ in found] == list(range(8))
     assert os.getpid() not in {process for _, process in found}
-    script = (tmp_path / "job.sh").read_text(encoding="utf-8")
+    script = (slurm / "job.sh").read_text(encoding="utf-8")
     for line in (
         "#SBATCH -p short",
         "#SBATCH -A lab",
@@ -521,7 +494,7 @@ def test_jobs_of_slurm_compute_tasks(
     ):
         assert line in script.splitlines()
     assert "--nthreads 3" in script
-    assert (tmp_path / "cancelled").read_text().split() == ["17"]
+    assert (slurm / "cancelled").read_text().split() == ["17"]
 
 
 def take_environment(values: dict[str, str]) -> None:
