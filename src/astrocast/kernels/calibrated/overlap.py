@@ -21,6 +21,7 @@ from astrocast.kernels.calibrated.pieces import call_in_pieces
 from astrocast.kernels.calibrated.shared_fit import fit_groups
 from astrocast.kernels.masks.scattered import largest_region
 from astrocast.kernels.segmentation.labelling import join_labels
+from astrocast.kernels.segmentation.ordering import unique_values
 
 #: an event keeps a voxel that is above this share of its level after the other event's
 #: signal was subtracted
@@ -151,7 +152,7 @@ def _neighbours(
     pairs = index[np.asarray(touching, np.int64).reshape(-1, 2)].astype(np.int64)
     pairs = pairs[(pairs >= 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    key = np.unique(both[:, 0] * count + both[:, 1])
+    key = unique_values(both[:, 0] * count + both[:, 1])
     first = np.searchsorted(key // max(count, 1), np.arange(count + 1))
     return key % max(count, 1), first
 
