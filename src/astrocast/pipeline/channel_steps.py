@@ -12,7 +12,7 @@ import numpy as np
 from astrocast.errors import ResultsDifferError
 from astrocast.io import open_recording
 from astrocast.io.chunks import infer_chunks
-from astrocast.io.naming import PARTIAL
+from astrocast.io.naming import PARTIAL, last_part
 from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.stores.event_table import count_events
@@ -58,7 +58,7 @@ class ChannelNames:
             if isinstance(named, dict)
             else f"{settings.conversion.loc_out}/{channel}"
         )
-        last = channel.rsplit("/", 1)[-1]
+        last = last_part(channel)
         corrected = f"mc/{last}" if settings.motion.enabled else raw
         quiet = f"denoised/{last}" if settings.denoising.enabled else corrected
         return cls(raw, corrected, quiet, f"df/{last}")

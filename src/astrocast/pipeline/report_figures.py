@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocast import plotting
+from astrocast.io.naming import last_part
 from astrocast.pipeline.report_content import ReportContent, number
 from astrocast.pipeline.report_measures import Question, by_size, is_cut, measures
 from astrocast.pipeline.report_panels import Panel, Section, panel
@@ -70,7 +71,7 @@ def figure_sections(content: ReportContent) -> list[Section]:
     ]
     if not content.channel:
         return sections
-    last = content.channel.rsplit("/", 1)[-1]
+    last = last_part(content.channel)
     return [
         replace(section, id=f"{section.id}-{last}", title=f"{section.title} ({last})")
         for section in sections

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from astrocast.errors import DatasetNotFoundError, NotRunError
 from astrocast.io.export.tables import harmless, remove_marks
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import list_stores
 from astrocast.io.stores.event_table import read_plain_columns
 from astrocast.io.writing.files import replacing
 from astrocast.study.directory import StudyDirectory
@@ -70,15 +70,10 @@ def _describe_row(study: StudyDirectory, row: StudyRow) -> dict[str, Any]:
     return described | {"recording": str(row.recording)}
 
 
-def event_stores(run_directory: Path) -> list[Path]:
-    """Return the event stores of a run, one per channel, sorted."""
-    return sorted(p.parent for p in run_directory.glob(f"*.roi/{TABLE}"))
-
-
 def _read_events(study: StudyDirectory, row: StudyRow) -> pa.Table:
     """Return the events of a recording (numbers and texts), with its labels."""
     tables = []
-    for store in event_stores(study.run_directory(row.name)):
+    for store in list_stores(study.run_directory(row.name)):
         table = read_plain_columns(store)
         labels = {"recording": row.name, "channel": store.name.split(".")[-2]}
         labels |= dict.fromkeys(LABELS, "") | row.labels

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from astrocast.io.stores.event_store import TABLE
+from astrocast.io.stores.event_store import list_stores
 from astrocast.io.stores.event_table import read_plain_columns
+from astrocast.pipeline.directory import RUN_FILE
 
 #: columns whose median over the events is in the table of recordings; of each tuple,
 #: the first column that the event table has
@@ -40,7 +41,7 @@ def summarise_run(directory: Path) -> dict[str, Any]:
         ``largest_shift_px``, medians over events (``median_<column>``), ``warnings``
         (their number). Unknown values are NaN.
     """
-    state = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    state = json.loads((directory / RUN_FILE).read_text(encoding="utf-8"))
     stages = state["stages"]
     facts = {name: entry.get("facts", {}) for name, entry in stages.items()}
     frames, rows, columns = state["input"]["shape"]
@@ -83,7 +84,7 @@ def _count_excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
 def _read_events(directory: Path) -> pd.DataFrame:
     wanted = ["z0", *(name for names in MEDIANS for name in names)]
     tables = [
-        read_plain_columns(path.parent, wanted).to_pandas()
-        for path in sorted(directory.glob(f"*.roi/{TABLE}"))
+        read_plain_columns(store, wanted).to_pandas()
+        for store in list_stores(directory)
     ]
     return pd.concat(tables) if tables else pd.DataFrame()
