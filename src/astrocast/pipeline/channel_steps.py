@@ -16,6 +16,7 @@ from astrocast.io.naming import PARTIAL, last_part
 from astrocast.io.stores.beside import Place
 from astrocast.io.stores.event_store import store_path
 from astrocast.io.stores.event_table import count_events
+from astrocast.io.stores.frame_quality import run_table_path
 from astrocast.io.stores.registration_store import registration_place
 from astrocast.pipeline.directory import Stage
 from astrocast.pipeline.gather import Movies
@@ -190,8 +191,7 @@ class ChannelSteps:
     @property
     def frames_file(self) -> Path:
         """Path of the table of bad frames of this channel, in the run directory."""
-        ending = self.ending.strip()
-        return self.folder / (f"frames.{ending}.csv" if ending else "frames.csv")
+        return run_table_path(self.folder, self.ending.strip())
 
     def correct_motion(self) -> dict[str, Any]:
         """Estimate the motion and write the corrected movie; return facts."""

@@ -11,6 +11,11 @@ import pandas as pd
 
 from astrocast.io.stores.event_store import list_stores
 from astrocast.io.stores.event_table import read_plain_columns
+from astrocast.io.stores.frame_quality import (
+    LEAVE_OUT,
+    list_run_tables,
+    read_table,
+)
 from astrocast.pipeline.directory import RUN_FILE
 
 #: columns whose median over the events is in the table of recordings; of each tuple,
@@ -74,11 +79,11 @@ def summarise_run(directory: Path) -> dict[str, Any]:
 
 def _count_excluded_frames(directory: Path, motion: dict[str, Any]) -> float:
     """Return the number of frames left out, from the tables of bad frames."""
-    tables = [pd.read_csv(p, comment="#") for p in directory.glob("frames*.csv")]
+    tables = [read_table(path) for path in list_run_tables(directory)]
     if not tables:
         return float(motion.get("bad_frames", np.nan))
     table = pd.concat(tables)
-    return float(table.loc[table["severity"] >= 0.5, "frame"].nunique())
+    return float(table.loc[table["severity"] >= LEAVE_OUT, "frame"].nunique())
 
 
 def _read_events(directory: Path) -> pd.DataFrame:
