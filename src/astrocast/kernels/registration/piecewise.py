@@ -367,9 +367,14 @@ def fit_fields(
         moved = compare(pulled)
         for k, t in enumerate(pulled):
             steps = patch_steps(
-                seen[t], moved[k], level.weight, level.slopes, fits[t], active[t],
+                seen[t],
+                moved[k],
+                level.weight,
+                level.slopes,
+                fits[t],
+                active[t],
                 corners,
-            )  # fmt: skip
+            )
             apart = fields[t] + factor * steps * touched[t] - shifts[t, :, None, None]
             limited = np.clip(apart, -model.deviation, model.deviation)
             fields[t] = shifts[t, :, None, None] + limited
