@@ -27,7 +27,7 @@ from astrocast.runtime.fingerprint import compare_results, describe_result
 from astrocast.runtime.provenance import write_json
 
 #: increase it when the events of the same recording change
-ALGORITHM_VERSION = 7
+ALGORITHM_VERSION = 8
 #: parameters that do not change the result
 UNIMPORTANT = ("lazy", "parallel", "use_on_disk_sharing")
 RUN = "run.json"
