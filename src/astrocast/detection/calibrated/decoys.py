@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.divide import DividedEvent, Voxels, find_events
+from astrocast.detection.calibrated.batches import Voxels
+from astrocast.detection.calibrated.divide import DividedEvent, find_events
 from astrocast.detection.calibrated.stretch import stretches
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.errors import AstrocastWarning, stack_level

@@ -1,5 +1,5 @@
 // What the file does not say is asked, with what depends on it.
-import { getJSON, send } from "./api.js";
+import { send } from "./api.js";
 import { fill, find, h } from "./dom.js";
 import { complain } from "./messages.js";
 
@@ -19,8 +19,6 @@ export function createAsk(page) {
     if (!Object.keys(given).length) return;
     try {
       await send(`${page.base}/answers`, given);
-      const info = await getJSON(page.base);
-      Object.assign(page.info, info);
       location.reload();
     } catch (error) {
       complain(error);
