@@ -215,7 +215,7 @@ def whole_field_events(tiles: NDArray[np.float32], share: float) -> FieldEvents:
     if quiet.sum() < 2 * _MEDIAN:
         quiet = activity <= np.quantile(activity, 0.2)
     rest = tiles - base[:, None].astype(np.float32)
-    above = rest - np.median(rest[quiet], axis=0)
+    above = (rest - np.median(rest[quiet], axis=0)).astype(np.float32)
     masks, ratio = [], []
     for start, top, stop in peaks:
         # an event that begins in the tail of another one begins at the dip
