@@ -4,18 +4,35 @@ import { fill, find, h } from "./dom.js";
 import { complain } from "./messages.js";
 
 const QUESTIONS = {
-  frame_rate: { name: "Frame rate", unit: "Hz", effect: "times in seconds instead of frames; rates per minute" },
+  frame_rate: {
+    name: "Frame rate",
+    unit: "Hz",
+    effect: "times in seconds instead of frames; rates per minute",
+  },
   pixel_size: { name: "Pixel size", unit: "µm", effect: "lengths and areas in µm; the scale bar" },
-  offset: { name: "Camera offset", unit: "counts in the dark", effect: "without it dF/F is too small" },
+  offset: {
+    name: "Camera offset",
+    unit: "counts in the dark",
+    effect: "without it dF/F is too small",
+  },
 };
 
 export function createAsk(page) {
-  const missing = Object.keys(QUESTIONS).filter((key) => page.info[key] === null || page.info[key] === undefined);
+  const missing = Object.keys(QUESTIONS).filter(
+    (key) => page.info[key] === null || page.info[key] === undefined,
+  );
   const banner = find("#banner");
   if (!missing.length || sessionStorage.getItem(`astrocast-later:${page.base}`)) return;
-  const inputs = Object.fromEntries(missing.map((key) => [key, h("input", { type: "number", min: 0, step: "any", "aria-label": QUESTIONS[key].name })]));
+  const inputs = Object.fromEntries(
+    missing.map((key) => [
+      key,
+      h("input", { type: "number", min: 0, step: "any", "aria-label": QUESTIONS[key].name }),
+    ]),
+  );
   const answer = async () => {
-    const given = Object.fromEntries(missing.filter((key) => inputs[key].value).map((key) => [key, Number(inputs[key].value)]));
+    const given = Object.fromEntries(
+      missing.filter((key) => inputs[key].value).map((key) => [key, Number(inputs[key].value)]),
+    );
     if (!Object.keys(given).length) return;
     try {
       await send(`${page.base}/answers`, given);
@@ -26,7 +43,30 @@ export function createAsk(page) {
       complain(error);
     }
   };
-  fill(banner, h("b", {}, "Not known:"), missing.map((key) => h("label", {}, `${QUESTIONS[key].name} `, inputs[key], ` ${QUESTIONS[key].unit} `, h("span", {}, `(${QUESTIONS[key].effect})`))),
-    h("button", { onclick: answer }, "Keep"), h("button.bare", { onclick: () => { sessionStorage.setItem(`astrocast-later:${page.base}`, "1"); banner.hidden = true; } }, "Later"));
+  fill(
+    banner,
+    h("b", {}, "Not known:"),
+    missing.map((key) =>
+      h(
+        "label",
+        {},
+        `${QUESTIONS[key].name} `,
+        inputs[key],
+        ` ${QUESTIONS[key].unit} `,
+        h("span", {}, `(${QUESTIONS[key].effect})`),
+      ),
+    ),
+    h("button", { onclick: answer }, "Keep"),
+    h(
+      "button.bare",
+      {
+        onclick: () => {
+          sessionStorage.setItem(`astrocast-later:${page.base}`, "1");
+          banner.hidden = true;
+        },
+      },
+      "Later",
+    ),
+  );
   banner.hidden = false;
 }

@@ -1,7 +1,16 @@
 // Colour maps and palettes; all of them stay apart for colour-blind people.
 
 /** Okabe & Ito (2008), those that are seen well on grey tissue. */
-export const CATEGORIES = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#FFFFFF"];
+export const CATEGORIES = [
+  "#E69F00",
+  "#56B4E9",
+  "#009E73",
+  "#F0E442",
+  "#D55E00",
+  "#CC79A7",
+  "#0072B2",
+  "#FFFFFF",
+];
 export const STATUS = { "": "#E69F00", accepted: "#2FC99A", rejected: "#8B97A3", made: "#F0E442" };
 export const CHANGES = { kept: "#E69F00", new: "#56B4E9", lost: "#CC79A7", changed: "#F0E442" };
 
@@ -49,20 +58,48 @@ export function lookupTable(name, gamma = 1) {
 export function colourScale(column) {
   if (!column) return { colour: () => CATEGORIES[0], legend: null };
   if (column.name === "curation") {
-    return { colour: (row) => STATUS[column.values[row]] || STATUS[""], legend: { items: { undecided: STATUS[""], accepted: STATUS.accepted, rejected: STATUS.rejected, made: STATUS.made } } };
+    return {
+      colour: (row) => STATUS[column.values[row]] || STATUS[""],
+      legend: {
+        items: {
+          undecided: STATUS[""],
+          accepted: STATUS.accepted,
+          rejected: STATUS.rejected,
+          made: STATUS.made,
+        },
+      },
+    };
   }
   const given = column.values.filter((value) => value !== null);
   const distinct = [...new Set(given)];
-  if (!column.numeric || (distinct.length <= 8 && given.every(Number.isInteger) && distinct.length < given.length)) {
-    const order = new Map(distinct.sort().map((value, i) => [value, value === "" ? "#8B97A3" : CATEGORIES[(i - (distinct[0] === "" ? 1 : 0)) % CATEGORIES.length]]));
-    return { colour: (row) => order.get(column.values[row]) || "#8B97A3", legend: { items: Object.fromEntries([...order].map(([k, v]) => [k === "" ? "none" : k, v])) } };
+  if (
+    !column.numeric ||
+    (distinct.length <= 8 && given.every(Number.isInteger) && distinct.length < given.length)
+  ) {
+    const order = new Map(
+      distinct
+        .sort()
+        .map((value, i) => [
+          value,
+          value === ""
+            ? "#8B97A3"
+            : CATEGORIES[(i - (distinct[0] === "" ? 1 : 0)) % CATEGORIES.length],
+        ]),
+    );
+    return {
+      colour: (row) => order.get(column.values[row]) || "#8B97A3",
+      legend: { items: Object.fromEntries([...order].map(([k, v]) => [k === "" ? "none" : k, v])) },
+    };
   }
   const sorted = given.sort((a, b) => a - b);
   const low = sorted[Math.floor(0.02 * (sorted.length - 1))] ?? 0;
   const high = sorted[Math.ceil(0.98 * (sorted.length - 1))] ?? 1;
   const span = high > low ? high - low : 1;
   return {
-    colour: (row) => (column.values[row] === null ? "#8B97A3" : css(mapColour("time", (column.values[row] - low) / span))),
+    colour: (row) =>
+      column.values[row] === null
+        ? "#8B97A3"
+        : css(mapColour("time", (column.values[row] - low) / span)),
     legend: { map: "time", low, high },
   };
 }

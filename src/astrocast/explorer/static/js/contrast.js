@@ -7,7 +7,11 @@ import { suggestContrast } from "./views.js";
 
 export function createContrast(page) {
   const { store } = page;
-  const button = h("button", { title: "Contrast and colours (c)", "aria-expanded": "false", onclick: toggle }, "Contrast");
+  const button = h(
+    "button",
+    { title: "Contrast and colours (c)", "aria-expanded": "false", onclick: toggle },
+    "Contrast",
+  );
   let popover = null;
 
   function toggle() {
@@ -20,18 +24,53 @@ export function createContrast(page) {
 
   async function open() {
     const [first] = store.get().layers;
-    const choice = h("select", { "aria-label": "Layer", onchange: () => load(choice.value) }, store.get().layers.map((key) => h("option", { value: key }, page.layer(key).title)));
+    const choice = h(
+      "select",
+      { "aria-label": "Layer", onchange: () => load(choice.value) },
+      store.get().layers.map((key) => h("option", { value: key }, page.layer(key).title)),
+    );
     const canvas = h("canvas.spark");
     const low = h("input", { type: "number", step: "any", "aria-label": "Black", onchange: apply });
-    const high = h("input", { type: "number", step: "any", "aria-label": "White", onchange: apply });
-    const gamma = h("input", { type: "range", min: 0.3, max: 2, step: 0.05, value: store.get().gamma, "aria-label": "Gamma", oninput: () => store.set({ gamma: Number(gamma.value) }) });
-    const map = h("select", { "aria-label": "Colours", onchange: () => store.set({ map: map.value }) }, MAPS.map((name) => h("option", { value: name, selected: name === store.get().map }, name)));
-    const presets = [[0.5, 99.8], [1, 99], [0, 100]].map(([a, b]) => h("button", { onclick: () => suggest(a, b) }, `${a}–${b} %`));
-    popover = h("div.popover", { role: "dialog", "aria-label": "Contrast" },
-      h("div.row", {}, choice, h("span.grow"), h("button.bare", { onclick: toggle, "aria-label": "Close" }, "×")), canvas,
+    const high = h("input", {
+      type: "number",
+      step: "any",
+      "aria-label": "White",
+      onchange: apply,
+    });
+    const gamma = h("input", {
+      type: "range",
+      min: 0.3,
+      max: 2,
+      step: 0.05,
+      value: store.get().gamma,
+      "aria-label": "Gamma",
+      oninput: () => store.set({ gamma: Number(gamma.value) }),
+    });
+    const map = h(
+      "select",
+      { "aria-label": "Colours", onchange: () => store.set({ map: map.value }) },
+      MAPS.map((name) => h("option", { value: name, selected: name === store.get().map }, name)),
+    );
+    const presets = [
+      [0.5, 99.8],
+      [1, 99],
+      [0, 100],
+    ].map(([a, b]) => h("button", { onclick: () => suggest(a, b) }, `${a}–${b} %`));
+    popover = h(
+      "div.popover",
+      { role: "dialog", "aria-label": "Contrast" },
+      h(
+        "div.row",
+        {},
+        choice,
+        h("span.grow"),
+        h("button.bare", { onclick: toggle, "aria-label": "Close" }, "×"),
+      ),
+      canvas,
       h("div.row", {}, h("span.soft", {}, "black"), low, h("span.soft", {}, "white"), high),
       h("div.row", {}, h("span.soft", {}, "percentiles"), presets),
-      h("div.row", {}, h("span.soft", {}, "gamma"), gamma, h("span.soft", {}, "colours"), map));
+      h("div.row", {}, h("span.soft", {}, "gamma"), gamma, h("span.soft", {}, "colours"), map),
+    );
     low.style.width = high.style.width = "6.5rem";
     gamma.style.width = "6rem";
     popover.style.left = `${button.getBoundingClientRect().left}px`;
@@ -59,7 +98,9 @@ export function createContrast(page) {
     }
     function set(black, white) {
       [low.value, high.value] = [formatNumber(black), formatNumber(white)];
-      store.set({ contrast: { ...store.get().contrast, [choice.value]: { low: black, high: white } } });
+      store.set({
+        contrast: { ...store.get().contrast, [choice.value]: { low: black, high: white } },
+      });
       if (histogram) draw(canvas, histogram, { low: black, high: white }); // else `load` draws it
     }
   }
@@ -80,5 +121,6 @@ function draw(canvas, { counts, edges }, { low, high }) {
     context.fillRect(x(edges[i]), height - tall, width / counts.length - 0.5, tall);
   });
   context.fillStyle = cssColour("--text");
-  for (const value of [low, high]) context.fillRect(Math.min(Math.max(x(value), 0), width - 2), 0, 2, height);
+  for (const value of [low, high])
+    context.fillRect(Math.min(Math.max(x(value), 0), width - 2), 0, 2, height);
 }

@@ -10,12 +10,25 @@ const MOST = 12;
 export function createDetails(page) {
   const { store } = page;
   const box = h("div.block");
-  const none = () => fill(box, h("h2", {}, "No event selected"), h("div.soft", {}, "Click an outline, a bar of the timeline or a line of the table."));
+  const none = () =>
+    fill(
+      box,
+      h("h2", {}, "No event selected"),
+      h("div.soft", {}, "Click an outline, a bar of the timeline or a line of the table."),
+    );
 
   async function show() {
     const { selected } = store.get();
-    if (!selected) { none(); page.place = []; store.set({ place: null }); return; }
-    const late = setTimeout(() => { if (selected === store.get().selected) fill(box, h("h2", {}, `Event ${selected}`), h("div.soft", {}, "loading …")); }, 200);
+    if (!selected) {
+      none();
+      page.place = [];
+      store.set({ place: null });
+      return;
+    }
+    const late = setTimeout(() => {
+      if (selected === store.get().selected)
+        fill(box, h("h2", {}, `Event ${selected}`), h("div.soft", {}, "loading …"));
+    }, 200);
     try {
       const found = await getJSON(`${page.base}/events/${selected}`);
       if (found.event !== store.get().selected) return;
@@ -34,20 +47,71 @@ export function createDetails(page) {
     const go = (event) => () => page.selectEvent(event, { go: true });
     const at = found.same_place.indexOf(found.event) + 1;
     const spark = h("canvas.spark", { title: "Voxels per frame" });
-    const few = found.properties.filter(({ name, value }) => rankOf(name) >= 0 && name !== "z0" && name !== "z1" && value !== null && value !== "")
-      .sort((a, b) => rankOf(a.name) - rankOf(b.name)).slice(0, MOST);
-    const facts = (list) => h("div.facts", {}, list.map(({ name, value, unit, description }) =>
-      h("div", { title: description }, h("span", {}, name), h("b", {}, `${formatNumber(value)}${unit ? ` ${unit}` : ""}`))));
+    const few = found.properties
+      .filter(
+        ({ name, value }) =>
+          rankOf(name) >= 0 && name !== "z0" && name !== "z1" && value !== null && value !== "",
+      )
+      .sort((a, b) => rankOf(a.name) - rankOf(b.name))
+      .slice(0, MOST);
+    const facts = (list) =>
+      h(
+        "div.facts",
+        {},
+        list.map(({ name, value, unit, description }) =>
+          h(
+            "div",
+            { title: description },
+            h("span", {}, name),
+            h("b", {}, `${formatNumber(value)}${unit ? ` ${unit}` : ""}`),
+          ),
+        ),
+      );
     const clock = formatTime(found.z0, page.info.frame_rate);
-    fill(box,
-      h("h2", {}, dot(page.colourOf(found.event)), `Event ${found.event}`, h("span.soft", {}, `frames ${found.z0}–${found.z1 - 1}${clock ? ` · ${clock}` : ""}`), h("span.grow"),
-        h("button", { disabled: found.previous === null, onclick: go(found.previous), title: "Previous event at this place (,)" }, "‹"),
+    fill(
+      box,
+      h(
+        "h2",
+        {},
+        dot(page.colourOf(found.event)),
+        `Event ${found.event}`,
+        h("span.soft", {}, `frames ${found.z0}–${found.z1 - 1}${clock ? ` · ${clock}` : ""}`),
+        h("span.grow"),
+        h(
+          "button",
+          {
+            disabled: found.previous === null,
+            onclick: go(found.previous),
+            title: "Previous event at this place (,)",
+          },
+          "‹",
+        ),
         h("span.soft", {}, `${at}/${found.same_place.length} here`),
-        h("button", { disabled: found.next === null, onclick: go(found.next), title: "Next event at this place (.)" }, "›")),
-      facts(few), spark,
+        h(
+          "button",
+          {
+            disabled: found.next === null,
+            onclick: go(found.next),
+            title: "Next event at this place (.)",
+          },
+          "›",
+        ),
+      ),
+      facts(few),
+      spark,
       h("div.soft", {}, `voxels per frame, at most ${Math.max(...found.voxels)}`),
-      found.sharing.length ? h("div.row", {}, h("span.soft", {}, "shares voxels with"), found.sharing.map(({ event, voxels }) => h("button.chip", { onclick: go(event) }, `${event}: ${voxels}`))) : null,
-      h("details", {}, h("summary", {}, "All properties"), facts(found.properties)));
+      found.sharing.length
+        ? h(
+            "div.row",
+            {},
+            h("span.soft", {}, "shares voxels with"),
+            found.sharing.map(({ event, voxels }) =>
+              h("button.chip", { onclick: go(event) }, `${event}: ${voxels}`),
+            ),
+          )
+        : null,
+      h("details", {}, h("summary", {}, "All properties"), facts(found.properties)),
+    );
     drawSpark(spark, found);
   }
 
@@ -58,7 +122,12 @@ export function createDetails(page) {
     const wide = Math.min(width / voxels.length, 14);
     voxels.forEach((count, i) => {
       context.fillStyle = cssColour(z0 + i === store.get().frame ? "--cursor" : "--plot-1");
-      context.fillRect(i * wide, height - (count / most) * (height - 2), Math.max(1, wide - 1), (count / most) * (height - 2));
+      context.fillRect(
+        i * wide,
+        height - (count / most) * (height - 2),
+        Math.max(1, wide - 1),
+        (count / most) * (height - 2),
+      );
     });
   }
 

@@ -11,14 +11,18 @@ export function h(kind, properties = {}, ...children) {
     else if (name in element && name !== "list") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
 export const find = (selector) => document.querySelector(selector);
 
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
 }
 
 /** A canvas's context, its bitmap as large as its box has pixels of the screen. */
@@ -35,7 +39,8 @@ export function fitCanvas(canvas) {
   return context;
 }
 
-export const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const cssColour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** The size of one rem in pixels. */
 export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);

@@ -19,25 +19,67 @@ export function createEventsPanel(page, decisions) {
     const found = page.column(column.value);
     if (!found) return;
     const number = (text) => (text.trim() === "" ? null : Number(text));
-    const filter = found.numeric ? { name: found.name, low: number(low.value), high: number(high.value) } : { name: found.name, text: low.value };
-    if (Number.isNaN(filter.low) || Number.isNaN(filter.high)) { low.classList.add("wrong"); return; }
+    const filter = found.numeric
+      ? { name: found.name, low: number(low.value), high: number(high.value) }
+      : { name: found.name, text: low.value };
+    if (Number.isNaN(filter.low) || Number.isNaN(filter.high)) {
+      low.classList.add("wrong");
+      return;
+    }
     low.classList.remove("wrong");
     low.value = high.value = "";
-    store.set({ filters: [...store.get().filters.filter(({ name }) => name !== filter.name), filter] });
+    store.set({
+      filters: [...store.get().filters.filter(({ name }) => name !== filter.name), filter],
+    });
   }
 
   function show() {
     const { events, filters: now } = store.get();
     const chosen = column.value;
-    fill(column, events.columns.map(({ name }) => h("option", {}, name)));
+    fill(
+      column,
+      events.columns.map(({ name }) => h("option", {}, name)),
+    );
     column.value = page.column(chosen) ? chosen : "v_area";
-    fill(filters, now.map((filter) => h("button.chip", { title: "Remove this filter", onclick: () => store.set({ filters: now.filter((other) => other !== filter) }) },
-      filter.text !== undefined ? `${filter.name}: ${filter.text || "none"}` : `${filter.low ?? ""} ≤ ${filter.name} ≤ ${filter.high ?? ""}`, " ×")));
+    fill(
+      filters,
+      now.map((filter) =>
+        h(
+          "button.chip",
+          {
+            title: "Remove this filter",
+            onclick: () => store.set({ filters: now.filter((other) => other !== filter) }),
+          },
+          filter.text !== undefined
+            ? `${filter.name}: ${filter.text || "none"}`
+            : `${filter.low ?? ""} ≤ ${filter.name} ≤ ${filter.high ?? ""}`,
+          " ×",
+        ),
+      ),
+    );
     const shown = page.shownRows().length;
-    count.textContent = shown === events.events.length ? `${shown} events` : `${shown} of ${events.events.length} events`;
+    count.textContent =
+      shown === events.events.length
+        ? `${shown} events`
+        : `${shown} of ${events.events.length} events`;
   }
 
-  const form = h("form.row", { onsubmit: (event) => { event.preventDefault(); add(); } }, column, low, h("span.soft", {}, "to"), high, h("button", {}, "Add"), h("span.grow"), count);
+  const form = h(
+    "form.row",
+    {
+      onsubmit: (event) => {
+        event.preventDefault();
+        add();
+      },
+    },
+    column,
+    low,
+    h("span.soft", {}, "to"),
+    high,
+    h("button", {}, "Add"),
+    h("span.grow"),
+    count,
+  );
   column.style.maxWidth = "7.6rem";
   store.on(["events", "filters"], show);
   const box = h("div.scroll");
@@ -45,8 +87,17 @@ export function createEventsPanel(page, decisions) {
   box.style.maxHeight = "55%";
   box.append(details.box, decisions ?? "");
   if (!page.info.has_events) {
-    return h("div.block", {}, h("h2", {}, "No events yet"), h("div.soft", {}, "Try the detection on a part of the recording, then run it on everything."),
-      h("div.row", {}, h("button.main", { onclick: () => store.set({ tab: "tune" }) }, "Tune the detection")));
+    return h(
+      "div.block",
+      {},
+      h("h2", {}, "No events yet"),
+      h("div.soft", {}, "Try the detection on a part of the recording, then run it on everything."),
+      h(
+        "div.row",
+        {},
+        h("button.main", { onclick: () => store.set({ tab: "tune" }) }, "Tune the detection"),
+      ),
+    );
   }
   return [box, h("div.block", {}, form, filters), table.box];
 }

@@ -49,7 +49,13 @@ export class FrameSource {
       const next = (frame + i) % this.info.frames;
       const key = this.key(layer, contrast, next, step);
       if (!this.cache.has(key) && !this.waiting.has(key)) {
-        this.load(layer, contrast, next, Math.min(batch, ahead, this.info.frames - next), step).catch(() => {});
+        this.load(
+          layer,
+          contrast,
+          next,
+          Math.min(batch, ahead, this.info.frames - next),
+          step,
+        ).catch(() => {});
         return;
       }
     }
@@ -57,7 +63,14 @@ export class FrameSource {
 
   load(layer, contrast, start, count, step) {
     const size = this.size(step);
-    const request = getBytes(`${this.base}/frames`, { layer, start, count, step, low: contrast.low, high: contrast.high })
+    const request = getBytes(`${this.base}/frames`, {
+      layer,
+      start,
+      count,
+      step,
+      low: contrast.low,
+      high: contrast.high,
+    })
       .then((bytes) => {
         for (let i = 0; i * size < bytes.length; i += 1) {
           const key = this.key(layer, contrast, start + i, step);
@@ -67,9 +80,11 @@ export class FrameSource {
         this.trim();
       })
       .finally(() => {
-        for (let i = 0; i < count; i += 1) this.waiting.delete(this.key(layer, contrast, start + i, step));
+        for (let i = 0; i < count; i += 1)
+          this.waiting.delete(this.key(layer, contrast, start + i, step));
       });
-    for (let i = 0; i < count; i += 1) this.waiting.set(this.key(layer, contrast, start + i, step), request);
+    for (let i = 0; i < count; i += 1)
+      this.waiting.set(this.key(layer, contrast, start + i, step), request);
     return request;
   }
 

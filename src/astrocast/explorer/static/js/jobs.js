@@ -1,7 +1,10 @@
 // Following a computation of the server until it ends.
 import { getJSON } from "./api.js";
 
-const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const wait = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
 /** Ask until the job has ended; `tell(job)` meanwhile. */
 export async function watchJob(name, tell) {

@@ -4,7 +4,11 @@ import { getJSON } from "./api.js";
 function unpack({ events, offsets, points }) {
   const bytes = Uint8Array.from(atob(points), (sign) => sign.charCodeAt(0));
   const values = new Int16Array(bytes.buffer);
-  return events.map((event, i) => ({ event, path: makePath(values.subarray(4 * offsets[i], 4 * offsets[i + 1])), values: values.subarray(4 * offsets[i], 4 * offsets[i + 1]) }));
+  return events.map((event, i) => ({
+    event,
+    path: makePath(values.subarray(4 * offsets[i], 4 * offsets[i + 1])),
+    values: values.subarray(4 * offsets[i], 4 * offsets[i + 1]),
+  }));
 }
 
 function makePath(values) {
@@ -43,22 +47,27 @@ export class OutlineSource {
     if (this.waiting.has(start)) return;
     this.waiting.add(start);
     const version = this.version;
-    getJSON(`${this.base}/outlines`, { start, count: 16 }).then((found) => {
-      if (version !== this.version) return;
-      found.frames.forEach((frame, i) => this.frames.set(start + i, unpack(frame)));
-      this.onload();
-    }).catch(() => {}).finally(() => this.waiting.delete(start));
+    getJSON(`${this.base}/outlines`, { start, count: 16 })
+      .then((found) => {
+        if (version !== this.version) return;
+        found.frames.forEach((frame, i) => this.frames.set(start + i, unpack(frame)));
+        this.onload();
+      })
+      .catch(() => {})
+      .finally(() => this.waiting.delete(start));
   }
 
   footprints() {
     if (!this.asked) {
       this.asked = true;
       const version = this.version;
-      getJSON(`${this.base}/footprints`).then((found) => {
-        if (version !== this.version) return;
-        this.all = unpack(found);
-        this.onload();
-      }).catch(() => {});
+      getJSON(`${this.base}/footprints`)
+        .then((found) => {
+          if (version !== this.version) return;
+          this.all = unpack(found);
+          this.onload();
+        })
+        .catch(() => {});
     }
     return this.all || [];
   }

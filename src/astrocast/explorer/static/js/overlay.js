@@ -10,12 +10,21 @@ export function drawOverlay(context, page, view, scale) {
   context.lineCap = "square";
   if (preview) drawPreview(context, page, preview, frame, thin);
   else if (outlines !== "off") {
-    const list = outlines === "footprints" || projection !== "none" ? page.outlines.footprints() : page.outlines.frame(frame) || [];
+    const list =
+      outlines === "footprints" || projection !== "none"
+        ? page.outlines.footprints()
+        : page.outlines.frame(frame) || [];
     for (const { event, path } of list) {
       const row = page.rowOf(event);
       if (row === undefined || !page.isShown(event)) continue;
       const strong = event === selected || chosen.has(event);
-      stroke(context, path, page.colourOf(event), strong ? 2 * thin : thin, page.statusOf(event) === "rejected");
+      stroke(
+        context,
+        path,
+        page.colourOf(event),
+        strong ? 2 * thin : thin,
+        page.statusOf(event) === "rejected",
+      );
     }
     const own = selected && page.outlines.footprints().find((item) => item.event === selected);
     if (own && page.isShown(selected)) stroke(context, own.path, "#ffffff", thin, true);
@@ -45,7 +54,8 @@ function drawPreview(context, page, preview, frame, width) {
   const [c0, c1] = preview.columns;
   context.strokeRect(c0, r0, c1 - c0, r1 - r0);
   context.setLineDash([]);
-  for (const { kind, path } of preview.outlinesAt(frame)) stroke(context, path, CHANGES[kind], 1.3 * width, kind === "lost");
+  for (const { kind, path } of preview.outlinesAt(frame))
+    stroke(context, path, CHANGES[kind], 1.3 * width, kind === "lost");
 }
 
 function drawCross(context, { row, column }, width) {
@@ -53,7 +63,12 @@ function drawCross(context, { row, column }, width) {
   context.strokeStyle = "#ffffff";
   context.strokeRect(column, row, 1, 1);
   context.beginPath();
-  for (const [dr, dc] of [[-1, 0], [1, 0], [0, -1], [0, 1]]) {
+  for (const [dr, dc] of [
+    [-1, 0],
+    [1, 0],
+    [0, -1],
+    [0, 1],
+  ]) {
     context.moveTo(column + 0.5 + dc * 5 * width, row + 0.5 + dr * 5 * width);
     context.lineTo(column + 0.5 + dc * 12 * width, row + 0.5 + dr * 12 * width);
   }
@@ -68,7 +83,10 @@ function drawPointer(context, { row, column }, width) {
   context.lineTo(column + 0.5 + arm, row + 0.5);
   context.moveTo(column + 0.5, row + 0.5 - arm);
   context.lineTo(column + 0.5, row + 0.5 + arm);
-  for (const [colour, wide] of [["#000000", 3.2], ["#ffe66d", 1.4]]) {
+  for (const [colour, wide] of [
+    ["#000000", 3.2],
+    ["#ffe66d", 1.4],
+  ]) {
     context.strokeStyle = colour;
     context.lineWidth = wide * width;
     context.stroke();

@@ -7,7 +7,20 @@ import { OutlineSource } from "./outlines.js";
 import { createStore, remember } from "./store.js";
 import { suggestContrast } from "./views.js";
 
-const REMEMBERED = ["layers", "contrast", "map", "gamma", "outlines", "colourBy", "frame", "speed", "sort", "traceLayer", "radius", "tab"];
+const REMEMBERED = [
+  "layers",
+  "contrast",
+  "map",
+  "gamma",
+  "outlines",
+  "colourBy",
+  "frame",
+  "speed",
+  "sort",
+  "traceLayer",
+  "radius",
+  "tab",
+];
 
 export class Page {
   constructor(project, info, start) {
@@ -21,15 +34,45 @@ export class Page {
     const first = info.layers.find(({ kind }) => kind === "mc") || info.layers[0];
     const signal = info.layers.find(({ kind }) => kind === "dff") || first;
     this.store = createStore({
-      frame: 0, playing: false, speed: 1, layers: [first.key], contrast: {}, map: "grey", gamma: 1, projection: "none",
-      outlines: "active", colourBy: "z0", selected: null, chosen: new Set(), pixel: null, place: null, radius: 1,
-      events: { events: [], columns: [] }, sort: { name: null, down: false }, filters: [], window: [0, info.frames - 1],
-      traceLayer: signal.key, registration: null, theme: document.documentElement.dataset.theme, tab: "events", preview: null, regions: null, showRegions: true,
+      frame: 0,
+      playing: false,
+      speed: 1,
+      layers: [first.key],
+      contrast: {},
+      map: "grey",
+      gamma: 1,
+      projection: "none",
+      outlines: "active",
+      colourBy: "z0",
+      selected: null,
+      chosen: new Set(),
+      pixel: null,
+      place: null,
+      radius: 1,
+      events: { events: [], columns: [] },
+      sort: { name: null, down: false },
+      filters: [],
+      window: [0, info.frames - 1],
+      traceLayer: signal.key,
+      registration: null,
+      theme: document.documentElement.dataset.theme,
+      tab: "events",
+      preview: null,
+      regions: null,
+      showRegions: true,
     });
-    remember(this.store, `astrocast:${info.title}:${info.frames}x${info.rows}x${info.columns}`, REMEMBERED);
+    remember(
+      this.store,
+      `astrocast:${info.title}:${info.frames}x${info.rows}x${info.columns}`,
+      REMEMBERED,
+    );
     const { layers, frame, traceLayer } = this.store.get();
     const known = layers.filter((key) => this.layer(key));
-    this.store.set({ layers: known.length ? known : [first.key], frame: Math.min(frame, info.frames - 1), traceLayer: this.layer(traceLayer) ? traceLayer : signal.key });
+    this.store.set({
+      layers: known.length ? known : [first.key],
+      frame: Math.min(frame, info.frames - 1),
+      traceLayer: this.layer(traceLayer) ? traceLayer : signal.key,
+    });
     this.frames = new FrameSource(this.base, info);
     this.outlines = new OutlineSource(this.base, () => this.views?.redraw());
     this.store.on(["events", "colourBy"], () => this.recolour());
@@ -43,7 +86,11 @@ export class Page {
     const known = this.store.get().contrast[layer];
     if (known) return known;
     this.suggested ||= new Map();
-    if (!this.suggested.has(layer)) this.suggested.set(layer, suggestContrast(this, layer).then(({ low, high }) => ({ low, high })));
+    if (!this.suggested.has(layer))
+      this.suggested.set(
+        layer,
+        suggestContrast(this, layer).then(({ low, high }) => ({ low, high })),
+      );
     return this.suggested.get(layer);
   }
 
@@ -63,17 +110,31 @@ export class Page {
   }
 
   async refresh() {
-    const [events, regions] = await Promise.all([getJSON(`${this.base}/events`), getJSON(`${this.base}/regions`)]);
-    if (JSON.stringify(regions) !== JSON.stringify(this.store.get().regions)) this.store.set({ regions });
+    const [events, regions] = await Promise.all([
+      getJSON(`${this.base}/events`),
+      getJSON(`${this.base}/regions`),
+    ]);
+    if (JSON.stringify(regions) !== JSON.stringify(this.store.get().regions))
+      this.store.set({ regions });
     if (JSON.stringify(events) !== JSON.stringify(this.store.get().events)) await this.loadEvents();
   }
 
   async loadRegistration() {
     const found = await getJSON(`${this.base}/registration`);
-    found.largest = Math.max(1, ...found.rows.map((v) => Math.abs(v || 0)), ...found.columns.map((v) => Math.abs(v || 0)));
+    found.largest = Math.max(
+      1,
+      ...found.rows.map((v) => Math.abs(v || 0)),
+      ...found.columns.map((v) => Math.abs(v || 0)),
+    );
     found.agreement = found.quality.correlation_after || null;
     (found.quality.bad_frame || []).forEach((bad, frame) => {
-      if (bad && !found.marks.some((mark) => mark.frame === frame)) found.marks.push({ frame, kind: "bad_frame", reason: "motion correction does not trust this frame", severity: 1 });
+      if (bad && !found.marks.some((mark) => mark.frame === frame))
+        found.marks.push({
+          frame,
+          kind: "bad_frame",
+          reason: "motion correction does not trust this frame",
+          severity: 1,
+        });
     });
     this.registration = found;
     this.store.set({ registration: found });
@@ -107,12 +168,17 @@ export class Page {
   /** Rows of the table that pass all filters. */
   shownRows() {
     const { events, filters } = this.store.get();
-    const tests = filters.map(({ name, low, high, text }) => ({ values: this.column(name)?.values, low, high, text })).filter(({ values }) => values);
+    const tests = filters
+      .map(({ name, low, high, text }) => ({ values: this.column(name)?.values, low, high, text }))
+      .filter(({ values }) => values);
     const rows = [];
     for (let row = 0; row < events.events.length; row += 1) {
       const passes = tests.every(({ values, low, high, text }) => {
         const value = values[row];
-        if (text !== undefined) return String(value ?? "").toLowerCase().includes(text.toLowerCase());
+        if (text !== undefined)
+          return String(value ?? "")
+            .toLowerCase()
+            .includes(text.toLowerCase());
         return value !== null && (low === null || value >= low) && (high === null || value <= high);
       });
       if (passes) rows.push(row);
@@ -124,7 +190,11 @@ export class Page {
     const { filters, events } = this.store.get();
     if (!filters.length) return true;
     if (this.passing?.filters !== filters || this.passing?.events !== events) {
-      this.passing = { filters, events, set: new Set(this.shownRows().map((row) => events.events[row])) };
+      this.passing = {
+        filters,
+        events,
+        set: new Set(this.shownRows().map((row) => events.events[row])),
+      };
     }
     return this.passing.set.has(event);
   }
@@ -133,11 +203,15 @@ export class Page {
     const [z0, z1] = [this.column("z0"), this.column("z1")];
     if (!z0 || !z1) return [];
     const { events } = this.store.get();
-    return this.shownRows().map((row) => ({ event: events.events[row], z0: z0.values[row], z1: z1.values[row] })).sort((a, b) => a.z0 - b.z0 || a.event - b.event);
+    return this.shownRows()
+      .map((row) => ({ event: events.events[row], z0: z0.values[row], z1: z1.values[row] }))
+      .sort((a, b) => a.z0 - b.z0 || a.event - b.event);
   }
 
   placeEvents() {
-    return this.place.filter((event) => this.rows.has(event)).map((event) => ({ event, z0: this.value(event, "z0"), z1: this.value(event, "z1") }));
+    return this.place
+      .filter((event) => this.rows.has(event))
+      .map((event) => ({ event, z0: this.value(event, "z0"), z1: this.value(event, "z1") }));
   }
 
   selectEvent(event, { add = false, go = false } = {}) {
@@ -148,22 +222,33 @@ export class Page {
     else if (event) next.add(event);
     this.store.set({ selected: event, chosen: next });
     const [z0, z1] = [this.value(event, "z0"), this.value(event, "z1")];
-    if (go && event && z0 !== undefined && (frame < z0 || frame >= z1)) this.player.go(this.peakFrame(event, z0, z1));
+    if (go && event && z0 !== undefined && (frame < z0 || frame >= z1))
+      this.player.go(this.peakFrame(event, z0, z1));
   }
 
   peakFrame(event, z0, z1) {
     const seconds = this.value(event, "peak_s");
-    const peak = seconds != null && this.info.frame_rate ? seconds * this.info.frame_rate : this.value(event, "peak_frames");
-    return peak != null && peak >= z0 && peak < z1 ? Math.round(peak) : Math.floor((z0 + z1 - 1) / 2);
+    const peak =
+      seconds != null && this.info.frame_rate
+        ? seconds * this.info.frame_rate
+        : this.value(event, "peak_frames");
+    return peak != null && peak >= z0 && peak < z1
+      ? Math.round(peak)
+      : Math.floor((z0 + z1 - 1) / 2);
   }
 
   async clickPixel(pixel, add) {
     const { frame, traceLayer, radius } = this.store.get();
     this.store.set({ pixel });
     try {
-      const { events } = await getJSON(`${this.base}/pixel`, { layer: traceLayer, ...pixel, radius });
+      const { events } = await getJSON(`${this.base}/pixel`, {
+        layer: traceLayer,
+        ...pixel,
+        radius,
+      });
       const shown = events.filter((event) => this.rows.has(event) && this.isShown(event));
-      const distance = (event) => Math.max(this.value(event, "z0") - frame, frame - this.value(event, "z1") + 1, 0);
+      const distance = (event) =>
+        Math.max(this.value(event, "z0") - frame, frame - this.value(event, "z1") + 1, 0);
       const nearest = shown.sort((a, b) => distance(a) - distance(b))[0];
       if (nearest !== undefined) this.selectEvent(nearest, { add });
       else if (!add) this.store.set({ selected: null, chosen: new Set() });

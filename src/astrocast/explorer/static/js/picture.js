@@ -6,12 +6,20 @@ const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 export function pictureSVG(page, view) {
   const { rows, columns, pixel_size: size } = page.info;
   const { frame, outlines, projection } = page.store.get();
-  const list = outlines === "off" ? [] : outlines === "footprints" || projection !== "none" ? page.outlines.footprints() : page.outlines.frame(frame) || [];
-  const lines = list.filter(({ event }) => page.isShown(event)).map(({ event, values }) => {
-    let path = "";
-    for (let i = 0; i < values.length; i += 4) path += `M${values[i + 1]} ${values[i]}L${values[i + 3]} ${values[i + 2]}`;
-    return `<path d="${path}" stroke="${page.colourOf(event)}"><title>event ${event}</title></path>`;
-  });
+  const list =
+    outlines === "off"
+      ? []
+      : outlines === "footprints" || projection !== "none"
+        ? page.outlines.footprints()
+        : page.outlines.frame(frame) || [];
+  const lines = list
+    .filter(({ event }) => page.isShown(event))
+    .map(({ event, values }) => {
+      let path = "";
+      for (let i = 0; i < values.length; i += 4)
+        path += `M${values[i + 1]} ${values[i]}L${values[i + 3]} ${values[i + 2]}`;
+      return `<path d="${path}" stroke="${page.colourOf(event)}"><title>event ${event}</title></path>`;
+    });
   const length = roundLength(0.22 * columns * (size || 1));
   const bar = length / (size || 1);
   const unit = Math.max(rows, columns) / 100;

@@ -8,15 +8,41 @@ const UNKNOWN_RATE = 10;
 export function createPlayer(page) {
   const { store, info } = page;
   const play = h("button", { onclick: toggle, title: "Play or pause (space)" });
-  const slider = h("input", { type: "range", min: 0, max: info.frames - 1, step: 1, "aria-label": "Frame", oninput: () => go(Number(slider.value)) });
-  const speed = h("select", { "aria-label": "Speed", title: "Speed, as a multiple of the recorded one", onchange: () => store.set({ speed: Number(speed.value) }) },
-    SPEEDS.map((value) => h("option", { value }, `${value}×`)));
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: info.frames - 1,
+    step: 1,
+    "aria-label": "Frame",
+    oninput: () => go(Number(slider.value)),
+  });
+  const speed = h(
+    "select",
+    {
+      "aria-label": "Speed",
+      title: "Speed, as a multiple of the recorded one",
+      onchange: () => store.set({ speed: Number(speed.value) }),
+    },
+    SPEEDS.map((value) => h("option", { value }, `${value}×`)),
+  );
   const time = h("span.time");
-  fill(find("#player"),
-    h("button", { onclick: () => step(-1), title: "One frame back (←)", "aria-label": "One frame back" }, "◀"),
+  fill(
+    find("#player"),
+    h(
+      "button",
+      { onclick: () => step(-1), title: "One frame back (←)", "aria-label": "One frame back" },
+      "◀",
+    ),
     play,
-    h("button", { onclick: () => step(1), title: "One frame on (→)", "aria-label": "One frame on" }, "▶"),
-    slider, speed, time);
+    h(
+      "button",
+      { onclick: () => step(1), title: "One frame on (→)", "aria-label": "One frame on" },
+      "▶",
+    ),
+    slider,
+    speed,
+    time,
+  );
 
   function go(frame) {
     store.set({ frame: Math.min(Math.max(Math.round(frame), 0), info.frames - 1) });
@@ -37,7 +63,13 @@ export function createPlayer(page) {
     play.setAttribute("aria-pressed", playing);
     slider.value = frame;
     const clock = formatTime(frame, info.frame_rate);
-    fill(time, "frame ", h("b", {}, String(frame)), ` of ${info.frames - 1}`, clock ? `  ${clock}` : "");
+    fill(
+      time,
+      "frame ",
+      h("b", {}, String(frame)),
+      ` of ${info.frames - 1}`,
+      clock ? `  ${clock}` : "",
+    );
     speed.value = store.get().speed;
   }
 
@@ -63,7 +95,11 @@ export function createPlayer(page) {
   }
 
   store.on(["playing"], () => {
-    if (store.get().playing) requestAnimationFrame((now) => { last = now; tick(now); });
+    if (store.get().playing)
+      requestAnimationFrame((now) => {
+        last = now;
+        tick(now);
+      });
   });
   store.on(["frame", "playing", "speed"], show);
   show();

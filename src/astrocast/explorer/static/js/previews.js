@@ -31,7 +31,15 @@ export function createPreviews(page, reuse) {
     if (!result.counts) return;
     const name = String.fromCharCode(65 + (letter % 26));
     letter += 1;
-    const entry = { name, result, settings, changes, rows: result.rows, columns: result.columns, outlinesAt: outlines(result) };
+    const entry = {
+      name,
+      result,
+      settings,
+      changes,
+      rows: result.rows,
+      columns: result.columns,
+      outlinesAt: outlines(result),
+    };
     list.unshift(entry);
     if (list.length > MOST) list.pop();
     choose(entry);
@@ -48,16 +56,83 @@ export function createPreviews(page, reuse) {
     const { preview } = store.get();
     if (!list.length) return;
     const now = preview || list[0];
-    const counts = h("div.counts", {}, Object.entries(CHANGES).map(([kind, colour]) => {
-      const cell = h("div", {}, h("b", {}, String(now.result.counts[kind])), kind);
-      cell.style.borderLeftColor = colour;
-      return cell;
-    }));
-    const rows = list.map((entry) => h("tr", { "aria-selected": String(entry === preview), onclick: () => choose(entry) },
-      h("td", {}, entry.name), h("td", {}, String(entry.result.found)), Object.keys(CHANGES).map((kind) => h("td", {}, String(entry.result.counts[kind]))), h("td.text", {}, entry.changes.join(", ") || "as now"),
-      h("td", {}, h("button.bare", { title: "Take over these parameters", onclick: (event) => { event.stopPropagation(); reuse(entry); } }, "use"))));
-    fill(box, counts, h("div.table", {}, h("table", {}, h("thead", {}, h("tr", {}, ["", "found", ...Object.keys(CHANGES), "parameters", ""].map((name) => h("th", {}, name)))), h("tbody", {}, rows))),
-      h("div.row", {}, h("span.soft", {}, "Against the present result. A crop has its own noise, so that a few events differ in any case."), preview ? h("button", { onclick: () => store.set({ preview: null }), title: "Show the present result (Esc)" }, "Hide preview") : null));
+    const counts = h(
+      "div.counts",
+      {},
+      Object.entries(CHANGES).map(([kind, colour]) => {
+        const cell = h("div", {}, h("b", {}, String(now.result.counts[kind])), kind);
+        cell.style.borderLeftColor = colour;
+        return cell;
+      }),
+    );
+    const rows = list.map((entry) =>
+      h(
+        "tr",
+        { "aria-selected": String(entry === preview), onclick: () => choose(entry) },
+        h("td", {}, entry.name),
+        h("td", {}, String(entry.result.found)),
+        Object.keys(CHANGES).map((kind) => h("td", {}, String(entry.result.counts[kind]))),
+        h("td.text", {}, entry.changes.join(", ") || "as now"),
+        h(
+          "td",
+          {},
+          h(
+            "button.bare",
+            {
+              title: "Take over these parameters",
+              onclick: (event) => {
+                event.stopPropagation();
+                reuse(entry);
+              },
+            },
+            "use",
+          ),
+        ),
+      ),
+    );
+    fill(
+      box,
+      counts,
+      h(
+        "div.table",
+        {},
+        h(
+          "table",
+          {},
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              ["", "found", ...Object.keys(CHANGES), "parameters", ""].map((name) =>
+                h("th", {}, name),
+              ),
+            ),
+          ),
+          h("tbody", {}, rows),
+        ),
+      ),
+      h(
+        "div.row",
+        {},
+        h(
+          "span.soft",
+          {},
+          "Against the present result. A crop has its own noise, so that a few events differ in any case.",
+        ),
+        preview
+          ? h(
+              "button",
+              {
+                onclick: () => store.set({ preview: null }),
+                title: "Show the present result (Esc)",
+              },
+              "Hide preview",
+            )
+          : null,
+      ),
+    );
   }
 
   store.on(["preview"], show);

@@ -3,25 +3,60 @@ import { fill, h, rem } from "./dom.js";
 import { formatNumber } from "./format.js";
 
 /** What is asked for most, in this order; names end in their unit (onset_s, onset_frames). */
-const FIRST = ["curation", "kind", "confidence", "region", "peak_dff", "snr", "onset_", "duration_", "rise_", "decay_", "half_width_", "auc", "area_", "speed_", "direction_deg", "x_", "y_", "z0", "z1", "v_length", "v_area"];
+const FIRST = [
+  "curation",
+  "kind",
+  "confidence",
+  "region",
+  "peak_dff",
+  "snr",
+  "onset_",
+  "duration_",
+  "rise_",
+  "decay_",
+  "half_width_",
+  "auc",
+  "area_",
+  "speed_",
+  "direction_deg",
+  "x_",
+  "y_",
+  "z0",
+  "z1",
+  "v_length",
+  "v_area",
+];
 
 /** Where a column comes among those that are asked for most; -1 for the others. */
 export function rankOf(name) {
-  const found = FIRST.findIndex((first) => name === first || (first.endsWith("_") && name.startsWith(first) && name.split("_").length === first.split("_").length));
+  const found = FIRST.findIndex(
+    (first) =>
+      name === first ||
+      (first.endsWith("_") &&
+        name.startsWith(first) &&
+        name.split("_").length === first.split("_").length),
+  );
   return found;
 }
 
 /** Column names, those that are asked for most first. */
 export function orderColumns(columns) {
   const rank = (name) => (rankOf(name) < 0 ? FIRST.length : rankOf(name));
-  return columns.map((column, i) => ({ column, i })).sort((a, b) => rank(a.column.name) - rank(b.column.name) || a.i - b.i).map(({ column }) => column);
+  return columns
+    .map((column, i) => ({ column, i }))
+    .sort((a, b) => rank(a.column.name) - rank(b.column.name) || a.i - b.i)
+    .map(({ column }) => column);
 }
 
 export function createTable(page) {
   const { store } = page;
   const head = h("thead");
   const body = h("tbody");
-  const box = h("div.table", { tabIndex: 0, role: "grid", "aria-label": "Event table" }, h("table", {}, head, body));
+  const box = h(
+    "div.table",
+    { tabIndex: 0, role: "grid", "aria-label": "Event table" },
+    h("table", {}, head, body),
+  );
   let order = [];
   let columns = [];
 
@@ -39,7 +74,15 @@ export function createTable(page) {
         return sign * (x < y ? -1 : x > y ? 1 : 0) || a - b;
       });
     } else if (sort.down) order.reverse();
-    fill(head, h("tr", {}, header({ name: "event", unit: "", description: "Number of the event." }), columns.map(header)));
+    fill(
+      head,
+      h(
+        "tr",
+        {},
+        header({ name: "event", unit: "", description: "Number of the event." }),
+        columns.map(header),
+      ),
+    );
     window_();
   }
 
@@ -48,8 +91,19 @@ export function createTable(page) {
     const name = column.name === "event" ? null : column.name;
     const mark = sort.name === name ? (sort.down ? " ▼" : " ▲") : "";
     const order_ = sort.name === name ? (sort.down ? "descending" : "ascending") : "none";
-    return h("th", { "aria-sort": order_, title: column.description },
-      h("button", { onclick: () => store.set({ sort: { name, down: sort.name === name ? !sort.down : name !== null } }) }, column.name + mark, h("small", {}, column.unit || "\u00a0")));
+    return h(
+      "th",
+      { "aria-sort": order_, title: column.description },
+      h(
+        "button",
+        {
+          onclick: () =>
+            store.set({ sort: { name, down: sort.name === name ? !sort.down : name !== null } }),
+        },
+        column.name + mark,
+        h("small", {}, column.unit || "\u00a0"),
+      ),
+    );
   }
 
   function window_() {
@@ -68,10 +122,29 @@ export function createTable(page) {
       const row = order[i];
       const event = events.events[row];
       const status = page.statusOf(event);
-      rows.push(h(status ? `tr.${status}` : "tr", { "data-event": event, "aria-selected": String(event === selected || chosen.has(event)), onclick: (click) => page.selectEvent(event, { add: click.shiftKey || click.ctrlKey || click.metaKey, go: true }) },
-        h("td", {}, String(event)), columns.map((column) => h("td", {}, formatNumber(column.values[row])))));
+      rows.push(
+        h(
+          status ? `tr.${status}` : "tr",
+          {
+            "data-event": event,
+            "aria-selected": String(event === selected || chosen.has(event)),
+            onclick: (click) =>
+              page.selectEvent(event, {
+                add: click.shiftKey || click.ctrlKey || click.metaKey,
+                go: true,
+              }),
+          },
+          h("td", {}, String(event)),
+          columns.map((column) => h("td", {}, formatNumber(column.values[row]))),
+        ),
+      );
     }
-    fill(body, first ? space(first) : null, rows, last < order.length ? space(order.length - last) : null);
+    fill(
+      body,
+      first ? space(first) : null,
+      rows,
+      last < order.length ? space(order.length - last) : null,
+    );
   }
 
   box.addEventListener("scroll", () => requestAnimationFrame(window_));
@@ -82,14 +155,19 @@ export function createTable(page) {
     event.stopPropagation();
     const at = order.findIndex((row) => store.get().events.events[row] === store.get().selected);
     const next = order[Math.min(Math.max(at + by, 0), order.length - 1)];
-    if (next !== undefined) page.selectEvent(store.get().events.events[next], { go: true, add: event.shiftKey });
+    if (next !== undefined)
+      page.selectEvent(store.get().events.events[next], { go: true, add: event.shiftKey });
   });
   new ResizeObserver(window_).observe(box);
   store.on(["events", "sort", "filters"], arrange);
   store.on(["selected", "chosen"], () => {
     const at = order.findIndex((row) => store.get().events.events[row] === store.get().selected);
     const tall = 1.6 * rem() + 1;
-    if (at >= 0 && (at * tall < box.scrollTop || (at + 3) * tall > box.scrollTop + box.clientHeight)) box.scrollTop = Math.max(0, at * tall - box.clientHeight / 3);
+    if (
+      at >= 0 &&
+      (at * tall < box.scrollTop || (at + 3) * tall > box.scrollTop + box.clientHeight)
+    )
+      box.scrollTop = Math.max(0, at * tall - box.clientHeight / 3);
     window_();
   });
   return { box, arrange, order: () => order.map((row) => store.get().events.events[row]) };

@@ -5,8 +5,25 @@ export function createTabs(page, panels) {
   const { store } = page;
   const names = Object.keys(panels);
   const choose = (name) => store.set({ tab: name });
-  const buttons = names.map((name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => choose(name) }, panels[name].title));
-  const boxes = names.map((name) => h("div.panel", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` }, panels[name].content));
+  const buttons = names.map((name) =>
+    h(
+      "button",
+      {
+        role: "tab",
+        id: `tab-${name}`,
+        "aria-controls": `panel-${name}`,
+        onclick: () => choose(name),
+      },
+      panels[name].title,
+    ),
+  );
+  const boxes = names.map((name) =>
+    h(
+      "div.panel",
+      { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}` },
+      panels[name].content,
+    ),
+  );
   fill(find("#tabs"), buttons);
   fill(find("#panels"), boxes);
   find("#tabs").addEventListener("keydown", (event) => {

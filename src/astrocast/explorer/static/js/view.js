@@ -9,9 +9,18 @@ export class View {
     [this.rows, this.columns] = shape;
     this.camera = camera;
     this.actions = actions;
-    this.canvas = h("canvas", { tabIndex: 0, "aria-label": `${layer.title}: click a pixel or an event` });
+    this.canvas = h("canvas", {
+      tabIndex: 0,
+      "aria-label": `${layer.title}: click a pixel or an event`,
+    });
     this.reading = h("div.reading", { hidden: true });
-    this.label = h("div.name", {}, layer.title, layer.channel !== "ch0" ? h("small", {}, layer.channel) : null, layer.note ? h("small", {}, layer.note) : null);
+    this.label = h(
+      "div.name",
+      {},
+      layer.title,
+      layer.channel !== "ch0" ? h("small", {}, layer.channel) : null,
+      layer.note ? h("small", {}, layer.note) : null,
+    );
     this.loading = h("div.loading", {}, "loading …");
     this.element = h("div.view", {}, this.canvas, this.loading, this.label, this.reading);
     this.element.dataset.layer = layer.key;
@@ -65,7 +74,13 @@ export class View {
     // pixels that are smaller than those of the screen are averaged, others stay squares
     context.imageSmoothingEnabled = this.step * Math.min(x, y) * (window.devicePixelRatio || 1) < 1;
     context.imageSmoothingQuality = "medium";
-    context.drawImage(this.image, left, top, this.image.width * this.step * x, this.image.height * this.step * y);
+    context.drawImage(
+      this.image,
+      left,
+      top,
+      this.image.width * this.step * x,
+      this.image.height * this.step * y,
+    );
     context.save();
     context.translate(left, top);
     context.scale(x, y);
@@ -78,7 +93,10 @@ export class View {
   at(event) {
     const box = this.canvas.getBoundingClientRect();
     const { x, y, left, top } = this.place();
-    return { row: (event.clientY - box.top - top) / y - 0.5, column: (event.clientX - box.left - left) / x - 0.5 };
+    return {
+      row: (event.clientY - box.top - top) / y - 0.5,
+      column: (event.clientX - box.left - left) / x - 0.5,
+    };
   }
 
   inside({ row, column }) {
@@ -94,7 +112,13 @@ export class View {
         this.canvas.setPointerCapture(event.pointerId);
         return;
       }
-      start = { x: event.clientX, y: event.clientY, row: this.camera.row, column: this.camera.column, moved: false };
+      start = {
+        x: event.clientX,
+        y: event.clientY,
+        row: this.camera.row,
+        column: this.camera.column,
+        moved: false,
+      };
       this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener("pointermove", (event) => {
@@ -104,7 +128,8 @@ export class View {
         const { x, y } = this.place();
         const [right, down] = [event.clientX - start.x, event.clientY - start.y];
         start.moved ||= Math.hypot(right, down) > 4;
-        if (start.moved) this.actions.move({ row: start.row - down / y, column: start.column - right / x });
+        if (start.moved)
+          this.actions.move({ row: start.row - down / y, column: start.column - right / x });
       }
       this.actions.hover(this.inside(point), this);
     });
@@ -122,9 +147,13 @@ export class View {
     this.canvas.addEventListener("dblclick", (event) => {
       if (!this.actions.tool?.finish?.(this.at(event))) this.actions.reset();
     });
-    this.canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.actions.zoom(Math.exp(-event.deltaY * 0.0015), this.at(event));
-    }, { passive: false });
+    this.canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.actions.zoom(Math.exp(-event.deltaY * 0.0015), this.at(event));
+      },
+      { passive: false },
+    );
   }
 }
