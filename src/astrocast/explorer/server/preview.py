@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrocast.detection import Detector
 from astrocast.events.array_columns import as_masks
+from astrocast.explorer.server.json_values import plain
 from astrocast.io.export.tables import scalars
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
@@ -280,7 +281,7 @@ def _preview_delta(crop: Crop, folder: Path) -> dict[str, Any]:
     if crop.signal is not None:
         now, _ = _cut(crop, crop.signal)
         lines["now"] = movie - now.mean(axis=(1, 2), dtype=np.float64)
-    return {"lines": {name: _plain(values) for name, values in lines.items()}}
+    return {"lines": {name: plain(values) for name, values in lines.items()}}
 
 
 def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
@@ -312,13 +313,9 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
         "frames that cannot be trusted": int(found.quality["bad_frame"].sum()),
     }
     return {
-        "lines": {name: _plain(values) for name, values in lines.items()},
+        "lines": {name: plain(values) for name, values in lines.items()},
         "numbers": {name: round(value, 3) for name, value in numbers.items()},
     }
-
-
-def _plain(values: NDArray[Any]) -> list[float | None]:
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 _STAGES = {

@@ -55,7 +55,7 @@ def table(project: Opened, wanted: TableRequest) -> Response:
     found = events_of(project)
     chosen = [e for e in wanted.events if found.state.status.get(e) != "rejected"]
     listed = chosen if wanted.curated else wanted.events
-    whole, described = project.table_with_regions()
+    whole, described = project.table_with_regions(found)
     unknown = [e for e in listed if e not in whole.index]
     if unknown:
         raise InvalidValueError(f"the events {unknown} do not exist")

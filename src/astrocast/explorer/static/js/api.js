@@ -29,6 +29,10 @@ export async function getJSON(path, values = {}, options = {}) {
   return (await ask(`${path}?${query(values)}`, options)).json();
 }
 
+export async function getBlob(path) {
+  return (await ask(path)).blob();
+}
+
 export async function getBytes(path, values = {}, options = {}) {
   return new Uint8Array(await (await ask(`${path}?${query(values)}`, options)).arrayBuffer());
 }

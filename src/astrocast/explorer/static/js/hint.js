@@ -1,4 +1,4 @@
-// What to do first: shown once.
+// First steps, shown at the first visit.
 import { find, h } from "./dom.js";
 
 const KEY = "astrocast-hint-seen";
@@ -27,7 +27,7 @@ export function showHint(hasEvents, force = false) {
       : ["Click: ", "a pixel shows its trace over the whole recording."],
     [
       "Tune: ",
-      "change a parameter on the right, see at once what it finds, then run it on everything.",
+      "change a parameter on the right, see at once which events it finds, then run it on the whole recording.",
     ],
   ];
   const close = () => {

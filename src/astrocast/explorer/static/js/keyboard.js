@@ -1,4 +1,4 @@
-// Every key that does something, declared once: the help lists the same.
+// All keys, declared once: the list of keys in the page is made from them.
 import { h } from "./dom.js";
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -9,9 +9,9 @@ export function createKeyboard(page) {
   const keys = [
     { keys: [" "], name: "space", text: "play or pause", run: () => page.player.toggle() },
     { keys: ["ArrowLeft"], name: "←", text: "one frame back", run: step(-1) },
-    { keys: ["ArrowRight"], name: "→", text: "one frame on", run: step(1) },
+    { keys: ["ArrowRight"], name: "→", text: "one frame forward", run: step(1) },
     { keys: ["PageUp"], name: "PgUp", text: "ten frames back", run: step(-10) },
-    { keys: ["PageDown"], name: "PgDn", text: "ten frames on", run: step(10) },
+    { keys: ["PageDown"], name: "PgDn", text: "ten frames forward", run: step(10) },
     { keys: ["Home"], name: "Home", text: "first frame", run: () => page.player.go(0) },
     {
       keys: ["End"],
@@ -30,19 +30,19 @@ export function createKeyboard(page) {
       run: () => page.cycleOutlines(),
     },
     { keys: ["c"], name: "c", text: "contrast", run: () => page.contrast.toggle() },
-    { keys: ["+", "="], name: "+", text: "larger", run: () => page.views.zoom(1.25) },
-    { keys: ["-"], name: "−", text: "smaller", run: () => page.views.zoom(0.8) },
+    { keys: ["+", "="], name: "+", text: "zoom in", run: () => page.views.zoom(1.25) },
+    { keys: ["-"], name: "−", text: "zoom out", run: () => page.views.zoom(0.8) },
     { keys: ["0"], name: "0", text: "whole frame", run: () => page.views.reset() },
     {
       keys: ["["],
       name: "[",
-      text: "less time in the plots",
+      text: "shorter time in the plots",
       run: () => page.zoomTime(0.8, store.get().frame),
     },
     {
       keys: ["]"],
       name: "]",
-      text: "more time in the plots",
+      text: "longer time in the plots",
       run: () => page.zoomTime(1.25, store.get().frame),
     },
     {
@@ -54,10 +54,15 @@ export function createKeyboard(page) {
     {
       keys: ["x"],
       name: "x",
-      text: "press there: a click, or begin and end a line, box, stroke",
+      text: "click at the pointer; begin or end a line, box or stroke",
       run: () => page.views.press(),
     },
-    { keys: ["X"], name: "X", text: "shift-click there", run: () => page.views.press(true) },
+    {
+      keys: ["X"],
+      name: "X",
+      text: "Shift-click at the pointer",
+      run: () => page.views.press(true),
+    },
     {
       keys: ["Enter"],
       name: "Enter",
@@ -67,7 +72,7 @@ export function createKeyboard(page) {
     {
       keys: ["Escape"],
       name: "Esc",
-      text: "nothing selected; leave a tool",
+      text: "leave a tool, or select nothing",
       run: () => page.escape(),
     },
     { keys: ["?"], name: "?", text: "this list", run: () => help.showModal() },

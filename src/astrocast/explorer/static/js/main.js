@@ -34,13 +34,13 @@ async function begin() {
   const start = await getJSON("/api/start");
   const project = new URLSearchParams(location.search).get("project") || start.project;
   if (!project && start.live) {
-    // there is only the analysis of a recording that goes on
+    // only a live analysis exists, no result yet
     location.replace("/live");
     return;
   }
   const page = new Page(project, await getJSON(`/api/projects/${project}`), start);
-  window.explorer = page; // for the console, and for tests
-  // without events and shifts the timeline is a line, and the movie has its room
+  window.explorer = page; // for the console and for tests
+  // without events and shifts the timeline is one line, and the movie gets its space
   find(".stage").classList.toggle("bare", !page.info.has_events && !page.info.has_registration);
   page.contrast = createContrast(page);
   page.views = new Views(page);
@@ -66,7 +66,7 @@ async function begin() {
   ]);
   createAsk(page);
   showHint(page.info.has_events);
-  // another tab may have decided or drawn something meanwhile
+  // another tab may have changed decisions or regions
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) page.refresh().catch(complain);
   });

@@ -1,30 +1,23 @@
-// What is drawn over a picture: outlines, the clicked pixel, regions, the scale bar.
+// Drawing over a picture: outlines, the clicked pixel, regions, the scale bar.
 import { CHANGES } from "./colours.js";
 import { formatNumber, roundLength } from "./format.js";
 import { rem } from "./dom.js";
+import { shownOutlines } from "./picture.js";
 
 /** Draw in units of pixels of the recording. */
 export function drawOverlay(context, page, view, scale) {
-  const { outlines, selected, chosen, pixel, projection, frame, preview } = page.store.get();
+  const { outlines, selected, chosen, pixel, preview } = page.store.get();
+  // of the picture that is shown, while the frame at the cursor is loaded
+  const frame = page.views?.shown ?? page.store.get().frame;
   const thin = (1.4 * rem()) / 13 / scale.y;
   context.lineCap = "square";
   if (preview) drawPreview(context, page, preview, frame, thin);
   else if (outlines !== "off") {
-    const list =
-      outlines === "footprints" || projection !== "none"
-        ? page.outlines.footprints()
-        : page.outlines.frame(frame) || [];
-    for (const { event, path } of list) {
-      const row = page.rowOf(event);
-      if (row === undefined || !page.isShown(event)) continue;
-      const strong = event === selected || chosen.has(event);
-      stroke(
-        context,
-        path,
-        page.colourOf(event),
-        strong ? 2 * thin : thin,
-        page.statusOf(event) === "rejected",
-      );
+    for (const { event, path } of shownOutlines(page, frame)) {
+      if (page.rowOf(event) === undefined || !page.isShown(event)) continue;
+      const width = event === selected || chosen.has(event) ? 2 * thin : thin;
+      const isDashed = page.statusOf(event) === "rejected";
+      stroke(context, path, page.colourOf(event), width, isDashed);
     }
     const own = selected && page.outlines.footprints().find((item) => item.event === selected);
     if (own && page.isShown(selected)) stroke(context, own.path, "#ffffff", thin, true);
@@ -75,7 +68,7 @@ function drawCross(context, { row, column }, width) {
   context.stroke();
 }
 
-/** Where the keys moved the pointer: a cross that is seen on light and dark. */
+/** Draw the pointer of the keyboard: a cross that is visible on light and dark pixels. */
 function drawPointer(context, { row, column }, width) {
   const arm = 9 * width;
   context.beginPath();
@@ -93,7 +86,7 @@ function drawPointer(context, { row, column }, width) {
   }
 }
 
-/** A bar of a round length, in µm where the pixel size is known. */
+/** Draw a bar of a round length, in µm if the pixel size is known. */
 export function drawScaleBar(context, page, view, place) {
   const { clientWidth: width, clientHeight: height } = view.canvas;
   const size = page.info.pixel_size;

@@ -20,7 +20,9 @@ export function createPlayer(page) {
     "select",
     {
       "aria-label": "Speed",
-      title: "Speed, as a multiple of the recorded one",
+      title: info.frame_rate
+        ? "Speed, relative to the recording"
+        : `Speed, relative to ${UNKNOWN_RATE} frames per second (the frame rate is not known)`,
       onchange: () => store.set({ speed: Number(speed.value) }),
     },
     SPEEDS.map((value) => h("option", { value }, `${value}×`)),
@@ -36,7 +38,7 @@ export function createPlayer(page) {
     play,
     h(
       "button",
-      { onclick: () => step(1), title: "One frame on (→)", "aria-label": "One frame on" },
+      { onclick: () => step(1), title: "One frame forward (→)", "aria-label": "One frame forward" },
       "▶",
     ),
     slider,
@@ -76,30 +78,48 @@ export function createPlayer(page) {
   let last = 0;
   let busy = false;
   async function tick(now) {
-    const { playing, frame, speed: factor } = store.get();
-    if (!playing) return;
-    requestAnimationFrame(tick);
+    const { frame, speed: factor } = store.get();
     const wait = 1000 / ((info.frame_rate || UNKNOWN_RATE) * factor);
     if (busy || now - last < wait) return;
-    // slower machines leave out frames rather than time
+    // a slow computer skips frames, so that the speed is right
     const by = Math.max(1, Math.min(8, Math.floor((now - last) / wait)));
     last = now;
-    const next = (frame + by) % info.frames;
-    await page.views.readAhead(next, null, 24);
-    page.outlines.frame((next + 16) % info.frames);
     busy = true;
+    try {
+      await showNext(frame, (frame + by) % info.frames);
+    } finally {
+      busy = false;
+    }
+  }
+
+  async function showNext(frame, next) {
+    await page.views.readAhead(next, null, 24).catch(() => {}); // `load` reports the error
+    page.outlines.frame((next + 16) % info.frames);
+    const now = store.get();
+    // the user stopped the movie, or moved the cursor
+    if (!now.playing || now.frame !== frame) return;
     store.set({ frame: next });
-    await Promise.resolve();
+    await Promise.resolve(); // the change of the frame starts to load it
     await page.views.load();
-    busy = false;
+  }
+
+  let isTicking = false;
+  function loop(now) {
+    if (!store.get().playing) {
+      isTicking = false;
+      return;
+    }
+    requestAnimationFrame(loop);
+    tick(now);
   }
 
   store.on(["playing"], () => {
-    if (store.get().playing)
-      requestAnimationFrame((now) => {
-        last = now;
-        tick(now);
-      });
+    if (!store.get().playing || isTicking) return;
+    isTicking = true;
+    requestAnimationFrame((now) => {
+      last = now;
+      loop(now);
+    });
   });
   store.on(["frame", "playing", "speed"], show);
   show();

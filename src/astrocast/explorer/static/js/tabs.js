@@ -1,4 +1,4 @@
-// The tools on the right, one at a time.
+// The panels on the right, one at a time.
 import { fill, find, h } from "./dom.js";
 
 export function createTabs(page, panels) {

@@ -1,4 +1,4 @@
-// Events over time (one bar each), and what motion correction says of each frame.
+// Events over time (one bar each), and shift and agreement of each frame.
 import { cssColour, find, fitCanvas, h, rem } from "./dom.js";
 import { formatNumber } from "./format.js";
 
@@ -15,7 +15,7 @@ const MARK = {
   bad_frame: "#D55E00",
 };
 
-/** Where a frame is, in pixels from the left: shared by timeline and traces. */
+/** Width left of the plots, in pixels: the same for timeline and traces. */
 export const gutter = () => 4.4 * rem();
 export function frameScale(page, width) {
   const [first, last] = page.store.get().window;
@@ -30,7 +30,7 @@ export function frameScale(page, width) {
 
 export function createTimeline(page) {
   const { store, info } = page;
-  const canvas = h("canvas", { "aria-label": "Events over time; click to choose one" });
+  const canvas = h("canvas", { "aria-label": "Events over time; click to select one" });
   const tip = h("div.popover", { hidden: true });
   tip.style.width = "auto";
   tip.style.pointerEvents = "none";
@@ -111,41 +111,23 @@ export function createTimeline(page) {
 
   function drawRegistration(context, scale, lane) {
     const { registration } = page;
-    line(
-      context,
-      scale,
-      lane.shift,
-      registration.rows,
-      -registration.largest,
-      registration.largest,
-      "--plot-1",
-    );
-    line(
-      context,
-      scale,
-      lane.shift,
-      registration.columns,
-      -registration.largest,
-      registration.largest,
-      "--plot-3",
-    );
-    line(context, scale, lane.agreement, registration.agreement, 0, 1, "--plot-4");
+    const shifts = [-registration.largest, registration.largest];
+    line(context, scale, lane.shift, registration.rows, shifts, "--plot-1");
+    line(context, scale, lane.shift, registration.columns, shifts, "--plot-3");
+    line(context, scale, lane.agreement, registration.agreement, [0, 1], "--plot-4");
+    const [top, bottom] = [lane.shift[0], lane.agreement[1]];
+    const width = Math.max(2, scale.step);
     for (const mark of registration.marks) {
       context.fillStyle = MARK[mark.kind] || cssColour("--bad");
-      const x = scale.x(mark.frame);
-      context.fillRect(x - 1, lane.shift[0] - 4, Math.max(2, scale.step), 4);
+      const x = scale.x(mark.frame) - 1;
+      context.fillRect(x, top - 4, width, 4);
       context.globalAlpha = 0.18;
-      context.fillRect(
-        x - 1,
-        lane.shift[0],
-        Math.max(2, scale.step),
-        lane.agreement[1] - lane.shift[0],
-      );
+      context.fillRect(x, top, width, bottom - top);
       context.globalAlpha = 1;
     }
   }
 
-  function line(context, scale, [top, bottom], values, low, high, colour) {
+  function line(context, scale, [top, bottom], values, [low, high], colour) {
     if (!values) return;
     context.strokeStyle = cssColour(colour);
     context.lineWidth = 1.2;
@@ -190,17 +172,17 @@ export function createTimeline(page) {
     const { frame, row } = under(event);
     const at = page.registration;
     const lines = [];
+    const marks = (at?.marks || []).filter((mark) => mark.frame === frame);
     if (frame >= 0 && frame < info.frames) {
       lines.push(`frame ${frame}`);
       if (row) lines.push(`event ${row.event}: frames ${row.z0} to ${row.z1 - 1}`);
       if (at)
         lines.push(
-          `shift ${formatNumber(at.rows[frame])} rows, ${formatNumber(at.columns[frame])} columns px`,
+          `shift: rows ${formatNumber(at.rows[frame])} px, columns ${formatNumber(at.columns[frame])} px`,
         );
       if (at?.agreement)
         lines.push(`agreement with the template ${formatNumber(at.agreement[frame])}`);
-      for (const mark of at?.marks || [])
-        if (mark.frame === frame) lines.push(`${mark.kind.replaceAll("_", " ")}: ${mark.reason}`);
+      for (const { kind, reason } of marks) lines.push(`${kind.replaceAll("_", " ")}: ${reason}`);
     }
     tip.hidden = !lines.length;
     tip.replaceChildren(...lines.map((text) => h("div.soft", {}, text)));

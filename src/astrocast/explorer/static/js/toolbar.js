@@ -4,7 +4,12 @@ import { css, mapColour } from "./colours.js";
 import { formatNumber } from "./format.js";
 import { showHint } from "./hint.js";
 
-const TITLES = { none: "movie", mean: "mean", max: "maximum", std: "spread" };
+const PROJECTIONS = { none: "movie", mean: "mean", max: "maximum", std: "standard deviation" };
+const OUTLINES = { active: "active now", footprints: "footprints", off: "off" };
+const COLOUR_TITLES = { z0: "onset", curation: "decision" };
+/** Columns that come first in the list of colours. */
+const COLOUR_COLUMNS = ["z0", "curation", "kind", "confidence", "cluster", "region"];
+const MOST_CHIPS = 5;
 
 export function createToolbar(page) {
   const { store, info } = page;
@@ -22,19 +27,15 @@ export function createToolbar(page) {
       title: "The movie, or a projection over all frames",
       onchange: () => store.set({ projection: projection.value, playing: false }),
     },
-    Object.entries(TITLES).map(([value, name]) => h("option", { value }, name)),
+    Object.entries(PROJECTIONS).map(([value, name]) => h("option", { value }, name)),
   );
   const outlines = h(
     "select",
     {
-      title: "Which outlines are drawn (o)",
+      title: "Outlines that are drawn (o)",
       onchange: () => store.set({ outlines: outlines.value }),
     },
-    [
-      ["active", "active now"],
-      ["footprints", "footprints"],
-      ["off", "off"],
-    ].map(([value, name]) => h("option", { value }, name)),
+    Object.entries(OUTLINES).map(([value, name]) => h("option", { value }, name)),
   );
   const colour = h("select", {
     title: "Column that colours the events",
@@ -99,7 +100,7 @@ export function createToolbar(page) {
             "button",
             {
               "aria-pressed": String(now.includes(key)),
-              title: `${note ? `${note}. ` : ""}Shift-click shows it side by side`,
+              title: `${note ? `${note}. ` : ""}Shift-click: side by side with the others`,
               onclick: (event) => choose(key, event.shiftKey || event.ctrlKey),
             },
             title,
@@ -119,17 +120,10 @@ export function createToolbar(page) {
   function colours() {
     const { events, colourBy } = store.get();
     const names = events.columns.map(({ name }) => name);
-    const wanted = ["z0", "curation", "kind", "confidence", "cluster", "region"].filter((name) =>
-      names.includes(name),
-    );
-    const title = { z0: "onset", curation: "decision" };
-    fill(
-      colour,
-      h("option", { value: "" }, "one colour"),
-      [...wanted, ...names.filter((name) => !wanted.includes(name))].map((value) =>
-        h("option", { value }, title[value] || value),
-      ),
-    );
+    const first = COLOUR_COLUMNS.filter((name) => names.includes(name));
+    const others = names.filter((name) => !first.includes(name));
+    const option = (value) => h("option", { value }, COLOUR_TITLES[value] || value);
+    fill(colour, h("option", { value: "" }, "one colour"), [...first, ...others].map(option));
     colour.value = names.includes(colourBy) ? colourBy : "";
     drawLegend();
   }
@@ -138,12 +132,14 @@ export function createToolbar(page) {
     page.recolour();
     const found = page.scale.legend;
     if (!found) return fill(legend);
+    const more = Object.keys(found.items || {}).length - MOST_CHIPS;
     if (found.items)
       return fill(
         legend,
         Object.entries(found.items)
-          .slice(0, 5)
+          .slice(0, MOST_CHIPS)
           .map(([name, value]) => chip(name, value)),
+        more > 0 ? `and ${more} more` : null,
       );
     const bar = h("canvas");
     const unit = page.column(store.get().colourBy)?.unit || "";

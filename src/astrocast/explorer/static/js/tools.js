@@ -1,6 +1,6 @@
-// What the pointer does in a picture besides choosing: lines, polygons, strokes, boxes.
-// `drags`: the pointer goes down at one place and up at another.
-// Points are counted in corners of pixels: the centre of the first pixel is (0.5, 0.5).
+// Tools for the pointer in a picture: draw lines, polygons, boxes, brush strokes.
+// `drags`: the pointer is pressed at one place and released at another.
+// Points are in units of pixels; the centre of the first pixel is (0.5, 0.5).
 import { say } from "./messages.js";
 
 const corner = ({ row, column }) => ({ row: row + 0.5, column: column + 0.5 });
@@ -58,7 +58,7 @@ export function lineTool(page, hint, done) {
   };
 }
 
-/** Click points; double-click, Enter or the first point ends; `done(points)`. */
+/** Click points; a double-click or Enter ends; `done(points)`. */
 export function polygonTool(page, hint, done) {
   const points = [];
   let next = null;

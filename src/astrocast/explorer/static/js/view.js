@@ -1,8 +1,8 @@
-// One picture: a layer in its frame, with outlines over it; zoom, move, click.
+// One picture: a frame of a layer with outlines; zoom, move, click.
 import { fitCanvas, h } from "./dom.js";
 import { lookupTable } from "./colours.js";
 
-/** A panel that shows frames of one layer. `camera` is shared by all panels. */
+/** A panel with the frames of one layer. All panels share `camera`. */
 export class View {
   constructor(layer, shape, camera, actions) {
     this.layer = layer;
@@ -29,7 +29,7 @@ export class View {
     this.listen();
   }
 
-  /** Make room for a picture of which each pixel is step x step pixels of the frame. */
+  /** Set the size of the picture, in which each pixel is step x step pixels of the frame. */
   resize(step) {
     this.step = step;
     this.image.width = Math.ceil(this.columns / step);
@@ -37,7 +37,7 @@ export class View {
     this.pixels = this.image.getContext("2d").createImageData(this.image.width, this.image.height);
   }
 
-  /** Pixels of the frame along each side of a pixel of the screen: 1, 2, 4 ... */
+  /** Return how many pixels of the frame lie along a side of a screen pixel: 1, 2, 4 ... */
   wantedStep() {
     const { x, y } = this.place();
     const ratio = window.devicePixelRatio || 1;
@@ -46,7 +46,7 @@ export class View {
     return step;
   }
 
-  /** Put grey values into the picture. */
+  /** Show grey values, uint8 (row, column). */
   show(grey, map, gamma, step = 1) {
     if (step !== this.step) this.resize(step);
     const table = lookupTable(map, gamma);
@@ -57,7 +57,7 @@ export class View {
     this.loading.remove();
   }
 
-  /** Screen pixels of one pixel, and where the picture begins. */
+  /** Return the size of a pixel on the screen, and the corner of the picture. */
   place() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const { scale, row, column, aspect } = this.camera;
@@ -71,7 +71,7 @@ export class View {
     const context = fitCanvas(this.canvas);
     const { x, y, left, top } = this.place();
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    // pixels that are smaller than those of the screen are averaged, others stay squares
+    // pixels smaller than screen pixels are averaged, larger pixels stay sharp squares
     context.imageSmoothingEnabled = this.step * Math.min(x, y) * (window.devicePixelRatio || 1) < 1;
     context.imageSmoothingQuality = "medium";
     context.drawImage(
@@ -89,7 +89,7 @@ export class View {
     this.actions.decorate(context, this, { x, y, left, top });
   }
 
-  /** Row and column under a pointer; whole numbers are centres of pixels. */
+  /** Return row and column at a pointer; whole numbers are centres of pixels. */
   at(event) {
     const box = this.canvas.getBoundingClientRect();
     const { x, y, left, top } = this.place();

@@ -1,4 +1,4 @@
-// All pictures: which layers are shown, drawn together on one time cursor.
+// All pictures: the layers that are shown, at one time cursor.
 import { getBytes, getJSON } from "./api.js";
 import { fill, find } from "./dom.js";
 import { complain } from "./messages.js";
@@ -10,7 +10,7 @@ export class Views {
     this.page = page;
     this.views = [];
     this.tool = null;
-    this.pointer = null; // moved by keys; null while the mouse is used
+    this.pointer = null; // place that keys move; null while the mouse is used
     this.pressed = false;
     const { info } = page;
     this.camera = {
@@ -98,75 +98,108 @@ export class Views {
     this.redraw();
   }
 
-  /** Fetch what the cursor is on, then draw all pictures at once; `full`: every pixel. */
-  async load(full = false) {
-    const { page } = this;
-    const { frame, projection, map, gamma, playing } = page.store.get();
-    const ticket = (this.ticket = (this.ticket || 0) + 1);
+  /** Load the frame at the cursor, then show all pictures at once; errors become messages. */
+  async load() {
     try {
-      const steps = this.views.map((view) =>
-        projection === "none" && !full ? view.wantedStep() : 1,
-      );
-      const found = await Promise.all(
-        this.views.map((view, i) => this.grey(view.layer.key, frame, projection, steps[i])),
-      );
-      if (ticket !== this.ticket) return false;
-      this.views.forEach((view, i) => view.show(found[i], map, gamma, steps[i]));
-      this.shown = frame;
-      this.redraw();
-      if (!playing && projection === "none") this.readAhead(frame, steps);
+      await this.loadPixels(false);
     } catch (error) {
       complain(error);
     }
+  }
+
+  /**
+   * Load the frame at the cursor and show it, with every pixel if `full`.
+   * Return whether it is shown: false if a later call replaced this one.
+   */
+  async loadPixels(full) {
+    const { frame, projection, map, gamma, playing } = this.page.store.get();
+    const ticket = (this.ticket = (this.ticket || 0) + 1);
+    const { views } = this;
+    const isReduced = projection === "none" && !full;
+    const steps = views.map((view) => (isReduced ? view.wantedStep() : 1));
+    let found;
+    try {
+      found = await Promise.all(
+        views.map((view, i) => this.grey(view.layer.key, frame, projection, steps[i])),
+      );
+    } catch (error) {
+      if (ticket !== this.ticket) return false;
+      throw error;
+    }
+    if (ticket !== this.ticket) return false;
+    views.forEach((view, i) => view.show(found[i], map, gamma, steps[i]));
+    this.shown = frame;
+    this.redraw();
+    if (!playing && projection === "none") this.readAhead(frame, steps).catch(() => {});
     return true;
   }
 
-  /** Ask for the next frames, so that a step finds them here. */
+  /** Draw the frame at the cursor with its outlines, for a file; return the frame. */
+  async drawCompletely(full = false) {
+    const { page } = this;
+    page.store.set({ playing: false });
+    for (;;) {
+      const isShown = await this.loadPixels(full);
+      const frame = this.shown;
+      const { outlines, projection } = page.store.get();
+      if (outlines === "footprints" || projection !== "none") await page.outlines.loadFootprints();
+      else if (outlines === "active") await page.outlines.loadFrame(frame);
+      // while it was loaded, the user may have moved the cursor
+      if (isShown && frame === this.shown && frame === page.store.get().frame) {
+        this.draw();
+        return frame;
+      }
+    }
+  }
+
+  /** Request the next frames, so that they are here at the next step. */
   async readAhead(frame, steps, ahead = 4) {
     for (const [i, view] of this.views.entries()) {
-      const contrast = await this.page.contrastOf(view.layer.key);
-      this.page.frames.readAhead(
-        view.layer.key,
-        contrast,
-        frame,
-        steps ? steps[i] : view.wantedStep(),
-        ahead,
-      );
+      const { key } = view.layer;
+      const step = steps ? steps[i] : view.wantedStep();
+      this.page.frames.readAhead(key, await this.page.contrastOf(key), frame, step, ahead);
     }
   }
 
+  /** Return the grey values of a frame, or of a projection. */
   async grey(layer, frame, projection, step) {
-    if (projection !== "none") {
-      this.projections ||= new Map();
-      const key = `${layer}|${projection}`;
-      if (!this.projections.has(key))
-        this.projections.set(
-          key,
-          getBytes(`${this.page.base}/projection`, { layer, kind: projection }),
-        );
-      return this.projections.get(key);
+    if (projection === "none") {
+      return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame, step);
     }
-    return this.page.frames.frame(layer, await this.page.contrastOf(layer), frame, step);
+    this.projections ||= new Map();
+    const key = `${layer}|${projection}`;
+    if (!this.projections.has(key)) {
+      const request = getBytes(`${this.page.base}/projection`, { layer, kind: projection });
+      request.catch(() => this.projections.delete(key)); // the next call requests it again
+      this.projections.set(key, request);
+    }
+    return this.projections.get(key);
   }
 
+  /** Draw all pictures at the next refresh of the screen. */
   redraw() {
     if (this.asked) return;
     this.asked = true;
     requestAnimationFrame(() => {
       this.asked = false;
-      // zoomed in, or the window is larger: more pixels are needed
-      if (
-        this.shown !== undefined &&
-        this.page.store.get().projection === "none" &&
-        this.views.some((view) => view.wantedStep() < view.step)
-      )
-        this.load();
-      for (const view of this.views)
-        view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
+      if (this.needsPixels()) this.load();
+      this.draw();
     });
   }
 
-  /** Move the pointer of the keyboard by rows and columns; it begins in the middle. */
+  /** Return whether the screen can show more pixels than were loaded. */
+  needsPixels() {
+    if (this.shown === undefined || this.page.store.get().projection !== "none") return false;
+    return this.views.some((view) => view.wantedStep() < view.step);
+  }
+
+  draw() {
+    for (const view of this.views) {
+      view.draw((context, scale) => drawOverlay(context, this.page, view, scale));
+    }
+  }
+
+  /** Move the pointer of the keyboard by rows and columns; it starts in the middle. */
   movePointer([rows, columns]) {
     const { info } = this.page;
     const { row, column } = this.pointer || {
@@ -182,7 +215,7 @@ export class Views {
     this.redraw();
   }
 
-  /** Press at the pointer of the keyboard, as a click of the mouse does. */
+  /** Press at the pointer of the keyboard, like a click of the mouse. */
   press(add = false) {
     const { pointer, tool } = this;
     if (!pointer) return this.movePointer([0, 0]);
@@ -207,7 +240,7 @@ export class Views {
   }
 }
 
-/** Contrast of a layer as the server suggests it. */
+/** Return histogram and contrast of a layer: the signal at two percentiles. */
 export async function suggestContrast(page, layer, low = 0.5, high = 99.8) {
   return getJSON(`${page.base}/contrast`, { layer, low, high });
 }
