@@ -150,8 +150,8 @@ def draw(project: Opened, wanted: Draw) -> dict[str, Any]:
     frames, rows, columns = project.shape
     if not wanted.first <= wanted.last < frames:
         raise InvalidValueError(
-            f"frames {wanted.first} to {wanted.last}: the first is not after the last,"
-            f" and the last is below {frames}"
+            f"frames {wanted.first} to {wanted.last}: the first frame must not be after"
+            f" the last, and the last must be at most {frames - 1}"
         )
     footprint = polygon_mask([np.array(wanted.polygon, np.float64)], (rows, columns))
     if not footprint.any():
@@ -169,7 +169,7 @@ def undo(project: Opened) -> dict[str, Any]:
     with project.deciding:
         found = events_of(project)
         if found.state.undoable is None:
-            raise InvalidValueError("no decision can be undone")
+            raise InvalidValueError("there is no decision to undo")
         return _decide(project, Decision("undo", now()))
 
 
@@ -179,7 +179,7 @@ def redo(project: Opened) -> dict[str, Any]:
     with project.deciding:
         found = events_of(project)
         if found.state.redoable is None:
-            raise InvalidValueError("no decision can be redone")
+            raise InvalidValueError("there is no undone decision to redo")
         return _decide(project, Decision("redo", now()))
 
 

@@ -290,7 +290,7 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     block, metadata = _cut(crop, crop.movie)
     _store_crop(path, "data/ch0", block, metadata)
     motion = MotionCorrection()
-    # the crop holds one channel only
+    # the crop contains one channel only
     chosen = crop.settings.motion.model_dump(exclude={"enabled", "reference_channel"})
     if crop.rows[0] % 2 and not isinstance(chosen["bidi"], str):
         # odd lines of the recording are even lines of this crop
@@ -304,13 +304,13 @@ def _preview_motion(crop: Crop, folder: Path) -> dict[str, Any]:
     known = read_registration(crop.recording, (crop.movie or "").replace("data", "mc"))
     if known is not None:
         now = known.shifts[slice(*crop.frames)]
-        # the two templates may be at different places: remove the difference
+        # the two templates may be displaced: remove the median difference
         now = now - np.median(now - found.shifts, axis=0)
         lines |= {"rows, now": now[:, 0], "columns, now": now[:, 1]}
     numbers = {
         "crispness before": float(found.summary["crispness_before"]),
         "crispness after": float(found.summary["crispness_after"]),
-        "frames that cannot be trusted": int(found.quality["bad_frame"].sum()),
+        "unreliable frames": int(found.quality["bad_frame"].sum()),
     }
     return {
         "lines": {name: plain(values) for name, values in lines.items()},
