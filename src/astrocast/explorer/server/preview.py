@@ -100,19 +100,33 @@ def preview(crop: Crop) -> dict[str, Any]:
     }
 
 
-def warm_up() -> None:
-    """Compute a small preview, to compile the kernels before the first real one."""
+#: stages whose kernels are not loaded yet in this process
+_cold = ["detection", "delta", "motion"]
+
+
+def warm_up(argument: object = None) -> None:
+    """Load the kernels of all stages, so that the first real preview is quick."""
+    while warm_next_stage():
+        pass
+
+
+def warm_next_stage() -> bool:
+    """Load the kernels of one stage; return False if all were loaded before.
+
+    It computes a preview of 60 frames of 32 x 32 pixels.
+    """
+    if not _cold:
+        return False
+    stage = _cold.pop(0)
     frames = np.random.default_rng(0).poisson(100, (60, 32, 32)).astype(np.uint16)
     frames[20:35, 10:20, 10:20] += 150
+    settings = RunSettings.checked(motion={"max_shifts": 4})
+    side = (0, 32)
     with tempfile.TemporaryDirectory(prefix="astrocast-preview-") as folder:
         path = Path(folder) / "movie.h5"
         _store_crop(path, MOVIE, frames, Metadata())
-        side = (0, 32)
-        preview(
-            Crop(
-                "detection", RunSettings(), path, MOVIE, None, side, side, (0, 60), None
-            )
-        )
+        preview(Crop(stage, settings, path, MOVIE, None, side, side, (0, 60), None))
+    return True
 
 
 def _cut(crop: Crop, loc: str | None) -> tuple[NDArray[Any], Metadata]:

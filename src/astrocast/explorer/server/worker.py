@@ -197,9 +197,9 @@ def _serve(pipe: Connection, stop: Any) -> None:
     """Perform tasks until the server ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     preview = import_module("astrocast.explorer.server.preview")
-    if not pipe.poll():
-        preview.warm_up()
     while True:
+        while not pipe.poll() and preview.warm_next_stage():
+            pass
         try:
             where, argument = pipe.recv()
         except (EOFError, OSError):

@@ -221,7 +221,7 @@ export function createCurate(page) {
     ),
     h(
       "details",
-      {},
+      { ontoggle: () => status.scrollIntoView({ block: "nearest" }) },
       h("summary", {}, "Merge, split, draw"),
       row(
         button("Merge", merge, { title: "Merge the selected events (m)" }),

@@ -25,7 +25,7 @@ export function say(text, { error = false, action = null } = {}) {
   message.append(h("button", { onclick: remove, "aria-label": "Close" }, "×"));
   box.append(message);
   while (box.children.length > 3) box.firstChild.remove();
-  setTimeout(remove, error ? 14000 : 5000);
+  setTimeout(remove, Math.max(error ? 14000 : 5000, 60 * text.length)); // time to read it
 }
 
 export const complain = (error) => {

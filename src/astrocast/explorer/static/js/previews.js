@@ -6,6 +6,7 @@ const KINDS = Object.keys(CHANGES);
 const MOST = 6;
 const NOTE =
   "Compared with the present result. The noise is measured in the crop, so a few events can differ.";
+const NO_RESULT = "All events are new, because there is no result to compare with.";
 
 /** Return a function that gives the outlines of a preview in a frame. */
 function outlinesOf(result) {
@@ -100,7 +101,7 @@ export function createPreviews(page, reuse) {
         {},
         h("table", {}, h("thead", {}, h("tr", {}, titles)), h("tbody", {}, list.map(showEntry))),
       ),
-      row(soft(NOTE), preview ? hide : null),
+      row(soft(page.info.has_events ? NOTE : NO_RESULT), preview ? hide : null),
     );
   }
 

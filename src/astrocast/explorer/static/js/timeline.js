@@ -72,7 +72,7 @@ export function createTimeline(page) {
     context.fillStyle = cssColour("--cursor");
     context.fillRect(scale.x(store.get().frame) - 1, 0, 2, height);
     context.restore();
-    label(context, page.info.has_events ? `${rows.length} events` : "no events", lane.raster);
+    label(context, String(rows.length), lane.raster, "events");
     if (page.registration) {
       label(context, "shift", lane.shift, `±${formatNumber(page.registration.largest)} px`);
       label(context, "agree", lane.agreement, "0–1");

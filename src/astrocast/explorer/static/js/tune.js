@@ -115,6 +115,9 @@ export function createTune(page) {
     stage = name;
     stopPreview();
     fill(lines); // of the other stage
+    fill(warnings);
+    previews.box.hidden = stage !== "detection";
+    store.set({ preview: null });
     state.textContent = "";
     build();
   }
@@ -193,6 +196,7 @@ export function createTune(page) {
     const mine = (running = { job: null });
     const isCurrent = () => running === mine;
     state.textContent = "computing …";
+    fill(warnings);
     try {
       await stopped;
       if (!isCurrent()) return;
@@ -226,7 +230,10 @@ export function createTune(page) {
     state.textContent = `done in ${job.seconds.toFixed(1)} s`;
     previews.add(job.result, wanted.settings, describeChanges(wanted.settings));
     drawLines(lines, job.result, wanted.frames[0], info.frame_rate);
-    for (const text of job.result.warnings.slice(0, 2)) say(text);
+    fill(
+      warnings,
+      job.result.warnings.map((text) => h("p.warning", {}, text)),
+    );
   }
 
   // ---- settings as text
@@ -256,6 +263,7 @@ export function createTune(page) {
   const live = h("input", { type: "checkbox", checked: true });
   const undoButton = button("Undo", undo, { title: "Undo the last change of a parameter" });
   const state = h("div.soft", { role: "status" });
+  const warnings = h("div");
   const lines = h("div");
   const copied = h("div");
   const length = numberField("Frames of the preview", CROP.frames, {
@@ -293,6 +301,7 @@ export function createTune(page) {
       state,
       previews.box,
       lines,
+      warnings,
     ),
     block(null, form),
     block(
