@@ -105,7 +105,7 @@ def test_a_late_half_does_not_replace_the_selection(visitor: Any) -> None:
     visitor.get(f"explorer.selectEvent({event})")
     visitor.get(f"explorer.player.go({(z0 + z1) // 2})")
     with held(visitor, "/splits") as release:
-        visitor.press("s")
+        visitor.page.locator("body").press("s")
         visitor.get(f"explorer.selectEvent({other})")
         release()
         visitor.until(f"explorer.rowOf({event}) === undefined")
@@ -117,7 +117,8 @@ def test_an_undo_waits_for_the_decision_before_it(visitor: Any) -> None:
     before = numbers(visitor)
     visitor.get(f"explorer.selectEvent({before[0]})")
     with held(visitor, "/judgements", requests=True) as release:
-        visitor.press("a", "Control+z")
+        visitor.page.locator("body").press("a")
+        visitor.press("Control+z")
         visitor.page.wait_for_timeout(300)
         release()
         visitor.until("explorer.store.get().events.redo === 'accept'")
@@ -130,7 +131,7 @@ def test_an_older_table_does_not_replace_a_newer_one(visitor: Any) -> None:
     visitor.get(f"explorer.selectEvent({event})")
     with held(visitor, "/events?") as release:  # as it was before the decision
         visitor.get("void explorer.loadEvents()")
-        visitor.press("a")
+        visitor.page.locator("body").press("a")
         visitor.until(f"explorer.statusOf({event}) === 'accepted'")
         release()
     assert visitor.get(f"explorer.statusOf({event})") == "accepted"
