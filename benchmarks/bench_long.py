@@ -55,7 +55,8 @@ delta.save(place / "df.h5", loc="df/ch0", chunk_strategy="XY")
 """,
     "detection": """
 from astrocast.detection.checkpoint import Checkpoint
-from astrocast.detection.run import DetectionInputs, detect
+from astrocast.detection.inputs import DetectionInputs
+from astrocast.detection.run import detect
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib as mpl
@@ -83,3 +85,33 @@ def s3_bucket() -> Iterator[str]:
         s3fs.S3FileSystem.clear_instance_cache()
         gc.collect()  # connections end here, where their warnings are no errors
     server.stop()
+
+
+#: takes the place of the program of SLURM: it runs a job on this computer
+SBATCH = """#!/bin/sh
+cp "$1" "{folder}/job.sh"
+setsid sh "{folder}/job.sh" > "{folder}/job.log" 2>&1 &
+echo $! > "{folder}/job.pid"
+echo "Submitted batch job 17"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder in which a stand-in for SLURM keeps the script of its one job."""
+    pytest.importorskip("dask_jobqueue")
+    folder = tmp_path / "slurm"
+    programs = folder / "bin"
+    programs.mkdir(parents=True)
+    for name, text in (
+        ("sbatch", SBATCH.format(folder=folder)),
+        ("scancel", f'#!/bin/sh\necho "$@" > "{folder}/cancelled"\n'),
+    ):
+        (programs / name).write_text(text, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(folder)
+    yield folder
+    if (folder / "job.pid").exists():
+        with suppress(ProcessLookupError):
+            os.killpg(int((folder / "job.pid").read_text()), signal.SIGKILL)

@@ -109,6 +109,12 @@ from astrocast.analysis.statistics import compare_groups
 print(comparison.sentence())
 
 # %%
+# Only the durations differ in these movies. Other numbers can still show a difference:
+# the measured peak and rise depend a little on how long an event is (see what is
+# said of errors on the page about physiology). With ``peak_dff`` these twelve
+# recordings give a p of about .02 although the amplitudes are equal. Decide before you
+# look which number answers your question.
+#
 # With one animal per group the comparison refuses: the difference between two animals
 # is not that between two groups.
 #

@@ -222,7 +222,8 @@ def test_pretrained_weights_of_another_context_are_refused_in_numbers(
 ) -> None:
     path = write_legacy(tmp_path / "a.h5", make_unet(context=6))
     with pytest.raises(
-        InvalidConditionError, match="need 6 context frames, but pre_post_frame gives 4"
+        InvalidConditionError,
+        match=r"needs 6 context frames, but .* gives 4",
     ):
         Denoiser(**SMALL | {"pretrained_weights": path}).run(truth()[1])
 

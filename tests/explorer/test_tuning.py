@@ -99,9 +99,16 @@ def test_lines_of_a_crop_move_as_those_of_the_recording(
     for bidi in (3, -3):
         settings = RunSettings.checked(motion={"bidi": bidi, "max_shifts": 8})
         crop = Crop(
-            "motion", settings, path, "data/ch0", None,
-            (first, first + 64), (10, 90), (0, 20), None,
-        )  # fmt: skip
+            "motion",
+            settings,
+            path,
+            "data/ch0",
+            None,
+            (first, first + 64),
+            (10, 90),
+            (0, 20),
+            None,
+        )
         numbers = preview(crop)["numbers"]
         found[bidi] = numbers["crispness before"]
     # where lines are not aligned, the blur of the mean image mixes two places

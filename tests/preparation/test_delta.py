@@ -253,6 +253,17 @@ def test_bad_input_says_what_to_do(tmp_path: Path) -> None:
         Delta(3).run(3)
 
 
+@pytest.mark.parametrize("baseline", ["minimum", "percentile"])
+@pytest.mark.parametrize("frame", [3, 5, 8])
+def test_invalid_values_in_frames_beside_a_block_are_named(baseline, frame) -> None:
+    holes = movie_of(12, dtype="float32")
+    holes[frame, 1, 1] = np.nan
+    chosen = DeltaSettings(window=3, baseline=baseline)
+    corrected = baseline_kinds.baseline_recording(open_recording(holes), chosen)
+    with pytest.raises(InvalidValueError, match=f"the first in frame {frame}"):
+        corrected.read(5, 7)
+
+
 def test_signature_equals_the_settings() -> None:
     parameters = dict(inspect.signature(Delta.run).parameters)
     parameters.pop("self")

@@ -66,29 +66,88 @@ def test_most_blurred_frames_are_found_in_dim_recordings() -> None:
         {"events": 40, "kinds": ("growing",)},
         {"events": 20, "photons": 3.0},
         {"events": 0, "z_drift": 0.09},
+        {"events": 10, "bleach_fraction": 0.6, "bleach_time": 30.0},
+        {"events": 20, "kinds": ("travelling",), "seed": 2},
+        {"events": 60, "kinds": ("growing",), "seed": 1},
     ],
-    ids=["calm", "full of events", "3 photons", "slow drift of the focus"],
+    ids=[
+        "calm",
+        "events",
+        "3 photons",
+        "slight drift of the focus",
+        "bleaching",
+        "travelling events",
+        "full of events",
+    ],
 )
 def test_no_frame_is_out_of_focus(changes: dict[str, Any]) -> None:
     assert blurred_frames(corrected(simulated(**changes)[1])) == []
 
 
+def cells(number: int, rng: np.random.Generator) -> Array:
+    points = np.zeros((96, 96))
+    points[tuple(rng.integers(0, 96, (2, number)))] = rng.uniform(0.5, 2, number)
+    return np.asarray(ndimage.gaussian_filter(points, 1.5))
+
+
+def two_planes(other: Array, photons: float = 1.0) -> Array:
+    """Return a movie in which the share ``other`` (frame,) of the light is of cells
+    that lie in another plane.
+    """
+    rng = np.random.default_rng(0)
+    first, second = cells(250, rng), cells(250, rng)
+    share = other[:, None, None]
+    light = 100 + 2000 * ((1 - share) * first + share * second)
+    return rng.poisson(photons * light).astype(np.uint16)
+
+
 def test_a_stretch_of_frames_from_another_plane() -> None:
     """Twelve frames show 40 % of the cells, and others; the frames around are good."""
-    rng = np.random.default_rng(0)
-
-    def cells(number: int) -> Array:
-        points = np.zeros((96, 96))
-        points[tuple(rng.integers(0, 96, (2, number)))] = rng.uniform(0.5, 2, number)
-        return np.asarray(ndimage.gaussian_filter(points, 1.5))
-
-    own, other = cells(250), cells(250)
-    planes = np.repeat(own[None], 80, axis=0)
-    planes[40:52] = 0.4 * own + 0.6 * other
-    light = 100 + 2000 * planes
-    mc = corrected(rng.poisson(light).astype(np.uint16))
+    other = np.zeros(80)
+    other[40:52] = 0.6
+    mc = corrected(two_planes(other))
     assert blurred_frames(mc) == list(range(40, 52))
     assert mc.bad_frames.sum() == 12
+
+
+TIMES = np.arange(100)
+COURSES = {
+    "away and back": np.clip(1 - np.abs(TIMES - 60) / 20, 0, 1),
+    "away for good": np.clip((TIMES - 50) / 30, 0, 1),
+}
+
+
+@pytest.mark.parametrize("photons", [1.0, 0.05])
+@pytest.mark.parametrize("name", COURSES)
+def test_tissue_that_moves_slowly_to_another_plane(name: str, photons: float) -> None:
+    """Frames that show mostly the other plane are left out, all others are used."""
+    other = COURSES[name]
+    mc = corrected(two_planes(other, photons))
+    assert mc.bad_frames[other > 0.65].all()
+    assert not mc.bad_frames[other < 0.35].any()
+
+
+@pytest.mark.parametrize("photons", [1.0, 0.05])
+def test_a_slow_drift_of_the_focus(photons: float) -> None:
+    """The blur grows over the last half of the recording, to 3 pixels."""
+    blur = np.clip((TIMES - 50) / 30, 0, 1) * 3.0
+    rng = np.random.default_rng(0)
+    scene = cells(250, rng)
+    light = np.stack([ndimage.gaussian_filter(scene, b) for b in blur])
+    mc = corrected(rng.poisson(photons * (100 + 2000 * light)).astype(np.uint16))
+    assert mc.bad_frames[blur >= 2.7].mean() > 0.9
+    assert not mc.bad_frames[blur <= 1.0].any()
+    named = set(mc.frame_quality["frame"])
+    assert set(np.flatnonzero(blur >= 2.0)) <= named
+
+
+def test_a_drift_over_the_whole_recording_is_named() -> None:
+    """The pattern changes by half of its sd; the fine structure stays for long."""
+    mc = corrected(simulated(events=10, z_drift=0.5)[1])
+    assert set(range(25)) <= set(blurred_frames(mc)) | set(
+        np.flatnonzero(mc.bad_frames)
+    )
+    assert not mc.bad_frames[30:].any()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

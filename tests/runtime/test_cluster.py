@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +174,10 @@ def test_parts_of_wide_frames_give_the_same_bytes(
     monkeypatch.setattr(tiles, "SIDE", 24)
     monkeypatch.setattr(rectangles, "RECTANGLE_BYTES", 4000)
     monkeypatch.setattr(
-        rectangles, "plan_rectangles",
+        rectangles,
+        "plan_rectangles",
         lambda *args: plan_rectangles(*args, budget=4000),
-    )  # fmt: skip
+    )
     there = files_of(run_stages(store[0], tmp_path / "cluster"))
     assert {"SearchTile", "CopyRectangle"} < set(tasks)
     client.close()
@@ -405,9 +406,13 @@ def test_piecewise_motion_gives_the_same_bytes(
             client.close()
         motion = MotionCorrection(logging_level=40)
         motion.run(
-            store[0], "data/ch0", max_shifts=(5, 5), pw_rigid=True,
-            strides=(16, 16), overlaps=(8, 8),
-        )  # fmt: skip
+            store[0],
+            "data/ch0",
+            max_shifts=(5, 5),
+            pw_rigid=True,
+            strides=(16, 16),
+            overlaps=(8, 8),
+        )
         motion.save(tmp_path / f"{name}.zarr", "mc/ch0", chunks=(16, 24, 40))
         assert motion.registration.fields is not None
     assert {"EstimateTask", "MoveBack"} <= set(tasks)
@@ -445,9 +450,12 @@ def test_a_network_is_evaluated_by_workers(
                 if name == "here":
                     client.close()
                 generator.infer(
-                    network, output=tmp_path / f"{name}.zarr", out_loc="x",
-                    engine=engine, chunk_size=16,
-                )  # fmt: skip
+                    network,
+                    output=tmp_path / f"{name}.zarr",
+                    out_loc="x",
+                    engine=engine,
+                    chunk_size=16,
+                )
     assert "PredictFrames" in tasks
     there, here = (files_of(tmp_path / f"{n}.zarr") for n in ("there", "here"))
     for files in (there, here):  # says when it was made
@@ -475,43 +483,16 @@ def test_a_scheduler_is_found_by_its_file(local_cluster: Any, tmp_path: Path) ->
     assert os.getpid() not in {process for _, process in found}
 
 
-#: takes the place of the program of SLURM: it runs a job on this computer
-SBATCH = """#!/bin/sh
-cp "$1" "{folder}/job.sh"
-setsid sh "{folder}/job.sh" > "{folder}/job.log" 2>&1 &
-echo $! > "{folder}/job.pid"
-echo "Submitted batch job 17"
-"""
-
-
-def test_jobs_of_slurm_compute_tasks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_of_slurm_compute_tasks(slurm: Path) -> None:
     """SLURM itself is not here: a stand-in for `sbatch` runs the script it gets."""
-    pytest.importorskip("dask_jobqueue")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in (
-        ("sbatch", SBATCH.format(folder=tmp_path)),
-        ("scancel", f'#!/bin/sh\necho "$@" > "{tmp_path}/cancelled"\n'),
-    ):
-        (programs / name).write_text(text, encoding="utf-8")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
     asked = "jobs=1,cores=3,memory=2GB,walltime=00:07:00,queue=short,account=lab"
-    try:
-        with connect(None, asked, for_blocks=True) as client:
-            client.wait_for_workers(1, timeout=240)
-            assert list(client.nthreads().values()) == [3]
-            found = list(map_tasks(process_of, range(8), None))
-    finally:
-        if (tmp_path / "job.pid").exists():
-            with suppress(ProcessLookupError):
-                os.killpg(int((tmp_path / "job.pid").read_text()), signal.SIGKILL)
+    with connect(None, asked, for_blocks=True) as client:
+        client.wait_for_workers(1, timeout=240)
+        assert list(client.nthreads().values()) == [3]
+        found = list(map_tasks(process_of, range(8), None))
     assert [item for item, _ in found] == list(range(8))
     assert os.getpid() not in {process for _, process in found}
-    script = (tmp_path / "job.sh").read_text(encoding="utf-8")
+    script = (slurm / "job.sh").read_text(encoding="utf-8")
     for line in (
         "#SBATCH -p short",
         "#SBATCH -A lab",
@@ -521,7 +502,7 @@ def test_jobs_of_slurm_compute_tasks(
     ):
         assert line in script.splitlines()
     assert "--nthreads 3" in script
-    assert (tmp_path / "cancelled").read_text().split() == ["17"]
+    assert (slurm / "cancelled").read_text().split() == ["17"]
 
 
 def take_environment(values: dict[str, str]) -> None:
@@ -550,9 +531,11 @@ def test_a_run_from_s3_to_s3_on_workers(
             client.close()
         movies = f"{s3_bucket}/{name}" if name == "there" else None
         settings = RunSettings.checked(
-            frame_rate=10.0, movies=movies, storage="zarr",
+            frame_rate=10.0,
+            movies=movies,
+            storage="zarr",
             conversion={"loc_in": "data/ch0"},
-        )  # fmt: skip
+        )
         with open_recording(source, "data/ch0") as recording:
             result = run_recording(recording, tmp_path / name, settings)
             assert "detection" in result.computed

@@ -18,6 +18,7 @@ from astrocast.runtime.fingerprint import (
     describe_result,
     fingerprint,
 )
+from astrocast.settings.detection import DetectionSettings
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -33,6 +34,23 @@ plain_values = st.recursive(
 def test_the_order_of_keys_does_not_matter(values: dict) -> None:
     other = dict(reversed(list(values.items())))
     assert fingerprint(values) == fingerprint(other)
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_a_whole_number_is_the_same_as_int_and_as_float(value: int) -> None:
+    assert fingerprint(value) == fingerprint(float(value))
+    assert fingerprint({"a": [value]}) == fingerprint({"a": (float(value),)})
+    assert fingerprint(value) != fingerprint(value + 0.5 if abs(value) < 2**51 else 0.5)
+    assert fingerprint(value) != fingerprint(str(value))
+
+
+def test_equal_settings_have_equal_fingerprints_and_texts() -> None:
+    given, default = DetectionSettings(smooth_sigma=2.0), DetectionSettings()
+    assert given == default
+    assert given.model_dump_json() == default.model_dump_json()
+    assert fingerprint(given.model_dump()) == fingerprint(default.model_dump())
+    other = DetectionSettings(smooth_sigma=2.5)
+    assert fingerprint(other.model_dump()) != fingerprint(default.model_dump())
 
 
 def test_the_order_of_a_set_does_not_matter() -> None:

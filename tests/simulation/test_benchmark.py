@@ -1,11 +1,15 @@
 """The benchmark counts known events, and caches the recordings that it renders."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from astrocast.errors import InvalidValueError
+from astrocast.io.writing.files import Replacement
 from astrocast.simulation import SimulationSettings, Simulator, cases
 from astrocast.simulation.benchmark import (
     Row,
@@ -68,7 +72,7 @@ def test_the_truth_is_moved_to_where_the_registered_movie_rests(case):
 def test_a_case_is_rendered_once(case, cache, monkeypatch):
     monkeypatch.setattr(cases, "_make", lambda *_: pytest.fail("rendered again"))
     assert prepare_case(SMALL, cache) == case
-    assert not [p for p in cache.iterdir() if p.name.startswith("unfinished-")]
+    assert list(cache.iterdir()) == [case.folder]
 
 
 def test_an_interrupted_case_leaves_nothing(tmp_path, monkeypatch):
@@ -79,6 +83,23 @@ def test_an_interrupted_case_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="interrupted"):
         prepare_case(SMALL, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_killed_process_is_removed(tmp_path, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    running = Replacement(tmp_path / "case").beside
+    killed = running.with_name(
+        running.name.replace(f"-{os.getpid()}-", f"-{process.pid}-")
+    )
+    running.mkdir()
+    killed.mkdir()
+    (killed / "recording.h5").write_bytes(b"half")
+    monkeypatch.setattr(
+        cases, "_make", lambda _, folder: (folder / cases.EVENTS).touch()
+    )
+    made = prepare_case(SMALL, tmp_path)
+    assert set(tmp_path.iterdir()) == {made.folder, running}
 
 
 def test_a_full_cache_loses_the_oldest_case(tmp_path, monkeypatch):

@@ -59,7 +59,9 @@ def test_the_cohort_holds_the_events_of_all_runs(study: Path):
     few = cohort.read(["z0"], where={"z0": (None, 20), "recording": ["one"]})
     assert len(few) == ((expected["z0"] <= 20) & (expected["recording"] == "one")).sum()
     assert len(pd.read_csv(study / "events.csv")) == len(expected)
-    with pytest.raises(DatasetNotFoundError, match="no columns nothing; it has"):
+    with pytest.raises(
+        DatasetNotFoundError, match="the cohort has no column 'nothing'; it has"
+    ):
         cohort.read(["nothing"])
 
 
@@ -146,6 +148,23 @@ def test_results_are_those_of_a_single_run(
             assert path.read_bytes() == twin.read_bytes(), path
             compared += 1
     assert compared == 3
+
+
+@pytest.mark.filterwarnings("default")
+def test_recordings_are_jobs_of_slurm(
+    study: Path, recordings: Path, tmp_path: Path, slurm: Path
+):
+    """A job of two cores computes one recording after the other, on both cores."""
+    words = ["batch", str(recordings / "with_broken.csv"), "-o", str(tmp_path / "out")]
+    words += ["--set", "motion.enabled=false"]
+    done = CliRunner().invoke(app, [*words, "--slurm", "jobs=1,cores=2,memory=4GB"])
+    assert done.exit_code == 1, done.output
+    assert "2 of 3 recordings are complete; failed: broken" in done.output
+    for name in ("events.parquet", "events.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (study / name).read_bytes()
+    script = (slurm / "job.sh").read_text(encoding="utf-8")
+    assert "#SBATCH --cpus-per-task=2" in script.splitlines()
+    assert "--nthreads 1" in script
 
 
 def test_a_process_that_is_killed_is_one_failure(

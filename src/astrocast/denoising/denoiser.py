@@ -311,7 +311,7 @@ class Denoiser:
             settings.learning_rate, settings.steps, 60 * settings.minutes, self.clock
         )
         model, align = start_model(
-            settings, window.channels, (recording.shape[1], recording.shape[2])
+            settings, window, (recording.shape[1], recording.shape[2])
         )
         pool = load_pool(recording, scaling, window, settings.patch_size, align)
         self.training = train(model, pool, settings, schedule)

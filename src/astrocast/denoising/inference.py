@@ -174,16 +174,6 @@ def load_model(model: Any) -> tuple[UNet | None, Any]:
     return unet_from_model(model), model
 
 
-def check_context(found: int | None, window: Window) -> None:
-    """Raise an error if a model needs another number of context frames."""
-    if found is not None and found != window.channels:
-        raise InvalidConditionError(
-            f"the model needs {found} context frames, but pre_post_frame gives"
-            f" {window.channels} ({window.context[0]} before and {window.context[1]}"
-            " after); set pre_post_frame to match the model"
-        )
-
-
 def prepare_prediction(
     recording: Recording,
     model: Any,
@@ -201,7 +191,7 @@ def prepare_prediction(
     for an integer recording: integers cannot represent a normalised signal.
     """
     unet, keras_model = load_model(model)
-    check_context(unet.context if unet else keras_model.input_shape[-1], window)
+    window.check_model(unet.context if unet else keras_model.input_shape[-1])
     if recording.shape[0] < window.length:
         raise InvalidConditionError(
             f"the recording has {recording.shape[0]} frames, but the model needs at"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocast.errors import InvalidConditionError
 from astrocast.io import Recording
 from astrocast.settings.denoising import GeneratorSettings, both
 
@@ -49,6 +50,23 @@ class Window:
     def channels(self) -> int:
         """Number of context frames."""
         return sum(self.context)
+
+    def check_model(self, found: int | None) -> None:
+        """Raise an error if a model has another number of context frames.
+
+        ``found``: context frames of the model; None if it accepts any number.
+
+        Raises
+        ------
+        InvalidConditionError
+            The numbers differ.
+        """
+        if found is not None and found != self.channels:
+            raise InvalidConditionError(
+                f"the model needs {found} context frames, but pre_post_frame gives"
+                f" {self.channels} ({self.context[0]} before and {self.context[1]}"
+                " after); set pre_post_frame to match the model"
+            )
 
     @property
     def offsets(self) -> NDArray[np.intp]:

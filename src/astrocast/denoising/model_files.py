@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.denoising.architecture import KNOWN_LAYERS
+from astrocast.denoising.items import Window
 from astrocast.errors import FormatError, InvalidValueError, RecordingNotFoundError
 from astrocast.io.writing.files import replacing
 from astrocast.kernels.denoising.unet_layout import UNet, unet_from_arrays
@@ -88,6 +89,19 @@ def read_network(path: str | Path) -> SavedNetwork:
             " differs. Take the file from a copy, or train again"
         )
     return SavedNetwork(unet, found, record)
+
+
+def read_pretrained(path: str | Path, window: Window) -> UNet:
+    """Return the U-Net of a model file, for training with the context of ``window``.
+
+    Raises
+    ------
+    InvalidConditionError
+        The network needs another number of context frames; see also `read_network`.
+    """
+    unet = read_network(path).unet
+    window.check_model(unet.context)
+    return unet
 
 
 def checksum_weights(unet: UNet) -> str:

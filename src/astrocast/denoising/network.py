@@ -6,12 +6,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from astrocast.denoising.architecture import build_model, unet_from_model
+from astrocast.denoising.architecture import (
+    build_model,
+    model_from_unet,
+    unet_from_model,
+)
 from astrocast.denoising.backend import import_keras, on_device
 from astrocast.denoising.callbacks import BestWeights
 from astrocast.denoising.generator import SubFrameGenerator
 from astrocast.denoising.losses import annealed_loss, find_loss, mean_squareroot_error
-from astrocast.denoising.model_files import read_network, write_network
+from astrocast.denoising.model_files import read_pretrained, write_network
 from astrocast.errors import (
     InvalidConditionError,
     InvalidTypeError,
@@ -268,24 +272,16 @@ class Network:
 
     def _build(self) -> Any:
         """Return a new Keras model, or one with the pretrained weights."""
-        settings, context = self.settings, self.train_generator.window.channels
-        if settings.pretrained_weights is None:
-            return build_model(
-                context,
-                settings.n_stacks,
-                settings.kernel,
-                settings.batchNormalize,
-                settings.seed,
-            )
-        unet = read_network(settings.pretrained_weights).unet
-        if unet.context != context:
-            raise InvalidConditionError(
-                f"the pretrained weights need {unet.context} context frames, but the"
-                f" generator gives {context}; set pre_post_frame to match the weights"
-            )
-        model = build_model(context, unet.n_stacks, unet.filters)
-        model.set_weights(unet.arrays())
-        return model
+        settings, window = self.settings, self.train_generator.window
+        if settings.pretrained_weights is not None:
+            return model_from_unet(read_pretrained(settings.pretrained_weights, window))
+        return build_model(
+            window.channels,
+            settings.n_stacks,
+            settings.kernel,
+            settings.batchNormalize,
+            settings.seed,
+        )
 
     def _check_sizes(self) -> None:
         """Raise an error if patches and context do not fit the network."""

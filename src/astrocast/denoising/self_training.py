@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from astrocast.denoising.architecture import build_model, unet_from_model, weights_of
+from astrocast.denoising.architecture import (
+    build_model,
+    model_from_unet,
+    unet_from_model,
+    weights_of,
+)
 from astrocast.denoising.backend import import_keras
 from astrocast.denoising.callbacks import Schedule
-from astrocast.denoising.model_files import read_network
+from astrocast.denoising.items import Window
+from astrocast.denoising.model_files import read_pretrained
 from astrocast.denoising.training_pool import TrainingPool
 from astrocast.errors import (
     AstrocastWarning,
@@ -56,7 +62,7 @@ class BestSoFar:
 
 
 def start_model(
-    settings: DenoiserSettings, context: int, frame: tuple[int, int]
+    settings: DenoiserSettings, window: Window, frame: tuple[int, int]
 ) -> tuple[Any, int]:
     """Return the initial Keras model and the alignment of its patches.
 
@@ -65,27 +71,18 @@ def start_model(
     unet = (
         None
         if settings.pretrained_weights is None
-        else read_network(settings.pretrained_weights).unet
+        else read_pretrained(settings.pretrained_weights, window)
     )
-    if unet is not None and unet.context != context:
-        raise InvalidConditionError(
-            f"the pretrained weights need {unet.context} context frames, but "
-            f"pre_post_frame gives {context}; set pre_post_frame to match"
-        )
     align = 2 ** ((settings.n_stacks if unet is None else unet.n_stacks) - 1)
     if min(frame) < align:
         raise InvalidConditionError(
             f"frames of {frame} pixels are smaller than {align}; use fewer n_stacks"
         )
-    if unet is None:
-        return (
-            build_model(
-                context, settings.n_stacks, settings.kernel, seed=settings.seed
-            ),
-            align,
-        )
-    model = build_model(context, unet.n_stacks, unet.filters)
-    model.set_weights(unet.arrays())
+    if unet is not None:
+        return model_from_unet(unet), align
+    model = build_model(
+        window.channels, settings.n_stacks, settings.kernel, seed=settings.seed
+    )
     return model, align
 
 

@@ -15,33 +15,26 @@ from astrocast.detection.checkpoint import (
     is_finished,
     open_checkpoint,
 )
-from astrocast.detection.preconditions import (
-    check_in_force,
-    check_shapes,
-    derive_levels,
-    find_bad_frames,
-    search_undenoised,
-    signal_kind_of,
-    widest_border,
+from astrocast.detection.inputs import (
+    DetectionMovies,
+    open_movies,
+    prefer_undenoised,
+    prepare_inputs,
 )
-from astrocast.detection.run import DetectionInputs, detect
+from astrocast.detection.preconditions import check_in_force, derive_levels
+from astrocast.detection.run import detect
 from astrocast.detection.shared_recording import hold_recording, remove_memory_map
 from astrocast.detection.single_event import SharedArray, characterise, read_shared
-from astrocast.detection.threshold.preliminary import border_widths, known_registration
 from astrocast.errors import (
     AstrocastWarning,
     InvalidValueError,
     OutputExistsError,
     stack_level,
 )
-from astrocast.io import open_recording
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, last_part
 from astrocast.io.recording import Recording
 from astrocast.io.stores.event_store import store_path
-from astrocast.io.views import SlicedRecording
-from astrocast.runtime.fingerprint import describe_content
 from astrocast.runtime.instance_logger import instance_logger
-from astrocast.runtime.stage_input import open_stage_input
 from astrocast.runtime.threads import worker_threads
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.detection import DetectionSettings
@@ -82,7 +75,7 @@ class Detector:
         else:
             # for a URL: its last part; results are written to the current directory
             name = str(input_path)
-            self.input_path = Path(name.rsplit("/", 1)[-1] if is_url(name) else name)
+            self.input_path = Path(last_part(name) if is_url(name) else name)
             self._source = name if is_url(name) else self.input_path
         self.output = Path(output) if output is not None else None
         self.logger = instance_logger("astrocast.detection", logging_level)
@@ -277,66 +270,50 @@ class Detector:
         target = (
             self.output if self.output is not None else store_path(self.input_path, loc)
         )
+        calibrated = (
+            (calibration or CalibratedSettings()) if method == "calibrated" else None
+        )
         with ExitStack() as stack:
-            recording = stack.enter_context(
-                open_stage_input(self._source, loc, check_channels=check_channels)
+            movies = open_movies(
+                self._source,
+                loc,
+                signal_loc,
+                fluorescence_loc,
+                stack,
+                check_channels=check_channels,
             )
+            if calibrated:
+                movies = prefer_undenoised(movies, stack, self.logger)
             pool = (
                 stack.enter_context(worker_threads("detect"))
                 if settings.parallel
                 else None
             )
-            signal = (
-                stack.enter_context(open_recording(self._source, signal_loc))
-                if signal_loc
-                else None
-            )
-            light = (
-                stack.enter_context(open_recording(self._source, fluorescence_loc))
-                if fluorescence_loc
-                else None
-            )
-            calibrated = (
-                (calibration or CalibratedSettings())
-                if method == "calibrated"
-                else None
-            )
-            if calibrated and signal is None:
-                recording, signal = search_undenoised(recording, stack, self.logger)
             self.output_directory = self._run(
-                recording, signal, light, settings, loc, target, pool, calibrated
+                movies, settings, calibrated, loc, target, pool
             )
         return self.output_directory
 
     def _run(
         self,
-        recording: Recording,
-        signal: Recording | None,
-        light: Recording | None,
+        movies: DetectionMovies,
         settings: DetectionSettings,
+        calibrated: CalibratedSettings | None,
         loc: str | None,
         target: Path,
         pool: Executor | None,
-        calibrated: CalibratedSettings | None,
     ) -> Path:
-        check_shapes(recording, signal, light)
-        kind = signal_kind_of(recording, signal, calibrated is not None)
-        worked_on, registration = recording, known_registration(recording)
-        border = border_widths(recording.shape, settings, registration)
-        bad_frames, judged = find_bad_frames(recording, registration)
-        if calibrated and registration is not None:
-            # the pixels that registration filled at the edges are not valid
-            border = widest_border(border, registration.border)
-        if settings.z_slice is not None:
-            worked_on = SlicedRecording(recording, *settings.z_slice)
-            signal = _slice_frames(signal, settings.z_slice)
-            light = _slice_frames(light, settings.z_slice)
-            if bad_frames is not None:
-                bad_frames = bad_frames[slice(*settings.z_slice)]
-        parameters = {"loc": loc} | _list_parameters(
-            settings, calibrated, signal, light
+        searched, known = prepare_inputs(
+            movies, settings, is_calibrated=calibrated is not None
         )
-        who = describe_detection(parameters, worked_on)
+        parameters = {
+            "loc": loc,
+            "method": "calibrated" if calibrated else "default",
+            **settings.model_dump(),
+            **({"calibration": calibrated.model_dump()} if calibrated else {}),
+            **movies.slice_frames(settings.z_slice).describe(),
+        }
+        who = describe_detection(parameters, searched)
         if self.output is not None and target.exists():
             raise OutputExistsError(
                 f"the output {target} exists; choose another output, or remove it"
@@ -347,13 +324,10 @@ class Detector:
         with open_checkpoint(target, who) as checkpoint:
             if checkpoint.resumed:
                 self.logger.info("resuming the interrupted run in %s", checkpoint.path)
-            levels = derive_levels(worked_on, settings, calibrated)
+            levels = derive_levels(searched, settings, calibrated)
             settings = settings.model_copy(update=levels)
             parameters |= {f"{name} (auto)": level for name, level in levels.items()}
-            with hold_recording(worked_on, settings, checkpoint.path) as at_hand:
-                known = DetectionInputs(
-                    border, bad_frames, signal, light, kind, recording.shape[0], judged
-                )
+            with hold_recording(searched, settings, checkpoint.path) as at_hand:
                 found = detect(
                     at_hand,
                     settings,
@@ -431,30 +405,3 @@ class Detector:
             Path of the file, or the array that maps it. A missing file is not an error.
         """
         remove_memory_map(file_path)
-
-
-def _slice_frames(
-    recording: Recording | None, frames: tuple[int, int]
-) -> Recording | None:
-    """Return the frames (first, last + 1) of a recording; None for None."""
-    return None if recording is None else SlicedRecording(recording, *frames)
-
-
-def _list_parameters(
-    settings: DetectionSettings,
-    calibrated: CalibratedSettings | None,
-    signal: Recording | None,
-    light: Recording | None,
-) -> dict[str, Any]:
-    """Return all parameters on which the result depends, for the event store."""
-    parameters: dict[str, Any] = {
-        "method": "calibrated" if calibrated else "default",
-        **settings.model_dump(),
-    }
-    if calibrated:
-        parameters["calibration"] = calibrated.model_dump()
-    if signal is not None:
-        parameters |= {"signal_loc": signal.loc, "signal": describe_content(signal)}
-    if light is not None:
-        parameters["fluorescence_loc"] = light.loc
-    return parameters

@@ -40,13 +40,13 @@ from astrocast.detection.events.table_rows import (
     write_table,
 )
 from astrocast.detection.events.traces_and_map import measure_and_map_events
+from astrocast.detection.inputs import DetectionInputs
 from astrocast.detection.threshold.activity import Tap, lead_frames
 from astrocast.detection.threshold.preliminary import absolute_level, whole_course_peaks
 from astrocast.events.measure_schema import Units, measure_columns
 from astrocast.events.schema import HIDDEN, OVERLAP_VOXELS, Column
 from astrocast.io.recording import Recording, RecordingWriter
 from astrocast.io.registry import create_recording
-from astrocast.io.signal_kind import SignalKind
 from astrocast.io.stores.event_map import create_event_map, write_time_map
 from astrocast.io.stores.event_store import META
 from astrocast.io.stores.event_table_writer import EventTableWriter
@@ -63,39 +63,6 @@ class DetectionCounts:
 
     events: int
     invalid_voxels: int
-
-
-@dataclass(frozen=True)
-class DetectionInputs:
-    """Input of a detection besides the recording in which events are detected.
-
-    Parameters
-    ----------
-    border
-        Pixels at (top, bottom, left, right) in which nothing is detected.
-    bad_frames
-        bool (frame,): bad frames; None if the quality is unknown.
-    signal
-        Recording from which traces are taken; None: the recording itself.
-    fluorescence
-        Recording for F0; None: the recording itself if it contains fluorescence.
-    signal_kind
-        Kind of the signal from which traces are taken.
-    frames
-        Number of frames of the whole recording if a slice of it is processed; 0: that
-        of the recording itself.
-    judged
-        Whether ``bad_frames`` is complete; otherwise the calibrated detection searches
-        for bad frames.
-    """
-
-    border: tuple[int, int, int, int]
-    bad_frames: NDArray[np.bool_] | None
-    signal: Recording | None = None
-    fluorescence: Recording | None = None
-    signal_kind: SignalKind = "dF"
-    frames: int = 0
-    judged: bool = False
 
 
 @contextmanager
@@ -267,7 +234,7 @@ def _measure_for_publication(
 
     ``is_raw``: the recording contains fluorescence, unless its attributes state dF.
     """
-    movies = _choose_movies(recording, known, segmentation, is_raw)
+    movies = _choose_movies(recording, known, segmentation, is_raw, pool)
     with track("detection: amplitudes and times", recording.shape[0]) as advance:
         measures = measure_footprints(
             movies, segmentation, event_runs(segmentation), pool, advance
@@ -292,6 +259,7 @@ def _choose_movies(
     known: DetectionInputs,
     segmentation: Segmentation,
     is_raw: bool,
+    pool: Executor | None,
 ) -> MeasuredMovies:
     """Return the movies for amplitudes: dF and, if available, fluorescence."""
     signal = known.signal or recording
@@ -302,5 +270,5 @@ def _choose_movies(
         relative = known.signal_kind == "dFF"
         return MeasuredMovies(signal, fluorescence, relative=relative)
     with track("detection: mean image", recording.shape[0]) as advance:
-        reference = mean_image(signal, segmentation.blocks, advance)
+        reference = mean_image(signal, segmentation.blocks, advance, pool)
     return MeasuredMovies(signal, signal, reference)

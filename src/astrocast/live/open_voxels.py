@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.calibrated.divide import Voxels
+from astrocast.detection.calibrated.batches import Voxels
 from astrocast.kernels.masks.runs import Runs, first_voxels
 from astrocast.kernels.segmentation.open_regions import (
     OpenRegions,

@@ -95,9 +95,8 @@ class BaselineRecording(DerivedRecording):
         """
         first = max(0, start - halo)
         frames = self.source.read(first, min(stop + halo, self.shape[0]), rows, columns)
-        inner = slice(start - first, stop - first)
-        check_finite(frames[inner], start)
-        return frames, inner
+        check_finite(frames, first)
+        return frames, slice(start - first, stop - first)
 
     def add(self, count: int) -> None:
         """Add to the number of divisors raised to the floor."""

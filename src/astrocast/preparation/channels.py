@@ -18,6 +18,7 @@ from astrocast.errors import (
     InvalidValueError,
     stack_level,
 )
+from astrocast.io.naming import last_part
 from astrocast.io.recording import ALL, Metadata, Recording
 from astrocast.io.views import (
     DerivedRecording,
@@ -227,7 +228,7 @@ def subtract(
     if background is None or reduction is None:  # None only without background
         return channels
     if isinstance(background, str):
-        named = [c for c in channels if background in (c.name, c.name.split("/")[-1])]
+        named = [c for c in channels if background in (c.name, last_part(c.name))]
         if len(named) != 1 or len(channels) == 1:
             raise DatasetNotFoundError(
                 f"subtract_background is {background!r}; expected one of at least two"

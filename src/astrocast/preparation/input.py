@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocast.errors import AstrocastWarning, stack_level
 from astrocast.io.access import allowing
 from astrocast.io.chunks import check_chunks, infer_chunks
-from astrocast.io.naming import is_url
+from astrocast.io.naming import is_url, last_part
 from astrocast.io.recording import Recording
 from astrocast.io.registry import (
     create_recording,
@@ -411,7 +411,7 @@ def channel_path(path: Path, name: str) -> Path:
     """Return the path for one of several channels: the store, or a separate file."""
     if path.suffix.lower() not in SINGLE:
         return path
-    return path.with_name(f"{path.stem}_{name.split('/')[-1]}{path.suffix}")
+    return path.with_name(f"{path.stem}_{last_part(name)}{path.suffix}")
 
 
 def provenance(settings: ConversionSettings, recording: Recording) -> dict[str, Any]:

@@ -25,7 +25,10 @@ from astrocast.kernels.registration.repair_shifts import (
     neighbour_shifts,
 )
 from astrocast.kernels.registration.robust_model import RobustModel
-from astrocast.kernels.registration.sharpness import judge_sharpness, relative_sharpness
+from astrocast.kernels.registration.sharpness import (
+    find_changed_pattern,
+    judge_sharpness,
+)
 
 #: a shift counts as repaired if it changed by more than this, pixels
 REPAIRED_FROM = 0.1
@@ -66,7 +69,10 @@ def _mend_suspects(
     recording: Recording, found: Estimate, model: Model, left_out: NDArray[np.bool_]
 ) -> Estimate:
     """Return the estimate with the best of several shifts for suspicious frames."""
-    suspects = _suspects_of(found, left_out)
+    # tissue that repeats itself is found at the wrong place for as long as it stays
+    suspects = np.union1d(
+        _suspects_of(found, left_out), find_steps(found.shifts, left_out)
+    )
     near = neighbour_shifts(found.shifts, left_out)
     robust, limit = _robust_of(model), rigid_part(model).limit
     changed = _Changes(found, model)
@@ -185,12 +191,12 @@ def judge_motion(
     at_limit = (np.abs(found.shifts) >= limit - 1e-6) & (limit > 0)
     reached = np.asarray(at_limit.any(axis=1))
     untrusted = ~normal.trusts(after, found.clipped)
-    blurred, sharp = judge_sharpness(found.sharpness, left_out)
-    share = relative_sharpness(found.sharpness, left_out)[:, 0] / sharp
+    blurred, share = judge_sharpness(found.sharpness, after, left_out)
+    drifted = find_changed_pattern(after, share, left_out | untrusted)
     worse = after < before
     flags = list(table.itertuples(index=False, name=None))
     for t in np.flatnonzero(
-        (untrusted | reached | repaired | worse | (blurred > 0)) & ~left_out
+        (untrusted | reached | repaired | worse | drifted | (blurred > 0)) & ~left_out
     ):
         agreement = (
             f"correlation with the template {after[t]:.2f}, usually {usual:.2f}"
@@ -204,6 +210,8 @@ def judge_motion(
             flag = ("jump", "the shift reached max_shifts", 1.0)
         elif blurred[t] > 0:
             flag = (*_describe_blur(share[t]), 0.3)
+        elif drifted[t]:
+            flag = ("out_of_focus", f"{agreement}: slow change of the plane", 0.3)
         elif worse[t]:
             # with a usual correlation the fine structure agrees better with the shift
             flag = ("low_agreement", agreement, 0.3)

@@ -30,11 +30,14 @@ def fingerprint(*parts: Any) -> str:
     ----------
     parts
         Arrays are hashed by dtype, shape and bytes; bytes directly; other values by
-        their JSON text. The order of dictionary keys and of sets does not matter.
+        their JSON text. The order of dictionary keys and of sets does not matter, nor
+        whether a whole number is an int or a float, or a sequence a list or a tuple.
 
     Examples
     --------
     >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    >>> fingerprint(2) == fingerprint(2.0)
     True
     >>> fingerprint(1, 2) == fingerprint([1, 2])
     False
@@ -44,14 +47,27 @@ def fingerprint(*parts: Any) -> str:
         if isinstance(part, np.ndarray):
             feed_array(digest, part)
             continue
-        text = part if isinstance(part, bytes) else _canonical(part)
-        digest.update(f"|{type(part).__name__}{len(text)}:".encode())
+        is_bytes = isinstance(part, bytes)
+        text = part if is_bytes else _canonical(part)
+        digest.update(f"|{'bytes' if is_bytes else 'json'}{len(text)}:".encode())
         digest.update(text)
     return digest.hexdigest()
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(plain(value), sort_keys=True).encode()
+    """Return the JSON text of a value; equal values have equal texts."""
+    return json.dumps(_without_whole_floats(plain(value)), sort_keys=True).encode()
+
+
+def _without_whole_floats(value: Any) -> Any:
+    """Return plain values in which 2.0 is 2: both are the same parameter."""
+    if isinstance(value, dict):
+        return {k: _without_whole_floats(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_whole_floats(v) for v in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def feed_array(digest: Any, array: NDArray[Any]) -> None:

@@ -27,6 +27,8 @@ class Settings(BaseModel):
         extra="forbid",
         arbitrary_types_allowed=True,
         allow_inf_nan=False,
+        # a default has the type and the limits of a given value: 2 of a float is 2.0
+        validate_default=True,
     )
 
     @model_validator(mode="before")

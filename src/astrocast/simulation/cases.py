@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,15 @@ from numpy.typing import NDArray
 import astrocast.preparation.motion_correction as motion_correction
 import astrocast.simulation.simulator as simulator
 from astrocast.detection import Detector
+from astrocast.io.naming import PARTIAL
 from astrocast.io.recording import Metadata
 from astrocast.io.registry import create_recording, open_recording
 from astrocast.io.stores.event_table import read_events
 from astrocast.io.stores.frame_quality import write_frame_quality
 from astrocast.io.stores.registration_store import read_registration
+from astrocast.io.writing.files import Replacement, remove_leftovers_in
 from astrocast.kernels.compiling import source_stamp
+from astrocast.runtime.fingerprint import fingerprint
 from astrocast.runtime.frame_quality import find_frame_quality
 from astrocast.settings.calibrated import CalibratedSettings
 from astrocast.settings.motion import MotionSettings
@@ -115,28 +116,29 @@ def prepare_case(settings: SimulationSettings, cache: Path) -> Case:
     folder = cache / _fingerprint(settings)
     if not (folder / EVENTS).exists():
         cache.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache))
+        remove_leftovers_in(cache)
+        made = Replacement(folder)
         try:
-            _make(settings, made)
+            made.beside.mkdir()
+            _make(settings, made.beside)
             try:
-                made.rename(folder)
+                made.beside.rename(folder)
             except OSError:  # another process was faster
                 if not (folder / EVENTS).exists():
                     raise
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            made.discard()
         _remove_oldest(cache, folder)
     folder.touch()
     return Case(folder, settings)
 
 
 def _fingerprint(settings: SimulationSettings) -> str:
-    parts = [settings.model_dump_json(), str(simulator.ALGORITHM_VERSION)]
-    parts += [
+    stamps = [
         source_stamp(Path(str(module.__file__)))
         for module in (simulator, motion_correction)
     ]
-    return sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    return fingerprint(settings.model_dump(), simulator.ALGORITHM_VERSION, stamps)
 
 
 def _make(settings: SimulationSettings, folder: Path) -> None:
@@ -171,6 +173,8 @@ def _remove_oldest(cache: Path, kept: Path) -> None:
     """While the cache is too large, remove the case with the oldest use."""
     folders = []
     for folder in cache.iterdir():
+        if PARTIAL in folder.name:  # another process makes it
+            continue
         try:
             size = sum(f.stat().st_size for f in folder.iterdir())
             folders.append((folder.stat().st_mtime, size, folder))
@@ -180,7 +184,7 @@ def _remove_oldest(cache: Path, kept: Path) -> None:
     for _, size, folder in sorted(folders):
         if total <= LARGEST_CACHE:
             return
-        if folder != kept and not folder.name.startswith("unfinished-"):
+        if folder != kept:
             shutil.rmtree(folder, ignore_errors=True)
             total -= size
 

@@ -103,6 +103,10 @@ def _slurm_cluster(text: str, for_blocks: bool) -> Any:
     jobs, cores = int(options.pop("jobs")), int(options.pop("cores"))
     # a task that is a whole recording uses all cores of its worker
     tasks = cores if for_blocks else 1
-    cluster = SLURMCluster(cores=tasks, job_cpu=cores, processes=1, **options)
+    # its page of diagnostics is at a free port: others may use this computer
+    free_port = {"dashboard_address": ":0"}
+    cluster = SLURMCluster(
+        cores=tasks, job_cpu=cores, processes=1, scheduler_options=free_port, **options
+    )
     cluster.scale(jobs=jobs)
     return cluster

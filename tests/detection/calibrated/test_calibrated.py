@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ import pytest
 from scipy import ndimage
 
 from astrocast.detection import Detector
-from astrocast.detection.calibrated import candidates, divide
+from astrocast.detection.calibrated import batches, candidates, divide, segment
 from astrocast.detection.calibrated.segment import calibrated_labels
-from astrocast.errors import AstrocastWarning
+from astrocast.errors import AstrocastWarning, OutputError
 from astrocast.io import create_recording, open_recording
 from astrocast.io.stores.event_table import read_events
 from astrocast.settings.calibrated import CalibratedSettings
@@ -86,7 +86,7 @@ def test_blocks_and_threads_do_not_change_the_events(
     movie = make_movie(3, 30.0, 0.6)
     whole, _ = calibrated_labels(open_recording(movie))
     monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
-    monkeypatch.setattr(divide, "_BATCH_VOXELS", 1)
+    monkeypatch.setattr(batches, "_BATCH_VOXELS", 1)
     with ThreadPoolExecutor(3) as pool:
         blocks, _ = calibrated_labels(open_recording(movie), pool=pool)
     np.testing.assert_array_equal(blocks, whole)
@@ -155,6 +155,43 @@ def test_an_interrupted_run_goes_on(
     table = read_events(Detector(recording).run("data/ch0", method="calibrated"))
     assert len(calls) == 2 + 1 + 2  # the two finished blocks were not computed again
     assert table["v_area"].tolist() == whole["v_area"].tolist()
+
+
+class RunsAtOnce(Executor):
+    """Executor without threads, so that a task is done when it is submitted."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        pass
+
+    def submit(self, task, /, *args, **kwargs):
+        future: Future = Future()
+        try:
+            future.set_result(task(*args, **kwargs))
+        except OutputError as error:
+            future.set_exception(error)
+        return future
+
+
+def test_a_full_disk_stops_the_run_before_the_other_events_are_divided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
+    monkeypatch.setattr(batches, "_BATCH_VOXELS", 1)  # a batch for each candidate
+    monkeypatch.setattr(segment, "ThreadPoolExecutor", RunsAtOnce)
+    divided, kept = [], divide.find_events
+
+    def count(*args):
+        divided.append(1)
+        return kept(*args)
+
+    def full(*args):
+        raise OutputError("no space left")
+
+    monkeypatch.setattr(divide, "find_events", count)
+    monkeypatch.setattr(segment, "write_layers", full)
+    with pytest.raises(OutputError, match="no space left"):
+        calibrated_labels(open_recording(make_movie(3, 30.0, 0.6)))
+    assert len(divided) == 1  # of three: the first blocks are written after it
 
 
 def test_voxels_that_are_no_numbers_are_no_events(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from astrocast.analysis import Events
 from astrocast.detection import Detector
-from astrocast.detection.calibrated import candidates, divide
+from astrocast.detection.calibrated import batches, candidates
 from astrocast.detection.calibrated.segment import calibrated_events, calibrated_labels
 from astrocast.detection.checkpoint import Checkpoint
 from astrocast.detection.events.layers import write_layers
@@ -190,7 +190,7 @@ def test_neither_blocks_nor_batches_change_what_is_shared(
         calibrated_labels(open_recording(movie))[0],
     )
     monkeypatch.setattr(candidates, "_BLOCK_VOXELS", 17 * SHAPE[1] * SHAPE[2])
-    monkeypatch.setattr(divide, "_BATCH_VOXELS", 1)
+    monkeypatch.setattr(batches, "_BATCH_VOXELS", 1)
     blocks = calibrated_events(open_recording(movie))
     assert len(blocks) == len(whole)
     for a, b in zip(blocks, whole, strict=True):
@@ -204,7 +204,7 @@ def test_neither_threads_nor_groups_change_the_events_or_their_order(
 ) -> None:
     whole = calibrated_events(open_recording(movie))
     labels, sure = calibrated_labels(open_recording(movie))
-    monkeypatch.setattr(divide, "_GROUP_VOXELS", 1)
+    monkeypatch.setattr(batches, "_GROUP_VOXELS", 1)
     with ThreadPoolExecutor(threads) as pool:
         found = calibrated_events(open_recording(movie), pool=pool)
         again, sure_again = calibrated_labels(open_recording(movie), pool=pool)

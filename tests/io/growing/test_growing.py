@@ -121,6 +121,16 @@ def test_raw_frames_and_their_end(tmp_path, clock):
         open_raw(path, RawLayout(900, 900))
 
 
+def test_a_layout_without_pixels_is_refused():
+    with pytest.raises(InvalidValueError) as error:
+        RawLayout(0, -3, offset=-1)
+    assert "rows is 0, but must be at least 1" in str(error.value)
+    assert "columns is -3, but must be at least 1" in str(error.value)
+    assert "offset is -1, but must be at least 0" in str(error.value)
+    with pytest.raises(InvalidValueError, match="not a real number"):
+        RawLayout(2, 2, "c8")
+
+
 def test_npy_says_its_own_layout(tmp_path, clock):
     path = tmp_path / "a.npy"
     np.save(path, MOVIE)

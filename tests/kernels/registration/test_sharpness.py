@@ -13,6 +13,7 @@ from astrocast.kernels.registration.preprocess import plan_view, view_frames
 from astrocast.kernels.registration.robust import fit_frames
 from astrocast.kernels.registration.robust_model import RobustModel, prepare_level
 from astrocast.kernels.registration.sharpness import (
+    find_changed_pattern,
     judge_sharpness,
     measure_sharpness,
     relative_sharpness,
@@ -82,21 +83,73 @@ def test_severity_is_by_the_share_and_by_the_uncertainty() -> None:
     values[[5, 6, 7, 8], 0] = 0.1, 0.6, 0.9, 0.1
     values[8, 1] = 0.5  # so uncertain that it says nothing
     left_out = np.zeros(50, bool)
-    severity, usual = judge_sharpness(values, left_out)
-    assert usual == pytest.approx(1, abs=0.02)
+    severity, share = judge_sharpness(values, np.ones(50), left_out)
+    assert np.median(share) == pytest.approx(1, abs=0.02)
+    assert share[5] == pytest.approx(0.1, abs=0.01)
     assert severity[[5, 6, 7, 8]].tolist() == [1.0, 0.3, 0.0, 0.0]
     assert severity.sum() == pytest.approx(1.3)
     left_out[5] = True
-    assert judge_sharpness(values, left_out)[0][5] == 0
+    assert judge_sharpness(values, np.ones(50), left_out)[0][5] == 0
 
 
 def test_nothing_is_said_where_noise_decides() -> None:
     values = np.tile([1.0, 0.4, 1.0], (50, 1))
     values[5, 0] = -1.0
-    assert not judge_sharpness(values, np.zeros(50, bool))[0].any()
+    assert not judge_sharpness(values, np.ones(50), np.zeros(50, bool))[0].any()
 
 
 def test_the_gain_of_a_frame_without_one_is_that_of_its_neighbours() -> None:
     values = np.tile([2.0, 0.02, 2.0], (20, 1))
     values[7, 2] = np.nan
     assert relative_sharpness(values, np.zeros(20, bool))[:, 0].tolist() == [1.0] * 20
+
+
+def drifting(lowest: float, seed: int = 0) -> tuple[Array, Array]:
+    """Return sharpness and agreement; both fall over the last half of 200 frames."""
+    course = np.r_[np.ones(100), np.linspace(1, lowest, 100)]
+    values = np.tile([1.0, 0.05, 1.0], (200, 1))
+    values[:, 0] = course + np.random.default_rng(seed).normal(0, 0.05, 200)
+    return values, 0.9 * course
+
+
+def test_a_slow_drift_of_the_focus_is_found_when_half_is_gone() -> None:
+    values, agreement = drifting(0.2)
+    severity, share = judge_sharpness(values, agreement, np.zeros(200, bool))
+    gone = np.flatnonzero(severity == 1)
+    assert abs(gone[0] - 162) < 6  # half is left in frame 162
+    assert (severity[170:] == 1).all()
+    assert (severity[:125] == 0).all()
+    assert share[170:].max() < 0.7
+
+
+def test_a_slight_drift_is_named_and_not_left_out() -> None:
+    values, agreement = drifting(0.6)
+    severity, _ = judge_sharpness(values, agreement, np.zeros(200, bool))
+    assert severity.max() == pytest.approx(0.3)
+    assert (severity[:150] == 0).all()
+    values, agreement = drifting(0.8)
+    assert not judge_sharpness(values, agreement, np.zeros(200, bool))[0].any()
+
+
+def test_events_on_the_tissue_do_not_make_calm_frames_blurred() -> None:
+    values, agreement = drifting(0.45)
+    severity, _ = judge_sharpness(values, 1 - agreement, np.zeros(200, bool))
+    slow = np.flatnonzero(severity > 0)
+    assert len(slow) < 30
+    assert not find_changed_pattern(
+        1 - agreement, np.full(200, 1.6), np.zeros(200, bool)
+    ).any()
+
+
+@pytest.mark.parametrize(("lowest", "first"), [(0.5, 139), (0.9, None)])
+def test_a_pattern_that_changes_slowly_is_named(
+    lowest: float, first: int | None
+) -> None:
+    _, agreement = drifting(lowest)
+    agreement += np.random.default_rng(1).normal(0, 0.01, 200)
+    changed = find_changed_pattern(agreement, np.ones(200), np.zeros(200, bool))
+    if first is None:
+        assert not changed.any()
+    else:
+        assert abs(np.flatnonzero(changed)[0] - first) < 5
+        assert changed[150:].all()

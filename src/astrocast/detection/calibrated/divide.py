@@ -1,4 +1,4 @@
-"""Divide candidate voxels into events: read blocks from disk, call the kernels."""
+"""Divide candidate voxels into events: call the kernels on batches."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.detection.events.segmentation import ACTIVE, Segmentation
+from astrocast.detection.calibrated.batches import Batch, Voxels
 from astrocast.kernels.calibrated.arrival import join_by_arrival
 from astrocast.kernels.calibrated.extent import (
     Extents,
@@ -22,7 +22,6 @@ from astrocast.kernels.calibrated.extent import (
 )
 from astrocast.kernels.calibrated.fine_extent import fine_extents
 from astrocast.kernels.calibrated.hot_pixels import single_pixel_hills
-from astrocast.kernels.calibrated.independent import independent_groups
 from astrocast.kernels.calibrated.join_rule import JoinRule
 from astrocast.kernels.calibrated.noise_moments import gaussian_square
 from astrocast.kernels.calibrated.overlap import (
@@ -31,31 +30,16 @@ from astrocast.kernels.calibrated.overlap import (
     layer_events,
     shared_voxels,
 )
-from astrocast.kernels.masks.runs import Runs
 from astrocast.kernels.segmentation.ordering import order_by_group
 from astrocast.kernels.segmentation.watershed import Hills, find_hills
-from astrocast.runtime.blocks import Block
 from astrocast.settings.calibrated import CalibratedSettings
 
-#: number of candidate voxels in memory (a batch), and in the group that one thread
-#: divides at a time
-_BATCH_VOXELS, _GROUP_VOXELS = 4 << 20, 1 << 17
 #: a voxel above this fraction of the peak always belongs to the event of its basin, so
 #: that every event is visible in the map
 _CORE = 0.75
 #: extent as a fraction of the unsmoothed peak / as a fraction of the smoothed peak:
 #: smoothing lowers the peak
 _OF_UNSMOOTHED = 0.83
-
-
-@dataclass(frozen=True)
-class Voxels:
-    """Candidate voxels: flat index, smoothed signal, noise and unsmoothed signal."""
-
-    at: NDArray[np.int64]
-    value: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    single: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -82,122 +66,6 @@ class DividedEvent:
     peak: float
     parts: NDArray[np.float64]
     rank: list[Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Connected candidates that are in memory together.
-
-    Parameters
-    ----------
-    numbers
-        int64, ascending: numbers of the candidates.
-    blocks
-        Blocks that may contain them: (index, frames, candidate of each label).
-    following
-        First frame of the candidates of later batches.
-    groups
-        Group of each candidate, from 0; groups are independent of each other.
-    voxels
-        Voxels of each group if a worker cannot load them from the checkpoint, else
-        None.
-    """
-
-    numbers: NDArray[np.int64]
-    blocks: list[tuple[int, Block, NDArray[np.int32]]]
-    following: int
-    groups: NDArray[np.int64]
-    voxels: list[Voxels] | None = None
-
-    def load(
-        self, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None = None
-    ) -> list[Voxels]:
-        """Return the voxels of each group, ascending.
-
-        ``shape``: of the recording.
-        """
-        if self.voxels is not None:
-            return self.voxels
-        return _load_voxels(self, checkpoint, shape, pool)
-
-
-def plan_batches(candidates: Segmentation, threshold: float) -> Iterator[Batch]:
-    """Yield batches of the connected candidates that reach the threshold."""
-    boxes = candidates.boxes
-    highest = _measure_heights(candidates)
-    kept = 1 + np.flatnonzero(highest[1:] >= threshold)
-    kept = kept[np.argsort(boxes.low[kept - 1, 0], kind="stable")]
-    sizes = np.cumsum(boxes.area[kept - 1]) // _BATCH_VOXELS
-    starts = boxes.low[kept - 1, 0]
-    cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1), len(kept)]
-    for a, b in pairwise(cuts):
-        if b > a:
-            low, high, area = (
-                v[kept[a:b] - 1] for v in (boxes.low, boxes.high, boxes.area)
-            )
-            groups = independent_groups(low, high, area, _GROUP_VOXELS)
-            order = np.argsort(kept[a:b])
-            z0, z1 = low[:, 0].min(), high[:, 0].max()
-            near = [
-                (index, block, candidates.final[index])
-                for index, block in enumerate(candidates.blocks)
-                if block.start < z1 and block.stop > z0
-            ]
-            following = int(starts[b]) if b < len(kept) else candidates.shape[0]
-            yield Batch(kept[a:b][order], near, following, groups[order])
-
-
-def _measure_heights(candidates: Segmentation) -> NDArray[np.float32]:
-    """Return the height of each connected candidate (index 0 is unused)."""
-    highest = np.zeros(len(candidates.boxes.area) + 1, np.float32)
-    for index in range(len(candidates.blocks)):
-        runs, labels = candidates.load(index)
-        stored = candidates.checkpoint.load(ACTIVE, index, "value", "noise")
-        if len(runs):
-            length = (runs.stop - runs.start).astype(np.int64)
-            first = np.cumsum(length) - length
-            of_run = np.maximum.reduceat(stored["value"] / stored["noise"], first)
-            np.maximum.at(highest, labels, of_run)
-    return highest
-
-
-def _load_voxels(
-    batch: Batch, checkpoint: Any, shape: tuple[int, int, int], pool: Executor | None
-) -> list[Voxels]:
-    """Return the voxels of the candidates of a batch, ascending in each group."""
-    of_block = partial(_load_block, batch=batch, checkpoint=checkpoint, shape=shape)
-    parts = list((map if pool is None else pool.map)(of_block, batch.blocks))
-    of_voxel, *values = (np.concatenate(c) for c in zip(*parts, strict=True))
-    order, first = order_by_group(of_voxel, int(of_voxel.max(initial=-1)) + 1)
-    split = [np.split(column[order], first[1:-1]) for column in values]
-    return [Voxels(*one) for one in zip(*split, strict=True)]
-
-
-def _load_block(
-    place: tuple[int, Block, NDArray[np.int32]],
-    batch: Batch,
-    checkpoint: Any,
-    shape: tuple[int, int, int],
-) -> tuple[NDArray[Any], ...]:
-    """Return group, flat index, signal, noise and unsmoothed signal of each voxel."""
-    index, block, final = place
-    stored = checkpoint.load(ACTIVE, index)
-    rows, columns = shape[1:]
-    runs = Runs(
-        stored["start"],
-        stored["stop"],
-        stored["first"],
-        (block.stop - block.start, rows, columns),
-    )
-    at = np.minimum(np.searchsorted(batch.numbers, final), len(batch.numbers) - 1)
-    group = np.where(batch.numbers[at] == final, batch.groups[at], -1)
-    length = (runs.stop - runs.start).astype(np.int64)
-    first = ((runs.frame() + block.start) * rows + runs.row()) * columns + runs.start
-    of_voxel = np.repeat(group[stored["labels"]].astype(np.int32), length)
-    own = of_voxel >= 0
-    at = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(own))
-    names = ("value", "noise", "single")
-    return of_voxel[own], at[own], *(stored[name][own] for name in names)
 
 
 class FindEvents:
@@ -228,12 +96,6 @@ class FindEvents:
         voxels = batch.load(self.checkpoint, self.shape, pool)
         found = find_events(voxels, self.shape, self.settings, self.threshold, pool)
         return list(found), batch.following
-
-
-def attach_voxels(batch: Batch, checkpoint: Any, shape: tuple[int, int, int]) -> Batch:
-    """Return a batch with its voxels, for workers that cannot read the checkpoint."""
-    voxels = batch.load(checkpoint, shape)
-    return Batch(batch.numbers, [], batch.following, batch.groups, voxels)
 
 
 def find_events(
@@ -446,7 +308,7 @@ def _share_voxels(
         return dict(zip(of, np.split(value, np.cumsum(length)[:-1]), strict=True))
 
     cores = {number: _CORE * peak for number, peak in peaks.items()}
-    kept = give_back(
-        extents, strengths(extents), shared, levels, cores, settings.min_size, shape
-    )
-    return layer_events(kept, strengths(kept), shared, cores)
+    signal = strengths(extents)
+    kept = give_back(extents, signal, shared, levels, cores, settings.min_size, shape)
+    signal |= strengths({n: v for n, v in kept.items() if v is not extents[n]})
+    return layer_events(kept, signal, shared, cores)

@@ -3,13 +3,14 @@
 The recording is read once for the activity of the whole field. Then it is read in
 stretches of some hundred frames: first to measure noise and background, then to find
 the voxels above them (`candidates`). Connected candidates are divided into events
-(`divide`).
+(`batches`, `divide`).
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.detection.calibrated.bad_frames import interpolate_bad_frames
+from astrocast.detection.calibrated.batches import Batch, attach_voxels, plan_batches
 from astrocast.detection.calibrated.candidates import CandidateSearch
 from astrocast.detection.calibrated.decoys import (
     Decoys,
@@ -26,13 +28,7 @@ from astrocast.detection.calibrated.decoys import (
     warn_of_false,
     write_decoys,
 )
-from astrocast.detection.calibrated.divide import (
-    Batch,
-    DividedEvent,
-    FindEvents,
-    attach_voxels,
-    plan_batches,
-)
+from astrocast.detection.calibrated.divide import DividedEvent, FindEvents
 from astrocast.detection.calibrated.field import Field
 from astrocast.detection.calibrated.gaps import GapRemainders
 from astrocast.detection.calibrated.parts import build_parts, write_parts
@@ -175,9 +171,7 @@ class _Writer:
         n_field = len(self.of_field.mask)
         # the next batch is divided while blocks are written
         with ThreadPoolExecutor(1, thread_name_prefix="astrocast-write") as behind:
-            written = self._write_blocks(settings, threshold, pool, behind)
-            for block in written:
-                block.result()
+            self._write_blocks(settings, threshold, pool, behind)
         n = len(self.heights)
         of_local = self.decoys.probability(
             np.array(self.heights), np.array(self.sizes), np.array(self.cut, np.bool_)
@@ -203,17 +197,23 @@ class _Writer:
         threshold: float,
         pool: Executor | None,
         behind: Executor,
-    ) -> list[Future[None]]:
-        """Divide the candidates; return the writing tasks of the blocks."""
+    ) -> None:
+        """Divide the candidates and write the blocks.
+
+        An error of writing is raised after the batch during which it occurred.
+        """
         shape, blocks = self.candidates.shape, self.candidates.blocks
         n_field, edges = len(self.of_field.mask), block_edges(blocks, shape)
-        written: list[Future[None]] = []
+        waiting: deque[Future[None]] = deque()
+        left = deque(range(len(blocks)))
 
         def write_until(frame: int) -> None:
-            while len(written) < len(blocks) and blocks[len(written)].stop <= frame:
-                index = len(written)
+            while left and blocks[left[0]].stop <= frame:
+                index = left.popleft()
                 parts = self.open_at.pop(index, [])
-                written.append(behind.submit(self._write_block, index, parts))
+                waiting.append(behind.submit(self._write_block, index, parts))
+            while waiting and (waiting[0].done() or not left):
+                waiting.popleft().result()
 
         for events, following in self._divide_batches(settings, threshold, pool):
             for event in events:
@@ -229,11 +229,10 @@ class _Writer:
                 self.cut.append(at[0] < size or at[-1] >= (shape[0] - 1) * size)
                 self.parts.append(event.parts)
                 for index, part in parts_by_block(event.layers, edges):
-                    waiting = self.open_at.setdefault(index, [])
-                    waiting.append((part, n_field + len(self.heights)))
+                    own = self.open_at.setdefault(index, [])
+                    own.append((part, n_field + len(self.heights)))
             write_until(following)
         write_until(shape[0])
-        return written
 
     def _divide_batches(
         self, settings: CalibratedSettings, threshold: float, pool: Executor | None
@@ -257,14 +256,15 @@ class _Writer:
             for k, mask in enumerate(self.of_field.mask)
         ]
         if any(len(voxels) for _, voxels in of_field):
-            shown = [part.voxels[~part.hidden] for part, _ in parts]
-            taken = np.unique(np.concatenate([np.empty(0, np.int64), *shown]))
+            taken = np.zeros(int(np.prod(shape)), np.bool_)
+            for part, _ in parts:
+                taken[part.voxels[~part.hidden]] = True
         for k, voxels in of_field:
             # whole-field events have the first numbers: the number of local events is
             # not known yet
             if len(voxels):
-                hidden = np.isin(voxels, taken, assume_unique=True)
-                taken = np.union1d(taken, voxels)
+                hidden = taken[voxels]
+                taken[voxels] = True
                 layer = LayeredEvent(voxels, hidden, np.zeros(len(voxels), np.bool_))
                 parts.append((layer, k + 1))
         write_layers(self.candidates.checkpoint, _EVENTS, index, shape, parts)

@@ -26,7 +26,7 @@ from astrocast.explorer.server.frames import FrameCache, LayerStatistics, projec
 from astrocast.explorer.server.layers import Layer, layers_of
 from astrocast.io.formats.hdf5_checks import refuse_other_files
 from astrocast.io.recording import Metadata, Recording
-from astrocast.io.stores.event_store import TABLE, read_meta
+from astrocast.io.stores.event_store import TABLE, list_stores, read_meta
 from astrocast.io.stores.frame_quality import read_frame_quality
 from astrocast.io.stores.regions import read_regions
 from astrocast.io.stores.registration_store import Registration, read_registration
@@ -96,12 +96,8 @@ def find_parts(path: Path) -> Place:
 
 
 def _store_in(folder: Path, stem: str) -> Path | None:
-    found = sorted(
-        p
-        for p in folder.glob("*.roi")
-        if (p / TABLE).is_file() and p.name.startswith(f"{stem}.")
-    )
-    return found[0] if found else None
+    found = (p for p in list_stores(folder) if p.name.startswith(f"{stem}."))
+    return next(found, None)
 
 
 class Project:

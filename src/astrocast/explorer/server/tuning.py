@@ -20,6 +20,7 @@ from astrocast.explorer.server.whole_run import (
     free_name,
     unfinished_runs,
 )
+from astrocast.io.naming import RUN_DIRECTORY
 from astrocast.pipeline.settings import RunSettings
 
 router = APIRouter(prefix="/api/projects/{project}", tags=["tune"])
@@ -202,7 +203,7 @@ def _beside(project: Project) -> tuple[Path, str]:
     if run_ is not None:
         return run_.parent, run_.name.rstrip("0123456789").rstrip("-") or run_.name
     recording = project.place.recording
-    return recording.parent, f"{recording.stem}.astrocast"
+    return recording.parent, f"{recording.stem}{RUN_DIRECTORY}"
 
 
 jobs_router = APIRouter(prefix="/api/jobs", tags=["tune"])

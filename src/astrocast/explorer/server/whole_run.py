@@ -10,7 +10,8 @@ from pathlib import Path
 
 from astrocast.errors import AstrocastError, InvalidValueError, OutputExistsError
 from astrocast.io.writing.files import replacing
-from astrocast.pipeline.run import REPORT, run_recording
+from astrocast.pipeline.directory import REPORT_FILE
+from astrocast.pipeline.run import run_recording
 from astrocast.pipeline.settings import RunSettings
 from astrocast.runtime.provenance import plain, write_json
 
@@ -62,7 +63,7 @@ def _prepare(run: WholeRun) -> None:
     if run.begin_with is not None:
         # not reused: events and report of other parameters, and decisions about them
         left_out = shutil.ignore_patterns(
-            "*.roi", "*.jsonl", REPORT, "*.partial*", "*.lock", "*.explore.json"
+            "*.roi", "*.jsonl", REPORT_FILE, "*.partial*", "*.lock", "*.explore.json"
         )
         with replacing(run.output, overwrite=False) as beside:
             shutil.copytree(run.begin_with, beside, ignore=left_out)

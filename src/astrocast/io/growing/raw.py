@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocast.errors import FormatError
+from astrocast.errors import FormatError, InvalidValueError
 from astrocast.io.formats.contiguous import ContiguousFrames, ContiguousRecording
 from astrocast.io.growing.recording import GrowingRecording
 from astrocast.io.recording import Metadata, Recording, as_dtype
@@ -23,17 +23,39 @@ class RawLayout:
     Parameters
     ----------
     rows, columns
-        Size of a frame, pixels.
+        Size of a frame, pixels; at least 1.
     dtype
         dtype of a pixel, with its byte order: ``<u2``.
     offset
-        Bytes before the first frame.
+        Bytes before the first frame; at least 0.
+
+    Raises
+    ------
+    InvalidValueError
+        A size or the offset is too small, or the dtype is not a real number.
     """
 
     rows: int
     columns: int
     dtype: str = "<u2"
     offset: int = 0
+
+    def __post_init__(self) -> None:
+        """Check all fields at once."""
+        problems = [
+            f"{name} is {value}, but must be at least {least}"
+            for name, value, least in (
+                ("rows", self.rows, 1),
+                ("columns", self.columns, 1),
+                ("offset", self.offset, 0),
+            )
+            if value < least
+        ]
+        if problems:
+            raise InvalidValueError(
+                f"layout of a raw binary file: {'; '.join(problems)}"
+            )
+        as_dtype(self.dtype)
 
     @property
     def stored(self) -> np.dtype[Any]:

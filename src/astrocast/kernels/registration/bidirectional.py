@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from astrocast.kernels.registration.interpolation import fill_sinc_weights
+
 #: largest offset that is searched, pixels; at most an eighth of a line
 LARGEST = 12
 #: distance between the offsets that are tried first, pixels
@@ -226,18 +228,11 @@ def move_odd_lines(
         chosen = np.clip(np.arange(columns) + whole, 0, columns - 1)
         moved[:, start::2] = lines[:, :, chosen]
         return moved
-    weights = _windowed_sinc(fraction)
+    weights = np.empty(TAPS, np.float64)
+    fill_sinc_weights(fraction, TAPS, weights)
     total = np.zeros_like(lines)
-    for k, weight in enumerate(weights):
+    for k, weight in enumerate(weights.astype(np.float32)):
         place = np.arange(columns) + whole + k - (TAPS // 2 - 1)
         total += weight * lines[:, :, np.clip(place, 0, columns - 1)]
     moved[:, start::2] = total
     return moved
-
-
-def _windowed_sinc(fraction: float) -> NDArray[np.float32]:
-    """Return interpolation weights for a fraction of a pixel, float32 (TAPS,)."""
-    distance = np.arange(TAPS) - (TAPS // 2 - 1) - fraction
-    window = 0.5 + 0.5 * np.cos(2 * np.pi * distance / TAPS)
-    weights = np.sinc(distance) * window
-    return (weights / weights.sum()).astype(np.float32)

@@ -37,8 +37,11 @@ from astrocast.kernels.registration.quality import estimate_noise_level
 from astrocast.kernels.registration.rigid import RigidModel
 from astrocast.kernels.registration.robust_patches import (
     CALM,
+    MOST_APART,
     STEPS,
+    average_patches,
     calm_shares,
+    certainty_of,
     find_active_views,
     follow_calm_patches,
     patch_steps,
@@ -126,6 +129,9 @@ class PiecewiseModel:
     halo
         Number of times that the maps are averaged with those of the frames before and
         after; the result depends on this many frames on either side.
+    apart
+        Standard deviation of a patch from those around it, and from the rigid shift,
+        pixels of the view; see `robust_patches.typical_deviations`.
     """
 
     rigid: RigidModel
@@ -133,6 +139,7 @@ class PiecewiseModel:
     patches: PatchTemplates
     deviation: float
     halo: int = 0
+    apart: tuple[float, float] = (MOST_APART, MOST_APART)
 
 
 def plan_grid(
@@ -356,20 +363,28 @@ def fit_fields(
     compare(np.arange(n))
     pulled = np.flatnonzero(active.any(axis=(1, 2)))
     whole = np.rint(shifts / factor).astype(np.int64)
-    touched = {}
+    touched, expected = {}, {}
     for t in pulled:
         calm = calm_shares(active[t], whole[t], corners)
         # a patch shares its map with its neighbours, so their activity counts as well
         touched[t] = ndimage.minimum_filter(calm, 3, mode="nearest") < CALM
-        apart = follow_calm_patches(fields[t] - shifts[t, :, None, None], calm)
-        fields[t] = shifts[t, :, None, None] + apart
+        own = shifts[t, :, None, None]
+        free = ~touched[t].astype(bool)
+        around = average_patches(fields[t] - own, free.astype(np.float64))
+        expected[t] = own + around, certainty_of(free, model.apart)
+        fields[t] = own + follow_calm_patches(fields[t] - own, calm)
     for _ in range(STEPS if len(pulled) else 0):
         moved = compare(pulled)
         for k, t in enumerate(pulled):
+            wanted, certainty = expected[t]
             steps = patch_steps(
-                seen[t], moved[k], level.weight, level.slopes, fits[t], active[t],
+                seen[t],
+                (moved[k], level.weight, level.slopes),
+                fits[t],
+                active[t],
                 corners,
-            )  # fmt: skip
+                ((wanted - fields[t]) / factor, certainty),
+            )
             apart = fields[t] + factor * steps * touched[t] - shifts[t, :, None, None]
             limited = np.clip(apart, -model.deviation, model.deviation)
             fields[t] = shifts[t, :, None, None] + limited

@@ -4,8 +4,10 @@ Frames without activity keep the fields found by correlation. In a frame with ac
 (large smoothed residual), active patches first take the deviation of the calm patches
 around them. Then each patch is refined like a whole frame (`robust`): active pixels
 hardly count, smooth light is orthogonal to the slopes, and gain and level are fitted
-per patch. The equations of a patch are averaged with those of its neighbours, like the
-correlation maps, so that a fully active patch follows its neighbours.
+per patch. A patch is expected to follow the calm ones around it as closely as patches
+of this recording usually do. The equations of a patch are averaged with those of its
+neighbours, like the correlation maps, so that a fully active patch follows its
+neighbours.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ STEPS = 2
 #: a patch is not refined if at least this fraction of its pixels, and of the pixels of
 #: each neighbour, is not active
 CALM = 0.98
-#: standard deviation of the prior of a patch's step (pixels of the view), and of its
-#: gain and relative level
-EXPECTED_STEP, EXPECTED_GAIN = 1.0, 0.5
+#: a patch deviates from the calm patches around it by at least and at most this (SD,
+#: pixels of the view)
+LEAST_APART, MOST_APART = 0.02, 1.0
+#: standard deviation of the gain of a patch, and of its relative level
+EXPECTED_GAIN = 0.5
 #: a patch influences its neighbours by its calm fraction to this power
 TRUST = 4
 
@@ -98,9 +102,11 @@ def _patch_equations(
         for j in range(len(columns)):
             y, x = rows[i] + iy, columns[j] + ix
             box = (
-                max(top, y), min(bottom, y + height),
-                max(left, x), min(right, x + width),
-            )  # fmt: skip
+                max(top, y),
+                min(bottom, y + height),
+                max(left, x),
+                min(right, x + width),
+            )
             normal_equations(seen, moved, weight, slopes, fit, box, sums[i, j])
 
 
@@ -125,20 +131,23 @@ def _average_neighbours(sums: NDArray[np.float64], axis: int) -> NDArray[np.floa
 @njit(cache=True, nogil=True)
 def patch_steps(
     seen: Real,
-    moved: Real,
-    weight: Real,
-    slopes: Real,
+    template: tuple[Real, Real, Real],
     fit: NDArray[np.float64],
     active: NDArray[np.uint8],
     corners: tuple[NDArray[np.int64], NDArray[np.int64], int, int],
+    prior: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
     """Return one Gauss-Newton step of each patch, float64 (2, patch row, patch column).
 
-    Steps are in pixels of the view, at most 1. ``seen``, ``moved`` float32 (row,
-    column) at the frame's position, ``weight`` (row, column) and ``slopes`` (2, row,
-    column) float32 at the template's; ``fit`` float64 (4,); ``active`` uint8 (row,
-    column); ``corners``: see `_patch_equations`.
+    Steps are in pixels of the view, at most 1. ``seen`` float32 (row, column);
+    ``template``: moved template (row, column) at the frame's position, weight (row,
+    column) and slopes (2, row, column) at the template's, float32; ``fit`` float64
+    (4,); ``active`` uint8 (row, column); ``corners``: see `_patch_equations`;
+    ``prior``: step to the expected shift, float64 (2, patch row, patch column), and 1 /
+    variance of that, float64 (patch row, patch column).
     """
+    moved, weight, slopes = template
+    towards, certainty = prior
     own = np.empty(weight.shape, np.float32)
     place_weight(weight, int(np.rint(fit[0])), int(np.rint(fit[1])), own)
     weigh_down(own, active, 1)
@@ -146,16 +155,17 @@ def patch_steps(
     _patch_equations(seen, moved, own, slopes, fit, corners, sums)
     sums = _average_neighbours(_average_neighbours(sums, 0), 1)
     steps, step = np.zeros((2, sums.shape[0], sums.shape[1])), np.zeros(4)
+    gain = max(fit[2], 0.2)
     for i in range(sums.shape[0]):
         for j in range(sums.shape[1]):
             equations = sums[i, j]
-            equations[0, 0] += 1 / EXPECTED_STEP**2
-            equations[1, 1] += 1 / EXPECTED_STEP**2
+            for axis in range(2):
+                equations[axis, axis] += certainty[i, j]
+                equations[axis, 4] += certainty[i, j] * gain * towards[axis, i, j]
             equations[2, 2] += 1 / EXPECTED_GAIN**2
             if solve_equations(equations, step):
                 for axis in range(2):
-                    by = step[axis] / max(fit[2], 0.2)
-                    steps[axis, i, j] = min(max(by, -1.0), 1.0)
+                    steps[axis, i, j] = min(max(step[axis] / gain, -1.0), 1.0)
     return steps
 
 
@@ -196,15 +206,65 @@ def follow_calm_patches(
     if deviation.shape[1] * deviation.shape[2] == 1:
         return deviation
     trust = np.maximum(calm, 0.0) ** TRUST
+    around = average_patches(deviation, trust)
+    return np.asarray(trust * deviation + (1 - trust) * around)
+
+
+def average_patches(
+    deviation: NDArray[np.float64], trust: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what trusted patches around each patch, and itself, say.
+
+    ``deviation`` and the result: (2, patch row, patch column); ``trust`` (patch row,
+    patch column), 0 to 1. 0 if no patch is trusted.
+    """
     first = trust * deviation
     value, weight = first, trust
-    # enough repeats for a calm patch to reach the patch farthest from it
-    for _ in range(max(calm.shape)):
+    # enough repeats for a trusted patch to reach the patch farthest from it
+    for _ in range(max(trust.shape)):
         value = np.stack([_spread_once(v) for v in value])
         weight = _spread_once(weight)
         value, weight = value + first, weight + trust
-    around = value / (weight + 1e-3 * weight.max() + 1e-30)
-    return np.asarray(trust * deviation + (1 - trust) * around)
+    return np.asarray(value / (weight + 1e-3 * weight.max() + 1e-30))
+
+
+def certainty_of(
+    free: NDArray[np.bool_], apart: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return 1 / variance of what the patches around say, (patch row, patch column).
+
+    Parameters
+    ----------
+    free
+        bool (patch row, patch column): patches that no activity touches.
+    apart
+        Standard deviation of a patch from those around it, and from the rigid shift,
+        pixels of the view (`typical_deviations`): the second counts where the patches
+        around are touched as well.
+    """
+    near = _spread_once(free.astype(np.float64)) / _spread_once(np.ones(free.shape))
+    return np.asarray(1 / (apart[0] ** 2 + (1 - near) * apart[1] ** 2))
+
+
+def typical_deviations(
+    deviation: NDArray[np.floating], factor: int
+) -> tuple[float, float]:
+    """Return the SD of a patch from those around it, and from the rigid shift.
+
+    In pixels of the view, robust. ``deviation`` (frame, 2, patch row, patch column),
+    pixels of the frame: of the patches of a sample.
+    """
+    flat = deviation.reshape(-1, *deviation.shape[2:])
+    count = _spread_once(np.ones(flat.shape[1:]))
+    around = np.stack([_spread_once(f) for f in flat]) / count
+    local, whole = (
+        1.4826 * float(np.median(np.abs(part))) / factor
+        for part in (flat - around, flat)
+    )
+    return (
+        min(max(local, LEAST_APART), MOST_APART),
+        min(max(whole, LEAST_APART), MOST_APART),
+    )
 
 
 def _spread_once(values: NDArray[np.float64]) -> NDArray[np.float64]:

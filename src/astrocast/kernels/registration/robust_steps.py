@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocast.kernels.compiling import njit
-from astrocast.kernels.registration.robust_model import (
-    GAINS,
-)
+from astrocast.kernels.registration.interpolation import fill_sinc_weights
+from astrocast.kernels.registration.robust_model import GAINS
 
 Real = NDArray[np.float32]
 
@@ -16,24 +15,6 @@ Real = NDArray[np.float32]
 TAPS = 8
 #: residuals beyond this many standard deviations are ignored
 OUTLIER = 6.0
-
-
-@njit(cache=True, nogil=True)
-def _windowed_sinc(fraction: float, weights: Real) -> None:
-    """Fill ``weights`` of interpolation at ``fraction`` (0 to 1) after the middle tap.
-
-    ``weights`` float32 (tap,); an even number of taps.
-    """
-    total = 0.0
-    n = len(weights)
-    for k in range(n):
-        d = fraction - (k - n // 2 + 1)
-        value = 1.0 if abs(d) < 1e-9 else np.sin(np.pi * d) / (np.pi * d)
-        value *= np.cos(np.pi * d / (n + 1)) ** 2
-        weights[k] = value
-        total += value
-    for k in range(n):
-        weights[k] /= total
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc"})
@@ -46,8 +27,8 @@ def move_image(image: Real, dy: float, dx: float, out: Real) -> None:
     h, w = image.shape
     top, left = int(np.floor(-dy)), int(np.floor(-dx))
     wy, wx = np.empty(TAPS, np.float32), np.empty(TAPS, np.float32)
-    _windowed_sinc(-dy - top, wy)
-    _windowed_sinc(-dx - left, wx)
+    fill_sinc_weights(-dy - top, TAPS + 1, wy)
+    fill_sinc_weights(-dx - left, TAPS + 1, wx)
     half = TAPS // 2 - 1
     reach = min(abs(left), w) + TAPS
     line = np.empty(w + 2 * reach, np.float32)
@@ -199,8 +180,11 @@ def step_fit(
     sums, step = np.empty((4, 5)), np.zeros(4)
     iy, ix = int(np.rint(fit[0])), int(np.rint(fit[1]))
     box = (
-        pad + max(iy, 0), h - pad + min(iy, 0), pad + max(ix, 0), w - pad + min(ix, 0),
-    )  # fmt: skip
+        pad + max(iy, 0),
+        h - pad + min(iy, 0),
+        pad + max(ix, 0),
+        w - pad + min(ix, 0),
+    )
     normal_equations(frame, moved, weight, slopes, fit, box, sums)
     if not solve_equations(sums, step):
         return 0.0

@@ -40,6 +40,9 @@ MEDIAN_FRAMES = 40
 #: unevenly lit frames are left out of a template if at least this fraction of the
 #: sample is evenly lit
 EVEN_SHARE = 0.2
+#: frames are left out of a template if their correlation with it is below this share of
+#: the median, by so many robust standard deviations: they are from another plane
+UNLIKE, UNLIKE_DEVIATIONS = 0.85, 8.0
 
 
 @njit(cache=True, nogil=True)
@@ -107,9 +110,13 @@ def _add_frames(
             x0, x1 = max(0, 1 - ix), min(w, w - 1 - ix)
             if x0 < x1:
                 _add_row(
-                    moved[y, x0:x1], template[y, x0:x1], (scale, level),
-                    limit[y, x0:x1], most[x0 + ix : x1 + ix], sums[:, y, x0:x1],
-                )  # fmt: skip
+                    moved[y, x0:x1],
+                    template[y, x0:x1],
+                    (scale, level),
+                    limit[y, x0:x1],
+                    most[x0 + ix : x1 + ix],
+                    sums[:, y, x0:x1],
+                )
 
 
 def masked_moments(
@@ -239,7 +246,7 @@ def _averaged_model(
     ``found``: fit of the views to ``model``; ``shifts`` (frame, 2), pixels of the
     frame: shifts of this fit minus their median.
     """
-    view, level, use = model.view, model.coarse, frames_to_average(found.even)
+    view, level, use = model.view, model.coarse, frames_to_average(found)
     fits = np.column_stack([shifts / view.factor, found.gain, found.level])[use]
     template, own = masked_moments(
         seen[use],
@@ -264,7 +271,7 @@ def _fine_level(
     pool: Executor | None,
 ) -> Level:
     """Return the mean of aligned frames (frame, row, column) at full resolution."""
-    use = frames_to_average(found.even)
+    use = frames_to_average(found)
     corner = (view.top, view.left)
     shape = (view.shape[0] * view.factor, view.shape[1] * view.factor)
     means = window_means(frames, corner, shape)
@@ -284,13 +291,20 @@ def _fine_level(
     return prepare_template(template, own, len(use), 1, smooth)
 
 
-def frames_to_average(even: NDArray[np.bool_]) -> NDArray[np.intp]:
+def frames_to_average(found: RobustFit) -> NDArray[np.intp]:
     """Return the numbers of the frames from which the template is averaged.
 
-    These are the evenly lit ones (``even``, bool (frame,)), because active pixels
-    cannot be located if most of a frame is active; all frames if too few are even.
+    These are the evenly lit ones, because active pixels cannot be located if most of a
+    frame is active; all frames if too few are even. Those that agree much less with the
+    template than most others are left out.
     """
-    return np.flatnonzero(even if even.mean() >= EVEN_SHARE else np.ones_like(even))
+    even = found.even.mean() >= EVEN_SHARE
+    use = np.flatnonzero(found.even if even else np.ones_like(found.even))
+    after = found.after[use]
+    usual = float(np.median(after))
+    deviation = 1.4826 * float(np.median(np.abs(after - usual)))
+    least = min(UNLIKE * usual, usual - UNLIKE_DEVIATIONS * deviation)
+    return use[after >= least]
 
 
 def slope_smoothing(sigma: tuple[float, float] | None) -> float | None:

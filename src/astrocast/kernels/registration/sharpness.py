@@ -31,6 +31,13 @@ SOFT, SOFT_DEVIATIONS = 0.7, 6.0
 UNCERTAIN, LEAST = 0.3, 0.2
 #: frames on either side that give the gain of one that has none
 AROUND = 5
+#: shorter recordings have no slow changes
+SLOW_FRAMES = 40
+#: a slow change of the focus is looked for where the sharpness of one frame in twenty
+#: is at most this many times the median
+MOST_VARIED = 1.5
+#: the pattern has changed below this share of the usual correlation
+CHANGED = 0.8
 #: structure is fine below a square of this radius, pixels of the view
 FINE_RADIUS = 2
 
@@ -162,18 +169,23 @@ def relative_sharpness(
 
 
 def judge_sharpness(
-    sharpness: NDArray[np.float64], left_out: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], float]:
-    """Return how severely each frame is out of focus (frame,), and the usual sharpness.
+    sharpness: NDArray[np.float64],
+    agreement: NDArray[np.float64],
+    left_out: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how severely each frame is out of focus, and its share of fine structure.
 
-    1 where a frame has less than half of the usual sharpness, 0.3 where it is clearly
-    lower than usual, else 0.
+    Severity: 1 where a frame has less than half of the usual sharpness, 0.3 where it is
+    clearly lower than usual, else 0. The share is that of the usual sharpness. Single
+    frames and slow changes (`judge_slow_change`) are found.
 
     Parameters
     ----------
     sharpness
         (frame, 3), from `measure_sharpness`. The gain of frames that have none is that
         of the frames around.
+    agreement
+        (frame,): correlation with the template.
     left_out
         (frame,): frames that are known to be bad.
 
@@ -182,21 +194,116 @@ def judge_sharpness(
     >>> values = np.tile([1.0, 0.02, 1.0], (20, 1))
     >>> values[:, 0] = np.linspace(0.98, 1.02, 20)
     >>> values[7, 0] = 0.2
-    >>> severity, usual = judge_sharpness(values, np.zeros(20, bool))
-    >>> np.flatnonzero(severity).tolist(), round(usual, 1)
-    ([7], 1.0)
+    >>> severity, share = judge_sharpness(values, np.ones(20), np.zeros(20, bool))
+    >>> np.flatnonzero(severity).tolist(), share[7] < 0.25
+    ([7], np.True_)
     """
     severity = np.zeros(len(sharpness))
     values, error = relative_sharpness(sharpness, left_out).T
     use = ~left_out & np.isfinite(values) & np.isfinite(error)
     if use.sum() < 3:
+        return severity, np.full(len(values), np.nan)
+    usual, reference = float(np.median(values[use])), np.empty(len(values))
+    reference[:] = usual
+    if usual < LEAST:
+        return severity, values / reference
+    if np.median(error[use]) <= UNCERTAIN * usual:
+        deviation = 1.4826 * float(np.median(np.abs(values[use] - usual)))
+        drop = np.where(use, usual - values, 0)
+        drops = drop / np.maximum(np.where(use, error, 1), max(deviation, 1e-3 * usual))
+        severity[(drop > (1 - SOFT) * usual) & (drops > SOFT_DEVIATIONS)] = 0.3
+        severity[(drop > (1 - BLURRED) * usual) & (drops > DEVIATIONS)] = 1.0
+    slow, best = judge_slow_change(values[use], error[use], agreement[use])
+    changed = np.flatnonzero(use)[slow > severity[use]]
+    severity[use] = np.maximum(severity[use], slow)
+    reference[changed] = best
+    return severity, values / reference
+
+
+def judge_slow_change(
+    values: NDArray[np.float64],
+    error: NDArray[np.float64],
+    agreement: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], float]:
+    """Return the severity of frames whose sharpness is low for long, and the best.
+
+    The running median over 11 frames is compared with the level that a quarter of the
+    recording reaches: where the focus drifts, the median of all frames is between the
+    two. Events on the tissue raise the sharpness: calm frames, which agree better than
+    usual with the template, are not blurred.
+
+    Parameters
+    ----------
+    values, error
+        (frame,): sharpness and its standard error, without frames that are left out.
+    agreement
+        (frame,): correlation with the template.
+
+    Examples
+    --------
+    >>> values = np.r_[np.ones(60), np.linspace(1, 0.2, 80)]
+    >>> severity, best = judge_slow_change(values, np.full(140, 0.02), values)
+    >>> [int(np.flatnonzero(severity == s)[0]) for s in (0.3, 1)], best
+    ([90, 110], 1.0)
+    """
+    severity, width = np.zeros(len(values)), 2 * AROUND + 1
+    if len(values) < SLOW_FRAMES:
         return severity, float("nan")
-    usual = float(np.median(values[use]))
-    if usual < LEAST or np.median(error[use]) > UNCERTAIN * usual:
-        return severity, usual
-    deviation = 1.4826 * float(np.median(np.abs(values[use] - usual)))
-    drop = np.where(use, usual - values, 0)
-    drops = drop / np.maximum(np.where(use, error, 1), max(deviation, 1e-3 * usual))
-    severity[(drop > (1 - SOFT) * usual) & (drops > SOFT_DEVIATIONS)] = 0.3
-    severity[(drop > (1 - BLURRED) * usual) & (drops > DEVIATIONS)] = 1.0
-    return severity, usual
+    smooth = ndimage.median_filter(values, width, mode="nearest")
+    best, middle = float(np.percentile(smooth, 75)), float(np.median(smooth))
+    noise = np.maximum(error, 1.4826 * np.median(np.abs(values - smooth)))
+    # the median over some frames varies by 1.25 times as much as their mean
+    noise = np.maximum(1.25 * noise / np.sqrt(width), 1e-3 * best)
+    even = np.percentile(smooth, 95) < MOST_VARIED * middle
+    if best < LEAST or not even or np.median(noise) > UNCERTAIN * best:
+        return severity, best
+    drops = (best - smooth) / noise
+    severity[(smooth < SOFT * best) & (drops > SOFT_DEVIATIONS)] = 0.3
+    severity[(smooth < BLURRED * best) & (drops > DEVIATIONS)] = 1.0
+    agreed = ndimage.median_filter(agreement, width, mode="nearest")
+    severity[agreed >= np.median(agreed)] = 0
+    # the frames at the edge of a run are not all as low as its median
+    severity[values > SOFT * best] = 0
+    return severity, best
+
+
+def find_changed_pattern(
+    agreement: NDArray[np.float64],
+    share: NDArray[np.float64],
+    left_out: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return the frames in which the pattern of light differs from the usual for long.
+
+    Tissue that moves slowly out of the plane changes its pattern first, while most of
+    its fine structure is still there.
+
+    Parameters
+    ----------
+    agreement
+        (frame,): correlation with the template.
+    share
+        (frame,), from `judge_sharpness`.
+    left_out
+        (frame,): frames that are known to be bad.
+
+    Examples
+    --------
+    >>> agreement = np.r_[np.full(60, 0.9), np.linspace(0.9, 0.5, 40)]
+    >>> changed = find_changed_pattern(agreement, np.ones(100), np.zeros(100, bool))
+    >>> int(np.flatnonzero(changed)[0])
+    78
+    """
+    changed, good = np.zeros(len(agreement), bool), np.flatnonzero(~left_out)
+    if len(good) < SLOW_FRAMES:
+        return changed
+    values, width = agreement[good], 2 * AROUND + 1
+    smooth = ndimage.median_filter(values, width, mode="nearest")
+    usual = float(np.percentile(smooth, 75))
+    noise = 1.4826 * float(np.median(np.abs(values - smooth)))
+    low = (smooth < CHANGED * usual) & (usual - smooth > SOFT_DEVIATIONS * noise)
+    # events on the tissue change its fine structure as well
+    low &= np.abs(share[good] - 1) < 1 - SOFT
+    # shorter changes are those of events
+    long = ndimage.binary_opening(low, np.ones(width, bool))
+    changed[good[long]] = True
+    return changed

@@ -36,9 +36,13 @@ from astrocast.kernels.registration.quality import (
     estimate_noise_level,
     normal_range,
 )
+from astrocast.kernels.registration.repair_shifts import find_steps, mend_shifts
 from astrocast.kernels.registration.rigid import RigidModel, build_rigid, view_shifts
 from astrocast.kernels.registration.robust_model import RobustModel
-from astrocast.kernels.registration.robust_patches import find_active_views
+from astrocast.kernels.registration.robust_patches import (
+    find_active_views,
+    typical_deviations,
+)
 from astrocast.kernels.registration.robust_template import (
     build_robust,
     prepare_template,
@@ -58,6 +62,10 @@ PIECEWISE_ROUNDS = 2
 CLIPPED_AT = 4.0
 #: the median over time is taken from about this many frames of a large sample
 ROUND_FRAMES = 60
+#: frames of the sample are far from the first template from so many pixels on
+FAR = 4.0
+#: frames of the sample whose search is repeated at a time
+SEARCHED_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -104,23 +112,23 @@ def first_template_frames(frames: int) -> int:
     return min(ALIKE, max(1, frames // 4))
 
 
-def first_template(seen: Real) -> Real:
-    """Return the mean of the most similar frames of the sample, (row, column).
+def find_similar_frames(seen: Real) -> NDArray[np.intp]:
+    """Return the numbers of the most similar frames of the sample.
 
-    The frame that correlates best with its most similar frames is averaged with them;
-    nothing is aligned. The result is sharp, whereas a mean over all frames would be
-    blurred by motion. Events make frames similar as well: unevenly lit frames
-    (`find_evenly_lit`) are left out, and pixels are clipped to their usual range.
+    The frame that correlates best with its most similar frames, and these. Their mean
+    is sharp without being aligned, whereas a mean over all frames would be blurred by
+    motion. Events make frames similar as well: unevenly lit frames (`find_evenly_lit`)
+    are left out, and pixels are clipped to their usual range.
     """
     count = first_template_frames(len(seen))
-    even = find_evenly_lit(seen)
-    seen = seen if even.all() else seen[even]
+    even = np.flatnonzero(find_evenly_lit(seen))
+    seen = seen if len(even) == len(seen) else seen[even]
     small = halve(seen) if min(seen.shape[1:]) >= 32 else seen
     flat = np.clip(small, *np.percentile(small, USUAL, axis=0)).reshape(len(small), -1)
     flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     similarity = flat @ flat.T
     best = int(np.sort(similarity, axis=1)[:, -count:].mean(1).argmax())
-    return seen[np.argsort(-similarity[best], kind="stable")[:count]].mean(0)
+    return np.asarray(even[np.argsort(-similarity[best], kind="stable")[:count]])
 
 
 def find_shifts(sample: Sample, model: RigidModel) -> NDArray[np.float64]:
@@ -135,6 +143,61 @@ def find_shifts(sample: Sample, model: RigidModel) -> NDArray[np.float64]:
     )
 
 
+def search_far_frames(
+    sample: Sample, shifts: NDArray[np.float64], alike: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the shifts of a sample, (frame, 2), after a second search of far frames.
+
+    The first search finds tissue that repeats itself a period away. Frames beside large
+    steps are compared with the first template at several places; if another place is
+    better in one of them, so are all frames that are far from the template.
+
+    Parameters
+    ----------
+    sample
+        The sample.
+    shifts
+        (frame, 2), pixels, from `find_shifts`.
+    alike
+        Numbers of the frames that the first template averages.
+    """
+    far = np.flatnonzero(np.abs(shifts).max(axis=1) > FAR)
+    beside = np.intersect1d(find_steps(shifts, np.zeros(len(shifts), bool)), far)
+    if not len(beside):
+        return shifts
+    model, _ = build_robust(
+        sample.frames[alike],
+        sample.seen[alike],
+        sample.view,
+        np.zeros((len(alike), 2)),
+        sample.sigma,
+        sample.pool,
+        False,
+        0,
+    )
+    limit = sample.model(model.coarse.template, len(alike)).limit
+    out = shifts.copy()
+    for own in (beside, far):
+        parts = run_batches(
+            lambda part, own=own: (
+                mend_shifts(  # type: ignore[misc]
+                    sample.frames[own[part]],
+                    out[own[part]],
+                    np.zeros((len(own[part]), 2)),
+                    model,
+                    limit,
+                ).shifts
+            ),
+            len(own),
+            SEARCHED_TOGETHER,
+            sample.pool,
+        )
+        out[own] = np.concatenate(parts)
+        if not (np.abs(out - shifts).max(axis=1) > FAR).any():
+            return shifts
+    return out
+
+
 def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidModel:
     """Make a rigid template: align and average the sample ``rounds`` times.
 
@@ -142,9 +205,10 @@ def rigid_template(sample: Sample, rounds: int, whole: bool = True) -> RigidMode
     others use least squares, which is more exact and leaves activity out. The template
     lies at the median position of the sample. ``whole``: see `build_robust`.
     """
-    alike = first_template_frames(len(sample.seen))
-    first = sample.model(first_template(sample.seen), alike)
-    shifts = find_shifts(sample, first)
+    alike = find_similar_frames(sample.seen)
+    count = first_template_frames(len(sample.seen))
+    first = sample.model(sample.seen[alike].mean(0), count)
+    shifts = search_far_frames(sample, find_shifts(sample, first), alike)
     robust, _ = build_robust(
         sample.frames,
         sample.seen,
@@ -218,7 +282,11 @@ def piecewise_template(
             )
         )
         template, own = clipped_moments(aligned)
+        apart = typical_deviations(
+            fields - fields.mean((2, 3), keepdims=True), sample.view.factor
+        )
         model = replace_template(sample, model, fields, template, own)
+        model = replace(model, apart=apart)
     dim = (
         estimate_patch_error(
             sample.seen[:: max(1, len(sample.seen) // 16)], model.rigid, grid
