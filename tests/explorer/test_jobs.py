@@ -52,9 +52,16 @@ def test_a_cancelled_preview_leaves_its_process_with_loaded_kernels(
     jobs: Jobs, first_run: Path
 ) -> None:
     crop = Crop(
-        "detection", RunSettings(), first_run / "run" / "recording.h5",
-        "mc/ch0", "df/ch0", (0, 64), (0, 64), (0, 120), None,
-    )  # fmt: skip
+        "detection",
+        RunSettings(),
+        first_run / "run" / "recording.h5",
+        "mc/ch0",
+        "df/ch0",
+        (0, 64),
+        (0, 64),
+        (0, 120),
+        None,
+    )
     until_ended(jobs.start("preview", PREVIEW, crop))
     process = jobs.workers["preview"]._process.pid
     job = jobs.start("preview", PREVIEW, crop)
