@@ -19,7 +19,8 @@ def small_event(radius: float) -> np.ndarray:
     disc = np.hypot(row - 12.6, column - 12.3) < radius
     footprint = ndimage.gaussian_filter(disc.astype(float), 0.5)
     t = np.arange(SHAPE[0]) - 12.0
-    course = np.where(t < 0, 0, np.minimum(t / 3, 1) * np.exp(-np.maximum(t - 6, 0) / 5))
+    rise, decay = np.clip(t / 3, 0, 1), np.exp(-np.maximum(t - 6, 0) / 5)
+    course = rise * decay
     return course[:, None, None] * footprint / footprint.max()
 
 
