@@ -41,7 +41,7 @@ _SMOOTH, _WHILE_FITTED = (0.8, 1.0), (1.0, 1.0)
 _ROUNDS = 3
 #: least share of the refined extent that lies in the first extent
 _WITHIN = 0.7
-#: and least number of its voxels as a share of those of the first extent
+#: and least share of the first extent that it has
 _LEAST_LEFT = 0.12
 
 
@@ -299,6 +299,5 @@ def _chosen(
                     at = np.searchsorted(extent, out[k])
                     inside += at < len(extent) and extent[at] == out[k]
                     k += 1
-    if inside < _WITHIN * k or k < _LEAST_LEFT * len(extent):
-        return extent
-    return out[:k].copy()
+    least = max(_WITHIN * k, _LEAST_LEFT * len(extent))
+    return out[:k].copy() if inside >= least else extent
